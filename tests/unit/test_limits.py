@@ -36,7 +36,7 @@ def test_names_do_not_share_a_bucket() -> None:
     limit = Limit("instance", Rate(per_second=0.001, burst=1.0), Clock())
     limit.take("a")
     limit.take("b")
-    with pytest.raises(Overloaded, match="too many from instance a"):
+    with pytest.raises(Overloaded, match="too many calls from instance a"):
         limit.take("a")
 
 
@@ -99,11 +99,11 @@ def test_one_behind_a_shared_address_uses_up_no_challenge_of_another_key_behind_
     for name in (None, "a" * 64, None, "b" * 64, "c" * 64):
         with suppress(Overloaded):
             limits.take("10.0.0.254", name)
-    with pytest.raises(Overloaded, match=r"too many from address 10\.0\.0\.254"):
+    with pytest.raises(Overloaded, match=r"too many calls from address 10\.0\.0\.254"):
         limits.take("10.0.0.254", None)
     for _ in range(3):
         limits.take("10.0.0.254", "d" * 64)
-    with pytest.raises(Overloaded, match="too many from key dddd"):
+    with pytest.raises(Overloaded, match="too many calls from key dddd"):
         limits.take("10.0.0.254", "d" * 64)
     limits.take("10.0.0.1", "d" * 64)
 

@@ -1,3 +1,3 @@
-"""Callers: who asks, by which token, from which address, and which share of the server that gets."""
+"""Callers: verifies their tokens, determines their addresses, and limits their share of the server."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who asks, and what that caller may do."""
+"""Callers and their rights."""
 
 from __future__ import annotations
 
@@ -10,44 +10,47 @@ from whence_aggregator.callers.jobs import Job
 from whence_aggregator.ports import Forbidden
 
 USER_DATA = "user-data"
-"""The right to read user data, masked as it is kept."""
+"""The right to read user data, masked as it is stored."""
 OPERATE = "operate"
 """The right to change how the server runs."""
 AUDIT = "audit"
-"""The right to read everything, user data and bundles too."""
+"""The right to read everything, including user data and bundles."""
 RIGHTS = frozenset({USER_DATA, OPERATE, AUDIT})
-"""What a line of the file of tokens may give beside reading and writing."""
+"""Rights that a line of the tokens file may grant in addition to reading and writing."""
 WRITE_ALL = "write-all"
-"""The right to write for every team; unlike `teams` None it is no other right."""
+"""The right to write for every team. Unlike `teams=None`, it grants no other right."""
 Realm = Literal["people", "services", "unknown"]
 Reads = Literal["organisation", "teams", "nothing"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who asks: a name for the record, and the teams it may write for; None means every team, and every right."""
+    """An authenticated caller: its recorded name and the teams it may write for.
+
+    `teams=None` means every team and every right.
+    """
 
     name: str
     teams: frozenset[str] | None
     rights: frozenset[str] = frozenset()
-    """Rights beside reading and writing: RIGHTS and WRITE_ALL."""
+    """Rights in addition to reading and writing: of RIGHTS, and WRITE_ALL."""
     subject: tuple[str, str] | None = None
-    """Issuer and subject, which are the person: names and e-mail addresses change hands. None for a static token."""
+    """Issuer and subject, which identify the user; names and e-mail addresses do not. None for a static token."""
     realm: Realm = "unknown"
     reads: Reads = "organisation"
-    """Of what belongs to teams: everything, what belongs to its own, or nothing."""
+    """The resources it may read: those of all teams, those of its own teams, or none."""
     not_written: str = ""
-    """Why it does not write for more teams, where that is not just because it is not in them."""
+    """Why it may not write for other teams, if the reason is not just that it is not a member; otherwise empty."""
     until: datetime | None = None
-    """When what it presented ends."""
+    """The expiry of the presented token or session; None for a static token, or if the token service states none."""
     job: Job | None = None
-    """The pipeline's job, where it is one."""
+    """The CI job; None for any other caller."""
     asks_with: str = field(default="", repr=False, compare=False)
-    """Its token, where the team service is asked with it who may write."""
+    """Its token, if the team service must be queried with it for permission to write; otherwise empty."""
 
     @property
     def may_read_user_data(self) -> bool:
-        """Whether answers show more of user data than its digest and what the trace names: also what proves it."""
+        """Return whether responses include user data and its evidence, not just its digest and the fields in traces."""
         return self.teams is None or bool(self.rights & {USER_DATA, AUDIT})
 
     @property
@@ -56,11 +59,11 @@ class Caller:
 
     @property
     def reads_everything(self) -> bool:
-        """Whether it reads what belongs to any team."""
+        """Return whether it may read the resources of every team."""
         return self.reads == "organisation" or self.teams is None or bool(self.rights & {AUDIT, OPERATE, WRITE_ALL})
 
     def may_read(self, team_id: str) -> bool:
-        """Whether it reads what belongs to a team."""
+        """Return whether it may read the resources of a team."""
         own = self.teams is not None and team_id in self.teams
         return self.reads_everything or (self.reads == "teams" and own)
 
@@ -68,13 +71,13 @@ class Caller:
         return self.teams is None or WRITE_ALL in self.rights or team_id in self.teams
 
     def check_write(self, team_id: str) -> None:
-        """Raise Forbidden where it may not write for a team."""
+        """Raise Forbidden if it may not write for a team."""
         if not self.may_write(team_id):
             why = f": {self.not_written}" if self.not_written else ""
             raise Forbidden("team-forbidden", f"{self.name} may not write for team {team_id}{why}")
 
 
 class KnownCallers(Protocol):
-    """Callers by the hash of their token."""
+    """A lookup of callers by the hash of their token."""
 
     def get(self, token_hash: str, /) -> Caller | None: ...

@@ -1,6 +1,7 @@
-"""From the claims of a verified token to a caller. Pure.
+"""Maps the claims of a verified token to a caller. Pure.
 
-A team that cannot be read for certain is no team, and a list that is not there says nothing: it is unknown, not empty.
+A group that does not map to a valid team id is ignored. If the claim with the groups is missing, the teams are unknown,
+which is not the same as an empty list: the reason is stated when the caller may not write.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from whence_aggregator.callers.compact_token import TokenRefused
 from whence_aggregator.callers.issuer import claim
 
 TEAM = re.compile(r"[a-z0-9](?:[a-z0-9_-]|\.(?!\.)){0,62}\Z")
-"""A team's id: lower case, so that no two differ by case; ASCII, so that none looks like another."""
+"""A team id: lower case, so that no two ids differ in case only; ASCII, so that no two ids look alike."""
 _UID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+:/|=-]{0,199}\Z")
 _GROUPS_MAX = 2000
 _GROUP_CHARACTERS_MAX = 300
@@ -26,7 +27,7 @@ _RIGHTS = {WRITE_ALL, OPERATE, AUDIT, USER_DATA}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RightRule:
-    """Gives a right to everybody, or to those whose claim has one of these values."""
+    """Grants a right to every user of the issuer, or only to users whose claim has one of these values."""
 
     right: RightName
     claim: str = ""
@@ -38,7 +39,7 @@ class RightRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimMapping:
-    """Which claims say what. `reads` is what the right to read means here."""
+    """The claims that contain name, subject, realm, teams and rights. `reads` is the scope of the right `read`."""
 
     rights: Sequence[RightRule]
     reads: Reads
@@ -52,19 +53,19 @@ class ClaimMapping:
     group_prefix: str = ""
     group_pattern: re.Pattern[str] = field(default_factory=lambda: re.compile(r"[a-z0-9._-]+"))
     group_teams: Mapping[str, str] = field(default_factory=dict)
-    """Teams by the exact value of a group: the way for groups with ids."""
+    """Teams by the exact value of a group, for issuers that identify groups by opaque ids."""
 
     def caller(self, issuer: str, claims: Mapping[str, Any], *, until: float) -> Caller:
-        """Return whom verified claims describe. Raises TokenRefused."""
-        given = {rule.right for rule in self.rights if rule.covers(claims)}
+        """Return the caller that verified claims describe. Raises TokenRefused for an invalid name or subject."""
+        granted = {rule.right for rule in self.rights if rule.covers(claims)}
         teams, not_written = self._teams(claims)
         return Caller(
             name=self._name(claims),
             teams=teams,
-            rights=frozenset(given & _RIGHTS),
+            rights=frozenset(granted & _RIGHTS),
             subject=(issuer, self._subject(claims)),
             realm=self._realm(claims),
-            reads=self.reads if given & {"read", AUDIT, OPERATE} else "nothing",
+            reads=self.reads if granted & {"read", AUDIT, OPERATE} else "nothing",
             not_written=not_written,
             until=datetime.fromtimestamp(until, UTC),
         )
@@ -72,17 +73,19 @@ class ClaimMapping:
     def _name(self, claims: Mapping[str, Any]) -> str:
         value = claim(claims, self.uid)
         if not isinstance(value, str) or not _UID.match(value):
-            raise TokenRefused("token-uid", f"the token's claim {self.uid} is not a name: ASCII, without spaces")
+            raise TokenRefused(
+                "token-uid", f"the token's claim {self.uid} is not a name of ASCII characters without spaces"
+            )
         return self.uid_prefix + value
 
     def _subject(self, claims: Mapping[str, Any]) -> str:
         found = [claim(claims, name) for name in self.subject]
         if not all(isinstance(one, str) and 0 < len(one) <= 300 and one.isprintable() for one in found):
-            raise TokenRefused("token-subject", f"the token has no usable {' and '.join(self.subject)}")
-        return "\t".join(found)  # no claim that is printable has one
+            raise TokenRefused("token-subject", f"the token has no valid {' and '.join(self.subject)}")
+        return "\t".join(found)  # unambiguous: a printable claim contains no tab
 
     def _realm(self, claims: Mapping[str, Any]) -> Realm:
-        """A client that signs in as itself is a service, whatever its issuer is for."""
+        """Return the realm. A client that signs in as itself is a service, whatever `realm` is configured."""
         if claims.get("sub") in (claims.get("client_id"), claims.get("azp"), None):
             return "services"
         if self.realm_claim and self.service_values.intersection(_values(claim(claims, self.realm_claim))):
@@ -90,17 +93,17 @@ class ClaimMapping:
         return self.realm
 
     def _teams(self, claims: Mapping[str, Any]) -> tuple[frozenset[str], str]:
-        """Return the teams, and why there may be more."""
+        """Return the teams, and the reason why they are unknown; the reason is empty if they are known."""
         if not self.groups:
-            return frozenset(), "sign_in names no claim with groups for this issuer"
+            return frozenset(), "`groups` is not set for this issuer in sign_in"
         listed = claim(claims, self.groups)
         if listed is None:
             names = claims.get("_claim_names")
             over = "hasgroups" in claims or (isinstance(names, dict) and self.groups in names)
-            why = "it names more groups than the token holds" if over else f"the token has no claim {self.groups}"
+            why = "the token omits groups (overage)" if over else f"the token has no claim {self.groups}"
             return frozenset(), f"its teams are unknown: {why}"
         if not isinstance(listed, list) or len(listed) > _GROUPS_MAX or not all(isinstance(one, str) for one in listed):
-            return frozenset(), f"its teams are unknown: the claim {self.groups} is not a list of texts"
+            return frozenset(), f"its teams are unknown: the claim {self.groups} is not a list of strings"
         return frozenset(team for one in listed if (team := self._team(one)) is not None), ""
 
     def _team(self, group: str) -> str | None:
@@ -116,7 +119,7 @@ class ClaimMapping:
 
 
 def _values(value: object) -> set[str]:
-    """Return what a claim lists: a list's texts, a text's words, as scopes are written."""
+    """Return the strings of a list; of a string, itself and its words, because scopes are separated by spaces."""
     if isinstance(value, str):
         return {value, *value.split()}
     return {one for one in value if isinstance(one, str)} if isinstance(value, list) else set()

@@ -1,6 +1,6 @@
-"""JSON Web Tokens in compact form, read strictly before any key is looked at. Pure; signatures are verified elsewhere.
+"""Parses JSON Web Tokens in compact form strictly, before any key is used. Pure; signatures are verified in adapters.
 
-Sources: RFC 7515 (JWS), RFC 7519 (JWT), RFC 8725 (what to refuse).
+Sources: RFC 7515 (JWS), RFC 7519 (JWT), RFC 8725 (best current practices).
 """
 
 from __future__ import annotations
@@ -22,16 +22,19 @@ _NUMBER_DIGITS_MAX = 20
 ALGORITHMS = frozenset(
     {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"}
 )
-"""What an issuer may be allowed: signatures by a private key. With a shared secret, the public key would be it."""
+"""Algorithms that an issuer may be configured with: asymmetric only.
+
+With HS256 allowed, an attacker could sign with the public key as the shared secret (RFC 8725, 2.1).
+"""
 
 
 class TokenRefused(Unauthenticated):
-    """The token does not prove who presents it; the code says which check refused it."""
+    """The token does not authenticate its bearer. The code names the check that failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompactToken:
-    """A token as it is written; nothing of it is proved. Its text never stands in a message."""
+    """A parsed token that is not verified. Messages and reprs never contain its text."""
 
     text: str = field(repr=False)
     header: Mapping[str, Any] = field(repr=False)
@@ -39,7 +42,7 @@ class CompactToken:
 
     @property
     def issuer(self) -> str:
-        """Return who is said to have issued it; empty for nobody."""
+        """Return the claim `iss`, not verified; empty if it is missing or not a string."""
         value = self.claims.get("iss")
         return value if isinstance(value, str) else ""
 
@@ -55,33 +58,33 @@ class CompactToken:
 
     @property
     def signed_digest(self) -> str:
-        """Return the digest of what is signed: the same for every signature that fits."""
+        """Return the SHA-256 of header and claims, which is the same for every valid signature of them."""
         return hashlib.sha256(self.text.rpartition(".")[0].encode("ascii")).hexdigest()
 
 
 def parse_compact(text: str) -> CompactToken:
-    """Read a token. Raises TokenRefused."""
+    """Parse a token in compact form. Raises TokenRefused."""
     if len(text) > TOKEN_CHARACTERS_MAX:
         raise TokenRefused("token-too-large", f"the token has more than {TOKEN_CHARACTERS_MAX} characters")
     parts = text.split(".")
     if len(parts) != 3 or len(parts[0]) > _HEADER_CHARACTERS_MAX or len(parts[2]) > _SIGNATURE_CHARACTERS_MAX:
-        raise _malformed("it does not have three parts of usual sizes")
+        raise _malformed("it does not have three parts, or a part is too long")
     header, claims, _ = (_decoded(part) for part in parts)
     return CompactToken(text=text, header=_object(header, "header"), claims=_object(claims, "payload"))
 
 
 def check_header(token: CompactToken, algorithms: frozenset[str]) -> None:
-    """Refuse algorithms that are not allowed and what the header demands of us. Raises TokenRefused."""
+    """Raise TokenRefused for an algorithm that is not allowed, critical header parameters or a malformed `kid`."""
     if token.algorithm not in algorithms & ALGORITHMS:
         raise TokenRefused("token-algorithm", "the token's algorithm is not allowed for its issuer")
     if "crit" in token.header or "b64" in token.header:
-        raise TokenRefused("token-critical", "the token's header has crit or b64, which are not understood here")
+        raise TokenRefused("token-critical", "the token's header has crit or b64, which are not supported")
     if "kid" in token.header and (token.key_id is None or not 0 < len(token.key_id) <= 500):
-        raise _malformed("its kid is not a short text")
+        raise _malformed("its kid is not a string of 1 to 500 characters")
 
 
 def decode_part(part: str) -> bytes:
-    """Read base64url without padding, in its one spelling. Raises ValueError."""
+    """Decode canonical base64url without padding. Raises ValueError."""
     if "=" in part or not part.isascii():
         raise ValueError("padded")
     return strict_base64.decode_url_safe(part + "=" * (-len(part) % 4))
@@ -101,7 +104,7 @@ def _object(content: bytes, what: str) -> Mapping[str, Any]:
             parse_int=_short,
         )  # fmt: skip
         if isinstance(document, dict):
-            json.dumps(document, ensure_ascii=False).encode("utf-8")  # refuses half of a pair of surrogates
+            json.dumps(document, ensure_ascii=False).encode("utf-8")  # raises for a lone surrogate
             return document
     except (ValueError, RecursionError) as exc:
         raise _malformed(f"its {what} is not strict JSON") from exc
@@ -109,10 +112,10 @@ def _object(content: bytes, what: str) -> Mapping[str, Any]:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse a name that is given twice: two readers would read two tokens."""
+    """Raise ValueError for a duplicate name: parsers disagree on which of the two values counts."""
     document = dict(pairs)
     if len(document) != len(pairs):
-        raise ValueError("a name is given twice")
+        raise ValueError("duplicate name")
     return document
 
 

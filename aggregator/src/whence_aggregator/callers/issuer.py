@@ -1,4 +1,4 @@
-"""What is expected of an issuer's tokens, check by check in a fixed order. Pure.
+"""Checks the type and the claims of an issuer's tokens, in a fixed order. Pure.
 
 Sources: RFC 7519, RFC 9068 (access tokens), OpenID Connect Core 3.1.3.7.
 """
@@ -15,23 +15,23 @@ SKEW_SECONDS = 60.0
 TokenType = Literal["at+jwt", "jwt"]
 _CHARACTERS_MAX = 500
 _ACCESS_TOKEN_CLAIMS = ("sub", "client_id", "jti")
-"""Beside iss, exp, aud and iat (RFC 9068, 2.2)."""
+"""Required in addition to iss, exp, aud and iat (RFC 9068, 2.2)."""
 _ID_TOKEN_CLAIMS = ("at_hash", "c_hash", "s_hash")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuerRules:
-    """Who issues, for whom, and how its tokens look."""
+    """What a token of an issuer must state to be accepted."""
 
     issuer: str
     audiences: frozenset[str]
-    """Our names, one of which a token must be for."""
+    """The names of this server; a token must have one of them as audience."""
     trusted_audiences: frozenset[str] = frozenset()
-    """Others that a token may be for as well: each of them could present it here."""
+    """Further audiences that a token may have. Each of these services could present the token here."""
     algorithms: frozenset[str] = frozenset({"RS256", "ES256"})
     types: frozenset[TokenType] = frozenset({"at+jwt"})
     clients: frozenset[str] = frozenset()
-    """Client ids that may have asked for a token; empty is any."""
+    """Client ids that tokens may be issued to; empty allows any."""
     audience_claim: str = "aud"
     required: Mapping[str, str] = field(default_factory=dict)
     """Claims that must have these values."""
@@ -39,7 +39,7 @@ class IssuerRules:
 
 
 def check_type(rules: IssuerRules, token: CompactToken) -> TokenType:
-    """Return which type a token is. Raises TokenRefused for one that its issuer does not use here."""
+    """Return the type of a token (`typ`). Raises TokenRefused for a type that is not accepted from its issuer."""
     stated = token.header.get("typ", "JWT")
     name = stated.lower().removeprefix("application/") if isinstance(stated, str) else ""
     if name == "at+jwt" and "at+jwt" in rules.types:
@@ -53,7 +53,7 @@ def check_type(rules: IssuerRules, token: CompactToken) -> TokenType:
 
 
 def check_claims(rules: IssuerRules, token: CompactToken, type_: TokenType, *, now: float) -> float:
-    """Check all that a verified token says of itself; return when it ends, in seconds since 1970.
+    """Check the claims of a token whose signature is verified; return its expiry in seconds since 1970.
 
     Raises TokenRefused.
     """
@@ -64,7 +64,7 @@ def check_claims(rules: IssuerRules, token: CompactToken, type_: TokenType, *, n
     check_required(rules.required, claims)
     subject = claims.get("sub")
     if not isinstance(subject, str) or not 0 < len(subject) <= _CHARACTERS_MAX or not subject.isprintable():
-        raise TokenRefused("token-subject", "the token has no usable subject (sub)")
+        raise TokenRefused("token-subject", "the token has no valid subject (sub)")
     if type_ == "at+jwt":
         missing = [name for name in _ACCESS_TOKEN_CLAIMS if not _is_text(claims.get(name))]
         missing += [] if "iat" in claims else ["iat"]
@@ -79,43 +79,45 @@ def check_claims(rules: IssuerRules, token: CompactToken, type_: TokenType, *, n
 
 
 def check_times(claims: Mapping[str, Any], *, now: float, seconds_max: float) -> float:
-    """Return when a token ends. Raises TokenRefused for one that has ended, has not begun, or lasts too long."""
+    """Return the expiry of a token. Raises TokenRefused if it is expired, not valid yet, or valid for too long."""
     ends, begins, issued = (_instant(claims, name) for name in ("exp", "nbf", "iat"))
     if ends is None:
         raise TokenRefused("token-no-expiry", "the token has no expiry (exp)")
     if now >= ends + SKEW_SECONDS:
         raise TokenRefused("token-expired", "the token has expired", fix="sign in again")
     if begins is not None and begins > now + SKEW_SECONDS:
-        raise TokenRefused("token-not-yet", "the token is not valid yet (nbf): compare the clocks")
+        raise TokenRefused("token-not-yet", "the token is not valid yet (nbf): check the clocks of issuer and server")
     if issued is not None and issued > now + SKEW_SECONDS:
-        raise TokenRefused("token-not-yet", "the token was issued in the future (iat): compare the clocks")
+        raise TokenRefused(
+            "token-not-yet", "the token was issued in the future (iat): check the clocks of issuer and server"
+        )
     if ends - (issued if issued is not None else now) > seconds_max:
         raise TokenRefused("token-too-long", f"the token is valid for more than {seconds_max:g} seconds")
     return ends
 
 
 def check_required(required: Mapping[str, str], claims: Mapping[str, Any]) -> None:
-    """Raise TokenRefused where a claim does not have the value that it must have."""
+    """Raise TokenRefused if a claim does not have its required value."""
     for name, value in required.items():
         found = claim(claims, name)
         text = str(found).lower() if isinstance(found, bool) else str(found)
         if found is None or isinstance(found, dict | list) or text != value:
-            raise TokenRefused("token-claim", f"the token's claim {name} is not the one that sign_in requires")
+            raise TokenRefused("token-claim", f"the token's claim {name} does not have the value that sign_in requires")
 
 
 def check_audiences(stated: object, audiences: frozenset[str], trusted: frozenset[str]) -> list[str]:
-    """Return the audiences of a token. Raises TokenRefused where we are not among them, or a stranger is."""
+    """Return the audiences of a token. Raises TokenRefused if this server is not one, or another is not trusted."""
     named = [stated] if isinstance(stated, str) else stated
     if not isinstance(named, list) or not named or not all(_is_text(one) for one in named):
-        raise TokenRefused("token-audience", "the token has no usable audience (aud)")
+        raise TokenRefused("token-audience", "the token has no valid audience (aud)")
     if not audiences.intersection(named):
         raise TokenRefused(
-            "token-audience", "the token is for another audience (aud)", fix="ask for one for this server"
+            "token-audience", "the token is for another audience (aud)", fix="request a token for this server"
         )
     if not (audiences | trusted).issuperset(named):
         raise TokenRefused(
-            "token-audience", "the token is for strangers too (aud), who could present it here",
-            fix="have the issuer name this server alone, or add the others to trusted_audiences",
+            "token-audience", "the token has other audiences too (aud), which could present it here",
+            fix="configure the issuer to name only this server, or add the others to trusted_audiences",
         )  # fmt: skip
     return named
 
@@ -123,20 +125,20 @@ def check_audiences(stated: object, audiences: frozenset[str], trusted: frozense
 def _check_audience(rules: IssuerRules, claims: Mapping[str, Any]) -> None:
     named = check_audiences(claims.get(rules.audience_claim), rules.audiences, rules.trusted_audiences)
     if len(named) > 1 and rules.clients and not _is_text(claims.get("azp")):
-        raise TokenRefused("token-party", "the token is for several audiences and does not say who asked for it (azp)")
+        raise TokenRefused("token-party", "the token has several audiences and no authorized party (azp)")
 
 
 def _check_party(rules: IssuerRules, claims: Mapping[str, Any]) -> None:
-    """Check who asked for the token. Without `clients` anybody may have; what is there must be text all the same."""
+    """Check the client that the token was issued to. If `clients` is empty, any string is accepted."""
     stated = [claims[name] for name in ("azp", "client_id") if name in claims]
     if not all(_is_text(one) for one in stated):
-        raise TokenRefused("token-party", "the token's azp or client_id is not a text")
+        raise TokenRefused("token-party", "the token's azp or client_id is not a string")
     if rules.clients and (not stated or not rules.clients.issuperset(stated)):
         raise TokenRefused("token-party", "the token was issued to an application that is not listed (azp, client_id)")
 
 
 def claim(claims: Mapping[str, Any], name: str) -> Any:
-    """Return a claim by its name, or by its path with dots where no claim has that name; None when there is none."""
+    """Return a claim by its name; if no claim has that name, by its path with dots. None if there is none."""
     if name in claims:
         return claims[name]
     found: Any = claims
@@ -150,7 +152,7 @@ def _instant(claims: Mapping[str, Any], name: str) -> float | None:
     if value is None and name not in claims:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e11:
-        raise TokenRefused("token-time", f"the token's {name} is not a time")
+        raise TokenRefused("token-time", f"the token's {name} is not a time in seconds since 1970")
     return float(value)
 
 

@@ -1,7 +1,7 @@
-"""Which job speaks for which team. Pure.
+"""Maps CI jobs to the teams that they act for. Pure.
 
-A rule binds a project by its id, the refs that it may run for, and more; whatever a rule does not allow is refused with
-the reason. Events that run a project's own pipeline on what a stranger sent are refused whatever a rule says.
+A rule matches a project by its id, refs and further properties. A job that no rule matches is refused with the reason.
+Events that run the project's pipeline on code from outside the repository are refused even if a rule lists them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ EVENTS: Mapping[Provider, frozenset[str]] = {
     "circleci": frozenset(),
     "aws": frozenset(),
 }
-"""What may have started a job where a rule names nothing; empty where the system does not say."""
+"""The events allowed for rules without `events`; empty for systems whose tokens do not state the event."""
 REFUSED_EVENTS: Mapping[Provider, frozenset[str]] = {
     "github": frozenset({"pull_request_target", "issue_comment", "workflow_run", "pull_request"}),
     "gitlab": frozenset({"merge_request_event", "external_pull_request_event"}),
@@ -33,15 +33,18 @@ HAVE_PROTECTION: frozenset[Provider] = frozenset({"github", "gitlab"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRule:
-    """A project's jobs that speak for a team. What is empty limits nothing, but for `refs` where jobs have them."""
+    """Lets jobs of a project act for a team.
+
+    An empty field sets no limit, except that empty `refs` match no ref, and empty `events` mean EVENTS.
+    """
 
     team: str
     project_id: str
     owner_id: str = ""
     refs: tuple[str, ...] = ()
-    """Whole, or ending in `*` after a `/` or below `refs/tags/`."""
+    """Complete refs, or patterns with `*` at the end, after a `/` or below `refs/tags/`."""
     ref_protected: bool = True
-    """Only for protected refs, where the system says which are."""
+    """Only for protected refs, on systems whose tokens state protection."""
     environments: tuple[str, ...] = ()
     events: frozenset[str] = frozenset()
     runners: tuple[str, ...] = ()
@@ -49,11 +52,11 @@ class JobRule:
 
 
 def teams_of(job: Job, rules: Sequence[JobRule]) -> frozenset[str]:
-    """Return the teams that a job speaks for. Raises Forbidden with the reason of the rule that fits best."""
+    """Return the teams that a job acts for. Raises Forbidden with the reason of the rule that comes closest."""
     if job.event in REFUSED_EVENTS[job.provider]:
         raise Forbidden(
-            "workload-event", f"a job that {job.event} started may run code from outside the repository",
-            fix="push from a job that a push, a tag or a release started",
+            "workload-event", f"a job started by {job.event} may run code from outside the repository",
+            fix="push from a job started by a push, a tag or a release",
         )  # fmt: skip
     misses = [(rule, list(_misses(job, rule))) for rule in rules if rule.project_id == job.project_id]
     teams = frozenset(rule.team for rule, missed in misses if not missed)
@@ -69,7 +72,7 @@ def teams_of(job: Job, rules: Sequence[JobRule]) -> frozenset[str]:
 
 
 def _misses(job: Job, rule: JobRule) -> Iterator[tuple[str, str]]:
-    """Yield what a rule asks for and a job lacks, as code and reason."""
+    """Yield the conditions of a rule that a job does not meet, each as code and reason."""
     if rule.owner_id and rule.owner_id != job.owner_id:
         yield "workload-owner", f"its owner {job.owner_id or 'unknown'} is not {rule.owner_id}"
     if job.provider in HAVE_REFS and not any(_covers(one, job.ref) for one in rule.refs):
@@ -77,15 +80,15 @@ def _misses(job: Job, rule: JobRule) -> Iterator[tuple[str, str]]:
     if job.provider in HAVE_PROTECTION and rule.ref_protected and job.ref_protected is not True:
         yield "workload-ref-unprotected", f"its ref {job.ref or 'unknown'} is not protected"
     if rule.environments and job.environment not in rule.environments:
-        yield "workload-environment", f"its environment {job.environment or 'none'} is not one that the rule names"
+        yield "workload-environment", f"its environment {job.environment or 'none'} is not listed in the rule"
     events = rule.events or EVENTS[job.provider]
     if events and job.event not in events:
         named = ", ".join(sorted(events))
         yield "workload-event", f"it was started by {job.event or 'an unknown event'}, not by one of {named}"
     if rule.runners and job.runner not in rule.runners:
-        yield "workload-runner", f"its runner {job.runner or 'unknown'} is not one that the rule names"
+        yield "workload-runner", f"its runner {job.runner or 'unknown'} is not listed in the rule"
     if rule.workflows and job.workflow not in rule.workflows:
-        yield "workload-workflow", f"its workflow {job.workflow or 'unknown'} is not one that the rule names"
+        yield "workload-workflow", f"its workflow {job.workflow or 'unknown'} is not listed in the rule"
 
 
 def _covers(pattern: str, ref: str) -> bool:
@@ -95,7 +98,10 @@ def _covers(pattern: str, ref: str) -> bool:
 
 
 def is_ref_pattern(pattern: str) -> bool:
-    """Whether a pattern ends where names end: a prefix of a branch's name would cover branches that anybody makes."""
+    """Return whether a pattern is a complete ref, or has its `*` after a `/` or below `refs/tags/`.
+
+    A prefix of a branch name is refused, because it would match branches that any contributor may create.
+    """
     stem = pattern.removesuffix("*")
     if "*" in stem or not stem.startswith(("refs/heads/", "refs/tags/")) or not stem.isprintable():
         return False

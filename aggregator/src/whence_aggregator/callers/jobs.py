@@ -1,7 +1,7 @@
-"""Jobs of CI systems, as their tokens describe them: what each system's claims mean. Pure.
+"""Parses the claims of CI systems' tokens into jobs. Pure.
 
-Source of the claims: the systems' own references, as of 2026. Ids are never given to another project; names are, after
-a rename or a removal, so rules go by ids.
+Source of the claims: the systems' own references, as of 2026. Rules match projects by id, because a name may be
+reassigned after a rename or a deletion, and an id is not.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ _STS = "https://sts.amazonaws.com/"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A job of a pipeline. What a system does not say is empty, or None."""
+    """A CI job. A property that its token does not state is empty or None."""
 
     provider: Provider
     issuer: str
     project_id: str
-    """The repository's, project's or pipeline's id; for AWS the role's ARN."""
+    """The id of the repository, project or pipeline; for AWS the ARN of the role."""
     project: str = ""
-    """Its name now, for people to read: `hello/greeter`."""
+    """Its current name, for display: `hello/greeter`."""
     owner_id: str = ""
     source_url: str = ""
-    """Where the repository is cloned from; empty where the token does not say."""
+    """The URL that the repository is cloned from; empty if the token does not state it."""
     ref: str = ""
-    """`refs/heads/main`."""
+    """The complete ref, such as `refs/heads/main`."""
     ref_protected: bool | None = None
     environment: str = ""
     event: str = ""
@@ -51,7 +51,7 @@ class Job:
         return f"{self.provider}:{self.project or self.project_id}"
 
     def to_wire(self) -> dict[str, Any]:
-        """Return what is recorded; what is empty is left out."""
+        """Return the job as it is recorded, without empty properties."""
         return {name: value for name, value in asdict(self).items() if value not in ("", None)}
 
     @classmethod
@@ -60,9 +60,9 @@ class Job:
 
 
 def job_of(provider: Provider, issuer: str, claims: Mapping[str, Any], *, source_server: str | None = None) -> Job:
-    """Read a verified token's claims. `source_server` is where the system's repositories are, if that is not its own.
+    """Return the job that verified claims describe. `source_server` is the URL of the Git host if not the issuer's own.
 
-    Raises Unauthenticated for claims that cannot be those of a job.
+    Raises Unauthenticated if a required claim is missing or invalid.
     """
     return _READERS[provider](issuer, claims, source_server)
 
@@ -82,7 +82,7 @@ def _github(issuer: str, claims: Mapping[str, Any], source_server: str | None) -
 
 
 def _github_server(issuer: str) -> str:
-    """Return where an issuer's repositories are: github.com, SUB.ghe.com, or the Enterprise Server's own host."""
+    """Return the URL of an issuer's repositories: github.com, SUB.ghe.com, or the host of the Enterprise Server."""
     host = urlsplit(issuer).netloc
     if host == _GITHUB_HOST:
         return "https://github.com"
@@ -103,7 +103,7 @@ def _gitlab(issuer: str, claims: Mapping[str, Any], source_server: str | None) -
 
 
 def _buildkite(issuer: str, claims: Mapping[str, Any], _: str | None) -> Job:
-    """Read Buildkite's; `organization_id` and `pipeline_id` are optional claims that the job must ask for."""
+    """Return a Buildkite job. `organization_id` and `pipeline_id` are optional claims that the job must request."""
     tag, branch = _text(claims, "build_tag"), _text(claims, "build_branch")
     return Job(
         provider="buildkite", issuer=issuer, project_id=_text(claims, "pipeline_id", needed=True),
@@ -118,7 +118,9 @@ def _buildkite(issuer: str, claims: Mapping[str, Any], _: str | None) -> Job:
 def _circleci(issuer: str, claims: Mapping[str, Any], _: str | None) -> Job:
     if _flag(claims.get(f"{_CIRCLECI}/ssh-rerun")) is not False:
         raise Unauthenticated(
-            "workload-ssh", "a person may have had a shell in this job", fix="run the workflow again without SSH"
+            "workload-ssh",
+            "the job was rerun with SSH, or does not state that it was not",
+            fix="run the workflow again without SSH",
         )
     return Job(
         provider="circleci", issuer=issuer, project_id=_text(claims, f"{_CIRCLECI}/project-id", needed=True),
@@ -128,15 +130,18 @@ def _circleci(issuer: str, claims: Mapping[str, Any], _: str | None) -> Job:
 
 
 def _aws(issuer: str, claims: Mapping[str, Any], _: str | None) -> Job:
-    """Read GetWebIdentityToken's. The role is in `sub`, or in `principal_id` where `sub` is somebody behind it."""
+    """Return the role of a token of GetWebIdentityToken as a job.
+
+    Raises Unauthenticated unless `sub` and `principal_id` are the same role, of the stated account.
+    """
     inner = claims.get(_STS)
-    said = inner if isinstance(inner, dict) else {}
-    role = _text(said, "principal_id") or _text(claims, "sub", needed=True)
-    account = _text(said, "aws_account", needed=True)
+    stated = inner if isinstance(inner, dict) else {}
+    role = _text(stated, "principal_id") or _text(claims, "sub", needed=True)
+    account = _text(stated, "aws_account", needed=True)
     if role.split(":")[4:5] != [account] or _text(claims, "sub", needed=True) != role:
         raise Unauthenticated(
-            "workload-subject", "subject, principal and account of the token are not of one role",
-            fix="ask for a token with SubjectMode unset, as the role itself",
+            "workload-subject", "subject, principal and account of the token do not belong to the same role",
+            fix="request the token as the role itself, with SubjectMode unset",
         )  # fmt: skip
     return Job(provider="aws", issuer=issuer, project_id=role, owner_id=account)
 
@@ -147,15 +152,15 @@ _READERS: Mapping[Provider, Callable[[str, Mapping[str, Any], str | None], Job]]
 
 
 def _text(claims: Mapping[str, Any], name: str, *, needed: bool = False) -> str:
-    """Return a claim that is text, or a whole number as text; empty for anything else."""
+    """Return a claim that is a string or an integer, as text; empty for anything else."""
     value = claims.get(name)
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
     fits = isinstance(text, str) and 0 < len(text) <= _TEXT_CHARACTERS_MAX and text.isprintable()
     if needed and not fits:
-        raise Unauthenticated("workload-claims", f"the token has no usable claim {name}", fix="ask for it in the job")
+        raise Unauthenticated("workload-claims", f"the token has no valid claim {name}", fix="request it in the job")
     return str(text) if fits else ""
 
 
 def _flag(value: object) -> bool | None:
-    """Read a flag, which several systems write as text."""
+    """Return a boolean, which several systems write as a string; None for anything else."""
     return {"true": True, "false": False}.get(str(value).lower()) if isinstance(value, str | bool) else None

@@ -1,6 +1,7 @@
-"""The public keys of one issuer: fetched once for all who wait, kept through an outage, and never asked for in a flood.
+"""A cache of one issuer's key set: concurrent requests share a fetch, and fetches are limited in rate.
 
-A set replaces the one before as a whole, so a key that an issuer removed verifies nothing after the next fetch.
+The last key set remains valid during an outage of the issuer. A fetched set replaces the previous one as a whole, so a
+key that the issuer removed verifies no signature after the next fetch.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ from whence_common.runtime.logs import fields
 log = logging.getLogger(__name__)
 
 FRESH_SECONDS_MIN, FRESH_SECONDS_MAX = 300.0, 86_400.0
-"""What an issuer's max-age is brought within."""
+"""The limits that an issuer's max-age is clamped to."""
 _FRESH_SECONDS = 3600.0
-"""Where the issuer says nothing."""
+"""The default if the issuer states no max-age."""
 KEPT_SECONDS_MAX = 86_400.0
-"""How long the last good set serves after it was fetched, while the issuer does not answer."""
+"""How long a key set is used after it was fetched, while the issuer is unavailable."""
 UNKNOWN_SECONDS = 300.0
-"""How often, at most, a key that is not known has the set fetched before its time."""
+"""The shortest interval between fetches caused by unknown keys."""
 RETRY_SECONDS = 10.0
-"""After a fetch that failed."""
+"""The shortest interval between a failed fetch and the next."""
 _TRIED_MAX = 4
 
 _FAMILIES = {"RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}
@@ -35,7 +36,7 @@ _CURVES = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521", "EdDSA": "Ed255
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyDescription:
-    """What a set of keys says of one."""
+    """The parameters of a key in a key set (RFC 7517, 4)."""
 
     key_id: str | None
     family: str
@@ -53,18 +54,18 @@ class KeyDescription:
 
 
 class VerificationKey(Protocol):
-    """A public key that signatures are verified by."""
+    """A public key that verifies signatures."""
 
     @property
     def description(self) -> KeyDescription: ...
 
     def verifies(self, text: str, algorithm: str) -> bool:
-        """Whether it made the signature of a token in compact form."""
+        """Return whether the signature of a token in compact form is valid under this key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchedKeys:
-    """An issuer's keys. `max_age_seconds` None: it does not say how long they are good."""
+    """A fetched key set. `max_age_seconds` is None if the response states no max-age."""
 
     keys: Sequence[VerificationKey]
     max_age_seconds: float | None
@@ -72,11 +73,11 @@ class FetchedKeys:
 
 class IssuerKeySource(Protocol):
     async def fetch(self) -> FetchedKeys:
-        """Ask the issuer. Raises SourceUnavailable."""
+        """Fetch the issuer's key set. Raises SourceUnavailable."""
 
 
 class KeyCache:
-    """Keeps one issuer's keys. `clock` is in seconds and never goes back."""
+    """Caches one issuer's key set. `clock` returns monotonic seconds."""
 
     def __init__(self, issuer: str, source: IssuerKeySource, *, clock: Callable[[], float]) -> None:
         self.issuer = issuer
@@ -86,11 +87,14 @@ class KeyCache:
         self._fetched_at: float | None = None
         self._fresh_until = self._retry_at = 0.0
         self._unknown_at: float | None = None
-        self._failure = "the issuer's keys were not fetched yet"
+        self._failure = "the key set was not fetched yet"
         self._fetching: asyncio.Task[None] | None = None
 
     async def fitting(self, algorithm: str, key_id: str | None) -> Sequence[VerificationKey]:
-        """Return the keys that may have signed; none where the issuer has no such key. Raises SignInUnavailable."""
+        """Return the keys that fit the algorithm and key id of a token; none if the issuer has no such key.
+
+        Raises SignInUnavailable if there is no valid key set.
+        """
         await self._be_fresh()
         found = self._pick(algorithm, key_id)
         if not found and (self._fetching is not None or self._may_ask_for_unknown()):
@@ -100,18 +104,18 @@ class KeyCache:
         return found
 
     async def refresh(self) -> None:
-        """Fetch the keys now, if it is not being done."""
+        """Fetch the key set now, or wait for the fetch in progress."""
         await self._fetch()
 
     async def close(self) -> None:
-        """End a fetch that is under way."""
+        """Cancel the fetch in progress."""
         if self._fetching is not None:
             self._fetching.cancel()
             await asyncio.gather(self._fetching, return_exceptions=True)
 
     @property
     def age_seconds(self) -> float | None:
-        """Return how long ago the keys were fetched; None for never."""
+        """Return the age of the key set; None if none was fetched."""
         return self._clock() - self._fetched_at if self._fetched_at is not None else None
 
     def _pick(self, algorithm: str, key_id: str | None) -> Sequence[VerificationKey]:
@@ -138,11 +142,11 @@ class KeyCache:
     def _check_kept(self) -> None:
         if self._fetched_at is None or self._clock() - self._fetched_at >= KEPT_SECONDS_MAX:
             raise SignInUnavailable(
-                "sign-in-keys-unavailable", f"the keys of {self.issuer} cannot be had now: {self._failure}"
+                "sign-in-keys-unavailable", f"the key set of {self.issuer} is unavailable: {self._failure}"
             )
 
     async def _fetch(self) -> None:
-        """Wait for the one fetch there is; it goes on when who waits goes away."""
+        """Wait for the fetch in progress, or start one. It continues if the waiting task is cancelled."""
         if self._fetching is None:
             self._fetching = asyncio.create_task(self._fetch_once())
         await asyncio.shield(self._fetching)

@@ -1,4 +1,4 @@
-"""The callers known now, by their tokens: replaced as a whole when the file changes, and counted when they call."""
+"""The callers of the tokens file, which is reloaded as a whole when it changes, and the last use of each token."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ log = logging.getLogger(__name__)
 
 EXPIRES_SOON_DAYS = 14
 USES_SECONDS = 60.0
-"""How exactly the last use of a token is known, and how often it is written at most."""
+"""The resolution of the last use of a token, and the shortest interval between writes of it."""
 
 
 class Callers:
-    """Looks up callers by the hash of their token. Expired tokens are not known."""
+    """Looks up callers by the hash of their token. Expired tokens are not found."""
 
     def __init__(self, tokens: Mapping[str, CallerToken], *, now: Now) -> None:
         self._tokens = tokens
@@ -30,24 +30,24 @@ class Callers:
         self._used: set[str] = set()
 
     def get(self, token_hash: str, /) -> Caller | None:
-        """Return who presents a token; None when it is not known, or has expired."""
+        """Return the caller of a token and count its use; None if the token is unknown or expired."""
         token = self._tokens.get(token_hash)
         if token is None or (token.until is not None and token.is_expired(self._now())):
             return None
-        self._used.add(token_hash)  # bounded: only hashes of the file get here
+        self._used.add(token_hash)  # bounded: only hashes of the file are added
         return token.caller
 
     def replace(self, tokens: Mapping[str, CallerToken]) -> None:
-        """Know these from now on."""
+        """Replace all tokens."""
         self._tokens = tokens
 
     def take_used(self) -> set[str]:
-        """Return the hashes of the tokens that were used since this was asked last."""
+        """Return the hashes of the tokens used since the previous call."""
         used, self._used = self._used, set()
         return used
 
     def put_back(self, used: set[str]) -> None:
-        """Count these as used after all: they could not be kept."""
+        """Mark tokens as used again, after their uses could not be stored."""
         self._used |= used
 
     def counts(self) -> Mapping[str, int]:
@@ -61,14 +61,14 @@ class Callers:
         return len(self._tokens)
 
     def until(self) -> datetime | None:
-        """Return when the next of the valid tokens expires."""
+        """Return the earliest expiry of the valid tokens; None if none of them expires."""
         now = self._now()
         times = [one.until for one in self._tokens.values() if one.until is not None and not one.is_expired(now)]
         return min(times, default=None)
 
 
 class TokenUses:
-    """Keeps when each token was used last: one write a minute at most, and only when a token was used."""
+    """Stores the last use of each token: at most one write per minute, and only if a token was used."""
 
     def __init__(self, *, database: Database, callers: Callers, now: Now) -> None:
         self._database = database
@@ -76,13 +76,13 @@ class TokenUses:
         self._now = now
 
     async def run(self) -> None:
-        """Keep uses until cancelled."""
+        """Store uses until cancelled."""
         while True:
             await pause(USES_SECONDS)
             await self.keep()
 
     async def keep(self) -> None:
-        """Write down what was used since. A database that is away loses nothing but the exact minute."""
+        """Store the uses since the last call; if the database is unavailable, with the next call, as of that time."""
         used = self._callers.take_used()
         if not used:
             return
@@ -93,4 +93,4 @@ class TokenUses:
             )
         except StorageUnavailable as exc:
             self._callers.put_back(used)
-            log.warning("uses of tokens are not written down yet", extra=fields(code=exc.code, message=exc.message))
+            log.warning("the last uses of tokens are not stored yet", extra=fields(code=exc.code, message=exc.message))

@@ -1,8 +1,8 @@
-"""Rate limits: a bucket for each name that refills with time. What is refused is told when to come again.
+"""Rate limits by token buckets, one bucket per name. A refusal states when to try again.
 
-Memory is bounded: a bucket that is full again is dropped, for it states nothing, and where too many are left the one
-that was asked for least recently goes. So nobody resets a limit of their own but by as many other names, and whoever
-fills the table gives others more, never less.
+Memory is bounded: full buckets are dropped, because they hold no state; if the table is still full, the least recently
+used bucket is dropped. A client can therefore reset its own limit only by using as many other names as the table holds,
+and an attacker who fills the table can only raise the limits of others, not lower them.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _DROPPED_AT_ONCE_MAX = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
-    """`per_second` on the long run, `burst` at once."""
+    """`per_second` is the sustained rate, `burst` the capacity of a bucket."""
 
     per_second: float
     burst: float
 
 
 class Limit:
-    """One kind of limit, for many names."""
+    """A rate limit that counts each name separately."""
 
     def __init__(
         self,
@@ -50,16 +50,16 @@ class Limit:
         return len(self._buckets)
 
     def change(self, rate: Rate) -> None:
-        """Count by another rate from now on."""
+        """Replace the rate; the state of the buckets remains."""
         self._rate = rate
 
     def take(self, name: str, amount: float = 1.0) -> None:
-        """Count one call, or an amount up to the burst. Raises Overloaded with the time after which there is room."""
+        """Count one call, or an amount of at most the burst. Raises Overloaded with the time to wait."""
         if not self.took(name, amount):
             raise self.refusal(name, amount)
 
     def took(self, name: str, amount: float = 1.0) -> bool:
-        """Count if there is room; return whether there was."""
+        """Count an amount if the limit allows it; return whether it does."""
         now = self._clock()
         left = self._left(name, now)
         amount = amount if amount < self._rate.burst else self._rate.burst
@@ -68,15 +68,14 @@ class Limit:
         return there_is
 
     def give_back(self, name: str) -> None:
-        """Have one call that was counted not count."""
+        """Undo the count of one call."""
         now = self._clock()
         self._keep(name, min(self._rate.burst, self._left(name, now) + 1.0), now)
 
     def refusal(self, name: str, amount: float = 1.0) -> Overloaded:
         amount = min(amount, self._rate.burst)
         seconds = (amount - self._left(name, self._clock())) / self._rate.per_second
-        many = "" if self._unit == "calls" else f" {self._unit}"
-        message = f"too many{many} from {self._what} {name}"
+        message = f"too many {self._unit} from {self._what} {name}"
         return Overloaded("rate-limited", message, retry_after_seconds=max(1.0, seconds))
 
     def _left(self, name: str, now: float) -> float:
@@ -87,7 +86,7 @@ class Limit:
         return left if left < self._rate.burst else self._rate.burst
 
     def _keep(self, name: str, left: float, now: float) -> None:
-        """Keep a bucket as the last one asked for. Those asked for first are the first that are full again."""
+        """Store a bucket as the most recently used. The least recently used buckets are the first to be full again."""
         if name in self._buckets:
             self._buckets[name] = left, now
             self._buckets.move_to_end(name)
@@ -104,18 +103,18 @@ class Limit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChallengeLimits:
-    """How many challenges are made for a sender. One that names no key counts by its address alone.
+    """Limits requests for challenges. A request without a key id counts by its address only.
 
-    One that names the key it is for is refused where the address and the key are used up: so a fleet behind one NAT
-    gateway is not locked out by one of it, which does not know the keys of the others. A challenge costs little, so
-    naming ever other keys is worth nothing.
+    A request with a key id is refused only if the limits of both the address and the key are exhausted. An instance can
+    therefore not lock out the others behind the same NAT gateway, whose keys it does not know. A challenge costs
+    little, so an attacker gains nothing by inventing keys.
     """
 
     address: Limit
     key: Limit
 
     def take(self, address: str, key_id: str | None) -> None:
-        """Count one. Raises Overloaded."""
+        """Count one request. Raises Overloaded."""
         if key_id is None:
             self.address.take(address)
         elif not self.address.took(address) and not self.key.took(key_id):
@@ -124,12 +123,13 @@ class ChallengeLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnrolmentLimits:
-    """What counts against whom when a key is to be bound.
+    """The limits of enrolment, which binds a key to an instance.
 
-    Against an instance counts only what nobody else can do: what its bound key or its own credentials prove. Whoever
-    merely has its document, which it shows to registries too, counts as an attempt: against the address that it comes
-    from and against the document. An attempt is refused where both are used up, so the fleet behind one address, a load
-    balancer's or a NAT gateway's, is not locked out by one of it, nor a machine by others that show its document.
+    The limits of instance and account count only requests that the bound key or the instance's own credentials prove.
+    An identity document alone proves no origin, because the instance sends it to registries too: a request with nothing
+    else counts as an attempt, by its address and by the instance of its document. An attempt is refused only if both
+    limits are exhausted. An instance can therefore not lock out the others behind the same load balancer or NAT
+    gateway, and other senders of a document cannot lock out its instance.
     """
 
     instance: Limit
@@ -137,15 +137,15 @@ class EnrolmentLimits:
     address_attempts: Limit
     instance_attempts: Limit
     refusals: Limit
-    """Refusals of an instance that become entries of the log; the others are only answered."""
+    """Refusals per instance that are recorded in the log; further ones are only returned to the caller."""
 
     def attempt(self, address: str, instance_id: str) -> None:
-        """Count an attempt that has not proved anything yet. Raises Overloaded."""
+        """Count an attempt that is not proved yet. Raises Overloaded."""
         by_address, by_instance = self.address_attempts.took(address), self.instance_attempts.took(instance_id)
         if not by_address and not by_instance:
             raise self.instance_attempts.refusal(instance_id)
 
     def no_attempt(self, address: str, instance_id: str) -> None:
-        """Have an attempt not count: it was proved, or whoever should judge it was away."""
+        """Undo the count of an attempt that was proved, or not checked because a service was unavailable."""
         self.address_attempts.give_back(address)
         self.instance_attempts.give_back(instance_id)

@@ -1,4 +1,4 @@
-"""Rows of the uses of tokens as values. Pure."""
+"""Converts rows of token uses to values. Pure."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from whence_aggregator.queries.callers import TokenUsesRow
 
 
 def uses(rows: Sequence[TokenUsesRow]) -> dict[str, str]:
-    """Return when each token was used last, by its hash."""
+    """Return the last use of each token by its hash."""
     return {row["token"]: row["used_at"] for row in rows}

@@ -1,6 +1,6 @@
-"""State that the front gives to a client and receives back: sealed, so that the client can neither read nor change it.
+"""Authenticated encryption of state that a client stores and sends back, and can neither read nor change.
 
-Uploads and registry tokens therefore need no table and no memory; any replica continues them.
+Uploads, sessions and registry tokens therefore need no table, and any replica accepts them.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from whence_common import strict_base64
 _NONCE_BYTES = 12
 _CHARACTERS_MAX = 16_384
 _KEPT_MAX = 256
-"""A client sends its token with every call."""
+"""Opened texts that are cached, because a client sends its token with every request."""
 
 
 class Seal:
-    """Seals JSON objects under a key that is derived from a secret for one purpose."""
+    """Seals JSON objects with AES-GCM, under a key that is derived from a secret for one purpose."""
 
     def __init__(self, secret: bytes, *, purpose: str, random_bytes: Callable[[int], bytes]) -> None:
         self._cipher = AESGCM(hmac.digest(secret, f"whence registry {purpose}".encode(), "sha256"))
@@ -38,7 +38,7 @@ class Seal:
         return base64.urlsafe_b64encode(sealed).decode("ascii").rstrip("=")
 
     def open(self, text: str) -> dict[str, Any] | None:
-        """Return the object that was sealed; None when the text was not sealed here."""
+        """Return the object that was sealed; None if the text was not sealed under this key."""
         known = self._opened.get(text)
         if known is not None:
             return dict(known)

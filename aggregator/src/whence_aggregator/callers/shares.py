@@ -1,7 +1,8 @@
-"""Shares of what there is only so much of: nobody takes all of it, and whoever comes next finds some of it free.
+"""Fair shares of a limited resource: no name can take all of it, so some remains free for the next.
 
-A name may hold as much as it leaves free (dynamic thresholds, Choudhury and Hahne 1998): one alone gets a half, two at
-once a third each. So there is no number to set, and a fleet behind one address is not held to one client's share.
+A name may hold as much as it leaves free (dynamic thresholds, Choudhury and Hahne 1998): a single name holds at most a
+half, two names a third each. There is no limit to configure, and a fleet behind one address may use more than a fixed
+limit per client would allow.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 
 
 class Shares:
-    """`total` of something, held under names. A claim's names each have a factor of what is free that they may hold."""
+    """Allocates `total` units to names. Each name of a claim may hold at most its factor times the units left free."""
 
     def __init__(self, total: int) -> None:
         self.total = total
@@ -19,7 +20,7 @@ class Shares:
         self._held: Counter[str] = Counter()
 
     def claim(self, names: Mapping[str, float], amount: int = 1) -> str | None:
-        """Take an amount. Return None, or what stands against it: a name that holds too much, or "" when others do."""
+        """Allocate an amount; return None. If refused, return the name that holds too much, or "" if others do."""
         free = self.total - self.used - amount
         if free < 0:
             return ""
@@ -32,7 +33,7 @@ class Shares:
         return None
 
     def release(self, names: Mapping[str, float], amount: int = 1) -> None:
-        """Return what was claimed under these names."""
+        """Release an amount that was claimed under these names."""
         self.used -= amount
         for name in names:
             self._held[name] -= amount

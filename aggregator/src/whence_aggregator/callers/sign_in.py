@@ -1,7 +1,8 @@
-"""Who presents a token: the one place that knows, for queries, for Kio's paths and for the registry front.
+"""Authenticates callers by their bearer tokens, for queries, for Kio's paths and for the registry front.
 
-A token is one of the file, a session of a job, a JSON Web Token of a listed issuer, or opaque: then others are asked.
-What is not configured, or does not answer, denies. Decided from headers alone, before any body is read.
+A token is a static token of the tokens file, a session token of a job, a JSON Web Token of a listed issuer, or opaque.
+Opaque tokens are checked by introspection and by STUPS's token service. A source that is not configured or does not
+answer denies. The decision needs headers only, so it is made before the body is read.
 """
 
 from __future__ import annotations
@@ -35,10 +36,10 @@ from whence_aggregator.ports import Overloaded, SourceUnavailable, Unauthenticat
 from whence_common.clock import Now
 
 _ASKED_AT_ONCE_MAX = 256
-"""Of servers that are asked about tokens, for strangers; one address gets a half. Each is a connection of ours."""
+"""Concurrent checks of opaque tokens, each of which holds a connection; one address may use at most a half."""
 
 _KINDS = ("token_type", "token_use", "typ")
-"""Where servers that are asked write that an active token is a refresh token: their hint alone rules none out."""
+"""Members in which introspection servers state that a token is a refresh token: `token_type_hint` excludes none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +53,7 @@ class PeopleIssuer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobIssuer:
-    """A CI system."""
+    """An issuer of tokens for CI jobs."""
 
     rules: IssuerRules
     keys: KeyCache
@@ -63,12 +64,12 @@ class JobIssuer:
 
 class Introspection(Protocol):
     async def claims(self, token: str) -> Mapping[str, Any] | None:
-        """Ask about a token (RFC 7662); None for one that is not active. Raises SourceUnavailable."""
+        """Return the claims of a token (RFC 7662); None if it is not active. Raises SourceUnavailable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntrospectedIssuer:
-    """A server that is asked about opaque tokens, and what counts of its answers."""
+    """An introspection server for opaque tokens, with the rules for its responses."""
 
     issuer: str
     audiences: frozenset[str]
@@ -80,7 +81,7 @@ class IntrospectedIssuer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdentitySources:
-    """Who states who callers are, as far as it is configured. `reads` is what those whom STUPS knows and jobs read."""
+    """The configured sources of identities. `reads` is the scope of reading for STUPS users and for jobs."""
 
     issuers: Mapping[str, PeopleIssuer | JobIssuer]
     introspected: IntrospectedIssuer | None = None
@@ -96,7 +97,7 @@ NOBODY = IdentitySources(issuers={})
 
 
 class Authenticator:
-    """Says who calls. `attempts` limits the checks that failed, by address."""
+    """Authenticates callers. `attempts` limits failed checks by address."""
 
     def __init__(
         self,
@@ -116,7 +117,7 @@ class Authenticator:
         self._asked = Shares(_ASKED_AT_ONCE_MAX)
 
     async def caller(self, token: str, *, address: str) -> Caller:
-        """Return who presents a token. Raises Unauthenticated, Forbidden, Overloaded or SignInUnavailable."""
+        """Return the caller of a token. Raises Unauthenticated, Forbidden, Overloaded or SignInUnavailable."""
         if not token:
             raise _unknown()
         static = self.static(token_hash(token))
@@ -133,19 +134,22 @@ class Authenticator:
         return caller
 
     def static(self, hashed: str) -> Caller | None:
-        """Return the caller of a token of the file, by its hash; None when there is none now."""
+        """Return the caller of a static token by its hash; None if the token is unknown or expired."""
         return self._known.get(hashed)
 
     async def exchange(self, token: str, *, address: str) -> tuple[str, float]:
-        """Use a job's token up; return a session's token, and for how many seconds it is good. Raises as `caller`."""
+        """Exchange a job's token; return a session token and its validity in seconds.
+
+        The job's token cannot be used again. Raises Unauthenticated, Forbidden, Overloaded or SignInUnavailable.
+        """
         if self._sessions is None:
-            raise TokenRefused("workloads-unset", "no CI system is listed here", fix="set sign_in.workloads")
+            raise TokenRefused("workloads-unset", "no CI system is configured", fix="set sign_in.workloads")
         self._attempts.take(address)
         parsed = parse_compact(token)
         found = self._sources.issuers.get(parsed.issuer)
         if not isinstance(found, JobIssuer):
             check_header(parsed, ALGORITHMS)
-            raise TokenRefused("token-issuer", "the token's issuer (iss) is not a CI system that is listed here")
+            raise TokenRefused("token-issuer", "the token's issuer (iss) is not listed in sign_in.workloads")
         try:
             ends = await self._verify(parsed, found)
         except SignInUnavailable:
@@ -153,12 +157,12 @@ class Authenticator:
             raise
         job = job_of(found.provider, parsed.issuer, parsed.claims, source_server=found.source_server)
         teams_of(job, found.job_rules)
-        given = await self._sessions.begin(parsed, job, token_ends=ends)
+        session_token = await self._sessions.begin(parsed, job, token_ends=ends)
         self._attempts.give_back(address)
-        return given, self._sessions.seconds
+        return session_token, self._sessions.seconds
 
     def caller_of_session(self, session: Session) -> Caller:
-        """Return the caller that a job is, by the rules of now. Raises Forbidden."""
+        """Return the job of a session as a caller, by the current rules. Raises Forbidden if no rule matches."""
         found = self._sources.issuers.get(session.job.issuer)
         rules = found.job_rules if isinstance(found, JobIssuer) else ()
         return Caller(
@@ -172,7 +176,7 @@ class Authenticator:
         )
 
     async def _check(self, token: str, address: str) -> Caller | None:
-        """Check a token that is not known; one that is refused counts against the address."""
+        """Check a token that is not cached; None if no source knows it. A refused token counts against the address."""
         parsed = self._ours(token)
         if parsed is None and not self._sources.asks_others:
             return None
@@ -188,11 +192,11 @@ class Authenticator:
         return caller
 
     def _ours(self, token: str) -> tuple[CompactToken, PeopleIssuer] | None:
-        """Return a token that says a listed issuer; None where others are to be asked. Raises TokenRefused."""
+        """Return a JSON Web Token and its listed issuer; None if another service must check it. Raises TokenRefused."""
         if len(token) > TOKEN_CHARACTERS_MAX:
             raise TokenRefused("token-too-large", f"the token has more than {TOKEN_CHARACTERS_MAX} characters")
         if not token.isascii() or not token.isprintable():
-            raise TokenRefused("token-malformed", "the token has characters that no token has")
+            raise TokenRefused("token-malformed", "the token has characters that are not printable ASCII")
         others = self._sources.asks_others
         if token.count(".") != 2:
             return None
@@ -207,31 +211,31 @@ class Authenticator:
             return parsed, found
         if isinstance(found, JobIssuer):
             raise TokenRefused(
-                "token-not-exchanged", "a job's own token is good for one exchange and nothing else",
-                fix="POST it to /v1/token as subject_token, and present the access_token of the answer",
+                "token-not-exchanged", "the token of a CI job is accepted at /v1/token only",
+                fix="POST it to /v1/token as subject_token, and present the access_token of the response",
             )  # fmt: skip
         if others:
             return None
         check_header(parsed, ALGORITHMS)
-        raise TokenRefused("token-issuer", "the token's issuer (iss) is not one that is listed in sign_in")
+        raise TokenRefused("token-issuer", "the token's issuer (iss) is not listed in sign_in")
 
     async def _by_issuer(self, token: CompactToken, issuer: PeopleIssuer) -> Caller:
         ends = await self._verify(token, issuer)
         return issuer.mapping.caller(issuer.rules.issuer, token.claims, until=ends)
 
     async def _verify(self, token: CompactToken, issuer: PeopleIssuer | JobIssuer) -> float:
-        """Check a token in the order of its parts: header, type, signature, claims. Return when it ends."""
+        """Check a token's header, type, signature and claims, in this order; return its expiry. Raises TokenRefused."""
         check_header(token, issuer.rules.algorithms)
         type_ = check_type(issuer.rules, token)
         keys = await issuer.keys.fitting(token.algorithm, token.key_id)
         if not keys:
-            raise TokenRefused("token-key-unknown", "the token's issuer has no such key (kid)")
+            raise TokenRefused("token-key-unknown", "the token's key (kid) is not in the key set of its issuer")
         if not any(key.verifies(token.text, token.algorithm) for key in keys):
-            raise TokenRefused("token-signature", "the token's signature is wrong")
+            raise TokenRefused("token-signature", "the token's signature is invalid")
         return check_claims(issuer.rules, token, type_, now=self._now().timestamp())
 
     async def _ask(self, token: str, address: str) -> Caller | None:
-        """Ask others about an opaque token, a bounded number at once."""
+        """Check an opaque token by introspection, then by the token service. Raises Overloaded or SignInUnavailable."""
         asking = {f"address {address}": 1.0}
         if self._asked.claim(asking) is not None:
             raise Overloaded(
@@ -255,7 +259,7 @@ class Authenticator:
         check_audiences(claims.get("aud"), asked.audiences, asked.trusted_audiences)
         ends = check_times(claims, now=self._now().timestamp(), seconds_max=asked.token_seconds_max)
         if claims.get("iss", asked.issuer) != asked.issuer:
-            raise TokenRefused("token-issuer", "the server that was asked names another issuer (iss)")
+            raise TokenRefused("token-issuer", "the introspection server states another issuer (iss)")
         return asked.mapping.caller(asked.issuer, claims, until=ends)
 
     async def _by_token_info(self, token: str) -> Caller | None:

@@ -1,4 +1,4 @@
-"""A check that cannot be made now: nobody passes for that."""
+"""The error of a token check that cannot be made, which denies."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from whence_aggregator.ports import SourceUnavailable
 
 
 class SignInUnavailable(SourceUnavailable):
-    """The service that states who callers are does not answer; 503, and never a pass."""
+    """A service that authenticates callers is unavailable: the request is refused with 503."""

@@ -1,4 +1,4 @@
-"""From what STUPS's token service says of a token to a caller: realm and scopes as Kio and Pier One read them. Pure."""
+"""Maps responses of STUPS's token service to callers, by realm and scopes as Kio and Pier One do. Pure."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from whence_aggregator.callers.caller import WRITE_ALL, Caller, Reads, Realm
 _EMPLOYEES, _SERVICES = "employees", "services"
 _WRITE, _WRITE_ALL = "application.write", ("application.write_all", "application.write_all_trusted")
 TOKENINFO = "tokeninfo"
-"""The issuer of whom the token service knows: it names none."""
+"""The issuer of callers that the token service knows, because its responses state none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """Whom a token belongs to, as the token service says."""
+    """The owner of a token, as the token service states it."""
 
     uid: str
     realm: str
@@ -26,11 +26,11 @@ class Person:
 
 class TokenInfo(Protocol):
     async def person(self, token: str) -> Person | None:
-        """Say whom an OAuth token belongs to; None when it is not valid. Raises SourceUnavailable."""
+        """Return the owner of an OAuth token; None if it is not valid. Raises SourceUnavailable."""
 
 
 def caller_of(person: Person, token: str, *, reads: Reads, now: datetime) -> Caller:
-    """Return the caller; the team service is asked with the token."""
+    """Return the caller that a token's owner is. The token is stored in it, for queries of the team service."""
     realm = person.realm.strip("/").partition("/")[0]
     everywhere = any(scope in person.scopes for scope in _WRITE_ALL)
     not_written = ""

@@ -1,10 +1,10 @@
-"""Static bearer tokens for small installations: a file of hashes, one line a token.
+"""Static bearer tokens for small installations: a file with one line per token, which contains its hash.
 
 `sha256:HEX NAME TEAMS [may=RIGHT[,RIGHT…]] [made=INSTANT] [until=INSTANT]`, where TEAMS is `-` (reads only),
 `TEAM[,TEAM…]` (reads, and writes for these teams) or `*` (writes for every team, and has every right); `may=user-data`
-lets a caller read user data. Lines of earlier versions have no dates: they keep their rights and never expire. A token
-is 32 random bytes, so a plain SHA-256 of it cannot be searched, and the file may be read by the service's own user,
-whoever systemd makes that.
+grants reading of user data. Lines of earlier versions have no dates: they keep their rights and never expire. A token
+has 32 random bytes, so its unsalted SHA-256 cannot be reversed by a search. The file may therefore be readable by the
+service's user, even if systemd allocates that dynamically.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ RESERVED_NAMES = frozenset({"list", "revoke"})
 
 
 class TokensInvalid(InputError):
-    """The file of tokens cannot be used."""
+    """The tokens file, or a new token, is invalid."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallerToken:
-    """A line of the file. `made` and `until` None: the line is of an earlier version, or never expires."""
+    """A line of the tokens file. `made` and `until` are None in a line of an earlier version, which never expires."""
 
     hash: str
     caller: Caller
@@ -46,7 +46,7 @@ class CallerToken:
 
     @property
     def rights(self) -> str:
-        """Name the rights as people read them."""
+        """Return the rights for display."""
         teams = self.caller.teams
         if teams is None:
             return "admin"
@@ -66,7 +66,7 @@ class CallerToken:
 
 
 def parse_tokens(text: str, *, name: str) -> Mapping[str, CallerToken]:
-    """Return tokens by their hash. Raises TokensInvalid naming the lines that cannot be read."""
+    """Parse a tokens file; return its tokens by hash. Raises TokensInvalid with the numbers of malformed lines."""
     tokens: dict[str, CallerToken] = {}
     wrong: list[int] = []
     for number, line in enumerate(text.splitlines(), start=1):
@@ -84,7 +84,7 @@ def parse_tokens(text: str, *, name: str) -> Mapping[str, CallerToken]:
             "tokens-line",
             f"{places}{more}: not of the form "
             f"sha256:HEX NAME TEAMS [may={','.join(sorted(RIGHTS))}] [made=INSTANT] [until=INSTANT]",
-            fix="make lines with whence-aggregator token; TEAMS is - to read, TEAM[,TEAM] or * to write",
+            fix="create lines with whence-aggregator token; TEAMS is - to read, TEAM[,TEAM] or * to write",
         )
     return tokens
 
@@ -94,7 +94,7 @@ def is_comment(line: str) -> bool:
 
 
 def parse_line(line: str) -> CallerToken | None:
-    """Return what a line states; None when it is malformed."""
+    """Parse a line; return None if it is malformed."""
     match = _LINE.match(line.strip())
     rights = frozenset((match[4] or "").split(",")) - {""} if match is not None else frozenset[str]()
     if match is None or not rights <= RIGHTS:
@@ -110,22 +110,26 @@ def parse_line(line: str) -> CallerToken | None:
 def new_token(
     name: str, teams: Iterable[str], *, admin: bool, made: datetime, until: datetime, rights: Iterable[str] = ()
 ) -> tuple[str, CallerToken]:
-    """Make a token; return it, and what goes to the file. Without teams and without `admin` it reads only."""
+    """Create a token; return its text and its line of the file. Without teams and `admin` it may only read.
+
+    Raises TokensInvalid.
+    """
     text = secrets.token_urlsafe(32)
     wanted = frozenset(teams)
     if admin and wanted:
-        raise TokensInvalid("tokens-rights", "--admin writes for every team: leave out --team", fix="give one of them")
+        raise TokensInvalid("tokens-rights", "--admin writes for every team: leave out --team", fix="use one of them")
     if name in RESERVED_NAMES:
-        raise TokensInvalid("tokens-name", f"{name!r} is a command: give the token another name")
+        raise TokensInvalid("tokens-name", f"{name!r} is a command: choose another name for the token")
     if until <= made:
         raise TokensInvalid(
-            "tokens-until", f"the token would have expired: {to_instant(until)}", fix="set a later time"
+            "tokens-until", f"the token's expiry is in the past: {to_instant(until)}", fix="set a later time"
         )
     caller = Caller(name=name, teams=None if admin else wanted, rights=frozenset(rights))
     token = CallerToken(hash=token_hash(text), caller=caller, made=made, until=until)
     if parse_line(token.to_line()) is None or wanted & {READ, EVERY_TEAM, ""} or any("," in team for team in wanted):
         raise TokensInvalid(
-            "tokens-line", "a name is letters, digits, . _ @ and -, a team letters, digits, . _ and -, and not - alone"
+            "tokens-line",
+            "a name may contain letters, digits, . _ @ and -; a team letters, digits, . _ and -, and may not be just -",
         )
     return text, token
 

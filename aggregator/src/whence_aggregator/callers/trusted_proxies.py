@@ -1,6 +1,7 @@
-"""Whose word counts for where a request comes from.
+"""Determines the client's address of a request that was forwarded by proxies.
 
-What a peer says of others counts only when the peer is a trusted proxy. IPv6 counts by /64: one customer has that many.
+Forwarding headers are used only if the peer is a trusted proxy. Limits count IPv6 addresses by /64, because a single
+customer is assigned at least that many.
 """
 
 from __future__ import annotations
@@ -14,26 +15,26 @@ from typing import Literal
 from whence_common.errors import InputError
 
 HOPS_MAX = 32
-"""Hops that are looked at, from the right; more are nobody's proxies."""
+"""The hops that are read, from the right; real chains of proxies are shorter."""
 _IPV6_PREFIX_BITS = 64
 Address = IPv4Address | IPv6Address
 AddressFrom = Literal["x-forwarded-for", "proxy-protocol"]
 
 
 class ProxiesInvalid(InputError):
-    """The setting trusted_proxies cannot be used."""
+    """The setting `trusted_proxies` is invalid."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustedProxies:
-    """The networks whose hosts are believed when they say for whom they forward, and how they say it."""
+    """The networks of trusted proxies, and the way in which they state the client's address."""
 
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
     told_by: AddressFrom = "x-forwarded-for"
 
     @classmethod
     def parse(cls, texts: Sequence[str], told_by: AddressFrom = "x-forwarded-for") -> TrustedProxies:
-        """Raises ProxiesInvalid for what is not a network in CIDR form, or is everybody."""
+        """Parse networks in CIDR form. Raises ProxiesInvalid for one that is malformed or contains every address."""
         networks = []
         for text in texts:
             try:
@@ -42,8 +43,8 @@ class TrustedProxies:
                 fix = "write it like 10.0.0.0/16 or 2001:db8::/56"
                 raise ProxiesInvalid("proxies-invalid", f"trusted_proxies: {exc}", fix=fix) from exc
             if network.prefixlen == 0:
-                fix = "name the networks of your load balancers only"
-                raise ProxiesInvalid("proxies-invalid", f"trusted_proxies: {text} would trust everybody", fix=fix)
+                fix = "list only the networks of your load balancers"
+                raise ProxiesInvalid("proxies-invalid", f"trusted_proxies: {text} contains every address", fix=fix)
             networks.append(network)
         return cls(networks=tuple(networks), told_by=told_by)
 
@@ -52,9 +53,10 @@ class TrustedProxies:
         return parsed is not None and any(parsed in network for network in self.networks)
 
     def client(self, peer: str, forwarded_for: Sequence[str]) -> str:
-        """Return the client's address: the right-most hop that no trusted proxy is, else the peer.
+        """Return the client's address: the right-most hop that is not a trusted proxy, or the left-most hop.
 
-        A hop that cannot be read ends the walk: the client is then the trusted proxy that wrote it.
+        Returns the peer's address if the peer is not trusted, or no hop is stated. A malformed hop ends the search; the
+        client is then the trusted proxy that added it.
         """
         address = peer
         if self.told_by != "x-forwarded-for" or not self.trusts(peer):
@@ -71,7 +73,7 @@ class TrustedProxies:
 
 
 def wrong_in_proxies(texts: Sequence[str]) -> list[str]:
-    """Return what is wrong in the setting."""
+    """Return the problems of the setting."""
     try:
         TrustedProxies.parse(texts)
     except ProxiesInvalid as exc:
@@ -80,7 +82,7 @@ def wrong_in_proxies(texts: Sequence[str]) -> list[str]:
 
 
 def limit_name(address: str) -> str:
-    """Return the address itself, of IPv6 its /64."""
+    """Return the name by which limits count an address: itself, or the /64 of an IPv6 address."""
     parsed = parse_address(address)
     if isinstance(parsed, IPv6Address):
         return str(IPv6Network((parsed, _IPV6_PREFIX_BITS), strict=False))
@@ -88,7 +90,7 @@ def limit_name(address: str) -> str:
 
 
 def parse_address(text: str) -> Address | None:
-    """Parse an address; one of IPv4 in IPv6's form is one of IPv4. None where it is not an address."""
+    """Parse an address; an IPv4-mapped IPv6 address becomes IPv4. Return None if it is malformed."""
     try:
         parsed = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
@@ -98,7 +100,7 @@ def parse_address(text: str) -> Address | None:
 
 
 def _parse_hop(text: str) -> Address | None:
-    """Parse a hop as proxies write them: an address, in brackets or not, with its port or without."""
+    """Parse a hop of X-Forwarded-For: an address, optionally in brackets, optionally with a port."""
     hop = text.strip()
     if hop.startswith("["):
         inner, closed, rest = hop[1:].partition("]")

@@ -1,4 +1,4 @@
-"""Tokens that were found good a moment ago, by their digest, so that a client's many requests cost one check."""
+"""A cache of token checks by the token's digest, so that many requests of a client cost one check."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from whence_aggregator.callers.caller import Caller
 from whence_common.clock import Now
 
 KEPT_SECONDS = 60.0
-"""For how long a token that its issuer revoked may still be good here."""
+"""How long a verified token is cached: a revoked token is accepted for at most this long."""
 REFUSED_SECONDS = 10.0
-"""For how long one that another server does not know is not asked about again."""
+"""How long an unknown token is cached, during which no other server is queried for it."""
 _KEPT_MAX = 10_000
 
 
 class VerifiedTokens:
-    """Callers by their token's SHA-256; None is a token that is known not to be valid.
+    """Caches callers by the SHA-256 of their token; None marks a token that is not valid.
 
-    No token is kept but inside a caller for whom the team service is asked.
+    Tokens themselves are not stored, except in `Caller.asks_with` for queries of the team service.
     """
 
     def __init__(self, now: Now) -> None:
@@ -27,7 +27,7 @@ class VerifiedTokens:
         self._kept: OrderedDict[bytes, tuple[datetime, Caller | None]] = OrderedDict()
 
     def find(self, token: str) -> tuple[bool, Caller | None]:
-        """Return whether a token's answer is known, and the answer."""
+        """Return whether the result of a token's check is cached, and that result."""
         known = self._kept.get(_key(token))
         if known is None or known[0] <= self._now():
             return False, None
