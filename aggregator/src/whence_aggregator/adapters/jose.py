@@ -1,4 +1,4 @@
-"""Signatures of JSON Web Tokens, by joserfc. Claims are not its business, nor are keys that a token brings along."""
+"""Verifies signatures of JSON Web Tokens with joserfc. Checks no claims and uses no keys from a token's header."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from whence_aggregator.callers.key_cache import KeyDescription
 KEYS_MAX = 100
 _PUBLIC = {"RSA": ("n", "e"), "EC": ("crv", "x", "y"), "OKP": ("crv", "x")}
 _MODULUS_CHARACTERS = range(342, 1400)
-"""2048 to 8192 bits in base64url: a larger one makes each check cost us more."""
+"""2048 to 8192 bits in base64url: verification with a larger modulus is too expensive."""
 _EXPONENT_CHARACTERS_MAX = 8
 _FAILURES = (JoseError, ValueError, TypeError, KeyError, OverflowError)
 
 
 class JoseKey:
-    """A public key of a set."""
+    """A public key of a key set."""
 
     def __init__(self, key: RSAKey | ECKey | OKPKey, description: KeyDescription) -> None:
         self._key = key
@@ -32,7 +32,10 @@ class JoseKey:
         return self._description
 
     def verifies(self, text: str, algorithm: str) -> bool:
-        """Whether it made the signature of a token in compact form. The key is ours, whatever the header names."""
+        """Return whether the signature of a token in compact form is valid under this key.
+
+        Keys and algorithms named in the token's header are not used.
+        """
         content, _, signature = text.rpartition(".")
         try:
             model = JWSRegistry.algorithms[algorithm]
@@ -43,7 +46,7 @@ class JoseKey:
 
 
 def import_keys(document: Mapping[str, Any]) -> list[JoseKey]:
-    """Return a set's keys, each by itself: one that is unknown or malformed is left out, and hides no other."""
+    """Return the keys of a key set. Malformed keys and keys of unknown types are skipped; the others are still used."""
     listed = document.get("keys")
     found = (_import(one) for one in (listed[:KEYS_MAX] if isinstance(listed, list) else []))
     return [one for one in found if one is not None]
@@ -79,6 +82,6 @@ def _is_sound(stated: Mapping[str, Any]) -> bool:
 
 
 def _text(stated: Mapping[str, Any], name: str) -> str | None:
-    """Return a member; what is there and is not a text fits nothing."""
+    """Return a member; None if it is missing. A value that is not a string becomes one that matches no token."""
     value = stated.get(name)
     return value if isinstance(value, str) or value is None else "malformed"

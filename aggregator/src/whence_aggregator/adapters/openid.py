@@ -1,7 +1,7 @@
-"""An issuer's keys over HTTP: OpenID Connect Discovery 1.0, then the set of keys (RFC 7517) that it names.
+"""Fetches an issuer's key set (RFC 7517) over HTTP, at the address in its OpenID Connect Discovery 1.0 document.
 
-No redirects, nothing but JSON of a bounded size within a bounded time, and never an address that a token names. Another
-host than the issuer's is asked only where `jwks_url` of the settings names it.
+Redirects are not followed; size and time of a response are limited. Addresses in tokens are never requested. A host
+other than the issuer's is requested only if `jwks_url` of the settings names it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _AT_ONCE = ("no-store", "no-cache")
 
 
 class OpenIdKeys:
-    """The keys of one issuer. `jwks_url` None: its discovery document names where they are."""
+    """Fetches the key set of one issuer. If `jwks_url` is None, the issuer's discovery document states the address."""
 
     def __init__(self, *, session: aiohttp.ClientSession, issuer: str, jwks_url: str | None) -> None:
         self._session = session
@@ -37,7 +37,7 @@ class OpenIdKeys:
         self._jwks_url = jwks_url
 
     async def fetch(self) -> FetchedKeys:
-        """Ask the issuer. Raises SourceUnavailable."""
+        """Fetch the key set. Raises SourceUnavailable."""
         try:
             async with asyncio.timeout(_SECONDS_MAX):
                 url = self._jwks_url or await self._discovered()
@@ -46,31 +46,36 @@ class OpenIdKeys:
             raise _unavailable(f"it does not answer ({type(exc).__name__})") from exc
         keys = import_keys(document)
         if not keys:
-            raise _unavailable("its set of keys has none that is understood here")
+            raise _unavailable("its key set has no supported key")
         return FetchedKeys(keys=keys, max_age_seconds=max_age)
 
     async def _discovered(self) -> str:
         url = f"{self._issuer.rstrip('/')}/.well-known/openid-configuration"
         document, _ = await self._get(url, _DISCOVERY_BYTES_MAX)
         if document.get("issuer") != self._issuer:
-            raise _unavailable("its discovery document is another issuer's")
+            raise _unavailable("its discovery document states another issuer")
         named = document.get("jwks_uri")
         if not isinstance(named, str) or not _is_its_own(named, self._issuer):
-            raise _unavailable("its discovery document names no jwks_uri of its own host: set jwks_url in sign_in")
+            raise _unavailable(
+                "its discovery document has no jwks_uri on the issuer's own host: set jwks_url in sign_in"
+            )
         return named
 
     async def _get(self, url: str, bytes_max: int) -> tuple[dict[str, Any], float | None]:
         async with self._session.get(url, headers=_HEADERS, allow_redirects=False) as answer:
             if answer.status != 200:
-                raise _unavailable(f"it answers HTTP {answer.status}")
+                raise _unavailable(f"it responds with HTTP {answer.status}")
             content = await read_answer(answer, bytes_max)
             if content is None:
-                raise _unavailable(f"its answer has more than {bytes_max} bytes")
+                raise _unavailable(f"its response has more than {bytes_max} bytes")
             return loose(content), _max_age(answer.headers.get("Cache-Control", ""))
 
 
 def _is_its_own(url: str, issuer: str) -> bool:
-    """Whether keys are at the issuer's own origin: a stolen issuer has no other address asked for us."""
+    """Return whether a URL has the issuer's origin.
+
+    A compromised issuer could otherwise make this server send requests to other hosts.
+    """
     parts, own = urlsplit(url), urlsplit(issuer)
     return (parts.scheme, parts.netloc) == (own.scheme, own.netloc) and not parts.fragment
 

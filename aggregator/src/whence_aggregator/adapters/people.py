@@ -17,7 +17,7 @@ _TIMEOUT = aiohttp.ClientTimeout(total=_SECONDS_MAX)
 
 
 class StupsTokenInfo:
-    """GET URL with the token as a bearer token: in the URL it would stand in logs."""
+    """Queries the token service by GET, with the token in the Authorization header: URLs are logged."""
 
     def __init__(self, *, session: aiohttp.ClientSession, url: str) -> None:
         self._session = session
@@ -30,7 +30,9 @@ class StupsTokenInfo:
                 self._url, headers={"Authorization": f"Bearer {token}"}, allow_redirects=False, timeout=_TIMEOUT
             ) as answer:
                 if answer.status >= 500 or answer.status == 429:
-                    raise SourceUnavailable("tokeninfo-unavailable", f"the token service answers HTTP {answer.status}")
+                    raise SourceUnavailable(
+                        "tokeninfo-unavailable", f"the token service responds with HTTP {answer.status}"
+                    )
                 if answer.status != 200:
                     return None
                 stated = loose(await read_answer(answer, _ANSWER_BYTES_MAX) or b"")
@@ -41,7 +43,8 @@ class StupsTokenInfo:
         if not isinstance(uid, str) or not uid or not uid.isprintable() or len(uid) > 200:
             return None
         named = scopes.split() if isinstance(scopes, str) else scopes if isinstance(scopes, list) else []
-        held = {one for one in named[:_SCOPES_MAX] if isinstance(one, str)}  # its other members repeat scopes
+        # The response repeats the scopes as members, which are not used.
+        held = {one for one in named[:_SCOPES_MAX] if isinstance(one, str)}
         seconds = stated.get("expires_in")
         return Person(
             uid=uid, realm=str(stated.get("realm") or ""), scopes=frozenset(held),
@@ -72,5 +75,5 @@ class StupsTeams:
             name = type(exc).__name__
             raise SourceUnavailable("teams-unreachable", f"the team service does not answer ({name})") from exc
         if status >= 500 or status == 429:
-            raise SourceUnavailable("teams-unavailable", f"the team service answers HTTP {status}")
+            raise SourceUnavailable("teams-unavailable", f"the team service responds with HTTP {status}")
         return status == 200
