@@ -119,7 +119,7 @@ async def test_a_list_of_traces_shows_theirs_alone(ask: Ask) -> None:
 
 async def test_whose_teams_are_unknown_is_told_so(ask: Ask) -> None:
     status, said = await ask("lost", f"/v1/trace?instance={THEIRS}")
-    assert (status, said["detail"]) == (403, "lost may not read what belongs to other teams: unknown teams")
+    assert (status, said["detail"]) == (403, "lost may not read resources of other teams: unknown teams")
 
 
 async def test_auditors_read_everything(ask: Ask) -> None:

@@ -267,11 +267,11 @@ async def test_a_group_is_a_team_only_in_its_one_spelling(house: SignInHouse, gr
 @pytest.mark.parametrize("changes, note", [
     ({"groups": None}, "its teams are unknown: the token has no claim groups"),
     ({"groups": None, "_claim_names": {"groups": "src1"}, "_claim_sources": {"src1": {"endpoint": "ISSUER/graph"}}},
-     "its teams are unknown: it names more groups than the token holds"),
-    ({"groups": None, "hasgroups": True}, "its teams are unknown: it names more groups than the token holds"),
-    ({"groups": "team-alpha"}, "its teams are unknown: the claim groups is not a list of texts"),
-    ({"groups": [["team-alpha"]]}, "its teams are unknown: the claim groups is not a list of texts"),
-    ({"groups": {"team-alpha": True}}, "its teams are unknown: the claim groups is not a list of texts"),
+     "its teams are unknown: the token omits groups (overage)"),
+    ({"groups": None, "hasgroups": True}, "its teams are unknown: the token omits groups (overage)"),
+    ({"groups": "team-alpha"}, "its teams are unknown: the claim groups is not a list of strings"),
+    ({"groups": [["team-alpha"]]}, "its teams are unknown: the claim groups is not a list of strings"),
+    ({"groups": {"team-alpha": True}}, "its teams are unknown: the claim groups is not a list of strings"),
 ])  # fmt: skip
 async def test_groups_that_are_not_there_are_unknown_and_nobody_is_asked_for_them(
     house: SignInHouse, changes: dict[str, object], note: str
@@ -394,7 +394,7 @@ async def test_keys_at_another_host_than_the_issuers_are_named_in_the_settings_a
     house.issuer.jwks_uri = "https://metadata.example.org/jwks"
     heard = await house.ask(house.issuer.mint())
     assert heard.said == (503, "sign-in-keys-unavailable")
-    assert "names no jwks_uri of its own host: set jwks_url" in heard.body["detail"]
+    assert "has no jwks_uri on the issuer's own host: set jwks_url" in heard.body["detail"]
 
 
 async def test_keys_that_never_come_are_given_up_and_others_are_served_meanwhile(house: SignInHouse) -> None:

@@ -1,4 +1,4 @@
-"""Who calls: whoever presents a token, decided from the headers before any body is read."""
+"""Authenticates requests by the bearer token in their headers, before the body is read."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OPEN_PATHS = frozenset(
         "/v2/_whence/v1/challenges", "/v2/_whence/v1/enrolments", "/v2/_whence/v1/tokens",
     }
 )  # fmt: skip
-"""Operators' probes, the exchange of jobs' tokens, and agents' calls: those carry their own proof."""
+"""Paths without bearer token: probes, the exchange of job tokens, and calls of agents, which prove their identity."""
 WHOAMI = "/v1/whoami"
 CALLER = web.RequestKey("caller", Caller)
 Authenticate = Callable[[web.Request], Awaitable[None]]
@@ -35,14 +35,14 @@ _ASKED = frozenset(
         "team_id", "ami", "rule", "verdict", "state", "at", "known_at", "since", "until", "from", "to", "search",
     }
 )  # fmt: skip
-"""Parameters that say what is asked about. No other is logged: somebody may put a token into a URL."""
+"""The parameters that are logged. Others are not, because a client may put a token into a URL."""
 _TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_.-]+|[A-Za-z0-9_-]{65,}")
-"""A JSON Web Token, or anything longer than a digest: sessions and registry tokens are."""
+"""A JSON Web Token, or any text longer than a digest, as session and registry tokens are."""
 _SHOWN_CHARACTERS_MAX = 200
 
 
 def authentication(sign_in: Authenticator) -> Authenticate:
-    """Make the check that lets only those pass who sign in, and who may read."""
+    """Return the check that authenticates a request and refuses callers that may not read."""
 
     async def authenticate(request: web.Request) -> None:
         if request.path not in OPEN_PATHS:
@@ -57,32 +57,32 @@ def authentication(sign_in: Authenticator) -> Authenticate:
 
 
 async def signed_in(request: web.Request, sign_in: Authenticator) -> Caller:
-    """Return who calls, by the token that the request shows. Raises as Authenticator does."""
+    """Return the caller of a request. Raises the errors of `Authenticator.caller`."""
     return await sign_in.caller(shown_token(request.headers.get("Authorization", "")), address=limited_address(request))
 
 
 def _check_reads(caller: Caller) -> None:
-    """Raise Forbidden for a caller that signs in for something else than to ask."""
+    """Raise Forbidden for a CI job, and for a caller without the right to read."""
     if caller.job is not None:
-        message = f"{caller.name} is a job of a pipeline: it pushes and attests, and asks nothing"
+        message = f"{caller.name} is a CI job: it may push and attest, but not query"
         raise Forbidden("read-forbidden", message, fix="use a token of a person or a service")
     if caller.reads == "nothing":
         message = f"{caller.name} may not read"
-        raise Forbidden("read-forbidden", message, fix="the rights of its issuer in sign_in say who may")
+        raise Forbidden("read-forbidden", message, fix="add the right `read` to the rights of its issuer in sign_in")
 
 
 def require_user_data(request: web.Request) -> None:
-    """Refuse what cannot be shown without user data to callers without that right. Raises Forbidden."""
+    """Raise Forbidden for a caller that may not read user data, on a path whose response contains it."""
     if not request[CALLER].may_read_user_data:
         raise Forbidden(
             "user-data-forbidden",
-            f"{request[CALLER].name} may not read user data, which stands in this",
+            f"{request[CALLER].name} may not read user data, which the response contains",
             fix="use a token with the right user-data",
         )
 
 
 def log_asked(request: web.Request, request_id: str, status: int) -> None:
-    """Log who asked what. No token is in it, not even one that was put into the URL."""
+    """Log a request with its caller and its parameters, without tokens, even if one is in the URL."""
     caller = request.get(CALLER)
     if caller is not None:
         query = {name: _shown(value) for name, value in request.query.items() if name in _ASKED}
@@ -96,7 +96,7 @@ def log_asked(request: web.Request, request_id: str, status: int) -> None:
 
 
 def shown_path(request: web.BaseRequest) -> str:
-    """Return a request's path for logs, without what looks like a token."""
+    """Return a request's path for logs, with text that looks like a token replaced."""
     return _shown(request.path)
 
 
@@ -105,7 +105,7 @@ def _shown(text: str) -> str:
 
 
 def shown_token(header: str) -> str:
-    """Read Bearer, Kio's `Token`, and Basic with the user oauth2 alike; empty for anything else."""
+    """Return the token of Bearer, of Kio's `Token`, or of Basic with the user oauth2; otherwise an empty string."""
     scheme, _, rest = header.partition(" ")
     if scheme.lower() in ("bearer", "token"):
         return rest.strip()

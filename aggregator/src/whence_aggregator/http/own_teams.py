@@ -1,6 +1,6 @@
-"""What those may ask who read what belongs to their own teams: named lists and single things, and nothing else.
+"""The paths for callers that may read only resources of their own teams.
 
-A path that is not here is refused, so a new one leaks nothing until somebody thought of it.
+A path that is not listed here is refused, so a new path exposes no other team's resources by default.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from whence_aggregator.callers.caller import Caller
 from whence_aggregator.ports import Forbidden
 
 _LISTS = {"/v1/instances": "team", "/v1/violations": "team", "/v1/images": "team", "/apps": "team_id"}
-"""Lists, and the parameter that narrows each to a team."""
+"""Lists, each with the parameter that restricts it to a team."""
 _OF_NOBODY = frozenset({"/v1/rules"})
 _CHECKED = frozenset(
     {("GET", "/v1/trace"), ("GET", "/v1/instances/{id}"), ("GET", "/apps/{id}"), ("PUT", "/apps/{id}"),
      ("PUT", "/v1/applications/{id}/tickets")}
 )  # fmt: skip
-"""Where the handler checks the team itself, once it knows which it is; or the write does."""
+"""Requests whose handler checks the team after it has loaded the resource; writes check it in any case."""
 
 
 def check_own_teams(request: web.Request, caller: Caller) -> None:
-    """Raise Forbidden where a path may show what belongs to other teams."""
+    """Raise Forbidden if the response may contain resources of other teams."""
     resource = request.match_info.route.resource
     path = resource.canonical if resource is not None else ""
     method = "GET" if request.method == "HEAD" else request.method
@@ -30,8 +30,8 @@ def check_own_teams(request: web.Request, caller: Caller) -> None:
     name = _LISTS.get(path)
     if name is None or method != "GET":
         raise Forbidden(
-            "read-own-teams", f"{caller.name} reads what belongs to its own teams, and this belongs to all",
-            fix="ask for a list with the team, for an instance, or for an application",
+            "read-own-teams", f"{caller.name} may read resources of its own teams only, and this path has others too",
+            fix="request a list of one of its teams, an instance, or an application",
         )  # fmt: skip
     wanted = request.query.getall(name, [])
     if not wanted:
@@ -41,7 +41,7 @@ def check_own_teams(request: web.Request, caller: Caller) -> None:
 
 
 def check_reads_team(caller: Caller, team: str | None) -> None:
-    """Raise Forbidden for what belongs to a team that the caller may not read, or to none that is known."""
+    """Raise Forbidden unless the caller may read resources of the team. `team` is None if the owner is unknown."""
     if not (caller.reads_everything or (team is not None and caller.may_read(team))):
         note = f": {caller.not_written}" if caller.not_written else ""
-        raise Forbidden("read-own-teams", f"{caller.name} may not read what belongs to other teams{note}")
+        raise Forbidden("read-own-teams", f"{caller.name} may not read resources of other teams{note}")

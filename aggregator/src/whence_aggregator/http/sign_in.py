@@ -1,4 +1,4 @@
-"""Calls about signing in: a job's token for a session (RFC 8693), and who the caller is."""
+"""The routes of sign-in: the exchange of a job's token for a session token (RFC 8693), and `whoami`."""
 
 from __future__ import annotations
 
@@ -37,12 +37,14 @@ class SignInCalls:
         no_parameters(request)
         form = await _form(request)
         if form.get("grant_type") != _GRANT:
-            raise InputError("grant-unknown", "this path exchanges tokens only", fix=f"send grant_type={_GRANT}")
+            raise InputError(
+                "grant-unknown", "grant_type must be token exchange (RFC 8693)", fix=f"send grant_type={_GRANT}"
+            )
         if form.get("subject_token_type") not in _JWT_TYPES:
             raise InputError("token-type-unknown", "subject_token must be a JWT", fix=f"send {_JWT_TYPES[0]}")
-        given, seconds = await self._sign_in.exchange(form.get("subject_token", ""), address=limited_address(request))
+        token, seconds = await self._sign_in.exchange(form.get("subject_token", ""), address=limited_address(request))
         return respond_json(
-            {"access_token": given, "issued_token_type": _ISSUED, "token_type": "Bearer", "expires_in": int(seconds)}
+            {"access_token": token, "issued_token_type": _ISSUED, "token_type": "Bearer", "expires_in": int(seconds)}
         )
 
     async def _whoami(self, request: web.Request) -> JsonResponse:
@@ -51,7 +53,7 @@ class SignInCalls:
 
 
 async def _form(request: web.Request) -> dict[str, str]:
-    """Read a form. Raises InputError; none of its values stands in the message."""
+    """Parse a form. Raises InputError, whose message never contains a value of the form."""
     if request.content_type != _FORM:
         raise InputError("body-not-form", f"the body must be {_FORM}")
     try:
@@ -60,7 +62,7 @@ async def _form(request: web.Request) -> dict[str, str]:
     except ValueError as exc:
         raise InputError("body-not-form", "the body is not a form") from exc
     if any(len(values) > 1 for values in found.values()):
-        raise InputError("parameter-repeated", "a field of the form is given more than once", fix="give it once")
+        raise InputError("parameter-repeated", "the form contains a field more than once", fix="send it once")
     return {name: values[0] for name, values in found.items()}
 
 
