@@ -1,4 +1,4 @@
-"""Who states who callers are, in the settings: issuers, CI systems, and servers that are asked about tokens."""
+"""The settings of `sign_in`: issuers, CI systems, token introspection and STUPS's services."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TOKEN_SECONDS_MAX = 7 * 86_400.0
 
 
 class RightSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Who has a right: everybody of the issuer, or those whose `claim` has one of `values`."""
+    """Grants a right to every user of the issuer, or only to users whose `claim` has one of `values`."""
 
     right: RightName
     claim: str = ""
@@ -29,33 +29,33 @@ class RightSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class ClaimSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an issuer's claims mean. A name with dots is the path of a claim within claims."""
+    """Maps an issuer's claims to callers. A claim name with dots is the path of a nested claim."""
 
     rights: list[RightSettings]
     uid: str = "sub"
-    """The name that is shown and recorded."""
+    """The claim with the caller's name, as it is shown and recorded."""
     uid_prefix: str = ""
-    """Put before it, so that two issuers' names stay apart."""
+    """A prefix of that name, which distinguishes users of different issuers."""
     subject: list[str] = msgspec.field(default_factory=lambda: ["sub"])
-    """What is the person, with the issuer; Entra: [tid, oid]."""
+    """The claims that identify the user within the issuer; Entra: [tid, oid]."""
     realm: Literal["people", "services"] = "people"
     realm_claim: str = ""
     service_values: list[str] = []
     """Values of `realm_claim` that mean a service."""
     groups: str = ""
-    """The claim with the list of groups; without one, nobody is in a team."""
+    """The claim with the list of groups; if empty, no caller is a member of a team."""
     group_prefix: str = ""
     group_pattern: str = "[a-z0-9._-]+"
-    """What follows the prefix, whole; its first group is the team where it has one."""
+    """Must match all that follows the prefix. The team is its capture group, or the whole match if it has none."""
     group_teams: dict[str, str] = {}
-    """Teams by the whole value of a group."""
+    """Teams by the exact value of a group."""
 
 
 class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An OpenID Connect issuer of people's and services' tokens."""
+    """An OpenID Connect issuer of tokens for people and services."""
 
     issuer: str
-    """Exactly as its tokens and its discovery document write it."""
+    """Exactly as in its tokens and its discovery document."""
     audiences: list[str]
     claims: ClaimSettings
     trusted_audiences: list[str] = []
@@ -69,7 +69,7 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class JobRuleSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Jobs that speak for a team."""
+    """Lets the jobs of a project act for a team."""
 
     team: str
     project_id: str
@@ -84,7 +84,7 @@ class JobRuleSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 class WorkloadSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A CI system, and whose jobs push for which team."""
+    """A CI system, and the rules that map its jobs to teams."""
 
     issuer: str
     provider: Provider
@@ -95,11 +95,11 @@ class WorkloadSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     token_types: list[TokenType] = msgspec.field(default_factory=lambda: ["jwt"])
     token_seconds_max: float = 86_400.0
     source_server: str | None = None
-    """Where its repositories are cloned from, where that is not the issuer's own host."""
+    """The URL of the Git host of its repositories, if that is not the issuer's own host."""
 
 
 class IntrospectionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A server that is asked about opaque tokens (RFC 7662)."""
+    """A server for introspection of opaque tokens (RFC 7662)."""
 
     url: str
     issuer: str
@@ -112,24 +112,24 @@ class IntrospectionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_un
 
 
 class SignInSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Whose word counts for who calls, beside the file of tokens."""
+    """The sources that authenticate callers, in addition to the tokens file."""
 
     reads: Literal["organisation", "teams"] = "organisation"
-    """What callers read who may read: everything, or what belongs to their own teams."""
+    """The scope of the right to read: resources of all teams, or of the caller's own teams."""
     issuers: list[IssuerSettings] = []
     workloads: list[WorkloadSettings] = []
     introspection: IntrospectionSettings | None = None
     tokeninfo_url: str | None = None
-    """STUPS tokeninfo, which is asked with the token as bearer."""
+    """STUPS's token service, which is queried with the token as bearer token."""
     team_url: str | None = None
-    """STUPS team service; without it nobody known by tokeninfo alone writes."""
+    """STUPS's team service; without it, callers known by tokeninfo only may not write for single teams."""
     team_policy: str = "relaxed-radical-agility"
     session_seconds: float = 900.0
-    """How long a job may push for one token of its CI system."""
+    """The validity of a session token, which a job receives for one token of its CI system."""
 
 
 def wrong_in_sign_in(sign_in: SignInSettings) -> list[str]:
-    """Return what is wrong, each with its place."""
+    """Return the problems of the settings, each with its path."""
     wrong = [one for number, issuer in enumerate(sign_in.issuers)
              for one in _wrong_in_issuer(f"sign_in.issuers[{number}]", issuer)]  # fmt: skip
     wrong += [one for number, workload in enumerate(sign_in.workloads)
@@ -164,21 +164,21 @@ def _wrong_in_workload(name: str, workload: WorkloadSettings) -> Iterator[str]:
 
 def _wrong_in_rule(name: str, provider: Provider, rule: JobRuleSettings) -> Iterator[str]:
     if not TEAM.match(rule.team):
-        yield f"{name}.team is not a team: lower-case letters, digits, . _ and -"
+        yield f"{name}.team is not a team id: use lower-case letters, digits, . _ and -"
     if not re.fullmatch(r"[A-Za-z0-9:/+=,.@_-]{1,300}", rule.project_id):
-        yield f"{name}.project_id is not an id (in quotes where it is a number)"
+        yield f"{name}.project_id is not an id: write a number in quotes"
     if provider in ("github", "gitlab") and not rule.project_id.isdecimal():
-        yield f"{name}.project_id must be the number of the repository or project: names are given to others later"
+        yield f"{name}.project_id must be the number of the repository or project, because names may be reassigned"
     if provider in HAVE_REFS and not rule.refs:
         yield f"{name}.refs must name at least one ref, such as refs/heads/main"
     for one in rule.refs:
         if not is_ref_pattern(one):
-            yield f"{name}.refs: {one!r} must be whole (refs/heads/main), or end in /*, or in * below refs/tags/"
+            yield f"{name}.refs: {one!r} must be complete (refs/heads/main), or end in /*, or in * below refs/tags/"
     for one in rule.events:
         if one in REFUSED_EVENTS[provider]:
-            yield f"{name}.events: {one!r} runs what strangers sent, and is always refused"
+            yield f"{name}.events: {one!r} may run code from outside the repository, and is always refused: remove it"
     if rule.events and not EVENTS[provider]:
-        yield f"{name}.events: tokens of {provider} do not say which event started a job"
+        yield f"{name}.events: tokens of {provider} do not state which event started a job: remove it"
 
 
 def _wrong_in_introspection(introspection: IntrospectionSettings) -> Iterator[str]:
@@ -206,29 +206,29 @@ def _wrong_in_common(name: str, issuer: IssuerSettings | WorkloadSettings) -> It
 
 def _wrong_in_audiences(name: str, audiences: list[str]) -> Iterator[str]:
     if not audiences or not all(audiences):
-        yield f"{name}.audiences must name this server as its tokens do: without one, tokens for others would count"
+        yield f"{name}.audiences must name this server as tokens do: without it, tokens for other services are accepted"
 
 
 def _wrong_in_claims(name: str, claims: ClaimSettings) -> Iterator[str]:
     if not claims.rights:
-        yield f"{name}.rights must give at least one right, such as {{right: read}}: nobody could do anything"
+        yield f"{name}.rights must grant at least one right, such as {{right: read}}: otherwise no caller has any"
     for number, right in enumerate(claims.rights):
         if bool(right.claim) != bool(right.values):
-            yield f"{name}.rights[{number}]: claim and values go together"
+            yield f"{name}.rights[{number}]: set claim and values together, or neither"
         if not right.claim and right.right != "read":
-            yield f"{name}.rights[{number}] gives {right.right} to everybody: name a claim and its values"
+            yield f"{name}.rights[{number}] grants {right.right} to every user of the issuer: set claim and values"
     if not claims.subject or not all(claims.subject):
         yield f"{name}.subject must name at least one claim"
     if bool(claims.realm_claim) != bool(claims.service_values):
-        yield f"{name}.realm_claim and service_values go together"
+        yield f"{name}: set realm_claim and service_values together, or neither"
     try:
         if re.compile(claims.group_pattern).groups > 1:
-            yield f"{name}.group_pattern must have one group at most"
+            yield f"{name}.group_pattern must have at most one capture group"
     except re.error as exc:
         yield f"{name}.group_pattern is not a regular expression: {exc}"
     for group, team in claims.group_teams.items():
         if not TEAM.match(team):
-            yield f"{name}.group_teams.{group}: {team!r} is not a team"
+            yield f"{name}.group_teams.{group}: {team!r} is not a team id"
 
 
 def _is_safe_url(url: str) -> bool:
