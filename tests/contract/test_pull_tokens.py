@@ -161,7 +161,7 @@ async def test_a_token_is_renewed_for_an_hour_by_what_pulls_nothing_itself(house
     given = await pulls.tokens.token(pull_request(machine, pulls.nonce(), pulls.audience))
     refresh = str(given["refresh_token"])
     assert given["refresh_expires_in"] == 3600
-    assert await refused(pulls, refresh) == "401 this token renews others: show it to the token endpoint only"
+    assert await refused(pulls, refresh) == "401 this token only renews pull tokens: send it to the token endpoint"
     assert await pulls.access.renewed(str(given["token"])) is None, "a pull token renews nothing"
     house.clock.advance(3599.0)
     renewed = await pulls.access.renewed(refresh)
@@ -322,7 +322,7 @@ async def pulls_by_document(pulls: Pulls, machine: Machine) -> str:
 
 async def test_identity_documents_pull_nothing_unless_the_settings_say_so(house: InProcess) -> None:
     machine = Machine(house.authority, ONE)
-    assert await pulls_by_document(Pulls(house), machine) == "401 identity documents are not taken here"
+    assert await pulls_by_document(Pulls(house), machine) == "401 identity documents are not accepted here"
     assert await pulls_by_document(Pulls(house, document_seconds_max=3600.0), machine) == ONE
 
 

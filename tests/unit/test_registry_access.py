@@ -206,7 +206,7 @@ async def test_a_job_neither_pushes_nor_pulls_for_another_team_nor_lists(databas
     house, other = JobHouse(database), Repository.parse("beta/app")
     session = f"Bearer {await house.session()}"
     principal = await house.access.authenticate(session)
-    with pytest.raises(RegistryRefusal, match="may not read what belongs to team beta"):
+    with pytest.raises(RegistryRefusal, match="may not read resources of team beta"):
         house.access.check_pull(principal, other)
     with pytest.raises(RegistryRefusal, match="may not push for team beta: not in the team"):
         await house.access.check_push(principal, other)

@@ -1,6 +1,8 @@
-"""Who may pull and push: people and services by OAuth, callers of the aggregator, instances by tokens of ours.
+"""Authenticates clients of the registry and authorizes pulls, pushes and lists.
 
-What is not configured denies. Decided from headers alone, before any body is read.
+Clients are people, services and CI jobs with a token of `sign_in` or of the tokens file, and instances with an identity
+document or a token of this server. A source that is not configured denies. Decisions need headers only, so they are
+made before the body is read.
 """
 
 from __future__ import annotations
@@ -31,27 +33,31 @@ from whence_common.errors import InputError
 
 GRANT_SECONDS = 300
 RENEWAL_SECONDS = 3600
-"""For how long an instance may have its engine renew a pull token: a pull of an hour."""
+"""The validity of a renewal token, with which an instance's engine renews pull tokens: enough for a pull of an hour."""
 _TOKEN_CHARACTERS_MAX = 16_384
 _EVERYTHING = "*"
-"""Asks for all that the caller may do: skopeo does so before it deletes."""
+"""Requests every action that the caller may perform; skopeo sends this before it deletes."""
 CATALOG = "registry:catalog"
-"""In a grant, like the name of a repository, which has no colon: the right to list repositories, all there are."""
+"""In a grant, the right to list all repositories. Names of repositories contain no colon, so it cannot be one."""
 IDENTITY_USER = "instance-identity-document"
 Action = Literal["pull", "push"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """Who calls. `grant` are the only repositories and actions that a token is for."""
+    """An authenticated client. `grant`, unless None, lists all repositories and actions that its token permits."""
 
     name: str
     kind: Literal["caller", "person", "job", "instance", "public"]
-    """By a token of the file, by one of an issuer or service, a CI system's job, an instance, or nobody."""
+    """How the client authenticated.
+
+    `caller`: by a static token; `person`: by a token of an issuer, introspection or the token service, also as a
+    service; `job`: as a CI job; `instance`: as an EC2 instance; `public`: not at all.
+    """
     caller: Caller | None = None
-    """Whoever signed in; None for instances, for nobody, and for a person's granted token."""
+    """The authenticated caller; None for `instance`, `public` and the granted token of a `person`."""
     token_hash: str = ""
-    """Of a caller: by it a granted token is good no longer than the one it was granted for."""
+    """The hash of a static token, so that a token granted for it is valid no longer than it."""
     grant: Mapping[str, list[str]] | None = None
 
     @property
@@ -63,7 +69,7 @@ PUBLIC = Principal(name="", kind="public")
 
 
 class Access:
-    """Decides. Everybody writes for `open_teams`."""
+    """Authenticates and authorizes. Repositories of `open_teams` are open for pull and push without authentication."""
 
     def __init__(
         self,
@@ -87,7 +93,7 @@ class Access:
         self._now = now
 
     async def authenticate(self, authorization: str, *, client: str = "") -> Principal:
-        """Say who calls, from which client. Raises RegistryRefusal."""
+        """Return the principal of an Authorization header; limits count by `client`. Raises RegistryRefusal."""
         if not authorization:
             if self._public_read or self._open_teams:
                 return PUBLIC
@@ -96,7 +102,7 @@ class Access:
         if scheme.lower() in ("bearer", "token"):
             return await self._by_token(rest.strip(), client)
         if scheme.lower() != "basic":
-            raise RegistryRefusal("UNAUTHORIZED", "only Basic and Bearer are understood")
+            raise RegistryRefusal("UNAUTHORIZED", "the Authorization scheme is not supported: use Basic or Bearer")
         user, _, password = _basic(rest.strip())
         if user == IDENTITY_USER:
             return await self._by_identity(password)
@@ -105,27 +111,27 @@ class Access:
         return await self._by_token(password, client)
 
     def check_pull(self, principal: Principal, repository: Repository) -> None:
-        """Let those read who may read the team's; a granted token, only what it is for. Raises RegistryRefusal."""
+        """Raise RegistryRefusal unless the principal may read the repository's team and its grant permits that."""
         if principal.kind == "public" and not self._public_read and not self._is_open(repository):
             raise RegistryRefusal("UNAUTHORIZED", "authentication required")
         if principal.grant is not None and not _granted(principal, repository, "pull"):
             raise _not_granted("pulling", repository)
         if principal.caller is not None and not principal.caller.may_read(repository.team):
-            raise RegistryRefusal("DENIED", f"{principal.name} may not read what belongs to team {repository.team}")
+            raise RegistryRefusal("DENIED", f"{principal.name} may not read resources of team {repository.team}")
 
     def check_list(self, principal: Principal) -> None:
-        """Let repositories be listed, which names all there are, by people and services. Raises RegistryRefusal."""
+        """Raise RegistryRefusal unless the principal may list repositories, which returns those of every team."""
         if principal.kind == "public" and not self._public_read:
             raise RegistryRefusal("UNAUTHORIZED", "authentication required")
         if principal.grant is not None and CATALOG not in principal.grant:
-            raise RegistryRefusal("DENIED", "this token is not for listing repositories", status=401)
+            raise RegistryRefusal("DENIED", "this token does not permit listing repositories", status=401)
         if principal.kind == "instance":
-            raise RegistryRefusal("DENIED", "instances pull images: they list no repositories")
+            raise RegistryRefusal("DENIED", "instances may only pull: they may not list repositories")
         if principal.caller is not None and not principal.caller.reads_everything:
-            raise RegistryRefusal("DENIED", f"{principal.name} may not list what belongs to all teams")
+            raise RegistryRefusal("DENIED", f"{principal.name} may not list repositories of all teams")
 
     async def check_push(self, principal: Principal, repository: Repository) -> None:
-        """Let only those write who write for the repository's team. Raises RegistryRefusal."""
+        """Raise RegistryRefusal unless the principal may write for the repository's team and its grant permits that."""
         if principal.kind == "public":
             if self._is_open(repository):
                 return
@@ -145,9 +151,12 @@ class Access:
     async def grant(
         self, principal: Principal, wanted: list[tuple[Repository, list[str]]], *, catalog: bool = False
     ) -> str:
-        """Give a token for what the principal may do of what it asks for. Raises RegistryRefusal."""
+        """Return a token for the requested actions that the principal may perform; the others are omitted.
+
+        Raises RegistryRefusal for a granted token, which cannot be renewed, and if a permission cannot be checked.
+        """
         if principal.grant is not None:
-            raise RegistryRefusal("UNAUTHORIZED", "a granted token is not renewed: sign in again")
+            raise RegistryRefusal("UNAUTHORIZED", "a granted token cannot be renewed: sign in again")
         grant: dict[str, list[str]] = {}
         if catalog:
             with suppress(RegistryRefusal):
@@ -177,7 +186,7 @@ class Access:
 
     async def _by_token(self, token: str, client: str) -> Principal:
         if not token.isascii():
-            raise RegistryRefusal("UNAUTHORIZED", "the token has characters that no token has")
+            raise RegistryRefusal("UNAUTHORIZED", "the token has characters that are not ASCII")
         opened = self._seal.open(token)
         if opened is not None:
             return await self._by_grant(opened)
@@ -190,20 +199,20 @@ class Access:
         except Overloaded as exc:
             raise RegistryRefusal("TOOMANYREQUESTS", exc.message) from exc
         except SignInUnavailable as exc:
-            raise unavailable("tokens cannot be checked now") from exc
+            raise unavailable("tokens cannot be checked: a service of sign_in is unavailable") from exc
         if caller.subject is None:
             return Principal(name=caller.name, kind="caller", caller=caller, token_hash=token_hash(token))
         return Principal(name=caller.name, kind="person" if caller.job is None else "job", caller=caller)
 
     def instance_token(self, standing: Standing, repository: Repository) -> str:
-        """Give a token by which an instance pulls from one repository, as long as the binding is its newest."""
+        """Return a token with which an instance pulls from one repository, while the binding is its newest."""
         return self._sealed(
             {"name": standing.instance_id, "kind": "instance", "enrolment": standing.enrolment},
             {str(repository): ["pull"]},
         )
 
     def instance_renewal(self, standing: Standing, repository: Repository) -> str:
-        """Give what an instance's engine has such tokens renewed by, and what nothing can be pulled by."""
+        """Return a renewal token: an instance's engine requests pull tokens with it, and cannot pull with it."""
         return self._sealed(
             {"name": standing.instance_id, "kind": "instance", "enrolment": standing.enrolment, "renews": True},
             {str(repository): ["pull"]},
@@ -211,7 +220,7 @@ class Access:
         )
 
     async def renewed(self, token: str) -> str | None:
-        """Give another pull token for what renews them; None for anything else. Raises RegistryRefusal."""
+        """Return a new pull token for a renewal token; None for any other token. Raises RegistryRefusal."""
         opened = self._seal.open(token)
         if opened is None or not opened.get("renews"):
             return None
@@ -231,7 +240,7 @@ class Access:
     async def _by_grant(self, opened: dict[str, Any]) -> Principal:
         self._check_until(opened)
         if opened.get("renews"):
-            raise RegistryRefusal("UNAUTHORIZED", "this token renews others: show it to the token endpoint only")
+            raise RegistryRefusal("UNAUTHORIZED", "this token only renews pull tokens: send it to the token endpoint")
         if opened["kind"] == "instance":
             await self._check_instance(opened["name"], opened.get("enrolment"))
         name, kind, grant = opened["name"], opened["kind"], opened["grant"]
@@ -242,11 +251,11 @@ class Access:
         by = opened.get("by", "")
         caller = self._sign_in.static(by)
         if caller is None:
-            raise RegistryRefusal("UNAUTHORIZED", "the token that this one was granted for is not known any more")
+            raise RegistryRefusal("UNAUTHORIZED", "the token that this one was granted for is no longer valid")
         return Principal(name=caller.name, kind="caller", caller=caller, token_hash=by, grant=grant)
 
     def _job(self, opened: Mapping[str, Any]) -> Caller:
-        """Judge a job again, by the rules of now."""
+        """Return the job of a granted token as a caller, by the current rules. Raises RegistryRefusal."""
         until = datetime.fromtimestamp(opened["until"], self._now().tzinfo)
         try:
             return self._sign_in.caller_of_session(Session(job=Job.from_wire(opened["job"]), until=until))
@@ -256,7 +265,7 @@ class Access:
     async def _by_identity(self, blob: str) -> Principal:
         if self._documents is None:
             raise RegistryRefusal(
-                "UNAUTHORIZED", "identity documents are not taken here", fix="set sign_in: whence on the agent"
+                "UNAUTHORIZED", "identity documents are not accepted here", fix="set sign_in: whence on the agent"
             )
         instance_id = self._documents.instance(blob)
         await self._check_instance(instance_id, None)
@@ -269,19 +278,19 @@ class Access:
             raise RegistryRefusal("UNAUTHORIZED", exc.message, fix=exc.fix) from exc
 
     async def _why_not(self, principal: Principal, team: str) -> str:
-        """Say why somebody may not write for a team; empty when they may."""
+        """Return the reason why a principal may not write for a team; empty if it may. Raises RegistryRefusal."""
         if principal.kind == "instance":
-            return "instances only pull"
-        assert principal.caller is not None, "who signed in is known"
+            return "instances may only pull"
+        assert principal.caller is not None, "every other principal that may push has a caller"
         try:
             return await self._membership.why_not(principal.caller, team)
         except SignInUnavailable as exc:
-            raise unavailable("teams cannot be checked now") from exc
+            raise unavailable("teams cannot be checked: the team service is unavailable") from exc
 
 
 def _not_granted(what: str, repository: Repository) -> RegistryRefusal:
-    """With 401 clients ask for a token that is for more; who may not do more gets one that is not."""
-    return RegistryRefusal("DENIED", f"this token is not for {what} {repository}", status=401)
+    """Return the refusal of an action outside a token's grant. 401 makes clients request a token with a wider grant."""
+    return RegistryRefusal("DENIED", f"this token does not permit {what} {repository}", status=401)
 
 
 def _granted(principal: Principal, repository: Repository, action: Action) -> bool:
