@@ -1,4 +1,4 @@
-"""The job of a CI system that pushed an image to the registry front. Pure."""
+"""The CI job that pushed an image to the registry front. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from whence_common.scm_source import ScmSource
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushingJob:
-    """A job as named in its token, with the source that it ran for."""
+    """A CI job as its token names it, with the source that it ran for."""
 
     name: str
     source: ScmSource
