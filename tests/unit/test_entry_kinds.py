@@ -1,4 +1,4 @@
-"""The table of entry kinds: each kind is in the recorded history, and each derived table is of some kind."""
+"""The table of entry kinds: each kind is in a recorded history, and each derived table is of some kind."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from whence_aggregator.projections.kinds import KINDS, TABLES
 from whence_common.ledger_entry import type_of
 
 DATA = Path(__file__).parent.parent / "data"
-ENTRIES = [json.loads(line) for line in (DATA / "ledger-v1.ndjson").read_bytes().splitlines()]
+HISTORIES = ("ledger-v1", "organisation-v1")
+ENTRIES = [json.loads(line) for one in HISTORIES for line in (DATA / f"{one}.ndjson").read_bytes().splitlines()]
 
 
-def test_the_recorded_history_has_every_kind_that_may_be_appended() -> None:
+def test_the_recorded_histories_have_every_kind_that_may_be_appended() -> None:
     assert {type_of(one.encode())[0] for one in ENTRIES} == set(KINDS)
 
 

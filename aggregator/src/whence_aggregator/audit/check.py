@@ -250,7 +250,7 @@ class Check:
     async def _check_tables(self, *, skipped: bool) -> None:
         if skipped:
             return  # the derived tables are incomplete, as entries are wrong, which is reported already
-        pruned = bool(self._outcome.pruned)
+        pruned = any(not KINDS[kind].removable for kind in self._outcome.pruned)
         for table in TABLES:
             for dump in table.dumps if not (pruned and table.lossy) else ():
                 await self._compare(dump)

@@ -20,8 +20,8 @@ async def rebuild(database: Database, reader: LogReader) -> int:
         if wrong:
             raise Conflict("ledger-damaged", f"{len(wrong)} entries cannot be used, the first: {wrong[0]}",
                            fix="run whence-aggregator ledger check")  # fmt: skip
-        if replay.skipped:
-            pruned = sum(replay.skipped.values())
+        pruned = sum(count for kind, count in replay.skipped.items() if not KINDS[kind].removable)
+        if pruned:
             raise Conflict(
                 "ledger-pruned", f"{pruned} bodies were pruned and are not in the archive: their rows would be lost",
                 fix="set retention.archive_bucket to the bucket that they were archived in",

@@ -42,6 +42,8 @@ class EntryKind:
     """By version. No version is ever taken away: recorded entries are never rewritten."""
     together: Callable[[Sequence[tuple[int, Event]], Event], bool] = _alone
     """Whether an event may be projected together with those before it, of its kind and version."""
+    removable: bool = False
+    """Whether the rows that are derived from an entry are removed with its body: a rebuild lacks nothing without it."""
 
 
 class TablePage(TypedDict):

@@ -6,8 +6,9 @@ Bodies that current answers need are never pruned: the newest statement of an in
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Protocol
 
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.log_reader import Archive
@@ -15,7 +16,7 @@ from whence_aggregator.ledger.rows import bases, period, prunable
 from whence_aggregator.ledger.writing import NewEntry
 from whence_aggregator.ports import Database, StorageUnavailable
 from whence_aggregator.queries.ledger import BASES_NEEDED, CLOCK_RANGE, PRUNABLE, PRUNE_ENTRY
-from whence_aggregator.queries.query import array
+from whence_aggregator.queries.query import BoundCommand, array
 from whence_common.clock import Now, to_instant, to_millis
 from whence_common.ledger_entry import event
 from whence_common.merkle import TILE_HEIGHT, TILE_WIDTH
@@ -28,12 +29,29 @@ ROUND_SECONDS = 3600.0
 _PRUNED_AT_ONCE_MAX = 5_000
 
 
+class Derived(Protocol):
+    """The rows of a kind of entry that are removed with the entry's body."""
+
+    async def needed(self, indexes: Sequence[int]) -> set[int]:
+        """Return those of the entries that an answer of today needs."""
+
+    def removes(self, indexes: Sequence[int]) -> BoundCommand: ...
+
+
 class Retention:
-    """Prunes by a policy: days by kind of entry."""
+    """Prunes by a policy: days by kind of entry. `derived`: kinds whose rows go with the bodies."""
 
     def __init__(
-        self, *, database: Database, ledger: Ledger, archive: Archive | None, days: Mapping[str, int], now: Now
+        self,
+        *,
+        database: Database,
+        ledger: Ledger,
+        archive: Archive | None,
+        days: Mapping[str, int],
+        now: Now,
+        derived: Mapping[str, Derived] | None = None,
     ) -> None:
+        self._derived = derived or {}
         self._database = database
         self._ledger = ledger
         self._archive = archive
@@ -63,6 +81,8 @@ class Retention:
         )
         old = prunable(rows)
         needed = bases(await self._database.fetch(BASES_NEEDED.bind({"past": past})))
+        if kind in self._derived:
+            needed |= await self._derived[kind].needed(old)
         indexes = [index for index in old if index not in needed]
         self._first[kind] = old[-1] + 1 if old else past
         if indexes:
@@ -105,4 +125,6 @@ class Retention:
         async with self._ledger.writing() as writing:
             await writing.append([NewEntry(kind="pruned", content=event("pruned", stated))])
             writing.writes.append(PRUNE_ENTRY.bind([{"ledger_index": index} for index in indexes]))
+            if kind in self._derived:
+                writing.writes.append(self._derived[kind].removes(indexes))
         log.info("bodies pruned", extra=fields(**stated))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 
 from whence_aggregator.ledger.kinds import EVERY_ACCOUNT, EntryKind, Event, Project, Replayed, Table
+from whence_aggregator.organisation.changes import ACCOUNT, MEMBERS, MERGED, READ, TEAM
+from whence_aggregator.organisation.projection import writes
 from whence_aggregator.ports import Transaction
 from whence_aggregator.projections.events import (
     INVENTORY_KIND,
@@ -64,11 +67,18 @@ async def _untags(transaction: Transaction, _: Replayed, entries: Entries) -> No
         await project_untag(transaction, event)
 
 
+def _organised(kind: str) -> Project:
+    async def project(transaction: Transaction, _: Replayed, entries: Entries) -> None:
+        await transaction.execute(*writes(kind, entries))
+
+    return project
+
+
 async def _nothing(_transaction: Transaction, _replayed: Replayed, _entries: Entries) -> None:
     """Write nothing: no table is derived from the entry."""
 
 
-def _verdicts_together(before: Entries, event: Event) -> bool:
+def _all_together(before: Entries, event: Event) -> bool:
     return True
 
 
@@ -84,12 +94,17 @@ def _of_all(_: Event) -> str:
     return EVERY_ACCOUNT
 
 
+def _of_none(_: Event) -> str:
+    """For what is in no account's bundle, only in that of everything: who is a member of a team."""
+    return ""
+
+
+def _account_stated(event: Event) -> str:
+    return str(event["account_id"])
+
+
 def _account_of_instance(event: Event) -> str:
     return str(event["instance"]["account_id"])
-
-
-def _account_of_verdict(event: Event) -> str:
-    return str(event["account_id"])
 
 
 def _account_of_fact(event: Event) -> str:
@@ -102,10 +117,10 @@ def _kind(
     account: Callable[[Event], str],
     project: Project = _nothing,
     together: Callable[[Entries, Event], bool] | None = None,
+    removable: bool = False,
 ) -> EntryKind:
-    if together is None:
-        return EntryKind(tables=tables, account=account, project={1: project})
-    return EntryKind(tables=tables, account=account, project={1: project}, together=together)
+    found = EntryKind(tables=tables, account=account, project={1: project}, removable=removable)
+    return found if together is None else replace(found, together=together)
 
 
 KINDS: Mapping[str, EntryKind] = MappingProxyType({
@@ -123,12 +138,19 @@ KINDS: Mapping[str, EntryKind] = MappingProxyType({
     ),
     "verdict": _kind(
         "verdict", "rule_set", "instance", "tally",
-        project=_verdicts, account=_account_of_verdict, together=_verdicts_together,
+        project=_verdicts, account=_account_stated, together=_all_together,
     ),
     "push": _kind(
         "image_manifest", "image_tag", "image_blob", "image_job", "tag_digest", project=_pushes, account=_of_all,
     ),
     "untag": _kind("image_tag", project=_untags, account=_of_all),
+    TEAM: _kind("team_revision", "team_name", project=_organised(TEAM), account=_of_all, together=_all_together),
+    MERGED: _kind("team_revision", "team_name", project=_organised(MERGED), account=_of_all, together=_all_together),
+    MEMBERS: _kind(
+        "team_members", project=_organised(MEMBERS), account=_of_none, together=_all_together, removable=True,
+    ),
+    ACCOUNT: _kind("account_revision", project=_organised(ACCOUNT), account=_account_stated, together=_all_together),
+    READ: _kind("organisation_read", project=_organised(READ), account=_of_all, together=_all_together),
     "log-key": _kind(account=_of_all),
     "pruned": _kind(account=_of_all),
 })  # fmt: skip
@@ -153,6 +175,11 @@ TABLES = (
     Table(
         name="application_revision", clear=audit.CLEAR_APPLICATION_REVISION, dumps=(audit.DUMP_APPLICATION_REVISION,)
     ),
+    Table(name="team_revision", clear=audit.CLEAR_TEAM_REVISION, dumps=(audit.DUMP_TEAM_REVISION,)),
+    Table(name="team_name", clear=audit.CLEAR_TEAM_NAME, dumps=(audit.DUMP_TEAM_NAME,)),
+    Table(name="team_members", clear=audit.CLEAR_TEAM_MEMBERS, dumps=(audit.DUMP_TEAM_MEMBERS,)),
+    Table(name="account_revision", clear=audit.CLEAR_ACCOUNT_REVISION, dumps=(audit.DUMP_ACCOUNT_REVISION,)),
+    Table(name="organisation_read", clear=audit.CLEAR_ORGANISATION_READ, dumps=(audit.DUMP_ORGANISATION_READ,)),
     Table(name="fact", clear=audit.CLEAR_FACT, dumps=(audit.DUMP_FACT,)),
     Table(name="image_commit", clear=audit.CLEAR_IMAGE_COMMIT, dumps=(audit.DUMP_IMAGE_COMMIT,), lossy=True),
     Table(name="commit_word", clear=audit.CLEAR_COMMIT_WORD, dumps=(audit.DUMP_COMMIT_WORD,)),

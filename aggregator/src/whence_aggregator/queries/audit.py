@@ -541,3 +541,103 @@ CLEAR_RULE_SET = Command[NoParameters]("clear_rule_set")
 
 
 CLEAR_TALLY = Command[NoParameters]("clear_tally")
+
+
+class DumpTeamRevisionParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpTeamRevisionRow(TypedDict):
+    team_id: str
+    source: str
+    ledger_index: int
+    change: str
+    into_team: str
+    spelled: str
+    team_name: str
+    aliases: str
+    observed_at: str
+
+
+DUMP_TEAM_REVISION = NamedQuery[DumpTeamRevisionParameters, DumpTeamRevisionRow]("dump_team_revision")
+
+
+class DumpTeamNameParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpTeamNameRow(TypedDict):
+    name: str
+    source: str
+    team_id: str
+    ledger_index: int
+    held: int
+
+
+DUMP_TEAM_NAME = NamedQuery[DumpTeamNameParameters, DumpTeamNameRow]("dump_team_name")
+
+
+class DumpTeamMembersParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpTeamMembersRow(TypedDict):
+    team_id: str
+    source: str
+    ledger_index: int
+    members: str
+
+
+DUMP_TEAM_MEMBERS = NamedQuery[DumpTeamMembersParameters, DumpTeamMembersRow]("dump_team_members")
+
+
+class DumpAccountRevisionParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpAccountRevisionRow(TypedDict):
+    account_id: str
+    source: str
+    ledger_index: int
+    change: str
+    active: int
+    body: str
+    observed_at: str
+
+
+DUMP_ACCOUNT_REVISION = NamedQuery[DumpAccountRevisionParameters, DumpAccountRevisionRow]("dump_account_revision")
+
+
+class DumpOrganisationReadParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpOrganisationReadRow(TypedDict):
+    source: str
+    ledger_index: int
+    teams: int
+    accounts: int
+    observed_at: str
+
+
+DUMP_ORGANISATION_READ = NamedQuery[DumpOrganisationReadParameters, DumpOrganisationReadRow]("dump_organisation_read")
+
+
+CLEAR_TEAM_REVISION = Command[NoParameters]("clear_team_revision")
+
+
+CLEAR_TEAM_NAME = Command[NoParameters]("clear_team_name")
+
+
+CLEAR_TEAM_MEMBERS = Command[NoParameters]("clear_team_members")
+
+
+CLEAR_ACCOUNT_REVISION = Command[NoParameters]("clear_account_revision")
+
+
+CLEAR_ORGANISATION_READ = Command[NoParameters]("clear_organisation_read")

@@ -173,3 +173,38 @@ delete from rule_set;
 
 -- name: clear_tally
 delete from tally;
+
+-- name: dump_team_revision
+select team_id, source, ledger_index, change, into_team, spelled, team_name, aliases, observed_at from team_revision
+order by team_id{binary}, source{binary}, ledger_index limit :limit offset :offset;
+
+-- name: dump_team_name
+select name, source, team_id, ledger_index, held from team_name
+order by name{binary}, source{binary}, team_id{binary}, ledger_index limit :limit offset :offset;
+
+-- name: dump_team_members
+select team_id, source, ledger_index, members from team_members
+order by team_id{binary}, source{binary}, ledger_index limit :limit offset :offset;
+
+-- name: dump_account_revision
+select account_id, source, ledger_index, change, active, body, observed_at from account_revision
+order by account_id{binary}, source{binary}, ledger_index limit :limit offset :offset;
+
+-- name: dump_organisation_read
+select source, ledger_index, teams, accounts, observed_at from organisation_read
+order by source{binary}, ledger_index limit :limit offset :offset;
+
+-- name: clear_team_revision
+delete from team_revision;
+
+-- name: clear_team_name
+delete from team_name;
+
+-- name: clear_team_members
+delete from team_members;
+
+-- name: clear_account_revision
+delete from account_revision;
+
+-- name: clear_organisation_read
+delete from organisation_read;

@@ -1,0 +1,289 @@
+"""Teams and accounts on both databases: recorded, found again as of any time, rebuilt, and members removed."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fakes.auditor import bundle, checked, dumped
+from fakes.in_process import InProcess
+from fakes.organisation import FakeOrganisation
+from fakes.signing_authority import SigningAuthority
+from whence_aggregator.audit.rebuild import rebuild
+from whence_aggregator.ledger.retention import Retention
+from whence_aggregator.organisation.changes import MEMBERS, applied, differences
+from whence_aggregator.organisation.directory import Directory
+from whence_aggregator.organisation.erasure import MembersRemoved
+from whence_aggregator.organisation.recorder import OrganisationRecorder, known_of
+from whence_aggregator.organisation.snapshots import ACCOUNTS_MAX, StatedTeam, snapshot
+from whence_aggregator.organisation.values import Account, Known, Snapshot
+from whence_aggregator.ports import Conflict, NotFound, SourceUnavailable
+from whence_aggregator.storage.sqlite import SqliteDatabase
+from whence_common.ledger_entry import kind_of
+
+A, B = "111111111111", "222222222222"
+FIRST = snapshot(
+    "file",
+    teams=[StatedTeam(id="pay", name="Payments", aliases=["billing"], members=["ada", "bob"]), StatedTeam(id="ship")],
+    accounts=[Account(account_id=A, name="prod", status="ACTIVE", owner="pay")],
+)
+
+
+class Organisation:
+    """A house with one source, and what is known from it."""
+
+    def __init__(self, house: InProcess, says: Snapshot | SourceUnavailable = FIRST) -> None:
+        self.house = house
+        self.file = FakeOrganisation(says)
+        self.directory = Directory(house.database)
+        self.recorder = OrganisationRecorder(
+            database=house.database, ledger=house.ledger, sources={"file": self.file, "aws": self.file}, now=house.clock
+        )
+
+    async def read(self, says: Snapshot | SourceUnavailable | None = None) -> str:
+        self.file.says = says if says is not None else self.file.says
+        self.house.clock.advance(60)
+        return await self.recorder.read(self.file.says.source if isinstance(self.file.says, Snapshot) else "file")
+
+
+async def test_what_was_read_is_found_by_id_and_alias_with_its_source_and_entry(house: InProcess) -> None:
+    org = Organisation(house)
+    assert await org.read() == "2 teams and 1 accounts read, 5 changes"
+    found = await org.directory.team("BILLING")
+    assert found.to_wire() == {
+        "team_id": "pay", "spelled": "pay", "name": "Payments", "aliases": ["billing"], "status": "active",
+        "into": None, "members": 2,
+        "sources": [{"source": "file", "observed_at": "2026-11-22T12:01:00.000Z", "ledger_index": 3}],
+    }  # fmt: skip
+    assert found.members == ("ada", "bob")
+    account = (await org.directory.accounts([A, B]))[A]
+    assert (account.name, account.status, dict(account.owners), account.active) == (
+        "prod", "ACTIVE", {"file": "pay"}, True,
+    )  # fmt: skip
+
+
+async def test_reading_the_same_again_adds_no_entry_and_moves_the_age(house: InProcess) -> None:
+    org = Organisation(house)
+    await org.read()
+    size = await house.reader.size()
+    assert await org.read() == "2 teams and 1 accounts read, 0 changes"
+    assert await house.reader.size() == size
+    (state,) = await org.directory.sources()
+    assert (state.read_at, state.failure) == ("2026-11-22T12:02:00.000Z", "")
+
+
+async def test_a_source_that_is_away_takes_nothing_away_and_shows_age_and_failure(house: InProcess) -> None:
+    org = Organisation(house)
+    await org.read()
+    with pytest.raises(SourceUnavailable):
+        await org.read(SourceUnavailable("organisation-unreachable", "the file cannot be read"))
+    (state,) = await org.directory.sources()
+    assert state.to_wire() == {
+        "source": "file", "read_at": "2026-11-22T12:01:00.000Z", "notes": [],
+        "failure": {"at": "2026-11-22T12:02:00.000Z", "reason": "the file cannot be read"},
+    }  # fmt: skip
+    assert (await org.directory.team("pay")).over == ""
+
+
+async def test_a_partial_reading_is_shown_as_a_failure_and_deletes_nothing(house: InProcess) -> None:
+    org = Organisation(house)
+    await org.read()
+    partial = snapshot("file", teams=[StatedTeam(id="new")], complete=False, notes=["a page is missing"])
+    assert await org.read(partial) == "1 teams and 0 accounts read, not all of the source: a page is missing"
+    assert [one.team_id for one in await org.directory.teams()] == ["new", "pay", "ship"]
+    (state,) = await org.directory.sources()
+    assert (state.read_at, state.failure) == ("2026-11-22T12:01:00.000Z", "a page is missing")
+
+
+async def test_a_reading_that_takes_too_long_is_given_up(house: InProcess) -> None:
+    class Never:
+        async def read(self) -> Snapshot:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    recorder = OrganisationRecorder(
+        database=house.database, ledger=house.ledger, sources={"file": Never()}, now=house.clock, read_seconds_max=0.01
+    )
+    with pytest.raises(SourceUnavailable, match=r"not read whole within 0\.01 seconds"):
+        await recorder.read("file")
+
+
+async def test_a_reading_that_a_later_one_overtook_is_not_kept(house: InProcess) -> None:
+    org = Organisation(house)
+
+    class Slow:
+        async def read(self) -> Snapshot:
+            await org.read()
+            return snapshot("file")
+
+    slow = OrganisationRecorder(database=house.database, ledger=house.ledger, sources={"file": Slow()}, now=house.clock)
+    assert await slow.read("file") == "a later reading overtook this one: it is not kept"
+    assert [one.team_id for one in await org.directory.teams()] == ["pay", "ship"]
+
+
+async def test_a_merge_is_an_entry_and_old_names_lead_on(house: InProcess) -> None:
+    org = Organisation(house)
+    await org.read()
+    await org.read(snapshot("file", teams=[StatedTeam(id="ship", name="Shipping", aliases=["pay"])]))
+    assert [(await org.directory.team(one)).team_id for one in ("pay", "billing", "ship")] == ["ship"] * 3
+    history = await org.directory.team_history("ship")
+    assert [(one["team_id"], one["change"], one["into"]) for one in history] == [
+        ("pay", "merged", "ship"), ("ship", "renamed", None), ("ship", "found", None),
+    ]  # fmt: skip
+
+
+async def test_as_of_an_earlier_entry_everything_is_as_it_was(house: InProcess) -> None:
+    org = Organisation(house)
+    await org.read()
+    past = await house.reader.size()
+    await org.read(snapshot("file", teams=[StatedTeam(id="ship", aliases=["pay"])]))
+    assert (await org.directory.team("pay", past=past)).members == ("ada", "bob")
+    assert (await org.directory.accounts([A], past=past))[A].status == "ACTIVE"
+    assert (await org.directory.accounts([A]))[A].status == "gone"
+    assert (await org.directory.accounts([A]))[A].owners == {}
+    with pytest.raises(NotFound):
+        await org.directory.team("pay", past=1)
+
+
+async def test_a_name_that_two_sources_give_to_two_teams_leads_to_neither(house: InProcess) -> None:
+    org = Organisation(house)
+    await org.read(snapshot("file", teams=[StatedTeam(id="a", aliases=["x"])]))
+    await org.read(snapshot("aws", teams=[StatedTeam(id="b", aliases=["x"])]))
+    with pytest.raises(Conflict, match="2 teams have the name 'x'"):
+        await org.directory.team("x")
+
+
+async def test_several_sources_state_one_account_and_each_owner_is_kept(house: InProcess) -> None:
+    org = Organisation(house)
+    await org.read(snapshot("file", accounts=[Account(account_id=A, owner="pay", allows=("ship",))]))
+    await org.read(snapshot("aws", accounts=[Account(account_id=A, name="prod", status="SUSPENDED", owner="Ship")]))
+    found = (await org.directory.accounts([A]))[A]
+    assert (found.name, found.status, dict(found.owners), found.allows) == (
+        "prod", "SUSPENDED", {"file": "pay", "aws": "Ship"}, {"ship"},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["", "../pay", "pay/ship", "PАY", "pay\x00", "x" * 5000])
+async def test_what_can_be_no_team_is_not_found(house: InProcess, name: str) -> None:
+    org = Organisation(house)
+    await org.read()
+    with pytest.raises(NotFound):
+        await org.directory.team(name)
+
+
+async def test_the_log_gives_the_same_rows_again_and_the_check_finds_nothing(house: InProcess, tmp_path: Path) -> None:
+    org = Organisation(house)
+    await org.read()
+    await org.read(snapshot("aws", accounts=[Account(account_id=B, status="ACTIVE", tags=(("team", "Zürich"),))]))
+    await org.read(snapshot("file", teams=[StatedTeam(id="ship", aliases=["pay"], members=["eve"])]))
+    before = await dumped(house.database)
+    await rebuild(house.database, house.reader)
+    assert await dumped(house.database) == before
+    assert (await checked(house, tmp_path)).findings == []
+
+
+async def test_ten_thousand_accounts_are_read_in_batches_and_paged(house: InProcess) -> None:
+    org = Organisation(house)
+    many = [Account(account_id=f"{number:012d}", status="ACTIVE", owner="pay") for number in range(10_000)]
+    assert await org.read(snapshot("aws", accounts=many)) == "0 teams and 10000 accounts read, 10001 changes"
+    assert await org.read(snapshot("aws", accounts=many[1:])) == "0 teams and 9999 accounts read, 2 changes"
+    assert await org.directory.account_ids(after="000000009997") == ["000000009998", "000000009999"]
+    assert len(many) < ACCOUNTS_MAX
+
+
+def retention(house: InProcess) -> Retention:
+    return Retention(
+        database=house.database, ledger=house.ledger, archive=None, days={MEMBERS: 2}, now=house.clock,
+        derived={MEMBERS: MembersRemoved(house.database)},
+    )  # fmt: skip
+
+
+async def filled(org: Organisation) -> None:
+    """Let days pass, with a bundle of entries: bodies go by whole bundles."""
+    await org.read(snapshot("aws", accounts=[Account(account_id=f"{number:012d}") for number in range(300)]))
+    await org.read(snapshot("aws"))
+    org.house.clock.advance(3 * 86_400)
+
+
+async def test_names_of_former_members_are_removed_and_the_hash_stays(house: InProcess, tmp_path: Path) -> None:
+    org = Organisation(house)
+    for number in range(3):
+        await org.read(snapshot("file", teams=[StatedTeam(id="pay", members=[f"person-{number}"])]))
+    await filled(org)
+    assert await retention(house).prune(MEMBERS) == 3
+    left = [one.content for one in await house.entries(MEMBERS) if one.content is not None]
+    assert [b"person-2" in one for one in left] == [True]
+    assert (await org.directory.team("pay")).members == ("person-2",)
+    before = await dumped(house.database)
+    assert "person-0" not in str(before["team_members"])
+    assert (await checked(house, tmp_path)).findings == []
+    await rebuild(house.database, house.reader)
+    assert await dumped(house.database) == before
+
+
+async def test_the_newest_list_of_members_stays_however_old(house: InProcess) -> None:
+    org = Organisation(house)
+    await org.read()
+    await filled(org)
+    await retention(house).prune(MEMBERS)
+    assert (await org.directory.team("pay")).members == ("ada", "bob")
+
+
+async def test_members_are_in_no_account_s_bundle(house: InProcess) -> None:
+    org = Organisation(house)
+    await org.read()
+    assert b"ada" in b"".join(await bundle(house))
+    assert b"ada" not in b"".join(await bundle(house, A))
+    assert b"prod" in b"".join(await bundle(house, A))
+    assert b"prod" not in b"".join(await bundle(house, B))
+
+
+async def test_members_have_entries_of_their_own(house: InProcess) -> None:
+    org = Organisation(house)
+    await org.read()
+    with_names = [one.kind for one in await house.entries() if one.content is not None and b"ada" in one.content]
+    assert with_names == [MEMBERS]
+    (entry,) = await house.entries(MEMBERS)
+    assert kind_of(entry.content or b"")[1]["members"] == ["ada", "bob"]
+
+
+_TEAMS = st.builds(
+    StatedTeam, id=st.sampled_from("abc"), name=st.sampled_from(["One", "Two"]),
+    aliases=st.lists(st.sampled_from("abc"), max_size=1),
+    members=st.one_of(st.none(), st.lists(st.sampled_from(["ada", "bob"]), max_size=2)),
+)  # fmt: skip
+_READINGS = st.lists(
+    st.builds(
+        lambda teams, accounts, complete: snapshot("file", teams=teams, accounts=accounts, complete=complete),
+        st.lists(_TEAMS, max_size=3),
+        st.lists(st.builds(Account, account_id=st.just(A), owner=st.sampled_from(["a", "b"])), max_size=1),
+        st.booleans(),
+    ),
+    max_size=6,
+)
+_AUTHORITY = SigningAuthority.make()
+
+
+@given(readings=_READINGS)
+@settings(max_examples=25, deadline=timedelta(seconds=60))
+def test_the_tables_say_what_the_rules_say(tmp_path_factory: pytest.TempPathFactory, readings: list[Snapshot]) -> None:
+    asyncio.run(_as_the_rules(tmp_path_factory.mktemp("organisation"), readings))
+
+
+async def _as_the_rules(directory: Path, readings: list[Snapshot]) -> None:
+    database = await SqliteDatabase.open(directory / "ledger.db")
+    async with InProcess(database, _AUTHORITY).running() as house:
+        org, known = Organisation(house), Known()
+        for one in readings:
+            known = applied(known, differences(known, one))
+            await org.read(one)
+            assert await known_of(database, "file") == known
+        before = await dumped(database)
+        await rebuild(database, house.reader)
+        assert await dumped(database) == before
+    await database.close()
