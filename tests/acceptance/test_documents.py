@@ -18,10 +18,12 @@ from landscape.programs import BIN, aggregator
 from landscape.whole import ROOT
 from whence_agent import settings as agent_settings
 from whence_aggregator.compliance.rules.catalogue import RULES
+from whence_aggregator.organisation.file import parse_organisation
 from whence_aggregator.settings import server as aggregator_settings
 from whence_aggregator.settings import sign_in as sign_in_settings
 from whence_aggregator.settings import witness as witness_settings
 from whence_aggregator.settings.front import RegistryFrontSettings
+from whence_aggregator.settings.organisation import AwsOrganizationSettings, OrganisationSettings, TeamServiceSettings
 from whence_common.clock import to_instant, utc_now
 from whence_common.user_data.explain import table
 from whence_common.user_data.judge import judge
@@ -168,6 +170,8 @@ def test_every_yaml_example_is_valid() -> None:
             agent_settings.parse_settings(content, name=name)
         elif text.startswith("# /etc/whence/witness.yaml"):
             witness_settings.parse_witness_settings(content, name=name)
+        elif text.startswith("# /etc/whence/organisation.yaml"):
+            parse_organisation(content, name=name)
         elif text.startswith("# /etc/whence/aggregator.yaml"):
             aggregator_settings.parse_settings(content, name=name)
         else:
@@ -193,6 +197,9 @@ def test_the_example_files_are_valid() -> None:
         ("agent/README.md", tuple(KEYS)),
         ("aggregator/README.md", aggregator_settings.Settings.__struct_fields__),
         ("aggregator/README.md", RegistryFrontSettings.__struct_fields__),
+        ("aggregator/README.md", OrganisationSettings.__struct_fields__),
+        ("aggregator/README.md", AwsOrganizationSettings.__struct_fields__),
+        ("aggregator/README.md", TeamServiceSettings.__struct_fields__),
         ("aggregator/README.md", tuple(rule.id for rule in RULES)),
         *(("aggregator/README.md", one.__struct_fields__) for one in SIGN_IN),
     ],

@@ -15,15 +15,23 @@ from fakes.in_process import InProcess
 from fakes.organisation import FakeOrganisation
 from fakes.signing_authority import SigningAuthority
 from whence_aggregator.audit.rebuild import rebuild
+from whence_aggregator.collect.handlers import OrganisationReading
 from whence_aggregator.ledger.retention import Retention
+from whence_aggregator.organisation.allowed import AllowedAccounts
 from whence_aggregator.organisation.changes import MEMBERS, applied, differences
 from whence_aggregator.organisation.directory import Directory
 from whence_aggregator.organisation.erasure import MembersRemoved
+from whence_aggregator.organisation.groups import GroupsSeen
 from whence_aggregator.organisation.recorder import OrganisationRecorder, known_of
 from whence_aggregator.organisation.snapshots import ACCOUNTS_MAX, StatedTeam, snapshot
 from whence_aggregator.organisation.values import Account, Known, Snapshot
-from whence_aggregator.ports import Conflict, NotFound, SourceUnavailable
+from whence_aggregator.ports import Conflict, Database, Forbidden, NotFound, SourceUnavailable
+from whence_aggregator.queries.work import ADD_TASK_UNLESS_KNOWN, TASKS_OF_KIND
 from whence_aggregator.storage.sqlite import SqliteDatabase
+from whence_aggregator.wiring.work import kinds_of
+from whence_aggregator.work.questions import ORGANISATION_KIND, SHARED_LANE, question
+from whence_aggregator.work.task import Work
+from whence_common.clock import to_instant
 from whence_common.ledger_entry import kind_of
 
 A, B = "111111111111", "222222222222"
@@ -164,7 +172,7 @@ async def test_several_sources_state_one_account_and_each_owner_is_kept(house: I
     await org.read(snapshot("aws", accounts=[Account(account_id=A, name="prod", status="SUSPENDED", owner="Ship")]))
     found = (await org.directory.accounts([A]))[A]
     assert (found.name, found.status, dict(found.owners), found.allows) == (
-        "prod", "SUSPENDED", {"file": "pay", "aws": "Ship"}, {"ship"},
+        "prod", "SUSPENDED", {"file": "pay", "aws": "Ship"}, frozenset({"ship"}),
     )  # fmt: skip
 
 
@@ -287,3 +295,74 @@ async def _as_the_rules(directory: Path, readings: list[Snapshot]) -> None:
         await rebuild(database, house.reader)
         assert await dumped(database) == before
     await database.close()
+
+
+async def _nothing() -> None:
+    """Do nothing after a reading."""
+
+
+async def test_sources_are_read_by_the_worker_again_and_again_with_back_off(house: InProcess) -> None:
+    org = Organisation(house, SourceUnavailable("team-service-unreachable", "it is away"))
+    reading = OrganisationReading(recorder=org.recorder, seconds={"file": 900.0}, on_read=_nothing)
+    worker = house.worker_of(kinds_of(house.ledger, {}, None, Work(handler=reading), now=house.clock))
+    due = to_instant(house.clock())
+    await house.database.write(
+        ADD_TASK_UNLESS_KNOWN.bind(
+            [question(ORGANISATION_KIND, one, due_at=due, lane=SHARED_LANE) for one in ("file", "team-service")]
+        )
+    )
+    await worker.work()
+    tasks = await house.database.fetch(TASKS_OF_KIND.bind({"kind": ORGANISATION_KIND}))
+    assert [(one["subject"], one["reason"]) for one in tasks] == [("file", "it is away")]
+    org.file.says = FIRST
+    house.clock.advance(11)
+    await worker.work()
+    house.clock.advance(899)
+    assert (await worker.work(), org.file.asked) == (0, 2)
+    house.clock.advance(2)
+    assert (await worker.work(), org.file.asked) == (1, 3)
+
+
+async def test_only_collected_accounts_that_are_active_are_allowed_and_nobody_before(house: InProcess) -> None:
+    org = Organisation(house)
+    allowed = AllowedAccounts(named=(), collected=True, database=house.database)
+    await allowed.refresh()
+    assert A not in allowed
+    active, closed = Account(account_id=A, status="ACTIVE"), Account(account_id=B, status="SUSPENDED")
+    await org.read(snapshot("aws", accounts=[active, closed]))
+    await org.read(snapshot("file", accounts=[Account(account_id=B, status="ACTIVE")]))
+    await allowed.refresh()
+    assert (A in allowed, B in allowed, allowed.names) == (True, False, frozenset({A}))
+    await org.read(snapshot("aws", accounts=[Account(account_id=A, status="PENDING_CLOSURE"), closed]))
+    await allowed.refresh()
+    assert A not in allowed
+
+
+async def test_an_instance_of_a_collected_account_enrols_and_that_of_another_does_not(
+    database: Database, authority: SigningAuthority
+) -> None:
+    allowed = AllowedAccounts(named=(), collected=True, database=database)
+    async with InProcess(database, authority, accounts=allowed).running() as house:
+        with pytest.raises(Forbidden, match="is not an allowed account"):
+            await house.machine()
+        account = Account(account_id="123456789012", status="ACTIVE")
+        await Organisation(house).read(snapshot("aws", accounts=[account]))
+        await allowed.refresh()
+        await house.machine()
+
+
+async def test_groups_that_tokens_name_are_teams_that_are_never_taken_away(house: InProcess) -> None:
+    groups = GroupsSeen()
+    recorder = OrganisationRecorder(
+        database=house.database, ledger=house.ledger, sources={"groups": groups}, now=house.clock
+    )
+    groups.saw(["pay", "PAY", "../x", "shіp"])
+    groups.saw([f"team-{number}" for number in range(6000)])
+    assert (await recorder.read("groups")).startswith("5000 teams and 0 accounts read, not all of the source")
+    assert (await Directory(house.database).team("Pay")).spelled == "pay"
+    restarted = OrganisationRecorder(
+        database=house.database, ledger=house.ledger, sources={"groups": GroupsSeen()}, now=house.clock
+    )
+    house.clock.advance(60)
+    await restarted.read("groups")
+    assert (await Directory(house.database).team("pay")).over == ""

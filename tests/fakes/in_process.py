@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -193,6 +193,7 @@ class InProcess:
         heard_until: datetime | None = None,
         limits: EnrolmentLimits | None = None,
         sts_required: bool = False,
+        accounts: Container[str] = frozenset({"123456789012", OTHER_ACCOUNT}),
     ) -> None:
         self.database = database
         self.authority = authority
@@ -238,7 +239,7 @@ class InProcess:
                 database=database, secret=SECRET, audience=AUDIENCE, now=self.clock, random_bytes=CountingRandom()
             ),
             authorities=Authorities.from_pem({"eu-central-1": authority.pem}),
-            accounts=frozenset({"123456789012", OTHER_ACCOUNT}),
+            accounts=accounts,
             audience=AUDIENCE,
             heartbeat_secret=SECRET,
             caller_identity=caller_identity,

@@ -187,3 +187,43 @@ def test_each_witness_is_named_once() -> None:
     witnesses = f"witnesses: [{{url: 'https://a', key: '{ONE}'}}, {{url: 'https://b', key: '{ALIAS}'}}]"
     with pytest.raises(SettingsInvalid, match="two witnesses have the same key or name"):
         aggregator.parse_settings(f"{AGGREGATOR}{witnesses}\n".encode(), name="a.yaml")
+
+
+ORGANISATION = "organisation:\n  aws: {owner_tag: team}\n"
+
+
+def test_accounts_may_be_those_of_the_organisation() -> None:
+    text = f"audience: https://whence.example.org\naccounts: organization\n{ORGANISATION}"
+    settings = aggregator.parse_settings(text.encode(), name="a")
+    assert (settings.accounts, aggregator.accounts_named(settings)) == ("organization", [])
+
+
+@pytest.mark.parametrize(
+    "line, says",
+    [
+        ("organisation: {}", "organisation names no source: set file, aws or team_service"),
+        ("organisation: {aws: {region: here}}", "organisation.aws.region is not a region"),
+        ("organisation: {aws: {role_arn: x}}", "organisation.aws.role_arn is not an ARN of a role"),
+        ("organisation: {aws: {session_name: ''}}", "organisation.aws.session_name must be 2 to 64"),
+        ("organisation: {aws: {owner_tag: ''}}", "organisation.aws.owner_tag must have 1 to 128 characters"),
+        ("organisation: {aws: {tags: ['']}}", "organisation.aws.tags must be at most 50 keys"),
+        ("organisation: {aws: {seconds: 1}}", "organisation.aws.seconds must be from 10 to 86400"),
+        ("organisation: {file: x, file_seconds: 1}", "organisation.file_seconds must be from 10 to 86400"),
+        ("organisation: {team_service: {url: ftp://x}}", "organisation.team_service.url must be"),
+        ("organisation: {team_service: {url: 'http://me:pw@x'}}", "organisation.team_service.url must be"),
+        ("organisation: {team_service: {url: 'http://x', token_file: t}}", "would show the token to everybody"),
+        ("organisation: {teamservice: {url: http://x}}", "organisation.teamservice: unknown setting"),
+        ("retention: {member_days: 9, archive_bucket: b}", "the archive would keep the names"),
+        ("retention: {member_days: 0}", "retention must be at least 1 day"),
+    ],
+)
+def test_wrong_sources_of_the_organisation_are_refused_at_the_start(line: str, says: str) -> None:
+    with pytest.raises(SettingsInvalid) as caught:
+        aggregator.parse_settings(f"{AGGREGATOR}{line}\n".encode(), name="a.yaml")
+    assert says in caught.value.message
+
+
+def test_accounts_of_the_organisation_need_a_source_that_lists_them() -> None:
+    text = "audience: https://whence.example.org\naccounts: organization\n"
+    with pytest.raises(SettingsInvalid, match=r"`organization` needs organisation\.aws"):
+        aggregator.parse_settings(text.encode(), name="a.yaml")

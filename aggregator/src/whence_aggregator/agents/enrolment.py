@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -101,7 +101,7 @@ class Enrolments:
         ledger: Ledger,
         challenges: Challenges,
         authorities: Authorities,
-        accounts: frozenset[str],
+        accounts: Container[str],
         audience: str,
         heartbeat_secret: bytes,
         caller_identity: CallerIdentity | None,

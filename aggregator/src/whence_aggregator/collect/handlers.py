@@ -1,12 +1,15 @@
-"""Handlers of tasks that read outside systems: facts by their collectors, and listings of EC2."""
+"""Handlers of tasks that read outside systems: facts by their collectors, listings of EC2, and the organisation."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 
 from whence_aggregator.collect.fact_recorder import FactRecorder
 from whence_aggregator.collect.inventory import InventoryCollector
+from whence_aggregator.organisation.recorder import OrganisationRecorder
+from whence_aggregator.organisation.values import Source
 from whence_aggregator.ports import CollectedFact
 from whence_aggregator.trace.facts import BRANCH_KIND
 from whence_aggregator.work.task import Again, Task
@@ -51,6 +54,29 @@ class InventoryListing:
         summary = await self._inventory.collect(task.subject)
         log.info("inventory", extra=fields(subject=task.subject, said=summary))
         return Again(seconds=self._inventory.seconds, reason=summary)
+
+
+class OrganisationReading:
+    """Reads one source of the organisation again and again; one that the settings no longer name is forgotten."""
+
+    def __init__(
+        self,
+        *,
+        recorder: OrganisationRecorder,
+        seconds: Mapping[Source, float],
+        on_read: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._recorder = recorder
+        self._seconds = seconds
+        self._on_read = on_read
+
+    async def do(self, task: Task) -> Again | None:
+        source = next((one for one in self._seconds if one == task.subject), None)
+        if source is None:
+            return None
+        said = await self._recorder.read(source)
+        await self._on_read()
+        return Again(seconds=self._seconds[source], reason=said)
 
 
 def again(kind: str, finding: CollectedFact, *, waited: float) -> Again | None:

@@ -30,8 +30,6 @@ class Change:
 
 def differences(known: Known, snapshot: Snapshot) -> list[Change]:
     """Return what changed, in the order in which it is appended. Nothing changed: an empty list."""
-    if snapshot.unchanged:
-        return []
     changes = [*_of_teams(known, snapshot), *_of_accounts(known, snapshot)]
     if snapshot.complete and (changes or not known.read):
         counts = {"teams": len(snapshot.teams), "accounts": len(snapshot.accounts)}

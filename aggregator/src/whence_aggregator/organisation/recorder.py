@@ -82,7 +82,7 @@ class OrganisationRecorder:
         await self._database.write(END_ORGANISATION_READ.bind([{"source": source, "begun_at": begun, "notes": notes}]))
         if changes:
             log.info("organisation changed", extra=fields(source=source, changes=len(changes)))
-        return "nothing new" if snapshot.unchanged else f"{counted}, {len(changes)} changes"
+        return f"{counted}, {len(changes)} changes"
 
     async def _snapshot(self, source: Source) -> Snapshot:
         try:

@@ -103,6 +103,8 @@ class KnownAccount:
     path: str
     owners: Mapping[str, str]
     """As each source that names one writes it, in the order of SOURCES."""
+    owner_unread: bool
+    """Whether a source could not be asked yet who owns it."""
     allows: frozenset[str]
     tags: Mapping[str, str]
     said: tuple[Said, ...] = ()
@@ -128,6 +130,7 @@ class KnownAccount:
             status=_first(one.status for one in every) if stated else "gone",
             path=_first(one.path for one in every),
             owners={source: one.owner for source, one in accounts.items() if one.owner} if stated else {},
+            owner_unread=any("owner" in one.unread for one in every),
             allows=frozenset(team for one in every for team in one.allows) if stated else frozenset(),
             tags=dict(pair for one in reversed(every) for pair in one.tags),
             said=said,

@@ -67,16 +67,16 @@ class Account:
     unread: tuple[AccountField, ...] = ()
 
     def after(self, before: Account | None) -> Account:
-        """Return the account with what was known before in place of what could not be read."""
+        """Return the account with what was known before in place of what could not be read; the rest stays unread."""
         if before is None or not self.unread:
-            return replace(self, unread=())
+            return self
         kept = {name: getattr(before, name) for name in self.unread}
-        return replace(self, unread=(), **kept)
+        return replace(self, unread=tuple(one for one in self.unread if one in before.unread), **kept)
 
     def to_wire(self) -> dict[str, Any]:
         return {
             "name": self.name, "status": self.status, "path": self.path, "owner": self.owner,
-            "allows": list(self.allows), "tags": dict(self.tags),
+            "allows": list(self.allows), "tags": dict(self.tags), "unread": list(self.unread),
         }  # fmt: skip
 
     @classmethod
@@ -89,6 +89,7 @@ class Account:
             owner=stated["owner"],
             allows=tuple(stated["allows"]),
             tags=tuple(sorted(dict(stated["tags"]).items())),
+            unread=tuple(stated["unread"]),
         )
 
 
@@ -105,8 +106,6 @@ class Snapshot:
     """Ids of teams and accounts that the source names and that cannot be used: they stay as they were."""
     notes: tuple[str, ...] = ()
     """What was left out, and why."""
-    unchanged: bool = False
-    """Whether the source says that nothing has changed since it was read last: the rest is empty then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,8 @@ still runs. Hence the limit on its age.
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from whence_aggregator.registry.refusals import RegistryRefusal
 from whence_common.clock import Now, to_instant
 from whence_common.errors import InputError
@@ -17,7 +19,7 @@ _AHEAD_SECONDS_MAX = 60.0
 class IdentityDocuments:
     """Verifies documents of allowed accounts that are at most `seconds_max` old, by their `pendingTime`."""
 
-    def __init__(self, *, authorities: Authorities, accounts: frozenset[str], seconds_max: float, now: Now) -> None:
+    def __init__(self, *, authorities: Authorities, accounts: Container[str], seconds_max: float, now: Now) -> None:
         self._authorities = authorities
         self._accounts = accounts
         self._seconds_max = seconds_max

@@ -6,6 +6,7 @@ Its state comes from the database alone, and is cached for a short time, because
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Container
 from datetime import datetime, timedelta
 
 from whence_aggregator.ports import Database, StorageUnavailable, Unauthenticated
@@ -23,7 +24,7 @@ DATABASE_SECONDS_MAX = 10.0
 class Instances:
     """Looks instances up. `accounts` are the allowed accounts."""
 
-    def __init__(self, *, database: Database, accounts: frozenset[str], now: Now) -> None:
+    def __init__(self, *, database: Database, accounts: Container[str], now: Now) -> None:
         self._database = database
         self.accounts = accounts
         self._now = now

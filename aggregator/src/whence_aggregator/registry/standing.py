@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -28,7 +29,7 @@ class Standing:
     """When the newest complete listing of its account and region began; None if no listing showed the instance."""
     bound_at: int
 
-    def check(self, accounts: frozenset[str]) -> None:
+    def check(self, accounts: Container[str]) -> None:
         """Check the conditions that no proof replaces. Raises Forbidden or Unauthenticated."""
         if self.account_id not in accounts:
             raise Forbidden("account-not-allowed", f"account {self.account_id} is not an allowed account")

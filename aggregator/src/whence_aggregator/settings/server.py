@@ -10,6 +10,7 @@ import msgspec
 
 from whence_aggregator.callers.trusted_proxies import AddressFrom, wrong_in_proxies
 from whence_aggregator.settings.front import RegistryFrontSettings, wrong_in_front
+from whence_aggregator.settings.organisation import OrganisationSettings, wrong_in_organisation
 from whence_aggregator.settings.places import (
     GitServerSettings,
     PlaceSettings,
@@ -74,6 +75,8 @@ class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
     statement_days: int | None = None
     verdict_days: int | None = None
+    member_days: int | None = None
+    """Lists of a team's members that a newer one has replaced; the newest of each team stays."""
     archive_bucket: str | None = None
     """S3 bucket that bundles of old entries are moved to before their bodies are deleted."""
     archive_prefix: str = ""
@@ -100,8 +103,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     audience: str
     """This aggregator's name in proofs, usually its public URL. A proof for another name is refused."""
-    accounts: list[str]
-    """AWS accounts whose instances may enrol."""
+    accounts: list[str] | Literal["organization"]
+    """AWS accounts whose instances may enrol; `organization`: those that AWS Organizations lists as ACTIVE."""
     database: str = "sqlite:///var/lib/whence-aggregator/ledger.db"
     """sqlite:///PATH or postgresql://…; the environment's WHENCE_DATABASE takes precedence."""
     database_connections_max: int = 10
@@ -142,6 +145,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     aws_endpoint_url: str | None = None
     """For tests and private endpoints; None: AWS's own."""
     inventory: InventorySettings | None = None
+    organisation: OrganisationSettings | None = None
     limits: LimitSettings = LimitSettings()
     retention: RetentionSettings = RetentionSettings()
     registries: dict[str, PlaceSettings] = {}
@@ -158,6 +162,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 _RENAMED = {"registry": "registry_front"}
 """Names of settings of earlier versions, and their names now."""
+
+
+def accounts_named(settings: Settings) -> list[str]:
+    """Return the accounts that the settings themselves name."""
+    return settings.accounts if isinstance(settings.accounts, list) else []
 
 
 def log_origin(settings: Settings) -> str:
@@ -184,8 +193,11 @@ def read_settings(content: bytes, *, name: str, credentials_directory: str | Non
 
 
 def _what_is_wrong(settings: Settings) -> list[str]:
-    wrong = [f"accounts: {account!r} is not an account id (12 digits, in quotes)" for account in settings.accounts
+    named = accounts_named(settings)
+    wrong = [f"accounts: {account!r} is not an account id (12 digits, in quotes)" for account in named
              if not ACCOUNT_ID.match(account)]  # fmt: skip
+    if settings.accounts == "organization" and (settings.organisation is None or settings.organisation.aws is None):
+        wrong.append("accounts: `organization` needs organisation.aws, which lists them")
     if not settings.accounts:
         wrong.append("accounts must name at least one account: with an empty list, no instance can enrol")
     if not settings.audience or not settings.audience.isascii() or not settings.audience.isprintable():
@@ -215,6 +227,8 @@ def _wrong_in_parts(settings: Settings) -> list[str]:
         wrong.append("document_seconds_max must be from 60 to 2592000")
     if settings.inventory is not None:
         wrong += _wrong_in_inventory(settings.inventory)
+    if settings.organisation is not None:
+        wrong += wrong_in_organisation(settings.organisation)
     wrong += _wrong_in_database(settings)
     wrong += wrong_in_places(settings.registries, settings.git_servers)
     wrong += wrong_keys("trust", settings.trust)
@@ -224,9 +238,16 @@ def _wrong_in_parts(settings: Settings) -> list[str]:
     wrong += wrong_in_sign_in(settings.sign_in)
     if any(rate <= 0 for rate in msgspec.structs.astuple(settings.limits)):
         wrong.append("limits: each limit must be above 0")
-    days = (settings.retention.statement_days, settings.retention.verdict_days)
+    return wrong + _wrong_in_retention(settings.retention)
+
+
+def _wrong_in_retention(retention: RetentionSettings) -> list[str]:
+    wrong = []
+    days = (retention.statement_days, retention.verdict_days, retention.member_days)
     if any(one is not None and one < 1 for one in days):
-        wrong.append("retention: statement_days and verdict_days must be at least 1")
+        wrong.append("retention: statement_days, verdict_days and member_days must be at least 1")
+    if retention.member_days is not None and retention.archive_bucket is not None:
+        wrong.append("retention.member_days and archive_bucket exclude each other: the archive would keep the names")
     return wrong
 
 

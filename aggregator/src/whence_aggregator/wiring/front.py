@@ -28,6 +28,7 @@ from whence_aggregator.http.readiness import Readiness
 from whence_aggregator.http.server import Server
 from whence_aggregator.http.sign_in import SignInCalls
 from whence_aggregator.ledger.ledger import Ledger
+from whence_aggregator.organisation.allowed import AllowedAccounts
 from whence_aggregator.ports import Database, ImageStore
 from whence_aggregator.registry.access import Access
 from whence_aggregator.registry.adoption import Adopted, Adoption
@@ -50,6 +51,7 @@ from whence_aggregator.wiring.operations import (
     load_questions,
     load_reload,
 )
+from whence_aggregator.wiring.organisation import load_allowed
 from whence_aggregator.wiring.outgoing import Outgoing, load_backend, open_outgoing
 from whence_aggregator.wiring.pulls import Pulling, load_pulling
 from whence_aggregator.wiring.sign_in import SigningIn, load_sign_in
@@ -85,6 +87,7 @@ class Front:
     pushes: Pushes
     backend: Backend
     database: Database
+    allowed: AllowedAccounts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +127,8 @@ def load_front(
     """Build the front."""
     registry, backend, catalog = behind.settings, behind.backend, behind.catalog
     secret = settings_files.load_secret(Path(settings.heartbeat_secret_file))
-    pulling = load_pulling(settings, registry, secret, database)
+    allowed = load_allowed(settings, database)
+    pulling = load_pulling(settings, registry, secret, database, allowed)
     access = _access(registry, pulling, signing_in)
     recorder = FactRecorder(ledger=ledger, collectors=collectors, now=utc_now)
     sources = Sources(
@@ -167,6 +171,7 @@ def load_front(
         pushes=pushes,
         backend=backend,
         database=database,
+        allowed=allowed,
     )
 
 
@@ -240,7 +245,7 @@ async def opened_registry(
             refused=operations.refused,
         )
         reload = load_reload(operations, opened.limits, settings, read)
-        services = {"sources": front.sources.run, "sign-in": opened.signing_in.run}
+        services = {"sources": front.sources.run, "accounts": front.allowed.run, "sign-in": opened.signing_in.run}
         yield Program(operations=operations, server=server, services=services, reload=reload)
 
 

@@ -37,10 +37,12 @@ from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.log_reader import LogReader
 from whence_aggregator.ledger.retention import Retention
 from whence_aggregator.ledger.rows import PackedEntry
+from whence_aggregator.organisation.changes import MEMBERS
+from whence_aggregator.organisation.erasure import MembersRemoved
 from whence_aggregator.ports import Database, ImageStore, StorageUnavailable
 from whence_aggregator.projections.kinds import KINDS
 from whence_aggregator.queries.agents import HEARD_LAST
-from whence_aggregator.settings.server import Settings, log_origin
+from whence_aggregator.settings.server import Settings, accounts_named, log_origin
 from whence_aggregator.storage.measured import MeasuredDatabase
 from whence_aggregator.storage.named_queries import OpenMode
 from whence_aggregator.storage.postgres import CONNECTIONS_MAX, PostgresDatabase
@@ -236,7 +238,7 @@ async def load_inventory(
         database=database, ledger=ledger, ec2=questions.of_ec2(ec2), seconds=settings.inventory.seconds, now=utc_now
     )
     await inventory.schedule(
-        [(account, region) for account in settings.accounts for region in settings.inventory.regions]
+        [(account, region) for account in accounts_named(settings) for region in settings.inventory.regions]
     )
     return inventory
 
@@ -257,9 +259,20 @@ def required_links(settings: Settings) -> frozenset[str]:
 
 def load_retention(settings: Settings, database: Database, ledger: Ledger) -> Retention:
     """Build the pruning of old bodies; without a retention it prunes nothing."""
-    wanted = {"statement": settings.retention.statement_days, "verdict": settings.retention.verdict_days}
+    wanted = {
+        "statement": settings.retention.statement_days,
+        "verdict": settings.retention.verdict_days,
+        MEMBERS: settings.retention.member_days,
+    }
     days = {kind: one for kind, one in wanted.items() if one is not None}
-    return Retention(database=database, ledger=ledger, archive=ledger.reader.archive, days=days, now=utc_now)
+    return Retention(
+        database=database,
+        ledger=ledger,
+        archive=ledger.reader.archive,
+        days=days,
+        now=utc_now,
+        derived={MEMBERS: MembersRemoved(database)},
+    )
 
 
 def load_sts(settings: Settings, authorities: Authorities, session: aiohttp.ClientSession) -> StsCallers | None:

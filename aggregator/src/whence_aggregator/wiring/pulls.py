@@ -13,6 +13,7 @@ from whence_aggregator.agents.enrolment import Enrolments
 from whence_aggregator.callers.limits import Limit, Rate
 from whence_aggregator.http.front_agents import FrontAgentCalls
 from whence_aggregator.ledger.ledger import Ledger
+from whence_aggregator.organisation.allowed import AllowedAccounts
 from whence_aggregator.ports import Database
 from whence_aggregator.registry.access import Access
 from whence_aggregator.registry.identity_documents import IdentityDocuments
@@ -92,12 +93,14 @@ class Pulling:
         return FrontAgentCalls(enrolments=enrolments, pull_tokens=pull_tokens, challenges=asked).routes()
 
 
-def load_pulling(settings: Settings, registry: RegistryFrontSettings, secret: bytes, database: Database) -> Pulling:
+def load_pulling(
+    settings: Settings, registry: RegistryFrontSettings, secret: bytes, database: Database, allowed: AllowedAccounts
+) -> Pulling:
     """Build what the front needs to know instances. Raises SettingsInvalid."""
     return Pulling(
         settings=settings,
         registry=registry,
         secret=secret,
         authorities=settings_files.load_authorities(settings.authorities_directory),
-        instances=Instances(database=database, accounts=frozenset(settings.accounts), now=utc_now),
+        instances=Instances(database=database, accounts=allowed, now=utc_now),
     )

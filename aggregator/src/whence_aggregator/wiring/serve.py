@@ -38,9 +38,10 @@ from whence_aggregator.http.stored_counts import StoredCounts
 from whence_aggregator.http.violations import ViolationCalls
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.publishing import Publisher
+from whence_aggregator.organisation.allowed import AllowedAccounts
 from whence_aggregator.ports import Database
 from whence_aggregator.projections.statements import Combinations
-from whence_aggregator.settings.server import Settings
+from whence_aggregator.settings.server import Settings, accounts_named
 from whence_aggregator.storage.measured import MeasuredDatabase
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.search import Search
@@ -58,6 +59,7 @@ from whence_aggregator.wiring.operations import (
     log_families,
     queue_families,
 )
+from whence_aggregator.wiring.organisation import Sources, load_allowed, load_organisation, load_sources
 from whence_aggregator.wiring.outgoing import open_outgoing
 from whence_aggregator.wiring.sign_in import SigningIn, load_sign_in
 from whence_aggregator.wiring.work import Working, kinds_of, load_worker
@@ -84,6 +86,7 @@ async def _speaking(
     listening: Listening,
     limits: LiveLimits,
     stack: AsyncExitStack,
+    allowed: AllowedAccounts,
 ) -> _Speaking:
     secret = settings_files.load_secret(Path(settings.heartbeat_secret_file))
     sightings = Sightings(secret)
@@ -94,7 +97,7 @@ async def _speaking(
             database=database, secret=secret, audience=settings.audience, now=utc_now, random_bytes=secrets.token_bytes
         ),
         authorities=authorities,
-        accounts=frozenset(settings.accounts),
+        accounts=allowed,
         audience=settings.audience,
         heartbeat_secret=secret,
         caller_identity=parts.load_sts(settings, authorities, session),
@@ -148,10 +151,13 @@ async def _working(
     collectors: Mapping[str, Collector],
     questions: Questions,
     listening: Listening,
+    sources: Sources,
+    allowed: AllowedAccounts,
 ) -> Working:
     evaluator = Evaluator(database=database, ledger=ledger, tracer=tracer, now=utc_now, listening=listening)
     inventory = await parts.load_inventory(settings, database, ledger, questions)
-    kinds = kinds_of(ledger, collectors, inventory, now=utc_now)
+    organisation = await load_organisation(settings, database, ledger, sources, allowed, inventory)
+    kinds = kinds_of(ledger, collectors, inventory, organisation, now=utc_now)
     return Working(load_worker(database, kinds), Evaluating(evaluator))
 
 
@@ -178,7 +184,7 @@ def _routes(
             challenges=challenges,
         ).routes(),
         *QueryCalls(database=database, log=ledger.reader, search=tracer.search, tracer=tracer).routes(),
-        *AccountCalls(Accounts(database=database, accounts=settings.accounts, listening=heard)).routes(),
+        *AccountCalls(Accounts(database=database, accounts=accounts_named(settings), listening=heard)).routes(),
         *ViolationCalls(Violations(database=database, listening=heard)).routes(),
         *OperatorCalls(database=database, audience=settings.audience).routes(),
         *operations.routes(
@@ -260,9 +266,13 @@ async def opened_aggregator(
         images = parts.load_image_reader(settings, database, outgoing, behind.images if behind is not None else {})
         questions = load_questions(settings)
         collectors = questions.of(parts.load_collectors(settings, images, session))
-        working = await _working(settings, database, ledger, tracer, collectors, questions, heard)
+        allowed = load_allowed(settings, database)
+        sources = load_sources(settings, session)
+        working = await _working(settings, database, ledger, tracer, collectors, questions, heard, sources, allowed)
         limits = LiveLimits(settings.limits)
-        speaking = await _speaking(settings, database, ledger, working, authorities, session, heard, limits, stack)
+        speaking = await _speaking(
+            settings, database, ledger, working, authorities, session, heard, limits, stack, allowed
+        )
         publisher = Publisher(
             database=database, ledger=ledger, witnesses=witnesses, seconds=settings.checkpoint_seconds
         )
@@ -297,12 +307,13 @@ async def opened_aggregator(
         services = {
             "ingest": speaking.ingest.run,
             "heartbeats": speaking.heartbeats.run,
+            "accounts": allowed.run,
             "worker": working.worker.run,
             "evaluation": working.evaluating.run,
             "publisher": publisher.run,
             "sign-in": signing_in.run,
             "retention": parts.load_retention(settings, database, ledger).run,
-            **({"sources": front.sources.run} if front is not None else {}),
+            **({"sources": front.sources.run, "front accounts": front.allowed.run} if front is not None else {}),
         }
         reload = load_reload(operations, limits, settings, read)
         yield Program(operations=operations, server=server, services=services, reload=reload)

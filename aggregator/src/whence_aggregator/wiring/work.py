@@ -14,7 +14,7 @@ from whence_aggregator.collect.inventory import InventoryCollector
 from whence_aggregator.compliance.evaluating import Evaluating
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ports import Database
-from whence_aggregator.work.questions import INVENTORY_KIND
+from whence_aggregator.work.questions import INVENTORY_KIND, ORGANISATION_KIND
 from whence_aggregator.work.task import Work
 from whence_aggregator.work.worker import Worker
 from whence_common.backoff import Backoff
@@ -36,11 +36,17 @@ class Working:
 
 
 def kinds_of(
-    ledger: Ledger, collectors: Mapping[str, Collector], inventory: InventoryCollector | None, *, now: Now
+    ledger: Ledger,
+    collectors: Mapping[str, Collector],
+    inventory: InventoryCollector | None,
+    organisation: Work | None = None,
+    *,
+    now: Now,
 ) -> dict[str, Work]:
     """Return the worker function of each kind of task."""
     asking = Work(handler=Asking(recorder=FactRecorder(ledger=ledger, collectors=collectors, now=now), now=now))
-    return {INVENTORY_KIND: Work(handler=InventoryListing(inventory)), **dict.fromkeys(collectors, asking)}
+    read = {ORGANISATION_KIND: organisation} if organisation is not None else {}
+    return {INVENTORY_KIND: Work(handler=InventoryListing(inventory)), **read, **dict.fromkeys(collectors, asking)}
 
 
 def load_worker(database: Database, kinds: Mapping[str, Work]) -> Worker:

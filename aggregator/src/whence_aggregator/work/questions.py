@@ -10,6 +10,7 @@ from whence_aggregator.queries.work import AddTaskParameters
 SHARED_LANE = "shared"
 """The lane of questions that several owners share: none can delay them behind its own."""
 INVENTORY_KIND = "inventory"
+ORGANISATION_KIND = "organisation"
 _NAME_CHARACTERS_MAX = 300
 
 
@@ -19,9 +20,11 @@ def question(kind: str, subject: str, *, due_at: str, lane: str) -> AddTaskParam
 
 
 def host_of(kind: str, subject: str) -> str:
-    """Return the host of a question: a registry, a Git server, or EC2 in one account and region."""
+    """Return the host of a question: a registry, a Git server, EC2 in one place, or a source of the organisation."""
     if kind == INVENTORY_KIND:
         return f"ec2/{subject}"
+    if kind == ORGANISATION_KIND:
+        return f"organisation/{subject}"
     return subject.partition("/")[0][:_NAME_CHARACTERS_MAX]
 
 

@@ -1,0 +1,97 @@
+"""Wiring of the organisation: its sources, what reads them, and the accounts that it allows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import aiohttp
+
+from whence_aggregator.adapters.aws_organization import AwsOrganization
+from whence_aggregator.adapters.organisation_file import OrganisationFileSource
+from whence_aggregator.adapters.team_service import TeamServiceSource
+from whence_aggregator.collect.handlers import OrganisationReading
+from whence_aggregator.collect.inventory import InventoryCollector
+from whence_aggregator.ledger.ledger import Ledger
+from whence_aggregator.organisation.allowed import AllowedAccounts
+from whence_aggregator.organisation.recorder import OrganisationRecorder
+from whence_aggregator.organisation.source import OrganisationSource
+from whence_aggregator.organisation.values import Source
+from whence_aggregator.ports import Database
+from whence_aggregator.queries.work import ADD_TASK_UNLESS_KNOWN
+from whence_aggregator.settings.organisation import OrganisationSettings
+from whence_aggregator.settings.server import Settings, accounts_named
+from whence_aggregator.work.questions import ORGANISATION_KIND, SHARED_LANE, question
+from whence_aggregator.work.task import Work
+from whence_common.clock import to_instant, utc_now
+from whence_common.settings_file import SettingsInvalid
+
+
+def load_allowed(settings: Settings, database: Database) -> AllowedAccounts:
+    """Make what says which accounts are allowed."""
+    collected = settings.accounts == "organization"
+    return AllowedAccounts(named=accounts_named(settings), collected=collected, database=database)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """The sources of the settings, and how often each is read."""
+
+    sources: Mapping[Source, OrganisationSource]
+    seconds: Mapping[Source, float]
+
+
+def load_sources(settings: Settings, session: aiohttp.ClientSession) -> Sources:
+    """Make what reads the sources, and look at the file. Raises SettingsInvalid, with every place in the file."""
+    wanted = settings.organisation or OrganisationSettings()
+    sources: dict[Source, OrganisationSource] = {}
+    seconds: dict[Source, float] = {}
+    if wanted.file is not None:
+        file = OrganisationFileSource(wanted.file)
+        try:
+            file.load()
+        except OSError as exc:
+            message = f"organisation.file {wanted.file} cannot be read: {exc.strerror}"
+            raise SettingsInvalid("organisation-file", message) from exc
+        sources["file"], seconds["file"] = file, wanted.file_seconds
+    if wanted.aws is not None:
+        sources["aws"] = AwsOrganization(
+            region=wanted.aws.region,
+            role_arn=wanted.aws.role_arn,
+            session_name=wanted.aws.session_name,
+            owner_tag=wanted.aws.owner_tag,
+            tags=tuple(wanted.aws.tags),
+            endpoint_url=settings.aws_endpoint_url,
+            clock=time.monotonic,
+        )
+        seconds["aws"] = wanted.aws.seconds
+    if wanted.team_service is not None:
+        service = wanted.team_service
+        sources["team-service"] = TeamServiceSource(session=session, url=service.url, token_file=service.token_file)
+        seconds["team-service"] = service.seconds
+    return Sources(sources=sources, seconds=seconds)
+
+
+async def load_organisation(
+    settings: Settings,
+    database: Database,
+    ledger: Ledger,
+    sources: Sources,
+    allowed: AllowedAccounts,
+    inventory: InventoryCollector | None,
+) -> Work:
+    """Make what reads the sources, and have each of them read from now on."""
+
+    async def on_read() -> None:
+        await allowed.refresh()
+        if inventory is not None and settings.inventory is not None:
+            regions = settings.inventory.regions
+            await inventory.schedule([(account, region) for account in sorted(allowed.names) for region in regions])
+
+    recorder = OrganisationRecorder(database=database, ledger=ledger, sources=sources.sources, now=utc_now)
+    due = to_instant(utc_now())
+    rows = [question(ORGANISATION_KIND, one, due_at=due, lane=SHARED_LANE) for one in sources.sources]
+    await database.write(ADD_TASK_UNLESS_KNOWN.bind(rows))
+    await allowed.refresh()
+    return Work(handler=OrganisationReading(recorder=recorder, seconds=sources.seconds, on_read=on_read))
