@@ -55,7 +55,7 @@ async def test_with_every_source_available_the_lineage_has_no_gap_and_lists_what
     await spoken(house)
     await house.work()
     assert await states(house) == {
-        "account": "confirmed", "team": "asserted", "instance": "confirmed", "ami": "confirmed",
+        "account": "unknown", "team": "asserted", "instance": "confirmed", "ami": "confirmed",
         "user_data": "asserted", "application": "confirmed", "version": "asserted", "image": "confirmed",
         "source": "asserted", "commit": "asserted", "ticket": "asserted", "specification": "asserted",
     }  # fmt: skip

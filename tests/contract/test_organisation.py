@@ -343,7 +343,7 @@ async def test_an_instance_of_a_collected_account_enrols_and_that_of_another_doe
 ) -> None:
     allowed = AllowedAccounts(named=(), collected=True, database=database)
     async with InProcess(database, authority, accounts=allowed).running() as house:
-        with pytest.raises(Forbidden, match="is not an allowed account"):
+        with pytest.raises(Forbidden, match="not on the allow-list"):
             await house.machine()
         account = Account(account_id="123456789012", status="ACTIVE")
         await Organisation(house).read(snapshot("aws", accounts=[account]))

@@ -12,6 +12,7 @@ import sys
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from landscape.images import scm_source
@@ -79,6 +80,17 @@ async def main() -> int:
     return 1 if wrong else 0
 
 
+def _organisation(directory: Path) -> Path:
+    """Write who owns the account: team platform, which allows applications of team hello."""
+    file = directory / "organisation.yaml"
+    file.write_text(
+        "teams: [{id: platform, name: Platform}, {id: hello, name: Hello}]\n"
+        'accounts: [{id: "123456789012", name: demo, owner: platform, allows: [hello]}]\n',
+        encoding="utf-8",
+    )
+    return file
+
+
 async def _set_up(scape: Landscape, stack: AsyncExitStack) -> tuple[Aggregator, list[Shown]]:
     say("images: one from the commit that was cloned, one from a dirty tree")
     head = scape.sources.head
@@ -100,6 +112,7 @@ async def _set_up(scape: Landscape, stack: AsyncExitStack) -> tuple[Aggregator, 
             trust={scape.registry: {"builders": builders}},
             sts="required",
             aws_endpoint_url=scape.sts.url,
+            organisation={"file": str(_organisation(scape.directory))},
         )
     )
     await _register(server, scape)
@@ -225,13 +238,14 @@ def _check(title: str, lineage: dict[str, Any], scape: Landscape) -> list[str]:
     """Compare a lineage with what is known to be true here; give what differs."""
     links = {link["link"]: link for link in lineage["links"]}
     states = {name: link["state"] for name, link in links.items()}
-    expected: dict[str, str] = {"account": "confirmed", "instance": "confirmed", "application": "confirmed"}
+    expected: dict[str, str] = {"account": "asserted", "instance": "confirmed", "application": "confirmed"}
     wrong: list[str] = []
     if (links["instance"]["value"] or {}).get("proof") != "document+sts":
         wrong.append("the instance has not proved by STS that it is itself")
     if title == "right":
         named = named_in(scape.sources.head_message, (_OUR_TICKETS,)).tickets
-        expected |= {"image": "confirmed", "source": "confirmed", "commit": "confirmed", "team": "asserted"}
+        expected |= {"image": "confirmed", "source": "confirmed", "commit": "confirmed", "team": "confirmed"}
+        expected |= {"account": "confirmed"}
         expected |= {"ticket": "asserted" if named else "missing", "specification": "asserted"}
         if links["commit"]["value"] is None or links["commit"]["value"].get("commit") != scape.sources.head:
             wrong.append("the trace does not end at the commit that was cloned")

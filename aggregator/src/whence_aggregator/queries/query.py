@@ -22,6 +22,8 @@ F = TypeVar("F")
 G = TypeVar("G")
 H = TypeVar("H")
 J = TypeVar("J")
+K = TypeVar("K")
+L = TypeVar("L")
 Parameters = Mapping[str, object]
 
 
@@ -132,9 +134,10 @@ def together(
 @overload
 def together(
     a: BoundQuery[A], b: BoundQuery[B], c: BoundQuery[C], d: BoundQuery[D], e: BoundQuery[E],
-    f: BoundQuery[F], g: BoundQuery[G], h: BoundQuery[H], i: BoundQuery[J], /
+    f: BoundQuery[F], g: BoundQuery[G], h: BoundQuery[H], i: BoundQuery[J], j: BoundQuery[K], k: BoundQuery[L], /
 ) -> BoundQueries[tuple[
-    Sequence[A], Sequence[B], Sequence[C], Sequence[D], Sequence[E], Sequence[F], Sequence[G], Sequence[H], Sequence[J]
+    Sequence[A], Sequence[B], Sequence[C], Sequence[D], Sequence[E], Sequence[F], Sequence[G], Sequence[H],
+    Sequence[J], Sequence[K], Sequence[L]
 ]]: ...  # fmt: skip
 def together(*queries: BoundQuery[Any]) -> BoundQueries[Any]:
     """Ask several queries together."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from whence_aggregator.trace.derive_source import commit_link, source_link, ticket_link
-from whence_aggregator.trace.evidence import by_agent, by_collector, by_registry, nothing_runs
+from whence_aggregator.trace.evidence import by_agent, by_aws, by_collector, by_registry, nothing_runs
 from whence_aggregator.trace.facts import Facts
 from whence_aggregator.trace.lineage import REQUIRED_LINKS, Evidence, Lineage, Link
 from whence_aggregator.trace.moment import Moment
+from whence_aggregator.trace.ownership import account_link, team_link
 
 
 def derive(facts: Facts, *, moment: Moment, checkpoint: str = "", required: frozenset[str] = REQUIRED_LINKS) -> Lineage:
@@ -16,8 +17,8 @@ def derive(facts: Facts, *, moment: Moment, checkpoint: str = "", required: froz
     source = source_link(facts)
     commit = commit_link(facts, source)
     links = (
-        _account(facts),
-        _team(facts),
+        account_link(facts, facts.ownership),
+        team_link(facts, facts.ownership),
         _instance(facts),
         _ami(facts),
         _user_data(facts),
@@ -45,20 +46,6 @@ def derive(facts: Facts, *, moment: Moment, checkpoint: str = "", required: froz
     )
 
 
-def _aws(facts: Facts) -> Evidence:
-    """Return AWS's signature over the identity document as evidence."""
-    binding = facts.binding
-    digest = str(binding.identity.get("document_digest", ""))
-    return Evidence(
-        source="aws-signature", observed_at=binding.enrolled_at, digest=digest, ledger_index=binding.ledger_index
-    )
-
-
-def _account(facts: Facts) -> Link:
-    value = {"account_id": facts.binding.identity["account_id"]}
-    return Link(link="account", state="confirmed", value=value, evidence=(_aws(facts), by_agent(facts)))
-
-
 def _instance(facts: Facts) -> Link:
     identity, predicate = facts.binding.identity, facts.statement.predicate
     value = {
@@ -74,16 +61,16 @@ def _instance(facts: Facts) -> Link:
         "skew_seconds": facts.statement.skew_seconds,
         "last_seen": facts.last_seen,
     }
-    return Link(link="instance", state="confirmed", value=value, evidence=(_aws(facts), by_agent(facts)))
+    return Link(link="instance", state="confirmed", value=value, evidence=(by_aws(facts), by_agent(facts)))
 
 
 def _ami(facts: Facts) -> Link:
     image_id = facts.binding.identity.get("image_id")
     if not image_id:
         return Link(
-            link="ami", state="missing", reason="the identity document contains no AMI", evidence=(_aws(facts),)
+            link="ami", state="missing", reason="the identity document contains no AMI", evidence=(by_aws(facts),)
         )
-    return Link(link="ami", state="confirmed", value={"image_id": image_id}, evidence=(_aws(facts),))
+    return Link(link="ami", state="confirmed", value={"image_id": image_id}, evidence=(by_aws(facts),))
 
 
 def _user_data(facts: Facts) -> Link:
@@ -138,15 +125,6 @@ def _application(facts: Facts) -> Link:
     value = {"application_id": application_id, "name": kio.get("name"), "active": kio.get("active")}
     inactive = None if kio.get("active") else "it is not active in the application registry"
     return Link(link="application", state="confirmed", value=value, reason=inactive, evidence=evidence)
-
-
-def _team(facts: Facts) -> Link:
-    if facts.application is None:
-        named = facts.statement.predicate.application_id
-        reason = f"no team: {named} is not in the application registry" if named else "no team: no application"
-        return Link(link="team", state="missing", reason=reason, evidence=(by_agent(facts),))
-    value = {"team_id": facts.application.kio.get("team_id")}
-    return Link(link="team", state="asserted", value=value, evidence=by_registry(facts))
 
 
 def _version(facts: Facts) -> Link:

@@ -18,6 +18,15 @@ def by_agent(facts: Facts, digest: str | None = None) -> Evidence:
     )
 
 
+def by_aws(facts: Facts) -> Evidence:
+    """AWS's signature over the identity document: a source that cannot lie about it."""
+    binding = facts.binding
+    digest = str(binding.identity.get("document_digest", ""))
+    return Evidence(
+        source="aws-signature", observed_at=binding.enrolled_at, digest=digest, ledger_index=binding.ledger_index
+    )
+
+
 def by_collector(answer: Answer, source: str, digest: str | None = None) -> Evidence:
     return Evidence(source=source, observed_at=answer.observed_at, digest=digest, ledger_index=answer.ledger_index)
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from whence_aggregator.ledger.rows import PackedEntry
 from whence_aggregator.trace.differences import difference
 from whence_aggregator.trace.life import Life
+from whence_aggregator.trace.owned import Ownership
 from whence_aggregator.trace.pushing_job import PushingJob
 from whence_aggregator.trace.tags import TagHistory
 from whence_common.clock import parse_instant
@@ -219,6 +220,8 @@ class Facts:
     """When the entry that began this life was recorded; empty when there is no such entry."""
     heard: Heard | None = None
     """None when a time in the past is asked about: heartbeats are not in the log."""
+    ownership: Ownership = field(default_factory=Ownership)
+    """Who owns the account, and which team the application's is."""
     tag: TagHistory = field(default_factory=TagHistory)
     """The digests that the image's tag was seen to point to."""
     job: PushingJob | None = None

@@ -8,7 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 from whence_aggregator.ledger.rows import PackedEntry, packed
+from whence_aggregator.organisation.names import folded, is_team_id
+from whence_aggregator.organisation.resolving import KnownAccount, TeamNames, accounts_of
+from whence_aggregator.organisation.rows import WholeReading, whole_readings
 from whence_aggregator.ports import Database, NotFound
+from whence_aggregator.queries.organisation import ACCOUNT_REVISIONS_AT, ORGANISATION_READS_AT, TEAMS_NAMED_AT
 from whence_aggregator.queries.query import array, together
 from whence_aggregator.queries.trace import APPLICATIONS_AT, IMAGE_JOBS, TAG_DIGESTS, USER_DATA_LISTED
 from whence_aggregator.trace.derive import derive
@@ -27,6 +31,7 @@ from whence_aggregator.trace.facts import (
 from whence_aggregator.trace.lineage import REQUIRED_LINKS, Lineage
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.moment import NOW, Moment, Moments
+from whence_aggregator.trace.owned import NEVER_READ, NOT_CONFIGURED, Ownership
 from whence_aggregator.trace.pushing_job import PushingJob
 from whence_aggregator.trace.recorded import counts, read_recorded
 from whence_aggregator.trace.rows import (
@@ -91,7 +96,10 @@ class Tracer:
         now: Now,
         listening: Listening,
         required: frozenset[str] = REQUIRED_LINKS,
+        organised: bool = False,
     ) -> None:
+        """`organised`: sources of the organisation are configured."""
+        self._organised = organised
         self._database = database
         self._required = required
         self._listening = listening
@@ -170,6 +178,7 @@ class Tracer:
                 binding=next(one for one in bound[name] if one.number == statement.enrolment),
                 bindings=[one for one in bound[name] if counts(one, statement, moment)],
                 application=outside.applications.get(statement.predicate.application_id or ""),
+                ownership=outside.ownership(statement.predicate.instance.account_id),
                 image_source=outside.images[subject_of_image(image)] if image else NOT_ASKED,
                 tag=TagHistory.of(outside.tags.get(tag or "", ()), account_id=statement.predicate.instance.account_id),
                 commit=NOT_ASKED,
@@ -228,6 +237,7 @@ class Tracer:
         images = sorted({subject_of_image(image) for image in found_images})
         tags = sorted({tag for tag in (tag_reference(image.source) for image in found_images) if tag is not None})
         commits = sorted({one for one in map(commit_in_statement, statements) if one is not None})
+        accounts = sorted({one.predicate.instance.account_id for one in statements})
         names = array(names_of(found_images))
         (
             rows,
@@ -239,6 +249,8 @@ class Tracer:
             branch_facts,
             branch_tasks,
             job_rows,
+            account_rows,
+            reading_rows,
         ) = await self._database.fetch_all(
             together(
                 APPLICATIONS_AT.bind({"application_ids": array(named), "past": moment.past}),
@@ -247,17 +259,40 @@ class Tracer:
                 *questions("commit", commits, moment),
                 *questions(BRANCH_KIND, commits, moment),
                 IMAGE_JOBS.bind({"images": names, "past": moment.known_past}),
+                ACCOUNT_REVISIONS_AT.bind({"account_ids": array(accounts), "past": moment.past}),
+                ORGANISATION_READS_AT.bind({"past": moment.past}),
             ),
             brief=len(statements) <= _BRIEF_INSTANCES,
         )
+        registered, readings = applications(rows), whole_readings(reading_rows)
+        known = accounts_of(account_rows)
+        named_teams = {str(one.kio.get("team_id")) for one in registered.values()} if known or readings else set()
+        named_teams |= {name for one in known.values() for name in (*one.owners.values(), *one.allows)}
         return _Outside(
-            applications=applications(rows),
+            applications=registered,
+            accounts=known,
+            readings=readings,
+            names=await self._team_names(named_teams, moment),
+            unread=self._unread(moment),
             tags=by_tag(tag_rows),
             images=merged(images, image_facts, image_tasks, moment),
             commits=merged(commits, commit_facts, commit_tasks, moment),
             branches=merged(commits, branch_facts, branch_tasks, moment),
             jobs=pushing_jobs(job_rows),
         )
+
+    async def _team_names(self, names: set[str], moment: Moment) -> TeamNames:
+        wanted = sorted({folded(one) for one in names if is_team_id(one)})
+        if not wanted:
+            return TeamNames(())
+        asked = together(TEAMS_NAMED_AT.bind({"names": array(wanted), "past": moment.past}))
+        return TeamNames((await self._database.fetch_all(asked, brief=True))[0])
+
+    def _unread(self, moment: Moment) -> str:
+        """Say why nothing is known where no source of the organisation had been read."""
+        if not moment.is_now:
+            return f"no reading of a source of accounts was recorded by {moment.at}"
+        return NEVER_READ if self._organised else NOT_CONFIGURED
 
     async def _with_commits(self, gathered: dict[str, Facts], outside: _Outside, moment: Moment) -> dict[str, Facts]:
         """Return the facts with those of their commits; commits that only a registry named are read now."""
@@ -286,6 +321,15 @@ class _Outside:
     commits: dict[str, Answer]
     branches: dict[str, Answer]
     jobs: dict[str, PushingJob]
+    accounts: dict[str, KnownAccount]
+    readings: dict[str, WholeReading]
+    names: TeamNames
+    unread: str
+
+    def ownership(self, account_id: str) -> Ownership:
+        return Ownership(
+            account=self.accounts.get(account_id), names=self.names, read=self.readings, unread=self.unread
+        )
 
 
 def _matches(lineage: Lineage, subject: TraceSubject) -> bool:

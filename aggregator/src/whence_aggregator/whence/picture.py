@@ -19,8 +19,8 @@ _STYLES = {
 }
 _GAPS = ("contradicted", "missing", "unknown")
 _VALUE_KEYS = {
-    "account": ("account_id",),
-    "team": ("team_id",),
+    "account": ("account_id", "name", "owner", "status"),
+    "team": ("team_id", "name"),
     "instance": ("instance_id", "region", "cause"),
     "ami": ("image_id",),
     "user_data": ("digest",),

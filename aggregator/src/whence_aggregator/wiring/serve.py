@@ -140,6 +140,7 @@ def _tracer(settings: Settings, database: Database, ledger: Ledger, listening: L
         now=utc_now,
         listening=listening,
         required=parts.required_links(settings),
+        organised=settings.organisation is not None,
     )
 
 
