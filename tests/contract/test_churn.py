@@ -37,6 +37,7 @@ from whence_aggregator.http.accounts import AccountCalls
 from whence_aggregator.http.errors import guarded
 from whence_aggregator.http.queries import QueryCalls
 from whence_aggregator.ledger.log_reader import LogReader
+from whence_aggregator.organisation.directory import Directory
 from whence_aggregator.ports import ListedInstance
 from whence_aggregator.queries.compliance import VERDICTS_OF
 from whence_aggregator.queries.query import together
@@ -427,7 +428,9 @@ async def served(house: InProcess) -> AsyncIterator[str]:
     calls = QueryCalls(
         database=house.database, log=LogReader(house.database), search=house.search, tracer=house.tracer
     ).routes()
-    calls += AccountCalls(Accounts(database=house.database, accounts=[ACCOUNT], listening=house.listening)).routes()
+    calls += AccountCalls(
+        Accounts(database=house.database, accounts=[ACCOUNT], listening=house.listening), Directory(house.database)
+    ).routes()
     application = web.Application()
     application.add_routes(web.route(one.method, one.path, guarded(one.handler, None)) for one in calls)
     async with TestServer(application) as server:

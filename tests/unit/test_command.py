@@ -196,6 +196,39 @@ def test_an_account_that_is_not_listed_is_shown_and_is_a_gap(
     assert shown in ask(url, "accounts").stdout
 
 
+def test_accounts_show_owner_and_status_and_note_which_source_failed(answers: tuple[Answers, str]) -> None:
+    held, url = answers
+    account = {"account_id": "123456789012", "owner": "pay", "status": "ACTIVE", "regions": [REGION]}
+    failure = {"at": "2026-11-22T12:00:00.000Z", "reason": "AWS Organizations denies it\x1b[31m"}
+    source = {"source": "aws", "read_at": None, "failure": failure, "notes": []}
+    held.said["/v1/accounts"] = 200, {"accounts": [account], "sources": [source]}
+    result = ask(url, "accounts")
+    assert ("pay" in result.stdout, "ACTIVE" in result.stdout) == (True, True)
+    assert "aws: never read whole; failed at 2026-11-22T12:00:00.000Z: AWS Organizations denies it" in result.stderr
+    assert "\x1b" not in result.stderr
+
+
+def test_one_team_is_shown_with_members_and_history_and_nothing_unprintable(answers: tuple[Answers, str]) -> None:
+    held, url = answers
+    change = {
+        "team_id": "old", "change": "merged", "into": "pay", "source": "file", "ledger_index": 7,
+        "observed_at": "2026-11-22T12:00:00.000Z",
+    }  # fmt: skip
+    held.said["/v1/teams/old"] = 200, {
+        "team_id": "pay", "name": "Pay\x1b[31m", "aliases": ["old"], "status": "active", "into": None, "members": 1,
+        "member_ids": ["ada"], "sources": [{"source": "file", "observed_at": "then", "ledger_index": 5}],
+        "history": [change],
+    }  # fmt: skip
+    result = ask(url, "teams", "old")
+    lines = result.stdout.splitlines()
+    assert (lines[0], lines[2:5]) == (
+        "team     pay (active)", ["aliases  old", "members  ada", "source   file at then, ledger 5"],
+    )  # fmt: skip
+    assert lines[5] == "history  2026-11-22T12:00:00.000Z old merged into pay (file, ledger 7)"
+    assert "\x1b" not in result.stdout
+    assert json.loads(ask(url, "teams", "old", "--json").stdout)["member_ids"] == ["ada"]
+
+
 def problem(status: int, code: str) -> tuple[int, object]:
     return status, {"code": code, "detail": f"it is {code}", "fix": "mend it"}
 

@@ -10,6 +10,7 @@ import click
 
 from whence_aggregator.whence.client import Client, segment
 from whence_aggregator.whence.output import GAPS, ask, listed, listing, show, show_list
+from whence_aggregator.whence.teams import note_sources
 
 _NO_INVENTORY = "not listed: EC2's inventory is not collected here (setting `inventory`)"
 
@@ -19,7 +20,7 @@ _NO_INVENTORY = "not listed: EC2's inventory is not collected here (setting `inv
 @listing
 @click.pass_obj
 def accounts(client: Client, account: str | None, limit: int, everything: bool, as_json: bool) -> None:
-    """Show how many instances run in each account and region according to the EC2 API, and how many of them report.
+    """Show who owns each account, and by region how many instances the EC2 API lists, and how many report.
 
     Exits 1 if an instance is silent or never reported, or if a region could not be listed.
     """
@@ -31,9 +32,10 @@ def accounts(client: Client, account: str | None, limit: int, everything: bool, 
         sys.exit(GAPS if found.rows else 0)
     document = ask(lambda: client.get("/v1/accounts"))
     rows = [row for one in document["accounts"] for row in _regions(one)]
-    columns = ("account_id", "region", "listed_at", "running", "speaking", "silent", "never", "awaited", "unknown",
-               "asked")  # fmt: skip
+    columns = ("account_id", "owner", "status", "region", "listed_at", "running", "speaking", "silent", "never",
+               "awaited", "unknown", "asked")  # fmt: skip
     show(document, rows, columns, as_json=as_json)
+    note_sources(document.get("sources", ()))
     sys.exit(GAPS if any(_has_silence(row) for row in rows) else 0)
 
 
@@ -44,10 +46,10 @@ def _has_silence(row: Mapping[str, Any]) -> bool:
 
 def _regions(account: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return a row for each region of an account, or one row that states that there is no inventory."""
-    name = account["account_id"]
+    about = {name: account.get(name) for name in ("account_id", "owner", "status")}
     if not account["regions"]:
-        return [{"account_id": name, "asked": _NO_INVENTORY}]
-    return [{"account_id": name, **region, **_unlisted(region)} for region in account["regions"]]
+        return [{**about, "asked": _NO_INVENTORY}]
+    return [{**about, **region, **_unlisted(region)} for region in account["regions"]]
 
 
 def _unlisted(region: Mapping[str, Any]) -> dict[str, str]:

@@ -31,6 +31,7 @@ from whence_aggregator import __version__
 from whence_aggregator.whence import accounts as account_commands
 from whence_aggregator.whence import audit as audit_commands
 from whence_aggregator.whence import images as image_commands
+from whence_aggregator.whence import teams as team_commands
 from whence_aggregator.whence.client import Client
 from whence_aggregator.whence.output import (
     FAILED,
@@ -293,6 +294,7 @@ def _kind_of(subject: str) -> str:
 whence.add_command(image_commands.images)
 whence.add_command(image_commands.attest)
 whence.add_command(account_commands.accounts)
+whence.add_command(team_commands.teams)
 whence.add_command(audit_commands.verify)
 whence.add_command(audit_commands.receipt)
 whence.add_command(audit_commands.bundle)

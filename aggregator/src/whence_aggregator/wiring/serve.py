@@ -29,6 +29,7 @@ from whence_aggregator.http.agents import AgentCalls
 from whence_aggregator.http.kio import KioCalls
 from whence_aggregator.http.log import LogCalls
 from whence_aggregator.http.operators import OperatorCalls
+from whence_aggregator.http.organisation import OrganisationCalls
 from whence_aggregator.http.queries import QueryCalls
 from whence_aggregator.http.readiness import Readiness
 from whence_aggregator.http.server import Server
@@ -39,6 +40,7 @@ from whence_aggregator.http.violations import ViolationCalls
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.publishing import Publisher
 from whence_aggregator.organisation.allowed import AllowedAccounts
+from whence_aggregator.organisation.directory import Directory
 from whence_aggregator.ports import Database
 from whence_aggregator.projections.statements import Combinations
 from whence_aggregator.settings.server import Settings, accounts_named
@@ -185,7 +187,10 @@ def _routes(
             challenges=challenges,
         ).routes(),
         *QueryCalls(database=database, log=ledger.reader, search=tracer.search, tracer=tracer).routes(),
-        *AccountCalls(Accounts(database=database, accounts=accounts_named(settings), listening=heard)).routes(),
+        *AccountCalls(
+            Accounts(database=database, accounts=accounts_named(settings), listening=heard), Directory(database)
+        ).routes(),
+        *OrganisationCalls(database=database, now=utc_now).routes(),
         *ViolationCalls(Violations(database=database, listening=heard)).routes(),
         *OperatorCalls(database=database, audience=settings.audience).routes(),
         *operations.routes(

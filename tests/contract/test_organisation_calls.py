@@ -1,0 +1,178 @@
+"""Teams and accounts over HTTP: our own paths, and those of STUPS's team service with its answers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from fakes.in_process import LIMITLESS, InProcess
+from fakes.organisation import FakeOrganisation
+from whence_aggregator.callers.caller import Caller
+from whence_aggregator.callers.limits import Limit
+from whence_aggregator.callers.sign_in import NOBODY, Authenticator
+from whence_aggregator.callers.tokens import token_hash
+from whence_aggregator.collect.accounts import Accounts
+from whence_aggregator.http.accounts import AccountCalls
+from whence_aggregator.http.authentication import authentication
+from whence_aggregator.http.errors import guarded
+from whence_aggregator.http.organisation import OrganisationCalls
+from whence_aggregator.organisation.directory import Directory
+from whence_aggregator.organisation.recorder import OrganisationRecorder
+from whence_aggregator.organisation.snapshots import StatedTeam, snapshot
+from whence_aggregator.organisation.values import Account, Snapshot
+from whence_common.clock import to_instant
+
+A, B = "111111111111", "222222222222"
+CALLERS = {
+    token_hash("root"): Caller(name="root", teams=None),
+    token_hash("ada"): Caller(name="ada", teams=frozenset({"stups"})),
+    token_hash("own"): Caller(name="own", teams=frozenset({"stups"}), reads="teams"),
+}
+FIRST = snapshot(
+    "file",
+    teams=[StatedTeam(id="STUPS", name="stups", aliases=["stups-test"], members=["ada"]), StatedTeam(id="old")],
+    accounts=[
+        Account(account_id=A, name="prod", owner="stups", status="ACTIVE"),
+        Account(account_id=B, owner="old", status="SUSPENDED"),
+    ],
+)
+
+
+class Asked:
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    async def get(self, path: str, token: str = "ada", body: bytes | None = None) -> tuple[int, Any]:
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        async with self._client.get(path, headers=headers, data=body) as answer:
+            return answer.status, await answer.json(content_type=None)
+
+
+@pytest.fixture
+async def asked(house: InProcess) -> AsyncIterator[Asked]:
+    await read(house, FIRST)
+    async with served(house) as found:
+        yield found
+
+
+async def read(house: InProcess, says: Snapshot) -> None:
+    house.clock.advance(60)
+    recorder = OrganisationRecorder(
+        database=house.database, ledger=house.ledger, sources={says.source: FakeOrganisation(says)}, now=house.clock
+    )
+    await recorder.read(says.source)
+
+
+@asynccontextmanager
+async def served(house: InProcess) -> AsyncIterator[Asked]:
+    calls = OrganisationCalls(database=house.database, now=house.clock).routes()
+    accounts = Accounts(database=house.database, accounts=[A], listening=house.listening)
+    calls += AccountCalls(accounts, Directory(house.database)).routes()
+    application = web.Application()
+    check = authentication(
+        Authenticator(
+            known=CALLERS, sources=NOBODY, sessions=None, attempts=Limit("address", LIMITLESS), now=house.clock
+        )
+    )
+    application.add_routes(web.route(one.method, one.path, guarded(one.handler, check)) for one in calls)
+    async with TestClient(TestServer(application)) as client:
+        yield Asked(client)
+
+
+STUPS = {"id": "stups", "id_name": "STUPS", "name": "stups", "alias": ["stups-test"]}
+
+
+async def test_the_team_service_s_paths_answer_as_its_clients_expect(asked: Asked) -> None:
+    for path in ("/teams/stups", "/teams/STUPS", "/teams/stups-test", "/api/teams/stups"):
+        assert await asked.get(path) == (200, STUPS)
+    assert await asked.get("/api/teams?member=ada") == (200, [{"id": "stups"}])
+    assert await asked.get("/api/teams?member=eve") == (200, [])
+    assert (await asked.get("/api/teams"))[1][1] == STUPS
+    account = {
+        "id": A, "name": "prod", "provider": "aws", "type": "aws", "description": "", "owner": "stups",
+        "disabled": False, "members": [{"id": "ada", "account_id": A}],
+    }  # fmt: skip
+    assert await asked.get("/api/accounts/aws?member=ada&role=PowerUser") == (200, [account])
+    listed = (await asked.get("/api/accounts/aws"))[1]
+    assert [(one["id"], one["disabled"]) for one in listed] == [(A, False), (B, True)]
+
+
+@pytest.mark.parametrize(
+    "path, status",
+    [
+        ("/teams/nobody", 404), ("/teams/..%2Fapi", 404), ("/teams/%00", 400), ("/teams/stup%D1%95", 404),
+        ("/api/teams?who=x", 400), ("/teams/stups?x=1", 400), ("/v1/teams/nobody", 404), ("/v1/teams?limit=0", 400),
+        ("/v1/teams?at=2999-01-01T00:00:00Z", 400),
+    ],
+)  # fmt: skip
+async def test_what_is_not_there_or_malformed_is_refused(asked: Asked, path: str, status: int) -> None:
+    assert (await asked.get(path))[0] == status
+
+
+@pytest.mark.parametrize(
+    "path", ["/teams/stups", "/api/teams", "/api/accounts/aws", "/auth", "/v1/teams", "/v1/accounts"]
+)
+async def test_every_path_is_behind_sign_in(asked: Asked, path: str) -> None:
+    assert (await asked.get(path, token="stranger"))[0] == 401
+
+
+@pytest.mark.parametrize("path", ["/teams/stups", "/api/teams", "/api/accounts/aws", "/v1/teams", "/v1/accounts"])
+async def test_who_reads_own_teams_alone_reads_nothing_of_the_whole_organisation(asked: Asked, path: str) -> None:
+    assert (await asked.get(path, token="own"))[0] == 403
+    question = b'{"policy": "x", "payload": {"team": "stups"}}'
+    assert (await asked.get("/auth", token="own", body=question))[0] == 200
+
+
+@pytest.mark.parametrize(
+    "token, body, status",
+    [
+        ("ada", b'{"policy": "relaxed-radical-agility", "payload": {"team": "stups"}}', 200),
+        ("ada", b'{"policy": "x", "payload": {"team": "Stups-Test"}}', 200),
+        ("ada", b'{"policy": "x", "payload": {"team": "old"}}', 403),
+        ("ada", b'{"policy": "x", "payload": {"team": "nobody"}}', 403),
+        ("ada", '{"policy": "x", "payload": {"team": "stup\u0455"}}'.encode(), 403),
+        ("root", b'{"policy": "x", "payload": {"team": "old"}}', 200),
+        ("root", b'{"policy": "x", "payload": {"team": "nobody"}}', 403),
+        ("ada", b'{"policy": "x", "payload": {}}', 400),
+        ("ada", b"[" * 3000, 400),
+        ("ada", b" " * 5000, 413),
+        ("ada", None, 400),
+    ],
+)
+async def test_auth_allows_a_team_that_is_known_to_who_writes_for_it(
+    asked: Asked, token: str, body: bytes | None, status: int
+) -> None:
+    assert (await asked.get("/auth", token=token, body=body))[0] == status
+
+
+async def test_teams_are_paged_and_one_has_its_members_and_history(house: InProcess, asked: Asked) -> None:
+    status, page = await asked.get("/v1/teams?limit=1")
+    assert (status, [one["team_id"] for one in page["teams"]], page["next"]) == (200, ["old"], "old")
+    assert page["sources"] == [{"source": "file", "read_at": "2026-11-22T12:01:00.000Z", "failure": None, "notes": []}]
+    assert [one["team_id"] for one in (await asked.get("/v1/teams?cursor=old"))[1]["teams"]] == ["stups"]
+    house.clock.advance(10)
+    then = to_instant(house.clock())
+    await read(house, snapshot("file", teams=[StatedTeam(id="stups", aliases=["old"])]))
+    _, team = await asked.get("/v1/teams/old")
+    assert (team["team_id"], team["member_ids"]) == ("stups", ["ada"])
+    assert [(one["team_id"], one["change"]) for one in team["history"]] == [
+        ("old", "merged"), ("stups", "changed"), ("stups", "found"),
+    ]  # fmt: skip
+    _, before = await asked.get(f"/v1/teams/old?at={then}")
+    assert (before["team_id"], before["status"]) == ("old", "active")
+
+
+async def test_accounts_show_their_owners_and_those_that_only_a_source_knows(house: InProcess, asked: Asked) -> None:
+    await read(house, snapshot("aws", accounts=[Account(account_id=A, owner="old", path="Root/prod")]))
+    status, document = await asked.get("/v1/accounts")
+    one, two = document["accounts"]
+    assert (status, one["account_id"], one["owner"], one["owners"], one["path"]) == (
+        200, A, None, {"file": "stups", "aws": "old"}, "Root/prod",
+    )  # fmt: skip
+    assert (two["account_id"], two["owner"], two["status"], two["regions"]) == (B, "old", "SUSPENDED", [])
+    assert [source["source"] for source in document["sources"]] == ["aws", "file"]
