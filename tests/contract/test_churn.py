@@ -37,7 +37,7 @@ from whence_aggregator.http.accounts import AccountCalls
 from whence_aggregator.http.errors import guarded
 from whence_aggregator.http.queries import QueryCalls
 from whence_aggregator.ledger.log_reader import LogReader
-from whence_aggregator.organisation.directory import Directory
+from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.ports import ListedInstance
 from whence_aggregator.queries.compliance import VERDICTS_OF
 from whence_aggregator.queries.query import together
@@ -429,7 +429,8 @@ async def served(house: InProcess) -> AsyncIterator[str]:
         database=house.database, log=LogReader(house.database), search=house.search, tracer=house.tracer
     ).routes()
     calls += AccountCalls(
-        Accounts(database=house.database, accounts=[ACCOUNT], listening=house.listening), Directory(house.database)
+        Accounts(database=house.database, accounts=[ACCOUNT], listening=house.listening),
+        OrganisationDirectory(house.database),
     ).routes()
     application = web.Application()
     application.add_routes(web.route(one.method, one.path, guarded(one.handler, None)) for one in calls)

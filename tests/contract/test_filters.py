@@ -20,7 +20,7 @@ from whence_aggregator.http.errors import guarded
 from whence_aggregator.http.queries import QueryCalls
 from whence_aggregator.http.violations import ViolationCalls
 from whence_aggregator.ledger.log_reader import LogReader
-from whence_aggregator.organisation.directory import Directory
+from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.queries.agents import ADD_INSTANCE, HEARD_LAST, AddInstanceParameters
 from whence_common.clock import from_millis, parse_instant
 from whence_common.statement import ApplicationFacts
@@ -45,7 +45,7 @@ async def served(house: InProcess) -> AsyncIterator[Any]:
     calls += ViolationCalls(Violations(database=house.database, listening=house.listening)).routes()
     calls += AccountCalls(
         Accounts(database=house.database, accounts=["123456789012"], listening=house.listening),
-        Directory(house.database),
+        OrganisationDirectory(house.database),
     ).routes()
     application = web.Application()
     application.add_routes(web.route(one.method, one.path, guarded(one.handler, None)) for one in calls)

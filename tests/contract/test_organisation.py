@@ -19,7 +19,7 @@ from whence_aggregator.collect.handlers import OrganisationReading
 from whence_aggregator.ledger.retention import Retention
 from whence_aggregator.organisation.allowed import AllowedAccounts
 from whence_aggregator.organisation.changes import MEMBERS, applied, differences
-from whence_aggregator.organisation.directory import Directory
+from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.organisation.erasure import MembersRemoved
 from whence_aggregator.organisation.groups import GroupsSeen
 from whence_aggregator.organisation.recorder import OrganisationRecorder, known_of
@@ -48,7 +48,7 @@ class Organisation:
     def __init__(self, house: InProcess, says: Snapshot | SourceUnavailable = FIRST) -> None:
         self.house = house
         self.file = FakeOrganisation(says)
-        self.directory = Directory(house.database)
+        self.directory = OrganisationDirectory(house.database)
         self.recorder = OrganisationRecorder(
             database=house.database, ledger=house.ledger, sources={"file": self.file, "aws": self.file}, now=house.clock
         )
@@ -359,10 +359,10 @@ async def test_groups_that_tokens_name_are_teams_that_are_never_taken_away(house
     groups.saw(["pay", "PAY", "../x", "shіp"])
     groups.saw([f"team-{number}" for number in range(6000)])
     assert (await recorder.read("groups")).startswith("5000 teams and 0 accounts read, not all of the source")
-    assert (await Directory(house.database).team("Pay")).spelled == "pay"
+    assert (await OrganisationDirectory(house.database).team("Pay")).spelled == "pay"
     restarted = OrganisationRecorder(
         database=house.database, ledger=house.ledger, sources={"groups": GroupsSeen()}, now=house.clock
     )
     house.clock.advance(60)
     await restarted.read("groups")
-    assert (await Directory(house.database).team("pay")).over == ""
+    assert (await OrganisationDirectory(house.database).team("pay")).over == ""

@@ -21,7 +21,7 @@ from whence_aggregator.http.accounts import AccountCalls
 from whence_aggregator.http.authentication import authentication
 from whence_aggregator.http.errors import guarded
 from whence_aggregator.http.organisation import OrganisationCalls
-from whence_aggregator.organisation.directory import Directory
+from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.organisation.recorder import OrganisationRecorder
 from whence_aggregator.organisation.snapshots import StatedTeam, snapshot
 from whence_aggregator.organisation.values import Account, Snapshot
@@ -72,7 +72,7 @@ async def read(house: InProcess, says: Snapshot) -> None:
 async def served(house: InProcess) -> AsyncIterator[Asked]:
     calls = OrganisationCalls(database=house.database, now=house.clock).routes()
     accounts = Accounts(database=house.database, accounts=[A], listening=house.listening)
-    calls += AccountCalls(accounts, Directory(house.database)).routes()
+    calls += AccountCalls(accounts, OrganisationDirectory(house.database)).routes()
     application = web.Application()
     check = authentication(
         Authenticator(

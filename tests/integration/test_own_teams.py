@@ -27,6 +27,7 @@ from whence_aggregator.http.server import Server
 from whence_aggregator.http.slots import Slots
 from whence_aggregator.http.violations import ViolationCalls
 from whence_aggregator.ledger.log_reader import LogReader
+from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_common.statement import ApplicationFacts
 
@@ -49,7 +50,7 @@ async def served(house: InProcess) -> AsyncIterator[str]:
     ).routes()
     routes += ViolationCalls(Violations(database=house.database, listening=house.listening)).routes()
     accounts = Accounts(database=house.database, accounts=["123456789012"], listening=house.listening)
-    routes += AccountCalls(accounts).routes()
+    routes += AccountCalls(accounts, OrganisationDirectory(house.database)).routes()
     routes += KioCalls(
         applications=house.applications, streams=Slots("streams", 4), membership=Membership(None)
     ).routes()

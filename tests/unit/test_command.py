@@ -200,7 +200,7 @@ def test_accounts_show_owner_and_status_and_note_which_source_failed(answers: tu
     held, url = answers
     account = {"account_id": "123456789012", "owner": "pay", "status": "ACTIVE", "regions": [REGION]}
     failure = {"at": "2026-11-22T12:00:00.000Z", "reason": "AWS Organizations denies it\x1b[31m"}
-    source = {"source": "aws", "read_at": None, "failure": failure, "notes": []}
+    source: dict[str, object] = {"source": "aws", "read_at": None, "failure": failure, "notes": []}
     held.said["/v1/accounts"] = 200, {"accounts": [account], "sources": [source]}
     result = ask(url, "accounts")
     assert ("pay" in result.stdout, "ACTIVE" in result.stdout) == (True, True)

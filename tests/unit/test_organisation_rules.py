@@ -12,6 +12,7 @@ from whence_aggregator.organisation.changes import OVER, Change, applied, differ
 from whence_aggregator.organisation.names import is_member, is_team_id, shown
 from whence_aggregator.organisation.projection import writes
 from whence_aggregator.organisation.resolving import Ambiguous, FoundTeam, TeamNames
+from whence_aggregator.organisation.rows import held_names
 from whence_aggregator.organisation.snapshots import (
     ALIASES_MAX,
     MEMBERS_MAX,
@@ -80,7 +81,7 @@ class Names:
             {**row, "change": self._teams[source, team][0], "team_name": self._teams[source, team][1]}
             for (_, source, team), row in self._names.items()
         ]
-        return TeamNames(rows).resolve(name)  # type: ignore[arg-type]  # rows are dicts of the same members
+        return TeamNames(held_names(rows)).resolve(name)  # type: ignore[arg-type]  # dicts of the same members
 
     def to(self, name: str) -> str | None:
         """Return the team that a name leads to, `over TEAM` for one that no source states any more."""

@@ -30,7 +30,6 @@ UNITS_MAX = 5_000
 DEPTH_MAX = 10
 """AWS allows five levels of organisational units."""
 _ROLE_SECONDS = 900
-Wait = Callable[[float], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +47,7 @@ class AwsOrganization:
     """How long one reading asks for tags."""
     attempts_max: int = 4
     """Of one call, with the SDK's own pauses between them; the worker's follow after that."""
-    wait: Wait = asyncio.sleep
+    wait: Callable[[float], Awaitable[None]] = asyncio.sleep
     clock: Callable[[], float]
     _tags_read_at: dict[str, float] = field(default_factory=dict)
 

@@ -22,14 +22,18 @@ ANSWER_BYTES_MAX = 16 * 1024 * 1024
 TOKEN_BYTES_MAX = 16 * 1024
 _TIMEOUT = aiohttp.ClientTimeout(total=_SECONDS_MAX)
 _SECONDS_BETWEEN = 0.02
-Wait = Callable[[float], Awaitable[None]]
 
 
 class TeamServiceSource:
     """GET URL/teams and URL/accounts/aws; teams of which the list has the id alone are asked for one by one."""
 
     def __init__(
-        self, *, session: aiohttp.ClientSession, url: str, token_file: str | None, wait: Wait = asyncio.sleep
+        self,
+        *,
+        session: aiohttp.ClientSession,
+        url: str,
+        token_file: str | None,
+        wait: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._session = session
         self._url = url.rstrip("/")

@@ -9,7 +9,7 @@ from datetime import datetime
 from whence_aggregator.collect.fact_recorder import FactRecorder
 from whence_aggregator.collect.inventory import InventoryCollector
 from whence_aggregator.organisation.recorder import OrganisationRecorder
-from whence_aggregator.organisation.values import Source
+from whence_aggregator.organisation.values import SourceName
 from whence_aggregator.ports import CollectedFact
 from whence_aggregator.trace.facts import BRANCH_KIND
 from whence_aggregator.work.task import Again, Task
@@ -63,7 +63,7 @@ class OrganisationReading:
         self,
         *,
         recorder: OrganisationRecorder,
-        seconds: Mapping[Source, float],
+        seconds: Mapping[SourceName, float],
         on_read: Callable[[], Awaitable[None]],
     ) -> None:
         self._recorder = recorder

@@ -7,14 +7,14 @@ from aiohttp import web
 from whence_aggregator.collect.accounts import Accounts
 from whence_aggregator.http.bodies import JsonResponse, respond_json
 from whence_aggregator.http.parameters import Query, account_id
-from whence_aggregator.organisation.directory import Directory
+from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.organisation.listing import NOT_STATED, every_account
 
 
 class AccountCalls:
     """`/v1/accounts`."""
 
-    def __init__(self, accounts: Accounts, directory: Directory) -> None:
+    def __init__(self, accounts: Accounts, directory: OrganisationDirectory) -> None:
         self._accounts = accounts
         self._directory = directory
 

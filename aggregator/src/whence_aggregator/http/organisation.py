@@ -8,7 +8,8 @@ from aiohttp import web
 from whence_aggregator.http.authentication import CALLER
 from whence_aggregator.http.bodies import JsonResponse, read_body, respond_json
 from whence_aggregator.http.parameters import Query, no_parameters
-from whence_aggregator.organisation.directory import PAGE_MAX, Directory, ShownTeam
+from whence_aggregator.organisation.directory import PAGE_MAX, OrganisationDirectory
+from whence_aggregator.organisation.directory_rows import ShownTeam
 from whence_aggregator.organisation.listing import OwnedAccount, every_account
 from whence_aggregator.ports import Conflict, Database, Forbidden, NotFound
 from whence_aggregator.trace.moment import Moments
@@ -35,7 +36,7 @@ class OrganisationCalls:
     """Answers from storage alone."""
 
     def __init__(self, *, database: Database, now: Now) -> None:
-        self._directory = Directory(database)
+        self._directory = OrganisationDirectory(database)
         self._moments = Moments(database=database, now=now)
 
     def routes(self) -> list[web.RouteDef]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Container, Iterable
 
+from whence_aggregator.organisation.rows import active
 from whence_aggregator.ports import Database, StorageUnavailable
 from whence_aggregator.queries.organisation import ACCOUNTS_ACTIVE
 from whence_common.runtime.logs import fields
@@ -40,7 +41,7 @@ class AllowedAccounts(Container[str]):
         except StorageUnavailable as exc:
             log.error("the accounts allowed before stay", extra=fields(code=exc.code, message=exc.message))
             return
-        self._accounts = frozenset(row["account_id"] for row in rows)
+        self._accounts = active(rows)
 
     async def run(self) -> None:
         """Refresh now and then until cancelled."""

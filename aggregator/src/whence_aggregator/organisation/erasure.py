@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from whence_aggregator.organisation.rows import newest_members
 from whence_aggregator.ports import Database
 from whence_aggregator.queries.organisation import REMOVE_TEAM_MEMBERS, TEAM_MEMBERS_REPLACED
 from whence_aggregator.queries.query import BoundCommand, array
@@ -18,7 +19,7 @@ class MembersRemoved:
     async def needed(self, indexes: Sequence[int]) -> set[int]:
         """Return those that state who is a member now."""
         rows = await self._database.fetch(TEAM_MEMBERS_REPLACED.bind({"indexes": array(list(indexes))}))
-        return {row["ledger_index"] for row in rows if row["ledger_index"] == row["newest"]}
+        return newest_members(rows)
 
     def removes(self, indexes: Sequence[int]) -> BoundCommand:
         return REMOVE_TEAM_MEMBERS.bind([{"ledger_index": index} for index in indexes])

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from whence_aggregator.organisation.directory import EVERY_ENTRY, PAGE_MAX, Directory, said_to_wire, team_of
+from whence_aggregator.organisation.directory import EVERY_ENTRY, PAGE_MAX, OrganisationDirectory, team_of
+from whence_aggregator.organisation.directory_rows import said_to_wire
 from whence_aggregator.organisation.resolving import KnownAccount
 
 
@@ -31,7 +32,9 @@ NOT_STATED: Mapping[str, object] = {
 """For an account that no source has stated."""
 
 
-async def owned(directory: Directory, account_ids: Sequence[str], *, past: int = EVERY_ENTRY) -> list[OwnedAccount]:
+async def owned(
+    directory: OrganisationDirectory, account_ids: Sequence[str], *, past: int = EVERY_ENTRY
+) -> list[OwnedAccount]:
     """Return those of the accounts that a source has stated."""
     known = await directory.accounts(account_ids, past=past)
     names = sorted({name for one in known.values() for name in one.owners.values()})
@@ -43,7 +46,7 @@ async def owned(directory: Directory, account_ids: Sequence[str], *, past: int =
     return accounts
 
 
-async def every_account(directory: Directory) -> AsyncIterator[list[OwnedAccount]]:
+async def every_account(directory: OrganisationDirectory) -> AsyncIterator[list[OwnedAccount]]:
     """Return all accounts that any source has stated, a page at a time."""
     after = ""
     while True:

@@ -25,16 +25,16 @@ from whence_aggregator.queries.query import BoundCommand
 
 LEFT, HELD, INHERITED = 0, 1, 2
 """How a name leads to a team: it did before, it does, or it led to another that went into this one."""
-Entries = Sequence[tuple[int, Mapping[str, Any]]]
+OrganisationEntries = Sequence[tuple[int, Mapping[str, Any]]]
 """Entries of one kind, each with its index."""
 
 
-def writes(kind: str, entries: Entries) -> list[BoundCommand]:
+def writes(kind: str, entries: OrganisationEntries) -> list[BoundCommand]:
     """Return what entries of one kind write."""
     return _WRITES[kind](entries)
 
 
-def _teams(entries: Entries) -> list[BoundCommand]:
+def _teams(entries: OrganisationEntries) -> list[BoundCommand]:
     return [
         ADD_TEAM_REVISION.bind([_revision(index, one, into="") for index, one in entries]),
         ADD_TEAM_NAME.bind([
@@ -45,7 +45,7 @@ def _teams(entries: Entries) -> list[BoundCommand]:
     ]  # fmt: skip
 
 
-def _merges(entries: Entries) -> list[BoundCommand]:
+def _merges(entries: OrganisationEntries) -> list[BoundCommand]:
     return [
         ADD_TEAM_REVISION.bind([_revision(index, one, into=one["into"]) for index, one in entries]),
         ADD_TEAM_NAME.bind([
@@ -58,7 +58,7 @@ def _merges(entries: Entries) -> list[BoundCommand]:
     ]  # fmt: skip
 
 
-def _members(entries: Entries) -> list[BoundCommand]:
+def _members(entries: OrganisationEntries) -> list[BoundCommand]:
     rows: list[AddTeamMembersParameters] = [
         {
             "source": one["source"],
@@ -71,7 +71,7 @@ def _members(entries: Entries) -> list[BoundCommand]:
     return [ADD_TEAM_MEMBERS.bind(rows)]
 
 
-def _accounts(entries: Entries) -> list[BoundCommand]:
+def _accounts(entries: OrganisationEntries) -> list[BoundCommand]:
     rows: list[AddAccountRevisionParameters] = [
         {
             "account_id": one["account_id"],
@@ -87,7 +87,7 @@ def _accounts(entries: Entries) -> list[BoundCommand]:
     return [ADD_ACCOUNT_REVISION.bind(rows)]
 
 
-def _reads(entries: Entries) -> list[BoundCommand]:
+def _reads(entries: OrganisationEntries) -> list[BoundCommand]:
     rows: list[AddOrganisationReadParameters] = [
         {
             "source": one["source"],
@@ -120,7 +120,7 @@ def _name(index: int, one: Mapping[str, Any], name: str, team_id: str, held: int
     return {"name": name, "source": one["source"], "team_id": team_id, "ledger_index": index, "held": held}
 
 
-_WRITES: Mapping[str, Callable[[Entries], list[BoundCommand]]] = {
+_WRITES: Mapping[str, Callable[[OrganisationEntries], list[BoundCommand]]] = {
     TEAM: _teams,
     MERGED: _merges,
     MEMBERS: _members,

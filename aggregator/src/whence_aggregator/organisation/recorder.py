@@ -10,11 +10,12 @@ from itertools import groupby
 import msgspec
 
 from whence_aggregator.ledger.ledger import APPENDED_AT_ONCE_MAX, Ledger, NewEntry
-from whence_aggregator.organisation.changes import OVER, Change, differences
+from whence_aggregator.organisation.changes import Change, differences
 from whence_aggregator.organisation.projection import writes
+from whence_aggregator.organisation.rows import begun_at, known
 from whence_aggregator.organisation.snapshots import SnapshotTooLarge
 from whence_aggregator.organisation.source import OrganisationSource
-from whence_aggregator.organisation.values import Account, Known, Snapshot, Source, Team
+from whence_aggregator.organisation.values import Known, Snapshot, SourceName
 from whence_aggregator.ports import Database, SourceUnavailable
 from whence_aggregator.queries.organisation import (
     ACCOUNTS_OF_SOURCE,
@@ -48,7 +49,7 @@ class OrganisationRecorder:
         *,
         database: Database,
         ledger: Ledger,
-        sources: Mapping[Source, OrganisationSource],
+        sources: Mapping[SourceName, OrganisationSource],
         now: Now,
         read_seconds_max: float = READ_SECONDS_MAX,
     ) -> None:
@@ -58,7 +59,7 @@ class OrganisationRecorder:
         self._now = now
         self._read_seconds_max = read_seconds_max
 
-    async def read(self, source: Source) -> str:
+    async def read(self, source: SourceName) -> str:
         """Read a source; return a sentence about it. Raises SourceUnavailable, with the failure kept for all to see.
 
         A failure takes nothing away: what the source stated last stands, and is shown with its age.
@@ -84,7 +85,7 @@ class OrganisationRecorder:
             log.info("organisation changed", extra=fields(source=source, changes=len(changes)))
         return f"{counted}, {len(changes)} changes"
 
-    async def _snapshot(self, source: Source) -> Snapshot:
+    async def _snapshot(self, source: SourceName) -> Snapshot:
         try:
             async with asyncio.timeout(self._read_seconds_max):
                 return await self.sources[source].read()
@@ -94,13 +95,13 @@ class OrganisationRecorder:
         except SnapshotTooLarge as exc:
             raise SourceUnavailable(exc.code, exc.message) from exc
 
-    async def _failed(self, source: Source, begun: int, reason: str, notes: Sequence[str]) -> None:
+    async def _failed(self, source: SourceName, begun: int, reason: str, notes: Sequence[str]) -> None:
         row = FAIL_ORGANISATION_READ.bind(
             [{"source": source, "begun_at": begun, "failure": reason, "notes": msgspec.json.encode(notes).decode()}]
         )
         await self._database.write(row)
 
-    async def _append(self, source: Source, changes: Sequence[Change], begun: int) -> bool:
+    async def _append(self, source: SourceName, changes: Sequence[Change], begun: int) -> bool:
         """Append changes; return False, with the rest not appended, when a later reading has begun meanwhile."""
         observed_at = to_instant(self._now())
         for start in range(0, len(changes), APPENDED_AT_ONCE_MAX):
@@ -110,7 +111,7 @@ class OrganisationRecorder:
             ]
             async with self._ledger.writing() as writing:
                 (newest,) = await writing.transaction.fetch(ORGANISATION_READ_BEGUN.bind({"source": source}))
-                if newest["begun_at"] > begun:
+                if begun_at(newest) > begun:
                     return False
                 places = await writing.append([NewEntry(kind=kind, content=event(kind, one)) for kind, one in stated])
                 indexed = [(kind, index, one) for (kind, one), (index, _) in zip(stated, places, strict=True)]
@@ -119,7 +120,7 @@ class OrganisationRecorder:
         return True
 
 
-async def known_of(database: Database, source: Source) -> Known:
+async def known_of(database: Database, source: SourceName) -> Known:
     """Read what is known from a source."""
     named: TeamsOfSourceParameters = {"source": source}
     teams, names, members, accounts, reads = await database.fetch_all(
@@ -128,21 +129,4 @@ async def known_of(database: Database, source: Source) -> Known:
             ACCOUNTS_OF_SOURCE.bind(named), ORGANISATION_READS_AT.bind({"past": _EVERY_ENTRY}),
         )
     )  # fmt: skip
-    led: dict[str, set[str]] = {}
-    for row in names:
-        led.setdefault(row["team_id"], set()).add(row["name"])
-    return Known(
-        teams={
-            row["team_id"]: Team.from_wire(row["team_id"], {
-                "spelled": row["spelled"], "name": row["team_name"], "aliases": msgspec.json.decode(row["aliases"]),
-            })
-            for row in teams if row["change"] not in OVER
-        },
-        names={team_id: frozenset(found) for team_id, found in led.items()},
-        members={row["team_id"]: tuple(msgspec.json.decode(row["members"])) for row in members},
-        accounts={
-            row["account_id"]: Account.from_wire(row["account_id"], msgspec.json.decode(row["body"]))
-            for row in accounts if row["change"] not in OVER
-        },
-        read=any(row["source"] == source for row in reads),
-    )  # fmt: skip
+    return known(source, teams, names, members, accounts, reads)

@@ -8,19 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import msgspec
-
-from whence_aggregator.organisation.changes import OVER
 from whence_aggregator.organisation.names import folded, is_team_id
 from whence_aggregator.organisation.projection import HELD
-from whence_aggregator.organisation.values import ACTIVE, SOURCES, Account
-from whence_aggregator.queries.organisation import AccountRevisionsAtRow, TeamsNamedAtRow
+from whence_aggregator.organisation.rows import HeldName, StatedAccount
+from whence_aggregator.organisation.values import ACTIVE, SOURCES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
+class StatedBy:
     """That a source stated something, and where it stands in the ledger."""
 
     source: str
@@ -36,7 +32,7 @@ class FoundTeam:
     name: str
     over: bool
     asked_as: str
-    said: tuple[Said, ...] = ()
+    said: tuple[StatedBy, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,24 +43,24 @@ class Ambiguous:
     teams: tuple[str, ...]
 
 
-Resolved = FoundTeam | Ambiguous | None
+ResolvedTeam = FoundTeam | Ambiguous | None
 
 
 class TeamNames:
     """Names of teams as of one moment."""
 
-    def __init__(self, rows: Iterable[TeamsNamedAtRow]) -> None:
-        self._rows: dict[str, list[TeamsNamedAtRow]] = {}
+    def __init__(self, rows: Iterable[HeldName]) -> None:
+        self._rows: dict[str, list[HeldName]] = {}
         for row in rows:
-            self._rows.setdefault(row["name"], []).append(row)
+            self._rows.setdefault(row.name, []).append(row)
 
-    def resolve(self, name: str) -> Resolved:
+    def resolve(self, name: str) -> ResolvedTeam:
         """Return the team that a name leads to; None when it leads to none."""
         if not is_team_id(name):
             return None
         key = folded(name)
         rows = self._rows.get(key, ())
-        live = sorted({row["team_id"] for row in rows if row["held"] == HELD and row["change"] not in OVER})
+        live = sorted({row.team_id for row in rows if row.held == HELD and not row.over})
         if key in live:
             return _found(key, name, rows)
         if len(live) > 1:
@@ -73,23 +69,23 @@ class TeamNames:
             return _found(live[0], name, rows)
         if not rows:
             return None
-        newest = max(rows, key=lambda row: (row["ledger_index"], row["held"]))
-        return _found(newest["team_id"], name, rows)
+        newest = max(rows, key=lambda row: (row.ledger_index, row.held))
+        return _found(newest.team_id, name, rows)
 
 
-def _found(team_id: str, asked_as: str, rows: Sequence[TeamsNamedAtRow]) -> FoundTeam:
-    own = sorted((row for row in rows if row["team_id"] == team_id), key=_precedence)
-    stated = [row for row in own if row["change"] not in OVER]
+def _found(team_id: str, asked_as: str, rows: Sequence[HeldName]) -> FoundTeam:
+    own = sorted((row for row in rows if row.team_id == team_id), key=_precedence)
+    stated = [row for row in own if not row.over]
     first = (stated or own)[0]
     said = tuple(
-        Said(source=row["source"], observed_at=row["observed_at"], ledger_index=row["revised_index"])
+        StatedBy(source=row.source, observed_at=row.observed_at, ledger_index=row.revised_index)
         for row in stated or own
     )
-    return FoundTeam(team_id=team_id, name=first["team_name"], over=not stated, asked_as=asked_as, said=said)
+    return FoundTeam(team_id=team_id, name=first.team_name, over=not stated, asked_as=asked_as, said=said)
 
 
-def _precedence(row: Mapping[str, Any]) -> int:
-    return SOURCES.index(row["source"])
+def _precedence(one: HeldName | StatedAccount) -> int:
+    return [str(source) for source in SOURCES].index(one.source)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,20 +103,18 @@ class KnownAccount:
     """Whether a source could not be asked yet who owns it."""
     allows: frozenset[str]
     tags: Mapping[str, str]
-    said: tuple[Said, ...] = ()
+    said: tuple[StatedBy, ...] = ()
 
     @classmethod
-    def of(cls, account_id: str, rows: Sequence[AccountRevisionsAtRow]) -> KnownAccount | None:
+    def of(cls, account_id: str, rows: Sequence[StatedAccount]) -> KnownAccount | None:
         """Join the newest rows of each source; None where there are none."""
         if not rows:
             return None
         ordered = sorted(rows, key=_precedence)
-        stated = [row for row in ordered if row["change"] not in OVER]
-        accounts = {
-            row["source"]: Account.from_wire(account_id, msgspec.json.decode(row["body"])) for row in stated or ordered
-        }
+        stated = [row for row in ordered if not row.over]
+        accounts = {row.source: row.account for row in stated or ordered}
         said = tuple(
-            Said(source=row["source"], observed_at=row["observed_at"], ledger_index=row["ledger_index"])
+            StatedBy(source=row.source, observed_at=row.observed_at, ledger_index=row.ledger_index)
             for row in stated or ordered
         )
         every = list(accounts.values())
@@ -145,10 +139,10 @@ def _first(texts: Iterable[str]) -> str:
     return next((one for one in texts if one), "")
 
 
-def accounts_of(rows: Iterable[AccountRevisionsAtRow]) -> dict[str, KnownAccount]:
+def accounts_of(rows: Iterable[StatedAccount]) -> dict[str, KnownAccount]:
     """Join rows by account."""
-    grouped: dict[str, list[AccountRevisionsAtRow]] = {}
+    grouped: dict[str, list[StatedAccount]] = {}
     for row in rows:
-        grouped.setdefault(row["account_id"], []).append(row)
+        grouped.setdefault(row.account.account_id, []).append(row)
     found = {account_id: KnownAccount.of(account_id, own) for account_id, own in grouped.items()}
     return {account_id: one for account_id, one in found.items() if one is not None}

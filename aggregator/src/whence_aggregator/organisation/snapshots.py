@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from whence_aggregator.organisation.names import folded, is_member, is_team_id, shown
-from whence_aggregator.organisation.values import Account, Snapshot, Source, Team
+from whence_aggregator.organisation.values import Account, Snapshot, SourceName, Team
 from whence_common.errors import InputError, one_line
 from whence_common.identifiers import ACCOUNT_ID
 
@@ -34,7 +34,7 @@ class StatedTeam:
 
 
 def snapshot(
-    source: Source,
+    source: SourceName,
     *,
     teams: Iterable[StatedTeam] = (),
     accounts: Iterable[Account] = (),

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-Source = Literal["file", "aws", "team-service", "groups"]
-SOURCES: tuple[Source, ...] = ("file", "team-service", "aws", "groups")
+SourceName = Literal["file", "aws", "team-service", "groups"]
+SOURCES: tuple[SourceName, ...] = ("file", "team-service", "aws", "groups")
 """In the order in which they count where several name one thing."""
 ACTIVE = "ACTIVE"
 """The status of an account that is in use, in AWS's words."""
@@ -97,7 +97,7 @@ class Account:
 class Snapshot:
     """What one reading of one source found."""
 
-    source: Source
+    source: SourceName
     teams: tuple[Team, ...] = ()
     accounts: tuple[Account, ...] = ()
     complete: bool = True

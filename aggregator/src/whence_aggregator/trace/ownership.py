@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import Any
 
 from whence_aggregator.organisation.names import folded
-from whence_aggregator.organisation.resolving import Ambiguous, FoundTeam, KnownAccount, Said
+from whence_aggregator.organisation.resolving import Ambiguous, FoundTeam, KnownAccount, StatedBy
 from whence_aggregator.trace.evidence import by_agent, by_aws, by_registry
 from whence_aggregator.trace.facts import Facts
 from whence_aggregator.trace.lineage import Evidence, Link, LinkState
 from whence_aggregator.trace.owned import Ownership
 
-Verdict = tuple[LinkState, str | None]
+Grade = tuple[LinkState, str | None]
 
 
 def account_link(facts: Facts, ownership: Ownership) -> Link:
@@ -73,13 +73,13 @@ def team_link(facts: Facts, ownership: Ownership) -> Link:
     return Link(link="team", state="asserted", value=value, evidence=evidence)
 
 
-def _unlisted(ownership: Ownership, account_id: str) -> Verdict:
+def _unlisted(ownership: Ownership, account_id: str) -> Grade:
     if ownership.states_accounts:
         return "missing", f"no source of accounts lists {account_id}"
     return "unknown", ownership.unread if not ownership.read else "no source that was read states any account"
 
 
-def _compared(facts: Facts, ownership: Ownership, account: KnownAccount) -> Verdict:
+def _compared(facts: Facts, ownership: Ownership, account: KnownAccount) -> Grade:
     """Compare the account's owner with the application's team."""
     if account.status == "gone":
         return "missing", "no source states the account any more"
@@ -124,7 +124,7 @@ def _ambiguous(found: Ambiguous) -> str:
     return f"{found.asked_as} is the name of several teams: {', '.join(found.teams[:5])}"
 
 
-def _by_sources(said: tuple[Said, ...]) -> tuple[Evidence, ...]:
+def _by_sources(said: tuple[StatedBy, ...]) -> tuple[Evidence, ...]:
     return tuple(
         Evidence(source=f"organisation:{one.source}", observed_at=one.observed_at, ledger_index=one.ledger_index)
         for one in said

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 from whence_aggregator.ledger.rows import PackedEntry, packed
 from whence_aggregator.organisation.names import folded, is_team_id
 from whence_aggregator.organisation.resolving import KnownAccount, TeamNames, accounts_of
-from whence_aggregator.organisation.rows import WholeReading, whole_readings
+from whence_aggregator.organisation.rows import WholeReading, held_names, stated_accounts, whole_readings
 from whence_aggregator.ports import Database, NotFound
 from whence_aggregator.queries.organisation import ACCOUNT_REVISIONS_AT, ORGANISATION_READS_AT, TEAMS_NAMED_AT
 from whence_aggregator.queries.query import array, together
@@ -265,7 +265,7 @@ class Tracer:
             brief=len(statements) <= _BRIEF_INSTANCES,
         )
         registered, readings = applications(rows), whole_readings(reading_rows)
-        known = accounts_of(account_rows)
+        known = accounts_of(stated_accounts(account_rows))
         named_teams = {str(one.kio.get("team_id")) for one in registered.values()} if known or readings else set()
         named_teams |= {name for one in known.values() for name in (*one.owners.values(), *one.allows)}
         return _Outside(
@@ -286,7 +286,7 @@ class Tracer:
         if not wanted:
             return TeamNames(())
         asked = together(TEAMS_NAMED_AT.bind({"names": array(wanted), "past": moment.past}))
-        return TeamNames((await self._database.fetch_all(asked, brief=True))[0])
+        return TeamNames(held_names((await self._database.fetch_all(asked, brief=True))[0]))
 
     def _unread(self, moment: Moment) -> str:
         """Say why nothing is known where no source of the organisation had been read."""

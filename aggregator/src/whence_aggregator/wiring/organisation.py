@@ -17,7 +17,7 @@ from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.organisation.allowed import AllowedAccounts
 from whence_aggregator.organisation.recorder import OrganisationRecorder
 from whence_aggregator.organisation.source import OrganisationSource
-from whence_aggregator.organisation.values import Source
+from whence_aggregator.organisation.values import SourceName
 from whence_aggregator.ports import Database
 from whence_aggregator.queries.work import ADD_TASK_UNLESS_KNOWN
 from whence_aggregator.settings.organisation import OrganisationSettings
@@ -35,18 +35,18 @@ def load_allowed(settings: Settings, database: Database) -> AllowedAccounts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sources:
+class OrganisationSources:
     """The sources of the settings, and how often each is read."""
 
-    sources: Mapping[Source, OrganisationSource]
-    seconds: Mapping[Source, float]
+    sources: Mapping[SourceName, OrganisationSource]
+    seconds: Mapping[SourceName, float]
 
 
-def load_sources(settings: Settings, session: aiohttp.ClientSession) -> Sources:
+def load_sources(settings: Settings, session: aiohttp.ClientSession) -> OrganisationSources:
     """Make what reads the sources, and look at the file. Raises SettingsInvalid, with every place in the file."""
     wanted = settings.organisation or OrganisationSettings()
-    sources: dict[Source, OrganisationSource] = {}
-    seconds: dict[Source, float] = {}
+    sources: dict[SourceName, OrganisationSource] = {}
+    seconds: dict[SourceName, float] = {}
     if wanted.file is not None:
         file = OrganisationFileSource(wanted.file)
         try:
@@ -70,14 +70,14 @@ def load_sources(settings: Settings, session: aiohttp.ClientSession) -> Sources:
         service = wanted.team_service
         sources["team-service"] = TeamServiceSource(session=session, url=service.url, token_file=service.token_file)
         seconds["team-service"] = service.seconds
-    return Sources(sources=sources, seconds=seconds)
+    return OrganisationSources(sources=sources, seconds=seconds)
 
 
 async def load_organisation(
     settings: Settings,
     database: Database,
     ledger: Ledger,
-    sources: Sources,
+    sources: OrganisationSources,
     allowed: AllowedAccounts,
     inventory: InventoryCollector | None,
 ) -> Work:

@@ -40,7 +40,7 @@ from whence_aggregator.http.violations import ViolationCalls
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.publishing import Publisher
 from whence_aggregator.organisation.allowed import AllowedAccounts
-from whence_aggregator.organisation.directory import Directory
+from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.ports import Database
 from whence_aggregator.projections.statements import Combinations
 from whence_aggregator.settings.server import Settings, accounts_named
@@ -61,7 +61,7 @@ from whence_aggregator.wiring.operations import (
     log_families,
     queue_families,
 )
-from whence_aggregator.wiring.organisation import Sources, load_allowed, load_organisation, load_sources
+from whence_aggregator.wiring.organisation import OrganisationSources, load_allowed, load_organisation, load_sources
 from whence_aggregator.wiring.outgoing import open_outgoing
 from whence_aggregator.wiring.sign_in import SigningIn, load_sign_in
 from whence_aggregator.wiring.work import Working, kinds_of, load_worker
@@ -154,7 +154,7 @@ async def _working(
     collectors: Mapping[str, Collector],
     questions: Questions,
     listening: Listening,
-    sources: Sources,
+    sources: OrganisationSources,
     allowed: AllowedAccounts,
 ) -> Working:
     evaluator = Evaluator(database=database, ledger=ledger, tracer=tracer, now=utc_now, listening=listening)
@@ -188,7 +188,8 @@ def _routes(
         ).routes(),
         *QueryCalls(database=database, log=ledger.reader, search=tracer.search, tracer=tracer).routes(),
         *AccountCalls(
-            Accounts(database=database, accounts=accounts_named(settings), listening=heard), Directory(database)
+            Accounts(database=database, accounts=accounts_named(settings), listening=heard),
+            OrganisationDirectory(database),
         ).routes(),
         *OrganisationCalls(database=database, now=utc_now).routes(),
         *ViolationCalls(Violations(database=database, listening=heard)).routes(),
