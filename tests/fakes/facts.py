@@ -8,10 +8,13 @@ from typing import Any, Literal
 from fakes.machine import COMMIT, DIGEST, REPOSITORY, scm
 from whence_aggregator.compliance.rule import InstanceEvidence, Verdict
 from whence_aggregator.compliance.rules.catalogue import RULES, judge
+from whence_aggregator.organisation.resolving import KnownAccount
+from whence_aggregator.organisation.values import ACTIVE
 from whence_aggregator.trace.derive import derive
 from whence_aggregator.trace.facts import Answer, Binding, Facts, Registered, StoredStatement
 from whence_aggregator.trace.lineage import Lineage, Link, LinkName
 from whence_aggregator.trace.moment import Moment
+from whence_aggregator.trace.owned import Ownership
 from whence_common.clock import parse_instant
 from whence_common.image_provenance import ClaimKind, SourceClaim
 from whence_common.scm_source import ScmSource
@@ -41,6 +44,13 @@ IDENTITY = {
     "pending_time": AT, "document_digest": "sha256:" + "9" * 64,
 }  # fmt: skip
 KIO = {"team_id": "hello", "name": "Greeter", "active": True}
+OWNED = Ownership(
+    account=KnownAccount(
+        account_id="123456789012", name="hello-live", status=ACTIVE, path="", owners={"file": "hello"},
+        owner_unread=False, allows=frozenset(), tags={},
+    ),
+)  # fmt: skip
+"""That a source of the organisation states the application's team as the account's owner."""
 FAILED: dict[str, Any] = {"cause": "failed", "image": None, "scm_source": None, "containers": []}
 """The changes of a statement about a boot that failed before its image."""
 

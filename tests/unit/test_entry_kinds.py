@@ -21,7 +21,7 @@ def test_the_recorded_histories_have_every_kind_that_may_be_appended() -> None:
 def test_the_kinds_that_are_in_every_accounts_bundle_are_these() -> None:
     nowhere = {"kind": "commit", "instance": {"account_id": "1"}, "account_id": "1"}
     assert {name for name, kind in KINDS.items() if kind.account(nowhere) == EVERY_ACCOUNT} == {
-        "clock", "application", "fact", "push", "untag", "log-key", "pruned",
+        "clock", "application", "fact", "push", "untag", "log-key", "pruned", "team", "team-merged", "organisation-read",
     }  # fmt: skip
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
 from rich.console import Console
 
-from fakes.facts import AT, DOCUMENT, FOUND, READ, URL, answer, claim, facts, lineage, on, said, verdict
+from fakes.facts import AT, DOCUMENT, FOUND, OWNED, READ, URL, answer, claim, facts, lineage, on, said, verdict
 from fakes.machine import COMMIT, scm
 from whence_aggregator.settings.server import Settings
 from whence_aggregator.trace.facts import NOT_ASKED, Answer, Facts
 from whence_aggregator.trace.lineage import LINK_NAMES
+from whence_aggregator.trace.owned import Ownership
 from whence_aggregator.whence.picture import draw
 from whence_aggregator.wiring.parts import required_links
 from whence_common.image_provenance import ClaimKind, SourceClaim
@@ -119,14 +121,16 @@ def test_applications_that_are_not_active_or_not_known_show_in_the_verdicts() ->
 def test_a_lineage_is_complete_only_when_all_that_is_required_is_there_and_was_checked() -> None:
     signed = said(claim("provenance"), scm_source=DOCUMENT)
     without = frozenset(LINK_NAMES) - {"ticket", "specification"}
-    known = facts(image_source=signed, kio={"scm_url": URL})
+    known = facts(image_source=signed, kio={"scm_url": URL}, ownership=OWNED)
     assert not lineage(known).complete
     assert not lineage(known, required=without | {"review"}).complete
     assert not lineage(known, required=without | {"ticket"}).complete
     assert lineage(known, required=without).complete
+    assert not lineage(replace(known, ownership=Ownership()), required=without).complete
     assert not lineage(known, required=without | {"specification"}).complete
     for branch in (on(False), on(None, reason="cut off"), NOT_ASKED):
-        assert not lineage(facts(image_source=signed, kio={"scm_url": URL}, branch=branch), required=without).complete
+        unmerged = facts(image_source=signed, kio={"scm_url": URL}, branch=branch, ownership=OWNED)
+        assert not lineage(unmerged, required=without).complete
 
 
 def test_the_ticket_link_contains_pattern_and_place_and_the_review() -> None:
@@ -143,6 +147,7 @@ def test_the_picture_calls_no_lineage_complete_that_was_not_checked() -> None:
     known = facts(
         image_source=said(claim("provenance"), scm_source=DOCUMENT),
         kio={"scm_url": URL, "specification_url": "https://s/"},
+        ownership=OWNED,
     )
     out = io.StringIO()
     draw(Console(file=out, width=200), lineage(known).to_wire(), evidence=False)

@@ -9,7 +9,8 @@ from itertools import groupby
 
 import msgspec
 
-from whence_aggregator.ledger.ledger import APPENDED_AT_ONCE_MAX, Ledger, NewEntry
+from whence_aggregator.ledger.ledger import Ledger
+from whence_aggregator.ledger.writing import APPENDED_AT_ONCE_MAX, NewEntry
 from whence_aggregator.organisation.changes import Change, differences
 from whence_aggregator.organisation.projection import writes
 from whence_aggregator.organisation.rows import begun_at, known
