@@ -167,7 +167,7 @@ async def sign_in_house(directory: Path, **changes: object) -> AsyncIterator[Sig
         house = SignInHouse(clock, people, ci, callers, signing_in, session, "", seconds=seconds)
         listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         server = Server(
-            routes=[*SignInCalls(signing_in.sign_in).routes(), web.post("/v1/thing", house._thing)],
+            routes=[*SignInCalls(signing_in.sign_in, signing_in.command_clients).routes(), web.post("/v1/thing", house._thing)],
             sign_in=signing_in.sign_in, address="127.0.0.1", port=0, tls=None, listening=listening.set_result,
         )  # fmt: skip
         running = asyncio.create_task(server.run())

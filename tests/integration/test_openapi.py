@@ -24,7 +24,7 @@ PROBES = {
 }
 STUPS = "/teams/{id}"
 """Of the team service, which the aggregator serves whether or not there is a front."""
-FRONT = ("/v1/token", "/v1/whoami", "/v2", "/teams", "/tags", "/stats", "/v1/repositories")
+FRONT = ("/v1/token", "/v1/whoami", "/v1/sign-in", "/v2", "/teams", "/tags", "/stats", "/v1/repositories")
 
 
 def documented(*, of_a_witness: bool) -> set[tuple[str, str]]:

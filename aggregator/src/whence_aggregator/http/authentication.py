@@ -20,13 +20,13 @@ log = logging.getLogger(__name__)
 
 OPEN_PATHS = frozenset(
     {
-        "/", "/health", "/ready", "/metrics", "/openapi.yaml", "/.well-known/health", "/v1/token",
+        "/", "/health", "/ready", "/metrics", "/openapi.yaml", "/.well-known/health", "/v1/token", "/v1/sign-in",
         "/v1/challenges", "/v1/enrolments", "/v1/statements", "/v1/heartbeats",
         "/v2/_whence/v1/challenges", "/v2/_whence/v1/enrolments", "/v2/_whence/v1/tokens",
     }
 )  # fmt: skip
 """Paths without bearer token: probes, the exchange of job tokens, and calls of agents, which prove their identity."""
-WHOAMI = "/v1/whoami"
+WHOAMI, SIGN_IN = "/v1/whoami", "/v1/sign-in"
 CALLER = web.RequestKey("caller", Caller)
 Authenticate = Callable[[web.Request], Awaitable[None]]
 _ASKED = frozenset(

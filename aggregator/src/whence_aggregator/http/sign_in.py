@@ -1,15 +1,17 @@
-"""The routes of sign-in: the exchange of a job's token for a session token (RFC 8693), and `whoami`."""
+"""The routes of sign-in: the exchange of a job's token (RFC 8693), `whoami`, and where `whence login` signs in."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import parse_qs
 
 from aiohttp import web
 
 from whence_aggregator.callers.caller import Caller
+from whence_aggregator.callers.command_client import CommandClient
 from whence_aggregator.callers.sign_in import Authenticator
-from whence_aggregator.http.authentication import CALLER, WHOAMI
+from whence_aggregator.http.authentication import CALLER, SIGN_IN, WHOAMI
 from whence_aggregator.http.bodies import JsonResponse, read_body, respond_json
 from whence_aggregator.http.client_address import limited_address
 from whence_aggregator.http.parameters import no_parameters
@@ -25,13 +27,18 @@ _FORM = "application/x-www-form-urlencoded"
 
 
 class SignInCalls:
-    """`/v1/token` and `/v1/whoami`."""
+    """`/v1/token`, `/v1/whoami` and `/v1/sign-in`."""
 
-    def __init__(self, sign_in: Authenticator) -> None:
+    def __init__(self, sign_in: Authenticator, clients: Sequence[CommandClient]) -> None:
         self._sign_in = sign_in
+        self._clients = clients
 
     def routes(self) -> list[web.RouteDef]:
-        return [web.post("/v1/token", self._exchange), web.get(WHOAMI, self._whoami)]
+        return [
+            web.post("/v1/token", self._exchange),
+            web.get(WHOAMI, self._whoami),
+            web.get(SIGN_IN, self._clients_of_command),
+        ]
 
     async def _exchange(self, request: web.Request) -> JsonResponse:
         no_parameters(request)
@@ -50,6 +57,11 @@ class SignInCalls:
     async def _whoami(self, request: web.Request) -> JsonResponse:
         no_parameters(request)
         return respond_json(_shown(request[CALLER]))
+
+    async def _clients_of_command(self, request: web.Request) -> JsonResponse:
+        """Return the issuers that people sign in at with `whence login`. Open: no caller has a token yet."""
+        no_parameters(request)
+        return respond_json({"issuers": [client.to_wire() for client in self._clients]})
 
 
 async def _form(request: web.Request) -> dict[str, str]:

@@ -18,6 +18,8 @@ from whence_common.image_reference import is_loopback_registry
 
 SESSION_SECONDS_MAX = 3600.0
 _TOKEN_SECONDS_MAX = 7 * 86_400.0
+_CLIENT_ID = re.compile(r"[\x20-\x7e]{1,300}")
+_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,200}")
 
 
 class RightSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,6 +53,18 @@ class ClaimSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Teams by the exact value of a group."""
 
 
+class CliSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The OAuth client of `whence login`, a public client with PKCE; published at /v1/sign-in."""
+
+    client_id: str
+    scopes: list[str] = msgspec.field(default_factory=lambda: ["openid", "offline_access"])
+    resource: str = ""
+    """The resource indicator (RFC 8707) to request tokens for; empty sends none."""
+    prompt: str = ""
+    redirect_port: int = 0
+    """The port of the redirect URI, for issuers that accept only a registered one; 0 is any free port."""
+
+
 class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An OpenID Connect issuer of tokens for people and services."""
 
@@ -66,6 +80,8 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     audience_claim: str = "aud"
     required_claims: dict[str, str] = {}
     token_seconds_max: float = 86_400.0
+    cli: CliSettings | None = None
+    """Lets people sign in with `whence login`; None does not."""
 
 
 class JobRuleSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -109,6 +125,7 @@ class IntrospectionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_un
     claims: ClaimSettings
     trusted_audiences: list[str] = []
     token_seconds_max: float = 86_400.0
+    cli: CliSettings | None = None
 
 
 class SignInSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -138,6 +155,10 @@ def wrong_in_sign_in(sign_in: SignInSettings) -> list[str]:
     wrong += [f"sign_in: the issuer {one} is listed twice" for one in sorted({a for a in named if named.count(a) > 1})]
     if sign_in.introspection is not None:
         wrong += _wrong_in_introspection(sign_in.introspection)
+        if sign_in.introspection.cli is not None and any(
+            one.cli is not None and one.issuer == sign_in.introspection.issuer for one in sign_in.issuers
+        ):
+            wrong.append(f"sign_in: the issuer {sign_in.introspection.issuer} has two settings cli: remove one")
     for name in ("tokeninfo_url", "team_url"):
         url = getattr(sign_in, name)
         if url is not None and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
@@ -152,6 +173,10 @@ def _wrong_in_issuer(name: str, issuer: IssuerSettings) -> Iterator[str]:
     yield from _wrong_in_claims(f"{name}.claims", issuer.claims)
     if not issuer.audience_claim:
         yield f"{name}.audience_claim must name a claim"
+    if issuer.cli is not None:
+        yield from _wrong_in_cli(f"{name}.cli", issuer.cli)
+        if issuer.cli.client_id in issuer.audiences and "jwt" in issuer.token_types:
+            yield f"{name}.audiences lists cli.client_id: with token_types jwt, ID tokens would be accepted; remove it"
 
 
 def _wrong_in_workload(name: str, workload: WorkloadSettings) -> Iterator[str]:
@@ -187,6 +212,24 @@ def _wrong_in_introspection(introspection: IntrospectionSettings) -> Iterator[st
         yield f"{name}.url must be an https URL"
     yield from _wrong_in_audiences(name, introspection.audiences)
     yield from _wrong_in_claims(f"{name}.claims", introspection.claims)
+    if introspection.cli is not None:
+        yield from _wrong_in_cli(f"{name}.cli", introspection.cli)
+        if not _is_safe_url(introspection.issuer):
+            yield f"{name}.issuer must be an https URL if cli is set: whence login reads its discovery document"
+
+
+def _wrong_in_cli(name: str, cli: CliSettings) -> Iterator[str]:
+    if not _CLIENT_ID.fullmatch(cli.client_id):
+        yield f"{name}.client_id must have 1 to 300 printable ASCII characters"
+    for one in cli.scopes:
+        if not _SCOPE.fullmatch(one):
+            yield f"{name}.scopes: {one!r} is not a scope (RFC 6749, 3.3)"
+    if cli.resource and (not urlsplit(cli.resource).scheme or urlsplit(cli.resource).fragment):
+        yield f"{name}.resource must be an absolute URI without fragment (RFC 8707, 2)"
+    if cli.prompt and not re.fullmatch(r"[a-z_]{1,30}(?: [a-z_]{1,30}){0,3}", cli.prompt):
+        yield f"{name}.prompt must be values of OpenID Connect, such as consent or select_account"
+    if cli.redirect_port != 0 and not 1024 <= cli.redirect_port <= 65_535:
+        yield f"{name}.redirect_port must be from 1024 to 65535, or 0 for any free port"
 
 
 def _wrong_in_common(name: str, issuer: IssuerSettings | WorkloadSettings) -> Iterator[str]:

@@ -231,7 +231,7 @@ async def opened_registry(
         server = Server(
             routes=[
                 *operations.routes(opened.database.families, opened.questions.families),
-                *SignInCalls(opened.signing_in.sign_in).routes(),
+                *SignInCalls(opened.signing_in.sign_in, opened.signing_in.command_clients).routes(),
                 *front.agent_routes,
             ],
             proving=front.routes,

@@ -297,7 +297,7 @@ async def opened_aggregator(
             routes=[
                 *_routes(settings, database, ledger, speaking, tracer, publisher, heard, limits, operations, questions),
                 *_streamed(database, ledger, publisher, limits, working, signing_in),
-                *SignInCalls(signing_in.sign_in).routes(),
+                *SignInCalls(signing_in.sign_in, signing_in.command_clients).routes(),
                 *(behind.listing_routes(database) if behind is not None else []),
                 *(front.agent_routes if front is not None else []),
             ],

@@ -18,6 +18,7 @@ from whence_aggregator.adapters.openid import OpenIdKeys
 from whence_aggregator.adapters.people import StupsTeams, StupsTokenInfo
 from whence_aggregator.callers.caller import KnownCallers
 from whence_aggregator.callers.claim_mapping import ClaimMapping, RightRule
+from whence_aggregator.callers.command_client import CommandClient
 from whence_aggregator.callers.issuer import IssuerRules
 from whence_aggregator.callers.job_rules import JobRule
 from whence_aggregator.callers.key_cache import KEPT_SECONDS_MAX, KeyCache
@@ -59,6 +60,8 @@ class SigningIn:
     sign_in: Authenticator
     membership: Membership
     caches: Sequence[KeyCache]
+    command_clients: Sequence[CommandClient]
+    """The clients that `whence login` may use, by issuer."""
 
     async def run(self) -> None:
         """Fetch each issuer's keys now and every hour, until cancelled: no caller waits for it."""
@@ -112,7 +115,26 @@ def load_sign_in(
         sign_in=Authenticator(known=known, sources=sources, sessions=sessions, attempts=attempts, now=now),
         membership=Membership(teams),
         caches=[one.keys for one in issuers.values()],
+        command_clients=_command_clients(wanted),
     )
+
+
+def _command_clients(wanted: SignInSettings) -> list[CommandClient]:
+    listed: list[IssuerSettings | IntrospectionSettings] = [*wanted.issuers]
+    if wanted.introspection is not None:
+        listed.append(wanted.introspection)
+    return [
+        CommandClient(
+            issuer=one.issuer,
+            client_id=one.cli.client_id,
+            scopes=tuple(one.cli.scopes),
+            resource=one.cli.resource,
+            prompt=one.cli.prompt,
+            redirect_port=one.cli.redirect_port,
+        )
+        for one in listed
+        if one.cli is not None
+    ]
 
 
 def _people(issuer: IssuerSettings, keys: KeyCache, wanted: SignInSettings) -> PeopleIssuer:
