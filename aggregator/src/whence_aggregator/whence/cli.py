@@ -22,7 +22,6 @@ import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
-from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -31,8 +30,10 @@ from whence_aggregator import __version__
 from whence_aggregator.whence import accounts as account_commands
 from whence_aggregator.whence import audit as audit_commands
 from whence_aggregator.whence import images as image_commands
+from whence_aggregator.whence import sign_in as sign_in_commands
 from whence_aggregator.whence import teams as team_commands
 from whence_aggregator.whence.client import Client
+from whence_aggregator.whence.connection import CONNECTION, Connection
 from whence_aggregator.whence.output import (
     FAILED,
     GAPS,
@@ -53,7 +54,6 @@ from whence_aggregator.whence.output import (
     show_list,
 )
 from whence_aggregator.whence.picture import draw
-from whence_common.errors import WhenceError
 from whence_common.identifiers import is_application_id
 from whence_common.visible import printable
 
@@ -70,19 +70,19 @@ _INTERRUPTED, _READER_GONE = 130, 141
     "--url", envvar="WHENCE_URL", default="http://127.0.0.1:7381", show_default=True, help="The aggregator's URL."
 )
 @click.option(
-    "--token-file", type=click.Path(dir_okay=False), help="File with the token; by default WHENCE_TOKEN is used."
+    "--token-file",
+    type=click.Path(dir_okay=False),
+    help="File with the token; by default WHENCE_TOKEN, then that of `whence login`.",
 )
 @click.option("--ca-file", envvar="WHENCE_CA_FILE", help="PEM file with additional CA certificates for the aggregator.")
+@click.option(
+    "--profile", envvar="WHENCE_PROFILE", default="default", show_default=True, help="Which of several sign-ins to use."
+)
 @click.pass_context
-def whence(context: click.Context, url: str, token_file: str | None, ca_file: str | None) -> None:
+def whence(context: click.Context, url: str, token_file: str | None, ca_file: str | None, profile: str) -> None:
     """Create the client for the subcommands."""
-    try:
-        token = Path(token_file).read_text("ascii").strip() if token_file else os.environ.get("WHENCE_TOKEN")
-        context.obj = Client(url=url, token=token, ca_file=ca_file or None)
-    except (OSError, ValueError) as exc:
-        end(f"{token_file} cannot be read: {exc}", USAGE)
-    except WhenceError as exc:
-        end(exc.diagnostics(), USAGE)
+    context.meta[CONNECTION] = connection = Connection(url=url, ca_file=ca_file or None, profile=profile)
+    context.obj = connection.client(token_file)
 
 
 def main() -> NoReturn:
@@ -298,3 +298,5 @@ whence.add_command(team_commands.teams)
 whence.add_command(audit_commands.verify)
 whence.add_command(audit_commands.receipt)
 whence.add_command(audit_commands.bundle)
+for command in (sign_in_commands.login, sign_in_commands.logout, sign_in_commands.whoami):
+    whence.add_command(command)

@@ -7,7 +7,7 @@ import json
 import ssl
 import uuid
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote, urlencode, urlsplit
 
 from whence_common.errors import InputError, RoadError, WhenceError, one_line
@@ -28,14 +28,29 @@ class Refused(WhenceError):
         self.status = status
 
 
+class SignedInTokens(Protocol):
+    """The tokens of the person who signed in at the aggregator with `whence login`."""
+
+    def current(self) -> str | None:
+        """Return a valid token; None if nobody has signed in. Raises WhenceError."""
+
+    def after_refusal(self, refused: str) -> str | None:
+        """Return another token than the one that the aggregator refused; None if there is none. Raises WhenceError."""
+
+
 class Client:
     """A client of one aggregator. Raises Refused for its problems, RoadError if it is unreachable.
 
     Paths are sent unchanged: use `segment` to encode a value as one segment.
     """
 
-    def __init__(self, *, url: str, token: str | None, ca_file: str | None = None) -> None:
-        """Create a client. `ca_file` has CA certificates to trust in addition to the system's. Raises InputError."""
+    def __init__(
+        self, *, url: str, token: str | None, ca_file: str | None = None, signed_in: SignedInTokens | None = None
+    ) -> None:
+        """Create a client. `ca_file` has CA certificates to trust in addition to the system's. Raises InputError.
+
+        `signed_in` is used if there is no `token`.
+        """
         fix = "set WHENCE_URL or --url, as in https://whence.example.org"
         try:
             parts = urlsplit(url)
@@ -49,7 +64,8 @@ class Client:
         self._url = url.rstrip("/")
         self._parts = parts
         self._token = token
-        self._context = _context(ca_file) if parts.scheme == "https" or ca_file is not None else None
+        self._signed_in = signed_in if not token else None
+        self._context = trusting(ca_file) if parts.scheme == "https" or ca_file is not None else None
 
     def get(self, path: str, **parameters: str | None) -> Any:
         """GET a path with the parameters that are not None; return the JSON value."""
@@ -62,13 +78,33 @@ class Client:
     def stream(self, path: str, **parameters: str | None) -> Iterator[bytes]:
         """GET a path; yield the body in parts, so that a large one is not held in memory."""
         query = urlencode({name: value for name, value in parameters.items() if value is not None})
-        target = self._parts.path.rstrip("/") + path + (f"?{query}" if query else "")
+        target = path + (f"?{query}" if query else "")
+        token = self._token or (self._signed_in.current() if self._signed_in is not None else None)
+        try:
+            yield from self._streamed(path, target, token)
+        except Refused as exc:
+            renewed = self._renewed(exc, token)
+        else:
+            return
+        yield from self._streamed(path, target, renewed)
+
+    def _renewed(self, refused: Refused, token: str | None) -> str:
+        """Return another token to try once, if the one of a sign-in was refused. Raises the refusal otherwise."""
+        if refused.status != 401 or self._signed_in is None:
+            raise refused
+        renewed = self._signed_in.after_refusal(token) if token is not None else None
+        if renewed is None:
+            fix = "run whence login, or set WHENCE_TOKEN"
+            raise Refused(refused.status, refused.code, refused.message, fix) from refused
+        return renewed
+
+    def _streamed(self, path: str, target: str, token: str | None) -> Iterator[bytes]:
         headers = {"Accept": "application/json", "X-Request-Id": uuid.uuid4().hex}
-        if self._token:
-            headers["Authorization"] = f"Bearer {self._token}"
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
         connection = self._connect()
         try:
-            connection.request("GET", target, headers=headers)
+            connection.request("GET", self._parts.path.rstrip("/") + target, headers=headers)
             with connection.getresponse() as answer:
                 if answer.status in _REDIRECTS:
                     raise self._redirected(answer.getheader("Location", ""))
@@ -95,7 +131,8 @@ class Client:
         return http.client.HTTPConnection(host, port, timeout=_REQUEST_SECONDS_MAX)
 
 
-def _context(ca_file: str | None) -> ssl.SSLContext:
+def trusting(ca_file: str | None) -> ssl.SSLContext:
+    """Return a context that trusts the system's CAs, and those of a file. Raises InputError."""
     context = ssl.create_default_context()
     if ca_file is None:
         return context
