@@ -83,9 +83,11 @@ class TokenCache:
                 return None
             except OSError as exc:
                 raise self._unsafe("is a symbolic link" if exc.errno == errno.ELOOP else exc.strerror) from exc
-            with os.fdopen(descriptor, "rb") as stream:
+            try:
                 self._check(os.fstat(descriptor), self.path, stat.S_ISREG)
-                content = stream.read(_FILE_BYTES_MAX + 1)
+                content = os.read(descriptor, _FILE_BYTES_MAX + 1)
+            finally:
+                os.close(descriptor)
         try:
             session = msgspec.json.decode(content, type=Session)
         except (msgspec.MsgspecError, ValueError) as exc:

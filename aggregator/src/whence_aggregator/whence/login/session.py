@@ -93,6 +93,9 @@ class SignedIn:
             if session.refresh_token is None:
                 return self._unless_expired(session)
             try:
+                self._cache.write(
+                    session
+                )  # first: a refresh token that is used and whose successor is not kept is lost
                 tokens = self._provider.refresh(session)
             except ProviderRefused as exc:
                 if exc.error != "invalid_grant":

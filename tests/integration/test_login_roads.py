@@ -1,0 +1,260 @@
+"""The roads of `whence login`: the listener that a browser comes back to, and HTTP to hostile identity providers."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import ssl
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from whence_aggregator.whence.login.authorization import OtherSignIn
+from whence_aggregator.whence.login.loopback import Loopback, listening
+from whence_aggregator.whence.login.metadata import Metadata, SignInClient
+from whence_aggregator.whence.login.provider import Provider
+from whence_aggregator.whence.login.refusals import ProviderRefused, ProviderUnreachable
+from whence_common.errors import InputError, RoadError, WhenceError
+
+CLIENT = SignInClient(issuer="", client_id="cli", scopes=("openid",))
+
+
+def code_of(query: Sequence[tuple[str, str]]) -> str:
+    found = dict(query)
+    if found.get("state") != "ours":
+        raise OtherSignIn
+    if "error" in found:
+        raise RoadError("sign-in-refused", found["error"])
+    return found["code"]
+
+
+class Waiting:
+    """A sign-in that waits for its redirect in a thread."""
+
+    def __init__(self, loopback: Loopback) -> None:
+        self.uri = loopback.redirect_uri
+        self.found: str | WhenceError = ""
+        self._began = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(loopback,))
+        self._thread.start()
+        assert self._began.wait(10)
+
+    def _run(self, loopback: Loopback) -> None:
+        def counted() -> float:
+            self._began.set()
+            return 0.0
+
+        try:
+            self.found = loopback.wait(code_of, seconds_max=60, clock=counted)
+        except WhenceError as exc:
+            self.found = exc
+
+    def ended(self) -> str | WhenceError:
+        self._thread.join(30)
+        assert not self._thread.is_alive()
+        return self.found
+
+    def get(self, query: str, *, path: str = "/callback", method: str = "GET", host: str = "") -> tuple[int, str]:
+        """Be a browser; return status and page."""
+        connection = http.client.HTTPConnection("127.0.0.1", urlsplit(self.uri).port, timeout=10)
+        connection.request(method, f"{path}?{query}", headers={"Host": host} if host else {})
+        answer = connection.getresponse()
+        assert answer.status >= 400 or answer.headers["Cache-Control"] == "no-store"
+        text = answer.read().decode()
+        connection.close()
+        return answer.status, text
+
+
+@pytest.fixture
+def waiting() -> Iterator[Waiting]:
+    with listening(0) as loopback:
+        yield Waiting(loopback)
+
+
+def test_the_listener_is_on_127_0_0_1_and_takes_the_code_of_one_redirect(waiting: Waiting) -> None:
+    assert waiting.uri.startswith("http://127.0.0.1:")
+    status, page = waiting.get("state=ours&code=c0de")
+    assert (status, "c0de" in page, "ours" in page) == (200, False, False)
+    assert waiting.ended() == "c0de"
+    status, page = waiting.get("state=ours&code=c0de")
+    assert (status, "another sign-in, or was opened before" in page) == (400, True)
+
+
+@pytest.mark.parametrize(
+    "query, others",
+    [
+        ("", {"path": "/favicon.ico"}), ("state=theirs&code=x", {}), ("code=x", {}), ("", {}),
+        ("state=ours&code=x", {"host": "evil.example.org"}), ("state=ours&code=x", {"path": "/other"}),
+        ("state=ours&code=x", {"method": "POST"}), ("&".join(f"p{n}=1" for n in range(50)), {}),
+    ],
+)  # fmt: skip
+def test_a_request_that_is_not_the_redirect_does_not_end_the_sign_in(
+    waiting: Waiting, query: str, others: dict[str, str]
+) -> None:
+    assert waiting.get(query, **others)[0] >= 400
+    assert waiting.get("state=ours&code=c0de")[0] == 200
+    assert waiting.ended() == "c0de"
+
+
+def test_connections_on_which_a_browser_sends_nothing_do_not_delay_the_redirect(waiting: Waiting) -> None:
+    port = urlsplit(waiting.uri).port or 0
+    silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(8)]
+    assert waiting.get("state=ours&code=c0de")[0] == 200
+    assert waiting.ended() == "c0de"
+    for one in silent:
+        one.close()
+
+
+def test_an_error_of_the_provider_ends_the_sign_in(waiting: Waiting) -> None:
+    status, page = waiting.get("state=ours&error=access_denied")
+    assert (status, "The terminal shows the reason" in page) == (400, True)
+    assert str(waiting.ended()) == "access_denied"
+
+
+def test_the_wait_for_a_browser_ends_at_its_deadline() -> None:
+    moments = iter([0.0, 299.9, 300.0])
+    with listening(0) as loopback, pytest.raises(RoadError, match="within 300 seconds"):
+        loopback.wait(code_of, seconds_max=300, clock=lambda: next(moments))
+
+
+def test_a_port_in_use_is_an_error_that_says_what_to_do() -> None:
+    with listening(0) as first:
+        port = urlsplit(first.redirect_uri).port or 0
+        with pytest.raises(InputError) as caught, listening(port):
+            raise AssertionError("two listen on one port")
+    assert (caught.value.code, "--device" in caught.value.fix) == ("port-in-use", True)
+    with listening(port) as again:
+        assert again.redirect_uri == f"http://127.0.0.1:{port}/callback"
+
+
+class Bad:
+    """A provider with bad manners: `said` has status, headers and body by path."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.said: dict[str, tuple[int, dict[str, str], bytes]] = {}
+        self.asked: list[str] = []
+        self.state("/.well-known/openid-configuration", 200, issuer=url, token_endpoint=f"{url}/token")
+
+    def state(self, path: str, status: int, **document: object) -> None:
+        self.said[path] = status, {"Content-Type": "application/json"}, json.dumps(document).encode()
+
+    def provider(self) -> Provider:
+        return Provider(self.url, context=ssl.create_default_context())
+
+    def ask(self, **form: str) -> Any:
+        provider = self.provider()
+        return provider.tokens(provider.metadata(), form)
+
+
+@contextmanager
+def bad_provider() -> Iterator[Bad]:
+    made: Bad
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            made.asked.append(self.path)
+            status, headers, body = made.said.get(self.path, (404, {}, b""))
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_GET  # noqa: N815 - the base class's name
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+            return
+
+        def handle_one_request(self) -> None:
+            try:
+                super().handle_one_request()
+            except ConnectionError:
+                self.close_connection = True
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    made = Bad(f"http://127.0.0.1:{server.server_port}")
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield made
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.fixture
+def bad() -> Iterator[Bad]:
+    with bad_provider() as opened:
+        yield opened
+
+
+def test_a_redirect_of_the_token_endpoint_is_not_followed(bad: Bad) -> None:
+    for status in (301, 302, 307, 308):
+        bad.said["/token"] = status, {"Location": f"{bad.url}/elsewhere"}, b"{}"
+        with pytest.raises(RoadError, match="redirects, which is not followed"):
+            bad.ask(refresh_token="s3cret-refresh")
+    assert "/elsewhere" not in bad.asked
+
+
+def test_an_endless_response_is_cut(bad: Bad) -> None:
+    bad.said["/token"] = 200, {}, b"{" + b" " * 300_000
+    with pytest.raises(RoadError, match="more than 262144 bytes"):
+        bad.ask()
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"<html>", b"[" * 100_000, b'{"access_token": "\xff"}'])
+def test_a_response_that_is_no_object_is_refused(bad: Bad, body: bytes) -> None:
+    bad.said["/token"] = 200, {}, body
+    with pytest.raises(RoadError):
+        bad.ask()
+
+
+def test_an_error_that_repeats_our_secrets_is_shown_without_them(bad: Bad) -> None:
+    form = {
+        "refresh_token": "s3cret-refresh", "code": "s3cret-code", "code_verifier": "s3cret-verifier",
+        "device_code": "s3cret-device",
+    }  # fmt: skip
+    bad.state("/token", 400, error="invalid_grant", error_description=f"unknown {' '.join(form.values())}\x1b[2J")
+    with pytest.raises(ProviderRefused) as caught:
+        bad.ask(**form)
+    assert (caught.value.error, "s3cret" in caught.value.diagnostics()) == ("invalid_grant", False)
+    assert caught.value.diagnostics().isprintable()
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503])
+def test_a_failure_of_the_provider_s_own_is_not_a_refusal(bad: Bad, status: int) -> None:
+    bad.state("/token", status, error="invalid_grant")
+    with pytest.raises(ProviderUnreachable):
+        bad.ask()
+
+
+def test_a_discovery_document_that_names_another_issuer_is_refused(bad: Bad) -> None:
+    bad.state("/.well-known/openid-configuration", 200, issuer="https://evil.example.org", token_endpoint=bad.url)
+    with pytest.raises(RoadError, match="states another issuer"):
+        bad.provider().metadata()
+
+
+def test_what_the_provider_does_not_offer_is_named(bad: Bad) -> None:
+    provider = bad.provider()
+    metadata: Metadata = provider.metadata()
+    with pytest.raises(RoadError) as caught:
+        provider.device_code(metadata, CLIENT)
+    assert (caught.value.code, caught.value.fix) == ("sign-in-no-device", "use --browser or --no-browser")
+    assert provider.revoke(metadata, "cli", "s3cret-refresh") is False
+
+
+def test_a_provider_that_is_down_is_unreachable() -> None:
+    with bad_provider() as bad:
+        pass
+    with pytest.raises(ProviderUnreachable, match="is unreachable"):
+        bad.provider().metadata()
