@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
+import signal
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
+import aiohttp
 import pytest
 
+from fakes.terminal import Running, Terminal
 from whence_aggregator.whence.login.authorization import OtherSignIn
 from whence_aggregator.whence.login.loopback import Loopback, listening
 from whence_aggregator.whence.login.metadata import Metadata, SignInClient
@@ -258,3 +264,92 @@ def test_a_provider_that_is_down_is_unreachable() -> None:
         pass
     with pytest.raises(ProviderUnreachable, match="is unreachable"):
         bad.provider().metadata()
+
+
+def id_token(**claims: object) -> str:
+    parts = [{"alg": "RS256"}, {name: value for name, value in claims.items() if value is not None}]
+    return ".".join(base64.urlsafe_b64encode(json.dumps(one).encode()).decode().rstrip("=") for one in parts) + ".sig"
+
+
+@pytest.fixture
+def both(bad: Bad) -> Bad:
+    """One server that is the aggregator and its identity provider."""
+    bad.state(
+        "/.well-known/openid-configuration", 200, issuer=bad.url, token_endpoint=f"{bad.url}/token",
+        authorization_endpoint=f"{bad.url}/auth", device_authorization_endpoint=f"{bad.url}/device",
+    )  # fmt: skip
+    client = {"issuer": bad.url, "client_id": "cli", "scopes": ["openid"]}
+    bad.state("/v1/sign-in", 200, issuers=[client])
+    bad.state("/v1/whoami", 200, name="ada")
+    return bad
+
+
+async def begun(terminal: Terminal) -> tuple[Running, dict[str, str]]:
+    """Begin a sign-in; return what the browser is sent to the provider with."""
+    running = await terminal.begin("login", "--no-browser")
+    url = await running.prints(r"(http://\S+/auth\?\S+)")
+    return running, {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
+
+
+async def come_back(request: dict[str, str], **parameters: str) -> None:
+    async with aiohttp.ClientSession() as browser, browser.get(request["redirect_uri"], params=parameters):
+        pass
+
+
+@pytest.mark.parametrize("nonce", ["ours", None, "of an earlier sign-in", "of another browser"])
+async def test_the_command_accepts_only_the_nonce_of_this_sign_in(both: Bad, tmp_path: Path, nonce: str | None) -> None:
+    ada = Terminal(both.url, tmp_path)
+    running, request = await begun(ada)
+    now = time.time()
+    token = id_token(
+        iss=both.url, aud="cli", exp=now + 60, iat=now, nonce=request["nonce"] if nonce == "ours" else nonce
+    )  # fmt: skip
+    both.state("/token", 200, access_token="acc3ss-s3cret", token_type="Bearer", expires_in=60, id_token=token)
+    await come_back(request, state=request["state"], code="c0de-s3cret")
+    ended = await running.ends()
+    if nonce == "ours":
+        assert (ended.code, ada.kept()["access_token"]) == (0, "acc3ss-s3cret")
+    else:
+        assert (ended.code, "was issued for another sign-in (nonce)" in ended.stderr) == (3, True), ended.told
+        assert list(ada.folder.glob("*.json")) == []
+        assert not [path for path in both.asked if "whoami" in path]
+    assert "s3cret" not in ended.told
+
+
+async def test_the_state_of_another_sign_in_does_not_end_ours(both: Bad, tmp_path: Path) -> None:
+    first, ours = await begun(Terminal(both.url, tmp_path))
+    second, theirs = await begun(Terminal(both.url, tmp_path))
+    await come_back(ours, state=theirs["state"], code="c0de-of-theirs")
+    await come_back(theirs, state=ours["state"], code="c0de-of-ours")
+    assert "/token" not in both.asked
+    for running in (first, second):
+        running.process.send_signal(signal.SIGINT)
+        ended = await running.ends()
+        assert (ended.code, ended.stderr.endswith("whence: interrupted\n")) == (130, True), ended.told
+
+
+async def test_a_token_is_sent_over_an_encrypted_road_only(tmp_path: Path) -> None:
+    ended = await Terminal("http://whence.example.org", tmp_path).run("login")
+    said = "whence: http://whence.example.org is not encrypted: others could read the token (set WHENCE_URL to an https URL)\n"
+    assert (ended.code, ended.told) == (2, said)
+
+
+async def test_an_aggregator_of_an_earlier_version_says_so(bad: Bad, tmp_path: Path) -> None:
+    bad.state("/v1/sign-in", 404, code="http-404")
+    ended = await Terminal(bad.url, tmp_path).run("login")
+    assert (ended.code, "an aggregator of another version may not have this path" in ended.stderr) == (3, True)
+
+
+async def test_commands_without_a_home_folder_work_as_before(both: Bad, tmp_path: Path) -> None:
+    nowhere = {"HOME": ""}
+    assert (await Terminal(both.url, tmp_path).run("whoami", environment=nowhere)).code == 0
+    ended = await Terminal(both.url, tmp_path).run("login", environment=nowhere)
+    said = "whence: there is no folder for tokens (set HOME or XDG_STATE_HOME)\n"
+    assert (ended.code, ended.told) == (2, said)
+
+
+async def test_a_query_never_begins_a_sign_in(both: Bad, tmp_path: Path) -> None:
+    both.state("/v1/whoami", 401, code="token-unknown", detail="the bearer token is missing, unknown or expired")
+    ended = await Terminal(both.url, tmp_path, {"BROWSER": "/bin/false", "DISPLAY": ":0"}).run("whoami")
+    said = "whence: the bearer token is missing, unknown or expired (run whence login, or set WHENCE_TOKEN)\n"
+    assert (ended.code, ended.told, both.asked) == (3, said, ["/v1/whoami"])
