@@ -31,7 +31,7 @@ from whence_common.user_data.keys import KEYS
 from whence_common.user_data.platform import PlatformRules
 
 SIGN_IN = (
-    sign_in_settings.SignInSettings, sign_in_settings.IssuerSettings, sign_in_settings.WorkloadSettings,
+    sign_in_settings.CliSettings, sign_in_settings.SignInSettings, sign_in_settings.IssuerSettings, sign_in_settings.WorkloadSettings,
     sign_in_settings.JobRuleSettings, sign_in_settings.ClaimSettings, sign_in_settings.IntrospectionSettings,
 )  # fmt: skip
 DOCUMENTS = sorted(
@@ -59,6 +59,9 @@ SHOWN_ELSEWHERE = {
     "whence images --team hello": "tests/integration/test_registry_operation.py",
     "whence images hello/greeter:1.0": "tests/integration/test_registry_operation.py",
     "whence-agent status --wait --timeout 600": "tests/acceptance/test_agent.py",
+    "whence login": "tests/acceptance/test_login.py",
+    "whence login --device": "tests/acceptance/test_login.py",
+    "whence logout": "tests/acceptance/test_login.py",
 }
 """Commands that another test runs, or that need a whole machine; each with the place that does it."""
 BEGUN_ELSEWHERE = {
