@@ -23,8 +23,8 @@ import pytest
 from fakes.terminal import Running, Terminal
 from whence_aggregator.whence.login.authorization import OtherSignIn
 from whence_aggregator.whence.login.loopback import Loopback, listening
-from whence_aggregator.whence.login.metadata import Metadata, SignInClient
-from whence_aggregator.whence.login.provider import Provider
+from whence_aggregator.whence.login.metadata import ProviderMetadata, SignInClient
+from whence_aggregator.whence.login.provider import IdentityProvider
 from whence_aggregator.whence.login.refusals import ProviderRefused, ProviderUnreachable
 from whence_common.errors import InputError, RoadError, WhenceError
 
@@ -151,8 +151,8 @@ class Bad:
     def state(self, path: str, status: int, **document: object) -> None:
         self.said[path] = status, {"Content-Type": "application/json"}, json.dumps(document).encode()
 
-    def provider(self) -> Provider:
-        return Provider(self.url, context=ssl.create_default_context())
+    def provider(self) -> IdentityProvider:
+        return IdentityProvider(self.url, context=ssl.create_default_context())
 
     def ask(self, **form: str) -> Any:
         provider = self.provider()
@@ -252,7 +252,7 @@ def test_a_discovery_document_that_names_another_issuer_is_refused(bad: Bad) -> 
 
 def test_what_the_provider_does_not_offer_is_named(bad: Bad) -> None:
     provider = bad.provider()
-    metadata: Metadata = provider.metadata()
+    metadata: ProviderMetadata = provider.metadata()
     with pytest.raises(RoadError) as caught:
         provider.device_code(metadata, CLIENT)
     assert (caught.value.code, caught.value.fix) == ("sign-in-no-device", "use --browser or --no-browser")

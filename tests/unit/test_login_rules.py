@@ -14,7 +14,7 @@ import pytest
 from whence_aggregator.whence.login.authorization import AuthorizationRequest, OtherSignIn
 from whence_aggregator.whence.login.browser import Way, choose_way, opens_browser
 from whence_aggregator.whence.login.device import DeviceCode, poll_until_confirmed
-from whence_aggregator.whence.login.metadata import Metadata, SignInClient, choose_client
+from whence_aggregator.whence.login.metadata import ProviderMetadata, SignInClient, choose_client
 from whence_aggregator.whence.login.refusals import ProviderRefused, ProviderUnreachable
 from whence_aggregator.whence.login.tokens import Tokens, check_id_token
 from whence_common.errors import RoadError, WhenceError
@@ -127,7 +127,7 @@ def texts() -> Callable[[int], str]:
 
 
 def request(metadata: dict[str, Any] | None = None, client: SignInClient = CLIENT) -> AuthorizationRequest:
-    parsed = Metadata.parse(metadata or DISCOVERY, issuer=ISSUER)
+    parsed = ProviderMetadata.parse(metadata or DISCOVERY, issuer=ISSUER)
     return AuthorizationRequest.new(client, parsed, "http://127.0.0.1:7000/callback", texts())
 
 
@@ -166,7 +166,7 @@ def test_a_redirect_without_our_state_is_not_ours(state: str | None) -> None:
 
 def test_the_state_of_another_browser_s_sign_in_is_refused() -> None:
     numbers = texts()
-    parsed = Metadata.parse(DISCOVERY, issuer=ISSUER)
+    parsed = ProviderMetadata.parse(DISCOVERY, issuer=ISSUER)
     ours, theirs = (AuthorizationRequest.new(CLIENT, parsed, "http://127.0.0.1:1/callback", numbers) for _ in range(2))
     with pytest.raises(OtherSignIn):
         ours.code([("state", theirs.state), ("code", "c0de"), ("iss", ISSUER)])
@@ -281,7 +281,7 @@ def test_tokens_are_not_in_a_repr() -> None:
 )  # fmt: skip
 def test_a_discovery_document_of_another_issuer_or_without_https_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(RoadError):
-        Metadata.parse({**DISCOVERY, **changes}, issuer=ISSUER)
+        ProviderMetadata.parse({**DISCOVERY, **changes}, issuer=ISSUER)
 
 
 ONE = {"issuer": ISSUER, "client_id": "cli", "scopes": ["openid"], "resource": None, "prompt": None, "redirect_port": 0}
@@ -350,4 +350,4 @@ def test_the_way_is_the_wanted_one_or_the_best_that_provider_and_machine_offer(
     wanted: Way | None, left_out: tuple[str, ...], opens: bool, expected: str
 ) -> None:
     offered = {name: value for name, value in DISCOVERY.items() if name not in left_out}
-    assert choose_way(wanted, Metadata.parse(offered, issuer=ISSUER), opens=opens) == expected
+    assert choose_way(wanted, ProviderMetadata.parse(offered, issuer=ISSUER), opens=opens) == expected

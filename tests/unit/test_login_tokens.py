@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from whence_aggregator.whence.connection import server_of
-from whence_aggregator.whence.login.cache import Session, TokenCache, folder_of
+from whence_aggregator.whence.login.cache import TerminalSession, TokenCache, folder_of
 from whence_aggregator.whence.login.metadata import SignInClient
 from whence_aggregator.whence.login.refusals import ProviderRefused, ProviderUnreachable
 from whence_aggregator.whence.login.session import SignedIn, is_due, is_expired, new_session, refreshed
@@ -52,7 +52,7 @@ class Person:
     def _pause(self, seconds: float) -> None:
         self.paused += seconds
 
-    def refresh(self, session: Session) -> Tokens:
+    def refresh(self, session: TerminalSession) -> Tokens:
         if self.fails is not None:
             raise self.fails
         if session.refresh_token != self.valid:
@@ -177,7 +177,7 @@ def test_a_refresh_token_is_not_used_if_its_successor_could_not_be_kept(tmp_path
     ada.now = NOW + 3600
 
     class Full(TokenCache):
-        def write(self, session: Session) -> None:
+        def write(self, session: TerminalSession) -> None:
             raise RoadError("tokens-unwritable", "No space left on device")
 
     full = Full(tmp_path / "tokens", SERVER, "default", pause=ada._pause, clock=lambda: 0.0)

@@ -33,7 +33,7 @@ from whence_aggregator.whence import images as image_commands
 from whence_aggregator.whence import sign_in as sign_in_commands
 from whence_aggregator.whence import teams as team_commands
 from whence_aggregator.whence.client import Client
-from whence_aggregator.whence.connection import CONNECTION, Connection
+from whence_aggregator.whence.connection import CONNECTION, AggregatorAccess
 from whence_aggregator.whence.output import (
     FAILED,
     GAPS,
@@ -81,7 +81,7 @@ _INTERRUPTED, _READER_GONE = 130, 141
 @click.pass_context
 def whence(context: click.Context, url: str, token_file: str | None, ca_file: str | None, profile: str) -> None:
     """Create the client for the subcommands."""
-    context.meta[CONNECTION] = connection = Connection(url=url, ca_file=ca_file or None, profile=profile)
+    context.meta[CONNECTION] = connection = AggregatorAccess(url=url, ca_file=ca_file or None, profile=profile)
     context.obj = connection.client(token_file)
 
 

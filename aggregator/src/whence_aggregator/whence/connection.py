@@ -9,9 +9,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from whence_aggregator.whence.client import Client, trusting
-from whence_aggregator.whence.login.cache import Session, TokenCache, folder_of
+from whence_aggregator.whence.login.cache import TerminalSession, TokenCache, folder_of
 from whence_aggregator.whence.login.metadata import is_loopback
-from whence_aggregator.whence.login.provider import Provider
+from whence_aggregator.whence.login.provider import IdentityProvider
 from whence_aggregator.whence.login.session import SignedIn
 from whence_aggregator.whence.login.tokens import Tokens
 from whence_aggregator.whence.output import USAGE, end
@@ -22,7 +22,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Connection:
+class AggregatorAccess:
     """An aggregator's address, the CA file to trust, and the profile of sign-ins."""
 
     url: str
@@ -43,11 +43,11 @@ class Connection:
         """Return a client with this token, or with none. Raises InputError."""
         return Client(url=self.url, token=token, ca_file=self.ca_file)
 
-    def provider(self, issuer: str) -> Provider:
+    def provider(self, issuer: str) -> IdentityProvider:
         """Return an identity provider, which --ca-file applies to as well. Raises InputError."""
-        return Provider(issuer, context=trusting(self.ca_file))
+        return IdentityProvider(issuer, context=trusting(self.ca_file))
 
-    def refresh(self, session: Session) -> Tokens:
+    def refresh(self, session: TerminalSession) -> Tokens:
         """Use the refresh token of a sign-in. Raises RoadError."""
         provider = self.provider(session.issuer)
         assert session.refresh_token is not None, "the caller checks it"

@@ -14,14 +14,14 @@ import click
 from click.decorators import pass_meta_key
 
 from whence_aggregator.whence.client import Client, Refused
-from whence_aggregator.whence.connection import CONNECTION, Connection, server_of
+from whence_aggregator.whence.connection import CONNECTION, AggregatorAccess, server_of
 from whence_aggregator.whence.login.authorization import AuthorizationRequest
 from whence_aggregator.whence.login.browser import Way, choose_way, open_browser, opens_browser
-from whence_aggregator.whence.login.cache import Session, TokenCache
+from whence_aggregator.whence.login.cache import TerminalSession, TokenCache
 from whence_aggregator.whence.login.device import poll_until_confirmed
 from whence_aggregator.whence.login.loopback import listening
-from whence_aggregator.whence.login.metadata import Metadata, SignInClient, choose_client
-from whence_aggregator.whence.login.provider import Provider
+from whence_aggregator.whence.login.metadata import ProviderMetadata, SignInClient, choose_client
+from whence_aggregator.whence.login.provider import IdentityProvider
 from whence_aggregator.whence.login.session import new_session
 from whence_aggregator.whence.login.tokens import Tokens, check_id_token
 from whence_aggregator.whence.output import ask, note, out, show_json
@@ -38,7 +38,7 @@ _BROWSER_SECONDS_MAX = 300.0
 @click.option("--issuer", help="The identity provider, if the aggregator accepts people of several.")
 @click.option("--prompt", help="What the provider asks for: login, select_account or consent; not with --device.")
 @pass_meta_key(CONNECTION)
-def login(connection: Connection, way: Way | None, issuer: str | None, prompt: str | None) -> None:
+def login(connection: AggregatorAccess, way: Way | None, issuer: str | None, prompt: str | None) -> None:
     """Sign in at the aggregator's identity provider; later commands use and refresh the token.
 
     Opens a browser where one can be expected; otherwise shows a code to confirm in a browser on any machine. The tokens
@@ -47,7 +47,7 @@ def login(connection: Connection, way: Way | None, issuer: str | None, prompt: s
     ask(lambda: _login(connection, way, issuer, prompt))
 
 
-def _login(connection: Connection, way: Way | None, issuer: str | None, prompt: str | None) -> None:
+def _login(connection: AggregatorAccess, way: Way | None, issuer: str | None, prompt: str | None) -> None:
     cache = connection.required_cache()
     server = server_of(connection.url)
     with cache.locked():  # fails now, not after the person has signed in, if the folder is unusable
@@ -70,7 +70,7 @@ def _login(connection: Connection, way: Way | None, issuer: str | None, prompt: 
         note("whence: WHENCE_TOKEN is set, and is used instead of this sign-in")
 
 
-def _by_device(provider: Provider, metadata: Metadata, client: SignInClient) -> Tokens:
+def _by_device(provider: IdentityProvider, metadata: ProviderMetadata, client: SignInClient) -> Tokens:
     code = provider.device_code(metadata, client)
     note(f"To sign in at {client.issuer}, open {code.verification_uri}\nand enter the code:\n\n  {code.user_code}\n")
     if code.verification_uri_complete is not None:
@@ -85,7 +85,7 @@ def _by_device(provider: Provider, metadata: Metadata, client: SignInClient) -> 
 
 
 def _by_browser(
-    provider: Provider, metadata: Metadata, client: SignInClient, *, opened: bool, prompt: str | None
+    provider: IdentityProvider, metadata: ProviderMetadata, client: SignInClient, *, opened: bool, prompt: str | None
 ) -> Tokens:
     with listening(client.redirect_port) as loopback:
         request = AuthorizationRequest.new(client, metadata, loopback.redirect_uri, secrets.token_urlsafe)
@@ -104,7 +104,11 @@ def _by_browser(
 
 
 def _accepted(
-    connection: Connection, provider: Provider, metadata: Metadata, client: SignInClient, tokens: Tokens
+    connection: AggregatorAccess,
+    provider: IdentityProvider,
+    metadata: ProviderMetadata,
+    client: SignInClient,
+    tokens: Tokens,
 ) -> Mapping[str, Any]:
     """Return whom the aggregator takes the bearer of the token for. If it refuses, the tokens are not kept."""
     try:
@@ -121,12 +125,12 @@ def _accepted(
 
 @click.command()
 @pass_meta_key(CONNECTION)
-def logout(connection: Connection) -> None:
+def logout(connection: AggregatorAccess) -> None:
     """Remove the tokens of this aggregator and profile, and revoke them at the identity provider if it offers that."""
     ask(lambda: _logout(connection))
 
 
-def _logout(connection: Connection) -> None:
+def _logout(connection: AggregatorAccess) -> None:
     cache = connection.required_cache()
     session = _readable(cache)
     if not cache.remove():
@@ -142,7 +146,7 @@ def _logout(connection: Connection) -> None:
         note(f"whence: the tokens are removed here, but not revoked: {exc.diagnostics()}")
 
 
-def _readable(cache: TokenCache) -> Session | None:
+def _readable(cache: TokenCache) -> TerminalSession | None:
     """Return the sign-in, to revoke its tokens; None for a file that is refused: it is removed all the same."""
     try:
         return cache.read()
@@ -151,7 +155,7 @@ def _readable(cache: TokenCache) -> Session | None:
         return None
 
 
-def _revoke(provider: Provider, metadata: Metadata, client_id: str, refresh_token: str | None) -> None:
+def _revoke(provider: IdentityProvider, metadata: ProviderMetadata, client_id: str, refresh_token: str | None) -> None:
     if refresh_token is not None and not provider.revoke(metadata, client_id, refresh_token):
         note(f"whence: {provider.issuer} offers no revocation: its tokens stay valid until they expire")
 

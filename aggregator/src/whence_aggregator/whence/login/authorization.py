@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
-from whence_aggregator.whence.login.metadata import Metadata, SignInClient
+from whence_aggregator.whence.login.metadata import ProviderMetadata, SignInClient
 from whence_aggregator.whence.login.refusals import ProviderRefused, malformed
 from whence_common.errors import RoadError
 
@@ -27,7 +27,7 @@ class AuthorizationRequest:
     """One sign-in in the browser. `nonce` is empty if no ID token is requested."""
 
     client: SignInClient
-    metadata: Metadata
+    metadata: ProviderMetadata
     redirect_uri: str
     state: str = field(repr=False)
     nonce: str = field(repr=False)
@@ -35,7 +35,7 @@ class AuthorizationRequest:
 
     @classmethod
     def new(
-        cls, client: SignInClient, metadata: Metadata, redirect_uri: str, random_text: Callable[[int], str]
+        cls, client: SignInClient, metadata: ProviderMetadata, redirect_uri: str, random_text: Callable[[int], str]
     ) -> AuthorizationRequest:
         """Create a request. `random_text` returns unguessable URL-safe text made of a number of random bytes."""
         return cls(

@@ -7,14 +7,14 @@ import webbrowser
 from collections.abc import Mapping
 from typing import Literal
 
-from whence_aggregator.whence.login.metadata import Metadata
+from whence_aggregator.whence.login.metadata import ProviderMetadata
 from whence_common.errors import RoadError
 
 Way = Literal["browser", "no-browser", "device"]
 """Sign in with a browser that the command opens, with one that the person opens on this machine, or on any machine."""
 
 
-def choose_way(wanted: Way | None, metadata: Metadata, *, opens: bool) -> Way:
+def choose_way(wanted: Way | None, metadata: ProviderMetadata, *, opens: bool) -> Way:
     """Return the way to sign in: the wanted one, or the best that provider and machine offer. Raises RoadError.
 
     `opens` states whether a browser can be opened here.

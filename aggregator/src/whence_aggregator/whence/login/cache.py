@@ -30,7 +30,7 @@ _SAFE = os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
+class TerminalSession:
     """A sign-in at a server. Times are seconds since 1970; None is not known."""
 
     version: int
@@ -72,7 +72,7 @@ class TokenCache:
     def path(self) -> Path:
         return self._folder / self._name
 
-    def read(self) -> Session | None:
+    def read(self) -> TerminalSession | None:
         """Return the sign-in; None if there is none. Raises InputError for an unsafe or unreadable file."""
         with self._opened_folder(create=False) as folder:
             if folder is None:
@@ -89,14 +89,14 @@ class TokenCache:
             finally:
                 os.close(descriptor)
         try:
-            session = msgspec.json.decode(content, type=Session)
+            session = msgspec.json.decode(content, type=TerminalSession)
         except (msgspec.MsgspecError, ValueError) as exc:
             raise self._damaged() from exc
         if session.version != VERSION or session.server != self._server:
             raise self._damaged()
         return session
 
-    def write(self, session: Session) -> None:
+    def write(self, session: TerminalSession) -> None:
         """Replace the file. Raises InputError if the folder is unsafe, RoadError if it cannot be written."""
         content = msgspec.json.encode(session)
         with self._opened_folder(create=True) as folder:

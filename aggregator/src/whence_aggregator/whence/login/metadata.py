@@ -19,7 +19,7 @@ _ISSUERS_MAX = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Metadata:
+class ProviderMetadata:
     """The endpoints of a provider; None is not offered."""
 
     issuer: str
@@ -31,7 +31,7 @@ class Metadata:
     """Whether redirects carry `iss` (RFC 9207): one without it is then refused."""
 
     @classmethod
-    def parse(cls, document: Mapping[str, Any], *, issuer: str) -> Metadata:
+    def parse(cls, document: Mapping[str, Any], *, issuer: str) -> ProviderMetadata:
         """Parse a discovery document. Raises RoadError."""
         if document.get("issuer") != issuer:
             raise malformed(f"the discovery document of {issuer} states another issuer")

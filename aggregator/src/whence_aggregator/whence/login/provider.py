@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from whence_aggregator.whence.login.device import DeviceCode
-from whence_aggregator.whence.login.metadata import Metadata, SignInClient
+from whence_aggregator.whence.login.metadata import ProviderMetadata, SignInClient
 from whence_aggregator.whence.login.refusals import ProviderRefused, ProviderUnreachable, malformed
 from whence_aggregator.whence.login.tokens import Tokens
 from whence_common.errors import RoadError
@@ -22,26 +22,26 @@ _SECRETS = ("code", "code_verifier", "device_code", "refresh_token", "token")
 _DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 
 
-class Provider:
+class IdentityProvider:
     """One issuer. `context` has the certificates to trust."""
 
     def __init__(self, issuer: str, *, context: ssl.SSLContext) -> None:
         self.issuer = issuer
         self._context = context
 
-    def metadata(self) -> Metadata:
+    def metadata(self) -> ProviderMetadata:
         """Read the discovery document. Raises RoadError."""
         url = self.issuer.removesuffix("/") + "/.well-known/openid-configuration"
         status, document = self._request("GET", url, {})
         if status != 200:
             raise malformed(f"the discovery document of {self.issuer} has HTTP status {status}")
-        return Metadata.parse(document, issuer=self.issuer)
+        return ProviderMetadata.parse(document, issuer=self.issuer)
 
-    def tokens(self, metadata: Metadata, form: Mapping[str, str]) -> Tokens:
+    def tokens(self, metadata: ProviderMetadata, form: Mapping[str, str]) -> Tokens:
         """Request tokens. Raises ProviderRefused, ProviderUnreachable or RoadError."""
         return Tokens.parse(self._post(metadata.token_endpoint, form))
 
-    def device_code(self, metadata: Metadata, client: SignInClient) -> DeviceCode:
+    def device_code(self, metadata: ProviderMetadata, client: SignInClient) -> DeviceCode:
         """Begin the device flow. Raises RoadError."""
         if metadata.device_authorization_endpoint is None:
             message = f"{self.issuer} offers no sign-in on another device (device flow)"
@@ -53,17 +53,17 @@ class Provider:
             )
         )  # fmt: skip
 
-    def tokens_of_device(self, metadata: Metadata, client: SignInClient, device_code: str) -> Tokens:
+    def tokens_of_device(self, metadata: ProviderMetadata, client: SignInClient, device_code: str) -> Tokens:
         """Poll once. Raises ProviderRefused while the code is not confirmed."""
         form = {"grant_type": _DEVICE_GRANT, "device_code": device_code, "client_id": client.client_id}
         return self.tokens(metadata, {**form, **({"resource": client.resource} if client.resource else {})})
 
-    def refresh(self, metadata: Metadata, client_id: str, resource: str, refresh_token: str) -> Tokens:
+    def refresh(self, metadata: ProviderMetadata, client_id: str, resource: str, refresh_token: str) -> Tokens:
         """Use a refresh token. Raises ProviderRefused, ProviderUnreachable or RoadError."""
         form = {"grant_type": "refresh_token", "refresh_token": refresh_token, "client_id": client_id}
         return self.tokens(metadata, {**form, **({"resource": resource} if resource else {})})
 
-    def revoke(self, metadata: Metadata, client_id: str, token: str) -> bool:
+    def revoke(self, metadata: ProviderMetadata, client_id: str, token: str) -> bool:
         """Revoke a refresh token (RFC 7009); return False if the provider offers no revocation. Raises RoadError."""
         if metadata.revocation_endpoint is None:
             return False

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
-from whence_aggregator.whence.login.cache import VERSION, Session, TokenCache
+from whence_aggregator.whence.login.cache import VERSION, TerminalSession, TokenCache
 from whence_aggregator.whence.login.metadata import SignInClient
 from whence_aggregator.whence.login.refusals import ProviderRefused
 from whence_aggregator.whence.login.tokens import Tokens
@@ -21,21 +21,21 @@ _CLOCK_SECONDS_MAX = 60.0
 class Refreshing(Protocol):
     """The part of a provider that refreshes."""
 
-    def refresh(self, session: Session) -> Tokens:
+    def refresh(self, session: TerminalSession) -> Tokens:
         """Use the refresh token. Raises ProviderRefused, ProviderUnreachable or RoadError."""
 
 
-def new_session(server: str, client: SignInClient, tokens: Tokens, *, now: float) -> Session:
+def new_session(server: str, client: SignInClient, tokens: Tokens, *, now: float) -> TerminalSession:
     """Return the sign-in that a token response begins."""
     refresh_at, expires_at = _times(tokens, now)
-    return Session(
+    return TerminalSession(
         version=VERSION, server=server, issuer=client.issuer, client_id=client.client_id, scopes=client.scopes,
         resource=client.resource, saved_at=now, refresh_at=refresh_at, expires_at=expires_at,
         access_token=tokens.access_token, refresh_token=tokens.refresh_token,
     )  # fmt: skip
 
 
-def refreshed(session: Session, tokens: Tokens, *, now: float) -> Session:
+def refreshed(session: TerminalSession, tokens: Tokens, *, now: float) -> TerminalSession:
     """Return the sign-in after a refresh; a response without refresh token leaves the old one valid (RFC 6749, 6)."""
     refresh_at, expires_at = _times(tokens, now)
     return replace(
@@ -44,14 +44,14 @@ def refreshed(session: Session, tokens: Tokens, *, now: float) -> Session:
     )  # fmt: skip
 
 
-def is_due(session: Session, now: float) -> bool:
+def is_due(session: TerminalSession, now: float) -> bool:
     """Return whether the access token must be refreshed. One without a known expiry is used until it is refused."""
     if now < session.saved_at - _CLOCK_SECONDS_MAX:
         return True
     return session.refresh_at is not None and now >= session.refresh_at
 
 
-def is_expired(session: Session, now: float) -> bool:
+def is_expired(session: TerminalSession, now: float) -> bool:
     if now < session.saved_at - _CLOCK_SECONDS_MAX:
         return True
     return session.expires_at is not None and now >= session.expires_at
@@ -82,7 +82,7 @@ class SignedIn:
         found = self._refresh(session).access_token
         return found if found != refused else None
 
-    def _refresh(self, stale: Session) -> Session:
+    def _refresh(self, stale: TerminalSession) -> TerminalSession:
         """Refresh once, however many commands do so at the same time: a refresh token may be used only once."""
         with self._cache.locked():
             session = self._cache.read()
@@ -113,7 +113,7 @@ class SignedIn:
             self._cache.write(renewed)
             return renewed
 
-    def _unless_expired(self, session: Session) -> Session:
+    def _unless_expired(self, session: TerminalSession) -> TerminalSession:
         if not is_expired(session, self._now()):
             return session
         raise RoadError(
