@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import fcntl
 import hashlib
 import os
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from fakes.openid_provider import AUDIENCE, Browser, OpenIdProvider, openid_prov
 from fakes.signing_authority import SigningAuthority
 from fakes.terminal import Ended, Terminal
 from landscape.programs import Aggregator, aggregator
+from whence_common.runtime.pause import pause
 
 
 @pytest.fixture(scope="module")
@@ -178,6 +181,27 @@ async def while_the_provider_is_down(ada: Terminal, provider: OpenIdProvider) ->
     ended = await ada.run("instances")
     assert (ended.code, "is unreachable" in ended.stderr) == (3, True), ended.told
     assert ada.kept()["refresh_token"]
+
+
+async def test_a_sign_out_waits_for_a_refresh_and_removes_what_that_kept(ada: Terminal) -> None:
+    await ada.sign_in(Browser())
+    (lock,) = ada.folder.glob("*.lock")
+    with lock.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        running = await ada.begin("logout")
+        async with asyncio.timeout(60):
+            while not opens(running.process.pid, lock):
+                await pause(0.05)
+        ada.change(access_token="of-the-refresh")
+    ended = await running.ends()
+    assert (ended.code, list(ada.folder.glob("*.json"))) == (0, []), ended.told
+
+
+def opens(process_id: int, file: Path) -> bool:
+    """Return whether a process has a file open, as Linux shows it."""
+    with suppress(OSError):
+        return any(one.readlink() == file for one in Path(f"/proc/{process_id}/fd").iterdir())
+    return False
 
 
 async def test_a_token_of_the_environment_comes_first(ada: Terminal, server: Aggregator) -> None:

@@ -13,7 +13,8 @@ from aiohttp import web
 
 from landscape.certificates import Certificates, loopback_certificates
 from landscape.programs import BIN
-from whence_aggregator.whence.client import Client
+from whence_aggregator.whence.client import Client, trusting
+from whence_aggregator.whence.login.provider import IdentityProvider
 from whence_common.errors import InputError, RoadError
 
 
@@ -88,3 +89,14 @@ async def test_the_systems_authorities_stay_trusted_beside_the_file(certificates
             port, "--ca-file", "/etc/ssl/certs/ca-certificates.crt", SSL_CERT_FILE=str(certificates.authority)
         )
     assert code == 0
+
+
+async def test_the_file_applies_to_the_identity_provider_of_a_sign_in_too(certificates: Certificates) -> None:
+    async with served(certificates) as port:
+        issuer = f"https://127.0.0.1:{port}"
+        with pytest.raises(RoadError) as caught:
+            await asyncio.to_thread(IdentityProvider(issuer, context=trusting(None)).metadata)
+        assert (caught.value.code, "--ca-file FILE" in caught.value.fix) == ("certificate-untrusted", True)
+        trusted = IdentityProvider(issuer, context=trusting(str(certificates.authority)))
+        with pytest.raises(RoadError, match="states another issuer"):  # it answers, over TLS
+            await asyncio.to_thread(trusted.metadata)

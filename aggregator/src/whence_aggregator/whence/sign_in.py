@@ -132,8 +132,10 @@ def logout(connection: AggregatorAccess) -> None:
 
 def _logout(connection: AggregatorAccess) -> None:
     cache = connection.required_cache()
-    session = _readable(cache)
-    if not cache.remove():
+    with cache.locked():  # a command that refreshes now would keep new tokens after this
+        session = _readable(cache)
+        removed = cache.remove()
+    if not removed:
         note(f"whence: not signed in at {server_of(connection.url)}")
         return
     out(f"signed out at {server_of(connection.url)}\n")

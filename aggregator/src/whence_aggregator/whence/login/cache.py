@@ -182,10 +182,11 @@ class TokenCache:
     def _check(self, found: os.stat_result, path: Path, is_kind: Callable[[int], bool]) -> None:
         """Raise InputError unless a file is ours alone."""
         mode = stat.S_IMODE(found.st_mode)
+        if found.st_uid != os.geteuid():
+            fix = "run whence as its owner, or set HOME or XDG_STATE_HOME to a folder of your own"
+            raise InputError("tokens-unsafe", f"{path} belongs to another user, and is not used", fix=fix)
         if not is_kind(found.st_mode):
             reason = "is of another kind"
-        elif found.st_uid != os.geteuid():
-            reason = "belongs to another user"
         elif mode & 0o077:
             reason = f"is open to other users (mode {mode:04o})"
         elif stat.S_ISREG(found.st_mode) and found.st_nlink != 1:
