@@ -263,7 +263,7 @@ async def test_an_id_token_is_refused_as_api_token(server: Aggregator, provider:
     assert (ended.code, "tokens of this type (typ) are not accepted" in ended.stderr) == (3, True), ended.told
 
 
-async def test_a_server_without_an_issuer_for_people_says_so(tmp_path: Path, authority: SigningAuthority) -> None:
+async def test_a_server_without_an_issuer_for_people_is_reported(tmp_path: Path, authority: SigningAuthority) -> None:
     async with aggregator(tmp_path, tmp_path, authority_pem={"eu-central-1": authority.pem}) as alone:
         ended = await Terminal(alone.url, tmp_path).run("login")
     said = f"whence: {alone.url} has no issuer for people at the terminal (ask its operator"

@@ -125,7 +125,7 @@ def test_of_many_commands_at_once_one_refreshes_and_all_stay_signed_in(tmp_path:
     assert (found, ada.refreshes) == (["s3cret-access-2"] * 8, 1)
 
 
-def test_a_sign_in_that_the_provider_ended_is_removed_and_says_so(tmp_path: Path) -> None:
+def test_a_sign_in_that_the_provider_ended_is_removed_and_reported(tmp_path: Path) -> None:
     ada = Person(tmp_path, tokens())
     ada.valid = "another"
     ada.now = NOW + 3600
@@ -186,7 +186,7 @@ def test_a_refresh_token_is_not_used_if_its_successor_could_not_be_kept(tmp_path
     assert (ada.refreshes, ada.signed_in.current()) == (0, "s3cret-access-2")
 
 
-def test_a_lock_that_is_held_too_long_is_an_error_and_one_of_a_dead_process_is_no_lock(tmp_path: Path) -> None:
+def test_a_lock_that_is_held_too_long_is_an_error_and_a_dead_process_holds_none(tmp_path: Path) -> None:
     ada = Person(tmp_path, tokens())
     other = ada.another_cache(tmp_path / "tokens")
     with ada.cache.locked(), pytest.raises(RoadError, match="has held"), other.locked():
@@ -250,7 +250,7 @@ def as_pipe(file: Path) -> None:
                        file.parent.symlink_to(file.parent.parent / "x")), "is not a folder that can be used"),
     ],
 )  # fmt: skip
-def test_an_unsafe_file_or_folder_is_refused_with_what_to_do(tmp_path: Path, spoil: object, said: str) -> None:
+def test_an_unsafe_file_or_folder_is_refused_with_a_fix(tmp_path: Path, spoil: object, said: str) -> None:
     assert callable(spoil)
     ada = Person(tmp_path, tokens())
     spoil(ada.cache.path)

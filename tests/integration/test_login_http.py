@@ -1,4 +1,4 @@
-"""The roads of `whence login`: the listener that a browser comes back to, and HTTP to hostile identity providers."""
+"""I/O of `whence login`: the listener that a browser comes back to, and HTTP to hostile identity providers."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_the_wait_for_a_browser_ends_at_its_deadline() -> None:
         loopback.wait(code_of, seconds_max=300, clock=lambda: next(moments))
 
 
-def test_a_port_in_use_is_an_error_that_says_what_to_do() -> None:
+def test_a_port_in_use_is_reported_with_a_fix() -> None:
     with listening(0) as first:
         port = urlsplit(first.redirect_uri).port or 0
         with pytest.raises(InputError) as caught, listening(port):
@@ -219,7 +219,7 @@ def test_an_endless_response_is_cut(bad: Bad) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"<html>", b"[" * 100_000, b'{"access_token": "\xff"}'])
-def test_a_response_that_is_no_object_is_refused(bad: Bad, body: bytes) -> None:
+def test_a_response_that_is_not_an_object_is_refused(bad: Bad, body: bytes) -> None:
     bad.said["/token"] = 200, {}, body
     with pytest.raises(RoadError):
         bad.ask()
@@ -328,13 +328,13 @@ async def test_the_state_of_another_sign_in_does_not_end_ours(both: Bad, tmp_pat
         assert (ended.code, ended.stderr.endswith("whence: interrupted\n")) == (130, True), ended.told
 
 
-async def test_a_token_is_sent_over_an_encrypted_road_only(tmp_path: Path) -> None:
+async def test_a_token_is_sent_over_an_encrypted_connection_only(tmp_path: Path) -> None:
     ended = await Terminal("http://whence.example.org", tmp_path).run("login")
     said = "whence: http://whence.example.org is not encrypted: others could read the token (set WHENCE_URL to an https URL)\n"
     assert (ended.code, ended.told) == (2, said)
 
 
-async def test_an_aggregator_of_an_earlier_version_says_so(bad: Bad, tmp_path: Path) -> None:
+async def test_an_aggregator_of_an_earlier_version_is_reported(bad: Bad, tmp_path: Path) -> None:
     bad.state("/v1/sign-in", 404, code="http-404")
     ended = await Terminal(bad.url, tmp_path).run("login")
     assert (ended.code, "an aggregator of another version may not have this path" in ended.stderr) == (3, True)
