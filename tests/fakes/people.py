@@ -24,12 +24,16 @@ MEMBERS = {"ada": {"alpha"}, "bare": {"alpha"}, "robot": {"alpha", "beta"}, "mut
 
 @dataclass
 class People:
-    """Where they are asked. While `down` is set both answer 503; `asked` are the teams that were asked about."""
+    """Where they are asked. While `down` is set both answer 503; `asked` are the teams that were asked about.
+
+    `members` are the teams by person, which a test may change.
+    """
 
     url: str
     down: bool = False
     asked: list[str] = field(default_factory=list)
     checked: int = 0
+    members: dict[str, set[str]] = field(default_factory=lambda: {name: set(teams) for name, teams in MEMBERS.items()})
 
     @property
     def tokeninfo_url(self) -> str:
@@ -48,7 +52,7 @@ class People:
         person = request.headers["Authorization"].removeprefix("Bearer token-of-")
         team = (await request.json())["payload"]["team"]
         self.asked.append(team)
-        return web.Response(status=200 if team in MEMBERS.get(person, set()) else 403)
+        return web.Response(status=200 if team in self.members.get(person, set()) else 403)
 
 
 @asynccontextmanager

@@ -48,10 +48,22 @@ class TokenService:
         return Person(uid="ada", realm="/employees", scopes=frozenset()) if token == "adas" else None
 
 
+class Teams:
+    """A team service: its members may write for every team."""
+
+    def __init__(self) -> None:
+        self.members = {"adas"}
+
+    async def may_write(self, token: str, team: str) -> bool:
+        return token in self.members
+
+
 class House:
     """Access with one token, `secret`, whose rights a test changes."""
 
-    def __init__(self, database: SqliteDatabase, service: TokenService | None = None) -> None:
+    def __init__(
+        self, database: SqliteDatabase, service: TokenService | None = None, teams: Teams | None = None
+    ) -> None:
         self.clock = FakeClock()
         self.callers = Callers({}, now=self.clock)
         self.know(frozenset({"alpha"}))
@@ -60,7 +72,7 @@ class House:
                 known=self.callers, sources=IdentitySources(issuers={}, token_info=service) if service is not None else NOBODY,
                 sessions=None, attempts=Limit("address", Rate(per_second=1e9, burst=1e9)), now=self.clock,
             ),
-            membership=Membership(None), documents=None, public_read=False,
+            membership=Membership(teams), documents=None, public_read=False,
             instances=Instances(database=database, accounts=frozenset(), now=self.clock), open_teams=frozenset(),
             seal=Seal(b"s" * 32, purpose="token", random_bytes=lambda size: b"r" * size), now=self.clock,
         )  # fmt: skip
@@ -120,6 +132,26 @@ async def test_a_granted_token_pushes_no_more_for_a_team_that_was_taken_away(dat
     house.access.check_pull(principal, REPOSITORY)
     with pytest.raises(RegistryRefusal, match="the token is not for this team"):
         await house.access.check_push(principal, REPOSITORY)
+
+
+async def test_a_removed_member_pushes_with_a_granted_token_for_at_most_five_minutes(database: SqliteDatabase) -> None:
+    service, teams = TokenService(), Teams()
+    service.answering.set()
+    house = House(database, service, teams)
+    granted = f"Bearer {await granted_to(house, 'Bearer adas')}"
+    teams.members.clear()
+    with pytest.raises(RegistryRefusal, match="ada may not push for team alpha: not in the team"):
+        await house.access.check_push(await house.access.authenticate("Bearer adas"), REPOSITORY)
+    house.clock.advance(299)
+    await house.access.check_push(await house.access.authenticate(granted), REPOSITORY)
+    principal = await house.access.authenticate(granted)
+    with pytest.raises(RegistryRefusal, match="cannot be renewed"):
+        await house.access.grant(principal, [(REPOSITORY, ["push"])])
+    house.clock.advance(1)
+    assert await house.refusal(granted) == "UNAUTHORIZED"
+    again = await house.access.authenticate(f"Bearer {await granted_to(house, 'Bearer adas')}")
+    with pytest.raises(RegistryRefusal, match="does not permit pushing"):
+        await house.access.check_push(again, REPOSITORY)
 
 
 async def test_strangers_tokens_are_checked_so_many_at_once_and_neighbours_still_are(database: SqliteDatabase) -> None:
