@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
+from multidict import CIMultiDict
 
 from fakes.signing_authority import SigningAuthority
 from landscape.front import Client, RunningFront, digest_of, registry_front
@@ -108,6 +109,17 @@ async def test_a_blob_of_another_repository_is_neither_mounted_nor_finished_else
     for one in (client, everywhere):
         said = await one.ask("PATCH", moved, body=b"bytes")
         assert (said.status, said.code) == (404, "BLOB_UPLOAD_UNKNOWN")
+
+
+async def test_two_authorization_headers_sign_in_nobody(front: RunningFront) -> None:
+    good, wrong = f"Bearer {front.aggregator.token}", "Bearer wrong"
+    for both in ((good, wrong), (wrong, good), (good, good)):
+        headers = CIMultiDict([("Authorization", one) for one in both])
+        for path in ("/v2/", f"/v2/{MINE}/tags/list", f"/v2/token?scope=repository:{MINE}:pull"):
+            async with front.session.get(front.url + path, headers=headers) as answer:
+                (error,) = (await answer.json(content_type=None))["errors"]
+                assert (answer.status, error["code"]) == (401, "UNAUTHORIZED")
+                assert error["message"] == "the request has more than one header Authorization (send one)"
 
 
 async def test_a_token_to_pull_pushes_nothing(front: RunningFront) -> None:

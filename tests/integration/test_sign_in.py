@@ -322,8 +322,8 @@ async def test_a_flood_of_unknown_keys_is_one_fetch(house: SignInHouse) -> None:
     await house.whoami(house.issuer.mint())
     assert house.issuer.fetched == 1
     house.advance(1)
-    tokens = [house.issuer.mint(header={"kid": secrets.token_hex(8)}) for _ in range(200)]
-    heard = [one for start in range(0, 200, 50)
+    tokens = [house.issuer.mint(header={"kid": secrets.token_hex(8)}) for _ in range(1000)]
+    heard = [one for start in range(0, 1000, 50)
              for one in await asyncio.gather(*(house.refused(token) for token in tokens[start : start + 50]))]  # fmt: skip
     assert set(heard) == {(401, "token-key-unknown")}
     assert house.issuer.fetched == 2

@@ -12,7 +12,7 @@ from whence_aggregator.callers.caller import Caller
 from whence_aggregator.callers.sign_in import Authenticator
 from whence_aggregator.http.client_address import limited_address
 from whence_aggregator.http.own_teams import check_own_teams
-from whence_aggregator.ports import Forbidden
+from whence_aggregator.ports import Forbidden, Unauthenticated
 from whence_common import strict_base64
 from whence_common.runtime.logs import fields
 
@@ -36,8 +36,10 @@ _ASKED = frozenset(
     }
 )  # fmt: skip
 """The parameters that are logged. Others are not, because a client may put a token into a URL."""
-_TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_.-]+|[A-Za-z0-9_-]{65,}")
-"""A JSON Web Token, or any text longer than a digest, as session and registry tokens are."""
+_TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_.-]+|[A-Za-z0-9_-]{65,}|(?=[a-z0-9_-]*[A-Z])[A-Za-z0-9_-]{32,}")
+"""A JSON Web Token, a session (longer than a digest), or a static token (long, with a capital, unlike a digest)."""
+_PRESENTED_CHARACTERS_MIN = 8
+"""The shortest presented token that is searched for in what is logged."""
 _SHOWN_CHARACTERS_MAX = 200
 
 
@@ -58,7 +60,20 @@ def authentication(sign_in: Authenticator) -> Authenticate:
 
 async def signed_in(request: web.Request, sign_in: Authenticator) -> Caller:
     """Return the caller of a request. Raises the errors of `Authenticator.caller`."""
-    return await sign_in.caller(shown_token(request.headers.get("Authorization", "")), address=limited_address(request))
+    return await sign_in.caller(shown_token(authorization(request)), address=limited_address(request))
+
+
+def authorization(request: web.BaseRequest) -> str:
+    """Return the header Authorization; empty if there is none.
+
+    Raises Unauthenticated if there are several, because a proxy may have checked another one.
+    """
+    found = request.headers.getall("Authorization", [])
+    if len(found) > 1:
+        raise Unauthenticated(
+            "authorization-repeated", "the request has more than one header Authorization", fix="send one"
+        )
+    return found[0] if found else ""
 
 
 def _check_reads(caller: Caller) -> None:
@@ -85,7 +100,7 @@ def log_asked(request: web.Request, request_id: str, status: int) -> None:
     """Log a request with its caller and its parameters, without tokens, even if one is in the URL."""
     caller = request.get(CALLER)
     if caller is not None:
-        query = {name: _shown(value) for name, value in request.query.items() if name in _ASKED}
+        query = {name: _shown(request, value) for name, value in request.query.items() if name in _ASKED}
         log.info(
             "asked",
             extra=fields(
@@ -97,10 +112,14 @@ def log_asked(request: web.Request, request_id: str, status: int) -> None:
 
 def shown_path(request: web.BaseRequest) -> str:
     """Return a request's path for logs, with text that looks like a token replaced."""
-    return _shown(request.path)
+    return _shown(request, request.path)
 
 
-def _shown(text: str) -> str:
+def _shown(request: web.BaseRequest, text: str) -> str:
+    for header in request.headers.getall("Authorization", []):
+        presented = shown_token(header)
+        if len(presented) >= _PRESENTED_CHARACTERS_MIN:
+            text = text.replace(presented, "…")
     return _TOKEN.sub("…", text)[:_SHOWN_CHARACTERS_MAX]
 
 

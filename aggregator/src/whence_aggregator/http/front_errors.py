@@ -17,7 +17,7 @@ from whence_aggregator.http.bodies import check_request
 from whence_aggregator.http.client_address import client_address
 from whence_aggregator.http.errors import REQUEST_ID
 from whence_aggregator.http.pace import RequestPace, paced_chunks
-from whence_aggregator.ports import Overloaded, StorageUnavailable
+from whence_aggregator.ports import Overloaded, StorageUnavailable, Unauthenticated
 from whence_aggregator.registry.refusals import RegistryRefusal
 from whence_common.errors import InputError, WhenceError, one_line
 from whence_common.runtime.logs import fields
@@ -142,6 +142,8 @@ def _as_refusal(exc: WhenceError) -> RegistryRefusal:
         return RegistryRefusal("TOOMANYREQUESTS", exc.message)
     if isinstance(exc, StorageUnavailable):
         return RegistryRefusal("UNAVAILABLE", "the database does not answer")
+    if isinstance(exc, Unauthenticated):
+        return RegistryRefusal("UNAUTHORIZED", exc.message, fix=exc.fix)
     if isinstance(exc, InputError):
         return RegistryRefusal("MANIFEST_INVALID", exc.message)
     return RegistryRefusal("UNAVAILABLE", exc.message)

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, quote, urlencode
 import msgspec
 from aiohttp import web
 
-from whence_aggregator.http.authentication import CALLER
+from whence_aggregator.http.authentication import CALLER, authorization
 from whence_aggregator.http.client_address import limited_address
 from whence_aggregator.http.front_errors import check_parameters, no_continue, own_url, registry_guarded, whole_body
 from whence_aggregator.ports_registry import BlobBackend, PushSources
@@ -95,9 +95,7 @@ class FrontCalls:
 
     async def caller(self, request: web.Request) -> Principal:
         """Return the caller, after the parameters were checked. Raises RegistryRefusal."""
-        principal = await self._access.authenticate(
-            request.headers.get("Authorization", ""), client=limited_address(request)
-        )
+        principal = await self._access.authenticate(authorization(request), client=limited_address(request))
         if principal.caller is not None:
             request[CALLER] = principal.caller
         check_parameters(request)
@@ -111,20 +109,20 @@ class FrontCalls:
 
     async def _token(self, request: web.Request) -> web.Response:
         """Grant a token for the requested scopes that the caller has, by Docker's token flow."""
-        authorization, scopes = request.headers.get("Authorization", ""), list(request.query.getall("scope", []))
+        header, scopes = authorization(request), list(request.query.getall("scope", []))
         if request.method == "POST":
             form = await self._form(request)
             scopes += form.get("scope", [])
-            if not authorization and form.get("grant_type") == ["password"]:
+            if not header and form.get("grant_type") == ["password"]:
                 user, password = (form.get(name, [""])[0] for name in ("username", "password"))
-                authorization = f"Basic {_encoded(user, password)}"
-            elif not authorization and form.get("grant_type") == ["refresh_token"]:
+                header = f"Basic {_encoded(user, password)}"
+            elif not header and form.get("grant_type") == ["refresh_token"]:
                 shown = form.get("refresh_token", [""])[0]
                 renewed = await self._access.renewed(shown)
                 if renewed is not None:
                     return _granted(renewed)
-                authorization = f"Bearer {shown}"
-        principal = await self._access.authenticate(authorization, client=limited_address(request))
+                header = f"Bearer {shown}"
+        principal = await self._access.authenticate(header, client=limited_address(request))
         wanted, asked = [], " ".join(scopes).split()[:_SCOPES_MAX]
         for scope in asked:
             match = _SCOPE.match(scope)
