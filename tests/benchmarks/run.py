@@ -12,12 +12,13 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from benchmarks import boot, fleet, front, hostile, idle, ingest, judge, kills, peer, scale, trace, weather
+from benchmarks import boot, fleet, front, hostile, idle, ingest, judge, kills, peer, scale, sign_in, trace, weather
 from landscape.whole import ROOT
 
 _ALL = {
     "ingest": ingest.measure,
     "trace": trace.measure,
+    "sign-in": sign_in.measure,
     "storage": scale.storage,
     "queries": scale.queries,
     "receipts": scale.receipts,

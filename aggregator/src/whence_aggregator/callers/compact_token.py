@@ -104,7 +104,8 @@ def _object(content: bytes, what: str) -> Mapping[str, Any]:
             parse_int=_short,
         )  # fmt: skip
         if isinstance(document, dict):
-            json.dumps(document, ensure_ascii=False).encode("utf-8")  # raises for a lone surrogate
+            if b"\\u" in content:  # decoded UTF-8 has no surrogates, only escapes have
+                json.dumps(document, ensure_ascii=False).encode("utf-8")  # raises for a lone surrogate
             return document
     except (ValueError, RecursionError) as exc:
         raise _malformed(f"its {what} is not strict JSON") from exc
