@@ -54,9 +54,9 @@ async def test_an_instance_enrols_through_the_front_and_pulls_from_one_repositor
     assert (answer["instance_id"], answer["enrolment"]) == (ONE, 1)
     principal = await pulls.principal(await pulls.token(machine))
     assert (principal.name, principal.kind, principal.grant) == (ONE, "instance", {"alpha/app": ["pull"]})
-    pulls.access.check_pull(principal, APP)
+    await pulls.access.check_pull(principal, APP)
     with pytest.raises(RegistryRefusal):
-        pulls.access.check_pull(principal, OTHER)
+        await pulls.access.check_pull(principal, OTHER)
     with pytest.raises(RegistryRefusal):
         pulls.access.check_list(principal)
     with pytest.raises(RegistryRefusal):
@@ -355,7 +355,7 @@ async def test_what_pulls_by_its_document_lists_nothing(house: InProcess) -> Non
     pulls, machine = Pulls(house, document_seconds_max=3600.0), Machine(house.authority, ONE)
     blob = "".join(machine.authority.sign(machine.document).split())
     principal = await pulls.access.authenticate(basic_header("instance-identity-document", blob))
-    pulls.access.check_pull(principal, OTHER)
+    await pulls.access.check_pull(principal, OTHER)
     with pytest.raises(RegistryRefusal):
         pulls.access.check_list(principal)
     token = await pulls.access.grant(principal, [(APP, ["pull", "push"])], catalog=True)

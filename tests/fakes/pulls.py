@@ -20,6 +20,7 @@ from whence_aggregator.ports import CallerIdentity, Database, SourceUnavailable
 from whence_aggregator.registry.access import Access, Principal
 from whence_aggregator.registry.identity_documents import IdentityDocuments
 from whence_aggregator.registry.instances import Instances
+from whence_aggregator.registry.pull_rule import EveryTeam, PullRule
 from whence_aggregator.registry.pull_tokens import PullTokenIssuer, PullTokenRequest
 from whence_common.identity_document import Authorities
 from whence_common.keys import key_id, public_key_to_wire, sign
@@ -69,6 +70,7 @@ class Pulls:
         accounts: frozenset[str] = frozenset({"123456789012"}),
         caller_identity: CallerIdentity | None = None,
         document_seconds_max: float | None = None,
+        pull_rule: PullRule | None = None,
     ) -> None:
         self.audience = registry_audience(name)
         authorities = Authorities.from_pem({"eu-central-1": house.authority.pem})
@@ -88,6 +90,7 @@ class Pulls:
             if document_seconds_max is not None
             else None,
             instances=instances,
+            pull_rule=pull_rule or EveryTeam(),
             public_read=False,
             open_teams=frozenset(),
             seal=Seal(SECRET, purpose="token", random_bytes=secrets.token_bytes),

@@ -27,6 +27,7 @@ from whence_aggregator.callers.tokens import CallerToken, token_hash
 from whence_aggregator.registry.access import GRANT_SECONDS, Access
 from whence_aggregator.registry.instances import Instances
 from whence_aggregator.registry.names import Repository
+from whence_aggregator.registry.pull_rule import EveryTeam
 from whence_aggregator.registry.refusals import RegistryRefusal
 from whence_aggregator.storage.sqlite import SqliteDatabase
 
@@ -74,6 +75,7 @@ class House:
             ),
             membership=Membership(teams), documents=None, public_read=False,
             instances=Instances(database=database, accounts=frozenset(), now=self.clock), open_teams=frozenset(),
+            pull_rule=EveryTeam(),
             seal=Seal(b"s" * 32, purpose="token", random_bytes=lambda size: b"r" * size), now=self.clock,
         )  # fmt: skip
 
@@ -103,7 +105,7 @@ async def test_a_granted_token_serves_its_caller_for_its_time(database: SqliteDa
     house = House(database)
     granted = await house.granted()
     principal = await house.access.authenticate(granted)
-    house.access.check_pull(principal, REPOSITORY)
+    await house.access.check_pull(principal, REPOSITORY)
     await house.access.check_push(principal, REPOSITORY)
     house.clock.advance(GRANT_SECONDS)
     assert await house.refusal(granted) == "UNAUTHORIZED"
@@ -129,7 +131,7 @@ async def test_a_granted_token_pushes_no_more_for_a_team_that_was_taken_away(dat
     granted = await house.granted()
     house.know(frozenset())
     principal = await house.access.authenticate(granted)
-    house.access.check_pull(principal, REPOSITORY)
+    await house.access.check_pull(principal, REPOSITORY)
     with pytest.raises(RegistryRefusal, match="the token is not for this team"):
         await house.access.check_push(principal, REPOSITORY)
 
@@ -204,6 +206,7 @@ class JobHouse(House):
             ),
             membership=Membership(None), documents=None, public_read=False,
             instances=Instances(database=database, accounts=frozenset(), now=self.clock), open_teams=frozenset(),
+            pull_rule=EveryTeam(),
             seal=Seal(b"s" * 32, purpose="token", random_bytes=lambda size: b"r" * size), now=self.clock,
         )  # fmt: skip
 
@@ -226,7 +229,7 @@ async def test_a_job_pushes_and_pulls_for_its_team_and_says_what_it_is(database:
         principal = await house.access.authenticate(authorization)
         assert (principal.kind, principal.name, principal.job) == ("job", "github:hello/greeter", JOB)
         await house.access.check_push(principal, REPOSITORY)
-        house.access.check_pull(principal, REPOSITORY)
+        await house.access.check_pull(principal, REPOSITORY)
 
 
 async def granted_to(house: House, authorization: str, repository: Repository = REPOSITORY) -> str:
@@ -239,14 +242,14 @@ async def test_a_job_neither_pushes_nor_pulls_for_another_team_nor_lists(databas
     session = f"Bearer {await house.session()}"
     principal = await house.access.authenticate(session)
     with pytest.raises(RegistryRefusal, match="may not read resources of team beta"):
-        house.access.check_pull(principal, other)
+        await house.access.check_pull(principal, other)
     with pytest.raises(RegistryRefusal, match="may not push for team beta: not in the team"):
         await house.access.check_push(principal, other)
     with pytest.raises(RegistryRefusal, match="may not list"):
         house.access.check_list(principal)
     granted = await house.access.authenticate(f"Bearer {await granted_to(house, session, other)}")
     with pytest.raises(RegistryRefusal):
-        house.access.check_pull(granted, other)
+        await house.access.check_pull(granted, other)
 
 
 async def test_a_rule_that_is_taken_away_ends_sessions_and_what_they_were_granted(database: SqliteDatabase) -> None:

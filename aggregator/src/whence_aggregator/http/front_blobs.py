@@ -153,7 +153,7 @@ class BlobCalls:
         check_digest(digest)
         from_, principal = Repository.parse(source), await self._calls.caller(request)
         try:
-            self._access.check_pull(principal, from_)
+            await self._access.check_pull(principal, from_)
         except RegistryRefusal:
             if principal.grant is None:
                 return None  # signing in again does not help: the client uploads the bytes
@@ -207,7 +207,7 @@ class BlobCalls:
     async def _readable(self, request: web.Request) -> tuple[Repository, str, Principal]:
         principal = await self._calls.caller(request)
         repository = Repository.parse(request.match_info["name"])
-        self._access.check_pull(principal, repository)
+        await self._access.check_pull(principal, repository)
         return repository, check_digest(request.match_info["digest"]), principal
 
     def _going_on(self, repository: Repository, progress: UploadProgress, status: int) -> web.Response:

@@ -224,7 +224,7 @@ class FrontCalls:
     async def _readable(self, request: web.Request) -> Repository:
         principal = await self.caller(request)
         repository = Repository.parse(request.match_info["name"])
-        self._access.check_pull(principal, repository)
+        await self._access.check_pull(principal, repository)
         return repository
 
     async def writable(self, request: web.Request) -> tuple[Repository, Principal]:

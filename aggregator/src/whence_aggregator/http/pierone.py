@@ -61,7 +61,7 @@ class PierOneCalls:
         async def handle(request: web.Request) -> web.Response:
             principal, name = await self._calls.caller(request), _repository(request)
             if name and is_repository(name):
-                self._access.check_pull(principal, Repository.parse(name))
+                await self._access.check_pull(principal, Repository.parse(name))
             else:
                 self._access.check_list(principal)
             return await handler(request)

@@ -25,6 +25,7 @@ from whence_aggregator.ports import Forbidden, Overloaded, Unauthenticated
 from whence_aggregator.registry.identity_documents import IdentityDocuments
 from whence_aggregator.registry.instances import Instances
 from whence_aggregator.registry.names import Repository
+from whence_aggregator.registry.pull_rule import PullRule
 from whence_aggregator.registry.refusals import RegistryRefusal, unavailable
 from whence_aggregator.registry.standing import Standing
 from whence_common import strict_base64
@@ -59,6 +60,8 @@ class Principal:
     token_hash: str = ""
     """The hash of a static token, so that a token granted for it is valid no longer than it."""
     grant: Mapping[str, list[str]] | None = None
+    account_id: str = ""
+    """The account of an `instance`; empty for every other kind."""
 
     @property
     def job(self) -> Job | None:
@@ -78,6 +81,7 @@ class Access:
         membership: Membership,
         documents: IdentityDocuments | None,
         instances: Instances,
+        pull_rule: PullRule,
         public_read: bool,
         open_teams: frozenset[str],
         seal: Seal,
@@ -87,6 +91,7 @@ class Access:
         self._membership = membership
         self._documents = documents
         self._instances = instances
+        self._pull_rule = pull_rule
         self._public_read = public_read
         self._open_teams = open_teams
         self._seal = seal
@@ -110,7 +115,7 @@ class Access:
             raise RegistryRefusal("UNAUTHORIZED", "the user must be oauth2, and the password the token")
         return await self._by_token(password, client)
 
-    def check_pull(self, principal: Principal, repository: Repository) -> None:
+    async def check_pull(self, principal: Principal, repository: Repository) -> None:
         """Raise RegistryRefusal unless the principal may read the repository's team and its grant permits that."""
         if principal.kind == "public" and not self._public_read and not self._is_open(repository):
             raise RegistryRefusal("UNAUTHORIZED", "authentication required")
@@ -118,6 +123,12 @@ class Access:
             raise _not_granted("pulling", repository)
         if principal.caller is not None and not principal.caller.may_read(repository.team):
             raise RegistryRefusal("DENIED", f"{principal.name} may not read resources of team {repository.team}")
+        if principal.kind == "instance":
+            await self._check_account(principal.account_id, repository)
+
+    async def check_account_pulls(self, account_id: str, repository: Repository) -> None:
+        """Check that instances of an account may pull from a repository. Raises Forbidden or StorageUnavailable."""
+        await self._pull_rule.check(account_id, repository.team)
 
     def check_list(self, principal: Principal) -> None:
         """Raise RegistryRefusal unless the principal may list repositories, which returns those of every team."""
@@ -166,7 +177,7 @@ class Access:
             allowed: list[str] = []
             if "pull" in actions or _EVERYTHING in actions:
                 with suppress(RegistryRefusal):
-                    self.check_pull(principal, repository)
+                    await self.check_pull(principal, repository)
                     allowed.append("pull")
             if "push" in actions or _EVERYTHING in actions:
                 try:
@@ -176,7 +187,9 @@ class Access:
                     if exc.code not in ("DENIED", "UNAUTHORIZED"):
                         raise
             grant[str(repository)] = sorted({*allowed, *grant.get(str(repository), [])})
-        who: dict[str, Any] = {"name": principal.name, "kind": principal.kind, "by": principal.token_hash}
+        who: dict[str, Any] = {
+            "name": principal.name, "kind": principal.kind, "by": principal.token_hash, "account": principal.account_id,
+        }  # fmt: skip
         caller, seconds = principal.caller, float(GRANT_SECONDS)
         if principal.job is not None:
             who["job"] = principal.job.to_wire()
@@ -207,14 +220,14 @@ class Access:
     def instance_token(self, standing: Standing, repository: Repository) -> str:
         """Return a token with which an instance pulls from one repository, while the binding is its newest."""
         return self._sealed(
-            {"name": standing.instance_id, "kind": "instance", "enrolment": standing.enrolment},
+            _instance(standing),
             {str(repository): ["pull"]},
         )
 
     def instance_renewal(self, standing: Standing, repository: Repository) -> str:
         """Return a renewal token: an instance's engine requests pull tokens with it, and cannot pull with it."""
         return self._sealed(
-            {"name": standing.instance_id, "kind": "instance", "enrolment": standing.enrolment, "renews": True},
+            {**_instance(standing), "renews": True},
             {str(repository): ["pull"]},
             seconds=RENEWAL_SECONDS,
         )
@@ -226,7 +239,7 @@ class Access:
             return None
         self._check_until(opened)
         await self._check_instance(opened["name"], opened["enrolment"])
-        who = {name: opened[name] for name in ("name", "kind", "enrolment")}
+        who = {name: opened[name] for name in ("name", "kind", "enrolment", "account")}
         return self._sealed(who, opened["grant"])
 
     def _sealed(self, who: dict[str, Any], grant: Mapping[str, list[str]], *, seconds: float = GRANT_SECONDS) -> str:
@@ -247,7 +260,7 @@ class Access:
         if kind == "job":
             return Principal(name=name, kind=kind, caller=self._job(opened), grant=grant)
         if kind != "caller":
-            return Principal(name=name, kind=kind, grant=grant)
+            return Principal(name=name, kind=kind, grant=grant, account_id=opened["account"])
         by = opened.get("by", "")
         caller = self._sign_in.static(by)
         if caller is None:
@@ -267,15 +280,22 @@ class Access:
             raise RegistryRefusal(
                 "UNAUTHORIZED", "identity documents are not accepted here", fix="set sign_in: whence on the agent"
             )
-        instance_id = self._documents.instance(blob)
+        instance_id, account_id = self._documents.instance(blob)
         await self._check_instance(instance_id, None)
-        return Principal(name=instance_id, kind="instance")
+        return Principal(name=instance_id, kind="instance", account_id=account_id)
 
     async def _check_instance(self, instance_id: str, enrolment: int | None) -> None:
         try:
             await self._instances.check(instance_id, enrolment)
         except InputError as exc:
             raise RegistryRefusal("UNAUTHORIZED", exc.message, fix=exc.fix) from exc
+
+    async def _check_account(self, account_id: str, repository: Repository) -> None:
+        """Raise RegistryRefusal unless instances of an account may pull from a repository."""
+        try:
+            await self.check_account_pulls(account_id, repository)
+        except Forbidden as exc:
+            raise RegistryRefusal("DENIED", exc.message, fix=exc.fix) from exc
 
     async def _why_not(self, principal: Principal, team: str) -> str:
         """Return the reason why a principal may not write for a team; empty if it may. Raises RegistryRefusal."""
@@ -286,6 +306,16 @@ class Access:
             return await self._membership.why_not(principal.caller, team)
         except SignInUnavailable as exc:
             raise unavailable("teams cannot be checked: the team service is unavailable") from exc
+
+
+def _instance(standing: Standing) -> dict[str, Any]:
+    """Return what a token states of an instance."""
+    return {
+        "name": standing.instance_id,
+        "kind": "instance",
+        "enrolment": standing.enrolment,
+        "account": standing.account_id,
+    }
 
 
 def _not_granted(what: str, repository: Repository) -> RegistryRefusal:

@@ -25,8 +25,8 @@ class IdentityDocuments:
         self._seconds_max = seconds_max
         self._now = now
 
-    def instance(self, blob: str) -> str:
-        """Return the id of the instance that the document names. Raises RegistryRefusal."""
+    def instance(self, blob: str) -> tuple[str, str]:
+        """Return the ids of the instance and the account that the document names. Raises RegistryRefusal."""
         try:
             identity = verify(_without_frame(blob), self._authorities)
         except InputError as exc:
@@ -42,7 +42,7 @@ class IdentityDocuments:
                 f"the identity document of {to_instant(identity.pending_time)} is too old, or in the future",
                 fix="set sign_in: whence on the agent, or start the instance again",
             )
-        return identity.instance_id
+        return identity.instance_id, identity.account_id
 
 
 def _without_frame(blob: str) -> str:

@@ -83,6 +83,8 @@ class PullTokenIssuer:
             )
         self._limit.take(standing.instance_id)
         standing.check(self._instances.accounts)
+        repository = Repository.parse(request.repository)
+        await self._access.check_account_pulls(standing.account_id, repository)
         lives = standing.is_known_to_live(self._now(), unlisted_seconds_max=self._unlisted_seconds_max)
         if not lives and request.sts is None:
             raise _life_unknown(standing)
@@ -92,7 +94,6 @@ class PullTokenIssuer:
         log.info(
             "pull token given", extra=fields(instance=standing.instance_id, repository=request.repository, lives=lives)
         )
-        repository = Repository.parse(request.repository)
         return {
             "token": self._access.instance_token(standing, repository),
             "expires_in": GRANT_SECONDS,

@@ -185,6 +185,7 @@ def _access(
         membership=signing_in.membership,
         documents=pulling.documents(),
         instances=pulling.instances,
+        pull_rule=pulling.rule,
         public_read=registry.public_read,
         open_teams=frozenset(registry.scratch_teams if registry.insecure_open_scratch else ()),
         seal=Seal(pulling.secret, purpose="token", random_bytes=secrets.token_bytes),

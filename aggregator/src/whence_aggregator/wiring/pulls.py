@@ -18,6 +18,7 @@ from whence_aggregator.ports import Database
 from whence_aggregator.registry.access import Access
 from whence_aggregator.registry.identity_documents import IdentityDocuments
 from whence_aggregator.registry.instances import Instances
+from whence_aggregator.registry.pull_rule import EveryTeam, PullRule
 from whence_aggregator.registry.pull_tokens import PullTokenIssuer
 from whence_aggregator.settings.front import RegistryFrontSettings
 from whence_aggregator.settings.server import Settings
@@ -40,6 +41,7 @@ class Pulling:
     secret: bytes
     authorities: Authorities
     instances: Instances
+    rule: PullRule
 
     def documents(self) -> IdentityDocuments | None:
         if not self.registry.identity_documents:
@@ -103,4 +105,5 @@ def load_pulling(
         secret=secret,
         authorities=settings_files.load_authorities(settings.authorities_directory),
         instances=Instances(database=database, accounts=allowed, now=utc_now),
+        rule=EveryTeam(),
     )
