@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -37,6 +38,12 @@ class RegistryFrontSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_un
     alone: bool = False
     """`serve` leaves the front to `whence-aggregator registry`."""
     public_read: bool = False
+    pulls: Literal["any", "own-teams"] = "any"
+    """What instances may pull: the images of every team, or of the teams that own or may use their account."""
+    shared_teams: list[str] = []
+    """Teams whose images every instance may pull even with `pulls: own-teams`."""
+    owners_seconds_max: float = 86_400.0
+    """How long after its source was last read the owner of an account counts, with `pulls: own-teams`."""
     snapshots: bool = True
     """Tags that end in -SNAPSHOT may be pushed again with other bytes."""
     scratch_teams: list[str] = []
@@ -79,6 +86,7 @@ def wrong_in_front(front: RegistryFrontSettings) -> list[str]:
         wrong.append("registry_front.backend_ecr_region is not a region")
     wrong += [f"registry_front.scratch_teams: {one!r} is not a team" for one in front.scratch_teams
               if not is_repository_path(one) or "/" in one]  # fmt: skip
+    wrong += _wrong_in_pulls(front)
     if not 0 <= front.listen_port < 65536:
         wrong.append("registry_front.listen_port must be from 0 (any free port) to 65535")
     if not 60 <= front.unlisted_seconds_max <= 10 * 366 * 86_400:
@@ -87,4 +95,16 @@ def wrong_in_front(front: RegistryFrontSettings) -> list[str]:
         wrong.append("registry_front.identity_document_seconds_max must be from 60 to 31622400")
     if front.blob_bytes_max < 1024 * 1024:
         wrong.append("registry_front.blob_bytes_max must be at least 1048576")
+    return wrong
+
+
+def _wrong_in_pulls(front: RegistryFrontSettings) -> list[str]:
+    wrong = [f"registry_front.shared_teams: {one!r} is not a team" for one in front.shared_teams
+              if not is_repository_path(one) or "/" in one]  # fmt: skip
+    if front.shared_teams and front.pulls == "any":
+        wrong.append("registry_front.shared_teams needs registry_front.pulls: own-teams")
+    if front.public_read and front.pulls == "own-teams":
+        wrong.append("registry_front.pulls: own-teams has no effect with public_read: every client may pull")
+    if not 60 <= front.owners_seconds_max <= 30 * 86_400:
+        wrong.append("registry_front.owners_seconds_max must be from 60 to 2592000")
     return wrong

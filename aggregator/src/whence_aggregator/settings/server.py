@@ -235,6 +235,8 @@ def _wrong_in_parts(settings: Settings) -> list[str]:
     wrong += [f"trust: {names} are one registry; write it once" for names in twice_named(settings.trust)]
     if settings.registry_front is not None:
         wrong += wrong_in_front(settings.registry_front)
+        if settings.registry_front.pulls == "own-teams" and settings.organisation is None:
+            wrong.append("registry_front.pulls: own-teams needs organisation, which states who owns each account")
     wrong += wrong_in_sign_in(settings.sign_in)
     if any(rate <= 0 for rate in msgspec.structs.astuple(settings.limits)):
         wrong.append("limits: each limit must be above 0")

@@ -14,11 +14,13 @@ from whence_aggregator.callers.limits import Limit, Rate
 from whence_aggregator.http.front_agents import FrontAgentCalls
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.organisation.allowed import AllowedAccounts
+from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.ports import Database
 from whence_aggregator.registry.access import Access
+from whence_aggregator.registry.account_owners import StatedOwners
 from whence_aggregator.registry.identity_documents import IdentityDocuments
 from whence_aggregator.registry.instances import Instances
-from whence_aggregator.registry.pull_rule import EveryTeam, PullRule
+from whence_aggregator.registry.pull_rule import EveryTeam, OwnTeams, PullRule
 from whence_aggregator.registry.pull_tokens import PullTokenIssuer
 from whence_aggregator.settings.front import RegistryFrontSettings
 from whence_aggregator.settings.server import Settings
@@ -105,5 +107,16 @@ def load_pulling(
         secret=secret,
         authorities=settings_files.load_authorities(settings.authorities_directory),
         instances=Instances(database=database, accounts=allowed, now=utc_now),
-        rule=EveryTeam(),
+        rule=_load_rule(registry, database),
+    )
+
+
+def _load_rule(registry: RegistryFrontSettings, database: Database) -> PullRule:
+    if registry.pulls == "any":
+        return EveryTeam()
+    return OwnTeams(
+        owners=StatedOwners(OrganisationDirectory(database)),
+        shared=frozenset(registry.shared_teams),
+        seconds_max=registry.owners_seconds_max,
+        now=utc_now,
     )
