@@ -22,25 +22,23 @@ from whence_aggregator.callers.sign_in import Authenticator
 from whence_aggregator.callers.sign_in_unavailable import SignInUnavailable
 from whence_aggregator.callers.tokens import token_hash
 from whence_aggregator.ports import Forbidden, Overloaded, Unauthenticated
+from whence_aggregator.registry.authorization import parse_authorization
 from whence_aggregator.registry.identity_documents import IdentityDocuments
 from whence_aggregator.registry.instances import Instances
 from whence_aggregator.registry.names import Repository
 from whence_aggregator.registry.pull_rule import PullRule
 from whence_aggregator.registry.refusals import RegistryRefusal, unavailable
 from whence_aggregator.registry.standing import Standing
-from whence_common import strict_base64
 from whence_common.clock import Now
 from whence_common.errors import InputError
 
 GRANT_SECONDS = 300
 RENEWAL_SECONDS = 3600
 """The validity of a renewal token, with which an instance's engine renews pull tokens: enough for a pull of an hour."""
-_TOKEN_CHARACTERS_MAX = 16_384
 _EVERYTHING = "*"
 """Requests every action that the caller may perform; skopeo sends this before it deletes."""
 CATALOG = "registry:catalog"
 """In a grant, the right to list all repositories. Names of repositories contain no colon, so it cannot be one."""
-IDENTITY_USER = "instance-identity-document"
 Action = Literal["pull", "push"]
 
 
@@ -103,17 +101,10 @@ class Access:
             if self._public_read or self._open_teams:
                 return PUBLIC
             raise RegistryRefusal("UNAUTHORIZED", "authentication required")
-        scheme, _, rest = authorization[:_TOKEN_CHARACTERS_MAX].partition(" ")
-        if scheme.lower() in ("bearer", "token"):
-            return await self._by_token(rest.strip(), client)
-        if scheme.lower() != "basic":
-            raise RegistryRefusal("UNAUTHORIZED", "the Authorization scheme is not supported: use Basic or Bearer")
-        user, _, password = _basic(rest.strip())
-        if user == IDENTITY_USER:
-            return await self._by_identity(password)
-        if user != "oauth2":
-            raise RegistryRefusal("UNAUTHORIZED", "the user must be oauth2, and the password the token")
-        return await self._by_token(password, client)
+        presented = parse_authorization(authorization)
+        if presented.is_document:
+            return await self._by_identity(presented.text)
+        return await self._by_token(presented.text, client)
 
     async def check_pull(self, principal: Principal, repository: Repository) -> None:
         """Raise RegistryRefusal unless the principal may read the repository's team and its grant permits that."""
@@ -128,7 +119,8 @@ class Access:
 
     async def check_account_pulls(self, account_id: str, repository: Repository) -> None:
         """Check that instances of an account may pull from a repository. Raises Forbidden or StorageUnavailable."""
-        await self._pull_rule.check(account_id, repository.team)
+        if not self._is_open(repository):
+            await self._pull_rule.check(account_id, repository.team)
 
     def check_list(self, principal: Principal) -> None:
         """Raise RegistryRefusal unless the principal may list repositories, which returns those of every team."""
@@ -326,10 +318,3 @@ def _not_granted(what: str, repository: Repository) -> RegistryRefusal:
 def _granted(principal: Principal, repository: Repository, action: Action) -> bool:
     assert principal.grant is not None
     return action in principal.grant.get(str(repository), [])
-
-
-def _basic(encoded: str) -> tuple[str, str, str]:
-    try:
-        return strict_base64.decode(encoded).decode("utf-8").partition(":")
-    except ValueError as exc:
-        raise RegistryRefusal("UNAUTHORIZED", "the Authorization header is malformed") from exc
