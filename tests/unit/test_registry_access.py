@@ -268,3 +268,13 @@ async def test_what_a_session_was_granted_ends_with_it(database: SqliteDatabase)
     granted = f"Bearer {await granted_to(house, session)}"
     house.clock.advance(10)
     assert await house.refusal(granted) == "UNAUTHORIZED"
+
+
+async def test_a_token_sealed_before_accounts_were_in_it_is_refused_and_not_an_error(database: SqliteDatabase) -> None:
+    house = House(database)
+    seal = Seal(b"s" * 32, purpose="token", random_bytes=lambda size: b"r" * size)
+    until = (house.clock() + timedelta(seconds=60)).timestamp()
+    sealed = {"name": "i-1", "kind": "instance", "enrolment": 1, "grant": {}, "until": until}
+    assert await house.refusal(f"Bearer {seal.seal(sealed)}") == "UNAUTHORIZED"
+    with pytest.raises(RegistryRefusal, match="an earlier version"):
+        await house.access.renewed(seal.seal({**sealed, "renews": True}))

@@ -241,6 +241,8 @@ class Access:
     def _check_until(self, opened: Mapping[str, Any]) -> None:
         if opened["until"] <= self._now().timestamp():
             raise RegistryRefusal("UNAUTHORIZED", "the token has expired")
+        if "account" not in opened:
+            raise RegistryRefusal("UNAUTHORIZED", "the token is from an earlier version of the server: get a new one")
 
     async def _by_grant(self, opened: dict[str, Any]) -> Principal:
         self._check_until(opened)
