@@ -23,7 +23,12 @@ from whence_aggregator.settings import server as aggregator_settings
 from whence_aggregator.settings import sign_in as sign_in_settings
 from whence_aggregator.settings import witness as witness_settings
 from whence_aggregator.settings.front import RegistryFrontSettings
-from whence_aggregator.settings.organisation import AwsOrganizationSettings, OrganisationSettings, TeamServiceSettings
+from whence_aggregator.settings.organisation import (
+    AwsOrganizationSettings,
+    GroupsSettings,
+    OrganisationSettings,
+    TeamServiceSettings,
+)
 from whence_common.clock import to_instant, utc_now
 from whence_common.user_data.explain import table
 from whence_common.user_data.judge import judge
@@ -203,6 +208,7 @@ def test_the_example_files_are_valid() -> None:
         ("aggregator/README.md", OrganisationSettings.__struct_fields__),
         ("aggregator/README.md", AwsOrganizationSettings.__struct_fields__),
         ("aggregator/README.md", TeamServiceSettings.__struct_fields__),
+        ("aggregator/README.md", GroupsSettings.__struct_fields__),
         ("aggregator/README.md", tuple(rule.id for rule in RULES)),
         *(("aggregator/README.md", one.__struct_fields__) for one in SIGN_IN),
     ],

@@ -21,11 +21,12 @@ from whence_aggregator.organisation.allowed import AllowedAccounts
 from whence_aggregator.organisation.changes import MEMBERS, applied, differences
 from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.organisation.erasure import MembersRemoved
-from whence_aggregator.organisation.groups import GroupsSeen
+from whence_aggregator.organisation.groups import GroupsSeen, GroupsSource
 from whence_aggregator.organisation.recorder import OrganisationRecorder, known_of
 from whence_aggregator.organisation.snapshots import ACCOUNTS_MAX, StatedTeam, snapshot
 from whence_aggregator.organisation.values import Account, Known, Snapshot
 from whence_aggregator.ports import Conflict, Database, Forbidden, NotFound, SourceUnavailable
+from whence_aggregator.queries.organisation import MEMBERS_OF_SOURCE
 from whence_aggregator.queries.work import ADD_TASK_UNLESS_KNOWN, TASKS_OF_KIND
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_aggregator.wiring.work import kinds_of
@@ -351,18 +352,90 @@ async def test_an_instance_of_a_collected_account_enrols_and_that_of_another_doe
         await house.machine()
 
 
-async def test_groups_that_tokens_name_are_teams_that_are_never_taken_away(house: InProcess) -> None:
-    groups = GroupsSeen()
-    recorder = OrganisationRecorder(
-        database=house.database, ledger=house.ledger, sources={"groups": groups}, now=house.clock
-    )
-    groups.saw(["pay", "PAY", "../x", "shіp"])
-    groups.saw([f"team-{number}" for number in range(6000)])
-    assert (await recorder.read("groups")).startswith("5000 teams and 0 accounts read, not all of the source")
-    assert (await OrganisationDirectory(house.database).team("Pay")).spelled == "pay"
-    restarted = OrganisationRecorder(
-        database=house.database, ledger=house.ledger, sources={"groups": GroupsSeen()}, now=house.clock
-    )
-    house.clock.advance(60)
-    await restarted.read("groups")
-    assert (await OrganisationDirectory(house.database).team("pay")).over == ""
+class Groups:
+    """A house whose tokens name groups, in as many processes as a test has."""
+
+    def __init__(self, house: InProcess, *, days: int | None = None) -> None:
+        self.house = house
+        source = GroupsSource(database=house.database, days=days, now=house.clock)
+        self.recorder = OrganisationRecorder(
+            database=house.database, ledger=house.ledger, sources={"groups": source}, now=house.clock
+        )
+        self.directory = OrganisationDirectory(house.database)
+
+    def process(self) -> GroupsSeen:
+        return GroupsSeen(database=self.house.database, now=self.house.clock)
+
+    async def read(self) -> str:
+        self.house.clock.advance(60)
+        return await self.recorder.read("groups")
+
+
+async def test_groups_that_the_tokens_of_any_replica_name_are_teams_without_members(house: InProcess) -> None:
+    groups = Groups(house)
+    one, other = groups.process(), groups.process()
+    one.saw(["pay", "PAY", "../x", "sh\u0456p"])
+    other.saw(["ship"])
+    await one.keep()
+    await other.keep()
+    assert await groups.read() == "2 teams and 0 accounts read, 3 changes"
+    team = await groups.directory.team("Pay")
+    assert (team.spelled, team.members, [said.source for said in team.said]) == ("pay", (), ["groups"])
+    assert await house.database.fetch(MEMBERS_OF_SOURCE.bind({"source": "groups"})) == []
+
+
+async def test_a_group_that_is_not_seen_again_is_not_gone(house: InProcess) -> None:
+    groups = Groups(house)
+    seen = groups.process()
+    seen.saw(["pay"])
+    await seen.keep()
+    await groups.read()
+    house.clock.advance(10 * 365 * 86_400)
+    seen.saw(["ship"])
+    await seen.keep()
+    assert await groups.read() == "2 teams and 0 accounts read, 2 changes"
+    assert (await groups.directory.team("pay")).over == ""
+
+
+async def test_a_group_that_no_token_named_for_so_many_days_is_gone_where_the_operator_says_so(
+    house: InProcess,
+) -> None:
+    groups = Groups(house, days=30)
+    seen = groups.process()
+    seen.saw(["pay", "ship"])
+    await seen.keep()
+    await groups.read()
+    house.clock.advance(20 * 86_400)
+    seen.saw(["ship"])
+    await seen.keep()
+    house.clock.advance(20 * 86_400)
+    await groups.read()
+    assert (await groups.directory.team("pay")).over == "gone"
+    assert (await groups.directory.team("ship")).over == ""
+    house.clock.advance(20 * 86_400)
+    with pytest.raises(SourceUnavailable, match="no verified token of a person named a group within 30 days"):
+        await groups.read()
+    assert (await groups.directory.team("ship")).over == ""
+
+
+async def test_only_so_many_groups_are_kept(house: InProcess) -> None:
+    groups = Groups(house)
+    seen = groups.process()
+    seen.saw([f"team-{number}" for number in range(6000)])
+    await seen.keep()
+    seen.saw(["one-more"])
+    await seen.keep()
+    assert (await groups.read()).startswith("5000 teams and 0 accounts read")
+    (state,) = await groups.directory.sources()
+    assert state.notes == ("5000 groups were seen: further ones are not kept",)
+
+
+async def test_a_group_that_another_source_has_as_an_alias_is_that_team(house: InProcess) -> None:
+    await Organisation(house).read()
+    groups = Groups(house)
+    seen = groups.process()
+    seen.saw(["billing", "ops"])
+    await seen.keep()
+    await groups.read()
+    assert (await groups.directory.team("billing")).team_id == "pay"
+    assert [one.team_id for one in await groups.directory.teams()] == ["ops", "pay", "ship"]

@@ -124,6 +124,7 @@ class SignInHouse:
 
 def settings_of(directory: Path, people: Issuer, ci: Issuer, **changes: object) -> Settings:
     """Return settings as an operator writes them."""
+    organisation = changes.pop("organisation", None)
     (directory / "client.secret").write_text("s3cret/\n")
     rights = [
         {"right": "read", "claim": "preferred_username", "values": ["ada", "bob"]},
@@ -141,14 +142,14 @@ def settings_of(directory: Path, people: Issuer, ci: Issuer, **changes: object) 
     document = {
         "audience": AUDIENCE, "accounts": ["123456789012"], "sign_in": sign_in,
         "heartbeat_secret_file": str(directory / "heartbeat.secret"),
-        "limits": {"sign_in_attempts_per_address": 1000.0},
+        "limits": {"sign_in_attempts_per_address": 1000.0}, "organisation": organisation,
     }  # fmt: skip
     return parse_settings(json.dumps(document).encode(), name="aggregator.yaml")
 
 
 @asynccontextmanager
 async def sign_in_house(directory: Path, **changes: object) -> AsyncIterator[SignInHouse]:
-    """Run everything for the block's duration; `changes` are of `sign_in`, with `{issuer}` for the issuer's URL."""
+    """Run everything for the block's duration; `changes` are of `sign_in`, with `{issuer}` for the issuer's URL, and `organisation`."""
     clock = FakeClock()
     seconds = [0.0]
     async with AsyncExitStack() as stack:

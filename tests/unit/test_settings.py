@@ -201,7 +201,13 @@ def test_accounts_may_be_those_of_the_organisation() -> None:
 @pytest.mark.parametrize(
     "line, says",
     [
-        ("organisation: {}", "organisation names no source: set file, aws or team_service"),
+        ("organisation: {}", "organisation names no source: set file, aws, team_service or groups"),
+        (
+            "organisation: {groups: {}}",
+            "organisation.groups: no issuer of sign_in, nor introspection, has claims.groups",
+        ),
+        ("organisation: {groups: {days: 0}}", "organisation.groups.days must be from 1 to 3650"),
+        ("organisation: {groups: {seconds: 1}}", "organisation.groups.seconds must be from 10 to 86400"),
         ("organisation: {aws: {region: here}}", "organisation.aws.region is not a region"),
         ("organisation: {aws: {role_arn: x}}", "organisation.aws.role_arn is not an ARN of a role"),
         ("organisation: {aws: {session_name: ''}}", "organisation.aws.session_name must be 2 to 64"),

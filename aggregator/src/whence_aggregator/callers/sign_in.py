@@ -7,7 +7,7 @@ answer denies. The decision needs headers only, so it is made before the body is
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -62,6 +62,11 @@ class JobIssuer:
     source_server: str | None = None
 
 
+class TeamsSeen(Protocol):
+    def saw(self, teams: Iterable[str], /) -> None:
+        """Remember the teams that the groups of a verified token name."""
+
+
 class Introspection(Protocol):
     async def claims(self, token: str) -> Mapping[str, Any] | None:
         """Return the claims of a token (RFC 7662); None if it is not active. Raises SourceUnavailable."""
@@ -97,7 +102,7 @@ NOBODY = IdentitySources(issuers={})
 
 
 class Authenticator:
-    """Authenticates callers. `attempts` limits failed checks by address."""
+    """Authenticates callers. `attempts` limits failed checks by address; `seen` is told the teams of people."""
 
     def __init__(
         self,
@@ -107,7 +112,9 @@ class Authenticator:
         sessions: Sessions | None,
         attempts: Limit,
         now: Now,
+        seen: TeamsSeen | None = None,
     ) -> None:
+        self._seen = seen
         self._known = known
         self._sources = sources
         self._sessions = sessions
@@ -221,7 +228,13 @@ class Authenticator:
 
     async def _by_issuer(self, token: CompactToken, issuer: PeopleIssuer) -> Caller:
         ends = await self._verify(token, issuer)
-        return issuer.mapping.caller(issuer.rules.issuer, token.claims, until=ends)
+        return self._saw(issuer.mapping.caller(issuer.rules.issuer, token.claims, until=ends))
+
+    def _saw(self, caller: Caller) -> Caller:
+        """Tell which teams the groups of a person's verified token name; those of services and jobs state none."""
+        if self._seen is not None and caller.realm == "people" and caller.teams:
+            self._seen.saw(caller.teams)
+        return caller
 
     async def _verify(self, token: CompactToken, issuer: PeopleIssuer | JobIssuer) -> float:
         """Check a token's header, type, signature and claims, in this order; return its expiry. Raises TokenRefused."""
@@ -260,7 +273,7 @@ class Authenticator:
         ends = check_times(claims, now=self._now().timestamp(), seconds_max=asked.token_seconds_max)
         if claims.get("iss", asked.issuer) != asked.issuer:
             raise TokenRefused("token-issuer", "the introspection server states another issuer (iss)")
-        return asked.mapping.caller(asked.issuer, claims, until=ends)
+        return self._saw(asked.mapping.caller(asked.issuer, claims, until=ends))
 
     async def _by_token_info(self, token: str) -> Caller | None:
         asked = self._sources.token_info

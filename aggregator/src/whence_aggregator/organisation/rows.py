@@ -14,6 +14,7 @@ from whence_aggregator.queries.organisation import (
     AccountRevisionsAtRow,
     AccountsActiveRow,
     AccountsOfSourceRow,
+    GroupsSeenRow,
     MembersOfSourceRow,
     NamesOfSourceRow,
     OrganisationReadBegunRow,
@@ -61,6 +62,14 @@ class WholeReading:
     ledger_index: int
     teams: int
     accounts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenGroup:
+    """A team that the groups of a verified token named."""
+
+    team_id: str
+    spelled: str
 
 
 def whole_readings(rows: Sequence[OrganisationReadsAtRow]) -> dict[str, WholeReading]:
@@ -140,6 +149,10 @@ def team_ids(rows: Iterable[TeamIdsAtRow]) -> list[str]:
 
 def account_ids(rows: Iterable[AccountIdsAtRow]) -> list[str]:
     return [row["account_id"] for row in rows]
+
+
+def seen_groups(rows: Iterable[GroupsSeenRow]) -> list[SeenGroup]:
+    return [SeenGroup(team_id=row["team_id"], spelled=row["spelled"]) for row in rows]
 
 
 def newest_members(rows: Iterable[TeamMembersReplacedRow]) -> set[int]:

@@ -363,3 +363,32 @@ class AccountsActiveRow(TypedDict):
 
 
 ACCOUNTS_ACTIVE = NamedQuery[AccountsActiveParameters, AccountsActiveRow]("accounts_active")
+
+
+class KeepGroupParameters(TypedDict):
+    team_id: str
+    spelled: str
+    seen_at: int
+
+
+KEEP_GROUP = Command[KeepGroupParameters]("keep_group")
+
+
+class GroupsSeenParameters(TypedDict):
+    limit: int
+
+
+class GroupsSeenRow(TypedDict):
+    team_id: str
+    spelled: str
+    seen_at: int
+
+
+GROUPS_SEEN = NamedQuery[GroupsSeenParameters, GroupsSeenRow]("groups_seen")
+
+
+class DropGroupsParameters(TypedDict):
+    before: int
+
+
+DROP_GROUPS = Command[DropGroupsParameters]("drop_groups")

@@ -36,6 +36,15 @@ class TeamServiceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     seconds: float = 900.0
 
 
+class GroupsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Groups in verified tokens of people, mapped to teams as `sign_in` says."""
+
+    days: int | None = None
+    """After how many days without a token that names it a team is gone; None is never."""
+    seconds: float = 60.0
+    """How often what tokens named is recorded."""
+
+
 class OrganisationSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where teams and accounts are stated."""
 
@@ -45,13 +54,14 @@ class OrganisationSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unk
     """How often it is read."""
     aws: AwsOrganizationSettings | None = None
     team_service: TeamServiceSettings | None = None
+    groups: GroupsSettings | None = None
 
 
 def wrong_in_organisation(found: OrganisationSettings) -> list[str]:
     """Return what is wrong, each with its place."""
     wrong = []
-    if found.file is None and found.aws is None and found.team_service is None:
-        wrong.append("organisation names no source: set file, aws or team_service")
+    if found.file is None and found.aws is None and found.team_service is None and found.groups is None:
+        wrong.append("organisation names no source: set file, aws, team_service or groups")
     times = {"file_seconds": found.file_seconds}
     if found.aws is not None:
         times["aws.seconds"] = found.aws.seconds
@@ -59,6 +69,10 @@ def wrong_in_organisation(found: OrganisationSettings) -> list[str]:
     if found.team_service is not None:
         times["team_service.seconds"] = found.team_service.seconds
         wrong += _wrong_in_team_service(found.team_service)
+    if found.groups is not None:
+        times["groups.seconds"] = found.groups.seconds
+        if found.groups.days is not None and not 1 <= found.groups.days <= 3_650:
+            wrong.append("organisation.groups.days must be from 1 to 3650")
     return wrong + [
         f"organisation.{name} must be from 10 to 86400"
         for name, seconds in times.items()

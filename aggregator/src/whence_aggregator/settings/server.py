@@ -17,7 +17,7 @@ from whence_aggregator.settings.places import (
     wrong_in_places,
     wrong_keys,
 )
-from whence_aggregator.settings.sign_in import SignInSettings, wrong_in_sign_in
+from whence_aggregator.settings.sign_in import SignInSettings, maps_groups, wrong_in_sign_in
 from whence_common import settings_file
 from whence_common.identifiers import ACCOUNT_ID, REGION
 from whence_common.image_reference import twice_named
@@ -198,6 +198,12 @@ def _what_is_wrong(settings: Settings) -> list[str]:
              if not ACCOUNT_ID.match(account)]  # fmt: skip
     if settings.accounts == "organization" and (settings.organisation is None or settings.organisation.aws is None):
         wrong.append("accounts: `organization` needs organisation.aws, which lists them")
+    if (
+        settings.organisation is not None
+        and settings.organisation.groups is not None
+        and not maps_groups(settings.sign_in)
+    ):
+        wrong.append("organisation.groups: no issuer of sign_in, nor introspection, has claims.groups")
     if not settings.accounts:
         wrong.append("accounts must name at least one account: with an empty list, no instance can enrol")
     if not settings.audience or not settings.audience.isascii() or not settings.audience.isprintable():

@@ -145,6 +145,14 @@ class SignInSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """The validity of a session token, which a job receives for one token of its CI system."""
 
 
+def maps_groups(found: SignInSettings) -> bool:
+    """Return whether tokens of any issuer state teams."""
+    claims = [one.claims for one in found.issuers]
+    if found.introspection is not None:
+        claims.append(found.introspection.claims)
+    return any(one.groups for one in claims)
+
+
 def wrong_in_sign_in(sign_in: SignInSettings) -> list[str]:
     """Return the problems of the settings, each with its path."""
     wrong = [one for number, issuer in enumerate(sign_in.issuers)

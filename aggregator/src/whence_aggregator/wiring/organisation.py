@@ -15,6 +15,7 @@ from whence_aggregator.collect.handlers import OrganisationReading
 from whence_aggregator.collect.inventory import InventoryCollector
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.organisation.allowed import AllowedAccounts
+from whence_aggregator.organisation.groups import GroupsSource
 from whence_aggregator.organisation.recorder import OrganisationRecorder
 from whence_aggregator.organisation.source import OrganisationSource
 from whence_aggregator.organisation.values import SourceName
@@ -42,7 +43,7 @@ class OrganisationSources:
     seconds: Mapping[SourceName, float]
 
 
-def load_sources(settings: Settings, session: aiohttp.ClientSession) -> OrganisationSources:
+def load_sources(settings: Settings, session: aiohttp.ClientSession, database: Database) -> OrganisationSources:
     """Make what reads the sources, and look at the file. Raises SettingsInvalid, with every place in the file."""
     wanted = settings.organisation or OrganisationSettings()
     sources: dict[SourceName, OrganisationSource] = {}
@@ -70,6 +71,9 @@ def load_sources(settings: Settings, session: aiohttp.ClientSession) -> Organisa
         service = wanted.team_service
         sources["team-service"] = TeamServiceSource(session=session, url=service.url, token_file=service.token_file)
         seconds["team-service"] = service.seconds
+    if wanted.groups is not None:
+        sources["groups"] = GroupsSource(database=database, days=wanted.groups.days, now=utc_now)
+        seconds["groups"] = wanted.groups.seconds
     return OrganisationSources(sources=sources, seconds=seconds)
 
 

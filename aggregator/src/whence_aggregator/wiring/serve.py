@@ -274,7 +274,7 @@ async def opened_aggregator(
         questions = load_questions(settings)
         collectors = questions.of(parts.load_collectors(settings, images, session))
         allowed = load_allowed(settings, database)
-        sources = load_sources(settings, session)
+        sources = load_sources(settings, session, database)
         working = await _working(settings, database, ledger, tracer, collectors, questions, heard, sources, allowed)
         limits = LiveLimits(settings.limits)
         speaking = await _speaking(

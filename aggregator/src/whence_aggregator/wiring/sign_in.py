@@ -32,6 +32,7 @@ from whence_aggregator.callers.sign_in import (
     JobIssuer,
     PeopleIssuer,
 )
+from whence_aggregator.organisation.groups import GroupsSeen
 from whence_aggregator.ports import Database
 from whence_aggregator.settings.server import Settings
 from whence_aggregator.settings.sign_in import (
@@ -62,8 +63,16 @@ class SigningIn:
     caches: Sequence[KeyCache]
     command_clients: Sequence[CommandClient]
     """The clients that `whence login` may use, by issuer."""
+    groups: GroupsSeen | None = None
 
     async def run(self) -> None:
+        """Refresh keys, and write which groups tokens named, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._refresh())
+            if self.groups is not None:
+                tasks.create_task(self.groups.run())
+
+    async def _refresh(self) -> None:
         """Fetch each issuer's keys now and every hour, until cancelled: no caller waits for it."""
         while True:
             await asyncio.gather(*(cache.refresh() for cache in self.caches))
@@ -111,11 +120,14 @@ def load_sign_in(
         sessions = Sessions(database=database, seal=seal, seconds=wanted.session_seconds, now=now)
     attempts = limits.of("sign_in_attempts_per_address", "address")
     teams = StupsTeams(session=session, url=wanted.team_url, policy=wanted.team_policy) if wanted.team_url else None
+    told = settings.organisation is not None and settings.organisation.groups is not None
+    seen = GroupsSeen(database=database, now=now) if told else None
     return SigningIn(
-        sign_in=Authenticator(known=known, sources=sources, sessions=sessions, attempts=attempts, now=now),
+        sign_in=Authenticator(known=known, sources=sources, sessions=sessions, attempts=attempts, now=now, seen=seen),
         membership=Membership(teams),
         caches=[one.keys for one in issuers.values()],
         command_clients=_command_clients(wanted),
+        groups=seen,
     )
 
 

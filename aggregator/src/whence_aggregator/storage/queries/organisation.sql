@@ -125,3 +125,14 @@ select a.account_id from account_revision a
 where a.source = :source and a.active = 1 and a.ledger_index = (
     select max(n.ledger_index) from account_revision n where n.account_id = a.account_id and n.source = a.source)
 order by a.account_id;
+
+-- name: keep_group
+insert into group_seen (team_id, spelled, seen_at) values (:team_id, :spelled, :seen_at)
+on conflict (team_id) do update set seen_at = excluded.seen_at where excluded.seen_at > group_seen.seen_at;
+
+-- name: groups_seen
+select team_id, spelled, seen_at from group_seen order by team_id{binary} limit :limit;
+
+-- name: drop_groups
+-- types: before int
+delete from group_seen where seen_at < :before;
