@@ -42,6 +42,7 @@ from whence_aggregator.ports import ListedInstance
 from whence_aggregator.queries.compliance import VERDICTS_OF
 from whence_aggregator.queries.query import together
 from whence_aggregator.storage.sqlite import SqliteDatabase
+from whence_aggregator.trace.moment import Moments
 from whence_aggregator.whence.cli import whence
 from whence_common.clock import to_instant
 from whence_common.digest import sha256_digest
@@ -431,6 +432,7 @@ async def served(house: InProcess) -> AsyncIterator[str]:
     calls += AccountCalls(
         Accounts(database=house.database, accounts=[ACCOUNT], listening=house.listening),
         OrganisationDirectory(house.database),
+        Moments(database=house.database, now=house.clock),
     ).routes()
     application = web.Application()
     application.add_routes(web.route(one.method, one.path, guarded(one.handler, None)) for one in calls)

@@ -22,6 +22,7 @@ from whence_aggregator.http.violations import ViolationCalls
 from whence_aggregator.ledger.log_reader import LogReader
 from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.queries.agents import ADD_INSTANCE, HEARD_LAST, AddInstanceParameters
+from whence_aggregator.trace.moment import Moments
 from whence_common.clock import from_millis, parse_instant
 from whence_common.statement import ApplicationFacts
 
@@ -46,6 +47,7 @@ async def served(house: InProcess) -> AsyncIterator[Any]:
     calls += AccountCalls(
         Accounts(database=house.database, accounts=["123456789012"], listening=house.listening),
         OrganisationDirectory(house.database),
+        Moments(database=house.database, now=house.clock),
     ).routes()
     application = web.Application()
     application.add_routes(web.route(one.method, one.path, guarded(one.handler, None)) for one in calls)

@@ -25,6 +25,7 @@ from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.organisation.recorder import OrganisationRecorder
 from whence_aggregator.organisation.snapshots import StatedTeam, snapshot
 from whence_aggregator.organisation.values import Account, Snapshot
+from whence_aggregator.trace.moment import Moments
 from whence_common.clock import to_instant
 
 A, B = "111111111111", "222222222222"
@@ -72,7 +73,9 @@ async def read(house: InProcess, says: Snapshot) -> None:
 async def served(house: InProcess) -> AsyncIterator[Asked]:
     calls = OrganisationCalls(database=house.database, now=house.clock).routes()
     accounts = Accounts(database=house.database, accounts=[A], listening=house.listening)
-    calls += AccountCalls(accounts, OrganisationDirectory(house.database)).routes()
+    calls += AccountCalls(
+        accounts, OrganisationDirectory(house.database), Moments(database=house.database, now=house.clock)
+    ).routes()
     application = web.Application()
     check = authentication(
         Authenticator(
@@ -107,7 +110,9 @@ async def test_the_team_service_s_paths_answer_as_its_clients_expect(asked: Aske
     [
         ("/teams/nobody", 404), ("/teams/..%2Fapi", 404), ("/teams/%00", 400), ("/teams/stup%D1%95", 404),
         ("/api/teams?who=x", 400), ("/teams/stups?x=1", 400), ("/v1/teams/nobody", 404), ("/v1/teams?limit=0", 400),
-        ("/v1/teams?at=2999-01-01T00:00:00Z", 400),
+        ("/v1/teams?at=2999-01-01T00:00:00Z", 400), ("/v1/people/eve", 404), ("/v1/people/AD%25", 404),
+        ("/v1/people/%00", 400), ("/v1/people/ada?x=1", 400), ("/v1/accounts/1", 400), ("/v1/accounts/999999999999", 404),
+        (f"/v1/accounts/{A}?limit=1", 400), ("/v1/accounts?limit=0", 400), ("/v1/accounts?at=2026-11-22T12:00:00Z", 400),
     ],
 )  # fmt: skip
 async def test_what_is_not_there_or_malformed_is_refused(asked: Asked, path: str, status: int) -> None:
@@ -115,13 +120,16 @@ async def test_what_is_not_there_or_malformed_is_refused(asked: Asked, path: str
 
 
 @pytest.mark.parametrize(
-    "path", ["/teams/stups", "/api/teams", "/api/accounts/aws", "/auth", "/v1/teams", "/v1/accounts"]
-)
+    "path", ["/teams/stups", "/api/teams", "/api/accounts/aws", "/auth", "/v1/teams", "/v1/accounts",
+     f"/v1/accounts/{A}", "/v1/people/ada"],
+)  # fmt: skip
 async def test_every_path_is_behind_sign_in(asked: Asked, path: str) -> None:
     assert (await asked.get(path, token="stranger"))[0] == 401
 
 
-@pytest.mark.parametrize("path", ["/teams/stups", "/api/teams", "/api/accounts/aws", "/v1/teams", "/v1/accounts"])
+@pytest.mark.parametrize(
+    "path", ["/teams/stups", "/api/teams", "/api/accounts/aws", "/v1/teams", "/v1/accounts", f"/v1/accounts/{A}"]
+)
 async def test_who_reads_own_teams_alone_reads_nothing_of_the_whole_organisation(asked: Asked, path: str) -> None:
     assert (await asked.get(path, token="own"))[0] == 403
     question = b'{"policy": "x", "payload": {"team": "stups"}}'
@@ -176,3 +184,66 @@ async def test_accounts_show_their_owners_and_those_that_only_a_source_knows(hou
     )  # fmt: skip
     assert (two["account_id"], two["owner"], two["status"], two["regions"]) == (B, "old", "SUSPENDED", [])
     assert [source["source"] for source in document["sources"]] == ["aws", "file"]
+
+
+async def test_accounts_are_paged(house: InProcess, asked: Asked) -> None:
+    more = [Account(account_id=f"33333333333{number}", owner="old") for number in range(3)]
+    await read(house, snapshot("aws", accounts=more))
+    found, cursor = [], ""
+    while True:
+        _, page = await asked.get(f"/v1/accounts?limit=2{cursor}")
+        found.append([one["account_id"] for one in page["accounts"]])
+        if page["next"] is None:
+            break
+        cursor = f"&cursor={page['next']}"
+    assert found == [[A, B], ["333333333330", "333333333331"], ["333333333332"]]
+
+
+async def test_one_account_has_its_history_and_is_shown_as_of_any_time(house: InProcess, asked: Asked) -> None:
+    house.clock.advance(10)
+    then = to_instant(house.clock())
+    await read(house, snapshot("file", accounts=[Account(account_id=A, owner="old")]))
+    _, now = await asked.get(f"/v1/accounts/{A}")
+    assert (now["owner"], now["instances_ever"], now["regions"]) == ("old", 0, [])
+    assert [(one["change"], one["owner"]) for one in now["history"]] == [("changed", "old"), ("found", "stups")]
+    _, before = await asked.get(f"/v1/accounts/{A}?at={then}")
+    assert (before["owner"], [one["owner"] for one in before["history"]]) == ("stups", ["stups"])
+    assert "regions" not in before
+    assert (await asked.get(f"/v1/accounts/{B}"))[1]["status"] == "gone"
+    assert (await asked.get(f"/v1/accounts/{A}?at=2026-11-22T12:00:00Z"))[0] == 404
+
+
+async def test_a_person_is_in_the_teams_that_a_source_lists_them_in_and_was_in_others(
+    house: InProcess, asked: Asked
+) -> None:
+    house.clock.advance(10)
+    then = to_instant(house.clock())
+    team = StatedTeam(id="STUPS", members=["ada", "bob", "AD%", 'e"'])
+    await read(house, snapshot("file", teams=[team, StatedTeam(id="ship", members=["ada"])]))
+    await read(house, snapshot("file", teams=[StatedTeam(id="STUPS", members=["bob"]), StatedTeam(id="ship")]))
+    status, person = await asked.get("/v1/people/ada")
+    stups = {
+        "team_id": "stups", "source": "file", "since": "2026-11-22T12:01:00.000Z", "since_index": 5,
+        "until": "2026-11-22T12:03:10.000Z", "until_index": 19,
+    }  # fmt: skip
+    assert (status, person["teams"], [one["team_id"] for one in person["memberships"]]) == (
+        200,
+        ["ship"],
+        ["ship", "stups"],
+    )
+    assert person["memberships"][1] == stups
+    _, before = await asked.get(f"/v1/people/ada?at={then}")
+    assert before["memberships"] == [{**stups, "until": None, "until_index": None}]
+    assert [one["since"] for one in (await asked.get("/v1/people/bob"))[1]["memberships"]] == [
+        "2026-11-22T12:02:10.000Z"
+    ]
+    assert (await asked.get("/v1/people/AD%25"))[1]["teams"] == []
+    assert (await asked.get("/v1/people/e%22"))[0] == 200
+    assert (await asked.get("/v1/people/ADA"))[0] == 404
+
+
+async def test_who_reads_own_teams_alone_sees_of_a_person_those_teams_alone(house: InProcess, asked: Asked) -> None:
+    await read(house, snapshot("aws", teams=[StatedTeam(id="secret", members=["ada", "eve"])]))
+    assert (await asked.get("/v1/people/ada"))[1]["teams"] == ["secret", "stups"]
+    assert (await asked.get("/v1/people/ada", token="own"))[1]["teams"] == ["stups"]
+    assert (await asked.get("/v1/people/eve", token="own"))[0] == 404

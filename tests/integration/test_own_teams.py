@@ -29,6 +29,7 @@ from whence_aggregator.http.violations import ViolationCalls
 from whence_aggregator.ledger.log_reader import LogReader
 from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.storage.sqlite import SqliteDatabase
+from whence_aggregator.trace.moment import Moments
 from whence_common.statement import ApplicationFacts
 
 THEIRS, OTHERS = "i-00000000000000001", "i-00000000000000002"
@@ -50,7 +51,9 @@ async def served(house: InProcess) -> AsyncIterator[str]:
     ).routes()
     routes += ViolationCalls(Violations(database=house.database, listening=house.listening)).routes()
     accounts = Accounts(database=house.database, accounts=["123456789012"], listening=house.listening)
-    routes += AccountCalls(accounts, OrganisationDirectory(house.database)).routes()
+    routes += AccountCalls(
+        accounts, OrganisationDirectory(house.database), Moments(database=house.database, now=house.clock)
+    ).routes()
     routes += KioCalls(
         applications=house.applications, streams=Slots("streams", 4), membership=Membership(None)
     ).routes()

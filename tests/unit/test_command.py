@@ -190,7 +190,7 @@ def test_an_account_that_is_not_listed_is_shown_and_is_a_gap(
     answers: tuple[Answers, str], regions: list[object], code: int, shown: str
 ) -> None:
     held, url = answers
-    held.said["/v1/accounts"] = 200, {"accounts": [{"account_id": "123456789012", "regions": regions}]}
+    held.said["/v1/accounts"] = 200, {"accounts": [{"account_id": "123456789012", "regions": regions}], "next": None}
     for options in ([], ["--json"]):
         assert ask(url, "accounts", *options).exit_code == code
     assert shown in ask(url, "accounts").stdout
@@ -201,7 +201,7 @@ def test_accounts_show_owner_and_status_and_note_which_source_failed(answers: tu
     account = {"account_id": "123456789012", "owner": "pay", "status": "ACTIVE", "regions": [REGION]}
     failure = {"at": "2026-11-22T12:00:00.000Z", "reason": "AWS Organizations denies it\x1b[31m"}
     source: dict[str, object] = {"source": "aws", "read_at": None, "failure": failure, "notes": []}
-    held.said["/v1/accounts"] = 200, {"accounts": [account], "sources": [source]}
+    held.said["/v1/accounts"] = 200, {"accounts": [account], "next": None, "sources": [source]}
     result = ask(url, "accounts")
     assert ("pay" in result.stdout, "ACTIVE" in result.stdout) == (True, True)
     assert "aws: never read whole; failed at 2026-11-22T12:00:00.000Z: AWS Organizations denies it" in result.stderr
@@ -219,14 +219,60 @@ def test_one_team_is_shown_with_members_and_history_and_nothing_unprintable(answ
         "member_ids": ["ada"], "sources": [{"source": "file", "observed_at": "then", "ledger_index": 5}],
         "history": [change],
     }  # fmt: skip
-    result = ask(url, "teams", "old")
+    result = ask(url, "teams", "show", "old")
     lines = result.stdout.splitlines()
     assert (lines[0], lines[2:5]) == (
-        "team     pay (active)", ["aliases  old", "members  ada", "source   file at then, ledger 5"],
+        "team    pay (active)", ["aliases old", "members ada", "source  file at then, ledger 5"],
     )  # fmt: skip
-    assert lines[5] == "history  2026-11-22T12:00:00.000Z old merged into pay (file, ledger 7)"
+    assert lines[5] == "history 2026-11-22T12:00:00.000Z old merged into pay (file, ledger 7)"
     assert "\x1b" not in result.stdout
-    assert json.loads(ask(url, "teams", "old", "--json").stdout)["member_ids"] == ["ada"]
+    assert json.loads(ask(url, "teams", "show", "old", "--json").stdout)["member_ids"] == ["ada"]
+
+
+def test_one_account_is_shown_with_its_owners_and_history(answers: tuple[Answers, str]) -> None:
+    held, url = answers
+    change = {
+        "change": "found", "source": "aws", "ledger_index": 7, "observed_at": "2026-11-22T12:00:00.000Z", "owner": "pay",
+        "status": "ACTIVE", "path": "Root",
+    }  # fmt: skip
+    held.said["/v1/accounts/123456789012"] = 200, {
+        "account_id": "123456789012", "name": "prod", "status": "ACTIVE", "path": "Root", "owner": None,
+        "owners": {"file": "ops", "aws": "pay"}, "allows": ["ship"], "tags": {"cost": "7"},
+        "sources": [{"source": "aws", "observed_at": "then", "ledger_index": 5}], "history": [change],
+    }  # fmt: skip
+    assert ask(url, "accounts", "show", "123456789012").stdout.splitlines() == [
+        "account 123456789012 (ACTIVE)", "name    prod", "path    Root", "owner", "owned   by ops as file states",
+        "owned   by pay as aws states", "allows  ship", "tag     cost=7", "source  aws at then, ledger 5",
+        "history 2026-11-22T12:00:00.000Z found (aws, ledger 7): owner pay, status ACTIVE, path Root",
+    ]  # fmt: skip
+    assert json.loads(ask(url, "accounts", "show", "123456789012", "--json").stdout)["history"] == [change]
+    held.said["/v1/accounts/999999999999"] = problem(404, "account-unknown")
+    assert ask(url, "accounts", "show", "999999999999").exit_code == 4
+
+
+def test_the_exit_code_of_accounts_is_that_of_all_of_them_and_not_of_those_shown(answers: tuple[Answers, str]) -> None:
+    held, url = answers
+    held.row, held.total = {"account_id": "123456789012", "owner": "pay", "regions": [REGION]}, 3
+    assert ask(url, "accounts", "--limit", "1").exit_code == 0
+    held.last = {"account_id": "123456789013", "regions": [{**REGION, "silent": 1}]}
+    result = ask(url, "accounts", "--limit", "1")
+    assert (result.exit_code, result.stdout.count("12345678901")) == (1, 1)
+
+
+def test_a_person_is_shown_by_uid_with_every_team_that_a_source_had_them_in(answers: tuple[Answers, str]) -> None:
+    held, url = answers
+    member = {"team_id": "pay", "source": "file", "since": "2026-11-22T12:00:00.000Z", "since_index": 5}
+    held.said["/v1/people/ada"] = 200, {
+        "uid": "ada", "teams": ["pay"],
+        "memberships": [
+            {**member, "until": None, "until_index": None},
+            {**member, "team_id": "old", "since_index": 3, "until": "2026-11-22T13:00:00.000Z", "until_index": 4},
+        ],
+    }  # fmt: skip
+    assert ask(url, "people", "ada").stdout.splitlines() == [
+        "uid    ada", "teams  pay", "member pay by file since 2026-11-22T12:00:00.000Z, ledger 5",
+        "member old by file since 2026-11-22T12:00:00.000Z, ledger 3 until 2026-11-22T13:00:00.000Z, ledger 4",
+    ]  # fmt: skip
 
 
 def problem(status: int, code: str) -> tuple[int, object]:

@@ -1,4 +1,4 @@
-"""Accounts: how many instances the EC2 API lists, how many of them are heard, and which are silent."""
+"""Accounts: who owns them, and how many instances the EC2 API lists, how many are heard, and which are silent."""
 
 from __future__ import annotations
 
@@ -7,39 +7,59 @@ from aiohttp import web
 from whence_aggregator.collect.accounts import Accounts
 from whence_aggregator.http.bodies import JsonResponse, respond_json
 from whence_aggregator.http.parameters import Query, account_id
-from whence_aggregator.organisation.directory import OrganisationDirectory
-from whence_aggregator.organisation.listing import NOT_STATED, every_account
+from whence_aggregator.organisation.directory import EVERY_ENTRY, OrganisationDirectory
+from whence_aggregator.organisation.listing import NOT_STATED, owned
+from whence_aggregator.ports import NotFound
+from whence_aggregator.trace.moment import Moments
 
 
 class AccountCalls:
     """`/v1/accounts`."""
 
-    def __init__(self, accounts: Accounts, directory: OrganisationDirectory) -> None:
+    def __init__(self, accounts: Accounts, directory: OrganisationDirectory, moments: Moments) -> None:
         self._accounts = accounts
         self._directory = directory
+        self._moments = moments
 
     def routes(self) -> list[web.RouteDef]:
-        return [web.get("/v1/accounts", self._list), web.get("/v1/accounts/{id}/silent", self._silent)]
+        return [
+            web.get("/v1/accounts", self._list),
+            web.get("/v1/accounts/{id}", self._account),
+            web.get("/v1/accounts/{id}/silent", self._silent),
+        ]
 
     async def _list(self, request: web.Request) -> JsonResponse:
-        """Return each account with its owner, and by region the counts of instances that run, and are heard."""
-        Query(request)
+        """Return a page of accounts with their owners, and by region the counts of instances that run and are heard."""
+        query = Query(request, "limit", "cursor")
+        limit, after = query.limit(), query.text("cursor") or ""
         counted = {str(one["account_id"]): one for one in await self._accounts.all()}
-        stated: dict[str, dict[str, object]] = {}
-        async for page in every_account(self._directory):
-            stated |= {one.account.account_id: one.to_wire() for one in page}
+        stated_ids = await self._directory.account_ids(after=after, limit=limit + 1)
+        found = sorted({*stated_ids, *(one for one in counted if one > after)})
+        page = found[:limit]
+        stated = await self._stated(page)
         return respond_json(
             {
-                "accounts": [
-                    {
-                        **counted.get(account, {"account_id": account, "instances_ever": 0, "regions": []}),
-                        **stated.get(account, NOT_STATED),
-                    }
-                    for account in sorted({*counted, *stated})
-                ],
+                "accounts": [{**counted.get(one, _uncounted(one)), **stated.get(one, NOT_STATED)} for one in page],
+                "next": page[-1] if len(found) > limit else None,
                 "sources": [one.to_wire() for one in await self._directory.sources()],
             }
         )
+
+    async def _account(self, request: web.Request) -> JsonResponse:
+        """Return one account with what became of it; the counts are those of now, whatever `at` asks about."""
+        at = Query(request, "at").instant("at")
+        moment, account = await self._moments.of(at), account_id(request.match_info["id"])
+        stated = await self._stated([account], past=moment.past)
+        counted = {str(one["account_id"]): one for one in await self._accounts.all()} if at is None else {}
+        if account not in stated and account not in counted:
+            raise NotFound("account-unknown", "no source has stated this account, and none of its instances is known")
+        shown = counted.get(account, _uncounted(account)) if at is None else {"account_id": account}
+        history = await self._directory.account_history(account, past=moment.past)
+        return respond_json({**shown, **stated.get(account, NOT_STATED), "history": history})
+
+    async def _stated(self, accounts: list[str], *, past: int = EVERY_ENTRY) -> dict[str, dict[str, object]]:
+        found = await owned(self._directory, accounts, past=past)
+        return {one.account.account_id: one.to_wire() for one in found}
 
     async def _silent(self, request: web.Request) -> JsonResponse:
         """Return instances that run, or may run, and whose agent was never heard or is silent."""
@@ -47,3 +67,7 @@ class AccountCalls:
         limit, account = query.limit(), account_id(request.match_info["id"])
         silent, following = await self._accounts.silent(account, after=query.text("cursor") or "", limit=limit)
         return respond_json({"silent": silent, "next": following})
+
+
+def _uncounted(account: str) -> dict[str, object]:
+    return {"account_id": account, "instances_ever": 0, "regions": []}

@@ -11,6 +11,7 @@ from whence_aggregator.http.parameters import Query, no_parameters
 from whence_aggregator.organisation.directory import PAGE_MAX, OrganisationDirectory
 from whence_aggregator.organisation.directory_rows import ShownTeam
 from whence_aggregator.organisation.listing import OwnedAccount, every_account
+from whence_aggregator.organisation.people import People
 from whence_aggregator.ports import Conflict, Database, Forbidden, NotFound
 from whence_aggregator.trace.moment import Moments
 from whence_common.clock import Now
@@ -37,12 +38,14 @@ class OrganisationCalls:
 
     def __init__(self, *, database: Database, now: Now) -> None:
         self._directory = OrganisationDirectory(database)
+        self._people = People(database)
         self._moments = Moments(database=database, now=now)
 
     def routes(self) -> list[web.RouteDef]:
         return [
             web.get("/v1/teams", self._teams),
             web.get("/v1/teams/{id}", self._team),
+            web.get("/v1/people/{uid}", self._person),
             web.get("/api/teams", self._stups_teams),
             web.get("/api/teams/{id}", self._stups_team),
             web.get("/teams/{id}", self._stups_team),
@@ -71,6 +74,12 @@ class OrganisationCalls:
         team = await self._directory.team(request.match_info["id"], past=moment.past)
         history = await self._directory.team_history(team.team_id, past=moment.past)
         return respond_json({**team.to_wire(), "member_ids": list(team.members), "history": history})
+
+    async def _person(self, request: web.Request) -> JsonResponse:
+        """In which teams somebody is and was, by which source; of those that the caller may read."""
+        moment = await self._moments.of(Query(request, "at").instant("at"))
+        person = await self._people.person(request.match_info["uid"], past=moment.past)
+        return respond_json(person.to_wire(sees=request[CALLER].may_read))
 
     async def _stups_teams(self, request: web.Request) -> JsonResponse:
         """All teams; with `member` the ids alone of those that somebody is in."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -15,6 +15,7 @@ from whence_aggregator.queries.organisation import (
     AccountsActiveRow,
     AccountsOfSourceRow,
     GroupsSeenRow,
+    ListsWithMemberRow,
     MembersOfSourceRow,
     NamesOfSourceRow,
     OrganisationReadBegunRow,
@@ -24,6 +25,7 @@ from whence_aggregator.queries.organisation import (
     TeamsNamedAtRow,
     TeamsOfSourceRow,
 )
+from whence_common.clock import from_millis
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,19 @@ class SeenGroup:
 
     team_id: str
     spelled: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedMember:
+    """A list of a team's members, and the one that replaced it, if any."""
+
+    source: str
+    team_id: str
+    ledger_index: int
+    recorded_at: str
+    next_index: int | None
+    next_at: str | None
+    members: frozenset[str] = field(repr=False)
 
 
 def whole_readings(rows: Sequence[OrganisationReadsAtRow]) -> dict[str, WholeReading]:
@@ -153,6 +168,21 @@ def account_ids(rows: Iterable[AccountIdsAtRow]) -> list[str]:
 
 def seen_groups(rows: Iterable[GroupsSeenRow]) -> list[SeenGroup]:
     return [SeenGroup(team_id=row["team_id"], spelled=row["spelled"]) for row in rows]
+
+
+def listed_members(rows: Iterable[ListsWithMemberRow]) -> list[ListedMember]:
+    return [
+        ListedMember(
+            source=row["source"], team_id=row["team_id"], ledger_index=row["ledger_index"],
+            recorded_at=_instant(row["recorded_at"]) or "", next_index=row["next_index"],
+            next_at=_instant(row["next_at"]), members=frozenset(msgspec.json.decode(row["members"])),
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+def _instant(millis: int | None) -> str | None:
+    return from_millis(millis) if millis is not None else None
 
 
 def newest_members(rows: Iterable[TeamMembersReplacedRow]) -> set[int]:

@@ -282,6 +282,25 @@ class TeamMembersAtRow(TypedDict):
 TEAM_MEMBERS_AT = NamedQuery[TeamMembersAtParameters, TeamMembersAtRow]("team_members_at")
 
 
+class ListsWithMemberParameters(TypedDict):
+    past: int
+    pattern: str
+    limit: int
+
+
+class ListsWithMemberRow(TypedDict):
+    source: str
+    team_id: str
+    ledger_index: int
+    members: str
+    next_index: int | None
+    recorded_at: int | None
+    next_at: int | None
+
+
+LISTS_WITH_MEMBER = NamedQuery[ListsWithMemberParameters, ListsWithMemberRow]("lists_with_member")
+
+
 class TeamMembersReplacedParameters(TypedDict):
     indexes: str
 

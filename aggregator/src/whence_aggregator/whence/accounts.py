@@ -3,40 +3,96 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import click
 
 from whence_aggregator.whence.client import Client, segment
-from whence_aggregator.whence.output import GAPS, ask, listed, listing, show, show_list
-from whence_aggregator.whence.teams import note_sources
+from whence_aggregator.whence.output import GAPS, ask, listed, listing, one_of_them, show_json, show_lines, show_list
+from whence_aggregator.whence.teams import note_sources, said
 
 _NO_INVENTORY = "not listed: EC2's inventory is not collected here (setting `inventory`)"
 
 
-@click.command()
+_COLUMNS = ("account_id", "owner", "status", "region", "listed_at", "running", "speaking", "silent", "never", "awaited",
+            "unknown", "asked")  # fmt: skip
+
+
+@click.group(invoke_without_command=True)
 @click.option("--silent", "account", help="List the silent instances of this account.")
 @listing
-@click.pass_obj
-def accounts(client: Client, account: str | None, limit: int, everything: bool, as_json: bool) -> None:
+@click.pass_context
+def accounts(context: click.Context, account: str | None, limit: int, everything: bool, as_json: bool) -> None:
     """Show who owns each account, and by region how many instances the EC2 API lists, and how many report.
 
-    Exits 1 if an instance is silent or never reported, or if a region could not be listed.
+    Exits 1 if an instance is silent or never reported, or if a region could not be listed, in any account. `show` shows
+    one account with its history.
     """
+    if context.invoked_subcommand is not None:
+        return
+    client, most = context.obj, None if everything else limit
     if account is not None:
-        path = f"/v1/accounts/{segment(account)}/silent"
-        found = listed(client, path, "silent", {}, None if everything else limit)
+        found = listed(client, f"/v1/accounts/{segment(account)}/silent", "silent", {}, most)
         columns: tuple[str, ...] = ("instance_id", "region", "life", "heard", "launched_at", "last_seen")
         show_list(found, "silent", columns, as_json=as_json)
         sys.exit(GAPS if found.rows else 0)
-    document = ask(lambda: client.get("/v1/accounts"))
-    rows = [row for one in document["accounts"] for row in _regions(one)]
-    columns = ("account_id", "owner", "status", "region", "listed_at", "running", "speaking", "silent", "never",
-               "awaited", "unknown", "asked")  # fmt: skip
-    show(document, rows, columns, as_json=as_json)
-    note_sources(document.get("sources", ()))
-    sys.exit(GAPS if any(_has_silence(row) for row in rows) else 0)
+    found = listed(client, "/v1/accounts", "accounts", {}, most)
+    gaps = _Gaps()
+    found.pages = gaps.watched(found.pages)
+    if not as_json:
+        found.pages = ([row for one in page for row in _regions(one)] for page in found.pages)
+    show_list(found, "accounts", _COLUMNS, as_json=as_json)
+    note_sources(found.first.get("sources", ()))
+    if found.following is not None and not gaps.found:
+        rest = listed(client, "/v1/accounts", "accounts", {}, None, after=found.following)
+        for _ in gaps.watched(rest.pages):
+            pass
+    sys.exit(GAPS if gaps.found else 0)
+
+
+@accounts.command(name="show")
+@click.argument("account")
+@one_of_them
+@click.pass_obj
+def show_account(client: Client, account: str, at: str | None, as_json: bool) -> None:
+    """Show one account: who owns it by which source, and what became of it."""
+    document = ask(lambda: client.get(f"/v1/accounts/{segment(account)}", at=at))
+    if as_json:
+        show_json(document)
+        return
+    status = document["status"] or ("status unknown" if document["sources"] else "no source states it")
+    show_lines(
+        [
+            ("account", f"{document['account_id']} ({status})"),
+            ("name", document["name"] or ""),
+            ("path", document["path"] or ""),
+            ("owner", document["owner"] or ""),
+            *(("owned", f"by {owner} as {source} states") for source, owner in document["owners"].items()),
+            ("allows", ", ".join(document["allows"])),
+            *(("tag", f"{key}={value}") for key, value in document["tags"].items()),
+            *(("source", said(one)) for one in document["sources"]),
+            *(("history", _change(one)) for one in document["history"]),
+        ]
+    )
+
+
+class _Gaps:
+    """Whether any account that was read has a gap."""
+
+    def __init__(self) -> None:
+        self.found = False
+
+    def watched(self, pages: Iterator[Sequence[Mapping[str, Any]]]) -> Iterator[Sequence[Mapping[str, Any]]]:
+        for page in pages:
+            self.found = self.found or any(_has_silence(row) for one in page for row in _regions(one))
+            yield page
+
+
+def _change(one: Mapping[str, Any]) -> str:
+    told = [f"{name} {one[name]}" for name in ("owner", "status", "path") if one.get(name)]
+    stated = f": {', '.join(told)}" if told else ""
+    return f"{one['observed_at']} {one['change']} ({one['source']}, ledger {one['ledger_index']}){stated}"
 
 
 def _has_silence(row: Mapping[str, Any]) -> bool:

@@ -57,6 +57,16 @@ def listing(command: _Command) -> _Command:
     return command
 
 
+AT = "As it was known at this time, 2026-11-22T12:00:00Z."
+
+
+def one_of_them(command: _Command) -> _Command:
+    """Add --at and --json to a command that shows one thing of the organisation."""
+    for option in (click.option("--json", "as_json", is_flag=True, help="Print JSON."), click.option("--at", help=AT)):
+        command = option(command)
+    return command
+
+
 def listed(
     client: Client,
     path: str,
@@ -130,6 +140,13 @@ def show(document: object, rows: Sequence[Mapping[str, Any]], columns: tuple[str
 
 def show_json(document: object) -> None:
     out(visible_json(document, indent=2) + "\n")
+
+
+def show_lines(lines: Sequence[tuple[str, object]]) -> None:
+    """Print names with their values, one a line."""
+    width = max(len(name) for name, _ in lines)
+    for name, value in lines:
+        out(f"{name:<{width}} {printable(value)}".rstrip() + "\n")
 
 
 class ReaderGone(Exception):

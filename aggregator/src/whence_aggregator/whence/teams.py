@@ -1,4 +1,4 @@
-"""whence teams: which teams there are, and what became of one."""
+"""whence teams, whence people: which teams there are, what became of one, and who was in which."""
 
 from __future__ import annotations
 
@@ -8,36 +8,65 @@ from typing import Any
 import click
 
 from whence_aggregator.whence.client import Client, segment
-from whence_aggregator.whence.output import ask, listed, listing, note, out, show_json, show_list
-from whence_common.visible import printable
+from whence_aggregator.whence.output import (
+    AT,
+    ask,
+    listed,
+    listing,
+    note,
+    one_of_them,
+    show_json,
+    show_lines,
+    show_list,
+)
 
 
-@click.command()
-@click.argument("team", required=False)
-@click.option("--at", help="As it was known at this time, 2026-11-22T12:00:00Z.")
+@click.group(invoke_without_command=True)
 @listing
-@click.pass_obj
-def teams(client: Client, team: str | None, at: str | None, limit: int, everything: bool, as_json: bool) -> None:
-    """List the teams, or show one by its id, an alias or a former name, with its members and history."""
-    if team is None:
-        found = listed(client, "/v1/teams", "teams", {"at": at}, None if everything else limit)
+@click.option("--at", help=AT)
+@click.pass_context
+def teams(context: click.Context, at: str | None, limit: int, everything: bool, as_json: bool) -> None:
+    """List the teams, those that are gone too. `show` shows one, with its members and history."""
+    if context.invoked_subcommand is None:
+        found = listed(context.obj, "/v1/teams", "teams", {"at": at}, None if everything else limit)
         show_list(found, "teams", ("team_id", "name", "status", "into", "members"), as_json=as_json)
-        return
+
+
+@teams.command(name="show")
+@click.argument("team")
+@one_of_them
+@click.pass_obj
+def show_team(client: Client, team: str, at: str | None, as_json: bool) -> None:
+    """Show one team by its id, an alias or a former name, with its members and what became of it."""
     document = ask(lambda: client.get(f"/v1/teams/{segment(team)}", at=at))
     if as_json:
         show_json(document)
         return
     into = f", now {document['into']}" if document["into"] else ""
-    lines = [
-        ("team", f"{document['team_id']} ({document['status']}{into})"),
-        ("name", document["name"]),
-        ("aliases", ", ".join(document["aliases"])),
-        ("members", ", ".join(document["member_ids"])),
-        *(("source", _said(one)) for one in document["sources"]),
-        *(("history", _change(one)) for one in document["history"]),
-    ]
-    for name, value in lines:
-        out(f"{name:<8} {printable(value)}".rstrip() + "\n")
+    show_lines(
+        [
+            ("team", f"{document['team_id']} ({document['status']}{into})"),
+            ("name", document["name"]),
+            ("aliases", ", ".join(document["aliases"])),
+            ("members", ", ".join(document["member_ids"])),
+            *(("source", said(one)) for one in document["sources"]),
+            *(("history", _change(one)) for one in document["history"]),
+        ]
+    )
+
+
+@click.command()
+@click.argument("uid")
+@one_of_them
+@click.pass_obj
+def people(client: Client, uid: str, at: str | None, as_json: bool) -> None:
+    """Show in which teams somebody is and was, by their uid. There is no list of people."""
+    document = ask(lambda: client.get(f"/v1/people/{segment(uid)}", at=at))
+    if as_json:
+        show_json(document)
+        return
+    member = [("member", _member(one)) for one in document["memberships"]]
+    show_lines([("uid", document["uid"]), ("teams", ", ".join(document["teams"])), *member])
 
 
 def note_sources(sources: Sequence[Mapping[str, Any]]) -> None:
@@ -48,8 +77,13 @@ def note_sources(sources: Sequence[Mapping[str, Any]]) -> None:
             note(f"{one['source']}: {read}; failed at {one['failure']['at']}: {one['failure']['reason']}")
 
 
-def _said(one: Mapping[str, Any]) -> str:
+def said(one: Mapping[str, Any]) -> str:
     return f"{one['source']} at {one['observed_at']}, ledger {one['ledger_index']}"
+
+
+def _member(one: Mapping[str, Any]) -> str:
+    until = f" until {one['until']}, ledger {one['until_index']}" if one["until"] else ""
+    return f"{one['team_id']} by {one['source']} since {one['since']}, ledger {one['since_index']}{until}"
 
 
 def _change(one: Mapping[str, Any]) -> str:

@@ -46,6 +46,7 @@ from whence_aggregator.projections.statements import Combinations
 from whence_aggregator.settings.server import Settings, accounts_named
 from whence_aggregator.storage.measured import MeasuredDatabase
 from whence_aggregator.trace.listening import Listening
+from whence_aggregator.trace.moment import Moments
 from whence_aggregator.trace.search import Search
 from whence_aggregator.trace.tracer import Tracer
 from whence_aggregator.wiring import parts, settings_files
@@ -190,6 +191,7 @@ def _routes(
         *AccountCalls(
             Accounts(database=database, accounts=accounts_named(settings), listening=heard),
             OrganisationDirectory(database),
+            Moments(database=database, now=utc_now),
         ).routes(),
         *OrganisationCalls(database=database, now=utc_now).routes(),
         *ViolationCalls(Violations(database=database, listening=heard)).routes(),

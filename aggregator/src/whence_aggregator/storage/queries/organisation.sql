@@ -96,6 +96,21 @@ select m.source, m.team_id, m.ledger_index, m.members from team_members m
 where {m.team_id in texts team_ids} and m.ledger_index = (select max(n.ledger_index) from team_members n
     where n.source = m.source and n.team_id = m.team_id and n.ledger_index < :past);
 
+-- name: lists_with_member
+-- types: pattern str, next_index int?, recorded_at int?, next_at int?
+select m.source, m.team_id, m.ledger_index, m.members, m.next_index,
+    (select c.recorded_at from clock c where c.ledger_index <= m.ledger_index order by c.ledger_index desc limit 1)
+        as recorded_at,
+    (select c.recorded_at from clock c where c.ledger_index <= m.next_index order by c.ledger_index desc limit 1)
+        as next_at
+from (
+    select t.source, t.team_id, t.ledger_index, t.members, (
+        select min(n.ledger_index) from team_members n
+        where n.source = t.source and n.team_id = t.team_id and n.ledger_index > t.ledger_index
+            and n.ledger_index < :past) as next_index
+    from team_members t where t.members like :pattern escape '!' and t.ledger_index < :past) m
+order by m.source, m.team_id, m.ledger_index limit :limit;
+
 -- name: team_members_replaced
 -- types: newest int
 select m.ledger_index, (select max(n.ledger_index) from team_members n
