@@ -1,6 +1,6 @@
 """Every version of every kind of entry stays readable: a ledger that was written once means the same for ever.
 
-tests/data/ledger-v1.ndjson and organisation-v1.ndjson hold the entries of small histories in which each kind is there, as
+tests/data/ledger-v1.ndjson, organisation-v1.ndjson and removals-v2.ndjson hold the entries of small histories in which each kind is there, as
 they were recorded; the files .tables.json what is derived from them. None is ever written again: new kinds, and a new
 version of a kind, get files of their own beside them.
 """
@@ -24,7 +24,7 @@ from whence_aggregator.projections.kinds import KINDS
 from whence_common.ledger_entry import event, type_of
 
 DATA = Path(__file__).parent.parent / "data"
-HISTORIES = ("ledger-v1", "organisation-v1")
+HISTORIES = ("ledger-v1", "organisation-v1", "removals-v2")
 
 
 def entries(history: str) -> list[bytes]:

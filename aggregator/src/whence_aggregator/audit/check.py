@@ -91,6 +91,8 @@ class Check:
         self._tree: list[list[Tile]] = [[Tile()]]
         self._missing: list[tuple[int, str]] = []
         self._taken: list[tuple[str, int, int]] = []
+        self._removed: dict[int, str] = {}
+        """Kinds of entries whose bodies were removed one by one."""
         self._named = set(policy.log_keys)
         """All keys that have signed the log. Revoked ones are safe here: roots are compared with the entries."""
 
@@ -109,7 +111,7 @@ class Check:
         for step in (
             self._check_tiles(),
             self._check_checkpoints(outcome.entries),
-            self._check_tables(skipped=replay.broken),
+            self._check_tables(skipped=replay.broken, lossy=replay.lossy > 0),
             self._check_sightings(),
         ):
             try:
@@ -121,6 +123,8 @@ class Check:
     def _check_pruned(self) -> None:
         """Report missing bodies for which there is no entry that records the pruning."""
         for index, kind in self._missing:
+            if self._removed.get(index) == kind:
+                continue
             if not any(one == kind and first <= index < past for one, first, past in self._taken):
                 self._outcome.find("entry", index, f"its body is missing, and no entry records that {kind} was pruned")
 
@@ -177,6 +181,8 @@ class Check:
                 self._outcome.find("entry", index, "the digest in its row is not that of its bytes")
             if kind == "log-key":
                 self._named |= {VerifierKey.parse(one) for one in event["keys"]}
+            elif kind == "pruned" and "indexes" in event:
+                self._removed |= dict.fromkeys(event["indexes"], event["kind"])
             elif kind == "pruned":
                 self._taken.append((event["kind"], event["first"], event["past"]))
             elif kind == "enrolment":
@@ -247,12 +253,11 @@ class Check:
         first = number << within
         return self._tree[level][first >> 8].node(within, (first & 255) >> within)
 
-    async def _check_tables(self, *, skipped: bool) -> None:
+    async def _check_tables(self, *, skipped: bool, lossy: bool) -> None:
         if skipped:
             return  # the derived tables are incomplete, as entries are wrong, which is reported already
-        pruned = any(not KINDS[kind].removable for kind in self._outcome.pruned)
         for table in TABLES:
-            for dump in table.dumps if not (pruned and table.lossy) else ():
+            for dump in table.dumps if not (lossy and table.lossy) else ():
                 await self._compare(dump)
             self._progress(f"table {table.name}")
 

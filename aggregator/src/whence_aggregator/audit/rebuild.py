@@ -20,10 +20,10 @@ async def rebuild(database: Database, reader: LogReader) -> int:
         if wrong:
             raise Conflict("ledger-damaged", f"{len(wrong)} entries cannot be used, the first: {wrong[0]}",
                            fix="run whence-aggregator ledger check")  # fmt: skip
-        pruned = sum(count for kind, count in replay.skipped.items() if not KINDS[kind].removable)
-        if pruned:
+        if replay.lossy:
             raise Conflict(
-                "ledger-pruned", f"{pruned} bodies were pruned and are not in the archive: their rows would be lost",
+                "ledger-pruned",
+                f"{replay.lossy} bodies were pruned and are not in the archive: their rows would be lost",
                 fix="set retention.archive_bucket to the bucket that they were archived in",
-            )  # fmt: skip
+            )
     return count

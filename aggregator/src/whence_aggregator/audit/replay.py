@@ -39,6 +39,8 @@ class Replay:
         self._events: list[tuple[int, Event]] = []
         self.bound: dict[str, Bound] = {}
         self.skipped: dict[str, int] = {}
+        self.removed: dict[str, int] = {}
+        """Of those skipped, how many an entry names as removed with the rows derived from them, by kind."""
         self.broken = False
         self.latest: int | None = None
 
@@ -53,6 +55,12 @@ class Replay:
                 self._on_error(stored.ledger_index, f"its content cannot be used: {type(exc).__name__}: {exc}")
         await self._flush()
         return count
+
+    @property
+    def lossy(self) -> int:
+        """Return how many bodies are gone whose rows are still there, so that deriving again lacks them."""
+        lost = {kind: n - self.removed.get(kind, 0) for kind, n in self.skipped.items()}
+        return sum(n for kind, n in lost.items() if not self._kinds[kind].removable)
 
     async def _take(self, stored: Stored) -> None:
         if stored.content is None:
@@ -71,6 +79,8 @@ class Replay:
         if kind == "enrolment":
             instance = event["instance"]["instance_id"]
             self.bound[event["key_id"]] = instance, event["number"], event["public_key"]
+        if kind == "pruned" and "indexes" in event:
+            self.removed[event["kind"]] = self.removed.get(event["kind"], 0) + len(event["indexes"])
         apart = self._gathered != (kind, version) or not described.together(self._events, event)
         if self._statements or (self._events and apart) or len(self._events) >= BATCH_MAX:
             await self._flush()

@@ -15,6 +15,7 @@ from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.writing import NewEntry, Writing
 from whence_aggregator.ports import CollectedFact, SourceUnavailable
 from whence_aggregator.projections.events import links_of, project_fact
+from whence_aggregator.projections.removals import REMOVED
 from whence_aggregator.queries.collect import FACTS_NOW
 from whence_aggregator.queries.query import array, together
 from whence_aggregator.queries.work import ADD_TASK_UNLESS_KNOWN
@@ -64,7 +65,11 @@ class FactRecorder:
         now = self._now()
         asked = FACTS_NOW.bind({"kind": kind, "subjects": array([subject])})
         async with self._ledger.writing(together(asked)) as writing:
-            standing = _standing(map(standing_fact, writing.found[0]), finding)
+            known = list(map(standing_fact, writing.found[0]))
+            for one in known:
+                if REMOVED in one.value:  # its body was removed from the log, which does not take it again
+                    return CollectedFact(outcome="absent", reason=one.reason), now
+            standing = _standing(known, finding)
             if standing is not None:
                 return finding, parse_instant(standing.observed_at)  # the same answer again is not a new entry
             await _store(writing, (kind, subject, lane), finding, now)

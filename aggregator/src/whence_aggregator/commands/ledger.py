@@ -11,6 +11,7 @@ from whence_aggregator.adapters.log_files import add_key, load_signers
 from whence_aggregator.settings.server import Settings, log_origin
 from whence_aggregator.wiring.audit import check_ledger, rebuild_ledger
 from whence_aggregator.wiring.backup import back_up
+from whence_aggregator.wiring.forgetting import forget
 from whence_aggregator.wiring.ledger import (
     Decision,
     accept_checkpoint,
@@ -20,6 +21,7 @@ from whence_aggregator.wiring.ledger import (
     revoke_key,
 )
 from whence_common.errors import WhenceError
+from whence_common.visible import printable
 
 
 def add_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser], *, settings_file: str) -> None:
@@ -46,6 +48,15 @@ def add_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser], *
     action("continue", about, reasoned=True).add_argument("--origin", required=True, help="the log's new name")
     action("accept-checkpoint", "sign the log in its current state after the checkpoint file was lost", reasoned=True)
     action("accept-secret", "create a heartbeat secret after it was lost; agents enrol again")
+    about = "remove the bodies of entries that name a person, and state it in the log; without --remove, list them"
+    forget_ = action("forget", about, reasoned=True)
+    forget_.add_argument(
+        "--person", action="append", default=[], metavar="TEXT", help="a uid, name or e-mail address; may be repeated"
+    )
+    forget_.add_argument(
+        "--entry", action="append", default=[], type=int, metavar="INDEX", help="one entry; may be repeated"
+    )
+    forget_.add_argument("--remove", action="store_true", help="remove them; this cannot be undone")
     backup = commands.add_parser("backup", help="save database, keys, secret, tokens and settings to a new directory")
     backup.add_argument("directory", type=Path, help="created with access for its owner only: it has the private keys")
     backup.add_argument("--config", default=settings_file, help="settings (default: %(default)s)")
@@ -59,6 +70,7 @@ async def run_ledger(settings: Settings, arguments: argparse.Namespace, location
     actions: dict[str, Callable[[Decision, argparse.Namespace], Awaitable[int]]] = {
         "check": _check, "rebuild": _rebuild, "keys": _keys, "add-key": _add_key, "revoke-key": _revoke,
         "continue": _continue, "accept-checkpoint": _accept_checkpoint, "accept-secret": _accept_secret,
+        "forget": _forget,
     }  # fmt: skip
     return await actions[arguments.action](decision, arguments)
 
@@ -94,6 +106,22 @@ async def _check(decision: Decision, arguments: argparse.Namespace) -> int:
     verdict = f"{len(outcome.findings)} findings" if outcome.findings else "clean"
     print(f"{outcome.entries} entries{pruned}: {verdict}")
     return 1 if outcome.findings else 0
+
+
+async def _forget(decision: Decision, arguments: argparse.Namespace) -> int:
+    found = await forget(decision, persons=arguments.person, entries=arguments.entry, remove=arguments.remove)
+    for one in found.entries:
+        stays = f"kept: {one.kept}" if one.kept else "removed" if arguments.remove else "to be removed"
+        print(printable(f"entry {one.ledger_index} {one.kind} {one.about}: {stays}"))
+    kept = sum(bool(one.kept) for one in found.entries)
+    count = len(found.entries) - kept
+    said = f"{found.removed} bodies removed" if found.removed is not None else f"{count} bodies to be removed"
+    print(f"{said}, {kept} kept")
+    if found.removed is None and count:
+        print("nothing was removed: run it again with --remove", file=sys.stderr)
+    print("not searched: statements, which instances signed; backups; and the database's free pages (README: Erasure)",
+          file=sys.stderr)  # fmt: skip
+    return 1 if kept else 0
 
 
 async def _rebuild(decision: Decision, arguments: argparse.Namespace) -> int:

@@ -29,7 +29,7 @@ _TILES_KEPT_MAX = 256
 
 
 class Archive(Protocol):
-    """Where bundles of old entries are kept: 256 entries each, verbatim."""
+    """Where bundles of old entries are kept: 256 entries each, verbatim; one that was removed is empty."""
 
     async def load(self, number: int) -> Sequence[bytes] | None: ...
 
@@ -158,7 +158,7 @@ class LogReader:
         if self.archive is None:
             return None
         entries = await self.archive.load(entry.ledger_index // TILE_WIDTH)
-        return entries[entry.ledger_index % TILE_WIDTH] if entries is not None else None
+        return (entries[entry.ledger_index % TILE_WIDTH] or None) if entries is not None else None
 
     async def _tiles(self, wanted: Iterable[TileId]) -> dict[TileId, Tile]:
         found = {tile: self._full[tile] for tile in wanted if tile in self._full}

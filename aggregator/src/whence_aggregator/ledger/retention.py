@@ -12,10 +12,10 @@ from typing import Protocol
 
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.log_reader import Archive
-from whence_aggregator.ledger.rows import bases, period, prunable
+from whence_aggregator.ledger.rows import bases, period, prunable, removed_entries
 from whence_aggregator.ledger.writing import NewEntry
 from whence_aggregator.ports import Database, StorageUnavailable
-from whence_aggregator.queries.ledger import BASES_NEEDED, CLOCK_RANGE, PRUNABLE, PRUNE_ENTRY
+from whence_aggregator.queries.ledger import BASES_NEEDED, CLOCK_RANGE, PRUNABLE, PRUNE_ENTRY, REMOVED_AMONG
 from whence_aggregator.queries.query import BoundCommand, array
 from whence_common.clock import Now, to_instant, to_millis
 from whence_common.ledger_entry import event
@@ -104,8 +104,10 @@ class Retention:
             if await self._archive.load(number) is not None:
                 continue
             first = number << TILE_HEIGHT
-            entries = [one.content async for one in self._ledger.reader.entries(first, first + TILE_WIDTH)]
-            contents = [one for one in entries if one is not None]
+            entries = [one async for one in self._ledger.reader.entries(first, first + TILE_WIDTH)]
+            missing = [one.ledger_index for one in entries if one.content is None]
+            removed = removed_entries(await self._database.fetch(REMOVED_AMONG.bind({"indexes": array(missing)})))
+            contents = [one.content or b"" for one in entries if one.content or one.ledger_index in removed]
             if len(contents) != TILE_WIDTH:
                 raise StorageUnavailable(
                     "archive-incomplete", f"bundle {number} is not archived: some of its bodies were pruned already"

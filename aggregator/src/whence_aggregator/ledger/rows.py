@@ -9,6 +9,7 @@ from typing import TypedDict
 from whence_aggregator.ledger.tree import TileId
 from whence_aggregator.queries.ledger import (
     BasesNeededRow,
+    BodiesOfKindsRow,
     ClockAfterRow,
     ClockAtRow,
     ClockPastRow,
@@ -19,6 +20,7 @@ from whence_aggregator.queries.ledger import (
     LastIndexRow,
     NewestCheckpointRow,
     PrunableRow,
+    RemovedAmongRow,
     TilesOfLevelRow,
 )
 from whence_common.clock import from_millis
@@ -65,7 +67,7 @@ def packed(row: _Body) -> PackedEntry:
     return PackedEntry(row["ledger_index"], row["body"], row["base_body"])
 
 
-def record(row: EntriesFromRow) -> EntryRecord:
+def record(row: EntriesFromRow | BodiesOfKindsRow) -> EntryRecord:
     return EntryRecord(
         ledger_index=row["ledger_index"], kind=row["kind"], digest_head=row["digest_head"], packed=packed(row)
     )
@@ -121,6 +123,10 @@ def checkpoint(row: NewestCheckpointRow) -> tuple[int, str]:
 
 def bases(rows: Sequence[BasesNeededRow]) -> set[int | None]:
     return {row["base"] for row in rows}
+
+
+def removed_entries(rows: Sequence[RemovedAmongRow]) -> set[int]:
+    return {row["ledger_index"] for row in rows}
 
 
 def prunable(rows: Sequence[PrunableRow]) -> list[int]:

@@ -19,6 +19,8 @@ from whence_aggregator.projections.events import (
     project_verdicts,
 )
 from whence_aggregator.projections.pushes import project_push, project_untag
+from whence_aggregator.projections.removals import VERSION as REMOVALS_VERSION
+from whence_aggregator.projections.removals import project_removal
 from whence_aggregator.queries import audit
 from whence_aggregator.queries.ledger import ADD_CLOCK, AddClockParameters
 
@@ -72,6 +74,11 @@ def _organised(kind: str) -> Project:
         await transaction.execute(*writes(kind, entries))
 
     return project
+
+
+async def _removals(transaction: Transaction, _: Replayed, entries: Entries) -> None:
+    for index, event in entries:
+        await project_removal(transaction, index, event)
 
 
 async def _nothing(_transaction: Transaction, _replayed: Replayed, _entries: Entries) -> None:
@@ -152,7 +159,9 @@ KINDS: Mapping[str, EntryKind] = MappingProxyType({
     ACCOUNT: _kind("account_revision", project=_organised(ACCOUNT), account=_account_stated, together=_all_together),
     READ: _kind("organisation_read", project=_organised(READ), account=_of_all, together=_all_together),
     "log-key": _kind(account=_of_all),
-    "pruned": _kind(account=_of_all),
+    "pruned": replace(
+        _kind("removed_entry", "fact", account=_of_all), project={1: _nothing, REMOVALS_VERSION: _removals},
+    ),
 })  # fmt: skip
 """Statements are projected in batches by projections.statements; `account` takes their predicate's members."""
 
@@ -180,6 +189,7 @@ TABLES = (
     Table(name="team_members", clear=audit.CLEAR_TEAM_MEMBERS, dumps=(audit.DUMP_TEAM_MEMBERS,)),
     Table(name="account_revision", clear=audit.CLEAR_ACCOUNT_REVISION, dumps=(audit.DUMP_ACCOUNT_REVISION,)),
     Table(name="organisation_read", clear=audit.CLEAR_ORGANISATION_READ, dumps=(audit.DUMP_ORGANISATION_READ,)),
+    Table(name="removed_entry", clear=audit.CLEAR_REMOVED_ENTRY, dumps=(audit.DUMP_REMOVED_ENTRY,)),
     Table(name="fact", clear=audit.CLEAR_FACT, dumps=(audit.DUMP_FACT,)),
     Table(name="image_commit", clear=audit.CLEAR_IMAGE_COMMIT, dumps=(audit.DUMP_IMAGE_COMMIT,), lossy=True),
     Table(name="commit_word", clear=audit.CLEAR_COMMIT_WORD, dumps=(audit.DUMP_COMMIT_WORD,)),

@@ -56,6 +56,27 @@ class ApplicationsAllAtRow(TypedDict):
 APPLICATIONS_ALL_AT = NamedQuery[ApplicationsAllAtParameters, ApplicationsAllAtRow]("applications_all_at")
 
 
+class RevisionsOfEntriesParameters(TypedDict):
+    indexes: str
+
+
+class RevisionsOfEntriesRow(TypedDict):
+    application_id: str
+    revision: int
+    ledger_index: int
+    newest: int
+
+
+REVISIONS_OF_ENTRIES = NamedQuery[RevisionsOfEntriesParameters, RevisionsOfEntriesRow]("revisions_of_entries")
+
+
+class RemoveApplicationRevisionParameters(TypedDict):
+    ledger_index: int
+
+
+REMOVE_APPLICATION_REVISION = Command[RemoveApplicationRevisionParameters]("remove_application_revision")
+
+
 class AddApplicationRevisionParameters(TypedDict):
     application_id: str
     revision: int

@@ -628,6 +628,22 @@ class DumpOrganisationReadRow(TypedDict):
 DUMP_ORGANISATION_READ = NamedQuery[DumpOrganisationReadParameters, DumpOrganisationReadRow]("dump_organisation_read")
 
 
+class DumpRemovedEntryParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpRemovedEntryRow(TypedDict):
+    ledger_index: int
+    stated_by: int
+
+
+DUMP_REMOVED_ENTRY = NamedQuery[DumpRemovedEntryParameters, DumpRemovedEntryRow]("dump_removed_entry")
+
+
+CLEAR_REMOVED_ENTRY = Command[NoParameters]("clear_removed_entry")
+
+
 CLEAR_TEAM_REVISION = Command[NoParameters]("clear_team_revision")
 
 

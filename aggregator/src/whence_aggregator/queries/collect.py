@@ -38,6 +38,33 @@ class FactsNowRow(TypedDict):
 FACTS_NOW = NamedQuery[FactsNowParameters, FactsNowRow]("facts_now")
 
 
+class RemoveFactParameters(TypedDict):
+    ledger_index: int
+
+
+REMOVE_FACT = Command[RemoveFactParameters]("remove_fact")
+
+
+class RemoveCommitWordsParameters(TypedDict):
+    commit_id: str
+    repository: str
+
+
+REMOVE_COMMIT_WORDS = Command[RemoveCommitWordsParameters]("remove_commit_words")
+
+
+class IndexesOfFactsParameters(TypedDict):
+    kind: str
+    subjects: str
+
+
+class IndexesOfFactsRow(TypedDict):
+    ledger_index: int
+
+
+INDEXES_OF_FACTS = NamedQuery[IndexesOfFactsParameters, IndexesOfFactsRow]("indexes_of_facts")
+
+
 class AddImageCommitParameters(TypedDict):
     commit_id: str
     image_digest: str

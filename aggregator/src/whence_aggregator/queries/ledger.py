@@ -224,3 +224,40 @@ class PruneEntryParameters(TypedDict):
 
 
 PRUNE_ENTRY = Command[PruneEntryParameters]("prune_entry")
+
+
+class BodiesOfKindsParameters(TypedDict):
+    kinds: str
+    first: int
+    limit: int
+
+
+class BodiesOfKindsRow(TypedDict):
+    ledger_index: int
+    kind: str
+    base: int | None
+    body: bytes | None
+    base_body: bytes | None
+    digest_head: int
+
+
+BODIES_OF_KINDS = NamedQuery[BodiesOfKindsParameters, BodiesOfKindsRow]("bodies_of_kinds")
+
+
+class AddRemovedEntryParameters(TypedDict):
+    ledger_index: int
+    stated_by: int
+
+
+ADD_REMOVED_ENTRY = Command[AddRemovedEntryParameters]("add_removed_entry")
+
+
+class RemovedAmongParameters(TypedDict):
+    indexes: str
+
+
+class RemovedAmongRow(TypedDict):
+    ledger_index: int
+
+
+REMOVED_AMONG = NamedQuery[RemovedAmongParameters, RemovedAmongRow]("removed_among")

@@ -21,6 +21,15 @@ join (select application_id, max(revision) as revision from application_revision
 join application_revision f on f.application_id = r.application_id and f.revision = 1
 order by r.application_id;
 
+-- name: revisions_of_entries
+-- types: newest int
+select r.application_id, r.revision, r.ledger_index, (select max(n.revision) from application_revision n
+    where n.application_id = r.application_id) as newest
+from application_revision r where {r.ledger_index in integers indexes};
+
+-- name: remove_application_revision
+delete from application_revision where ledger_index = :ledger_index;
+
 -- name: add_application_revision
 insert into application_revision (application_id, revision, recorded_at, recorded_by, body, ledger_index)
 values (:application_id, :revision, :recorded_at, :recorded_by, :body, :ledger_index);

@@ -194,6 +194,12 @@ order by account_id{binary}, source{binary}, ledger_index limit :limit offset :o
 select source, ledger_index, teams, accounts, observed_at from organisation_read
 order by source{binary}, ledger_index limit :limit offset :offset;
 
+-- name: dump_removed_entry
+select ledger_index, stated_by from removed_entry order by ledger_index limit :limit offset :offset;
+
+-- name: clear_removed_entry
+delete from removed_entry;
+
 -- name: clear_team_revision
 delete from team_revision;
 

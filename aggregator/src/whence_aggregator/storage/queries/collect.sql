@@ -10,6 +10,16 @@ select f.kind, f.subject, f.ledger_index, f.observed_at, f.outcome, f.value, f.r
 where f.kind = :kind and {f.subject in texts subjects} and f.ledger_index = (
     select max(n.ledger_index) from fact n where n.kind = f.kind and n.subject = f.subject);
 
+-- name: remove_fact
+delete from fact where ledger_index = :ledger_index;
+
+-- name: remove_commit_words
+delete from commit_word where commit_id = :commit_id and repository = :repository;
+
+-- name: indexes_of_facts
+select ledger_index from fact
+where kind = :kind and {subject in texts subjects} and outcome = 'found' order by ledger_index;
+
 -- name: add_image_commit
 insert into image_commit (commit_id, image_digest, repository, said_by, ledger_index)
 values (:commit_id, :image_digest, :repository, :said_by, :ledger_index)

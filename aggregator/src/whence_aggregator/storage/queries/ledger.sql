@@ -78,3 +78,14 @@ select distinct base from entry where ledger_index >= :past and base < :past;
 
 -- name: prune_entry
 update entry set body = null, base = null where ledger_index = :ledger_index;
+
+-- name: bodies_of_kinds
+select e.ledger_index, e.kind, e.base, e.body, b.body as base_body, e.digest_head
+from entry e left join entry b on b.ledger_index = e.base
+where {e.kind in texts kinds} and e.ledger_index >= :first and e.body is not null order by e.ledger_index limit :limit;
+
+-- name: add_removed_entry
+insert into removed_entry (ledger_index, stated_by) values (:ledger_index, :stated_by) on conflict do nothing;
+
+-- name: removed_among
+select ledger_index from removed_entry where {ledger_index in integers indexes};

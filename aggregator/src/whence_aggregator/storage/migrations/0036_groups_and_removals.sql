@@ -5,3 +5,9 @@ create table group_seen (
     spelled text not null,
     seen_at bigint not null
 ){compact};
+
+-- Entries whose bodies were removed because they named a person, and the entry that states it.
+create table removed_entry (
+    ledger_index bigint primary key,
+    stated_by bigint not null
+){compact};
