@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
+from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestClient, TestServer
 
 from fakes.in_process import LIMITLESS, InProcess
 from fakes.organisation import FakeOrganisation
+from whence_aggregator.adapters.people import StupsTeams
+from whence_aggregator.adapters.team_service import TeamServiceSource
 from whence_aggregator.callers.caller import Caller
 from whence_aggregator.callers.limits import Limit
 from whence_aggregator.callers.sign_in import NOBODY, Authenticator
@@ -48,6 +51,10 @@ class Asked:
     def __init__(self, client: Any) -> None:
         self._client = client
 
+    @property
+    def url(self) -> str:
+        return str(self._client.make_url("")).rstrip("/")
+
     async def get(self, path: str, token: str = "ada", body: bytes | None = None) -> tuple[int, Any]:
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         async with self._client.get(path, headers=headers, data=body) as answer:
@@ -70,8 +77,8 @@ async def read(house: InProcess, says: Snapshot) -> None:
 
 
 @asynccontextmanager
-async def served(house: InProcess) -> AsyncIterator[Asked]:
-    calls = OrganisationCalls(database=house.database, now=house.clock).routes()
+async def served(house: InProcess, *, lists_teams: bool = True) -> AsyncIterator[Asked]:
+    calls = OrganisationCalls(database=house.database, now=house.clock, lists_teams=lists_teams).routes()
     accounts = Accounts(database=house.database, accounts=[A], listening=house.listening)
     calls += AccountCalls(
         accounts, OrganisationDirectory(house.database), Moments(database=house.database, now=house.clock)
@@ -90,19 +97,56 @@ async def served(house: InProcess) -> AsyncIterator[Asked]:
 STUPS = {"id": "stups", "id_name": "STUPS", "name": "stups", "alias": ["stups-test"]}
 
 
-async def test_the_team_service_s_paths_answer_as_its_clients_expect(asked: Asked) -> None:
-    for path in ("/teams/stups", "/teams/STUPS", "/teams/stups-test", "/api/teams/stups"):
-        assert await asked.get(path) == (200, STUPS)
-    assert await asked.get("/api/teams?member=ada") == (200, [{"id": "stups"}])
-    assert await asked.get("/api/teams?member=eve") == (200, [])
-    assert (await asked.get("/api/teams"))[1][1] == STUPS
-    account = {
-        "id": A, "name": "prod", "provider": "aws", "type": "aws", "description": "", "owner": "stups",
-        "disabled": False, "members": [{"id": "ada", "account_id": A}],
-    }  # fmt: skip
-    assert await asked.get("/api/accounts/aws?member=ada&role=PowerUser") == (200, [account])
-    listed = (await asked.get("/api/accounts/aws"))[1]
-    assert [(one["id"], one["disabled"]) for one in listed] == [(A, False), (B, True)]
+ACCOUNT = {
+    "id": A, "name": "prod", "provider": "aws", "type": "aws", "description": "", "owner": "stups",
+    "disabled": False, "members": [{"id": "ada", "account_id": A}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("base", ["", "/api"])
+async def test_yourturn_s_and_fullstop_s_requests_are_answered_with_either_base_url(asked: Asked, base: str) -> None:
+    """As the clients of STUPS's team service send them: yourturn by its base URL, fullstop and kio with /api."""
+    for name in ("stups", "STUPS", "stups-test"):
+        assert await asked.get(f"{base}/teams/{name}") == (200, STUPS)
+    assert (await asked.get(f"{base}/teams/nobody"))[0] == 404
+    assert [one["id"] for one in (await asked.get(f"{base}/teams"))[1]] == ["old", "stups"]
+    assert (await asked.get(f"{base}/teams"))[1][1] == STUPS
+    assert await asked.get(f"{base}/teams?member=ada") == (200, [{"id": "stups"}])
+    assert await asked.get(f"{base}/teams?member=eve") == (200, [])
+    assert await asked.get(f"{base}/user/ada") == (200, [STUPS])
+    assert await asked.get(f"{base}/user/eve") == (200, [])
+    by_role = [await asked.get(f"{base}/accounts/aws?member=ada&role={role}") for role in ("PowerUser", "Deployer")]
+    assert by_role == [(200, [ACCOUNT]), (200, [ACCOUNT])]
+    assert await asked.get(f"{base}/accounts/aws?member=eve&role=Deployer") == (200, [])
+    listed = (await asked.get(f"{base}/accounts/aws"))[1]
+    assert [(one["id"], one["owner"], one["disabled"]) for one in listed] == [(A, "stups", False), (B, "old", True)]
+    question = b'{"policy": "relaxed-radical-agility", "payload": {"team": "stups"}}'
+    assert (await asked.get(f"{base}/auth", body=question))[0] == 200
+
+
+async def test_beside_a_registry_front_the_list_of_teams_has_its_path_with_api_alone(house: InProcess) -> None:
+    await read(house, FIRST)
+    async with served(house, lists_teams=False) as asked:
+        assert (await asked.get("/teams/stups"))[0] == (await asked.get("/api/teams"))[0] == 200
+        async with ClientSession() as session, session.get(f"{asked.url}/teams") as answer:
+            assert answer.status == 404
+
+
+@pytest.mark.parametrize("base", ["", "/api"])
+async def test_our_own_clients_of_a_team_service_read_ours(asked: Asked, tmp_path: Path, base: str) -> None:
+    url = f"{asked.url}{base}"
+    (tmp_path / "token").write_text("ada\n")
+    async with ClientSession() as session:
+        source = TeamServiceSource(session=session, url=url, token_file=str(tmp_path / "token"))
+        found = await source.read()
+        teams = StupsTeams(session=session, url=url, policy="relaxed-radical-agility")
+        assert (await teams.may_write("ada", "stups"), await teams.may_write("ada", "old")) == (True, False)
+    assert [(one.team_id, one.name, one.aliases) for one in found.teams] == [
+        ("old", "old", ()), ("stups", "stups", ("stups-test",)),
+    ]  # fmt: skip
+    assert [(one.account_id, one.owner, one.status) for one in found.accounts] == [
+        (A, "stups", ""), (B, "old", "DISABLED"),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -120,7 +164,9 @@ async def test_what_is_not_there_or_malformed_is_refused(asked: Asked, path: str
 
 
 @pytest.mark.parametrize(
-    "path", ["/teams/stups", "/api/teams", "/api/accounts/aws", "/auth", "/v1/teams", "/v1/accounts",
+    "path",
+    ["/teams", "/teams/stups", "/accounts/aws", "/user/ada", "/auth", "/api/teams", "/api/teams/stups",
+     "/api/accounts/aws", "/api/user/ada", "/api/auth", "/v1/teams", "/v1/teams/stups", "/v1/accounts",
      f"/v1/accounts/{A}", "/v1/people/ada"],
 )  # fmt: skip
 async def test_every_path_is_behind_sign_in(asked: Asked, path: str) -> None:
@@ -128,8 +174,9 @@ async def test_every_path_is_behind_sign_in(asked: Asked, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/teams/stups", "/api/teams", "/api/accounts/aws", "/v1/teams", "/v1/accounts", f"/v1/accounts/{A}"]
-)
+    "path", ["/teams", "/teams/stups", "/accounts/aws", "/user/ada", "/api/teams", "/api/accounts/aws", "/api/user/ada",
+             "/v1/teams", "/v1/accounts", f"/v1/accounts/{A}"],
+)  # fmt: skip
 async def test_who_reads_own_teams_alone_reads_nothing_of_the_whole_organisation(asked: Asked, path: str) -> None:
     assert (await asked.get(path, token="own"))[0] == 403
     question = b'{"policy": "x", "payload": {"team": "stups"}}'

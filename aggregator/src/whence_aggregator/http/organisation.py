@@ -34,9 +34,10 @@ class _Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OrganisationCalls:
-    """Answers from storage alone."""
+    """Answers from storage alone. `lists_teams`: whether `/teams` is the team service's here, and not Pier One's."""
 
-    def __init__(self, *, database: Database, now: Now) -> None:
+    def __init__(self, *, database: Database, now: Now, lists_teams: bool) -> None:
+        self._lists_teams = lists_teams
         self._directory = OrganisationDirectory(database)
         self._people = People(database)
         self._moments = Moments(database=database, now=now)
@@ -46,11 +47,18 @@ class OrganisationCalls:
             web.get("/v1/teams", self._teams),
             web.get("/v1/teams/{id}", self._team),
             web.get("/v1/people/{uid}", self._person),
-            web.get("/api/teams", self._stups_teams),
-            web.get("/api/teams/{id}", self._stups_team),
-            web.get("/teams/{id}", self._stups_team),
-            web.get("/api/accounts/aws", self._stups_accounts),
-            web.get("/auth", self._may_write),
+            *self._stups_routes("/api"),
+            *(one for one in self._stups_routes("") if self._lists_teams or one.path != "/teams"),
+        ]
+
+    def _stups_routes(self, base: str) -> list[web.RouteDef]:
+        """Return the team service's paths; its clients are configured with a base URL with and without `/api`."""
+        return [
+            web.get(f"{base}/teams", self._stups_teams),
+            web.get(f"{base}/teams/{{id}}", self._stups_team),
+            web.get(f"{base}/accounts/aws", self._stups_accounts),
+            web.get(f"{base}/user/{{uid}}", self._stups_user),
+            web.get(f"{base}/auth", self._may_write),
         ]
 
     async def _teams(self, request: web.Request) -> JsonResponse:
@@ -88,6 +96,12 @@ class OrganisationCalls:
         if member is None:
             return respond_json([_stups(one) for one in teams])
         return respond_json([{"id": one.team_id} for one in teams if member in one.members])
+
+    async def _stups_user(self, request: web.Request) -> JsonResponse:
+        """The teams that somebody is in, by the oldest of the paths for it."""
+        no_parameters(request)
+        uid = request.match_info["uid"]
+        return respond_json([_stups(one) for one in await self._current_teams() if uid in one.members])
 
     async def _stups_team(self, request: web.Request) -> JsonResponse:
         """One team; the id may be an alias: the canonical team comes back."""

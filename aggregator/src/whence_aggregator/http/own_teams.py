@@ -15,7 +15,7 @@ _LISTS = {"/v1/instances": "team", "/v1/violations": "team", "/v1/images": "team
 _OF_NOBODY = frozenset({"/v1/rules"})
 _CHECKED = frozenset(
     {("GET", "/v1/trace"), ("GET", "/v1/instances/{id}"), ("GET", "/apps/{id}"), ("PUT", "/apps/{id}"),
-     ("PUT", "/v1/applications/{id}/tickets"), ("GET", "/auth"),
+     ("PUT", "/v1/applications/{id}/tickets"), ("GET", "/auth"), ("GET", "/api/auth"),
      ("GET", "/v1/people/{uid}")}
 )  # fmt: skip
 """Requests whose handler checks the team after it has loaded the resource; writes check it in any case."""

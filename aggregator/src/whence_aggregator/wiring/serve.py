@@ -193,7 +193,7 @@ def _routes(
             OrganisationDirectory(database),
             Moments(database=database, now=utc_now),
         ).routes(),
-        *OrganisationCalls(database=database, now=utc_now).routes(),
+        *OrganisationCalls(database=database, now=utc_now, lists_teams=not _fronts(settings)).routes(),
         *ViolationCalls(Violations(database=database, listening=heard)).routes(),
         *OperatorCalls(database=database, audience=settings.audience).routes(),
         *operations.routes(
@@ -204,6 +204,11 @@ def _routes(
             stored=StoredCounts(database, now=utc_now).families,
         ),
     ]
+
+
+def _fronts(settings: Settings) -> bool:
+    """Return whether `serve` serves the registry front too, whose `/teams` is Pier One's."""
+    return settings.registry_front is not None and not settings.registry_front.alone
 
 
 def _streamed(
