@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from fakes.organizations import DENIED, Organizations
 from landscape.processes import free_port
 from landscape.programs import BIN
 from whence_aggregator.adapters.git_process import GitBounds, GitMissing, GitRuns
@@ -441,3 +442,61 @@ async def test_git_that_is_missing_is_no_bug_but_a_program_to_install(tmp_path: 
         )
     assert "the program git is not in" in caught.value.message
     assert "apt-get install git" in caught.value.fix
+
+
+ORGANISATION = """
+teams:
+  - id: pay
+    aliases: [ship]
+    members: ["a b"]
+  - id: ship
+accounts:
+  - id: "12"
+"""
+
+
+async def test_every_mistake_in_the_file_of_the_organisation_has_its_place_and_a_fix(tmp_path: Path) -> None:
+    file = tmp_path / "organisation.yaml"
+    file.write_text(ORGANISATION)
+    problems = await checked(good(tmp_path, f"organisation: {{file: {file}}}"))
+    assert [(one.severity, one.message, one.fix) for one in problems] == [
+        (
+            "error", f"organisation.file: {file}:4:15: teams[0].aliases: 'ship' is the id of another team",
+            "remove the other team, so that the two merge, or the alias",
+        ),
+        (
+            "error", f"organisation.file: {file}:5:15: teams[0].members: 'a b' cannot be a uid",
+            "write the uid that the person signs in with: printable ASCII without spaces",
+        ),
+        (
+            "error", f"organisation.file: {file}:8:5: accounts[0].id: '12' is not an account id",
+            "write its 12 digits, in quotes",
+        ),
+    ]  # fmt: skip
+    assert {one.line for one in problems} == {9}
+    file.write_text("teams: [")
+    assert [one.severity for one in await checked(good(tmp_path, f"organisation: {{file: {file}}}"))] == ["error"]
+    file.unlink()
+    (missing,) = await checked(good(tmp_path, f"organisation: {{file: {file}}}"))
+    assert missing.message == f"organisation.file: {file} cannot be read: No such file or directory"
+
+
+async def test_sources_of_the_organisation_that_do_not_answer_or_refuse_are_warnings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    service = f"organisation: {{team_service: {{url: 'http://127.0.0.1:{free_port()}'}}}}"
+    (unreachable,) = await checked(good(tmp_path, service))
+    assert (unreachable.severity, unreachable.code) == ("warning", "team-service-unreachable")
+    async with Organizations(pages={}, refusals={"ListAccounts": DENIED}).serve() as aws:
+        (denied,) = await checked(good(tmp_path, "organisation: {aws: {}}", f"aws_endpoint_url: {aws.url}"))
+    assert (denied.severity, denied.code) == ("warning", "aws-organization-denied")
+    assert "delegation policy" in denied.fix
+    async with Organizations(pages={"ListAccounts": [{"Accounts": []}]}).serve() as aws:
+        assert await checked(good(tmp_path, "organisation: {aws: {}}", f"aws_endpoint_url: {aws.url}")) == []
+    token = f"organisation: {{team_service: {{url: 'https://t.example.org', token_file: {tmp_path}/none}}}}"
+    (unread,) = await checked(good(tmp_path, token))
+    assert (unread.severity, unread.message) == (
+        "warning", f"organisation.team_service.token_file {tmp_path}/none cannot be read: No such file or directory",
+    )  # fmt: skip

@@ -42,7 +42,7 @@ def test_a_file_states_teams_accounts_and_allowances() -> None:
     [
         ("teams: [{id: a/b}]", "teams[0].id: 'a/b' cannot be a team's id"),
         ("teams: [{id: ..}]", "teams[0].id: '..' cannot be a team's id"),
-        ("teams: [{id: pа}]", "cannot be a team's id: ASCII letters"),
+        ("teams: [{id: pа}]", "use ASCII letters, digits"),
         ("teams: [{id: Pay}, {id: pay}]", "teams[1].id: there is another team pay"),
         ("teams: [{id: a, aliases: [B]}, {id: b}]", "teams[0].aliases: 'B' is the id of another team"),
         ("teams: [{id: a, aliases: [x]}, {id: b, aliases: [X]}]", "teams[1].aliases: 'X' is an alias of a too"),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from whence_common.errors import InputError
 from whence_common.problems import Problem, Severity, in_document_order, render
@@ -29,7 +29,18 @@ T = TypeVar("T")
 
 
 class SettingsInvalid(InputError):
-    """The settings are invalid; the message names the place of every error."""
+    """The settings are invalid; the message names the place of every error. `problems` are those of valid YAML."""
+
+    def __init__(self, code: str, message: str, *, fix: str = "", problems: Sequence[Problem] = ()) -> None:
+        super().__init__(code, message, fix=fix)
+        self.problems = tuple(problems)
+
+
+class Wrong(NamedTuple):
+    """An error in valid values, with its own fix."""
+
+    message: str
+    fix: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +75,7 @@ class Document(Generic[T]):
 
 def read(
     content: bytes, structure: type[T], *, name: str, least: str,
-    judge: Callable[[T], Iterable[str]], credentials_directory: str | None = None,
+    judge: Callable[[T], Iterable[str | Wrong]], credentials_directory: str | None = None,
     renamed: Mapping[str, str] = _NONE_RENAMED,
 ) -> Document[T]:  # fmt: skip
     """Parse and validate a settings file. `least` is the fix for an empty one; `judge` returns errors in valid values.
@@ -81,9 +92,11 @@ def read(
     if settings is not None:
         roots = {one.partition("[")[0] for one in left_out}  # a list without one of its items is judged as incomplete
         follows = re.compile("|".join(rf"\b{re.escape(one)}\b" for one in roots) or r"(?!)")
-        found += [_placed(root, one, fix=FIX) for one in judge(settings) if not follows.search(one)]
+        judged = [one if isinstance(one, Wrong) else Wrong(one, FIX) for one in judge(settings)]
+        found += [_placed(root, one.message, fix=one.fix) for one in judged if not follows.search(one.message)]
     if found or settings is None:
-        raise SettingsInvalid("settings-invalid", render(in_document_order(found), name=name, lines=()))
+        ordered = in_document_order(found)
+        raise SettingsInvalid("settings-invalid", render(ordered, name=name, lines=()), problems=ordered)
     return Document(name=name, settings=settings, root=root)
 
 

@@ -69,6 +69,15 @@ class AwsOrganization:
         accounts = [self._account(one, paths, tagged) for one in listed]
         return snapshot("aws", accounts=accounts, notes=[*notes, *tag_notes])
 
+    async def check(self) -> None:
+        """Ask for one page of accounts. Raises SourceUnavailable."""
+        async with AsyncExitStack() as stack:
+            try:
+                organizations = await self._client(stack)
+                await organizations.list_accounts(MaxResults=1)
+            except FAILURES as exc:
+                raise _unavailable(exc) from exc
+
     async def _client(self, stack: AsyncExitStack) -> Any:
         session = get_session()
         config = AioConfig(

@@ -13,9 +13,14 @@ from whence_aggregator.organisation.values import Account, Snapshot
 from whence_common import settings_file
 from whence_common.errors import one_line
 from whence_common.identifiers import ACCOUNT_ID
+from whence_common.settings_file import Wrong
 
 FILE_BYTES_MAX = settings_file.SETTINGS_BYTES_MAX
 _NAMED_CHARACTERS_MAX = 60
+_NAME_FIX = "use ASCII letters, digits, `.`, `_` and `-`, beginning and ending with a letter or digit"
+_OWNER_FIX = "write the id or an alias of a team: ASCII letters, digits, `.`, `_` and `-`"
+_MERGE_FIX = "remove the other team, so that the two merge, or the alias"
+_MEMBER_FIX = "write the uid that the person signs in with: printable ASCII without spaces"
 
 
 class TeamInFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -62,40 +67,45 @@ def parse_organisation(content: bytes, *, name: str) -> Snapshot:
     )
 
 
-def _what_is_wrong(found: OrganisationFile) -> Iterator[str]:
+def _what_is_wrong(found: OrganisationFile) -> Iterator[Wrong]:
     yield from _wrong_in_teams(found.teams)
     seen = set[str]()
     for number, account in enumerate(found.accounts):
         place = f"accounts[{number}]"
         if not ACCOUNT_ID.match(account.id):
-            yield f"{place}.id: {_named(account.id)} is not an account id (12 digits, in quotes)"
+            yield Wrong(f"{place}.id: {_named(account.id)} is not an account id", "write its 12 digits, in quotes")
         elif account.id in seen:
-            yield f"{place}.id: account {account.id} is stated twice"
+            yield Wrong(f"{place}.id: account {account.id} is stated twice", "keep one of the two, with one owner")
         seen.add(account.id)
         if account.owner and not is_team_id(account.owner):
-            yield f"{place}.owner: {_named(account.owner)} cannot be a team"
-        yield from (f"{place}.allows: {_named(one)} cannot be a team" for one in account.allows if not is_team_id(one))
+            yield Wrong(f"{place}.owner: {_named(account.owner)} cannot be a team", _OWNER_FIX)
+        for one in account.allows:
+            if not is_team_id(one):
+                yield Wrong(f"{place}.allows: {_named(one)} cannot be a team", _OWNER_FIX)
 
 
-def _wrong_in_teams(teams: list[TeamInFile]) -> Iterator[str]:
+def _wrong_in_teams(teams: list[TeamInFile]) -> Iterator[Wrong]:
     ids = [folded(team.id) for team in teams]
     taken: dict[str, str] = {}
     for number, team in enumerate(teams):
         place = f"teams[{number}]"
         if not is_team_id(team.id):
-            yield f"{place}.id: {_named(team.id)} cannot be a team's id: ASCII letters, digits, `.`, `_` and `-`"
+            yield Wrong(f"{place}.id: {_named(team.id)} cannot be a team's id", _NAME_FIX)
         elif ids.index(folded(team.id)) < number:
-            yield f"{place}.id: there is another team {team.id}; case tells no teams apart"
+            yield Wrong(
+                f"{place}.id: there is another team {team.id}; case tells no teams apart", "join the two entries"
+            )
         for alias in team.aliases:
             if not is_team_id(alias):
-                yield f"{place}.aliases: {_named(alias)} cannot be a team's alias: ASCII letters, digits, `.`, `_`, `-`"
+                yield Wrong(f"{place}.aliases: {_named(alias)} cannot be a team's alias", _NAME_FIX)
             elif folded(alias) in ids and folded(alias) != folded(team.id):
-                yield f"{place}.aliases: {alias!r} is the id of another team"
+                yield Wrong(f"{place}.aliases: {alias!r} is the id of another team", _MERGE_FIX)
             elif taken.setdefault(folded(alias), team.id) != team.id:
-                yield f"{place}.aliases: {alias!r} is an alias of {taken[folded(alias)]} too"
+                fix = "leave it with the team that it leads to"
+                yield Wrong(f"{place}.aliases: {alias!r} is an alias of {taken[folded(alias)]} too", fix)
         wrong = [member for member in team.members or () if not is_member(member)]
         if wrong:
-            yield f"{place}.members: {_named(wrong[0])} cannot be a uid: printable ASCII without spaces"
+            yield Wrong(f"{place}.members: {_named(wrong[0])} cannot be a uid", _MEMBER_FIX)
 
 
 def _named(text: str) -> str:

@@ -21,7 +21,11 @@ from whence_aggregator.organisation.source import OrganisationSource
 from whence_aggregator.organisation.values import SourceName
 from whence_aggregator.ports import Database
 from whence_aggregator.queries.work import ADD_TASK_UNLESS_KNOWN
-from whence_aggregator.settings.organisation import OrganisationSettings
+from whence_aggregator.settings.organisation import (
+    AwsOrganizationSettings,
+    OrganisationSettings,
+    TeamServiceSettings,
+)
 from whence_aggregator.settings.server import Settings, accounts_named
 from whence_aggregator.work.questions import ORGANISATION_KIND, SHARED_LANE, question
 from whence_aggregator.work.task import Work
@@ -57,24 +61,30 @@ def load_sources(settings: Settings, session: aiohttp.ClientSession, database: D
             raise SettingsInvalid("organisation-file", message) from exc
         sources["file"], seconds["file"] = file, wanted.file_seconds
     if wanted.aws is not None:
-        sources["aws"] = AwsOrganization(
-            region=wanted.aws.region,
-            role_arn=wanted.aws.role_arn,
-            session_name=wanted.aws.session_name,
-            owner_tag=wanted.aws.owner_tag,
-            tags=tuple(wanted.aws.tags),
-            endpoint_url=settings.aws_endpoint_url,
-            clock=time.monotonic,
-        )
-        seconds["aws"] = wanted.aws.seconds
+        sources["aws"], seconds["aws"] = load_aws(wanted.aws, settings), wanted.aws.seconds
     if wanted.team_service is not None:
-        service = wanted.team_service
-        sources["team-service"] = TeamServiceSource(session=session, url=service.url, token_file=service.token_file)
-        seconds["team-service"] = service.seconds
+        sources["team-service"] = load_team_service(wanted.team_service, session)
+        seconds["team-service"] = wanted.team_service.seconds
     if wanted.groups is not None:
         sources["groups"] = GroupsSource(database=database, days=wanted.groups.days, now=utc_now)
         seconds["groups"] = wanted.groups.seconds
     return OrganisationSources(sources=sources, seconds=seconds)
+
+
+def load_aws(aws: AwsOrganizationSettings, settings: Settings) -> AwsOrganization:
+    return AwsOrganization(
+        region=aws.region,
+        role_arn=aws.role_arn,
+        session_name=aws.session_name,
+        owner_tag=aws.owner_tag,
+        tags=tuple(aws.tags),
+        endpoint_url=settings.aws_endpoint_url,
+        clock=time.monotonic,
+    )
+
+
+def load_team_service(service: TeamServiceSettings, session: aiohttp.ClientSession) -> TeamServiceSource:
+    return TeamServiceSource(session=session, url=service.url, token_file=service.token_file)
 
 
 async def load_organisation(
