@@ -45,7 +45,7 @@ _WHY_KEPT = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamingEntry:
-    """An entry that names the person. `kept` says why its body stays; empty where it can be removed."""
+    """An entry that names the person. `kept` is the reason why its body stays; empty if it can be removed."""
 
     ledger_index: int
     kind: str
@@ -115,7 +115,7 @@ class Forgetting:
         return found
 
     async def _judged(self, found: dict[int, NamingEntry]) -> list[NamingEntry]:
-        """Say of each why it is kept, if it is."""
+        """Return the entries in order, each with the reason why it is kept, if it is."""
         members = [index for index, one in found.items() if one.kind == MEMBERS]
         newest = newest_members(await self._database.fetch(TEAM_MEMBERS_REPLACED.bind({"indexes": array(members)})))
         applications = [index for index, one in found.items() if one.kind == "application"]

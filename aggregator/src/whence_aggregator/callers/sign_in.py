@@ -231,7 +231,7 @@ class Authenticator:
         return self._saw(issuer.mapping.caller(issuer.rules.issuer, token.claims, until=ends))
 
     def _saw(self, caller: Caller) -> Caller:
-        """Tell which teams the groups of a person's verified token name; those of services and jobs state none."""
+        """Report the teams of a person's verified token to `seen`; those of services and jobs are not reported."""
         if self._seen is not None and caller.realm == "people" and caller.teams:
             self._seen.saw(caller.teams)
         return caller

@@ -1,7 +1,7 @@
 """Groups that verified tokens of people name, as teams. Who was in them is not kept.
 
 Every process that verifies tokens writes what it saw into one table, and the readings of the source record what is new.
-A group that was not seen is not gone, unless the operator says after how many days it is.
+A group that was not seen stays a team, unless the operator sets after how many days it is gone.
 """
 
 from __future__ import annotations
