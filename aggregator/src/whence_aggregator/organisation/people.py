@@ -21,7 +21,7 @@ _EVERY_ENTRY = 2**62
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Membership:
+class StatedMembership:
     """That a source listed somebody in a team, from one entry until another; `until_index` None: it still does."""
 
     team_id: str
@@ -39,11 +39,11 @@ class Membership:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Person:
+class TeamMember:
     """Somebody by uid, with every time that a source had them in a team."""
 
     uid: str = field(repr=False)
-    memberships: tuple[Membership, ...] = field(repr=False)
+    memberships: tuple[StatedMembership, ...] = field(repr=False)
 
     def to_wire(self, *, sees: Callable[[str], bool]) -> dict[str, object]:
         """Return the person with those teams that the asker sees. Raises NotFound where that is none of them."""
@@ -61,7 +61,7 @@ class People:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def person(self, uid: str, *, past: int = _EVERY_ENTRY) -> Person:
+    async def person(self, uid: str, *, past: int = _EVERY_ENTRY) -> TeamMember:
         """Return somebody whom a source has listed. Raises NotFound, or Conflict for too many lists."""
         if not is_member(uid):
             raise _unknown()
@@ -76,12 +76,12 @@ class People:
         memberships = memberships_of(uid, rows)
         if not memberships:
             raise _unknown()
-        return Person(uid=uid, memberships=memberships)
+        return TeamMember(uid=uid, memberships=memberships)
 
 
-def memberships_of(uid: str, rows: Sequence[ListedMember]) -> tuple[Membership, ...]:
+def memberships_of(uid: str, rows: Sequence[ListedMember]) -> tuple[StatedMembership, ...]:
     """Join lists that follow one another. `rows` are by source, team and entry; some may have a similar uid only."""
-    found: list[Membership] = []
+    found: list[StatedMembership] = []
     for row in rows:
         if uid not in row.members:
             continue
@@ -94,7 +94,7 @@ def memberships_of(uid: str, rows: Sequence[ListedMember]) -> tuple[Membership, 
         else:
             since, since_index = row.recorded_at, row.ledger_index
         found.append(
-            Membership(
+            StatedMembership(
                 team_id=row.team_id,
                 source=row.source,
                 since=since,
