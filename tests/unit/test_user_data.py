@@ -104,6 +104,8 @@ def test_everything_acted_on_is_read() -> None:
         (HEAD + "a: *nowhere\n", "yaml-alias-unknown", 2, 4),
         (HEAD + "a: &a [*a]\n", "yaml-alias-recursive", 2, 8),
         (HEAD + "a: !!python/object:os.system x\n", "yaml-tag", 2, 4),
+        (HEAD + "a: !include [x]\n", "yaml-tag", 2, 4),
+        (HEAD + "a: !!set {x}\n", "yaml-tag", 2, 4),
         (HEAD + "? [a]\n: b\n", "yaml-key-not-scalar", 2, 3),
         (HEAD + "a: b\n---\nc: d\n", "yaml-several-documents", 3, 1),
         (HEAD + "a: " + "[" * 30 + "]" * 30, "yaml-too-deep", 2, 23),

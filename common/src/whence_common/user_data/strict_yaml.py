@@ -24,6 +24,7 @@ _NUMBER_BITS_MAX = 14_000
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _STRING = "tag:yaml.org,2002:str"
+_COLLECTIONS = ("tag:yaml.org,2002:seq", "tag:yaml.org,2002:map")
 
 
 class _Stop(Exception):
@@ -35,12 +36,12 @@ class _Stop(Exception):
         self.placed = placed
 
 
-def parse(text: str, *, first_line: int = 1) -> tuple[Node | None, tuple[Problem, ...]]:
+def parse(text: str, *, first_line: int = 1, nodes_max: int = NODES_MAX) -> tuple[Node | None, tuple[Problem, ...]]:
     """Return the document's root and all problems. The root is None if the document is empty or cannot be parsed.
 
     `first_line` is the number of the text's first line.
     """
-    composer = _Composer(first_line)
+    composer = _Composer(first_line, nodes_max)
     try:
         for event in _events(text):
             composer.accept(event)
@@ -53,8 +54,9 @@ def parse(text: str, *, first_line: int = 1) -> tuple[Node | None, tuple[Problem
 class _Composer:
     """Builds the node tree from parser events with an explicit stack instead of recursion."""
 
-    def __init__(self, first_line: int) -> None:
+    def __init__(self, first_line: int, nodes_max: int) -> None:
         self._first_line = first_line
+        self._nodes_max = nodes_max
         self.root: Node | None = None
         self.problems: list[Problem] = []
         self._stack: list[SequenceNode | MappingNode] = []
@@ -75,8 +77,10 @@ class _Composer:
         elif isinstance(event, yaml.ScalarEvent):
             self._add(self._scalar(event, line, column), event.anchor)
         elif isinstance(event, yaml.SequenceStartEvent):
+            _check_tag(event.tag, _COLLECTIONS, line, column)
             self._open(SequenceNode(line=line, column=column), event.anchor)
         elif isinstance(event, yaml.MappingStartEvent):
+            _check_tag(event.tag, _COLLECTIONS, line, column)
             self._open(MappingNode(line=line, column=column), event.anchor)
         elif isinstance(event, (yaml.SequenceEndEvent, yaml.MappingEndEvent)):
             self._close()
@@ -127,12 +131,12 @@ class _Composer:
 
     def _count(self, size: int, node: Node) -> None:
         self._nodes = max(self._nodes + 1, size)
-        if self._nodes > NODES_MAX or any(open_node.size > NODES_MAX for open_node in self._stack):
+        if self._nodes > self._nodes_max or any(open_node.size > self._nodes_max for open_node in self._stack):
             raise _stop(
                 "yaml-too-many-nodes",
                 node.line,
                 node.column,
-                f"the document has more than {NODES_MAX} values with aliases expanded",
+                f"the document has more than {self._nodes_max} values with aliases expanded",
                 "write values out instead of repeating them by alias",
             )
 
@@ -205,14 +209,7 @@ class _Composer:
     def _scalar(self, event: Any, line: int, column: int) -> ScalarNode:
         plain = not event.style
         tag = event.tag
-        if tag is not None and tag not in ("!", _STRING):
-            raise _stop(
-                "yaml-tag",
-                line,
-                column,
-                f"the tag {one_line(tag, 60)!r} is not supported",
-                "remove the tag; quote text",
-            )
+        _check_tag(tag, (_STRING,), line, column)
         resolved = self._resolver.resolve(yaml.ScalarNode, event.value, event.implicit)
         value: Any = event.value
         construct = _CONSTRUCTORS.get(resolved)
@@ -242,6 +239,13 @@ _CONSTRUCTORS: dict[str, Callable[[Any, Any], Any]] = {
     "tag:yaml.org,2002:float": yaml.constructor.SafeConstructor.construct_yaml_float,
     "tag:yaml.org,2002:timestamp": yaml.constructor.SafeConstructor.construct_yaml_timestamp,
 }
+
+
+def _check_tag(tag: str | None, known: tuple[str, ...], line: int, column: int) -> None:
+    if tag is None or tag == "!" or tag in known:
+        return
+    message = f"the tag {one_line(tag, 60)!r} is not supported"
+    raise _stop("yaml-tag", line, column, message, "remove the tag; quote text")
 
 
 def _events(text: str) -> Iterator[Any]:
