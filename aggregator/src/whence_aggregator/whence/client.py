@@ -67,6 +67,11 @@ class Client:
         self._signed_in = signed_in if not token else None
         self._context = trusting(ca_file) if parts.scheme == "https" or ca_file is not None else None
 
+    @property
+    def url(self) -> str:
+        """The aggregator's address, as configured, without a slash at its end."""
+        return self._url
+
     def get(self, path: str, **parameters: str | None) -> Any:
         """GET a path with the parameters that are not None; return the JSON value."""
         return _decoded(self.get_bytes(path, **parameters))
@@ -75,18 +80,26 @@ class Client:
         """GET a path; return the body."""
         return b"".join(self.stream(path, **parameters))
 
+    def put(self, path: str, document: object) -> None:
+        """PUT a JSON document."""
+        for _ in self._signed("PUT", path, json.dumps(document).encode()):
+            pass
+
     def stream(self, path: str, **parameters: str | None) -> Iterator[bytes]:
         """GET a path; yield the body in parts, so that a large one is not held in memory."""
         query = urlencode({name: value for name, value in parameters.items() if value is not None})
-        target = path + (f"?{query}" if query else "")
+        return self._signed("GET", path + (f"?{query}" if query else ""))
+
+    def _signed(self, method: str, target: str, body: bytes | None = None) -> Iterator[bytes]:
+        """Send a request with the token; a token of a sign-in that is refused is renewed once."""
         token = self._token or (self._signed_in.current() if self._signed_in is not None else None)
         try:
-            yield from self._streamed(path, target, token)
+            yield from self._streamed(method, target, token, body)
         except Refused as exc:
             renewed = self._renewed(exc, token)
         else:
             return
-        yield from self._streamed(path, target, renewed)
+        yield from self._streamed(method, target, renewed, body)
 
     def _renewed(self, refused: Refused, token: str | None) -> str:
         """Return another token to try once, if the one of a sign-in was refused. Raises the refusal otherwise."""
@@ -98,18 +111,21 @@ class Client:
             raise Refused(refused.status, refused.code, refused.message, fix) from refused
         return renewed
 
-    def _streamed(self, path: str, target: str, token: str | None) -> Iterator[bytes]:
+    def _streamed(self, method: str, target: str, token: str | None, body: bytes | None) -> Iterator[bytes]:
         headers = {"Accept": "application/json", "X-Request-Id": uuid.uuid4().hex}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
         if token:
             headers["Authorization"] = f"Bearer {token}"
         connection = self._connect()
         try:
-            connection.request("GET", self._parts.path.rstrip("/") + target, headers=headers)
+            connection.request(method, self._parts.path.rstrip("/") + target, body=body, headers=headers)
             with connection.getresponse() as answer:
                 if answer.status in _REDIRECTS:
                     raise self._redirected(answer.getheader("Location", ""))
                 if answer.status != 200:
-                    raise _refused(answer.status, answer.read(_PROBLEM_BYTES_MAX), f"{self._url}{path}")
+                    asked = f"{self._url}{target.partition('?')[0]}"
+                    raise _refused(answer.status, answer.read(_PROBLEM_BYTES_MAX), asked)
                 while part := answer.read(_PART_BYTES):
                     yield part
         except ssl.SSLCertVerificationError as exc:
