@@ -34,6 +34,7 @@ from whence_aggregator.whence import sign_in as sign_in_commands
 from whence_aggregator.whence import teams as team_commands
 from whence_aggregator.whence.client import Client
 from whence_aggregator.whence.connection import CONNECTION, AggregatorAccess
+from whence_aggregator.whence.importing import commands as import_commands
 from whence_aggregator.whence.output import (
     FAILED,
     GAPS,
@@ -301,3 +302,4 @@ whence.add_command(audit_commands.receipt)
 whence.add_command(audit_commands.bundle)
 for command in (sign_in_commands.login, sign_in_commands.logout, sign_in_commands.whoami):
     whence.add_command(command)
+whence.add_command(import_commands.import_group)
