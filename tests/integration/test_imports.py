@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from fakes.catalogs import GROUP, OTHERS, USERS, annotated, component
 from fakes.kio import TOKEN, FakeKio, fake_kio
+from whence_aggregator.organisation.file import parse_organisation
 from whence_aggregator.whence.cli import whence
 
 _SECRET = "hunter2-must-not-be-shown"
@@ -149,6 +150,8 @@ def test_teams_are_written_to_a_file_for_review_and_never_to_the_aggregator(
     assert yaml.safe_load(teams.read_text()) == {
         "teams": [{"id": "hello", "name": "Team Hello", "members": ["Bo.Berg", "ada.lind"]}]
     }
+    (team,) = parse_organisation(teams.read_bytes(), name="teams.yaml").teams
+    assert (team.team_id, team.members) == ("hello", ("Bo.Berg", "ada.lind"))
     assert report(registry, "backstage", catalog, "--teams", teams)["teams_file"] == "unchanged"
     teams.write_text("teams: []\naccounts: []\n")
     result = run(registry, "backstage", catalog, "--teams", teams)
