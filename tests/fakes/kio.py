@@ -94,6 +94,8 @@ def fake_kio() -> Iterator[FakeKio]:
                 document if isinstance(document, bytes) else b"" if document == "" else json.dumps(document).encode()
             )
             self.send_response(status)
+            if status == 429:
+                self.send_header("Retry-After", "3")
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)

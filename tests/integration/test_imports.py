@@ -15,6 +15,9 @@ from fakes.catalogs import GROUP, OTHERS, USERS, annotated, component
 from fakes.kio import TOKEN, FakeKio, fake_kio
 from whence_aggregator.organisation.file import parse_organisation
 from whence_aggregator.whence.cli import whence
+from whence_aggregator.whence.client import Client
+from whence_aggregator.whence.importing.carrying_out import AppsOverHttp
+from whence_aggregator.whence.importing.pace import Pace
 
 _SECRET = "hunter2-must-not-be-shown"
 
@@ -130,6 +133,16 @@ def test_a_refused_token_ends_the_run(registry: FakeKio, catalog: Path) -> None:
     result = run(registry, "backstage", catalog)
     assert (result.exit_code, registry.puts()) == (3, ["/apps/greeter"])
     assert "2 not reached" in result.stderr
+
+
+def test_an_aggregator_that_limits_writes_is_asked_again_after_the_time_that_it_states(registry: FakeKio) -> None:
+    registry.said["PUT", "/apps/greeter"] = [(429, {"code": "rate-limited", "detail": "too many bytes"})] * 6
+    slept: list[float] = []
+    pace = Pace(seconds=lambda: 0.0, sleep=slept.append, per_second_max=1e9)
+    apps = AppsOverHttp(Client(url=registry.url, token=TOKEN), pace=pace)
+    apps.write("greeter", {"name": "Greeter", "team_id": "hello", "active": True})
+    assert [seconds for seconds in slept if seconds > 1e-6] == [3.0] * 6
+    assert registry.stored["greeter"]["name"] == "Greeter"
 
 
 def test_a_lost_connection_ends_the_run_and_the_next_one_continues(registry: FakeKio, catalog: Path) -> None:

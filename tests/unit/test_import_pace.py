@@ -26,7 +26,7 @@ class Waits:
 
 
 def busy(exc: WhenceError) -> bool:
-    return isinstance(exc, Refused) and exc.status == 429
+    return isinstance(exc, Refused) and exc.status == 503
 
 
 def test_requests_are_spaced() -> None:
@@ -44,11 +44,38 @@ def test_a_busy_server_is_asked_four_times_with_growing_pauses() -> None:
     def refuse() -> None:
         nonlocal tries
         tries += 1
-        raise Refused(429, "busy", "too many requests", "")
+        raise Refused(503, "busy", "not now", "")
 
     with pytest.raises(Refused):
         pace.tried(refuse, retried=busy)
     assert (tries, waits.slept) == (4, [1.0, 2.0, 4.0])
+
+
+def test_a_server_that_limits_the_rate_is_asked_again_after_the_time_that_it_states() -> None:
+    waits, tries = Waits(), 0
+    pace = Pace(seconds=waits.seconds, sleep=waits.sleep)
+
+    def limited() -> str:
+        nonlocal tries
+        tries += 1
+        if tries < 9:
+            raise Refused(429, "rate-limited", "too many", "", retry_after_seconds=7 if tries < 8 else 86_400)
+        return "done"
+
+    assert pace.tried(limited, retried=busy) == "done"
+    assert waits.slept == [7.0] * 7 + [60.0]
+
+
+def test_a_server_that_limits_the_rate_for_ever_ends_the_run() -> None:
+    waits = Waits()
+    pace = Pace(seconds=waits.seconds, sleep=waits.sleep, run_seconds_max=600)
+
+    def limited() -> None:
+        raise Refused(429, "rate-limited", "too many", "", retry_after_seconds=50)
+
+    with pytest.raises(RoadError, match="the rest was not imported: the run took over 600 seconds"):
+        pace.tried(limited, retried=busy)
+    assert sum(waits.slept) == 650
 
 
 def test_another_refusal_is_not_tried_again() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import ssl
 import uuid
 from collections.abc import Iterator
@@ -23,9 +24,12 @@ _OTHER_NAME = (62, 64)
 class Refused(WhenceError):
     """The aggregator responded with a problem; `status` is the HTTP status."""
 
-    def __init__(self, status: int, code: str, message: str, fix: str) -> None:
+    def __init__(
+        self, status: int, code: str, message: str, fix: str, *, retry_after_seconds: float | None = None
+    ) -> None:
         super().__init__(code, message, fix=fix)
         self.status = status
+        self.retry_after_seconds = retry_after_seconds
 
 
 class SignedInTokens(Protocol):
@@ -125,7 +129,10 @@ class Client:
                     raise self._redirected(answer.getheader("Location", ""))
                 if answer.status != 200:
                     asked = f"{self._url}{target.partition('?')[0]}"
-                    raise _refused(answer.status, answer.read(_PROBLEM_BYTES_MAX), asked)
+                    refusal = _refused(answer.status, answer.read(_PROBLEM_BYTES_MAX), asked)
+                    if isinstance(refusal, Refused):
+                        refusal.retry_after_seconds = _seconds(answer.getheader("Retry-After", ""))
+                    raise refusal
                 while part := answer.read(_PART_BYTES):
                     yield part
         except ssl.SSLCertVerificationError as exc:
@@ -172,6 +179,11 @@ def _untrusted(url: str, exc: ssl.SSLCertVerificationError) -> RoadError:
 def segment(text: str) -> str:
     """Return a value encoded as one segment of a path."""
     return quote(text, safe=":")
+
+
+def _seconds(text: str) -> float | None:
+    """Return the seconds of a Retry-After header; None if it has none, or a date."""
+    return float(text) if re.fullmatch(r"[0-9]{1,5}", text) else None
 
 
 def _decoded(content: bytes) -> Any:

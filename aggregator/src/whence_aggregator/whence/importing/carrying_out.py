@@ -12,7 +12,7 @@ from whence_aggregator.whence.importing.plan import PlannedWrite
 from whence_aggregator.whence.importing.values import Origin, Unmapped
 from whence_common.errors import RoadError, WhenceError
 
-_TRANSIENT = (429, 503)
+_UNAVAILABLE = 503
 
 
 class RegistryOfApplications(Protocol):
@@ -80,4 +80,4 @@ class AppsOverHttp:
 
 
 def _is_busy(exc: WhenceError) -> bool:
-    return isinstance(exc, Refused) and exc.status in _TRANSIENT
+    return isinstance(exc, Refused) and exc.status == _UNAVAILABLE

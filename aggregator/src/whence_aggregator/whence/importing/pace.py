@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from whence_aggregator.whence.client import Refused
 from whence_common.errors import RoadError, WhenceError
 
 REQUESTS_PER_SECOND_MAX = 20.0
 RUN_SECONDS_MAX = 3 * 3600.0
 TRIES_MAX = 4
+WAIT_SECONDS_MAX = 60.0
 _FIRST_WAIT_SECONDS = 1.0
+_LIMITED = 429
 _T = TypeVar("_T")
 
 
@@ -35,14 +38,17 @@ class Pace:
     def check(self, what: str) -> None:
         """Raise RoadError once the run's time is over."""
         if self._seconds() > self._until:
-            message = f"{what} was not read: the run took over {self._run_seconds_max:g} seconds"
+            message = f"{what} was not imported: the run took over {self._run_seconds_max:g} seconds"
             raise RoadError("import-too-slow", message, fix="run it again: what was written stays", retryable=False)
 
     def tried(self, request: Callable[[], _T], *, retried: Callable[[WhenceError], bool]) -> _T:
-        """Return a request's result; errors that `retried` accepts are tried again, with growing pauses."""
-        wait = _FIRST_WAIT_SECONDS
-        for left in reversed(range(TRIES_MAX)):
-            self.check("the source")
+        """Return a request's result; errors that `retried` accepts are tried again, with growing pauses.
+
+        A server that limits the rate (429) is asked again after the time that it states, until the run's time is over.
+        """
+        wait, left = _FIRST_WAIT_SECONDS, TRIES_MAX
+        while True:
+            self.check("the rest")
             now = self._seconds()
             if now < self._next:
                 self._sleep(self._next - now)
@@ -50,8 +56,11 @@ class Pace:
             try:
                 return request()
             except WhenceError as exc:
+                if isinstance(exc, Refused) and exc.status == _LIMITED:
+                    self._sleep(min(exc.retry_after_seconds or _FIRST_WAIT_SECONDS, WAIT_SECONDS_MAX))
+                    continue
+                left -= 1
                 if not left or not retried(exc):
                     raise
             self._sleep(wait)
             wait *= 2
-        raise AssertionError("the last try returns or raises")
