@@ -15,6 +15,7 @@ from whence_aggregator.trace.facts import Answer, Binding, Facts, Registered, St
 from whence_aggregator.trace.lineage import Lineage, Link, LinkName
 from whence_aggregator.trace.moment import Moment
 from whence_aggregator.trace.owned import Ownership
+from whence_aggregator.trace.registered import Tracker, repositories_of, trackers_of
 from whence_common.clock import parse_instant
 from whence_common.image_provenance import ClaimKind, SourceClaim
 from whence_common.scm_source import ScmSource
@@ -102,6 +103,7 @@ def predicate(**changes: Any) -> Predicate:
 
 def facts(
     *, stated: dict[str, Any] | None = None, kio: dict[str, Any] | None = None, tickets: dict[str, Any] | None = None,
+    repositories: tuple[str, ...] = (), trackers: tuple[Tracker, ...] = (),
     identity: dict[str, Any] | None = None, **changes: Any,
 ) -> Facts:  # fmt: skip
     """Return the facts with changes: to the statement, the registered application, the identity document, the rest."""
@@ -112,7 +114,11 @@ def facts(
     binding = Binding(
         number=1, level="document", enrolled_at=AT, ledger_index=1, identity={**IDENTITY, **(identity or {})}
     )
-    registered = Registered(recorded_at=AT, ledger_index=0, kio={**KIO, **(kio or {})}, tickets=tickets or {})
+    body = {"kio": {**KIO, **(kio or {})}, "tickets": tickets, "repositories": repositories}
+    registered = Registered(
+        recorded_at=AT, ledger_index=0, kio={**KIO, **(kio or {})}, trackers=trackers or trackers_of(body),
+        repositories=repositories_of(body),
+    )  # fmt: skip
     values: dict[str, Any] = {
         "statement": statement, "binding": binding, "bindings": (binding,), "application": registered,
         "image_source": READ, "commit": FOUND, "branch": on(), "last_seen": AT, **changes,

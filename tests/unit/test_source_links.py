@@ -403,5 +403,7 @@ def test_the_ticket_is_asserted_by_the_commit_message_only(
 
 
 def test_a_ticket_has_its_address_where_the_application_names_a_tracker() -> None:
-    found = lineage(facts(tickets={"url": "https://jira.example.org/browse/{ticket}"})).link("ticket")
+    found = lineage(
+        facts(tickets={"patterns": ["PAY-{number}"], "url": "https://jira.example.org/browse/{ticket}"})
+    ).link("ticket")
     assert (found.value or {})["tickets"][0]["url"] == "https://jira.example.org/browse/PAY-7"

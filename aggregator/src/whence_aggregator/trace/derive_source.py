@@ -12,6 +12,7 @@ from typing import Any
 from whence_aggregator.trace.evidence import by_agent, by_collector, by_push, by_registry, nothing_runs
 from whence_aggregator.trace.facts import Answer, Facts
 from whence_aggregator.trace.lineage import Evidence, Link
+from whence_aggregator.trace.registered import Tracker, closest
 from whence_aggregator.trace.ticket_forms import Mention
 from whence_aggregator.trace.tickets import named_in
 from whence_common.image_provenance import SourceClaim, choose
@@ -172,14 +173,10 @@ def ticket_link(facts: Facts, commit: Link) -> Link:
     if facts.commit.outcome != "found":
         return Link(link="ticket", state="unknown", reason=f"the commit was not read: {commit.reason}")
     evidence = (by_collector(facts.commit, "git"),)
-    settings = facts.application.tickets if facts.application is not None else {}
-    named = named_in(str(facts.commit.value["message"]), tuple(settings.get("patterns") or ()))
-    template = settings.get("url")
+    trackers = {one.effective: one for one in (facts.application.trackers if facts.application is not None else ())}
+    named = named_in(str(facts.commit.value["message"]), tuple(trackers))
     value: dict[str, Any] = {
-        "tickets": [
-            {**_mention(one), "url": str(template).replace("{ticket}", one.id) if template else None}
-            for one in named.tickets
-        ],
+        "tickets": [{**_mention(one), **_tracked(one, trackers.get(one.pattern))} for one in named.tickets],
         "reviews": [_mention(one) for one in named.reviews],
     }
     if not named.tickets:
@@ -192,12 +189,18 @@ def _mention(mention: Mention) -> dict[str, Any]:
     return {"id": mention.id, "pattern": mention.pattern, "place": mention.place, "line": mention.line}
 
 
+def _tracked(mention: Mention, tracker: Tracker | None) -> dict[str, Any]:
+    """Return the URL of a ticket, and its tracker's type if that is registered."""
+    if tracker is None:
+        return {"url": None}
+    return {"url": tracker.url_of(mention.id), **({"tracker": tracker.type} if tracker.type else {})}
+
+
 def _registration(facts: Facts, source: ScmSource) -> tuple[str | None, Comparison]:
-    """Return the repository that the application is registered with, and how the source's compares with it."""
-    url = facts.application.kio.get("scm_url") if facts.application is not None else None
-    if not url or not source.url:
-        return url or None, "unclear"
-    return str(url)[:500], compare(str(url), source.url)
+    """Return the registered repository that is closest to the source's, and how they compare."""
+    repositories = facts.application.repositories if facts.application is not None else ()
+    url, comparison = closest(repositories, source.url)
+    return url[:500] if url is not None else None, comparison
 
 
 def _differs(registry: ScmSource | None, agents: ScmSource) -> bool:

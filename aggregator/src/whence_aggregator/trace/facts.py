@@ -12,6 +12,7 @@ from whence_aggregator.trace.differences import difference
 from whence_aggregator.trace.life import Life
 from whence_aggregator.trace.owned import Ownership
 from whence_aggregator.trace.pushing_job import PushingJob
+from whence_aggregator.trace.registered import Tracker
 from whence_aggregator.trace.tags import TagHistory
 from whence_common.clock import parse_instant
 from whence_common.digest import sha256_digest
@@ -161,7 +162,9 @@ class Registered:
     recorded_at: str
     ledger_index: int
     kio: Mapping[str, Any]
-    tickets: Mapping[str, Any]
+    trackers: tuple[Tracker, ...] = ()
+    repositories: tuple[str, ...] = ()
+    """All repositories, `scm_url` first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -299,11 +302,12 @@ class Facts:
         ]
 
     def _foreign(self, claim: SourceClaim) -> bool:
-        registered = str((self.application.kio if self.application is not None else {}).get("scm_url") or "")
-        named = claim.maybe_inherited and registered and claim.source.url
-        if not named or same_repository(claim.source.url, registered):
+        registered = self.application.repositories if self.application is not None else ()
+        if not (claim.maybe_inherited and registered and claim.source.url):
             return False
-        return compare(claim.source.url, registered) != "same"
+        return not any(
+            same_repository(claim.source.url, one) or compare(claim.source.url, one) == "same" for one in registered
+        )
 
     @property
     def source(self) -> ScmSource | None:

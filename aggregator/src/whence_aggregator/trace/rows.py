@@ -41,6 +41,7 @@ from whence_aggregator.trace.facts import (
 from whence_aggregator.trace.life import Life, as_life
 from whence_aggregator.trace.moment import Moment
 from whence_aggregator.trace.pushing_job import PushingJob
+from whence_aggregator.trace.registered import repositories_of, trackers_of
 from whence_aggregator.trace.tags import TagSeen
 from whence_common.clock import from_millis, parse_instant
 from whence_common.image_reference import image_subject
@@ -266,7 +267,8 @@ def _registered(row: ApplicationsAtRow) -> Registered:
         recorded_at=row["recorded_at"],
         ledger_index=row["ledger_index"],
         kio=body["kio"],
-        tickets=body.get("tickets") or {},
+        trackers=trackers_of(body),
+        repositories=repositories_of(body),
     )
 
 
