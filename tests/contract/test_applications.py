@@ -8,6 +8,7 @@ import pytest
 
 from fakes.in_process import ROOT, InProcess
 from whence_aggregator.applications.applications import TicketSettings
+from whence_aggregator.applications.listing import WantedApplications
 from whence_aggregator.callers.caller import Caller
 from whence_common.errors import WhenceError
 
@@ -87,12 +88,35 @@ async def test_only_the_owning_team_writes(house: InProcess) -> None:
     other = Caller(name="eve", teams=frozenset({"other"}))
     assert await refusal(house, {**LEAST, "team_id": "other"}, caller=other) == "team-forbidden"
     owner = Caller(name="ada", teams=frozenset({"hello"}))
-    await house.applications.write("greeter", {**LEAST, "team_id": "other"}, owner)
+    await house.applications.write("greeter", {**LEAST, "name": "Hello"}, owner)
+    assert (await house.applications.read("greeter"))["name"] == "Hello"
+
+
+async def test_kio_gives_no_application_away_without_the_receiving_teams_consent(house: InProcess) -> None:
+    """A client of Kio takes 200 as done, so an offer in its place would be a wrong answer."""
+    await house.register()
+    owner = Caller(name="ada", teams=frozenset({"hello"}))
+    with pytest.raises(WhenceError) as caught:
+        await house.applications.write("greeter", {**LEAST, "team_id": "other"}, owner)
+    assert caught.value.code == "handover-needs-consent"
+    assert "POST /v1/applications/greeter/handover" in caught.value.fix
+    assert (await house.applications.read("greeter"))["team_id"] == "hello"
+    both = Caller(name="ada", teams=frozenset({"hello", "other"}))
+    await house.applications.write("greeter", {**LEAST, "team_id": "other"}, both)
     assert (await house.applications.read("greeter"))["team_id"] == "other"
 
 
+async def test_a_new_or_changed_team_must_exist(house: InProcess) -> None:
+    await house.register()
+    house.team_lookup.known = frozenset({"other"})
+    await house.applications.write("greeter", {**LEAST, "name": "Hello"}, ROOT)
+    assert await refusal(house, {**LEAST, "team_id": "gone"}) == "application-team"
+    assert await refusal(house, LEAST, id_="new") == "application-team"
+    await house.applications.write("greeter", {**LEAST, "team_id": "other"}, ROOT)
+
+
 async def listed(house: InProcess) -> list[dict[str, Any]]:
-    return [one async for page in house.applications.pages() for one in page]
+    return [one async for page in house.application_lists.pages(WantedApplications()) for one in page]
 
 
 async def test_the_list_is_in_order_and_empty_is_a_list(house: InProcess) -> None:

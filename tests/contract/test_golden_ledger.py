@@ -1,6 +1,6 @@
 """Every version of every kind of entry stays readable: a ledger that was written once means the same for ever.
 
-tests/data/ledger-v1.ndjson, organisation-v1.ndjson and removals-v2.ndjson hold the entries of small histories in which each kind is there, as
+tests/data/ledger-v1.ndjson and those beside it hold the entries of small histories in which each kind is there, as
 they were recorded; the files .tables.json what is derived from them. None is ever written again: new kinds, and a new
 version of a kind, get files of their own beside them.
 """
@@ -24,7 +24,20 @@ from whence_aggregator.projections.kinds import KINDS
 from whence_common.ledger_entry import event, type_of
 
 DATA = Path(__file__).parent.parent / "data"
-HISTORIES = ("ledger-v1", "organisation-v1", "removals-v2")
+HISTORIES = ("ledger-v1", "organisation-v1", "removals-v2", "applications-v2")
+LATER: dict[str, dict[str, object]] = {
+    "ledger-v1": {
+        "application_span": [
+            {"application_id": "greeter", "revision": 1, "ledger_index": 2, "until_index": 4611686018427387904,
+             "team_id": "hello", "incident_contact": "", "active": 1, "recorded_at": "2026-11-22T12:00:00.000Z"}
+        ],
+        "application_word": [
+            {"word": "greeter", "application_id": "greeter", "ledger_index": 2, "until_index": 4611686018427387904,
+             "score": 1400}
+        ],
+    }
+}  # fmt: skip
+"""What is derived of old entries by tables that came later."""
 
 
 def entries(history: str) -> list[bytes]:
@@ -55,13 +68,13 @@ def plain(value: object) -> object:
 
 
 @pytest.mark.parametrize("history", HISTORIES)
-async def test_a_ledger_of_version_1_means_today_what_it_meant_when_it_was_written(
+async def test_a_recorded_ledger_means_today_what_it_meant_when_it_was_written(
     database: Database, history: str
 ) -> None:
     assert await replayed(database, entries(history)) == []
     expected = json.loads((DATA / f"{history}.tables.json").read_bytes())
     derived = await dumped(database)
-    assert plain(derived) == {**{table: [] for table in derived}, **expected}
+    assert plain(derived) == {**{table: [] for table in derived}, **expected, **LATER.get(history, {})}
 
 
 async def test_an_entry_of_a_newer_version_is_reported_with_what_to_do(database: Database) -> None:

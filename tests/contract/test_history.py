@@ -11,6 +11,7 @@ import pytest
 
 from fakes.in_process import InProcess
 from fakes.machine import COMMIT, DIGEST, FAILED, REPOSITORY, SIDECAR, Machine
+from whence_aggregator.applications.listing import WantedApplications
 from whence_aggregator.ledger.writing import NewEntry
 from whence_aggregator.projections.rows import named
 from whence_aggregator.queries.query import instance_ids, together
@@ -192,8 +193,13 @@ async def test_applications_at_a_time_are_as_they_were_registered_then(house: In
     house.clock.advance(600)
     await house.register(name="Second")
     await house.register("other", name="Other")
-    assert [one["name"] async for page in house.applications.pages(at=at(5)) for one in page] == ["First"]
-    assert [one["name"] async for page in house.applications.pages() for one in page] == ["Second", "Other"]
+    assert [
+        one["name"] async for page in house.application_lists.pages(WantedApplications(at=at(5))) for one in page
+    ] == ["First"]
+    assert [one["name"] async for page in house.application_lists.pages(WantedApplications()) for one in page] == [
+        "Second",
+        "Other",
+    ]
     assert (await house.applications.read("greeter", at=at(5)))["name"] == "First"
 
 

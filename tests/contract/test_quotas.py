@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 
 from fakes.in_process import LIMITLESS, ROOT, InProcess
-from whence_aggregator.applications.applications import PAGE_MAX, RECORD_BYTES_MAX, Applications
+from whence_aggregator.applications.applications import Applications
+from whence_aggregator.applications.entries import RECORD_BYTES_MAX, ApplicationEntries
+from whence_aggregator.applications.listing import PAGE_MAX, WantedApplications
+from whence_aggregator.applications.teams import AnyTeam
 from whence_aggregator.callers.caller import Caller
 from whence_aggregator.callers.limits import Limit, Rate
 from whence_aggregator.ports import Overloaded
@@ -28,8 +31,12 @@ def applications(house: InProcess, *, caller: Limit | None = None, team: Limit |
     return Applications(
         database=house.database,
         ledger=house.ledger,
-        caller_bytes=caller or Limit("caller", LIMITLESS, unit="bytes"),
-        team_bytes=team or Limit("team", LIMITLESS, unit="bytes"),
+        entries=ApplicationEntries(
+            caller_bytes=caller or Limit("caller", LIMITLESS, unit="bytes"),
+            team_bytes=team or Limit("team", LIMITLESS, unit="bytes"),
+            now=house.clock,
+        ),
+        teams=AnyTeam(),
         now=house.clock,
         on_work=lambda: None,
     )
@@ -83,7 +90,7 @@ async def test_a_list_comes_in_pages_of_one_moment(house: InProcess) -> None:
     for name in names:
         await house.applications.write(name, LEAST, ROOT)
     sizes, found = [], []
-    async for page in house.applications.pages():
+    async for page in house.application_lists.pages(WantedApplications()):
         sizes.append(len(page))
         found += [one["id"] for one in page]
         await house.applications.write("zzz-late", LEAST, ROOT)

@@ -19,6 +19,10 @@ from whence_aggregator.agents.ingest import Accepted, Ingest
 from whence_aggregator.agents.sightings import Sightings
 from whence_aggregator.agents.verification import InThisProcess
 from whence_aggregator.applications.applications import Applications
+from whence_aggregator.applications.entries import ApplicationEntries
+from whence_aggregator.applications.handovers import Handovers
+from whence_aggregator.applications.history import ApplicationHistory
+from whence_aggregator.applications.listing import ApplicationLists
 from whence_aggregator.callers.caller import Caller
 from whence_aggregator.callers.limits import EnrolmentLimits, Limit, Rate
 from whence_aggregator.collect.collectors import (
@@ -133,6 +137,15 @@ def _answer(answer: bytes | SourceUnavailable | None) -> bytes | None:
     if isinstance(answer, SourceUnavailable):
         raise answer
     return answer
+
+
+class KnownTeams:
+    """The organisation's teams; None: any."""
+
+    known: frozenset[str] | None = None
+
+    async def exists(self, team_id: str) -> bool:
+        return self.known is None or team_id in self.known
 
 
 class KeptCheckpoint:
@@ -283,14 +296,22 @@ class InProcess:
             now=self.clock,
             on_work=self.wake,
         )
-        self.applications = Applications(
-            database=database,
-            ledger=self.ledger,
+        self.team_lookup = KnownTeams()
+        entries = ApplicationEntries(
             caller_bytes=Limit("caller", LIMITLESS, unit="bytes"),
             team_bytes=Limit("team", LIMITLESS, unit="bytes"),
             now=self.clock,
-            on_work=self.wake,
         )
+        self.applications = Applications(
+            database=database, ledger=self.ledger, entries=entries, teams=self.team_lookup, now=self.clock,
+            on_work=self.wake,
+        )  # fmt: skip
+        self.handovers = Handovers(
+            database=database, ledger=self.ledger, entries=entries, teams=self.team_lookup, now=self.clock,
+            on_work=self.wake,
+        )  # fmt: skip
+        self.application_lists = ApplicationLists(database=database, now=self.clock)
+        self.application_history = ApplicationHistory(database=database, now=self.clock)
 
     def worker_of(self, kinds: Mapping[str, Work], shares: LaneShares = SHARES) -> Worker:
         """Return a worker on the test's clock."""

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 
-from fakes.in_process import LIMITLESS, InProcess
+from fakes.in_process import InProcess
+from fakes.served_house import application_routes, served
 from fakes.signing_authority import SigningAuthority
 from whence_aggregator.callers.caller import AUDIT, Caller
-from whence_aggregator.callers.limits import Limit
-from whence_aggregator.callers.membership import Membership
-from whence_aggregator.callers.sign_in import NOBODY, Authenticator
-from whence_aggregator.callers.tokens import token_hash
 from whence_aggregator.collect.accounts import Accounts
 from whence_aggregator.compliance.violations import Violations
 from whence_aggregator.http.accounts import AccountCalls
-from whence_aggregator.http.kio import KioCalls
 from whence_aggregator.http.queries import QueryCalls
-from whence_aggregator.http.server import Server
-from whence_aggregator.http.slots import Slots
 from whence_aggregator.http.violations import ViolationCalls
 from whence_aggregator.ledger.log_reader import LogReader
 from whence_aggregator.organisation.directory import OrganisationDirectory
@@ -43,9 +36,8 @@ KNOWN = {
 Ask = Callable[[str, str], Awaitable[tuple[int, Any]]]
 
 
-@asynccontextmanager
-async def served(house: InProcess) -> AsyncIterator[str]:
-    """Serve the calls of queries and of Kio's paths; give the URL."""
+def routes_of(house: InProcess) -> list[web.RouteDef]:
+    """Return the calls of queries and of the application registry."""
     routes = QueryCalls(
         database=house.database, log=LogReader(house.database), search=house.search, tracer=house.tracer
     ).routes()
@@ -54,24 +46,7 @@ async def served(house: InProcess) -> AsyncIterator[str]:
     routes += AccountCalls(
         accounts, OrganisationDirectory(house.database), Moments(database=house.database, now=house.clock)
     ).routes()
-    routes += KioCalls(
-        applications=house.applications, streams=Slots("streams", 4), membership=Membership(None)
-    ).routes()
-    known = {token_hash(token): caller for token, caller in KNOWN.items()}
-    sign_in = Authenticator(
-        known=known, sources=NOBODY, sessions=None, attempts=Limit("address", LIMITLESS), now=house.clock
-    )
-    listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    server = Server(
-        routes=routes, sign_in=sign_in, address="127.0.0.1", port=0, tls=None, listening=listening.set_result
-    )
-    running = asyncio.create_task(server.run())
-    try:
-        yield f"http://127.0.0.1:{await listening}"
-    finally:
-        running.cancel()
-        with suppress(asyncio.CancelledError):
-            await running
+    return routes + application_routes(house)
 
 
 @pytest.fixture
@@ -80,11 +55,14 @@ async def ask(tmp_path: Path, authority: SigningAuthority) -> AsyncIterator[Ask]
     async with InProcess(database, authority).running() as house, aiohttp.ClientSession() as session:
         await house.register("greeter", team_id="hello")
         await house.register("farewell", team_id="other")
+        await house.register("offered", team_id="third")
+        owner = Caller(name="cleo", teams=frozenset({"third"}))
+        await house.handovers.offer("offered", "hello", "", owner)
         for instance_id, application in ((THEIRS, "greeter"), (OTHERS, "farewell")):
             machine = await house.machine(instance_id)
             await house.say(machine, application=ApplicationFacts(id=application, version="1.0"))
         house.clock.advance(10)
-        async with served(house) as url:
+        async with served(house, routes_of(house), KNOWN) as url:
 
             async def asked(token: str, path: str) -> tuple[int, Any]:
                 async with session.get(url + path, headers={"Authorization": f"Bearer {token}"}) as answer:
@@ -98,7 +76,9 @@ async def test_what_belongs_to_their_teams_is_shown(ask: Ask) -> None:
     status, listed = await ask("ada", "/v1/instances?team=hello")
     assert (status, [one["instance_id"] for one in listed["instances"]]) == (200, [THEIRS])
     for path in (f"/v1/trace?instance={THEIRS}", f"/v1/instances/{THEIRS}", "/apps/greeter", "/v1/rules",
-                 "/v1/violations?team=hello", "/apps?team_id=hello"):  # fmt: skip
+                 "/v1/violations?team=hello", "/apps?team_id=hello", "/apps?team_id=hello&search=greeter",
+                 "/v1/applications?team=hello&q=greeter", "/v1/applications/greeter",
+                 "/v1/applications/greeter/history", "/v1/applications/greeter/handover"):  # fmt: skip
         assert (await ask("ada", path))[0] == 200, path
 
 
@@ -108,11 +88,28 @@ async def test_what_belongs_to_their_teams_is_shown(ask: Ask) -> None:
         f"/v1/trace?instance={OTHERS}", f"/v1/instances/{OTHERS}", "/apps/farewell", "/apps", "/apps?team_id=other",
         "/v1/instances", "/v1/instances?team=other", "/v1/instances?team=hello&team=other", "/v1/violations",
         "/v1/violations?team=other", "/v1/summary", "/v1/accounts", "/v1/statements/sha256:" + "a" * 64, "/v1/nothing",
+        "/apps?search=farewell", "/apps?search=farewell&team_id=other", "/v1/applications", "/v1/applications?q=farewell",
+        "/v1/applications?q=farewell&team=other", "/v1/applications?team=hello&team=other", "/v1/applications/farewell",
+        "/v1/applications/farewell/history", "/v1/applications/farewell/handover",
     ],
 )  # fmt: skip
 async def test_what_belongs_to_others_or_to_all_is_refused(ask: Ask, path: str) -> None:
     status, said = await ask("ada", path)
     assert (status, said["code"]) == (403, "read-own-teams")
+
+
+async def test_a_search_in_their_teams_finds_nothing_of_others(ask: Ask) -> None:
+    """Greeter is the name of both applications."""
+    for path in ("/v1/applications?team=hello&q=greeter", "/v1/applications?team=hello&q=farewell"):
+        status, said = await ask("ada", path)
+        assert (status, [one["id"] for one in said["applications"]]) == (200, ["greeter"] if "greeter" in path else [])
+        assert said["next"] is None
+
+
+async def test_the_team_that_an_application_is_offered_to_reads_the_offer_and_nothing_else(ask: Ask) -> None:
+    """The offer to hello of another team's application."""
+    assert (await ask("ada", "/v1/applications/offered/handover"))[1]["open"]["to_team"] == "hello"
+    assert (await ask("ada", "/v1/applications/offered"))[0] == 403
 
 
 async def test_a_list_of_traces_shows_theirs_alone(ask: Ask) -> None:

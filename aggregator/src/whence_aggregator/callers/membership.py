@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Protocol
 
@@ -35,6 +36,17 @@ class Membership:
             return "" if await self._teams.may_write(caller.asks_with, team) else "not in the team"
         except SourceUnavailable as exc:
             raise SignInUnavailable("teams-unavailable", "the team service is unavailable") from exc
+
+    async def assured_for(self, caller: Caller, teams: Iterable[str]) -> Caller:
+        """Return the caller with those of the teams that the team service confirms. Raises SignInUnavailable."""
+        if not caller.asks_with or caller.teams is None:
+            return caller
+        confirmed, why = set(caller.teams), caller.not_written
+        for team in dict.fromkeys(teams):
+            reason = await self.why_not(caller, team)
+            why = why or reason
+            confirmed |= set() if reason else {team}
+        return replace(caller, teams=frozenset(confirmed), not_written=why)
 
     async def assured(self, caller: Caller, team: str) -> Caller:
         """Return the caller with this team in `teams` if the team service confirms it, else with the reason.

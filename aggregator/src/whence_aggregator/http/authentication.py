@@ -32,7 +32,7 @@ Authenticate = Callable[[web.Request], Awaitable[None]]
 _ASKED = frozenset(
     {
         "instance", "image", "commit", "ticket", "application", "version", "user_data", "account", "region", "team",
-        "team_id", "ami", "rule", "verdict", "state", "at", "known_at", "since", "until", "from", "to", "search",
+        "team_id", "ami", "rule", "verdict", "state", "at", "known_at", "since", "until", "from", "to", "search", "q",
     }
 )  # fmt: skip
 """The parameters that are logged. Others are not, because a client may put a token into a URL."""

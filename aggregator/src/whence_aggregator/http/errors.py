@@ -47,6 +47,7 @@ _STATUS_BY_CODE = {
     "sts-unavailable": 503,
     "body-too-slow": 408,
     "body-encoded": 415,
+    "precondition-failed": 412,
     "internal-error": 500,
     "entry-damaged": 500,
     "not-served": 501,
@@ -147,6 +148,6 @@ def _respond(
     if last_taken is not None:
         document["last_taken"] = last_taken
     if request.path.startswith("/apps"):
-        document["message"] = detail  # Kio's clients read this key
+        document |= {"message": detail, "details": fix}  # Kio's clients read these keys
     text = visible_json(document)
     return web.Response(text=text, status=status, content_type="application/problem+json", headers=_HEADERS)

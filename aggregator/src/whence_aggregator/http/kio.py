@@ -1,26 +1,31 @@
-"""Kio's paths for applications, which the `kio` command uses unchanged, and what Whence adds for tickets."""
+"""Kio's paths for applications, which the `kio` command uses unchanged."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any
+import re
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
 
-import msgspec
 from aiohttp import web
 
-from whence_aggregator.applications.applications import Applications, TicketSettings
-from whence_aggregator.callers.caller import Caller
+from whence_aggregator.applications.applications import Applications
+from whence_aggregator.applications.listing import ApplicationLists, WantedApplications
+from whence_aggregator.applications.search import Sought
 from whence_aggregator.callers.membership import Membership
+from whence_aggregator.http.application_bodies import conditions_of, read_object, tagged, teams_named
 from whence_aggregator.http.authentication import CALLER
-from whence_aggregator.http.bodies import JSON_HEADERS, JsonResponse, read_body, respond_json
+from whence_aggregator.http.bodies import JSON_HEADERS, JsonResponse, respond_json
 from whence_aggregator.http.own_teams import check_reads_team
 from whence_aggregator.http.parameters import Query, no_parameters
 from whence_aggregator.http.slots import Slots
 from whence_aggregator.http.streams import json_array, streamed
+from whence_common.clock import to_instant
 from whence_common.errors import InputError
+from whence_common.identifiers import is_application_id
 
-_BODY_BYTES_MAX = 128 * 1024
-_EQUAL = ("team_id", "incident_contact")
+_FILTERS = ("search", "team_id", "incident_contact", "active", "modified_before", "modified_after", "at")
+_LOST_PLUS = re.compile(r" (?=[0-9]{2}:?[0-9]{2}\Z)")
+"""The `+` of an offset that was not percent-encoded."""
 _NOT_SERVED = (
     ("/apps/{id}/versions", ("GET",)),
     ("/apps/{id}/versions/{version}", ("GET", "PUT")),
@@ -33,8 +38,11 @@ _NOT_SERVED = (
 class KioCalls:
     """`/apps` as Kio answers it. What Kio has and Whence does not serve is refused, and never answered with a guess."""
 
-    def __init__(self, *, applications: Applications, streams: Slots, membership: Membership) -> None:
+    def __init__(
+        self, *, applications: Applications, lists: ApplicationLists, streams: Slots, membership: Membership
+    ) -> None:
         self._applications = applications
+        self._lists = lists
         self._streams = streams
         self._membership = membership
 
@@ -44,38 +52,31 @@ class KioCalls:
             web.get("/apps/{id}", self._read),
             web.put("/apps/{id}", self._write),
             *(web.route(method, path, self._not_served) for path, methods in _NOT_SERVED for method in methods),
-            web.put("/v1/applications/{id}/tickets", self._tickets),
         ]
 
     async def _list(self, request: web.Request) -> web.StreamResponse:
-        query = Query(request, *_EQUAL, "active", "modified_after", "modified_before", "search", "at")
-        if query.text("search") is not None:
-            fix = f"filter with {', '.join(_EQUAL)}, active, modified_after or modified_before"
-            raise InputError("search-not-served", "Kio's full text search is not served here", fix=fix)
-        equal = {name: value for name in _EQUAL if (value := query.text(name)) is not None}
-        active = query.choice("active", ("true", "false"))
-        after, before = query.instant("modified_after"), query.instant("modified_before")
-
-        def wanted(application: dict[str, Any]) -> bool:
-            return (
-                all(application[name] == value for name, value in equal.items())
-                and (active is None or application["active"] is (active == "true"))
-                and (after is None or application["last_modified"] >= after)
-                and (before is None or application["last_modified"] <= before)
-            )
-
-        async def pages() -> AsyncIterator[list[dict[str, Any]]]:
-            async for page in self._applications.pages(at=query.instant("at")):
-                yield [one for one in page if wanted(one)]
-
+        query = Query(request, *_FILTERS)
+        search, active = query.text("search"), query.choice("active", ("true", "false"))
+        wanted = WantedApplications(
+            sought=Sought.parse(search) if search is not None else None,
+            team=query.text("team_id"),
+            incident_contact=query.text("incident_contact"),
+            active=active == "true" if active is not None else None,
+            modified_after=_date_time(query, "modified_after"),
+            modified_before=_date_time(query, "modified_before"),
+            at=query.instant("at"),
+        )
         with self._streams.take(request, request[CALLER].name):
-            return await streamed(request, JSON_HEADERS, json_array(pages()))
+            pages: AsyncIterator[Sequence[object]] = self._lists.pages(wanted)
+            return await streamed(request, JSON_HEADERS, json_array(pages))
 
     async def _read(self, request: web.Request) -> JsonResponse:
         at = Query(request, "at").instant("at")
-        found = await self._applications.read(request.match_info["id"], at=at)
-        check_reads_team(request[CALLER], found["team_id"])
-        return respond_json(found)
+        if not is_application_id(request.match_info["id"]):
+            raise InputError("application-id-malformed", "the id must be lower-case letters, digits and hyphens")
+        found = await self._applications.read_kio(request.match_info["id"], at=at)
+        check_reads_team(request[CALLER], found.shown["team_id"])
+        return tagged(respond_json(found.shown), found.revision)
 
     async def _not_served(self, request: web.Request) -> JsonResponse:
         no_parameters(request)
@@ -84,36 +85,23 @@ class KioCalls:
 
     async def _write(self, request: web.Request) -> web.Response:
         no_parameters(request)
-        written = await _object(request)
-        stored = await self._applications.team_of(request.match_info["id"])
-        caller = await self._writing(request, stored if stored is not None else written.get("team_id"))
-        await self._applications.write(request.match_info["id"], written, caller)
-        return web.Response(status=200)
-
-    async def _tickets(self, request: web.Request) -> web.Response:
-        no_parameters(request)
-        try:
-            settings = msgspec.convert(await _object(request), TicketSettings)
-        except msgspec.ValidationError as exc:
-            fix = 'write {"patterns": ["PAY-{number}"], "url": "https://tickets.example.org/{ticket}"}'
-            raise InputError("tickets-malformed", str(exc), fix=fix) from exc
-        caller = await self._writing(request, await self._applications.team_of(request.match_info["id"]))
-        await self._applications.write_tickets(request.match_info["id"], settings, caller)
-        return web.Response(status=200)
-
-    async def _writing(self, request: web.Request, team: object) -> Caller:
-        """Return the caller, with the team where only the team service knows that it writes for it."""
-        return await self._membership.assured(request[CALLER], team) if isinstance(team, str) else request[CALLER]
+        application_id, conditions = request.match_info["id"], conditions_of(request)
+        if request.content_type != "application/json":
+            raise web.HTTPNotAcceptable(reason="the body must be application/json")
+        written = await read_object(request)
+        teams = teams_named(await self._applications.team_of(application_id), written.get("team_id"))
+        caller = await self._membership.assured_for(request[CALLER], teams)
+        revision = await self._applications.write(application_id, written, caller, conditions=conditions)
+        return tagged(web.Response(status=200), revision)
 
 
-async def _object(request: web.Request) -> dict[str, object]:
-    if request.content_type != "application/json":
-        raise web.HTTPNotAcceptable(reason="the body must be application/json")
-    content = await read_body(request, _BODY_BYTES_MAX)
+def _date_time(query: Query, name: str) -> str | None:
+    """Return a time as Kio accepted it: a date, or a date and time of ISO 8601, in UTC without an offset."""
+    text = query.text(name)
+    if text is None:
+        return None
     try:
-        document = msgspec.json.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-        raise InputError("body-not-json", "the body is not JSON") from exc
-    if not isinstance(document, dict):
-        raise InputError("body-not-object", "the body is not a JSON object")
-    return document
+        moment = datetime.fromisoformat(_LOST_PLUS.sub("+", text))
+        return to_instant(moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC))
+    except (ValueError, OverflowError) as exc:
+        raise InputError("parameter-malformed", f"{name}: {exc}", fix="write it like 2026-11-22T12:00:00Z") from exc

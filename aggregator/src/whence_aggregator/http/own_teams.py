@@ -10,13 +10,18 @@ from aiohttp import web
 from whence_aggregator.callers.caller import Caller
 from whence_aggregator.ports import Forbidden
 
-_LISTS = {"/v1/instances": "team", "/v1/violations": "team", "/v1/images": "team", "/apps": "team_id"}
+_LISTS = {"/v1/instances": "team", "/v1/violations": "team", "/v1/images": "team", "/apps": "team_id",
+          "/v1/applications": "team"}  # fmt: skip
 """Lists, each with the parameter that restricts it to a team."""
 _OF_NOBODY = frozenset({"/v1/rules"})
 _CHECKED = frozenset(
     {("GET", "/v1/trace"), ("GET", "/v1/instances/{id}"), ("GET", "/apps/{id}"), ("PUT", "/apps/{id}"),
-     ("PUT", "/v1/applications/{id}/tickets"), ("GET", "/auth"), ("GET", "/api/auth"),
-     ("GET", "/v1/people/{uid}")}
+     ("PUT", "/v1/applications/{id}/tickets"), ("GET", "/v1/applications/{id}"), ("PUT", "/v1/applications/{id}"),
+     ("PATCH", "/v1/applications/{id}"), ("GET", "/v1/applications/{id}/history"),
+     ("GET", "/v1/applications/{id}/handover"), ("POST", "/v1/applications/{id}/handover"),
+     ("POST", "/v1/applications/{id}/handover/accept"), ("POST", "/v1/applications/{id}/handover/decline"),
+     ("POST", "/v1/applications/{id}/handover/withdraw"), ("GET", "/auth"),
+     ("GET", "/api/auth"), ("GET", "/v1/people/{uid}")}
 )  # fmt: skip
 """Requests whose handler checks the team after it has loaded the resource; writes check it in any case."""
 

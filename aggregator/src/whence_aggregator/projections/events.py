@@ -1,4 +1,4 @@
-"""Projections of events: enrolments, applications, collected facts and verdicts."""
+"""Projections of events: enrolments, collected facts and verdicts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ from whence_aggregator.queries.agents import (
     AddLifeParameters,
     SetLifeParameters,
 )
-from whence_aggregator.queries.applications import ADD_APPLICATION_REVISION, AddApplicationRevisionParameters
 from whence_aggregator.queries.collect import (
     ADD_COMMIT_WORD,
     ADD_FACT,
@@ -47,13 +46,11 @@ from whence_aggregator.queries.compliance import (
     SET_RULES,
     SET_VERDICT,
     UNJUDGE,
-    UNJUDGE_APPLICATION,
     UNJUDGE_COMMIT,
     UNJUDGE_IMAGE,
     VERDICTS_OF,
     SetRulesParameters,
     SetVerdictParameters,
-    UnjudgeApplicationParameters,
 )
 from whence_aggregator.queries.query import array, instance_ids, together
 from whence_aggregator.queries.trace import INVENTORY_OF
@@ -115,21 +112,6 @@ async def project_enrolment(transaction: Transaction, index: int, event: Mapping
         ADD_TO_TALLY.bind(tallied.rows),
     )
     return instance_number
-
-
-async def project_application(transaction: Transaction, index: int, event: Mapping[str, Any]) -> None:
-    """Add a revision of an application."""
-    body = {name: event[name] for name in ("kio", "tickets")}
-    row: AddApplicationRevisionParameters = {
-        "application_id": event["application_id"],
-        "revision": event["revision"],
-        "recorded_at": event["recorded_at"],
-        "recorded_by": event["recorded_by"],
-        "body": msgspec.json.encode(body, order="deterministic").decode(),
-        "ledger_index": index,
-    }
-    due: UnjudgeApplicationParameters = {"application_id": event["application_id"]}
-    await transaction.execute(ADD_APPLICATION_REVISION.bind([row]), UNJUDGE_APPLICATION.bind([due]))
 
 
 async def project_fact(transaction: Transaction, index: int, event: Mapping[str, Any]) -> None:

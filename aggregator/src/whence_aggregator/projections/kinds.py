@@ -10,9 +10,13 @@ from whence_aggregator.ledger.kinds import EVERY_ACCOUNT, EntryKind, Event, Proj
 from whence_aggregator.organisation.changes import ACCOUNT, MEMBERS, MERGED, READ, TEAM
 from whence_aggregator.organisation.projection import writes
 from whence_aggregator.ports import Transaction
+from whence_aggregator.projections.applications import (
+    project_application,
+    project_application_v2,
+    project_handover,
+)
 from whence_aggregator.projections.events import (
     INVENTORY_KIND,
-    project_application,
     project_enrolment,
     project_fact,
     project_inventory,
@@ -45,6 +49,16 @@ async def _enrolments(transaction: Transaction, _: Replayed, entries: Entries) -
 async def _applications(transaction: Transaction, _: Replayed, entries: Entries) -> None:
     for index, event in entries:
         await project_application(transaction, index, event)
+
+
+async def _applications_v2(transaction: Transaction, _: Replayed, entries: Entries) -> None:
+    for index, event in entries:
+        await project_application_v2(transaction, index, event)
+
+
+async def _handovers(transaction: Transaction, _: Replayed, entries: Entries) -> None:
+    for index, event in entries:
+        await project_handover(transaction, index, event)
 
 
 async def _facts(transaction: Transaction, _: Replayed, entries: Entries) -> None:
@@ -138,7 +152,11 @@ KINDS: Mapping[str, EntryKind] = MappingProxyType({
         "facets", "facets_image", "instance", "instance_facets", "statement", "image_commit", "image_chain", "life",
         "tally", "tag_digest", account=_account_of_instance,
     ),
-    "application": _kind("application_revision", project=_applications, account=_of_all),
+    "application": EntryKind(
+        tables=("application_revision", "application_span", "application_word"),
+        project={1: _applications, 2: _applications_v2}, account=_of_all,
+    ),
+    "handover": _kind("application_handover", project=_handovers, account=_of_all),
     "fact": _kind(
         "fact", "image_commit", "commit_word", "image_chain", "tag_digest", "inventory", "inventory_history",
         "instance", "life", "tally", project=_facts, account=_account_of_fact, together=_listed_together,
@@ -190,6 +208,11 @@ TABLES = (
     Table(name="account_revision", clear=audit.CLEAR_ACCOUNT_REVISION, dumps=(audit.DUMP_ACCOUNT_REVISION,)),
     Table(name="organisation_read", clear=audit.CLEAR_ORGANISATION_READ, dumps=(audit.DUMP_ORGANISATION_READ,)),
     Table(name="removed_entry", clear=audit.CLEAR_REMOVED_ENTRY, dumps=(audit.DUMP_REMOVED_ENTRY,)),
+    Table(name="application_span", clear=audit.CLEAR_APPLICATION_SPAN, dumps=(audit.DUMP_APPLICATION_SPAN,)),
+    Table(name="application_word", clear=audit.CLEAR_APPLICATION_WORD, dumps=(audit.DUMP_APPLICATION_WORD,)),
+    Table(
+        name="application_handover", clear=audit.CLEAR_APPLICATION_HANDOVER, dumps=(audit.DUMP_APPLICATION_HANDOVER,)
+    ),
     Table(name="fact", clear=audit.CLEAR_FACT, dumps=(audit.DUMP_FACT,)),
     Table(name="image_commit", clear=audit.CLEAR_IMAGE_COMMIT, dumps=(audit.DUMP_IMAGE_COMMIT,), lossy=True),
     Table(name="commit_word", clear=audit.CLEAR_COMMIT_WORD, dumps=(audit.DUMP_COMMIT_WORD,)),

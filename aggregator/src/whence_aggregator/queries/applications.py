@@ -77,6 +77,143 @@ class RemoveApplicationRevisionParameters(TypedDict):
 REMOVE_APPLICATION_REVISION = Command[RemoveApplicationRevisionParameters]("remove_application_revision")
 
 
+class ApplicationsListedParameters(TypedDict):
+    after: str
+    past: int
+    team: str | None
+    incident_contact: str | None
+    active: int | None
+    modified_after: str | None
+    modified_before: str | None
+    limit: int
+
+
+class ApplicationsListedRow(TypedDict):
+    application_id: str
+    revision: int
+    recorded_at: str
+    recorded_by: str
+    body: str
+    ledger_index: int
+    created_at: str
+    created_by: str
+
+
+APPLICATIONS_LISTED = NamedQuery[ApplicationsListedParameters, ApplicationsListedRow]("applications_listed")
+
+
+class ApplicationsNamedParameters(TypedDict):
+    application_ids: str
+    past: int
+
+
+class ApplicationsNamedRow(TypedDict):
+    application_id: str
+    revision: int
+    recorded_at: str
+    recorded_by: str
+    body: str
+    ledger_index: int
+    created_at: str
+    created_by: str
+
+
+APPLICATIONS_NAMED = NamedQuery[ApplicationsNamedParameters, ApplicationsNamedRow]("applications_named")
+
+
+class ApplicationsRankedParameters(TypedDict):
+    whole: str
+    terms: str
+    past: int
+    wanted: int
+    score: int
+    after: str
+    team: str | None
+    incident_contact: str | None
+    active: int | None
+    modified_after: str | None
+    modified_before: str | None
+    limit: int
+
+
+class ApplicationsRankedRow(TypedDict):
+    application_id: str
+    rank: int
+
+
+APPLICATIONS_RANKED = NamedQuery[ApplicationsRankedParameters, ApplicationsRankedRow]("applications_ranked")
+
+
+class ApplicationRevisionsParameters(TypedDict):
+    application_id: str
+    past: int
+    before: int
+    limit: int
+
+
+class ApplicationRevisionsRow(TypedDict):
+    application_id: str
+    revision: int
+    recorded_at: str
+    recorded_by: str
+    body: str
+    ledger_index: int
+
+
+APPLICATION_REVISIONS = NamedQuery[ApplicationRevisionsParameters, ApplicationRevisionsRow]("application_revisions")
+
+
+class ApplicationHandoversParameters(TypedDict):
+    application_id: str
+    past: int
+    limit: int
+
+
+class ApplicationHandoversRow(TypedDict):
+    application_id: str
+    ledger_index: int
+    number: int
+    action: str
+    from_team: str
+    to_team: str
+    recorded_at: str
+    recorded_by: str
+    subject: str
+    note: str
+
+
+APPLICATION_HANDOVERS = NamedQuery[ApplicationHandoversParameters, ApplicationHandoversRow]("application_handovers")
+
+
+class ApplicationWordsNowParameters(TypedDict):
+    application_id: str
+
+
+class ApplicationWordsNowRow(TypedDict):
+    word: str
+    score: int
+
+
+APPLICATION_WORDS_NOW = NamedQuery[ApplicationWordsNowParameters, ApplicationWordsNowRow]("application_words_now")
+
+
+class ApplicationsUnindexedParameters(TypedDict):
+    after: int
+    limit: int
+
+
+class ApplicationsUnindexedRow(TypedDict):
+    application_id: str
+    revision: int
+    recorded_at: str
+    recorded_by: str
+    body: str
+    ledger_index: int
+
+
+APPLICATIONS_UNINDEXED = NamedQuery[ApplicationsUnindexedParameters, ApplicationsUnindexedRow]("applications_unindexed")
+
+
 class AddApplicationRevisionParameters(TypedDict):
     application_id: str
     revision: int
@@ -87,3 +224,61 @@ class AddApplicationRevisionParameters(TypedDict):
 
 
 ADD_APPLICATION_REVISION = Command[AddApplicationRevisionParameters]("add_application_revision")
+
+
+class EndApplicationSpanParameters(TypedDict):
+    until_index: int
+    application_id: str
+
+
+END_APPLICATION_SPAN = Command[EndApplicationSpanParameters]("end_application_span")
+
+
+class AddApplicationSpanParameters(TypedDict):
+    application_id: str
+    revision: int
+    ledger_index: int
+    until_index: int
+    team_id: str
+    incident_contact: str
+    active: int
+    recorded_at: str
+
+
+ADD_APPLICATION_SPAN = Command[AddApplicationSpanParameters]("add_application_span")
+
+
+class EndApplicationWordParameters(TypedDict):
+    until_index: int
+    word: str
+    application_id: str
+
+
+END_APPLICATION_WORD = Command[EndApplicationWordParameters]("end_application_word")
+
+
+class AddApplicationWordParameters(TypedDict):
+    word: str
+    application_id: str
+    ledger_index: int
+    until_index: int
+    score: int
+
+
+ADD_APPLICATION_WORD = Command[AddApplicationWordParameters]("add_application_word")
+
+
+class AddApplicationHandoverParameters(TypedDict):
+    application_id: str
+    ledger_index: int
+    number: int
+    action: str
+    from_team: str
+    to_team: str
+    recorded_at: str
+    recorded_by: str
+    subject: str
+    note: str
+
+
+ADD_APPLICATION_HANDOVER = Command[AddApplicationHandoverParameters]("add_application_handover")

@@ -446,6 +446,64 @@ class DumpImageJobRow(TypedDict):
 DUMP_IMAGE_JOB = NamedQuery[DumpImageJobParameters, DumpImageJobRow]("dump_image_job")
 
 
+class DumpApplicationSpanParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpApplicationSpanRow(TypedDict):
+    application_id: str
+    revision: int
+    ledger_index: int
+    until_index: int
+    team_id: str
+    incident_contact: str
+    active: int
+    recorded_at: str
+
+
+DUMP_APPLICATION_SPAN = NamedQuery[DumpApplicationSpanParameters, DumpApplicationSpanRow]("dump_application_span")
+
+
+class DumpApplicationWordParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpApplicationWordRow(TypedDict):
+    word: str
+    application_id: str
+    ledger_index: int
+    until_index: int
+    score: int
+
+
+DUMP_APPLICATION_WORD = NamedQuery[DumpApplicationWordParameters, DumpApplicationWordRow]("dump_application_word")
+
+
+class DumpApplicationHandoverParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpApplicationHandoverRow(TypedDict):
+    application_id: str
+    ledger_index: int
+    number: int
+    action: str
+    from_team: str
+    to_team: str
+    recorded_at: str
+    recorded_by: str
+    subject: str
+    note: str
+
+
+DUMP_APPLICATION_HANDOVER = NamedQuery[DumpApplicationHandoverParameters, DumpApplicationHandoverRow](
+    "dump_application_handover"
+)
+
+
 class DumpTagDigestParameters(TypedDict):
     limit: int
     offset: int
@@ -484,6 +542,15 @@ CLEAR_IMAGE_BLOB = Command[NoParameters]("clear_image_blob")
 
 
 CLEAR_IMAGE_JOB = Command[NoParameters]("clear_image_job")
+
+
+CLEAR_APPLICATION_SPAN = Command[NoParameters]("clear_application_span")
+
+
+CLEAR_APPLICATION_WORD = Command[NoParameters]("clear_application_word")
+
+
+CLEAR_APPLICATION_HANDOVER = Command[NoParameters]("clear_application_handover")
 
 
 CLEAR_TAG_DIGEST = Command[NoParameters]("clear_tag_digest")

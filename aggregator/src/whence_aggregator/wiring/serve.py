@@ -16,7 +16,6 @@ from whence_aggregator.agents.enrolment import Enrolments
 from whence_aggregator.agents.heartbeats import Heartbeats
 from whence_aggregator.agents.ingest import Ingest
 from whence_aggregator.agents.sightings import Sightings
-from whence_aggregator.applications.applications import Applications
 from whence_aggregator.audit.bundle import Bundles
 from whence_aggregator.collect.accounts import Accounts
 from whence_aggregator.collect.collectors import Collector
@@ -26,7 +25,6 @@ from whence_aggregator.compliance.evaluating import Evaluating
 from whence_aggregator.compliance.violations import Violations
 from whence_aggregator.http.accounts import AccountCalls
 from whence_aggregator.http.agents import AgentCalls
-from whence_aggregator.http.kio import KioCalls
 from whence_aggregator.http.log import LogCalls
 from whence_aggregator.http.operators import OperatorCalls
 from whence_aggregator.http.organisation import OrganisationCalls
@@ -42,6 +40,7 @@ from whence_aggregator.ledger.publishing import Publisher
 from whence_aggregator.organisation.allowed import AllowedAccounts
 from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.ports import Database
+from whence_aggregator.projections.applications import index_applications
 from whence_aggregator.projections.statements import Combinations
 from whence_aggregator.settings.server import Settings, accounts_named
 from whence_aggregator.storage.measured import MeasuredDatabase
@@ -50,6 +49,7 @@ from whence_aggregator.trace.moment import Moments
 from whence_aggregator.trace.search import Search
 from whence_aggregator.trace.tracer import Tracer
 from whence_aggregator.wiring import parts, settings_files
+from whence_aggregator.wiring.applications import application_routes
 from whence_aggregator.wiring.front import load_behind, load_front
 from whence_aggregator.wiring.limits import LiveLimits
 from whence_aggregator.wiring.operations import (
@@ -222,17 +222,9 @@ def _streamed(
     """Return the log and the applications, whose long answers share their slots."""
     streams = Slots("streams", STREAMS_AT_ONCE_MAX)
     bundles = Bundles(database=database, ledger=ledger)
-    applications = Applications(
-        database=database,
-        ledger=ledger,
-        caller_bytes=limits.of("application_bytes_per_caller", "caller"),
-        team_bytes=limits.of("application_bytes_per_team", "team"),
-        now=utc_now,
-        on_work=working.wake,
-    )
     return [
         *LogCalls(ledger=ledger, publisher=publisher, bundles=bundles, streams=streams).routes(),
-        *KioCalls(applications=applications, streams=streams, membership=signing_in.membership).routes(),
+        *application_routes(database, ledger, limits, signing_in.membership, streams, working.wake),
     ]
 
 
@@ -274,6 +266,7 @@ async def opened_aggregator(
         witnesses = parts.load_witnesses(settings, session)
         beside = Path(f"{settings.checkpoint_file}.registry")
         ledger = await parts.start_ledger(settings, database, stack, witnesses=witnesses, beside=beside)
+        await index_applications(database)
         heard = await parts.load_listening(settings, database)
         tracer = _tracer(settings, database, ledger, heard)
         behind = load_behind(settings, database, outgoing)

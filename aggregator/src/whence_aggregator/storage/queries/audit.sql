@@ -98,6 +98,18 @@ select digest, size from image_blob order by digest limit :limit offset :offset;
 select image, job, source_url, commit_id, pushed_at, ledger_index from image_job
 order by image{binary} limit :limit offset :offset;
 
+-- name: dump_application_span
+select application_id, revision, ledger_index, until_index, team_id, incident_contact, active, recorded_at
+from application_span order by application_id{binary}, ledger_index limit :limit offset :offset;
+
+-- name: dump_application_word
+select word, application_id, ledger_index, until_index, score
+from application_word order by word, application_id{binary}, ledger_index limit :limit offset :offset;
+
+-- name: dump_application_handover
+select application_id, ledger_index, number, action, from_team, to_team, recorded_at, recorded_by, subject, note
+from application_handover order by application_id{binary}, ledger_index limit :limit offset :offset;
+
 -- name: dump_tag_digest
 select reference, digest, said_by, ledger_index from tag_digest
 order by reference{binary}, digest{binary}, said_by{binary} limit :limit offset :offset;
@@ -116,6 +128,15 @@ delete from image_blob;
 
 -- name: clear_image_job
 delete from image_job;
+
+-- name: clear_application_span
+delete from application_span;
+
+-- name: clear_application_word
+delete from application_word;
+
+-- name: clear_application_handover
+delete from application_handover;
 
 -- name: clear_tag_digest
 delete from tag_digest;
