@@ -364,7 +364,7 @@ def test_values_are_shown_as_they_are(answers: tuple[Answers, str], value: str) 
     held.total, held.row = 1, {**LINEAGE, "instance_id": value, "subject": {"instance": value}}
     assert shown in ask(url, "instances").stdout
     assert shown in ask(url, "trace", "greeter").stdout
-    held.said["/apps/greeter"] = 200, {"id": "greeter", "description": value}
+    held.said["/v1/applications/greeter"] = 200, {"id": "greeter", "description": value}
     assert shown in ask(url, "apps", "greeter").stdout
 
 

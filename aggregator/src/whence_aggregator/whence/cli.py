@@ -28,6 +28,7 @@ import click
 
 from whence_aggregator import __version__
 from whence_aggregator.whence import accounts as account_commands
+from whence_aggregator.whence import apps as app_commands
 from whence_aggregator.whence import audit as audit_commands
 from whence_aggregator.whence import images as image_commands
 from whence_aggregator.whence import sign_in as sign_in_commands
@@ -49,14 +50,10 @@ from whence_aggregator.whence.output import (
     listed,
     listing,
     note,
-    out,
-    show,
     show_json,
     show_list,
 )
 from whence_aggregator.whence.picture import draw
-from whence_common.identifiers import is_application_id
-from whence_common.visible import printable
 
 _INSTANCE = re.compile(r"i-[0-9a-f]{8,17}\Z")
 _COMMIT = re.compile(r"[0-9a-f]{7,64}\Z")
@@ -237,27 +234,6 @@ def instances(client: Client, /, limit: int, everything: bool, as_json: bool, **
 
 
 @whence.command()
-@click.argument("application_id", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print the response as JSON.")
-@click.pass_obj
-def apps(client: Client, application_id: str | None, as_json: bool) -> None:
-    """List the applications in the registry, or show one."""
-    if application_id is not None and not is_application_id(application_id):
-        end(f"not found: {application_id!r} is not an application id", UNKNOWN)
-    if application_id is None:
-        rows = ask(lambda: client.get("/apps"))
-        show(rows, rows, ("id", "team_id", "name", "active", "scm_url"), as_json=as_json)
-        return
-    shown = ask(lambda: client.get(f"/apps/{application_id}"))
-    if as_json:
-        show_json(shown)
-        return
-    width = max(map(len, shown), default=0)
-    for name, value in shown.items():
-        out(f"{name:<{width}}  {'' if value is None else printable(value)}".rstrip() + "\n")
-
-
-@whence.command()
 @click.option("--verdict", type=click.Choice(["fail", "unknown"]), help="Only this verdict; by default both.")
 @click.option("--rule", help="Only this rule.")
 @click.option("--severity", type=click.Choice(["1", "2", "3"]), help="Only rules of this severity; 1 is the highest.")
@@ -297,6 +273,7 @@ whence.add_command(image_commands.attest)
 whence.add_command(account_commands.accounts)
 whence.add_command(team_commands.teams)
 whence.add_command(team_commands.people)
+whence.add_command(app_commands.apps)
 whence.add_command(audit_commands.verify)
 whence.add_command(audit_commands.receipt)
 whence.add_command(audit_commands.bundle)

@@ -16,6 +16,7 @@ from whence_common.errors import InputError, RoadError, WhenceError, one_line
 _PART_BYTES = 64 * 1024
 _PROBLEM_BYTES_MAX = 64 * 1024
 _REQUEST_SECONDS_MAX = 30.0
+_DONE = (200, 201)
 _REDIRECTS = (301, 302, 303, 307, 308)
 _OTHER_NAME = (62, 64)
 """X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH of OpenSSL."""
@@ -89,6 +90,10 @@ class Client:
         for _ in self._signed("PUT", path, json.dumps(document).encode()):
             pass
 
+    def post(self, path: str, document: object) -> Any:
+        """POST a JSON document; return the JSON value of the response."""
+        return _decoded(b"".join(self._signed("POST", path, json.dumps(document).encode())))
+
     def stream(self, path: str, **parameters: str | None) -> Iterator[bytes]:
         """GET a path; yield the body in parts, so that a large one is not held in memory."""
         query = urlencode({name: value for name, value in parameters.items() if value is not None})
@@ -127,7 +132,7 @@ class Client:
             with connection.getresponse() as answer:
                 if answer.status in _REDIRECTS:
                     raise self._redirected(answer.getheader("Location", ""))
-                if answer.status != 200:
+                if answer.status not in _DONE:
                     asked = f"{self._url}{target.partition('?')[0]}"
                     refusal = _refused(answer.status, answer.read(_PROBLEM_BYTES_MAX), asked)
                     if isinstance(refusal, Refused):
