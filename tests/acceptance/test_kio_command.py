@@ -83,6 +83,50 @@ async def test_kio_creates_updates_shows_and_lists_applications(kio: Kio) -> Non
     assert (code, "400" in said) == (1, True), said
 
 
+FIELDS = {
+    "name": "Greeter", "team_id": "hello", "subtitle": "Greets", "description": "Greets **everybody**",
+    "service_url": "https://greeter.example.org", "scm_url": "https://git.example.org/hello/greeter.git",
+    "documentation_url": "https://docs.example.org", "specification_url": "https://tickets.example.org",
+    "specification_type": "jira", "support_url": "https://support.example.org", "criticality_level": "1",
+    "incident_contact": "+49 30 1", "publicly_accessible": "true", "required_approvers": "2",
+}  # fmt: skip
+
+
+async def test_every_field_is_created_shown_and_updated(kio: Kio) -> None:
+    code, said = await kio.run("app", "create", "greeter", *(f"{name}={value}" for name, value in FIELDS.items()))
+    assert (code, "OK" in said) == (0, True), said
+    shown = await kio.shown("greeter")
+    assert {name: shown[name] for name in FIELDS} == {
+        **FIELDS, "criticality_level": 1, "publicly_accessible": True, "required_approvers": 1,
+    }  # fmt: skip
+    code, said = await kio.run(
+        "app", "update", "greeter", "subtitle=Hello", "publicly_accessible=no", "criticality_level=4"
+    )
+    assert (code, "OK" in said) == (0, True), said
+    shown = await kio.shown("greeter")
+    assert (shown["subtitle"], shown["publicly_accessible"], shown["required_approvers"]) == ("Hello", False, 2)
+    assert (shown["description"], shown["active"]) == (FIELDS["description"], True)
+    for output in ("text", "json", "tsv"):
+        for arguments in (("app", "show", "greeter"), ("app", "list"), ("app", "list", "--all", "-t", "hello")):
+            code, said = await kio.run(*arguments, "-o", output)
+            assert (code, "greeter" in said, "Traceback" in said) == (0, True, False), (arguments, output, said)
+    for arguments in (("-s", "1h"), ("--since", "7d"), ("-t", "hello"), ("-a",), ("--incident-contact", "+49 30 1")):
+        code, said = await kio.run("app", "list", "-o", "json", *arguments)
+        assert (code, [row["id"] for row in json.loads(said)]) == (0, ["greeter"]), (arguments, said)
+    code, said = await kio.run("app", "list", "-o", "json", "-t", "nobody")
+    assert (code, json.loads(said)) == (0, [])
+
+
+async def test_what_kio_sends_wrong_is_a_400_that_it_shows(kio: Kio) -> None:
+    for arguments in (
+        ("create", "Greeter", "name=x", "team_id=hello"), ("create", "greeter", "name=x", "team_id=hello", "colour=red"),
+        ("create", "greeter", "name=x", "team_id=hello", "criticality_level=none"),
+    ):  # fmt: skip
+        code, said = await kio.run("app", *arguments)
+        assert (code != 0, "400" in said or "already exists" in said) == (True, True), (arguments, said)
+    assert json.loads((await kio.run("app", "list", "--all", "-o", "json"))[1]) == []
+
+
 async def test_versions_and_approvals_of_older_kio_commands_are_refused_by_name(kio: Kio) -> None:
     """kio 0.1.26 has no such commands; its predecessors asked these paths."""
     code, said = await kio.run("versions", "list", "greeter")

@@ -12,7 +12,22 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from benchmarks import boot, fleet, front, hostile, idle, ingest, judge, kills, peer, scale, sign_in, trace, weather
+from benchmarks import (
+    applications,
+    boot,
+    fleet,
+    front,
+    hostile,
+    idle,
+    ingest,
+    judge,
+    kills,
+    peer,
+    scale,
+    sign_in,
+    trace,
+    weather,
+)
 from landscape.whole import ROOT
 
 _ALL = {
@@ -27,6 +42,7 @@ _ALL = {
     "hostile": hostile.measure,
     "registry": front.measure,
     "judge": judge.measure,
+    "applications": applications.measure,
 }
 _AGENTS = {"boot": boot.measure, "idle": idle.measure}
 """These can measure another checkout's agent too."""

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from fakes.in_process import ROOT, InProcess
+from fakes.many_applications import register_many
 from whence_aggregator.applications.listing import WantedApplications
 from whence_aggregator.applications.search import Sought
 from whence_aggregator.projections.applications import index_applications
@@ -57,6 +58,37 @@ async def test_the_same_documents_and_queries_have_the_same_hits_in_the_same_ord
         "everybody": ["greeter"],
     }
     assert {query: await found(house, query) for query in expected} == expected
+
+
+async def test_the_index_in_memory_finds_what_the_database_finds(house: InProcess) -> None:
+    """The present is searched in memory, the past in the database."""
+    await register_many(house, 60, words=12)
+    await filled(house)
+    house.clock.advance(60)
+    for number in range(0, 60, 7):
+        await house.register(f"app-{number:05d}", name="Payment services", description="order")
+    house.clock.advance(60)
+    queries = [
+        "app",
+        "payment",
+        "payment service",
+        "pay ord",
+        "app-00007",
+        "greets",
+        "customer",
+        "ser",
+        "it",
+        "b",
+        "a1",
+    ]
+    for query in queries:
+        sought = Sought.parse(query)
+        for filters in ({}, {"team": "hello"}, {"active": True}):
+            now = [one async for page in house.application_lists.pages(
+                WantedApplications(sought=sought, **filters)) for one in page]  # fmt: skip
+            then = [one async for page in house.application_lists.pages(
+                WantedApplications(sought=sought, at="2026-11-22T12:01:30.000Z", **filters)) for one in page]  # fmt: skip
+            assert now == then, (query, filters)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,16 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
-from whence_aggregator.applications.rows import Hit, ListedRow, hits, last_id, listed_application, listed_whole
+from whence_aggregator.applications.present import PresentWords
+from whence_aggregator.applications.rows import (
+    Hit,
+    Indexable,
+    ListedRow,
+    hits,
+    last_id,
+    listed_application,
+    listed_whole,
+)
 from whence_aggregator.applications.search import Sought, shown_rank
 from whence_aggregator.ports import Database
 from whence_aggregator.queries.applications import APPLICATIONS_LISTED, APPLICATIONS_NAMED, APPLICATIONS_RANKED
@@ -53,12 +62,23 @@ class WantedApplications:
             "modified_before": self.modified_before,
         }
 
+    def matches(self, one: Indexable) -> bool:
+        """Return whether an indexed application passes the filters."""
+        return (
+            (self.team is None or one.team == self.team)
+            and (self.incident_contact is None or one.incident_contact == self.incident_contact)
+            and (self.active is None or one.active is self.active)
+            and (self.modified_after is None or one.recorded_at >= self.modified_after)
+            and (self.modified_before is None or one.recorded_at <= self.modified_before)
+        )
+
 
 class ApplicationLists:
     """Lists applications."""
 
     def __init__(self, *, database: Database, now: Now) -> None:
         self._database = database
+        self._present = PresentWords(database)
         self._moments = Moments(database=database, now=now)
 
     async def pages(self, wanted: WantedApplications) -> AsyncIterator[Sequence[dict[str, Any]]]:
@@ -96,9 +116,11 @@ class ApplicationLists:
     async def _hits(
         self, wanted: WantedApplications, sought: Sought, past: int, after: Hit | None, limit: int
     ) -> list[Hit]:
-        """Return hits by rank, after another."""
+        """Return hits by rank, after another: of the present from memory, of the past from the database."""
         if not sought.words:
             return []
+        if wanted.at is None:
+            return (await self._present.current()).find(sought, wanted.matches, after=after, limit=limit)
         rows = await self._database.fetch(
             APPLICATIONS_RANKED.bind(
                 {

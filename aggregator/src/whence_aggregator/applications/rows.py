@@ -13,7 +13,9 @@ from whence_aggregator.applications.fields import FIELDS, required_approvers
 from whence_aggregator.queries.applications import (
     ApplicationFirstRow,
     ApplicationHandoversRow,
+    ApplicationsBegunRow,
     ApplicationsRankedRow,
+    ApplicationWordsOfRow,
 )
 
 
@@ -70,6 +72,42 @@ class Hit:
     @property
     def cursor(self) -> str:
         return f"{self.rank}~{self.application_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Indexable:
+    """An application as lists filter it; its words with their scores are given beside it."""
+
+    application_id: str
+    team: str
+    incident_contact: str
+    active: bool
+    recorded_at: str
+
+
+def begun_spans(rows: Sequence[ApplicationsBegunRow]) -> list[tuple[int, Indexable]]:
+    """Return the applications whose newest revisions are these, with the ledger indexes of those."""
+    return [
+        (
+            row["ledger_index"],
+            Indexable(
+                application_id=row["application_id"],
+                team=row["team_id"],
+                incident_contact=row["incident_contact"],
+                active=bool(row["active"]),
+                recorded_at=row["recorded_at"],
+            ),
+        )
+        for row in rows
+    ]
+
+
+def words_by_application(rows: Sequence[ApplicationWordsOfRow]) -> dict[str, dict[str, int]]:
+    """Return the words of applications with their scores."""
+    found: dict[str, dict[str, int]] = {}
+    for row in rows:
+        found.setdefault(row["application_id"], {})[row["word"]] = row["score"]
+    return found
 
 
 def newest_of(rows: Sequence[RevisionRow]) -> Newest:

@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import islice
 
 import msgspec
 
@@ -13,7 +14,7 @@ from whence_aggregator.projections.application_words import (
     QUERY_WORDS_MAX,
     SCORE_FACTOR,
     QueryWord,
-    folded,
+    known_words,
     query_words,
     runs,
 )
@@ -22,6 +23,8 @@ from whence_common.errors import InputError
 SEARCH_CHARACTERS_MAX = 300
 _BEFORE_MAX, _EXCERPT_MAX = 10, 35
 """Words of an excerpt before the first hit, and in total: `ts_headline` of Kio had 35 too."""
+_SCANNED_MAX = 500
+"""Words of a description in which the first hit is looked for; without one the excerpt is its beginning."""
 _SCORE_UNIT = 1000 * SCORE_FACTOR
 
 
@@ -59,22 +62,22 @@ class Sought:
         if text is None:
             return None
         text = unicodedata.normalize("NFC", text)
-        found = [(run.start(), run.end(), self._hits(run[0])) for run in runs(text)]
-        first = next((place for place, (_, _, hit) in enumerate(found) if hit), 0)
+        found = list(islice(runs(text), _SCANNED_MAX))
+        first = next((place for place, run in enumerate(found) if self._hits(run[0])), 0)
         begin = max(0, first - _BEFORE_MAX)
         shown = found[begin : begin + _EXCERPT_MAX]
         if not shown:
             return escape(text[:SEARCH_CHARACTERS_MAX])
-        parts, at = list[str](), shown[0][0] if begin else 0
-        for start, end, hit in shown:
-            word = escape(text[start:end])
-            parts += [escape(text[at:start]), f"<b>{word}</b>" if hit else word]
-            at = end
-        rest = "" if begin + _EXCERPT_MAX < len(found) else escape(text[at:])
+        parts, at = list[str](), shown[0].start() if begin else 0
+        for run in shown:
+            word = escape(run[0])
+            parts += [escape(text[at : run.start()]), f"<b>{word}</b>" if self._hits(run[0]) else word]
+            at = run.end()
+        rest = "" if begin + _EXCERPT_MAX < len(found) else escape(text[at : at + SEARCH_CHARACTERS_MAX])
         return ("".join(parts) + rest).strip()
 
     def _hits(self, run: str) -> bool:
-        return any(word.matches(one) for one in folded(run) for word in self.words)
+        return any(word.matches(one) for one in known_words(run) for word in self.words)
 
 
 def shown_rank(rank: int) -> float:

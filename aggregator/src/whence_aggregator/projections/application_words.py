@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 WEIGHTS: Mapping[str, int] = {"id": 1000, "name": 400, "subtitle": 200, "description": 100}
 """The scores of a hit by field: PostgreSQL's weights A to D in thousandths, as Kio assigned them."""
@@ -25,6 +26,7 @@ _LAST = "\U0010ffff"
 _EXACT, _PREFIX = 2, 1
 SCORE_FACTOR = _EXACT
 _VOWEL = re.compile(r"[aeiouy]")
+_KNOWN_MAX = 20_000
 _STOP = """
 a an and are as at be been but by can did do does for from had has have how i if in into is it its no not of on or our s
 so such t than that the their then there these they this to was we were what when where which who will with you your
@@ -65,6 +67,12 @@ def folded(run: str) -> list[str]:
     return [word[:WORD_CHARACTERS_MAX] for word in _RUN.findall(bare.casefold())]
 
 
+@lru_cache(maxsize=_KNOWN_MAX)
+def known_words(run: str) -> tuple[str, ...]:
+    """Return the words of a run, cached: descriptions share most of theirs."""
+    return tuple(folded(run[:WORD_CHARACTERS_MAX]))
+
+
 def words_in(text: str) -> Iterator[str]:
     """Yield the words of a text, in order."""
     for run in runs(unicodedata.normalize("NFC", text)):
@@ -95,6 +103,7 @@ def scores(fields: Mapping[str, str]) -> dict[str, int]:
     return total
 
 
+@lru_cache(maxsize=_KNOWN_MAX)
 def stem(word: str) -> str:
     """Return an English word without its ending: plural, -ing, -ed, a final e. Other words are returned unchanged."""
     if len(word) < 4 or not word.isascii() or not word.isalpha():

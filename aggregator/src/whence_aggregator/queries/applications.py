@@ -197,6 +197,36 @@ class ApplicationWordsNowRow(TypedDict):
 APPLICATION_WORDS_NOW = NamedQuery[ApplicationWordsNowParameters, ApplicationWordsNowRow]("application_words_now")
 
 
+class ApplicationsBegunParameters(TypedDict):
+    after: int
+    limit: int
+
+
+class ApplicationsBegunRow(TypedDict):
+    application_id: str
+    ledger_index: int
+    team_id: str
+    incident_contact: str
+    active: int
+    recorded_at: str
+
+
+APPLICATIONS_BEGUN = NamedQuery[ApplicationsBegunParameters, ApplicationsBegunRow]("applications_begun")
+
+
+class ApplicationWordsOfParameters(TypedDict):
+    application_ids: str
+
+
+class ApplicationWordsOfRow(TypedDict):
+    application_id: str
+    word: str
+    score: int
+
+
+APPLICATION_WORDS_OF = NamedQuery[ApplicationWordsOfParameters, ApplicationWordsOfRow]("application_words_of")
+
+
 class ApplicationsUnindexedParameters(TypedDict):
     after: int
     limit: int

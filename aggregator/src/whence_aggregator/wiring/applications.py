@@ -11,15 +11,35 @@ from whence_aggregator.applications.entries import ApplicationEntries
 from whence_aggregator.applications.handovers import Handovers
 from whence_aggregator.applications.history import ApplicationHistory
 from whence_aggregator.applications.listing import ApplicationLists
-from whence_aggregator.applications.teams import AnyTeam
+from whence_aggregator.applications.teams import AnyTeam, TeamLookup
 from whence_aggregator.callers.membership import Membership
 from whence_aggregator.http.applications import ApplicationCalls
 from whence_aggregator.http.kio import KioCalls
 from whence_aggregator.http.slots import Slots
 from whence_aggregator.ledger.ledger import Ledger
+from whence_aggregator.organisation.directory import OrganisationDirectory, team_of
 from whence_aggregator.ports import Database
+from whence_aggregator.settings.server import Settings
 from whence_aggregator.wiring.limits import LiveLimits
 from whence_common.clock import utc_now
+
+
+class OrganisationTeams:
+    """The teams that the organisation's sources state, by their ids; an alias is no id."""
+
+    def __init__(self, directory: OrganisationDirectory) -> None:
+        self._directory = directory
+
+    async def exists(self, team_id: str) -> bool:
+        return team_of((await self._directory.resolve([team_id]))[team_id]) == team_id
+
+
+def load_teams(settings: Settings, database: Database) -> TeamLookup:
+    """Return the lookup of teams: any team exists unless a source that states teams is configured."""
+    wanted = settings.organisation
+    if wanted is None or (wanted.file is None and wanted.team_service is None):
+        return AnyTeam()
+    return OrganisationTeams(OrganisationDirectory(database))
 
 
 def application_routes(
@@ -28,6 +48,7 @@ def application_routes(
     limits: LiveLimits,
     membership: Membership,
     streams: Slots,
+    teams: TeamLookup,
     on_work: Callable[[], None],
 ) -> list[web.RouteDef]:
     """Return the routes of the application registry."""
@@ -36,7 +57,6 @@ def application_routes(
         team_bytes=limits.of("application_bytes_per_team", "team"),
         now=utc_now,
     )
-    teams = AnyTeam()
     applications = Applications(
         database=database, ledger=ledger, entries=entries, teams=teams, now=utc_now, on_work=on_work
     )

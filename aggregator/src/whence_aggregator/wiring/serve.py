@@ -16,6 +16,7 @@ from whence_aggregator.agents.enrolment import Enrolments
 from whence_aggregator.agents.heartbeats import Heartbeats
 from whence_aggregator.agents.ingest import Ingest
 from whence_aggregator.agents.sightings import Sightings
+from whence_aggregator.applications.teams import TeamLookup
 from whence_aggregator.audit.bundle import Bundles
 from whence_aggregator.collect.accounts import Accounts
 from whence_aggregator.collect.collectors import Collector
@@ -49,7 +50,7 @@ from whence_aggregator.trace.moment import Moments
 from whence_aggregator.trace.search import Search
 from whence_aggregator.trace.tracer import Tracer
 from whence_aggregator.wiring import parts, settings_files
-from whence_aggregator.wiring.applications import application_routes
+from whence_aggregator.wiring.applications import application_routes, load_teams
 from whence_aggregator.wiring.front import load_behind, load_front
 from whence_aggregator.wiring.limits import LiveLimits
 from whence_aggregator.wiring.operations import (
@@ -218,13 +219,14 @@ def _streamed(
     limits: LiveLimits,
     working: Working,
     signing_in: SigningIn,
+    teams: TeamLookup,
 ) -> list[web.RouteDef]:
     """Return the log and the applications, whose long answers share their slots."""
     streams = Slots("streams", STREAMS_AT_ONCE_MAX)
     bundles = Bundles(database=database, ledger=ledger)
     return [
         *LogCalls(ledger=ledger, publisher=publisher, bundles=bundles, streams=streams).routes(),
-        *application_routes(database, ledger, limits, signing_in.membership, streams, working.wake),
+        *application_routes(database, ledger, limits, signing_in.membership, streams, teams, working.wake),
     ]
 
 
@@ -296,7 +298,7 @@ async def opened_aggregator(
         server = Server(
             routes=[
                 *_routes(settings, database, ledger, speaking, tracer, publisher, heard, limits, operations, questions),
-                *_streamed(database, ledger, publisher, limits, working, signing_in),
+                *_streamed(database, ledger, publisher, limits, working, signing_in, load_teams(settings, database)),
                 *SignInCalls(signing_in.sign_in, signing_in.command_clients).routes(),
                 *(behind.listing_routes(database) if behind is not None else []),
                 *(front.agent_routes if front is not None else []),

@@ -13,6 +13,7 @@ create table application_span (
 );
 
 create index application_span_team on application_span (team_id, application_id);
+create index application_span_begun on application_span (ledger_index);
 
 -- The words by which a search finds an application, and their scores, with the same bounds.
 create table application_word (

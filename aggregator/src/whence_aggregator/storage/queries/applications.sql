@@ -92,6 +92,15 @@ order by ledger_index desc limit :limit;
 select word, score from application_word
 where application_id = :application_id and until_index = 4611686018427387904;
 
+-- name: applications_begun
+-- types: after int
+select application_id, ledger_index, team_id, incident_contact, active, recorded_at from application_span
+where ledger_index > :after and until_index = 4611686018427387904 order by ledger_index limit :limit;
+
+-- name: application_words_of
+select application_id, word, score from application_word
+where {application_id in texts application_ids} and until_index = 4611686018427387904;
+
 -- name: applications_unindexed
 -- types: after int
 select r.application_id, r.revision, r.recorded_at, r.recorded_by, r.body, r.ledger_index from application_revision r
