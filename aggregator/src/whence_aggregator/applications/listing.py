@@ -62,6 +62,11 @@ class WantedApplications:
             "modified_before": self.modified_before,
         }
 
+    @property
+    def test(self) -> Callable[[Indexable], bool] | None:
+        """Return the test of an indexed application; None if there are no filters."""
+        return self.matches if any(value is not None for value in self.filters.values()) else None
+
     def matches(self, one: Indexable) -> bool:
         """Return whether an indexed application passes the filters."""
         return (
@@ -120,7 +125,7 @@ class ApplicationLists:
         if not sought.words:
             return []
         if wanted.at is None:
-            return (await self._present.current()).find(sought, wanted.matches, after=after, limit=limit)
+            return (await self._present.current()).find(sought, wanted.test, after=after, limit=limit)
         rows = await self._database.fetch(
             APPLICATIONS_RANKED.bind(
                 {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from itertools import islice
 
@@ -35,6 +35,8 @@ class Sought:
     words: Sequence[QueryWord]
     whole: str
     """The query as an application's id: that application comes first."""
+    known: dict[str, bool] = field(default_factory=dict, compare=False, repr=False)
+    """Whether the words of the descriptions that were shown so far match."""
 
     @classmethod
     def parse(cls, text: str) -> Sought:
@@ -77,7 +79,11 @@ class Sought:
         return ("".join(parts) + rest).strip()
 
     def _hits(self, run: str) -> bool:
-        return any(word.matches(one) for one in known_words(run) for word in self.words)
+        found = self.known.get(run)
+        if found is None:
+            found = any(word.matches(one) for one in known_words(run) for word in self.words)
+            self.known[run] = found
+        return found
 
 
 def shown_rank(rank: int) -> float:

@@ -23,7 +23,8 @@ class WordIndex:
     """Finds applications by words. A changed application takes a new slot, and the old one is dead."""
 
     def __init__(self) -> None:
-        self._slots: list[Indexable | None] = []
+        self._slots: list[Indexable] = []
+        self._dead: set[int] = set()
         self._by_id: dict[str, int] = {}
         self._postings: dict[str, tuple[array[int], array[int]]] = {}
         """Slots and scores by word."""
@@ -37,7 +38,7 @@ class WordIndex:
         """Add an application, or replace it."""
         before = self._by_id.get(application.application_id)
         if before is not None:
-            self._slots[before] = None
+            self._dead.add(before)
         slot = self._by_id[application.application_id] = len(self._slots)
         self._slots.append(application)
         for word, score in words.items():
@@ -47,27 +48,29 @@ class WordIndex:
                 self._vocabulary = None
             found[0].append(slot)
             found[1].append(score)
-        if len(self._slots) - len(self._by_id) > max(_DEAD_MIN, len(self._by_id)):
+        if len(self._dead) > max(_DEAD_MIN, len(self._by_id)):
             self._compact()
 
     def find(
-        self, sought: Sought, wanted: Callable[[Indexable], bool], *, after: Hit | None, limit: int | None
+        self, sought: Sought, wanted: Callable[[Indexable], bool] | None, *, after: Hit | None, limit: int
     ) -> list[Hit]:
-        """Return the hits after another, by rank and then by id; `limit` None: all."""
+        """Return up to `limit` hits after another, by rank and then by id; `wanted` None: all pass."""
         ranks = self._ranks(sought.words)
+        for dead in self._dead:
+            ranks.pop(dead, None)
         bonus = self._by_id.get(sought.whole)
         if bonus in ranks:
             ranks[bonus] += _WHOLE_BONUS
-        place = (-after.rank, after.application_id) if after is not None else None
         slots = self._slots
-        found = (
-            (-rank, one.application_id)
-            for slot, rank in ranks.items()
-            if (one := slots[slot]) is not None and wanted(one)
-        )
-        later = found if place is None else (one for one in found if one > place)
-        ordered = sorted(later) if limit is None else heapq.nsmallest(limit, later)
-        return [Hit(application_id=name, rank=-rank) for rank, name in ordered]
+        if wanted is not None:
+            found = [(-rank, slots[slot].application_id) for slot, rank in ranks.items() if wanted(slots[slot])]
+        else:
+            lowest = min(heapq.nlargest(limit, ranks.values()), default=0) if after is None else 0
+            found = [(-rank, slots[slot].application_id) for slot, rank in ranks.items() if rank >= lowest]
+        if after is not None:
+            place = (-after.rank, after.application_id)
+            found = [one for one in found if one > place]
+        return [Hit(application_id=name, rank=-rank) for rank, name in heapq.nsmallest(limit, found)]
 
     def _ranks(self, words: Iterable[QueryWord]) -> dict[int, int]:
         """Return the ranks of the slots in which every word matches."""
@@ -84,7 +87,7 @@ class WordIndex:
             for one in (low,) if low == high else self._between(low, high):
                 slots, scores = self._postings.get(one, ((), ()))
                 if not best:
-                    best = dict(zip(slots, (score * factor for score in scores), strict=True))
+                    best = dict(zip(slots, map(factor.__mul__, scores), strict=True))
                     continue
                 for slot, score in zip(slots, scores, strict=True):
                     if score * factor > best.get(slot, 0):
@@ -100,7 +103,7 @@ class WordIndex:
     def _compact(self) -> None:
         """Remove dead slots."""
         moved = {old: new for new, old in enumerate(self._by_id.values())}
-        self._slots = [self._slots[old] for old in moved]
+        self._slots, self._dead = [self._slots[old] for old in moved], set()
         self._by_id = {name: moved[old] for name, old in self._by_id.items()}
         kept: dict[str, tuple[array[int], array[int]]] = {}
         for word, (slots, scores) in self._postings.items():
