@@ -110,9 +110,9 @@ async def test_every_field_is_created_shown_and_updated(kio: Kio) -> None:
         for arguments in (("app", "show", "greeter"), ("app", "list"), ("app", "list", "--all", "-t", "hello")):
             code, said = await kio.run(*arguments, "-o", output)
             assert (code, "greeter" in said, "Traceback" in said) == (0, True, False), (arguments, output, said)
-    for arguments in (("-s", "1h"), ("--since", "7d"), ("-t", "hello"), ("-a",), ("--incident-contact", "+49 30 1")):
-        code, said = await kio.run("app", "list", "-o", "json", *arguments)
-        assert (code, [row["id"] for row in json.loads(said)]) == (0, ["greeter"]), (arguments, said)
+    for options in (("-s", "1h"), ("--since", "7d"), ("-t", "hello"), ("-a",), ("--incident-contact", "+49 30 1")):
+        code, said = await kio.run("app", "list", "-o", "json", *options)
+        assert (code, [row["id"] for row in json.loads(said)]) == (0, ["greeter"]), (options, said)
     code, said = await kio.run("app", "list", "-o", "json", "-t", "nobody")
     assert (code, json.loads(said)) == (0, [])
 

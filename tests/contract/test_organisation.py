@@ -29,6 +29,7 @@ from whence_aggregator.ports import Conflict, Database, Forbidden, NotFound, Sou
 from whence_aggregator.queries.organisation import MEMBERS_OF_SOURCE
 from whence_aggregator.queries.work import ADD_TASK_UNLESS_KNOWN, TASKS_OF_KIND
 from whence_aggregator.storage.sqlite import SqliteDatabase
+from whence_aggregator.wiring.applications import OrganisationTeams
 from whence_aggregator.wiring.work import kinds_of
 from whence_aggregator.work.questions import ORGANISATION_KIND, SHARED_LANE, question
 from whence_aggregator.work.task import Work
@@ -439,3 +440,17 @@ async def test_a_group_that_another_source_has_as_an_alias_is_that_team(house: I
     await groups.read()
     assert (await groups.directory.team("billing")).team_id == "pay"
     assert [one.team_id for one in await groups.directory.teams()] == ["ops", "pay", "ship"]
+
+
+async def test_applications_belong_to_teams_by_the_id_that_a_source_states(house: InProcess) -> None:
+    org = Organisation(house)
+    teams = OrganisationTeams(org.directory)
+    assert not await teams.exists("pay")  # before the first reading nothing is known
+    await org.read()
+    found = {
+        name: await teams.exists(name) for name in ("pay", "ship", "billing", "PAY", "gone", "", "x" * 300, "a/../b")
+    }
+    assert found == {
+        "pay": True, "ship": True, "billing": False, "PAY": False, "gone": False, "": False, "x" * 300: False,
+        "a/../b": False,
+    }  # fmt: skip

@@ -7,7 +7,8 @@ from typing import Any
 
 from fakes.in_process import LIMITLESS, ROOT, InProcess
 from whence_aggregator.applications.draft import Draft
-from whence_aggregator.applications.entries import ApplicationEntries, Newest
+from whence_aggregator.applications.entries import ApplicationEntries
+from whence_aggregator.applications.rows import Newest
 from whence_aggregator.callers.limits import Limit
 
 _BATCH = 200

@@ -136,7 +136,10 @@ async def test_what_yourturn_asks_is_answered(house: InProcess, ask: Ask) -> Non
 
 
 async def test_an_application_is_replaced_patched_and_listed_as_a_whole(ask: Ask) -> None:
-    more = {"repositories": ["https://git.example.org/demo/greeter"], "trackers": [{"pattern": "PAY-{number}"}]}
+    more: dict[str, Any] = {
+        "repositories": ["https://git.example.org/demo/greeter"],
+        "trackers": [{"pattern": "PAY-{number}"}],
+    }
     status, found, tag = await ask("PUT", "/v1/applications/greeter", {**KIO, **more})
     assert (status, tag, found["revision"], found["scm_url"]) == (201, '"1"', 1, more["repositories"][0])
     assert (await ask("PUT", "/v1/applications/greeter", {**KIO, **more, "subtitle": "Hi"}))[0] == 200

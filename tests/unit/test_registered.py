@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from fakes.facts import COMMIT, FOUND, READ, URL, facts, lineage
+from fakes.facts import FOUND, READ, URL, facts, lineage
+from fakes.machine import COMMIT
 from whence_aggregator.trace.facts import Answer
 from whence_aggregator.trace.registered import Tracker, closest, repositories_of, trackers_of
 from whence_common.image_provenance import SourceClaim
@@ -57,7 +58,7 @@ def test_labels_that_name_a_further_repository_are_the_applications_own() -> Non
     stated = ScmSource(url=URL, revision=COMMIT, author="", status="", digest="")
     claims = [SourceClaim(kind="label", source=stated, maybe_inherited=True).to_wire()]
     read = Answer(outcome="found", value={"claims": claims}, observed_at=READ.observed_at, ledger_index=3)
-    known = {"image_source": read, "stated": {"scm_source": None}}
+    known: dict[str, Any] = {"image_source": read, "stated": {"scm_source": None}}
     assert lineage(facts(kio={"scm_url": OTHER}, **known)).link("source").state == "unknown"
     found = lineage(facts(kio={"scm_url": OTHER}, repositories=(URL,), **known)).link("source")
     assert (found.state, (found.value or {})["repository_confirmed"]) == ("asserted", True)
