@@ -18,6 +18,7 @@ from whence_aggregator.ledger.writing import NewEntry
 from whence_aggregator.organisation.changes import MEMBERS
 from whence_aggregator.organisation.rows import newest_members
 from whence_aggregator.ports import Database
+from whence_aggregator.projections.applications import index_again
 from whence_aggregator.projections.kinds import KINDS, STATEMENT
 from whence_aggregator.projections.removals import VERSION, project_removal
 from whence_aggregator.queries.applications import REMOVE_APPLICATION_REVISION, REVISIONS_OF_ENTRIES
@@ -154,6 +155,8 @@ class Forgetting:
             await writing.transaction.execute(
                 PRUNE_ENTRY.bind([{"ledger_index": one} for one in indexes]), *_removes(kind, entries)
             )
+            if kind == "application":
+                await index_again(writing.transaction, {one.event["application_id"] for one in entries})
             await project_removal(writing.transaction, index, stated)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -19,11 +19,14 @@ from whence_aggregator.queries.applications import (
     APPLICATIONS_UNINDEXED,
     END_APPLICATION_SPAN,
     END_APPLICATION_WORD,
+    REMOVE_APPLICATION_SPANS,
+    REMOVE_APPLICATION_WORDS,
     AddApplicationHandoverParameters,
     AddApplicationRevisionParameters,
     AddApplicationWordParameters,
     EndApplicationSpanParameters,
     EndApplicationWordParameters,
+    RemoveApplicationSpansParameters,
 )
 from whence_aggregator.queries.compliance import UNJUDGE_APPLICATION, UnjudgeApplicationParameters
 
@@ -85,6 +88,19 @@ async def index_applications(database: Database) -> int:
         total += len(found)
         if len(found) < _UNINDEXED_MAX:
             return total
+        after = found[-1].span["ledger_index"]
+
+
+async def index_again(transaction: Transaction, application_ids: Collection[str]) -> None:
+    """Index the remaining revisions of applications of which some were removed, as a rebuild would."""
+    named: list[RemoveApplicationSpansParameters] = [{"application_id": one} for one in sorted(application_ids)]
+    await transaction.execute(REMOVE_APPLICATION_SPANS.bind(named), REMOVE_APPLICATION_WORDS.bind(named))
+    after = -1
+    while found := unindexed(
+        await transaction.fetch(APPLICATIONS_UNINDEXED.bind({"after": after, "limit": _UNINDEXED_MAX}))
+    ):
+        for one in found:
+            await _index(transaction, one)
         after = found[-1].span["ledger_index"]
 
 

@@ -256,6 +256,20 @@ class AddApplicationRevisionParameters(TypedDict):
 ADD_APPLICATION_REVISION = Command[AddApplicationRevisionParameters]("add_application_revision")
 
 
+class RemoveApplicationSpansParameters(TypedDict):
+    application_id: str
+
+
+REMOVE_APPLICATION_SPANS = Command[RemoveApplicationSpansParameters]("remove_application_spans")
+
+
+class RemoveApplicationWordsParameters(TypedDict):
+    application_id: str
+
+
+REMOVE_APPLICATION_WORDS = Command[RemoveApplicationWordsParameters]("remove_application_words")
+
+
 class EndApplicationSpanParameters(TypedDict):
     until_index: int
     application_id: str

@@ -112,6 +112,12 @@ order by r.ledger_index limit :limit;
 insert into application_revision (application_id, revision, recorded_at, recorded_by, body, ledger_index)
 values (:application_id, :revision, :recorded_at, :recorded_by, :body, :ledger_index);
 
+-- name: remove_application_spans
+delete from application_span where application_id = :application_id;
+
+-- name: remove_application_words
+delete from application_word where application_id = :application_id;
+
 -- name: end_application_span
 update application_span set until_index = :until_index
 where application_id = :application_id and until_index = 4611686018427387904;
