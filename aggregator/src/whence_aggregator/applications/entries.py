@@ -23,13 +23,13 @@ RECORD_BYTES_MAX = 64 * 1024
 """Size of one revision, which stays in the log for ever."""
 
 
-class Reads(Protocol):
+class ApplicationRows(Protocol):
     """A database or a transaction."""
 
     async def fetch(self, asked: BoundQuery[R]) -> Sequence[R]: ...
 
 
-async def newest(reads: Reads, application_id: str) -> Newest:
+async def newest(reads: ApplicationRows, application_id: str) -> Newest:
     """Return the newest revision of an application."""
     parameters: ApplicationAtParameters = {"application_id": application_id, "past": EVERY_ENTRY}
     return newest_of(await reads.fetch(APPLICATION_AT.bind(parameters)))

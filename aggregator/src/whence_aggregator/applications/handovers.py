@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal
 
-from whence_aggregator.applications.entries import ApplicationEntries, Reads, newest
+from whence_aggregator.applications.entries import ApplicationEntries, ApplicationRows, newest
 from whence_aggregator.applications.fields import ApplicationInvalid
 from whence_aggregator.applications.rows import Newest, Offer, open_offer, shown_handover
 from whence_aggregator.applications.teams import TeamLookup
@@ -154,7 +154,7 @@ def _check_owner(stored: Newest, application_id: str, caller: Caller) -> str:
     return stored.draft.team
 
 
-async def _open(reads: Reads, application_id: str) -> Offer | None:
+async def _open(reads: ApplicationRows, application_id: str) -> Offer | None:
     return open_offer(
         await reads.fetch(
             APPLICATION_HANDOVERS.bind({"application_id": application_id, "past": EVERY_ENTRY, "limit": 1})
