@@ -11,6 +11,8 @@ from typing import Protocol
 import asyncpg
 import pytest
 
+from contract.test_golden_ledger import entries, replayed
+from fakes.auditor import dumped
 from landscape.postgres import new_database
 from whence_aggregator.ports import Database, StorageUnavailable
 from whence_aggregator.queries.agents import ADD_FACETS_IMAGE
@@ -186,3 +188,19 @@ async def test_a_missing_database_is_created(place: Place) -> None:
         async with place.opened(mode) as database:
             assert await database.fetch(DUMP_FACETS.bind(_PAGE)) == []
     assert (await place.state())[0] == _NEWEST
+
+
+_VERSIONS = 35
+"""The migration that adds the digests of versions, and fills them from what was recorded before."""
+
+
+async def test_digests_of_versions_are_carried_over_from_pushes_and_statements(place: Place) -> None:
+    dialect = "sqlite" if isinstance(place, SqlitePlace) else "postgres"
+    (migration,) = [sql for number, sql in named_queries.migrations(dialect) if number == _VERSIONS]
+    async with place.opened("make") as database:
+        assert await replayed(database, entries("ledger-v1")) == []
+        derived = await dumped(database)
+    assert len(derived["version_digest"]) == 5
+    await place.run(*(f"drop table {one}" for one in ("version_digest", "version_revision", "approval")), migration)
+    async with place.opened("read") as database:
+        assert await dumped(database) == derived

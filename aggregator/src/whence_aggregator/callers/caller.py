@@ -15,7 +15,9 @@ OPERATE = "operate"
 """The right to change how the server runs."""
 AUDIT = "audit"
 """The right to read everything, including user data and bundles."""
-RIGHTS = frozenset({USER_DATA, OPERATE, AUDIT})
+PERSON = "person"
+"""Not a right to read or write: that a static token is one person's, who may therefore approve versions."""
+RIGHTS = frozenset({USER_DATA, OPERATE, AUDIT, PERSON})
 """Rights that a line of the tokens file may grant in addition to reading and writing."""
 WRITE_ALL = "write-all"
 """The right to write for every team. Unlike `teams=None`, it grants no other right."""
@@ -45,6 +47,8 @@ class Caller:
     """The expiry of the presented token or session; None for a static token, or if the token service states none."""
     job: Job | None = None
     """The CI job; None for any other caller."""
+    emails: tuple[str, ...] = ()
+    """Its e-mail addresses that the issuer has verified: approvals record them."""
     asks_with: str = field(default="", repr=False, compare=False)
     """Its token, if the team service must be queried with it for permission to write; otherwise empty."""
 

@@ -19,6 +19,8 @@ from whence_aggregator.callers.issuer import claim
 TEAM = re.compile(r"[a-z0-9](?:[a-z0-9_-]|\.(?!\.)){0,62}\Z")
 """A team id: lower case, so that no two ids differ in case only; ASCII, so that no two ids look alike."""
 _UID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+:/|=-]{0,199}\Z")
+_EMAIL = re.compile(r"[^@\s<>]{1,64}@[A-Za-z0-9.-]{1,190}\Z")
+_EMAILS_MAX = 10
 _GROUPS_MAX = 2000
 _GROUP_CHARACTERS_MAX = 300
 RightName = Literal["read", "write-all", "operate", "audit", "user-data"]
@@ -54,6 +56,9 @@ class ClaimMapping:
     group_pattern: re.Pattern[str] = field(default_factory=lambda: re.compile(r"[a-z0-9._-]+"))
     group_teams: Mapping[str, str] = field(default_factory=dict)
     """Teams by the exact value of a group, for issuers that identify groups by opaque ids."""
+    email: str = ""
+    email_verified: str = "email_verified"
+    """The claim that must be true for the address to count; empty if the issuer verifies every address."""
 
     def caller(self, issuer: str, claims: Mapping[str, Any], *, until: float) -> Caller:
         """Return the caller that verified claims describe. Raises TokenRefused for an invalid name or subject."""
@@ -68,7 +73,17 @@ class ClaimMapping:
             reads=self.reads if granted & {"read", AUDIT, OPERATE} else "nothing",
             not_written=not_written,
             until=datetime.fromtimestamp(until, UTC),
+            emails=self._emails(claims),
         )
+
+    def _emails(self, claims: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the addresses that the issuer verified. One that it does not state as verified is no evidence."""
+        verified = claim(claims, self.email_verified) if self.email_verified else True
+        if not self.email or not (verified is True or verified == "true"):  # Cognito states it as text
+            return ()
+        value = claim(claims, self.email)
+        found = value if isinstance(value, list) else [value]
+        return tuple(one for one in found[:_EMAILS_MAX] if isinstance(one, str) and _EMAIL.match(one))
 
     def _name(self, claims: Mapping[str, Any]) -> str:
         value = claim(claims, self.uid)

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from whence_aggregator.callers.caller import RIGHTS, Caller
+from whence_aggregator.callers.caller import PERSON, RIGHTS, Caller, Realm
 from whence_common.clock import parse_instant, to_instant
 from whence_common.errors import InputError
 
@@ -104,7 +104,8 @@ def parse_line(line: str) -> CallerToken | None:
     except ValueError:
         return None
     teams = None if match[3] == EVERY_TEAM else frozenset() if match[3] == READ else frozenset(match[3].split(","))
-    return CallerToken(hash=match[1], caller=Caller(name=match[2], teams=teams, rights=rights), made=made, until=until)
+    caller = Caller(name=match[2], teams=teams, rights=rights, realm=_realm(rights))
+    return CallerToken(hash=match[1], caller=caller, made=made, until=until)
 
 
 def new_token(
@@ -124,7 +125,8 @@ def new_token(
         raise TokensInvalid(
             "tokens-until", f"the token's expiry is in the past: {to_instant(until)}", fix="set a later time"
         )
-    caller = Caller(name=name, teams=None if admin else wanted, rights=frozenset(rights))
+    granted = frozenset(rights)
+    caller = Caller(name=name, teams=None if admin else wanted, rights=granted, realm=_realm(granted))
     token = CallerToken(hash=token_hash(text), caller=caller, made=made, until=until)
     if parse_line(token.to_line()) is None or wanted & {READ, EVERY_TEAM, ""} or any("," in team for team in wanted):
         raise TokensInvalid(
@@ -132,6 +134,10 @@ def new_token(
             "a name may contain letters, digits, . _ @ and -; a team letters, digits, . _ and -, and may not be just -",
         )
     return text, token
+
+
+def _realm(rights: frozenset[str]) -> Realm:
+    return "people" if PERSON in rights else "unknown"
 
 
 def token_hash(token: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
+from whence_aggregator.approvals.projection import APPROVAL, VERSION, approval_writes, version_writes
 from whence_aggregator.ledger.kinds import EVERY_ACCOUNT, EntryKind, Event, Project, Replayed, Table
 from whence_aggregator.organisation.changes import ACCOUNT, MEMBERS, MERGED, READ, TEAM
 from whence_aggregator.organisation.projection import writes
@@ -95,6 +96,14 @@ async def _removals(transaction: Transaction, _: Replayed, entries: Entries) -> 
         await project_removal(transaction, index, event)
 
 
+async def _versions(transaction: Transaction, _: Replayed, entries: Entries) -> None:
+    await transaction.execute(*version_writes(entries))
+
+
+async def _approvals(transaction: Transaction, _: Replayed, entries: Entries) -> None:
+    await transaction.execute(*approval_writes(entries))
+
+
 async def _nothing(_transaction: Transaction, _replayed: Replayed, _entries: Entries) -> None:
     """Write nothing: no table is derived from the entry."""
 
@@ -150,7 +159,7 @@ KINDS: Mapping[str, EntryKind] = MappingProxyType({
     "enrolment-refused": _kind(account=_account_of_instance),
     STATEMENT: _kind(
         "facets", "facets_image", "instance", "instance_facets", "statement", "image_commit", "image_chain", "life",
-        "tally", "tag_digest", account=_account_of_instance,
+        "tally", "tag_digest", "version_digest", account=_account_of_instance,
     ),
     "application": EntryKind(
         tables=("application_revision", "application_span", "application_word"),
@@ -166,7 +175,8 @@ KINDS: Mapping[str, EntryKind] = MappingProxyType({
         project=_verdicts, account=_account_stated, together=_all_together,
     ),
     "push": _kind(
-        "image_manifest", "image_tag", "image_blob", "image_job", "tag_digest", project=_pushes, account=_of_all,
+        "image_manifest", "image_tag", "image_blob", "image_job", "tag_digest", "version_digest", project=_pushes,
+        account=_of_all,
     ),
     "untag": _kind("image_tag", project=_untags, account=_of_all),
     TEAM: _kind("team_revision", "team_name", project=_organised(TEAM), account=_of_all, together=_all_together),
@@ -176,6 +186,8 @@ KINDS: Mapping[str, EntryKind] = MappingProxyType({
     ),
     ACCOUNT: _kind("account_revision", project=_organised(ACCOUNT), account=_account_stated, together=_all_together),
     READ: _kind("organisation_read", project=_organised(READ), account=_of_all, together=_all_together),
+    VERSION: _kind("version_revision", project=_versions, account=_of_all, together=_all_together),
+    APPROVAL: _kind("approval", project=_approvals, account=_of_all, together=_all_together),
     "log-key": _kind(account=_of_all),
     "pruned": replace(
         _kind("removed_entry", "fact", account=_of_all), project={1: _nothing, REMOVALS_VERSION: _removals},
@@ -227,6 +239,9 @@ TABLES = (
     Table(name="image_blob", clear=audit.CLEAR_IMAGE_BLOB, dumps=(audit.DUMP_IMAGE_BLOB,)),
     Table(name="image_job", clear=audit.CLEAR_IMAGE_JOB, dumps=(audit.DUMP_IMAGE_JOB,)),
     Table(name="tag_digest", clear=audit.CLEAR_TAG_DIGEST, dumps=(audit.DUMP_TAG_DIGEST,), lossy=True),
+    Table(name="version_digest", clear=audit.CLEAR_VERSION_DIGEST, dumps=(audit.DUMP_VERSION_DIGEST,), lossy=True),
+    Table(name="version_revision", clear=audit.CLEAR_VERSION_REVISION, dumps=(audit.DUMP_VERSION_REVISION,)),
+    Table(name="approval", clear=audit.CLEAR_APPROVAL, dumps=(audit.DUMP_APPROVAL,)),
     Table(name="image_chain", clear=audit.CLEAR_IMAGE_CHAIN, dumps=(audit.DUMP_IMAGE_CHAIN,)),
 )
 """All derived tables: a rebuild drops and derives them, and the check derives and compares them."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from whence_aggregator.approvals.projection import pushed_version
 from whence_aggregator.ports import Transaction
 from whence_aggregator.queries.collect import ADD_TAG_DIGEST, AddTagDigestParameters
 from whence_aggregator.queries.compliance import UNJUDGE_TAG
@@ -79,6 +80,7 @@ def push_writes(index: int, event: Mapping[str, Any]) -> list[BoundCommand]:
             PUT_TAG.bind([tag]),
             ADD_TAG_DIGEST.bind([tag_named(reference, digest, FRONT, index)]),
             unjudge_tag(reference),
+            *pushed_version(index, event),
         ]
     return writes
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from whence_aggregator.approvals.projection import seen_versions
 from whence_aggregator.ports import Transaction
 from whence_aggregator.projections.known import KnownInstance, LifeTally
 from whence_aggregator.projections.pushes import tag_named, unjudge_tag
@@ -87,10 +88,14 @@ async def project_statements(
     lives: list[AddLifeParameters] = []
     tallied = LifeTally()
     added = {row["number"] for row in new_facets}
+    versions: list[tuple[str, str, str, str, int]] = []
     for one, combined_one in zip(appended, combined, strict=True):
         instance, facets = known[one.instance_id], numbers[combined_one]
         instance_number = instance.number
         statements.append(_statement(one, instance_number, facets))
+        if facets in added:
+            image, application, version, _, account, *_ = combined_one
+            versions.append((application, version, image, account, one.ledger_index))
         if facets in added and one.stated.tag is not None:  # a moved tag is a new combination
             tags.setdefault((*one.stated.tag, combined_one[4]), one.ledger_index)
         if facets != instance.facets or one.enrolment != instance.order[0]:
@@ -121,6 +126,7 @@ async def project_statements(
         ADD_IMAGE_COMMIT.bind([_link_row(*one) for one in commits.items()]),
         ADD_TO_TALLY.bind(tallied.rows + [_spoken(*one) for one in spoken.items()]),
         ADD_TAG_DIGEST.bind([tag_named(*tag, index) for tag, index in tags.items()]),
+        *seen_versions(versions),
         *[unjudge_tag(*one) for one in dict.fromkeys((tag[0], tag[2]) for tag in tags)],
     ]  # fmt: skip
 

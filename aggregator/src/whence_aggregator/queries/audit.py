@@ -724,3 +724,71 @@ CLEAR_ACCOUNT_REVISION = Command[NoParameters]("clear_account_revision")
 
 
 CLEAR_ORGANISATION_READ = Command[NoParameters]("clear_organisation_read")
+
+
+class DumpVersionDigestParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpVersionDigestRow(TypedDict):
+    application_id: str
+    version: str
+    digest: str
+    said_by: str
+    artifact: str
+    team: str
+    ledger_index: int
+
+
+DUMP_VERSION_DIGEST = NamedQuery[DumpVersionDigestParameters, DumpVersionDigestRow]("dump_version_digest")
+
+
+class DumpVersionRevisionParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpVersionRevisionRow(TypedDict):
+    application_id: str
+    version: str
+    ledger_index: int
+    artifact: str
+    reference: str
+    digest: str
+    notes: str | None
+    recorded_at: str
+    recorded_by: str
+
+
+DUMP_VERSION_REVISION = NamedQuery[DumpVersionRevisionParameters, DumpVersionRevisionRow]("dump_version_revision")
+
+
+class DumpApprovalParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpApprovalRow(TypedDict):
+    application_id: str
+    version: str
+    digest: str
+    approval_type: str
+    person: str
+    user_id: str
+    emails: str
+    notes: str | None
+    approved_at: str
+    ledger_index: int
+
+
+DUMP_APPROVAL = NamedQuery[DumpApprovalParameters, DumpApprovalRow]("dump_approval")
+
+
+CLEAR_VERSION_DIGEST = Command[NoParameters]("clear_version_digest")
+
+
+CLEAR_VERSION_REVISION = Command[NoParameters]("clear_version_revision")
+
+
+CLEAR_APPROVAL = Command[NoParameters]("clear_approval")

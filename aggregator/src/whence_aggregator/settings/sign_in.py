@@ -51,6 +51,10 @@ class ClaimSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Must match all that follows the prefix. The team is its capture group, or the whole match if it has none."""
     group_teams: dict[str, str] = {}
     """Teams by the exact value of a group."""
+    email: str = ""
+    """The claim with the caller's e-mail address, which approvals record; if empty, none is."""
+    email_verified: str = "email_verified"
+    """The claim that must be true for the address to count; empty if the issuer verifies every address."""
 
 
 class CliSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -28,8 +28,8 @@ OpenMode = Literal["make", "migrate", "read"]
 """What opening a database may do: create it and its tables; migrate existing tables; neither."""
 _ARRAY = re.compile(r"\bcast\(:([a-z_]+) as [a-z]+\[\]\)")
 _DIALECTS = {
-    "sqlite": {"{key}": "integer primary key", "{compact}": " without rowid", "{binary}": ""},
-    "postgres": {"{key}": "bigint primary key", "{compact}": "", "{binary}": ' collate "C"'},
+    "sqlite": {"{key}": "integer primary key", "{compact}": " without rowid", "{binary}": "", "{find}": "instr"},
+    "postgres": {"{key}": "bigint primary key", "{compact}": "", "{binary}": ' collate "C"', "{find}": "strpos"},
 }
 
 

@@ -238,4 +238,6 @@ def _mapping(claims: ClaimSettings, wanted: SignInSettings) -> ClaimMapping:
         group_prefix=claims.group_prefix,
         group_pattern=re.compile(claims.group_pattern),
         group_teams=claims.group_teams,
+        email=claims.email,
+        email_verified=claims.email_verified,
     )

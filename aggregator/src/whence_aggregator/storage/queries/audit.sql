@@ -235,3 +235,26 @@ delete from account_revision;
 
 -- name: clear_organisation_read
 delete from organisation_read;
+
+-- name: dump_version_digest
+select application_id, version, digest, said_by, artifact, team, ledger_index from version_digest
+order by application_id{binary}, version{binary}, digest{binary}, said_by{binary}, artifact{binary}
+limit :limit offset :offset;
+
+-- name: dump_version_revision
+select application_id, version, ledger_index, artifact, reference, digest, notes, recorded_at, recorded_by
+from version_revision order by application_id{binary}, version{binary}, ledger_index limit :limit offset :offset;
+
+-- name: dump_approval
+select application_id, version, digest, approval_type, person, user_id, emails, notes, approved_at, ledger_index
+from approval order by application_id{binary}, version{binary}, digest{binary}, approval_type{binary}, person{binary}
+limit :limit offset :offset;
+
+-- name: clear_version_digest
+delete from version_digest;
+
+-- name: clear_version_revision
+delete from version_revision;
+
+-- name: clear_approval
+delete from approval;

@@ -1,0 +1,107 @@
+"""Who is who: names and e-mail addresses of one person, by the people file and by what approvals recorded. Pure.
+
+An e-mail address in a commit is what its author wrote there: one that belongs to nobody known may be anybody's. It
+tells who is not the author if somebody else has it, or if it is in a domain where each person has one address.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+_AUTHOR = re.compile(r"<([^<>\s]{1,254})>\s*\Z")
+_CO_AUTHOR = re.compile(r"^co-authored-by:[^<\n]{0,200}<([^<>\s]{1,254})>\s*$", re.IGNORECASE | re.MULTILINE)
+_AUTHORS_MAX = 50
+
+
+def folded_email(text: str) -> str:
+    """Return an address in the form that addresses are compared in."""
+    return text.strip().casefold()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authors:
+    """Addresses of the authors of a version's commits, or why they are not known."""
+
+    emails: frozenset[str] = frozenset()
+    unknown: str = ""
+
+    @classmethod
+    def of_commit(cls, author: str, message: str) -> Authors:
+        """Return the author of a commit and the co-authors that its message names."""
+        match = _AUTHOR.search(author)
+        if match is None:
+            return cls(unknown="the commit names no author by e-mail address")
+        others = _CO_AUTHOR.findall(message)[:_AUTHORS_MAX]
+        return cls(emails=frozenset(map(folded_email, [match[1], *others])))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownPerson:
+    """A person of the people file: the names that its tokens have, and its addresses."""
+
+    names: frozenset[str]
+    emails: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Somebody:
+    """Somebody who approved: what identifies the token's owner, its name, and the addresses that are known."""
+
+    person: str
+    name: str
+    emails: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class People:
+    """The people file, and the domains in which each person has one address."""
+
+    known: Sequence[KnownPerson] = ()
+    domains: frozenset[str] = frozenset()
+    by_name: Mapping[str, KnownPerson] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, known: Sequence[KnownPerson], domains: Iterable[str] = ()) -> People:
+        by_name = {name: one for one in known for name in one.names}
+        return cls(known=known, domains=frozenset(map(str.casefold, domains)), by_name=by_name)
+
+    def somebody(self, person: str, name: str, emails: Iterable[str]) -> Somebody:
+        """Return somebody with all addresses: those in the token, and those of the people file."""
+        known = self.by_name.get(name)
+        listed = known.emails if known is not None else frozenset[str]()
+        return Somebody(person=person, name=name, emails=frozenset(map(folded_email, emails)) | listed)
+
+    def are_distinct(self, one: Somebody, other: Somebody) -> bool:
+        """Return whether two approvers are two people: not one person by two names."""
+        if one.person == other.person or one.emails & other.emails:
+            return False
+        known = self.by_name.get(one.name)
+        return known is None or known is not self.by_name.get(other.name)
+
+    def count(self, some: Iterable[Somebody]) -> int:
+        """Return the number of people. Whoever shares a name or an address with another, also by a third, is one."""
+        groups: list[list[Somebody]] = []
+        for one in some:
+            same = [group for group in groups if not all(self.are_distinct(one, other) for other in group)]
+            groups = [group for group in groups if group not in same]
+            groups.append([one, *(member for group in same for member in group)])
+        return len(groups)
+
+    def is_author(self, one: Somebody, authors: Authors, others: Collection[Somebody]) -> bool | None:
+        """Return whether somebody is an author; None where it cannot be told."""
+        if authors.unknown or not authors.emails:
+            return None
+        if one.emails & authors.emails:
+            return True
+        if not one.emails:
+            return None
+        theirs = frozenset(email for known in self.known if one.name not in known.names for email in known.emails)
+        theirs |= frozenset(email for other in others if self.are_distinct(one, other) for email in other.emails)
+        own_domains = {email.rpartition("@")[2] for email in one.emails} & self.domains
+        told = all(email in theirs or (own_domains and self._is_ours(email)) for email in authors.emails)
+        return False if told else None
+
+    def _is_ours(self, email: str) -> bool:
+        return email.rpartition("@")[2] in self.domains

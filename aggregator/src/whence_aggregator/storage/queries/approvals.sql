@@ -1,0 +1,61 @@
+-- Versions of applications, the digests that they were seen with, and approvals. `past` bounds the entries that count.
+-- types: past int, limit int
+
+-- name: add_version_digest
+insert into version_digest (application_id, version, digest, said_by, artifact, team, ledger_index)
+select cast(:application_id as text), cast(:version as text), cast(:digest as text), cast(:said_by as text),
+    cast(:artifact as text), cast(:team as text), cast(:ledger_index as bigint)
+where cast(:said_by as text) = 'push' or (
+    select count(*) from version_digest
+    where application_id = :application_id and version = :version and said_by = :said_by) < 100
+on conflict do nothing;
+
+-- name: add_version_revision
+insert into version_revision
+    (application_id, version, ledger_index, artifact, reference, digest, notes, recorded_at, recorded_by)
+values (:application_id, :version, :ledger_index, :artifact, :reference, :digest, :notes, :recorded_at, :recorded_by);
+
+-- name: add_approval
+insert into approval
+    (application_id, version, digest, approval_type, person, user_id, emails, notes, approved_at, ledger_index)
+values (:application_id, :version, :digest, :approval_type, :person, :user_id, :emails, :notes, :approved_at,
+    :ledger_index);
+
+-- name: version_digests_at
+-- types: recorded_at int?
+select d.application_id, d.version, d.digest, d.said_by, d.artifact, d.team, d.ledger_index,
+    (select c.recorded_at from clock c where c.ledger_index < d.ledger_index
+        order by c.ledger_index desc limit 1) as recorded_at
+from version_digest d
+where {d.application_id in texts application_ids} and {d.version in texts versions} and d.ledger_index < :past
+order by d.ledger_index, d.digest;
+
+-- name: version_revisions_at
+select application_id, version, ledger_index, artifact, reference, digest, notes, recorded_at, recorded_by
+from version_revision
+where {application_id in texts application_ids} and {version in texts versions} and ledger_index < :past
+order by ledger_index;
+
+-- name: approvals_at
+select application_id, version, digest, approval_type, person, user_id, emails, notes, approved_at, ledger_index
+from approval
+where {application_id in texts application_ids} and {version in texts versions} and ledger_index < :past
+order by ledger_index;
+
+-- name: versions_after
+-- types: after str, team str
+select version from (
+    select version from version_revision
+    where application_id = :application_id and ledger_index < :past
+    union
+    select version from version_digest
+    where application_id = :application_id and ledger_index < :past and (team = '' or team = :team)) v
+where version{binary} > :after order by version{binary} limit :limit;
+
+-- name: approval_types_of
+select distinct approval_type from approval
+where application_id = :application_id and ledger_index < :past order by approval_type;
+
+-- name: commits_of_images
+select distinct commit_id, image_digest, repository from image_commit
+where {image_digest in texts digests} and ledger_index < :past order by image_digest, repository, commit_id;

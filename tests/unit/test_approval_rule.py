@@ -1,0 +1,191 @@
+"""Four eyes: which approvals count, whose do not, and what is unknown about them."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from whence_aggregator.approvals.people import Authors, KnownPerson, People
+from whence_aggregator.approvals.rule import ApprovalJudgement, ApprovalPolicy, ReviewEvidence, judge, required_people
+from whence_aggregator.approvals.values import Approval
+
+DIGEST, AT = "sha256:" + "a" * 64, "2026-11-22T12:00:00.000Z"
+ADA, BOB, EVE = "ada@example.org", "bob@example.org", "eve@example.org"
+ALL = ("SPECIFICATION", "CODE_CHANGE", "TEST", "DEPLOY")
+BY_ADA = Authors(emails=frozenset({ADA}))
+
+
+def policy(
+    *people: KnownPerson, required: tuple[str, ...] = ALL, domains: tuple[str, ...] = ("example.org",)
+) -> ApprovalPolicy:
+    return ApprovalPolicy(required=required, teams={}, people=People.of(people, domains))
+
+
+def given_by(name: str, *types: str, emails: tuple[str, ...] | None = None) -> list[Approval]:
+    """Return approvals of somebody whose token has the address name@example.org, unless others are named."""
+    return [
+        Approval(
+            digest=DIGEST, type=one, person=f"https://idp.example.org\t{name}", user_id=name,
+            emails=(f"{name}@example.org",) if emails is None else emails, notes=None, approved_at=AT,
+            ledger_index=number,
+        )
+        for number, one in enumerate(types)
+    ]  # fmt: skip
+
+
+def judged(approvals: list[Approval], *, by: Authors = BY_ADA, required: int = 2,
+           rules: ApprovalPolicy | None = None, reviews: tuple[ReviewEvidence, ...] = ()) -> ApprovalJudgement:  # fmt: skip
+    return judge(approvals, reviews, by, rules or policy(), required=required)
+
+
+def test_two_people_who_are_not_the_author_approve_a_version_and_a_form_is_only_asserted() -> None:
+    found = judged([*given_by("bob", *ALL), *given_by("eve", "TEST")])
+    assert (found.grade, found.reason, found.people, found.required_people) == ("asserted", None, 2, 2)
+
+
+def test_one_person_who_gives_every_type_is_one_person() -> None:
+    found = judged(given_by("bob", *ALL))
+    assert (found.grade, found.reason) == (
+        "missing", "1 person approved CODE_CHANGE, TEST, DEPLOY, and 2 must",
+    )  # fmt: skip
+    assert judged(given_by("bob", *ALL), required=1).grade == "asserted"
+
+
+def test_the_author_of_the_commit_does_not_count_for_the_code_change() -> None:
+    found = judged([*given_by("ada", *ALL), *given_by("bob", "TEST")])
+    assert (found.grade, found.missing) == ("missing", ("CODE_CHANGE",))
+    assert found.reason == (
+        "no approval of CODE_CHANGE; ada approved CODE_CHANGE: an author of the commit does not count"
+    )
+
+
+def test_the_author_may_test_and_deploy() -> None:
+    found = judged([*given_by("ada", "TEST", "DEPLOY", "SPECIFICATION"), *given_by("bob", "CODE_CHANGE")])
+    assert (found.grade, found.people) == ("asserted", 2)
+
+
+def test_a_co_author_is_an_author() -> None:
+    authors = Authors.of_commit("Ada <ADA@example.org>", "PAY-7: pay\n\nCo-authored-by: Bob <Bob@Example.org>\n")
+    assert authors.emails == {ADA, BOB}
+    assert judged([*given_by("bob", *ALL), *given_by("eve", "TEST")], by=authors).missing == ("CODE_CHANGE",)
+
+
+def test_the_types_that_are_missing_are_named() -> None:
+    found = judged([*given_by("bob", "CODE_CHANGE"), *given_by("eve", "TEST")])
+    assert (found.grade, found.reason) == ("missing", "no approval of SPECIFICATION, DEPLOY")
+    assert judged([]).reason == (
+        "no approval of SPECIFICATION, CODE_CHANGE, TEST, DEPLOY; "
+        "0 people approved CODE_CHANGE, TEST, DEPLOY, and 2 must"
+    )
+
+
+# --- where it cannot be told who the author is
+
+
+def test_an_approver_without_a_known_address_is_unknown_and_not_a_pass() -> None:
+    found = judged([*given_by("bob", *ALL, emails=()), *given_by("eve", "TEST")])
+    assert (found.grade, found.missing) == ("unknown", ("CODE_CHANGE",))
+    assert "bob approved CODE_CHANGE: it is not known whether this is an author: no e-mail address is known" in str(
+        found.reason
+    )
+
+
+def test_a_commit_that_was_not_read_leaves_its_approvals_unknown() -> None:
+    found = judged([*given_by("bob", *ALL), *given_by("eve", "TEST")], by=Authors(unknown="not collected yet"))
+    assert found.grade == "unknown"
+    assert "it is not known who wrote the code: not collected yet" in str(found.reason)
+
+
+def test_a_private_address_in_the_commit_may_be_the_approvers_own() -> None:
+    approvals = [*given_by("bob", *ALL), *given_by("eve", "TEST")]
+    private = Authors(emails=frozenset({"penguin@home.example"}))
+    assert judged(approvals, by=private).grade == "unknown"
+    ada = KnownPerson(names=frozenset({"ada"}), emails=frozenset({"penguin@home.example"}))
+    assert judged(approvals, by=private, rules=policy(ada)).grade == "asserted"
+    bob = KnownPerson(names=frozenset({"bob"}), emails=frozenset({"penguin@home.example"}))
+    assert judged(approvals, by=private, rules=policy(bob)).grade == "missing"
+
+
+def test_without_domains_of_the_organisation_only_known_people_are_told_apart() -> None:
+    approvals = [*given_by("bob", *ALL), *given_by("eve", "TEST")]
+    assert judged(approvals, rules=policy(domains=())).grade == "unknown"
+    ada = KnownPerson(names=frozenset({"ada"}), emails=frozenset({ADA}))
+    assert judged(approvals, rules=policy(ada, domains=())).grade == "asserted"
+    by_her_own_approval = [*approvals, *given_by("ada", "TEST")]
+    assert judged(by_her_own_approval, rules=policy(domains=())).grade == "asserted"
+
+
+def test_an_address_outside_the_domains_does_not_tell_its_owner_from_an_author_inside() -> None:
+    """Bob signed in with a private address: he may have an address of the organisation too."""
+    found = judged([*given_by("bob", *ALL, emails=("bob@home.example",)), *given_by("eve", "TEST")])
+    assert found.grade == "unknown"
+
+
+# --- one person with several names
+
+
+def test_one_address_in_two_accounts_is_one_person() -> None:
+    found = judged([*given_by("bob", *ALL), *given_by("bob-admin", "TEST", emails=("BOB@example.org",))])
+    assert (found.grade, found.people) == ("missing", 1)
+
+
+def test_two_names_of_one_person_in_the_people_file_are_one_person() -> None:
+    bob = KnownPerson(names=frozenset({"bob", "bob-admin"}), emails=frozenset())
+    found = judged([*given_by("bob", *ALL), *given_by("bob-admin", "TEST", emails=())], rules=policy(bob))
+    assert (found.grade, found.people) == ("missing", 1)
+
+
+# --- reviews
+
+
+def review(name: str, *, is_author: bool | None = False, type_: str = "CODE_CHANGE") -> ReviewEvidence:
+    return ReviewEvidence(
+        source="review:github", type=type_, reviewer=name, emails=frozenset({f"{name}@example.org"}), observed_at=AT,
+        ledger_index=9, is_author=is_author,
+    )  # fmt: skip
+
+
+def test_reviews_by_enough_people_confirm_a_version_that_needs_no_other_type() -> None:
+    rules = policy(required=("CODE_CHANGE",))
+    found = judged([], rules=rules, reviews=(review("bob"), review("eve")))
+    assert (found.grade, [one.source for one in found.approvals]) == ("confirmed", ["review:github", "review:github"])
+    assert judged(given_by("eve", "TEST"), rules=rules, reviews=(review("bob"),)).grade == "asserted"
+
+
+def test_a_review_by_the_author_does_not_count_whatever_the_host_states() -> None:
+    rules = policy(required=("CODE_CHANGE",))
+    assert judged([], rules=rules, required=1, reviews=(review("ada"),)).grade == "missing"
+    assert judged([], rules=rules, required=1, reviews=(review("bob", is_author=True),)).grade == "missing"
+
+
+def test_a_host_that_tells_who_wrote_the_change_decides_where_addresses_cannot() -> None:
+    unread = Authors(unknown="not collected yet")
+    rules = policy(required=("CODE_CHANGE",))
+    assert judged([], by=unread, rules=rules, required=1, reviews=(review("bob"),)).grade == "confirmed"
+    found = judged([], by=unread, rules=rules, required=1, reviews=(review("bob", is_author=None),))
+    assert found.grade == "unknown"
+
+
+# --- in general
+
+
+def test_criticality_1_needs_one_person_and_every_other_two() -> None:
+    assert [required_people(one) for one in (1, 2, 3, 4, None, "1")] == [1, 2, 2, 2, 2, 2]
+
+
+_SOMEBODY = st.sampled_from(["ada", "bob", "eve", "mallory"])
+
+
+@given(st.lists(st.tuples(_SOMEBODY, st.sampled_from(ALL), st.booleans()), max_size=12), st.sampled_from([1, 2]))
+def test_the_order_of_approvals_changes_nothing_and_no_author_ever_counts(
+    asked: list[tuple[str, str, bool]], required: int
+) -> None:
+    approvals = [one for name, type_, known in asked
+                 for one in given_by(name, type_, emails=None if known else ())]  # fmt: skip
+    found, reversed_ = judged(approvals, required=required), judged(approvals[::-1], required=required)
+    assert (found.grade, found.missing, found.people) == (reversed_.grade, reversed_.missing, reversed_.people)
+    code = {one.who.name for one in found.approvals if one.type == "CODE_CHANGE" and one.counts == "yes"}
+    assert "ada" not in code
+    if found.grade == "asserted":
+        assert found.people >= required
+        assert {one.type for one in approvals} >= set(ALL)
