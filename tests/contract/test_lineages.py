@@ -57,6 +57,7 @@ async def test_with_every_source_available_the_lineage_has_no_gap_and_lists_what
     assert await states(house) == {
         "account": "unknown", "team": "asserted", "instance": "confirmed", "ami": "confirmed",
         "user_data": "asserted", "application": "confirmed", "version": "asserted", "image": "confirmed",
+            "approval": "unknown",
         "source": "asserted", "commit": "asserted", "ticket": "asserted", "specification": "asserted",
     }  # fmt: skip
     lineage = await house.lineage()

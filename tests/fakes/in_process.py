@@ -23,6 +23,8 @@ from whence_aggregator.applications.entries import ApplicationEntries
 from whence_aggregator.applications.handovers import Handovers
 from whence_aggregator.applications.history import ApplicationHistory
 from whence_aggregator.applications.listing import ApplicationLists
+from whence_aggregator.approvals.rule import ApprovalPolicy
+from whence_aggregator.approvals.versions import Versions
 from whence_aggregator.callers.caller import Caller
 from whence_aggregator.callers.limits import EnrolmentLimits, Limit, Rate
 from whence_aggregator.collect.collectors import (
@@ -207,6 +209,7 @@ class InProcess:
         limits: EnrolmentLimits | None = None,
         sts_required: bool = False,
         accounts: Container[str] = frozenset({"123456789012", OTHER_ACCOUNT}),
+        approvals: ApprovalPolicy | None = None,
     ) -> None:
         self.database = database
         self.authority = authority
@@ -226,6 +229,15 @@ class InProcess:
             log=NewestLog(self.ledger),
             now=self.clock,
             listening=self.listening,
+            approvals=approvals,
+        )
+        self.versions = Versions(
+            database=database,
+            ledger=self.ledger,
+            policy=approvals,
+            front="pierone.example.org",
+            limits=[Limit("caller", LIMITLESS, unit="bytes"), Limit("team", LIMITLESS, unit="bytes")],
+            now=self.clock,
         )
         self.evaluator = Evaluator(
             database=database,

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from whence_aggregator.callers.trusted_proxies import AddressFrom, wrong_in_proxies
+from whence_aggregator.settings.approvals import ApprovalSettings, wrong_in_approvals
 from whence_aggregator.settings.front import RegistryFrontSettings, wrong_in_front
 from whence_aggregator.settings.organisation import OrganisationSettings, wrong_in_organisation
 from whence_aggregator.settings.places import (
@@ -153,8 +154,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """By the registry's host."""
     registry_front: RegistryFrontSettings | None = None
     git_servers: dict[str, GitServerSettings] = {}
+    approvals: ApprovalSettings | None = None
+    """What a version needs to be approved; None: approvals are recorded, and not judged."""
     required_links: list[str] | None = None
-    """What a lineage must have to be complete; None: every link, reviews too."""
+    """What a lineage must have to be complete; None: every link but `approval`, reviews too."""
     silent_after_seconds: float = 300.0
     verifier_process: bool | None = None
     """Verify signatures in a separate process; None: if there is more than one core."""
@@ -235,6 +238,8 @@ def _wrong_in_parts(settings: Settings) -> list[str]:
         wrong += _wrong_in_inventory(settings.inventory)
     if settings.organisation is not None:
         wrong += wrong_in_organisation(settings.organisation)
+    if settings.approvals is not None:
+        wrong += wrong_in_approvals(settings.approvals)
     wrong += _wrong_in_database(settings)
     wrong += wrong_in_places(settings.registries, settings.git_servers)
     wrong += wrong_keys("trust", settings.trust)

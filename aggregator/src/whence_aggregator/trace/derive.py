@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from whence_aggregator.trace.approval import approval_link
 from whence_aggregator.trace.derive_source import commit_link, source_link, ticket_link
 from whence_aggregator.trace.evidence import by_agent, by_aws, by_collector, by_registry, nothing_runs
 from whence_aggregator.trace.facts import Facts
@@ -24,6 +25,7 @@ def derive(facts: Facts, *, moment: Moment, checkpoint: str = "", required: froz
         _user_data(facts),
         _application(facts),
         _version(facts),
+        approval_link(facts),
         _image(facts),
         source,
         commit,

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from whence_aggregator.ledger.rows import PackedEntry
+from whence_aggregator.trace.approved import Approved
 from whence_aggregator.trace.differences import difference
 from whence_aggregator.trace.life import Life
 from whence_aggregator.trace.owned import Ownership
@@ -225,6 +226,8 @@ class Facts:
     """None when a time in the past is asked about: heartbeats are not in the log."""
     ownership: Ownership = field(default_factory=Ownership)
     """Who owns the account, and which team the application's is."""
+    approved: Approved = field(default_factory=Approved)
+    """The approvals of the version, as of the time asked about."""
     tag: TagHistory = field(default_factory=TagHistory)
     """The digests that the image's tag was seen to point to."""
     job: PushingJob | None = None

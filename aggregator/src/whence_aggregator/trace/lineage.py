@@ -10,15 +10,17 @@ from whence_aggregator.trace.life import Life
 
 LinkState = Literal["confirmed", "asserted", "contradicted", "missing", "unknown"]
 LinkName = Literal[
-    "account", "team", "instance", "ami", "user_data", "application", "version", "image", "source", "commit", "ticket",
-    "specification",
+    "account", "team", "instance", "ami", "user_data", "application", "version", "approval", "image", "source",
+    "commit", "ticket", "specification",
 ]  # fmt: skip
 LINK_NAMES: tuple[LinkName, ...] = (
-    "account", "team", "instance", "ami", "user_data", "application", "version", "image", "source", "commit", "ticket",
-    "specification",
+    "account", "team", "instance", "ami", "user_data", "application", "version", "approval", "image", "source",
+    "commit", "ticket", "specification",
 )  # fmt: skip
-REQUIRED_LINKS = frozenset((*LINK_NAMES, "review"))
-"""The links that a complete lineage must have, if `required_links` is not set."""
+CHOSEN_LINKS = frozenset((*LINK_NAMES, "review"))
+"""The links that `required_links` may name."""
+REQUIRED_LINKS = CHOSEN_LINKS - {"approval"}
+"""The links that a complete lineage must have, if `required_links` is not set: approvals were added later."""
 _TRACED = ("application_id", "application_version", "runtime", "source")
 """The keys of user data that other links are derived from: shown to every caller who may trace."""
 GAPS: tuple[LinkState, ...] = ("contradicted", "missing", "unknown")
@@ -127,6 +129,7 @@ class Lineage:
             "at": self.at,
             "known_at": self.known_at,
             "complete": self.complete,
+            "required": [name for name in (*LINK_NAMES, "review") if name in self.required],
             "not_checked": [one.to_wire() for one in self.not_checked],
             "recorded_by_then": not self.late,
             "life": self.life,

@@ -12,6 +12,7 @@ import msgspec
 from whence_aggregator.ledger.rows import PackedEntry, packed
 from whence_aggregator.queries.agents import EnrolmentsOfRow
 from whence_aggregator.queries.applications import ApplicationsAllAtRow
+from whence_aggregator.queries.approvals import CommitsOfImagesRow
 from whence_aggregator.queries.query import BoundQuery, array
 from whence_aggregator.queries.trace import (
     FACTS_AT,
@@ -259,6 +260,16 @@ def _waiting(row: TasksOfRow) -> Answer:
     if not row["reason"]:
         return Answer(outcome="unknown", reason=f"not collected yet; due at {row['due_at']}")
     return Answer(outcome="unknown", reason=f"{row['reason']}; next attempt at {row['due_at']}")
+
+
+def commits_of(rows: Sequence[CommitsOfImagesRow]) -> list[tuple[str, str]]:
+    """Return the commits of images with their repositories, each once."""
+    return list(dict.fromkeys((row["commit_id"], row["repository"]) for row in rows))
+
+
+def found_commits(rows: Sequence[FactsAtRow]) -> dict[str, Mapping[str, object]]:
+    """Return what was read of commits, by subject."""
+    return {row["subject"]: msgspec.json.decode(row["value"]) for row in rows if row["outcome"] == "found"}
 
 
 def _registered(row: ApplicationsAtRow) -> Registered:

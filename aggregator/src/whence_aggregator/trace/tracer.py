@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
+from whence_aggregator.approvals.rule import ApprovalPolicy
 from whence_aggregator.ledger.rows import PackedEntry, packed
 from whence_aggregator.organisation.names import folded, is_team_id
 from whence_aggregator.organisation.resolving import KnownAccount, TeamNames, accounts_of
@@ -15,6 +16,7 @@ from whence_aggregator.ports import Database, NotFound
 from whence_aggregator.queries.organisation import ACCOUNT_REVISIONS_AT, ORGANISATION_READS_AT, TEAMS_NAMED_AT
 from whence_aggregator.queries.query import array, together
 from whence_aggregator.queries.trace import APPLICATIONS_AT, IMAGE_JOBS, TAG_DIGESTS, USER_DATA_LISTED
+from whence_aggregator.trace.approved import ApprovalFacts, KnownVersions
 from whence_aggregator.trace.derive import derive
 from whence_aggregator.trace.facts import (
     BRANCH_KIND,
@@ -97,8 +99,10 @@ class Tracer:
         listening: Listening,
         required: frozenset[str] = REQUIRED_LINKS,
         organised: bool = False,
+        approvals: ApprovalPolicy | None = None,
     ) -> None:
-        """`organised`: sources of the organisation are configured."""
+        """`organised`: sources of the organisation are configured; `approvals` is None if they are not."""
+        self._approvals = ApprovalFacts(database=database, policy=approvals)
         self._organised = organised
         self._database = database
         self._required = required
@@ -179,6 +183,9 @@ class Tracer:
                 bindings=[one for one in bound[name] if counts(one, statement, moment)],
                 application=outside.applications.get(statement.predicate.application_id or ""),
                 ownership=outside.ownership(statement.predicate.instance.account_id),
+                approved=outside.versions.approved(
+                    statement.predicate.application_id, statement.predicate.application_version
+                ),
                 image_source=outside.images[subject_of_image(image)] if image else NOT_ASKED,
                 tag=TagHistory.of(outside.tags.get(tag or "", ()), account_id=statement.predicate.instance.account_id),
                 commit=NOT_ASKED,
@@ -268,8 +275,11 @@ class Tracer:
         known = accounts_of(stated_accounts(account_rows))
         named_teams = {str(one.kio.get("team_id")) for one in registered.values()} if known or readings else set()
         named_teams |= {name for one in known.values() for name in (*one.owners.values(), *one.allows)}
+        teams = {name: str(one.kio.get("team_id") or "") for name, one in registered.items()}
+        stated = [(one.predicate.application_id, one.predicate.application_version) for one in statements]
         return _Outside(
             applications=registered,
+            versions=await self._approvals.of(stated, teams, past=moment.past),
             accounts=known,
             readings=readings,
             names=await self._team_names(named_teams, moment),
@@ -316,6 +326,7 @@ class Tracer:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Outside:
     applications: dict[str, Registered]
+    versions: KnownVersions
     tags: dict[str, list[TagSeen]]
     images: dict[str, Answer]
     commits: dict[str, Answer]

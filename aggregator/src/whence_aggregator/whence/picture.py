@@ -49,10 +49,11 @@ def draw(console: Console, lineage: Mapping[str, Any], *, evidence: bool) -> Non
 
 
 def _verdict(lineage: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the verdict on the whole lineage, and its style. Links that were not checked are not gaps."""
+    """Return the verdict on the whole lineage, and its style. What was not checked or is not required is no gap."""
     if lineage["complete"]:
         return "complete", "green"
-    if any(link["state"] in _GAPS for link in lineage["links"]):
+    required = lineage.get("required")  # an earlier aggregator does not state it: then all are
+    if any(link["state"] in _GAPS for link in lineage["links"] if required is None or link["link"] in required):
         return "has gaps", "bold red"
     return "no gaps, not complete", "yellow"
 
@@ -120,6 +121,8 @@ def _value(link: Mapping[str, Any]) -> str:
         return ", ".join(map(_ticket, value.get("tickets", [])))
     if link["link"] == "commit" and value.get("branch", {}).get("reachable"):
         value = {**value, "on": f"on {value['branch']['branch']}"}
+    if link["link"] == "approval" and "people" in value:
+        return f"{value['people']} of {value['required_approvers']} people"
     return "  ".join(printable(value[key]) for key in _VALUE_KEYS.get(link["link"], ()) if value.get(key))
 
 

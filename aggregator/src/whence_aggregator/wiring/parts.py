@@ -48,7 +48,7 @@ from whence_aggregator.storage.named_queries import OpenMode
 from whence_aggregator.storage.postgres import CONNECTIONS_MAX, PostgresDatabase
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_aggregator.trace.facts import BRANCH_KIND
-from whence_aggregator.trace.lineage import REQUIRED_LINKS
+from whence_aggregator.trace.lineage import CHOSEN_LINKS, REQUIRED_LINKS
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.wiring.outgoing import Outgoing, load_git, load_sessions
 from whence_aggregator.wiring.settings_files import load_secret, load_trust
@@ -247,12 +247,12 @@ def required_links(settings: Settings) -> frozenset[str]:
     """Return the links that a lineage must have to be complete. Raises SettingsInvalid."""
     if settings.required_links is None:
         return REQUIRED_LINKS
-    unknown = sorted(set(settings.required_links) - REQUIRED_LINKS)
+    unknown = sorted(set(settings.required_links) - CHOSEN_LINKS)
     if unknown or not settings.required_links:
         raise SettingsInvalid(
             "required-links",
             f"required_links: not a link: {', '.join(unknown)[:200]}" if unknown else "required_links is empty",
-            fix=f"name one or more of: {' '.join(sorted(REQUIRED_LINKS))}",
+            fix=f"name one or more of: {' '.join(sorted(CHOSEN_LINKS))}",
         )
     return frozenset(settings.required_links)
 

@@ -1,0 +1,88 @@
+"""The link to the approvals of the digest that runs. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from whence_aggregator.approvals.people import Authors
+from whence_aggregator.approvals.rule import ApprovalJudgement, judge, required_people
+from whence_aggregator.approvals.values import Version
+from whence_aggregator.trace.evidence import by_agent, by_registry, nothing_runs
+from whence_aggregator.trace.facts import Facts
+from whence_aggregator.trace.lineage import Evidence, Link
+
+NOT_CONFIGURED = "not configured: the settings have no `approvals`"
+ONLY_THIS_COMMIT = "only the authors of the image's own commit are known, not of the commits before it"
+
+
+def approval_link(facts: Facts) -> Link:
+    """Return the link to the approvals: of the digest that runs, whatever others the version has or had."""
+    policy, version = facts.approved.policy, facts.approved.version
+    image = facts.statement.predicate.image
+    if policy is None:
+        return Link(link="approval", state="unknown", reason=NOT_CONFIGURED)
+    if image is None:
+        return nothing_runs("approval", facts)
+    if facts.application is None or version is None:
+        reason = "the application is not in the application registry" if facts.application is None else "no version"
+        return Link(link="approval", state="missing", reason=reason, evidence=(by_agent(facts),))
+    running = {one for one in (image.digest, image.index_digest) if one}
+    required = required_people(facts.application.kio.get("criticality_level"))
+    judged = judge(
+        version.approvals_of(running), facts.approved.reviews, authors_of(facts), policy, required=required
+    )  # fmt: skip
+    value = _value(judged, version, running)
+    evidence = (by_agent(facts, image.digest), *by_registry(facts), *_evidence(judged))
+    if version.registered and not version.registered & running:
+        stated = [one for one in version.digests if one.registered]
+        evidence += tuple(
+            Evidence(
+                source=f"version:{one.source}", observed_at=one.recorded_at, digest=one.digest,
+                ledger_index=one.ledger_index,
+            )
+            for one in stated
+        )  # fmt: skip
+        reason = f"version {version.version} is {_newest(version)}, which is not what runs"
+        return Link(link="approval", state="contradicted", value=value, reason=reason, evidence=evidence)
+    return Link(link="approval", state=judged.grade, value=value, reason=_reason(judged, version), evidence=evidence)
+
+
+def authors_of(facts: Facts) -> Authors:
+    """Return the authors of the commit that the image names."""
+    if facts.commit.outcome != "found":
+        return Authors(unknown=f"the commit was not read: {facts.commit.reason}")
+    return Authors.of_commit(str(facts.commit.value.get("author", "")), str(facts.commit.value.get("message", "")))
+
+
+def _value(judged: ApprovalJudgement, version: Version, running: set[str]) -> dict[str, Any]:
+    others = [one for one in version.approvals if one.digest not in running]
+    return {
+        "application_version": version.version,
+        "digests": sorted(running),
+        "people": judged.people,
+        "required_approvers": judged.required_people,
+        "missing": list(judged.missing),
+        "approvals": [one.to_wire() for one in judged.approvals],
+        "approvals_of_other_digests": [one.to_wire() for one in others],
+        "note": ONLY_THIS_COMMIT,
+    }
+
+
+def _evidence(judged: ApprovalJudgement) -> tuple[Evidence, ...]:
+    return tuple(
+        Evidence(source=f"{one.source}:{one.type}", observed_at=one.observed_at, ledger_index=one.ledger_index)
+        for one in judged.approvals
+    )
+
+
+def _reason(judged: ApprovalJudgement, version: Version) -> str | None:
+    others = {one.digest for one in version.approvals} if judged.grade in ("missing", "unknown") else set()
+    if judged.reason is None or judged.approvals or not others:
+        return judged.reason
+    return f"{judged.reason}; other images of this version were approved: {', '.join(sorted(others)[:3])}"
+
+
+def _newest(version: Version) -> str:
+    current = version.current
+    assert current is not None
+    return f"{current.digest} by its {'push' if current.source == 'push' else 'registration'}"
