@@ -26,13 +26,6 @@ from whence_common.identifiers import is_application_id
 _FILTERS = ("search", "team_id", "incident_contact", "active", "modified_before", "modified_after", "at")
 _LOST_PLUS = re.compile(r" (?=[0-9]{2}:?[0-9]{2}\Z)")
 """The `+` of an offset that was not percent-encoded."""
-_NOT_SERVED = (
-    ("/apps/{id}/versions", ("GET",)),
-    ("/apps/{id}/versions/{version}", ("GET", "PUT")),
-    ("/apps/{id}/versions/{version}/approvals", ("GET", "POST")),
-    ("/apps/{id}/approvals", ("GET",)),
-)
-"""Kio answered these with empty lists and stored nothing."""
 
 
 class KioCalls:
@@ -51,7 +44,6 @@ class KioCalls:
             web.get("/apps", self._list),
             web.get("/apps/{id}", self._read),
             web.put("/apps/{id}", self._write),
-            *(web.route(method, path, self._not_served) for path, methods in _NOT_SERVED for method in methods),
         ]
 
     async def _list(self, request: web.Request) -> web.StreamResponse:
@@ -77,11 +69,6 @@ class KioCalls:
         found = await self._applications.read_kio(request.match_info["id"], at=at)
         check_reads_team(request[CALLER], found.shown["team_id"])
         return tagged(respond_json(found.shown), found.revision)
-
-    async def _not_served(self, request: web.Request) -> JsonResponse:
-        no_parameters(request)
-        message = "Whence keeps no versions and no approvals of applications"
-        raise InputError("not-served", message, fix="ask /v1/trace?application=… for the versions that run")
 
     async def _write(self, request: web.Request) -> web.Response:
         no_parameters(request)

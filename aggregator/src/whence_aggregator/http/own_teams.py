@@ -21,7 +21,11 @@ _CHECKED = frozenset(
      ("GET", "/v1/applications/{id}/handover"), ("POST", "/v1/applications/{id}/handover"),
      ("POST", "/v1/applications/{id}/handover/accept"), ("POST", "/v1/applications/{id}/handover/decline"),
      ("POST", "/v1/applications/{id}/handover/withdraw"), ("GET", "/auth"),
-     ("GET", "/api/auth"), ("GET", "/v1/people/{uid}")}
+     ("GET", "/api/auth"), ("GET", "/v1/people/{uid}"),
+     ("GET", "/apps/{id}/versions"), ("GET", "/apps/{id}/versions/{version}"), ("PUT", "/apps/{id}/versions/{version}"),
+     ("GET", "/apps/{id}/versions/{version}/approvals"), ("POST", "/apps/{id}/versions/{version}/approvals"),
+     ("GET", "/apps/{id}/approvals"), ("GET", "/v1/applications/{id}/versions"),
+     ("GET", "/v1/applications/{id}/versions/{version}")}
 )  # fmt: skip
 """Requests whose handler checks the team after it has loaded the resource; writes check it in any case."""
 

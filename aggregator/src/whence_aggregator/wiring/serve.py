@@ -17,6 +17,7 @@ from whence_aggregator.agents.heartbeats import Heartbeats
 from whence_aggregator.agents.ingest import Ingest
 from whence_aggregator.agents.sightings import Sightings
 from whence_aggregator.applications.teams import TeamLookup
+from whence_aggregator.approvals.rule import ApprovalPolicy
 from whence_aggregator.audit.bundle import Bundles
 from whence_aggregator.collect.accounts import Accounts
 from whence_aggregator.collect.collectors import Collector
@@ -51,6 +52,7 @@ from whence_aggregator.trace.search import Search
 from whence_aggregator.trace.tracer import Tracer
 from whence_aggregator.wiring import parts, settings_files
 from whence_aggregator.wiring.applications import application_routes, load_teams
+from whence_aggregator.wiring.approvals import load_policy, version_routes
 from whence_aggregator.wiring.front import load_behind, load_front
 from whence_aggregator.wiring.limits import LiveLimits
 from whence_aggregator.wiring.operations import (
@@ -134,7 +136,9 @@ async def _speaking(
     return _Speaking(enrolments, ingest, heartbeats)
 
 
-def _tracer(settings: Settings, database: Database, ledger: Ledger, listening: Listening) -> Tracer:
+def _tracer(
+    settings: Settings, database: Database, ledger: Ledger, listening: Listening, policy: ApprovalPolicy | None
+) -> Tracer:
     search = Search(database=database, listening=listening)
     log = parts.NewestLog(ledger)
     return Tracer(
@@ -145,6 +149,7 @@ def _tracer(settings: Settings, database: Database, ledger: Ledger, listening: L
         listening=listening,
         required=parts.required_links(settings),
         organised=settings.organisation is not None,
+        approvals=policy,
     )
 
 
@@ -213,6 +218,7 @@ def _fronts(settings: Settings) -> bool:
 
 
 def _streamed(
+    settings: Settings,
     database: Database,
     ledger: Ledger,
     publisher: Publisher,
@@ -220,11 +226,13 @@ def _streamed(
     working: Working,
     signing_in: SigningIn,
     teams: TeamLookup,
+    policy: ApprovalPolicy | None,
 ) -> list[web.RouteDef]:
-    """Return the log and the applications, whose long answers share their slots."""
+    """Return the log, the applications and their versions, whose long answers share their slots."""
     streams = Slots("streams", STREAMS_AT_ONCE_MAX)
     bundles = Bundles(database=database, ledger=ledger)
     return [
+        *version_routes(settings, database, ledger, policy, limits, streams, signing_in.membership),
         *LogCalls(ledger=ledger, publisher=publisher, bundles=bundles, streams=streams).routes(),
         *application_routes(database, ledger, limits, signing_in.membership, streams, teams, working.wake),
     ]
@@ -270,7 +278,8 @@ async def opened_aggregator(
         ledger = await parts.start_ledger(settings, database, stack, witnesses=witnesses, beside=beside)
         await index_applications(database)
         heard = await parts.load_listening(settings, database)
-        tracer = _tracer(settings, database, ledger, heard)
+        policy = load_policy(settings)
+        tracer = _tracer(settings, database, ledger, heard, policy)
         behind = load_behind(settings, database, outgoing)
         images = parts.load_image_reader(settings, database, outgoing, behind.images if behind is not None else {})
         questions = load_questions(settings)
@@ -298,7 +307,17 @@ async def opened_aggregator(
         server = Server(
             routes=[
                 *_routes(settings, database, ledger, speaking, tracer, publisher, heard, limits, operations, questions),
-                *_streamed(database, ledger, publisher, limits, working, signing_in, load_teams(settings, database)),
+                *_streamed(
+                    settings,
+                    database,
+                    ledger,
+                    publisher,
+                    limits,
+                    working,
+                    signing_in,
+                    load_teams(settings, database),
+                    policy,
+                ),
                 *SignInCalls(signing_in.sign_in, signing_in.command_clients).routes(),
                 *(behind.listing_routes(database) if behind is not None else []),
                 *(front.agent_routes if front is not None else []),

@@ -1,0 +1,64 @@
+"""Wiring of versions and approvals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aiohttp import web
+
+from whence_aggregator.approvals.people import People
+from whence_aggregator.approvals.rule import ApprovalPolicy
+from whence_aggregator.approvals.versions import Versions
+from whence_aggregator.callers.membership import Membership
+from whence_aggregator.http.slots import Slots
+from whence_aggregator.http.versions import VersionCalls
+from whence_aggregator.ledger.ledger import Ledger
+from whence_aggregator.ports import Database
+from whence_aggregator.settings.approvals import PEOPLE_BYTES_MAX, parse_people
+from whence_aggregator.settings.server import Settings
+from whence_aggregator.wiring.limits import LiveLimits
+from whence_common.clock import utc_now
+from whence_common.settings_file import SettingsInvalid
+
+
+def load_policy(settings: Settings) -> ApprovalPolicy | None:
+    """Return what a version needs to be approved; None if nothing is configured. Raises SettingsInvalid."""
+    wanted = settings.approvals
+    if wanted is None:
+        return None
+    return ApprovalPolicy(
+        required=tuple(dict.fromkeys(wanted.required)),
+        own_types=tuple(wanted.types),
+        teams={name: tuple(teams) for name, teams in wanted.teams.items()},
+        people=_load_people(wanted.people_file, wanted.email_domains),
+    )
+
+
+def version_routes(
+    settings: Settings,
+    database: Database,
+    ledger: Ledger,
+    policy: ApprovalPolicy | None,
+    limits: LiveLimits,
+    streams: Slots,
+    membership: Membership,
+) -> list[web.RouteDef]:
+    """Return the routes of versions and approvals."""
+    front = settings.registry_front.name if settings.registry_front is not None else ""
+    bytes_of = (limits.of("application_bytes_per_caller", "caller"), limits.of("application_bytes_per_team", "team"))
+    versions = Versions(database=database, ledger=ledger, policy=policy, front=front, limits=bytes_of, now=utc_now)
+    calls = VersionCalls(
+        versions=versions, database=database, streams=streams, membership=membership, now=utc_now
+    )  # fmt: skip
+    return calls.routes()
+
+
+def _load_people(path: str | None, domains: list[str]) -> People:
+    if path is None:
+        return People.of((), domains)
+    try:
+        with Path(path).open("rb") as stream:
+            content = stream.read(PEOPLE_BYTES_MAX + 1)
+    except OSError as exc:
+        raise SettingsInvalid("people-file", f"approvals.people_file {path} cannot be read: {exc.strerror}") from exc
+    return parse_people(content, name=path, domains=domains)
