@@ -49,11 +49,13 @@ $(STAMP): $(SOURCES)
 # Other people's clients, which the tests run as they are, in an environment of their own.
 clients: $(CLIENTS)/.made-from
 
-$(CLIENTS)/.made-from: tests/clients/requirements.txt tests/clients/package.json tests/clients/package-lock.json
+$(CLIENTS)/.made-from: tests/clients/requirements.txt tests/clients/kio-with-versions.txt tests/clients/package.json tests/clients/package-lock.json
 	@sh tests/landscape/setup.sh clients
 	@test -x $(CLIENTS)/bin/python || python3 -m venv $(CLIENTS)
 	@echo "installing other people's registry clients into $(CLIENTS) (half a minute)"
 	@$(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r tests/clients/requirements.txt
+	@$(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
+		--target $(CLIENTS)/kio-with-versions -r tests/clients/kio-with-versions.txt
 	@$(CLIENTS)/bin/python -m pip download --quiet --disable-pip-version-check --no-deps --no-binary python-dxf \
 		--dest $(CLIENTS)/src $$(grep '^python-dxf==' tests/clients/requirements.txt)
 	@cp tests/clients/package.json tests/clients/package-lock.json $(CLIENTS)/

@@ -5,25 +5,31 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from fakes.signing_authority import SigningAuthority
-from landscape.contract import checked_session
 from landscape.programs import aggregator
 from landscape.whole import ROOT
+from whence_aggregator.callers.tokens import new_token
+from whence_common.clock import utc_now
 
-KIO = ROOT / ".venv-clients" / "bin" / "kio"
+CLIENTS = ROOT / ".venv-clients"
+KIO = CLIENTS / "bin" / "kio"
+WITH_VERSIONS = (CLIENTS / "bin" / "python", "-W", "ignore", ROOT / "tests" / "clients" / "kio_with_versions.py")
+"""A release beside the newest."""
 
 
 class Kio:
     """The command with its own configuration: an aggregator's URL, and a token by the environment."""
 
-    def __init__(self, url: str, token: str, home: Path) -> None:
-        self.url, self.token = url, token
+    def __init__(self, url: str, token: str, home: Path, command: tuple[Path | str, ...] = (KIO,)) -> None:
+        self.url, self.token, self._command = url, token, command
         self._environment = {
             **os.environ, "KIO_URL": url, "OAUTH2_ACCESS_TOKENS": f"kio={token}", "HOME": str(home),
+            "PYTHONPATH": str(CLIENTS / "kio-with-versions") if self._command is WITH_VERSIONS else "",
             "XDG_CONFIG_HOME": str(home / ".config"), "LC_ALL": "C.UTF-8", "COLUMNS": "300",
         }  # fmt: skip
 
@@ -31,11 +37,18 @@ class Kio:
         import asyncio
 
         process = await asyncio.create_subprocess_exec(
-            KIO, *arguments, env=self._environment, stdin=asyncio.subprocess.DEVNULL,
+            *self._command, *arguments, env=self._environment, stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
         output, _ = await process.communicate()
         return process.returncode or 0, output.decode("utf-8", "replace")
+
+    async def rows(self, *arguments: str) -> list[dict[str, str]]:
+        """Run a command that prints a table, and return its rows: the notice of versions' end follows them."""
+        code, said = await self.run(*arguments, "-o", "json")
+        assert code == 0, said
+        found: list[dict[str, str]] = json.JSONDecoder().raw_decode(said)[0]
+        return found
 
     async def shown(self, application_id: str) -> dict[str, object]:
         code, said = await self.run("applications", "show", application_id, "-o", "json")
@@ -127,12 +140,44 @@ async def test_what_kio_sends_wrong_is_a_400_that_it_shows(kio: Kio) -> None:
     assert json.loads((await kio.run("app", "list", "--all", "-o", "json"))[1]) == []
 
 
-async def test_versions_and_approvals_of_older_kio_commands_are_refused_by_name(kio: Kio) -> None:
-    """kio 0.1.26 has no such commands; its predecessors asked these paths."""
-    code, said = await kio.run("versions", "list", "greeter")
-    assert (code, "No such command" in said) == (2, True), said
-    async with (
-        checked_session(kio.url, headers={"Authorization": f"Bearer {kio.token}"}) as session,
-        session.get(f"{kio.url}/apps/greeter/versions") as answer,
-    ):
-        assert (answer.status, (await answer.json(content_type=None))["code"]) == (501, "not-served")
+async def test_the_last_kio_command_with_versions_creates_approves_shows_and_lists_them(
+    tmp_path: Path, authority: SigningAuthority
+) -> None:
+    """stups-kio 0.1.18: the releases after it dropped `kio versions`."""
+    (tmp_path / "lone").mkdir()
+    people = {}
+    with (tmp_path / "lone" / "tokens").open("w", encoding="ascii") as tokens:
+        for name in ("ada", "bob"):
+            until = utc_now() + timedelta(days=1)
+            people[name], line = new_token(
+                name, ["hello"], admin=False, made=utc_now(), until=until, rights=["person"]
+            )  # fmt: skip
+            tokens.write(f"{line.to_line()}\n")
+    async with aggregator(
+        tmp_path, tmp_path, name="lone", authority_pem={"eu-central-1": authority.pem}, approvals={}
+    ) as server:  # fmt: skip
+        newest = Kio(server.url, server.token, tmp_path)
+        code, said = await newest.run("versions", "list", "greeter")
+        assert (code, "No such command" in said) == (2, True), said
+        code, said = await newest.run("applications", "create", "greeter", "name=Greeter", "team_id=hello")
+        assert code == 0, said
+        ada, bob = (Kio(server.url, people[name], tmp_path, WITH_VERSIONS) for name in ("ada", "bob"))
+        artifact = f"docker://registry.example.org/hello/greeter@sha256:{'d' * 64}"
+        code, said = await ada.run("versions", "create", "greeter", "1.0", artifact, "-m", "first")
+        assert (code, "OK" in said) == (0, True), said
+        for _ in range(2):
+            code, said = await ada.run("versions", "approve", "greeter", "1.0")
+            assert (code, said.count("OK")) == (0, 4), said
+        code, said = await bob.run("versions", "approve", "greeter", "1.0", "-t", "TEST,DEPLOY", "-m", "tested")
+        assert (code, said.count("OK")) == (0, 2), said
+        (listed,) = await ada.rows("versions", "list", "greeter")
+        assert (listed["id"], listed["artifact"]) == ("1.0", artifact)
+        assert listed["approvals"] == ", ".join(
+            ["SPECIFICATION: ada", "CODE_CHANGE: ada", "TEST: ada", "DEPLOY: ada", "TEST: bob", "DEPLOY: bob"]
+        )
+        shown = await ada.rows("versions", "show", "greeter", "1.0")
+        assert {"key": "notes", "value": "first"} in shown
+        approvals = [row["value"] for row in shown if row["key"] == "approvals"]
+        assert [one.split(" on ")[0] for one in approvals][-2:] == ["TEST by bob", "DEPLOY by bob"]
+        code, said = await ada.run("versions", "approve", "greeter", "2.0")
+        assert (code, "404" in said) == (1, True), said
