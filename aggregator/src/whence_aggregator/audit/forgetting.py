@@ -39,6 +39,8 @@ _SIGNED = "an instance signed it: what others signed is not removed"
 _WHY_KEPT = {
     STATEMENT: _SIGNED,
     "fact": "it is what an image, a registry or AWS states, and not a commit",
+    "approval": "who approved a version is evidence: approvals are never removed",
+    "version": "it states which image the version is",
     "push": "the registry front serves the image by it",
     "untag": "the registry front knows by it that the tag was removed",
 }
@@ -175,6 +177,8 @@ def _about(kind: str, stated: dict[str, Any]) -> str:
             return f"{stated.get('application_id')}, revision {stated.get('revision')}"
         case "push" | "untag":
             return str(stated.get("repository"))
+        case "version" | "approval":
+            return f"{stated.get('application_id')} {stated.get('version')}"
         case _:
             named = stated.get("team_id") or stated.get("account_id") or ""
             return f"{named} by {stated['source']}" if "source" in stated else str(named)

@@ -33,6 +33,7 @@ from whence_aggregator.whence import audit as audit_commands
 from whence_aggregator.whence import images as image_commands
 from whence_aggregator.whence import sign_in as sign_in_commands
 from whence_aggregator.whence import teams as team_commands
+from whence_aggregator.whence import versions as version_commands
 from whence_aggregator.whence.client import Client
 from whence_aggregator.whence.connection import CONNECTION, AggregatorAccess
 from whence_aggregator.whence.importing import commands as import_commands
@@ -272,6 +273,8 @@ whence.add_command(image_commands.images)
 whence.add_command(image_commands.attest)
 whence.add_command(account_commands.accounts)
 whence.add_command(team_commands.teams)
+whence.add_command(version_commands.versions)
+whence.add_command(version_commands.approve)
 whence.add_command(team_commands.people)
 whence.add_command(app_commands.apps)
 whence.add_command(audit_commands.verify)
