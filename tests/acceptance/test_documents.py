@@ -22,6 +22,7 @@ from whence_aggregator.organisation.file import parse_organisation
 from whence_aggregator.settings import server as aggregator_settings
 from whence_aggregator.settings import sign_in as sign_in_settings
 from whence_aggregator.settings import witness as witness_settings
+from whence_aggregator.settings.approvals import ApprovalSettings, parse_people
 from whence_aggregator.settings.front import RegistryFrontSettings
 from whence_aggregator.settings.organisation import (
     AwsOrganizationSettings,
@@ -67,6 +68,7 @@ SHOWN_ELSEWHERE = {
     "whence import file applications.json": "tests/acceptance/test_import_command.py",
     "whence import backstage services --teams teams.yaml --dry-run": "tests/acceptance/test_import_command.py",
     "whence import backstage --repository https://git.example.org/shop/catalog --allow https://git.example.org/shop": "tests/integration/test_import_repositories.py",
+    "whence approve greeter 1.0 --type DEPLOY --yes": "tests/acceptance/test_kio_command.py",
     "whence-agent status --wait --timeout 600": "tests/acceptance/test_agent.py",
     "whence login": "tests/acceptance/test_login.py",
     "whence login --device": "tests/acceptance/test_login.py",
@@ -184,6 +186,8 @@ def test_every_yaml_example_is_valid() -> None:
             witness_settings.parse_witness_settings(content, name=name)
         elif text.startswith("# /etc/whence/organisation.yaml"):
             parse_organisation(content, name=name)
+        elif text.startswith("# /etc/whence/people.yaml"):
+            parse_people(content, name=name, domains=())
         elif text.startswith("# /etc/whence/aggregator.yaml"):
             aggregator_settings.parse_settings(content, name=name)
         else:
@@ -213,6 +217,7 @@ def test_the_example_files_are_valid() -> None:
         ("aggregator/README.md", AwsOrganizationSettings.__struct_fields__),
         ("aggregator/README.md", TeamServiceSettings.__struct_fields__),
         ("aggregator/README.md", GroupsSettings.__struct_fields__),
+        ("aggregator/README.md", ApprovalSettings.__struct_fields__),
         ("aggregator/README.md", tuple(rule.id for rule in RULES)),
         *(("aggregator/README.md", one.__struct_fields__) for one in SIGN_IN),
     ],

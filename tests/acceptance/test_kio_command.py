@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import AsyncIterator
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from fakes.signing_authority import SigningAuthority
-from landscape.programs import aggregator
+from landscape.programs import BIN, aggregator
 from landscape.whole import ROOT
 from whence_aggregator.callers.tokens import new_token
 from whence_common.clock import utc_now
@@ -34,8 +35,6 @@ class Kio:
         }  # fmt: skip
 
     async def run(self, *arguments: str) -> tuple[int, str]:
-        import asyncio
-
         process = await asyncio.create_subprocess_exec(
             *self._command, *arguments, env=self._environment, stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
@@ -54,6 +53,16 @@ class Kio:
         code, said = await self.run("applications", "show", application_id, "-o", "json")
         assert code == 0, said
         return {row["key"]: row["value"] for row in json.loads(said)}
+
+
+async def ours(url: str, token: str, *arguments: str) -> tuple[int, str]:
+    """Run `whence`."""
+    process = await asyncio.create_subprocess_exec(
+        BIN / "whence", *arguments, env={**os.environ, "WHENCE_URL": url, "WHENCE_TOKEN": token},
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    output, _ = await process.communicate()
+    return process.returncode or 0, output.decode("utf-8", "replace")
 
 
 @pytest.fixture
@@ -179,5 +188,9 @@ async def test_the_last_kio_command_with_versions_creates_approves_shows_and_lis
         assert {"key": "notes", "value": "first"} in shown
         approvals = [row["value"] for row in shown if row["key"] == "approvals"]
         assert [one.split(" on ")[0] for one in approvals][-2:] == ["TEST by bob", "DEPLOY by bob"]
+        code, said = await ours(server.url, people["bob"], "approve", "greeter", "1.0", "--type", "DEPLOY", "--yes")
+        assert (code, "approved  DEPLOY by bob" in said) == (0, True), said
+        code, said = await ours(server.url, server.token, "approve", "greeter", "1.0", "--type", "DEPLOY", "--yes")
+        assert (code, "only people approve" in said) == (3, True), said
         code, said = await ada.run("versions", "approve", "greeter", "2.0")
         assert (code, "404" in said) == (1, True), said

@@ -79,8 +79,8 @@ def show_version(client: Client, application_id: str, version: str, at: str | No
 @click.argument("version")
 @click.option(
     "--type", "types", multiple=True, metavar="TYPE",
-    help="What is approved: SPECIFICATION, CODE_CHANGE, TEST, DEPLOY or a type of your organisation; may be repeated. By"
-    " default each of the four is asked for, on a terminal.",
+    help="What is approved: SPECIFICATION, CODE_CHANGE, TEST, DEPLOY or a type of your organisation; may be repeated."
+    " By default each of the four is asked for, on a terminal.",
 )  # fmt: skip
 @click.option("--notes", help="A note that is kept with the approval.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation; --type must be given.")
