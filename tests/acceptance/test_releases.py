@@ -18,8 +18,8 @@ STATES = {
     "ticket": "asserted", "specification": "missing",
 }  # fmt: skip
 """What is known where no application is registered and no builder is trusted, as the release 0.1.0 states it."""
-STATES_NOW = {**STATES, "account": "unknown"}
-"""Who owns the account is asked for since, and no source of it is configured."""
+STATES_NOW = {**STATES, "account": "unknown", "approval": "unknown"}
+"""Who owns the account, and who approved, is asked for since; neither is configured."""
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from fakes.in_process import InProcess
 from fakes.machine import COMMIT, DIGEST, REPOSITORY, scm
 from fakes.signing_authority import SigningAuthority
-from whence_aggregator.approvals.people import People
+from whence_aggregator.approvals.people import KnownPeople
 from whence_aggregator.approvals.rule import ApprovalPolicy
 from whence_aggregator.approvals.versions import ApprovalAsked
 from whence_aggregator.callers.caller import Caller
@@ -20,7 +20,7 @@ from whence_common.clock import to_instant
 from whence_common.statement import ApplicationFacts, ImageFacts
 
 OTHER, INDEX = "sha256:" + "e" * 64, "sha256:" + "f" * 64
-POLICY = ApprovalPolicy(teams={}, people=People.of((), ["example.org"]))
+POLICY = ApprovalPolicy(teams={}, people=KnownPeople.of((), ["example.org"]))
 ALL = ("SPECIFICATION", "CODE_CHANGE", "TEST", "DEPLOY")
 INSTANCE = "i-0123456789abcdef0"
 

@@ -2,7 +2,7 @@
 
 tests/data/ledger-v1.ndjson and those beside it hold the entries of small histories in which each kind is there, as
 they were recorded; the files .tables.json what is derived from them. None is ever written again: new kinds, and a new
-version of a kind, get files of their own beside them.
+version of a kind, get files of their own beside them, and so may tables of a later migration (.tables-38.json).
 """
 
 from __future__ import annotations

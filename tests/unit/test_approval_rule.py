@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whence_aggregator.approvals.people import Authors, KnownPerson, People
+from whence_aggregator.approvals.people import Authors, KnownPeople, KnownPerson
 from whence_aggregator.approvals.rule import ApprovalJudgement, ApprovalPolicy, ReviewEvidence, judge, required_people
 from whence_aggregator.approvals.values import Approval
 
@@ -18,7 +18,7 @@ BY_ADA = Authors(emails=frozenset({ADA}))
 def policy(
     *people: KnownPerson, required: tuple[str, ...] = ALL, domains: tuple[str, ...] = ("example.org",)
 ) -> ApprovalPolicy:
-    return ApprovalPolicy(required=required, teams={}, people=People.of(people, domains))
+    return ApprovalPolicy(required=required, teams={}, people=KnownPeople.of(people, domains))
 
 
 def given_by(name: str, *types: str, emails: tuple[str, ...] | None = None) -> list[Approval]:

@@ -55,7 +55,7 @@ class Somebody:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class People:
+class KnownPeople:
     """The people file, and the domains in which each person has one address."""
 
     known: Sequence[KnownPerson] = ()
@@ -63,7 +63,7 @@ class People:
     by_name: Mapping[str, KnownPerson] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, known: Sequence[KnownPerson], domains: Iterable[str] = ()) -> People:
+    def of(cls, known: Sequence[KnownPerson], domains: Iterable[str] = ()) -> KnownPeople:
         by_name = {name: one for one in known for name in one.names}
         return cls(known=known, domains=frozenset(map(str.casefold, domains)), by_name=by_name)
 

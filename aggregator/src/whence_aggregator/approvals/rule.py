@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from whence_aggregator.approvals.people import Authors, People, Somebody
+from whence_aggregator.approvals.people import Authors, KnownPeople, Somebody
 from whence_aggregator.approvals.values import CODE_CHANGE, DEPLOY, STUPS_TYPES, TEST, Approval
 
 FOUR_EYES = frozenset({CODE_CHANGE, TEST, DEPLOY})
@@ -41,7 +41,7 @@ class ApprovalPolicy:
     own_types: tuple[str, ...] = ()
     teams: Mapping[str, tuple[str, ...]]
     """By type: the teams whose people may approve it, in place of the application's own."""
-    people: People
+    people: KnownPeople
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -154,7 +154,7 @@ def _counted(
 
 
 def _of_code(
-    one: CountedApproval, authors: Authors, people: People, everybody: Sequence[Somebody], stated: bool | None
+    one: CountedApproval, authors: Authors, people: KnownPeople, everybody: Sequence[Somebody], stated: bool | None
 ) -> CountedApproval:
     """Return an approval of the code with whether it counts: not where its author gave it."""
     is_author = people.is_author(one.who, authors, everybody)

@@ -70,9 +70,9 @@ class Versions:
         """Return an application's fields. Raises NotFound."""
         return await _application(self._database, application_id, past)
 
-    async def tickets(self, application_id: str, *, past: int = EVERY_ENTRY) -> dict[str, Any]:
-        """Return the form of an application's tickets. Raises NotFound."""
-        return (await _record(self._database, application_id, past)).get("tickets") or {}
+    async def body(self, application_id: str, *, past: int = EVERY_ENTRY) -> dict[str, Any]:
+        """Return all that is stored of an application, with the form of its tickets. Raises NotFound."""
+        return await _record(self._database, application_id, past)
 
     async def read(self, application_id: str, version: str, *, past: int = EVERY_ENTRY) -> Version:
         """Return one version. Raises NotFound, or InputError for a malformed name."""

@@ -23,6 +23,7 @@ from whence_aggregator.http.streams import json_array, streamed
 from whence_aggregator.ports import Conflict, Database, NotFound
 from whence_aggregator.trace.built_from import built_from
 from whence_aggregator.trace.moment import Moment, Moments
+from whence_aggregator.trace.registered import trackers_of
 from whence_common.clock import Now
 from whence_common.errors import InputError
 
@@ -117,9 +118,9 @@ class VersionCalls:
         found = await self._versions.read(
             request.match_info["id"], request.match_info["version"], past=moment.past
         )  # fmt: skip
-        tickets = await self._versions.tickets(found.application_id, past=moment.past)
+        trackers = trackers_of(await self._versions.body(found.application_id, past=moment.past))
         current = [found.current.digest] if found.current is not None else []
-        commits = await built_from(self._database, current, tickets, past=moment.known_past)
+        commits = await built_from(self._database, current, trackers, past=moment.known_past)
         return respond_json({**shown_version(found), "commits": [one.to_wire() for one in commits]})
 
     async def _version(self, request: web.Request, query: Query) -> Version:

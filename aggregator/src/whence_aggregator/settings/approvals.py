@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from whence_aggregator.approvals.people import KnownPerson, People, folded_email
+from whence_aggregator.approvals.people import KnownPeople, KnownPerson, folded_email
 from whence_aggregator.approvals.values import STUPS_TYPES
 from whence_aggregator.callers.claim_mapping import TEAM
 from whence_common import settings_file
@@ -68,14 +68,14 @@ def wrong_in_approvals(found: ApprovalSettings) -> list[str]:
     return wrong
 
 
-def parse_people(content: bytes, *, name: str, domains: Iterable[str]) -> People:
+def parse_people(content: bytes, *, name: str, domains: Iterable[str]) -> KnownPeople:
     """Read the people file whole. Raises SettingsInvalid naming every place and what is wrong there."""
     found = settings_file.read(content, PeopleFile, name=name, least="name at least one person", judge=_wrong_in_people)
     known = [
         KnownPerson(names=frozenset(one.names), emails=frozenset(map(folded_email, one.emails)))
         for one in found.settings.people
     ]
-    return People.of(known, domains)
+    return KnownPeople.of(known, domains)
 
 
 def _wrong_in_people(found: PeopleFile) -> Iterator[str]:

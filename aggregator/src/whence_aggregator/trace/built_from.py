@@ -10,6 +10,7 @@ from whence_aggregator.ports import Database
 from whence_aggregator.queries.approvals import COMMITS_OF_IMAGES
 from whence_aggregator.queries.query import array
 from whence_aggregator.queries.trace import FACTS_AT
+from whence_aggregator.trace.registered import Tracker
 from whence_aggregator.trace.rows import commits_of, found_commits
 from whence_aggregator.trace.tickets import named_in
 
@@ -37,21 +38,21 @@ class ImageCommit:
 
 
 async def built_from(
-    database: Database, digests: Sequence[str], tickets: Mapping[str, Any], *, past: int
+    database: Database, digests: Sequence[str], trackers: Sequence[Tracker], *, past: int
 ) -> list[ImageCommit]:
-    """Return the commits of images; `tickets` is the form of the application's. One not read has no subject."""
+    """Return the commits of images; `trackers` are the application's. A commit that was not read has no subject."""
     rows = await database.fetch(COMMITS_OF_IMAGES.bind({"digests": array(list(digests)), "past": past}))
     named = commits_of(rows)[:_COMMITS_MAX]
     subjects = [f"{repository}@{commit}" for commit, repository in named]
     facts = FACTS_AT.bind({"kind": "commit", "subjects": array(subjects), "past": past})
     read = found_commits(await database.fetch(facts))
     return [
-        _commit(commit, repository, read.get(f"{repository}@{commit}", {}), tickets) for commit, repository in named
+        _commit(commit, repository, read.get(f"{repository}@{commit}", {}), trackers) for commit, repository in named
     ]
 
 
-def _commit(commit: str, repository: str, value: Mapping[str, Any], tickets: Mapping[str, Any]) -> ImageCommit:
-    named = named_in(str(value.get("message", "")), tuple(tickets.get("patterns") or ()))
+def _commit(commit: str, repository: str, value: Mapping[str, Any], trackers: Sequence[Tracker]) -> ImageCommit:
+    named = named_in(str(value.get("message", "")), tuple(one.effective for one in trackers))
     return ImageCommit(
         commit=commit, repository=repository, subject=str(value.get("subject", "")),
         author=str(value.get("author", "")), tickets=tuple(one.id for one in named.tickets),

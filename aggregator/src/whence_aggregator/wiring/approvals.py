@@ -6,7 +6,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from whence_aggregator.approvals.people import People
+from whence_aggregator.approvals.people import KnownPeople
 from whence_aggregator.approvals.rule import ApprovalPolicy
 from whence_aggregator.approvals.versions import Versions
 from whence_aggregator.callers.membership import Membership
@@ -53,9 +53,9 @@ def version_routes(
     return calls.routes()
 
 
-def _load_people(path: str | None, domains: list[str]) -> People:
+def _load_people(path: str | None, domains: list[str]) -> KnownPeople:
     if path is None:
-        return People.of((), domains)
+        return KnownPeople.of((), domains)
     try:
         with Path(path).open("rb") as stream:
             content = stream.read(PEOPLE_BYTES_MAX + 1)
