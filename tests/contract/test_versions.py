@@ -16,6 +16,8 @@ from fakes.kept_blobs import image as pushed_image
 from fakes.machine import DIGEST, REPOSITORY
 from whence_aggregator.approvals.shown import kio_approval, kio_listed, kio_version, shown_version
 from whence_aggregator.approvals.versions import ApprovalAsked
+from whence_aggregator.audit.forgetting import Forgetting
+from whence_aggregator.audit.naming import Persons
 from whence_aggregator.audit.rebuild import rebuild
 from whence_aggregator.callers.caller import Caller
 from whence_aggregator.registry.access import Principal
@@ -345,3 +347,14 @@ async def test_versions_and_approvals_are_derived_from_the_ledger_again(house: I
     assert (await checked(house, tmp_path)).findings == []
     await rebuild(house.database, house.reader)
     assert await dumped(house.database) == before
+
+
+async def test_an_approval_stays_when_its_person_is_to_be_forgotten(house: InProcess) -> None:
+    await house.register()
+    await pushed(house)
+    await approve(house)
+    forgetting = Forgetting(database=house.database, ledger=house.ledger, archive=None, now=house.clock)
+    (found,) = await forgetting.find(Persons(["ada@example.org"]))
+    assert (found.kind, found.about, found.kept) == (
+        "approval", "greeter 1.0", "who approved a version is evidence: approvals are never removed",
+    )  # fmt: skip
