@@ -444,8 +444,9 @@ async def test_a_group_that_another_source_has_as_an_alias_is_that_team(house: I
 
 async def test_applications_belong_to_teams_by_the_id_that_a_source_states(house: InProcess) -> None:
     org = Organisation(house)
-    teams = OrganisationTeams(org.directory)
-    assert not await teams.exists("pay")  # before the first reading nothing is known
+    teams = OrganisationTeams(org.directory, ["file"])
+    with pytest.raises(SourceUnavailable, match="no reading of file has ended yet"):
+        await teams.exists("pay")
     await org.read()
     found = {
         name: await teams.exists(name) for name in ("pay", "ship", "billing", "PAY", "gone", "", "x" * 300, "a/../b")
@@ -454,3 +455,7 @@ async def test_applications_belong_to_teams_by_the_id_that_a_source_states(house
         "pay": True, "ship": True, "billing": False, "PAY": False, "gone": False, "": False, "x" * 300: False,
         "a/../b": False,
     }  # fmt: skip
+    unread = OrganisationTeams(org.directory, ["file", "team-service"])
+    assert await unread.exists("pay")
+    with pytest.raises(SourceUnavailable, match="no reading of team-service"):
+        await unread.exists("gone")

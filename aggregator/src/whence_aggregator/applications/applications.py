@@ -157,7 +157,7 @@ class Applications:
         draft = change(stored.draft)
         _check_writes(stored, draft, caller)
         if (stored.draft is None or stored.draft.team != draft.team) and not await self._teams.exists(draft.team):
-            raise ApplicationInvalid("application-team", f"there is no team {one_line(draft.team, 100)!r}")
+            raise ApplicationInvalid("application-team", f"no source states a team {one_line(draft.team, 100)!r}")
         return draft.team
 
     async def _read(self, application_id: str, at: str | None, show: _Show) -> Read:

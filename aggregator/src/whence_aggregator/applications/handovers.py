@@ -72,7 +72,7 @@ class Handovers:
             raise InputError("handover-note", f"note must have at most {NOTE_CHARACTERS_MAX} characters")
         _check_owner(await newest(self._database, application_id), application_id, caller)
         if not await self._teams.exists(to_team):
-            raise ApplicationInvalid("application-team", f"there is no team {one_line(to_team, 100)!r}")
+            raise ApplicationInvalid("application-team", f"no source states a team {one_line(to_team, 100)!r}")
         async with self._ledger.writing() as writing:
             stored = await newest(writing.transaction, application_id)
             owner = _check_owner(stored, application_id, caller)

@@ -45,6 +45,7 @@ _STATUS_BY_CODE = {
     "body-too-large": 413,
     "sts-unreachable": 503,
     "sts-unavailable": 503,
+    "teams-not-read": 503,
     "body-too-slow": 408,
     "body-encoded": 415,
     "precondition-failed": 412,

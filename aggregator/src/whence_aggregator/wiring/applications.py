@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from aiohttp import web
 
@@ -18,28 +18,41 @@ from whence_aggregator.http.kio import KioCalls
 from whence_aggregator.http.slots import Slots
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.organisation.directory import OrganisationDirectory, team_of
-from whence_aggregator.ports import Database
+from whence_aggregator.ports import Database, SourceUnavailable
 from whence_aggregator.settings.server import Settings
 from whence_aggregator.wiring.limits import LiveLimits
 from whence_common.clock import utc_now
 
 
 class OrganisationTeams:
-    """The teams that the organisation's sources state, by their ids; an alias is no id."""
+    """The teams that the organisation's sources state, by their ids; an alias is no id.
 
-    def __init__(self, directory: OrganisationDirectory) -> None:
+    `sources` are those that state teams: that there is no such team is known once each of them was read whole.
+    """
+
+    def __init__(self, directory: OrganisationDirectory, sources: Collection[str]) -> None:
         self._directory = directory
+        self._sources = frozenset(sources)
 
     async def exists(self, team_id: str) -> bool:
-        return team_of((await self._directory.resolve([team_id]))[team_id]) == team_id
+        """Return whether a source states the team. Raises SourceUnavailable while one of them was never read."""
+        if team_of((await self._directory.resolve([team_id]))[team_id]) == team_id:
+            return True
+        read = {one.source for one in await self._directory.sources() if one.read_at is not None}
+        unread = sorted(self._sources - read)
+        if unread:
+            message = f"whether there is this team is not known: no reading of {', '.join(unread)} has ended yet"
+            raise SourceUnavailable("teams-not-read", message, fix="try again; GET /v1/teams shows why it fails")
+        return False
 
 
 def load_teams(settings: Settings, database: Database) -> TeamLookup:
     """Return the lookup of teams: any team exists unless a source that states teams is configured."""
     wanted = settings.organisation
-    if wanted is None or (wanted.file is None and wanted.team_service is None):
-        return AnyTeam()
-    return OrganisationTeams(OrganisationDirectory(database))
+    stating = [] if wanted is None else [
+        source for source, one in (("file", wanted.file), ("team-service", wanted.team_service)) if one is not None
+    ]  # fmt: skip
+    return OrganisationTeams(OrganisationDirectory(database), stating) if stating else AnyTeam()
 
 
 def application_routes(

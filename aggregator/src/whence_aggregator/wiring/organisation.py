@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import aiohttp
@@ -19,7 +20,7 @@ from whence_aggregator.organisation.groups import GroupsSource
 from whence_aggregator.organisation.recorder import OrganisationRecorder
 from whence_aggregator.organisation.source import OrganisationSource
 from whence_aggregator.organisation.values import SourceName
-from whence_aggregator.ports import Database
+from whence_aggregator.ports import Database, SourceUnavailable
 from whence_aggregator.queries.work import ADD_TASK_UNLESS_KNOWN
 from whence_aggregator.settings.organisation import (
     AwsOrganizationSettings,
@@ -107,5 +108,8 @@ async def load_organisation(
     due = to_instant(utc_now())
     rows = [question(ORGANISATION_KIND, one, due_at=due, lane=SHARED_LANE) for one in sources.sources]
     await database.write(ADD_TASK_UNLESS_KNOWN.bind(rows))
+    if "file" in sources.sources:  # before anybody asks: it was read for mistakes just now
+        with suppress(SourceUnavailable):  # which is kept with its reason, and the work goes on
+            await recorder.read("file")
     await allowed.refresh()
     return Work(handler=OrganisationReading(recorder=recorder, seconds=sources.seconds, on_read=on_read))
