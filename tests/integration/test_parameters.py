@@ -136,19 +136,18 @@ async def test_an_application_is_modified_at_its_moment_inclusively(
 @pytest.mark.parametrize(
     "method, path, status, code",
     [
-        ("get", "/apps?search=greeter", 400, "search-not-served"),
+        ("get", "/apps?search=a b c d e f g h i j k l", 400, "search-too-long"),
         ("get", "/apps?active=yes", 400, "parameter-malformed"),
         ("get", "/apps?active=True", 400, "parameter-malformed"),
         ("get", "/apps?modified_after=yesterday", 400, "parameter-malformed"),
         ("get", "/apps?team=hello", 400, "parameter-unknown"),
         ("get", "/apps/greeter?at=noon", 400, "parameter-malformed"),
-        ("get", "/apps/greeter/versions", 501, "not-served"),
-        ("put", "/apps/greeter/versions/1.0", 501, "not-served"),
-        ("get", "/apps/greeter/approvals", 501, "not-served"),
-        ("post", "/apps/greeter/versions/1.0/approvals", 501, "not-served"),
+        ("get", "/apps/No_Id", 400, "application-id-malformed"),
+        ("get", "/apps/unregistered/versions", 404, "application-unknown"),
+        ("put", "/apps/unregistered/versions/1.0", 404, "application-unknown"),
     ],
 )
-async def test_what_kio_had_and_we_do_not_is_refused(
+async def test_requests_of_kios_clients_are_refused_with_its_keys_and_a_code(
     known: aiohttp.ClientSession, lone: Aggregator, method: str, path: str, status: int, code: str
 ) -> None:
     async with known.request(method, lone.url + path, json={}) as answer:

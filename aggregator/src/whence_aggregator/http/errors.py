@@ -51,7 +51,6 @@ _STATUS_BY_CODE = {
     "precondition-failed": 412,
     "internal-error": 500,
     "entry-damaged": 500,
-    "not-served": 501,
     "draining": 503,
 }
 _PROOF_CODES = ("identity-", "cms-", "sts-")
