@@ -105,7 +105,8 @@ async def test_the_aggregator_being_down_never_stops_a_boot_and_the_statement_ar
         ) as server:  # fmt: skip
             await running.until("ok")
             lineage = await server.settled(stage.service.instance_id)
-            assert lineage["links"][9]["value"]["commit"] == scape.sources.commits[0]
+            commit = next(link for link in lineage["links"] if link["link"] == "commit")
+            assert commit["value"]["commit"] == scape.sources.commits[0]
 
 
 async def test_restarting_the_agent_restarts_no_application_and_repeats_no_statement(
