@@ -65,7 +65,7 @@ AGGREGATOR = Package(
     name="whence-aggregator",
     part="aggregator",
     commands={"whence-aggregator": "whence_aggregator.cli", "whence": "whence_aggregator.whence.cli"},
-    botocore=("ec2", "ecr", "s3", "sts"),
+    botocore=("ec2", "ecr", "organizations", "s3", "sts"),
     files=(
         ("systemd/whence-aggregator.service", _UNITS),
         ("systemd/whence-registry.service", _UNITS),
