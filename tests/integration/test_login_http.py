@@ -46,18 +46,13 @@ class Waiting:
     def __init__(self, loopback: Loopback) -> None:
         self.uri = loopback.redirect_uri
         self.found: str | WhenceError = ""
-        self._began = threading.Event()
+        loopback.accept(code_of)
         self._thread = threading.Thread(target=self._run, args=(loopback,))
         self._thread.start()
-        assert self._began.wait(10)
 
     def _run(self, loopback: Loopback) -> None:
-        def counted() -> float:
-            self._began.set()
-            return 0.0
-
         try:
-            self.found = loopback.wait(code_of, seconds_max=60, clock=counted)
+            self.found = loopback.wait(seconds_max=60, clock=lambda: 0.0)
         except WhenceError as exc:
             self.found = exc
 
@@ -117,6 +112,16 @@ def test_connections_on_which_a_browser_sends_nothing_do_not_delay_the_redirect(
         one.close()
 
 
+def test_a_redirect_that_comes_before_anybody_waits_is_kept() -> None:
+    with listening(0) as loopback:
+        loopback.accept(code_of)
+        browser = http.client.HTTPConnection("127.0.0.1", urlsplit(loopback.redirect_uri).port, timeout=10)
+        browser.request("GET", "/callback?state=ours&code=c0de")
+        assert browser.getresponse().status == 200
+        browser.close()
+        assert loopback.wait(seconds_max=10) == "c0de"
+
+
 def test_an_error_of_the_provider_ends_the_sign_in(waiting: Waiting) -> None:
     status, page = waiting.get("state=ours&error=access_denied")
     assert (status, "The terminal shows the reason" in page) == (400, True)
@@ -125,8 +130,10 @@ def test_an_error_of_the_provider_ends_the_sign_in(waiting: Waiting) -> None:
 
 def test_the_wait_for_a_browser_ends_at_its_deadline() -> None:
     moments = iter([0.0, 299.9, 300.0])
-    with listening(0) as loopback, pytest.raises(RoadError, match="within 300 seconds"):
-        loopback.wait(code_of, seconds_max=300, clock=lambda: next(moments))
+    with listening(0) as loopback:
+        loopback.accept(code_of)
+        with pytest.raises(RoadError, match="within 300 seconds"):
+            loopback.wait(seconds_max=300, clock=lambda: next(moments))
 
 
 def test_a_port_in_use_is_reported_with_a_fix() -> None:

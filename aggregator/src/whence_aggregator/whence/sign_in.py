@@ -90,12 +90,13 @@ def _by_browser(
     with listening(client.redirect_port) as loopback:
         request = AuthorizationRequest.new(client, metadata, loopback.redirect_uri, secrets.token_urlsafe)
         url = request.url(prompt=prompt)
+        loopback.accept(request.code)
         begin = "A browser opens" if opened else "Open this address on this machine"
         hint = "; if it does not, open this address on this machine" if opened else ""
         note(f"{begin} to sign in at {client.issuer}{hint}:\n\n{url}\n")
         if opened:
             open_browser(url)
-        code = loopback.wait(request.code, seconds_max=_BROWSER_SECONDS_MAX)
+        code = loopback.wait(seconds_max=_BROWSER_SECONDS_MAX)
     tokens = provider.tokens(metadata, request.exchange(code))
     check_id_token(
         tokens, issuer=client.issuer, client_id=client.client_id, nonce=request.nonce, now=time.time()

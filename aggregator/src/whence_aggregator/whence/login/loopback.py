@@ -48,9 +48,12 @@ class Loopback:
     def redirect_uri(self) -> str:
         return f"http://{_HOST}:{self._server.server_port}{_PATH}"
 
-    def wait(self, code_of: CodeOf, *, seconds_max: float, clock: Callable[[], float] = time.monotonic) -> str:
-        """Return the code of the first redirect of this sign-in. Raises WhenceError, also after the deadline."""
+    def accept(self, code_of: CodeOf) -> None:
+        """Accept the redirect from now on: before anybody has the address of the sign-in, whose browser may be fast."""
         self._server.expect(code_of)
+
+    def wait(self, *, seconds_max: float, clock: Callable[[], float] = time.monotonic) -> str:
+        """Return the code of the redirect that was accepted. Raises WhenceError, also after the deadline."""
         ends = clock() + seconds_max
         try:
             while (left := ends - clock()) > 0:
@@ -107,19 +110,17 @@ class _Server(ThreadingHTTPServer):
         with self._lock:
             self._code_of = code_of
 
-    def take(self, query: Sequence[tuple[str, str]]) -> WhenceError | None:
-        """Hand over the code of a redirect, once; return what ended the sign-in. Raises OtherSignIn."""
+    def take(self, query: Sequence[tuple[str, str]]) -> str | WhenceError:
+        """Return the code of the redirect, or what ended the sign-in, once. Raises OtherSignIn."""
         with self._lock:
             if self._code_of is None:
                 raise OtherSignIn
             try:
-                self.found.put(self._code_of(query))
+                found: str | WhenceError = self._code_of(query)
             except WhenceError as exc:
-                self.found.put(exc)
-                self._code_of = None
-                return exc
+                found = exc
             self._code_of = None
-        return None
+        return found
 
     def process_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: object) -> None:
         if self._slots.acquire(blocking=False):
@@ -152,15 +153,18 @@ class _Handler(BaseHTTPRequestHandler):
             return
         try:
             query = parse_qsl(parts.query, keep_blank_values=True, max_num_fields=_PARAMETERS_MAX)
-            failed = self.server.take(query)
+            found = self.server.take(query)
         except (OtherSignIn, ValueError):
             text = "This page belongs to another sign-in, or was opened before. Run <code>whence login</code> again."
             self._respond(400, "Not this sign-in", text)
             return
-        if failed is None:
-            self._respond(200, "Almost done", "You may close this page and return to the terminal.")
-        else:
-            self._respond(400, "The sign-in failed", "The terminal shows the reason.")
+        try:
+            if isinstance(found, WhenceError):
+                self._respond(400, "The sign-in failed", "The terminal shows the reason.")
+            else:
+                self._respond(200, "Almost done", "You may close this page and return to the terminal.")
+        finally:
+            self.server.found.put(found)  # last: the command may end at once, and the page would be cut off
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
         """Log nothing: the request line has the code."""
