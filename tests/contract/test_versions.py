@@ -167,6 +167,19 @@ async def test_an_image_of_another_team_that_is_named_after_the_application_is_n
     assert (await shown(house))["digest"] == mine
 
 
+async def test_versions_and_approvals_stay_when_the_application_is_handed_over(house: InProcess) -> None:
+    await house.register()
+    digest = await pushed(house)
+    await approve(house)
+    offer = (await house.handovers.offer("greeter", "evil", "", ADA))["offer"]
+    await house.handovers.close("greeter", offer, "accepted", person("eve", "evil"))
+    assert [one.version for one in await house.versions.page("greeter", after="", limit=10)] == ["1.0"]
+    found = await shown(house)
+    assert (found["digest"], [one["user_id"] for one in found["approvals"]]) == (digest, ["ada"])
+    await pushed(house, tag="1.1", n="2")
+    assert [one.version for one in await house.versions.page("greeter", after="", limit=10)] == ["1.0"]
+
+
 async def test_an_instance_that_states_another_digest_does_not_change_a_registered_version(house: InProcess) -> None:
     await house.register()
     digest = await pushed(house)

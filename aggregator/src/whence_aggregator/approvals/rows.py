@@ -60,12 +60,13 @@ def approvals_of(rows: Iterable[ApprovalsAtRow]) -> dict[VersionKey, list[Approv
 def seen_digests(rows: Iterable[VersionDigestsAtRow], teams: Mapping[str, str]) -> dict[VersionKey, list[SeenDigest]]:
     """Return digests of pushes and statements.
 
-    A push to a repository of another team than the application's does not count: any team may name an image after it.
+    A push to a repository of a team that owns the application neither now nor at the push does not count: any team may
+    name an image after it. What a former owner pushed stays, with its approvals.
     """
     found: dict[VersionKey, list[SeenDigest]] = {}
     for row in rows:
         pushed = row["said_by"] == PUSH
-        if pushed and teams.get(row["application_id"]) != row["team"]:
+        if pushed and not row["owned"] and teams.get(row["application_id"]) != row["team"]:
             continue
         one = SeenDigest(
             digest=row["digest"],

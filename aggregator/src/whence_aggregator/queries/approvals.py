@@ -65,6 +65,7 @@ class VersionDigestsAtRow(TypedDict):
     artifact: str
     team: str
     ledger_index: int
+    owned: int
     recorded_at: int | None
 
 

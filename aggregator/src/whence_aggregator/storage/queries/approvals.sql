@@ -22,8 +22,10 @@ values (:application_id, :version, :digest, :approval_type, :person, :user_id, :
     :ledger_index);
 
 -- name: version_digests_at
--- types: recorded_at int?
+-- types: recorded_at int?, owned int
 select d.application_id, d.version, d.digest, d.said_by, d.artifact, d.team, d.ledger_index,
+    (select count(*) from application_span s where s.application_id = d.application_id and s.team_id = d.team
+        and s.ledger_index < d.ledger_index and s.until_index >= d.ledger_index) as owned,
     (select c.recorded_at from clock c where c.ledger_index < d.ledger_index
         order by c.ledger_index desc limit 1) as recorded_at
 from version_digest d
@@ -49,7 +51,10 @@ select version from (
     where application_id = :application_id and ledger_index < :past
     union
     select version from version_digest
-    where application_id = :application_id and ledger_index < :past and (team = '' or team = :team)) v
+    where application_id = :application_id and ledger_index < :past and (team = '' or team = :team or exists (
+        select 1 from application_span s where s.application_id = version_digest.application_id
+            and s.team_id = version_digest.team and s.ledger_index < version_digest.ledger_index
+            and s.until_index >= version_digest.ledger_index))) v
 where version{binary} > :after order by version{binary} limit :limit;
 
 -- name: approval_types_of
