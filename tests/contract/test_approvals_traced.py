@@ -56,8 +56,10 @@ async def approve(house: InProcess, name: str, *types: str) -> None:
         name=name, teams=frozenset({"hello"}), realm="people", subject=("https://idp.example.org", name),
         emails=(f"{name}@example.org",),
     )  # fmt: skip
+    current = (await house.versions.read("greeter", "1.0")).current
     for one in types:
-        await house.versions.approve("greeter", "1.0", ApprovalAsked(type=one), by)
+        asked = ApprovalAsked(type=one, digest=current.digest if current is not None else None)
+        await house.versions.approve("greeter", "1.0", asked, by)
 
 
 async def state(house: InProcess, digest: str) -> None:

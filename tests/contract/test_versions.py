@@ -340,6 +340,16 @@ async def test_where_instances_state_several_digests_the_approval_must_name_its_
     assert await approve(house, digest=DIGEST) == DIGEST
 
 
+async def test_an_approval_without_a_digest_is_not_of_what_only_an_instance_states(house: InProcess) -> None:
+    await house.register()
+    await stated(house, "docker://hello/greeter:1.0")
+    await seen(house, OTHER, accountId="210987654321")
+    assert await refusal(house) == "version-unregistered"
+    assert await approve(house, digest=OTHER) == OTHER
+    digest = await pushed(house)
+    assert await approve(house) == digest
+
+
 async def test_an_unknown_version_cannot_be_approved(house: InProcess) -> None:
     await house.register()
     assert await refusal(house) == "version-unknown"

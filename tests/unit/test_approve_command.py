@@ -156,6 +156,15 @@ def test_a_version_without_a_digest_cannot_be_approved(aggregator: Aggregator) -
     assert "nothing to approve: no image of this version is known" in result.stderr
 
 
+def test_an_image_that_only_instances_state_is_not_approved_unseen(aggregator: Aggregator) -> None:
+    aggregator.version |= {"digest_source": "statement", "reason": "only instances state the image of this version"}
+    result = ask(aggregator, "approve", "greeter", "1.0", "--type", "DEPLOY", "--yes")
+    assert (result.exit_code, aggregator.posted) == (1, [])
+    assert "not approved with --yes: only instances state the image of this version; push the image" in result.stderr
+    code, said = on_a_terminal(aggregator, "y\n", "approve", "greeter", "1.0", "--type", "DEPLOY")
+    assert (code, [body["digest"] for _, body in aggregator.posted]) == (0, [DIGEST]), said
+
+
 def test_a_digest_that_was_superseded_meanwhile_is_refused(aggregator: Aggregator) -> None:
     aggregator.refuses = {"code": "approval-superseded", "detail": "it was the image", "fix": "look again"}
     result = ask(aggregator, "approve", "greeter", "1.0", "--type", "DEPLOY", "--yes")

@@ -192,6 +192,11 @@ def approved_digest(found: Version, named: object) -> str:
             "version-ambiguous", f"instances state different images of {name}: {digests}",
             fix="PUT the version's artifact, or send the digest that is approved",
         )  # fmt: skip
+    if named is None and not found.registered:
+        raise Conflict(
+            "version-unregistered", f"only instances state the image of {name}, which is {current.digest} by them",
+            fix="push the image, PUT an artifact with its digest, or send the digest that is approved",
+        )  # fmt: skip
     known = {one.digest for one in found.digests}
     if named is not None and found.is_ambiguous and named in known:
         return str(named)

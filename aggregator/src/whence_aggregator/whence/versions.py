@@ -101,6 +101,8 @@ def approve(
         _print(found)
     if digest is None:
         end(f"nothing to approve: {found['reason']}", GAPS)
+    if yes and found["reason"]:
+        end(f"not approved with --yes: {found['reason']}; push the image, or approve it on a terminal", GAPS)
     wanted = [one for one in types or _TYPES if yes or click.confirm(f"Approve {printable(one)} of {digest}?")]
     if not wanted:
         end("nothing was approved", GAPS)
