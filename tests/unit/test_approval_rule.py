@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -126,6 +128,14 @@ def test_an_address_outside_the_domains_does_not_tell_its_owner_from_an_author_i
 
 def test_one_address_in_two_accounts_is_one_person() -> None:
     found = judged([*given_by("bob", *ALL), *given_by("bob-admin", "TEST", emails=("BOB@example.org",))])
+    assert (found.grade, found.people) == ("missing", 1)
+
+
+def test_one_name_at_two_issuers_or_with_a_static_token_is_one_person() -> None:
+    bob = given_by("bob", *ALL)
+    elsewhere = [replace(one, person="tokeninfo\tbob", emails=()) for one in given_by("bob", "TEST")]
+    static = [replace(one, person="Bob", user_id="Bob", emails=()) for one in given_by("bob", "DEPLOY")]
+    found = judged([*bob, *elsewhere, *static])
     assert (found.grade, found.people) == ("missing", 1)
 
 

@@ -74,8 +74,8 @@ class KnownPeople:
         return Somebody(person=person, name=name, emails=frozenset(map(folded_email, emails)) | listed)
 
     def are_distinct(self, one: Somebody, other: Somebody) -> bool:
-        """Return whether two approvers are two people: not one person by two names."""
-        if one.person == other.person or one.emails & other.emails:
+        """Return whether two approvers are two people: not one person by two names, or one name at two issuers."""
+        if one.person == other.person or one.emails & other.emails or one.name.casefold() == other.name.casefold():
             return False
         known = self.by_name.get(one.name)
         return known is None or known is not self.by_name.get(other.name)
