@@ -117,6 +117,13 @@ def test_without_domains_of_the_organisation_only_known_people_are_told_apart() 
     assert judged(by_her_own_approval, rules=policy(domains=())).grade == "asserted"
 
 
+def test_addresses_in_two_domains_of_the_organisation_may_be_one_persons() -> None:
+    rules = policy(domains=("example.org", "other.example"))
+    found = judged([*given_by("ada2", *ALL, emails=("ada@other.example",)), *given_by("eve", "TEST")], rules=rules)
+    assert found.grade == "unknown"
+    assert "nobody known has the address in the commit" in str(found.reason)
+
+
 def test_an_address_outside_the_domains_does_not_tell_its_owner_from_an_author_inside() -> None:
     """Bob signed in with a private address: he may have an address of the organisation too."""
     found = judged([*given_by("bob", *ALL, emails=("bob@home.example",)), *given_by("eve", "TEST")])

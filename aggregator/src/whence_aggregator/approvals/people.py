@@ -100,8 +100,5 @@ class KnownPeople:
         theirs = frozenset(email for known in self.known if one.name not in known.names for email in known.emails)
         theirs |= frozenset(email for other in others if self.are_distinct(one, other) for email in other.emails)
         own_domains = {email.rpartition("@")[2] for email in one.emails} & self.domains
-        told = all(email in theirs or (own_domains and self._is_ours(email)) for email in authors.emails)
+        told = all(email in theirs or email.rpartition("@")[2] in own_domains for email in authors.emails)
         return False if told else None
-
-    def _is_ours(self, email: str) -> bool:
-        return email.rpartition("@")[2] in self.domains
