@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -120,6 +121,16 @@ def test_a_member_is_a_uid_of_printable_ascii(uid: str) -> None:
 def test_the_first_reading_finds_all_and_says_that_it_was_whole() -> None:
     read = snapshot("aws", teams=[StatedTeam(id="pay")], accounts=[Account(account_id=A, status="ACTIVE")])
     assert said(differences(Known(), read)) == [("found", "pay"), ("found", A), ("organisation-read", "")]
+
+
+def test_as_many_teams_as_are_kept_change_their_ids_within_seconds() -> None:
+    before = teams(*(StatedTeam(id=f"old-{number}") for number in range(TEAMS_MAX)))
+    known = Known(teams={one.team_id: one for one in before.teams}, names={}, members={}, accounts={}, read=True)
+    after = teams(*(StatedTeam(id=f"new-{number}", aliases=[f"old-{number}"]) for number in range(TEAMS_MAX)))
+    begun = time.process_time()
+    changes = differences(known, after)
+    assert time.process_time() - begun < 10
+    assert len(changes) == 2 * TEAMS_MAX + 1
 
 
 def test_the_same_again_is_no_entry() -> None:

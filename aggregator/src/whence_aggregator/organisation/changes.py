@@ -45,13 +45,17 @@ def _of_teams(known: Known, snapshot: Snapshot) -> Iterable[Change]:
             yield _members(snapshot.source, team.team_id, team.members)
     if not snapshot.complete:
         return
+    heirs_of: dict[str, list[Team]] = {}
+    for team in snapshot.teams:
+        for alias in team.aliases:
+            heirs_of.setdefault(alias, []).append(team)
     for team_id in sorted(known.teams.keys() - present.keys() - snapshot.withheld):
         before = known.teams[team_id]
         base = {"source": snapshot.source, "team_id": team_id}
         if known.members.get(team_id):
             yield _members(snapshot.source, team_id, ())
         left = sorted(before.names)
-        heirs = [team for team in snapshot.teams if team_id in team.aliases]
+        heirs = heirs_of.get(team_id, [])
         if len(heirs) != 1:
             yield Change(kind="team", stated={
                 **base, "change": "gone", "team": before.to_wire(), "took": [], "left": left,
