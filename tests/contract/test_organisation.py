@@ -110,6 +110,23 @@ async def test_a_partial_reading_is_shown_as_a_failure_and_deletes_nothing(house
     assert (state.read_at, state.failure) == ("2026-11-22T12:01:00.000Z", "a page is missing")
 
 
+async def test_a_service_that_lists_nothing_any_more_takes_nothing_away(house: InProcess) -> None:
+    org = Organisation(house)
+    teams, accounts = [StatedTeam(id="pay")], [Account(account_id=A, owner="pay")]
+    await org.read(snapshot("aws", teams=teams, accounts=accounts))
+    for says, what in (
+        (snapshot("aws", accounts=accounts), "team"),
+        (snapshot("aws", teams=teams), "account"),
+        (snapshot("aws"), "team"),
+    ):
+        with pytest.raises(SourceUnavailable, match=f"lists no {what} any more, of 1 before: nothing is taken away"):
+            await org.read(says)
+    assert (await org.directory.team("pay")).over == ""
+    assert (await org.directory.accounts([A]))[A].status != "gone"
+    (state,) = await org.directory.sources()
+    assert "lists no team any more" in state.failure
+
+
 async def test_a_reading_that_takes_too_long_is_given_up(house: InProcess) -> None:
     class Never:
         async def read(self) -> Snapshot:
@@ -216,7 +233,7 @@ def retention(house: InProcess) -> Retention:
 async def filled(org: Organisation) -> None:
     """Let days pass, with a bundle of entries: bodies go by whole bundles."""
     await org.read(snapshot("aws", accounts=[Account(account_id=f"{number:012d}") for number in range(300)]))
-    await org.read(snapshot("aws"))
+    await org.read(snapshot("aws", accounts=[Account(account_id=f"{0:012d}")]))
     org.house.clock.advance(3 * 86_400)
 
 

@@ -13,7 +13,8 @@ from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.writing import APPENDED_AT_ONCE_MAX, NewEntry
 from whence_aggregator.organisation.changes import Change, differences
 from whence_aggregator.organisation.projection import writes
-from whence_aggregator.organisation.rows import begun_at, known
+from whence_aggregator.organisation.rows import begun_at
+from whence_aggregator.organisation.rows import known as known_rows
 from whence_aggregator.organisation.snapshots import SnapshotTooLarge
 from whence_aggregator.organisation.source import OrganisationSource
 from whence_aggregator.organisation.values import Known, Snapshot, SourceName
@@ -69,10 +70,12 @@ class OrganisationRecorder:
         await self._database.write(BEGIN_ORGANISATION_READ.bind([{"source": source, "begun_at": begun}]))
         try:
             snapshot = await self._snapshot(source)
+            known = await known_of(self._database, source)
+            _check_not_emptied(known, snapshot)
         except SourceUnavailable as exc:
             await self._failed(source, begun, exc.message, ())
             raise
-        changes = differences(await known_of(self._database, source), snapshot)
+        changes = differences(known, snapshot)
         if not await self._append(source, changes, begun):
             return "a later reading overtook this one: it is not kept"
         counted = f"{len(snapshot.teams)} teams and {len(snapshot.accounts)} accounts read"
@@ -121,6 +124,19 @@ class OrganisationRecorder:
         return True
 
 
+def _check_not_emptied(known: Known, snapshot: Snapshot) -> None:
+    """Raise SourceUnavailable if a service lists nothing any more: that is a fault of its more often than the truth.
+
+    A file is what its operator wrote, and groups may all become aliases: these may be emptied.
+    """
+    if snapshot.source in ("file", "groups") or not snapshot.complete:
+        return
+    for what, before, now in (("team", known.teams, snapshot.teams), ("account", known.accounts, snapshot.accounts)):
+        if before and not now:
+            message = f"the source lists no {what} any more, of {len(before)} before: nothing is taken away"
+            raise SourceUnavailable("organisation-emptied", message)
+
+
 async def known_of(database: Database, source: SourceName) -> Known:
     """Read what is known from a source."""
     named: TeamsOfSourceParameters = {"source": source}
@@ -130,4 +146,4 @@ async def known_of(database: Database, source: SourceName) -> Known:
             ACCOUNTS_OF_SOURCE.bind(named), ORGANISATION_READS_AT.bind({"past": _EVERY_ENTRY}),
         )
     )  # fmt: skip
-    return known(source, teams, names, members, accounts, reads)
+    return known_rows(source, teams, names, members, accounts, reads)
