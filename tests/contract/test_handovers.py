@@ -114,6 +114,16 @@ async def test_the_receiving_team_must_exist_and_differ(house: InProcess) -> Non
     assert caught.value.code == "application-unknown"
 
 
+async def test_an_offer_to_a_team_that_is_gone_since_cannot_be_accepted(house: InProcess) -> None:
+    await house.register()
+    number = await offered(house)
+    house.team_lookup.known = frozenset({"hello"})
+    assert await refusal(house, number, "accepted", EVE) == "team-forbidden"
+    assert await refusal(house, number, "accepted", BOB) == "handover-team-gone"
+    assert await team(house) == "hello"
+    await house.handovers.close("greeter", number, "declined", BOB)
+
+
 async def test_an_accept_races_a_withdrawal_and_one_of_them_holds(house: InProcess) -> None:
     await house.register()
     for _ in range(10):

@@ -91,8 +91,10 @@ class Handovers:
     async def close(self, application_id: str, number: int, closing: Closing, caller: Caller) -> dict[str, Any]:
         """Accept, decline or withdraw the open offer with this number; return what was done.
 
-        Raises Forbidden, or Conflict if another offer or none is open.
+        Raises Forbidden, or Conflict if another offer or none is open, or the receiving team is there no more.
         """
+        if closing == "accepted":
+            await self._check_still_there(application_id, number, caller)
         async with self._ledger.writing() as writing:
             offer = await _open(writing.transaction, application_id)
             if offer is None or offer.number != number:
@@ -107,6 +109,16 @@ class Handovers:
                 done |= await self._move(writing, application_id, stored, offer.to_team, caller)
         self._on_work()
         return done
+
+    async def _check_still_there(self, application_id: str, number: int, caller: Caller) -> None:
+        """Raise Conflict if the team that an offer is for has been merged, or is gone, since it was made."""
+        offer = await _open(self._database, application_id)
+        if offer is None or offer.number != number:
+            return  # refused with the write
+        caller.check_write(offer.to_team)
+        if not await self._teams.exists(offer.to_team):
+            fix = "decline it, and have the application offered to the team that took its place"
+            raise Conflict("handover-team-gone", f"there is no team {one_line(offer.to_team, 100)!r} any more", fix=fix)
 
     async def _offer(
         self, writing: Writing[Any], application_id: str, teams: tuple[str, str], note: str, caller: Caller
