@@ -16,7 +16,9 @@ from whence_aggregator.collect.handlers import OrganisationReading
 from whence_aggregator.collect.inventory import InventoryCollector
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.organisation.allowed import AllowedAccounts
+from whence_aggregator.organisation.directory import OrganisationDirectory, team_of
 from whence_aggregator.organisation.groups import GroupsSource
+from whence_aggregator.organisation.names import folded
 from whence_aggregator.organisation.recorder import OrganisationRecorder
 from whence_aggregator.organisation.source import OrganisationSource
 from whence_aggregator.organisation.values import SourceName
@@ -38,6 +40,26 @@ def load_allowed(settings: Settings, database: Database) -> AllowedAccounts:
     """Make what says which accounts are allowed."""
     collected = settings.accounts == "organization"
     return AllowedAccounts(named=accounts_named(settings), collected=collected, database=database)
+
+
+class TeamSuccessors:
+    """The teams that former names lead to, by the sources of the organisation."""
+
+    def __init__(self, directory: OrganisationDirectory) -> None:
+        self._directory = directory
+
+    async def of(self, team: str) -> str | None:
+        """Return the team that took the place of a former one; None for one that is there, or leads to none."""
+        found = team_of((await self._directory.resolve([team]))[team])
+        return found if found != folded(team) else None
+
+
+def load_successors(settings: Settings, database: Database) -> TeamSuccessors | None:
+    """Return the lookup; None unless a source that states teams is configured."""
+    wanted = settings.organisation
+    if wanted is None or (wanted.file is None and wanted.team_service is None):
+        return None
+    return TeamSuccessors(OrganisationDirectory(database))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

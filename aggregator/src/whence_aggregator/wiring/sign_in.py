@@ -45,6 +45,7 @@ from whence_aggregator.settings.sign_in import (
 )
 from whence_aggregator.wiring import settings_files
 from whence_aggregator.wiring.limits import LiveLimits
+from whence_aggregator.wiring.organisation import load_successors
 from whence_common.clock import Now, utc_now
 from whence_common.open_metrics import Family, Sample
 from whence_common.runtime.pause import pause
@@ -124,7 +125,7 @@ def load_sign_in(
     seen = GroupsSeen(database=database, now=now) if told else None
     return SigningIn(
         sign_in=Authenticator(known=known, sources=sources, sessions=sessions, attempts=attempts, now=now, seen=seen),
-        membership=Membership(teams),
+        membership=Membership(teams, load_successors(settings, database)),
         caches=[one.keys for one in issuers.values()],
         command_clients=_command_clients(wanted),
         groups=seen,
