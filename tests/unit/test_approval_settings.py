@@ -76,3 +76,9 @@ def test_wrong_people_are_named(people: str, message: str) -> None:
     with pytest.raises(SettingsInvalid) as caught:
         parse_people(f"people:\n{indented}\n".encode(), name="people.yaml", domains=[])
     assert message in caught.value.message
+
+
+def test_a_file_of_thousands_of_people_is_read() -> None:
+    lines = [f"- {{names: [p{number}], emails: [p{number}@example.org]}}\n" for number in range(3_000)]
+    found = parse_people("".join(["people:\n", *lines]).encode(), name="people.yaml", domains=())
+    assert len(found.known) == 3_000

@@ -64,3 +64,16 @@ def test_what_is_wrong_is_named_with_its_place(text: str, says: str) -> None:
     with pytest.raises(SettingsInvalid) as caught:
         parse_organisation(text.encode(), name="organisation.yaml")
     assert says in caught.value.message
+
+
+def test_a_file_of_thousands_of_teams_is_read() -> None:
+    lines = [f"- {{id: team-{number}, aliases: [a{number}], members: [ada, bob, eve]}}\n" for number in range(3_000)]
+    read = parse_organisation("".join(["teams:\n", *lines]).encode(), name="organisation.yaml")
+    assert (len(read.teams), read.teams[0].members) == (3_000, ("ada", "bob", "eve"))
+
+
+def test_of_thousands_of_mistakes_the_first_hundred_are_named() -> None:
+    lines = [f"- {{id: 'team {number}'}}\n" for number in range(3_000)]
+    with pytest.raises(SettingsInvalid) as caught:
+        parse_organisation("".join(["teams:\n", *lines]).encode(), name="organisation.yaml")
+    assert len(caught.value.problems) == 100

@@ -14,6 +14,8 @@ from whence_common.settings_typed import FIX, typed
 from whence_common.user_data import nodes, strict_yaml
 
 SETTINGS_BYTES_MAX = 1024 * 1024
+LISTING_NODES_MAX = 100_000
+"""Of a file that lists an organisation's teams, accounts or people: 8,000 teams of three, which take 3 s to read."""
 CREDENTIALS = "${CREDENTIALS_DIRECTORY}/"
 """The prefix of files that systemd passes to a unit by LoadCredential=."""
 _NO_CREDENTIALS = (
@@ -76,14 +78,14 @@ class Document(Generic[T]):
 def read(
     content: bytes, structure: type[T], *, name: str, least: str,
     judge: Callable[[T], Iterable[str | Wrong]], credentials_directory: str | None = None,
-    renamed: Mapping[str, str] = _NONE_RENAMED,
+    renamed: Mapping[str, str] = _NONE_RENAMED, nodes_max: int = strict_yaml.NODES_MAX,
 ) -> Document[T]:  # fmt: skip
     """Parse and validate a settings file. `least` is the fix for an empty one; `judge` returns errors in valid values.
 
     Each message of `judge` begins with the name of a setting. `renamed` maps the settings of earlier versions to their
-    new names. Raises SettingsInvalid with every error.
+    new names. `nodes_max` bounds keys and values together. Raises SettingsInvalid with every error.
     """
-    root = _mapping(content, name=name, least=least)
+    root = _mapping(content, name=name, least=least, nodes_max=nodes_max)
     _refuse_control_characters(root, name=name)
     if credentials_directory is not None:
         _expand(root, credentials_directory)
@@ -100,7 +102,7 @@ def read(
     return Document(name=name, settings=settings, root=root)
 
 
-def _mapping(content: bytes, *, name: str, least: str) -> nodes.MappingNode:
+def _mapping(content: bytes, *, name: str, least: str, nodes_max: int) -> nodes.MappingNode:
     if len(content) > SETTINGS_BYTES_MAX:
         raise SettingsInvalid("settings-too-large", f"{name} is larger than {SETTINGS_BYTES_MAX} bytes")
     try:
@@ -109,7 +111,7 @@ def _mapping(content: bytes, *, name: str, least: str) -> nodes.MappingNode:
         line = content.count(b"\n", 0, exc.start) + 1
         fix = "save the file as UTF-8"
         raise SettingsInvalid("settings-not-utf8", f"{name}:{line}: byte {exc.start} is not UTF-8", fix=fix) from exc
-    root, problems = strict_yaml.parse(text)
+    root, problems = strict_yaml.parse(text, nodes_max=nodes_max)
     if problems:
         raise SettingsInvalid("settings-yaml", render(problems, name=name, lines=()))
     if not isinstance(root, nodes.MappingNode):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Literal
 
 import msgspec
@@ -17,6 +18,8 @@ from whence_common.settings_file import Wrong
 
 FILE_BYTES_MAX = settings_file.SETTINGS_BYTES_MAX
 _NAMED_CHARACTERS_MAX = 60
+_WRONG_MAX = 100
+"""Mistakes that are named at once: all of them are shown as the failure of the reading."""
 _NAME_FIX = "use ASCII letters, digits, `.`, `_` and `-`, beginning and ending with a letter or digit"
 _OWNER_FIX = "write the id or an alias of a team: ASCII letters, digits, `.`, `_` and `-`"
 _MERGE_FIX = "remove the other team, so that the two merge, or the alias"
@@ -50,7 +53,11 @@ class OrganisationFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 def parse_organisation(content: bytes, *, name: str) -> Snapshot:
     """Read the file whole. Raises SettingsInvalid naming every place and what is wrong there."""
     least = "name teams or accounts at least"
-    found = settings_file.read(content, OrganisationFile, name=name, least=least, judge=_what_is_wrong).settings
+    found = settings_file.read(
+        content, OrganisationFile, name=name, least=least,
+        judge=lambda stated: islice(_what_is_wrong(stated), _WRONG_MAX),
+        nodes_max=settings_file.LISTING_NODES_MAX,
+    ).settings  # fmt: skip
     return snapshot(
         "file",
         teams=[StatedTeam(id=one.id, name=one.name, aliases=one.aliases, members=one.members) for one in found.teams],
@@ -85,16 +92,18 @@ def _what_is_wrong(found: OrganisationFile) -> Iterator[Wrong]:
 
 
 def _wrong_in_teams(teams: list[TeamInFile]) -> Iterator[Wrong]:
-    ids = [folded(team.id) for team in teams]
+    ids = {folded(team.id) for team in teams}
+    seen = set[str]()
     taken: dict[str, str] = {}
     for number, team in enumerate(teams):
         place = f"teams[{number}]"
         if not is_team_id(team.id):
             yield Wrong(f"{place}.id: {_named(team.id)} cannot be a team's id", _NAME_FIX)
-        elif ids.index(folded(team.id)) < number:
+        elif folded(team.id) in seen:
             yield Wrong(
                 f"{place}.id: there is another team {team.id}; case tells no teams apart", "join the two entries"
             )
+        seen.add(folded(team.id))
         for alias in team.aliases:
             if not is_team_id(alias):
                 yield Wrong(f"{place}.aliases: {_named(alias)} cannot be a team's alias", _NAME_FIX)

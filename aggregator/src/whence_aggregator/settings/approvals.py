@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 import msgspec
 
@@ -14,6 +15,8 @@ from whence_common import settings_file
 from whence_common.errors import one_line
 
 PEOPLE_BYTES_MAX = settings_file.SETTINGS_BYTES_MAX
+_WRONG_MAX = 100
+"""Mistakes of the people file that are named at once."""
 _TYPE = re.compile(r"[A-Z][A-Z0-9_]{1,49}\Z")
 _DOMAIN = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,188}[a-z0-9])?\Z")
 _EMAIL = re.compile(r"[^@\s<>]{1,64}@[A-Za-z0-9.-]{1,190}\Z")
@@ -70,7 +73,11 @@ def wrong_in_approvals(found: ApprovalSettings) -> list[str]:
 
 def parse_people(content: bytes, *, name: str, domains: Iterable[str]) -> KnownPeople:
     """Read the people file whole. Raises SettingsInvalid naming every place and what is wrong there."""
-    found = settings_file.read(content, PeopleFile, name=name, least="name at least one person", judge=_wrong_in_people)
+    found = settings_file.read(
+        content, PeopleFile, name=name, least="name at least one person",
+        judge=lambda stated: islice(_wrong_in_people(stated), _WRONG_MAX),
+        nodes_max=settings_file.LISTING_NODES_MAX,
+    )  # fmt: skip
     known = [
         KnownPerson(names=frozenset(one.names), emails=frozenset(map(folded_email, one.emails)))
         for one in found.settings.people
