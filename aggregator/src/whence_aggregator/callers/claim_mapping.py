@@ -23,6 +23,7 @@ _EMAIL = re.compile(r"[^@\s<>]{1,64}@[A-Za-z0-9.-]{1,190}\Z")
 _EMAILS_MAX = 10
 _GROUPS_MAX = 2000
 _GROUP_CHARACTERS_MAX = 300
+_GRANTS = frozenset({"client-credentials", "client_credentials"})
 RightName = Literal["read", "write-all", "operate", "audit", "user-data"]
 _RIGHTS = {WRITE_ALL, OPERATE, AUDIT, USER_DATA}
 
@@ -101,7 +102,7 @@ class ClaimMapping:
 
     def _realm(self, claims: Mapping[str, Any]) -> Realm:
         """Return the realm. A client that signs in as itself is a service, whatever `realm` is configured."""
-        if claims.get("sub") in (claims.get("client_id"), claims.get("azp"), None):
+        if is_client(claims):
             return "services"
         if self.realm_claim and self.service_values.intersection(_values(claim(claims, self.realm_claim))):
             return "services"
@@ -131,6 +132,24 @@ class ClaimMapping:
             return None
         team = match[1] if match.re.groups else match[0]
         return team if team is not None and TEAM.match(team) else None
+
+
+def is_client(claims: Mapping[str, Any]) -> bool:
+    """Return whether a token is of a client that signed in as itself, by what issuers state in such tokens.
+
+    By RFC 9068 the subject is the client then; several issuers have a user of their own for it instead.
+    """
+    subject = claims.get("sub")
+    if subject is None or subject in [claims.get(name) for name in ("client_id", "azp", "cid", "appid", "clientId")]:
+        return True
+    name = claims.get("preferred_username")
+    return (
+        claims.get("idtyp") == "app"  # Entra ID, where it is requested; in tokens of users, sub and oid differ
+        or (subject == claims.get("oid") and "scp" not in claims)
+        or bool(_GRANTS.intersection(_values(claims.get("gty"))))  # Auth0, FusionAuth
+        or (isinstance(name, str) and name.lower().startswith("service-account-"))  # Keycloak
+        or any(str(claims.get(one)).lower().endswith(".gserviceaccount.com") for one in ("sub", "email"))  # Google
+    )
 
 
 def _values(value: object) -> set[str]:
