@@ -61,11 +61,16 @@ class KnownPeople:
     known: Sequence[KnownPerson] = ()
     domains: frozenset[str] = frozenset()
     by_name: Mapping[str, KnownPerson] = field(default_factory=dict)
+    by_email: Mapping[str, Sequence[KnownPerson]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, known: Sequence[KnownPerson], domains: Iterable[str] = ()) -> KnownPeople:
         by_name = {name: one for one in known for name in one.names}
-        return cls(known=known, domains=frozenset(map(str.casefold, domains)), by_name=by_name)
+        by_email: dict[str, list[KnownPerson]] = {}
+        for one in known:
+            for email in one.emails:
+                by_email.setdefault(email, []).append(one)
+        return cls(known=known, domains=frozenset(map(str.casefold, domains)), by_name=by_name, by_email=by_email)
 
     def somebody(self, person: str, name: str, emails: Iterable[str]) -> Somebody:
         """Return somebody with all addresses: those in the token, and those of the people file."""
@@ -97,8 +102,13 @@ class KnownPeople:
             return True
         if not one.emails:
             return None
-        theirs = frozenset(email for known in self.known if one.name not in known.names for email in known.emails)
-        theirs |= frozenset(email for other in others if self.are_distinct(one, other) for email in other.emails)
+        theirs = {
+            email for email in authors.emails
+            if any(one.name not in known.names for known in self.by_email.get(email, ()))
+        }  # fmt: skip
+        for other in others:
+            if not theirs.issuperset(other.emails & authors.emails) and self.are_distinct(one, other):
+                theirs |= other.emails
         own_domains = {email.rpartition("@")[2] for email in one.emails} & self.domains
         told = all(email in theirs or email.rpartition("@")[2] in own_domains for email in authors.emails)
         return False if told else None
