@@ -160,6 +160,7 @@ async def test_an_application_has_several_repositories_and_kios_is_the_first(hou
         ({"repositories": ["see the wiki"]}, "repository-malformed"),
         ({"repositories": ["https://ada:secret@git.example.org/a/b"]}, "repository-credentials"),
         ({"repositories": ["https://token@git.example.org/a/b"]}, "repository-credentials"),
+        ({"scm_url": "https://ada:secret@git.example.org/a/b"}, "repository-credentials"),
         ({"repositories": ["https://git.example.org/a/b", "git@git.example.org:a/b.git"]}, "repositories-repeated"),
         ({"repositories": [f"https://git.example.org/a/r{n}" for n in range(21)]}, "repositories-too-many"),
         ({"repositories": "https://git.example.org/a/b"}, "repositories-malformed"),

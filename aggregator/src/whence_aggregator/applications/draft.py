@@ -89,6 +89,8 @@ class Draft:
 
     def _with(self, written: Mapping[str, Any]) -> Draft:
         changed = self
+        if self.kio["scm_url"] and "scm_url" in written:
+            _refuse_credentials(str(self.kio["scm_url"]))
         if "trackers" in written:
             changed = replace(changed, trackers=parse_trackers(written["trackers"] or []))
         if "repositories" in written:
@@ -159,8 +161,14 @@ def _parse_repositories(written: object, *, known: Sequence[str]) -> tuple[str, 
 
 
 def _check_repository(url: str) -> None:
+    _refuse_credentials(url)
     fix = "write it like https://git.example.org/team/name"
-    if _CREDENTIALS.search(url):
-        raise InputError("repository-credentials", "a repository's URL contains credentials", fix=fix)
     if len(url) > _URL_CHARACTERS_MAX or not url.isprintable() or repository_of(url) is None:
         raise InputError("repository-malformed", f"{one_line(url, 80)!r} is not a repository's URL", fix=fix)
+
+
+def _refuse_credentials(url: str) -> None:
+    """Raise InputError for a URL with a password, which the log would keep and show to every reader."""
+    if _CREDENTIALS.search(url):
+        fix = "write it like https://git.example.org/team/name"
+        raise InputError("repository-credentials", "a repository's URL contains credentials", fix=fix)
