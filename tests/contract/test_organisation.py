@@ -164,6 +164,16 @@ async def test_a_merge_is_an_entry_and_old_names_lead_on(house: InProcess) -> No
     ]  # fmt: skip
 
 
+async def test_a_merge_outlasts_that_another_source_no_longer_lists_the_old_team(house: InProcess) -> None:
+    org = Organisation(house)
+    await org.read()
+    await org.read(snapshot("aws", teams=[StatedTeam(id="pay"), StatedTeam(id="other")]))
+    await org.read(snapshot("file", teams=[StatedTeam(id="ship", name="Shipping", aliases=["pay"])]))
+    await org.read(snapshot("aws", teams=[StatedTeam(id="other")]))
+    listed = {one.team_id: (one.over, one.into) for one in await org.directory.teams()}
+    assert listed == {"other": ("", ""), "pay": ("merged", "ship"), "ship": ("", "")}
+
+
 async def test_as_of_an_earlier_entry_everything_is_as_it_was(house: InProcess) -> None:
     org = Organisation(house)
     await org.read()

@@ -92,7 +92,7 @@ def shown_teams(
 def shown_team(revisions: Sequence[TeamRevisionsAtRow], members: Sequence[TeamMembersAtRow]) -> ShownTeam:
     ordered = sorted(revisions, key=lambda row: _ORDER.index(row["source"]))
     stated = [row for row in ordered if row["change"] not in OVER]
-    newest = max(ordered, key=lambda row: row["ledger_index"])
+    newest = max(ordered, key=lambda row: (row["into_team"] != "", row["ledger_index"]))
     first = stated[0] if stated else newest
     live = {row["source"] for row in stated}
     held = {one for row in stated or ordered for one in msgspec.json.decode(row["aliases"])}
