@@ -11,6 +11,7 @@ from fakes.auditor import bundle, checked, dumped, policy, report
 from fakes.in_process import InProcess
 from fakes.machine import COMMIT, DIGEST, scm
 from fakes.organisation import FakeOrganisation
+from whence_aggregator.applications.conditions import UNCONDITIONAL
 from whence_aggregator.audit.forgetting import REMOVED_AT_ONCE_MAX, Forgetting, NamingEntry
 from whence_aggregator.audit.naming import Persons, PersonUnusable
 from whence_aggregator.audit.rebuild import rebuild
@@ -185,6 +186,24 @@ async def test_what_is_needed_now_stays_with_what_to_do_first(house: InProcess) 
     assert await house.entries("pruned") == []
     await read_members(house)
     assert next(one.kept for one in await forget(house)) == ""
+
+
+async def test_changes_of_removed_revisions_are_not_shown_as_the_next_ones_authors(house: InProcess) -> None:
+    bob = Caller(name="bob", teams=frozenset({"hello"}))
+    await house.register()
+    for name, caller in (("By Ada", Caller(name="ada", teams=frozenset({"hello"}))), ("By Bob", bob), ("Bob's", bob)):
+        written = {"team_id": "hello", "name": name, "active": True, "subtitle": "Ada's" if caller != bob else None}
+        await house.applications.replace("greeter", written, caller, conditions=UNCONDITIONAL)
+    before, _ = await house.application_history.page("greeter", at=None, after="", limit=10)
+    assert [(one["revision"], one["removed_before"]) for one in before] == [(4, 0), (3, 0), (2, 0), (1, 0)]
+    await forget(house)
+    after, _ = await house.application_history.page("greeter", at=None, after="", limit=10)
+    assert [(one["revision"], one["recorded_by"], one["removed_before"]) for one in after] == [
+        (4, "bob", 0), (3, "bob", 1), (1, "root", 0),
+    ]  # fmt: skip
+    assert [
+        one["revision"] for one in (await house.application_history.page("greeter", at=None, after="3", limit=1))[0]
+    ] == [1]
 
 
 async def test_what_an_instance_signed_stays_even_where_it_is_named(house: InProcess) -> None:

@@ -208,6 +208,31 @@ def test_accounts_show_owner_and_status_and_note_which_source_failed(answers: tu
     assert "\x1b" not in result.stderr
 
 
+def test_teams_note_which_source_failed(answers: tuple[Answers, str]) -> None:
+    held, url = answers
+    failure = {"at": "2026-11-22T12:00:00.000Z", "reason": "it cannot be read"}
+    sources: list[dict[str, object]] = [
+        {"source": "file", "read_at": "2026-11-22T11:00:00.000Z", "failure": failure, "notes": []},
+        {"source": "groups", "read_at": "2026-11-22T11:00:00.000Z", "failure": None, "notes": []},
+    ]
+    held.said["/v1/teams"] = 200, {"teams": [], "next": None, "sources": sources}
+    noted = "file: read whole at 2026-11-22T11:00:00.000Z; failed at 2026-11-22T12:00:00.000Z: it cannot be read"
+    result = ask(url, "teams")
+    assert (noted in result.stderr, "groups" in result.stderr) == (True, False)
+
+
+def test_changes_that_removed_revisions_made_have_no_certain_author(answers: tuple[Answers, str]) -> None:
+    held, url = answers
+    revision: dict[str, object] = {
+        "revision": 4, "removed_before": 2, "ledger_index": 30, "recorded_at": "2026-11-22T12:00:00.000Z",
+        "recorded_by": "eve", "subject": None, "changes": [{"field": "subtitle", "from": None, "to": "s"}],
+    }  # fmt: skip
+    held.said["/v1/applications/greeter/history"] = 200, {"revisions": [revision], "next": None}
+    assert "eve, or by 2 removed revisions" in ask(url, "apps", "history", "greeter").stdout
+    revision["removed_before"] = 0
+    assert "removed" not in ask(url, "apps", "history", "greeter").stdout
+
+
 def test_one_team_is_shown_with_members_and_history_and_nothing_unprintable(answers: tuple[Answers, str]) -> None:
     held, url = answers
     change = {

@@ -150,7 +150,8 @@ def hits(rows: Sequence[ApplicationsRankedRow]) -> list[Hit]:
 def shown_revisions(rows: Sequence[RevisionRow], limit: int) -> tuple[list[dict[str, Any]], str | None]:
     """Return up to `limit` revisions with their changes, and the cursor of the next page.
 
-    The row after each, newest first, is the revision before it.
+    The row after each, newest first, is the revision before it. Where others between them were removed, their changes
+    cannot be told from its own: `removed_before` is how many.
     """
     shown = [_revision(row, rows[at + 1] if at + 1 < len(rows) else None) for at, row in enumerate(rows[:limit])]
     return shown, str(rows[limit - 1]["revision"]) if len(rows) > limit else None
@@ -214,6 +215,7 @@ def _revision(row: RevisionRow, before: RevisionRow | None) -> dict[str, Any]:
     body = _body(row)
     return {
         "revision": row["revision"],
+        "removed_before": row["revision"] - 1 - (before["revision"] if before is not None else 0),
         "ledger_index": row["ledger_index"],
         "recorded_at": row["recorded_at"],
         "recorded_by": row["recorded_by"],

@@ -143,10 +143,22 @@ def _changes(pages: Iterator[Sequence[Mapping[str, Any]]]) -> Iterator[Sequence[
     """Yield a row for each change of each revision."""
     for page in pages:
         yield [
-            {**revision, **change, "from": _text(change["from"]), "to": _text(change["to"])}
+            {
+                **revision,
+                **change,
+                "from": _text(change["from"]),
+                "to": _text(change["to"]),
+                "recorded_by": _made_by(revision),
+            }
             for revision in page
             for change in revision["changes"]
         ]
+
+
+def _made_by(revision: Mapping[str, Any]) -> str:
+    """Return who made the changes of a revision. Those of removed revisions before it are among them."""
+    by, removed = str(revision["recorded_by"]), revision.get("removed_before", 0)
+    return f"{by}, or by {removed} removed revision{'s' if removed > 1 else ''}" if removed else by
 
 
 def _text(value: object) -> str:

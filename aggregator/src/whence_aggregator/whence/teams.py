@@ -30,6 +30,7 @@ def teams(context: click.Context, at: str | None, limit: int, everything: bool, 
     if context.invoked_subcommand is None:
         found = listed(context.obj, "/v1/teams", "teams", {"at": at}, None if everything else limit)
         show_list(found, "teams", ("team_id", "name", "status", "into", "members"), as_json=as_json)
+        note_sources(found.first.get("sources", ()))
 
 
 @teams.command(name="show")
