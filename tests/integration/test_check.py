@@ -481,6 +481,25 @@ async def test_every_mistake_in_the_file_of_the_organisation_has_its_place_and_a
     assert missing.message == f"organisation.file: {file} cannot be read: No such file or directory"
 
 
+async def test_every_mistake_in_the_people_file_has_its_place(tmp_path: Path) -> None:
+    file = tmp_path / "people.yaml"
+    file.write_text("people:\n  - {names: [ada], emails: [ada]}\n  - {names: [ada], emails: []}\n", encoding="utf-8")
+    text = good(tmp_path, f"approvals: {{people_file: {file}}}")
+    assert [(one.severity, one.code, one.message) for one in await checked(text)] == [
+        (
+            "error",
+            "people-file",
+            f"approvals.people_file: {file}:2:29: people[0].emails: 'ada' is not an e-mail address",
+        ),
+        ("error", "people-file", f"approvals.people_file: {file}:3:14: people[1].names: 'ada' is another person's too"),
+    ]
+    file.unlink()
+    (missing,) = await checked(text)
+    assert (missing.message, missing.fix) == (
+        f"approvals.people_file: {file} cannot be read: No such file or directory", "correct the path or the file's mode",
+    )  # fmt: skip
+
+
 async def test_sources_of_the_organisation_that_do_not_answer_or_refuse_are_warnings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

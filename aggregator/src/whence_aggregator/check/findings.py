@@ -10,7 +10,7 @@ from typing import Any
 
 from whence_common.errors import InputError
 from whence_common.problems import Problem, has_errors
-from whence_common.settings_file import Document
+from whence_common.settings_file import Document, SettingsInvalid
 
 _ROOT = 0
 _CONTENT_BYTES_MAX = 1024 * 1024
@@ -46,6 +46,21 @@ class SettingsProblems:
             self.error(f"{setting}: {name} cannot be read: {exc.strerror}", fix="correct the path or the file's mode")
             return False
         return True
+
+    def attempt_file(self, setting: str, name: str, load: Callable[[], object], *, code: str) -> None:
+        """Load a file that a start also loads; report each mistake in it with its place, and who cannot read it."""
+
+        def loaded() -> None:
+            try:
+                load()
+            except SettingsInvalid as exc:
+                if not exc.problems:
+                    raise
+                for one in exc.problems:
+                    self.error(f"{setting}: {name}:{one.line}:{one.column}: {one.message}", fix=one.fix, code=code)
+
+        if self.attempt(setting, loaded):
+            self.readable_by_others(setting, name)
 
     def content(self, setting: str, name: str, *, bytes_max: int = _CONTENT_BYTES_MAX) -> bytes | None:
         """Return a file's first `bytes_max` bytes; None after reporting that it cannot be read."""

@@ -1,4 +1,4 @@
-"""Check the sources of the organisation: the file whole, tokens, and whether the others answer.
+"""Check the sources of the organisation: the files whole, tokens, and whether the others answer.
 
 A wrong file ends a start. A source that does not answer does not: it is read again and again, so that is a warning.
 """
@@ -15,10 +15,18 @@ from whence_aggregator.adapters.organisation_file import OrganisationFileSource
 from whence_aggregator.check.findings import SettingsProblems
 from whence_aggregator.ports import SourceUnavailable
 from whence_aggregator.settings.server import Settings
+from whence_aggregator.wiring.approvals import load_people
 from whence_aggregator.wiring.organisation import load_aws, load_team_service
-from whence_common.settings_file import SettingsInvalid
 
 _SECONDS_MAX = 10.0
+
+
+def check_people(findings: SettingsProblems, settings: Settings) -> None:
+    """Report every mistake in the people file with its place."""
+    wanted = settings.approvals
+    if wanted is not None and wanted.people_file is not None:
+        name, domains = wanted.people_file, wanted.email_domains
+        findings.attempt_file("approvals.people_file", name, lambda: load_people(name, domains), code="people-file")
 
 
 async def check_organisation(findings: SettingsProblems, settings: Settings, session: aiohttp.ClientSession) -> None:
@@ -27,7 +35,8 @@ async def check_organisation(findings: SettingsProblems, settings: Settings, ses
     if wanted is None:
         return
     if wanted.file is not None:
-        _check_file(findings, wanted.file)
+        load = OrganisationFileSource(wanted.file).load
+        findings.attempt_file("organisation.file", wanted.file, load, code="organisation-file")
     if wanted.aws is not None:
         await _answers(findings, "organisation.aws", load_aws(wanted.aws, settings).check())
     if wanted.team_service is not None:
@@ -39,23 +48,6 @@ async def check_organisation(findings: SettingsProblems, settings: Settings, ses
 def _check_token_file(findings: SettingsProblems, name: str | None) -> None:
     if name is not None and Path(name).exists():
         findings.readable_by_others("organisation.team_service.token_file", name)
-
-
-def _check_file(findings: SettingsProblems, name: str) -> None:
-    source = OrganisationFileSource(name)
-
-    def load() -> None:
-        try:
-            source.load()
-        except SettingsInvalid as exc:
-            if not exc.problems:
-                raise
-            for one in exc.problems:
-                place = f"{name}:{one.line}:{one.column}"
-                findings.error(f"organisation.file: {place}: {one.message}", fix=one.fix, code="organisation-file")
-
-    if findings.attempt("organisation.file", load):
-        findings.readable_by_others("organisation.file", name)
 
 
 async def _answers(findings: SettingsProblems, setting: str, asked: Awaitable[None]) -> None:

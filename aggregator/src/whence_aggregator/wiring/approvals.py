@@ -30,7 +30,7 @@ def load_policy(settings: Settings) -> ApprovalPolicy | None:
         required=tuple(dict.fromkeys(wanted.required)),
         own_types=tuple(wanted.types),
         teams={name: tuple(teams) for name, teams in wanted.teams.items()},
-        people=_load_people(wanted.people_file, wanted.email_domains),
+        people=load_people(wanted.people_file, wanted.email_domains),
     )
 
 
@@ -53,12 +53,16 @@ def version_routes(
     return calls.routes()
 
 
-def _load_people(path: str | None, domains: list[str]) -> KnownPeople:
+def load_people(path: str | None, domains: list[str]) -> KnownPeople:
+    """Return who is who. Raises SettingsInvalid."""
     if path is None:
         return KnownPeople.of((), domains)
     try:
         with Path(path).open("rb") as stream:
             content = stream.read(PEOPLE_BYTES_MAX + 1)
     except OSError as exc:
-        raise SettingsInvalid("people-file", f"approvals.people_file {path} cannot be read: {exc.strerror}") from exc
+        raise SettingsInvalid(
+            "people-file", f"approvals.people_file: {path} cannot be read: {exc.strerror}",
+            fix="correct the path or the file's mode",
+        ) from exc  # fmt: skip
     return parse_people(content, name=path, domains=domains)
