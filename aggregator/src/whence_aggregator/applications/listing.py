@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypedDict
 
 from whence_aggregator.applications.present import PresentWords
@@ -17,6 +17,7 @@ from whence_aggregator.applications.rows import (
     listed_whole,
 )
 from whence_aggregator.applications.search import Sought, shown_rank
+from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.ports import Database
 from whence_aggregator.queries.applications import APPLICATIONS_LISTED, APPLICATIONS_NAMED, APPLICATIONS_RANKED
 from whence_aggregator.queries.query import array
@@ -34,6 +35,7 @@ Show = Callable[[ListedRow], dict[str, Any]]
 
 class _Filters(TypedDict):
     team: str | None
+    teams: str
     incident_contact: str | None
     active: int | None
     modified_after: str | None
@@ -46,6 +48,11 @@ class WantedApplications:
 
     sought: Sought | None = None
     team: str | None = None
+    team_as_written: bool = False
+    """Only applications with this very name of the team count, not with others that lead to it: for callers that may
+    read resources of no other team."""
+    teams: frozenset[str] = frozenset()
+    """The names that the team has in the registry, which the lists look up."""
     incident_contact: str | None = None
     active: bool | None = None
     modified_after: str | None = None
@@ -56,6 +63,7 @@ class WantedApplications:
     def filters(self) -> _Filters:
         return {
             "team": self.team,
+            "teams": array(sorted(self.teams)),
             "incident_contact": self.incident_contact,
             "active": int(self.active) if self.active is not None else None,
             "modified_after": self.modified_after,
@@ -65,12 +73,14 @@ class WantedApplications:
     @property
     def test(self) -> Callable[[Indexable], bool] | None:
         """Return the test of an indexed application; None if there are no filters."""
-        return self.matches if any(value is not None for value in self.filters.values()) else None
+        return (
+            self.matches if any(value is not None for name, value in self.filters.items() if name != "teams") else None
+        )
 
     def matches(self, one: Indexable) -> bool:
         """Return whether an indexed application passes the filters."""
         return (
-            (self.team is None or one.team == self.team)
+            (self.team is None or one.team in self.teams)
             and (self.incident_contact is None or one.incident_contact == self.incident_contact)
             and (self.active is None or one.active is self.active)
             and (self.modified_after is None or one.recorded_at >= self.modified_after)
@@ -84,11 +94,13 @@ class ApplicationLists:
     def __init__(self, *, database: Database, now: Now) -> None:
         self._database = database
         self._present = PresentWords(database)
+        self._directory = OrganisationDirectory(database)
         self._moments = Moments(database=database, now=now)
 
     async def pages(self, wanted: WantedApplications) -> AsyncIterator[Sequence[dict[str, Any]]]:
         """Yield all applications as Kio lists them, by id or by rank: in pages, of one moment."""
         past = (await self._moments.of(wanted.at)).past
+        wanted = await self._named(wanted, past)
         if wanted.sought is None:
             after = ""
             while rows := await self._rows(wanted, past, after, PAGE_MAX):
@@ -106,12 +118,21 @@ class ApplicationLists:
     ) -> tuple[list[dict[str, Any]], str | None]:
         """Return a page of applications with all that is stored, and the cursor of the next page. Raises InputError."""
         past = (await self._moments.of(wanted.at)).past
+        wanted = await self._named(wanted, past)
         if wanted.sought is None:
             rows = await self._rows(wanted, past, after, limit + 1)
             return list(map(listed_whole, rows[:limit])), last_id(rows[:limit]) if len(rows) > limit else None
         some = await self._hits(wanted, wanted.sought, past, _parse_cursor(after) if after else None, limit + 1)
         found = await self._found(wanted.sought, some[:limit], past, listed_whole)
         return found, some[limit - 1].cursor if len(some) > limit else None
+
+    async def _named(self, wanted: WantedApplications, past: int) -> WantedApplications:
+        """Return the filters with all names that lead to the team."""
+        if wanted.team is None:
+            return wanted
+        if wanted.team_as_written:
+            return replace(wanted, teams=frozenset({wanted.team}))
+        return replace(wanted, teams=await self._directory.names_of(wanted.team, past=past))
 
     async def _rows(self, wanted: WantedApplications, past: int, after: str, limit: int) -> Sequence[ListedRow]:
         return await self._database.fetch(

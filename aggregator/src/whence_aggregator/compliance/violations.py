@@ -35,6 +35,9 @@ class WantedViolations:
     application: str | None = None
     team: str | None = None
     """The team that owns the application now."""
+    team_as_written: bool = False
+    """Only applications with this very name of the team count, not with others that lead to it: for callers that may
+    read resources of no other team."""
     account: str | None = None
     region: str | None = None
     ami: str | None = None
@@ -134,7 +137,7 @@ class Violations:
         named = [wanted.application] if wanted.application is not None else None
         if wanted.team is None:
             return named
-        owned = await owned_by(self._database, wanted.team, past=EVERY_ENTRY)
+        owned = await owned_by(self._database, wanted.team, as_written=wanted.team_as_written, past=EVERY_ENTRY)
         return owned if named is None else [one for one in named if one in owned]
 
     def _launched(self, instant: str | None) -> str | None:

@@ -80,6 +80,7 @@ class ApplicationCalls:
         wanted = WantedApplications(
             sought=Sought.parse(search) if search is not None else None,
             team=query.text("team"),
+            team_as_written=not request[CALLER].reads_everything,
             incident_contact=query.text("incident_contact"),
             active=active == "true" if active is not None else None,
             modified_after=query.instant("modified_after"),

@@ -52,6 +52,7 @@ class KioCalls:
         wanted = WantedApplications(
             sought=Sought.parse(search) if search is not None else None,
             team=query.text("team_id"),
+            team_as_written=not request[CALLER].reads_everything,
             incident_contact=query.text("incident_contact"),
             active=active == "true" if active is not None else None,
             modified_after=_date_time(query, "modified_after"),

@@ -77,6 +77,7 @@ class QueryCalls:
             cause=query.choice("cause", _CAUSES),
             ami=check_ami(query.text("ami")),
             team=query.text("team"),
+            team_as_written=not request[CALLER].reads_everything,
             first=first,
             before=before,
             moment=moment,

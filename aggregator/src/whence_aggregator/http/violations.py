@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from whence_aggregator.callers.caller import Caller
 from whence_aggregator.compliance.rules.catalogue import RULES
 from whence_aggregator.compliance.violations import Violations, WantedViolations, cursor_of_silent
+from whence_aggregator.http.authentication import CALLER
 from whence_aggregator.http.bodies import JsonResponse, respond_json
 from whence_aggregator.http.parameters import Query, account_id, check_ami, instance_id
 from whence_aggregator.trace.state import States
@@ -27,7 +29,7 @@ class ViolationCalls:
 
     async def _list(self, request: web.Request) -> JsonResponse:
         query = Query(request, *_FILTERS, "limit", "cursor")
-        wanted, after, limit = _wanted(query), query.text("cursor") or "", query.limit()
+        wanted, after, limit = _wanted(query, request[CALLER]), query.text("cursor") or "", query.limit()
         silent = cursor_of_silent(after)
         if silent is not None:
             instance_id(silent)
@@ -35,7 +37,7 @@ class ViolationCalls:
         return respond_json({"violations": violations, "next": following})
 
 
-def _wanted(query: Query) -> WantedViolations:
+def _wanted(query: Query, caller: Caller) -> WantedViolations:
     rule = query.choice("rule", tuple(one.id for one in RULES))
     severity = query.choice("severity", ("1", "2", "3"))
     account, instance = query.text("account"), query.text("instance")
@@ -45,6 +47,7 @@ def _wanted(query: Query) -> WantedViolations:
         verdict=query.choice("verdict", ("fail", "unknown")),
         application=query.text("application"),
         team=query.text("team"),
+        team_as_written=not caller.reads_everything,
         account=account_id(account) if account is not None else None,
         region=query.text("region"),
         ami=check_ami(query.text("ami")),

@@ -21,12 +21,13 @@ from whence_aggregator.organisation.resolving import (
     TeamNames,
     accounts_of,
 )
-from whence_aggregator.organisation.rows import account_ids, held_names, stated_accounts, team_ids
+from whence_aggregator.organisation.rows import account_ids, held_names, names, stated_accounts, team_ids
 from whence_aggregator.ports import Conflict, Database, NotFound
 from whence_aggregator.queries.organisation import (
     ACCOUNT_HISTORY,
     ACCOUNT_IDS_AT,
     ACCOUNT_REVISIONS_AT,
+    NAMES_OF_TEAM,
     ORGANISATION_SOURCES,
     TEAM_HISTORY,
     TEAM_IDS_AT,
@@ -66,6 +67,16 @@ class OrganisationDirectory:
         rows = await self._database.fetch(TEAMS_NAMED_AT.bind({"names": array(wanted), "past": past}))
         known = TeamNames(held_names(rows))
         return {one: known.resolve(one) for one in names}
+
+    async def names_of(self, name: str, *, past: int = EVERY_ENTRY) -> frozenset[str]:
+        """Return this name, and every other that leads to the same team: its id, aliases, and those of former teams."""
+        found = (await self.resolve([name], past=past))[name]
+        if not isinstance(found, FoundTeam):
+            return frozenset({name})
+        held = names(await self._database.fetch(NAMES_OF_TEAM.bind({"team_id": found.team_id, "past": past})))
+        led = await self.resolve(held, past=past)
+        same = {one for one in held if isinstance(team := led[one], FoundTeam) and team.team_id == found.team_id}
+        return frozenset({name, found.team_id, *same})
 
     async def teams(self, *, after: str = "", limit: int = PAGE_MAX, past: int = EVERY_ENTRY) -> list[ShownTeam]:
         """Return a page of teams by id, those that are gone too."""

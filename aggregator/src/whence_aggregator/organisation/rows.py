@@ -18,6 +18,7 @@ from whence_aggregator.queries.organisation import (
     ListsWithMemberRow,
     MembersOfSourceRow,
     NamesOfSourceRow,
+    NamesOfTeamRow,
     OrganisationReadBegunRow,
     OrganisationReadsAtRow,
     TeamIdsAtRow,
@@ -160,6 +161,10 @@ def active(rows: Iterable[AccountsActiveRow]) -> frozenset[str]:
 
 def team_ids(rows: Iterable[TeamIdsAtRow]) -> list[str]:
     return [row["team_id"] for row in rows]
+
+
+def names(rows: Iterable[NamesOfTeamRow]) -> list[str]:
+    return [row["name"] for row in rows]
 
 
 def account_ids(rows: Iterable[AccountIdsAtRow]) -> list[str]:

@@ -81,6 +81,7 @@ class ApplicationsListedParameters(TypedDict):
     after: str
     past: int
     team: str | None
+    teams: str
     incident_contact: str | None
     active: int | None
     modified_after: str | None
@@ -129,6 +130,7 @@ class ApplicationsRankedParameters(TypedDict):
     score: int
     after: str
     team: str | None
+    teams: str
     incident_contact: str | None
     active: int | None
     modified_after: str | None

@@ -193,6 +193,18 @@ class AccountsOfSourceRow(TypedDict):
 ACCOUNTS_OF_SOURCE = NamedQuery[AccountsOfSourceParameters, AccountsOfSourceRow]("accounts_of_source")
 
 
+class NamesOfTeamParameters(TypedDict):
+    team_id: str
+    past: int
+
+
+class NamesOfTeamRow(TypedDict):
+    name: str
+
+
+NAMES_OF_TEAM = NamedQuery[NamesOfTeamParameters, NamesOfTeamRow]("names_of_team")
+
+
 class TeamsNamedAtParameters(TypedDict):
     past: int
     names: str

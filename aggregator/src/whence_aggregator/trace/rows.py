@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypedDict, cast
@@ -203,9 +203,9 @@ def applications(rows: Sequence[ApplicationsAtRow]) -> dict[str, Registered]:
     return {row["application_id"]: _registered(row) for row in rows}
 
 
-def owned(rows: Sequence[ApplicationsAllAtRow], team_id: str) -> list[str]:
-    """Return the ids of the applications that a team owns."""
-    return [row["application_id"] for row in rows if msgspec.json.decode(row["body"])["kio"]["team_id"] == team_id]
+def owned(rows: Sequence[ApplicationsAllAtRow], teams: Collection[str]) -> list[str]:
+    """Return the ids of the applications that a team of these names owns."""
+    return [row["application_id"] for row in rows if msgspec.json.decode(row["body"])["kio"]["team_id"] in teams]
 
 
 def last_application(rows: Sequence[ApplicationsAllAtRow]) -> str:

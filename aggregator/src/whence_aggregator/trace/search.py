@@ -66,6 +66,9 @@ class Wanted:
     ami: str | None = None
     team: str | None = None
     """The team that owns the application, by the application registry at the moment."""
+    team_as_written: bool = False
+    """Only applications with this very name of the team count, not with others that lead to it: for callers that may
+    read resources of no other team."""
     first: int = 0
     before: int = EVERY_ENTRY
     """The shown statement's entry must be in [first, before)."""
@@ -119,7 +122,9 @@ class Search:
         """Return the combinations that also match the team's applications and the AMI's instances."""
         leading: list[list[int]] = [] if facets is None else [facets]
         if wanted.team is not None:
-            owned = await owned_by(self._database, wanted.team, past=wanted.moment.past)
+            owned = await owned_by(
+                self._database, wanted.team, as_written=wanted.team_as_written, past=wanted.moment.past
+            )
             asked = FACETS_OF_APPLICATIONS.bind({"applications": array(owned)})
             leading.append(numbers(await self._database.fetch(asked)))
         if wanted.ami is not None:

@@ -10,7 +10,7 @@ select x.application_id, x.rank from (
         group by b.application_id having count(*) = :wanted) m) x
 join application_span s on s.application_id = x.application_id and s.ledger_index < :past and s.until_index >= :past
 where (x.rank < :score or (x.rank = :score and x.application_id{binary} > :after))
-    and (cast(:team as text) is null or s.team_id = :team)
+    and (cast(:team as text) is null or {s.team_id in texts teams})
     and (cast(:incident_contact as text) is null or s.incident_contact = :incident_contact)
     and (cast(:active as bigint) is null or s.active = :active)
     and (cast(:modified_after as text) is null or s.recorded_at >= :modified_after)

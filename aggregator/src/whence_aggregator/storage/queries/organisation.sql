@@ -66,6 +66,9 @@ select a.account_id, a.change, a.body from account_revision a
 where a.source = :source and a.ledger_index = (select max(n.ledger_index) from account_revision n
     where n.account_id = a.account_id and n.source = a.source);
 
+-- name: names_of_team
+select distinct name from team_name where team_id = :team_id and ledger_index < :past;
+
 -- name: teams_named_at
 -- types: revised_index int
 select n.name, n.source, n.team_id, n.held, n.ledger_index, r.change, r.team_name, r.ledger_index as revised_index,
