@@ -184,6 +184,10 @@ async def test_what_is_needed_now_stays_with_what_to_do_first(house: InProcess) 
         ),
     ]  # fmt: skip
     assert await house.entries("pruned") == []
+    ada = Caller(name="ada", teams=frozenset({"hello"}))
+    await house.handovers.offer("greeter", "other", "", ada)
+    (offer,) = [one for one in outline(await forget(house)) if one[0] == "handover"]
+    assert offer == ("handover", "greeter, offered", "who handed an application over, and who accepted it, is evidence")
     await read_members(house)
     assert next(one.kept for one in await forget(house)) == ""
 

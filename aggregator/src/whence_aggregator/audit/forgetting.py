@@ -40,6 +40,7 @@ _WHY_KEPT = {
     STATEMENT: _SIGNED,
     "fact": "it is what an image, a registry or AWS states, and not a commit",
     "approval": "who approved a version is evidence: approvals are never removed",
+    "handover": "who handed an application over, and who accepted it, is evidence",
     "version": "it states which image the version is",
     "push": "the registry front serves the image by it",
     "untag": "the registry front knows by it that the tag was removed",
@@ -173,6 +174,8 @@ def _about(kind: str, stated: dict[str, Any]) -> str:
     match kind:
         case "fact":
             return f"{stated.get('kind')} {stated.get('subject')}"
+        case "handover":
+            return f"{stated.get('application_id')}, {stated.get('action')}"
         case "application":
             return f"{stated.get('application_id')}, revision {stated.get('revision')}"
         case "push" | "untag":
