@@ -113,7 +113,7 @@ def test_what_is_approved_is_shown_and_exactly_that_digest_is_sent(aggregator: A
         f"digest        {DIGEST}",
         f"commit        {'c' * 40} of git.example.org/hello/greeter: PAY-7: pay\ufffd[2J (Ada <ada@example.org>)",
         "tickets       PAY-7",
-        f"seen          {DIGEST} by push of hello, ledger 3",
+        f"seen          {DIGEST} pushed for team hello, ledger 3",
         f"approved      TEST by bob at {AT}, ledger 7",
         f"was approved  DEPLOY by eve at {AT}, ledger 7, of {OLD}",
         f"approved  CODE_CHANGE by ada at {AT}, ledger 7",

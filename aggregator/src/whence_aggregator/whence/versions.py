@@ -163,7 +163,9 @@ def _commit(one: Mapping[str, Any]) -> str:
 
 
 def _seen(one: Mapping[str, Any]) -> str:
-    return f"{one['digest']} by {one['source']} of {one['said_by']}, ledger {one['ledger_index']}"
+    how = {"push": "pushed for team", "statement": "running in account", "stated": "stated by"}
+    source = str(one["source"])
+    return f"{one['digest']} {how.get(source, source)} {one['said_by']}, ledger {one['ledger_index']}"
 
 
 def _approval(one: Mapping[str, Any]) -> str:
