@@ -136,7 +136,8 @@ class Enrolments:
             raise Forbidden(
                 "account-not-allowed",
                 f"account {identity.account_id} is not on the allow-list",
-                fix="add the account to `accounts` in the aggregator's settings",
+                fix="add the account to `accounts` in the aggregator's settings; with `accounts: organization`, it "
+                "must be ACTIVE in AWS Organizations (`whence accounts`)",
             )
         public_key = public_key_from_wire(request.public_key)
         self._check_proof(request, public_key)
