@@ -198,12 +198,14 @@ def test_an_account_that_is_not_listed_is_shown_and_is_a_gap(
 
 def test_accounts_show_owner_and_status_and_note_which_source_failed(answers: tuple[Answers, str]) -> None:
     held, url = answers
-    account = {"account_id": "123456789012", "owner": "pay", "status": "ACTIVE", "regions": [REGION]}
+    account = {
+        "account_id": "123456789012", "name": "prod", "owner": "pay", "status": "ACTIVE", "regions": [REGION],
+    }  # fmt: skip
     failure = {"at": "2026-11-22T12:00:00.000Z", "reason": "AWS Organizations denies it\x1b[31m"}
     source: dict[str, object] = {"source": "aws", "read_at": None, "failure": failure, "notes": []}
     held.said["/v1/accounts"] = 200, {"accounts": [account], "next": None, "sources": [source]}
     result = ask(url, "accounts")
-    assert ("pay" in result.stdout, "ACTIVE" in result.stdout) == (True, True)
+    assert [one in result.stdout for one in ("prod", "pay", "ACTIVE")] == [True, True, True]
     assert "aws: never read whole; failed at 2026-11-22T12:00:00.000Z: AWS Organizations denies it" in result.stderr
     assert "\x1b" not in result.stderr
 
@@ -219,6 +221,25 @@ def test_teams_note_which_source_failed(answers: tuple[Answers, str]) -> None:
     noted = "file: read whole at 2026-11-22T11:00:00.000Z; failed at 2026-11-22T12:00:00.000Z: it cannot be read"
     result = ask(url, "teams")
     assert (noted in result.stderr, "groups" in result.stderr) == (True, False)
+
+
+def test_an_application_is_shown_with_the_team_that_it_is_offered_to(answers: tuple[Answers, str]) -> None:
+    held, url = answers
+    offer = {"offer": 27, "from_team": "hello", "to_team": "other"}
+    held.said["/v1/applications/greeter"] = 200, {"id": "greeter", "team_id": "hello"}
+    held.said["/v1/applications/greeter/handover"] = 200, {"open": offer, "handovers": [offer]}
+    told = "offer 27: team hello offers greeter to team other, which may accept it (whence apps accept greeter)"
+    assert told in ask(url, "apps", "greeter").stderr
+    assert ask(url, "apps", "greeter", "--json").stderr == ""
+
+
+def test_a_gap_that_is_not_required_is_marked(answers: tuple[Answers, str]) -> None:
+    held, url = answers
+    gap = {"state": "missing", "reason": "none", "value": None, "problems": [], "evidence": []}
+    links = [{**gap, "link": "team"}, {**gap, "link": "specification"}]
+    held.total, held.row = 1, {**LINEAGE, "links": links, "required": ["team"]}
+    lines = ask(url, "trace", "greeter").stdout.splitlines()
+    assert [line.endswith("(not required)") for line in lines if "missing" in line] == [False, True]
 
 
 def test_changes_that_removed_revisions_made_have_no_certain_author(answers: tuple[Answers, str]) -> None:
@@ -390,6 +411,7 @@ def test_values_are_shown_as_they_are(answers: tuple[Answers, str], value: str) 
     assert shown in ask(url, "instances").stdout
     assert shown in ask(url, "trace", "greeter").stdout
     held.said["/v1/applications/greeter"] = 200, {"id": "greeter", "description": value}
+    held.said["/v1/applications/greeter/handover"] = 200, {"open": None, "handovers": []}
     assert shown in ask(url, "apps", "greeter").stdout
 
 

@@ -45,7 +45,11 @@ def check_own_teams(request: web.Request, caller: Caller) -> None:
         )  # fmt: skip
     wanted = request.query.getall(name, [])
     if not wanted:
-        raise Forbidden("read-own-teams", f"{caller.name} must name one of its own teams", fix=f"add {name}=TEAM")
+        raise Forbidden(
+            "read-own-teams",
+            f"{caller.name} must name one of its own teams",
+            fix=f"add {name}=TEAM, or --team TEAM to the command",
+        )
     for team in wanted:
         check_reads_team(caller, team)
 

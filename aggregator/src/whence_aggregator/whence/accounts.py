@@ -15,8 +15,8 @@ from whence_aggregator.whence.teams import note_sources, said
 _NO_INVENTORY = "not listed: EC2's inventory is not collected here (setting `inventory`)"
 
 
-_COLUMNS = ("account_id", "owner", "status", "region", "listed_at", "running", "speaking", "silent", "never", "awaited",
-            "unknown", "asked")  # fmt: skip
+_COLUMNS = ("account_id", "name", "owner", "status", "region", "listed_at", "running", "speaking", "silent", "never",
+            "awaited", "unknown", "asked")  # fmt: skip
 
 
 @click.group(invoke_without_command=True)
@@ -102,7 +102,7 @@ def _has_silence(row: Mapping[str, Any]) -> bool:
 
 def _regions(account: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return a row for each region of an account, or one row that states that there is no inventory."""
-    about = {name: account.get(name) for name in ("account_id", "owner", "status")}
+    about = {name: account.get(name) for name in ("account_id", "name", "owner", "status")}
     if not account["regions"]:
         return [{**about, "asked": _NO_INVENTORY}]
     return [{**about, **region, **_unlisted(region)} for region in account["regions"]]

@@ -56,7 +56,7 @@ def list_(
 @click.option("--json", "as_json", is_flag=True, help="Print the response as JSON.")
 @click.pass_obj
 def show_one(client: Client, application_id: str, at: str | None, as_json: bool) -> None:
-    """Show an application, its repositories and its ticket trackers."""
+    """Show an application, its repositories and its ticket trackers, and whether it is offered to a team."""
     path = _path(application_id)
     shown = ask(lambda: client.get(path, at=at))
     if as_json:
@@ -65,6 +65,9 @@ def show_one(client: Client, application_id: str, at: str | None, as_json: bool)
     width = max(map(len, shown), default=0)
     for name, value in shown.items():
         out(f"{name:<{width}}  {_text(value)}".rstrip() + "\n")
+    offered = ask(lambda: client.get(f"{path}/handover", at=at))["open"]
+    if offered is not None:
+        note(f"{_offered(application_id, offered)}, which may accept it (whence apps accept {application_id})")
 
 
 @apps.command()
@@ -114,7 +117,7 @@ def _answer(name: str, text: str) -> click.Command:
             if opened is None:
                 end(f"not found: no offer of {application_id} is open", UNKNOWN)
             number = opened["offer"]
-            note(f"offer {number}: team {opened['from_team']} offers {application_id} to team {opened['to_team']}")
+            note(_offered(application_id, opened))
         _done(application_id, ask(lambda: client.post(f"{path}/{name}", {"offer": number})), as_json)
 
     return answer
@@ -123,6 +126,10 @@ def _answer(name: str, text: str) -> click.Command:
 apps.add_command(_answer("accept", "Accept the open offer of an application, for the receiving team."))
 apps.add_command(_answer("decline", "Decline the open offer of an application, for the receiving team."))
 apps.add_command(_answer("withdraw", "Withdraw the open offer of an application, for the owner."))
+
+
+def _offered(application_id: str, opened: Mapping[str, Any]) -> str:
+    return f"offer {opened['offer']}: team {opened['from_team']} offers {application_id} to team {opened['to_team']}"
 
 
 def _path(application_id: str) -> str:

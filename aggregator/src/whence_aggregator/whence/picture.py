@@ -39,10 +39,11 @@ def draw(console: Console, lineage: Mapping[str, Any], *, evidence: bool) -> Non
     heading = f" at {lineage['at']}, {_presence(lineage)}: "
     console.print(Text.assemble((printable(subject), "bold"), heading, _verdict(lineage)))
     _draw_times(console, lineage)
-    links = lineage["links"]
+    links, required = lineage["links"], lineage.get("required")
     for number, link in enumerate(links):
         last = number == len(links) - 1
-        _draw_link(console, link, last=last, evidence=evidence)
+        optional = link["state"] in _GAPS and required is not None and link["link"] not in required
+        _draw_link(console, link, last=last, evidence=evidence, note=" (not required)" if optional else "")
     for one in lineage["not_checked"]:
         line = f"   not checked: {printable(one['link'])}: {printable(one['reason'])}"
         console.print(Text(line, "yellow"), soft_wrap=True)
@@ -96,11 +97,11 @@ def draw_image(console: Console, image: Mapping[str, Any]) -> None:
         )
 
 
-def _draw_link(console: Console, link: Mapping[str, Any], *, last: bool, evidence: bool) -> None:
+def _draw_link(console: Console, link: Mapping[str, Any], *, last: bool, evidence: bool, note: str) -> None:
     mark, style = _STYLES.get(link["state"], ("?", "magenta"))
     branch, below = ("└─", "  ") if last else ("├─", "│ ")
     line = Text.assemble(f"{branch} ", (mark, style), f" {link['link']:<13} ", (f"{link['state']:<12}", style), " ")
-    line.append(_value(link))
+    line.append(_value(link) + note)
     console.print(line, soft_wrap=True)
     if link["reason"]:
         console.print(Text.assemble(f"{below}     ", (printable(link["reason"]), "yellow")), soft_wrap=True)
