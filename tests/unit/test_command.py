@@ -235,7 +235,7 @@ def test_an_application_is_shown_with_the_team_that_it_is_offered_to(answers: tu
 
 def test_a_gap_that_is_not_required_is_marked(answers: tuple[Answers, str]) -> None:
     held, url = answers
-    gap = {"state": "missing", "reason": "none", "value": None, "problems": [], "evidence": []}
+    gap: dict[str, Any] = {"state": "missing", "reason": "none", "value": None, "problems": [], "evidence": []}
     links = [{**gap, "link": "team"}, {**gap, "link": "specification"}]
     held.total, held.row = 1, {**LINEAGE, "links": links, "required": ["team"]}
     lines = ask(url, "trace", "greeter").stdout.splitlines()
