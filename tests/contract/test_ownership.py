@@ -48,7 +48,16 @@ def owned(owner: str, **stated: Any) -> Snapshot:
     return snapshot("aws", accounts=[Account(account_id=ACCOUNT, name="prod", status="ACTIVE", owner=owner, **stated)])
 
 
+def asks(house: InProcess, *sources: str) -> None:
+    """Have these sources configured, and no other."""
+    house.tracer = Tracer(
+        database=house.database, search=house.search, log=house.tracer._log, now=house.clock,
+        listening=house.listening, organisation=frozenset(sources),
+    )  # fmt: skip
+
+
 async def test_without_a_source_the_account_is_proved_and_its_owner_is_unknown(house: InProcess) -> None:
+    asks(house)
     await running(house)
     link = (await house.lineage()).link("account")
     assert (link.state, link.value) == ("unknown", {"account_id": ACCOUNT})
@@ -57,15 +66,27 @@ async def test_without_a_source_the_account_is_proved_and_its_owner_is_unknown(h
 
 
 async def test_a_source_that_never_answered_is_said_to_be_unread(house: InProcess) -> None:
-    house.tracer = Tracer(
-        database=house.database, search=house.search, log=house.tracer._log, now=house.clock,
-        listening=house.listening, organised=True,
-    )  # fmt: skip
     await running(house)
     await read(house, SourceUnavailable("aws-organization-denied", "no"))
     assert (await links(house))[0] == (
         "unknown", "no source of accounts was read yet: who owns the account is not known",
     )  # fmt: skip
+
+
+async def test_a_source_that_is_not_configured_any_more_counts_for_the_past_only(house: InProcess) -> None:
+    await running(house)
+    await read(house, snapshot("file", teams=[HELLO, SHIP]))
+    await read(house, owned("hello"))
+    then = to_instant(house.clock())
+    assert [state for state, _ in await links(house)] == ["confirmed", "confirmed"]
+    asks(house, "file")
+    house.clock.advance(60)
+    assert await links(house) == [("unknown", "no source that was read states any account"), ("asserted", None)]
+    asks(house)
+    assert await links(house) == [
+        ("unknown", "no source of accounts is configured: who owns the account is not known"), ("asserted", None),
+    ]  # fmt: skip
+    assert [state for state, _ in await links(house, then)] == ["confirmed", "confirmed"]
 
 
 async def test_where_owner_and_team_agree_both_are_confirmed_with_their_evidence(house: InProcess) -> None:

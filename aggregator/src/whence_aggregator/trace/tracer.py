@@ -98,12 +98,12 @@ class Tracer:
         now: Now,
         listening: Listening,
         required: frozenset[str] = REQUIRED_LINKS,
-        organised: bool = False,
+        organisation: frozenset[str] = frozenset(),
         approvals: ApprovalPolicy | None = None,
     ) -> None:
-        """`organised`: sources of the organisation are configured; `approvals` is None if they are not."""
+        """`organisation`: the sources of the organisation that are configured; `approvals` is None if they are not."""
         self._approvals = ApprovalFacts(database=database, policy=approvals)
-        self._organised = organised
+        self._organisation = organisation
         self._database = database
         self._required = required
         self._listening = listening
@@ -271,8 +271,9 @@ class Tracer:
             ),
             brief=len(statements) <= _BRIEF_INSTANCES,
         )
-        registered, readings = applications(rows), whole_readings(reading_rows)
-        known = accounts_of(stated_accounts(account_rows))
+        registered = applications(rows)
+        readings = {source: one for source, one in whole_readings(reading_rows).items() if self._asks(source, moment)}
+        known = accounts_of([one for one in stated_accounts(account_rows) if self._asks(one.source, moment)])
         named_teams = {str(one.kio.get("team_id")) for one in registered.values()} if known or readings else set()
         named_teams |= {name for one in known.values() for name in (*one.owners.values(), *one.allows)}
         teams = {name: str(one.kio.get("team_id") or "") for name, one in registered.items()}
@@ -296,13 +297,18 @@ class Tracer:
         if not wanted:
             return TeamNames(())
         asked = together(TEAMS_NAMED_AT.bind({"names": array(wanted), "past": moment.past}))
-        return TeamNames(held_names((await self._database.fetch_all(asked, brief=True))[0]))
+        held = held_names((await self._database.fetch_all(asked, brief=True))[0])
+        return TeamNames([one for one in held if self._asks(one.source, moment)])
+
+    def _asks(self, source: str, moment: Moment) -> bool:
+        """Return whether a source counts: for the present, one that is not configured any more could deny nothing."""
+        return source in self._organisation or not moment.is_now
 
     def _unread(self, moment: Moment) -> str:
         """Say why nothing is known where no source of the organisation had been read."""
         if not moment.is_now:
             return f"no reading of a source of accounts was recorded by {moment.at}"
-        return NEVER_READ if self._organised else NOT_CONFIGURED
+        return NEVER_READ if self._organisation else NOT_CONFIGURED
 
     async def _with_commits(self, gathered: dict[str, Facts], outside: _Outside, moment: Moment) -> dict[str, Facts]:
         """Return the facts with those of their commits; commits that only a registry named are read now."""

@@ -137,7 +137,12 @@ async def _speaking(
 
 
 def _tracer(
-    settings: Settings, database: Database, ledger: Ledger, listening: Listening, policy: ApprovalPolicy | None
+    settings: Settings,
+    database: Database,
+    ledger: Ledger,
+    listening: Listening,
+    policy: ApprovalPolicy | None,
+    sources: OrganisationSources,
 ) -> Tracer:
     search = Search(database=database, listening=listening)
     log = parts.NewestLog(ledger)
@@ -148,7 +153,7 @@ def _tracer(
         now=utc_now,
         listening=listening,
         required=parts.required_links(settings),
-        organised=settings.organisation is not None,
+        organisation=frozenset(sources.sources),
         approvals=policy,
     )
 
@@ -279,13 +284,13 @@ async def opened_aggregator(
         await index_applications(database)
         heard = await parts.load_listening(settings, database)
         policy = load_policy(settings)
-        tracer = _tracer(settings, database, ledger, heard, policy)
+        sources = load_sources(settings, session, database)
+        tracer = _tracer(settings, database, ledger, heard, policy, sources)
         behind = load_behind(settings, database, outgoing)
         images = parts.load_image_reader(settings, database, outgoing, behind.images if behind is not None else {})
         questions = load_questions(settings)
         collectors = questions.of(parts.load_collectors(settings, images, session))
         allowed = load_allowed(settings, database)
-        sources = load_sources(settings, session, database)
         working = await _working(settings, database, ledger, tracer, collectors, questions, heard, sources, allowed)
         limits = LiveLimits(settings.limits)
         speaking = await _speaking(
