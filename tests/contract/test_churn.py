@@ -24,7 +24,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from click.testing import CliRunner
 
-from fakes.in_process import SECRET, SILENT_AFTER_SECONDS, InProcess
+from fakes.in_process import ROOT, SECRET, SILENT_AFTER_SECONDS, InProcess
+from fakes.known_caller import called_by
 from fakes.machine import REPOSITORY, Machine
 from fakes.signing_authority import SigningAuthority
 from landscape.aws import ACCOUNT, AMI, REGION, Aws, moto_server
@@ -434,7 +435,7 @@ async def served(house: InProcess) -> AsyncIterator[str]:
         OrganisationDirectory(house.database),
         Moments(database=house.database, now=house.clock),
     ).routes()
-    application = web.Application()
+    application = web.Application(middlewares=[called_by(ROOT)])
     application.add_routes(web.route(one.method, one.path, guarded(one.handler, None)) for one in calls)
     async with TestServer(application) as server:
         yield str(server.make_url("/")).rstrip("/")

@@ -10,7 +10,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from fakes.in_process import SILENT_AFTER_SECONDS, InProcess
+from fakes.in_process import ROOT, SILENT_AFTER_SECONDS, InProcess
+from fakes.known_caller import called_by
 from fakes.machine import FAILED, Machine
 from whence_aggregator.collect.accounts import Accounts
 from whence_aggregator.compliance.rules.catalogue import RULES
@@ -49,7 +50,7 @@ async def served(house: InProcess) -> AsyncIterator[Any]:
         OrganisationDirectory(house.database),
         Moments(database=house.database, now=house.clock),
     ).routes()
-    application = web.Application()
+    application = web.Application(middlewares=[called_by(ROOT)])
     application.add_routes(web.route(one.method, one.path, guarded(one.handler, None)) for one in calls)
     async with TestClient(TestServer(application)) as client:
 

@@ -12,7 +12,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from fakes.in_process import SILENT_AFTER_SECONDS, InProcess
+from fakes.in_process import ROOT, SILENT_AFTER_SECONDS, InProcess
+from fakes.known_caller import called_by
 from fakes.machine import FAILED, Machine, scm
 from whence_aggregator.compliance.rules.catalogue import RULES
 from whence_aggregator.compliance.violations import Violations
@@ -197,7 +198,7 @@ async def ask(house: InProcess) -> AsyncIterator[Any]:
         database=house.database, log=LogReader(house.database), search=house.search, tracer=house.tracer
     ).routes()
     calls += ViolationCalls(Violations(database=house.database, listening=house.listening)).routes()
-    application = web.Application()
+    application = web.Application(middlewares=[called_by(ROOT)])
     application.add_routes(web.route(one.method, one.path, guarded(one.handler, None)) for one in calls)
     async with TestClient(TestServer(application)) as client:
 

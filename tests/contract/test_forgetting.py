@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -109,7 +110,8 @@ async def test_bodies_and_rows_go_and_the_log_states_how_many_and_why_and_no_nam
     gone = [one.ledger_index for one in await forget(house)]
     entries = await house.entries()
     assert [one.ledger_index for one in entries if one.content is None] == gone
-    assert not any(b"ada" in (one.content or b"").lower() for one in entries if one.kind != "statement")
+    name = re.compile(rb"\bada\b", re.IGNORECASE)  # digests may have the letters
+    assert not any(name.search(one.content or b"") for one in entries if one.kind != "statement")
     stated = [kind_of(one.content or b"")[1] for one in entries if one.kind == "pruned"]
     assert [(one["kind"], one["bodies"], one["reason"]) for one in stated] == [
         ("application", 1, "request 7"), ("fact", 1, "request 7"), ("team-members", 1, "request 7"),
