@@ -14,9 +14,8 @@ from fakes.machine import COMMIT, DIGEST, FAILED, REPOSITORY, SIDECAR, Machine
 from whence_aggregator.applications.listing import WantedApplications
 from whence_aggregator.ledger.writing import NewEntry
 from whence_aggregator.projections.rows import named
-from whence_aggregator.queries.query import instance_ids, together
+from whence_aggregator.queries.query import EVERY_ENTRY, instance_ids, together
 from whence_aggregator.queries.trace import STATEMENTS_NOW, STATEMENTS_OF
-from whence_aggregator.trace.moment import EVERY_ENTRY
 from whence_aggregator.trace.search import Wanted
 from whence_aggregator.trace.state import States
 from whence_common.clock import parse_instant

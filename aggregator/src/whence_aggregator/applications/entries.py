@@ -13,8 +13,7 @@ from whence_aggregator.callers.limits import Limit
 from whence_aggregator.ledger.writing import NewEntry, Writing
 from whence_aggregator.projections.applications import project_application_v2, project_handover
 from whence_aggregator.queries.applications import APPLICATION_AT, ApplicationAtParameters
-from whence_aggregator.queries.query import BoundQuery
-from whence_aggregator.trace.moment import EVERY_ENTRY
+from whence_aggregator.queries.query import EVERY_ENTRY, BoundQuery
 from whence_common.clock import Now, to_instant
 from whence_common.ledger_entry import event
 

@@ -18,7 +18,8 @@ from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.writing import Writing
 from whence_aggregator.ports import Conflict, Database, Forbidden, NotFound
 from whence_aggregator.queries.applications import APPLICATION_HANDOVERS
-from whence_aggregator.trace.moment import EVERY_ENTRY, Moments
+from whence_aggregator.queries.query import EVERY_ENTRY
+from whence_aggregator.trace.moment import Moments
 from whence_common.clock import Now
 from whence_common.errors import InputError, one_line
 

@@ -17,7 +17,7 @@ from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.writing import NewEntry
 from whence_aggregator.ports import Conflict, Database, NotFound
 from whence_aggregator.queries.approvals import APPROVAL_TYPES_OF, VERSIONS_AFTER, VersionsAfterParameters
-from whence_aggregator.queries.query import array, together
+from whence_aggregator.queries.query import EVERY_ENTRY, array, together
 from whence_aggregator.queries.trace import APPLICATIONS_AT, TAG_DIGESTS
 from whence_common.clock import Now, to_instant
 from whence_common.digest import is_sha256_digest
@@ -25,7 +25,6 @@ from whence_common.errors import InputError
 from whence_common.identifiers import is_application_id, is_application_version
 from whence_common.ledger_entry import event
 
-EVERY_ENTRY = 2**62
 PAGE_MAX = 200
 
 

@@ -11,9 +11,8 @@ from whence_aggregator.compliance.rules.agent import AGENT_SILENT
 from whence_aggregator.compliance.rules.catalogue import RULES
 from whence_aggregator.ports import Database
 from whence_aggregator.queries.compliance import NEVER_SPOKE, VERDICTS
-from whence_aggregator.queries.query import array
+from whence_aggregator.queries.query import EVERY_ENTRY, array
 from whence_aggregator.trace.listening import Listening
-from whence_aggregator.trace.moment import EVERY_ENTRY
 from whence_aggregator.trace.owners import owned_by
 from whence_aggregator.trace.search import check_amis
 from whence_aggregator.trace.state import States

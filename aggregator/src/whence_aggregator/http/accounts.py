@@ -7,9 +7,10 @@ from aiohttp import web
 from whence_aggregator.collect.accounts import Accounts
 from whence_aggregator.http.bodies import JsonResponse, respond_json
 from whence_aggregator.http.parameters import Query, account_id
-from whence_aggregator.organisation.directory import EVERY_ENTRY, OrganisationDirectory
+from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.organisation.listing import NOT_STATED, owned
 from whence_aggregator.ports import NotFound
+from whence_aggregator.queries.query import EVERY_ENTRY
 from whence_aggregator.trace.moment import Moments
 
 

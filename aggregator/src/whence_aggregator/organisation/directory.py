@@ -35,11 +35,10 @@ from whence_aggregator.queries.organisation import (
     TEAM_REVISIONS_AT,
     TEAMS_NAMED_AT,
 )
-from whence_aggregator.queries.query import array, together
+from whence_aggregator.queries.query import EVERY_ENTRY, array, together
 
 HISTORY_MAX = 500
 PAGE_MAX = 500
-EVERY_ENTRY = 2**62
 
 
 class OrganisationDirectory:

@@ -17,7 +17,7 @@ from whence_aggregator.organisation.snapshots import StatedTeam, snapshot
 from whence_aggregator.organisation.values import Snapshot
 from whence_aggregator.ports import Database, SourceUnavailable, StorageUnavailable
 from whence_aggregator.queries.organisation import DROP_GROUPS, GROUPS_SEEN, KEEP_GROUP, TEAMS_NAMED_AT
-from whence_aggregator.queries.query import array
+from whence_aggregator.queries.query import EVERY_ENTRY, array
 from whence_common.clock import Now, to_millis
 from whence_common.runtime.logs import fields
 from whence_common.runtime.pause import pause
@@ -32,7 +32,6 @@ KEEP_SECONDS = 15.0
 """How long a group that was seen waits before it is in the table."""
 KEPT_AGAIN_SECONDS = 3600.0
 """How often a process writes a group again that it sees all the time."""
-_EVERY_ENTRY = 2**62
 
 
 class GroupsSeen:
@@ -108,7 +107,7 @@ class GroupsSource:
     async def _own(self, seen: Sequence[SeenGroup]) -> list[str]:
         """Return the groups that no other source has as the alias of a team: those are that team."""
         wanted = array([one.team_id for one in seen])
-        rows = held_names(await self._database.fetch(TEAMS_NAMED_AT.bind({"names": wanted, "past": _EVERY_ENTRY})))
+        rows = held_names(await self._database.fetch(TEAMS_NAMED_AT.bind({"names": wanted, "past": EVERY_ENTRY})))
         others = TeamNames(row for row in rows if row.source != "groups")
         return [one.spelled for one in seen if not _is_alias(others, one.team_id)]
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from whence_aggregator.organisation.directory import EVERY_ENTRY, PAGE_MAX, OrganisationDirectory, team_of
+from whence_aggregator.organisation.directory import PAGE_MAX, OrganisationDirectory, team_of
 from whence_aggregator.organisation.directory_rows import said_to_wire
 from whence_aggregator.organisation.resolving import KnownAccount
+from whence_aggregator.queries.query import EVERY_ENTRY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

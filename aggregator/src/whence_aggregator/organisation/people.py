@@ -15,9 +15,9 @@ from whence_aggregator.organisation.names import is_member
 from whence_aggregator.organisation.rows import ListedMember, listed_members
 from whence_aggregator.ports import Conflict, Database, NotFound
 from whence_aggregator.queries.organisation import LISTS_WITH_MEMBER
+from whence_aggregator.queries.query import EVERY_ENTRY
 
 _LISTS_MAX = 10_000
-_EVERY_ENTRY = 2**62
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,7 @@ class People:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def person(self, uid: str, *, past: int = _EVERY_ENTRY) -> TeamMember:
+    async def person(self, uid: str, *, past: int = EVERY_ENTRY) -> TeamMember:
         """Return somebody whom a source has listed. Raises NotFound, or Conflict for too many lists."""
         if not is_member(uid):
             raise _unknown()

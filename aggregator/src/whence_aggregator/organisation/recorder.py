@@ -31,7 +31,7 @@ from whence_aggregator.queries.organisation import (
     TEAMS_OF_SOURCE,
     TeamsOfSourceParameters,
 )
-from whence_aggregator.queries.query import together
+from whence_aggregator.queries.query import EVERY_ENTRY, together
 from whence_common.clock import Now, to_instant, to_millis
 from whence_common.ledger_entry import event
 from whence_common.runtime.logs import fields
@@ -40,7 +40,6 @@ log = logging.getLogger(__name__)
 
 READ_SECONDS_MAX = 600.0
 """For one reading of one source, whatever number of questions it takes. Less than the worker's lease."""
-_EVERY_ENTRY = 2**62
 
 
 class OrganisationRecorder:
@@ -143,7 +142,7 @@ async def known_of(database: Database, source: SourceName) -> Known:
     teams, names, members, accounts, reads = await database.fetch_all(
         together(
             TEAMS_OF_SOURCE.bind(named), NAMES_OF_SOURCE.bind(named), MEMBERS_OF_SOURCE.bind(named),
-            ACCOUNTS_OF_SOURCE.bind(named), ORGANISATION_READS_AT.bind({"past": _EVERY_ENTRY}),
+            ACCOUNTS_OF_SOURCE.bind(named), ORGANISATION_READS_AT.bind({"past": EVERY_ENTRY}),
         )
     )  # fmt: skip
     return known_rows(source, teams, names, members, accounts, reads)

@@ -25,6 +25,8 @@ J = TypeVar("J")
 K = TypeVar("K")
 L = TypeVar("L")
 Parameters = Mapping[str, object]
+EVERY_ENTRY = 2**62
+"""A bound past the index of every entry."""
 
 
 class NoParameters(TypedDict):

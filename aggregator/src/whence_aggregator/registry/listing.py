@@ -9,7 +9,7 @@ from typing import Any
 from whence_aggregator.ports import Database
 from whence_aggregator.projections.events import claims_in
 from whence_aggregator.queries.collect import FACTS_NOW
-from whence_aggregator.queries.query import array, together
+from whence_aggregator.queries.query import EVERY_ENTRY, array, together
 from whence_aggregator.queries.registry import IMAGES_LISTED, ImagesListedParameters
 from whence_aggregator.queries.trace import IMAGES_OF_COMMIT, TAG_DIGESTS
 from whence_aggregator.registry.rows import (
@@ -21,7 +21,6 @@ from whence_aggregator.registry.rows import (
     source_facts,
 )
 from whence_aggregator.registry.sources import subject_of
-from whence_aggregator.trace.moment import EVERY_ENTRY
 from whence_aggregator.trace.tags import FRONT
 from whence_common.image_provenance import choose
 

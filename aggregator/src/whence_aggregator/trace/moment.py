@@ -12,12 +12,10 @@ from dataclasses import dataclass
 from whence_aggregator.ledger.rows import bound
 from whence_aggregator.ports import Database
 from whence_aggregator.queries.ledger import CLOCK_PAST
-from whence_aggregator.queries.query import each
+from whence_aggregator.queries.query import EVERY_ENTRY, each
 from whence_common.clock import Now, parse_instant, to_instant, to_millis
 from whence_common.errors import InputError
 
-EVERY_ENTRY = 2**62
-"""A bound past every entry."""
 SETTLED_MILLIS = 1_000
 """A clock is valid for the next `CLOCK_MILLIS`, and a commit that read an earlier time may still be running."""
 SOON_MILLIS = 600_000

@@ -10,7 +10,7 @@ from typing import Any
 
 from whence_aggregator.ledger.packing import EntryDamaged
 from whence_aggregator.ports import Conflict, Database
-from whence_aggregator.queries.query import array, together
+from whence_aggregator.queries.query import EVERY_ENTRY, array, together
 from whence_aggregator.queries.trace import (
     AMI_MISSING,
     FACETS_MATCHING,
@@ -40,7 +40,7 @@ from whence_aggregator.trace.found_rows import (
     shown_facets,
 )
 from whence_aggregator.trace.listening import Listening
-from whence_aggregator.trace.moment import EVERY_ENTRY, NOW, Moment
+from whence_aggregator.trace.moment import NOW, Moment
 from whence_aggregator.trace.owners import owned_by
 from whence_aggregator.trace.state import NOW_ONLY, States
 from whence_common.clock import to_millis
