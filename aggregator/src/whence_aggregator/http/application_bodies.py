@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from aiohttp import hdrs, web
@@ -15,9 +15,9 @@ _BODY_BYTES_MAX = 128 * 1024
 _Response = TypeVar("_Response", bound=web.StreamResponse)
 
 
-async def read_object(request: web.Request) -> dict[str, object]:
+async def read_object(request: web.Request, *, bytes_max: int = _BODY_BYTES_MAX) -> dict[str, Any]:
     """Return a body that is a JSON object. Raises InputError."""
-    content = await read_body(request, _BODY_BYTES_MAX)
+    content = await read_body(request, bytes_max)
     try:
         document = msgspec.json.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
-import msgspec
 from aiohttp import web
 
 from whence_aggregator.approvals.asking import approving_teams, checked_type
@@ -14,8 +13,9 @@ from whence_aggregator.approvals.values import Version
 from whence_aggregator.approvals.versions import ApprovalAsked, Versions
 from whence_aggregator.callers.caller import Caller
 from whence_aggregator.callers.membership import Membership
+from whence_aggregator.http.application_bodies import read_object
 from whence_aggregator.http.authentication import CALLER
-from whence_aggregator.http.bodies import JSON_HEADERS, JsonResponse, read_body, respond_json
+from whence_aggregator.http.bodies import JSON_HEADERS, JsonResponse, respond_json
 from whence_aggregator.http.own_teams import check_reads_team
 from whence_aggregator.http.parameters import Query, no_parameters
 from whence_aggregator.http.slots import Slots
@@ -151,13 +151,7 @@ class VersionCalls:
 async def _object(request: web.Request, keys: set[str]) -> dict[str, Any]:
     if request.content_type != "application/json":
         raise web.HTTPNotAcceptable(reason="the body must be application/json")
-    content = await read_body(request, _BODY_BYTES_MAX)
-    try:
-        document = msgspec.json.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-        raise InputError("body-not-json", "the body is not JSON") from exc
-    if not isinstance(document, dict):
-        raise InputError("body-not-object", "the body is not a JSON object")
+    document = await read_object(request, bytes_max=_BODY_BYTES_MAX)
     if unknown := sorted(document.keys() - keys):
         raise InputError("body-key", f"these keys cannot be written: {', '.join(unknown)[:300]}")
     return document
