@@ -36,24 +36,16 @@ class ApplicationFirstRow(TypedDict):
 APPLICATION_FIRST = NamedQuery[ApplicationFirstParameters, ApplicationFirstRow]("application_first")
 
 
-class ApplicationsAllAtParameters(TypedDict):
+class ApplicationsOwnedParameters(TypedDict):
+    teams: str
     past: int
-    after: str
-    limit: int
 
 
-class ApplicationsAllAtRow(TypedDict):
+class ApplicationsOwnedRow(TypedDict):
     application_id: str
-    revision: int
-    recorded_at: str
-    recorded_by: str
-    body: str
-    ledger_index: int
-    created_at: str
-    created_by: str
 
 
-APPLICATIONS_ALL_AT = NamedQuery[ApplicationsAllAtParameters, ApplicationsAllAtRow]("applications_all_at")
+APPLICATIONS_OWNED = NamedQuery[ApplicationsOwnedParameters, ApplicationsOwnedRow]("applications_owned")
 
 
 class RevisionsOfEntriesParameters(TypedDict):

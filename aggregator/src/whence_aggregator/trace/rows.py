@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypedDict, cast
@@ -11,7 +11,7 @@ import msgspec
 
 from whence_aggregator.ledger.rows import PackedEntry, packed
 from whence_aggregator.queries.agents import EnrolmentsOfRow
-from whence_aggregator.queries.applications import ApplicationsAllAtRow
+from whence_aggregator.queries.applications import ApplicationsOwnedRow
 from whence_aggregator.queries.approvals import CommitsOfImagesRow
 from whence_aggregator.queries.query import BoundQuery, array
 from whence_aggregator.queries.trace import (
@@ -203,13 +203,9 @@ def applications(rows: Sequence[ApplicationsAtRow]) -> dict[str, Registered]:
     return {row["application_id"]: _registered(row) for row in rows}
 
 
-def owned(rows: Sequence[ApplicationsAllAtRow], teams: Collection[str]) -> list[str]:
-    """Return the ids of the applications that a team of these names owns."""
-    return [row["application_id"] for row in rows if msgspec.json.decode(row["body"])["kio"]["team_id"] in teams]
-
-
-def last_application(rows: Sequence[ApplicationsAllAtRow]) -> str:
-    return rows[-1]["application_id"]
+def application_ids(rows: Sequence[ApplicationsOwnedRow]) -> list[str]:
+    """Return the ids of applications."""
+    return [row["application_id"] for row in rows]
 
 
 def commit_in_statement(statement: StoredStatement) -> str | None:

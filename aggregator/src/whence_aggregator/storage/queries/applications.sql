@@ -9,17 +9,9 @@ where application_id = :application_id and ledger_index < :past order by revisio
 select recorded_at, recorded_by from application_revision where application_id = :application_id
 order by revision limit 1;
 
--- name: applications_all_at
--- types: after str
-select r.application_id, r.revision, r.recorded_at, r.recorded_by, r.body, r.ledger_index,
-    f.recorded_at as created_at, f.recorded_by as created_by
-from application_revision r
-join (select application_id, max(revision) as revision from application_revision
-    where ledger_index < :past and application_id > :after
-    group by application_id order by application_id limit :limit) n
-    on n.application_id = r.application_id and n.revision = r.revision
-join application_revision f on f.application_id = r.application_id and f.revision = 1
-order by r.application_id;
+-- name: applications_owned
+select s.application_id from application_span s
+where {s.team_id in texts teams} and s.ledger_index < :past and s.until_index >= :past order by s.application_id;
 
 -- name: revisions_of_entries
 -- types: newest int
