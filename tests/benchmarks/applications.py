@@ -20,7 +20,8 @@ from whence_aggregator.applications.search import Sought
 from whence_aggregator.callers.caller import Caller
 from whence_aggregator.ports import Database
 from whence_aggregator.projections.application_words import words_in
-from whence_aggregator.queries.applications import APPLICATIONS_ALL_AT
+from whence_aggregator.queries.applications import APPLICATIONS_LISTED
+from whence_aggregator.queries.query import EVERY_ENTRY
 from whence_aggregator.storage.postgres import PostgresDatabase
 from whence_aggregator.storage.sqlite import SqliteDatabase
 
@@ -39,7 +40,6 @@ _SEARCHES = (
     "nowhere",
     "da2 service",
 )
-_EVERY_ENTRY = 2**62
 Search = Callable[[str], Awaitable[int]]
 
 
@@ -71,7 +71,9 @@ async def _searches(name: str, database: Database, rounds: int) -> None:
     async def scanned(text: str) -> int:
         words, after, found = set(words_in(text)), "", 0
         while rows := await database.fetch(
-            APPLICATIONS_ALL_AT.bind({"after": after, "past": _EVERY_ENTRY, "limit": 500})
+            APPLICATIONS_LISTED.bind(
+                {"after": after, "past": EVERY_ENTRY, "limit": 500, **WantedApplications().filters}
+            )
         ):
             found += sum(words <= set(words_in(row["application_id"] + " " + row["body"])) for row in rows)
             after = rows[-1]["application_id"]
