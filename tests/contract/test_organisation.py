@@ -486,3 +486,5 @@ async def test_applications_belong_to_teams_by_the_id_that_a_source_states(house
     assert await unread.exists("pay")
     with pytest.raises(SourceUnavailable, match="no reading of team-service"):
         await unread.exists("gone")
+    others = OrganisationTeams(OrganisationDirectory(house.database, ["team-service"]), [])
+    assert not await others.exists("pay")  # the file is configured no more

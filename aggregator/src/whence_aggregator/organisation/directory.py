@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from whence_aggregator.organisation.directory_rows import (
     ShownTeam,
@@ -42,10 +42,14 @@ PAGE_MAX = 500
 
 
 class OrganisationDirectory:
-    """Reads teams and accounts. `past` bounds the entries that count."""
+    """Reads teams and accounts. `past` bounds the entries that count.
 
-    def __init__(self, database: Database) -> None:
+    With `sources`, names and accounts are resolved by what these sources state, and not by what others stated before.
+    """
+
+    def __init__(self, database: Database, sources: Collection[str] | None = None) -> None:
         self._database = database
+        self._sources = frozenset(sources) if sources is not None else None
 
     async def team(self, name: str, *, past: int = EVERY_ENTRY) -> ShownTeam:
         """Return the team that a name leads to: its id, an alias, or what led to it before.
@@ -64,7 +68,7 @@ class OrganisationDirectory:
         """Return which team each name leads to."""
         wanted = sorted({folded(one) for one in names if is_team_id(one)})
         rows = await self._database.fetch(TEAMS_NAMED_AT.bind({"names": array(wanted), "past": past}))
-        known = TeamNames(held_names(rows))
+        known = TeamNames([one for one in held_names(rows) if self._counts(one.source)])
         return {one: known.resolve(one) for one in names}
 
     async def names_of(self, name: str, *, past: int = EVERY_ENTRY) -> frozenset[str]:
@@ -100,7 +104,11 @@ class OrganisationDirectory:
     async def accounts(self, account_ids: Sequence[str], *, past: int = EVERY_ENTRY) -> dict[str, KnownAccount]:
         """Return those of the accounts that a source has stated."""
         wanted = ACCOUNT_REVISIONS_AT.bind({"account_ids": array(list(account_ids)), "past": past})
-        return accounts_of(stated_accounts(await self._database.fetch(wanted)))
+        rows = stated_accounts(await self._database.fetch(wanted))
+        return accounts_of([one for one in rows if self._counts(one.source)])
+
+    def _counts(self, source: str) -> bool:
+        return self._sources is None or source in self._sources
 
     async def account_ids(self, *, after: str = "", limit: int = PAGE_MAX, past: int = EVERY_ENTRY) -> list[str]:
         """Return a page of accounts that any source has stated."""

@@ -21,25 +21,27 @@ from whence_aggregator.organisation.directory import OrganisationDirectory, team
 from whence_aggregator.ports import Database, SourceUnavailable
 from whence_aggregator.settings.server import Settings
 from whence_aggregator.wiring.limits import LiveLimits
+from whence_aggregator.wiring.organisation import LISTING_TEAMS, load_directory, sources_in
 from whence_common.clock import utc_now
 
 
 class OrganisationTeams:
     """The teams that the organisation's sources state, by their ids; an alias is no id.
 
-    `sources` are those that state teams: that there is no such team is known once each of them was read whole.
+    `listing` are the sources that list every team. That there is no such team is known once each of them was read
+    whole.
     """
 
-    def __init__(self, directory: OrganisationDirectory, sources: Collection[str]) -> None:
+    def __init__(self, directory: OrganisationDirectory, listing: Collection[str]) -> None:
         self._directory = directory
-        self._sources = frozenset(sources)
+        self._listing = frozenset(listing)
 
     async def exists(self, team_id: str) -> bool:
         """Return whether a source states the team. Raises SourceUnavailable while one of them was never read."""
         if team_of((await self._directory.resolve([team_id]))[team_id]) == team_id:
             return True
         read = {one.source for one in await self._directory.sources() if one.read_at is not None}
-        unread = sorted(self._sources - read)
+        unread = sorted(self._listing - read)
         if unread:
             message = f"whether there is this team is not known: no reading of {', '.join(unread)} has ended yet"
             raise SourceUnavailable("teams-not-read", message, fix="try again; GET /v1/teams shows why it fails")
@@ -48,11 +50,8 @@ class OrganisationTeams:
 
 def load_teams(settings: Settings, database: Database) -> TeamLookup:
     """Return the lookup of teams: any team exists unless a source that states teams is configured."""
-    wanted = settings.organisation
-    stating = [] if wanted is None else [
-        source for source, one in (("file", wanted.file), ("team-service", wanted.team_service)) if one is not None
-    ]  # fmt: skip
-    return OrganisationTeams(OrganisationDirectory(database), stating) if stating else AnyTeam()
+    listing = sources_in(settings) & LISTING_TEAMS
+    return OrganisationTeams(load_directory(settings, database), listing) if listing else AnyTeam()
 
 
 def application_routes(

@@ -35,6 +35,21 @@ from whence_aggregator.work.task import Work
 from whence_common.clock import to_instant, utc_now
 from whence_common.settings_file import SettingsInvalid
 
+LISTING_TEAMS = frozenset({"file", "team-service"})
+"""The sources that list every team."""
+
+
+def sources_in(settings: Settings) -> frozenset[str]:
+    """Return the names of the sources that are configured."""
+    wanted = settings.organisation or OrganisationSettings()
+    found = {"file": wanted.file, "aws": wanted.aws, "team-service": wanted.team_service, "groups": wanted.groups}
+    return frozenset(source for source, one in found.items() if one is not None)
+
+
+def load_directory(settings: Settings, database: Database) -> OrganisationDirectory:
+    """Return the directory that decides: by the configured sources, whatever others stated before."""
+    return OrganisationDirectory(database, sources_in(settings))
+
 
 def load_allowed(settings: Settings, database: Database) -> AllowedAccounts:
     """Make what says which accounts are allowed."""
@@ -55,11 +70,8 @@ class TeamSuccessors:
 
 
 def load_successors(settings: Settings, database: Database) -> TeamSuccessors | None:
-    """Return the lookup; None unless a source that states teams is configured."""
-    wanted = settings.organisation
-    if wanted is None or (wanted.file is None and wanted.team_service is None):
-        return None
-    return TeamSuccessors(OrganisationDirectory(database))
+    """Return the lookup; None unless a source that lists teams is configured."""
+    return TeamSuccessors(load_directory(settings, database)) if sources_in(settings) & LISTING_TEAMS else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,6 @@ from whence_aggregator.callers.limits import Limit, Rate
 from whence_aggregator.http.front_agents import FrontAgentCalls
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.organisation.allowed import AllowedAccounts
-from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.ports import Database
 from whence_aggregator.registry.access import Access
 from whence_aggregator.registry.account_owners import StatedOwners
@@ -26,6 +25,7 @@ from whence_aggregator.settings.front import RegistryFrontSettings
 from whence_aggregator.settings.server import Settings
 from whence_aggregator.wiring import parts, settings_files
 from whence_aggregator.wiring.limits import LiveLimits
+from whence_aggregator.wiring.organisation import load_directory
 from whence_common.clock import utc_now
 from whence_common.identity_document import Authorities
 from whence_common.pull_proof import registry_audience
@@ -107,15 +107,15 @@ def load_pulling(
         secret=secret,
         authorities=settings_files.load_authorities(settings.authorities_directory),
         instances=Instances(database=database, accounts=allowed, now=utc_now),
-        rule=_load_rule(registry, database),
+        rule=_load_rule(settings, registry, database),
     )
 
 
-def _load_rule(registry: RegistryFrontSettings, database: Database) -> PullRule:
+def _load_rule(settings: Settings, registry: RegistryFrontSettings, database: Database) -> PullRule:
     if registry.pulls == "any":
         return EveryTeam()
     return OwnTeams(
-        owners=StatedOwners(OrganisationDirectory(database)),
+        owners=StatedOwners(load_directory(settings, database)),
         shared=frozenset(registry.shared_teams),
         seconds_max=registry.owners_seconds_max,
         now=utc_now,
