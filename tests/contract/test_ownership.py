@@ -8,6 +8,7 @@ import pytest
 
 from fakes.in_process import InProcess
 from fakes.organisation import FakeOrganisation
+from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.organisation.recorder import OrganisationRecorder
 from whence_aggregator.organisation.snapshots import StatedTeam, snapshot
 from whence_aggregator.organisation.values import Account, Snapshot
@@ -20,7 +21,7 @@ HELLO, SHIP = StatedTeam(id="hello", name="Hello Team", aliases=["greetings"]), 
 
 
 async def read(house: InProcess, says: Snapshot | SourceUnavailable) -> None:
-    """Have a source read; whatever it says."""
+    """Have a source configured and read; whatever it says."""
     house.clock.advance(60)
     source = says.source if isinstance(says, Snapshot) else "aws"
     recorder = OrganisationRecorder(
@@ -29,8 +30,9 @@ async def read(house: InProcess, says: Snapshot | SourceUnavailable) -> None:
     if isinstance(says, SourceUnavailable):
         with pytest.raises(SourceUnavailable):
             await recorder.read(source)
-        return
-    await recorder.read(source)
+    else:
+        await recorder.read(source)
+    asks(house, *(one.source for one in await OrganisationDirectory(house.database).sources()))
 
 
 async def running(house: InProcess) -> None:
@@ -52,12 +54,11 @@ def asks(house: InProcess, *sources: str) -> None:
     """Have these sources configured, and no other."""
     house.tracer = Tracer(
         database=house.database, search=house.search, log=house.tracer._log, now=house.clock,
-        listening=house.listening, organisation=frozenset(sources),
+        listening=house.listening, organisation=dict.fromkeys(sources, 60.0),
     )  # fmt: skip
 
 
 async def test_without_a_source_the_account_is_proved_and_its_owner_is_unknown(house: InProcess) -> None:
-    asks(house)
     await running(house)
     link = (await house.lineage()).link("account")
     assert (link.state, link.value) == ("unknown", {"account_id": ACCOUNT})
@@ -87,6 +88,33 @@ async def test_a_source_that_is_not_configured_any_more_counts_for_the_past_only
         ("unknown", "no source of accounts is configured: who owns the account is not known"), ("asserted", None),
     ]  # fmt: skip
     assert [state for state, _ in await links(house, then)] == ["confirmed", "confirmed"]
+
+
+async def test_what_a_source_stated_counts_for_a_day_after_it_was_last_read(house: InProcess) -> None:
+    await running(house)
+    await read(house, owned("hello"))
+    read_at, then = to_instant(house.clock()), to_instant(house.clock())
+    house.clock.advance(86_400)
+    assert [state for state, _ in await links(house)] == ["confirmed", "confirmed"]
+    house.clock.advance(1)
+    lapsed = f"who owns the account is not known: the source aws was last read at {read_at}"
+    assert await links(house) == [("unknown", lapsed), ("asserted", None)]
+    await read(house, SourceUnavailable("aws-organization-denied", "the role is denied"))
+    assert (await links(house))[0] == ("unknown", f"{lapsed}: the role is denied")
+    assert [state for state, _ in await links(house, then)] == ["confirmed", "confirmed"]
+    await read(house, owned("hello"))
+    assert [state for state, _ in await links(house)] == ["confirmed", "confirmed"]
+
+
+async def test_no_owner_is_confirmed_before_every_source_was_read(house: InProcess) -> None:
+    await running(house)
+    await read(house, owned("hello"))
+    asks(house, "aws", "team-service")
+    assert await links(house) == [
+        ("unknown", "who owns the account is not known: the source team-service was not read yet"), ("asserted", None),
+    ]  # fmt: skip
+    asks(house, "aws", "groups")
+    assert [state for state, _ in await links(house)] == ["confirmed", "confirmed"]
 
 
 async def test_where_owner_and_team_agree_both_are_confirmed_with_their_evidence(house: InProcess) -> None:

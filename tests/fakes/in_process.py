@@ -39,7 +39,6 @@ from whence_aggregator.compliance.evaluate import Evaluator
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.log_reader import LogReader, Stored
 from whence_aggregator.ledger.rows import PackedEntry
-from whence_aggregator.organisation.values import SOURCES
 from whence_aggregator.ports import (
     BranchAnswer,
     CallerIdentity,
@@ -230,7 +229,6 @@ class InProcess:
             log=NewestLog(self.ledger),
             now=self.clock,
             listening=self.listening,
-            organisation=frozenset(SOURCES),
             approvals=approvals,
         )
         self.versions = Versions(

@@ -54,14 +54,14 @@ def team_link(facts: Facts, ownership: Ownership) -> Link:
     team = ownership.names.resolve(written)
     if isinstance(team, Ambiguous):
         return Link(link="team", state="unknown", value=value, reason=_ambiguous(team), evidence=evidence)
-    if team is None and ownership.states_teams:
+    if team is None and ownership.states_teams and not ownership.lapsed:
         unknown = f"no source of teams knows {written}"
         return Link(link="team", state="missing", value=value, reason=unknown, evidence=evidence)
     if team is not None:
         status = "gone" if team.over else "active"
         value |= {"resolved": team.team_id, "name": team.name, "status": status}
         evidence += _by_sources(team.said)
-        if team.over:
+        if team.over and not ownership.lapsed:
             gone = f"no source states the team {team.team_id} any more"
             return Link(link="team", state="missing", value=value, reason=gone, evidence=evidence)
     if ownership.account is None:
@@ -74,13 +74,19 @@ def team_link(facts: Facts, ownership: Ownership) -> Link:
 
 
 def _unlisted(ownership: Ownership, account_id: str) -> Grade:
+    if not ownership.read:
+        return "unknown", ownership.unread
+    if ownership.lapsed:
+        return "unknown", ownership.lapsed
     if ownership.states_accounts:
         return "missing", f"no source of accounts lists {account_id}"
-    return "unknown", ownership.unread if not ownership.read else "no source that was read states any account"
+    return "unknown", "no source that was read states any account"
 
 
 def _compared(facts: Facts, ownership: Ownership, account: KnownAccount) -> Grade:
     """Compare the account's owner with the application's team."""
+    if ownership.lapsed:
+        return "unknown", ownership.lapsed
     if account.status == "gone":
         return "missing", "no source states the account any more"
     if not account.owners:

@@ -9,11 +9,7 @@ from typing import Any, Literal, Protocol
 
 from whence_aggregator.approvals.rule import ApprovalPolicy
 from whence_aggregator.ledger.rows import PackedEntry, packed
-from whence_aggregator.organisation.names import folded, is_team_id
-from whence_aggregator.organisation.resolving import KnownAccount, TeamNames, accounts_of
-from whence_aggregator.organisation.rows import WholeReading, held_names, stated_accounts, whole_readings
 from whence_aggregator.ports import Database, NotFound
-from whence_aggregator.queries.organisation import ACCOUNT_REVISIONS_AT, ORGANISATION_READS_AT, TEAMS_NAMED_AT
 from whence_aggregator.queries.query import array, together
 from whence_aggregator.queries.trace import APPLICATIONS_AT, IMAGE_JOBS, TAG_DIGESTS, USER_DATA_LISTED
 from whence_aggregator.trace.approved import ApprovalFacts, KnownVersions
@@ -33,7 +29,7 @@ from whence_aggregator.trace.facts import (
 from whence_aggregator.trace.lineage import REQUIRED_LINKS, Lineage
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.moment import NOW, Moment, Moments
-from whence_aggregator.trace.owned import NEVER_READ, NOT_CONFIGURED, Ownership
+from whence_aggregator.trace.owner_facts import KnownOwners, OwnershipFacts
 from whence_aggregator.trace.pushing_job import PushingJob
 from whence_aggregator.trace.recorded import counts, read_recorded
 from whence_aggregator.trace.rows import (
@@ -98,12 +94,12 @@ class Tracer:
         now: Now,
         listening: Listening,
         required: frozenset[str] = REQUIRED_LINKS,
-        organisation: frozenset[str] = frozenset(),
+        organisation: Mapping[str, float] | None = None,
         approvals: ApprovalPolicy | None = None,
     ) -> None:
-        """`organisation`: the sources of the organisation that are configured; `approvals` is None if they are not."""
+        """`organisation`: the sources in the settings and how often each is read; None, as for `approvals`: none."""
         self._approvals = ApprovalFacts(database=database, policy=approvals)
-        self._organisation = organisation
+        self._owners = OwnershipFacts(database=database, sources=organisation or {}, now=now)
         self._database = database
         self._required = required
         self._listening = listening
@@ -182,7 +178,7 @@ class Tracer:
                 binding=next(one for one in bound[name] if one.number == statement.enrolment),
                 bindings=[one for one in bound[name] if counts(one, statement, moment)],
                 application=outside.applications.get(statement.predicate.application_id or ""),
-                ownership=outside.ownership(statement.predicate.instance.account_id),
+                ownership=outside.owners.of(statement.predicate.instance.account_id),
                 approved=outside.versions.approved(
                     statement.predicate.application_id, statement.predicate.application_version
                 ),
@@ -244,7 +240,7 @@ class Tracer:
         images = sorted({subject_of_image(image) for image in found_images})
         tags = sorted({tag for tag in (tag_reference(image.source) for image in found_images) if tag is not None})
         commits = sorted({one for one in map(commit_in_statement, statements) if one is not None})
-        accounts = sorted({one.predicate.instance.account_id for one in statements})
+        accounts = {one.predicate.instance.account_id for one in statements}
         names = array(names_of(found_images))
         (
             rows,
@@ -256,8 +252,6 @@ class Tracer:
             branch_facts,
             branch_tasks,
             job_rows,
-            account_rows,
-            reading_rows,
         ) = await self._database.fetch_all(
             together(
                 APPLICATIONS_AT.bind({"application_ids": array(named), "past": moment.past}),
@@ -266,49 +260,22 @@ class Tracer:
                 *questions("commit", commits, moment),
                 *questions(BRANCH_KIND, commits, moment),
                 IMAGE_JOBS.bind({"images": names, "past": moment.known_past}),
-                ACCOUNT_REVISIONS_AT.bind({"account_ids": array(accounts), "past": moment.past}),
-                ORGANISATION_READS_AT.bind({"past": moment.past}),
             ),
             brief=len(statements) <= _BRIEF_INSTANCES,
         )
         registered = applications(rows)
-        readings = {source: one for source, one in whole_readings(reading_rows).items() if self._asks(source, moment)}
-        known = accounts_of([one for one in stated_accounts(account_rows) if self._asks(one.source, moment)])
-        named_teams = {str(one.kio.get("team_id")) for one in registered.values()} if known or readings else set()
-        named_teams |= {name for one in known.values() for name in (*one.owners.values(), *one.allows)}
         teams = {name: str(one.kio.get("team_id") or "") for name, one in registered.items()}
         stated = [(one.predicate.application_id, one.predicate.application_version) for one in statements]
         return _Outside(
             applications=registered,
             versions=await self._approvals.of(stated, teams, past=moment.past),
-            accounts=known,
-            readings=readings,
-            names=await self._team_names(named_teams, moment),
-            unread=self._unread(moment),
+            owners=await self._owners.of(accounts, set(teams.values()), moment),
             tags=by_tag(tag_rows),
             images=merged(images, image_facts, image_tasks, moment),
             commits=merged(commits, commit_facts, commit_tasks, moment),
             branches=merged(commits, branch_facts, branch_tasks, moment),
             jobs=pushing_jobs(job_rows),
         )
-
-    async def _team_names(self, names: set[str], moment: Moment) -> TeamNames:
-        wanted = sorted({folded(one) for one in names if is_team_id(one)})
-        if not wanted:
-            return TeamNames(())
-        asked = together(TEAMS_NAMED_AT.bind({"names": array(wanted), "past": moment.past}))
-        held = held_names((await self._database.fetch_all(asked, brief=True))[0])
-        return TeamNames([one for one in held if self._asks(one.source, moment)])
-
-    def _asks(self, source: str, moment: Moment) -> bool:
-        """Return whether a source counts: for the present, one that is not configured any more could deny nothing."""
-        return source in self._organisation or not moment.is_now
-
-    def _unread(self, moment: Moment) -> str:
-        """Say why nothing is known where no source of the organisation had been read."""
-        if not moment.is_now:
-            return f"no reading of a source of accounts was recorded by {moment.at}"
-        return NEVER_READ if self._organisation else NOT_CONFIGURED
 
     async def _with_commits(self, gathered: dict[str, Facts], outside: _Outside, moment: Moment) -> dict[str, Facts]:
         """Return the facts with those of their commits; commits that only a registry named are read now."""
@@ -338,15 +305,7 @@ class _Outside:
     commits: dict[str, Answer]
     branches: dict[str, Answer]
     jobs: dict[str, PushingJob]
-    accounts: dict[str, KnownAccount]
-    readings: dict[str, WholeReading]
-    names: TeamNames
-    unread: str
-
-    def ownership(self, account_id: str) -> Ownership:
-        return Ownership(
-            account=self.accounts.get(account_id), names=self.names, read=self.readings, unread=self.unread
-        )
+    owners: KnownOwners
 
 
 def _matches(lineage: Lineage, subject: TraceSubject) -> bool:

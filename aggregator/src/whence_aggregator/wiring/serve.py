@@ -153,7 +153,7 @@ def _tracer(
         now=utc_now,
         listening=listening,
         required=parts.required_links(settings),
-        organisation=frozenset(sources.sources),
+        organisation={str(source): seconds for source, seconds in sources.seconds.items()},
         approvals=policy,
     )
 
