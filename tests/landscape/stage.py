@@ -70,6 +70,15 @@ class Stage:
                             return predicate
                 await pause(0.1)
 
+    async def started_again(self, suffix: str, since: str) -> None:
+        """Wait until the container with this suffix runs and was started later than `since`, as the engine states it."""
+        async with asyncio.timeout(30):
+            while True:
+                state = (await self.inspect(suffix) or {}).get("State", {})
+                if state.get("Running") and state["StartedAt"] > since:
+                    return
+                await pause(0.1)
+
     async def run_inside(self, *command: str) -> str:
         def run(client: docker.APIClient) -> str:
             made = client.exec_create(self.name, list(command))
