@@ -12,7 +12,9 @@ from whence_aggregator.queries.collect import (
     EnrolledUnlistedRow,
     FactsNowRow,
     InventoryOfRegionRow,
+    KeptAnswerRow,
     ListingBegunRow,
+    SettingDigestRow,
 )
 from whence_aggregator.trace.life import Life, as_life
 
@@ -91,3 +93,13 @@ def begun_at(row: ListingBegunRow) -> int:
 def image_digest(rows: Sequence[_Image]) -> str | None:
     """Return the first image; None when there is none."""
     return rows[0]["image_digest"] if rows else None
+
+
+def kept_answer(row: KeptAnswerRow) -> tuple[str, str, int, bytes]:
+    """Return the tag of a kept answer, the URL of its next page, when it was kept, and its compressed body."""
+    return row["etag"], row["next"], row["kept_at"], row["body"]
+
+
+def setting_digest(rows: Sequence[SettingDigestRow]) -> str:
+    """Return the stored digest of a setting; empty before the first."""
+    return rows[0]["digest"] if rows else ""

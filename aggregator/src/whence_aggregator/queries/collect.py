@@ -301,3 +301,55 @@ class ImagesOfChainsAndCommitRow(TypedDict):
 IMAGES_OF_CHAINS_AND_COMMIT = NamedQuery[ImagesOfChainsAndCommitParameters, ImagesOfChainsAndCommitRow](
     "images_of_chains_and_commit"
 )
+
+
+class KeptAnswerParameters(TypedDict):
+    resource: str
+
+
+class KeptAnswerRow(TypedDict):
+    etag: str
+    next: str
+    kept_at: int
+    body: bytes
+
+
+KEPT_ANSWER = NamedQuery[KeptAnswerParameters, KeptAnswerRow]("kept_answer")
+
+
+class KeepAnswerParameters(TypedDict):
+    resource: str
+    etag: str
+    next: str
+    kept_at: int
+    body: bytes
+
+
+KEEP_ANSWER = Command[KeepAnswerParameters]("keep_answer")
+
+
+class DropAnswersParameters(TypedDict):
+    before: int
+    kept_max: int
+
+
+DROP_ANSWERS = Command[DropAnswersParameters]("drop_answers")
+
+
+class SettingDigestParameters(TypedDict):
+    name: str
+
+
+class SettingDigestRow(TypedDict):
+    digest: str
+
+
+SETTING_DIGEST = NamedQuery[SettingDigestParameters, SettingDigestRow]("setting_digest")
+
+
+class KeepSettingDigestParameters(TypedDict):
+    name: str
+    digest: str
+
+
+KEEP_SETTING_DIGEST = Command[KeepSettingDigestParameters]("keep_setting_digest")

@@ -1,5 +1,5 @@
 -- Facts that collectors found, and the inventory of the EC2 API.
--- types: limit int
+-- types: limit int, before int, kept_max int
 
 -- name: add_fact
 insert into fact (kind, subject, ledger_index, observed_at, outcome, value, reason)
@@ -136,3 +136,22 @@ select chain, image_digest from image_chain where {chain in texts chains} order 
 -- name: images_of_chains_and_commit
 select c.image_digest from image_chain c join image_commit i on i.image_digest = c.image_digest
 where {c.chain in texts chains} and i.commit_id = :commit_id and i.said_by = 'registry' order by c.chain, c.image_digest limit :limit;
+
+-- name: kept_answer
+select etag, next, kept_at, body from outside_answer where resource = :resource;
+
+-- name: keep_answer
+insert into outside_answer (resource, etag, next, kept_at, body) values (:resource, :etag, :next, :kept_at, :body)
+on conflict (resource) do update set etag = excluded.etag, next = excluded.next, kept_at = excluded.kept_at,
+    body = excluded.body;
+
+-- name: drop_answers
+delete from outside_answer where kept_at < :before or resource in (
+    select resource from outside_answer order by kept_at desc limit 1000000000 offset :kept_max);
+
+-- name: setting_digest
+select digest from setting_digest where name = :name;
+
+-- name: keep_setting_digest
+insert into setting_digest (name, digest) values (:name, :digest)
+on conflict (name) do update set digest = excluded.digest;

@@ -1,0 +1,117 @@
+"""A host that answers GET with JSON, as code hosts and trackers do: pages, entity tags, limits, sign-in, redirects.
+
+A host of one vendor fills `answers` with the documents that its API has at a path.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+Fault = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request that arrived."""
+
+    path: str
+    headers: dict[str, str]
+    status: int
+
+
+@dataclass
+class OutsideHost:
+    """`faults` answer the next requests instead of it, oldest first; `hidden` paths are 404 as for a login without rights."""
+
+    prefix: str = ""
+    page_names: tuple[str, str] = ("per_page", "page")
+    page_items: int = 30
+    authorization: tuple[str, str] | None = None
+    """The header, and its value, that a request must have."""
+    answers: dict[str, Any] = field(default_factory=dict)
+    hidden: set[str] = field(default_factory=set)
+    renamed: dict[str, str] = field(default_factory=dict)
+    """Beginnings of paths that are redirected, and to where."""
+    faults: list[Fault] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
+    asked: list[Asked] = field(default_factory=list)
+    url: str = ""
+
+    @asynccontextmanager
+    async def serve(self) -> AsyncIterator[OutsideHost]:
+        """Serve on a loopback port for the block's duration; `url` states which."""
+        application = web.Application()
+        application.router.add_route("GET", "/{path:.*}", self._answer)
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=1)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+            yield self
+        finally:
+            await runner.cleanup()
+
+    @property
+    def paths(self) -> list[str]:
+        """Return the paths that were asked for, without queries."""
+        return [one.path for one in self.asked]
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        if self.faults:
+            answer = await self.faults.pop(0)(request)
+        else:
+            answer = self._found(request)
+        self.asked.append(Asked(request.raw_path.partition("?")[0], dict(request.headers), answer.status))
+        return answer
+
+    def _found(self, request: web.Request) -> web.Response:
+        if self.authorization is not None:
+            name, value = self.authorization
+            if request.headers.get(name) != value:
+                return self._json({"message": "Bad credentials"}, status=401)
+        path = request.raw_path.partition("?")[0].removeprefix(self.prefix)
+        for old, new in self.renamed.items():
+            if path.startswith(old):
+                location = f"{self.url}{self.prefix}{new}{path.removeprefix(old)}"
+                return web.Response(status=301, headers={"Location": location})
+        if path not in self.answers or any(path.startswith(one) for one in self.hidden):
+            return self._json({"message": "Not Found"}, status=404)
+        return self._document(request, self.answers[path])
+
+    def _document(self, request: web.Request, document: Any) -> web.Response:
+        headers = dict(self.headers)
+        items = document.get("check_runs") if isinstance(document, dict) else document
+        if isinstance(items, list):
+            per_name, page_name = self.page_names
+            per, page = int(request.query.get(per_name, self.page_items)), int(request.query.get(page_name, "1"))
+            if page * per < len(items):
+                following = request.url.update_query({page_name: str(page + 1), per_name: str(per)})
+                headers["Link"] = f'<{following}>; rel="next", <{following}>; rel="last"'
+            part = items[(page - 1) * per : page * per]
+            document = {**document, "check_runs": part} if isinstance(document, dict) else part
+        content = json.dumps(document)
+        etag = f'W/"{hashlib.sha256(content.encode()).hexdigest()}"'
+        if request.headers.get("If-None-Match") == etag:
+            return web.Response(status=304, headers={"ETag": etag, **headers})
+        return self._json(document, headers={"ETag": etag, **headers})
+
+    def _json(self, document: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+        return web.json_response(document, status=status, headers=headers or self.headers)
+
+
+def answering(status: int = 200, body: str | bytes = "", *, kind: str = "application/json", **headers: str) -> Fault:
+    """Return a fault that answers with this; header names have underscores for hyphens."""
+
+    async def fault(_: web.Request) -> web.StreamResponse:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        content = body.encode() if isinstance(body, str) else body
+        return web.Response(status=status, body=content, headers={"Content-Type": kind, **named})
+
+    return fault
