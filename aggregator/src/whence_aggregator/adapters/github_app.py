@@ -1,4 +1,4 @@
-"""Logins of a GitHub App: a signed JWT is exchanged for an installation's token, which may only read contents.
+"""Logins of a GitHub App: a signed JWT is exchanged for an installation's token, which may only read.
 
 Source: GitHub's REST API, "Generating a JWT", "Generating an installation access token", API version 2022-11-28.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,9 @@ _SKEW, _JWT_LIFE = timedelta(seconds=60), timedelta(seconds=540)
 """GitHub refuses a JWT that is valid for more than ten minutes, and advises to set `iat` a minute back."""
 _SPARE = timedelta(minutes=5)
 _INSTALLATIONS_MAX = 1_000
+CONTENTS = ("contents",)
+REVIEWS_AND_ISSUES = ("contents", "pull_requests", "issues", "checks", "statuses")
+"""The permissions of a token, all for reading only; GitHub refuses a token with one that the App does not have."""
 _USER = "x-access-token"
 
 
@@ -40,7 +44,7 @@ class GithubAppLogins:
 
     def __init__(
         self, *, session: aiohttp.ClientSession, host: str, app_id: str, key_file: Path, api_url: str,
-        installation_id: str | None, now: Now,
+        installation_id: str | None, now: Now, permissions: Sequence[str] = CONTENTS,
     ) -> None:  # fmt: skip
         self._session = session
         self._host = host
@@ -49,6 +53,7 @@ class GithubAppLogins:
         self._api_url = api_url.rstrip("/")
         self._installation_id = installation_id
         self._now = now
+        self._permissions = dict.fromkeys(permissions, "read")
         self._installations: dict[str, str] = {}
         self._tokens: dict[str, tuple[datetime, Login]] = {}
 
@@ -75,7 +80,7 @@ class GithubAppLogins:
         return SourceUnavailable(
             "sign-in-refused",
             f"{self._host} does not accept the token of the GitHub App {self._app_id}",
-            fix="check that the App is installed for the repository and may read contents",
+            fix=f"check that the App is installed for the repository and may read {', '.join(self._permissions)}",
         )
 
     async def _installation(self, path: str) -> str:
@@ -93,7 +98,7 @@ class GithubAppLogins:
         return str(number)
 
     async def _token(self, installation: str) -> tuple[datetime, Login]:
-        wanted = {"permissions": {"contents": "read"}}
+        wanted = {"permissions": self._permissions}
         answer = await self._ask("POST", f"/app/installations/{installation}/access_tokens", 201, wanted)
         token, expires_at = answer.get("token"), answer.get("expires_at")
         if not isinstance(token, str) or not token.isascii() or not token.isprintable() or not token:

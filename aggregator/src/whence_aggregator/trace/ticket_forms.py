@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-TicketPlace = Literal["subject", "body", "trailer"]
+TicketPlace = Literal["subject", "body", "trailer", "branch", "review-title", "review-text", "review-link"]
 _LINES_MAX = 2_000
 _LINE_CHARACTERS_MAX = 1_000
 """Longer lines are read up to here: each expression below needs at most linear time."""
@@ -31,7 +31,7 @@ _NUMBER = "[1-9][0-9]{0,11}"
 _KEY = rf"(?<![A-Za-z0-9_])[A-Z][A-Z0-9_]{{1,15}}-{_NUMBER}(?![A-Za-z0-9_+-]|\.[0-9])"
 _HASH = rf"(?<![A-Za-z0-9_/#-])(?:AB|(?:[A-Za-z0-9_.-]+/)+[A-Za-z0-9_.-]+)?#{_NUMBER}(?![A-Za-z0-9_-])"
 _URL = (
-    rf"https?://[A-Za-z0-9.:-]+/(?:(?:[A-Za-z0-9_.~-]+/)*browse/(?P<url_key>[A-Z][A-Z0-9_]{{1,15}}-{_NUMBER})"
+    rf"https?://(?P<url_host>[A-Za-z0-9.:-]+)/(?:(?:[A-Za-z0-9_.~-]+/)*browse/(?P<url_key>[A-Z][A-Z0-9_]{{1,15}}-{_NUMBER})"
     rf"|(?P<url_path>[A-Za-z0-9_.~-]+(?:/[A-Za-z0-9_.~-]+){{1,8}}?)(?:/-)?/(?:issues|work_items)/(?P<url_number>{_NUMBER}))"
     r"(?![A-Za-z0-9_])"
 )
@@ -91,6 +91,8 @@ class Mention:
     pattern: str
     place: TicketPlace
     line: int
+    host: str = ""
+    """The host of the URL that names it; empty where no URL does."""
 
 
 def lines_of(message: str) -> list[tuple[int, TicketPlace, str]]:
@@ -128,9 +130,33 @@ def tickets_by_form(message: str) -> Iterator[Mention]:
     titles = _titles(message)
     for number, place, line in lines_of(message):
         found = (*_trailer(line, place), *_worded(line), *(_subject(line) if number in titles else _body(line)))
+        hosts = dict(_linked(line))
         for name, pattern in found:
             if name not in own and len(name) <= _ID_CHARACTERS_MAX:
-                yield Mention(id=name, pattern=pattern, place=place, line=number)
+                yield Mention(id=name, pattern=pattern, place=place, line=number, host=hosts.get(name, ""))
+
+
+def tickets_by_link(text: str) -> Iterator[Mention]:
+    """Yield the tickets whose pages a text links to, wherever the link is."""
+    for number, _, line in lines_of(text):
+        for name, host in _linked(line):
+            yield Mention(id=name, pattern="{url}", place="review-link", line=number, host=host)
+
+
+def branch_ticket(branch: str) -> Iterator[Mention]:
+    """Yield the tickets in the name of a branch: `feature/PAY-7-pay`, `fix/#7`."""
+    for match in _BRANCH.finditer(f"/{branch[:_ID_CHARACTERS_MAX]}"):
+        if _is_project(match[0]):
+            yield Mention(id=match[0], pattern=f"branch {_shape(match[0])}", place="branch", line=1)
+
+
+def _linked(line: str) -> Iterator[tuple[str, str]]:
+    """Yield the tickets that a line's URLs name, with the host of each."""
+    for match in _REFERENCE.finditer(line):
+        if match["url_host"] is not None:
+            name = match["url_key"] or f"{match['url_path']}#{match['url_number']}"
+            if len(name) <= _ID_CHARACTERS_MAX:
+                yield name, match["url_host"].lower()
 
 
 def _titles(message: str) -> set[int]:

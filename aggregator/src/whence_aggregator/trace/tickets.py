@@ -9,9 +9,17 @@ import functools
 import itertools
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from whence_aggregator.trace.ticket_forms import Mention, lines_of, reviews_by_form, tickets_by_form
+from whence_aggregator.trace.ticket_forms import (
+    Mention,
+    TicketPlace,
+    branch_ticket,
+    lines_of,
+    reviews_by_form,
+    tickets_by_form,
+    tickets_by_link,
+)
 from whence_common.errors import InputError
 
 PATTERNS_MAX = 20
@@ -21,6 +29,7 @@ _PATTERN = re.compile(r"(?=.*\{number\})[A-Za-z0-9_./#:{}-]{1,100}\Z")
 _WORD = re.compile(r"[A-Za-z0-9_./#:-]+")
 _WORDS_MAX = 2_000
 _PARTS_MAX = 20_000
+_LINE_CHARACTERS_MAX = 1_000
 _WORD_CHARACTERS_MAX = 150
 """Longer than any match of a pattern with a project and a number."""
 _READ_KEPT_MAX = 256
@@ -64,6 +73,28 @@ def named_in(message: str, patterns: tuple[str, ...] = ()) -> Named:
         named = _each_once(one for one in _by_pattern(message, patterns) if one.id in words)
     taken = {one.id for one in named}
     return Named(tickets=named, reviews=_each_once(one for one in reviews_by_form(message) if one.id not in taken))
+
+
+@functools.lru_cache(maxsize=_READ_KEPT_MAX)
+def named_in_review(title: str, text: str, branch: str, patterns: tuple[str, ...] = ()) -> tuple[Mention, ...]:
+    """Return the tickets that a review's title, branch, text and links name, in this order, each once."""
+    text = text[:MESSAGE_CHARACTERS_MAX]
+    mentions = [*_placed(named_in(title, patterns), "review-title")]
+    if patterns:
+        mentions += (replace(one, place="branch") for one in _by_pattern(branch[:_LINE_CHARACTERS_MAX], patterns))
+    else:
+        mentions += branch_ticket(branch)
+    # the first line of a text is no subject: below a blank line, only the forms of bodies and trailers count
+    body = named_in(f"\n\n{text}", patterns)
+    mentions += (replace(one, line=max(one.line - 2, 1)) for one in _placed(body, "review-text"))
+    if not patterns:
+        mentions += tickets_by_link(text)
+    return _each_once(mentions)
+
+
+def _placed(named: Named, place: TicketPlace) -> Iterable[Mention]:
+    """Return tickets of a review's text with their place; those that a URL names are links."""
+    return (replace(one, place="review-link" if one.host else place) for one in named.tickets)
 
 
 def words_of(message: str) -> tuple[str, ...]:

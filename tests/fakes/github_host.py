@@ -1,0 +1,95 @@
+"""GitHub's pull requests, reviews, checks and issues; tests/integration/test_github_description.py holds it to GitHub's own
+description of its API."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from fakes.outside import OutsideHost
+
+AT = "2026-11-20T10:00:00Z"
+HEAD, MERGE, BASE = "1" * 40, "2" * 40, "3" * 40
+
+
+def person(login: str, kind: str = "User") -> dict[str, Any]:
+    return {"login": login, "id": 1, "type": kind}
+
+
+def review(
+    by: str | None, state: str = "APPROVED", *, commit: str | None = HEAD, kind: str = "User", at: str = AT,
+    association: str = "MEMBER",
+) -> dict[str, Any]:  # fmt: skip
+    """Return a review of a pull request."""
+    return {
+        "id": 80, "user": person(by, kind) if by is not None else None, "body": "", "state": state,
+        "commit_id": commit, "submitted_at": at, "author_association": association,
+    }  # fmt: skip
+
+
+@dataclass
+class GithubHost(OutsideHost):
+    """GitHub with one repository, `acme/greeter`, whose number is 42."""
+
+    repository: str = "acme/greeter"
+    headers: dict[str, str] = field(default_factory=lambda: {"x-ratelimit-remaining": "4999"})
+
+    def __post_init__(self) -> None:
+        self.answers[self.at()] = {
+            "id": 42, "full_name": self.repository, "default_branch": "main", "private": True, "has_issues": True,
+        }  # fmt: skip
+
+    def at(self, rest: str = "") -> str:
+        return f"/repos/{self.repository}{rest}"
+
+    def pull(
+        self, number: int = 12, *, commits: tuple[str, ...] = (HEAD,), merge: str | None = MERGE, head: str = HEAD,
+        reviews: tuple[dict[str, Any], ...] = (), merged_at: str | None = AT, base: str = "main", base_id: int = 42,
+        author: str = "ada", title: str = "Pay", body: str | None = None, branch: str = "feature/pay",
+        listed_for: tuple[str, ...] = (), kind: str = "User",
+    ) -> None:  # fmt: skip
+        """Add a pull request; it is listed for its merge commit, its commits, and `listed_for`."""
+        short = {
+            "number": number, "state": "closed" if merged_at else "open", "title": title, "body": body,
+            "user": person(author, kind), "merged_at": merged_at, "merge_commit_sha": merge,
+            "html_url": f"https://github.com/{self.repository}/pull/{number}",
+            "head": {"ref": branch, "sha": head, "repo": None}, "requested_reviewers": [person("bob")],
+            "base": {"ref": base, "sha": BASE, "repo": {"id": base_id, "full_name": self.repository}},
+        }  # fmt: skip
+        place = self.at(f"/pulls/{number}")
+        self.answers[place] = {
+            **short, "merged": merged_at is not None, "merged_by": person("bob") if merged_at else None,
+            "commits": len(commits),
+        }  # fmt: skip
+        self.answers[f"{place}/reviews"] = list(reviews)
+        self.answers[f"{place}/commits"] = [
+            {"sha": one, "author": person(author), "committer": person("web-flow")} for one in commits
+        ]
+        self.checks(head)
+        for commit in {*commits, *([merge] if merge else []), *listed_for}:
+            self.answers.setdefault(self.at(f"/commits/{commit}/pulls"), []).append(short)
+
+    def checks(
+        self, head: str = HEAD, *runs: tuple[str, str | None], statuses: tuple[tuple[str, str], ...] = ()
+    ) -> None:
+        """Set the check runs of a head, as (name, conclusion), and its statuses, as (context, state)."""
+        found = [
+            {"name": name, "status": "completed" if ended else "in_progress", "conclusion": ended}
+            for name, ended in runs
+        ]
+        self.answers[self.at(f"/commits/{head}/check-runs")] = {"total_count": len(found), "check_runs": found}
+        states = [{"context": context, "state": state} for context, state in statuses]
+        self.answers[self.at(f"/commits/{head}/status")] = {
+            "state": "pending", "sha": head, "total_count": len(states), "statuses": states,
+        }  # fmt: skip
+
+    def issue(self, number: int, *, closed_at: str | None = None, pull: bool = False, **more: Any) -> None:
+        """Add an issue."""
+        place = self.at(f"/issues/{number}")
+        self.answers[place] = {
+            "id": 7000 + number, "number": number, "title": "Let customers pay", "created_at": AT,
+            "state": "closed" if closed_at else "open", "state_reason": "completed" if closed_at else None,
+            "url": f"https://api.github.com{place}", "html_url": f"https://github.com/{self.repository}/issues/{number}",
+            "closed_at": closed_at, "assignee": person("bob"), "parent_issue_url": None,
+            **({"pull_request": {"url": f"https://api.github.com{self.at(f'/pulls/{number}')}"}} if pull else {}), **more,
+        }  # fmt: skip
