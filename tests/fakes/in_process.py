@@ -56,6 +56,7 @@ from whence_aggregator.trace.lineage import Lineage, LinkName
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.search import Search
 from whence_aggregator.trace.tracer import Tracer
+from whence_aggregator.trackers.places import NO_TRACKERS, KnownTrackers
 from whence_aggregator.wiring.work import kinds_of
 from whence_aggregator.work.lanes import SHARES, LaneShares
 from whence_aggregator.work.task import Work
@@ -210,6 +211,8 @@ class InProcess:
         sts_required: bool = False,
         accounts: Container[str] = frozenset({"123456789012", OTHER_ACCOUNT}),
         approvals: ApprovalPolicy | None = None,
+        trackers: KnownTrackers = NO_TRACKERS,
+        tracker_collectors: Mapping[str, Collector] | None = None,
     ) -> None:
         self.database = database
         self.authority = authority
@@ -230,6 +233,7 @@ class InProcess:
             now=self.clock,
             listening=self.listening,
             approvals=approvals,
+            trackers=trackers,
         )
         self.versions = Versions(
             database=database,
@@ -255,6 +259,7 @@ class InProcess:
             "tag": TagCollector(self.sources),
             "commit": CommitCollector(self.sources),
             BRANCH_KIND: BranchCollector(self.sources),
+            **(tracker_collectors or {}),
         }
         self.worker = self.worker_of(kinds_of(self.ledger, self.collectors, self.inventory, now=self.clock))
         self.enrolments = Enrolments(

@@ -26,7 +26,7 @@ def test_a_lineage_has_every_link_in_its_order_and_what_is_known_beside_them() -
     found = lineage(known, checkpoint="c")
     assert [one.link for one in found.links] == [
         "account", "team", "instance", "ami", "user_data", "application", "version", "approval", "image", "source",
-        "commit", "ticket", "specification",
+        "commit", "review", "ticket", "specification",
     ]  # fmt: skip
     assert (found.instance_id, found.at, found.known_at, found.checkpoint) == ("i-0123456789abcdef0", AT, AT, "c")
     assert (found.life, found.life_since, found.heard, found.last_seen) == ("running", AT, "speaking", AT)
@@ -419,7 +419,7 @@ def test_a_moved_tag_is_shown_with_every_image_that_it_named() -> None:
 # --- nothing runs
 
 
-@pytest.mark.parametrize("name", ["image", "source", "commit", "ticket"])
+@pytest.mark.parametrize("name", ["image", "source", "commit", "review", "ticket"])
 def test_every_link_that_hangs_on_an_image_is_missing_where_nothing_runs(name: LinkName) -> None:
     found = link(name, facts(stated=FAILED))
     assert (found.state, found.reason) == (
@@ -453,5 +453,5 @@ def test_an_answer_about_an_image_is_ignored_when_nothing_runs(source: Answer) -
     found = lineage(facts(stated=FAILED, image_source=source))
     assert [found.link(name).state for name in LINK_NAMES] == [
         "unknown", "asserted", "confirmed", "confirmed", "asserted", "confirmed", "asserted",
-        "unknown", "missing", "missing", "missing", "missing", "missing",
+        "unknown", "missing", "missing", "missing", "missing", "missing", "missing",
     ]  # fmt: skip

@@ -19,6 +19,8 @@ from whence_common.scm_source import repository_of
 
 REPOSITORIES_MAX = 20
 _URL_CHARACTERS_MAX = 500
+_STATES_MAX = 50
+_STATE_CHARACTERS_MAX = 100
 _TYPE = re.compile(r"[a-z][a-z0-9-]{0,29}\Z")
 _PROJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./-]{0,99}\Z")
 _CREDENTIALS = re.compile(r"//[^/@\s]*:[^/@\s]*@|\Ahttps?://[^/@\s]*@", re.IGNORECASE)
@@ -34,6 +36,7 @@ class TrackerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     type: str | None = None
     project: str | None = None
     url: str | None = None
+    approved_states: list[str] = []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +122,7 @@ def parse_trackers(written: object) -> tuple[Tracker, ...]:
         raise InputError("trackers-malformed", f"trackers: {exc}", fix=fix) from exc
     if len(found) > PATTERNS_MAX:
         raise InputError("trackers-too-many", f"trackers has {len(found)} entries, at most {PATTERNS_MAX} are allowed")
-    trackers = tuple(Tracker(pattern=one.pattern, type=one.type, project=one.project, url=one.url) for one in found)
+    trackers = tuple(_tracker(one) for one in found)
     for one in trackers:
         _check_tracker(one)
     patterns = [one.effective for one in trackers]
@@ -128,11 +131,24 @@ def parse_trackers(written: object) -> tuple[Tracker, ...]:
     return trackers
 
 
+def _tracker(written: TrackerSettings) -> Tracker:
+    return Tracker(
+        pattern=written.pattern, type=written.type, project=written.project, url=written.url,
+        approved_states=tuple(written.approved_states),
+    )  # fmt: skip
+
+
 def _check_tracker(tracker: Tracker) -> None:
     if tracker.type is not None and not _TYPE.match(tracker.type):
         raise InputError("tracker-type", "type must be a word in lower case, as in jira or github")
     if tracker.project is not None and not _PROJECT.match(tracker.project):
         raise InputError("tracker-project", "project must be letters, digits and _ . / -")
+    states = tracker.approved_states
+    if len(states) > _STATES_MAX or any(not one.strip() or len(one) > _STATE_CHARACTERS_MAX for one in states):
+        raise InputError(
+            "tracker-states", f"approved_states must have at most {_STATES_MAX} names of 1 to {_STATE_CHARACTERS_MAX}"
+            " characters",
+        )  # fmt: skip
     check_pattern(tracker.pattern)
     check_pattern(tracker.effective)
     if tracker.url is not None and not is_url_template(tracker.url):

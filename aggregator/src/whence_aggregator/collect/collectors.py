@@ -99,7 +99,7 @@ class CommitCollector:
         self._reader = reader
 
     async def collect(self, subject: str) -> CollectedFact:
-        place, commit_id = _commit_of(subject)
+        place, commit_id = commit_of(subject)
         content = await self._reader.commit(place, commit_id)
         if content is None:
             return CollectedFact(outcome="missing", reason=f"{place} has no commit {commit_id}", awaited="the commit")
@@ -117,14 +117,14 @@ class BranchCollector:
         self._reader = reader
 
     async def collect(self, subject: str) -> CollectedFact:
-        place, commit_id = _commit_of(subject)
+        place, commit_id = commit_of(subject)
         answer = await self._reader.branch(place, commit_id)
         value = {"branch": answer.branch, "head": answer.commit_id, "reachable": answer.reachable}
         outcome: Literal["found", "missing"] = "missing" if answer.branch is None else "found"
         return BranchFinding(outcome=outcome, value=value, reason=answer.reason)
 
 
-def _commit_of(subject: str) -> tuple[SourceRepository, str]:
+def commit_of(subject: str) -> tuple[SourceRepository, str]:
     """Return repository and commit id of `host/path@commit id`. Raises RepositoryInvalid."""
     place, _, commit_id = subject.rpartition("@")
     if not COMMIT_ID.match(commit_id):

@@ -11,7 +11,7 @@ from whence_aggregator.collect.inventory import InventoryCollector
 from whence_aggregator.organisation.recorder import OrganisationRecorder
 from whence_aggregator.organisation.values import SourceName
 from whence_aggregator.ports import CollectedFact
-from whence_aggregator.trace.facts import BRANCH_KIND
+from whence_aggregator.trace.facts import BRANCH_KIND, REVIEW_KIND, TICKET_KIND
 from whence_aggregator.work.task import Again, Task
 from whence_common.clock import Now
 from whence_common.runtime.logs import fields
@@ -25,6 +25,10 @@ AWAITED_SECONDS_MAX = 14 * 86_400.0
 """How soon, and for how long, a missing commit, image or trusted signature is read again."""
 BRANCH_SECONDS_MAX = 30 * 86_400.0
 """The longest time until the default branch is read again for a commit: branches are also forced and renamed."""
+
+
+OPEN_SECONDS_MIN = 3_600.0
+"""How soon a review or an open ticket is read again at the earliest."""
 
 
 class Asking:
@@ -82,13 +86,15 @@ class OrganisationReading:
 def again(kind: str, finding: CollectedFact, *, waited: float) -> Again | None:
     """Return when to collect again, if the answer may change. `waited` is how long the answer has been the same. Pure.
 
-    A tag may move any day. Missing subjects are read ever less often, for two weeks; whether a branch reaches a commit,
-    ever less often, without an end.
+    A tag may move any day. Missing subjects are read ever less often, for two weeks. Whether a branch reaches a commit,
+    reviews and tickets are read ever less often, without an end; open tickets at least every day.
     """
     if kind == "tag":
         return Again(seconds=TAG_SECONDS, reason=finding.reason or str(finding.value.get("digest", "")))
     if kind == BRANCH_KIND:
         return Again(seconds=branch_seconds(finding, waited), reason="the branch may move")
+    if kind in (REVIEW_KIND, TICKET_KIND) and finding.outcome == "found":
+        return Again(seconds=tracked_seconds(finding, waited), reason=f"the {kind} may change")
     if finding.awaited and waited < AWAITED_SECONDS_MAX:
         return Again(seconds=min(max(waited, AWAITED_SECONDS_MIN), TAG_SECONDS), reason=f"awaits {finding.awaited}")
     return None
@@ -103,3 +109,9 @@ def branch_seconds(finding: CollectedFact, stood: float) -> float:
     least = TAG_SECONDS if reached else AWAITED_SECONDS_MIN
     most = BRANCH_SECONDS_MAX if reached or stood > AWAITED_SECONDS_MAX else TAG_SECONDS
     return min(max(stood, least), most)
+
+
+def tracked_seconds(finding: CollectedFact, stood: float) -> float:
+    """Return when to read a review or ticket again, from how long the answer has been the same."""
+    most = TAG_SECONDS if finding.value.get("closed") is False else BRANCH_SECONDS_MAX
+    return min(max(stood, OPEN_SECONDS_MIN), most)

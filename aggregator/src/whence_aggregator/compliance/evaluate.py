@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -47,10 +47,14 @@ from whence_aggregator.queries.compliance import (
     UnjudgedParameters,
 )
 from whence_aggregator.queries.query import BoundQuery, array, each, instance_ids, together
+from whence_aggregator.queries.work import ADD_TASK_UNLESS_KNOWN, AddTaskParameters
 from whence_aggregator.trace.derive import derive
+from whence_aggregator.trace.facts import REVIEW_KIND, TICKET_KIND, Facts
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.moment import NOW
+from whence_aggregator.trace.named_tickets import review_wanted
 from whence_aggregator.trace.tracer import Tracer
+from whence_aggregator.work.questions import SHARED_LANE, question
 from whence_common.clock import Now, to_instant, to_millis
 from whence_common.errors import WhenceError
 from whence_common.ledger_entry import event
@@ -171,6 +175,7 @@ class Evaluator:
                 entries = [(index, stated) for (index, _), stated in zip(places, events, strict=True)]
                 await project_verdicts(writing.transaction, entries)
             await writing.transaction.execute(SET_JUDGED.bind(judged))
+            writing.writes.append(ADD_TASK_UNLESS_KNOWN.bind(_questions(gathered.values(), to_instant(now))))
         failed = [
             f"{stated['subject']['id']} {verdict['rule']}: {verdict['reason']}"
             for stated in events
@@ -239,6 +244,17 @@ class Evaluator:
                 )
             )  # fmt: skip
         return asked
+
+
+def _questions(gathered: Iterable[Facts], now: str) -> list[AddTaskParameters]:
+    """Return the questions about reviews and tickets of commits that nobody has answered yet."""
+    wanted: dict[tuple[str, str], None] = {}
+    for facts in gathered:
+        review = review_wanted(facts)
+        if review is not None and facts.review.ledger_index is None:
+            wanted[REVIEW_KIND, review] = None
+        wanted |= {(TICKET_KIND, one): None for one, found in facts.tickets.items() if found.ledger_index is None}
+    return [question(kind, subject, due_at=now, lane=SHARED_LANE) for kind, subject in wanted]
 
 
 def storable_verdict(verdict: Verdict) -> Verdict:

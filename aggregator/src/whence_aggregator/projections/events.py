@@ -48,21 +48,25 @@ from whence_aggregator.queries.compliance import (
     UNJUDGE,
     UNJUDGE_COMMIT,
     UNJUDGE_IMAGE,
+    UNJUDGE_TICKET,
     VERDICTS_OF,
     SetRulesParameters,
     SetVerdictParameters,
+    UnjudgeTicketParameters,
 )
 from whence_aggregator.queries.query import array, instance_ids, together
 from whence_aggregator.queries.trace import INVENTORY_OF
+from whence_aggregator.trace.facts import REVIEW_KIND, TICKET_KIND
 from whence_aggregator.trace.life import life_of, listed_life
 from whence_aggregator.trace.tags import REGISTRY
-from whence_aggregator.trace.tickets import words_of
+from whence_aggregator.trace.tickets import named_in_review, words_of
 from whence_common.clock import parse_instant, to_millis
 from whence_common.image_provenance import SourceClaim
 from whence_common.image_reference import digest_of_subject
 from whence_common.scm_source import ScmSource, repository_of
 
 INVENTORY_KIND = "ec2-instance"
+_REVIEW_WORDS_MAX = 2_000
 INSTANCE = "instance"
 """The kind of subject of verdicts."""
 
@@ -134,6 +138,9 @@ async def project_fact(transaction: Transaction, index: int, event: Mapping[str,
             ADD_TAG_DIGEST.bind(_named_by(event, index)),
             unjudge_tag(event["subject"]),
         )
+        return
+    if event["kind"] == TICKET_KIND:
+        await transaction.execute(ADD_FACT.bind([row]), UNJUDGE_TICKET.bind([_named_as(event["subject"])]))
         return
     if event["kind"] == "image-source":
         unjudge = UNJUDGE_IMAGE.bind([{"image_digest": digest_of_subject(event["subject"])}])
@@ -286,12 +293,32 @@ def _chain_of(event: Mapping[str, Any]) -> list[AddImageChainParameters]:
 
 
 def words_in(event: Mapping[str, Any], index: int) -> list[AddCommitWordParameters]:
-    """Return the words of a commit's message by which a search by ticket finds it."""
-    if event["kind"] != "commit" or event["outcome"] != "found":
+    """Return the words of a commit's message and of its reviews by which a search by ticket finds it."""
+    if event["kind"] not in ("commit", REVIEW_KIND) or event["outcome"] != "found":
         return []
     place, _, commit_id = event["subject"].rpartition("@")
-    words = words_of(str(event["value"]["message"]))
+    if event["kind"] == "commit":
+        words = words_of(str(event["value"]["message"]))
+    else:
+        words = _words_of_reviews(event["value"]["reviews"])
     return [{"word": word, "repository": place, "commit_id": commit_id, "ledger_index": index} for word in words]
+
+
+def _words_of_reviews(reviews: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    for one in reviews:
+        named = named_in_review(one["title"], one["text"], one["branch"])
+        texts = (words_of(str(one[name])) for name in ("title", "branch", "text"))
+        found |= dict.fromkeys((*(mention.id for mention in named), *(word for some in texts for word in some)))
+    return tuple(found)[:_REVIEW_WORDS_MAX]
+
+
+def _named_as(subject: str) -> UnjudgeTicketParameters:
+    """Return how commits name a ticket: by its id, or by its number alone in its own repository."""
+    host, _, name = subject.partition("/")
+    path, _, number = name.rpartition("#")
+    words = [f"#{number}", f"GH-{number}"] if path else []
+    return {"word": name, "words": array(words), "repository": f"{host}/{path}"}
 
 
 def _count(tally: dict[tuple[str, str], int], account: str, rule: str, outcome: str | None, by: int) -> None:

@@ -163,6 +163,18 @@ class UnjudgeCommitParameters(TypedDict):
 UNJUDGE_COMMIT = Command[UnjudgeCommitParameters]("unjudge_commit")
 
 
+class UnjudgeTicketParameters(TypedDict):
+    word: str
+    words: str
+    repository: str
+
+
+UNJUDGE_TICKET = Command[UnjudgeTicketParameters]("unjudge_ticket")
+
+
+UNJUDGE_EVERY = Command[NoParameters]("unjudge_every")
+
+
 class UnjudgeApplicationParameters(TypedDict):
     application_id: str
 

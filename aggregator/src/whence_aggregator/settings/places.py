@@ -78,17 +78,18 @@ def _wrong_in_git_servers(git_servers: Mapping[str, GitServerSettings]) -> list[
         if signed_in and server.plain_http and not is_loopback_registry(host):
             wrong.append(f"{name}: a login with plain_http would be sent in clear text")
         if app is not None:
-            wrong += _wrong_in_app(f"{name}.github_app", app)
+            wrong += wrong_in_app(f"{name}.github_app", app)
     return wrong
 
 
-def _wrong_in_app(name: str, app: GithubAppSettings) -> list[str]:
+def wrong_in_app(name: str, app: GithubAppSettings) -> list[str]:
+    """Return what is wrong with a GitHub App's settings."""
     wrong = []
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", app.app_id):
         wrong.append(f"{name}.app_id is not the id of a GitHub App")
     if app.installation_id is not None and not re.fullmatch(r"[0-9]{1,20}", app.installation_id):
         wrong.append(f"{name}.installation_id is not a number (in quotes)")
-    if app.api_url is not None and not _is_safe_url(app.api_url):
+    if app.api_url is not None and not is_safe_url(app.api_url):
         wrong.append(f"{name}.api_url must be an https URL")
     return wrong
 
@@ -105,7 +106,8 @@ def wrong_hosts(name: str, hosts: list[str], where: str) -> list[str]:
     return [f"{name}: {one_line(one, 60)!r} in {where} is not a host" for one in hosts if not is_host(one)]
 
 
-def _is_safe_url(url: str) -> bool:
+def is_safe_url(url: str) -> bool:
+    """Return whether a URL is one of https, or of http on loopback, and has no user."""
     parts = urlsplit(url)
     return (
         bool(parts.hostname)

@@ -19,6 +19,7 @@ from whence_aggregator.settings.places import (
     wrong_keys,
 )
 from whence_aggregator.settings.sign_in import SignInSettings, maps_groups, wrong_in_sign_in
+from whence_aggregator.settings.trackers import TrackerPlaceSettings, wrong_in_trackers
 from whence_common import settings_file
 from whence_common.identifiers import ACCOUNT_ID, REGION
 from whence_common.image_reference import twice_named
@@ -154,6 +155,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """By the registry's host."""
     registry_front: RegistryFrontSettings | None = None
     git_servers: dict[str, GitServerSettings] = {}
+    trackers: dict[str, TrackerPlaceSettings] = {}
+    """Code hosts and trackers, by host: as in the URLs of repositories and tickets."""
     approvals: ApprovalSettings | None = None
     """What a version needs to be approved; None: approvals are recorded, and not judged."""
     required_links: list[str] | None = None
@@ -242,6 +245,7 @@ def _wrong_in_parts(settings: Settings) -> list[str]:
         wrong += wrong_in_approvals(settings.approvals)
     wrong += _wrong_in_database(settings)
     wrong += wrong_in_places(settings.registries, settings.git_servers)
+    wrong += wrong_in_trackers(settings.trackers)
     wrong += wrong_keys("trust", settings.trust)
     wrong += [f"trust: {names} are one registry; write it once" for names in twice_named(settings.trust)]
     if settings.registry_front is not None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from whence_aggregator.trace.approval import approval_link
-from whence_aggregator.trace.derive_source import commit_link, source_link, ticket_link
+from whence_aggregator.trace.derive_review import review_link
+from whence_aggregator.trace.derive_source import commit_link, source_link
+from whence_aggregator.trace.derive_ticket import specification_link, ticket_link
 from whence_aggregator.trace.evidence import by_agent, by_aws, by_collector, by_registry, nothing_runs
 from whence_aggregator.trace.facts import Facts
-from whence_aggregator.trace.lineage import REQUIRED_LINKS, Evidence, Lineage, Link
+from whence_aggregator.trace.lineage import REQUIRED_LINKS, Evidence, Lineage, Link, not_checked
 from whence_aggregator.trace.moment import Moment
+from whence_aggregator.trace.named_tickets import review_wanted
 from whence_aggregator.trace.ownership import account_link, team_link
 
 
@@ -17,6 +20,7 @@ def derive(facts: Facts, *, moment: Moment, checkpoint: str = "", required: froz
     """Return the lineage of one instance at one moment."""
     source = source_link(facts)
     commit = commit_link(facts, source)
+    ticket = ticket_link(facts, commit)
     links = (
         account_link(facts, facts.ownership),
         team_link(facts, facts.ownership),
@@ -29,8 +33,9 @@ def derive(facts: Facts, *, moment: Moment, checkpoint: str = "", required: froz
         _image(facts),
         source,
         commit,
-        ticket_link(facts, commit),
-        _specification(facts),
+        review_link(facts, commit),
+        ticket,
+        specification_link(facts, ticket),
     )
     return Lineage(
         instance_id=facts.statement.instance_id,
@@ -41,6 +46,10 @@ def derive(facts: Facts, *, moment: Moment, checkpoint: str = "", required: froz
         reported_later=facts.reported_later,
         late=facts.late,
         required=required,
+        not_checked=not_checked(
+            reviews=review_wanted(facts) is not None or (facts.commit.outcome != "found" and facts.trackers.some),
+            tickets=facts.trackers.reads_tickets,
+        ),
         life=facts.life,
         life_since=facts.life_since,
         heard=facts.heard,
@@ -180,13 +189,3 @@ def _image(facts: Facts) -> Link:
         return Link(link="image", state="asserted", value=value, reason=reason, evidence=evidence)
     evidence += (by_collector(answer, "registry", image.digest),)
     return Link(link="image", state="confirmed", value=value, evidence=evidence)
-
-
-def _specification(facts: Facts) -> Link:
-    if facts.application is None:
-        return Link(link="specification", state="missing", reason="the application is not registered")
-    url = facts.application.kio.get("specification_url")
-    if not url:
-        reason = "the application registry has no specification_url"
-        return Link(link="specification", state="missing", reason=reason, evidence=by_registry(facts))
-    return Link(link="specification", state="asserted", value={"url": url}, evidence=by_registry(facts))

@@ -1,4 +1,4 @@
-"""The links from an image to its source, commit and ticket. Pure.
+"""The links from an image to its source and commit. Pure.
 
 What an image states about its source counts as one source, however many read it. A trusted builder's signature is
 another; the application's registration names the repository, not the commit; Git shows which commits the default branch
@@ -12,14 +12,11 @@ from typing import Any
 from whence_aggregator.trace.evidence import by_agent, by_collector, by_push, by_registry, nothing_runs
 from whence_aggregator.trace.facts import Answer, Facts
 from whence_aggregator.trace.lineage import Evidence, Link
-from whence_aggregator.trace.registered import Tracker, closest
-from whence_aggregator.trace.ticket_forms import Mention
-from whence_aggregator.trace.tickets import named_in
+from whence_aggregator.trace.registered import closest
 from whence_common.image_provenance import SourceClaim, choose
 from whence_common.repositories import Comparison, compare
 from whence_common.scm_source import ScmSource
 
-NO_TICKET = "the commit message names no ticket"
 DIRTY = "the source tree had uncommitted changes"
 UNSIGNED = "no provenance signed by a trusted builder"
 ONLY_PUSHED = "only the job that pushed the image states a source, not the image itself"
@@ -164,36 +161,6 @@ def branch_reason(branch: Answer) -> str | None:
     if reachable:
         return None
     return f"the default branch {name} did not reach it at {branch.observed_at}"
-
-
-def ticket_link(facts: Facts, commit: Link) -> Link:
-    """Return the link to the tickets that the commit message names."""
-    if facts.statement.predicate.image is None:
-        return nothing_runs("ticket", facts)
-    if facts.commit.outcome != "found":
-        return Link(link="ticket", state="unknown", reason=f"the commit was not read: {commit.reason}")
-    evidence = (by_collector(facts.commit, "git"),)
-    trackers = {one.effective: one for one in (facts.application.trackers if facts.application is not None else ())}
-    named = named_in(str(facts.commit.value["message"]), tuple(trackers))
-    value: dict[str, Any] = {
-        "tickets": [{**_mention(one), **_tracked(one, trackers.get(one.pattern))} for one in named.tickets],
-        "reviews": [_mention(one) for one in named.reviews],
-    }
-    if not named.tickets:
-        reason = NO_TICKET + (f"; {named.reviews[0].id} is the number of a review" if named.reviews else "")
-        return Link(link="ticket", state="missing", value=value, reason=reason, evidence=evidence)
-    return Link(link="ticket", state="asserted", value=value, evidence=evidence)
-
-
-def _mention(mention: Mention) -> dict[str, Any]:
-    return {"id": mention.id, "pattern": mention.pattern, "place": mention.place, "line": mention.line}
-
-
-def _tracked(mention: Mention, tracker: Tracker | None) -> dict[str, Any]:
-    """Return the URL of a ticket, and its tracker's type if that is registered."""
-    if tracker is None:
-        return {"url": None}
-    return {"url": tracker.url_of(mention.id), **({"tracker": tracker.type} if tracker.type else {})}
 
 
 def _registration(facts: Facts, source: ScmSource) -> tuple[str | None, Comparison]:

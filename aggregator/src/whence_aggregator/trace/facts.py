@@ -15,6 +15,7 @@ from whence_aggregator.trace.owned import Ownership
 from whence_aggregator.trace.pushing_job import PushingJob
 from whence_aggregator.trace.registered import Tracker
 from whence_aggregator.trace.tags import TagHistory
+from whence_aggregator.trackers.places import NO_TRACKERS, KnownTrackers
 from whence_common.clock import parse_instant
 from whence_common.digest import sha256_digest
 from whence_common.envelope import Envelope
@@ -25,6 +26,10 @@ from whence_common.statement import Predicate, Statement
 
 BRANCH_KIND = "commit-branch"
 """Facts about whether the default branch reaches a commit: these change, a commit's content does not."""
+REVIEW_KIND, TICKET_KIND = "review", "ticket"
+"""Facts about the reviews that a commit came in by, and about a ticket in its tracker: both change."""
+CHANGING_KINDS = frozenset((BRANCH_KIND, REVIEW_KIND, TICKET_KIND))
+"""Kinds of facts that count when they were recorded by the time asked about: their subject changes."""
 LAUNCH_TOLERANCE = timedelta(seconds=20)
 """EC2's launch time and the identity document's pending time of one launch differ by less than this."""
 Heard = Literal["speaking", "silent", "never"]
@@ -213,6 +218,12 @@ class Facts:
     """None when no heartbeat was accepted, and when a time in the past is asked about."""
     branch: Answer = NOT_ASKED
     """Whether the default branch reaches the commit, as of the time asked about."""
+    trackers: KnownTrackers = NO_TRACKERS
+    """The code hosts and trackers in the settings: what is not there is not configured, and not unknown for now."""
+    review: Answer = NOT_ASKED
+    """The reviews that the commit came in by, as of the time asked about."""
+    tickets: Mapping[str, Answer] = field(default_factory=dict)
+    """The tickets that commit and review name, by subject, as of the time asked about."""
     bindings: Sequence[Binding] = ()
     """All bindings of the instance, oldest first; `binding` is the one that signed the statement."""
     reported_later: ReportedLater = ReportedLater()

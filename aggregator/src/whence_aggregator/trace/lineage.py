@@ -11,13 +11,13 @@ from whence_aggregator.trace.life import Life
 LinkState = Literal["confirmed", "asserted", "contradicted", "missing", "unknown"]
 LinkName = Literal[
     "account", "team", "instance", "ami", "user_data", "application", "version", "approval", "image", "source",
-    "commit", "ticket", "specification",
+    "commit", "review", "ticket", "specification",
 ]  # fmt: skip
 LINK_NAMES: tuple[LinkName, ...] = (
     "account", "team", "instance", "ami", "user_data", "application", "version", "approval", "image", "source",
-    "commit", "ticket", "specification",
+    "commit", "review", "ticket", "specification",
 )  # fmt: skip
-CHOSEN_LINKS = frozenset((*LINK_NAMES, "review"))
+CHOSEN_LINKS = frozenset(LINK_NAMES)
 """The links that `required_links` may name."""
 REQUIRED_LINKS = CHOSEN_LINKS - {"approval"}
 """The links that a complete lineage must have, if `required_links` is not set: approvals were added later."""
@@ -89,6 +89,12 @@ NOT_CHECKED = (
 )
 
 
+def not_checked(*, reviews: bool, tickets: bool) -> tuple[NotChecked, ...]:
+    """Return the links that were not checked; the arguments state whether reviews and tickets were."""
+    checked = {"review": reviews, "ticket": tickets}
+    return tuple(one for one in NOT_CHECKED if not checked[one.link])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lineage:
     """The answer to a trace query about one instance at one moment."""
@@ -129,7 +135,7 @@ class Lineage:
             "at": self.at,
             "known_at": self.known_at,
             "complete": self.complete,
-            "required": [name for name in (*LINK_NAMES, "review") if name in self.required],
+            "required": [name for name in LINK_NAMES if name in self.required],
             "not_checked": [one.to_wire() for one in self.not_checked],
             "recorded_by_then": not self.late,
             "life": self.life,

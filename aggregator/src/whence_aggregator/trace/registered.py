@@ -24,6 +24,8 @@ class Tracker:
     """The only project that `{project}` stands for; None: any."""
     url: str | None = None
     """Contains `{ticket}`."""
+    approved_states: tuple[str, ...] = ()
+    """Statuses of tickets that count as approved; empty: those in the settings."""
 
     @property
     def effective(self) -> str:
@@ -33,14 +35,19 @@ class Tracker:
     def url_of(self, ticket: str) -> str | None:
         return self.url.replace("{ticket}", ticket) if self.url else None
 
-    def to_wire(self) -> dict[str, str | None]:
-        return {"pattern": self.pattern, "type": self.type, "project": self.project, "url": self.url}
+    def to_wire(self) -> dict[str, str | list[str] | None]:
+        states = {"approved_states": list(self.approved_states)} if self.approved_states else {}
+        return {"pattern": self.pattern, "type": self.type, "project": self.project, "url": self.url, **states}
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> Tracker:
+        return cls(**{**wire, "approved_states": tuple(wire.get("approved_states") or ())})
 
 
 def trackers_of(body: Mapping[str, Any]) -> tuple[Tracker, ...]:
     """Return the trackers in a revision's body, of any version."""
     if "trackers" in body:
-        return tuple(Tracker(**one) for one in body["trackers"])
+        return tuple(map(Tracker.from_wire, body["trackers"]))
     tickets = body.get("tickets") or {}
     return tuple(Tracker(pattern=one, url=tickets.get("url")) for one in tickets.get("patterns") or ())
 

@@ -28,7 +28,7 @@ from whence_aggregator.queries.trace import (
 )
 from whence_aggregator.queries.work import TASKS_OF, TasksOfParameters, TasksOfRow
 from whence_aggregator.trace.facts import (
-    BRANCH_KIND,
+    CHANGING_KINDS,
     NOT_ASKED,
     Answer,
     AnswerOutcome,
@@ -222,11 +222,11 @@ def questions(
 ) -> tuple[BoundQuery[FactsAtRow], BoundQuery[TasksOfRow]]:
     """Return the queries for facts of a kind.
 
-    Contents of images and commits do not change, so they count when recorded by `known_at`. What a branch reaches
-    changes, so it counts when recorded by `at`.
+    Contents of images and commits do not change, so they count when recorded by `known_at`. What a branch reaches,
+    reviews and tickets change, so they count when recorded by `at`.
     """
     named: TasksOfParameters = {"kind": kind, "subjects": array(list(subjects))}
-    past = moment.past if kind == BRANCH_KIND else moment.known_past
+    past = moment.past if kind in CHANGING_KINDS else moment.known_past
     return FACTS_AT.bind({**named, "past": past}), TASKS_OF.bind(named)
 
 

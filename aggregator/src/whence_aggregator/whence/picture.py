@@ -54,7 +54,9 @@ def _verdict(lineage: Mapping[str, Any]) -> tuple[str, str]:
     if lineage["complete"]:
         return "complete", "green"
     required = lineage.get("required")  # an earlier aggregator does not state it: then all are
-    if any(link["state"] in _GAPS for link in lineage["links"] if required is None or link["link"] in required):
+    unasked = {one["link"] for one in lineage["not_checked"]}
+    asked = [one for one in lineage["links"] if one["link"] not in unasked]
+    if any(link["state"] in _GAPS for link in asked if required is None or link["link"] in required):
         return "has gaps", "bold red"
     return "no gaps, not complete", "yellow"
 
@@ -118,6 +120,8 @@ def _draw_link(console: Console, link: Mapping[str, Any], *, last: bool, evidenc
 
 def _value(link: Mapping[str, Any]) -> str:
     value = link["value"] or {}
+    if link["link"] == "review":
+        return ", ".join(map(_review, value.get("reviews", [])))
     if link["link"] == "ticket":
         return ", ".join(map(_ticket, value.get("tickets", [])))
     if link["link"] == "commit" and value.get("branch", {}).get("reachable"):
@@ -128,8 +132,20 @@ def _value(link: Mapping[str, Any]) -> str:
 
 
 def _ticket(ticket: Mapping[str, Any]) -> str:
-    """Return a ticket with the line of the commit message that names it, and the pattern that matched."""
-    return f"{printable(ticket['url'] or ticket['id'])} (line {ticket['line']}: {printable(ticket['pattern'])})"
+    """Return a ticket with its title and status, if its tracker was read, and where and how it is named."""
+    place = "" if ticket["place"] in ("subject", "body", "trailer") else f"{ticket['place']}, "
+    named = f"{printable(ticket['url'] or ticket['id'])} ({place}line {ticket['line']}: {printable(ticket['pattern'])})"
+    if not ticket.get("title"):
+        return named
+    problem = f", {printable(ticket['problem'])}" if ticket.get("problem") else ""
+    return f"{named} {printable(ticket['title'])} [{printable(ticket['status'])}{problem}]"
+
+
+def _review(review: Mapping[str, Any]) -> str:
+    """Return a review with its author and whose approvals count."""
+    good = [printable(one["by"]) for one in review["approvals"] if one["counts"]]
+    approved = f"approved by {', '.join(good)}" if good else "no approval that counts"
+    return f"{printable(review['url'] or str(review['number']))} by {printable(review['author'])}, {approved}"
 
 
 def _problems(link: Mapping[str, Any]) -> list[str]:

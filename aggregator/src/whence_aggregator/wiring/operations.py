@@ -213,7 +213,9 @@ def load_witness_reload(
 def load_questions(settings: Settings) -> Questions:
     """Build the counter of requests to other systems."""
     own = [settings.registry_front.name] if settings.registry_front is not None else []
-    return Questions(frozenset([*map(registry_name, settings.registries), *settings.git_servers, *own]))
+    return Questions(
+        frozenset([*map(registry_name, settings.registries), *settings.git_servers, *settings.trackers, *own])
+    )
 
 
 def queue_families(*queues: Callable[[], Mapping[str, tuple[int, int]]]) -> Source:

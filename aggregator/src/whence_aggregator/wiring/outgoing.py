@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ import aiohttp
 from whence_aggregator.adapters.backend import Backend
 from whence_aggregator.adapters.git_process import GitRuns
 from whence_aggregator.adapters.git_server import GitServerReader
-from whence_aggregator.adapters.github_app import GithubAppLogins
+from whence_aggregator.adapters.github_app import CONTENTS, GithubAppLogins
 from whence_aggregator.adapters.host_lookup import HostLookup
 from whence_aggregator.adapters.layer_stream import Windows
 from whence_aggregator.adapters.logins import EcrLogins, FileLogins, Logins, NoLogin
@@ -103,15 +104,19 @@ def _to(place: RegistryPlace, logins: Logins, outgoing: Outgoing) -> RegistrySes
 
 def _git_logins(host: str, one: GitServerSettings, session: aiohttp.ClientSession) -> Logins:
     if one.github_app is not None:
-        return _github(host, one.github_app, session)
+        return load_github_app(host, one.github_app, session)
     return _file(one.login_file, host, _TOKEN_USER) if one.login_file is not None else NoLogin(host)
 
 
-def _github(host: str, app: GithubAppSettings, session: aiohttp.ClientSession) -> GithubAppLogins:
+def load_github_app(
+    host: str, app: GithubAppSettings, session: aiohttp.ClientSession, *, permissions: Sequence[str] = CONTENTS
+) -> GithubAppLogins:
+    """Return the logins of a GitHub App, for reading only. Raises SettingsInvalid."""
     otherwise = "https://api.github.com" if host == "github.com" else f"https://{host}/api/v3"
     logins = GithubAppLogins(
         session=session, host=host, app_id=app.app_id, key_file=Path(app.key_file),
         api_url=app.api_url or otherwise, installation_id=app.installation_id, now=utc_now,
+        permissions=permissions,
     )  # fmt: skip
     logins.check()
     return logins

@@ -68,6 +68,7 @@ from whence_aggregator.wiring.operations import (
 from whence_aggregator.wiring.organisation import OrganisationSources, load_allowed, load_organisation, load_sources
 from whence_aggregator.wiring.outgoing import open_outgoing
 from whence_aggregator.wiring.sign_in import SigningIn, load_sign_in
+from whence_aggregator.wiring.trackers import known_trackers, load_tracker_collectors, note_trackers
 from whence_aggregator.wiring.work import Working, kinds_of, load_worker
 from whence_common.clock import utc_now
 from whence_common.identity_document import Authorities
@@ -155,6 +156,7 @@ def _tracer(
         required=parts.required_links(settings),
         organisation={str(source): seconds for source, seconds in sources.seconds.items()},
         approvals=policy,
+        trackers=known_trackers(settings),
     )
 
 
@@ -289,8 +291,10 @@ async def opened_aggregator(
         behind = load_behind(settings, database, outgoing)
         images = parts.load_image_reader(settings, database, outgoing, behind.images if behind is not None else {})
         questions = load_questions(settings)
-        collectors = questions.of(parts.load_collectors(settings, images, session))
         allowed = load_allowed(settings, database)
+        await note_trackers(settings, database)
+        trackers = load_tracker_collectors(settings, database, outgoing)
+        collectors = questions.of({**parts.load_collectors(settings, images, session), **trackers})
         working = await _working(settings, database, ledger, tracer, collectors, questions, heard, sources, allowed)
         limits = LiveLimits(settings.limits)
         speaking = await _speaking(

@@ -49,7 +49,7 @@ IDLE_SECONDS_MAX = 5.0
 _BUG_PAUSE_SECONDS = 3600.0
 UNSTORABLE_SECONDS = 86_400.0
 """When a task whose answer cannot be stored is tried again."""
-NOT_CONFIGURED = ("registry-not-configured", "git-not-configured", "work-not-configured")
+NOT_CONFIGURED = ("registry-not-configured", "git-not-configured", "tracker-not-configured", "work-not-configured")
 """Codes of SourceUnavailable for tasks that reach no host."""
 UNLISTED = "-"
 """The host label of all tasks that reach no host, as there may be any number of them."""

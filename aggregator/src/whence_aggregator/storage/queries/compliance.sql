@@ -90,6 +90,18 @@ update instance set judged = -1 where ledger_index >= 0 and facets in (
     select f.number from image_commit c join facets f on f.image_digest = c.image_digest
     where c.commit_id = :commit_id);
 
+-- A commit names a ticket by its id, or by its number alone in its own repository.
+
+-- name: unjudge_ticket
+update instance set judged = -1 where ledger_index >= 0 and facets in (
+    select f.number from commit_word w
+    join image_commit c on c.commit_id = w.commit_id and c.repository = w.repository
+    join facets f on f.image_digest = c.image_digest
+    where w.word = :word or ({w.word in texts words} and w.repository = :repository));
+
+-- name: unjudge_every
+update instance set judged = -1 where ledger_index >= 0;
+
 -- name: unjudge_application
 update instance set judged = -1 where ledger_index >= 0
     and facets in (select number from facets where application_id = :application_id);

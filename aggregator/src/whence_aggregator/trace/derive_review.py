@@ -1,0 +1,64 @@
+"""The link to the review that a commit came in by. Pure.
+
+A merged review that its host names for exactly this commit is what the host says; the approvals of the head that was
+merged confirm it. Merged does not mean reviewed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from whence_aggregator.trace.evidence import by_collector, nothing_runs
+from whence_aggregator.trace.facts import Facts
+from whence_aggregator.trace.lineage import Link
+from whence_aggregator.trace.named_tickets import review_wanted, reviews_of
+from whence_aggregator.trackers.review import Review, last_words
+
+NOT_CONFIGURED = "not configured"
+_TEXTS = ("number", "url", "title", "branch", "base", "head", "author", "merged_at", "merged_by", "merge_commit", "how")
+
+
+def review_link(facts: Facts, commit: Link) -> Link:
+    """Return the link: confirmed when an approval of the merged head counts, else asserted with the reason."""
+    if facts.statement.predicate.image is None:
+        return nothing_runs("review", facts)
+    if facts.commit.outcome != "found":
+        return Link(link="review", state="unknown", reason=f"the commit was not read: {commit.reason}")
+    if review_wanted(facts) is None:
+        host = str(facts.commit.value["repository"]).partition("/")[0]
+        return Link(link="review", state="unknown", reason=f"{NOT_CONFIGURED}: reviews of {host} are not read")
+    answer = facts.review
+    if answer.outcome == "unknown":
+        return Link(link="review", state="unknown", reason=answer.reason)
+    evidence = (by_collector(answer, "review"),)
+    found = reviews_of(facts)
+    value: dict[str, Any] = {
+        "reviews": [_shown(one) for one in found],
+        **{name: answer.value.get(name) for name in ("repository_id", "default_branch", "renamed_to", "unmerged")},
+    }
+    if not found:
+        return Link(link="review", state="missing", value=value, reason=answer.reason, evidence=evidence)
+    lacking = [wrong for one in found if (wrong := _lacking(one)) is not None]
+    if len(lacking) < len(found):
+        return Link(link="review", state="confirmed", value=value, evidence=evidence)
+    return Link(
+        link="review", state="asserted", value=value, reason="; ".join(lacking), evidence=evidence, lacking=True
+    )
+
+
+def _lacking(review: Review) -> str | None:
+    """Return why a review has no approval that counts; None when it has one."""
+    words = last_words(review)
+    if any(one.counts for one in words):
+        return None
+    why = "; ".join(f"{one.vote.by or 'a deleted account'}: {one.why}" for one in words[:5])
+    return f"#{review.number} was merged without an approval that counts" + (f" ({why})" if why else "")
+
+
+def _shown(review: Review) -> dict[str, Any]:
+    return {
+        **{name: getattr(review, name) for name in _TEXTS},
+        "approvals": [one.to_wire() for one in last_words(review)],
+        "asked": list(review.asked), "committers": list(review.committers),
+        "checks": review.checks, "failed_checks": list(review.failed_checks),
+    }  # fmt: skip

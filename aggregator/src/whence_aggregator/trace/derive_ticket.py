@@ -1,0 +1,133 @@
+"""The links to the tickets that a commit and its review name, and to the specification. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from whence_aggregator.trace.evidence import by_collector, by_registry, nothing_runs
+from whence_aggregator.trace.facts import Answer, Facts
+from whence_aggregator.trace.lineage import Evidence, Link, LinkState
+from whence_aggregator.trace.named_tickets import NamedTicket, named_tickets, own_trackers, reviews_of
+from whence_aggregator.trace.ticket_forms import Mention
+from whence_aggregator.trace.tickets import named_in
+from whence_aggregator.trackers.ticket import Ticket, standing
+
+NO_TICKET = "the commit message names no ticket"
+_SHOWN = ("title", "status", "closed", "assignee", "type", "parent", "closed_at", "outcome")
+_PREFERRED: tuple[LinkState, ...] = ("confirmed", "unknown", "asserted", "contradicted", "missing")
+_CONTRADICTING = ("closed-before-commit", "other-project")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judged:
+    """One ticket: whether its tracker has it, what is shown of it, and the evidence."""
+
+    state: LinkState
+    reason: str
+    shown: dict[str, Any]
+    evidence: tuple[Evidence, ...] = ()
+
+
+def ticket_link(facts: Facts, commit: Link) -> Link:
+    """Return the link to the tickets: confirmed when the tracker has one that stands behind the commit."""
+    if facts.statement.predicate.image is None:
+        return nothing_runs("ticket", facts)
+    if facts.commit.outcome != "found":
+        return Link(link="ticket", state="unknown", reason=f"the commit was not read: {commit.reason}")
+    found = named_tickets(facts)
+    judged = [_with_state(_judged(one, facts), facts) for one in found]
+    patterns = tuple(one.pattern for one in own_trackers(facts))
+    reviews = named_in(str(facts.commit.value["message"]), patterns).reviews
+    value: dict[str, Any] = {
+        "tickets": [one.shown for one in judged], "reviews": [_mention(one) for one in reviews],
+    }  # fmt: skip
+    evidence: tuple[Evidence, ...] = (by_collector(facts.commit, "git"),)
+    if any(one.review is not None for one in found):
+        evidence += (by_collector(facts.review, "review"),)
+    evidence += tuple(dict.fromkeys(piece for one in judged for piece in one.evidence))
+    if not found:
+        reason = NO_TICKET + (f"; {reviews[0].id} is the number of a review" if reviews else "")
+        reason += ", nor does its review" if reviews_of(facts) else ""
+        return Link(link="ticket", state="missing", value=value, reason=reason, evidence=evidence)
+    state, reasons = _state(judged)
+    return Link(link="ticket", state=state, value=value, reason=reasons, evidence=evidence)
+
+
+def _state(judged: list[_Judged]) -> tuple[LinkState, str | None]:
+    """Return the state of the link: one confirmed ticket suffices, and only complete knowledge denies all."""
+    reasons = "; ".join(dict.fromkeys(one.reason for one in judged if one.reason))
+    for state in _PREFERRED:
+        if any(one.state == state for one in judged):
+            return state, reasons or None
+    raise AssertionError("a judged ticket has a state")
+
+
+def _with_state(judged: _Judged, facts: Facts) -> _Judged:
+    """Return a ticket that shows its own state, where trackers are configured."""
+    if not facts.trackers.reads_tickets:
+        return judged
+    return replace(judged, shown={**judged.shown, "state": judged.state})
+
+
+def _judged(named: NamedTicket, facts: Facts) -> _Judged:
+    shown: dict[str, Any] = {**_mention(named.mention), "url": named.url}
+    if named.kind:
+        shown["tracker"] = named.kind
+    if named.review is not None:
+        shown["review"] = named.review
+    if not facts.trackers.reads_tickets:
+        return _Judged(state="asserted", reason="", shown=shown)
+    subject, tracker = named.at.subject, named.at.tracker
+    if subject is None or tracker is None:
+        return _Judged(state="asserted", reason=named.at.reason, shown={**shown, "problem": named.at.reason})
+    shown["host"] = tracker.host
+    through = next((one.number for one in reviews_of(facts)), None)
+    if through is not None:
+        shown["review"] = through
+    answer = facts.tickets[subject]
+    if answer.outcome == "unknown":
+        reason = f"{named.mention.id}: {answer.reason}"
+        return _Judged(state="unknown", reason=reason, shown={**shown, "problem": "unknown"})
+    return _by_answer(named, answer, shown, facts)
+
+
+def _by_answer(named: NamedTicket, answer: Answer, shown: dict[str, Any], facts: Facts) -> _Judged:
+    evidence = (by_collector(answer, "tracker"),)
+    if answer.outcome != "found":
+        problem = str(answer.value.get("problem") or "missing")
+        state: LinkState = "unknown" if problem == "forbidden" else "missing"
+        return _Judged(state=state, reason=answer.reason, shown={**shown, "problem": problem}, evidence=evidence)
+    ticket = Ticket.from_wire(answer.value)
+    stands = standing(
+        ticket, asked=named.at.id, projects=named.at.projects, approved_states=named.at.approved_states,
+        committed_at=str(facts.commit.value["committed_at"]),
+    )  # fmt: skip
+    shown |= {name: getattr(ticket, name) for name in _SHOWN}
+    shown |= {"url": ticket.url or shown["url"], "approved": stands.approved, "moved_to": stands.moved_to or None,
+              "problem": stands.problem or ("moved" if stands.moved_to else None)}  # fmt: skip
+    state = "contradicted" if stands.problem in _CONTRADICTING else "confirmed"
+    return _Judged(state=state, reason=stands.reason, shown=shown, evidence=evidence)
+
+
+def _mention(mention: Mention) -> dict[str, Any]:
+    return {"id": mention.id, "pattern": mention.pattern, "place": mention.place, "line": mention.line}
+
+
+def specification_link(facts: Facts, ticket: Link) -> Link:
+    """Return the confirmed ticket; without tickets in use, the application's `specification_url`."""
+    if ticket.state == "confirmed" and ticket.value is not None:
+        confirmed = next(one for one in ticket.value["tickets"] if one.get("state") == "confirmed")
+        value = {name: confirmed[name] for name in ("id", "title", "url", "status", "approved")}
+        return Link(link="specification", state="confirmed", value={**value, "ticket": True}, evidence=ticket.evidence)
+    if facts.application is None:
+        return Link(link="specification", state="missing", reason="the application is not registered")
+    if facts.trackers.reads_tickets and own_trackers(facts):
+        state: LinkState = "unknown" if ticket.state in ("unknown", "asserted") else "missing"
+        reason = f"the application uses tickets, and none is confirmed: {ticket.reason}"
+        return Link(link="specification", state=state, reason=reason, evidence=ticket.evidence)
+    url = facts.application.kio.get("specification_url")
+    if not url:
+        reason = "the application registry has no specification_url"
+        return Link(link="specification", state="missing", reason=reason, evidence=by_registry(facts))
+    return Link(link="specification", state="asserted", value={"url": url}, evidence=by_registry(facts))

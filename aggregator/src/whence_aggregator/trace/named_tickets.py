@@ -1,0 +1,85 @@
+"""The tickets that a commit and its review name, and where each is looked up. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from whence_aggregator.trace.facts import Facts
+from whence_aggregator.trace.ticket_forms import Mention
+from whence_aggregator.trace.tickets import PATTERNS_MAX, named_in, named_in_review
+from whence_aggregator.trackers.places import OwnTracker, Whereabouts, whereabouts
+from whence_aggregator.trackers.review import Review
+
+ASKED_MAX = 20
+"""Tickets of one commit that are looked up; a message with a thousand is no reason to ask a thousand times."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedTicket:
+    """A ticket that a commit names: where it was found, through which review, and where it is looked up."""
+
+    mention: Mention
+    review: int | None
+    """Number of the review that names it; None when the commit message does."""
+    at: Whereabouts
+    url: str | None
+    kind: str
+    """The type of the application's tracker, as it is registered; empty if it is not."""
+
+
+def own_trackers(facts: Facts) -> tuple[OwnTracker, ...]:
+    """Return the application's trackers."""
+    stated = facts.application.trackers if facts.application is not None else ()
+    return tuple(
+        OwnTracker(
+            pattern=one.effective, type=one.type or "", project=one.project or "", url=one.url or "",
+            approved_states=one.approved_states,
+        )
+        for one in stated[:PATTERNS_MAX]
+    )  # fmt: skip
+
+
+def reviews_of(facts: Facts) -> list[Review]:
+    """Return the reviews that the commit came in by."""
+    return [Review.from_wire(one) for one in facts.review.value.get("reviews", [])]
+
+
+def named_tickets(facts: Facts) -> list[NamedTicket]:
+    """Return the tickets that the commit's message and its reviews name: the message's first, each once."""
+    if facts.commit.outcome != "found":
+        return []
+    own = {one.pattern: one for one in own_trackers(facts)}
+    mentions: dict[str, tuple[Mention, int | None]] = {}
+    for one in named_in(str(facts.commit.value["message"]), tuple(own)).tickets:
+        mentions.setdefault(one.id, (one, None))
+    for review in reviews_of(facts):
+        for one in named_in_review(review.title, review.text, review.branch, tuple(own)):
+            if one.id not in (f"#{review.number}", f"!{review.number}"):
+                mentions.setdefault(one.id, (one, review.number))
+    host, _, path = str(facts.commit.value["repository"]).partition("/")
+    found = []
+    for place, (mention, number) in enumerate(mentions.values()):
+        tracker = own.get(mention.pattern)
+        at = whereabouts(
+            mention.id, named_host=mention.host, repository=(host, path), own=tracker, known=facts.trackers
+        )
+        if place >= ASKED_MAX:
+            at = Whereabouts(reason=f"not looked up: the commit names more than {ASKED_MAX} tickets")
+        shown = tracker.url.replace("{ticket}", mention.id) if tracker is not None and tracker.url else None
+        kind = tracker.type if tracker is not None else ""
+        found.append(NamedTicket(mention=mention, review=number, at=at, url=shown, kind=kind))
+    return found
+
+
+def wanted_tickets(facts: Facts) -> list[str]:
+    """Return the subjects of the facts about these tickets."""
+    return list(dict.fromkeys(one.at.subject for one in named_tickets(facts) if one.at.subject is not None))
+
+
+def review_wanted(facts: Facts) -> str | None:
+    """Return the subject of the fact about the commit's review; None when its host is not asked."""
+    if facts.commit.outcome != "found" or facts.source is None or facts.source.commit_id is None:
+        return None
+    repository = str(facts.commit.value["repository"])
+    known = facts.trackers.reads_reviews(repository.partition("/")[0])
+    return f"{repository}@{facts.source.commit_id}" if known else None

@@ -1,0 +1,331 @@
+"""Reviews and tickets from the question to the link: asked after an evaluation, recorded in the log, dated, and rebuilt."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fakes.auditor import checked, dumped
+from fakes.in_process import ROOT, InProcess
+from fakes.machine import COMMIT, DIGEST, scm
+from fakes.signing_authority import SigningAuthority
+from whence_aggregator.applications.applications import TicketSettings
+from whence_aggregator.audit.rebuild import rebuild
+from whence_aggregator.collect.collectors import Collector
+from whence_aggregator.collect.tracker_collectors import ReviewCollector, TicketCollector
+from whence_aggregator.ports import Database, SourceUnavailable
+from whence_aggregator.settings.server import Settings
+from whence_aggregator.settings.trackers import TrackerPlaceSettings
+from whence_aggregator.trace.lineage import Link, LinkName
+from whence_aggregator.trace.tracer import TraceSubject
+from whence_aggregator.trackers.places import KnownTracker, KnownTrackers
+from whence_aggregator.trackers.readers import ReviewFinding, TicketFinding
+from whence_aggregator.trackers.review import Review, Vote
+from whence_aggregator.trackers.ticket import Ticket
+from whence_aggregator.wiring.trackers import note_trackers
+from whence_common.clock import to_instant
+from whence_common.digest import sha256_digest
+
+GIT, JIRA = "git.example.org", "jira.example.org"
+HEAD = "1" * 40
+SCM = (
+    b'{"url": "https://git.example.org/demo/greeter", "revision": "'
+    + COMMIT.encode()
+    + b'", "author": "a", "status": ""}'
+)
+OBJECT = b"tree x\nauthor A <a@b> 1795348800 +0000\ncommitter A <a@b> 1795348800 +0000\n\n"
+"""Committed at 2026-11-22T12:00:00Z."""
+KNOWN = KnownTrackers(by_host={
+    GIT: KnownTracker(host=GIT, type="github", reviews=True),
+    JIRA: KnownTracker(host=JIRA, type="jira", approved_states=("Ready",)),
+})  # fmt: skip
+REVIEW = Review(
+    number=12, url=f"https://{GIT}/demo/greeter/pull/12", title="Pay", text="", branch="pay", base="main", head=HEAD,
+    author="ada", author_bot=False, merged_at="2026-11-22T11:00:00.000Z", merged_by="bob", merge_commit=COMMIT,
+    how="merge_commit", votes=(Vote(by="bob", state="approved", commit=HEAD, official=True),),
+)  # fmt: skip
+SETTINGS = Settings(
+    audience="https://whence.example.org", accounts=["123456789012"],
+    trackers={GIT: TrackerPlaceSettings(type="github"), JIRA: TrackerPlaceSettings(type="jira")},
+)  # fmt: skip
+TICKET = Ticket(id="DEMO-7", project="DEMO", title="Greet", status="Ready", closed=False, url=f"https://{JIRA}/x")
+
+
+@dataclass
+class Vendors:
+    """A code host and a tracker that answer what a test says; an exception is raised."""
+
+    found: ReviewFinding | SourceUnavailable = field(default_factory=lambda: ReviewFinding(reviews=(REVIEW,)))
+    tickets: dict[str, TicketFinding | SourceUnavailable] = field(
+        default_factory=lambda: {"DEMO-7": TicketFinding(ticket=TICKET)}
+    )
+    asked: list[str] = field(default_factory=list)
+
+    async def reviews(self, path: str, commit_id: str) -> ReviewFinding:
+        self.asked.append(f"{path}@{commit_id[:4]}")
+        if isinstance(self.found, SourceUnavailable):
+            raise self.found
+        return self.found
+
+    async def ticket(self, ticket_id: str) -> TicketFinding:
+        self.asked.append(ticket_id)
+        answer = self.tickets.get(ticket_id, TicketFinding(problem="missing", reason=f"no {ticket_id}"))
+        if isinstance(answer, SourceUnavailable):
+            raise answer
+        return answer
+
+
+@dataclass
+class Place:
+    house: InProcess
+    vendors: Vendors
+
+    async def link(self, name: LinkName, **moment: Any) -> Link:
+        return (await self.house.lineage(**moment)).link(name)
+
+    async def spoken(self, message: str = "DEMO-7: greet") -> None:
+        """Report an instance whose image is built from a commit with this message, and do all work."""
+        house = self.house
+        house.sources.images[DIGEST] = SCM
+        house.sources.commits[COMMIT] = OBJECT + message.encode()
+        await house.register(specification_url="https://plans.example.org")
+        machine = await house.machine()
+        await house.say(machine, scm_source=scm(digest=sha256_digest(SCM)))
+        await house.work()
+
+    async def later(self, days: float) -> None:
+        self.house.clock.advance(days * 86_400)
+        await self.house.work()
+
+
+@asynccontextmanager
+async def opened(database: Database, authority: SigningAuthority, known: KnownTrackers) -> AsyncIterator[Place]:
+    vendors = Vendors()
+    collectors: dict[str, Collector] = {
+        "review": ReviewCollector({GIT: vendors}), "ticket": TicketCollector({GIT: vendors, JIRA: vendors}),
+    }  # fmt: skip
+    async with InProcess(database, authority, trackers=known, tracker_collectors=collectors).running() as house:
+        yield Place(house, vendors)
+
+
+@pytest.fixture
+async def place(database: Database, authority: SigningAuthority) -> AsyncIterator[Place]:
+    async with opened(database, authority, KNOWN) as place:
+        yield place
+
+
+async def test_the_review_is_confirmed_and_the_ticket_says_through_which_review_it_came(place: Place) -> None:
+    await place.spoken()
+    review, ticket = await place.link("review"), await place.link("ticket")
+    assert (review.state, review.reason, [one.source for one in review.evidence]) == ("confirmed", None, ["review"])
+    assert review.value is not None
+    (shown,) = review.value["reviews"]
+    assert (shown["number"], shown["how"], shown["approvals"][0]["by"], shown["approvals"][0]["counts"]) == (
+        12, "merge_commit", "bob", True,
+    )  # fmt: skip
+    assert (ticket.state, ticket.reason) == ("confirmed", None)
+    assert ticket.value is not None
+    assert ticket.value["tickets"] == [{
+        "id": "DEMO-7", "pattern": "{project}-{number} at the subject's start", "place": "subject", "line": 1,
+        "url": f"https://{JIRA}/x", "tracker": JIRA, "review": 12, "title": "Greet", "status": "Ready",
+        "closed": False, "assignee": "", "type": "", "parent": "", "closed_at": "", "outcome": "", "approved": True,
+        "moved_to": None, "problem": None, "state": "confirmed",
+    }]  # fmt: skip
+    assert {one.source for one in ticket.evidence} == {"git", "tracker"}
+    assert sorted(place.vendors.asked) == ["DEMO-7", "demo/greeter@cccc"]
+
+
+async def test_the_confirmed_ticket_is_the_specification(place: Place) -> None:
+    await place.spoken()
+    specification = await place.link("specification")
+    assert (specification.state, specification.value) == (
+        "confirmed",
+        {
+            "id": "DEMO-7",
+            "title": "Greet",
+            "url": f"https://{JIRA}/x",
+            "status": "Ready",
+            "approved": True,
+            "ticket": True,
+        },
+    )
+    assert (await place.house.lineage()).not_checked == ()
+
+
+async def test_an_application_without_tickets_has_its_specification_url(place: Place) -> None:
+    await place.spoken("greet")
+    assert (await place.link("ticket")).state == "missing"
+    assert (await place.link("specification")).value == {"url": "https://plans.example.org"}
+
+
+async def test_an_application_that_uses_tickets_has_no_specification_without_a_confirmed_one(place: Place) -> None:
+    await place.spoken("DEMO-8: greet")
+    settings = TicketSettings(patterns=["DEMO-{number}"], url=f"https://{JIRA}/browse/{{ticket}}")
+    await place.house.applications.write_tickets("greeter", settings, ROOT)
+    await place.house.work()
+    specification = await place.link("specification")
+    assert (specification.state, specification.reason) == (
+        "missing", "the application uses tickets, and none is confirmed: no DEMO-8",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("finding", "state", "problem"),
+    [
+        (TicketFinding(problem="missing", reason="no such"), "missing", "missing"),
+        (TicketFinding(problem="forbidden", reason="hidden"), "unknown", "forbidden"),
+        (TicketFinding(problem="review", reason="a pull request"), "missing", "review"),
+        (TicketFinding(ticket=replace(TICKET, closed_at="2026-11-01T00:00:00.000Z", closed=True)), "contradicted",
+         "closed-before-commit"),
+        (TicketFinding(ticket=replace(TICKET, id="DEMO-99")), "confirmed", "moved"),
+        (SourceUnavailable("outside-unreachable", "the tracker is away"), "unknown", "unknown"),
+    ],
+    ids=["missing", "forbidden", "review", "closed", "moved", "away"],
+)  # fmt: skip
+async def test_tickets_that_do_not_stand_behind_the_commit_are_told_apart(
+    finding: Any, state: str, problem: str, place: Place
+) -> None:
+    place.vendors.tickets["DEMO-7"] = finding
+    await place.spoken()
+    link = await place.link("ticket")
+    assert link.value is not None
+    assert (link.state, link.value["tickets"][0]["problem"]) == (state, problem)
+
+
+async def test_a_ticket_that_moved_to_another_project_contradicts_the_application(place: Place) -> None:
+    place.vendors.tickets["DEMO-7"] = TicketFinding(ticket=replace(TICKET, id="SHOP-1", project="SHOP"))
+    await place.spoken()
+    settings = TicketSettings(patterns=["DEMO-{number}"], url=f"https://{JIRA}/browse/{{ticket}}")
+    await place.house.applications.write_tickets("greeter", settings, ROOT)
+    await place.house.work()
+    link = await place.link("ticket")
+    assert (link.state, link.reason) == (
+        "contradicted", "DEMO-7 is now SHOP-1, of the project SHOP, not of DEMO",
+    )  # fmt: skip
+
+
+async def test_a_source_that_is_away_is_unknown_with_the_next_attempt_and_is_asked_again(place: Place) -> None:
+    place.vendors.found = SourceUnavailable("outside-limited", "it limits requests", retry_after_seconds=120)
+    await place.spoken()
+    link = await place.link("review")
+    assert (link.state, link.reason) == (
+        "unknown", "it limits requests; next attempt at 2026-11-22T12:00:40.000Z",
+    )  # fmt: skip
+    place.vendors.found = ReviewFinding(reviews=(REVIEW,))
+    await place.later(1)
+    assert (await place.link("review")).state == "confirmed"
+
+
+async def test_a_commit_that_was_pushed_directly_has_no_review_until_it_has_one(place: Place) -> None:
+    place.vendors.found = ReviewFinding(none="no-review", unmerged=(13,))
+    await place.spoken()
+    link = await place.link("review")
+    assert (link.state, link.reason) == (
+        "missing",
+        f"no merged review brought {COMMIT} into demo/greeter: it was pushed directly; #13 has it, and is not merged",
+    )
+    place.vendors.found = ReviewFinding(reviews=(REVIEW,))
+    await place.later(1)
+    assert (await place.link("review")).state == "confirmed"
+
+
+async def test_a_review_without_an_approval_that_counts_is_merged_and_not_reviewed(place: Place) -> None:
+    place.vendors.found = ReviewFinding(
+        reviews=(replace(REVIEW, votes=(Vote(by="ada", state="approved", commit=HEAD),)),)
+    )
+    await place.spoken()
+    lineage = await place.house.lineage()
+    assert (lineage.link("review").state, lineage.link("review").reason) == (
+        "asserted", "#12 was merged without an approval that counts (ada: it is by the author)",
+    )  # fmt: skip
+    assert lineage.link("review").lacking
+
+
+async def test_a_ticket_that_only_the_review_names_is_asked_for_and_found_again_by_a_search(place: Place) -> None:
+    text = f"See https://{JIRA}/browse/DEMO-7"
+    place.vendors.found = ReviewFinding(reviews=(replace(REVIEW, text=text, branch="feature/DEMO-9-x"),))
+    await place.spoken("greet")
+    link = await place.link("ticket")
+    assert link.value is not None
+    assert [(one["id"], one["place"], one["review"], one["state"]) for one in link.value["tickets"]] == [
+        ("DEMO-9", "branch", 12, "missing"), ("DEMO-7", "review-link", 12, "confirmed"),
+    ]  # fmt: skip
+    moment = await place.house.tracer.moments.of()
+    found, _ = await place.house.tracer.matching(
+        TraceSubject(kind="ticket", value="DEMO-7"), moment=moment, after="", limit=10
+    )
+    assert [one.instance_id for one in found] == ["i-0123456789abcdef0"]
+
+
+async def test_reviews_and_tickets_are_dated_and_a_past_answer_stays_as_it_was(place: Place) -> None:
+    await place.spoken()
+    then = to_instant(place.house.clock())
+    place.vendors.tickets["DEMO-7"] = TicketFinding(ticket=replace(TICKET, status="Rejected"))
+    place.vendors.found = ReviewFinding(
+        reviews=(replace(REVIEW, votes=(replace(REVIEW.votes[0], state="dismissed"),)),)
+    )
+    await place.later(40)
+    now, before = await place.house.lineage(), await place.house.lineage(at=then)
+    for lineage, status, approved, state in (
+        (now, "Rejected", False, "asserted"),
+        (before, "Ready", True, "confirmed"),
+    ):
+        assert lineage.link("ticket").value is not None
+        shown = (lineage.link("ticket").value or {})["tickets"][0]
+        assert (shown["status"], shown["approved"], lineage.link("review").state) == (status, approved, state)
+
+
+async def test_a_thousand_tickets_in_a_message_are_asked_for_within_a_bound(place: Place) -> None:
+    await place.spoken("pay\n\n" + "\n".join(f"Closes DEMO-{number}" for number in range(1, 1_001)))
+    assert len(place.vendors.asked) == 1 + 20
+    link = await place.link("ticket")
+    assert link.value is not None
+    assert len(link.value["tickets"]) == 50
+    assert link.value["tickets"][49]["problem"] == "not looked up: the commit names more than 20 tickets"
+
+
+async def test_recorded_reviews_and_tickets_are_derived_again_byte_for_byte(place: Place, tmp_path: Path) -> None:
+    await place.spoken()
+    before, lineage = await dumped(place.house.database), (await place.house.lineage()).to_wire()
+    assert {row["kind"] for row in before["fact"]} >= {"review", "ticket"}
+    await rebuild(place.house.database, place.house.reader)
+    assert await dumped(place.house.database) == before
+    assert {**(await place.house.lineage()).to_wire(), "checkpoint": ""} == {**lineage, "checkpoint": ""}
+    assert (await checked(place.house, tmp_path)).findings == []
+
+
+async def test_without_configuration_nothing_is_asked_and_the_review_is_not_configured(
+    database: Database, authority: SigningAuthority
+) -> None:
+    async with opened(database, authority, KnownTrackers()) as place:
+        await place.spoken()
+        lineage = await place.house.lineage()
+        assert (lineage.link("review").state, lineage.link("review").reason) == (
+            "unknown", "not configured: reviews of git.example.org are not read",
+        )  # fmt: skip
+        assert (lineage.link("ticket").state, [one.link for one in lineage.not_checked]) == (
+            "asserted", ["review", "ticket"],
+        )  # fmt: skip
+        assert place.vendors.asked == []
+
+
+async def test_a_tracker_that_is_configured_later_is_asked_about_what_runs(
+    database: Database, authority: SigningAuthority
+) -> None:
+    async with opened(database, authority, KnownTrackers()) as place:
+        await place.spoken()
+    async with opened(database, authority, KNOWN) as place:
+        await place.house.work()
+        assert place.vendors.asked == []
+        await note_trackers(SETTINGS, database)
+        await place.house.work()
+        assert sorted(place.vendors.asked) == ["DEMO-7", "demo/greeter@cccc"]
+        place.vendors.asked.clear()
+        await note_trackers(SETTINGS, database)
+        await place.house.work()
+        assert place.vendors.asked == []
