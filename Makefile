@@ -60,6 +60,7 @@ $(CLIENTS)/.made-from: tests/clients/requirements.txt tests/clients/kio-with-ver
 		--dest $(CLIENTS)/src $$(grep '^python-dxf==' tests/clients/requirements.txt)
 	@cp tests/clients/package.json tests/clients/package-lock.json $(CLIENTS)/
 	@cd $(CLIENTS) && npm ci --silent --no-audit --no-fund --ignore-scripts
+	@find $(CLIENTS)/node_modules/@octokit/openapi/generated -type f ! -name api.github.com.json -delete
 	@tar -xzf $(CLIENTS)/src/python_dxf-*.tar.gz -C $(CLIENTS)/src
 	@touch $@
 

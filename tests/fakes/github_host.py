@@ -53,7 +53,7 @@ class GithubHost(OutsideHost):
             "number": number, "state": "closed" if merged_at else "open", "title": title, "body": body,
             "user": person(author, kind), "merged_at": merged_at, "merge_commit_sha": merge,
             "html_url": f"https://github.com/{self.repository}/pull/{number}",
-            "head": {"ref": branch, "sha": head, "repo": None}, "requested_reviewers": [person("bob")],
+            "head": {"ref": branch, "sha": head}, "requested_reviewers": [person("bob")],
             "base": {"ref": base, "sha": BASE, "repo": {"id": base_id, "full_name": self.repository}},
         }  # fmt: skip
         place = self.at(f"/pulls/{number}")
