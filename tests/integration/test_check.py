@@ -108,6 +108,8 @@ async def test_everything_that_a_start_would_die_of_is_found_at_once(tmp_path: P
         f"  r.example.org: {{login_file: {tmp_path}/none.login}}",
         "git_servers:",
         f"  github.com: {{github_app: {{app_id: '1', key_file: {tmp_path}/none.pem}}}}",
+        "trackers:",
+        f"  jira.example.org: {{type: jira, login_file: {tmp_path}/none.jira}}",
         "trust:",
         f"  r.example.org: {{signature_key_files: [{tmp_path}/none.pub, {tmp_path}/log.key]}}",
         "registry_front:",
@@ -130,9 +132,10 @@ async def test_everything_that_a_start_would_die_of_is_found_at_once(tmp_path: P
         (12, "error", "required-links"),
         (14, "error", "login-unreadable"),
         (16, "error", "github-app-key"),
-        (18, "error", "check"),
-        (18, "error", "trust-key"),
-        (22, "error", "login-unreadable"),
+        (18, "error", "login-unreadable"),
+        (20, "error", "check"),
+        (20, "error", "trust-key"),
+        (24, "error", "login-unreadable"),
     ]
 
 
