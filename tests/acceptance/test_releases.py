@@ -15,7 +15,7 @@ from landscape.whole import Landscape
 STATES = {
     "account": "confirmed", "team": "missing", "instance": "confirmed", "ami": "confirmed", "user_data": "asserted",
     "application": "missing", "version": "asserted", "image": "confirmed", "source": "asserted", "commit": "asserted",
-    "ticket": "asserted", "specification": "missing",
+    "review": "unknown", "ticket": "asserted", "specification": "missing",
 }  # fmt: skip
 """What is known where no application is registered and no builder is trusted, as the release 0.1.0 states it."""
 STATES_NOW = {**STATES, "account": "unknown", "approval": "unknown"}
