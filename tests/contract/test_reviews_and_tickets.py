@@ -23,9 +23,11 @@ from whence_aggregator.settings.server import Settings
 from whence_aggregator.settings.trackers import TrackerPlaceSettings
 from whence_aggregator.trace.lineage import Link, LinkName
 from whence_aggregator.trace.tracer import TraceSubject
+from whence_aggregator.trackers.github import GithubReader
 from whence_aggregator.trackers.places import KnownTracker, KnownTrackers
 from whence_aggregator.trackers.readers import ReviewFinding, TicketFinding
 from whence_aggregator.trackers.review import Review, Vote
+from whence_aggregator.trackers.source import Answered
 from whence_aggregator.trackers.ticket import Ticket
 from whence_aggregator.wiring.trackers import note_trackers
 from whence_common.clock import to_instant
@@ -135,6 +137,7 @@ async def test_the_review_is_confirmed_and_the_ticket_says_through_which_review_
         "url": f"https://{JIRA}/x", "tracker": JIRA, "review": 12, "title": "Greet", "status": "Ready",
         "closed": False, "assignee": "", "type": "", "parent": "", "closed_at": "", "outcome": "", "approved": True,
         "moved_to": None, "problem": None, "state": "confirmed",
+        "read": "the ticket may change; read at 2026-11-22T12:00:00.000Z; next attempt at 2026-11-22T13:00:00.000Z",
     }]  # fmt: skip
     assert {one.source for one in ticket.evidence} == {"git", "tracker"}
     assert sorted(place.vendors.asked) == ["DEMO-7", "demo/greeter@cccc"]
@@ -329,3 +332,26 @@ async def test_a_tracker_that_is_configured_later_is_asked_about_what_runs(
         await note_trackers(SETTINGS, database)
         await place.house.work()
         assert place.vendors.asked == []
+
+
+async def test_an_old_answer_shows_when_it_was_read_and_that_its_source_is_away(place: Place) -> None:
+    await place.spoken()
+    read = "the review may change; read at 2026-11-22T12:00:00.000Z; next attempt at 2026-11-22T13:00:00.000Z"
+    review = await place.link("review")
+    assert (review.value or {})["read"] == read
+    place.vendors.found = SourceUnavailable("outside-unreachable", "it does not answer")
+    await place.later(0.5)
+    review = await place.link("review")
+    assert (review.state, (review.value or {})["read"]) == (
+        "confirmed", "it does not answer; next attempt at 2026-11-23T00:00:10.000Z",
+    )  # fmt: skip
+
+
+async def test_an_id_that_the_tracker_cannot_have_is_missing_and_not_asked_for_ever() -> None:
+    class Silent:
+        async def get(self, path: str) -> Answered:
+            raise AssertionError(f"{path} was asked for")
+
+    collector = TicketCollector({GIT: GithubReader(Silent(), host=GIT)})
+    finding = await collector.collect(f"{GIT}/no-number")
+    assert (finding.outcome, finding.value, finding.awaited) == ("missing", {"problem": "missing"}, "")

@@ -27,6 +27,8 @@ class GithubApi:
     key: rsa.RSAPublicKey
     now: Callable[[], datetime]
     installations: dict[str, int]
+    permissions: tuple[str, ...] = ("contents",)
+    """What the App may read; a token with any other permission is refused."""
     tokens: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     url: str = ""
@@ -61,11 +63,14 @@ class GithubApi:
             return web.json_response({"message": "A JSON web token could not be decoded"}, status=401)
         if int(request.match_info["number"]) not in self.installations.values():
             return web.json_response({"message": "Not Found"}, status=404)
-        assert (await request.json())["permissions"] == {"contents": "read"}
+        wanted = (await request.json())["permissions"]
+        if not wanted.keys() <= set(self.permissions) or set(wanted.values()) != {"read"}:
+            message = "The permissions requested are not granted to this installation."
+            return web.json_response({"message": message}, status=422)
         token = "ghs_" + secrets.token_hex(18)
         self.tokens.append(token)
         ends = (self.now() + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return web.json_response({"token": token, "expires_at": ends, "permissions": {"contents": "read"}}, status=201)
+        return web.json_response({"token": token, "expires_at": ends, "permissions": wanted}, status=201)
 
     def _is_app(self, request: web.Request) -> bool:
         scheme, _, jwt = request.headers["Authorization"].partition(" ")

@@ -22,7 +22,7 @@ from fakes.misbehaving import Answer, misbehaving
 from fakes.roads import git_reader
 from landscape.git_server import git_server
 from landscape.images import sample_repository
-from whence_aggregator.adapters.github_app import GithubAppLogins
+from whence_aggregator.adapters.github_app import REVIEWS_AND_ISSUES, GithubAppLogins
 from whence_aggregator.adapters.logins import FileLogins
 from whence_aggregator.ports import SourceUnavailable
 from whence_common.scm_source import SourceRepository
@@ -200,6 +200,24 @@ async def app(session: aiohttp.ClientSession, key: rsa.RSAPrivateKey, tmp_path: 
             api_url=api.url, installation_id=None, now=lambda: now[0],
         )  # fmt: skip
         yield App(logins=made, api=api, now=now)
+
+
+@pytest.mark.parametrize("granted", [REVIEWS_AND_ISSUES, ("contents",)])
+async def test_a_token_for_reviews_may_read_them_and_nothing_is_written(
+    granted: tuple[str, ...], session: aiohttp.ClientSession, key: rsa.RSAPrivateKey, tmp_path: Path
+) -> None:
+    now = datetime(2026, 11, 25, 12, tzinfo=UTC)
+    api = GithubApi(app_id="1", key=key.public_key(), now=lambda: now, installations={"acme": 7}, permissions=granted)
+    async with api.serve():
+        logins = GithubAppLogins(
+            session=session, host="github.example.org", app_id="1", key_file=written(tmp_path / "app.pem", key),
+            api_url=api.url, installation_id=None, now=lambda: now, permissions=REVIEWS_AND_ISSUES,
+        )  # fmt: skip
+        if granted == REVIEWS_AND_ISSUES:
+            assert (await logins.login("acme/app")) is not None
+        else:
+            with pytest.raises(SourceUnavailable, match="HTTP 422"):
+                await logins.login("acme/app")
 
 
 async def test_an_app_gets_a_token_for_each_owner_and_a_new_one_before_it_expires(app: App) -> None:

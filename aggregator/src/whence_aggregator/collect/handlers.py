@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from whence_aggregator.collect.fact_recorder import FactRecorder
@@ -13,7 +14,7 @@ from whence_aggregator.organisation.values import SourceName
 from whence_aggregator.ports import CollectedFact
 from whence_aggregator.trace.facts import BRANCH_KIND, REVIEW_KIND, TICKET_KIND
 from whence_aggregator.work.task import Again, Task
-from whence_common.clock import Now
+from whence_common.clock import Now, to_instant
 from whence_common.runtime.logs import fields
 
 log = logging.getLogger(__name__)
@@ -40,7 +41,10 @@ class Asking:
 
     async def do(self, task: Task) -> Again | None:
         finding, since = await self._recorder.ask(task.kind, task.subject, task.lane)
-        return again(task.kind, finding, waited=self._waited(since))
+        next_one = again(task.kind, finding, waited=self._waited(since))
+        if next_one is None or task.kind not in (REVIEW_KIND, TICKET_KIND):
+            return next_one
+        return replace(next_one, reason=f"{next_one.reason}; read at {to_instant(self._now())}")
 
     def _waited(self, since: datetime) -> float:
         return (self._now() - since).total_seconds()

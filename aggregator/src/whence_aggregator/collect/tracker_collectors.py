@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from whence_aggregator.collect.collectors import commit_of
 from whence_aggregator.ports import CollectedFact, SourceUnavailable
+from whence_aggregator.trackers.numbered import TicketIdInvalid
 from whence_aggregator.trackers.readers import ReviewReader, TicketReader
 
 _NO_REVIEW = {
@@ -50,7 +51,10 @@ class TicketCollector:
         reader = self._readers.get(host)
         if reader is None:
             raise _not_configured("tickets", host)
-        found = await reader.ticket(ticket_id)
+        try:
+            found = await reader.ticket(ticket_id)
+        except TicketIdInvalid as exc:
+            return CollectedFact(outcome="missing", value={"problem": "missing"}, reason=exc.message)
         if found.ticket is not None:
             return CollectedFact(outcome="found", value=found.ticket.to_wire())
         problem = found.problem or "missing"

@@ -34,6 +34,7 @@ def review_link(facts: Facts, commit: Link) -> Link:
     found = reviews_of(facts)
     value: dict[str, Any] = {
         "reviews": [_shown(one) for one in found],
+        "read": answer.read or None,
         **{name: answer.value.get(name) for name in ("repository_id", "default_branch", "renamed_to", "unmerged")},
     }
     if not found:

@@ -94,6 +94,7 @@ def _judged(named: NamedTicket, facts: Facts) -> _Judged:
 
 def _by_answer(named: NamedTicket, answer: Answer, shown: dict[str, Any], facts: Facts) -> _Judged:
     evidence = (by_collector(answer, "tracker"),)
+    shown["read"] = answer.read or None
     if answer.outcome != "found":
         problem = str(answer.value.get("problem") or "missing")
         state: LinkState = "unknown" if problem == "forbidden" else "missing"

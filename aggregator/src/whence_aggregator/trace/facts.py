@@ -181,7 +181,10 @@ class Answer:
     reason: str = ""
     value: Mapping[str, Any] = field(default_factory=dict)
     observed_at: str = ""
+    """Since when the source has answered this."""
     ledger_index: int | None = None
+    read: str = ""
+    """How the newest attempt to read it again ended, and when the next one is due; known only of the present."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TypedDict, cast
 
@@ -236,7 +236,9 @@ def merged(
     """Return the answer for each subject. Waiting tasks are known only of the present."""
     known = {row["subject"]: _answer(row) for row in found}
     if moment.is_now:
-        known = {**{row["subject"]: _waiting(row) for row in waiting}, **known}
+        waits = {row["subject"]: row for row in waiting}
+        read = {one: replace(answer, read=_read(waits[one])) for one, answer in known.items() if one in waits}
+        known = {**{subject: _waiting(row) for subject, row in waits.items()}, **known, **read}
         return {subject: known.get(subject, NOT_ASKED) for subject in subjects}
     nothing = Answer(outcome="unknown", reason=f"not recorded by {moment.known_at}")
     return {subject: known.get(subject, nothing) for subject in subjects}
@@ -266,6 +268,10 @@ def commits_of(rows: Sequence[CommitsOfImagesRow]) -> list[tuple[str, str]]:
 def found_commits(rows: Sequence[FactsAtRow]) -> dict[str, Mapping[str, object]]:
     """Return what was read of commits, by subject."""
     return {row["subject"]: msgspec.json.decode(row["value"]) for row in rows if row["outcome"] == "found"}
+
+
+def _read(row: TasksOfRow) -> str:
+    return f"{row['reason'] or 'not read again yet'}; next attempt at {row['due_at']}"
 
 
 def _registered(row: ApplicationsAtRow) -> Registered:

@@ -13,7 +13,7 @@ from whence_aggregator.ports import SourceUnavailable
 from whence_aggregator.trackers.loose import flag, instant, items, line, link, member, text, whole
 from whence_aggregator.trackers.numbered import number_of
 from whence_aggregator.trackers.readers import ReviewFinding, TicketFinding
-from whence_aggregator.trackers.review import Checked, Review, Vote, VoteState
+from whence_aggregator.trackers.review import Checked, Review, Vote, VoteState, condensed
 from whence_aggregator.trackers.source import JsonSource, all_items, path_of
 from whence_aggregator.trackers.ticket import Ticket
 
@@ -117,7 +117,7 @@ class GiteaReader:
             branch=line(pull, "head", "ref"), base=line(pull, "base", "ref"), head=head,
             author=line(pull, "user", "login"), author_bot=False, merged_at=instant(pull, "merged_at"),
             merged_by=line(pull, "merged_by", "login"), merge_commit=made,
-            how="merge_commit" if made == commit_id else "in_branch", votes=tuple(map(_vote, votes)),
+            how="merge_commit" if made == commit_id else "in_branch", votes=condensed(map(_vote, votes)),
             asked=tuple(line(one, "login") for one in items(pull, "requested_reviewers")),
             committers=tuple(dict.fromkeys(one for one in people if one)),
             checks=_CHECKS.get(state, "none") if status.status == 200 else "unknown",

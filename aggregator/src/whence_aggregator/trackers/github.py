@@ -10,7 +10,7 @@ from whence_aggregator.ports import SourceUnavailable
 from whence_aggregator.trackers.loose import instant, items, line, link, member, text, whole
 from whence_aggregator.trackers.numbered import number_of
 from whence_aggregator.trackers.readers import ReviewFinding, TicketFinding
-from whence_aggregator.trackers.review import Checked, Review, Vote, VoteState
+from whence_aggregator.trackers.review import Checked, Review, Vote, VoteState, condensed
 from whence_aggregator.trackers.source import PAGE_ITEMS, JsonSource, all_items, path_of
 from whence_aggregator.trackers.ticket import Ticket
 
@@ -107,7 +107,7 @@ class GithubReader:
             author=line(pull, "user", "login"), author_bot=line(pull, "user", "type") == "Bot",
             merged_at=instant(pull, "merged_at"), merged_by=line(pull, "merged_by", "login"),
             merge_commit=merge_commit, how="merge_commit" if merge_commit == commit_id else "in_branch",
-            votes=tuple(map(_vote, votes)),
+            votes=condensed(map(_vote, votes)),
             asked=tuple(line(one, "login") for one in items(pull, "requested_reviewers")),
             committers=tuple(dict.fromkeys(one for one in people if one and one != "web-flow")),
             checks=checks, failed_checks=failed,

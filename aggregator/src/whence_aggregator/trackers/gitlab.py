@@ -14,7 +14,7 @@ from whence_aggregator.ports import SourceUnavailable
 from whence_aggregator.trackers.loose import flag, instant, items, line, link, text, whole
 from whence_aggregator.trackers.numbered import number_of
 from whence_aggregator.trackers.readers import ReviewFinding, TicketFinding
-from whence_aggregator.trackers.review import Checked, Review, Vote
+from whence_aggregator.trackers.review import Checked, Review, Vote, condensed
 from whence_aggregator.trackers.source import PAGE_ITEMS, JsonSource, all_items, path_of
 from whence_aggregator.trackers.ticket import Ticket
 from whence_common.clock import parse_instant
@@ -113,7 +113,7 @@ class GitlabReader:
             merged_at=instant(merge, "merged_at"),
             merged_by=line(merge, "merge_user", "username") or line(merge, "merged_by", "username"),
             merge_commit=made, how="merge_commit" if commit_id in hosts else "in_branch",
-            votes=tuple(_vote(one, head, pushed, resets) for one in items(approvals.document, "approved_by")),
+            votes=condensed(_vote(one, head, pushed, resets) for one in items(approvals.document, "approved_by")),
             asked=tuple(line(one, "username") for one in items(merge, "reviewers")),
             checks=_CHECKS.get(pipeline, "unknown" if pipeline else "none"),
         )  # fmt: skip

@@ -6,12 +6,13 @@ than the author who may approve. What is not known does not count.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 VoteState = Literal["approved", "changes_requested", "commented", "dismissed", "pending"]
 Checked = Literal["success", "failure", "pending", "none", "unknown"]
+VOTES_MAX = 200
 _WORDLESS = ("commented", "pending")
 """States that do not replace an earlier vote."""
 
@@ -104,6 +105,21 @@ class Word:
 
     def to_wire(self) -> dict[str, Any]:
         return {**self.vote.to_wire(), "counts": self.counts, "why": self.why or None, "committer": self.committer}
+
+
+def condensed(votes: Iterable[Vote]) -> tuple[Vote, ...]:
+    """Return the votes that are recorded: the newest ones, and of comments one of each person who did nothing else.
+
+    A long discussion would otherwise be recorded again with each comment.
+    """
+    every = list(votes)
+    kept = [one for one in every if one.state not in _WORDLESS][-VOTES_MAX:]
+    voted = {one.by for one in kept}
+    for one in every:
+        if one.state in _WORDLESS and one.by not in voted and len(kept) < 2 * VOTES_MAX:
+            voted.add(one.by)
+            kept.append(one)
+    return tuple(kept)
 
 
 def last_words(review: Review) -> list[Word]:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -93,7 +94,9 @@ def reader_of(host: str, one: TrackerPlaceSettings, source: JsonSource) -> Ticke
             path=template.path, page_url=template.page_url or "", fields=template.fields,
             closed_states=template.closed_states,
         ))  # fmt: skip
-    version, browse = (3 if one.type == "jira-cloud" else 2), one.url or f"https://{host}"
+    version = 3 if one.type == "jira-cloud" else 2
+    # the API may have a host of its own, as api.atlassian.com for scoped tokens; pages are on the tracker's
+    browse = one.url if one.url is not None and urlsplit(one.url).netloc == host else f"https://{host}"
     return JiraReader(source, host=host, version=version, browse_url=browse)  # type: ignore[arg-type]  # 2 or 3
 
 
