@@ -67,11 +67,12 @@ class OutsideHost:
         if self.faults:
             answer = await self.faults.pop(0)(request)
         else:
-            answer = self._found(request)
+            answer = self.found(request)
         self.asked.append(Asked(request.raw_path.partition("?")[0], dict(request.headers), answer.status))
         return answer
 
-    def _found(self, request: web.Request) -> web.Response:
+    def found(self, request: web.Request) -> web.Response:
+        """Return the answer of the host when nothing is wrong with it."""
         if self.authorization is not None:
             name, value = self.authorization
             if request.headers.get(name) != value:

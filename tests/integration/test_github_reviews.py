@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from fakes.github_host import AT, HEAD, MERGE, GithubHost, review
 from fakes.outside import answering
@@ -148,6 +149,26 @@ async def test_checks_that_the_login_may_not_read_are_unknown(github: GithubHost
     github.hidden = {github.at(f"/commits/{HEAD}/check-runs")}
     (one,) = (await found(client)).reviews
     assert one.checks == "unknown"
+
+
+async def test_a_list_that_the_login_may_not_read_is_unknown_and_only_checks_may_be(
+    github: GithubHost, client: Client
+) -> None:
+    github.pull()
+    forbidden = answering(403, '{"message": "Resource not accessible by integration"}')
+    await found(client)
+    path = github.at(f"/commits/{HEAD}/check-runs")
+    place = github.paths.index(path)
+
+    async def passed(request: web.Request) -> web.StreamResponse:
+        return github.found(request)
+
+    github.faults = [passed] * place + [forbidden]
+    (one,) = (await found(client)).reviews
+    assert one.checks == "unknown"
+    github.faults = [passed, forbidden]
+    with pytest.raises(SourceUnavailable, match="the login may not read this"):
+        await found(client)
 
 
 async def test_documents_of_other_shapes_than_githubs_do_not_break_the_reader(

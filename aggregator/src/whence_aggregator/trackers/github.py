@@ -11,7 +11,7 @@ from whence_aggregator.trackers.loose import instant, items, line, link, member,
 from whence_aggregator.trackers.numbered import number_of
 from whence_aggregator.trackers.readers import ReviewFinding, TicketFinding
 from whence_aggregator.trackers.review import Checked, Review, Vote, VoteState, condensed
-from whence_aggregator.trackers.source import PAGE_ITEMS, JsonSource, all_items, path_of
+from whence_aggregator.trackers.source import FORBIDDEN, PAGE_ITEMS, JsonSource, all_items, path_of
 from whence_aggregator.trackers.ticket import Ticket
 
 REVIEWS_MAX = 5
@@ -116,7 +116,12 @@ class GithubReader:
     async def _checks(self, place: tuple[str, str], head: str) -> tuple[Checked, tuple[str, ...]]:
         """Return how the checks of a head ended, by check runs and statuses; `unknown` if they cannot be read."""
         commit = ("repos", *place, "commits", head)
-        runs = await all_items(self._source, path_of(*commit, "check-runs", query=_page()), member="check_runs")
+        try:
+            runs = await all_items(self._source, path_of(*commit, "check-runs", query=_page()), member="check_runs")
+        except SourceUnavailable as exc:
+            if exc.code != FORBIDDEN:
+                raise
+            return "unknown", ()
         status = await self._source.get(path_of(*commit, "status", query=_page()))
         if runs is None or status.status != 200:
             return "unknown", ()

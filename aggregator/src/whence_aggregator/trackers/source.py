@@ -11,6 +11,8 @@ from whence_aggregator.ports import SourceUnavailable
 
 PAGE_ITEMS = 100
 PAGES_MAX = 10
+FORBIDDEN = "outside-forbidden"
+"""Code of SourceUnavailable for what the login may not read, which may be there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,13 +42,15 @@ def path_of(*parts: str, query: Mapping[str, str] | None = None) -> str:
 
 
 async def all_items(source: JsonSource, path: str, *, member: str = "", pages_max: int = PAGES_MAX) -> list[Any] | None:
-    """Return the items of all pages; None if the first answer is not 200. `member` holds the list, if not the document.
+    """Return the items of all pages; None if there is no such list. `member` holds the list, if not the document.
 
     Raises SourceUnavailable when there are more pages than `pages_max`: a part is never taken for the whole.
     """
     found: list[Any] = []
     for _ in range(pages_max):
         answer = await source.get(path)
+        if answer.status == 403:
+            raise SourceUnavailable(FORBIDDEN, f"{path.partition('?')[0][:120]}: the login may not read this")
         if answer.status != 200 and not found:
             return None
         items = answer.document.get(member) if member and isinstance(answer.document, dict) else answer.document
