@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
@@ -17,8 +17,6 @@ from whence_aggregator.trace.derive import derive
 from whence_aggregator.trace.facts import (
     BRANCH_KIND,
     NOT_ASKED,
-    REVIEW_KIND,
-    TICKET_KIND,
     Answer,
     Binding,
     Facts,
@@ -31,7 +29,6 @@ from whence_aggregator.trace.facts import (
 from whence_aggregator.trace.lineage import REQUIRED_LINKS, Lineage
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.moment import NOW, Moment, Moments
-from whence_aggregator.trace.named_tickets import review_wanted, wanted_tickets
 from whence_aggregator.trace.owner_facts import KnownOwners, OwnershipFacts
 from whence_aggregator.trace.pushing_job import PushingJob
 from whence_aggregator.trace.recorded import counts, read_recorded
@@ -52,6 +49,7 @@ from whence_aggregator.trace.rows import (
 from whence_aggregator.trace.search import PAGE_MAX, Search, Wanted
 from whence_aggregator.trace.state import NOW_ONLY, States
 from whence_aggregator.trace.tags import TagHistory, TagSeen
+from whence_aggregator.trace.tracked import with_tracked
 from whence_aggregator.trackers.places import NO_TRACKERS, KnownTrackers
 from whence_common.clock import Now
 from whence_common.image_reference import tag_reference
@@ -299,37 +297,7 @@ class Tracer:
                 gathered[name] = replace(gathered[name], commit=commits[subject], branch=branches[subject])
             else:
                 gathered[name] = replace(gathered[name], commit=subject, branch=subject)
-        return await self._with_tickets(await self._with_reviews(gathered, moment), moment)
-
-    async def _with_reviews(self, gathered: dict[str, Facts], moment: Moment) -> dict[str, Facts]:
-        """Return the facts with the reviews of their commits, where their hosts are configured."""
-        if not self._trackers.some:
-            return gathered
-        gathered = {name: replace(facts, trackers=self._trackers) for name, facts in gathered.items()}
-        subjects = {name: subject for name, facts in gathered.items() if (subject := review_wanted(facts)) is not None}
-        answers = await self._answers(REVIEW_KIND, subjects.values(), moment)
-        for name, subject in subjects.items():
-            gathered[name] = replace(gathered[name], review=answers[subject])
-        return gathered
-
-    async def _with_tickets(self, gathered: dict[str, Facts], moment: Moment) -> dict[str, Facts]:
-        """Return the facts with the tickets that commits and reviews name."""
-        if not self._trackers.reads_tickets:
-            return gathered
-        wanted = {name: wanted_tickets(facts) for name, facts in gathered.items()}
-        answers = await self._answers(TICKET_KIND, (one for some in wanted.values() for one in some), moment)
-        return {
-            name: replace(facts, tickets={one: answers[one] for one in wanted[name]})
-            for name, facts in gathered.items()
-        }
-
-    async def _answers(self, kind: str, subjects: Iterable[str], moment: Moment) -> dict[str, Answer]:
-        """Return the answers about subjects of a kind."""
-        wanted = sorted(set(subjects))
-        if not wanted:
-            return {}
-        found, waiting = await self._database.fetch_all(together(*questions(kind, wanted, moment)))
-        return merged(wanted, found, waiting, moment)
+        return await with_tracked(gathered, self._database, moment, self._trackers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
