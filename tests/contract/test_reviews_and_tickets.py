@@ -134,7 +134,7 @@ async def test_the_review_is_confirmed_and_the_ticket_says_through_which_review_
     assert ticket.value is not None
     assert ticket.value["tickets"] == [{
         "id": "DEMO-7", "pattern": "{project}-{number} at the subject's start", "place": "subject", "line": 1,
-        "url": f"https://{JIRA}/x", "tracker": JIRA, "review": 12, "title": "Greet", "status": "Ready",
+        "url": f"https://{JIRA}/x", "host": JIRA, "review": 12, "title": "Greet", "status": "Ready",
         "closed": False, "assignee": "", "type": "", "parent": "", "closed_at": "", "outcome": "", "approved": True,
         "moved_to": None, "problem": None, "state": "confirmed",
         "read": "the ticket may change; read at 2026-11-22T12:00:00.000Z; next attempt at 2026-11-22T13:00:00.000Z",

@@ -65,7 +65,7 @@ async def test_a_running_instance_is_traced_to_its_approved_review_and_ticket(
             links = await until_confirmed(server, "review", "ticket", "specification")
             _, picture = await server.whence("trace", INSTANCE)
     (shown,) = links["ticket"]["value"]["tickets"]
-    assert (shown["id"], shown["title"], shown["approved"], shown["review"], shown["tracker"]) == (
+    assert (shown["id"], shown["title"], shown["approved"], shown["review"], shown["host"]) == (
         "DEMO-2", "Let customers pay", True, 12, "jira.example.org",
     )  # fmt: skip
     assert links["review"]["value"]["reviews"][0]["head"] == HEAD
