@@ -15,6 +15,7 @@ from fakes.in_process import ROOT, InProcess
 from fakes.machine import COMMIT, DIGEST, scm
 from fakes.signing_authority import SigningAuthority
 from whence_aggregator.applications.applications import TicketSettings
+from whence_aggregator.applications.conditions import UNCONDITIONAL
 from whence_aggregator.audit.rebuild import rebuild
 from whence_aggregator.collect.collectors import Collector
 from whence_aggregator.collect.tracker_collectors import ReviewCollector, TicketCollector
@@ -158,6 +159,20 @@ async def test_the_confirmed_ticket_is_the_specification(place: Place) -> None:
         },
     )
     assert (await place.house.lineage()).not_checked == ()
+
+
+@pytest.mark.parametrize(("states", "approved"), [(["Ready"], True), (["Released", "Done"], False), ([], True)])
+async def test_an_application_states_which_states_of_its_tickets_are_approved(
+    states: list[str], approved: bool, place: Place
+) -> None:
+    """The settings' states hold where it names none."""
+    await place.spoken()
+    tracker = {"pattern": "{project}-{number}", "project": "DEMO", "type": "jira", "approved_states": states}
+    await place.house.applications.patch("greeter", {"trackers": [tracker]}, ROOT, conditions=UNCONDITIONAL)
+    await place.house.work()
+    link = await place.link("ticket")
+    (shown,) = (link.value or {})["tickets"]
+    assert (link.state, shown["approved"], shown["tracker"], shown["host"]) == ("confirmed", approved, "jira", JIRA)
 
 
 async def test_an_application_without_tickets_has_its_specification_url(place: Place) -> None:
