@@ -10,6 +10,7 @@ from whence_aggregator.approvals.values import Version
 from whence_aggregator.trace.evidence import by_agent, by_registry, nothing_runs
 from whence_aggregator.trace.facts import Facts
 from whence_aggregator.trace.lineage import Evidence, Link
+from whence_aggregator.trace.review_evidence import review_evidence
 
 NOT_CONFIGURED = "not configured: the settings have no `approvals`"
 ONLY_THIS_COMMIT = "only the authors of the image's own commit are known, not of the commits before it"
@@ -29,7 +30,8 @@ def approval_link(facts: Facts) -> Link:
     running = {one for one in (image.digest, image.index_digest) if one}
     required = required_people(facts.application.kio.get("criticality_level"))
     judged = judge(
-        version.approvals_of(running), facts.approved.reviews, authors_of(facts), policy, required=required
+        version.approvals_of(running), [*facts.approved.reviews, *review_evidence(facts)], authors_of(facts), policy,
+        required=required,
     )  # fmt: skip
     value = _value(judged, version, running)
     evidence = (by_agent(facts, image.digest), *by_registry(facts), *_evidence(judged))
