@@ -9,9 +9,10 @@ from aiohttp import web
 
 from whence_aggregator.callers.caller import Caller
 from whence_aggregator.ports import Forbidden
+from whence_aggregator.trace.lineage import Lineage, without_user_data
 
 _LISTS = {"/v1/instances": "team", "/v1/violations": "team", "/v1/images": "team", "/apps": "team_id",
-          "/v1/applications": "team"}  # fmt: skip
+          "/v1/applications": "team", "/v1/changes": "team"}  # fmt: skip
 """Lists, each with the parameter that restricts it to a team."""
 _OF_NOBODY = frozenset({"/v1/rules"})
 _CHECKED = frozenset(
@@ -25,7 +26,7 @@ _CHECKED = frozenset(
      ("GET", "/apps/{id}/versions"), ("GET", "/apps/{id}/versions/{version}"), ("PUT", "/apps/{id}/versions/{version}"),
      ("GET", "/apps/{id}/versions/{version}/approvals"), ("POST", "/apps/{id}/versions/{version}/approvals"),
      ("GET", "/apps/{id}/approvals"), ("GET", "/v1/applications/{id}/versions"),
-     ("GET", "/v1/applications/{id}/versions/{version}")}
+     ("GET", "/v1/applications/{id}/versions/{version}"), ("GET", "/v1/diff")}
 )  # fmt: skip
 """Requests whose handler checks the team after it has loaded the resource; writes check it in any case."""
 
@@ -59,3 +60,10 @@ def check_reads_team(caller: Caller, team: str | None) -> None:
     if not (caller.reads_everything or (team is not None and caller.may_read(team))):
         note = f": {caller.not_written}" if caller.not_written else ""
         raise Forbidden("read-own-teams", f"{caller.name} may not read resources of other teams{note}")
+
+
+def as_read_by(caller: Caller, lineage: Lineage) -> Lineage:
+    """Return a lineage as a caller may read it: user data is a right of its own. Raises Forbidden."""
+    owner = lineage.link("team").value
+    check_reads_team(caller, owner.get("team_id") if owner is not None else None)
+    return lineage if caller.may_read_user_data else without_user_data(lineage)

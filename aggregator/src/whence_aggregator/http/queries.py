@@ -9,12 +9,12 @@ from whence_aggregator.compliance.rules.catalogue import RULES
 from whence_aggregator.compliance.standing import standing_verdicts
 from whence_aggregator.http.authentication import CALLER, require_user_data
 from whence_aggregator.http.bodies import JsonResponse, respond_json
-from whence_aggregator.http.own_teams import check_reads_team
+from whence_aggregator.http.own_teams import as_read_by
 from whence_aggregator.http.parameters import Query, check_ami, instance_id
 from whence_aggregator.ledger.log_reader import LogReader, Stored
 from whence_aggregator.ports import Database, NotFound
 from whence_aggregator.trace.history import statements_of
-from whence_aggregator.trace.lineage import Lineage, without_user_data
+from whence_aggregator.trace.lineage import Lineage
 from whence_aggregator.trace.moment import Moment
 from whence_aggregator.trace.search import Search, Wanted
 from whence_aggregator.trace.state import States
@@ -150,6 +150,4 @@ def _may_read(lineage: Lineage, request: web.Request) -> bool:
 
 def _shown(lineage: Lineage, request: web.Request) -> dict[str, object]:
     """Return a lineage as its caller may read it: user data is a right of its own. Raises Forbidden."""
-    owner = lineage.link("team").value
-    check_reads_team(request[CALLER], owner.get("team_id") if owner is not None else None)
-    return (lineage if request[CALLER].may_read_user_data else without_user_data(lineage)).to_wire()
+    return as_read_by(request[CALLER], lineage).to_wire()

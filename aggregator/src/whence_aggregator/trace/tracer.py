@@ -122,10 +122,14 @@ class Tracer:
 
     async def instances(self, instance_ids: Sequence[str], *, moment: Moment) -> list[Lineage]:
         """Return the lineages of instances that have statements about that time, in the order given."""
+        return [lineage for _, lineage in await self.traced(instance_ids, moment=moment)]
+
+    async def traced(self, instance_ids: Sequence[str], *, moment: Moment) -> list[tuple[Facts, Lineage]]:
+        """Return the lineages of instances with the facts that they are derived from, as `instances` does."""
         note = self._log.note
         facts = await self.facts(instance_ids, moment=moment)
         return [
-            derive(facts[one], moment=moment, checkpoint=note, required=self._required)
+            (facts[one], derive(facts[one], moment=moment, checkpoint=note, required=self._required))
             for one in instance_ids
             if one in facts
         ]

@@ -19,6 +19,8 @@ from whence_aggregator.agents.sightings import Sightings
 from whence_aggregator.applications.teams import TeamLookup
 from whence_aggregator.approvals.rule import ApprovalPolicy
 from whence_aggregator.audit.bundle import Bundles
+from whence_aggregator.changes.differ import Differ
+from whence_aggregator.changes.ranges import NotCollected
 from whence_aggregator.collect.accounts import Accounts
 from whence_aggregator.collect.collectors import Collector
 from whence_aggregator.collect.measured import Questions
@@ -27,6 +29,7 @@ from whence_aggregator.compliance.evaluating import Evaluating
 from whence_aggregator.compliance.violations import Violations
 from whence_aggregator.http.accounts import AccountCalls
 from whence_aggregator.http.agents import AgentCalls
+from whence_aggregator.http.changes import DiffCalls
 from whence_aggregator.http.log import LogCalls
 from whence_aggregator.http.operators import OperatorCalls
 from whence_aggregator.http.organisation import OrganisationCalls
@@ -201,6 +204,7 @@ def _routes(
             challenges=challenges,
         ).routes(),
         *QueryCalls(database=database, log=ledger.reader, search=tracer.search, tracer=tracer).routes(),
+        *DiffCalls(Differ(database=database, tracer=tracer, ranges=NotCollected())).routes(),
         *AccountCalls(
             Accounts(database=database, accounts=accounts_named(settings), listening=heard),
             OrganisationDirectory(database),

@@ -1,0 +1,261 @@
+"""Compares two sides, link by link. Pure: equal sides have no difference, and swapped sides a mirrored one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from whence_aggregator.changes.documents import DocumentDifference, differing
+from whence_aggregator.changes.ranges import NOT_RECORDED, CommitRange, SourceCommit
+from whence_aggregator.changes.subject import Compared
+
+_OF_INSTANCES = ("account", "team", "instance", "ami", "user_data")
+"""Links that are about an instance: versions and images have none of their own."""
+_VALUES: Mapping[str, tuple[str, ...]] = {
+    "account": ("account_id", "name", "owner", "status"),
+    "team": ("team_id", "name"),
+    "instance": ("instance_id", "region", "instance_type", "proof", "cause"),
+    "ami": ("image_id",),
+    "user_data": ("digest",),
+    "application": ("application_id", "name", "active"),
+    "version": ("application_version",),
+    "image": ("reference", "repository", "digest", "index_digest"),
+    "source": ("url", "revision", "dirty", "said_by", "builder", "job", "registered_url"),
+    "commit": ("commit", "repository", "author", "subject", "committed_at"),
+    "specification": ("url",),
+}
+"""The parts of a link's value that are compared; the others, such as times of reports, always differ."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleVerdict:
+    """The verdict of a rule; `unknown` where an earlier verdict is no longer stored."""
+
+    verdict: str
+    reason: str = ""
+
+    def to_wire(self) -> dict[str, str]:
+        return {"verdict": self.verdict, "reason": self.reason}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """One of the two: the lineage of an instance, as its caller may read it."""
+
+    subject: Compared
+    instance_id: str
+    """The instance whose lineage this is; for a version or an image, one that runs or ran it."""
+    at: str
+    known_at: str
+    links: Mapping[str, Mapping[str, Any]]
+    """As the API shows them, by name."""
+    not_checked: Mapping[str, str] = field(default_factory=dict)
+    layers: str = ""
+    """A digest over the digests of all layers of the image; empty if the registry was not read."""
+    commit: SourceCommit | None = None
+    patterns: tuple[str, ...] = ()
+    """The ticket patterns of the application."""
+    verdicts: Mapping[str, RuleVerdict] | None = None
+    """By rule; None for what is no instance."""
+    images: tuple[str, ...] = ()
+    """The images that the instances of a version run, if there is more than one."""
+
+    def to_wire(self) -> dict[str, Any]:
+        return {
+            "subject": self.subject.to_wire(),
+            "instance_id": self.instance_id,
+            "at": self.at,
+            "known_at": self.known_at,
+            "images": list(self.images),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkChange:
+    """A link whose state or value differs."""
+
+    link: str
+    a: Mapping[str, Any]
+    b: Mapping[str, Any]
+
+    def to_wire(self) -> dict[str, Any]:
+        return {"link": self.link, "a": dict(self.a), "b": dict(self.b)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerdictChange:
+    """A rule whose verdict differs; None: the rule did not judge that side."""
+
+    rule: str
+    a: RuleVerdict | None
+    b: RuleVerdict | None
+
+    def to_wire(self) -> dict[str, Any]:
+        return {
+            "rule": self.rule,
+            "a": self.a.to_wire() if self.a is not None else None,
+            "b": self.b.to_wire() if self.b is not None else None,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """What differs between two sides, what does not, and what is not known."""
+
+    a: Side
+    b: Side
+    links: tuple[LinkChange, ...]
+    same: tuple[str, ...]
+    user_data: DocumentDifference | None
+    """None if user data is not compared, or is the same."""
+    layers: str
+    """`same`, `changed` or `unknown`."""
+    commits: CommitRange
+    verdicts: tuple[VerdictChange, ...]
+    not_known: Mapping[str, str]
+    """What was not compared or not checked, and why."""
+
+    @property
+    def equal(self) -> bool:
+        """Return whether nothing differs, as far as it is known."""
+        keys = self.user_data is not None and bool(self.user_data.changes)
+        return not (self.links or keys or self.layers == "changed" or self.verdicts)
+
+    def mirrored(self) -> Difference:
+        """Return the same difference with the sides swapped."""
+        return replace(
+            self, a=self.b, b=self.a,
+            links=tuple(replace(one, a=one.b, b=one.a) for one in self.links),
+            user_data=self.user_data.mirrored() if self.user_data is not None else None,
+            commits=self.commits.mirrored(),
+            verdicts=tuple(replace(one, a=one.b, b=one.a) for one in self.verdicts),
+        )  # fmt: skip
+
+    def to_wire(self) -> dict[str, Any]:
+        user_data = self.user_data or DocumentDifference()
+        patterns = tuple(dict.fromkeys((*self.a.patterns, *self.b.patterns)))
+        return {
+            "a": self.a.to_wire(),
+            "b": self.b.to_wire(),
+            "equal": self.equal,
+            "links": [one.to_wire() for one in self.links],
+            "same": list(self.same),
+            "user_data": {
+                "changes": [one.to_wire() for one in user_data.changes],
+                "masked": list(user_data.masked),
+                "cut": user_data.cut,
+            },
+            "layers": self.layers,
+            "commits": self.commits.to_wire(patterns),
+            "verdicts": [one.to_wire() for one in self.verdicts],
+            "not_known": [{"part": part, "reason": reason} for part, reason in self.not_known.items()],
+        }
+
+
+def compare(a: Side, b: Side, commits: CommitRange) -> Difference:
+    """Return what differs between two sides. `commits` are those between their commits, in the same direction."""
+    left_out = _left_out(a, b)
+    names = [name for name in dict.fromkeys((*a.links, *b.links)) if name not in left_out]
+    changed = [change for name in names if (change := _link_change(name, a, b)) is not None]
+    user_data = None if "user_data" in left_out else _user_data(a, b)
+    layers = _same_or_changed(a.layers, b.layers)
+    return Difference(
+        a=a, b=b,
+        links=tuple(changed),
+        same=tuple(name for name in names if name not in {one.link for one in changed}),
+        user_data=user_data,
+        layers=layers,
+        commits=commits,
+        verdicts=_verdicts(a, b),
+        not_known=dict(sorted({**dict(_not_known(a, b, user_data, layers)), **left_out}.items())),
+    )  # fmt: skip
+
+
+def _left_out(a: Side, b: Side) -> dict[str, str]:
+    if a.subject.kind == "instance" and b.subject.kind == "instance":
+        return {}
+    reason = "not compared: this belongs to an instance, and versions and images are not instances"
+    return dict.fromkeys((*_OF_INSTANCES, "verdicts"), reason)
+
+
+def _link_change(name: str, a: Side, b: Side) -> LinkChange | None:
+    one, other = (_shown(name, side.links.get(name)) for side in (a, b))
+    if (one["state"], one["value"]) == (other["state"], other["value"]):
+        return None
+    return LinkChange(link=name, a=one, b=other)
+
+
+def _shown(name: str, link: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the state, the reason and what is compared of a link's value."""
+    if link is None:
+        return {"state": "unknown", "reason": "this side has no such link", "value": None}
+    return {"state": link["state"], "reason": link["reason"], "value": _value(name, link["value"])}
+
+
+def _value(name: str, value: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if value is None:
+        return None
+    if name == "ticket":
+        return {part: sorted({one["id"] for one in value.get(part, ())}) for part in ("tickets", "reviews")}
+    if name not in _VALUES:
+        return dict(value)
+    return {part: value[part] for part in _VALUES[name] if value.get(part) is not None}
+
+
+def _user_data(a: Side, b: Side) -> DocumentDifference | None:
+    """Return the keys that differ; None if both digests are the same, or a side has no document."""
+    one, other = (((side.links.get("user_data") or {}).get("value") or {}).get("document") for side in (a, b))
+    if _digest_of(a) == _digest_of(b) or not isinstance(one, Mapping) or not isinstance(other, Mapping):
+        return None
+    return differing(one, other)
+
+
+def _same_or_changed(one: str, other: str) -> str:
+    if not one or not other:
+        return "unknown"
+    return "same" if one == other else "changed"
+
+
+def _verdicts(a: Side, b: Side) -> tuple[VerdictChange, ...]:
+    if a.verdicts is None or b.verdicts is None:
+        return ()
+    found = [
+        VerdictChange(rule=rule, a=a.verdicts.get(rule), b=b.verdicts.get(rule))
+        for rule in sorted({*a.verdicts, *b.verdicts})
+    ]
+    return tuple(one for one in found if _verdict(one.a) != _verdict(one.b))
+
+
+def _verdict(found: RuleVerdict | None) -> str | None:
+    return found.verdict if found is not None else None
+
+
+def _not_known(a: Side, b: Side, user_data: DocumentDifference | None, layers: str) -> Iterator[tuple[str, str]]:
+    """Yield what could not be compared, and why."""
+    for part in sorted({*a.not_checked, *b.not_checked}):
+        yield part, min(side.not_checked[part] for side in (a, b) if part in side.not_checked)
+    if "approval" not in a.links and "approval" not in b.links:
+        yield "approval", NOT_RECORDED
+    if layers == "unknown":
+        yield "layers", "the layers of an image are known once its registry was read"
+    elif layers == "changed":
+        yield "layer", "which layers differ: only a digest over all layers of an image is stored"
+    withheld = next(filter(None, (_withheld(side) for side in (a, b))), None)
+    if withheld:
+        yield "user_data", withheld
+    elif user_data is None and _digest_of(a) != _digest_of(b):
+        yield "user_data", "its keys cannot be compared: one of the documents is not stored"
+    elif user_data is not None and user_data.masked and not user_data.changes:
+        yield "user_data", "the documents differ in masked values, or in comments and spacing"
+
+
+def _digest_of(side: Side) -> object:
+    """Return the digest of the side's user data; None for what has none of its own."""
+    return ((side.links.get("user_data") or {}).get("value") or {}).get("digest")
+
+
+def _withheld(side: Side) -> str | None:
+    value = (side.links.get("user_data") or {}).get("value") or {}
+    found = value.get("withheld")
+    return str(found) if found else None

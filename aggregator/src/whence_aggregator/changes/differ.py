@@ -1,0 +1,139 @@
+"""Answers what differs between two subjects, from storage alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from whence_aggregator.changes.compare import Difference, RuleVerdict, Side, compare
+from whence_aggregator.changes.ranges import COMMITS_MAX, CommitRange, CommitRanges, SourceCommit, answered_alone
+from whence_aggregator.changes.subject import Compared
+from whence_aggregator.compliance.standing import standing_verdicts
+from whence_aggregator.ports import Database, Forbidden, NotFound
+from whence_aggregator.trace.facts import Facts
+from whence_aggregator.trace.lineage import Lineage
+from whence_aggregator.trace.moment import Moment
+from whence_aggregator.trace.rows import subject_of_commit
+from whence_aggregator.trace.search import Wanted
+from whence_aggregator.trace.state import States
+from whence_aggregator.trace.tracer import Tracer
+
+INSTANCES_MAX = 500
+"""The most instances of a version or an image that are looked at."""
+_TRACED_MAX = 20
+_REPLACED = "this verdict began later; which one was current before is not stored"
+ReadBy = Callable[[Lineage], Lineage]
+"""Returns a lineage as its caller may read it. Raises Forbidden."""
+
+
+class Differ:
+    """Compares instances, versions and images, each at a time of its own."""
+
+    def __init__(self, *, database: Database, tracer: Tracer, ranges: CommitRanges) -> None:
+        self._database = database
+        self._tracer = tracer
+        self._ranges = ranges
+
+    async def difference(self, a: Compared, b: Compared, *, known_at: str | None, read_by: ReadBy) -> Difference:
+        """Return what differs. Raises NotFound for a subject that no instance reported, InputError, and Forbidden."""
+        one = await self._side(a, known_at, read_by)
+        other = await self._side(b, known_at, read_by)
+        return compare(one, other, await self._between(one.commit, other.commit))
+
+    async def _between(self, a: SourceCommit | None, b: SourceCommit | None) -> CommitRange:
+        known = answered_alone(a, b)
+        if known is not None:
+            return known
+        assert a is not None, "a commit that is not known was answered above"
+        assert b is not None, "a commit that is not known was answered above"
+        return (await self._ranges.between(a, b, commits_max=COMMITS_MAX)).bounded(COMMITS_MAX)
+
+    async def _side(self, subject: Compared, known_at: str | None, read_by: ReadBy) -> Side:
+        moment = await self._tracer.moments.of(subject.at, known_at)
+        if subject.kind == "instance":
+            found = await self._tracer.traced([subject.value], moment=moment)
+            if not found:
+                when = "" if moment.is_now else f" about {moment.at} that was recorded by {moment.known_at}"
+                raise NotFound("instance-unknown", f"instance {subject.value} has no statement{when}")
+            (facts, lineage) = found[0]
+            shown = read_by(lineage)
+            return _side(subject, facts, shown, await self._verdicts(subject.value, moment))
+        facts, shown, images = await self._representative(subject, moment, read_by)
+        return _side(subject, facts, shown, None, images=images)
+
+    async def _representative(
+        self, subject: Compared, moment: Moment, read_by: ReadBy
+    ) -> tuple[Facts, Lineage, tuple[str, ...]]:
+        """Return an instance of a version or an image, one that runs if there is one, and all their images."""
+        rows = await self._rows(subject, moment)
+        images = tuple(sorted({str(row["image_digest"]) for row in rows if row["image_digest"]}))
+        rows.sort(key=lambda row: (row["life"] != "running", not row["image_digest"]))
+        names = [str(row["instance_id"]) for row in rows[:_TRACED_MAX]]
+        refused: Forbidden | None = None
+        for facts, lineage in await self._tracer.traced(names, moment=moment):
+            if not _is_about(lineage, subject):
+                continue
+            try:
+                return facts, read_by(lineage), images if len(images) > 1 and subject.kind == "version" else ()
+            except Forbidden as exc:
+                refused = exc
+        if refused is not None:
+            raise refused
+        when = "" if moment.is_now else f" recorded by {moment.at}"
+        message = f"no instance has reported that it runs {subject.value}{when}"
+        raise NotFound(f"{subject.kind}-unknown", message, fix="compare what runs, or ran, on an instance")
+
+    async def _rows(self, subject: Compared, moment: Moment) -> list[dict[str, Any]]:
+        wanted: dict[str, Any] = {"image": subject.value}
+        if subject.kind == "version":
+            application, version = subject.version
+            wanted = {"application": application, "version": version}
+        asked = Wanted(**wanted, moment=moment, states=States.parse("any"))
+        rows, _ = await self._tracer.search.instances(asked, after="0", limit=INSTANCES_MAX)
+        return rows
+
+    async def _verdicts(self, instance_id: str, moment: Moment) -> Mapping[str, RuleVerdict]:
+        """Return the verdicts at a moment: of one that began later, what was current before is not known."""
+        standing = await standing_verdicts(self._database, instance_id)
+        return {str(one["rule"]): _verdict_at(one, moment) for one in standing}
+
+
+def _verdict_at(found: Mapping[str, Any], moment: Moment) -> RuleVerdict:
+    since = found["since"]
+    if moment.is_now or since is None or str(since) <= moment.at:
+        return RuleVerdict(verdict=str(found["verdict"]), reason=str(found["reason"]))
+    return RuleVerdict(verdict="unknown", reason=_REPLACED)
+
+
+def _is_about(lineage: Lineage, subject: Compared) -> bool:
+    """Return whether the application of a lineage is the subject: an image may run as a sidecar too."""
+    if subject.kind == "version":
+        return True
+    value = lineage.link("image").value or {}
+    return subject.value in (value.get("digest"), value.get("index_digest"))
+
+
+def _side(
+    subject: Compared, facts: Facts, lineage: Lineage, verdicts: Mapping[str, RuleVerdict] | None,
+    images: tuple[str, ...] = (),
+) -> Side:  # fmt: skip
+    tickets = facts.application.tickets if facts.application is not None else {}
+    named = subject_of_commit(facts.source)
+    commit = None
+    if isinstance(named, str):
+        repository, _, commit_id = named.rpartition("@")
+        commit = SourceCommit(repository=repository, commit_id=commit_id)
+    chain = facts.image_source.value.get("chain")
+    return Side(
+        subject=subject,
+        instance_id=lineage.instance_id,
+        at=lineage.at,
+        known_at=lineage.known_at,
+        links={link.link: link.to_wire() for link in lineage.links},
+        not_checked={one.link: one.reason for one in lineage.not_checked},
+        layers=str(chain) if chain else "",
+        commit=commit,
+        patterns=tuple(tickets.get("patterns") or ()),
+        verdicts=verdicts,
+        images=images,
+    )

@@ -1,0 +1,149 @@
+"""The commits between two commits of one repository, and who approved a version, as collectors know them.
+
+Nothing here reads a repository: an implementation answers from storage, and `unknown` where it has no answer yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol
+
+from whence_aggregator.trace.tickets import named_in
+
+COMMITS_MAX = 1_000
+"""The most commits of a range in a response, in each direction."""
+NOT_COLLECTED = "not collected: the commits between two commits are not read yet"
+NOT_RECORDED = "approvals of versions are not recorded"
+
+RangeState = Literal["same", "found", "unknown"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RangeCommit:
+    """A commit of a range. Author and message are text that anyone can write."""
+
+    commit_id: str
+    author: str = ""
+    committed_at: str = ""
+    message: str = field(default="", repr=False)
+    parents: tuple[str, ...] = ()
+
+    def to_wire(self, patterns: tuple[str, ...]) -> dict[str, Any]:
+        """Return the commit with what its message names by the application's patterns: asserted, not looked up."""
+        named = named_in(self.message, patterns)
+        return {
+            "commit": self.commit_id,
+            "author": self.author or None,
+            "committed_at": self.committed_at or None,
+            "subject": self.message.split("\n", 1)[0][:300],
+            "parents": list(self.parents),
+            "tickets": [one.id for one in named.tickets],
+            "reviews": [one.id for one in named.reviews],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitRange:
+    """The commits that only one of two commits contains, newest first; both lists have some if history diverged."""
+
+    state: RangeState
+    reason: str | None = None
+    only_a: tuple[RangeCommit, ...] = ()
+    only_b: tuple[RangeCommit, ...] = ()
+    cut: bool = False
+    """Whether there are more commits than were collected or than a response holds."""
+
+    def __post_init__(self) -> None:
+        assert (self.state == "unknown") == bool(self.reason), "an unknown range has a reason, and no other has one"
+
+    def mirrored(self) -> CommitRange:
+        """Return the same range, seen from the other end."""
+        return replace(self, only_a=self.only_b, only_b=self.only_a)
+
+    def bounded(self, commits_max: int) -> CommitRange:
+        """Return the range with at most so many commits in each direction."""
+        cut = self.cut or max(len(self.only_a), len(self.only_b)) > commits_max
+        return replace(self, only_a=self.only_a[:commits_max], only_b=self.only_b[:commits_max], cut=cut)
+
+    def to_wire(self, patterns: tuple[str, ...]) -> dict[str, Any]:
+        return {
+            "state": self.state,
+            "reason": self.reason,
+            "diverged": bool(self.only_a and self.only_b),
+            "cut": self.cut,
+            "only_a": [one.to_wire(patterns) for one in self.only_a],
+            "only_b": [one.to_wire(patterns) for one in self.only_b],
+        }
+
+
+SAME = CommitRange(state="same")
+
+
+def unknown(reason: str) -> CommitRange:
+    """Return a range of which nothing is known."""
+    return CommitRange(state="unknown", reason=reason)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceCommit:
+    """A commit of a repository, as `host/path`."""
+
+    repository: str
+    commit_id: str
+
+
+def answered_alone(a: SourceCommit | None, b: SourceCommit | None) -> CommitRange | None:
+    """Return the range where no collector is needed; None where one is."""
+    if a is None or b is None:
+        return unknown("the commits of both sides are not known" if a is b else "the commit of one side is not known")
+    if a.repository != b.repository:
+        one, other = sorted((a.repository, b.repository))
+        return unknown(f"the commits are of different repositories: {one} and {other}")
+    return SAME if a.commit_id == b.commit_id else None
+
+
+class CommitRanges(Protocol):
+    """Answers from storage which commits lie between two commits of a repository."""
+
+    async def between(self, a: SourceCommit, b: SourceCommit, *, commits_max: int) -> CommitRange:
+        """Return the range; `unknown` with a reason if it was not collected."""
+
+
+class NotCollected:
+    """The answer as long as no collector reads ranges."""
+
+    async def between(self, a: SourceCommit, b: SourceCommit, *, commits_max: int) -> CommitRange:
+        """Return that nothing is known."""
+        return unknown(NOT_COLLECTED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approved:
+    """Who approved a version of an application; `unknown` has a reason."""
+
+    state: Literal["found", "missing", "unknown"]
+    reason: str | None = None
+    by: tuple[Mapping[str, Any], ...] = ()
+    """Approvals as the API shows them, each with `person`, `type` and `at`."""
+
+    def to_wire(self) -> dict[str, Any]:
+        return {"state": self.state, "reason": self.reason, "by": [dict(one) for one in self.by]}
+
+
+NO_APPROVALS = Approved(state="unknown", reason=NOT_RECORDED)
+
+
+class Approvals(Protocol):
+    """Answers from storage who approved versions of applications."""
+
+    async def of(self, versions: Sequence[tuple[str, str]], *, past: int) -> Mapping[tuple[str, str], Approved]:
+        """Return the approvals by (application, version) in entries before the bound `past`."""
+
+
+class NotRecorded:
+    """The answer as long as approvals are not recorded."""
+
+    async def of(self, versions: Sequence[tuple[str, str]], *, past: int) -> Mapping[tuple[str, str], Approved]:
+        """Return that nothing is known."""
+        return dict.fromkeys(versions, NO_APPROVALS)

@@ -1,0 +1,213 @@
+"""`GET /v1/diff` over both databases: instances, versions, images, one subject at two times; own teams and user data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from fakes.in_process import ROOT, InProcess
+from fakes.machine import DIGEST, FAILED, REPOSITORY, scm
+from fakes.ranges import KnownRanges
+from whence_aggregator.callers.caller import Caller
+from whence_aggregator.changes.differ import Differ
+from whence_aggregator.changes.ranges import CommitRange, CommitRanges, NotCollected, RangeCommit
+from whence_aggregator.http.authentication import CALLER
+from whence_aggregator.http.changes import DiffCalls
+from whence_aggregator.http.errors import guarded
+from whence_common.statement import ApplicationFacts, ContainerFacts, ImageFacts, UserDataFacts
+
+ONE, TWO, THREE = (f"i-{number:017x}" for number in range(1, 4))
+NEWER = "sha256:" + "e" * 64
+OLD, NEW = "c" * 40, "b" * 40
+NOON, LATER = "2026-11-22T12:30:00Z", "2026-11-22T13:30:00Z"
+SECRET = "correct-horse"
+
+
+def version(number: str, digest: str, commit: str) -> dict[str, object]:
+    """Return the changes of a statement that make it one about a version."""
+    return {
+        "application": ApplicationFacts(id="greeter", version=number),
+        "image": ImageFacts(source=f"{REPOSITORY}:{number}", repository=REPOSITORY, digest=digest),
+        "containers": [ContainerFacts(name="taupageapp", container_id="1", image_digest=digest, state="running")],
+        "scm_source": scm(revision=commit),
+        "user_data": UserDataFacts(
+            digest="sha256:" + number[-1] * 64,
+            document={"application_version": number, "environment": {"LEVEL": number, "PASSWORD": "MASKED"}},
+        ),
+    }
+
+
+@asynccontextmanager
+async def served(house: InProcess, caller: Caller = ROOT, ranges: CommitRanges | None = None) -> AsyncIterator[Any]:
+    """Return what `/v1/diff` answers to a caller, as status and document."""
+
+    @web.middleware
+    async def known(request: web.Request, handler: Any) -> web.StreamResponse:
+        request[CALLER] = caller
+        return await handler(request)  # type: ignore[no-any-return]  # aiohttp's handlers are not typed
+
+    differ = Differ(database=house.database, tracer=house.tracer, ranges=ranges or NotCollected())
+    application = web.Application(middlewares=[known])
+    application.add_routes(
+        web.route(one.method, one.path, guarded(one.handler, None)) for one in DiffCalls(differ).routes()
+    )
+    async with TestClient(TestServer(application)) as client:
+
+        async def asked(**query: str) -> tuple[int, Any]:
+            async with client.get("/v1/diff", params=query) as answer:
+                return answer.status, await answer.json(content_type=None)
+
+        yield asked
+
+
+async def rollout(house: InProcess) -> None:
+    """ONE runs 1.0 at noon and 1.1 an hour later; TWO runs 1.1 from the start."""
+    await house.register("greeter", team_id="hello")
+    one = await house.machine(ONE)
+    await house.say(one, **version("1.0", DIGEST, OLD))
+    house.clock.advance(3600)
+    two = await house.machine(TWO, pendingTime="2026-11-22T12:59:00Z")
+    await house.say(two, observed_at="2026-11-22T13:00:00.000Z", **version("1.1", NEWER, NEW))
+    await house.say(one, cause="change", observed_at="2026-11-22T13:00:00.000Z", **version("1.1", NEWER, NEW))
+    await house.work()
+    house.clock.advance(3600)
+
+
+async def test_one_instance_at_two_times_differs_in_what_was_deployed(house: InProcess) -> None:
+    await rollout(house)
+    async with served(house) as ask:
+        status, found = await ask(a=ONE, at=NOON)
+        assert status == 200
+        assert {"version", "image", "source", "user_data"} <= {one["link"] for one in found["links"]}
+        assert {"account", "team", "ami"} <= set(found["same"])
+        assert found["user_data"] == {
+            "changes": [
+                {"path": "/application_version", "how": "changed", "masked": False, "a": "1.0", "b": "1.1"},
+                {"path": "/environment/LEVEL", "how": "changed", "masked": False, "a": "1.0", "b": "1.1"},
+            ],
+            "masked": ["/environment/PASSWORD"],
+            "cut": False,
+        }
+        assert (found["commits"]["state"], found["equal"]) == ("unknown", False)
+        assert found["commits"]["reason"] == "not collected: the commits between two commits are not read yet"
+        assert (found["a"]["at"], found["b"]["subject"]) == ("2026-11-22T12:30:00.000Z", {"instance": ONE})
+
+
+async def test_the_time_of_a_side_may_follow_its_subject(house: InProcess) -> None:
+    await rollout(house)
+    async with served(house) as ask:
+        _, by_parameter = await ask(a=ONE, at=NOON, and_at=LATER)
+        _, by_sign = await ask(a=f"{ONE}@{NOON}", b=f"{ONE}@{LATER}")
+        _, both = await ask(a=ONE, b=TWO, at=LATER)
+        assert by_parameter["links"] == by_sign["links"] != []
+        assert [both[side]["at"] for side in "ab"] == ["2026-11-22T13:30:00.000Z"] * 2
+
+
+async def test_versions_and_images_are_compared_by_an_instance_that_runs_them(house: InProcess) -> None:
+    await rollout(house)
+    async with served(house) as ask:
+        _, versions = await ask(a=f"greeter/1.0@{NOON}", b="greeter/1.1")
+        _, images = await ask(a=f"{DIGEST}@{NOON}", b=NEWER)
+        for found in (versions, images):
+            assert [one["link"] for one in found["links"]][:2] == ["version", "image"]
+            assert found["a"]["instance_id"] == ONE
+            assert {"instance", "user_data", "verdicts"} <= {one["part"] for one in found["not_known"]}
+            assert found["user_data"]["changes"] == []
+
+
+async def test_commits_in_between_are_shown_once_they_were_collected(house: InProcess) -> None:
+    await rollout(house)
+    known = KnownRanges(
+        {(OLD, NEW): CommitRange(state="found", only_b=(RangeCommit(commit_id=NEW, message="PAY-7: pay (#3)"),))}
+    )
+    async with served(house, ranges=known) as ask:
+        _, there = await ask(a=f"greeter/1.0@{NOON}", b="greeter/1.1")
+        _, back = await ask(a="greeter/1.1", b=f"greeter/1.0@{NOON}")
+        assert [one["tickets"] for one in there["commits"]["only_b"]] == [["PAY-7"]]
+        assert there["commits"]["only_b"] == back["commits"]["only_a"]
+        assert there["commits"]["diverged"] is False
+
+
+async def test_equal_instances_do_not_differ_but_in_who_they_are(house: InProcess) -> None:
+    await rollout(house)
+    async with served(house) as ask:
+        _, found = await ask(a=ONE, b=TWO)
+        assert [one["link"] for one in found["links"]] == ["instance"]
+        assert (found["commits"]["state"], found["layers"], found["verdicts"]) == ("same", "unknown", [])
+
+
+async def test_an_earlier_verdict_is_unknown_and_not_guessed(house: InProcess) -> None:
+    machine = await house.machine(ONE)
+    await house.say(machine)
+    await house.work()
+    house.clock.advance(3600)
+    await house.say(machine, observed_at="2026-11-22T13:00:00.000Z", **FAILED)
+    await house.work()
+    house.clock.advance(3600)
+    async with served(house) as ask:
+        _, found = await ask(a=ONE, at=NOON)
+        before = {one["rule"]: one["a"]["verdict"] for one in found["verdicts"] if one["b"]["verdict"] == "fail"}
+        assert before["boot-failed"] == "unknown"
+        _, since = await ask(a=ONE, at="2026-11-22T13:00:00Z", and_at=LATER)
+        assert since["verdicts"] == []
+
+
+async def test_only_who_may_read_user_data_sees_its_keys_and_nobody_sees_a_secret(house: InProcess) -> None:
+    await house.register("greeter", team_id="hello")
+    for name, value in ((ONE, SECRET), (TWO, "MASKED")):
+        machine = await house.machine(name)
+        shown = UserDataFacts(digest=f"sha256:{name[-1] * 64}", document={"environment": {"TOKEN": value}})
+        await house.say(machine, user_data=shown)
+    reader = Caller(name="reader", teams=frozenset({"hello"}))
+    for caller, path in ((ROOT, ["/environment/TOKEN"]), (reader, [])):
+        async with served(house, caller) as ask:
+            _, found = await ask(a=ONE, b=TWO)
+            assert found["user_data"]["masked"] == path
+            assert found["user_data"]["changes"] == []
+            assert SECRET not in json.dumps(found)
+
+
+async def test_what_belongs_to_another_team_is_refused(house: InProcess) -> None:
+    await rollout(house)
+    await house.register("farewell", team_id="other")
+    await house.say(
+        await house.machine(THREE, pendingTime="2026-11-22T13:59:00Z"),
+        application=ApplicationFacts(id="farewell", version="1.0"),
+    )
+    ada = Caller(name="ada", teams=frozenset({"hello"}), subject=("https://i", "1"), reads="teams")
+    async with served(house, ada) as ask:
+        assert (await ask(a=ONE, b=TWO))[0] == 200
+        for query in ({"a": ONE, "b": THREE}, {"a": THREE, "b": ONE}, {"a": "farewell/1.0", "b": "greeter/1.1"}):
+            status, problem = await ask(**query)
+            assert (status, problem["code"]) == (403, "read-own-teams")
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "code"),
+    [
+        ({}, 400, "parameter-malformed"),
+        ({"a": ONE}, 400, "parameter-malformed"),
+        ({"a": ONE, "at": NOON, "and_at": NOON}, 400, "parameter-malformed"),
+        ({"a": f"{ONE}@{NOON}", "at": NOON, "b": TWO}, 400, "parameter-malformed"),
+        ({"a": "x", "b": TWO}, 400, "subject-malformed"),
+        ({"a": ONE, "b": "i-00000000000000009"}, 404, "instance-unknown"),
+        ({"a": ONE, "b": "greeter/9.9"}, 404, "version-unknown"),
+        ({"a": ONE, "b": "sha256:" + "0" * 64}, 404, "image-unknown"),
+        ({"a": ONE, "b": TWO, "at": "2026-11-22T12:30:00Z"}, 404, "instance-unknown"),
+        ({"a": ONE, "b": TWO, "at": "2036-11-22T12:30:00Z"}, 400, "time-in-future"),
+        ({"a": ONE, "b": TWO, "c": TWO}, 400, "parameter-unknown"),
+    ],
+)
+async def test_what_cannot_be_compared_is_refused_with_a_reason(
+    house: InProcess, query: dict[str, str], status: int, code: str
+) -> None:
+    await rollout(house)
+    async with served(house) as ask:
+        found, problem = await ask(**query)
+        assert (found, problem["code"]) == (status, code)
