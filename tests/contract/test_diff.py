@@ -12,35 +12,20 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from fakes.in_process import ROOT, InProcess
-from fakes.machine import DIGEST, FAILED, REPOSITORY, scm
+from fakes.machine import DIGEST, FAILED
 from fakes.ranges import KnownRanges
+from fakes.versions import NEW, NEWER, OLD, version
 from whence_aggregator.callers.caller import Caller
 from whence_aggregator.changes.differ import Differ
 from whence_aggregator.changes.ranges import CommitRange, CommitRanges, NotCollected, RangeCommit
 from whence_aggregator.http.authentication import CALLER
 from whence_aggregator.http.changes import DiffCalls
 from whence_aggregator.http.errors import guarded
-from whence_common.statement import ApplicationFacts, ContainerFacts, ImageFacts, UserDataFacts
+from whence_common.statement import ApplicationFacts, UserDataFacts
 
 ONE, TWO, THREE = (f"i-{number:017x}" for number in range(1, 4))
-NEWER = "sha256:" + "e" * 64
-OLD, NEW = "c" * 40, "b" * 40
 NOON, LATER = "2026-11-22T12:30:00Z", "2026-11-22T13:30:00Z"
 SECRET = "correct-horse"
-
-
-def version(number: str, digest: str, commit: str) -> dict[str, object]:
-    """Return the changes of a statement that make it one about a version."""
-    return {
-        "application": ApplicationFacts(id="greeter", version=number),
-        "image": ImageFacts(source=f"{REPOSITORY}:{number}", repository=REPOSITORY, digest=digest),
-        "containers": [ContainerFacts(name="taupageapp", container_id="1", image_digest=digest, state="running")],
-        "scm_source": scm(revision=commit),
-        "user_data": UserDataFacts(
-            digest="sha256:" + number[-1] * 64,
-            document={"application_version": number, "environment": {"LEVEL": number, "PASSWORD": "MASKED"}},
-        ),
-    }
 
 
 @asynccontextmanager

@@ -23,6 +23,7 @@ from whence_aggregator.ledger.log_reader import LogReader
 from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_aggregator.trace.moment import Moments
+from whence_aggregator.wiring.changes import change_routes
 from whence_common.statement import ApplicationFacts
 
 THEIRS, OTHERS = "i-00000000000000001", "i-00000000000000002"
@@ -46,7 +47,7 @@ def routes_of(house: InProcess) -> list[web.RouteDef]:
     routes += AccountCalls(
         accounts, OrganisationDirectory(house.database), Moments(database=house.database, now=house.clock)
     ).routes()
-    return routes + application_routes(house)
+    return routes + application_routes(house) + change_routes(house.database, house.tracer)
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ async def test_what_belongs_to_their_teams_is_shown(ask: Ask) -> None:
     status, listed = await ask("ada", "/v1/instances?team=hello")
     assert (status, [one["instance_id"] for one in listed["instances"]]) == (200, [THEIRS])
     for path in (f"/v1/trace?instance={THEIRS}", f"/v1/instances/{THEIRS}", "/apps/greeter", "/v1/rules",
-                 "/v1/violations?team=hello", "/apps?team_id=hello", "/apps?team_id=hello&search=greeter",
+                 "/v1/changes?team=hello", f"/v1/diff?a={THEIRS}&b=greeter/1.0", "/v1/violations?team=hello", "/apps?team_id=hello", "/apps?team_id=hello&search=greeter",
                  "/v1/applications?team=hello&q=greeter", "/v1/applications/greeter",
                  "/v1/applications/greeter/history", "/v1/applications/greeter/handover"):  # fmt: skip
         assert (await ask("ada", path))[0] == 200, path
@@ -91,6 +92,8 @@ async def test_what_belongs_to_their_teams_is_shown(ask: Ask) -> None:
         "/apps?search=farewell", "/apps?search=farewell&team_id=other", "/v1/applications", "/v1/applications?q=farewell",
         "/v1/applications?q=farewell&team=other", "/v1/applications?team=hello&team=other", "/v1/applications/farewell",
         "/v1/applications/farewell/history", "/v1/applications/farewell/handover",
+        "/v1/changes?application=greeter", "/v1/changes?team=other", f"/v1/diff?a={THEIRS}&b={OTHERS}",
+        f"/v1/diff?a={OTHERS}&b={THEIRS}",
     ],
 )  # fmt: skip
 async def test_what_belongs_to_others_or_to_all_is_refused(ask: Ask, path: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from whence_aggregator.changes.documents import DocumentDifference, differing
-from whence_aggregator.changes.ranges import NOT_RECORDED, CommitRange, SourceCommit
+from whence_aggregator.changes.ranges import CommitRange, SourceCommit
 from whence_aggregator.changes.subject import Compared
 
 _OF_INSTANCES = ("account", "team", "instance", "ami", "user_data")
@@ -198,6 +198,9 @@ def _value(name: str, value: Mapping[str, Any] | None) -> dict[str, Any] | None:
         return None
     if name == "ticket":
         return {part: sorted({one["id"] for one in value.get(part, ())}) for part in ("tickets", "reviews")}
+    if name == "approval" and "approvals" in value:
+        given = sorted({f"{one['user_id']} ({one['approval_type']})" for one in value["approvals"] if one["counts"]})
+        return {**{part: value[part] for part in ("people", "required_approvers", "missing")}, "approved_by": given}
     if name not in _VALUES:
         return dict(value)
     return {part: value[part] for part in _VALUES[name] if value.get(part) is not None}
@@ -235,8 +238,6 @@ def _not_known(a: Side, b: Side, user_data: DocumentDifference | None, layers: s
     """Yield what could not be compared, and why."""
     for part in sorted({*a.not_checked, *b.not_checked}):
         yield part, min(side.not_checked[part] for side in (a, b) if part in side.not_checked)
-    if "approval" not in a.links and "approval" not in b.links:
-        yield "approval", NOT_RECORDED
     if layers == "unknown":
         yield "layers", "the layers of an image are known once its registry was read"
     elif layers == "changed":

@@ -117,7 +117,7 @@ def _side(
     subject: Compared, facts: Facts, lineage: Lineage, verdicts: Mapping[str, RuleVerdict] | None,
     images: tuple[str, ...] = (),
 ) -> Side:  # fmt: skip
-    tickets = facts.application.tickets if facts.application is not None else {}
+    trackers = facts.application.trackers if facts.application is not None else ()
     named = subject_of_commit(facts.source)
     commit = None
     if isinstance(named, str):
@@ -133,7 +133,7 @@ def _side(
         not_checked={one.link: one.reason for one in lineage.not_checked},
         layers=str(chain) if chain else "",
         commit=commit,
-        patterns=tuple(tickets.get("patterns") or ()),
+        patterns=tuple(one.effective for one in trackers),
         verdicts=verdicts,
         images=images,
     )

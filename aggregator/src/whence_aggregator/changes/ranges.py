@@ -1,11 +1,10 @@
-"""The commits between two commits of one repository, and who approved a version, as collectors know them.
+"""The commits between two commits of one repository, as collectors know them.
 
 Nothing here reads a repository: an implementation answers from storage, and `unknown` where it has no answer yet.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
@@ -14,7 +13,6 @@ from whence_aggregator.trace.tickets import named_in
 COMMITS_MAX = 1_000
 """The most commits of a range in a response, in each direction."""
 NOT_COLLECTED = "not collected: the commits between two commits are not read yet"
-NOT_RECORDED = "approvals of versions are not recorded"
 
 RangeState = Literal["same", "found", "unknown"]
 
@@ -116,34 +114,3 @@ class NotCollected:
     async def between(self, a: SourceCommit, b: SourceCommit, *, commits_max: int) -> CommitRange:
         """Return that nothing is known."""
         return unknown(NOT_COLLECTED)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Approved:
-    """Who approved a version of an application; `unknown` has a reason."""
-
-    state: Literal["found", "missing", "unknown"]
-    reason: str | None = None
-    by: tuple[Mapping[str, Any], ...] = ()
-    """Approvals as the API shows them, each with `person`, `type` and `at`."""
-
-    def to_wire(self) -> dict[str, Any]:
-        return {"state": self.state, "reason": self.reason, "by": [dict(one) for one in self.by]}
-
-
-NO_APPROVALS = Approved(state="unknown", reason=NOT_RECORDED)
-
-
-class Approvals(Protocol):
-    """Answers from storage who approved versions of applications."""
-
-    async def of(self, versions: Sequence[tuple[str, str]], *, past: int) -> Mapping[tuple[str, str], Approved]:
-        """Return the approvals by (application, version) in entries before the bound `past`."""
-
-
-class NotRecorded:
-    """The answer as long as approvals are not recorded."""
-
-    async def of(self, versions: Sequence[tuple[str, str]], *, past: int) -> Mapping[tuple[str, str], Approved]:
-        """Return that nothing is known."""
-        return dict.fromkeys(versions, NO_APPROVALS)

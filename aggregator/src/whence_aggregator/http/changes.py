@@ -1,4 +1,4 @@
-"""What differs between two subjects."""
+"""What differs between two subjects, and the change record of production."""
 
 from __future__ import annotations
 
@@ -7,12 +7,37 @@ from dataclasses import replace
 from aiohttp import web
 
 from whence_aggregator.changes.differ import Differ
+from whence_aggregator.changes.record import ChangeRecord, WantedChanges
 from whence_aggregator.changes.subject import Compared
 from whence_aggregator.http.authentication import CALLER
 from whence_aggregator.http.bodies import JsonResponse, respond_json
 from whence_aggregator.http.own_teams import as_read_by
 from whence_aggregator.http.parameters import Query
+from whence_aggregator.trace.moment import Moments
 from whence_common.errors import InputError
+
+_FILTERS = ("application", "team", "account")
+
+
+class ChangeCalls:
+    """`/v1/changes`."""
+
+    def __init__(self, *, record: ChangeRecord, moments: Moments) -> None:
+        self._record = record
+        self._moments = moments
+
+    def routes(self) -> list[web.RouteDef]:
+        return [web.get("/v1/changes", self._changes)]
+
+    async def _changes(self, request: web.Request) -> JsonResponse:
+        query = Query(request, *_FILTERS, "from", "to", "limit", "cursor")
+        application, team, account = map(query.filter, _FILTERS)
+        if application is None and team is None and account is None:
+            raise InputError("parameter-malformed", "the filter is missing", fix=f"send one of {', '.join(_FILTERS)}")
+        first, past = await self._moments.period(query.instant("from"), query.instant("to"), names=("from", "to"))
+        wanted = WantedChanges(application=application, team=team, account=account, first=first, past=past)
+        changes, following = await self._record.page(wanted, after=query.text("cursor") or "", limit=query.limit())
+        return respond_json({"changes": changes, "next": following})
 
 
 class DiffCalls:

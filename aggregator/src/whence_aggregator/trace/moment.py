@@ -78,12 +78,16 @@ class Moments:
             known_past = EVERY_ENTRY
         return Moment(at=world, known_at=known, past=past, known_past=known_past, soon_past=soon_past, is_now=False)
 
-    async def period(self, since: str | None, until: str | None) -> tuple[int, int]:
-        """Return the bounds of the entries recorded in [since, until). Raises InputError."""
+    async def period(
+        self, since: str | None, until: str | None, *, names: tuple[str, str] = ("since", "until")
+    ) -> tuple[int, int]:
+        """Return the bounds of the entries recorded in [since, until); `names` are those of the parameters.
+
+        Raises InputError.
+        """
         if since is not None and until is not None and since >= until:
-            raise InputError(
-                "parameter-malformed", f"since {since} is not before until {until}", fix="pass a later until"
-            )
+            message = f"{names[0]} {since} is not before {names[1]} {until}"
+            raise InputError("parameter-malformed", message, fix=f"pass a later {names[1]}")
         return await self._first(since, 0), await self._first(until, EVERY_ENTRY)
 
     async def _first(self, instant: str | None, otherwise: int) -> int:

@@ -30,6 +30,7 @@ from whence_aggregator import __version__
 from whence_aggregator.whence import accounts as account_commands
 from whence_aggregator.whence import apps as app_commands
 from whence_aggregator.whence import audit as audit_commands
+from whence_aggregator.whence import changes as change_commands
 from whence_aggregator.whence import diff as diff_commands
 from whence_aggregator.whence import images as image_commands
 from whence_aggregator.whence import sign_in as sign_in_commands
@@ -273,6 +274,7 @@ def _kind_of(subject: str) -> str:
 whence.add_command(image_commands.images)
 whence.add_command(image_commands.attest)
 whence.add_command(diff_commands.diff)
+whence.add_command(change_commands.changes)
 whence.add_command(account_commands.accounts)
 whence.add_command(team_commands.teams)
 whence.add_command(version_commands.versions)

@@ -19,8 +19,6 @@ from whence_aggregator.agents.sightings import Sightings
 from whence_aggregator.applications.teams import TeamLookup
 from whence_aggregator.approvals.rule import ApprovalPolicy
 from whence_aggregator.audit.bundle import Bundles
-from whence_aggregator.changes.differ import Differ
-from whence_aggregator.changes.ranges import NotCollected
 from whence_aggregator.collect.accounts import Accounts
 from whence_aggregator.collect.collectors import Collector
 from whence_aggregator.collect.measured import Questions
@@ -29,7 +27,6 @@ from whence_aggregator.compliance.evaluating import Evaluating
 from whence_aggregator.compliance.violations import Violations
 from whence_aggregator.http.accounts import AccountCalls
 from whence_aggregator.http.agents import AgentCalls
-from whence_aggregator.http.changes import DiffCalls
 from whence_aggregator.http.log import LogCalls
 from whence_aggregator.http.operators import OperatorCalls
 from whence_aggregator.http.organisation import OrganisationCalls
@@ -56,6 +53,7 @@ from whence_aggregator.trace.tracer import Tracer
 from whence_aggregator.wiring import parts, settings_files
 from whence_aggregator.wiring.applications import application_routes, load_teams
 from whence_aggregator.wiring.approvals import load_policy, version_routes
+from whence_aggregator.wiring.changes import change_routes
 from whence_aggregator.wiring.front import load_behind, load_front
 from whence_aggregator.wiring.limits import LiveLimits
 from whence_aggregator.wiring.operations import (
@@ -204,7 +202,7 @@ def _routes(
             challenges=challenges,
         ).routes(),
         *QueryCalls(database=database, log=ledger.reader, search=tracer.search, tracer=tracer).routes(),
-        *DiffCalls(Differ(database=database, tracer=tracer, ranges=NotCollected())).routes(),
+        *change_routes(database, tracer),
         *AccountCalls(
             Accounts(database=database, accounts=accounts_named(settings), listening=heard),
             OrganisationDirectory(database),

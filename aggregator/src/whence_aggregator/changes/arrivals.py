@@ -1,0 +1,176 @@
+"""What came with a change: the commit of what started, the commits since what it replaced, tickets, approvals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from whence_aggregator.changes.approvals import ApprovedBy, DeployedVersion, read_approvals
+from whence_aggregator.changes.production import Deployed, ProductionChange
+from whence_aggregator.changes.ranges import (
+    CommitRange,
+    CommitRanges,
+    RangeCommit,
+    SourceCommit,
+    answered_alone,
+    unknown,
+)
+from whence_aggregator.changes.rows import named_commits
+from whence_aggregator.ports import Database
+from whence_aggregator.queries.approvals import COMMITS_OF_IMAGES
+from whence_aggregator.queries.query import array, together
+from whence_aggregator.queries.trace import APPLICATIONS_AT
+from whence_aggregator.trace.facts import Answer, Registered
+from whence_aggregator.trace.moment import EVERY_ENTRY, NOW
+from whence_aggregator.trace.registered import Tracker
+from whence_aggregator.trace.rows import applications, merged, questions
+from whence_aggregator.trace.ticket_forms import Mention
+from whence_aggregator.trace.tickets import named_in
+
+COMMITS_MAX = 100
+"""The most commits of one change in a response."""
+_NOTHING_BEFORE = "nothing ran here before"
+_NO_COMMIT = "nobody stated from which commit the image was built"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """What storage has about the images, applications and versions of a page."""
+
+    commits: Mapping[str, Sequence[SourceCommit]]
+    answers: Mapping[str, Answer]
+    applications: Mapping[str, Registered]
+    approvals: Mapping[DeployedVersion, ApprovedBy]
+
+    def commit_of(self, image: str) -> SourceCommit | None:
+        """Return the commit of an image if everyone who stated one stated the same."""
+        stated = self.commits.get(image, ())
+        return stated[0] if len(stated) == 1 else None
+
+    def read(self, commit: SourceCommit) -> Answer:
+        return self.answers[_subject(commit)]
+
+
+class Arrivals:
+    """Adds to changes what came with them, from storage alone."""
+
+    def __init__(self, *, database: Database, ranges: CommitRanges) -> None:
+        self._database = database
+        self._ranges = ranges
+
+    async def of(self, changes: Sequence[ProductionChange]) -> list[dict[str, Any]]:
+        """Return changes as the API shows them."""
+        known = await self._known(changes)
+        return [await self._shown(change, known) for change in changes]
+
+    async def _known(self, changes: Sequence[ProductionChange]) -> _Known:
+        images = {one.image for change in changes for one in (*change.before, *change.after)}
+        rows = await self._database.fetch(
+            COMMITS_OF_IMAGES.bind({"digests": array(sorted(images)), "past": EVERY_ENTRY})
+        )
+        commits = named_commits(rows)
+        subjects = sorted({_subject(one) for stated in commits.values() for one in stated})
+        names = sorted({change.place.application_id for change in changes})
+        registered, facts, tasks = await self._database.fetch_all(
+            together(
+                APPLICATIONS_AT.bind({"application_ids": array(names), "past": EVERY_ENTRY}),
+                *questions("commit", subjects, NOW),
+            )
+        )
+        started = sorted(
+            {(change.place.application_id, one.version, one.image) for change in changes for one in change.started}
+        )
+        return _Known(
+            commits=commits,
+            answers=merged(subjects, facts, tasks, NOW),
+            applications=applications(registered),
+            approvals=await read_approvals(self._database, started, past=EVERY_ENTRY),
+        )
+
+    async def _shown(self, change: ProductionChange, known: _Known) -> dict[str, Any]:
+        return {
+            "recorded_at": change.recorded_at,
+            "observed_at": change.observed_at,
+            "ledger_index": change.ledger_index,
+            "application_id": change.place.application_id or None,
+            "account_id": change.place.account_id,
+            "region": change.place.region,
+            "instance_id": change.instance_id,
+            "cause": change.cause,
+            "before": [one.to_wire() for one in change.before],
+            "after": [one.to_wire() for one in change.after],
+            "started": [await self._started(change, one, known) for one in change.started],
+            "ended": [one.to_wire() for one in change.ended],
+        }
+
+    async def _started(self, change: ProductionChange, started: Deployed, known: _Known) -> dict[str, Any]:
+        application = change.place.application_id
+        registered = known.applications.get(application)
+        trackers = {one.effective: one for one in (registered.trackers if registered is not None else ())}
+        patterns = tuple(trackers)
+        commit = known.commit_of(started.image)
+        commits = await self._between(change.replaced, commit, known)
+        messages = _messages(commit, commits, known)
+        named = [named_in(one, patterns) for one in messages]
+        return {
+            **started.to_wire(),
+            "replaced": change.replaced.to_wire() if change.replaced is not None else None,
+            "commit": _commit(started.image, commit, known),
+            "commits": commits.to_wire(patterns),
+            "tickets": _tickets([one for found in named for one in found.tickets], trackers),
+            "reviews": list(dict.fromkeys(one.id for found in named for one in found.reviews)),
+            "approvals": known.approvals[(application, started.version, started.image)].to_wire(),
+        }
+
+    async def _between(self, replaced: Deployed | None, commit: SourceCommit | None, known: _Known) -> CommitRange:
+        """Return the commits since what was replaced; a new image may be of the same commit."""
+        if replaced is None:
+            return unknown(_NOTHING_BEFORE)
+        before = known.commit_of(replaced.image)
+        if before is None or commit is None:
+            return answered_alone(before, commit) or unknown(_NO_COMMIT)
+        found = answered_alone(before, commit) or await self._ranges.between(before, commit, commits_max=COMMITS_MAX)
+        return found.bounded(COMMITS_MAX)
+
+
+def _messages(commit: SourceCommit | None, commits: CommitRange, known: _Known) -> list[str]:
+    """Return the messages of the commits that came with a change, its own commit's first."""
+    arrived: tuple[RangeCommit, ...] = commits.only_b
+    messages = [one.message for one in arrived]
+    if commit is None or commits.state == "same" or commit.commit_id in {one.commit_id for one in arrived}:
+        return messages
+    answer = known.read(commit)
+    return [str(answer.value["message"]), *messages] if answer.outcome == "found" else messages
+
+
+def _commit(image: str, commit: SourceCommit | None, known: _Known) -> dict[str, Any]:
+    """Return the commit that an image was stated to be built from: asserted at most, since it is not proved here."""
+    stated = known.commits.get(image, ())
+    if commit is None:
+        reason = f"{len(stated)} different commits were stated for the image" if stated else _NO_COMMIT
+        state = "contradicted" if stated else "unknown"
+        return {"state": state, "reason": reason, "repository": None, "commit": None, "author": None, "subject": None}
+    answer = known.read(commit)
+    read = answer.value if answer.outcome == "found" else {}
+    return {
+        "state": answer.outcome if answer.outcome in ("missing", "unknown") else "asserted",
+        "reason": answer.reason or None,
+        "repository": commit.repository,
+        "commit": commit.commit_id,
+        "author": read.get("author") or None,
+        "subject": read.get("subject") or None,
+    }
+
+
+def _tickets(named: Sequence[Mention], trackers: Mapping[str, Tracker]) -> list[dict[str, Any]]:
+    """Return the tickets that commits name, each once, with their URLs where a tracker is registered."""
+    found: dict[str, dict[str, Any]] = {}
+    for one in named:
+        tracker = trackers.get(one.pattern)
+        found.setdefault(one.id, {"id": one.id, "url": tracker.url_of(one.id) if tracker is not None else None})
+    return list(found.values())
+
+
+def _subject(commit: SourceCommit) -> str:
+    return f"{commit.repository}@{commit.commit_id}"

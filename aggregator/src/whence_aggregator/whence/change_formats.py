@@ -1,0 +1,167 @@
+"""The change record as text, CSV and Markdown. Pure: text from outside starts no formula, no markup and no line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from whence_common.visible import printable
+
+_Change = Mapping[str, Any]
+_TEXT_CHARACTERS_MAX = 300
+_FORMULA = re.compile(r"(^|;)([\s\"]*)(?=[=+\-@|%＝＋－＠])")
+"""Where a spreadsheet begins a formula: a cell's start, also after the other separator that some of them expect."""
+COLUMNS = (
+    "recorded_at", "application_id", "account_id", "region", "instance_id", "cause", "before", "after", "started",
+    "replaced", "image", "repository", "commit", "author", "subject", "tickets", "reviews", "approved_by", "not_known",
+)  # fmt: skip
+
+
+def text_of(change: _Change) -> Iterator[str]:
+    """Yield the lines of a change for people."""
+    place = f"{_text(change['application_id'] or 'no application')} in {_place(change)}"
+    by = f"({_text(change['cause'])}, {_text(change['instance_id'])})"
+    yield f"{_text(change['recorded_at'])} {place}: {_what(change)} {by}"
+    yield f"   before: {_names(change['before'])}"
+    yield f"   after: {_names(change['after'])}"
+    for one in change["started"]:
+        replaced = f"replaced {_text(_name(one['replaced']))}" if one["replaced"] else "is new here"
+        yield f"   {_text(_name(one))} {replaced}"
+        yield f"     commit: {_commit(one['commit'])}"
+        yield f"     tickets: {_list(ticket['id'] for ticket in one['tickets'])}, as commits name them"
+        yield f"     approved by: {_approved(one['approvals'])}"
+        yield from (f"     not known: {_text(reason)}" for reason in _unknown(one))
+
+
+def csv_head() -> str:
+    """Return the first line of the CSV."""
+    return _csv([COLUMNS])
+
+
+def csv_of(change: _Change) -> str:
+    """Return the rows of a change: one for each version that started, or one if none did."""
+    rows = [_row(change, one) for one in change["started"] or [None]]
+    return _csv([[_safe(row.get(column)) for column in COLUMNS] for row in rows])
+
+
+def markdown_of(change: _Change) -> Iterator[str]:
+    """Yield the lines of a change for a release note: whatever came from outside is a code span."""
+    application = _span(change["application_id"] or "no application")
+    yield f"### {_span(change['recorded_at'])} {application}: {_what(change, _span)}"
+    yield ""
+    yield f"- in {_span(_place(change))}, by {_span(change['instance_id'])} ({_span(change['cause'])})"
+    yield f"- before: {_names(change['before'], _span)}; after: {_names(change['after'], _span)}"
+    for one in change["started"]:
+        yield f"- commit: {_commit(one['commit'], _span)}"
+        for commit in one["commits"]["only_b"]:
+            yield f"  - {_span(commit['commit'][:12])} {_span(commit['subject'])}"
+        yield f"- tickets: {', '.join(map(_link, one['tickets'])) or 'none named'}"
+        yield f"- approved by: {_approved(one['approvals'], _span)}"
+        yield from (f"- not known: {_span(reason)}" for reason in _unknown(one))
+    yield ""
+
+
+def _row(change: _Change, started: _Change | None) -> dict[str, object]:
+    row: dict[str, object] = {name: change[name] for name in COLUMNS if name in change}
+    row |= {"before": _names(change["before"]), "after": _names(change["after"]), "started": ""}
+    if started is None:
+        return row
+    commit = started["commit"]
+    return {
+        **row,
+        "started": _name(started),
+        "replaced": _name(started["replaced"]) if started["replaced"] else "",
+        "image": started["image"],
+        **{name: commit[name] for name in ("repository", "commit", "author", "subject")},
+        "tickets": " ".join(ticket["id"] for ticket in started["tickets"]),
+        "reviews": " ".join(started["reviews"]),
+        "approved_by": " ".join(str(one.get("person", "")) for one in started["approvals"]["by"]),
+        "not_known": "; ".join(_unknown(started)),
+    }
+
+
+def _csv(rows: Sequence[Sequence[str]]) -> str:
+    out = io.StringIO()
+    csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\r\n").writerows(rows)
+    return out.getvalue()
+
+
+def _safe(value: object) -> str:
+    """Return a cell that no spreadsheet takes for a formula: an apostrophe stands before what could begin one."""
+    return _FORMULA.sub(r"\1'\2", _text(value)) if value is not None else ""
+
+
+def _text(value: object) -> str:
+    return printable(value)[:_TEXT_CHARACTERS_MAX]
+
+
+def _span(value: object) -> str:
+    """Return a code span of Markdown, in which nothing is markup, HTML, a link or a mention of a person."""
+    text = _text(value).strip() or " "
+    fence = "`" * (max(map(len, re.findall("`+", text)), default=0) + 1)
+    pad = " " if "`" in (text[0], text[-1]) else ""
+    return f"{fence}{pad}{text}{pad}{fence}"
+
+
+def _link(ticket: _Change) -> str:
+    """Return a ticket, as a link if its URL is one of the web."""
+    url = printable(ticket["url"] or "")
+    try:
+        web = urlsplit(url).scheme in ("http", "https") and bool(urlsplit(url).hostname)
+    except ValueError:
+        web = False
+    return f"[{_span(ticket['id'])}](<{quote(url, safe=':/?#@!$&*+,;=%~._-')}>)" if web else _span(ticket["id"])
+
+
+def _what(change: _Change, shown: Callable[[object], str] = _text) -> str:
+    parts = [f"started {_names(change['started'], shown)}"] if change["started"] else []
+    parts += [f"ended {_names(change['ended'], shown)}"] if change["ended"] else []
+    return ", ".join(parts)
+
+
+def _names(deployed: Sequence[_Change], shown: Callable[[object], str] = _text) -> str:
+    """Return what runs, by version; what differs in image or user data only is told apart by digest."""
+    versions = [one["version"] for one in deployed]
+    return _list((_name(one, whole=versions.count(one["version"]) > 1) for one in deployed), shown, none="nothing")
+
+
+def _name(one: _Change, *, whole: bool = False) -> str:
+    image, user_data = (str(one[part] or "none")[:19] for part in ("image", "user_data"))
+    if not one["version"]:
+        return f"image {image}"
+    return f"{one['version']} (image {image}, user data {user_data})" if whole else str(one["version"])
+
+
+def _list(names: Iterator[str] | Sequence[str], shown: Callable[[object], str] = _text, none: str = "none") -> str:
+    return ", ".join(map(shown, names)) or none
+
+
+def _place(change: _Change) -> str:
+    return f"{change['account_id']}/{change['region']}"
+
+
+def _commit(commit: _Change, shown: Callable[[object], str] = _text) -> str:
+    if not commit["commit"]:
+        return f"{shown(commit['state'])}: {shown(commit['reason'])}"
+    named = f"{shown(commit['commit'][:12])} of {shown(commit['repository'])}, {shown(commit['state'])}"
+    return f"{named}: {shown(commit['subject'])}" if commit["subject"] else named
+
+
+def _approved(approvals: _Change, shown: Callable[[object], str] = _text) -> str:
+    if approvals["state"] != "found":
+        return f"{approvals['state']}: {shown(approvals['reason'])}"
+    return _list([str(one.get("person", "")) for one in approvals["by"]], shown)
+
+
+def _unknown(started: _Change) -> list[str]:
+    """Return what is not known about what came with a version."""
+    commits, reasons = started["commits"], []
+    if commits["state"] == "unknown":
+        reasons.append(f"commits since the version before: {commits['reason']}")
+    if commits["cut"]:
+        reasons.append("there are more commits than are listed")
+    return reasons

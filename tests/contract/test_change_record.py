@@ -1,0 +1,233 @@
+"""`GET /v1/changes` over both databases: when what runs changed, what came with it, and pages that lose nothing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from fakes.in_process import ROOT, InProcess
+from fakes.machine import DIGEST, Machine
+from fakes.ranges import KnownRanges
+from fakes.versions import NEW, NEWER, OLD, version
+from whence_aggregator.applications.applications import TicketSettings
+from whence_aggregator.approvals.values import Approval
+from whence_aggregator.approvals.versions import ApprovalAsked
+from whence_aggregator.callers.caller import Caller
+from whence_aggregator.changes.approvals import ApprovedBy
+from whence_aggregator.changes.arrivals import Arrivals
+from whence_aggregator.changes.ranges import CommitRange, CommitRanges, NotCollected, RangeCommit
+from whence_aggregator.changes.record import ChangeRecord
+from whence_aggregator.http.changes import ChangeCalls
+from whence_aggregator.http.errors import guarded
+from whence_common.statement import ApplicationFacts
+
+ONE, TWO, THREE = (f"i-{number:017x}" for number in range(1, 4))
+LAUNCH = "2026-11-22T11:59:59.000Z"
+
+
+def commit(message: str) -> bytes:
+    return (
+        b"tree 4b825dc642cb6eb9a060e54bf8d69288fbee4904\nauthor Ada <ada@example.org> 1763800000 +0100\n"
+        b"committer Ada <ada@example.org> 1763800000 +0100\n\n" + message.encode()
+    )
+
+
+@asynccontextmanager
+async def served(house: InProcess, ranges: CommitRanges | None = None) -> AsyncIterator[Any]:
+    """Return what `/v1/changes` answers, as status and document."""
+    arrivals = Arrivals(database=house.database, ranges=ranges or NotCollected())
+    calls = ChangeCalls(record=ChangeRecord(database=house.database, arrivals=arrivals), moments=house.tracer.moments)
+    application = web.Application()
+    application.add_routes(web.route(one.method, one.path, guarded(one.handler, None)) for one in calls.routes())
+    async with TestClient(TestServer(application)) as client:
+
+        async def asked(**query: str) -> tuple[int, Any]:
+            async with client.get("/v1/changes", params=query) as answer:
+                return answer.status, await answer.json(content_type=None)
+
+        yield asked
+
+
+async def rollout(house: InProcess) -> Machine:
+    """ONE and TWO run 1.0; an hour later THREE runs 1.1, and then EC2 terminates the others. Return THREE."""
+    house.sources.commits[NEW] = commit("PAY-8: greet louder (#4)\n")
+    await house.register("greeter", team_id="hello")
+    tickets = TicketSettings(patterns=["PAY-{number}"], url="https://t.example.org/{ticket}")
+    await house.applications.write_tickets("greeter", tickets, ROOT)
+    for name in (ONE, TWO):
+        await house.say(await house.machine(name), **version("1.0", DIGEST, OLD))
+    house.ec2.listed = {ONE: ("running", LAUNCH), TWO: ("running", LAUNCH)}
+    await house.inventory.collect("123456789012/eu-central-1")
+    house.clock.advance(3600)
+    three = await house.machine(THREE, pendingTime="2026-11-22T12:59:00Z")
+    await house.say(three, observed_at="2026-11-22T13:00:00.000Z", **version("1.1", NEWER, NEW))
+    await house.work()
+    house.clock.advance(600)
+    house.ec2.listed = {THREE: ("running", "2026-11-22T12:59:00.000Z")}
+    await house.inventory.collect("123456789012/eu-central-1")
+    house.clock.advance(600)
+    return three
+
+
+def shown(found: Any) -> list[tuple[str, str, list[str], list[str]]]:
+    return [
+        (one["instance_id"], one["cause"], [d["version"] for d in one["before"]], [d["version"] for d in one["after"]])
+        for one in found["changes"]
+    ]
+
+
+ROLLOUT = [
+    (ONE, "boot", [], ["1.0"]), (THREE, "boot", ["1.0"], ["1.0", "1.1"]), (TWO, "terminated", ["1.0", "1.1"], ["1.1"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "query", [{"application": "greeter"}, {"team": "hello"}, {"account": "123456789012"},
+              {"application": "greeter", "team": "hello", "account": "123456789012"}],
+)  # fmt: skip
+async def test_a_rollout_is_recorded_when_it_begins_and_when_the_old_version_has_gone(
+    house: InProcess, query: dict[str, str]
+) -> None:
+    await rollout(house)
+    async with served(house) as ask:
+        status, found = await ask(**query)
+        assert (status, shown(found), found["next"]) == (200, ROLLOUT, None)
+
+
+@pytest.mark.parametrize(
+    "query", [{"application": "farewell"}, {"team": "other"}, {"account": "210987654321"},
+              {"application": "greeter", "team": "other"}, {"application": "greeter", "account": "210987654321"}],
+)  # fmt: skip
+async def test_what_is_of_others_is_not_in_the_record(house: InProcess, query: dict[str, str]) -> None:
+    await rollout(house)
+    async with served(house) as ask:
+        assert (await ask(**query))[1] == {"changes": [], "next": None}
+
+
+async def test_a_period_keeps_what_was_recorded_in_it_and_knows_what_ran_before(house: InProcess) -> None:
+    await rollout(house)
+    async with served(house) as ask:
+        for period, found in (
+            ({"from": "2026-11-22T12:30:00Z"}, ROLLOUT[1:]),
+            ({"to": "2026-11-22T12:30:00Z"}, ROLLOUT[:1]),
+            ({"from": "2026-11-22T12:30:00Z", "to": "2026-11-22T13:05:00Z"}, ROLLOUT[1:2]),
+            ({"from": "2026-11-22T13:15:00Z"}, []),
+        ):
+            assert shown((await ask(application="greeter", **period))[1]) == found
+
+
+async def test_pages_are_the_record_in_parts(house: InProcess) -> None:
+    await rollout(house)
+    async with served(house) as ask:
+        _, whole = await ask(application="greeter")
+        changes, cursor = [], "0"
+        for _ in range(3):
+            _, page = await ask(application="greeter", limit="1", cursor=cursor)
+            changes += page["changes"]
+            cursor = page["next"] or ""
+        assert changes == whole["changes"]
+        assert cursor == "" or (await ask(application="greeter", cursor=cursor))[1]["changes"] == []
+
+
+async def test_what_started_names_its_commit_its_tickets_and_what_it_replaced(house: InProcess) -> None:
+    await rollout(house)
+    async with served(house) as ask:
+        first, second, _ = (await ask(application="greeter"))[1]["changes"]
+        (started,) = second["started"]
+        assert started["replaced"] == {"version": "1.0", "image": DIGEST, "user_data": "sha256:" + "0" * 64}
+        assert started["commit"] == {
+            "state": "asserted", "reason": None, "repository": "git.example.org/demo/greeter", "commit": NEW,
+            "author": "Ada <ada@example.org>", "subject": "PAY-8: greet louder (#4)",
+        }  # fmt: skip
+        assert started["tickets"] == [{"id": "PAY-8", "url": "https://t.example.org/PAY-8"}]
+        assert started["reviews"] == ["#4"]
+        assert started["commits"]["reason"] == "not collected: the commits between two commits are not read yet"
+        assert started["approvals"] == {
+            "state": "missing",
+            "reason": "nobody approved this image",
+            "by": [],
+        }
+        (before,) = first["started"]
+        assert (before["commit"]["state"], before["commits"]["reason"]) == ("unknown", "nothing ran here before")
+
+
+async def test_tickets_of_all_commits_in_between_come_with_a_change(house: InProcess) -> None:
+    await rollout(house)
+    between = CommitRange(
+        state="found",
+        only_b=(
+            RangeCommit(commit_id=NEW, message="PAY-8: a"),
+            RangeCommit(commit_id="1" * 40, message="PAY-7: b (#3)"),
+        ),
+    )
+    async with served(house, KnownRanges({(OLD, NEW): between})) as ask:
+        (started,) = (await ask(application="greeter"))[1]["changes"][1]["started"]
+        assert [one["id"] for one in started["tickets"]] == ["PAY-8", "PAY-7"]
+        assert [one["commit"] for one in started["commits"]["only_b"]] == [NEW, "1" * 40]
+        assert started["reviews"] == ["#3"]
+
+
+async def test_who_approved_the_image_that_started_is_in_the_record(house: InProcess) -> None:
+    await rollout(house)
+    by = Caller(name="ada", teams=frozenset({"hello"}), realm="people", subject=("https://idp.example.org", "ada"))
+    await house.versions.approve("greeter", "1.1", ApprovalAsked(type="DEPLOY"), by)
+    async with served(house) as ask:
+        first, second, _ = (await ask(application="greeter"))[1]["changes"]
+        approvals = second["started"][0]["approvals"]
+        assert (approvals["state"], approvals["reason"]) == ("found", None)
+        assert [(one["person"], one["type"]) for one in approvals["by"]] == [("ada", "DEPLOY")]
+        assert first["started"][0]["approvals"]["state"] == "missing"
+
+
+def test_approvals_of_other_images_of_a_version_are_counted_and_do_not_count() -> None:
+    one = Approval(
+        digest=DIGEST, type="DEPLOY", person="p", user_id="ada", emails=(), notes=None, approved_at="t", ledger_index=1
+    )
+    assert ApprovedBy.of([one], DIGEST).by[0]["person"] == "ada"
+    assert ApprovedBy.of([one], NEWER).reason == (
+        "nobody approved this image; other images of this version were approved"
+    )
+
+
+async def test_an_image_with_two_stated_commits_is_contradicted_and_none_is_chosen(house: InProcess) -> None:
+    three = await rollout(house)
+    await house.say(three, cause="change", sequence=2, observed_at="2026-11-22T13:20:00.000Z",
+                    **version("1.2", NEWER, "9" * 40))  # fmt: skip
+    house.clock.advance(10)
+    async with served(house) as ask:
+        (started,) = (await ask(application="greeter"))[1]["changes"][-1]["started"]
+        assert (started["commit"]["state"], started["commit"]["commit"], started["tickets"]) == (
+            "contradicted",
+            None,
+            [],
+        )
+        assert started["commit"]["reason"] == "2 different commits were stated for the image"
+
+
+async def test_an_instance_that_turns_to_another_application_ends_in_the_first(house: InProcess) -> None:
+    three = await rollout(house)
+    await house.say(
+        three, cause="change", sequence=2, observed_at="2026-11-22T13:20:00.000Z",
+        **{**version("1.1", NEWER, NEW), "application": ApplicationFacts(id="farewell", version="7")},
+    )  # fmt: skip
+    house.clock.advance(10)
+    async with served(house) as ask:
+        assert shown((await ask(application="greeter"))[1])[-1] == (THREE, "change", ["1.1"], [])
+        assert shown((await ask(application="farewell"))[1]) == [(THREE, "change", [], ["7"])]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [{}, {"application": "G"}, {"account": "me"}, {"application": "greeter", "from": "noon"},
+     {"application": "greeter", "from": "2026-11-22T13:00:00Z", "to": "2026-11-22T12:00:00Z"},
+     {"application": "greeter", "cursor": "x"}, {"application": "greeter", "cursor": "\u0661"},
+     {"application": "greeter", "limit": "0"}, {"application": "greeter", "since": "2026-11-22T12:00:00Z"}],
+)  # fmt: skip
+async def test_what_is_malformed_is_refused(house: InProcess, query: dict[str, str]) -> None:
+    async with served(house) as ask:
+        assert (await ask(**query))[0] == 400
