@@ -20,9 +20,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
@@ -35,6 +33,7 @@ from whence_aggregator.whence import diff as diff_commands
 from whence_aggregator.whence import images as image_commands
 from whence_aggregator.whence import sign_in as sign_in_commands
 from whence_aggregator.whence import teams as team_commands
+from whence_aggregator.whence import trace as trace_commands
 from whence_aggregator.whence import versions as version_commands
 from whence_aggregator.whence.client import Client
 from whence_aggregator.whence.connection import CONNECTION, AggregatorAccess
@@ -42,21 +41,13 @@ from whence_aggregator.whence.importing import commands as import_commands
 from whence_aggregator.whence.output import (
     FAILED,
     GAPS,
-    UNKNOWN,
     USAGE,
-    PagedList,
     ReaderGone,
-    ask,
-    console,
-    end,
-    json_list,
     listed,
     listing,
     note,
-    show_json,
     show_list,
 )
-from whence_aggregator.whence.picture import draw
 
 _INSTANCE = re.compile(r"i-[0-9a-f]{8,17}\Z")
 _COMMIT = re.compile(r"[0-9a-f]{7,64}\Z")
@@ -122,85 +113,6 @@ def _run() -> int:
 
 
 @whence.command()
-@click.argument("subject")
-@click.option("--application", "kind", flag_value="application", help="SUBJECT is an application id.")
-@click.option("--ticket", "kind", flag_value="ticket", help="SUBJECT is a ticket.")
-@click.option("--commit", "kind", flag_value="commit", help="SUBJECT is a commit id or a prefix of one.")
-@click.option("--user-data", "kind", flag_value="user_data", help="SUBJECT is the digest of user data.")
-@click.option("--version", "application_version", help="Only this version of the application.")
-@click.option("--at", help="The state at this time, 2026-11-22T12:00:00Z.")
-@click.option("--known-at", help="Use only what was recorded by this time; by default now.")
-@click.option(
-    "--state", help="Only instances in these states, as for `whence instances --state`; not for a single instance."
-)
-@click.option("--evidence", "with_evidence", is_flag=True, help="Show the evidence below each link.")
-@listing
-@click.pass_obj
-def trace(
-    client: Client,
-    subject: str,
-    kind: str | None,
-    application_version: str | None,
-    at: str | None,
-    known_at: str | None,
-    state: str | None,
-    with_evidence: bool,
-    limit: int,
-    everything: bool,
-    as_json: bool,
-) -> None:
-    """Trace SUBJECT: an instance (i-…), an image (sha256:…), a commit, a ticket or an application.
-
-    The kind of SUBJECT is detected from its form; use the options if it is ambiguous.
-    """
-    kind = kind or _kind_of(subject)
-    parameters = {kind: subject, "version": application_version, "at": at, "known_at": known_at, "state": state}
-    if kind == "instance":
-        lineage = ask(lambda: client.get("/v1/trace", **parameters))
-        if as_json:
-            show_json(lineage)
-        else:
-            draw(console(), lineage, evidence=with_evidence)
-        sys.exit(0 if lineage["complete"] else GAPS)
-    found = listed(client, "/v1/trace", "lineages", parameters, None if everything else limit)
-    complete = _draw_lineages(found, as_json=as_json, with_evidence=with_evidence)
-    if not found.rows:
-        end(
-            f"not found: no running instance of {kind} {subject!r}; --state any includes those that ended; see --help",
-            UNKNOWN,
-        )
-    note(found.note())
-    if complete and found.following is not None:
-        complete = _rest_complete(client, parameters, found.following)
-    sys.exit(0 if complete else GAPS)
-
-
-def _draw_lineages(found: PagedList, *, as_json: bool, with_evidence: bool) -> bool:
-    """Print lineages page by page; return whether all of them are complete."""
-    gaps = 0
-
-    def watched() -> Iterator[Sequence[Mapping[str, Any]]]:
-        nonlocal gaps
-        for page in pages:
-            gaps += sum(not lineage["complete"] for lineage in page)
-            yield page
-
-    pages, found.pages = found.pages, watched()
-    if as_json:
-        json_list(found, "lineages")
-    else:
-        for lineage in chain.from_iterable(found.pages):
-            draw(console(), lineage, evidence=with_evidence)
-    return not gaps
-
-
-def _rest_complete(client: Client, parameters: Mapping[str, str | None], cursor: str) -> bool:
-    """Return whether the remaining lineages are complete: the exit code covers all of them, not only those printed."""
-    rest = listed(client, "/v1/trace", "lineages", parameters, None, after=cursor)
-    return all(lineage["complete"] for lineage in chain.from_iterable(rest.pages))
-
-
-@whence.command()
 @click.option("--application", help="Only instances of this application.")
 @click.option("--version", help="Only instances of this version of the application.")
 @click.option("--team", help="Only instances of applications that this team owns in the application registry.")
@@ -259,20 +171,10 @@ def violations(client: Client, /, limit: int, everything: bool, as_json: bool, *
     sys.exit(GAPS if found.rows else 0)
 
 
-def _kind_of(subject: str) -> str:
-    if _INSTANCE.match(subject):
-        return "instance"
-    if subject.startswith("sha256:"):
-        return "image"
-    if _COMMIT.match(subject):
-        return "commit"
-    if re.search(r"[#0-9]", subject) and re.search(r"[A-Z#]", subject):
-        return "ticket"
-    return "application"
-
-
 whence.add_command(image_commands.images)
 whence.add_command(image_commands.attest)
+whence.add_command(trace_commands.trace)
+whence.add_command(trace_commands.why)
 whence.add_command(diff_commands.diff)
 whence.add_command(change_commands.changes)
 whence.add_command(account_commands.accounts)

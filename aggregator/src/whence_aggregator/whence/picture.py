@@ -103,7 +103,7 @@ def _draw_link(console: Console, link: Mapping[str, Any], *, last: bool, evidenc
     mark, style = _STYLES.get(link["state"], ("?", "magenta"))
     branch, below = ("└─", "  ") if last else ("├─", "│ ")
     line = Text.assemble(f"{branch} ", (mark, style), f" {link['link']:<13} ", (f"{link['state']:<12}", style), " ")
-    line.append(_value(link) + note)
+    line.append(value_text(link) + note)
     console.print(line, soft_wrap=True)
     if link["reason"]:
         console.print(Text.assemble(f"{below}     ", (printable(link["reason"]), "yellow")), soft_wrap=True)
@@ -118,7 +118,7 @@ def _draw_link(console: Console, link: Mapping[str, Any], *, last: bool, evidenc
             console.print(Text.assemble(f"{below}     ", (printable(seen), "dim")), soft_wrap=True)
 
 
-def _value(link: Mapping[str, Any]) -> str:
+def value_text(link: Mapping[str, Any]) -> str:
     value = link["value"] or {}
     if link["link"] == "review":
         return ", ".join(map(_review, value.get("reviews", [])))

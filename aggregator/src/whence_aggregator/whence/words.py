@@ -1,0 +1,160 @@
+"""A lineage in plain words: who, what, since when, for which ticket, approved by whom, and what is not known. Pure.
+
+What one source states is never told as a fact: a sentence is as strong as the weakest link that it rests on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from whence_common.visible import printable
+
+_Links = Mapping[str, Mapping[str, Any]]
+_KNOWN = ("confirmed", "asserted")
+_GAPS = {"contradicted": "sources disagree", "missing": "it is missing", "unknown": "it is unknown"}
+_TEXT_CHARACTERS_MAX = 160
+_COMMIT_CHARACTERS = 12
+_LIVES = {
+    "running": ("has been running", "was running"),
+    "pending": ("is starting", "was starting"),
+    "stopping": ("is stopping", "was stopping"),
+    "stopped": ("has been stopped", "was stopped"),
+    "shutting-down": ("is being terminated", "was being terminated"),
+    "terminated": ("has been terminated", "was terminated"),
+}
+
+
+def paragraph(lineage: Mapping[str, Any]) -> str:
+    """Return one paragraph, in one line."""
+    links = {str(link["link"]): link for link in lineage["links"]}
+    sentences = (_presence(lineage), *_what(links), *_who(links), *_source(links), *_ticket(links), _approval(links))
+    return " ".join([*sentences, *_not_known(lineage, links)])
+
+
+def _presence(lineage: Mapping[str, Any]) -> str:
+    name, past = _text(lineage["subject"]["instance"]), lineage["heard"] is None
+    life = _LIVES.get(str(lineage["life"]))
+    when = f"At {_text(lineage['at'])}, " if past else ""
+    if life is None:
+        said = f"{when}it is not known whether {name} {'ran' if past else 'runs'}"
+        said = said[0].upper() + said[1:]
+    else:
+        since = f" since {_text(lineage['life_since'])}" if lineage["life_since"] else ""
+        said = f"{when}{name} {life[past]}{since}"
+    heard = {"speaking": "; its agent reports", "never": "; no heartbeat of its agent ever arrived"}
+    if lineage["heard"] == "silent":
+        said += f"; its agent has been silent since {_text(lineage['last_seen'])}"
+    late = "" if lineage["recorded_by_then"] else " Nothing was recorded by then: this was reported later."
+    return f"{said}{heard.get(str(lineage['heard']), '')}.{late}"
+
+
+def _what(links: _Links) -> Iterator[str]:
+    image, application, version = (links.get(name) for name in ("image", "application", "version"))
+    if not _is_known(image):
+        yield f"What runs on it is not known: {_reason(image)}."
+        return
+    parts = [f"image {_value(image, 'reference')} {_mark(image)}"]
+    if _is_known(application):
+        parts.append(f"of application {_value(application, 'application_id')} {_mark(application)}")
+    if _is_known(version):
+        parts.append(f"in version {_value(version, 'application_version')} {_mark(version)}")
+    yield f"It runs {', '.join(parts)}."
+
+
+def _who(links: _Links) -> Iterator[str]:
+    team, account = links.get("team"), links.get("account")
+    where = f" in account {_value(account, 'account_id')} {_mark(account)}" if _is_known(account) else ""
+    if _is_known(team):
+        yield f"Team {_value(team, 'team_id')} {_mark(team)} owns it{where}."
+    elif where:
+        yield f"It is{where}."
+
+
+def _source(links: _Links) -> Iterator[str]:
+    source, commit = links.get("source"), links.get("commit")
+    strength = _weakest((source, commit))
+    if strength is None:
+        yield "From which commit the image was built is not known."
+        return
+    value = (commit or {}).get("value") or {}
+    built = "was built" if strength == "confirmed" else "is said to have been built"
+    author = f" by {_text(value['author'])}" if value.get("author") else ""
+    subject = f": “{_text(value['subject'])}”" if value.get("subject") else ""
+    named = _text(str(value.get("commit", ""))[:_COMMIT_CHARACTERS])
+    yield f"The image {built} from commit {named} of {_text(value.get('repository', ''))}{author}{subject}."
+
+
+def _ticket(links: _Links) -> Iterator[str]:
+    ticket = links.get("ticket")
+    strength = _weakest((links.get("source"), links.get("commit"), ticket))
+    named = [_text(one["id"]) for one in ((ticket or {}).get("value") or {}).get("tickets", ())]
+    if strength is None or not named:
+        yield "For which ticket it was changed is not known."
+        return
+    which = f"ticket{'s' * (len(named) > 1)} {', '.join(named)}"
+    if strength == "confirmed":
+        yield f"It was changed for {which}."
+    else:
+        it = "them" if len(named) > 1 else "it"
+        yield f"The commit names {which}, which does not prove that it was changed for {it}."
+
+
+def _approval(links: _Links) -> str:
+    approval = links.get("approval")
+    people = _people((approval or {}).get("value") or {})
+    if not _is_known(approval) or not people:
+        return "Who approved it is not known."
+    said = (
+        "It was approved by"
+        if approval is not None and approval["state"] == "confirmed"
+        else "It is said to be approved by"
+    )
+    return f"{said} {', '.join(people)}."
+
+
+def _people(value: Mapping[str, Any]) -> list[str]:
+    """Return the persons whose approvals count."""
+    listed = value.get("approvals") or ()
+    return [_text(one) for one in dict.fromkeys(one.get("user_id") for one in listed if one.get("counts")) if one]
+
+
+def _not_known(lineage: Mapping[str, Any], links: _Links) -> Iterator[str]:
+    """Yield the sentence about links with a gap, and about those that were not checked."""
+    gaps = [
+        f"{_text(name).replace('_', ' ')} ({_GAPS.get(str(link['state']), 'it is unknown')}: {_reason(link)})"
+        for name, link in links.items()
+        if not _is_known(link)
+    ]
+    gaps += [f"{_text(one['link'])} ({_text(one['reason'])})" for one in lineage["not_checked"]]
+    if gaps:
+        yield f"Not known, or disputed: {'; '.join(gaps)}."
+    if any(link["state"] == "asserted" for link in links.values()):
+        yield "“Asserted” means that one source states it and none contradicts it."
+
+
+def _weakest(links: Sequence[Mapping[str, Any] | None]) -> str | None:
+    """Return how much may be said of what rests on all of these links; None if one of them has a gap."""
+    if not all(map(_is_known, links)):
+        return None
+    return "confirmed" if all(link is not None and link["state"] == "confirmed" for link in links) else "asserted"
+
+
+def _is_known(link: Mapping[str, Any] | None) -> bool:
+    return link is not None and link["state"] in _KNOWN
+
+
+def _mark(link: Mapping[str, Any] | None) -> str:
+    return f"({_text((link or {}).get('state', 'unknown'))})"
+
+
+def _value(link: Mapping[str, Any] | None, name: str) -> str:
+    return _text(((link or {}).get("value") or {}).get(name) or "without a name")
+
+
+def _reason(link: Mapping[str, Any] | None) -> str:
+    return _text((link or {}).get("reason") or "no source was asked")
+
+
+def _text(value: object) -> str:
+    return printable(value)[:_TEXT_CHARACTERS_MAX]
