@@ -35,6 +35,9 @@ LATER: dict[str, dict[str, object]] = {
             {"word": "greeter", "application_id": "greeter", "ledger_index": 2, "until_index": 4611686018427387904,
              "score": 1400}
         ],
+        "commit_person": [
+            {"commit_id": "c" * 40, "repository": "git.example.org/demo/greeter", "person": "a@b", "ledger_index": 14}
+        ],
     }
 }  # fmt: skip
 """What is derived of old entries by tables that came later."""

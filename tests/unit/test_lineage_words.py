@@ -19,7 +19,7 @@ PROVEN = said(claim("provenance"), scm_source=DOCUMENT)
 STATES = ("confirmed", "asserted", "contradicted", "missing", "unknown")
 
 
-def wire(known: Facts | None = None, **states: str) -> dict[str, Any]:
+def wire(known: Facts | None = None, /, **states: str) -> dict[str, Any]:
     """Return a lineage as the API shows it; arguments set the states of links."""
     found: dict[str, Any] = lineage(known or facts(life="running", life_since=AT, heard="speaking")).to_wire()
     for link in found["links"]:

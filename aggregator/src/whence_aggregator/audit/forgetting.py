@@ -22,7 +22,7 @@ from whence_aggregator.projections.applications import index_again
 from whence_aggregator.projections.kinds import KINDS, STATEMENT
 from whence_aggregator.projections.removals import VERSION, project_removal
 from whence_aggregator.queries.applications import REMOVE_APPLICATION_REVISION, REVISIONS_OF_ENTRIES
-from whence_aggregator.queries.collect import INDEXES_OF_FACTS, REMOVE_COMMIT_WORDS, REMOVE_FACT
+from whence_aggregator.queries.collect import INDEXES_OF_FACTS, REMOVE_COMMIT_PERSONS, REMOVE_COMMIT_WORDS, REMOVE_FACT
 from whence_aggregator.queries.ledger import BODIES_OF_KINDS, PRUNE_ENTRY
 from whence_aggregator.queries.organisation import REMOVE_TEAM_MEMBERS, TEAM_MEMBERS_REPLACED
 from whence_aggregator.queries.query import BoundCommand, array
@@ -232,4 +232,5 @@ def _removes(kind: str, entries: Sequence[NamingEntry]) -> list[BoundCommand]:
     return [
         REMOVE_FACT.bind([{"ledger_index": one} for one in indexes]),
         REMOVE_COMMIT_WORDS.bind([{"repository": place, "commit_id": commit} for place, _, commit in places]),
+        REMOVE_COMMIT_PERSONS.bind([{"repository": place, "commit_id": commit} for place, _, commit in places]),
     ]

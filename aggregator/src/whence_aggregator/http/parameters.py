@@ -15,7 +15,11 @@ from whence_common.identifiers import ACCOUNT_ID, INSTANCE_ID, is_application_id
 _COMMIT = re.compile(r"[0-9a-f]{7,64}\Z")
 _AMI = re.compile(r"ami-[0-9A-Za-z]{1,40}\Z")
 _TICKET = re.compile(r"[A-Za-z0-9_./#:~-]{1,150}\Z")
-_SUBJECTS: tuple[SubjectKind, ...] = ("image", "commit", "ticket", "application", "user_data")
+_REVIEW = re.compile(r"[A-Za-z0-9_./#!:~-]{1,150}\Z")
+_PERSON = re.compile(r"[!-;=?A-~]{1,200}@[!-;=?A-~]{1,200}\Z")
+SUBJECTS: tuple[SubjectKind, ...] = (
+    "image", "commit", "review", "ticket", "application", "user_data", "ami", "account", "team", "person",
+)  # fmt: skip
 _LIMIT_MAX = 500
 _LIMIT_DEFAULT = 50
 _VALUE_CHARACTERS_MAX = 300
@@ -70,17 +74,17 @@ class Query:
         value = self.text(name)
         if value is not None and name == "account":
             return account_id(value)
-        kind = next((one for one in _SUBJECTS if one == name), None)
+        kind = next((one for one in SUBJECTS if one == name), None)
         if value is not None and kind is not None:
             _check_subject(kind, value)
         return value
 
     def subject(self) -> TraceSubject | str:
         """Return what to trace, a Subject or the id of an instance. Exactly one is required."""
-        given = [name for name in ("instance", *_SUBJECTS) if name in self._query]
+        given = [name for name in ("instance", *SUBJECTS) if name in self._query]
         if len(given) != 1:
             raise InputError(
-                "subject-count", f"{len(given)} subjects", fix=f"send exactly one of: instance, {', '.join(_SUBJECTS)}"
+                "subject-count", f"{len(given)} subjects", fix=f"send exactly one of: instance, {', '.join(SUBJECTS)}"
             )
         if "version" in self._query and given != ["application"]:
             raise InputError("parameter-malformed", "version requires application")
@@ -88,8 +92,9 @@ class Query:
         assert value is not None
         if given == ["instance"]:
             return instance_id(value)
-        kind = next(kind for kind in _SUBJECTS if kind == given[0])
+        kind = next(kind for kind in SUBJECTS if kind == given[0])
         _check_subject(kind, value)
+        value = value.lower() if kind == "person" else value
         return TraceSubject(kind=kind, value=value, version=self.text("version"))
 
 
@@ -151,5 +156,14 @@ def _check_subject(kind: SubjectKind, value: str) -> None:
         raise InputError("parameter-malformed", "commit must be 7 to 64 lower-case hex digits")
     if kind == "ticket" and not _TICKET.match(value):
         raise InputError("parameter-malformed", "ticket must be letters, digits and _ . / # : ~ -")
+    if kind == "review" and not _REVIEW.match(value):
+        raise InputError("parameter-malformed", "review must be the number of a review", fix="write #12 or !12")
+    if kind == "person" and not _PERSON.match(value):
+        fix = "write it like ada@example.org"
+        raise InputError("parameter-malformed", "person must be an e-mail address", fix=fix)
+    if kind == "ami":
+        check_ami(value)
+    if kind == "account":
+        account_id(value)
     if kind == "application" and not is_application_id(value):
         raise InputError("parameter-malformed", "application must be an application id")

@@ -10,7 +10,7 @@ from whence_aggregator.compliance.standing import standing_verdicts
 from whence_aggregator.http.authentication import CALLER, require_user_data
 from whence_aggregator.http.bodies import JsonResponse, respond_json
 from whence_aggregator.http.own_teams import as_read_by
-from whence_aggregator.http.parameters import Query, check_ami, instance_id
+from whence_aggregator.http.parameters import SUBJECTS, Query, check_ami, instance_id
 from whence_aggregator.ledger.log_reader import LogReader, Stored
 from whence_aggregator.ports import Database, NotFound
 from whence_aggregator.trace.history import statements_of
@@ -47,8 +47,7 @@ class QueryCalls:
         ]
 
     async def _trace(self, request: web.Request) -> JsonResponse:
-        names = ("instance", "image", "commit", "ticket", "application", "version", "user_data")
-        query = Query(request, *names, "state", *_TIMES, "limit", "cursor")
+        query = Query(request, "instance", *SUBJECTS, "version", "state", *_TIMES, "limit", "cursor")
         subject, moment = query.subject(), await self._moment(query)
         if not isinstance(subject, TraceSubject):
             if query.text("state") is not None:

@@ -9,6 +9,7 @@ import msgspec
 
 from whence_aggregator.ports import Transaction
 from whence_aggregator.projections.known import LifeTally
+from whence_aggregator.projections.persons import persons_in
 from whence_aggregator.projections.pushes import tag_named, unjudge_tag
 from whence_aggregator.projections.rows import known_instances, last_number, listed, number, rule_sets, standing
 from whence_aggregator.queries.agents import (
@@ -24,6 +25,7 @@ from whence_aggregator.queries.agents import (
     SetLifeParameters,
 )
 from whence_aggregator.queries.collect import (
+    ADD_COMMIT_PERSON,
     ADD_COMMIT_WORD,
     ADD_FACT,
     ADD_IMAGE_CHAIN,
@@ -150,6 +152,7 @@ async def project_fact(transaction: Transaction, index: int, event: Mapping[str,
         ADD_FACT.bind([row]),
         ADD_IMAGE_COMMIT.bind(links_of(event, index)),
         ADD_COMMIT_WORD.bind(words_in(event, index)),
+        ADD_COMMIT_PERSON.bind(persons_in(event, index)),
         ADD_IMAGE_CHAIN.bind(_chain_of(event)),
         unjudge,
     )

@@ -167,8 +167,9 @@ KINDS: Mapping[str, EntryKind] = MappingProxyType({
     ),
     "handover": _kind("application_handover", project=_handovers, account=_of_all),
     "fact": _kind(
-        "fact", "image_commit", "commit_word", "image_chain", "tag_digest", "inventory", "inventory_history",
-        "instance", "life", "tally", project=_facts, account=_account_of_fact, together=_listed_together,
+        "fact", "image_commit", "commit_word", "commit_person", "image_chain", "tag_digest", "inventory",
+        "inventory_history", "instance", "life", "tally",
+        project=_facts, account=_account_of_fact, together=_listed_together,
     ),
     "verdict": _kind(
         "verdict", "rule_set", "instance", "tally",
@@ -228,6 +229,7 @@ TABLES = (
     Table(name="fact", clear=audit.CLEAR_FACT, dumps=(audit.DUMP_FACT,)),
     Table(name="image_commit", clear=audit.CLEAR_IMAGE_COMMIT, dumps=(audit.DUMP_IMAGE_COMMIT,), lossy=True),
     Table(name="commit_word", clear=audit.CLEAR_COMMIT_WORD, dumps=(audit.DUMP_COMMIT_WORD,)),
+    Table(name="commit_person", clear=audit.CLEAR_COMMIT_PERSON, dumps=(audit.DUMP_COMMIT_PERSON,)),
     Table(name="inventory", clear=audit.CLEAR_INVENTORY, dumps=(audit.DUMP_INVENTORY,)),
     Table(name="inventory_history", clear=audit.CLEAR_INVENTORY_HISTORY, dumps=(audit.DUMP_INVENTORY_HISTORY,)),
     Table(name="life", clear=audit.CLEAR_LIFE, dumps=(audit.DUMP_LIFE,), lossy=True),

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import Any, TypedDict
+
+import msgspec
 
 from whence_aggregator.projections.known import KnownInstance
 from whence_aggregator.queries.agents import INSTANCES_NAMED, InstancesNamedRow
+from whence_aggregator.queries.collect import CommitsWithoutPersonRow
 from whence_aggregator.queries.compliance import RuleSetsRow, VerdictsOfRow
 from whence_aggregator.queries.query import BoundQuery, instance_ids
 from whence_aggregator.queries.trace import InventoryOfRow
@@ -75,3 +78,19 @@ def rule_sets(rows: Sequence[RuleSetsRow]) -> dict[str, int]:
 def standing(rows: Sequence[VerdictsOfRow]) -> dict[tuple[str, str], tuple[str | None, str]]:
     """Return outcome and beginning of verdicts, by instance id and rule."""
     return {(row["instance_id"], row["rule"]): (row["verdict"], row["since"]) for row in rows}
+
+
+def commit_events(rows: Sequence[CommitsWithoutPersonRow]) -> list[tuple[int, dict[str, Any]]]:
+    """Return facts of commits as the events of their entries, as far as they name people."""
+    return [
+        (
+            row["ledger_index"],
+            {
+                "kind": row["kind"],
+                "subject": row["subject"],
+                "outcome": row["outcome"],
+                "value": msgspec.json.decode(row["value"]),
+            },
+        )
+        for row in rows
+    ]

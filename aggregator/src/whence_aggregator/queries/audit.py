@@ -243,6 +243,21 @@ class DumpCommitWordRow(TypedDict):
 DUMP_COMMIT_WORD = NamedQuery[DumpCommitWordParameters, DumpCommitWordRow]("dump_commit_word")
 
 
+class DumpCommitPersonParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpCommitPersonRow(TypedDict):
+    commit_id: str
+    repository: str
+    person: str
+    ledger_index: int
+
+
+DUMP_COMMIT_PERSON = NamedQuery[DumpCommitPersonParameters, DumpCommitPersonRow]("dump_commit_person")
+
+
 class DumpInventoryHistoryParameters(TypedDict):
     limit: int
     offset: int
@@ -590,6 +605,9 @@ CLEAR_IMAGE_COMMIT = Command[NoParameters]("clear_image_commit")
 
 
 CLEAR_COMMIT_WORD = Command[NoParameters]("clear_commit_word")
+
+
+CLEAR_COMMIT_PERSON = Command[NoParameters]("clear_commit_person")
 
 
 CLEAR_INVENTORY_HISTORY = Command[NoParameters]("clear_inventory_history")

@@ -53,6 +53,42 @@ class RemoveCommitWordsParameters(TypedDict):
 REMOVE_COMMIT_WORDS = Command[RemoveCommitWordsParameters]("remove_commit_words")
 
 
+class RemoveCommitPersonsParameters(TypedDict):
+    commit_id: str
+    repository: str
+
+
+REMOVE_COMMIT_PERSONS = Command[RemoveCommitPersonsParameters]("remove_commit_persons")
+
+
+class AddCommitPersonParameters(TypedDict):
+    person: str
+    repository: str
+    commit_id: str
+    ledger_index: int
+
+
+ADD_COMMIT_PERSON = Command[AddCommitPersonParameters]("add_commit_person")
+
+
+class CommitsWithoutPersonParameters(TypedDict):
+    after: int
+    limit: int
+
+
+class CommitsWithoutPersonRow(TypedDict):
+    kind: str
+    subject: str
+    ledger_index: int
+    observed_at: str
+    outcome: str
+    value: str
+    reason: str
+
+
+COMMITS_WITHOUT_PERSON = NamedQuery[CommitsWithoutPersonParameters, CommitsWithoutPersonRow]("commits_without_person")
+
+
 class IndexesOfFactsParameters(TypedDict):
     kind: str
     subjects: str

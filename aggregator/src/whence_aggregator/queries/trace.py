@@ -600,6 +600,19 @@ class ImagesOfTicketRow(TypedDict):
 IMAGES_OF_TICKET = NamedQuery[ImagesOfTicketParameters, ImagesOfTicketRow]("images_of_ticket")
 
 
+class ImagesOfPersonParameters(TypedDict):
+    person: str
+    known_past: int
+    limit: int
+
+
+class ImagesOfPersonRow(TypedDict):
+    image_digest: str
+
+
+IMAGES_OF_PERSON = NamedQuery[ImagesOfPersonParameters, ImagesOfPersonRow]("images_of_person")
+
+
 class InventoryOfParameters(TypedDict):
     instance_ids: str
 

@@ -24,6 +24,7 @@ from whence_aggregator.queries.trace import (
     FACETS_OF_USER_DATA,
     FEW_FACETS_OF_IMAGES,
     IMAGES_OF_COMMIT,
+    IMAGES_OF_PERSON,
     IMAGES_OF_TICKET,
     FacetsMatchingParameters,
 )
@@ -57,6 +58,9 @@ class Wanted:
     image: str | None = None
     commit: str | None = None
     ticket: str | None = None
+    review: str | None = None
+    person: str | None = None
+    """The e-mail address of an author or committer of the commit."""
     application: str | None = None
     version: str | None = None
     account: str | None = None
@@ -185,7 +189,7 @@ class Search:
                 raise EntryDamaged("a combination of facets of an instance is missing")
 
     async def _images(self, wanted: Wanted) -> list[str] | None:
-        """Return the images that match image, commit and ticket; None without these filters."""
+        """Return the images that match image, commit, ticket, review and person; None without these filters."""
         meant: list[set[str]] = []
         known_past = wanted.moment.known_past
         if wanted.image is not None:
@@ -196,9 +200,14 @@ class Search:
                 {"first": wanted.commit, "last": last, "known_past": known_past, "limit": _IMAGES_MAX}
             )
             meant.append(digests(await self._database.fetch(of_commit)))
-        if wanted.ticket is not None:
-            of_ticket = IMAGES_OF_TICKET.bind({"word": wanted.ticket, "known_past": known_past, "limit": _IMAGES_MAX})
-            meant.append(digests(await self._database.fetch(of_ticket)))
+        for word in (wanted.ticket, wanted.review):
+            if word is not None:
+                named = word.rpartition("!")[2]  # no word of the index has GitLab's mark of a merge request in it
+                of_word = IMAGES_OF_TICKET.bind({"word": named, "known_past": known_past, "limit": _IMAGES_MAX})
+                meant.append(digests(await self._database.fetch(of_word)))
+        if wanted.person is not None:
+            of_person = IMAGES_OF_PERSON.bind({"person": wanted.person, "known_past": known_past, "limit": _IMAGES_MAX})
+            meant.append(digests(await self._database.fetch(of_person)))
         return sorted(set.intersection(*meant)) if meant else None
 
 

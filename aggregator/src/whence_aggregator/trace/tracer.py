@@ -55,7 +55,9 @@ from whence_common.clock import Now
 from whence_common.image_reference import tag_reference
 from whence_common.ledger_entry import kind_of
 
-SubjectKind = Literal["image", "commit", "ticket", "application", "user_data"]
+SubjectKind = Literal[
+    "image", "commit", "review", "ticket", "application", "user_data", "ami", "account", "team", "person"
+]  # fmt: skip
 _PAGES_MAX = 20
 _BRIEF_INSTANCES = 2
 
@@ -321,13 +323,23 @@ def _matches(lineage: Lineage, subject: TraceSubject) -> bool:
     checks: dict[SubjectKind, Callable[[], bool]] = {
         "image": lambda: (lineage.link("image").value or {}).get("digest") == subject.value,
         "commit": lambda: str((lineage.link("commit").value or {}).get("commit", "")).startswith(subject.value),
-        "ticket": lambda: any(
-            ticket["id"] == subject.value for ticket in (lineage.link("ticket").value or {}).get("tickets", [])
-        ),
+        "ticket": lambda: _is_named(lineage, "tickets", subject.value),
+        "review": lambda: _is_named(lineage, "reviews", subject.value),
+        "person": lambda: _is_by(lineage, subject.value),
         "user_data": lambda: (lineage.link("user_data").value or {}).get("digest") == subject.value,
-        "application": lambda: True,
     }
-    return checks[subject.kind]()
+    return checks[subject.kind]() if subject.kind in checks else True
+
+
+def _is_named(lineage: Lineage, what: str, name: str) -> bool:
+    """Return whether the commit's message names a ticket or a review."""
+    return any(one["id"] == name for one in (lineage.link("ticket").value or {}).get(what, ()))
+
+
+def _is_by(lineage: Lineage, mail: str) -> bool:
+    """Return whether the commit names a person as its author or committer."""
+    commit = lineage.link("commit").value or {}
+    return any(f"<{mail}>" in str(commit.get(name, "")).lower() for name in ("author", "committer"))
 
 
 def _wanted(subject: TraceSubject, moment: Moment) -> Wanted:

@@ -51,6 +51,7 @@ _KINDS = (
     ("--ticket", "ticket", "a ticket"),
     ("--review", "review", "the number of a pull or merge request, as in #12 or !12"),
     ("--commit", "commit", "a commit id or a prefix of one"),
+    ("--person", "person", "the e-mail address of an author or committer"),
     ("--user-data", "user_data", "the digest of user data"),
 )
 
@@ -99,7 +100,7 @@ def trace(
     as_json: bool,
 ) -> None:
     """Trace SUBJECT: an instance (i-…), an image (sha256:…), a commit, a ticket, an application, application/version,
-    an AMI (ami-…), or an account (12 digits).
+    an AMI (ami-…), an account (12 digits), or the e-mail address of a person who wrote commits.
 
     The kind of SUBJECT is detected from its form; use the options if it is ambiguous.
     """
@@ -225,6 +226,8 @@ def _kind_of(subject: str) -> str:
             return kind
     if subject.startswith("sha256:"):
         return "image"
+    if "@" in subject:
+        return "person"
     if re.search(r"[#0-9]", subject) and re.search(r"[A-Z#]", subject):
         return "ticket"
     return "application"

@@ -52,6 +52,9 @@ order by commit_id{binary}, image_digest{binary}, repository{binary}, said_by{bi
 -- name: dump_commit_word
 select commit_id, repository, word, ledger_index from commit_word order by commit_id{binary}, repository{binary}, word{binary} limit :limit offset :offset;
 
+-- name: dump_commit_person
+select commit_id, repository, person, ledger_index from commit_person order by commit_id{binary}, repository{binary}, person{binary} limit :limit offset :offset;
+
 -- name: dump_inventory_history
 select instance_id, ledger_index, account_id, region, state, launched_at, user_data_digest, user_data_unread, asked_at
 from inventory_history
@@ -176,6 +179,9 @@ delete from image_commit;
 
 -- name: clear_commit_word
 delete from commit_word;
+
+-- name: clear_commit_person
+delete from commit_person;
 
 -- name: clear_inventory_history
 delete from inventory_history;

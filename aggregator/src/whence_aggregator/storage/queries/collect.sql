@@ -16,6 +16,20 @@ delete from fact where ledger_index = :ledger_index;
 -- name: remove_commit_words
 delete from commit_word where commit_id = :commit_id and repository = :repository;
 
+-- name: remove_commit_persons
+delete from commit_person where commit_id = :commit_id and repository = :repository;
+
+-- name: add_commit_person
+insert into commit_person (person, repository, commit_id, ledger_index)
+values (:person, :repository, :commit_id, :ledger_index) on conflict do nothing;
+
+-- name: commits_without_person
+-- types: after int
+select f.kind, f.subject, f.ledger_index, f.observed_at, f.outcome, f.value, f.reason from fact f
+where f.kind = 'commit' and f.outcome = 'found' and f.ledger_index > :after and not exists (
+    select 1 from commit_person p where p.ledger_index = f.ledger_index)
+order by f.ledger_index limit :limit;
+
 -- name: indexes_of_facts
 select ledger_index from fact
 where kind = :kind and {subject in texts subjects} and outcome = 'found' order by ledger_index;

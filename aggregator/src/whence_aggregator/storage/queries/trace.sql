@@ -307,6 +307,12 @@ select distinct i.image_digest from commit_word w
 join image_commit i on i.commit_id = w.commit_id and i.repository = w.repository
 where w.word = :word and w.ledger_index < :known_past and i.ledger_index < :known_past order by i.image_digest limit :limit;
 
+-- name: images_of_person
+select distinct i.image_digest from commit_person p
+join image_commit i on i.commit_id = p.commit_id and i.repository = p.repository
+where p.person = :person and p.ledger_index < :known_past and i.ledger_index < :known_past
+order by i.image_digest limit :limit;
+
 -- name: inventory_of
 select account_id, region, instance_id, state, launched_at, user_data_digest, user_data_unread, ledger_index, asked_at from inventory
 where {instance_id in texts instance_ids};

@@ -1,0 +1,44 @@
+"""The people of commits: the e-mail addresses of author and committer, by which a trace finds what they changed.
+
+An address is text that anyone can write into a commit: it finds commits, and proves nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from whence_aggregator.ports import Database
+from whence_aggregator.projections.rows import commit_events
+from whence_aggregator.queries.collect import ADD_COMMIT_PERSON, COMMITS_WITHOUT_PERSON, AddCommitPersonParameters
+
+_MAIL = re.compile(r"<?([!-;=?A-~]{1,200}@[!-;=?A-~]{1,200})>?\Z")
+_STATED = ("author", "author_mail", "committer", "committer_mail")
+"""Members of a commit's facts; those of the first version state the author alone, as `name <address>`."""
+_UNINDEXED_MAX = 500
+
+
+def persons_in(event: Mapping[str, Any], index: int) -> list[AddCommitPersonParameters]:
+    """Return the addresses of a commit's people, each once and in lower case."""
+    if event["kind"] != "commit" or event["outcome"] != "found":
+        return []
+    place, _, commit_id = event["subject"].rpartition("@")
+    stated = [str(event["value"].get(name) or "").rpartition(" ")[2] for name in _STATED]
+    mails = dict.fromkeys(found[1].lower() for one in stated if (found := _MAIL.match(one)) is not None)
+    return [{"person": one, "repository": place, "commit_id": commit_id, "ledger_index": index} for one in mails]
+
+
+async def index_persons(database: Database) -> int:
+    """Index the people of commits that were recorded before there was an index; return the number of addresses."""
+    total, after = 0, -1
+    while True:
+        async with database.transaction() as transaction:
+            asked = COMMITS_WITHOUT_PERSON.bind({"after": after, "limit": _UNINDEXED_MAX})
+            found = commit_events(await transaction.fetch(asked))
+            rows = [row for index, one in found for row in persons_in(one, index)]
+            await transaction.execute(ADD_COMMIT_PERSON.bind(rows))
+        total += len(rows)
+        if len(found) < _UNINDEXED_MAX:
+            return total
+        after = found[-1][0]
