@@ -70,6 +70,7 @@ SHOWN_ELSEWHERE = {
     "whence import backstage --repository https://git.example.org/shop/catalog --allow https://git.example.org/shop": "tests/integration/test_import_repositories.py",
     "whence approve greeter 1.0 --type DEPLOY --yes": "tests/acceptance/test_kio_command.py",
     "whence-agent status --wait --timeout 600": "tests/acceptance/test_agent.py",
+    "whence trace --format slsa-vsa --vsa-key vsa.key --verifier-id https://whence.example.org i-0123456789abcdef0": "tests/unit/test_verification_summaries.py",
     "whence login": "tests/acceptance/test_login.py",
     "whence login --device": "tests/acceptance/test_login.py",
     "whence logout": "tests/acceptance/test_login.py",
@@ -96,7 +97,8 @@ WITH_SETTINGS = (
 """Commands that get this test's settings."""
 DRY = ("make bench", "make endurance", "make wheels", "make deb", "make lock")
 """Targets that take minutes: make says what it would do."""
-ENDS_WITH = {"whence violations --verdict fail": 1, "whence accounts": 1, "whence trace": 1}
+ENDS_WITH = {"whence violations --verdict fail": 1, "whence accounts": 1, "whence trace": 1, "whence why": 1,
+             "whence diff i-": 1}  # fmt: skip
 """Exit codes that are right although not 0, by the beginning of the command."""
 
 
