@@ -18,6 +18,7 @@ from whence_common.scm_source import ScmSource
 URL = "https://git.example.org/demo/greeter.git"
 SCM = json.dumps({"url": f"git:{URL}", "revision": COMMIT, "author": "ada", "status": ""}).encode()
 HEAD, LATER = "a" * 40, "b" * 40
+MAIN = ("heads/main",)
 UNMERGED = BranchAnswer(branch="main", commit_id=HEAD, reachable=False)
 OBJECT = (
     b"tree 4b825dc642cb6eb9a060e54bf8d69288fbee4904\nauthor Linus <linus@example.org> 1763800000 +0100\n"
@@ -96,15 +97,29 @@ async def test_the_branch_is_asked_ever_more_seldom_and_a_moving_head_alone_is_n
     await house.work()
     pauses = []
     for number in range(7):
-        house.sources.branches[COMMIT] = BranchAnswer(branch="main", commit_id=f"{number:040x}", reachable=True)
+        house.sources.branches[COMMIT] = BranchAnswer(
+            branch="main", commit_id=f"{number:040x}", reachable=True, reached_by=MAIN
+        )
         pauses.append(await until_due(house) / 86_400)
         await house.work()
     assert pauses == [1.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0]
     assert len([one for one in await house.entries("fact") if b'"commit-branch"' in (one.content or b"")]) == 1
     house.sources.branches[COMMIT] = UNMERGED  # the history was forced
+    before = to_instant(house.clock())
     await until_due(house)
     await house.work()
-    assert (await house.state("commit"), (await verdict(house, "commit-unmerged"))[0]) == ("asserted", "fail")
+    link = (await house.lineage()).link("commit")
+    assert (link.state, (await verdict(house, "commit-unmerged"))[0]) == ("contradicted", "fail")
+    assert link.reason == (
+        "the history was rewritten: main reached it at 2026-11-22T12:00:00.000Z and did not at 2027-02-22T12:00:00.000Z"
+    )
+    assert link.value is not None
+    assert link.value["branch"]["gone"]["head"] == "f" * 40
+    assert (await house.lineage(at=before)).link("commit").state == "confirmed"
+    house.sources.branches[COMMIT] = BranchAnswer(branch="main", commit_id=LATER, reachable=True, reached_by=MAIN)
+    await until_due(house)
+    await house.work()
+    assert await house.state("commit") == "confirmed"
 
 
 async def test_a_branch_that_git_cannot_read_is_unknown_and_fails_no_rule(house: InProcess) -> None:

@@ -27,13 +27,8 @@ from whence_aggregator.approvals.rule import ApprovalPolicy
 from whence_aggregator.approvals.versions import Versions
 from whence_aggregator.callers.caller import Caller
 from whence_aggregator.callers.limits import EnrolmentLimits, Limit, Rate
-from whence_aggregator.collect.collectors import (
-    BranchCollector,
-    Collector,
-    CommitCollector,
-    ImageSourceCollector,
-    TagCollector,
-)
+from whence_aggregator.collect.collectors import Collector, ImageSourceCollector, TagCollector
+from whence_aggregator.collect.commits import BranchCollector, CommitCollector, RangeCollector, SignatureCollector
 from whence_aggregator.collect.inventory import InventoryCollector
 from whence_aggregator.compliance.evaluate import Evaluator
 from whence_aggregator.ledger.ledger import Ledger
@@ -48,10 +43,11 @@ from whence_aggregator.ports import (
     ListedInstance,
     SourceUnavailable,
 )
+from whence_aggregator.ports_commits import CommitObject, RangeAnswer, SignatureAnswer
 from whence_aggregator.projections.kinds import KINDS
 from whence_aggregator.projections.statements import Combinations
 from whence_aggregator.registry.pushes import Pushes, Rules
-from whence_aggregator.trace.facts import BRANCH_KIND
+from whence_aggregator.trace.facts import BRANCH_KIND, RANGE_KIND, SIGNATURE_KIND
 from whence_aggregator.trace.lineage import Lineage, LinkName
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.search import Search
@@ -85,6 +81,9 @@ class FakeSources:
     commits: dict[str, bytes | SourceUnavailable | None] = field(default_factory=dict)
     branches: dict[str, BranchAnswer | SourceUnavailable] = field(default_factory=dict)
     """By commit; every other one that is there is reached by `main`."""
+    signatures: dict[str, SignatureAnswer] = field(default_factory=dict)
+    ranges: dict[tuple[str, str], RangeAnswer] = field(default_factory=dict)
+    """By base and head."""
 
     async def said(self, repository: str, digest: str, index_digest: str | None) -> ImageSaid:
         away = SourceUnavailable("registry-unreachable", "the registry is away")
@@ -94,12 +93,23 @@ class FakeSources:
     async def digest_of(self, reference: str) -> str | None:
         return self.tags.get(reference)
 
-    async def commit(self, repository: SourceRepository, commit_id: str) -> bytes | None:
-        return _answer(self.commits.get(commit_id, SourceUnavailable("git-refused", "the Git server is away")))
+    async def commit(self, repository: SourceRepository, commit_id: str) -> CommitObject | None:
+        away = SourceUnavailable("git-refused", "the Git server is away")
+        content = _answer(self.commits.get(commit_id, away))
+        return CommitObject(content=content) if content is not None else None
+
+    async def signature(self, repository: SourceRepository, commit_id: str) -> SignatureAnswer:
+        await self.commit(repository, commit_id)
+        return self.signatures.get(commit_id, SignatureAnswer(state="unknown", form="ssh", reason="no keys"))
+
+    async def between(self, repository: SourceRepository, base: str, head: str) -> RangeAnswer:
+        return self.ranges.get((base, head), RangeAnswer(reason="the history is not known"))
 
     async def branch(self, repository: SourceRepository, commit_id: str) -> BranchAnswer:
         await self.commit(repository, commit_id)
-        answer = self.branches.get(commit_id, BranchAnswer(branch="main", commit_id="f" * 40, reachable=True))
+        answer = self.branches.get(
+            commit_id, BranchAnswer(branch="main", commit_id="f" * 40, reachable=True, reached_by=("heads/main",))
+        )
         if isinstance(answer, SourceUnavailable):
             raise answer
         return answer
@@ -260,6 +270,8 @@ class InProcess:
             "commit": CommitCollector(self.sources),
             BRANCH_KIND: BranchCollector(self.sources),
             **(tracker_collectors or {}),
+            SIGNATURE_KIND: SignatureCollector(self.sources),
+            RANGE_KIND: RangeCollector(self.sources),
         }
         self.worker = self.worker_of(kinds_of(self.ledger, self.collectors, self.inventory, now=self.clock))
         self.enrolments = Enrolments(

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
+from typing import Any
 
 import aiohttp
 
+from whence_aggregator.adapters.git_places import http_place
 from whence_aggregator.adapters.git_process import GitRuns
 from whence_aggregator.adapters.git_server import GitServerReader
 from whence_aggregator.adapters.logins import Logins, NoLogin
@@ -36,7 +38,7 @@ def road(
     )
 
 
-def git_reader(*hosts: str, logins: Logins | None = None) -> GitServerReader:
-    """Give a reader of Git servers without TLS."""
-    shown = {} if logins is None else dict.fromkeys(hosts, logins)
-    return GitServerReader(runs=GitRuns(), plain_http=dict.fromkeys(hosts, True), logins=shown)
+def git_reader(*hosts: str, logins: Logins | None = None, **more: Any) -> GitServerReader:
+    """Give a reader of Git servers without TLS; `more` is for the reader itself."""
+    places = {one: http_place(one, plain_http=True, logins=logins) for one in hosts}
+    return GitServerReader(runs=GitRuns(), places=places, **more)

@@ -19,7 +19,7 @@ from landscape.whole import Landscape
 from whence_aggregator.adapters.front_images import FrontImageStores
 from whence_aggregator.adapters.layer_stream import Windows
 from whence_aggregator.adapters.registry_images import RegistryImages
-from whence_aggregator.collect.collectors import parse_commit
+from whence_aggregator.collect.commit_object import commit_value
 from whence_aggregator.collect.image_reader import RegistryImageReader
 from whence_aggregator.ports import CommitReader, ImageReader, SourceUnavailable
 from whence_common.digest import sha256_digest
@@ -147,7 +147,7 @@ async def test_exactly_one_commit_is_fetched_from_a_real_git_server(scape: Lands
     for commit, message in zip(scape.sources.commits, (b"DEMO-1", b"DEMO-2", b"Tidy up"), strict=True):
         content = await git.commit(SourceRepository(host=scape.sources.host, path="greeter"), commit)
         assert content is not None
-        assert message in content
+        assert message in content.content
 
 
 @pytest.fixture(params=["fake", "git"])
@@ -163,7 +163,7 @@ async def test_every_reader_returns_a_commit_or_none_or_unavailable(commits: Com
     place = SourceRepository(host=scape.sources.host, path="greeter")
     content = await commits.commit(place, scape.sources.commits[0])
     assert content is not None
-    assert parse_commit(content)["subject"].startswith("DEMO-1")
+    assert commit_value(content)["subject"].startswith("DEMO-1")
     assert await commits.commit(place, "0" * 40) is None
     with pytest.raises(SourceUnavailable):
         await commits.commit(SourceRepository(host="127.0.0.1:1", path="greeter"), "1" * 40)
@@ -197,7 +197,7 @@ async def test_this_very_clones_head_can_be_fetched(scape: Landscape) -> None:
     git = git_reader(scape.sources.host)
     content = await git.commit(SourceRepository(host=scape.sources.host, path="whence"), scape.sources.head)
     assert content is not None
-    assert scape.sources.head_message.encode().strip() in content
+    assert scape.sources.head_message.encode().strip() in content.content
 
 
 async def test_a_commit_that_the_server_does_not_have_returns_none(scape: Landscape) -> None:

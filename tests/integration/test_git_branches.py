@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from fakes.roads import git_reader
 from landscape.git_server import git_server
-from whence_aggregator.adapters.git_process import GitRuns
-from whence_aggregator.adapters.git_server import GitServerReader
 from whence_aggregator.ports import BranchAnswer, SourceUnavailable
 from whence_common.scm_source import SourceRepository
 
@@ -19,6 +18,7 @@ _IDENTITY = {f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER") for w
              (("NAME", "Ada"), ("EMAIL", "ada@example.org"))}  # fmt: skip
 _TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 NOWHERE = "0" * 40
+BY = ("heads/main",)
 
 
 class Bare:
@@ -66,7 +66,7 @@ def bare(tmp_path: Path) -> Bare:
 
 
 async def ask(host: str, commit: str, name: str = "app", **bounds: float) -> BranchAnswer:
-    git = GitServerReader(runs=GitRuns(), plain_http={host: True}, logins={}, **bounds)  # type: ignore[arg-type]  # bounds by their names
+    git = git_reader(host, **bounds)
     return await git.branch(SourceRepository(host=host, path=name), commit)
 
 
@@ -74,8 +74,8 @@ async def test_a_commit_on_the_default_branch_is_reached_and_one_beside_it_is_no
     first = bare.commit("first", branch="main")
     beside = bare.commit("beside", first, branch="feature")
     second = bare.commit("second", first, branch="main")
-    assert await ask(host, first) == BranchAnswer(branch="main", commit_id=second, reachable=True)
-    assert await ask(host, second) == BranchAnswer(branch="main", commit_id=second, reachable=True)
+    assert await ask(host, first) == BranchAnswer(branch="main", commit_id=second, reachable=True, reached_by=BY)
+    assert await ask(host, second) == BranchAnswer(branch="main", commit_id=second, reachable=True, reached_by=BY)
     assert await ask(host, beside) == BranchAnswer(branch="main", commit_id=second, reachable=False)
     assert (await ask(host, NOWHERE)).reachable is False
 
@@ -83,11 +83,13 @@ async def test_a_commit_on_the_default_branch_is_reached_and_one_beside_it_is_no
 async def test_a_merge_reaches_what_it_merged_and_a_force_push_forgets_it(host: str, bare: Bare) -> None:
     first = bare.commit("first", branch="main")
     beside = bare.commit("beside", first, branch="feature")
-    git = GitServerReader(runs=GitRuns(), plain_http={host: True}, logins={})
+    git = git_reader(host)
     place = SourceRepository(host=host, path="app")
     assert (await git.branch(place, beside)).reachable is False
     merge = bare.commit("merge", bare.commit("second", first), beside, branch="main")
-    assert await git.branch(place, beside) == BranchAnswer(branch="main", commit_id=merge, reachable=True)
+    assert await git.branch(place, beside) == BranchAnswer(
+        branch="main", commit_id=merge, reachable=True, reached_by=BY
+    )
     bare.git("update-ref", "-d", "refs/heads/feature")
     assert (await git.branch(place, beside)).reachable is True
     forced = bare.commit("forced", first, branch="main")
@@ -99,7 +101,9 @@ async def test_the_default_branch_is_the_one_that_head_names_now(host: str, bare
     trunk = bare.commit("other", first, branch="trunk/next")
     assert (await ask(host, trunk)).reachable is False
     bare.git("symbolic-ref", "HEAD", "refs/heads/trunk/next")
-    assert await ask(host, trunk) == BranchAnswer(branch="trunk/next", commit_id=trunk, reachable=True)
+    assert await ask(host, trunk) == BranchAnswer(
+        branch="trunk/next", commit_id=trunk, reachable=True, reached_by=("heads/trunk/next",)
+    )
 
 
 @pytest.mark.parametrize("case", ["empty", "dangling", "tags only", "detached"])
@@ -160,7 +164,7 @@ async def test_a_server_without_filters_or_single_commits_answers_too(tmp_path: 
     bare.commit("second", first, branch="main")
     async with git_server(tmp_path, newest_protocol=False) as host:
         git, place = (
-            GitServerReader(runs=GitRuns(), plain_http={host: True}, logins={}),
+            git_reader(host),
             SourceRepository(host=host, path="app"),
         )
         assert ((await git.branch(place, first)).reachable, (await git.branch(place, beside)).reachable) == (
@@ -170,7 +174,7 @@ async def test_a_server_without_filters_or_single_commits_answers_too(tmp_path: 
         for commit, message in ((first, b"first"), (beside, b"beside")):
             content = await git.commit(place, commit)
             assert content is not None
-            assert message in content
+            assert message in content.content
         assert await git.commit(place, NOWHERE) is None
 
 
@@ -179,7 +183,7 @@ async def test_a_commit_that_no_branch_holds_any_more_is_found_but_not_reached(h
     first = bare.commit("first", branch="main")
     loose = bare.commit("nobody's", first)
     git, place = (
-        GitServerReader(runs=GitRuns(), plain_http={host: True}, logins={}),
+        git_reader(host),
         SourceRepository(host=host, path="app"),
     )
     assert await git.commit(place, loose) is not None
@@ -191,7 +195,7 @@ async def test_the_id_of_a_tag_is_not_the_id_of_its_commit(host: str, bare: Bare
     bare.git("tag", "-a", "-m", "release", "v1", made)
     tag = bare.git("rev-parse", "refs/tags/v1")
     git, place = (
-        GitServerReader(runs=GitRuns(), plain_http={host: True}, logins={}),
+        git_reader(host),
         SourceRepository(host=host, path="app"),
     )
     assert (await git.commit(place, tag), await git.commit(place, made) is not None) == (None, True)

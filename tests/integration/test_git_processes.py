@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from fakes.roads import git_reader
 from landscape.processes import eventually
 from whence_aggregator.adapters.git_process import GitBounds, GitRuns, GitTooMuch, GitTooSlow
-from whence_aggregator.adapters.git_server import GitServerReader
 from whence_common.scm_source import SourceRepository
 
 SHORT = GitBounds(seconds_max=1.0, file_bytes_max=1024)
@@ -153,7 +153,7 @@ async def test_a_server_that_hangs_leaves_no_process(tmp_path: Path) -> None:
     server = await asyncio.start_server(hang, "127.0.0.1", 0)
     async with server:
         host = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        git = GitServerReader(runs=GitRuns(), plain_http={host: True}, logins={}, seconds_max=2.0)
+        git = git_reader(host, seconds_max=2.0)
         with pytest.raises(GitTooSlow, match=f"http://{host}/app.git: git fetch took over"):
             await git.commit(SourceRepository(host=host, path="app"), "a" * 40)
         assert connected.is_set()

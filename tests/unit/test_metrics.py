@@ -12,7 +12,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from fakes.in_process import FakeSources
 from whence_aggregator.adapters.process_state import process_families
-from whence_aggregator.collect.collectors import CommitCollector
+from whence_aggregator.collect.commits import CommitCollector
 from whence_aggregator.collect.measured import Questions
 from whence_aggregator.http.measures import HttpMeasures, template
 from whence_aggregator.ports import SourceUnavailable, StorageUnavailable, WriteConflict

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from whence_aggregator.collect.collectors import BranchCollector, CommitCollector, ImageSourceCollector, TagCollector
+from whence_aggregator.collect.collectors import ImageSourceCollector, TagCollector
+from whence_aggregator.collect.commits import BranchCollector, CommitCollector
 from whence_aggregator.ports import BranchAnswer, ImageSaid
 from whence_common.errors import InputError
 from whence_common.image_reference import (

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from whence_aggregator.collect.collectors import parse_commit
 from whence_aggregator.trace.ticket_forms import Mention
 from whence_aggregator.trace.tickets import MESSAGE_CHARACTERS_MAX, named_in, words_of
 from whence_aggregator.whence.picture import draw
@@ -157,26 +156,6 @@ def test_a_hostile_message_is_read_in_bounded_time() -> None:
         assert len(named_in(message).tickets) <= 50
         assert len(words_of(message)) <= 2_050
         assert time.process_time() - began < 1.0, unit
-
-
-def test_a_commit_object_is_read() -> None:
-    found = parse_commit(
-        b"tree x\nparent y\nauthor Ada L <ada@example.org> 1763800000 +0100\ncommitter B <b@c> 1763800001 -0500\n"
-        b"gpgsig -----BEGIN\n more\n\nSubject line\n\nBody\n"
-    )
-    assert found == {
-        "author": "Ada L <ada@example.org>",
-        "committed_at": "2025-11-22T08:26:41.000Z",
-        "subject": "Subject line",
-        "message": "Subject line\n\nBody\n",
-    }
-
-
-@pytest.mark.parametrize(
-    "content", [b"", b"\n\n", b"author x\n\n", b"committer A <a> 99999999999999999999 +0\n\nx", b"\xff" * 50]
-)
-def test_a_hostile_commit_object_does_no_harm(content: bytes) -> None:
-    assert parse_commit(content)["committed_at"] == ""
 
 
 def test_control_characters_of_others_never_reach_the_terminal() -> None:

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
 
+from whence_aggregator.ports_commits import CommitObject
 from whence_aggregator.queries.query import BoundCommand, BoundQueries, BoundQuery, NamedQuery
 from whence_common.errors import InputError, RoadError
 from whence_common.image_layers import LayerFinding
@@ -166,38 +167,40 @@ class CollectedFact:
     reason: str = ""
     awaited: str = ""
     """What may still arrive, so that a retry is useful; empty when nothing will change."""
+    beside: Sequence[tuple[str, str, CollectedFact]] = ()
+    """Facts that were found with it, by kind and subject: recorded before it, unless one is known."""
 
     def same_as(self, outcome: str, reason: str, value: Mapping[str, Any]) -> bool:
         """Return whether a stored fact states the same."""
         return (outcome, reason, value) == (self.outcome, self.reason, self.value)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BranchFinding(CollectedFact):
-    """Whether the default branch reaches a commit. Its head moves often, which alone does not make a new fact."""
-
-    def same_as(self, outcome: str, reason: str, value: Mapping[str, Any]) -> bool:
-        return (outcome, reason, {**value, "head": None}) == (self.outcome, self.reason, {**self.value, "head": None})
+    def after(self, value: Mapping[str, Any], observed_at: str) -> CollectedFact:
+        """Return the fact with what it has to state about the fact before it: that one's value, and its time."""
+        return self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BranchAnswer:
-    """Whether a repository's default branch reaches a commit. `commit_id` is the branch's newest commit then."""
+    """Whether a repository's protected refs reach a commit. `commit_id` is the default branch's newest commit then."""
 
     branch: str | None = None
     """None: the repository has no default branch."""
     commit_id: str | None = None
     reachable: bool | None = None
-    """None: not decided; `reason` states why."""
+    """Whether it, or another protected branch or tag, reaches the commit. None: not decided; `reason` states why."""
     reason: str = ""
+    reached_by: tuple[str, ...] = ()
+    """Protected branches and tags that reach it (`heads/main`, `tags/v1`), as far as the history was read."""
+    moved_to: str = ""
+    """The repository that the server redirects to, as host/path: it was renamed."""
 
 
 class CommitReader(Protocol):
-    async def commit(self, repository: SourceRepository, commit_id: str) -> bytes | None:
+    async def commit(self, repository: SourceRepository, commit_id: str) -> CommitObject | None:
         """Return exactly one commit object; None when the server has no such commit. Raises SourceUnavailable."""
 
     async def branch(self, repository: SourceRepository, commit_id: str) -> BranchAnswer:
-        """Return whether the default branch reaches a commit, as of now. Raises SourceUnavailable."""
+        """Return whether the protected branches and tags reach a commit, as of now. Raises SourceUnavailable."""
 
 
 class CallerIdentity(Protocol):

@@ -8,9 +8,9 @@ import resource
 import shutil
 import signal
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from whence_aggregator.ports import SourceUnavailable
 from whence_common.git_call import PROGRAMS, git_arguments, git_environment
@@ -24,7 +24,6 @@ _ERROR_BYTES_MAX = 8 * 1024
 _READ_BYTES = 64 * 1024
 _END_SECONDS_MAX = 5.0
 """How long a killed process may take to end; only a process that is stuck in the kernel takes longer."""
-_PROTOCOLS = ("http", "https")
 _HELPER = '!f() {{ test "$1" = get && cat /dev/fd/{}; }}; f'
 """Read once: a refused login is not sent again, and "store" and "erase" do nothing."""
 _PIPE_BYTES_MAX = 32 * 1024
@@ -51,6 +50,38 @@ class GitBounds:
 
     seconds_max: float
     file_bytes_max: int
+    output_bytes_max: int = OUTPUT_BYTES_MAX
+    cut: bool = False
+    """Output beyond the bound is cut off, and git is ended; otherwise it is an error."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GitRoad:
+    """How git may leave the repository: over which protocols, with which settings and variables."""
+
+    protocols: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
+    """`name=value`, after those that always apply."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+NO_ROAD = GitRoad()
+"""For runs that read objects only."""
+HTTP_ROAD = GitRoad(protocols=("http", "https"), settings=_SETTINGS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GitInput:
+    """What a run receives besides its arguments."""
+
+    login: Login | None = None
+    content: bytes = b""
+    """Its standard input."""
+    held: tuple[int, ...] = ()
+    """File descriptors that it keeps open until it ends: a lock is held as long as any process uses what it locks."""
+
+
+NOTHING = GitInput()
 
 
 class GitRuns:
@@ -63,7 +94,7 @@ class GitRuns:
         self.under_way = 0
 
     async def run(
-        self, directory: str, *arguments: str, bounds: GitBounds, login: Login | None = None
+        self, directory: str, *arguments: str, bounds: GitBounds, road: GitRoad = HTTP_ROAD, given: GitInput = NOTHING
     ) -> tuple[int, bytes, str]:
         """Run git in a directory; return its exit code, output and the end of its error output.
 
@@ -75,7 +106,7 @@ class GitRuns:
             self.under_way += 1
             try:
                 async with asyncio.timeout(bounds.seconds_max):
-                    return await self._run(directory, arguments, bounds.file_bytes_max, login)
+                    return await self._run(directory, arguments, bounds, road, given)
             except TimeoutError as exc:
                 message = f"git {arguments[0]} took over {bounds.seconds_max:g} seconds"
                 raise GitTooSlow("git-too-slow", message) from exc
@@ -83,45 +114,50 @@ class GitRuns:
                 self.under_way -= 1
 
     async def _run(
-        self, directory: str, arguments: tuple[str, ...], file_bytes_max: int, login: Login | None
+        self, directory: str, arguments: tuple[str, ...], bounds: GitBounds, road: GitRoad, given: GitInput
     ) -> tuple[int, bytes, str]:
-        with _credentials(login) as descriptor:
+        with _credentials(given.login) as descriptor:
             helper = () if descriptor is None else (f"credential.helper={_HELPER.format(descriptor)}",)
-            command = git_arguments(
-                *arguments, program=self._program, protocols=_PROTOCOLS, settings=(*_SETTINGS, *helper)
-            )
+            settings = (*road.settings, *helper)
             if shutil.which(self._program, path=self._path) is None:
                 fix = "install it on the aggregator's machine: apt-get install git"
                 raise GitMissing("git-missing", f"the program git is not in {self._path}", fix=fix)
-            process = await _started(command, directory, file_bytes_max, descriptor)
+            command = git_arguments(*arguments, program=self._program, protocols=road.protocols, settings=settings)
+            process = await _started(command, directory, bounds, road, (descriptor, given))
         try:
             assert process.stdout is not None
             assert process.stderr is not None
             async with asyncio.TaskGroup() as group:
-                output = group.create_task(_whole(process.stdout, process.pid))
+                output = group.create_task(_whole(process.stdout, process.pid, bounds))
                 error = group.create_task(_end_of(process.stderr))
+                if process.stdin is not None:
+                    group.create_task(_feed(process.stdin, given.content))
                 # children may hold the pipes after git has ended; their output is of no use then
                 group.create_task(_ended(process))
         finally:
             await _end(process)
         if output.result() is None:
-            raise GitTooMuch("git-too-much", f"git printed over {OUTPUT_BYTES_MAX >> 20} MiB")
+            raise GitTooMuch("git-too-much", f"git printed over {bounds.output_bytes_max >> 20} MiB")
         return process.returncode or 0, output.result() or b"", error.result().decode("utf-8", "replace")
 
 
-async def _started(command: list[str], directory: str, file_bytes_max: int, descriptor: int | None) -> Process:
+async def _started(
+    command: list[str], directory: str, bounds: GitBounds, road: GitRoad, given: tuple[int | None, GitInput]
+) -> Process:
     """Start git as the leader of its own session and group; if cancelled meanwhile, end the group."""
+    descriptor, more = given
+    sizes = (bounds.file_bytes_max, bounds.file_bytes_max)
     starting = asyncio.ensure_future(
         asyncio.create_subprocess_exec(
             *command,
             cwd=directory,
-            env=git_environment(protocols=_PROTOCOLS),
-            stdin=DEVNULL,
+            env={**git_environment(protocols=road.protocols), **road.variables},
+            stdin=PIPE if more.content else DEVNULL,
             stdout=PIPE,
             stderr=PIPE,
             start_new_session=True,
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes_max, file_bytes_max)),
-            pass_fds=() if descriptor is None else (descriptor,),
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, sizes),
+            pass_fds=(*more.held, *(() if descriptor is None else (descriptor,))),
         )
     )
     try:
@@ -137,6 +173,14 @@ async def _started(command: list[str], directory: str, file_bytes_max: int, desc
 def _end_started(starting: asyncio.Future[Process]) -> None:
     if not starting.cancelled() and starting.exception() is None:
         _kill(starting.result().pid)
+
+
+async def _feed(stream: asyncio.StreamWriter, content: bytes) -> None:
+    """Write the whole input; a process that does not read it ends the writing."""
+    with suppress(BrokenPipeError, ConnectionResetError):
+        stream.write(content)
+        await stream.drain()
+        stream.close()
 
 
 async def _ended(process: Process) -> None:
@@ -178,16 +222,17 @@ def _kill(group: int) -> None:
         os.killpg(group, signal.SIGKILL)
 
 
-async def _whole(stream: asyncio.StreamReader, group: int) -> bytes | None:
-    """Return the whole output; if it is too long, end the group and return None."""
-    content, kept = bytearray(), True
+async def _whole(stream: asyncio.StreamReader, group: int, bounds: GitBounds) -> bytes | None:
+    """Return the output. If it is too long, end the group, and return its beginning, or None."""
+    content, most, full = bytearray(), bounds.output_bytes_max, False
     while chunk := await stream.read(_READ_BYTES):
-        if kept:
-            content += chunk
-        if kept and len(content) > OUTPUT_BYTES_MAX:
-            kept = False
+        if full:
+            continue
+        content += chunk
+        if len(content) > most:
+            full = True
             _kill(group)
-    return bytes(content) if kept else None
+    return bytes(content[:most]) if bounds.cut or not full else None
 
 
 async def _end_of(stream: asyncio.StreamReader) -> bytes:

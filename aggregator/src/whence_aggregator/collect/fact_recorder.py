@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -19,7 +19,7 @@ from whence_aggregator.projections.removals import REMOVED
 from whence_aggregator.queries.collect import FACTS_NOW
 from whence_aggregator.queries.query import array, together
 from whence_aggregator.queries.work import ADD_TASK_UNLESS_KNOWN
-from whence_aggregator.trace.facts import BRANCH_KIND
+from whence_aggregator.trace.facts import BRANCH_KIND, SIGNATURE_KIND
 from whence_aggregator.work.questions import question
 from whence_common.clock import Now, parse_instant, to_instant
 from whence_common.ledger_entry import event
@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 ANSWER_SECONDS_MAX = 600.0
 """For one complete answer with all its parts: a single layer may take nine minutes."""
+_BESIDE_AT_ONCE_MAX = 100
+"""In one transaction: the log's other writers wait meanwhile."""
 _FOLLOW_UP_MAX = 32
 """An image has few sources; one with thousands would only fill the queue."""
 
@@ -63,18 +65,37 @@ class FactRecorder:
         found = await self._answer(kind, subject)
         finding = replace(found, value=cleaned(found.value), reason=cleaned(found.reason))
         now = self._now()
+        await self._record_beside(finding.beside, now)
         asked = FACTS_NOW.bind({"kind": kind, "subjects": array([subject])})
         async with self._ledger.writing(together(asked)) as writing:
             known = list(map(standing_fact, writing.found[0]))
             for one in known:
                 if REMOVED in one.value:  # its body was removed from the log, which does not take it again
                     return CollectedFact(outcome="absent", reason=one.reason), now
+            for before in known:
+                finding = finding.after(before.value, before.observed_at)
             standing = _standing(known, finding)
             if standing is not None:
                 return finding, parse_instant(standing.observed_at)  # the same answer again is not a new entry
             await _store(writing, (kind, subject, lane), finding, now)
         log.info("fact found", extra=fields(kind=kind, subject=subject, outcome=finding.outcome, reason=finding.reason))
         return finding, now
+
+    async def _record_beside(self, beside: Sequence[tuple[str, str, CollectedFact]], now: datetime) -> None:
+        """Record facts that were found with another, unless one is known; a bounded number in one transaction.
+
+        NOTE: no questions follow from them: what reaches the commit at the end of a range reaches those in it.
+        """
+        for start in range(0, len(beside), _BESIDE_AT_ONCE_MAX):
+            part = beside[start : start + _BESIDE_AT_ONCE_MAX]
+            (kind,) = {one for one, _, _ in part}
+            asked = FACTS_NOW.bind({"kind": kind, "subjects": array([subject for _, subject, _ in part])})
+            async with self._ledger.writing(together(asked)) as writing:
+                known = {standing_fact(row).subject for row in writing.found[0]}
+                for _, subject, finding in part:
+                    if subject not in known:
+                        cleared = replace(finding, value=cleaned(finding.value), reason=cleaned(finding.reason))
+                        await _append(writing, (kind, subject), cleared, now)
 
     async def _answer(self, kind: str, subject: str) -> CollectedFact:
         """Return the collector's answer. Raises SourceUnavailable, also when it takes too long."""
@@ -91,24 +112,35 @@ def _standing(known: Iterable[StandingFact], finding: CollectedFact) -> Standing
     return next((one for one in known if finding.same_as(one.outcome, one.reason, one.value)), None)
 
 
-async def _store(writing: Writing[Any], asked: tuple[str, str, str], finding: CollectedFact, now: datetime) -> None:
-    """Append the fact to the log, project it, and ask the questions that follow from it in the same lane."""
-    kind, subject, lane = asked
-    observed_at = to_instant(now)
+async def _append(
+    writing: Writing[Any], asked: tuple[str, str], finding: CollectedFact, now: datetime
+) -> tuple[dict[str, Any], int]:
+    """Append the fact to the log and project it; return its members and its index."""
+    kind, subject = asked
     stated: dict[str, Any] = {
         "kind": kind,
         "subject": subject,
-        "observed_at": observed_at,
+        "observed_at": to_instant(now),
         "outcome": finding.outcome,
         "value": finding.value,
         "reason": finding.reason,
     }
     ((index, _),) = await writing.append([NewEntry(kind="fact", content=event("fact", stated))])
     await project_fact(writing.transaction, index, stated)
+    return stated, index
+
+
+async def _store(writing: Writing[Any], asked: tuple[str, str, str], finding: CollectedFact, now: datetime) -> None:
+    """Append the fact to the log, project it, and ask the questions that follow from it in the same lane."""
+    kind, subject, lane = asked
+    observed_at = to_instant(now)
+    stated, index = await _append(writing, (kind, subject), finding, now)
     follow_up = [
         question("commit", f"{row['repository']}@{row['commit_id']}", due_at=observed_at, lane=lane)
         for row in links_of(stated, index)[:_FOLLOW_UP_MAX]
     ]
     if kind == "commit" and finding.outcome == "found":
         follow_up.append(question(BRANCH_KIND, subject, due_at=observed_at, lane=lane))
+        if finding.value["signature_form"] != "none":
+            follow_up.append(question(SIGNATURE_KIND, subject, due_at=observed_at, lane=lane))
     writing.writes.append(ADD_TASK_UNLESS_KNOWN.bind(follow_up))

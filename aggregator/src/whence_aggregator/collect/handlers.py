@@ -12,7 +12,7 @@ from whence_aggregator.collect.inventory import InventoryCollector
 from whence_aggregator.organisation.recorder import OrganisationRecorder
 from whence_aggregator.organisation.values import SourceName
 from whence_aggregator.ports import CollectedFact
-from whence_aggregator.trace.facts import BRANCH_KIND, REVIEW_KIND, TICKET_KIND
+from whence_aggregator.trace.facts import BRANCH_KIND, REVIEW_KIND, SIGNATURE_KIND, TICKET_KIND
 from whence_aggregator.work.task import Again, Task
 from whence_common.clock import Now, to_instant
 from whence_common.runtime.logs import fields
@@ -25,7 +25,9 @@ AWAITED_SECONDS_MIN = 300.0
 AWAITED_SECONDS_MAX = 14 * 86_400.0
 """How soon, and for how long, a missing commit, image or trusted signature is read again."""
 BRANCH_SECONDS_MAX = 30 * 86_400.0
-"""The longest time until the default branch is read again for a commit: branches are also forced and renamed."""
+"""The longest time until the protected branches are read again for a commit: they are also forced and renamed."""
+SIGNATURE_SECONDS_MAX = 7 * 86_400.0
+"""The longest time until a signature is verified again: keys are added and revoked."""
 
 
 OPEN_SECONDS_MIN = 3_600.0
@@ -99,6 +101,9 @@ def again(kind: str, finding: CollectedFact, *, waited: float) -> Again | None:
         return Again(seconds=branch_seconds(finding, waited), reason="the branch may move")
     if kind in (REVIEW_KIND, TICKET_KIND) and finding.outcome == "found":
         return Again(seconds=tracked_seconds(finding, waited), reason=f"the {kind} may change")
+    if kind == SIGNATURE_KIND:
+        seconds = min(max(waited, TAG_SECONDS), SIGNATURE_SECONDS_MAX)
+        return Again(seconds=seconds, reason="keys are added and revoked")
     if finding.awaited and waited < AWAITED_SECONDS_MAX:
         return Again(seconds=min(max(waited, AWAITED_SECONDS_MIN), TAG_SECONDS), reason=f"awaits {finding.awaited}")
     return None

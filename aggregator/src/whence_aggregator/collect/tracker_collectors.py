@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from whence_aggregator.collect.collectors import commit_of
+from whence_aggregator.collect.commits import commit_of
 from whence_aggregator.ports import CollectedFact, SourceUnavailable
 from whence_aggregator.trackers.numbered import TicketIdInvalid
 from whence_aggregator.trackers.readers import ReviewReader, TicketReader

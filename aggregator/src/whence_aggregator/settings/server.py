@@ -13,8 +13,11 @@ from whence_aggregator.settings.approvals import ApprovalSettings, wrong_in_appr
 from whence_aggregator.settings.front import RegistryFrontSettings, wrong_in_front
 from whence_aggregator.settings.organisation import OrganisationSettings, wrong_in_organisation
 from whence_aggregator.settings.places import (
+    CommitTrustSettings,
+    GitCacheSettings,
     GitServerSettings,
     PlaceSettings,
+    wrong_in_commits,
     wrong_in_places,
     wrong_keys,
 )
@@ -159,6 +162,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Code hosts and trackers, by host: as in the URLs of repositories and tickets."""
     approvals: ApprovalSettings | None = None
     """What a version needs to be approved; None: approvals are recorded, and not judged."""
+    git_cache: GitCacheSettings | None = None
+    commit_trust: dict[str, CommitTrustSettings] = {}
+    """By host, or host and the beginning of the path."""
     required_links: list[str] | None = None
     """What a lineage must have to be complete; None: every link but `approval`, reviews too."""
     silent_after_seconds: float = 300.0
@@ -246,6 +252,7 @@ def _wrong_in_parts(settings: Settings) -> list[str]:
     wrong += _wrong_in_database(settings)
     wrong += wrong_in_places(settings.registries, settings.git_servers)
     wrong += wrong_in_trackers(settings.trackers)
+    wrong += wrong_in_commits(settings.git_cache, settings.commit_trust)
     wrong += wrong_keys("trust", settings.trust)
     wrong += [f"trust: {names} are one registry; write it once" for names in twice_named(settings.trust)]
     if settings.registry_front is not None:

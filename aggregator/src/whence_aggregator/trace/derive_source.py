@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from whence_aggregator.trace.commit_details import branch_members, commit_members, disproved, signature_members
 from whence_aggregator.trace.evidence import by_agent, by_collector, by_push, by_registry, nothing_runs
 from whence_aggregator.trace.facts import Answer, Facts
 from whence_aggregator.trace.lineage import Evidence, Link
@@ -126,13 +127,24 @@ def commit_link(facts: Facts, source_link: Link) -> Link:
     evidence: tuple[Evidence, ...] = (by_agent(facts, source.digest), by_collector(answer, "git"))
     if answer.outcome != "found":
         return Link(link="commit", state="missing", reason=answer.reason, evidence=evidence)
-    value.update({name: answer.value[name] for name in ("repository", "subject", "author", "committed_at")})
-    value["branch"] = {name: branch.value.get(name) for name in ("branch", "head", "reachable")}
+    value.update(commit_members(answer))
+    value["branch"] = branch_members(branch)
+    signature = signature_members(answer, facts.signature)
+    if signature is not None:
+        value["signature"] = signature
+    if facts.signature.outcome == "found":
+        evidence += (by_collector(facts.signature, "git-signature"),)
     if branch.outcome != "unknown":
         evidence += (by_collector(branch, "git-branch"),)
     if facts.dirty:
         reason = "the commit exists, but the image was built from a tree with uncommitted changes"
         return Link(link="commit", state="contradicted", value=value, reason=reason, evidence=evidence)
+    wrong = disproved(branch, signature)
+    if wrong is not None:
+        return Link(
+            link="commit", state="contradicted", value=value, reason=wrong, evidence=evidence,
+            lacking=branch_reason(branch) is not None,
+        )  # fmt: skip
     source_value = source_link.value or {}
     signed = source_value.get("said_by") == "provenance" or "confirmed_by" in source_value
     missing = [] if signed else [_unsigned(facts)]
@@ -160,13 +172,19 @@ def branch_reason(branch: Answer) -> str | None:
         return f"it is not known whether the default branch reaches it: {branch.reason}"
     if reachable:
         return None
-    return f"the default branch {name} did not reach it at {branch.observed_at}"
+    gone = branch.value.get("gone")
+    was = f", and had reached it at {gone['reached_at']}: its history was rewritten" if gone else ""
+    return f"the default branch {name} did not reach it at {branch.observed_at}{was}"
 
 
 def _registration(facts: Facts, source: ScmSource) -> tuple[str | None, Comparison]:
     """Return the registered repository that is closest to the source's, and how they compare."""
     repositories = facts.application.repositories if facts.application is not None else ()
     url, comparison = closest(repositories, source.url)
+    moved = facts.branch.value.get("moved_to")
+    if comparison != "same" and moved:  # the server redirects the source's repository to another name
+        renamed, then = closest(repositories, f"https://{moved}")
+        url, comparison = (renamed, then) if then == "same" else (url, comparison)
     return url[:500] if url is not None else None, comparison
 
 

@@ -25,11 +25,15 @@ from whence_common.scm_source import ScmSource, same_repository, without_credent
 from whence_common.statement import Predicate, Statement
 
 BRANCH_KIND = "commit-branch"
-"""Facts about whether the default branch reaches a commit: these change, a commit's content does not."""
+"""Facts about which protected branches and tags reach a commit: these change, a commit's content does not."""
+SIGNATURE_KIND = "commit-signature"
+"""Facts about a commit's signature, verified with the keys that were trusted then."""
 REVIEW_KIND, TICKET_KIND = "review", "ticket"
 """Facts about the reviews that a commit came in by, and about a ticket in its tracker: both change."""
-CHANGING_KINDS = frozenset((BRANCH_KIND, REVIEW_KIND, TICKET_KIND))
+DATED_KINDS = frozenset((BRANCH_KIND, SIGNATURE_KIND, REVIEW_KIND, TICKET_KIND))
 """Kinds of facts that count when they were recorded by the time asked about: their subject changes."""
+RANGE_KIND = "commit-range"
+"""Facts about the commits between two commits, which do not change."""
 LAUNCH_TOLERANCE = timedelta(seconds=20)
 """EC2's launch time and the identity document's pending time of one launch differ by less than this."""
 Heard = Literal["speaking", "silent", "never"]
@@ -220,7 +224,9 @@ class Facts:
     heard_clock: HeardClock | None = None
     """None when no heartbeat was accepted, and when a time in the past is asked about."""
     branch: Answer = NOT_ASKED
-    """Whether the default branch reaches the commit, as of the time asked about."""
+    """Whether the protected branches reach the commit, as of the time asked about."""
+    signature: Answer = NOT_ASKED
+    """What Git found about the commit's signature, as of the time asked about."""
     trackers: KnownTrackers = NO_TRACKERS
     """The code hosts and trackers in the settings: what is not there is not configured, and not unknown for now."""
     review: Answer = NOT_ASKED

@@ -28,7 +28,7 @@ from whence_aggregator.queries.trace import (
 )
 from whence_aggregator.queries.work import TASKS_OF, TasksOfParameters, TasksOfRow
 from whence_aggregator.trace.facts import (
-    CHANGING_KINDS,
+    DATED_KINDS,
     NOT_ASKED,
     Answer,
     AnswerOutcome,
@@ -223,10 +223,10 @@ def questions(
     """Return the queries for facts of a kind.
 
     Contents of images and commits do not change, so they count when recorded by `known_at`. What a branch reaches,
-    reviews and tickets change, so they count when recorded by `at`.
+    which keys are trusted, reviews and tickets change, so they count when recorded by `at`.
     """
     named: TasksOfParameters = {"kind": kind, "subjects": array(list(subjects))}
-    past = moment.past if kind in CHANGING_KINDS else moment.known_past
+    past = moment.past if kind in DATED_KINDS else moment.known_past
     return FACTS_AT.bind({**named, "past": past}), TASKS_OF.bind(named)
 
 

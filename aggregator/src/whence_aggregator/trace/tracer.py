@@ -17,6 +17,7 @@ from whence_aggregator.trace.derive import derive
 from whence_aggregator.trace.facts import (
     BRANCH_KIND,
     NOT_ASKED,
+    SIGNATURE_KIND,
     Answer,
     Binding,
     Facts,
@@ -303,7 +304,24 @@ class Tracer:
                 gathered[name] = replace(gathered[name], commit=commits[subject], branch=branches[subject])
             else:
                 gathered[name] = replace(gathered[name], commit=subject, branch=subject)
+        gathered = await self._with_signatures(gathered, subjects, moment)
         return await with_tracked(gathered, self._database, moment, self._trackers)
+
+    async def _with_signatures(
+        self, gathered: dict[str, Facts], subjects: Mapping[str, str | Answer], moment: Moment
+    ) -> dict[str, Facts]:
+        """Return the facts with those of signatures, which are read only if a commit carries one."""
+        signed = {
+            name: subject
+            for name, subject in subjects.items()
+            if isinstance(subject, str) and gathered[name].commit.value.get("signature_form", "none") != "none"
+        }
+        if not signed:
+            return gathered
+        wanted = sorted(set(signed.values()))
+        found, waiting = await self._database.fetch_all(together(*questions(SIGNATURE_KIND, wanted, moment)))
+        known = merged(wanted, found, waiting, moment)
+        return gathered | {name: replace(gathered[name], signature=known[one]) for name, one in signed.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,8 +12,6 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from whence_aggregator.adapters.backend import Backend
-from whence_aggregator.adapters.git_process import GitRuns
-from whence_aggregator.adapters.git_server import GitServerReader
 from whence_aggregator.adapters.github_app import CONTENTS, GithubAppLogins
 from whence_aggregator.adapters.host_lookup import HostLookup
 from whence_aggregator.adapters.layer_stream import Windows
@@ -51,16 +49,6 @@ def load_sessions(settings: Settings, outgoing: Outgoing) -> dict[str, RegistryS
         registry_name(host): _session(registry_name(host), one, settings, outgoing)
         for host, one in settings.registries.items()
     }
-
-
-def load_git(settings: Settings, session: aiohttp.ClientSession) -> GitServerReader:
-    """Build the reader of the configured Git servers. Raises SettingsInvalid."""
-    servers = settings.git_servers
-    return GitServerReader(
-        runs=GitRuns(),
-        plain_http={host: one.plain_http for host, one in servers.items()},
-        logins={host: _git_logins(host, one, session) for host, one in servers.items()},
-    )
 
 
 def load_backend(registry: RegistryFrontSettings, settings: Settings, outgoing: Outgoing) -> Backend:
@@ -102,7 +90,8 @@ def _to(place: RegistryPlace, logins: Logins, outgoing: Outgoing) -> RegistrySes
     )
 
 
-def _git_logins(host: str, one: GitServerSettings, session: aiohttp.ClientSession) -> Logins:
+def git_logins(host: str, one: GitServerSettings, session: aiohttp.ClientSession) -> Logins:
+    """Return the logins of a Git server. Raises SettingsInvalid."""
     if one.github_app is not None:
         return load_github_app(host, one.github_app, session)
     return _file(one.login_file, host, _TOKEN_USER) if one.login_file is not None else NoLogin(host)

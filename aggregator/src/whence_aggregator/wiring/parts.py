@@ -23,9 +23,7 @@ from whence_aggregator.agents.rows import heard_last
 from whence_aggregator.agents.verification import InThisProcess, Verifier
 from whence_aggregator.callers.trusted_proxies import TrustedProxies
 from whence_aggregator.collect.collectors import (
-    BranchCollector,
     Collector,
-    CommitCollector,
     ImageSourceCollector,
     TagCollector,
 )
@@ -47,10 +45,10 @@ from whence_aggregator.storage.measured import MeasuredDatabase
 from whence_aggregator.storage.named_queries import OpenMode
 from whence_aggregator.storage.postgres import CONNECTIONS_MAX, PostgresDatabase
 from whence_aggregator.storage.sqlite import SqliteDatabase
-from whence_aggregator.trace.facts import BRANCH_KIND
 from whence_aggregator.trace.lineage import CHOSEN_LINKS, REQUIRED_LINKS
 from whence_aggregator.trace.listening import Listening
-from whence_aggregator.wiring.outgoing import Outgoing, load_git, load_sessions
+from whence_aggregator.wiring.git import git_collectors, load_git
+from whence_aggregator.wiring.outgoing import Outgoing, git_logins, load_sessions
 from whence_aggregator.wiring.settings_files import load_secret, load_trust
 from whence_common.clock import from_millis, parse_instant, utc_now
 from whence_common.identity_document import Authorities
@@ -206,13 +204,8 @@ def load_collectors(
     settings: Settings, images: RegistryImageReader, session: aiohttp.ClientSession
 ) -> dict[str, Collector]:
     """Build the collectors, which read registries and Git servers."""
-    git = load_git(settings, session)
-    return {
-        "image-source": ImageSourceCollector(images),
-        "tag": TagCollector(images),
-        "commit": CommitCollector(git),
-        BRANCH_KIND: BranchCollector(git),
-    }
+    git = load_git(settings, session, git_logins)
+    return {"image-source": ImageSourceCollector(images), "tag": TagCollector(images), **git_collectors(git)}
 
 
 async def load_listening(settings: Settings, database: Database) -> Listening:

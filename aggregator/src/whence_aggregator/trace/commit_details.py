@@ -1,0 +1,71 @@
+"""What a commit's facts add to its link: people, parents, signature, and a history that was rewritten. Pure.
+
+Facts of version 1 have fewer members; what they lack is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+from whence_aggregator.trace.facts import Answer
+
+_ALWAYS = ("repository", "subject", "author", "committed_at")
+_SINCE_VERSION_2 = ("authored_at", "committer", "parents", "trailers", "message_cut")
+_BRANCH = ("branch", "head", "reachable")
+_BRANCH_SINCE_VERSION_2 = ("reached_by", "gone", "moved_to")
+NOT_VERIFIED = "it was not verified yet"
+
+
+def commit_members(commit: Answer) -> dict[str, Any]:
+    """Return the members of the link's value that the commit object states."""
+    shown = {name: commit.value[name] for name in _ALWAYS}
+    return shown | {name: commit.value[name] for name in _SINCE_VERSION_2 if name in commit.value}
+
+
+def branch_members(branch: Answer) -> dict[str, Any]:
+    """Return what the protected branches and tags state about the commit."""
+    shown = {name: branch.value.get(name) for name in _BRANCH}
+    return shown | {name: branch.value[name] for name in _BRANCH_SINCE_VERSION_2 if branch.value.get(name)}
+
+
+def signature_members(commit: Answer, signature: Answer) -> dict[str, Any] | None:
+    """Return the commit's signature: `good`, `bad`, `unknown key`, `none` or `unknown`; None if it was never read.
+
+    A signature verifies for whoever has the key: whether that is the committer is another question.
+    """
+    form = commit.value.get("signature_form")
+    if form is None:
+        return None
+    if form == "none":
+        return {"state": "none", "form": "none"}
+    if signature.outcome != "found":
+        return {"state": "unknown", "form": form, "reason": signature.reason or NOT_VERIFIED}
+    value = signature.value
+    shown = {name: value.get(name, "") for name in ("state", "form", "signer", "key")}
+    shown |= {"verified_at": signature.observed_at, "reason": signature.reason}
+    if shown["signer"]:
+        shown["signer_is_committer"] = is_signer(str(shown["signer"]), str(commit.value.get("committer_mail", "")))
+    return shown
+
+
+def is_signer(signer: str, mail: str) -> bool:
+    """Return whether a principal of allowed_signers, or an OpenPGP user id, is of this address."""
+    if not mail:
+        return False
+    named = signer[signer.rindex("<") + 1 :].rstrip(">") if "<" in signer else signer
+    return any(fnmatchcase(mail.lower(), one.strip().lower()) for one in named.split(","))
+
+
+def disproved(branch: Answer, signature: Mapping[str, Any] | None) -> str | None:
+    """Return what contradicts the commit: its history was rewritten, or its signature is bad."""
+    gone = branch.value.get("gone")
+    if gone:
+        return (
+            f"the history was rewritten: {branch.value.get('branch')} reached it at {gone['reached_at']} "
+            f"and did not at {branch.observed_at}"
+        )
+    if signature is not None and signature["state"] == "bad":
+        return f"its signature is bad: {signature['reason']}"
+    return None
