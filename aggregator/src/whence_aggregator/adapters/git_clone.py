@@ -18,7 +18,8 @@ FETCH = (
     "fetch", "--quiet", "--filter=tree:0", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance",
     "--no-recurse-submodules",
 )  # fmt: skip
-_UNAUTHORISED = ("Authentication failed", "could not read Username", "Permission denied (publickey")
+_UNAUTHORISED = ("Authentication failed", "could not read Username")
+_KEY_REFUSED = "Permission denied (publickey"
 _DENIED = "The requested URL returned error: 403"
 _HOST_KEY = "Host key verification failed"
 _ERROR_CHARACTERS_MAX = 200
@@ -83,6 +84,12 @@ class GitClone:
             raise logins.refused(login)
         if status != 0 and _DENIED in error:
             raise SourceUnavailable("git-denied", f"{self.url}: HTTP 403", fix=f"let the login for {host} read it")
+        if status != 0 and _KEY_REFUSED in error:
+            raise SourceUnavailable(
+                "git-key-refused",
+                f"{self.url}: the server does not accept the key",
+                fix="let ssh_key_file's key read it",
+            )
         if status != 0 and _HOST_KEY in error:
             raise SourceUnavailable(
                 "git-host-key", f"{self.url}: the server's host key is not in ssh_known_hosts_file",

@@ -30,8 +30,11 @@ KEYS_BYTES_MAX = 4 * 1024 * 1024
 _HEAD_BYTES_MAX = 256 * 1024
 _SSH_GOOD = re.compile(r'^Good "git" signature for (.+) with \S+ key (SHA256:\S+)$', re.MULTILINE)
 _SSH_UNLISTED = re.compile(r'^Good "git" signature with \S+ key (SHA256:\S+)$', re.MULTILINE)
-_SSH_REVOKED = re.compile(r"revoked", re.IGNORECASE)
-_SSH_WRONG = ("incorrect signature", "Could not verify signature", "not allowed", "namespace")
+_SSH_WRONG = ("incorrect signature", "not permitted for use in signature namespace")
+_REVOKED_LISTS = re.compile(
+    rb"\ASSHKRL\n\0|\A(?:(?:[ \t]*|[ \t]*#[^\n]*|[a-z0-9@.-]+ [A-Za-z0-9+/]+=*(?: [^\n]*)?)\r?(?:\n|\Z))*\Z"
+)
+"""What ssh-keygen accepts: its binary list, or public keys, one a line. It refuses every signature for any other."""
 _STATUS = re.compile(r"^\[GNUPG:\] ([A-Z_]+)(?: (.*))?$", re.MULTILINE)
 _ENDS = re.compile(r'valid-before="?([0-9]{8}(?:[0-9]{4}(?:[0-9]{2})?)?)Z?"?')
 _GPG_CONF = (
@@ -90,6 +93,8 @@ async def verified(clone: GitClone, trust: CommitTrust, commit_id: str) -> Signa
 async def _ssh(clone: GitClone, keys: CommitKeys, now: datetime, commit_id: str) -> SignatureAnswer:
     signers = _file(keys.allowed_signers_file).decode("utf-8", "replace")
     found = await _with_signers(clone, keys, signers, commit_id)
+    if found.state == "unknown" and keys.revoked_keys_file:
+        return await _perhaps_revoked(clone, keys, signers, commit_id)
     valid = _valid_at(signers, now)
     if found.state != "good" or valid == signers:
         return found
@@ -100,6 +105,17 @@ async def _ssh(clone: GitClone, keys: CommitKeys, now: datetime, commit_id: str)
         state="unknown", form="ssh", signer=found.signer, key=found.key, expired=True,
         reason="the key is no longer valid; that it was when it signed is known from the commit's own time only",
     )  # fmt: skip
+
+
+async def _perhaps_revoked(clone: GitClone, keys: CommitKeys, signers: str, commit_id: str) -> SignatureAnswer:
+    """Return `bad` for a revoked key. ssh-keygen says no more about it than about a list that it cannot read."""
+    if _REVOKED_LISTS.match(_file(keys.revoked_keys_file)) is None:
+        return _unknown("ssh", f"{keys.revoked_keys_file} is not a list of revoked keys")
+    without = CommitKeys(allowed_signers_file=keys.allowed_signers_file)
+    found = await _with_signers(clone, without, signers, commit_id)
+    if found.state not in ("good", "unknown key"):
+        return found
+    return SignatureAnswer(state="bad", form="ssh", key=found.key, reason="the key is revoked")
 
 
 async def _with_signers(clone: GitClone, keys: CommitKeys, signers: str, commit_id: str) -> SignatureAnswer:
@@ -122,8 +138,6 @@ def _ssh_files(keys: CommitKeys, signers: str) -> Iterator[tuple[str, ...]]:
 
 def _of_ssh(status: int, said: str) -> SignatureAnswer:
     good, unlisted = _SSH_GOOD.search(said), _SSH_UNLISTED.search(said)
-    if _SSH_REVOKED.search(said):
-        return SignatureAnswer(state="bad", form="ssh", reason="the key is revoked", key=_key_in(said))
     if good is not None and status == 0:
         return SignatureAnswer(state="good", form="ssh", signer=good[1][:300], key=good[2])
     if good is not None or unlisted is not None:
@@ -132,7 +146,7 @@ def _of_ssh(status: int, said: str) -> SignatureAnswer:
             state="unknown key", form="ssh", key=key, reason="the key is not in allowed_signers_file, or was not valid"
         )
     if any(sign in said for sign in _SSH_WRONG):
-        return SignatureAnswer(state="bad", form="ssh", reason=_last_line(said), key=_key_in(said))
+        return SignatureAnswer(state="bad", form="ssh", reason="the signature is not that of this commit")
     return _unknown("ssh", _last_line(said))
 
 
@@ -234,11 +248,6 @@ def _file(name: str) -> bytes:
 
 def _unknown(form: SignatureForm, reason: str) -> SignatureAnswer:
     return SignatureAnswer(state="unknown", form=form, reason=reason)
-
-
-def _key_in(said: str) -> str:
-    match = re.search(r"SHA256:[A-Za-z0-9+/=]{20,60}", said)
-    return match[0] if match is not None else ""
 
 
 def _last_line(said: str) -> str:
