@@ -15,7 +15,9 @@ from whence_common.identifiers import COMMIT_ID
 
 REFS_MAX = 200
 """Protected branches and tags of one repository that are read."""
-_FIRST_DEPTHS = ("--depth=100", "--depth=2000", "--unshallow")
+_WHOLE = "--depth=2147483647"
+"""Infinite (git-fetch(1)): only with a depth does a server say that its own history is cut off."""
+_FIRST_DEPTHS = ("--depth=100", "--depth=2000", _WHOLE)
 """How deep a history is read before the whole is; most commits that run are recent."""
 BRANCHES, TAGS = "refs/heads/", "refs/tags/"
 _NAME = re.compile(r"refs/(?:heads|tags)/[^\x00-\x20\x7f~^:?*\[\\]{1,250}\Z")
@@ -121,7 +123,7 @@ async def reaching(clone: GitClone, known: Advertised, commit_id: str) -> Branch
 async def whole_history(clone: GitClone, known: Advertised) -> str:
     """Fetch the whole history of the refs; return why it is not whole, or nothing."""
     first = (await _depths(clone, known))[0]
-    depth = "--unshallow" if await clone.is_shallow() else (None if first is None else "")
+    depth = None if first is None and not await clone.is_shallow() else _WHOLE
     reason = await fetched(clone, known, depth)
     if not reason and await clone.is_shallow():
         reason = "the server's repository is a shallow clone"
@@ -152,8 +154,9 @@ async def _depths(clone: GitClone, known: Advertised) -> Sequence[str | None]:
     if not kept:
         return _FIRST_DEPTHS
     new = any(f"{value} {local_name(name)}" not in kept for name, value in known.refs)
-    first = "" if new else None
-    return (first, *_FIRST_DEPTHS[1:]) if await clone.is_shallow() else (first,)
+    if await clone.is_shallow():
+        return ("" if new else None, *_FIRST_DEPTHS[1:])
+    return (_WHOLE if new else None,)
 
 
 async def _containing(clone: GitClone, known: Advertised, commit_id: str) -> tuple[str, ...]:
