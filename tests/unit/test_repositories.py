@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from whence_common.image_provenance import SourceClaim, choose
-from whence_common.repositories import compare
+from whence_common.repositories import compare, repository_named
 from whence_common.scm_source import ScmSource
 
 SPELLINGS = (
@@ -92,3 +92,59 @@ def test_claims_that_spell_one_repository_in_two_ways_do_not_contradict_each_oth
     sources = [ScmSource(url=url, revision=commit, author="", status="", digest="") for url in (one, other)]
     claims = [SourceClaim(kind="annotation", source=sources[0]), SourceClaim(kind="scm-source", source=sources[1])]
     assert choose(claims) == (claims[0], [])
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_all_spellings_lead_to_one_subject(spelling: str) -> None:
+    if "/tree/main" not in spelling:  # a page of an unknown server may be a path of its own
+        assert str(repository_named(spelling)) == "git.example.org/team/app"
+
+
+@pytest.mark.parametrize(
+    "url, subject",
+    [
+        ("git@ssh.github.com:Team/App.git", "github.com/Team/App"), ("https://www.github.com/team/app", "github.com/team/app"),
+        ("ssh://git@ssh.github.com:443/team/app.git", "github.com/team/app"), ("GitHub.com/team/app", "github.com/team/app"),
+        ("git@altssh.gitlab.com:g/s/t/app.git", "gitlab.com/g/s/t/app"), ("https://github.com/t/a/tree/main", "github.com/t/a"),
+        ("https://gitlab.com/g/s/app/-/commit/abc", "gitlab.com/g/s/app"), ("https://github.com./t/a", "github.com/t/a"),
+        ("https://git.example.org/g/s/app/-/tree/x", "git.example.org/g/s/app"), ("http://h.example.org:80/t/a", "h.example.org/t/a"),
+        ("https://h.example.org:8443/t/a.git", "h.example.org:8443/t/a"), ("https://api.github.com/repos/t/a", "github.com/t/a"),
+        ("http://127.0.0.1:4711/demo/app.git", "127.0.0.1:4711/demo/app"), ("ssh://git@h.example.org:7999/p/a", "h.example.org/p/a"),
+        ("https://bb.example.org/scm/proj/app.git", "bb.example.org/scm/proj/app"), ("git@bb.example.org:~ada/app.git", "bb.example.org/~ada/app"),
+    ],
+)  # fmt: skip
+def test_a_url_leads_to_the_repository_that_its_server_is_asked_for(url: str, subject: str) -> None:
+    assert str(repository_named(url)) == subject
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "--upload-pack=touch ran", "-oProxyCommand=x:team/app", "ext::sh -c touch% ran", "fd::17", "file:///etc/passwd",
+        "https://git.example.org/../../etc", "https://git.example.org/team/../other", "https://git.example.org//team//app",
+        "https://git.example.org/team/app\n.git", "https://git.example.org/team/%2e%2e/app", "git@-oProxyCommand=x:team/app",
+        "ssh://-oProxyCommand=x/team/app", "https://[::1]/team/app", "https://git.example.org:99999/team/app", "https:///team/app",
+        "https://gít.example.org/team/app", "https://git.example.org\\@evil.org/team/app", "javascript:alert(1)", "https://",
+        "git@git.example.org:", "git@git.example.org:-x/app", "https://git.example.org/-/app\x00", "https://" + "a" * 9_000 + "/x/y",
+        "https://git.example.org/" + "x/" * 5_000 + "y", "\u202ehttps://git.example.org/team/app", "https://git.example.org/a b/c",
+    ],
+)  # fmt: skip
+def test_a_hostile_url_names_no_repository_and_matches_none(hostile: str) -> None:
+    assert repository_named(hostile) is None
+    for other in ("https://git.example.org/team/app", "git@github.com:team/app"):
+        assert compare(hostile, other) != "same"
+        assert compare(other, hostile) != "same"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://github.com@evil.org/team/app", "https://github.com:443@evil.org/team/app", "https://evil.org/github.com/team/app",
+        "git@evil.org:github.com/team/app", "https://github.com.evil.org/team/app", "https://evil.org#@github.com/team/app",
+        "https://evil.org?x=github.com/team/app", "ssh://github.com@evil.org/team/app",
+    ],
+)  # fmt: skip
+def test_a_user_name_or_path_that_looks_like_a_host_is_none(url: str) -> None:
+    assert compare(url, "https://github.com/team/app") != "same"
+    found = repository_named(url)
+    assert found is None or found.host != "github.com"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
-from whence_common.scm_source import repository_of
+from whence_common.scm_source import SourceRepository, repository_of
 
 Comparison = Literal["same", "other", "unclear"]
 _HOSTS = {
@@ -54,6 +54,29 @@ def compare(one: str, other: str) -> Comparison:
     return (
         "unclear" if web and first.port != second.port and not usual else "same"
     )  # other ports may be other servers on one machine
+
+
+def repository_named(url: str) -> SourceRepository | None:
+    """Return the repository that a URL names, as its server is asked for it; None when it names none.
+
+    Other hosts of the same service (`ssh.github.com`) and the paths of web pages lead to the repository itself. The
+    case of a path is kept: only its server knows whether it matters.
+    """
+    text = _PREFIXES.sub("", url.strip())
+    found = repository_of(text if "://" in text or not _WITHOUT_SCHEME.match(text) else f"https://{text}")
+    if found is None:
+        return None
+    host, _, port = found.host.partition(":")
+    host = host.rstrip(".")
+    host = _HOSTS.get(host, host)
+    parts = found.path.split("/")
+    if parts[0] == "repos" and "api.github.com" in found.host:
+        parts = parts[1:]
+    known = host in _CASELESS_HOSTS
+    page = next((at for at, one in enumerate(parts) if at >= 2 and (one in _WEB_PAGES if known else one == "-")), None)
+    path = "/".join(parts[:page]).removesuffix(".git")
+    usual = not port or _PORTS.get(text.partition("://")[0].lower()) == int(port)
+    return SourceRepository(host=host if usual else f"{host}:{port}", path=path) if path else None
 
 
 def _compare_hosts(first: str, second: str) -> Comparison:

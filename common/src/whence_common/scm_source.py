@@ -23,6 +23,8 @@ _PATH_CHARACTERS_MAX = 500
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}(?::[0-9]{1,5})?\Z")
 """Excludes options of Git (`-x`) and IPv6 addresses. The settings state which hosts are contacted."""
 _PATH = re.compile(r"[A-Za-z0-9._/~+-]+\Z")
+_AMBIGUOUS = re.compile(r"[\x00-\x20\x7f\\]")
+"""Parsers of URLs disagree about them: Python's drops line ends and tabs, browsers take a backslash for a slash."""
 _SCP_LIKE = re.compile(r"(?:[A-Za-z0-9._-]+@)?(?P<host>[A-Za-z0-9.-]+):(?P<path>(?!//)[^:]+)\Z")
 _REFERENCE = re.compile(r"\A((?:[A-Za-z:]+://)?+(?:[^@/\s]*@)?+[^@/\s:]+(?::[0-9]+)?[/:][^@\s]*)@.*\Z")
 """A repository's URL, then `@` and a reference. An `@` before the host ends the user name."""
@@ -137,6 +139,8 @@ def repository_of(url: str) -> SourceRepository | None:
     the path (`@v1.2`, `@<commit>`, `@refs/heads/x`, `#main`, `?ref=main`) is ignored.
     """
     text = without_reference(url)
+    if _AMBIGUOUS.search(text):
+        return None
     text = text.removeprefix("git:") if not text.startswith("git://") else text
     scheme, marker, _ = text.partition("://")
     if marker:

@@ -65,7 +65,8 @@ from whence_aggregator.trace.tickets import named_in_review, words_of
 from whence_common.clock import parse_instant, to_millis
 from whence_common.image_provenance import SourceClaim
 from whence_common.image_reference import digest_of_subject
-from whence_common.scm_source import ScmSource, repository_of
+from whence_common.repositories import repository_named
+from whence_common.scm_source import ScmSource
 
 INVENTORY_KIND = "ec2-instance"
 _REVIEW_WORDS_MAX = 2_000
@@ -266,7 +267,7 @@ def links_of(event: Mapping[str, Any], index: int) -> list[AddImageCommitParamet
     digest = digest_of_subject(event["subject"])
     links: dict[tuple[str, str], AddImageCommitParameters] = {}
     for claim in claims_in(event["value"]):
-        repository = repository_of(claim.source.url)
+        repository = repository_named(claim.source.url)
         if claim.source.commit_id is not None and repository is not None:
             place = str(repository)
             links[claim.source.commit_id, place] = {

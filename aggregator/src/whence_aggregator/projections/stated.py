@@ -10,7 +10,8 @@ import msgspec
 from whence_common.clock import parse_instant, to_millis
 from whence_common.digest import is_sha256_digest
 from whence_common.image_reference import tag_reference
-from whence_common.scm_source import ScmSource, repository_of
+from whence_common.repositories import repository_named
+from whence_common.scm_source import ScmSource
 from whence_common.statement import Predicate
 
 Combination = tuple[str, str, str, str, str, str, str]
@@ -97,5 +98,5 @@ def _tag(predicate: Predicate) -> tuple[str, str] | None:
 def _link(url: str, revision: str) -> tuple[str, str] | None:
     """Return commit and repository; None unless the source states both."""
     source = ScmSource.from_wire({"url": url, "revision": revision})
-    repository = repository_of(source.url)
+    repository = repository_named(source.url)
     return (source.commit_id, str(repository)) if source.commit_id is not None and repository is not None else None

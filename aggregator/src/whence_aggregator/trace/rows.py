@@ -46,7 +46,8 @@ from whence_aggregator.trace.registered import repositories_of, trackers_of
 from whence_aggregator.trace.tags import TagSeen
 from whence_common.clock import from_millis, parse_instant
 from whence_common.image_reference import image_subject
-from whence_common.scm_source import ScmSource, repository_of, without_credentials
+from whence_common.repositories import repository_named
+from whence_common.scm_source import ScmSource, without_credentials
 from whence_common.statement import ImageFacts
 
 
@@ -288,7 +289,7 @@ def _registered(row: ApplicationsAtRow) -> Registered:
 def subject_of_commit(source: ScmSource | None) -> str | Answer:
     if source is None or source.commit_id is None:
         return NOT_ASKED
-    repository = repository_of(source.url)
+    repository = repository_named(source.url)
     if repository is None:
         return Answer(outcome="unknown", reason=f"the source's URL is not that of a repository: {source.url[:120]!r}")
     return f"{repository}@{source.commit_id}"
