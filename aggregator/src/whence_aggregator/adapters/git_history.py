@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 
 from whence_aggregator.adapters.git_clone import FETCH, GitClone
 from whence_aggregator.adapters.git_process import GitTooSlow
-from whence_aggregator.ports import BranchAnswer
+from whence_aggregator.ports import BranchAnswer, SourceUnavailable
 from whence_common.identifiers import COMMIT_ID
 
 REFS_MAX = 200
@@ -61,13 +61,15 @@ class Advertised:
         return next((commit for name, commit in self.refs if name == self.default), "")
 
 
-async def advertised(clone: GitClone, protection: Protection) -> Advertised:
-    """Ask the server. A detached HEAD names no branch; a HEAD of a branch without commits is not sent."""
+async def advertised(clone: GitClone, protection: Protection, wanted: str) -> Advertised:
+    """Ask the server, for the sake of the commit `wanted`. A detached HEAD names no branch; a HEAD of a branch without commits is not sent."""
     status, output, error = await clone.ask(
         "ls-remote", "--quiet", "--symref", "--", "origin", "HEAD", *protection.asked
     )
     if status != 0:
         raise clone.refused(error)
+    if not output.strip():
+        await _refuse_dumb(clone, wanted)
     branch, head, refs = "", "", dict[str, str]()
     for line in output.decode("utf-8", "replace").splitlines():
         value, _, name = line.partition("\t")
@@ -88,6 +90,19 @@ async def advertised(clone: GitClone, protection: Protection) -> Advertised:
         refs=((branch, head), *others[: REFS_MAX - 1]),
         left_out=max(len(others) - (REFS_MAX - 1), 0),
     )
+
+
+async def _refuse_dumb(clone: GitClone, wanted: str) -> None:
+    """Raise SourceUnavailable if the server is no Git server: git takes any page for a list of refs, an empty one.
+
+    A depth is what that older protocol, files over HTTP, cannot have.
+    """
+    _, _, error = await clone.ask(*FETCH, "--depth=1", "--", "origin", wanted)
+    if "dumb http" in error:
+        raise SourceUnavailable(
+            "git-no-server", f"{clone.url}: the answer is not that of a Git server",
+            fix="check that the host serves Git by smart HTTP, and that no sign-in page is in its place",
+        )  # fmt: skip
 
 
 async def reaching(clone: GitClone, known: Advertised, commit_id: str) -> BranchAnswer:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Protocol
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 
 from whence_aggregator.adapters.git_places import GitPlace
+from whence_common.registry_sign_in import Login
 from whence_common.scm_source import SourceRepository, repository_of
 
 _REFS = "/info/refs"
@@ -35,16 +37,20 @@ class HttpRenames:
 
     async def moved(self, place: GitPlace, repository: SourceRepository) -> SourceRepository | None:
         login = await place.logins.login(repository.path)
-        signed = aiohttp.BasicAuth(login.username, login.password) if login is not None and login.username else None
+        headers = {"Authorization": _basic(login)} if login is not None and login.username else {}
         url = f"{place.url(repository)}{_REFS}?service=git-upload-pack"
         bound = aiohttp.ClientTimeout(total=_SECONDS_MAX)
         try:
-            async with self._session.get(url, allow_redirects=False, auth=signed, timeout=bound) as answer:
+            async with self._session.get(url, allow_redirects=False, headers=headers, timeout=bound) as answer:
                 if answer.status not in _REDIRECTS:
                     return None
                 return _same_host(url, answer.headers.get("Location", ""), repository)
         except (aiohttp.ClientError, TimeoutError, ValueError):
             return None
+
+
+def _basic(login: Login) -> str:
+    return "Basic " + base64.b64encode(f"{login.username}:{login.password}".encode()).decode("ascii")
 
 
 def _same_host(url: str, location: str, repository: SourceRepository) -> SourceRepository | None:

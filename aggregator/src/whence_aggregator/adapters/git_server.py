@@ -91,7 +91,7 @@ class GitServerReader:
 
     async def _branch(self, repository: SourceRepository, commit_id: str) -> BranchAnswer:
         async with self._kept(repository, commit_id) as clone:
-            known = await advertised(clone, self._protected.get(repository.host, Protection()))
+            known = await advertised(clone, self._protected.get(repository.host, Protection()), commit_id)
             if not known.default:
                 return BranchAnswer(reason=known.reason)
             key = _key(repository, known, commit_id)
@@ -109,7 +109,7 @@ class GitServerReader:
         assert COMMIT_ID.match(base)
         assert COMMIT_ID.match(head)
         async with self._kept(repository, head) as clone:
-            known = await advertised(clone, self._protected.get(repository.host, Protection()))
+            known = await advertised(clone, self._protected.get(repository.host, Protection()), head)
             return await between(clone, known, (base, head), self._range_bounds)
 
     async def _followed(
