@@ -30,7 +30,7 @@ def bare(tmp_path: Path) -> Bare:
 
 
 async def ask(host: str, commit: str, name: str = "app", **bounds: float) -> BranchAnswer:
-    git = git_reader(host, **bounds)
+    git = git_reader(host, logins=None, **bounds)
     return await git.branch(SourceRepository(host=host, path=name), commit)
 
 

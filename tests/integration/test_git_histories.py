@@ -130,10 +130,10 @@ async def test_a_hundred_thousand_commits_between_two_are_counted(tmp_path: Path
     bare = Bare(tmp_path)
     length = repeated(sample=6_000, whole=101_000)
     line = bare.history(length)
-    bounds = {} if length > 100_000 else {"counted_max": 5_000}
-    found = await reader(tmp_path, **bounds).between(APP, line[0], line[-1])
+    counted = 100_000 if length > 100_000 else 5_000
+    found = await reader(tmp_path, counted_max=counted).between(APP, line[0], line[-1])
     ahead = side(found.ahead)
-    assert (ahead.count, ahead.counted_whole, len(ahead.commits)) == (bounds.get("counted_max", 100_000), False, 2_000)
+    assert (ahead.count, ahead.counted_whole, len(ahead.commits)) == (counted, False, 2_000)
 
 
 async def test_a_shallow_mirror_has_no_range(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ async def test_a_commit_is_read_behind_basic_and_the_login_is_in_no_argument_and
         reader = git_reader(place.host, logins=logins(tmp_path / "login", place.host, b"robot:" + SECRET.encode()))
         content = await reader.commit(place.repository, place.commit)
         assert content is not None
-        assert b"DEMO-1" in content
+        assert b"DEMO-1" in content.content
         assert place.guard.shown
         assert place.guard.seen_in == []
         assert await reader.commit(place.repository, "0" * 40) is None

@@ -7,6 +7,7 @@ import pytest
 from whence_aggregator.collect.collectors import ImageSourceCollector, TagCollector
 from whence_aggregator.collect.commits import BranchCollector, CommitCollector
 from whence_aggregator.ports import BranchAnswer, ImageSaid
+from whence_aggregator.ports_commits import CommitObject
 from whence_common.errors import InputError
 from whence_common.image_reference import (
     ImageReferenceInvalid,
@@ -116,7 +117,7 @@ class _Untouched:
     async def digest_of(self, reference: str) -> str | None:
         raise AssertionError(f"{reference} was asked")
 
-    async def commit(self, repository: SourceRepository, commit_id: str) -> bytes | None:
+    async def commit(self, repository: SourceRepository, commit_id: str) -> CommitObject | None:
         raise AssertionError(f"{repository} was asked")
 
     async def branch(self, repository: SourceRepository, commit_id: str) -> BranchAnswer:

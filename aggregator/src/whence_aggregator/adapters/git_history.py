@@ -62,7 +62,10 @@ class Advertised:
 
 
 async def advertised(clone: GitClone, protection: Protection, wanted: str) -> Advertised:
-    """Ask the server, for the sake of the commit `wanted`. A detached HEAD names no branch; a HEAD of a branch without commits is not sent."""
+    """Ask the server, because of the commit `wanted`.
+
+    A detached HEAD names no branch; a HEAD of a branch without commits is not sent.
+    """
     status, output, error = await clone.ask(
         "ls-remote", "--quiet", "--symref", "--", "origin", "HEAD", *protection.asked
     )

@@ -1,0 +1,104 @@
+"""The commits between two commits, from storage: collected once by the queue, and kept as facts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from whence_aggregator.collect.commits import subject_of_range
+from whence_aggregator.collect.rows import standing_fact
+from whence_aggregator.ports import Database
+from whence_aggregator.queries.collect import FACTS_NOW
+from whence_aggregator.queries.query import array, together
+from whence_aggregator.queries.work import ADD_TASK_UNLESS_KNOWN, TASKS_OF
+from whence_aggregator.trace.facts import RANGE_KIND
+from whence_aggregator.work.questions import SHARED_LANE, question
+from whence_common.clock import Now, to_instant
+from whence_common.scm_source import SourceRepository
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownSide:
+    """The commits of one direction, in the order of `git log`."""
+
+    count: int
+    counted_whole: bool
+    """False: there are more than are counted."""
+    commits: Sequence[Mapping[str, Any]]
+    """Values of their facts. Of one that is too large, only its id, as `commit`; fewer than `count` where not all are
+    kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownRange:
+    """What is known of the commits between two. A side is None while it is not known; `reason` states why."""
+
+    base: str
+    head: str
+    merge_base: str = ""
+    ahead: KnownSide | None = None
+    behind: KnownSide | None = None
+    reason: str = ""
+    observed_at: str = ""
+    missing: Sequence[str] = field(default_factory=tuple)
+
+
+class Ranges:
+    """Reads ranges, and has those that are not known collected."""
+
+    def __init__(self, *, database: Database, now: Now) -> None:
+        self._database = database
+        self._now = now
+
+    async def want(self, repository: SourceRepository, base: str, head: str) -> KnownRange:
+        """Return what is known; a range that was never collected is put into the queue."""
+        known = await self.read(repository, base, head)
+        if known.ahead is None:
+            asked = question(
+                RANGE_KIND, subject_of_range(repository, base, head), due_at=to_instant(self._now()), lane=SHARED_LANE
+            )
+            await self._database.write(ADD_TASK_UNLESS_KNOWN.bind([asked]))
+        return known
+
+    async def read(self, repository: SourceRepository, base: str, head: str) -> KnownRange:
+        """Return what is known, in two round trips."""
+        subject = subject_of_range(repository, base, head)
+        named = array([subject])
+        facts, tasks = await self._database.fetch_all(
+            together(
+                FACTS_NOW.bind({"kind": RANGE_KIND, "subjects": named}),
+                TASKS_OF.bind({"kind": RANGE_KIND, "subjects": named}),
+            )
+        )
+        if not facts:
+            reason = "not collected yet"
+            if tasks and tasks[0]["reason"]:
+                reason = f"{tasks[0]['reason']}; next attempt at {tasks[0]['due_at']}"
+            return KnownRange(base=base, head=head, reason=reason)
+        fact = standing_fact(facts[0])
+        sides = [fact.value.get("ahead"), fact.value.get("behind")]
+        commits = await self._commits(repository, [name for one in sides if one for name in one["commits"]])
+        ahead, behind = (_side(one, commits) for one in sides)
+        return KnownRange(
+            base=base, head=head, merge_base=str(fact.value.get("merge_base", "")), ahead=ahead, behind=behind,
+            reason=fact.reason, observed_at=fact.observed_at, missing=tuple(fact.value.get("missing", ())),
+        )  # fmt: skip
+
+    async def _commits(self, repository: SourceRepository, names: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+        if not names:
+            return {}
+        subjects = array([f"{repository}@{name}" for name in names])
+        rows = await self._database.fetch(FACTS_NOW.bind({"kind": "commit", "subjects": subjects}))
+        found = [standing_fact(row) for row in rows]
+        return {str(one.value["commit"]): one.value for one in found if one.outcome == "found"}
+
+
+def _side(side: Mapping[str, Any] | None, commits: Mapping[str, Mapping[str, Any]]) -> KnownSide | None:
+    if side is None:
+        return None
+    return KnownSide(
+        count=side["count"],
+        counted_whole=side["counted_whole"],
+        commits=[commits.get(name, {"commit": name}) for name in side["commits"]],
+    )
