@@ -77,7 +77,8 @@ AGGREGATOR = Package(
     ),
     private=("etc/whence/credentials",),
     depends="git",
-    control="""Suggests: postgresql, docker-registry
+    control="""Recommends: openssh-client, gnupg
+Suggests: postgresql, docker-registry
 Description: keeps what instances say in a tamper-evident ledger and traces it
  Takes signed statements from whence-agent, collects what registries, Git servers
  and the EC2 API know, and answers where what runs came from. Also the command

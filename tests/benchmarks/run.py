@@ -15,6 +15,7 @@ from pathlib import Path
 from benchmarks import (
     applications,
     boot,
+    commits,
     fleet,
     front,
     hostile,
@@ -43,6 +44,7 @@ _ALL = {
     "registry": front.measure,
     "judge": judge.measure,
     "applications": applications.measure,
+    "commits": commits.measure,
 }
 _AGENTS = {"boot": boot.measure, "idle": idle.measure}
 """These can measure another checkout's agent too."""

@@ -51,6 +51,9 @@ test)
     need mmdebstrap has mmdebstrap
     need systemd-container has systemd-nspawn
     need e2fsprogs has mkfs.ext4
+    need gnupg has gpg
+    need openssh-client has ssh-keygen
+    need openssh-server test -x /usr/sbin/sshd
     need podman has podman
     need skopeo has skopeo
     need xfsprogs has mkfs.xfs

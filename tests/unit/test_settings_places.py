@@ -191,3 +191,29 @@ def test_the_variable_is_replaced_in_names_of_files_only_and_at_their_beginning(
     )
     settings = aggregator.read_settings(text.encode(), name="a.yaml", credentials_directory="/c").settings
     assert (settings.audience, settings.tokens_file) == ("${CREDENTIALS_DIRECTORY}/x", "/a${CREDENTIALS_DIRECTORY}/b")
+
+
+@pytest.mark.parametrize(
+    "setting, problem",
+    [
+        ("git_servers: {g.example.org: {ssh_key_file: /k}}", "set both ssh_key_file and ssh_known_hosts_file, or neither"),
+        ("git_servers: {g.example.org: {ssh_key_file: '/k x', ssh_known_hosts_file: /h}}",
+         "git_servers.g.example.org.ssh_key_file must be an absolute path of letters, digits and ._/@+-"),
+        ("git_servers: {g.example.org: {ssh_key_file: /k, ssh_known_hosts_file: /h, login_file: /l}}", "exclude each other"),
+        ("git_servers: {g.example.org: {mirror_directory: /m, login_file: /l}}", "exclude each other"),
+        ("git_servers: {g.example.org: {mirror_directory: m}}", "mirror_directory must be an absolute path"),
+        ("git_servers: {g.example.org: {ssh_user: '-oX'}}", "ssh_user is not the name of a user"),
+        ("git_servers: {g.example.org: {ssh_port: 0}}", "ssh_port must be from 1 to 65535"),
+        ("git_servers: {g.example.org: {protected_branches: ['-x']}}", "is not the name of a ref"),
+        ("git_servers: {g.example.org: {protected_tags: ['v..1']}}", "is not the name of a ref"),
+        ("git_cache: {directory: cache}", "git_cache needs an absolute directory"),
+        ("git_cache: {directory: /c, mib_max: 1}", "mib_max from 16 to 1048576"),
+        ("commit_trust: {'https://g.example.org': {allowed_signers_file: /a}}", "is not a host, or a host and the beginning"),
+        ("commit_trust: {g.example.org/team/: {allowed_signers_file: /a}}", "is not a host, or a host and the beginning"),
+        ("commit_trust: {g.example.org: {}}", "set allowed_signers_file, openpgp_key_files, or both"),
+        ("commit_trust: {g.example.org: {openpgp_key_files: [/k], revoked_keys_file: /r}}", "needs allowed_signers_file"),
+    ],
+)  # fmt: skip
+def test_a_wrong_setting_of_a_git_server_is_one_problem(setting: str, problem: str) -> None:
+    (found,) = said(f"{LEAST}{setting}\n")
+    assert problem in found

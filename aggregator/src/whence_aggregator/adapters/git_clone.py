@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,17 +101,23 @@ class GitClone:
     async def _asked(self, arguments: tuple[str, ...], login: Login | None) -> tuple[int, bytes, str]:
         return await self._run(arguments, self._now(), self._place.road, GitInput(login=login, held=self._held))
 
-    async def is_shallow(self) -> bool:
-        return (await self.git("rev-parse", "--is-shallow-repository")).strip() != b"false"
+    def is_shallow(self) -> bool:
+        """Return whether the history is cut off somewhere, which git notes in a file (gitrepository-layout(5))."""
+        place = Path(self.directory, "shallow")
+        return place.exists() and place.stat().st_size > 0
 
     async def has_commit(self, commit_id: str) -> bool:
         """Return whether the repository of ours holds a commit of exactly this id. Nothing is fetched."""
-        return await self.type_of(commit_id) == "commit"
+        return not await self.lacking([commit_id])
 
-    async def type_of(self, object_id: str) -> str:
-        """Return the type of an object; empty when the repository of ours does not hold it."""
-        status, kind, _ = await self.run("cat-file", "-t", object_id)
-        return kind.decode("ascii", "replace").strip() if status == 0 else ""
+    async def lacking(self, commit_ids: Sequence[str]) -> list[str]:
+        """Return those of the commits that the repository of ours does not hold.
+
+        NOTE: not by `git cat-file`, which looks through all objects of a partial clone for one that is not there.
+        """
+        asked = ("rev-list", "--no-walk", "--missing=print", "--ignore-missing", *commit_ids, "--")
+        held = set((await self.git(*asked)).decode("ascii", "replace").split())
+        return [one for one in commit_ids if one not in held]
 
     def has_full_file(self) -> bool:
         """Return whether a pack reached the bound: git reports only that index-pack failed."""

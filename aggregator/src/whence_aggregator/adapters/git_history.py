@@ -15,9 +15,9 @@ from whence_common.identifiers import COMMIT_ID
 
 REFS_MAX = 200
 """Protected branches and tags of one repository that are read."""
-_WHOLE = "--depth=2147483647"
+WHOLE = "--depth=2147483647"
 """Infinite (git-fetch(1)): only with a depth does a server say that its own history is cut off."""
-_FIRST_DEPTHS = ("--depth=100", "--depth=2000", _WHOLE)
+_FIRST_DEPTHS = ("--depth=100", "--depth=2000", WHOLE)
 """How deep a history is read before the whole is; most commits that run are recent."""
 BRANCHES, TAGS = "refs/heads/", "refs/tags/"
 _NAME = re.compile(r"refs/(?:heads|tags)/[^\x00-\x20\x7f~^:?*\[\\]{1,250}\Z")
@@ -131,21 +131,11 @@ async def reaching(clone: GitClone, known: Advertised, commit_id: str) -> Branch
         found = await _containing(clone, known, commit_id)
         if found:
             return replace(answer, reachable=True, reached_by=found)
-        if not await clone.is_shallow():
+        if not clone.is_shallow():
             if known.left_out:
                 return replace(answer, reason=f"{known.left_out} protected branches and tags were not read")
             return replace(answer, reachable=False)
     return replace(answer, reason=f"the server's history of {branch} is incomplete: it is a shallow clone")
-
-
-async def whole_history(clone: GitClone, known: Advertised) -> str:
-    """Fetch the whole history of the refs; return why it is not whole, or nothing."""
-    first = (await _depths(clone, known))[0]
-    depth = None if first is None and not await clone.is_shallow() else _WHOLE
-    reason = await fetched(clone, known, depth)
-    if not reason and await clone.is_shallow():
-        reason = "the server's repository is a shallow clone"
-    return reason
 
 
 async def fetched(clone: GitClone, known: Advertised, depth: str | None) -> str:
@@ -172,19 +162,18 @@ async def _depths(clone: GitClone, known: Advertised) -> Sequence[str | None]:
     if not kept:
         return _FIRST_DEPTHS
     new = any(f"{value} {local_name(name)}" not in kept for name, value in known.refs)
-    if await clone.is_shallow():
+    if clone.is_shallow():
         return ("" if new else None, *_FIRST_DEPTHS[1:])
-    return (_WHOLE if new else None,)
+    return (WHOLE if new else None,)
 
 
 async def _containing(clone: GitClone, known: Advertised, commit_id: str) -> tuple[str, ...]:
     """Return the names of the refs that reach a commit, without `refs/`."""
+    if not await clone.has_commit(commit_id):
+        return ()  # the commit is in none of the histories that were fetched
     names = {local_name(name): name.removeprefix("refs/") for name, _ in known.refs}
     asked = ("for-each-ref", f"--contains={commit_id}", "--format=%(refname)", *names)
-    status, output, _ = await clone.run(*asked)
-    if status != 0:
-        return ()  # the commit is in none of the histories that were fetched
-    found = set(output.decode("utf-8", "replace").split())
+    found = set((await clone.git(*asked)).decode("utf-8", "replace").split())
     return tuple(name for local, name in names.items() if local in found)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 
 from whence_aggregator.adapters.git_clone import GitClone
@@ -12,7 +13,7 @@ COMMIT_BYTES_MAX = 1024 * 1024
 TRAILERS_MAX = 200
 TRAILER_CHARACTERS_MAX = 1_000
 _TRAILER_BYTES_MAX = 4 * 1024 * 1024
-_OBJECTS_BYTES_MAX = 64 * 1024 * 1024
+_OBJECTS_BYTES_MAX = 32 * 1024 * 1024
 _SHOWN = "--format=%H%n%(trailers:only,unfold)"
 _LOG = ("log", "-z", "--no-walk=unsorted", "--stdin", "--no-show-signature", "--no-notes", _SHOWN)
 
@@ -30,22 +31,14 @@ async def read_commits(clone: GitClone, commit_ids: Sequence[str]) -> dict[str, 
     if not commit_ids:
         return {}
     listed = "\n".join(commit_ids).encode() + b"\n"
-    output = await clone.git("cat-file", "--batch-check=%(objectname) %(objecttype) %(objectsize)", content=listed)
-    chosen, total = [], 0
-    for line in output.decode("ascii", "replace").splitlines():
-        name, _, rest = line.partition(" ")
-        kind, _, size = rest.partition(" ")
-        if kind == "commit" and size.isdigit() and int(size) <= COMMIT_BYTES_MAX:
-            total += int(size)
-            if total > _OBJECTS_BYTES_MAX:
-                break
-            chosen.append(name)
-    if not chosen:
-        return {}
-    listed = "\n".join(chosen).encode() + b"\n"
-    content = await clone.git("cat-file", "--batch", content=listed, bytes_max=2 * _OBJECTS_BYTES_MAX)
-    trailers = await _trailers(clone, chosen)
-    return {name: CommitObject(content=one, trailers=trailers.get(name, ())) for name, one in _objects(content)}
+    content, trailers = await asyncio.gather(
+        clone.git("cat-file", "--batch", content=listed, bytes_max=_OBJECTS_BYTES_MAX), _trailers(clone, commit_ids)
+    )
+    return {
+        name: CommitObject(content=one, trailers=trailers.get(name, ()))
+        for name, one in _objects(content)
+        if len(one) <= COMMIT_BYTES_MAX
+    }
 
 
 async def _trailers(clone: GitClone, commit_ids: Sequence[str]) -> dict[str, tuple[tuple[str, str], ...]]:
@@ -67,10 +60,14 @@ def _pairs(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _objects(output: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield id and content of each object in the output of `git cat-file --batch`."""
+    """Yield id and content of each commit in the output of `git cat-file --batch`, except one that is cut off."""
     at = 0
-    while at < len(output):
-        end = output.index(b"\n", at)
-        name, _, size = output[at:end].decode("ascii").split(" ")
+    while (end := output.find(b"\n", at)) >= 0:
+        name, _, rest = output[at:end].decode("ascii", "replace").partition(" ")
+        kind, _, size = rest.partition(" ")
+        if not size.isdigit():
+            at = end + 1  # an object that is not there
+            continue
         start, at = end + 1, end + 1 + int(size) + 1
-        yield name, output[start : start + int(size)]
+        if kind == "commit" and at <= len(output):
+            yield name, output[start : at - 1]

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from whence_aggregator.adapters.git_clone import FETCH, GitClone
-from whence_aggregator.adapters.git_history import Advertised, whole_history
+from whence_aggregator.adapters.git_history import WHOLE
 from whence_aggregator.adapters.git_objects import read_commits
+from whence_aggregator.adapters.git_process import GitTooSlow
 from whence_aggregator.ports_commits import RangeAnswer, RangeSide
 
-_LISTED_BYTES_MAX = 16 * 1024 * 1024
+_LISTED_BYTES_MAX = 32 * 1024 * 1024
 _NO_SUCH_COMMIT = "not our ref"
+_ONLY_ADVERTISED = ("Server does not allow request", "unadvertised object")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,46 +23,74 @@ class RangeBounds:
     kept_max: int = 2_000
 
 
-async def between(clone: GitClone, known: Advertised, ends: tuple[str, str], bounds: RangeBounds) -> RangeAnswer:
-    """Return the commits between base and head, the two `ends`. Raises SourceUnavailable."""
-    if known.default:
-        reason = await whole_history(clone, known)
+async def between(clone: GitClone, ends: tuple[str, str], bounds: RangeBounds) -> RangeAnswer:
+    """Return the commits between base and head, the two `ends`; fetch the history before both, unless it is there.
+
+    Raises SourceUnavailable.
+    """
+    base, head = ends
+    wanted = list(dict.fromkeys(ends))
+    lacking = await clone.lacking(wanted)
+    if lacking or clone.is_shallow():
+        reason = await _fetched(clone, lacking or wanted)
         if reason:
             return RangeAnswer(reason=f"not all of the history was read: {reason}")
-    missing = [one for one in dict.fromkeys(ends) if not await _fetched(clone, one)]
-    if missing:
-        return RangeAnswer(missing=tuple(missing), reason=f"the server does not have {' and '.join(missing)}")
-    if await clone.is_shallow():
-        return RangeAnswer(reason="the server's repository is a shallow clone")
-    base, head = ends
-    ahead = await _side(clone, f"{base}..{head}", bounds)
-    behind = await _side(clone, f"{head}..{base}", bounds)
-    _, common, _ = await clone.run("merge-base", base, head)
+        lacking = await clone.lacking(wanted)
+    if lacking:
+        missing = tuple(lacking)
+        return RangeAnswer(missing=missing, reason=f"the server does not have {' and '.join(missing)}")
+    if clone.is_shallow():
+        return RangeAnswer(reason="the server's history is incomplete: it is a shallow clone")
+    behind, ahead = await _sides(clone, ends, bounds)
+    common = base if behind.count == 0 else head if ahead.count == 0 else await _merge_base(clone, ends)
     objects = await read_commits(clone, [*ahead.commits, *behind.commits])
-    return RangeAnswer(
-        merge_base=common.decode("ascii", "replace").strip(), ahead=ahead, behind=behind, objects=objects
-    )
+    return RangeAnswer(merge_base=common, ahead=ahead, behind=behind, objects=objects)
 
 
-async def _fetched(clone: GitClone, commit_id: str) -> bool:
-    """Return whether the repository of ours holds the commit now: one that no protected ref reaches is fetched."""
-    if await clone.has_commit(commit_id):
-        return True
-    status, _, error = await clone.ask(*FETCH, "--", "origin", commit_id)
-    if status == 0:
-        return await clone.has_commit(commit_id)
-    if _NO_SUCH_COMMIT in error:
-        return False
+async def _fetched(clone: GitClone, wanted: list[str]) -> str:
+    """Have the repository of ours hold the commits with all before them; return why it does not, or nothing.
+
+    Each is kept by a ref, from which the next fetch goes on. A commit of a fork comes too, if the server returns it: a
+    range says what is between two commits, not that a branch reaches them.
+    """
+    names = [f"+{one}:refs/whence/range/{one}" for one in wanted]
+    try:
+        status, _, error = await clone.ask(*FETCH, WHOLE, "--", "origin", *names)
+    except GitTooSlow:
+        return f"it took over {clone.seconds_max:g} seconds"
+    if status != 0 and any(sign in error for sign in _ONLY_ADVERTISED):
+        status, _, error = await clone.ask(*FETCH, WHOLE, "--", "origin", "+refs/heads/*:refs/whence/all/*")
+    if status != 0 and _NO_SUCH_COMMIT in error and len(wanted) > 1:
+        for one in wanted:  # the server refuses all if it does not have one
+            if reason := await _fetched(clone, [one]):
+                return reason
+        return ""
+    if status == 0 or _NO_SUCH_COMMIT in error:
+        return ""
+    if clone.has_full_file():
+        return f"it is larger than {clone.file_mib_max} MiB"
     raise clone.refused(error)
 
 
-async def _side(clone: GitClone, commits: str, bounds: RangeBounds) -> RangeSide:
-    """Return the commits of a direction."""
-    most = bounds.counted_max + 1
-    output = await clone.git("rev-list", f"--max-count={most}", commits, "--", bytes_max=_LISTED_BYTES_MAX)
-    listed = output.decode("ascii", "replace").split()
+async def _sides(clone: GitClone, ends: tuple[str, str], bounds: RangeBounds) -> tuple[RangeSide, RangeSide]:
+    """Return the commits that only base reaches, and those that only head does."""
+    base, head = ends
+    most = 2 * bounds.counted_max + 2
+    asked = ("rev-list", "--left-right", f"--max-count={most}", f"{base}...{head}", "--")
+    listed = (await clone.git(*asked, bytes_max=_LISTED_BYTES_MAX)).decode("ascii", "replace").split()
+    whole = len(listed) < most
+    left, right = ([one[1:] for one in listed if one[0] == mark] for mark in "<>")
+    return _side(left, bounds, whole), _side(right, bounds, whole)
+
+
+def _side(commits: list[str], bounds: RangeBounds, whole: bool) -> RangeSide:
     return RangeSide(
-        count=min(len(listed), bounds.counted_max),
-        commits=tuple(listed[: bounds.kept_max]),
-        counted_whole=len(listed) <= bounds.counted_max,
+        count=min(len(commits), bounds.counted_max),
+        commits=tuple(commits[: bounds.kept_max]),
+        counted_whole=whole and len(commits) <= bounds.counted_max,
     )
+
+
+async def _merge_base(clone: GitClone, ends: tuple[str, str]) -> str:
+    _, common, _ = await clone.run("merge-base", *ends)
+    return common.decode("ascii", "replace").strip()

@@ -109,8 +109,7 @@ class GitServerReader:
         assert COMMIT_ID.match(base)
         assert COMMIT_ID.match(head)
         async with self._kept(repository, head) as clone:
-            known = await advertised(clone, self._protected.get(repository.host, Protection()), head)
-            return await between(clone, known, (base, head), self._range_bounds)
+            return await between(clone, (base, head), self._range_bounds)
 
     async def _followed(
         self, repository: SourceRepository, ask: Callable[[SourceRepository], Awaitable[T]]
@@ -195,7 +194,7 @@ async def _fetch_every_ref(clone: GitClone) -> None:
     status, _, error = await clone.ask(*FETCH, "--", "origin", "+refs/*:refs/whence/all/*")
     if status != 0:
         raise clone.refused(error)
-    if await clone.is_shallow():
+    if clone.is_shallow():
         raise SourceUnavailable("git-shallow", f"{clone.url}: the server's repository is a shallow clone")
 
 

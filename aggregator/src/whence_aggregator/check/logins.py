@@ -1,7 +1,8 @@
-"""Check files with logins for registries, Git servers and trackers, and that Git is installed if needed."""
+"""Check files with logins and keys for outside places, and that the programs they need are installed."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from pathlib import Path
@@ -19,26 +20,63 @@ from whence_aggregator.settings.trackers import TOKEN_USER
 from whence_common.clock import utc_now
 from whence_common.git_call import PROGRAMS as GIT_PATH
 
+_WITHOUT = {
+    "git": "commits cannot be collected",
+    "ssh": "no server can be asked by SSH",
+    "ssh-keygen": "SSH signatures stay unknown",
+    "gpg": "OpenPGP signatures stay unknown",
+}
+
 
 def check_logins(findings: SettingsProblems, settings: Settings, session: aiohttp.ClientSession) -> None:
-    """Report unusable login files, and Git if it is missing. Sends no request by the session."""
+    """Report unusable files, and programs that are missing. Sends no request by the session."""
     for host, place in settings.registries.items():
         _file(findings, f"registries.{host}.login_file", place.login_file, host)
     for host, server in settings.git_servers.items():
         _file(findings, f"git_servers.{host}.login_file", server.login_file, host)
         if server.github_app is not None:
             _app(findings, f"git_servers.{host}", host, server.github_app, session)
+        for name in ("ssh_key_file", "ssh_known_hosts_file", "mirror_directory"):
+            _readable(findings, f"git_servers.{host}.{name}", getattr(server, name))
     for host, tracker in settings.trackers.items():
         user = "" if tracker.type == "jira-cloud" else TOKEN_USER
         _file(findings, f"trackers.{host}.login_file", tracker.login_file, host, token_user=user)
         if tracker.github_app is not None:
             _app(findings, f"trackers.{host}", host, tracker.github_app, session)
-    if settings.git_servers and shutil.which("git", path=GIT_PATH) is None:
+    for place, one in settings.commit_trust.items():
+        names = {"allowed_signers_file": one.allowed_signers_file, "revoked_keys_file": one.revoked_keys_file}
+        for name, path in names.items():
+            _readable(findings, f"commit_trust.{place}.{name}", path)
+        for path in one.openpgp_key_files:
+            _readable(findings, f"commit_trust.{place}.openpgp_key_files", path)
+    for program, (setting, package, needed) in _programs(settings).items():
+        if needed and shutil.which(program, path=GIT_PATH) is None:
+            findings.warn(
+                f"{setting}: {program} is not in {GIT_PATH}, so {_WITHOUT[program]}",
+                fix=f"install it: apt-get install {package}",
+                code=f"{program}-missing",
+            )
+
+
+def _programs(settings: Settings) -> dict[str, tuple[str, str, bool]]:
+    """Return the programs that settings need: the setting, Debian's package, and whether it is needed."""
+    servers, trust = settings.git_servers.values(), settings.commit_trust.values()
+    return {
+        "git": ("git_servers", "git", bool(servers)),
+        "ssh": ("git_servers", "openssh-client", any(one.ssh_key_file is not None for one in servers)),
+        "ssh-keygen": (
+            "commit_trust", "openssh-client", any(one.allowed_signers_file is not None for one in trust),
+        ),
+        "gpg": ("commit_trust", "gnupg", any(one.openpgp_key_files for one in trust)),
+    }  # fmt: skip
+
+
+def _readable(findings: SettingsProblems, setting: str, name: str | None) -> None:
+    if name is not None and not os.access(name, os.R_OK):
         findings.warn(
-            f"git_servers: git is not in {GIT_PATH}, so commits cannot be collected",
-            fix="install it: apt-get install git",
-            code="git-missing",
-        )
+            f"{setting}: {name} does not exist, or is not readable", fix="let the aggregator's user read it",
+            code="git-file-unreadable",
+        )  # fmt: skip
 
 
 def check_backend_login(findings: SettingsProblems, registry: RegistryFrontSettings) -> None:

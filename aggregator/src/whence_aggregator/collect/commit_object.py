@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from whence_aggregator.ports_commits import CommitObject, SignatureForm
@@ -36,16 +36,17 @@ def commit_value(read: CommitObject) -> dict[str, Any]:
     encoding = _encoding(headers)
     message = body.decode(encoding, "replace")
     author, committer = (_of(headers, name, encoding) for name in (b"author", b"committer"))
+    (author_name, author_mail), (committer_name, committer_mail) = _person(author), _person(committer)
     parents = [one.decode("ascii", "replace") for name, one in headers if name == b"parent"]
     return {
         "version": VERSION,
         "author": _joined(author),
-        "author_name": _person(author)[0],
-        "author_mail": _person(author)[1],
+        "author_name": author_name,
+        "author_mail": author_mail,
         "authored_at": _time_of(author),
         "committer": _joined(committer),
-        "committer_name": _person(committer)[0],
-        "committer_mail": _person(committer)[1],
+        "committer_name": committer_name,
+        "committer_mail": committer_mail,
         "committed_at": _time_of(committer),
         "parents": [one for one in parents if COMMIT_ID.match(one)][:_PARENTS_MAX],
         "parents_total": len(parents),
@@ -54,13 +55,16 @@ def commit_value(read: CommitObject) -> dict[str, Any]:
         "message_cut": not read.whole or len(message) > MESSAGE_CHARACTERS_MAX,
         "trailers": [list(one) for one in read.trailers[:_TRAILERS_MAX]],
         "trailers_total": len(read.trailers),
-        "signature_form": form_of(read.content),
+        "signature_form": _form(headers),
     }
 
 
 def form_of(content: bytes) -> SignatureForm:
     """Return the form of the signature that a commit object carries; whether it is good is another question."""
-    headers, _ = _parts(content)
+    return _form(_parts(content)[0])
+
+
+def _form(headers: list[tuple[bytes, bytes]]) -> SignatureForm:
     for name, value in headers:
         if name in _SIGNATURE_HEADERS:
             return next((form for start, form in _SIGNATURES.items() if value.startswith(start)), "other")
@@ -102,6 +106,6 @@ def _time_of(line: str) -> str:
     """Return the time of `name <mail> seconds +zone`; empty when it is malformed."""
     parts = line.rpartition("> ")[2].split(" ")
     try:
-        return to_instant(datetime.fromtimestamp(int(parts[0]), timezone(timedelta(0))).astimezone(UTC))
+        return to_instant(datetime.fromtimestamp(int(parts[0]), UTC))
     except (ValueError, OverflowError, OSError):
         return ""

@@ -91,7 +91,7 @@ class Ranges:
         subjects = array([f"{repository}@{name}" for name in names])
         rows = await self._database.fetch(FACTS_NOW.bind({"kind": "commit", "subjects": subjects}))
         found = [standing_fact(row) for row in rows]
-        return {str(one.value["commit"]): one.value for one in found if one.outcome == "found"}
+        return {str(one.value["commit"]): one.value for one in found if "commit" in one.value}
 
 
 def _side(side: Mapping[str, Any] | None, commits: Mapping[str, Mapping[str, Any]]) -> KnownSide | None:
