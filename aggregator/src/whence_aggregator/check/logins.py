@@ -43,12 +43,12 @@ def check_logins(findings: SettingsProblems, settings: Settings, session: aiohtt
         _file(findings, f"trackers.{host}.login_file", tracker.login_file, host, token_user=user)
         if tracker.github_app is not None:
             _app(findings, f"trackers.{host}", host, tracker.github_app, session)
-    for place, one in settings.commit_trust.items():
-        names = {"allowed_signers_file": one.allowed_signers_file, "revoked_keys_file": one.revoked_keys_file}
+    for owner, keys in settings.commit_trust.items():
+        names = {"allowed_signers_file": keys.allowed_signers_file, "revoked_keys_file": keys.revoked_keys_file}
         for name, path in names.items():
-            _readable(findings, f"commit_trust.{place}.{name}", path)
-        for path in one.openpgp_key_files:
-            _readable(findings, f"commit_trust.{place}.openpgp_key_files", path)
+            _readable(findings, f"commit_trust.{owner}.{name}", path)
+        for path in keys.openpgp_key_files:
+            _readable(findings, f"commit_trust.{owner}.openpgp_key_files", path)
     for program, (setting, package, needed) in _programs(settings).items():
         if needed and shutil.which(program, path=GIT_PATH) is None:
             findings.warn(
