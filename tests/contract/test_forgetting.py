@@ -17,7 +17,7 @@ from whence_aggregator.audit.forgetting import REMOVED_AT_ONCE_MAX, Forgetting, 
 from whence_aggregator.audit.naming import Persons, PersonUnusable
 from whence_aggregator.audit.rebuild import rebuild
 from whence_aggregator.callers.caller import Caller
-from whence_aggregator.collect.collectors import CommitCollector
+from whence_aggregator.collect.commits import CommitCollector
 from whence_aggregator.collect.fact_recorder import FactRecorder
 from whence_aggregator.ledger.log_reader import Archive
 from whence_aggregator.ledger.retention import Retention
