@@ -17,7 +17,7 @@ from whence_common.scm_source import SourceRepository
 
 FETCH = (
     "fetch", "--quiet", "--filter=tree:0", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance",
-    "--no-recurse-submodules",
+    "--no-recurse-submodules", "--no-show-forced-updates",
 )  # fmt: skip
 _UNAUTHORISED = ("Authentication failed", "could not read Username")
 _KEY_REFUSED = "Permission denied (publickey"
