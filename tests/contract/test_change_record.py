@@ -20,8 +20,10 @@ from whence_aggregator.approvals.versions import ApprovalAsked
 from whence_aggregator.callers.caller import Caller
 from whence_aggregator.changes.approvals import ApprovedBy
 from whence_aggregator.changes.arrivals import Arrivals
-from whence_aggregator.changes.ranges import CommitRange, CommitRanges, NotCollected, RangeCommit
+from whence_aggregator.changes.collected import CollectedRanges
+from whence_aggregator.changes.ranges import CommitRange, CommitRanges, RangeCommit
 from whence_aggregator.changes.record import ChangeRecord
+from whence_aggregator.collect.ranges import Ranges
 from whence_aggregator.http.changes import ChangeCalls
 from whence_aggregator.http.errors import guarded
 from whence_common.statement import ApplicationFacts
@@ -40,7 +42,9 @@ def commit(message: str) -> bytes:
 @asynccontextmanager
 async def served(house: InProcess, ranges: CommitRanges | None = None) -> AsyncIterator[Any]:
     """Return what `/v1/changes` answers, as status and document."""
-    arrivals = Arrivals(database=house.database, ranges=ranges or NotCollected())
+    arrivals = Arrivals(
+        database=house.database, ranges=ranges or CollectedRanges(Ranges(database=house.database, now=house.clock))
+    )
     calls = ChangeCalls(record=ChangeRecord(database=house.database, arrivals=arrivals), moments=house.tracer.moments)
     application = web.Application()
     application.add_routes(web.route(one.method, one.path, guarded(one.handler, None)) for one in calls.routes())
@@ -146,7 +150,7 @@ async def test_what_started_names_its_commit_its_tickets_and_what_it_replaced(ho
         }  # fmt: skip
         assert started["tickets"] == [{"id": "PAY-8", "url": "https://t.example.org/PAY-8"}]
         assert started["reviews"] == ["#4"]
-        assert started["commits"]["reason"] == "not collected: the commits between two commits are not read yet"
+        assert started["commits"]["reason"] == "not collected yet"
         assert started["approvals"] == {
             "state": "missing",
             "reason": "nobody approved this image",

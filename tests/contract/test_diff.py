@@ -16,11 +16,16 @@ from fakes.machine import DIGEST, FAILED
 from fakes.ranges import KnownRanges
 from fakes.versions import NEW, NEWER, OLD, version
 from whence_aggregator.callers.caller import Caller
+from whence_aggregator.changes.collected import CollectedRanges
 from whence_aggregator.changes.differ import Differ
-from whence_aggregator.changes.ranges import CommitRange, CommitRanges, NotCollected, RangeCommit
+from whence_aggregator.changes.ranges import CommitRange, CommitRanges, RangeCommit
+from whence_aggregator.collect.ranges import Ranges
 from whence_aggregator.http.authentication import CALLER
 from whence_aggregator.http.changes import DiffCalls
 from whence_aggregator.http.errors import guarded
+from whence_aggregator.ports_commits import CommitObject, RangeAnswer, RangeSide
+from whence_aggregator.queries.work import TASKS_OF_KIND
+from whence_aggregator.trace.facts import RANGE_KIND
 from whence_common.statement import ApplicationFacts, UserDataFacts
 
 ONE, TWO, THREE = (f"i-{number:017x}" for number in range(1, 4))
@@ -37,7 +42,11 @@ async def served(house: InProcess, caller: Caller = ROOT, ranges: CommitRanges |
         request[CALLER] = caller
         return await handler(request)  # type: ignore[no-any-return]  # aiohttp's handlers are not typed
 
-    differ = Differ(database=house.database, tracer=house.tracer, ranges=ranges or NotCollected())
+    differ = Differ(
+        database=house.database,
+        tracer=house.tracer,
+        ranges=ranges or CollectedRanges(Ranges(database=house.database, now=house.clock)),
+    )
     application = web.Application(middlewares=[known])
     application.add_routes(
         web.route(one.method, one.path, guarded(one.handler, None)) for one in DiffCalls(differ).routes()
@@ -80,7 +89,7 @@ async def test_one_instance_at_two_times_differs_in_what_was_deployed(house: InP
             "cut": False,
         }
         assert (found["commits"]["state"], found["equal"]) == ("unknown", False)
-        assert found["commits"]["reason"] == "not collected: the commits between two commits are not read yet"
+        assert found["commits"]["reason"] == "not collected yet"
         assert (found["a"]["at"], found["b"]["subject"]) == ("2026-11-22T12:30:00.000Z", {"instance": ONE})
 
 
@@ -117,6 +126,26 @@ async def test_commits_in_between_are_shown_once_they_were_collected(house: InPr
         assert [one["tickets"] for one in there["commits"]["only_b"]] == [["PAY-7"]]
         assert there["commits"]["only_b"] == back["commits"]["only_a"]
         assert there["commits"]["diverged"] is False
+
+
+async def test_a_diff_has_the_commits_in_between_collected_once_in_either_direction(house: InProcess) -> None:
+    await rollout(house)
+    house.sources.ranges[OLD, NEW] = RangeAnswer(
+        merge_base=OLD, ahead=RangeSide(count=2_500, commits=(NEW,)), behind=RangeSide(count=0, commits=()),
+        objects={NEW: CommitObject(content=b"tree 0\nauthor Ada <ada@example.org> 1763800000 +0100\n"
+                                           b"committer Ada <ada@example.org> 1763800000 +0100\n\nPAY-9: pay\n")},
+    )  # fmt: skip
+    async with served(house) as ask:
+        for _ in range(2):
+            _, found = await ask(a=f"greeter/1.0@{NOON}", b="greeter/1.1")
+            assert found["commits"]["reason"] == "not collected yet"
+        await house.work()
+        _, there = await ask(a=f"greeter/1.0@{NOON}", b="greeter/1.1")
+        _, back = await ask(a="greeter/1.1", b=f"greeter/1.0@{NOON}")
+        assert [(one["commit"], one["tickets"]) for one in there["commits"]["only_b"]] == [(NEW, ["PAY-9"])]
+        assert (there["commits"]["state"], there["commits"]["cut"]) == ("found", True)
+        assert there["commits"]["only_b"] == back["commits"]["only_a"]
+        assert len(await house.database.fetch(TASKS_OF_KIND.bind({"kind": RANGE_KIND}))) == 0
 
 
 async def test_equal_instances_do_not_differ_but_in_who_they_are(house: InProcess) -> None:

@@ -38,7 +38,12 @@ LATER: dict[str, dict[str, object]] = {
         "commit_person": [
             {"commit_id": "c" * 40, "repository": "git.example.org/demo/greeter", "person": "a@b", "ledger_index": 14}
         ],
-    }
+    },
+    "reviews-v1": {
+        "commit_person": [
+            {"commit_id": "c" * 40, "repository": "git.example.org/demo/greeter", "person": "a@b", "ledger_index": 0}
+        ],
+    },
 }  # fmt: skip
 """What is derived of old entries by tables that came later."""
 

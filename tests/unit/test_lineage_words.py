@@ -41,7 +41,7 @@ def test_a_lineage_reads_as_a_paragraph() -> None:
         "“PAY-7: pay”. The commit names ticket PAY-7, which does not prove that it was changed for it. "
         "Who approved it is not known. Not known, or disputed: "
         "approval (it is unknown: not configured: the settings have no `approvals`); "
-        "review (reviews are not read: it is not known whether the commit was approved); "
+        "review (it is unknown: not configured: reviews of git.example.org are not read); "
         "ticket (trackers are not read: it is not known whether the tickets exist). "
         "“Asserted” means that one source states it and none contradicts it."
     )

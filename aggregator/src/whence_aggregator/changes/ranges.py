@@ -12,7 +12,6 @@ from whence_aggregator.trace.tickets import named_in
 
 COMMITS_MAX = 1_000
 """The most commits of a range in a response, in each direction."""
-NOT_COLLECTED = "not collected: the commits between two commits are not read yet"
 
 RangeState = Literal["same", "found", "unknown"]
 
@@ -106,11 +105,3 @@ class CommitRanges(Protocol):
 
     async def between(self, a: SourceCommit, b: SourceCommit, *, commits_max: int) -> CommitRange:
         """Return the range; `unknown` with a reason if it was not collected."""
-
-
-class NotCollected:
-    """The answer as long as no collector reads ranges."""
-
-    async def between(self, a: SourceCommit, b: SourceCommit, *, commits_max: int) -> CommitRange:
-        """Return that nothing is known."""
-        return unknown(NOT_COLLECTED)

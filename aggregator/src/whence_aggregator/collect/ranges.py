@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from whence_aggregator.collect.commits import subject_of_range
-from whence_aggregator.collect.rows import standing_fact
+from whence_aggregator.collect.rows import standing_fact, why_not_collected
 from whence_aggregator.ports import Database
 from whence_aggregator.queries.collect import FACTS_NOW
 from whence_aggregator.queries.query import array, together
@@ -72,10 +72,7 @@ class Ranges:
             )
         )
         if not facts:
-            reason = "not collected yet"
-            if tasks and tasks[0]["reason"]:
-                reason = f"{tasks[0]['reason']}; next attempt at {tasks[0]['due_at']}"
-            return KnownRange(base=base, head=head, reason=reason)
+            return KnownRange(base=base, head=head, reason=why_not_collected(tasks))
         fact = standing_fact(facts[0])
         sides = [fact.value.get("ahead"), fact.value.get("behind")]
         commits = await self._commits(repository, [name for one in sides if one for name in one["commits"]])

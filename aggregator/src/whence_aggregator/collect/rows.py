@@ -16,6 +16,7 @@ from whence_aggregator.queries.collect import (
     ListingBegunRow,
     SettingDigestRow,
 )
+from whence_aggregator.queries.work import TasksOfRow
 from whence_aggregator.trace.life import Life, as_life
 
 
@@ -103,3 +104,10 @@ def kept_answer(row: KeptAnswerRow) -> tuple[str, str, int, bytes]:
 def setting_digest(rows: Sequence[SettingDigestRow]) -> str:
     """Return the stored digest of a setting; empty before the first."""
     return rows[0]["digest"] if rows else ""
+
+
+def why_not_collected(rows: Sequence[TasksOfRow]) -> str:
+    """Return why a fact is not there: by its task, if it has been tried."""
+    if not rows or not rows[0]["reason"]:
+        return "not collected yet"
+    return f"{rows[0]['reason']}; next attempt at {rows[0]['due_at']}"

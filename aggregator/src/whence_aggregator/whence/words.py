@@ -126,7 +126,10 @@ def _not_known(lineage: Mapping[str, Any], links: _Links) -> Iterator[str]:
         for name, link in links.items()
         if not _is_known(link)
     ]
-    gaps += [f"{_text(one['link'])} ({_text(one['reason'])})" for one in lineage["not_checked"]]
+    told = {name for name, link in links.items() if not _is_known(link)}
+    gaps += [
+        f"{_text(one['link'])} ({_text(one['reason'])})" for one in lineage["not_checked"] if one["link"] not in told
+    ]
     if gaps:
         yield f"Not known, or disputed: {'; '.join(gaps)}."
     if any(link["state"] == "asserted" for link in links.values()):

@@ -1,0 +1,85 @@
+"""Commits between two commits, as the collector of ranges keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from whence_aggregator.changes.ranges import CommitRange, RangeCommit, SourceCommit, unknown
+from whence_common.scm_source import RepositoryInvalid, SourceRepository
+
+
+class KeptSide(Protocol):
+    """The commits of one direction, newest first."""
+
+    @property
+    def count(self) -> int: ...
+    @property
+    def counted_whole(self) -> bool: ...
+    @property
+    def commits(self) -> Sequence[Mapping[str, Any]]: ...
+
+
+class KeptRange(Protocol):
+    """What is known of the commits between two: `ahead` are those that only the head contains."""
+
+    @property
+    def ahead(self) -> KeptSide | None: ...
+    @property
+    def behind(self) -> KeptSide | None: ...
+    @property
+    def reason(self) -> str: ...
+
+
+class RangesKept(Protocol):
+    """Reads kept ranges."""
+
+    async def want(self, repository: SourceRepository, base: str, head: str) -> KeptRange:
+        """Return what is known; a range that was never collected will be."""
+
+    async def read(self, repository: SourceRepository, base: str, head: str) -> KeptRange:
+        """Return what is known."""
+
+
+class CollectedRanges:
+    """Answers from kept ranges, in either direction. What is not kept is collected, once."""
+
+    def __init__(self, kept: RangesKept) -> None:
+        self._kept = kept
+
+    async def between(self, a: SourceCommit, b: SourceCommit, *, commits_max: int) -> CommitRange:
+        """Return the range; `unknown` with a reason while it is not collected."""
+        try:
+            repository = SourceRepository.parse(a.repository)
+        except RepositoryInvalid as exc:
+            return unknown(exc.message)
+        backward = _range(await self._kept.read(repository, b.commit_id, a.commit_id))
+        if backward.state == "found":
+            return backward.mirrored().bounded(commits_max)
+        return _range(await self._kept.want(repository, a.commit_id, b.commit_id)).bounded(commits_max)
+
+
+def _range(known: KeptRange) -> CommitRange:
+    """Return a kept range; `b` is its head."""
+    if known.ahead is None or known.behind is None:
+        return unknown(known.reason or "one of the commits is not in the repository")
+    sides = (known.behind, known.ahead)
+    return CommitRange(
+        state="found",
+        only_a=_commits(known.behind),
+        only_b=_commits(known.ahead),
+        cut=any(not one.counted_whole or one.count > len(one.commits) for one in sides),
+    )
+
+
+def _commits(side: KeptSide) -> tuple[RangeCommit, ...]:
+    return tuple(
+        RangeCommit(
+            commit_id=str(one["commit"]),
+            author=str(one.get("author", "")),
+            committed_at=str(one.get("committed_at", "")),
+            message=str(one.get("message", "")),
+            parents=tuple(map(str, one.get("parents", ()))),
+        )
+        for one in side.commits
+    )
