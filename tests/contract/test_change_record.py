@@ -24,6 +24,7 @@ from whence_aggregator.changes.collected import CollectedRanges
 from whence_aggregator.changes.ranges import CommitRange, CommitRanges, RangeCommit
 from whence_aggregator.changes.record import ChangeRecord
 from whence_aggregator.collect.ranges import Ranges
+from whence_aggregator.http.authentication import CALLER
 from whence_aggregator.http.changes import ChangeCalls
 from whence_aggregator.http.errors import guarded
 from whence_common.statement import ApplicationFacts
@@ -46,7 +47,13 @@ async def served(house: InProcess, ranges: CommitRanges | None = None) -> AsyncI
         database=house.database, ranges=ranges or CollectedRanges(Ranges(database=house.database, now=house.clock))
     )
     calls = ChangeCalls(record=ChangeRecord(database=house.database, arrivals=arrivals), moments=house.tracer.moments)
-    application = web.Application()
+
+    @web.middleware
+    async def known(request: web.Request, handler: Any) -> web.StreamResponse:
+        request[CALLER] = ROOT
+        return await handler(request)  # type: ignore[no-any-return]  # aiohttp's handlers are not typed
+
+    application = web.Application(middlewares=[known])
     application.add_routes(web.route(one.method, one.path, guarded(one.handler, None)) for one in calls.routes())
     async with TestClient(TestServer(application)) as client:
 

@@ -36,6 +36,9 @@ class WantedChanges:
     application: str | None = None
     team: str | None = None
     """The team that owns the applications now."""
+    team_as_written: bool = False
+    """Only applications with this very name of the team count, not with others that lead to it: for callers that may
+    read resources of no other team."""
     account: str | None = None
     first: int = 0
     past: int = EVERY_ENTRY
@@ -64,7 +67,7 @@ class ChangeRecord:
         named = {wanted.application} if wanted.application is not None else None
         if wanted.team is None:
             return named
-        owned = set(await owned_by(self._database, wanted.team, past=EVERY_ENTRY))
+        owned = set(await owned_by(self._database, wanted.team, as_written=wanted.team_as_written, past=EVERY_ENTRY))
         return owned if named is None else owned & named
 
     async def _scan(

@@ -35,7 +35,10 @@ class ChangeCalls:
         if application is None and team is None and account is None:
             raise InputError("parameter-malformed", "the filter is missing", fix=f"send one of {', '.join(_FILTERS)}")
         first, past = await self._moments.period(query.instant("from"), query.instant("to"), names=("from", "to"))
-        wanted = WantedChanges(application=application, team=team, account=account, first=first, past=past)
+        wanted = WantedChanges(
+            application=application, team=team, team_as_written=not request[CALLER].reads_everything, account=account,
+            first=first, past=past,
+        )  # fmt: skip
         changes, following = await self._record.page(wanted, after=query.text("cursor") or "", limit=query.limit())
         return respond_json({"changes": changes, "next": following})
 
