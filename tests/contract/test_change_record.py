@@ -186,7 +186,7 @@ async def test_tickets_of_all_commits_in_between_come_with_a_change(house: InPro
 async def test_who_approved_the_image_that_started_is_in_the_record(house: InProcess) -> None:
     await rollout(house)
     by = Caller(name="ada", teams=frozenset({"hello"}), realm="people", subject=("https://idp.example.org", "ada"))
-    await house.versions.approve("greeter", "1.1", ApprovalAsked(type="DEPLOY"), by)
+    await house.versions.approve("greeter", "1.1", ApprovalAsked(type="DEPLOY", digest=NEWER), by)
     async with served(house) as ask:
         first, second, _ = (await ask(application="greeter"))[1]["changes"]
         approvals = second["started"][0]["approvals"]
