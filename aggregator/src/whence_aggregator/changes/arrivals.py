@@ -19,10 +19,10 @@ from whence_aggregator.changes.ranges import (
 from whence_aggregator.changes.rows import named_commits
 from whence_aggregator.ports import Database
 from whence_aggregator.queries.approvals import COMMITS_OF_IMAGES
-from whence_aggregator.queries.query import array, together
+from whence_aggregator.queries.query import EVERY_ENTRY, array, together
 from whence_aggregator.queries.trace import APPLICATIONS_AT
 from whence_aggregator.trace.facts import Answer, Registered
-from whence_aggregator.trace.moment import EVERY_ENTRY, NOW
+from whence_aggregator.trace.moment import NOW
 from whence_aggregator.trace.registered import Tracker
 from whence_aggregator.trace.rows import applications, merged, questions
 from whence_aggregator.trace.ticket_forms import Mention

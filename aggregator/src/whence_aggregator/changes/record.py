@@ -16,10 +16,9 @@ from whence_aggregator.queries.changes import (
     RUNNING_BEFORE,
     STATEMENTS_FROM,
 )
-from whence_aggregator.queries.query import array, together
+from whence_aggregator.queries.query import EVERY_ENTRY, array, together
 from whence_aggregator.queries.trace import FACETS_MATCHING, FACETS_OF_APPLICATIONS
 from whence_aggregator.trace.found_rows import numbers
-from whence_aggregator.trace.moment import EVERY_ENTRY
 from whence_aggregator.trace.owners import owned_by
 from whence_common.errors import InputError
 
