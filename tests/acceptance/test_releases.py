@@ -15,11 +15,11 @@ from landscape.whole import Landscape
 STATES = {
     "account": "confirmed", "team": "missing", "instance": "confirmed", "ami": "confirmed", "user_data": "asserted",
     "application": "missing", "version": "asserted", "image": "confirmed", "source": "asserted", "commit": "asserted",
-    "review": "unknown", "ticket": "asserted", "specification": "missing",
+    "ticket": "asserted", "specification": "missing",
 }  # fmt: skip
 """What is known where no application is registered and no builder is trusted, as the release 0.1.0 states it."""
-STATES_NOW = {**STATES, "account": "unknown", "approval": "unknown"}
-"""Who owns the account, and who approved, is asked for since; neither is configured."""
+STATES_NOW = {**STATES, "account": "unknown", "approval": "unknown", "review": "unknown"}
+"""Who owns the account, who reviewed the commit and who approved is asked for since; none is configured."""
 
 
 @pytest.fixture(scope="module")
