@@ -35,11 +35,11 @@ def key(tmp_path: Path) -> SshKey:
 
 
 @pytest.fixture
-def pgp(tmp_path: Path) -> Iterator[Callable[..., PgpKey]]:
+def pgp() -> Iterator[Callable[..., PgpKey]]:
     made = []
 
     def make(mail: str, **more: str) -> PgpKey:
-        made.append(PgpKey(tmp_path, mail, **more))
+        made.append(PgpKey(mail, **more))
         return made[-1]
 
     yield make

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from landscape.bare import TREE, Bare
 
@@ -23,11 +24,11 @@ class SshKey:
 
 
 class PgpKey:
-    """A key of gpg, in a home of its own."""
+    """A key of gpg, in a home of its own; its path is short, because gpg's agent listens on a socket in it."""
 
-    def __init__(self, directory: Path, mail: str, *, expires: str = "0", made: str = "") -> None:
-        self.home = directory / f"gpg-{mail}"
-        self.home.mkdir(mode=0o700)
+    def __init__(self, mail: str, *, expires: str = "0", made: str = "") -> None:
+        self._directory = TemporaryDirectory(prefix="gpg-")
+        self.home = Path(self._directory.name)
         self.mail = mail
         faked = ("--faked-system-time", made) if made else ()
         self.gpg(*faked, "--passphrase", "", "--quick-generate-key", f"Ada <{mail}>", "ed25519", "sign", expires)
@@ -49,8 +50,9 @@ class PgpKey:
         return signed(bare, settings, mail=self.mail, variables=self._environment)
 
     def end(self) -> None:
-        """End the agent that gpg started."""
+        """End the agent that gpg started, and remove the key."""
         subprocess.run(["gpgconf", "--kill", "all"], check=False, env=self._environment)
+        self._directory.cleanup()
 
     @property
     def _environment(self) -> dict[str, str]:
