@@ -168,6 +168,20 @@ async def test_commits_of_a_range_that_are_known_are_not_recorded_twice(house: I
     assert len(facts) == 1
 
 
+async def test_a_commit_of_a_range_that_runs_later_is_asked_for_its_branch_and_signature(house: InProcess) -> None:
+    side = RangeSide(count=1, commits=(COMMIT,))
+    house.sources.ranges[A, B] = RangeAnswer(
+        merge_base=A, ahead=side, behind=RangeSide(count=0, commits=()), objects={COMMIT: CommitObject(content=SIGNED)}
+    )
+    await Ranges(database=house.database, now=house.clock).want(PLACE, A, B)
+    await house.work()
+    house.sources.signatures[COMMIT] = GOOD
+    await running(house)
+    value = (await house.lineage()).link("commit").value
+    assert value is not None
+    assert (value["branch"]["reachable"], value["signature"]["state"]) == (True, "good")
+
+
 async def test_a_range_that_is_not_known_yet_is_asked_again(house: InProcess) -> None:
     ranges = Ranges(database=house.database, now=house.clock)
     house.sources.ranges[A, B] = RangeAnswer(missing=(B,), reason=f"the server does not have {B}")
