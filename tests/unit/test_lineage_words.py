@@ -10,6 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes.facts import AT, DOCUMENT, FAILED, FOUND, OWNED, READ, answer, claim, facts, lineage, said
+from whence_aggregator.approvals.people import Authors, KnownPeople
+from whence_aggregator.approvals.rule import ApprovalPolicy, judge
+from whence_aggregator.approvals.values import Approval
 from whence_aggregator.trace.facts import NOT_ASKED, Facts
 from whence_aggregator.whence.cli import whence
 from whence_aggregator.whence.words import paragraph
@@ -39,10 +42,12 @@ def test_a_lineage_reads_as_a_paragraph() -> None:
         "1.0 (asserted). Team hello (confirmed) owns it in account 123456789012 (confirmed). "
         "The image is said to have been built from commit cccccccccccc of git.example.org/demo/greeter by Ada <a@b.c>: "
         "“PAY-7: pay”. The commit names ticket PAY-7, which does not prove that it was changed for it. "
-        "Who approved it is not known. Not known, or disputed: "
+        "Who approved the version is not known. Not known, or disputed: "
         "approval (it is unknown: not configured: the settings have no `approvals`); "
         "review (it is unknown: not configured: reviews of git.example.org are not read); "
         "ticket (trackers are not read: it is not known whether the tickets exist). "
+        "Not proved: source (no provenance signed by a trusted builder); "
+        "commit (no provenance signed by a trusted builder). "
         "“Asserted” means that one source states it and none contradicts it."
     )
 
@@ -93,16 +98,80 @@ def test_presence_and_gaps_are_told(known: Facts, sentence: str) -> None:
     assert sentence in paragraph(wire(known))
 
 
+def of_link(found: dict[str, Any], name: str) -> dict[str, Any]:
+    link: dict[str, Any] = next(one for one in found["links"] if one["link"] == name)
+    return link
+
+
 @pytest.mark.parametrize(
     ("state", "sentence"),
-    [("confirmed", "It was approved by ada, bob."), ("asserted", "It is said to be approved by ada, bob."),
-     ("missing", "Who approved it is not known."), ("contradicted", "Who approved it is not known.")],
+    [("confirmed", "The version was approved by ada, bob."), ("asserted", "The version is said to be approved by ada, bob."),
+     ("missing", "The version is not approved as required, only by ada, bob."),
+     ("contradicted", "Who approved the version is not known."), ("unknown", "Who approved the version is not known.")],
 )  # fmt: skip
 def test_only_approvals_that_count_are_told(state: str, sentence: str) -> None:
     found = wire(approval=state)
-    given = [("ada", True), ("bob", True), ("ada", True), ("eve", False)]
-    approval = next(one for one in found["links"] if one["link"] == "approval")
-    approval["value"] = {"approvals": [{"user_id": name, "counts": counts} for name, counts in given]}
+    given = [("ada", "yes"), ("bob", "yes"), ("ada", "yes"), ("eve", "no"), ("mallory", "unknown")]
+    of_link(found, "approval")["value"] = {"approvals": [{"user_id": name, "counts": counts} for name, counts in given]}
+    assert sentence in paragraph(found)
+
+
+def test_an_approval_by_the_author_is_not_told() -> None:
+    found = wire(approval="missing")
+    judged = judge(
+        [Approval(
+            digest="sha256:" + "d" * 64, type="CODE_CHANGE", user_id="ada", person="ada", emails=("a@b.c",), notes=None,
+            approved_at=AT, ledger_index=1,
+        )],
+        [], Authors.of_commit("Ada <a@b.c>", ""), ApprovalPolicy(teams={}, people=KnownPeople()), required=1,
+    )  # fmt: skip
+    of_link(found, "approval")["value"] = {"approvals": [one.to_wire() for one in judged.approvals]}
+    assert "The version is not approved as required. " in paragraph(found)
+
+
+def review(*votes: tuple[str, bool], number: int = 7) -> dict[str, Any]:
+    given = [{"by": name, "counts": counts} for name, counts in votes]
+    return {"number": number, "url": f"https://git.example.org/pull/{number}", "author": "eve", "approvals": given}
+
+
+@pytest.mark.parametrize(
+    ("state", "reviews", "sentence"),
+    [
+        ("confirmed", [review(("bob", True), ("eve", False))],
+         "The commit came in by review https://git.example.org/pull/7 of eve, approved by bob. "),
+        ("asserted", [review(("eve", False))],
+         "The commit came in by review https://git.example.org/pull/7 of eve, without an approval that counts. "),
+        ("asserted", [review(("eve", False))], "Not proved: source (no provenance signed by a trusted builder); "
+         "commit (no provenance signed by a trusted builder); review (why the review is so)."),
+        ("missing", [], "review (it is missing: why the review is so)"),
+    ],
+)  # fmt: skip
+def test_the_review_is_told_with_the_approvals_that_count(
+    state: str, reviews: list[dict[str, Any]], sentence: str
+) -> None:
+    found = wire(review=state)
+    of_link(found, "review").update(value={"reviews": reviews}, reason="why the review is so")
+    found["not_checked"] = []
+    assert sentence in paragraph(found)
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        ("confirmed", "It was changed for ticket PAY-7 (“Pay”, Ready). Also named, but not confirmed: tickets PAY-8, PAY-9: "
+         "there is no PAY-8."),
+        ("asserted", "The commit names ticket PAY-7 (“Pay”, Ready), which does not prove that it was changed for it. "
+         "Also named, but not confirmed: tickets PAY-8, PAY-9: there is no PAY-8."),
+    ],
+)  # fmt: skip
+def test_a_ticket_that_its_tracker_does_not_confirm_is_no_reason_for_the_change(source: str, sentence: str) -> None:
+    found = wire(source=source, commit="confirmed", ticket="confirmed")
+    tickets = [
+        {"id": "PAY-7", "state": "confirmed", "title": "Pay", "status": "Ready"},
+        {"id": "PAY-8", "state": "missing"},
+        {"id": "PAY-9", "state": "unknown"},
+    ]
+    of_link(found, "ticket").update(value={"tickets": tickets}, reason="there is no PAY-8")
     assert sentence in paragraph(found)
 
 

@@ -28,7 +28,10 @@ _LIVES = {
 def paragraph(lineage: Mapping[str, Any]) -> str:
     """Return one paragraph, in one line."""
     links = {str(link["link"]): link for link in lineage["links"]}
-    sentences = (_presence(lineage), *_what(links), *_who(links), *_source(links), *_ticket(links), _approval(links))
+    sentences = (
+        _presence(lineage), *_what(links), *_who(links), *_source(links), *_review(links), *_ticket(links),
+        _approval(links),
+    )  # fmt: skip
     return " ".join([*sentences, *_not_known(lineage, links)])
 
 
@@ -85,38 +88,69 @@ def _source(links: _Links) -> Iterator[str]:
     yield f"The image {built} from commit {named} of {_text(value.get('repository', ''))}{author}{subject}."
 
 
+def _review(links: _Links) -> Iterator[str]:
+    """Yield by which reviews the commit came in, and whose approvals count. A gap is told with the others."""
+    review = links.get("review")
+    found = ((review or {}).get("value") or {}).get("reviews", ())
+    if _is_known(links.get("commit")) and _is_known(review) and found:
+        yield f"The commit came in by {'; '.join(map(_one_review, found))}."
+
+
+def _one_review(one: Mapping[str, Any]) -> str:
+    good = [_text(vote["by"]) for vote in one["approvals"] if vote["counts"] is True]
+    approved = f"approved by {', '.join(good)}" if good else "without an approval that counts"
+    return f"review {_text(one['url'] or one['number'])} of {_text(one['author'] or 'a deleted account')}, {approved}"
+
+
 def _ticket(links: _Links) -> Iterator[str]:
     ticket = links.get("ticket")
     strength = _weakest((links.get("source"), links.get("commit"), ticket))
-    named = [_text(one["id"]) for one in ((ticket or {}).get("value") or {}).get("tickets", ())]
-    if strength is None or not named:
+    tickets = ((ticket or {}).get("value") or {}).get("tickets", ())
+    if strength is None or ticket is None or not tickets:
         yield "For which ticket it was changed is not known."
         return
-    which = f"ticket{'s' * (len(named) > 1)} {', '.join(named)}"
+    others = [one for one in tickets if one.get("state") in _GAPS]
+    named = [one for one in tickets if one not in others] or tickets
     if strength == "confirmed":
-        yield f"It was changed for {which}."
+        yield f"It was changed for {_named(named)}."
     else:
         it = "them" if len(named) > 1 else "it"
-        yield f"The commit names {which}, which does not prove that it was changed for {it}."
+        yield f"The commit names {_named(named)}, which does not prove that it was changed for {it}."
+    if others and named is not tickets:
+        why = f": {_text(ticket['reason'])}" if ticket["reason"] else ""
+        yield f"Also named, but not confirmed: {_named(others)}{why}."
+
+
+def _named(tickets: Sequence[Mapping[str, Any]]) -> str:
+    """Return tickets by name, with title and status where a tracker has them."""
+    shown = [
+        f"{_text(one['id'])} (“{_text(one['title'])}”, {_text(one['status'])})"
+        if one.get("title")
+        else _text(one["id"])
+        for one in tickets
+    ]
+    return f"ticket{'s' * (len(tickets) > 1)} {', '.join(shown)}"
 
 
 def _approval(links: _Links) -> str:
     approval = links.get("approval")
     people = _people((approval or {}).get("value") or {})
+    state = (approval or {}).get("state")
+    if state == "missing":
+        only = f", only by {', '.join(people)}" if people else ""
+        return f"The version is not approved as required{only}."
     if not _is_known(approval) or not people:
-        return "Who approved it is not known."
-    said = (
-        "It was approved by"
-        if approval is not None and approval["state"] == "confirmed"
-        else "It is said to be approved by"
-    )
+        return "Who approved the version is not known."
+    said = "The version was approved by" if state == "confirmed" else "The version is said to be approved by"
     return f"{said} {', '.join(people)}."
 
 
 def _people(value: Mapping[str, Any]) -> list[str]:
-    """Return the persons whose approvals count."""
+    """Return the persons whose approvals count: not those of authors, and not those of which it is not known."""
     listed = value.get("approvals") or ()
-    return [_text(one) for one in dict.fromkeys(one.get("user_id") for one in listed if one.get("counts")) if one]
+    return [
+        _text(one) for one in dict.fromkeys(one.get("user_id") for one in listed if one.get("counts") == "yes") if one
+    ]
 
 
 def _not_known(lineage: Mapping[str, Any], links: _Links) -> Iterator[str]:
@@ -132,6 +166,15 @@ def _not_known(lineage: Mapping[str, Any], links: _Links) -> Iterator[str]:
     ]
     if gaps:
         yield f"Not known, or disputed: {'; '.join(gaps)}."
+    weak = [
+        f"{_text(name).replace('_', ' ')} ({_reason(link)})"
+        for name, link in links.items()
+        if link["state"] == "asserted"
+        and link["reason"]
+        and name not in {one["link"] for one in lineage["not_checked"]}
+    ]
+    if weak:
+        yield f"Not proved: {'; '.join(weak)}."
     if any(link["state"] == "asserted" for link in links.values()):
         yield "“Asserted” means that one source states it and none contradicts it."
 
