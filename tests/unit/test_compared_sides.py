@@ -118,6 +118,47 @@ def test_times_of_reports_are_no_difference() -> None:
     assert compare(side(), side(later), SAME).equal
 
 
+def confirmed(link: str, **value: object) -> Side:
+    return side(links={link: {"link": link, "state": "confirmed", "value": value, "reason": None}})
+
+
+def reviewed(read: str | None = None, *, approved: bool = True) -> Side:
+    votes = [{"by": "bob", "counts": approved}, {"by": "ada", "counts": False}]
+    one = {"number": 7, "url": "https://git.example.org/pull/7", "author": "ada", "approvals": votes}
+    return confirmed("review", reviews=[one], read=read, unmerged=None)
+
+
+def ticketed(read: str | None = None, *, status: str = "Ready", approved: bool = True) -> Side:
+    known = {"id": "PAY-7", "status": status, "approved": approved, "problem": None, "read": read}
+    return confirmed("ticket", tickets=[known, {"id": "PAY-8", "problem": "missing"}], reviews=[])
+
+
+def test_when_a_review_or_ticket_was_read_is_no_difference() -> None:
+    assert compare(reviewed(), reviewed("read at 2026-11-22T12:00:00.000Z"), SAME).equal
+    assert compare(ticketed(), ticketed("read at 2026-11-22T12:00:00.000Z"), SAME).equal
+
+
+def test_reviews_and_tickets_differ_by_what_their_hosts_state() -> None:
+    (review,) = compare(reviewed(), reviewed(approved=False), SAME).links
+    (ticket,) = compare(ticketed(), ticketed(status="Rejected", approved=False), SAME).links
+    at = "https://git.example.org/pull/7 of ada"
+    assert [side["value"]["reviews"] for side in (review.a, review.b)] == [
+        [f"{at}, approved by bob"], [f"{at}, without an approval that counts"],
+    ]  # fmt: skip
+    assert [side["value"]["tickets"] for side in (ticket.a, ticket.b)] == [
+        ["PAY-7 [Ready, approved]", "PAY-8 (missing)"], ["PAY-7 [Rejected, not approved]", "PAY-8 (missing)"],
+    ]  # fmt: skip
+
+
+def test_an_approval_that_does_not_count_approves_nothing() -> None:
+    def approved(counts: str) -> Side:
+        given = [{"user_id": "ada", "approval_type": "CODE_CHANGE", "counts": counts}]
+        return confirmed("approval", people=0, required_approvers=2, missing=[], approvals=given)
+
+    found = [compare(approved("yes"), approved(counts), SAME).links for counts in ("no", "unknown")]
+    assert [[one.b["value"]["approved_by"] for one in links] for links in found] == [[[]], [[]]]
+
+
 def test_a_link_that_a_later_version_adds_is_compared_whole() -> None:
     a, b = (
         side(links={"review": {"link": "review", "state": "confirmed", "value": {"by": [who]}, "reason": None}})

@@ -197,13 +197,35 @@ def _value(name: str, value: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if value is None:
         return None
     if name == "ticket":
-        return {part: sorted({one["id"] for one in value.get(part, ())}) for part in ("tickets", "reviews")}
+        return {
+            "tickets": sorted({_ticket(one) for one in value.get("tickets", ())}),
+            "reviews": sorted({one["id"] for one in value.get("reviews", ())}),
+        }
+    if name == "review" and "reviews" in value:
+        return {"reviews": sorted(map(_review, value["reviews"]))}
     if name == "approval" and "approvals" in value:
-        given = sorted({f"{one['user_id']} ({one['approval_type']})" for one in value["approvals"] if one["counts"]})
+        given = sorted(
+            {f"{one['user_id']} ({one['approval_type']})" for one in value["approvals"] if one["counts"] == "yes"}
+        )
         return {**{part: value[part] for part in ("people", "required_approvers", "missing")}, "approved_by": given}
     if name not in _VALUES:
         return dict(value)
     return {part: value[part] for part in _VALUES[name] if value.get(part) is not None}
+
+
+def _ticket(one: Mapping[str, Any]) -> str:
+    """Return a ticket with what its tracker states, but not when it was read."""
+    approved = {"True": "approved", "False": "not approved"}.get(str(one.get("approved")), "")
+    known = ", ".join(filter(None, (one.get("status"), approved)))
+    problem = f" ({one['problem']})" if one.get("problem") else ""
+    return f"{one['id']}{f' [{known}]' if known else ''}{problem}"
+
+
+def _review(one: Mapping[str, Any]) -> str:
+    """Return a review with whose approvals count, but not when it was read."""
+    good = sorted(vote["by"] for vote in one["approvals"] if vote["counts"] is True)
+    approved = f"approved by {', '.join(good)}" if good else "without an approval that counts"
+    return f"{one['url'] or one['number']} of {one['author'] or 'a deleted account'}, {approved}"
 
 
 def _user_data(a: Side, b: Side) -> DocumentDifference | None:
