@@ -13,6 +13,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from fakes.in_process import ROOT, InProcess
 from fakes.machine import DIGEST, Machine
 from fakes.ranges import KnownRanges
+from fakes.signing_authority import SigningAuthority
 from fakes.versions import NEW, NEWER, OLD, version
 from whence_aggregator.applications.applications import TicketSettings
 from whence_aggregator.approvals.values import Approval
@@ -23,10 +24,16 @@ from whence_aggregator.changes.arrivals import Arrivals
 from whence_aggregator.changes.collected import CollectedRanges
 from whence_aggregator.changes.ranges import CommitRange, CommitRanges, RangeCommit
 from whence_aggregator.changes.record import ChangeRecord
+from whence_aggregator.collect.collectors import Collector
 from whence_aggregator.collect.ranges import Ranges
+from whence_aggregator.collect.tracker_collectors import ReviewCollector, TicketCollector
 from whence_aggregator.http.authentication import CALLER
 from whence_aggregator.http.changes import ChangeCalls
 from whence_aggregator.http.errors import guarded
+from whence_aggregator.ports import Database
+from whence_aggregator.trackers.places import KnownTracker, KnownTrackers
+from whence_aggregator.trackers.readers import ReviewFinding
+from whence_aggregator.trackers.review import Review, Vote
 from whence_common.statement import ApplicationFacts
 
 ONE, TWO, THREE = (f"i-{number:017x}" for number in range(1, 4))
@@ -160,7 +167,7 @@ async def test_what_started_names_its_commit_its_tickets_and_what_it_replaced(ho
         assert started["commits"]["reason"] == "not collected yet"
         assert started["approvals"] == {
             "state": "missing",
-            "reason": "nobody approved this image",
+            "reason": "no approval of this image as this version is recorded",
             "by": [],
         }
         (before,) = first["started"]
@@ -195,13 +202,57 @@ async def test_who_approved_the_image_that_started_is_in_the_record(house: InPro
         assert first["started"][0]["approvals"]["state"] == "missing"
 
 
+class OneReview:
+    """A code host that has one review of every commit."""
+
+    def __init__(self, *votes: Vote) -> None:
+        self._review = Review(
+            number=4, url="https://git.example.org/pull/4", title="Greet", text="", branch="b", base="main",
+            head="1" * 40, author="ada", author_bot=False, merged_at=LAUNCH, merged_by="bob", merge_commit=NEW,
+            how="squash", votes=votes,
+        )  # fmt: skip
+
+    async def reviews(self, path: str, commit_id: str) -> ReviewFinding:
+        return ReviewFinding(reviews=(self._review,))
+
+
+@pytest.mark.parametrize(
+    ("vote", "people"),
+    [
+        (Vote(by="bob", state="approved", commit="1" * 40, official=True), ["bob"]),
+        (Vote(by="bob", state="approved", commit="2" * 40, official=True), []),
+        (Vote(by="ada", state="approved", commit="1" * 40, official=True), []),
+    ],
+    ids=["good", "stale", "by the author"],
+)
+async def test_the_review_of_the_commit_that_started_is_in_the_record(
+    vote: Vote, people: list[str], database: Database, authority: SigningAuthority
+) -> None:
+    known = KnownTrackers(
+        by_host={"git.example.org": KnownTracker(host="git.example.org", type="github", reviews=True)}
+    )
+    collectors: dict[str, Collector] = {
+        "review": ReviewCollector({"git.example.org": OneReview(vote)}), "ticket": TicketCollector({}),
+    }  # fmt: skip
+    async with InProcess(database, authority, trackers=known, tracker_collectors=collectors).running() as house:
+        await rollout(house)
+        await house.work()
+        async with served(house) as ask:
+            first, second, _ = (await ask(application="greeter"))[1]["changes"]
+    review = second["started"][0]["review"]
+    assert review["reviews"] == [
+        {"number": 4, "url": "https://git.example.org/pull/4", "author": "ada", "approved_by": people}
+    ]
+    assert first["started"][0]["review"]["state"] == "unknown"
+
+
 def test_approvals_of_other_images_of_a_version_are_counted_and_do_not_count() -> None:
     one = Approval(
         digest=DIGEST, type="DEPLOY", person="p", user_id="ada", emails=(), notes=None, approved_at="t", ledger_index=1
     )
     assert ApprovedBy.of([one], DIGEST).by[0]["person"] == "ada"
     assert ApprovedBy.of([one], NEWER).reason == (
-        "nobody approved this image; other images of this version were approved"
+        "no approval of this image as this version is recorded; other images of this version were approved"
     )
 
 

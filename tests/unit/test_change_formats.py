@@ -16,12 +16,15 @@ from hypothesis import strategies as st
 
 from whence_aggregator.changes.approvals import ApprovedBy
 from whence_aggregator.changes.ranges import CommitRange, RangeCommit, unknown
+from whence_aggregator.changes.reviewed import reviewed
+from whence_aggregator.trace.facts import NOT_ASKED
 from whence_aggregator.whence.change_formats import COLUMNS, csv_head, csv_of, markdown_of, text_of
 from whence_aggregator.whence.cli import whence
 
 OLD = {"version": "1.0", "image": "sha256:" + "d" * 64, "user_data": "sha256:" + "0" * 64}
 NEW = {"version": "1.1", "image": "sha256:" + "e" * 64, "user_data": "sha256:" + "0" * 64}
 NOT_READ = unknown("not collected").to_wire(())
+REVIEW = {"number": 4, "url": "https://git.example.org/pull/4", "author": "ada", "approved_by": ["bob", "eve"]}
 
 
 def change(**started: Any) -> dict[str, Any]:
@@ -31,7 +34,7 @@ def change(**started: Any) -> dict[str, Any]:
         "commit": {"state": "asserted", "reason": None, "repository": "git.example.org/demo/greeter", "commit": "b" * 40,
                    "author": "Ada <a@b.c>", "subject": "PAY-8: greet louder"},
         "commits": NOT_READ, "tickets": [{"id": "PAY-8", "url": "https://t.example.org/PAY-8"}], "reviews": ["#4"],
-        "approvals": ApprovedBy.of((), NEW["image"]).to_wire(), **started,
+        "review": reviewed(NOT_ASKED), "approvals": ApprovedBy.of((), NEW["image"]).to_wire(), **started,
     }  # fmt: skip
     return {
         "recorded_at": "2026-11-22T13:00:00.000Z", "observed_at": None, "ledger_index": 9, "application_id": "greeter",
@@ -45,6 +48,8 @@ def hostile(text: str) -> dict[str, Any]:
     commit = {"state": "asserted", "reason": text, "repository": text, "commit": text, "author": text, "subject": text}
     found = change(
         version=text, commit=commit, tickets=[{"id": text, "url": f"https://t.example.org/{text}"}],
+        review={"state": "found", "reason": None, "reviews": [
+            {"number": 4, "url": text, "author": text, "approved_by": [text]}]},
         reviews=[text], approvals=ApprovedBy(state="found", by=({"person": text},)).to_wire(),
         commits={**CommitRange(state="found", only_b=(RangeCommit(commit_id=text, message=text),)).to_wire(())},
     )  # fmt: skip
@@ -63,9 +68,40 @@ def test_a_change_reads_as_lines() -> None:
         "   1.1 replaced 1.0",
         "     commit: bbbbbbbbbbbb of git.example.org/demo/greeter, asserted: PAY-8: greet louder",
         "     tickets: PAY-8, as commits name them",
-        "     approved by: missing: nobody approved this image",
+        "     approved by: missing: no approval of this image as this version is recorded",
         "     not known: commits since the version before: not collected",
+        "     not known: review: the review of the commit was not read",
     ]
+
+
+@pytest.mark.parametrize(
+    ("review", "line", "people"),
+    [
+        ({"state": "found", "reason": None, "reviews": [REVIEW]},
+         "review: https://git.example.org/pull/4 of ada, approved by bob, eve", "bob eve"),
+        ({"state": "found", "reason": None, "reviews": [{**REVIEW, "approved_by": []}]},
+         "review: https://git.example.org/pull/4 of ada, without an approval that counts", ""),
+        ({"state": "missing", "reason": "it was pushed directly", "reviews": []},
+         "review: missing: it was pushed directly", ""),
+        ({"state": "unknown", "reason": "the host is away", "reviews": []}, "not known: review: the host is away", ""),
+    ],
+)  # fmt: skip
+def test_the_review_of_the_commit_is_told_with_who_approved_it(review: Any, line: str, people: str) -> None:
+    found = change(review=review)
+    assert f"     {line}" in list(text_of(found))
+    assert line.partition(":")[0] in {one.removeprefix("- ").partition(":")[0] for one in markdown_of(found)}
+    assert dict(zip(COLUMNS, rows(found)[1], strict=True))["reviewed_by"] == people
+
+
+def test_what_ran_before_and_still_runs_was_not_replaced() -> None:
+    assert "   1.1 runs beside 1.0" in list(text_of({**change(), "after": [OLD, NEW]}))
+
+
+def test_the_commits_that_came_with_a_version_are_listed() -> None:
+    commits = CommitRange(state="found", only_b=(RangeCommit(commit_id="b" * 40, message="PAY-8: greet louder"),))
+    found = change(commits=commits.to_wire(()))
+    assert "       bbbbbbbbbbbb PAY-8: greet louder" in list(text_of(found))
+    assert dict(zip(COLUMNS, rows(found)[1], strict=True))["commits"] == "b" * 40
 
 
 def test_what_differs_in_user_data_only_is_told_apart_by_digest() -> None:
@@ -79,7 +115,10 @@ def test_what_differs_in_user_data_only_is_told_apart_by_digest() -> None:
 
 def test_a_release_note_lists_versions_commits_and_tickets() -> None:
     commits = CommitRange(state="found", only_b=(RangeCommit(commit_id="b" * 40, message="PAY-8: greet louder"),))
-    found = change(commits=commits.to_wire(()), approvals=ApprovedBy(state="found", by=({"person": "ada"},)).to_wire())
+    found = change(
+        commits=commits.to_wire(()), approvals=ApprovedBy(state="found", by=({"person": "ada"},)).to_wire(),
+        review={"state": "found", "reason": None, "reviews": [REVIEW]},
+    )  # fmt: skip
     assert list(markdown_of(found)) == [
         "### `2026-11-22T13:00:00.000Z` `greeter`: started `1.1`, ended `1.0`",
         "",
@@ -88,6 +127,7 @@ def test_a_release_note_lists_versions_commits_and_tickets() -> None:
         "- commit: `bbbbbbbbbbbb` of `git.example.org/demo/greeter`, `asserted`: `PAY-8: greet louder`",
         "  - `bbbbbbbbbbbb` `PAY-8: greet louder`",
         "- tickets: [`PAY-8`](<https://t.example.org/PAY-8>)",
+        "- review: `https://git.example.org/pull/4` of `ada`, approved by `bob`, `eve`",
         "- approved by: `ada`",
         "",
     ]
@@ -100,7 +140,9 @@ def test_each_version_that_started_is_a_row_and_so_is_an_end() -> None:
     assert (row["started"], row["replaced"], row["tickets"], row["reviews"], row["subject"]) == (
         "1.1", "1.0", "PAY-8", "#4", "PAY-8: greet louder",
     )  # fmt: skip
-    assert row["not_known"] == ("commits since the version before: not collected")
+    assert row["not_known"] == (
+        "commits since the version before: not collected; review: the review of the commit was not read"
+    )
     assert (ended[COLUMNS.index("started")], ended[COLUMNS.index("before")]) == ("", "1.0")
 
 
@@ -190,7 +232,7 @@ def test_only_an_address_of_the_web_becomes_a_link(url: str | None) -> None:
 @pytest.mark.parametrize("text", [*MARKUP, *FORMULAS, "\x1b[31m", "\u202e", "a\x00b"])
 def test_text_for_people_moves_no_cursor_and_adds_no_line(text: str) -> None:
     lines = list(text_of(hostile(text)))
-    assert len(lines) == 7
+    assert len(lines) == 9
     assert all(line.isprintable() for line in lines)
 
 

@@ -12,7 +12,7 @@ from whence_aggregator.ports import Database
 from whence_aggregator.queries.approvals import APPROVALS_AT
 from whence_aggregator.queries.query import array
 
-NONE_OF_THIS_IMAGE = "nobody approved this image"
+NONE_OF_THIS_IMAGE = "no approval of this image as this version is recorded"
 DeployedVersion = tuple[str, str, str]
 """Application, version and image."""
 

@@ -16,12 +16,13 @@ from whence_aggregator.changes.ranges import (
     answered_alone,
     unknown,
 )
+from whence_aggregator.changes.reviewed import reviewed
 from whence_aggregator.changes.rows import named_commits
 from whence_aggregator.ports import Database
 from whence_aggregator.queries.approvals import COMMITS_OF_IMAGES
 from whence_aggregator.queries.query import EVERY_ENTRY, array, together
 from whence_aggregator.queries.trace import APPLICATIONS_AT
-from whence_aggregator.trace.facts import Answer, Registered
+from whence_aggregator.trace.facts import NOT_ASKED, REVIEW_KIND, Answer, Registered
 from whence_aggregator.trace.moment import NOW
 from whence_aggregator.trace.registered import Tracker
 from whence_aggregator.trace.rows import applications, merged, questions
@@ -40,6 +41,7 @@ class _Known:
 
     commits: Mapping[str, Sequence[SourceCommit]]
     answers: Mapping[str, Answer]
+    reviews: Mapping[str, Answer]
     applications: Mapping[str, Registered]
     approvals: Mapping[DeployedVersion, ApprovedBy]
 
@@ -50,6 +52,9 @@ class _Known:
 
     def read(self, commit: SourceCommit) -> Answer:
         return self.answers[_subject(commit)]
+
+    def review_of(self, commit: SourceCommit | None) -> Answer:
+        return self.reviews[_subject(commit)] if commit is not None else NOT_ASKED
 
 
 class Arrivals:
@@ -72,10 +77,11 @@ class Arrivals:
         commits = named_commits(rows)
         subjects = sorted({_subject(one) for stated in commits.values() for one in stated})
         names = sorted({change.place.application_id for change in changes})
-        registered, facts, tasks = await self._database.fetch_all(
+        registered, facts, tasks, reviews, waiting = await self._database.fetch_all(
             together(
                 APPLICATIONS_AT.bind({"application_ids": array(names), "past": EVERY_ENTRY}),
                 *questions("commit", subjects, NOW),
+                *questions(REVIEW_KIND, subjects, NOW),
             )
         )
         started = sorted(
@@ -84,6 +90,7 @@ class Arrivals:
         return _Known(
             commits=commits,
             answers=merged(subjects, facts, tasks, NOW),
+            reviews=merged(subjects, reviews, waiting, NOW),
             applications=applications(registered),
             approvals=await read_approvals(self._database, started, past=EVERY_ENTRY),
         )
@@ -120,6 +127,7 @@ class Arrivals:
             "commits": commits.to_wire(patterns),
             "tickets": _tickets([one for found in named for one in found.tickets], trackers),
             "reviews": list(dict.fromkeys(one.id for found in named for one in found.reviews)),
+            "review": reviewed(known.review_of(commit)),
             "approvals": known.approvals[(application, started.version, started.image)].to_wire(),
         }
 

@@ -17,7 +17,8 @@ _FORMULA = re.compile(r"(^|;)([\s\"]*)(?=[=+\-@|%＝＋－＠])")
 """Where a spreadsheet begins a formula: a cell's start, also after the other separator that some of them expect."""
 COLUMNS = (
     "recorded_at", "application_id", "account_id", "region", "instance_id", "cause", "before", "after", "started",
-    "replaced", "image", "repository", "commit", "author", "subject", "tickets", "reviews", "approved_by", "not_known",
+    "replaced", "image", "repository", "commit", "author", "subject", "commits", "tickets", "reviews", "reviewed_by",
+    "approved_by", "not_known",
 )  # fmt: skip
 
 
@@ -29,10 +30,12 @@ def text_of(change: _Change) -> Iterator[str]:
     yield f"   before: {_names(change['before'])}"
     yield f"   after: {_names(change['after'])}"
     for one in change["started"]:
-        replaced = f"replaced {_text(_name(one['replaced']))}" if one["replaced"] else "is new here"
-        yield f"   {_text(_name(one))} {replaced}"
+        yield f"   {_text(_name(one))} {_instead(change, one)}"
         yield f"     commit: {_commit(one['commit'])}"
+        for commit in one["commits"]["only_b"]:
+            yield f"       {_text(commit['commit'][:12])} {_text(commit['subject'])}"
         yield f"     tickets: {_list(ticket['id'] for ticket in one['tickets'])}, as commits name them"
+        yield from (f"     {line}" for line in _reviews(one["review"]))
         yield f"     approved by: {_approved(one['approvals'])}"
         yield from (f"     not known: {_text(reason)}" for reason in _unknown(one))
 
@@ -60,6 +63,7 @@ def markdown_of(change: _Change) -> Iterator[str]:
         for commit in one["commits"]["only_b"]:
             yield f"  - {_span(commit['commit'][:12])} {_span(commit['subject'])}"
         yield f"- tickets: {', '.join(map(_link, one['tickets'])) or 'none named'}"
+        yield from (f"- {line}" for line in _reviews(one["review"], _span))
         yield f"- approved by: {_approved(one['approvals'], _span)}"
         yield from (f"- not known: {_span(reason)}" for reason in _unknown(one))
     yield ""
@@ -77,8 +81,10 @@ def _row(change: _Change, started: _Change | None) -> dict[str, object]:
         "replaced": _name(started["replaced"]) if started["replaced"] else "",
         "image": started["image"],
         **{name: commit[name] for name in ("repository", "commit", "author", "subject")},
+        "commits": " ".join(one["commit"] for one in started["commits"]["only_b"]),
         "tickets": " ".join(ticket["id"] for ticket in started["tickets"]),
         "reviews": " ".join(started["reviews"]),
+        "reviewed_by": " ".join(dict.fromkeys(by for one in started["review"]["reviews"] for by in one["approved_by"])),
         "approved_by": " ".join(str(one.get("person", "")) for one in started["approvals"]["by"]),
         "not_known": "; ".join(_unknown(started)),
     }
@@ -157,11 +163,33 @@ def _approved(approvals: _Change, shown: Callable[[object], str] = _text) -> str
     return _list([str(one.get("person", "")) for one in approvals["by"]], shown)
 
 
+def _instead(change: _Change, started: _Change) -> str:
+    """Return what a version replaced: what was stated last before it may still run."""
+    before = started["replaced"]
+    if not before:
+        return "is new here"
+    name = _text(_name(before))
+    return f"runs beside {name}" if before in change["after"] else f"replaced {name}"
+
+
+def _reviews(review: _Change, shown: Callable[[object], str] = _text) -> Iterator[str]:
+    """Yield a line for each review that brought the commit in, or that there is none; what is unknown is told apart."""
+    if review["state"] == "missing":
+        yield f"review: missing: {shown(review['reason'])}"
+    for one in review["reviews"]:
+        good = _list(one["approved_by"], shown, none="")
+        approved = f"approved by {good}" if good else "without an approval that counts"
+        author = shown(one["author"] or "a deleted account")
+        yield f"review: {shown(one['url'] or one['number'])} of {author}, {approved}"
+
+
 def _unknown(started: _Change) -> list[str]:
     """Return what is not known about what came with a version."""
     commits, reasons = started["commits"], []
     if commits["state"] == "unknown":
         reasons.append(f"commits since the version before: {commits['reason']}")
+    if started["review"]["state"] == "unknown":
+        reasons.append(f"review: {started['review']['reason']}")
     if commits["cut"]:
         reasons.append("there are more commits than are listed")
     return reasons
