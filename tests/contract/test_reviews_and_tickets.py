@@ -280,6 +280,22 @@ async def test_a_ticket_that_only_the_review_names_is_asked_for_and_found_again_
     assert [one.instance_id for one in found] == ["i-0123456789abcdef0"]
 
 
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [("12", True), ("#12", True), ("demo/greeter#12", True), (f"https://{GIT}/demo/greeter/pull/12", True),
+     ("13", False), ("demo/farewell#12", False), (f"https://{GIT}/demo/farewell/pull/12", False)],
+)  # fmt: skip
+async def test_a_review_that_no_message_names_is_found_as_its_code_host_states_it(
+    name: str, found: bool, place: Place
+) -> None:
+    await place.spoken("greet")
+    moment = await place.house.tracer.moments.of()
+    lineages, _ = await place.house.tracer.matching(
+        TraceSubject(kind="review", value=name), moment=moment, after="", limit=10
+    )
+    assert bool(lineages) is found
+
+
 async def test_reviews_and_tickets_are_dated_and_a_past_answer_stays_as_it_was(place: Place) -> None:
     await place.spoken()
     then = to_instant(place.house.clock())

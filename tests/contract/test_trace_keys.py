@@ -50,6 +50,8 @@ async def found(house: InProcess, kind: SubjectKind, value: str) -> list[str]:
         ("team", "hello", [ONE]), ("team", "other", [TWO]), ("team", "nobody", []),
         ("ami", "ami-12c6146b", [ONE]), ("ami", "ami-00000002", [TWO]), ("ami", "ami-3", []),
         ("review", "#345", [ONE]), ("review", "demo/greeter!12", [TWO]), ("review", "#12", []),
+        ("review", "345", [ONE]), ("review", "12", [TWO]), ("review", "!12", [TWO]), ("review", "other/greeter!12", []),
+        ("review", "!345", []), ("review", "demo/greeter#345", [ONE]), ("review", "45", []),
         ("person", "ada@example.org", [ONE]), ("person", "bob@example.org", [TWO]), ("person", "eve@example.org", []),
         ("ticket", "PAY-7", [ONE]), ("ticket", "#345", []),
     ],

@@ -60,6 +60,7 @@ from whence_aggregator.queries.query import array, instance_ids, together
 from whence_aggregator.queries.trace import INVENTORY_OF
 from whence_aggregator.trace.facts import REVIEW_KIND, TICKET_KIND
 from whence_aggregator.trace.life import life_of, listed_life
+from whence_aggregator.trace.review_names import number_word
 from whence_aggregator.trace.tags import REGISTRY
 from whence_aggregator.trace.tickets import named_in_review, words_of
 from whence_common.clock import parse_instant, to_millis
@@ -313,6 +314,7 @@ def _words_of_reviews(reviews: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     for one in reviews:
         named = named_in_review(one["title"], one["text"], one["branch"])
         texts = (words_of(str(one[name])) for name in ("title", "branch", "text"))
+        found[number_word(one["number"])] = None
         found |= dict.fromkeys((*(mention.id for mention in named), *(word for some in texts for word in some)))
     return tuple(found)[:_REVIEW_WORDS_MAX]
 

@@ -43,6 +43,7 @@ from whence_aggregator.trace.found_rows import (
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.moment import NOW, Moment
 from whence_aggregator.trace.owners import owned_by
+from whence_aggregator.trace.review_names import words_of_review
 from whence_aggregator.trace.state import NOW_ONLY, States
 from whence_common.clock import to_millis
 from whence_common.errors import InputError
@@ -200,11 +201,13 @@ class Search:
                 {"first": wanted.commit, "last": last, "known_past": known_past, "limit": _IMAGES_MAX}
             )
             meant.append(digests(await self._database.fetch(of_commit)))
-        for word in (wanted.ticket, wanted.review):
-            if word is not None:
-                named = word.rpartition("!")[2]  # no word of the index has GitLab's mark of a merge request in it
-                of_word = IMAGES_OF_TICKET.bind({"word": named, "known_past": known_past, "limit": _IMAGES_MAX})
-                meant.append(digests(await self._database.fetch(of_word)))
+        words = [[wanted.ticket]] if wanted.ticket is not None else []
+        words += [words_of_review(wanted.review)] if wanted.review is not None else []
+        for names in words:
+            of_word = [
+                IMAGES_OF_TICKET.bind({"word": one, "known_past": known_past, "limit": _IMAGES_MAX}) for one in names
+            ]
+            meant.append({one for query in of_word for one in digests(await self._database.fetch(query))})
         if wanted.person is not None:
             of_person = IMAGES_OF_PERSON.bind({"person": wanted.person, "known_past": known_past, "limit": _IMAGES_MAX})
             meant.append(digests(await self._database.fetch(of_person)))

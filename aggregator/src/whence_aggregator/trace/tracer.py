@@ -33,6 +33,7 @@ from whence_aggregator.trace.moment import NOW, Moment, Moments
 from whence_aggregator.trace.owner_facts import KnownOwners, OwnershipFacts
 from whence_aggregator.trace.pushing_job import PushingJob
 from whence_aggregator.trace.recorded import counts, read_recorded
+from whence_aggregator.trace.review_names import has_review
 from whence_aggregator.trace.rows import (
     LateStatements,
     LifeFacts,
@@ -341,17 +342,17 @@ def _matches(lineage: Lineage, subject: TraceSubject) -> bool:
     checks: dict[SubjectKind, Callable[[], bool]] = {
         "image": lambda: (lineage.link("image").value or {}).get("digest") == subject.value,
         "commit": lambda: str((lineage.link("commit").value or {}).get("commit", "")).startswith(subject.value),
-        "ticket": lambda: _is_named(lineage, "tickets", subject.value),
-        "review": lambda: _is_named(lineage, "reviews", subject.value),
+        "ticket": lambda: _names_ticket(lineage, subject.value),
+        "review": lambda: has_review(lineage, subject.value),
         "person": lambda: _is_by(lineage, subject.value),
         "user_data": lambda: (lineage.link("user_data").value or {}).get("digest") == subject.value,
     }
     return checks[subject.kind]() if subject.kind in checks else True
 
 
-def _is_named(lineage: Lineage, what: str, name: str) -> bool:
-    """Return whether the commit's message names a ticket or a review."""
-    return any(one["id"] == name for one in (lineage.link("ticket").value or {}).get(what, ()))
+def _names_ticket(lineage: Lineage, name: str) -> bool:
+    """Return whether the commit or its review names a ticket."""
+    return any(one["id"] == name for one in (lineage.link("ticket").value or {}).get("tickets", ()))
 
 
 def _is_by(lineage: Lineage, mail: str) -> bool:
