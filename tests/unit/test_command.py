@@ -150,6 +150,36 @@ def test_a_trace_sends_the_requested_states_and_by_default_none(answers: tuple[A
     assert [query.get("state") for path, query in held.asked if path == "/v1/trace"] == ["terminated,silent", None]
 
 
+@pytest.mark.parametrize(
+    ("subject", "parameter"),
+    [("!12", "review"), ("demo/greeter!12", "review"), ("https://git.example.org/demo/greeter/pull/12", "review"),
+     ("https://gitlab.example.org/a/b/-/merge_requests/12", "review"), ("#12", "ticket"), ("PAY-7", "ticket"),
+     ("https://git.example.org/demo/greeter/issues/12", "application"), ("greeter", "application")],
+)  # fmt: skip
+def test_the_kind_of_a_subject_is_detected(subject: str, parameter: str, answers: tuple[Answers, str]) -> None:
+    held, url = answers
+    ask(url, "trace", subject)
+    assert held.asked[0][1][parameter] == subject
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (("PAY-7",), "ticket 'PAY-7'; only the commit that each image names is searched, not those before it;"),
+        (("#12",), "not those before it; for a pull request add --review;"),
+        (("abcdef0",), "commit 'abcdef0'; only the commit that each image names is searched"),
+        (("sha256:" + "a" * 64,), "; for user data add --user-data;"),
+        (("--ami", "ami-1"), "no running instance of ami 'ami-1'; --state any"),
+    ],
+)
+def test_nothing_found_states_what_was_searched(
+    arguments: tuple[str, ...], hint: str, answers: tuple[Answers, str]
+) -> None:
+    found = ask(answers[1], "trace", *arguments)
+    assert found.exit_code == 4
+    assert hint in found.stderr
+
+
 def test_a_trace_is_complete_only_if_what_it_did_not_show_is(answers: tuple[Answers, str]) -> None:
     held, url = answers
     held.total, held.row = 1_200, LINEAGE

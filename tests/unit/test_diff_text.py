@@ -84,11 +84,17 @@ def ask(found: dict[str, Any], *options: str) -> Result:
 
 def test_it_exits_with_1_if_something_differs_and_0_if_nothing_does() -> None:
     equal, other = compare(side(), side(), SAME).to_wire(), compare(side(), side(newer()), SAME).to_wire()
-    assert [ask(found).exit_code for found in (equal, other)] == [0, 1]
-    assert ask(equal).stdout.endswith("nothing differs, as far as it is known\n")
+    assert [ask(found, "i-2").exit_code for found in (equal, other)] == [0, 1]
+    assert ask(equal, "i-2").stdout.endswith("nothing differs, as far as it is known\n")
 
 
 def test_json_is_the_response_and_the_options_are_its_parameters() -> None:
     equal = compare(side(), side(), SAME).to_wire()
     said = json.loads(ask(equal, "i-2", "--at", "t", "--and-at", "u", "--known-at", "v", "--json").stdout)
     assert said == {**equal, "asked": {"a": "i-1", "b": "i-2", "at": "t", "and_at": "u", "known_at": "v"}}
+
+
+def test_one_subject_needs_another_time() -> None:
+    equal = compare(side(), side(), SAME).to_wire()
+    assert "name B, or another time of A with --and-at" in ask(equal).stderr
+    assert [ask(equal, *one).exit_code for one in ([], ["--at", "t"], ["--and-at", "t"])] == [2, 0, 0]

@@ -33,6 +33,8 @@ def diff(
     A time may follow a subject: i-…@2026-11-22T12:00:00Z. Without B, A is compared with itself at another time.
     Exits 1 if something differs.
     """
+    if b is None and at is None and and_at is None and "@" not in a:
+        raise click.UsageError("name B, or another time of A with --and-at")
     parameters = {"a": a, "b": b, "at": at, "and_at": and_at, "known_at": known_at}
     found = ask(lambda: client.get("/v1/diff", **parameters))
     if as_json:

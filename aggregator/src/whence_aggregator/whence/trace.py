@@ -41,6 +41,8 @@ _AMI = re.compile(r"ami-[0-9A-Za-z]{1,40}\Z")
 _ACCOUNT = re.compile(r"[0-9]{12}\Z")
 _COMMIT = re.compile(r"[0-9a-f]{7,64}\Z")
 _VERSION = re.compile(r"([a-z][a-z0-9-]*[a-z0-9])/([A-Za-z0-9][A-Za-z0-9._-]*)\Z")
+_REVIEW = re.compile(r"[A-Za-z0-9_./~-]*![0-9]+\Z|https?://\S+/(?:pull|pulls|merge_requests)/[0-9]+\Z")
+_OF_COMMITS = ("commit", "ticket", "review", "person")
 _Lineage = Mapping[str, Any]
 
 _KINDS = (
@@ -49,7 +51,7 @@ _KINDS = (
     ("--account", "account", "an AWS account"),
     ("--ami", "ami", "an AMI"),
     ("--ticket", "ticket", "a ticket"),
-    ("--review", "review", "the number of a pull or merge request, as in #12 or !12"),
+    ("--review", "review", "a pull or merge request: 12, #12, !12, group/project!12, or its URL"),
     ("--commit", "commit", "a commit id or a prefix of one"),
     ("--person", "person", "the e-mail address of an author or committer"),
     ("--user-data", "user_data", "the digest of user data"),
@@ -100,7 +102,8 @@ def trace(
     as_json: bool,
 ) -> None:
     """Trace SUBJECT: an instance (i-…), an image (sha256:…), a commit, a ticket, an application, application/version,
-    an AMI (ami-…), an account (12 digits), or the e-mail address of a person who wrote commits.
+    an AMI (ami-…), an account (12 digits), a review (!12 or its URL), or the e-mail address of a person who wrote
+    commits.
 
     The kind of SUBJECT is detected from its form; use the options if it is ambiguous.
     """
@@ -117,10 +120,7 @@ def trace(
     found = listed(client, "/v1/trace", "lineages", parameters, None if everything else limit)
     complete = _watched(found, show)
     if not found.rows:
-        end(
-            f"not found: no running instance of {kind} {subject!r}; --state any includes those that ended; see --help",
-            UNKNOWN,
-        )
+        end(_not_found(kind, subject), UNKNOWN)
     note(found.note())
     if complete and found.following is not None:
         complete = _rest_complete(client, parameters, found.following)
@@ -220,12 +220,27 @@ def _subject(kind: str | None, subject: str, version: str | None) -> tuple[str, 
     return kind or _kind_of(subject), subject, version
 
 
+def _not_found(kind: str, subject: str) -> str:
+    """Return what was searched, so that nothing found is not taken for more than that."""
+    where = ""
+    if kind in _OF_COMMITS:
+        where = "; only the commit that each image names is searched, not those before it"
+    if kind == "ticket" and subject.startswith("#"):
+        where += "; for a pull request add --review"
+    if kind == "image":
+        where += "; for user data add --user-data"
+    ended = "; --state any includes those that ended; see --help"
+    return f"not found: no running instance of {kind} {subject!r}{where}{ended}"
+
+
 def _kind_of(subject: str) -> str:
     for form, kind in ((_INSTANCE, "instance"), (_AMI, "ami"), (_ACCOUNT, "account"), (_COMMIT, "commit")):
         if form.match(subject):
             return kind
     if subject.startswith("sha256:"):
         return "image"
+    if _REVIEW.match(subject):
+        return "review"
     if "@" in subject:
         return "person"
     if re.search(r"[#0-9]", subject) and re.search(r"[A-Z#]", subject):
