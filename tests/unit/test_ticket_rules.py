@@ -147,6 +147,15 @@ def test_an_applications_own_patterns_are_found_in_all_places_of_a_review() -> N
 
 
 @pytest.mark.parametrize(
+    ("branch", "tickets"),
+    [("feature/PAY-7-pay", ["PAY-7"]), ("PAY-7_pay", ["PAY-7"]), ("PAY-7-PAY-8-x", ["PAY-7", "PAY-8"]),
+     ("PAY-7-2", []), ("PAY-7x", []), ("XPAY-7-x", []), ("main", []), ("x" * 2_000 + "-PAY-7-x", [])],
+)  # fmt: skip
+def test_words_after_a_ticket_of_a_pattern_may_follow_in_a_branch(branch: str, tickets: list[str]) -> None:
+    assert places(branch=branch, patterns=("PAY-{number}",)) == [(one, "branch") for one in tickets]
+
+
+@pytest.mark.parametrize(
     "branch", ["main", "release/1.2", "dependabot/npm/UTF-8", "x" * 5_000, "PAY-", "feature/PAY-7x", "\x00PAY-7\n"]
 )
 def test_branches_that_name_no_ticket_name_none(branch: str) -> None:

@@ -62,7 +62,7 @@ from whence_aggregator.trace.facts import REVIEW_KIND, TICKET_KIND
 from whence_aggregator.trace.life import life_of, listed_life
 from whence_aggregator.trace.review_names import number_word
 from whence_aggregator.trace.tags import REGISTRY
-from whence_aggregator.trace.tickets import named_in_review, words_of
+from whence_aggregator.trace.tickets import named_in_review, parts_of_branch, words_of
 from whence_common.clock import parse_instant, to_millis
 from whence_common.image_provenance import SourceClaim
 from whence_common.image_reference import digest_of_subject
@@ -313,7 +313,7 @@ def _words_of_reviews(reviews: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for one in reviews:
         named = named_in_review(one["title"], one["text"], one["branch"])
-        texts = (words_of(str(one[name])) for name in ("title", "branch", "text"))
+        texts = map(words_of, (str(one["title"]), *parts_of_branch(str(one["branch"])), str(one["text"])))
         found[number_word(one["number"])] = None
         found |= dict.fromkeys((*(mention.id for mention in named), *(word for some in texts for word in some)))
     return tuple(found)[:_REVIEW_WORDS_MAX]

@@ -32,6 +32,7 @@ _PARTS_MAX = 20_000
 _LINE_CHARACTERS_MAX = 1_000
 _WORD_CHARACTERS_MAX = 150
 """Longer than any match of a pattern with a project and a number."""
+_AFTER_NUMBER = re.compile(r"(?<=[0-9])[-_](?=[^0-9])")
 _READ_KEPT_MAX = 256
 _OWN_MERGE = re.compile(
     r"(?:Merge pull request [A-Za-z0-9_./~-]*#|Merged in .{1,300} \(pull request #|Pull request #|Merged PR )[0-9]+"
@@ -81,7 +82,7 @@ def named_in_review(title: str, text: str, branch: str, patterns: tuple[str, ...
     text = text[:MESSAGE_CHARACTERS_MAX]
     mentions = [*_placed(named_in(title, patterns), "review-title")]
     if patterns:
-        mentions += (replace(one, place="branch") for one in _by_pattern(branch[:_LINE_CHARACTERS_MAX], patterns))
+        mentions += _in_branch(branch, patterns)
     else:
         mentions += branch_ticket(branch)
     # the first line of a text is no subject: below a blank line, only the forms of bodies and trailers count
@@ -90,6 +91,16 @@ def named_in_review(title: str, text: str, branch: str, patterns: tuple[str, ...
     if not patterns:
         mentions += tickets_by_link(text)
     return _each_once(mentions)
+
+
+def parts_of_branch(branch: str) -> tuple[str, ...]:
+    """Return a branch and its parts that can be tickets: words follow a ticket in it, as in `feature/PAY-7-pay`."""
+    branch = branch[:_LINE_CHARACTERS_MAX]
+    return tuple(dict.fromkeys((branch, *_AFTER_NUMBER.split(branch))))
+
+
+def _in_branch(branch: str, patterns: tuple[str, ...]) -> Iterable[Mention]:
+    return (replace(one, place="branch") for part in parts_of_branch(branch) for one in _by_pattern(part, patterns))
 
 
 def _placed(named: Named, place: TicketPlace) -> Iterable[Mention]:
