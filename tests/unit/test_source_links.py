@@ -16,6 +16,7 @@ from whence_aggregator.settings.server import Settings
 from whence_aggregator.trace.facts import NOT_ASKED, Answer, Facts
 from whence_aggregator.trace.lineage import LINK_NAMES
 from whence_aggregator.trace.owned import Ownership
+from whence_aggregator.trackers.review import Review
 from whence_aggregator.whence.picture import draw
 from whence_aggregator.wiring.parts import required_links
 from whence_common.image_provenance import ClaimKind, SourceClaim
@@ -364,6 +365,14 @@ def test_a_commit_is_shown_as_git_has_it_and_with_where_the_branch_stood() -> No
 # --- the ticket
 
 
+REVIEWED = answer("found", reviews=[
+    Review(
+        number=3, url="https://git.example.org/pull/3", title="Pay", text="", branch="pay", base="main", head="1" * 40,
+        author="ada", author_bot=False, merged_at=AT, merged_by="bob", merge_commit=COMMIT, how="squash",
+    ).to_wire()
+])  # fmt: skip
+
+
 def message(text: str) -> Answer:
     return answer("found", **{**FOUND.value, "message": text})
 
@@ -388,7 +397,18 @@ def message(text: str) -> Answer:
         (
             {"commit": message("PAY-7: pay"), "tickets": {"patterns": ["JIRA:{number}"]}},
             "missing",
-            "the commit message names no ticket",
+            "the commit message names no ticket like JIRA:{number}",
+            [],
+        ),
+        (
+            {
+                "commit": message("pay (#3)"),
+                "tickets": {"patterns": ["JIRA:{number}", "AB#{number}"]},
+                "review": REVIEWED,
+            },
+            "missing",
+            "the commit message and its review name no ticket like JIRA:{number}, AB#{number}; #3 is the number of a"
+            " review",
             [],
         ),
         ({"application": None}, "asserted", None, ["PAY-7"]),

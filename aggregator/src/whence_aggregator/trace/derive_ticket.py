@@ -14,6 +14,8 @@ from whence_aggregator.trace.tickets import named_in
 from whence_aggregator.trackers.ticket import Ticket, standing
 
 NO_TICKET = "the commit message names no ticket"
+NO_TICKET_OF_BOTH = "the commit message and its review name no ticket"
+_PATTERNS_SHOWN = 5
 _SHOWN = ("title", "status", "closed", "assignee", "type", "parent", "closed_at", "outcome")
 _PREFERRED: tuple[LinkState, ...] = ("confirmed", "unknown", "asserted", "contradicted", "missing")
 _CONTRADICTING = ("closed-before-commit", "other-project")
@@ -47,8 +49,9 @@ def ticket_link(facts: Facts, commit: Link) -> Link:
         evidence += (by_collector(facts.review, "review"),)
     evidence += tuple(dict.fromkeys(piece for one in judged for piece in one.evidence))
     if not found:
-        reason = NO_TICKET + (f"; {reviews[0].id} is the number of a review" if reviews else "")
-        reason += ", nor does its review" if reviews_of(facts) else ""
+        reason = NO_TICKET_OF_BOTH if reviews_of(facts) else NO_TICKET
+        reason += f" like {', '.join(patterns[:_PATTERNS_SHOWN])}" if patterns else ""
+        reason += f"; {reviews[0].id} is the number of a review" if reviews else ""
         return Link(link="ticket", state="missing", value=value, reason=reason, evidence=evidence)
     state, reasons = _state(judged)
     return Link(link="ticket", state=state, value=value, reason=reasons, evidence=evidence)
