@@ -138,6 +138,17 @@ def test_when_a_review_or_ticket_was_read_is_no_difference() -> None:
     assert compare(ticketed(), ticketed("read at 2026-11-22T12:00:00.000Z"), SAME).equal
 
 
+def test_signatures_differ_by_what_they_are_worth_and_not_by_when_they_were_verified() -> None:
+    def signed(state: str, at: str = "") -> Side:
+        return confirmed("commit", commit="c" * 40, signature={"state": state, "signer": "ada", "verified_at": at})
+
+    assert compare(signed("good"), signed("good", "2026-11-22T12:00:00.000Z"), SAME).equal
+    (found,) = compare(signed("good"), signed("bad"), SAME).links
+    assert [side["value"]["signature"] for side in (found.a, found.b)] == [
+        "signature good of ada", "signature bad of ada",
+    ]  # fmt: skip
+
+
 def test_reviews_and_tickets_differ_by_what_their_hosts_state() -> None:
     (review,) = compare(reviewed(), reviewed(approved=False), SAME).links
     (ticket,) = compare(ticketed(), ticketed(status="Rejected", approved=False), SAME).links

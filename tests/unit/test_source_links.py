@@ -17,7 +17,7 @@ from whence_aggregator.trace.facts import NOT_ASKED, Answer, Facts
 from whence_aggregator.trace.lineage import LINK_NAMES
 from whence_aggregator.trace.owned import Ownership
 from whence_aggregator.trackers.review import Review
-from whence_aggregator.whence.picture import draw
+from whence_aggregator.whence.picture import draw, value_text
 from whence_aggregator.wiring.parts import required_links
 from whence_common.image_provenance import ClaimKind, SourceClaim
 from whence_common.scm_source import ScmSource
@@ -143,6 +143,26 @@ def test_the_ticket_link_contains_pattern_and_place_and_the_review() -> None:
         ],
         "reviews": [{"id": "#3", "pattern": "subject (#{number})", "place": "subject", "line": 1}],
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("branch", "signature", "text"),
+    [
+        ({"branch": "main", "reachable": True}, None, "Ada <a@b.c>  on main"),
+        ({"branch": "main", "reachable": True, "reached_by": ["heads/release/1", "tags/v1"]}, {"state": "unknown key"},
+         "Ada <a@b.c>  on release/1, tags/v1  signature unknown key"),
+        ({"branch": "main", "reachable": True, "reached_by": [f"tags/v{one}" for one in range(5)]}, {"state": "none"},
+         "Ada <a@b.c>  on tags/v0, tags/v1, tags/v2 and others  signature none"),
+        ({"branch": "main", "reachable": False}, {"state": "good", "signer": "ada@example.org"},
+         "Ada <a@b.c>  signature good of ada@example.org"),
+    ],
+)  # fmt: skip
+def test_a_commit_is_drawn_with_the_refs_that_reach_it_and_its_signature(
+    branch: dict[str, Any], signature: dict[str, Any] | None, text: str
+) -> None:
+    link: Any = lineage(facts()).link("commit").to_wire()
+    link["value"] |= {"branch": branch} | ({"signature": signature} if signature else {})
+    assert value_text(link) == f"{COMMIT}  PAY-7: pay  {text}"
 
 
 def test_the_picture_calls_no_lineage_complete_that_was_not_checked() -> None:

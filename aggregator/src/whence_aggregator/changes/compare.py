@@ -22,7 +22,7 @@ _VALUES: Mapping[str, tuple[str, ...]] = {
     "version": ("application_version",),
     "image": ("reference", "repository", "digest", "index_digest"),
     "source": ("url", "revision", "dirty", "said_by", "builder", "job", "registered_url"),
-    "commit": ("commit", "repository", "author", "subject", "committed_at"),
+    "commit": ("commit", "repository", "author", "subject", "committed_at", "signature"),
     "specification": ("url",),
 }
 """The parts of a link's value that are compared; the others, such as times of reports, always differ."""
@@ -208,9 +208,16 @@ def _value(name: str, value: Mapping[str, Any] | None) -> dict[str, Any] | None:
             {f"{one['user_id']} ({one['approval_type']})" for one in value["approvals"] if one["counts"] == "yes"}
         )
         return {**{part: value[part] for part in ("people", "required_approvers", "missing")}, "approved_by": given}
+    if name == "commit" and value.get("signature"):
+        value = {**value, "signature": _signature(value["signature"])}
     if name not in _VALUES:
         return dict(value)
     return {part: value[part] for part in _VALUES[name] if value.get(part) is not None}
+
+
+def _signature(found: Mapping[str, Any]) -> str:
+    """Return what a signature is worth, but not when it was verified."""
+    return f"signature {found['state']}" + (f" of {found['signer']}" if found.get("signer") else "")
 
 
 def _ticket(one: Mapping[str, Any]) -> str:

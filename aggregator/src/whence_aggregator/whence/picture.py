@@ -17,6 +17,7 @@ _STYLES = {
     "missing": ("○", "yellow"),
     "unknown": ("?", "magenta"),
 }
+_REFS_SHOWN = 3
 _GAPS = ("contradicted", "missing", "unknown")
 _VALUE_KEYS = {
     "account": ("account_id", "name", "owner", "status"),
@@ -28,7 +29,7 @@ _VALUE_KEYS = {
     "version": ("application_version",),
     "image": ("reference", "digest"),
     "source": ("url", "revision"),
-    "commit": ("commit", "subject", "author", "on"),
+    "commit": ("commit", "subject", "author", "on", "signed"),
     "specification": ("url",),
 }
 
@@ -124,11 +125,25 @@ def value_text(link: Mapping[str, Any]) -> str:
         return ", ".join(map(_review, value.get("reviews", [])))
     if link["link"] == "ticket":
         return ", ".join(map(_ticket, value.get("tickets", [])))
-    if link["link"] == "commit" and value.get("branch", {}).get("reachable"):
-        value = {**value, "on": f"on {value['branch']['branch']}"}
+    if link["link"] == "commit":
+        value = {**value, **_of_commit(value)}
     if link["link"] == "approval" and "people" in value:
         return f"{value['people']} of {value['required_approvers']} people"
     return "  ".join(printable(value[key]) for key in _VALUE_KEYS.get(link["link"], ()) if value.get(key))
+
+
+def _of_commit(value: Mapping[str, Any]) -> dict[str, str]:
+    """Return which branch reaches a commit, and what its signature is worth."""
+    shown = {}
+    branch = value.get("branch") or {}
+    if branch.get("reachable"):
+        reached = [name.removeprefix("heads/") for name in branch.get("reached_by") or [str(branch["branch"])]]
+        shown["on"] = f"on {', '.join(reached[:_REFS_SHOWN])}" + (" and others" if len(reached) > _REFS_SHOWN else "")
+    signature = value.get("signature")
+    if signature is not None:
+        signer = f" of {signature['signer']}" if signature.get("signer") else ""
+        shown["signed"] = f"signature {signature['state']}{signer}"
+    return shown
 
 
 def _ticket(ticket: Mapping[str, Any]) -> str:
