@@ -104,6 +104,14 @@ def test_the_commits_that_came_with_a_version_are_listed() -> None:
     assert dict(zip(COLUMNS, rows(found)[1], strict=True))["commits"] == "b" * 40
 
 
+def test_a_cut_list_states_that_its_tickets_are_cut_too() -> None:
+    commits = CommitRange(state="found", only_b=(RangeCommit(commit_id="b" * 40, message="PAY-8"),), cut=True)
+    assert (
+        "     not known: there are more commits than are listed: their tickets and reviews are not in this record"
+        in list(text_of(change(commits=commits.to_wire(()))))
+    )
+
+
 def test_what_differs_in_user_data_only_is_told_apart_by_digest() -> None:
     other = {**OLD, "user_data": "sha256:" + "7" * 64}
     (_, _, after, *_) = text_of({**change(), "after": [OLD, other]})

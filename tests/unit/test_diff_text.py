@@ -94,6 +94,11 @@ def test_json_is_the_response_and_the_options_are_its_parameters() -> None:
     assert said == {**equal, "asked": {"a": "i-1", "b": "i-2", "at": "t", "and_at": "u", "known_at": "v"}}
 
 
+def test_a_cut_list_of_commits_states_how_many_are_listed() -> None:
+    commits = CommitRange(state="found", only_b=(RangeCommit(commit_id="b" * 40, message="pay"),), cut=True)
+    assert "  and more commits: 0 and 1 are listed" in list(lines_of(compare(side(), side(), commits).to_wire()))
+
+
 def test_one_subject_needs_another_time() -> None:
     equal = compare(side(), side(), SAME).to_wire()
     assert "name B, or another time of A with --and-at" in ask(equal).stderr

@@ -191,5 +191,5 @@ def _unknown(started: _Change) -> list[str]:
     if started["review"]["state"] == "unknown":
         reasons.append(f"review: {started['review']['reason']}")
     if commits["cut"]:
-        reasons.append("there are more commits than are listed")
+        reasons.append("there are more commits than are listed: their tickets and reviews are not in this record")
     return reasons

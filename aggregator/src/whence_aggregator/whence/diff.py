@@ -105,7 +105,7 @@ def _commits(found: Mapping[str, Any]) -> Iterator[str]:
             named = "".join(f" [{_text(word)}]" for word in (*one["tickets"], *one["reviews"]))
             yield f"  {sign} {_text(one['commit'][:_ID_CHARACTERS])} {_text(one['subject'])}{named}"
     if found["cut"]:
-        yield "  and more commits"
+        yield f"  and more commits: {len(found['only_a'])} and {len(found['only_b'])} are listed"
 
 
 def _verdict(found: Mapping[str, Any] | None) -> str:
