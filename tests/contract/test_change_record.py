@@ -190,6 +190,15 @@ async def test_tickets_of_all_commits_in_between_come_with_a_change(house: InPro
         assert started["reviews"] == ["#3"]
 
 
+async def test_with_a_version_that_goes_back_no_ticket_comes(house: InProcess) -> None:
+    await rollout(house)
+    back = CommitRange(state="found", only_a=(RangeCommit(commit_id=OLD, message="PAY-9: whisper"),))
+    async with served(house, KnownRanges({(OLD, NEW): back})) as ask:
+        (started,) = (await ask(application="greeter"))[1]["changes"][1]["started"]
+        assert ([one["commit"] for one in started["commits"]["only_a"]], started["commits"]["only_b"]) == ([OLD], [])
+        assert (started["tickets"], started["reviews"]) == ([], [])
+
+
 async def test_who_approved_the_image_that_started_is_in_the_record(house: InProcess) -> None:
     await rollout(house)
     by = Caller(name="ada", teams=frozenset({"hello"}), realm="people", subject=("https://idp.example.org", "ada"))

@@ -51,7 +51,10 @@ def hostile(text: str) -> dict[str, Any]:
         review={"state": "found", "reason": None, "reviews": [
             {"number": 4, "url": text, "author": text, "approved_by": [text]}]},
         reviews=[text], approvals=ApprovedBy(state="found", by=({"person": text},)).to_wire(),
-        commits={**CommitRange(state="found", only_b=(RangeCommit(commit_id=text, message=text),)).to_wire(())},
+        commits=CommitRange(
+            state="found", only_a=(RangeCommit(commit_id=text, message=text),),
+            only_b=(RangeCommit(commit_id=text, message=text),),
+        ).to_wire(()),
     )  # fmt: skip
     return {**found, "application_id": text, "before": [{**OLD, "version": text}], "cause": text}
 
@@ -102,6 +105,18 @@ def test_the_commits_that_came_with_a_version_are_listed() -> None:
     found = change(commits=commits.to_wire(()))
     assert "       bbbbbbbbbbbb PAY-8: greet louder" in list(text_of(found))
     assert dict(zip(COLUMNS, rows(found)[1], strict=True))["commits"] == "b" * 40
+
+
+def test_a_version_that_goes_back_lists_the_commits_that_it_is_without() -> None:
+    gone = (RangeCommit(commit_id="c" * 40, message="PAY-9: whisper"),)
+    found = change(commits=CommitRange(state="found", only_a=gone).to_wire(()), tickets=[])
+    lines, note = list(text_of(found)), list(markdown_of(found))
+    at = lines.index("     without these commits of 1.0:")
+    assert lines[at + 1 : at + 3] == ["       cccccccccccc PAY-9: whisper", "     tickets: none, as commits name them"]
+    assert "- without these commits of `1.0`:" in note
+    assert "  - `cccccccccccc` `PAY-9: whisper`" in note
+    row = dict(zip(COLUMNS, rows(found)[1], strict=True))
+    assert (row["commits"], row["commits_without"], row["tickets"]) == ("", "c" * 40, "")
 
 
 def test_a_cut_list_states_that_its_tickets_are_cut_too() -> None:
@@ -240,7 +255,7 @@ def test_only_an_address_of_the_web_becomes_a_link(url: str | None) -> None:
 @pytest.mark.parametrize("text", [*MARKUP, *FORMULAS, "\x1b[31m", "\u202e", "a\x00b"])
 def test_text_for_people_moves_no_cursor_and_adds_no_line(text: str) -> None:
     lines = list(text_of(hostile(text)))
-    assert len(lines) == 9
+    assert len(lines) == 11
     assert all(line.isprintable() for line in lines)
 
 

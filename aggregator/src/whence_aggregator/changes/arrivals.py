@@ -11,7 +11,6 @@ from whence_aggregator.changes.production import Deployed, ProductionChange
 from whence_aggregator.changes.ranges import (
     CommitRange,
     CommitRanges,
-    RangeCommit,
     SourceCommit,
     answered_alone,
     unknown,
@@ -143,13 +142,14 @@ class Arrivals:
 
 
 def _messages(commit: SourceCommit | None, commits: CommitRange, known: _Known) -> list[str]:
-    """Return the messages of the commits that came with a change, its own commit's first."""
-    arrived: tuple[RangeCommit, ...] = commits.only_b
-    messages = [one.message for one in arrived]
-    if commit is None or commits.state == "same" or commit.commit_id in {one.commit_id for one in arrived}:
-        return messages
+    """Return the messages of the commits that came with a change; its own commit's while the others are not known.
+
+    With an older version than before, no commit comes.
+    """
+    if commit is None or commits.state != "unknown":
+        return [one.message for one in commits.only_b]
     answer = known.read(commit)
-    return [str(answer.value["message"]), *messages] if answer.outcome == "found" else messages
+    return [str(answer.value["message"])] if answer.outcome == "found" else []
 
 
 def _commit(image: str, commit: SourceCommit | None, known: _Known) -> dict[str, Any]:

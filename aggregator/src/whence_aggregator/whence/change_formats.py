@@ -17,8 +17,8 @@ _FORMULA = re.compile(r"(^|;)([\s\"]*)(?=[=+\-@|%＝＋－＠])")
 """Where a spreadsheet begins a formula: a cell's start, also after the other separator that some of them expect."""
 COLUMNS = (
     "recorded_at", "application_id", "account_id", "region", "instance_id", "cause", "before", "after", "started",
-    "replaced", "image", "repository", "commit", "author", "subject", "commits", "tickets", "reviews", "reviewed_by",
-    "approved_by", "not_known",
+    "replaced", "image", "repository", "commit", "author", "subject", "commits", "commits_without",
+    "tickets", "reviews", "reviewed_by", "approved_by", "not_known",
 )  # fmt: skip
 
 
@@ -33,6 +33,10 @@ def text_of(change: _Change) -> Iterator[str]:
         yield f"   {_text(_name(one))} {_instead(change, one)}"
         yield f"     commit: {_commit(one['commit'])}"
         for commit in one["commits"]["only_b"]:
+            yield f"       {_text(commit['commit'][:12])} {_text(commit['subject'])}"
+        if one["commits"]["only_a"]:
+            yield f"     without these commits of {_text(_name(one['replaced']))}:"
+        for commit in one["commits"]["only_a"]:
             yield f"       {_text(commit['commit'][:12])} {_text(commit['subject'])}"
         yield f"     tickets: {_list(ticket['id'] for ticket in one['tickets'])}, as commits name them"
         yield from (f"     {line}" for line in _reviews(one["review"]))
@@ -62,6 +66,10 @@ def markdown_of(change: _Change) -> Iterator[str]:
         yield f"- commit: {_commit(one['commit'], _span)}"
         for commit in one["commits"]["only_b"]:
             yield f"  - {_span(commit['commit'][:12])} {_span(commit['subject'])}"
+        if one["commits"]["only_a"]:
+            yield f"- without these commits of {_span(_name(one['replaced']))}:"
+        for commit in one["commits"]["only_a"]:
+            yield f"  - {_span(commit['commit'][:12])} {_span(commit['subject'])}"
         yield f"- tickets: {', '.join(map(_link, one['tickets'])) or 'none named'}"
         yield from (f"- {line}" for line in _reviews(one["review"], _span))
         yield f"- approved by: {_approved(one['approvals'], _span)}"
@@ -82,6 +90,7 @@ def _row(change: _Change, started: _Change | None) -> dict[str, object]:
         "image": started["image"],
         **{name: commit[name] for name in ("repository", "commit", "author", "subject")},
         "commits": " ".join(one["commit"] for one in started["commits"]["only_b"]),
+        "commits_without": " ".join(one["commit"] for one in started["commits"]["only_a"]),
         "tickets": " ".join(ticket["id"] for ticket in started["tickets"]),
         "reviews": " ".join(started["reviews"]),
         "reviewed_by": " ".join(dict.fromkeys(by for one in started["review"]["reviews"] for by in one["approved_by"])),
