@@ -252,6 +252,17 @@ async def test_a_commit_that_was_pushed_directly_has_no_review_until_it_has_one(
     assert (await place.link("review")).state == "confirmed"
 
 
+async def test_a_host_that_does_not_have_the_commit_does_not_know_its_review(place: Place) -> None:
+    """Git has it: the host reads a mirror that is behind, or another repository."""
+    place.vendors.found = ReviewFinding(none="commit-unknown")
+    await place.spoken()
+    link = await place.link("review")
+    assert (link.state, link.reason) == ("unknown", f"{GIT} has no commit {COMMIT}")
+    place.vendors.found = ReviewFinding(reviews=(REVIEW,))
+    await place.later(1)
+    assert (await place.link("review")).state == "confirmed"
+
+
 async def test_a_review_without_an_approval_that_counts_is_merged_and_not_reviewed(place: Place) -> None:
     place.vendors.found = ReviewFinding(
         reviews=(replace(REVIEW, votes=(Vote(by="ada", state="approved", commit=HEAD),)),)

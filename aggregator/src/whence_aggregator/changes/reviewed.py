@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from whence_aggregator.trace.facts import NOT_ASKED, Answer
-from whence_aggregator.trackers.review import Review, good_approvals
+from whence_aggregator.trackers.review import COMMIT_UNKNOWN, Review, good_approvals
 
 _NOT_READ = "the review of the commit was not read"
 
@@ -15,7 +15,8 @@ def reviewed(answer: Answer) -> dict[str, Any]:
     if answer.outcome == "found":
         found = [Review.from_wire(one) for one in answer.value.get("reviews", [])]
         return {"state": "found", "reason": None, "reviews": [_shown(one) for one in found]}
-    state = "missing" if answer.outcome == "missing" else "unknown"
+    none = answer.outcome == "missing" and not answer.value.get(COMMIT_UNKNOWN)
+    state = "missing" if none else "unknown"
     reason = _NOT_READ if answer == NOT_ASKED else answer.reason
     return {"state": state, "reason": reason or _NOT_READ, "reviews": []}
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from whence_aggregator.collect.commits import commit_of
 from whence_aggregator.ports import CollectedFact, SourceUnavailable
 from whence_aggregator.trackers.numbered import TicketIdInvalid
 from whence_aggregator.trackers.readers import ReviewReader, TicketReader
+from whence_aggregator.trackers.review import COMMIT_UNKNOWN
 
 _NO_REVIEW = {
     "commit-unknown": "{host} has no commit {commit}",
@@ -27,13 +29,15 @@ class ReviewCollector:
         if reader is None:
             raise _not_configured("reviews", place.host)
         found = await reader.reviews(place.path, commit_id)
-        value = {
+        value: dict[str, Any] = {
             "repository_id": found.repository_id, "default_branch": found.default_branch,
             "renamed_to": found.renamed_to, "unmerged": list(found.unmerged),
             "reviews": [one.to_wire() for one in found.reviews],
         }  # fmt: skip
         if found.none is None:
             return CollectedFact(outcome="found", value=value)
+        if found.none == "commit-unknown":
+            value[COMMIT_UNKNOWN] = True
         reason = _NO_REVIEW[found.none].format(host=place.host, path=place.path, commit=commit_id)
         if found.unmerged:
             reason += f"; #{found.unmerged[0]} has it, and is not merged"

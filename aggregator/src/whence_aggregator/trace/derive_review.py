@@ -10,9 +10,9 @@ from typing import Any
 
 from whence_aggregator.trace.evidence import by_collector, nothing_runs
 from whence_aggregator.trace.facts import Facts
-from whence_aggregator.trace.lineage import Link
+from whence_aggregator.trace.lineage import Link, LinkState
 from whence_aggregator.trace.named_tickets import review_wanted, reviews_of
-from whence_aggregator.trackers.review import Review, last_words
+from whence_aggregator.trackers.review import COMMIT_UNKNOWN, Review, last_words
 
 NOT_CONFIGURED = "not configured"
 _TEXTS = ("number", "url", "title", "branch", "base", "head", "author", "merged_at", "merged_by", "merge_commit", "how")
@@ -38,7 +38,8 @@ def review_link(facts: Facts, commit: Link) -> Link:
         **{name: answer.value.get(name) for name in ("repository_id", "default_branch", "renamed_to", "unmerged")},
     }
     if not found:
-        return Link(link="review", state="missing", value=value, reason=answer.reason, evidence=evidence)
+        state: LinkState = "unknown" if answer.value.get(COMMIT_UNKNOWN) else "missing"
+        return Link(link="review", state=state, value=value, reason=answer.reason, evidence=evidence)
     lacking = [wrong for one in found if (wrong := _lacking(one)) is not None]
     if len(lacking) < len(found):
         return Link(link="review", state="confirmed", value=value, evidence=evidence)

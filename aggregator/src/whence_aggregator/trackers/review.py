@@ -17,6 +17,10 @@ _WORDLESS = ("commented", "pending")
 """States that do not replace an earlier vote."""
 
 
+COMMIT_UNKNOWN = "commit_unknown"
+"""The member of a fact that states that the code host does not have the commit: it knows nothing of its review."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vote:
     """What one person stated about one head of a review."""
