@@ -183,6 +183,23 @@ def test_a_host_that_tells_who_wrote_the_change_decides_where_addresses_cannot()
     assert found.grade == "unknown"
 
 
+def test_a_host_does_not_tell_that_a_reviewer_is_none_of_the_co_authors_of_a_message() -> None:
+    by = Authors.of_commit("Ada <ada@example.org>", "pay\n\nCo-authored-by: Dave <dave@example.com>\n")
+    rules = policy(required=("CODE_CHANGE",))
+    unknown = replace(review("dave"), emails=frozenset())
+    assert judged([], by=by, rules=rules, required=1, reviews=(unknown,)).grade == "unknown"
+    dave = policy(
+        KnownPerson(names=frozenset({"dave"}), emails=frozenset({"dave@example.com"})), required=("CODE_CHANGE",)
+    )
+    assert judged([], by=by, rules=dave, required=1, reviews=(unknown,)).grade == "missing"
+    told = policy(
+        KnownPerson(names=frozenset({"dave"}), emails=frozenset({"dave@example.com"})),
+        KnownPerson(names=frozenset({"bob"}), emails=frozenset({"bob@example.org"})), required=("CODE_CHANGE",),
+    )  # fmt: skip
+    other = replace(review("bob"), emails=frozenset())
+    assert judged([], by=by, rules=told, required=1, reviews=(other,)).grade == "confirmed"
+
+
 # --- in general
 
 

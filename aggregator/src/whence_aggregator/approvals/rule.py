@@ -158,7 +158,8 @@ def _of_code(
 ) -> CountedApproval:
     """Return an approval of the code with whether it counts: not where its author gave it."""
     is_author = people.is_author(one.who, authors, everybody)
-    if is_author is None and stated is not None:
+    alone = len(authors.emails) <= 1  # a host knows whose commits are in a branch, not whom messages name as co-authors
+    if is_author is None and (stated or (stated is False and alone)):
         is_author = stated
     if is_author is False and not stated:
         return one
