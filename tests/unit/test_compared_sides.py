@@ -277,3 +277,16 @@ def test_a_side_with_two_times_is_refused() -> None:
 
 def test_facts_read_later_change_no_state_of_a_link_that_both_share() -> None:
     assert compare(side(facts(image_source=READ, commit=FOUND)), side(), SAME).equal
+
+
+def test_only_approvals_that_count_are_named_as_given() -> None:
+    given = [
+        {"user_id": name, "approval_type": "CODE_CHANGE", "counts": counts}
+        for name, counts in (("ada", "yes"), ("mallory", "no"), ("eve", "unknown"))
+    ]
+    value = {"people": 1, "required_approvers": 2, "missing": [], "approvals": given}
+    approval = {"state": "missing", "reason": "eve's may not count", "value": value}
+    none = {**approval, "value": {**value, "approvals": []}}
+    one, other = (replace(side(), links={**side().links, "approval": shown}) for shown in (approval, none))
+    found = compare(one, other, SAME)
+    assert [dict(link.a)["value"]["approved_by"] for link in found.links] == [["ada (CODE_CHANGE)"]]
