@@ -6,6 +6,7 @@ from fakes.in_process import InProcess
 from fakes.machine import COMMIT, scm
 from whence_aggregator.collect.ranges import KnownRange, Ranges
 from whence_aggregator.ledger.writing import NewEntry
+from whence_aggregator.ports import BranchAnswer
 from whence_aggregator.ports_commits import CommitObject, RangeAnswer, RangeSide, SignatureAnswer
 from whence_aggregator.projections.events import project_fact
 from whence_aggregator.queries.work import TASKS_OF_KIND
@@ -168,18 +169,21 @@ async def test_commits_of_a_range_that_are_known_are_not_recorded_twice(house: I
     assert len(facts) == 1
 
 
-async def test_a_commit_of_a_range_that_runs_later_is_asked_for_its_branch_and_signature(house: InProcess) -> None:
-    side = RangeSide(count=1, commits=(COMMIT,))
+async def test_a_commit_that_a_range_recorded_first_is_still_looked_for_on_branches_and_verified(
+    house: InProcess,
+) -> None:
+    side, none = RangeSide(count=1, commits=(COMMIT,)), RangeSide(count=0, commits=())
     house.sources.ranges[A, B] = RangeAnswer(
-        merge_base=A, ahead=side, behind=RangeSide(count=0, commits=()), objects={COMMIT: CommitObject(content=SIGNED)}
+        merge_base=A, ahead=side, behind=none, objects={COMMIT: CommitObject(content=SIGNED)}
     )
     await Ranges(database=house.database, now=house.clock).want(PLACE, A, B)
     await house.work()
-    house.sources.signatures[COMMIT] = GOOD
+    house.sources.branches[COMMIT] = BranchAnswer(branch="main", commit_id="f" * 40, reachable=False)
+    house.sources.signatures[COMMIT] = SignatureAnswer(state="bad", form="ssh", reason="the key is revoked")
     await running(house)
     value = (await house.lineage()).link("commit").value
     assert value is not None
-    assert (value["branch"]["reachable"], value["signature"]["state"]) == (True, "good")
+    assert (value["branch"]["reachable"], value["signature"]["state"]) == (False, "bad")
 
 
 async def test_a_range_that_is_not_known_yet_is_asked_again(house: InProcess) -> None:

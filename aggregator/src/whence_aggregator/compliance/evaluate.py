@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from whence_aggregator.compliance.open_questions import open_questions
 from whence_aggregator.compliance.presence import ON_THE_WAY
 from whence_aggregator.compliance.rows import (
     StandingVerdict,
@@ -47,15 +48,11 @@ from whence_aggregator.queries.compliance import (
     UnjudgedParameters,
 )
 from whence_aggregator.queries.query import BoundQuery, array, each, instance_ids, together
-from whence_aggregator.queries.work import ADD_TASK_UNLESS_KNOWN, AddTaskParameters
+from whence_aggregator.queries.work import ADD_TASK_UNLESS_KNOWN
 from whence_aggregator.trace.derive import derive
-from whence_aggregator.trace.facts import BRANCH_KIND, REVIEW_KIND, SIGNATURE_KIND, TICKET_KIND, Facts
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.moment import NOW
-from whence_aggregator.trace.named_tickets import review_wanted
-from whence_aggregator.trace.rows import subject_of_commit
 from whence_aggregator.trace.tracer import Tracer
-from whence_aggregator.work.questions import SHARED_LANE, question
 from whence_common.clock import Now, to_instant, to_millis
 from whence_common.errors import WhenceError
 from whence_common.ledger_entry import event
@@ -176,7 +173,7 @@ class Evaluator:
                 entries = [(index, stated) for (index, _), stated in zip(places, events, strict=True)]
                 await project_verdicts(writing.transaction, entries)
             await writing.transaction.execute(SET_JUDGED.bind(judged))
-            writing.writes.append(ADD_TASK_UNLESS_KNOWN.bind(_questions(gathered.values(), to_instant(now))))
+            writing.writes.append(ADD_TASK_UNLESS_KNOWN.bind(open_questions(gathered.values(), to_instant(now))))
         failed = [
             f"{stated['subject']['id']} {verdict['rule']}: {verdict['reason']}"
             for stated in events
@@ -245,31 +242,6 @@ class Evaluator:
                 )
             )  # fmt: skip
         return asked
-
-
-def _questions(gathered: Iterable[Facts], now: str) -> list[AddTaskParameters]:
-    """Return the questions about commits, their reviews and tickets that nobody has answered yet."""
-    wanted: dict[tuple[str, str], str] = {}
-    for facts in gathered:
-        wanted |= dict.fromkeys(_of_commit(facts), str(facts.binding.identity["account_id"]))
-        review = review_wanted(facts)
-        if review is not None and facts.review.ledger_index is None:
-            wanted[REVIEW_KIND, review] = SHARED_LANE
-        wanted |= {
-            (TICKET_KIND, one): SHARED_LANE for one, found in facts.tickets.items() if found.ledger_index is None
-        }
-    return [question(kind, subject, due_at=now, lane=lane) for (kind, subject), lane in wanted.items()]
-
-
-def _of_commit(facts: Facts) -> Iterator[tuple[str, str]]:
-    """Yield what was not asked about a commit because it was recorded with others, as part of a range."""
-    subject = subject_of_commit(facts.source)
-    if facts.commit.outcome != "found" or not isinstance(subject, str):
-        return
-    if facts.branch.ledger_index is None:
-        yield BRANCH_KIND, subject
-    if facts.signature.ledger_index is None and facts.commit.value.get("signature_form", "none") != "none":
-        yield SIGNATURE_KIND, subject
 
 
 def storable_verdict(verdict: Verdict) -> Verdict:

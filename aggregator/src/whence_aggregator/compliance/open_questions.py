@@ -1,0 +1,38 @@
+"""The questions about the commits of instances that nobody has answered yet. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from whence_aggregator.queries.work import AddTaskParameters
+from whence_aggregator.trace.facts import BRANCH_KIND, REVIEW_KIND, SIGNATURE_KIND, TICKET_KIND, Facts
+from whence_aggregator.trace.named_tickets import review_wanted
+from whence_aggregator.work.questions import SHARED_LANE, question
+
+
+def open_questions(gathered: Iterable[Facts], now: str) -> list[AddTaskParameters]:
+    """Return the questions about branches, signatures, reviews and tickets, each once."""
+    wanted: dict[tuple[str, str], str] = {}
+    for facts in gathered:
+        account = facts.statement.predicate.instance.account_id
+        for kind, subject in _of_commit(facts):
+            wanted.setdefault((kind, subject), account)
+        review = review_wanted(facts)
+        if review is not None and facts.review.ledger_index is None:
+            wanted[REVIEW_KIND, review] = SHARED_LANE
+        for ticket, found in facts.tickets.items():
+            if found.ledger_index is None:
+                wanted[TICKET_KIND, ticket] = SHARED_LANE
+    return [question(kind, subject, due_at=now, lane=lane) for (kind, subject), lane in wanted.items()]
+
+
+def _of_commit(facts: Facts) -> Iterator[tuple[str, str]]:
+    """Yield what follows from a commit that is known: one that a range recorded was never asked about by itself."""
+    commit = facts.commit
+    if commit.outcome != "found":
+        return
+    subject = f"{commit.value['repository']}@{commit.value['commit']}"
+    if facts.branch.ledger_index is None:
+        yield BRANCH_KIND, subject
+    if commit.value.get("signature_form", "none") != "none" and facts.signature.ledger_index is None:
+        yield SIGNATURE_KIND, subject
