@@ -150,10 +150,12 @@ def test_every_ticket_that_a_pattern_matches_is_an_indexed_word(message: str, pa
 
 
 def test_a_hostile_message_is_read_in_bounded_time() -> None:
-    for unit in ("1.", "a/1#", "PAY-1 ", "fixes #1, ", "[", "(PAY-", "https://a/b/", "a: ", "\n#1", "Merged in a "):
+    units = ["1.", "a/1#", "PAY-1 ", "fixes #1, ", "[", "(PAY-", "https://a/b/", "a: ", "\n#1", "Merged in a "]
+    for unit in (*units, ".", "#", "." * 75 + "1" + "a" * 75):
         message = unit * (MESSAGE_CHARACTERS_MAX // len(unit))
         began = time.process_time()
         assert len(named_in(message).tickets) <= 50
+        assert len(named_in(message, ("PAY-{number}",)).tickets) <= 50
         assert len(words_of(message)) <= 2_050
         assert time.process_time() - began < 1.0, unit
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import itertools
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -124,15 +125,26 @@ def words_of(message: str) -> tuple[str, ...]:
 
 
 def _between_guards(word: str) -> Iterable[str]:
-    """Return the parts of a word with a digit in them that begin and end where a ticket can."""
-    for start in range(len(word)):
-        if start > 0 and _is_word_character(word[start - 1]):
-            continue
-        digits = False
-        for end in range(start + 1, min(len(word), start + _WORD_CHARACTERS_MAX) + 1):
-            digits = digits or word[end - 1].isdigit()
-            if digits and (end == len(word) or not (_is_word_character(word[end]) or word[end] == "-")):
-                yield word[start:end]
+    """Return the parts of a word with a digit in them that begin and end where a ticket can.
+
+    Only places where one can begin, has its digit and can end are looked at: a word may be a whole message.
+    """
+    digits = [place for place, character in enumerate(word) if character.isdigit()]
+    if not digits:
+        return
+    starts = [place for place in range(len(word)) if place == 0 or not _is_word_character(word[place - 1])]
+    ends = [
+        place
+        for place in range(1, len(word) + 1)
+        if place == len(word) or not (_is_word_character(word[place]) or word[place] == "-")
+    ]
+    for start in starts:
+        digit = bisect_left(digits, start)
+        if digit == len(digits):
+            return
+        first = bisect_left(ends, digits[digit] + 1)
+        for end in ends[first : bisect_right(ends, start + _WORD_CHARACTERS_MAX)]:
+            yield word[start:end]
 
 
 def _is_word_character(character: str) -> bool:
