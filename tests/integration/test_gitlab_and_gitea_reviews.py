@@ -69,6 +69,7 @@ async def test_a_fast_forward_of_gitlab_has_no_merge_commit_and_is_found_all_the
         (True, None, "2026-11-20T09:00:00.000Z", True),
         (False, AT, "2026-11-20T09:00:00.000Z", True),
         (False, AT, "2026-11-20T11:00:00.000Z", False),
+        (True, AT, "2026-11-20T11:00:00.000Z", False),
         (False, None, "2026-11-20T09:00:00.000Z", False),
     ],
 )

@@ -1,7 +1,7 @@
 """GitLab's merge requests and issues by its REST API, version 4: which requests are sent, and what they mean.
 
 No approval states the commit that it is about. It counts for the newest version of the change if it was made after that
-version was pushed, or if the project removes approvals on a push.
+version was pushed. Where GitLab states no time, it counts if the project removes approvals on a push.
 """
 
 from __future__ import annotations
@@ -120,11 +120,15 @@ class GitlabReader:
 
 
 def _vote(one: Any, head: str, pushed: str, resets: bool) -> Vote:
-    """Return an approval; it is about the head only where that is known."""
+    """Return an approval; it is about the head only where that is known.
+
+    NOTE: whether the project removes approvals on a push is known for now only: it may have been set after the merge.
+    """
     at = instant(one, "approved_at")
+    about_head = parse_instant(at) >= parse_instant(pushed) if at and pushed else resets
     return Vote(
         by=line(one, "user", "username"), state="approved", at=at, bot=_is_bot(line(one, "user", "username")),
-        commit=head if resets or (at and pushed and parse_instant(at) >= parse_instant(pushed)) else "",
+        commit=head if about_head else "",
     )  # fmt: skip
 
 
