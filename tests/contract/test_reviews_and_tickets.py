@@ -19,7 +19,7 @@ from whence_aggregator.applications.conditions import UNCONDITIONAL
 from whence_aggregator.audit.rebuild import rebuild
 from whence_aggregator.collect.collectors import Collector
 from whence_aggregator.collect.tracker_collectors import ReviewCollector, TicketCollector
-from whence_aggregator.ports import Database, SourceUnavailable
+from whence_aggregator.ports import BranchAnswer, Database, SourceUnavailable
 from whence_aggregator.settings.server import Settings
 from whence_aggregator.settings.trackers import TrackerPlaceSettings
 from whence_aggregator.trace.lineage import Link, LinkName
@@ -142,6 +142,33 @@ async def test_the_review_is_confirmed_and_the_ticket_says_through_which_review_
     }]  # fmt: skip
     assert {one.source for one in ticket.evidence} == {"git", "tracker"}
     assert sorted(place.vendors.asked) == ["DEMO-7", "demo/greeter@cccc"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reached_by", "state", "reason"),
+    [
+        ({"base": "mallory/own"}, ("heads/main",), "asserted",
+         "#12 was merged into mallory/own, which is not a protected branch"),
+        ({"base": "release/1"}, ("heads/main", "heads/release/1"), "confirmed", None),
+        ({"base": "v1"}, ("heads/main", "tags/v1"), "asserted",
+         "#12 was merged into v1, which is not a protected branch"),
+        ({"how": "in_branch"}, ("heads/main",), "asserted",
+         "#12 contains the commit, and its approvals are of 111111111111, a later one"),
+        ({"how": "in_branch", "head": COMMIT,
+          "votes": (Vote(by="bob", state="approved", commit=COMMIT, official=True),)},
+         ("heads/main",), "confirmed", None),
+    ],
+)  # fmt: skip
+async def test_an_approval_confirms_only_what_it_was_given_for_on_a_protected_branch(
+    changes: dict[str, Any], reached_by: tuple[str, ...], state: str, reason: str | None, place: Place
+) -> None:
+    place.vendors.found = ReviewFinding(reviews=(replace(REVIEW, **changes),), default_branch="main")
+    place.house.sources.branches[COMMIT] = BranchAnswer(
+        branch="main", commit_id="f" * 40, reachable=True, reached_by=reached_by
+    )
+    await place.spoken()
+    link = await place.link("review")
+    assert (link.state, link.reason, link.lacking) == (state, reason, state == "asserted")
 
 
 async def test_the_confirmed_ticket_is_the_specification(place: Place) -> None:

@@ -40,7 +40,7 @@ def review_link(facts: Facts, commit: Link) -> Link:
     if not found:
         state: LinkState = "unknown" if answer.value.get(COMMIT_UNKNOWN) else "missing"
         return Link(link="review", state=state, value=value, reason=answer.reason, evidence=evidence)
-    lacking = [wrong for one in found if (wrong := _lacking(one)) is not None]
+    lacking = [wrong for one in found if (wrong := _lacking(one, facts)) is not None]
     if len(lacking) < len(found):
         return Link(link="review", state="confirmed", value=value, evidence=evidence)
     return Link(
@@ -48,8 +48,27 @@ def review_link(facts: Facts, commit: Link) -> Link:
     )
 
 
-def _lacking(review: Review) -> str | None:
+def not_about(review: Review, facts: Facts) -> str | None:
+    """Return why the approvals of a review are not about what the commit is on a protected branch; None if they are.
+
+    Whoever may push can have a pull request merged into a branch of their own. And the head that was approved may take
+    back what a commit before it did.
+    """
+    branches = {str(facts.review.value.get("default_branch") or ""), str(facts.branch.value.get("branch") or "")}
+    branches |= {one.removeprefix("heads/") for one in facts.branch.value.get("reached_by", ()) if one[:6] == "heads/"}
+    if not review.base or review.base not in branches:
+        return f"#{review.number} was merged into {review.base or 'no branch'}, which is not a protected branch"
+    commit_id = facts.source.commit_id if facts.source is not None else None
+    if review.how != "merge_commit" and commit_id != review.head:
+        return f"#{review.number} contains the commit, and its approvals are of {review.head[:12]}, a later one"
+    return None
+
+
+def _lacking(review: Review, facts: Facts) -> str | None:
     """Return why a review has no approval that counts; None when it has one."""
+    elsewhere = not_about(review, facts)
+    if elsewhere is not None:
+        return elsewhere
     words = last_words(review)
     if any(one.counts for one in words):
         return None
