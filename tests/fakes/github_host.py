@@ -63,8 +63,12 @@ class GithubHost(OutsideHost):
         }  # fmt: skip
         self.answers[f"{place}/reviews"] = list(reviews)
         self.answers[f"{place}/commits"] = [
-            {"sha": one, "author": person(author), "committer": person("web-flow")} for one in commits
-        ]
+            {
+                "sha": one, "author": person(author), "committer": person("web-flow"),
+                "commit": {"verification": {"verified": True, "reason": "valid"}},
+            }
+            for one in commits
+        ]  # fmt: skip
         self.checks(head)
         for commit in {*commits, *([merge] if merge else []), *listed_for}:
             self.answers.setdefault(self.at(f"/commits/{commit}/pulls"), []).append(short)

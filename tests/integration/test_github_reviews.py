@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from fakes.github_host import AT, HEAD, MERGE, GithubHost, review
+from fakes.github_host import AT, HEAD, MERGE, GithubHost, person, review
 from fakes.outside import answering
 from fakes.outside_client import Client, outside_client
 from whence_aggregator.ports import SourceUnavailable
@@ -49,7 +49,7 @@ async def test_a_merge_commit_leads_to_its_pull_request(github: GithubHost, clie
         "number": 12, "url": "https://github.com/acme/greeter/pull/12", "title": "Pay", "text": "Closes #7",
         "branch": "feature/pay", "base": "main", "head": HEAD, "author": "ada", "author_bot": False,
         "merged_at": INSTANT, "merged_by": "bob", "merge_commit": MERGE, "how": "merge_commit", "checks": "success",
-        "asked": ["bob"], "committers": ["ada"], "failed_checks": [],
+        "asked": ["bob"], "committers": ["ada"], "committers_proved": True, "failed_checks": [],
         "votes": [{"by": "bob", "state": "approved", "commit": HEAD, "at": INSTANT, "bot": False, "official": True,
                    "stale": False}],
     }  # fmt: skip
@@ -62,6 +62,38 @@ async def test_squash_merge_and_rebase_commits_all_lead_to_the_pull_request(
     github.pull(commits=(HEAD,), listed_for=(REBASED,))
     finding = await found(client, commit)
     assert [(one.number, one.how) for one in finding.reviews] == [(12, how)]
+
+
+SIGNED = {"verification": {"verified": True}}
+
+
+@pytest.mark.parametrize(
+    ("commit", "proved"),
+    [
+        ({"author": person("ada"), "committer": person("web-flow"), "commit": SIGNED}, True),
+        ({"author": None, "committer": person("web-flow"), "commit": SIGNED}, False),
+        ({"author": person("ada"), "committer": None, "commit": SIGNED}, False),
+        ({"author": person("ada"), "committer": person("ada"),
+          "commit": {"verification": {"verified": False}}}, False),
+        ({"author": person("ada"), "committer": person("ada")}, False),
+    ],
+)  # fmt: skip
+async def test_who_committed_is_proved_by_signatures_and_not_by_the_addresses_that_authors_chose(
+    commit: dict[str, Any], proved: bool, github: GithubHost, client: Client
+) -> None:
+    github.pull(commits=(HEAD, REBASED))
+    github.answers[github.at("/pulls/12/commits")][1] = {"sha": REBASED, **commit}
+    (one,) = (await found(client)).reviews
+    assert one.committers_proved is proved
+
+
+async def test_who_committed_is_not_proved_where_github_lists_only_the_first_commits(
+    github: GithubHost, client: Client
+) -> None:
+    github.pull()
+    github.answers[github.at("/pulls/12")]["commits"] = 251
+    (one,) = (await found(client)).reviews
+    assert not one.committers_proved
 
 
 async def test_a_commit_without_a_pull_request_was_pushed_directly(github: GithubHost, client: Client) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from fakes.facts import answer, facts
@@ -12,29 +14,51 @@ from whence_aggregator.trackers.review import Review, Vote
 HEAD = "1" * 40
 
 
-def review(*votes: Vote, committers: tuple[str, ...]) -> Review:
-    return Review(
-        number=12, url="", title="", text="", branch="b", base="main", head=HEAD, author="ada", author_bot=False,
-        merged_at="", merged_by="", merge_commit="", how="merge_commit", votes=votes, committers=committers,
-    )  # fmt: skip
+def review(*votes: Vote, committers: tuple[str, ...] = (), **changes: Any) -> Review:
+    values: dict[str, Any] = {
+        "number": 12, "url": "", "title": "", "text": "", "branch": "b", "base": "main", "head": HEAD, "author": "ada",
+        "author_bot": False, "merged_at": "", "merged_by": "", "merge_commit": "", "how": "merge_commit",
+        "votes": votes, "committers": committers, "committers_proved": True, **changes,
+    }  # fmt: skip
+    return Review(**values)
 
 
-@pytest.mark.parametrize(("committers", "is_author"), [(("ada",), False), (("ada", "bob"), True), ((), None)])
+@pytest.mark.parametrize(
+    ("committers", "proved", "is_author"),
+    [(("ada",), True, False), (("ada", "bob"), True, True), (("ada", "bob"), False, True), (("ada",), False, None),
+     ((), False, None)],
+)  # fmt: skip
 def test_an_approval_that_counts_approves_the_code_and_states_whether_its_author_gave_it(
-    committers: tuple[str, ...], is_author: bool | None
+    committers: tuple[str, ...], proved: bool, is_author: bool | None
 ) -> None:
     votes = (
         Vote(by="bob", state="approved", commit=HEAD, at="2026-11-22T10:00:00.000Z", official=True),
         Vote(by="eve", state="approved", commit="2" * 40, official=True),
         Vote(by="ada", state="approved", commit=HEAD, official=True),
     )
-    found = answer("found", reviews=[review(*votes, committers=committers).to_wire()])
+    one = review(*votes, committers=committers, committers_proved=proved)
+    found = answer("found", reviews=[one.to_wire()])
     assert review_evidence(facts(review=found)) == [
         ReviewEvidence(
             source="review:git.example.org", type="CODE_CHANGE", reviewer="bob", emails=frozenset(),
             observed_at="2026-11-22T10:00:00.000Z", ledger_index=3, is_author=is_author,
         )
     ]  # fmt: skip
+
+
+def test_an_approval_that_was_recorded_before_signatures_were_read_proves_nothing_about_its_author() -> None:
+    vote = Vote(by="bob", state="approved", commit=HEAD, official=True)
+    stored = review(vote, committers=("ada",)).to_wire()
+    del stored["committers_proved"]
+    (one,) = review_evidence(facts(review=answer("found", reviews=[stored])))
+    assert one.is_author is None
+
+
+@pytest.mark.parametrize("changes", [{"base": "mallory/own"}, {"base": ""}, {"how": "in_branch"}])
+def test_an_approval_of_something_else_than_the_protected_branch_got_is_no_evidence(changes: dict[str, Any]) -> None:
+    vote = Vote(by="bob", state="approved", commit=HEAD, official=True)
+    found = answer("found", reviews=[review(vote, **changes).to_wire()])
+    assert review_evidence(facts(review=found)) == []
 
 
 def test_a_commit_without_a_review_is_no_evidence() -> None:

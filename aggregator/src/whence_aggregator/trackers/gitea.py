@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from whence_aggregator.ports import SourceUnavailable
+from whence_aggregator.trackers.committed import are_proved, committers
 from whence_aggregator.trackers.loose import flag, instant, items, line, link, member, text, whole
 from whence_aggregator.trackers.numbered import number_of
 from whence_aggregator.trackers.readers import ReviewFinding, TicketFinding
@@ -110,7 +111,6 @@ class GiteaReader:
         if votes is None or commits is None:
             raise SourceUnavailable("review-unreadable", f"{self._host}: pull request {number} cannot be read whole")
         status = await self._source.get(path_of("repos", *place, "commits", head, "status"))
-        people = [line(one, who, "login") for one in commits for who in ("author", "committer")]
         made, state = line(pull, "merge_commit_sha"), line(status.document, "state")
         return Review(
             number=number, url=link(pull, "html_url"), title=line(pull, "title"), text=text(pull, "body"),
@@ -119,7 +119,7 @@ class GiteaReader:
             merged_by=line(pull, "merged_by", "login"), merge_commit=made,
             how="merge_commit" if made == commit_id else "in_branch", votes=condensed(map(_vote, votes)),
             asked=tuple(line(one, "login") for one in items(pull, "requested_reviewers")),
-            committers=tuple(dict.fromkeys(one for one in people if one)),
+            committers=committers(commits), committers_proved=are_proved(commits, total=None),
             checks=_CHECKS.get(state, "none") if status.status == 200 else "unknown",
         )  # fmt: skip
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from whence_aggregator.ports import SourceUnavailable
+from whence_aggregator.trackers.committed import are_proved, committers
 from whence_aggregator.trackers.loose import instant, items, line, link, member, text, whole
 from whence_aggregator.trackers.numbered import number_of
 from whence_aggregator.trackers.readers import ReviewFinding, TicketFinding
@@ -100,7 +101,6 @@ class GithubReader:
         head = line(pull, "head", "sha")
         checks, failed = await self._checks(place, head)
         merge_commit = line(pull, "merge_commit_sha")
-        people = [line(one, who, "login") for one in commits for who in ("author", "committer")]
         return Review(
             number=number, url=link(pull, "html_url"), title=line(pull, "title"), text=text(pull, "body"),
             branch=line(pull, "head", "ref"), base=line(pull, "base", "ref"), head=head,
@@ -109,8 +109,8 @@ class GithubReader:
             merge_commit=merge_commit, how="merge_commit" if merge_commit == commit_id else "in_branch",
             votes=condensed(map(_vote, votes)),
             asked=tuple(line(one, "login") for one in items(pull, "requested_reviewers")),
-            committers=tuple(dict.fromkeys(one for one in people if one and one != "web-flow")),
-            checks=checks, failed_checks=failed,
+            committers=committers(commits), checks=checks, failed_checks=failed,
+            committers_proved=are_proved(commits, total=whole(pull, "commits")),
         )  # fmt: skip
 
     async def _checks(self, place: tuple[str, str], head: str) -> tuple[Checked, tuple[str, ...]]:

@@ -73,6 +73,8 @@ class Review:
     """People who were asked for a review."""
     committers: tuple[str, ...] = ()
     """People whose commits are in the branch; they may have approved their own changes."""
+    committers_proved: bool = False
+    """Whether nobody else has commits in it: the host has verified the signature of each, and knows its people."""
     checks: Checked = "unknown"
     failed_checks: tuple[str, ...] = ()
 
@@ -80,12 +82,14 @@ class Review:
     def from_wire(cls, wire: Mapping[str, Any]) -> Review:
         votes = tuple(Vote.from_wire(one) for one in wire["votes"])
         values: dict[str, Any] = {name: wire[name] for name in _PLAIN}
+        values["committers_proved"] = wire.get("committers_proved", False)
         values |= {name: tuple(wire[name]) for name in _LISTS}
         return cls(**values, votes=votes)
 
     def to_wire(self) -> dict[str, Any]:
         return {
             **{name: getattr(self, name) for name in _PLAIN},
+            "committers_proved": self.committers_proved,
             **{name: list(getattr(self, name)) for name in _LISTS},
             "votes": [one.to_wire() for one in self.votes],
         }
