@@ -9,7 +9,7 @@ from whence_aggregator.ledger.writing import NewEntry
 from whence_aggregator.ports import BranchAnswer
 from whence_aggregator.ports_commits import CommitObject, RangeAnswer, RangeSide, SignatureAnswer
 from whence_aggregator.projections.events import project_fact
-from whence_aggregator.queries.work import TASKS_OF_KIND
+from whence_aggregator.queries.work import DUE_TASKS, TASKS_OF_KIND
 from whence_aggregator.trace.facts import RANGE_KIND, SIGNATURE_KIND
 from whence_common.clock import parse_instant, to_instant
 from whence_common.ledger_entry import event
@@ -140,6 +140,8 @@ async def test_a_range_is_collected_once_and_kept_with_its_commits(house: InProc
     behind = RangeSide(count=0, commits=())
     house.sources.ranges[A, B] = RangeAnswer(merge_base=A, ahead=ahead, behind=behind, objects=objects)
     assert await ranges.want(PLACE, A, B) == KnownRange(base=A, head=B, reason="not collected yet")
+    due = await house.database.fetch(DUE_TASKS.bind({"now": to_instant(house.clock()), "limit": 10}))
+    assert [(one["kind"], one["lane"]) for one in due] == [(RANGE_KIND, "ranges")]
     await house.work()
     found = await ranges.want(PLACE, A, B)
     assert found.ahead is not None
@@ -148,6 +150,9 @@ async def test_a_range_is_collected_once_and_kept_with_its_commits(house: InProc
     assert [one["commit"] for one in found.ahead.commits] == [*objects, large]
     assert [one.get("subject") for one in found.ahead.commits[:2]] == ["PAY-0: part", "PAY-1: part"]
     assert found.ahead.commits[250] == {"commit": large}
+    part = await ranges.read(PLACE, A, B, commits_max=2)
+    assert part.ahead is not None
+    assert (part.ahead.count, [one["commit"] for one in part.ahead.commits]) == (251, [f"{0:040x}", f"{1:040x}"])
     size = await house.reader.size()
     house.sources.ranges.clear()
     await ranges.want(PLACE, A, B)

@@ -34,11 +34,11 @@ class KeptRange(Protocol):
 class RangesKept(Protocol):
     """Reads kept ranges."""
 
-    async def want(self, repository: SourceRepository, base: str, head: str) -> KeptRange:
-        """Return what is known; a range that was never collected will be."""
+    async def want(self, repository: SourceRepository, base: str, head: str, *, commits_max: int) -> KeptRange:
+        """Return what is known, with so many commits of each side; a range that was never collected will be."""
 
-    async def read(self, repository: SourceRepository, base: str, head: str) -> KeptRange:
-        """Return what is known."""
+    async def read(self, repository: SourceRepository, base: str, head: str, *, commits_max: int) -> KeptRange:
+        """Return what is known, with so many commits of each side."""
 
 
 class CollectedRanges:
@@ -53,10 +53,10 @@ class CollectedRanges:
             repository = SourceRepository.parse(a.repository)
         except RepositoryInvalid as exc:
             return unknown(exc.message)
-        backward = _range(await self._kept.read(repository, b.commit_id, a.commit_id))
+        backward = _range(await self._kept.read(repository, b.commit_id, a.commit_id, commits_max=commits_max))
         if backward.state == "found":
-            return backward.mirrored().bounded(commits_max)
-        return _range(await self._kept.want(repository, a.commit_id, b.commit_id)).bounded(commits_max)
+            return backward.mirrored()
+        return _range(await self._kept.want(repository, a.commit_id, b.commit_id, commits_max=commits_max))
 
 
 def _range(known: KeptRange) -> CommitRange:

@@ -13,9 +13,14 @@ from whence_aggregator.queries.collect import FACTS_NOW
 from whence_aggregator.queries.query import array, together
 from whence_aggregator.queries.work import ADD_TASK_UNLESS_KNOWN, TASKS_OF
 from whence_aggregator.trace.facts import RANGE_KIND
-from whence_aggregator.work.questions import SHARED_LANE, question
+from whence_aggregator.work.questions import question
 from whence_common.clock import Now, to_instant
 from whence_common.scm_source import SourceRepository
+
+COMMITS_READ_MAX = 2_000
+"""Commits of each side that are read at most: as many as are kept."""
+LANE = "ranges"
+"""A lane of their own: every reader can ask for many, and must not delay what lineages wait for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +32,7 @@ class KnownSide:
     """False: there are more than are counted."""
     commits: Sequence[Mapping[str, Any]]
     """Values of their facts. Of one that is too large, only its id, as `commit`; fewer than `count` where not all are
-    kept."""
+    kept or read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,18 +56,22 @@ class Ranges:
         self._database = database
         self._now = now
 
-    async def want(self, repository: SourceRepository, base: str, head: str) -> KnownRange:
+    async def want(
+        self, repository: SourceRepository, base: str, head: str, *, commits_max: int = COMMITS_READ_MAX
+    ) -> KnownRange:
         """Return what is known; a range that was never collected is put into the queue."""
-        known = await self.read(repository, base, head)
+        known = await self.read(repository, base, head, commits_max=commits_max)
         if known.ahead is None:
             asked = question(
-                RANGE_KIND, subject_of_range(repository, base, head), due_at=to_instant(self._now()), lane=SHARED_LANE
+                RANGE_KIND, subject_of_range(repository, base, head), due_at=to_instant(self._now()), lane=LANE
             )
             await self._database.write(ADD_TASK_UNLESS_KNOWN.bind([asked]))
         return known
 
-    async def read(self, repository: SourceRepository, base: str, head: str) -> KnownRange:
-        """Return what is known, in two round trips."""
+    async def read(
+        self, repository: SourceRepository, base: str, head: str, *, commits_max: int = COMMITS_READ_MAX
+    ) -> KnownRange:
+        """Return what is known, in two round trips. Only the first commits of each side are read."""
         subject = subject_of_range(repository, base, head)
         named = array([subject])
         facts, tasks = await self._database.fetch_all(
@@ -74,7 +83,7 @@ class Ranges:
         if not facts:
             return KnownRange(base=base, head=head, reason=why_not_collected(tasks))
         fact = standing_fact(facts[0])
-        sides = [fact.value.get("ahead"), fact.value.get("behind")]
+        sides = [_first(fact.value.get(name), commits_max) for name in ("ahead", "behind")]
         commits = await self._commits(repository, [name for one in sides if one for name in one["commits"]])
         ahead, behind = (_side(one, commits) for one in sides)
         return KnownRange(
@@ -89,6 +98,10 @@ class Ranges:
         rows = await self._database.fetch(FACTS_NOW.bind({"kind": "commit", "subjects": subjects}))
         found = [standing_fact(row) for row in rows]
         return {str(one.value["commit"]): one.value for one in found if "commit" in one.value}
+
+
+def _first(side: Mapping[str, Any] | None, commits_max: int) -> Mapping[str, Any] | None:
+    return {**side, "commits": side["commits"][:commits_max]} if side is not None else None
 
 
 def _side(side: Mapping[str, Any] | None, commits: Mapping[str, Mapping[str, Any]]) -> KnownSide | None:
