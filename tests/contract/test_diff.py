@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -91,6 +93,28 @@ async def test_one_instance_at_two_times_differs_in_what_was_deployed(house: InP
         assert (found["commits"]["state"], found["equal"]) == ("unknown", False)
         assert found["commits"]["reason"] == "not collected yet"
         assert (found["a"]["at"], found["b"]["subject"]) == ("2026-11-22T12:30:00.000Z", {"instance": ONE})
+
+
+async def test_other_requests_are_served_while_tickets_are_looked_for_in_hostile_messages(house: InProcess) -> None:
+    await rollout(house)
+    message = ("fix " * 240 + "\n") * 68
+    commits = tuple(RangeCommit(commit_id=f"{number:040x}", message=f"{number} {message}") for number in range(30))
+    pauses = [0.0]
+
+    async def turn() -> None:
+        while True:
+            began = time.perf_counter()
+            await asyncio.sleep(0)
+            pauses.append(time.perf_counter() - began)
+
+    async with served(house, ranges=KnownRanges({(OLD, NEW): CommitRange(state="found", only_b=commits)})) as ask:
+        other = asyncio.create_task(turn())
+        began = time.perf_counter()
+        status, found = await ask(a=ONE, at=NOON)
+        took = time.perf_counter() - began
+        other.cancel()
+    assert (status, len(found["commits"]["only_b"])) == (200, 30)
+    assert max(pauses) < took / 2
 
 
 async def test_the_time_of_a_side_may_follow_its_subject(house: InProcess) -> None:

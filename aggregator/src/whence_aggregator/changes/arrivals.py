@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -118,12 +119,14 @@ class Arrivals:
         commit = known.commit_of(started.image)
         commits = await self._between(change.replaced, commit, known)
         messages = _messages(commit, commits, known)
-        named = [named_in(one, patterns) for one in messages]
+        # in a thread: the authors of messages chose how long it takes to look for tickets in them
+        shown = await asyncio.to_thread(commits.to_wire, patterns)
+        named = await asyncio.to_thread(lambda: [named_in(one, patterns) for one in messages])
         return {
             **started.to_wire(),
             "replaced": change.replaced.to_wire() if change.replaced is not None else None,
             "commit": _commit(started.image, commit, known),
-            "commits": commits.to_wire(patterns),
+            "commits": shown,
             "tickets": _tickets([one for found in named for one in found.tickets], trackers),
             "reviews": list(dict.fromkeys(one.id for found in named for one in found.reviews)),
             "review": reviewed(known.review_of(commit)),
