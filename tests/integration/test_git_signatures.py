@@ -146,6 +146,18 @@ async def test_without_keys_for_its_owner_a_signature_is_unknown(tmp_path: Path,
     assert (await verify(tmp_path, made, line, place=f"{HOST}/acme/app")).state == "good"
 
 
+@pytest.mark.parametrize(
+    ("path", "file"),
+    [("acme/pay", "/pay"), ("ACME/Pay", "/pay"), ("acme/PAY/x", "/pay"), ("Other/App", "/other"), ("other/app", "/all"),
+     ("acme/app", "/all")],
+)  # fmt: skip
+def test_another_spelling_of_a_path_does_not_lead_to_the_keys_of_more_people(path: str, file: str) -> None:
+    places = {HOST: "/all", f"{HOST}/acme/pay": "/pay", f"{HOST}/Other": "/other", f"{HOST}/other": "/all"}
+    trust = CommitTrust(keys={place: CommitKeys(allowed_signers_file=one) for place, one in places.items()})
+    found = trust.of(SourceRepository(host=HOST, path=path)).keys[""]
+    assert found.allowed_signers_file == file
+
+
 @pytest.mark.parametrize("signers", ["", "x", "\x00", "ada@example.org ssh-ed25519 !!!", "* cert-authority"])
 async def test_a_broken_list_of_signers_makes_nothing_good(
     tmp_path: Path, bare: Bare, key: SshKey, signers: str

@@ -65,10 +65,16 @@ class CommitTrust:
     now: Now = utc_now
 
     def of(self, repository: SourceRepository) -> CommitTrust:
-        """Return the keys that apply to a repository: those of the longest beginning, under an empty name."""
+        """Return the keys that apply to a repository: those of the longest beginning, under an empty name.
+
+        Case is ignored where no beginning is written in the same way: on most servers both are one repository, and the
+        other spelling must not lead to the keys of more people.
+        """
         parts = str(repository).split("/")
+        folded = {place.lower(): keys for place, keys in self.keys.items()}
         for length in range(len(parts), 0, -1):
-            found = self.keys.get("/".join(parts[:length]))
+            place = "/".join(parts[:length])
+            found = self.keys.get(place) or folded.get(place.lower())
             if found is not None:
                 return CommitTrust(keys={"": found}, now=self.now)
         return CommitTrust(now=self.now)
