@@ -161,6 +161,14 @@ async def test_an_answer_without_title_and_status_is_no_ticket(
     assert (found.ticket, found.problem) == (None, problem)
 
 
+@pytest.mark.parametrize("ticket_id", ["../admin#7", "a/b/../../7", "./7", "x/..7/../7"])
+async def test_a_tickets_id_with_steps_upwards_sends_nothing_even_quoted(ticket_id: str, tmp_path: Path) -> None:
+    host = OutsideHost()
+    with pytest.raises(InputError, match="is not the id of a ticket, but a way to one"):
+        await by_template(host, tmp_path, ticket_id)
+    assert host.asked == []
+
+
 @pytest.mark.parametrize("ticket_id", ["../admin#7", "a/b/../../7", "x?y=7", "#7"])
 async def test_a_tickets_id_cannot_change_the_path_of_a_template(ticket_id: str, tmp_path: Path) -> None:
     host = OutsideHost(answers={"/api/issues/7": {"data": {"attributes": {"title": "x"}}}})

@@ -51,6 +51,9 @@ class TemplateReader:
             raise TicketIdInvalid(
                 "ticket-id", f"{one_line(ticket_id, 80)!r} is not the id of a ticket: it has no number"
             )
+        if {".", ".."} & set(ticket_id.split("/")):  # many servers and proxies read %2F as a separator
+            reason = f"{one_line(ticket_id, 80)!r} is not the id of a ticket, but a way to one"
+            raise TicketIdInvalid("ticket-id", reason)
         answer = await self._source.get(_filled(self._template.path, ticket_id))
         if answer.status in (401, 403):
             reason = f"{self._host} does not let this login read {ticket_id}"
