@@ -53,6 +53,13 @@ def test_a_complete_lineage_passes_in_the_fields_that_slsa_defines() -> None:
     assert {"link", "state", "reason", "evidence"} == set(extension["links"][0])
 
 
+@pytest.mark.parametrize("name", ["at", "known_at"])
+def test_what_is_asked_about_an_earlier_time_is_not_signed_as_verified_now(name: str) -> None:
+    earlier = "2026-11-01T00:00:00.000Z"
+    found = summary({**wire(), name: earlier}, verifier_id=VERIFIER, now=AT)
+    assert found["predicate"]["timeVerified"] == earlier
+
+
 def test_provenance_of_a_trusted_builder_is_level_1_and_no_more() -> None:
     assert summary(wire(proven=True), verifier_id=VERIFIER, now=AT)["predicate"]["verifiedLevels"] == [
         "SLSA_BUILD_LEVEL_1"
