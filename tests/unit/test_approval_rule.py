@@ -200,6 +200,26 @@ def test_a_host_does_not_tell_that_a_reviewer_is_none_of_the_co_authors_of_a_mes
     assert judged([], by=by, rules=told, required=1, reviews=(other,)).grade == "confirmed"
 
 
+def test_one_person_by_two_logins_is_not_two_people() -> None:
+    """Bob reviews as bobby77 on the code host, and sends the forms as bob: nothing tells that these are two people."""
+    stranger = ReviewEvidence(
+        source="review:github", type="CODE_CHANGE", reviewer="bobby77", emails=frozenset(), observed_at=AT,
+        is_author=False,
+    )  # fmt: skip
+    found = judged(given_by("bob", *ALL), reviews=(stranger,))
+    assert (found.grade, found.people, found.reason) == (
+        "unknown", 1, "1 person approved CODE_CHANGE, TEST, DEPLOY, and 2 must; whether accounts of different places are"
+        " different people is not in the people file",
+    )  # fmt: skip
+    eve = KnownPerson(names=frozenset({"eve", "bobby77"}), emails=frozenset())
+    assert judged(given_by("bob", *ALL), reviews=(stranger,), rules=policy(eve)).grade == "asserted"
+    bob = KnownPerson(names=frozenset({"bob", "bobby77"}), emails=frozenset())
+    assert judged(given_by("bob", *ALL), reviews=(stranger,), rules=policy(bob)).grade == "missing"
+    other = replace(stranger, reviewer="eve")
+    rules = policy(required=("CODE_CHANGE",))
+    assert judged([], reviews=(stranger, other), rules=rules).grade == "confirmed"
+
+
 # --- in general
 
 

@@ -53,6 +53,12 @@ class Somebody:
     name: str
     emails: frozenset[str]
 
+    @property
+    def place(self) -> str:
+        """Return the issuer of the token, or the code host; empty for tokens of our own."""
+        issuer, tab, _ = self.person.partition("\t")
+        return issuer if tab else ""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownPeople:
@@ -85,11 +91,24 @@ class KnownPeople:
         known = self.by_name.get(one.name)
         return known is None or known is not self.by_name.get(other.name)
 
-    def count(self, some: Iterable[Somebody]) -> int:
-        """Return the number of people. Whoever shares a name or an address with another, also by a third, is one."""
+    def are_surely_distinct(self, one: Somebody, other: Somebody) -> bool:
+        """Return whether two approvers are known to be two people.
+
+        One person has accounts at an issuer of tokens and at a code host, often by different names: they tell two apart
+        only if it is known of both who they are.
+        """
+        known = all(somebody.emails or somebody.name in self.by_name for somebody in (one, other))
+        return self.are_distinct(one, other) and (known or one.place == other.place)
+
+    def count(self, some: Iterable[Somebody], *, surely: bool) -> int:
+        """Return the number of people, `surely` or at most.
+
+        Whoever shares a name or an address with another, also by a third, is one.
+        """
+        distinct = self.are_surely_distinct if surely else self.are_distinct
         groups: list[list[Somebody]] = []
         for one in some:
-            same = [group for group in groups if not all(self.are_distinct(one, other) for other in group)]
+            same = [group for group in groups if not all(distinct(one, other) for other in group)]
             groups = [group for group in groups if group not in same]
             groups.append([one, *(member for group in same for member in group)])
         return len(groups)

@@ -103,11 +103,13 @@ def judge(
     counted = _counted(approvals, reviews, authors, policy)
     given, maybe = _types(counted, "yes"), _types(counted, "yes", "unknown")
     missing = tuple(one for one in policy.required if one not in given)
-    people, people_maybe = _people(counted, policy, "yes"), _people(counted, policy, "yes", "unknown")
+    people, people_maybe = _people(counted, policy, "yes", surely=True), _people(counted, policy, "yes", "unknown")
     reasons = [f"no approval of {', '.join(missing)}"] if missing else []
     if people < required:
         plural = "person" if people == 1 else "people"
         reasons.append(f"{people} {plural} approved {_listed(FOUR_EYES)}, and {required} must")
+    if people < min(required, _people(counted, policy, "yes")):
+        reasons.append("whether accounts of different places are different people is not in the people file")
     reasons += [f"{one.who.name} approved {one.type}: {one.reason}" for one in counted if one.counts != "yes"]
     whole = not missing and people >= required
     grade: ApprovalGrade = "asserted"
@@ -115,7 +117,7 @@ def judge(
         could = all(one in maybe for one in policy.required) and people_maybe >= required
         grade = "unknown" if could else "missing"
     elif set(policy.required) <= _types([one for one in counted if one.confirmed], "yes"):
-        seen = _people([one for one in counted if one.confirmed], policy, "yes")
+        seen = _people([one for one in counted if one.confirmed], policy, "yes", surely=True)
         grade = "confirmed" if seen >= required else "asserted"
     return ApprovalJudgement(
         grade=grade,
@@ -183,8 +185,11 @@ def _types(counted: Iterable[CountedApproval], *states: WhetherItCounts) -> set[
     return {one.type for one in counted if one.counts in states}
 
 
-def _people(counted: Iterable[CountedApproval], policy: ApprovalPolicy, *states: WhetherItCounts) -> int:
-    return policy.people.count(one.who for one in counted if one.counts in states and one.type in FOUR_EYES)
+def _people(
+    counted: Iterable[CountedApproval], policy: ApprovalPolicy, *states: WhetherItCounts, surely: bool = False
+) -> int:
+    given = [one.who for one in counted if one.counts in states and one.type in FOUR_EYES]
+    return policy.people.count(given, surely=surely)
 
 
 def _listed(types: frozenset[str]) -> str:
