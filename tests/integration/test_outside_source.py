@@ -128,6 +128,25 @@ async def test_an_unchanged_answer_is_not_sent_again_and_costs_no_limit(tmp_path
     assert [one.status for one in host.asked] == [200, 304, 200]
 
 
+async def test_a_page_that_came_after_a_full_one_is_read_though_the_full_one_is_unchanged(tmp_path: Path) -> None:
+    """A dismissal may be the first item of a page that was not there before; a 304 need not name it."""
+    host = OutsideHost(answers={"/x": [{"n": n} for n in range(20)]}, page_items=20)
+
+    async def without_link(request: web.Request) -> web.StreamResponse:
+        answer = host.found(request)
+        if answer.status == 304:
+            answer.headers.popall("Link", None)
+        return answer
+
+    async with host.serve(), outside_client(host, tmp_path) as client:
+        assert len(await all_items(client.source, "/x") or []) == 20
+        host.answers["/x"].append({"n": 20})
+        host.faults = [without_link]
+        assert len(await all_items(client.source, "/x") or []) == 21
+        assert len(await all_items(client.source, "/x") or []) == 21
+    assert [one.status for one in host.asked] == [200, 200, 200, 304, 304]
+
+
 async def test_an_answer_that_one_login_may_read_is_not_shown_for_another(tmp_path: Path) -> None:
     host = OutsideHost(answers={"/x": {"a": 1}})
     async with host.serve(), outside_client(host, tmp_path, login="ada:1", kind="jira") as client:

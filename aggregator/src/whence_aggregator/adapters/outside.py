@@ -33,6 +33,8 @@ SECONDS_MAX = 30.0
 BODY_BYTES_MAX = 4 * 1024 * 1024
 DEPTH_MAX = 40
 REDIRECTS_MAX = 3
+PAGE_ITEMS_MIN = 20
+"""No host has smaller pages than these, whatever is asked for."""
 _WAITING_MAX = 64
 _PAGES_REMEMBERED_MAX = 1_000
 _READ_STATUSES = (403, 404, 410, 422)
@@ -166,7 +168,8 @@ class OutsideSource:
             raise self._logins.refused(login)
         if answer.status == 304 and kept is not None:
             await self._kept.still(url, _name(login), kept)
-            return Answered(status=200, document=msgspec.json.decode(kept.body), next=kept.next, moved=moved)
+            following = self._next(headers.get("link", ""), url) or kept.next
+            return Answered(status=200, document=msgspec.json.decode(kept.body), next=following, moved=moved)
         if answer.status in _READ_STATUSES:
             return Answered(status=answer.status, moved=moved)
         if answer.status != 200:
@@ -174,7 +177,8 @@ class OutsideSource:
         document = self._document(headers, content)
         following = self._next(headers.get("link", ""), url)
         etag = headers.get("etag", "")
-        if etag and len(etag) <= 200 and not moved and len(content) <= KEPT_BODY_BYTES_MAX:
+        sized = len(etag) <= 200 and len(content) <= KEPT_BODY_BYTES_MAX
+        if etag and sized and not moved and (following or not _may_be_full(document)):
             await self._kept.keep(url, _name(login), KeptAnswer(etag=etag, next=following, kept_at=0, body=content))
         return Answered(status=200, document=document, next=following, moved=moved)
 
@@ -263,6 +267,12 @@ def too_deep(document: Any) -> bool:
         if not level:
             return False
     return True
+
+
+def _may_be_full(document: Any) -> bool:
+    """Return whether an answer may be a full page: the next one comes to be without a change of it and of its tag."""
+    lists = [document, *(document.values() if isinstance(document, dict) else ())]
+    return any(isinstance(one, list) and len(one) >= PAGE_ITEMS_MIN for one in lists)
 
 
 def _repository_in(url: str) -> str:
