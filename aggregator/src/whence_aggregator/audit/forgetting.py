@@ -38,7 +38,7 @@ _COMMIT = "commit"
 _SIGNED = "an instance signed it: what others signed is not removed"
 _WHY_KEPT = {
     STATEMENT: _SIGNED,
-    "fact": "it is what an image, a registry or AWS states, and not a commit",
+    "fact": "it is what an image, a registry, AWS, a code host or a tracker states, and not a commit",
     "approval": "who approved a version is evidence: approvals are never removed",
     "handover": "who handed an application over, and who accepted it, is evidence",
     "version": "it states which image the version is",
