@@ -191,6 +191,18 @@ async def test_a_commit_that_a_range_recorded_first_is_still_looked_for_on_branc
     assert (value["branch"]["reachable"], value["signature"]["state"]) == (False, "bad")
 
 
+async def test_further_ranges_are_not_put_into_a_full_queue(house: InProcess) -> None:
+    ranges = Ranges(database=house.database, now=house.clock, waiting_max=2)
+    heads = [f"{number:040x}" for number in range(3)]
+    assert [(await ranges.want(PLACE, A, one)).reason for one in heads] == [
+        "not collected yet", "not collected yet", "not collected yet; 2 ranges wait, so ask again later",
+    ]  # fmt: skip
+    tasks = await house.database.fetch(TASKS_OF_KIND.bind({"kind": RANGE_KIND}))
+    assert [one["subject"] for one in tasks] == [f"{PLACE}@{A}..{one}" for one in heads[:2]]
+    await house.work()
+    assert (await ranges.want(PLACE, A, heads[2])).reason == "not collected yet"
+
+
 async def test_a_range_that_is_not_known_yet_is_asked_again(house: InProcess) -> None:
     ranges = Ranges(database=house.database, now=house.clock)
     house.sources.ranges[A, B] = RangeAnswer(missing=(B,), reason=f"the server does not have {B}")

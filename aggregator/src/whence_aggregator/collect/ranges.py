@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from whence_aggregator.collect.commits import subject_of_range
-from whence_aggregator.collect.rows import standing_fact, why_not_collected
+from whence_aggregator.collect.rows import standing_fact, waiting, why_not_collected
 from whence_aggregator.ports import Database
 from whence_aggregator.queries.collect import FACTS_NOW
 from whence_aggregator.queries.query import array, together
-from whence_aggregator.queries.work import ADD_TASK_UNLESS_KNOWN, TASKS_OF
+from whence_aggregator.queries.work import ADD_TASK_UNLESS_KNOWN, DUE_IN_LANE, TASKS_OF
 from whence_aggregator.trace.facts import RANGE_KIND
 from whence_aggregator.work.questions import question
 from whence_common.clock import Now, to_instant
@@ -19,6 +19,8 @@ from whence_common.scm_source import SourceRepository
 
 COMMITS_READ_MAX = 2_000
 """Commits of each side that are read at most: as many as are kept."""
+WAITING_MAX = 1_000
+"""Ranges that wait to be collected: a thousand commits that ran make half a million pairs that a reader can name."""
 LANE = "ranges"
 """A lane of their own: every reader can ask for many, and must not delay what lineages wait for."""
 
@@ -52,20 +54,24 @@ class KnownRange:
 class Ranges:
     """Reads ranges, and has those that are not known collected."""
 
-    def __init__(self, *, database: Database, now: Now) -> None:
+    def __init__(self, *, database: Database, now: Now, waiting_max: int = WAITING_MAX) -> None:
         self._database = database
         self._now = now
+        self._waiting_max = waiting_max
 
     async def want(
         self, repository: SourceRepository, base: str, head: str, *, commits_max: int = COMMITS_READ_MAX
     ) -> KnownRange:
-        """Return what is known; a range that was never collected is put into the queue."""
+        """Return what is known; a range that was never collected is put into the queue, unless it is full."""
         known = await self.read(repository, base, head, commits_max=commits_max)
-        if known.ahead is None:
-            asked = question(
-                RANGE_KIND, subject_of_range(repository, base, head), due_at=to_instant(self._now()), lane=LANE
-            )
-            await self._database.write(ADD_TASK_UNLESS_KNOWN.bind([asked]))
+        if known.observed_at:
+            return known
+        now = to_instant(self._now())
+        due = DUE_IN_LANE.bind({"lane": LANE, "now": now, "limit": self._waiting_max})
+        if waiting(await self._database.fetch(due)) >= self._waiting_max:
+            return replace(known, reason=f"{known.reason}; {self._waiting_max} ranges wait, so ask again later")
+        asked = question(RANGE_KIND, subject_of_range(repository, base, head), due_at=now, lane=LANE)
+        await self._database.write(ADD_TASK_UNLESS_KNOWN.bind([asked]))
         return known
 
     async def read(

@@ -16,7 +16,7 @@ from whence_aggregator.queries.collect import (
     ListingBegunRow,
     SettingDigestRow,
 )
-from whence_aggregator.queries.work import TasksOfRow
+from whence_aggregator.queries.work import DueInLaneRow, TasksOfRow
 from whence_aggregator.trace.life import Life, as_life
 
 
@@ -104,6 +104,11 @@ def kept_answer(row: KeptAnswerRow) -> tuple[str, str, int, bytes]:
 def setting_digest(rows: Sequence[SettingDigestRow]) -> str:
     """Return the stored digest of a setting; empty before the first."""
     return rows[0]["digest"] if rows else ""
+
+
+def waiting(rows: Sequence[DueInLaneRow]) -> int:
+    """Return how many tasks wait."""
+    return rows[0]["n"]
 
 
 def why_not_collected(rows: Sequence[TasksOfRow]) -> str:

@@ -155,6 +155,19 @@ class FinishTaskParameters(TypedDict):
 FINISH_TASK = Command[FinishTaskParameters]("finish_task")
 
 
+class DueInLaneParameters(TypedDict):
+    lane: str
+    now: str
+    limit: int
+
+
+class DueInLaneRow(TypedDict):
+    n: int
+
+
+DUE_IN_LANE = NamedQuery[DueInLaneParameters, DueInLaneRow]("due_in_lane")
+
+
 class TasksOfParameters(TypedDict):
     kind: str
     subjects: str

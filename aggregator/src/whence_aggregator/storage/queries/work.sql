@@ -65,5 +65,9 @@ select kind, subject, due_at, attempts, reason from task where kind = :kind orde
 -- types: lease str
 delete from task where kind = :kind and subject = :subject and due_at = :lease;
 
+-- name: due_in_lane
+-- types: n int
+select count(*) as n from (select 1 from task where lane = :lane and due_at <= :now limit :limit) as waiting;
+
 -- name: tasks_of
 select kind, subject, due_at, attempts, reason from task where kind = :kind and {subject in texts subjects};
