@@ -115,7 +115,7 @@ async def test_the_author_of_the_running_commit_does_not_approve_its_code(approv
     await approve(approving, "eve", "TEST")
     found = await link(approving)
     assert (found.state, value(found)["missing"]) == ("missing", ["CODE_CHANGE"])
-    assert "bob approved CODE_CHANGE: an author of the commit does not count" in str(found.reason)
+    assert "bob approved CODE_CHANGE: an author of a commit of the version does not count" in str(found.reason)
 
 
 async def test_an_author_that_nobody_knows_leaves_the_code_unknown(approving: InProcess) -> None:

@@ -30,6 +30,7 @@ from whence_aggregator.callers.limits import EnrolmentLimits, Limit, Rate
 from whence_aggregator.collect.collectors import Collector, ImageSourceCollector, TagCollector
 from whence_aggregator.collect.commits import BranchCollector, CommitCollector, RangeCollector, SignatureCollector
 from whence_aggregator.collect.inventory import InventoryCollector
+from whence_aggregator.collect.version_ranges import VersionRanges
 from whence_aggregator.compliance.evaluate import Evaluator
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.log_reader import LogReader, Stored
@@ -55,6 +56,7 @@ from whence_aggregator.trace.tracer import Tracer
 from whence_aggregator.trackers.places import NO_TRACKERS, KnownTrackers
 from whence_aggregator.wiring.work import kinds_of
 from whence_aggregator.work.lanes import SHARES, LaneShares
+from whence_aggregator.work.questions import ask_version
 from whence_aggregator.work.task import Work
 from whence_aggregator.work.worker import Worker
 from whence_common.backoff import Backoff
@@ -223,6 +225,7 @@ class InProcess:
         approvals: ApprovalPolicy | None = None,
         trackers: KnownTrackers = NO_TRACKERS,
         tracker_collectors: Mapping[str, Collector] | None = None,
+        git_hosts: Container[str] | None = None,
     ) -> None:
         self.database = database
         self.authority = authority
@@ -244,6 +247,7 @@ class InProcess:
             listening=self.listening,
             approvals=approvals,
             trackers=trackers,
+            git_hosts=git_hosts,
         )
         self.versions = Versions(
             database=database,
@@ -252,6 +256,7 @@ class InProcess:
             front="pierone.example.org",
             limits=[Limit("caller", LIMITLESS, unit="bytes"), Limit("team", LIMITLESS, unit="bytes")],
             now=self.clock,
+            asked=ask_version,
         )
         self.evaluator = Evaluator(
             database=database,
@@ -273,7 +278,10 @@ class InProcess:
             SIGNATURE_KIND: SignatureCollector(self.sources),
             RANGE_KIND: RangeCollector(self.sources),
         }
-        self.worker = self.worker_of(kinds_of(self.ledger, self.collectors, self.inventory, now=self.clock))
+        reader = self.tracer.commits if approvals is not None else None
+        versions = Work(handler=VersionRanges(database=database, reader=reader, now=self.clock))
+        kinds = kinds_of(self.ledger, self.collectors, self.inventory, versions=versions, now=self.clock)
+        self.worker = self.worker_of(kinds)
         self.enrolments = Enrolments(
             database=database,
             ledger=self.ledger,

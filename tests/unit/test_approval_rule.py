@@ -57,7 +57,7 @@ def test_the_author_of_the_commit_does_not_count_for_the_code_change() -> None:
     found = judged([*given_by("ada", *ALL), *given_by("bob", "TEST")])
     assert (found.grade, found.missing) == ("missing", ("CODE_CHANGE",))
     assert found.reason == (
-        "no approval of CODE_CHANGE; ada approved CODE_CHANGE: an author of the commit does not count"
+        "no approval of CODE_CHANGE; ada approved CODE_CHANGE: an author of a commit of the version does not count"
     )
 
 

@@ -8,6 +8,8 @@ import pytest
 
 from fakes.facts import answer, facts
 from whence_aggregator.approvals.rule import ReviewEvidence
+from whence_aggregator.approvals.version_commits import Extent, VersionCommits
+from whence_aggregator.trace.approved import Approved
 from whence_aggregator.trace.review_evidence import review_evidence
 from whence_aggregator.trackers.review import Review, Vote
 
@@ -64,3 +66,27 @@ def test_an_approval_of_something_else_than_the_protected_branch_got_is_no_evide
 def test_a_commit_without_a_review_is_no_evidence() -> None:
     assert review_evidence(facts()) == []
     assert review_evidence(facts(review=answer("missing", "pushed directly", reviews=[]))) == []
+
+
+@pytest.mark.parametrize(
+    ("other", "is_author"),
+    [(("carl",), False), (("carl", "bob"), True), ((), None)],
+)
+def test_who_wrote_another_commit_of_the_version_is_an_author_of_it(
+    other: tuple[str, ...], is_author: bool | None
+) -> None:
+    vote = Vote(by="bob", state="approved", commit=HEAD, official=True)
+    found = answer("found", reviews=[review(vote, committers=("ada",)).to_wire()])
+    before = answer("found", reviews=[review(committers=other, committers_proved=bool(other)).to_wire()])
+    commits = VersionCommits(extent="all", why="", commits=("git/a@1", "git/a@0"))
+    known = facts(review=found, approved=Approved(commits=commits), commit_reviews={"git/a@0": before})
+    assert [one.is_author for one in review_evidence(known)] == [is_author]
+
+
+@pytest.mark.parametrize("extent", ["all", "unknown"])
+def test_a_host_tells_nobody_from_authors_whose_commits_it_was_not_asked_about(extent: Extent) -> None:
+    vote = Vote(by="bob", state="approved", commit=HEAD, official=True)
+    found = answer("found", reviews=[review(vote, committers=("ada",)).to_wire()])
+    commits = VersionCommits(extent=extent, commits=("git/a@1", "git/a@0") if extent == "all" else ("git/a@1",))
+    known = facts(review=found, approved=Approved(commits=commits))
+    assert [one.is_author for one in review_evidence(known)] == [None]

@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 
 _AUTHOR = re.compile(r"<([^<>\s]{1,254})>\s*\Z")
 _CO_AUTHOR = re.compile(r"^co-authored-by:[^<\n]{0,200}<([^<>\s]{1,254})>\s*$", re.IGNORECASE | re.MULTILINE)
-_AUTHORS_MAX = 50
+_CO_AUTHORED = "co-authored-by"
+AUTHORS_MAX = 100
+"""Co-authors of one commit; who wrote a commit with more is unknown."""
 
 
 def folded_email(text: str) -> str:
@@ -25,16 +27,25 @@ class Authors:
     """Addresses of the authors of a version's commits, or why they are not known."""
 
     emails: frozenset[str] = frozenset()
+    """Where `unknown` is not empty, those that are known all the same."""
     unknown: str = ""
 
     @classmethod
-    def of_commit(cls, author: str, message: str) -> Authors:
-        """Return the author of a commit and the co-authors that its message names."""
+    def of_commit(cls, author: str, message: str, trailers: Sequence[tuple[str, str]] = ()) -> Authors:
+        """Return the author of a commit and the co-authors that its message and trailers name."""
         match = _AUTHOR.search(author)
+        named = [found[1] for key, one in trailers if key.lower() == _CO_AUTHORED and (found := _AUTHOR.search(one))]
+        others = list(dict.fromkeys(map(folded_email, [*_CO_AUTHOR.findall(message), *named])))
         if match is None:
-            return cls(unknown="the commit names no author by e-mail address")
-        others = _CO_AUTHOR.findall(message)[:_AUTHORS_MAX]
-        return cls(emails=frozenset(map(folded_email, [match[1], *others])))
+            return cls(emails=frozenset(others), unknown="the commit names no author by e-mail address")
+        if len(others) > AUTHORS_MAX:
+            reason = f"the commit names more than {AUTHORS_MAX} co-authors"
+            return cls(emails=frozenset([folded_email(match[1]), *others[:AUTHORS_MAX]]), unknown=reason)
+        return cls(emails=frozenset([folded_email(match[1]), *others]))
+
+    def with_those_of(self, other: Authors) -> Authors:
+        """Return the authors of both; they are unknown if those of one are."""
+        return Authors(emails=self.emails | other.emails, unknown=self.unknown or other.unknown)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,11 +126,9 @@ class KnownPeople:
 
     def is_author(self, one: Somebody, authors: Authors, others: Collection[Somebody]) -> bool | None:
         """Return whether somebody is an author; None where it cannot be told."""
-        if authors.unknown or not authors.emails:
-            return None
         if one.emails & authors.emails:
             return True
-        if not one.emails:
+        if authors.unknown or not authors.emails or not one.emails:
             return None
         theirs = {
             email for email in authors.emails

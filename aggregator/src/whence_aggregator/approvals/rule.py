@@ -140,14 +140,14 @@ def _counted(
         )
         for one in approvals
     ]  # fmt: skip
-    stated = {}
+    stated: dict[str, bool | None] = {}
     for review in reviews:
         who = people.somebody(f"{review.source}\t{review.reviewer}", review.reviewer, review.emails)
         found.append(CountedApproval(
             type=review.type, who=who, source=review.source, observed_at=review.observed_at,
             ledger_index=review.ledger_index, confirmed=True,
         ))  # fmt: skip
-        stated[who.person] = review.is_author
+        stated[who.person] = stated.get(who.person) or review.is_author
     everybody = [one.who for one in found]
     return [
         _of_code(one, authors, people, everybody, stated.get(one.who.person)) if one.type == CODE_CHANGE else one
@@ -166,7 +166,7 @@ def _of_code(
     if is_author is False and not stated:
         return one
     counts: WhetherItCounts = "no" if is_author or stated else "unknown"
-    reason = "an author of the commit does not count" if counts == "no" else _untold(one.who, authors)
+    reason = "an author of a commit of the version does not count" if counts == "no" else _untold(one.who, authors)
     return CountedApproval(
         type=one.type, who=one.who, source=one.source, observed_at=one.observed_at, ledger_index=one.ledger_index,
         confirmed=one.confirmed, counts=counts, reason=reason,

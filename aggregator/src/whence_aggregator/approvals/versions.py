@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 from whence_aggregator.approvals.artifacts import Artifact, checked_notes
@@ -17,7 +18,7 @@ from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.writing import NewEntry
 from whence_aggregator.ports import Conflict, Database, NotFound
 from whence_aggregator.queries.approvals import APPROVAL_TYPES_OF, VERSIONS_AFTER, VersionsAfterParameters
-from whence_aggregator.queries.query import EVERY_ENTRY, array, together
+from whence_aggregator.queries.query import EVERY_ENTRY, BoundCommand, array, together
 from whence_aggregator.queries.trace import APPLICATIONS_AT, TAG_DIGESTS
 from whence_common.clock import Now, to_instant
 from whence_common.digest import is_sha256_digest
@@ -56,8 +57,10 @@ class Versions:
         front: str,
         limits: Sequence[BytesLimit],
         now: Now,
+        asked: Callable[[str, str, datetime], BoundCommand],
     ) -> None:
-        """`limits`: of the caller's bytes, and of the team's."""
+        """`limits`: of the caller's bytes, and of the team's. `asked` has the commits of a version read."""
+        self._asked = asked
         self._database = database
         self._ledger = ledger
         self.policy = policy
@@ -134,7 +137,7 @@ class Versions:
             content = event(VERSION, body)
             self._take(team, caller, content)
             ((index, _),) = await writing.append([NewEntry(kind=VERSION, content=content)])
-            writing.writes += version_writes([(index, body)])
+            writing.writes += [*version_writes([(index, body)]), self._asked(application_id, version, self._now())]
 
     async def approve(self, application_id: str, version: str, asked: ApprovalAsked, caller: Approver) -> Approval:
         """Store one person's approval of the version's current digest; return it, also where it was given before.

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from whence_aggregator.queries.work import AddTaskParameters
-from whence_aggregator.trace.facts import BRANCH_KIND, REVIEW_KIND, SIGNATURE_KIND, TICKET_KIND, Facts
+from whence_aggregator.trace.facts import BRANCH_KIND, RANGE_KIND, REVIEW_KIND, SIGNATURE_KIND, TICKET_KIND, Facts
 from whence_aggregator.trace.named_tickets import review_wanted
-from whence_aggregator.work.questions import SHARED_LANE, question
+from whence_aggregator.work.questions import SHARED_LANE, VERSION_COMMITS_KIND, question
 
 
 def open_questions(gathered: Iterable[Facts], now: str) -> list[AddTaskParameters]:
-    """Return the questions about branches, signatures, reviews and tickets, each once."""
+    """Return the questions about branches, signatures, reviews, tickets and versions, each once."""
     wanted: dict[tuple[str, str], str] = {}
     for facts in gathered:
         account = facts.statement.predicate.instance.account_id
@@ -23,6 +23,7 @@ def open_questions(gathered: Iterable[Facts], now: str) -> list[AddTaskParameter
         for ticket, found in facts.tickets.items():
             if found.ledger_index is None:
                 wanted[TICKET_KIND, ticket] = SHARED_LANE
+        wanted |= dict.fromkeys(_about_version(facts), SHARED_LANE)
     return [question(kind, subject, due_at=now, lane=lane) for (kind, subject), lane in wanted.items()]
 
 
@@ -36,3 +37,12 @@ def _of_commit(facts: Facts) -> Iterator[tuple[str, str]]:
         yield BRANCH_KIND, subject
     if commit.value.get("signature_form", "none") != "none" and facts.signature.ledger_index is None:
         yield SIGNATURE_KIND, subject
+
+
+def _about_version(facts: Facts) -> Iterator[tuple[str, str]]:
+    """Yield the questions about the commits that came with the version that runs, where approvals are judged."""
+    commits, version = facts.approved.commits, facts.approved.version
+    if commits.question is not None and not commits.asked:
+        yield RANGE_KIND, commits.question
+    if commits.unsettled and version is not None:
+        yield VERSION_COMMITS_KIND, f"{version.application_id}/{version.version}"

@@ -149,7 +149,9 @@ async def project_fact(transaction: Transaction, index: int, event: Mapping[str,
     if event["kind"] == "image-source":
         unjudge = UNJUDGE_IMAGE.bind([{"image_digest": digest_of_subject(event["subject"])}])
     else:
-        unjudge = UNJUDGE_COMMIT.bind([{"commit_id": event["subject"].rpartition("@")[2]}])
+        # the subject of a range ends in `base..head`: images are built from its head
+        commit_id = event["subject"].rpartition("@")[2].rpartition("..")[2]
+        unjudge = UNJUDGE_COMMIT.bind([{"commit_id": commit_id}])
     await transaction.execute(
         ADD_FACT.bind([row]),
         ADD_IMAGE_COMMIT.bind(links_of(event, index)),

@@ -154,3 +154,69 @@ class CommitsOfImagesRow(TypedDict):
 
 
 COMMITS_OF_IMAGES = NamedQuery[CommitsOfImagesParameters, CommitsOfImagesRow]("commits_of_images")
+
+
+class CommitsStatedOfImagesParameters(TypedDict):
+    digests: str
+    past: int
+
+
+class CommitsStatedOfImagesRow(TypedDict):
+    image_digest: str
+    commit_id: str
+    repository: str
+    said_by: str
+
+
+COMMITS_STATED_OF_IMAGES = NamedQuery[CommitsStatedOfImagesParameters, CommitsStatedOfImagesRow](
+    "commits_stated_of_images"
+)
+
+
+class VersionsRegisteredBeforeParameters(TypedDict):
+    application_id: str
+    past: int
+    team: str
+    not_version: str
+    limit: int
+
+
+class VersionsRegisteredBeforeRow(TypedDict):
+    version: str
+
+
+VERSIONS_REGISTERED_BEFORE = NamedQuery[VersionsRegisteredBeforeParameters, VersionsRegisteredBeforeRow](
+    "versions_registered_before"
+)
+
+
+class VersionsStatedBeforeParameters(TypedDict):
+    application_id: str
+    past: int
+    account_id: str
+    not_version: str
+    limit: int
+
+
+class VersionsStatedBeforeRow(TypedDict):
+    version: str
+
+
+VERSIONS_STATED_BEFORE = NamedQuery[VersionsStatedBeforeParameters, VersionsStatedBeforeRow]("versions_stated_before")
+
+
+class CommitAuthorsParameters(TypedDict):
+    subjects: str
+    past: int
+
+
+class CommitAuthorsRow(TypedDict):
+    subject: str
+    outcome: str
+    author: str | None
+    trailers: str | None
+    trailers_total: int | None
+    message: str | None
+
+
+COMMIT_AUTHORS = NamedQuery[CommitAuthorsParameters, CommitAuthorsRow]("commit_authors")

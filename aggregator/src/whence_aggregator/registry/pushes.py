@@ -26,6 +26,7 @@ from whence_aggregator.registry.names import LATEST, SNAPSHOT, Repository
 from whence_aggregator.registry.refusals import RegistryRefusal
 from whence_aggregator.registry.rows import PushAsked, StoredManifest, StoredTag, TagAsked, stored_tag, tags
 from whence_aggregator.registry.rows import manifest as stored_manifest
+from whence_aggregator.work.questions import ask_version
 from whence_common.clock import Now, to_instant
 from whence_common.digest import is_sha256_digest
 from whence_common.ledger_entry import event
@@ -95,6 +96,8 @@ class Pushes:
                 return False
             ((index, _),) = await writing.append([NewEntry(kind="push", content=event("push", stated))])
             writing.writes += push_writes(index, stated)
+            if tag is not None and not created_at:
+                writing.writes.append(ask_version(repository.artifact, tag, self._now()))
         self._on_work()
         return True
 

@@ -7,13 +7,13 @@ from typing import Any
 from whence_aggregator.approvals.people import Authors
 from whence_aggregator.approvals.rule import ApprovalJudgement, judge, required_people
 from whence_aggregator.approvals.values import Version
+from whence_aggregator.approvals.version_commits import VersionCommits
 from whence_aggregator.trace.evidence import by_agent, by_registry, nothing_runs
 from whence_aggregator.trace.facts import Facts
 from whence_aggregator.trace.lineage import Evidence, Link
 from whence_aggregator.trace.review_evidence import review_evidence
 
 NOT_CONFIGURED = "not configured: the settings have no `approvals`"
-ONLY_THIS_COMMIT = "only the authors of the image's own commit are known, not of the commits before it"
 
 
 def approval_link(facts: Facts) -> Link:
@@ -33,8 +33,8 @@ def approval_link(facts: Facts) -> Link:
         version.approvals_of(running), [*facts.approved.reviews, *review_evidence(facts)], authors_of(facts), policy,
         required=required,
     )  # fmt: skip
-    value = _value(judged, version, running)
-    evidence = (by_agent(facts, image.digest), *by_registry(facts), *_evidence(judged))
+    value = _value(judged, version, running, facts.approved.commits)
+    evidence = (by_agent(facts, image.digest), *by_registry(facts), *_by_range(facts), *_evidence(judged))
     if version.registered and not version.registered & running:
         stated = [one for one in version.digests if one.registered]
         evidence += tuple(
@@ -50,13 +50,19 @@ def approval_link(facts: Facts) -> Link:
 
 
 def authors_of(facts: Facts) -> Authors:
-    """Return the authors of the commit that the image names."""
+    """Return the authors of the commits that came with the version, the one that the image names among them."""
     if facts.commit.outcome != "found":
-        return Authors(unknown=f"the commit was not read: {facts.commit.reason}")
-    return Authors.of_commit(str(facts.commit.value.get("author", "")), str(facts.commit.value.get("message", "")))
+        head = Authors(unknown=f"the commit was not read: {facts.commit.reason}")
+    else:
+        value = facts.commit.value
+        head = Authors.of_commit(
+            str(value.get("author", "")), str(value.get("message", "")),
+            [(str(one[0]), str(one[1])) for one in value.get("trailers", ())],
+        )  # fmt: skip
+    return head.with_those_of(facts.approved.commits.authors)
 
 
-def _value(judged: ApprovalJudgement, version: Version, running: set[str]) -> dict[str, Any]:
+def _value(judged: ApprovalJudgement, version: Version, running: set[str], commits: VersionCommits) -> dict[str, Any]:
     others = [one for one in version.approvals if one.digest not in running]
     return {
         "application_version": version.version,
@@ -66,8 +72,17 @@ def _value(judged: ApprovalJudgement, version: Version, running: set[str]) -> di
         "missing": list(judged.missing),
         "approvals": [one.to_wire() for one in judged.approvals],
         "approvals_of_other_digests": [one.to_wire() for one in others],
-        "note": ONLY_THIS_COMMIT,
+        "commits": commits.to_wire(),
+        "note": commits.note,
     }
+
+
+def _by_range(facts: Facts) -> tuple[Evidence, ...]:
+    """Return the reading of the commits since the previous version as evidence; empty where they were not read."""
+    commits = facts.approved.commits
+    if commits.ledger_index is None:
+        return ()
+    return (Evidence(source="git", observed_at=commits.observed_at, ledger_index=commits.ledger_index),)
 
 
 def _evidence(judged: ApprovalJudgement) -> tuple[Evidence, ...]:

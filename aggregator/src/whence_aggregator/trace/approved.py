@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from whence_aggregator.approvals.reading import read_versions
 from whence_aggregator.approvals.rule import ApprovalPolicy, ReviewEvidence
 from whence_aggregator.approvals.values import Version, VersionKey
+from whence_aggregator.approvals.version_commits import HEAD_ALONE, VersionCommits
 from whence_aggregator.ports import Database
 
 
@@ -18,6 +19,8 @@ class Approved:
     policy: ApprovalPolicy | None = None
     version: Version | None = None
     reviews: Sequence[ReviewEvidence] = ()
+    commits: VersionCommits = HEAD_ALONE
+    """The commits that came with the version."""
 
 
 class ApprovalFacts:

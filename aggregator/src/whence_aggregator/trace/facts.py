@@ -248,6 +248,9 @@ class Facts:
     """Who owns the account, and which team the application's is."""
     approved: Approved = field(default_factory=Approved)
     """The approvals of the version, as of the time asked about."""
+    commit_reviews: Mapping[str, Answer] = field(default_factory=dict)
+    """The reviews of the other commits of the version, by subject, as of the time asked about; none if not all are
+    read."""
     tag: TagHistory = field(default_factory=TagHistory)
     """The digests that the image's tag was seen to point to."""
     job: PushingJob | None = None

@@ -5,9 +5,9 @@ from __future__ import annotations
 from whence_aggregator.approvals.rule import ReviewEvidence
 from whence_aggregator.approvals.values import CODE_CHANGE
 from whence_aggregator.trace.derive_review import not_about
-from whence_aggregator.trace.facts import Facts
+from whence_aggregator.trace.facts import Answer, Facts
 from whence_aggregator.trace.named_tickets import reviews_of
-from whence_aggregator.trackers.review import Review, Vote, good_approvals
+from whence_aggregator.trackers.review import Review, good_approvals
 
 
 def review_evidence(facts: Facts) -> list[ReviewEvidence]:
@@ -17,7 +17,7 @@ def review_evidence(facts: Facts) -> list[ReviewEvidence]:
         ReviewEvidence(
             source=f"review:{host}", type=CODE_CHANGE, reviewer=one.by, emails=frozenset(),
             observed_at=one.at or facts.review.observed_at, ledger_index=facts.review.ledger_index,
-            is_author=_is_author(one, review),
+            is_author=is_author(one.by, facts),
         )
         for review in reviews_of(facts)
         if not_about(review, facts) is None
@@ -25,8 +25,20 @@ def review_evidence(facts: Facts) -> list[ReviewEvidence]:
     ]  # fmt: skip
 
 
-def _is_author(vote: Vote, review: Review) -> bool | None:
-    """Return whether an approver has commits in the branch; None where the host does not prove whose they are."""
-    if vote.by in review.committers:
+def is_author(name: str, facts: Facts) -> bool | None:
+    """Return whether an approver has commits in the version; None where the host does not prove whose all of them are.
+
+    A host proves it for the branch of each review, so it is known when a review of every commit proves it.
+    """
+    commits = facts.approved.commits
+    others = [facts.commit_reviews.get(one) for one in commits.commits[1:]]
+    reviews = [_reviews_in(facts.review), *(_reviews_in(one) for one in others)]
+    if any(name in one.committers or name == one.author for some in reviews for one in some):
         return True
-    return False if review.committers_proved else None
+    proved = all(any(one.committers_proved for one in some) for some in reviews)
+    return False if proved and commits.extent != "unknown" else None
+
+
+def _reviews_in(answer: Answer | None) -> list[Review]:
+    found = answer is not None and answer.outcome == "found"
+    return [Review.from_wire(one) for one in answer.value.get("reviews", [])] if answer is not None and found else []

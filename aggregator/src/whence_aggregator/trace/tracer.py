@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
@@ -52,6 +52,8 @@ from whence_aggregator.trace.search import PAGE_MAX, Search, Wanted
 from whence_aggregator.trace.state import NOW_ONLY, States
 from whence_aggregator.trace.tags import TagHistory, TagSeen
 from whence_aggregator.trace.tracked import with_tracked
+from whence_aggregator.trace.version_commits import VersionCommitsReader
+from whence_aggregator.trace.with_commits import with_version_commits
 from whence_aggregator.trackers.places import NO_TRACKERS, KnownTrackers
 from whence_common.clock import Now
 from whence_common.image_reference import tag_reference
@@ -103,8 +105,13 @@ class Tracer:
         organisation: Mapping[str, float] | None = None,
         approvals: ApprovalPolicy | None = None,
         trackers: KnownTrackers = NO_TRACKERS,
+        git_hosts: Container[str] | None = None,
     ) -> None:
-        """`organisation`: the sources in the settings and how often each is read; None, as for `approvals`: none."""
+        """`organisation`: the sources in the settings and how often each is read; None, as for `approvals`: none.
+
+        `git_hosts` are the Git servers that are read; None: any.
+        """
+        self.commits = VersionCommitsReader(database=database, git_hosts=git_hosts)
         self._approvals = ApprovalFacts(database=database, policy=approvals)
         self._owners = OwnershipFacts(database=database, sources=organisation or {}, now=now)
         self._database = database
@@ -306,7 +313,8 @@ class Tracer:
             else:
                 gathered[name] = replace(gathered[name], commit=subject, branch=subject)
         gathered = await self._with_signatures(gathered, subjects, moment)
-        return await with_tracked(gathered, self._database, moment, self._trackers)
+        gathered = await with_tracked(gathered, self._database, moment, self._trackers)
+        return await with_version_commits(gathered, self.commits, self._database, moment)
 
     async def _with_signatures(
         self, gathered: dict[str, Facts], subjects: Mapping[str, str | Answer], moment: Moment

@@ -17,6 +17,7 @@ from whence_aggregator.ports import Database
 from whence_aggregator.settings.approvals import PEOPLE_BYTES_MAX, parse_people
 from whence_aggregator.settings.server import Settings
 from whence_aggregator.wiring.limits import LiveLimits
+from whence_aggregator.work.questions import ask_version
 from whence_common.clock import utc_now
 from whence_common.settings_file import SettingsInvalid
 
@@ -46,7 +47,9 @@ def version_routes(
     """Return the routes of versions and approvals."""
     front = settings.registry_front.name if settings.registry_front is not None else ""
     bytes_of = (limits.of("application_bytes_per_caller", "caller"), limits.of("application_bytes_per_team", "team"))
-    versions = Versions(database=database, ledger=ledger, policy=policy, front=front, limits=bytes_of, now=utc_now)
+    versions = Versions(
+        database=database, ledger=ledger, policy=policy, front=front, limits=bytes_of, now=utc_now, asked=ask_version
+    )
     calls = VersionCalls(
         versions=versions, database=database, streams=streams, membership=membership, now=utc_now
     )  # fmt: skip

@@ -22,6 +22,7 @@ from whence_aggregator.audit.bundle import Bundles
 from whence_aggregator.collect.accounts import Accounts
 from whence_aggregator.collect.collectors import Collector
 from whence_aggregator.collect.measured import Questions
+from whence_aggregator.collect.version_ranges import VersionRanges
 from whence_aggregator.compliance.evaluate import Evaluator
 from whence_aggregator.compliance.evaluating import Evaluating
 from whence_aggregator.compliance.violations import Violations
@@ -72,6 +73,7 @@ from whence_aggregator.wiring.outgoing import open_outgoing
 from whence_aggregator.wiring.sign_in import SigningIn, load_sign_in
 from whence_aggregator.wiring.trackers import known_trackers, load_tracker_collectors, note_trackers
 from whence_aggregator.wiring.work import Working, kinds_of, load_worker
+from whence_aggregator.work.task import Work
 from whence_common.clock import utc_now
 from whence_common.identity_document import Authorities
 
@@ -159,6 +161,7 @@ def _tracer(
         organisation={str(source): seconds for source, seconds in sources.seconds.items()},
         approvals=policy,
         trackers=known_trackers(settings),
+        git_hosts=frozenset(settings.git_servers),
     )
 
 
@@ -176,7 +179,10 @@ async def _working(
     evaluator = Evaluator(database=database, ledger=ledger, tracer=tracer, now=utc_now, listening=listening)
     inventory = await parts.load_inventory(settings, database, ledger, questions)
     organisation = await load_organisation(settings, database, ledger, sources, allowed, inventory)
-    kinds = kinds_of(ledger, collectors, inventory, organisation, now=utc_now)
+    ranges = VersionRanges(
+        database=database, reader=tracer.commits if settings.approvals is not None else None, now=utc_now
+    )
+    kinds = kinds_of(ledger, collectors, inventory, organisation, versions=Work(handler=ranges), now=utc_now)
     return Working(load_worker(database, kinds), Evaluating(evaluator))
 
 

@@ -14,7 +14,7 @@ from whence_aggregator.collect.inventory import InventoryCollector
 from whence_aggregator.compliance.evaluating import Evaluating
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ports import Database
-from whence_aggregator.work.questions import INVENTORY_KIND, ORGANISATION_KIND
+from whence_aggregator.work.questions import INVENTORY_KIND, ORGANISATION_KIND, VERSION_COMMITS_KIND
 from whence_aggregator.work.task import Work
 from whence_aggregator.work.worker import Worker
 from whence_common.backoff import Backoff
@@ -41,11 +41,13 @@ def kinds_of(
     inventory: InventoryCollector | None,
     organisation: Work | None = None,
     *,
+    versions: Work | None = None,
     now: Now,
 ) -> dict[str, Work]:
     """Return the worker function of each kind of task."""
     asking = Work(handler=Asking(recorder=FactRecorder(ledger=ledger, collectors=collectors, now=now), now=now))
-    read = {ORGANISATION_KIND: organisation} if organisation is not None else {}
+    further = {ORGANISATION_KIND: organisation, VERSION_COMMITS_KIND: versions}
+    read = {kind: work for kind, work in further.items() if work is not None}
     return {INVENTORY_KIND: Work(handler=InventoryListing(inventory)), **read, **dict.fromkeys(collectors, asking)}
 
 

@@ -5,12 +5,18 @@ A lane groups the questions of one owner: an account, a team's pushes. Lanes tak
 
 from __future__ import annotations
 
-from whence_aggregator.queries.work import AddTaskParameters
+from datetime import datetime
+
+from whence_aggregator.queries.query import BoundCommand
+from whence_aggregator.queries.work import ADD_TASK, AddTaskParameters
+from whence_common.clock import to_instant
 
 SHARED_LANE = "shared"
 """The lane of questions that several owners share: none can delay them behind its own."""
 INVENTORY_KIND = "inventory"
 ORGANISATION_KIND = "organisation"
+VERSION_COMMITS_KIND = "version-commits"
+"""Tasks that find out which commits came with a version, `application/version`, and have them read."""
 _NAME_CHARACTERS_MAX = 300
 
 
@@ -19,12 +25,20 @@ def question(kind: str, subject: str, *, due_at: str, lane: str) -> AddTaskParam
     return {"kind": kind, "subject": subject, "due_at": due_at, "lane": lane, "host": host_of(kind, subject)}
 
 
+def ask_version(application_id: str, version: str, now: datetime) -> BoundCommand:
+    """Return the command that adds the task that has the commits of a version read."""
+    subject = f"{application_id}/{version}"
+    return ADD_TASK.bind([question(VERSION_COMMITS_KIND, subject, due_at=to_instant(now), lane=SHARED_LANE)])
+
+
 def host_of(kind: str, subject: str) -> str:
     """Return the host of a question: a registry, a Git server, EC2 in one place, or a source of the organisation."""
     if kind == INVENTORY_KIND:
         return f"ec2/{subject}"
     if kind == ORGANISATION_KIND:
         return f"organisation/{subject}"
+    if kind == VERSION_COMMITS_KIND:
+        return ""  # nothing outside is asked
     return subject.partition("/")[0][:_NAME_CHARACTERS_MAX]
 
 

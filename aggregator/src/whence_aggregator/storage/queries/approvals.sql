@@ -64,3 +64,52 @@ where application_id = :application_id and ledger_index < :past order by approva
 -- name: commits_of_images
 select distinct commit_id, image_digest, repository from image_commit
 where {image_digest in texts digests} and ledger_index < :past order by image_digest, repository, commit_id;
+
+-- name: commits_stated_of_images
+select image_digest, commit_id, repository, said_by from image_commit
+where {image_digest in texts digests} and ledger_index < :past
+union select m.digest as image_digest, c.commit_id, c.repository, c.said_by
+from image_manifest m join image_commit c on c.image_digest = m.child and c.ledger_index < :past
+where {m.digest in texts digests} and m.child <> ''
+order by image_digest, commit_id, repository, said_by;
+
+-- The newest versions that the owner or a registry stated before a bound. A push counts as for version_digests_at.
+
+-- name: versions_registered_before
+-- types: version str, team str, not_version str
+select version from (
+    select version, max(ledger_index) as newest from (
+        select d.version, d.ledger_index from version_digest d
+        where d.application_id = :application_id and d.ledger_index < :past and d.said_by = 'push'
+            and (d.team = :team or exists (
+                select 1 from application_span s where s.application_id = d.application_id and s.team_id = d.team
+                    and s.ledger_index < d.ledger_index and s.until_index >= d.ledger_index))
+        union all
+        select r.version, r.ledger_index from version_revision r
+        where r.application_id = :application_id and r.ledger_index < :past) e
+    where version <> :not_version group by version) v
+order by newest desc, version{binary} limit :limit;
+
+-- The newest versions that instances of an account stated before a bound.
+
+-- name: versions_stated_before
+-- types: version str, account_id str, not_version str
+select version from (
+    select version, max(ledger_index) as newest from version_digest
+    where application_id = :application_id and ledger_index < :past and said_by = :account_id
+        and version <> :not_version
+    group by version) v
+order by newest desc, version{binary} limit :limit;
+
+-- Who wrote commits. The message only where it may name co-authors that are not in its trailers.
+
+-- name: commit_authors
+-- types: author str?, trailers str?, trailers_total int?, message str?
+select f.subject, f.outcome, json_extract(f.value, '$.author') as author,
+    json_extract(f.value, '$.trailers') as trailers, json_extract(f.value, '$.trailers_total') as trailers_total,
+    case when lower(json_extract(f.value, '$.message')) like '%co-authored-by:%'
+        then json_extract(f.value, '$.message') end as message
+from fact f
+where f.kind = 'commit' and {f.subject in texts subjects} and f.ledger_index = (
+    select max(n.ledger_index) from fact n
+    where n.kind = 'commit' and n.subject = f.subject and n.ledger_index < :past);

@@ -1,0 +1,45 @@
+"""Rows about the commits of images and their authors as values. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from whence_aggregator.approvals.people import Authors
+from whence_aggregator.queries.approvals import CommitAuthorsRow, CommitsStatedOfImagesRow
+from whence_aggregator.trace.tags import REGISTRY
+
+
+def stated_commits(rows: Sequence[CommitsStatedOfImagesRow], repository: str) -> dict[str, list[str]]:
+    """Return the commits that were stated for images, by image: those of the repository first, and by a registry first.
+
+    Labels of a base image name another repository; what only an agent states does not outweigh the image itself.
+    """
+    ranked: dict[str, dict[tuple[bool, bool], dict[str, None]]] = {}
+    for row in rows:
+        rank = row["repository"] != repository, row["said_by"] != REGISTRY
+        ranked.setdefault(row["image_digest"], {}).setdefault(rank, {})[row["commit_id"]] = None
+    return {image: list(found[min(found)]) for image, found in ranked.items()}
+
+
+def heads_of(rows: Sequence[CommitsStatedOfImagesRow]) -> dict[str, list[str]]:
+    """Return the commits that were stated for images as `host/path@commit`, by image; by a registry first."""
+    ranked: dict[str, dict[bool, dict[str, None]]] = {}
+    for row in rows:
+        subject = f"{row['repository']}@{row['commit_id']}"
+        ranked.setdefault(row["image_digest"], {}).setdefault(row["said_by"] != REGISTRY, {})[subject] = None
+    return {image: list(found[min(found)]) for image, found in ranked.items()}
+
+
+def authors_by_subject(rows: Sequence[CommitAuthorsRow]) -> dict[str, Authors]:
+    """Return the authors of commits that were read, by the subjects of their facts."""
+    return {row["subject"]: _authors(row) for row in rows if row["outcome"] == "found"}
+
+
+def _authors(row: CommitAuthorsRow) -> Authors:
+    trailers = msgspec.json.decode(row["trailers"] or "[]", type=list[tuple[str, str]])
+    found = Authors.of_commit(row["author"] or "", row["message"] or "", trailers)
+    if (row["trailers_total"] or 0) > len(trailers):
+        return found.with_those_of(Authors(unknown=f"only {len(trailers)} of its trailers were kept"))
+    return found
