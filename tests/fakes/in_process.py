@@ -30,7 +30,6 @@ from whence_aggregator.callers.limits import EnrolmentLimits, Limit, Rate
 from whence_aggregator.collect.collectors import Collector, ImageSourceCollector, TagCollector
 from whence_aggregator.collect.commits import BranchCollector, CommitCollector, RangeCollector, SignatureCollector
 from whence_aggregator.collect.inventory import InventoryCollector
-from whence_aggregator.collect.version_ranges import VersionRanges
 from whence_aggregator.compliance.evaluate import Evaluator
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.log_reader import LogReader, Stored
@@ -54,7 +53,7 @@ from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.search import Search
 from whence_aggregator.trace.tracer import Tracer
 from whence_aggregator.trackers.places import NO_TRACKERS, KnownTrackers
-from whence_aggregator.wiring.work import kinds_of
+from whence_aggregator.wiring.work import kinds_of, work_on_ranges
 from whence_aggregator.work.lanes import SHARES, LaneShares
 from whence_aggregator.work.questions import ask_version
 from whence_aggregator.work.task import Work
@@ -279,8 +278,8 @@ class InProcess:
             RANGE_KIND: RangeCollector(self.sources),
         }
         reader = self.tracer.commits if approvals is not None else None
-        versions = Work(handler=VersionRanges(database=database, reader=reader, now=self.clock))
-        kinds = kinds_of(self.ledger, self.collectors, self.inventory, versions=versions, now=self.clock)
+        ranges = work_on_ranges(database, reader, trackers, now=self.clock)
+        kinds = kinds_of(self.ledger, self.collectors, self.inventory, further=ranges, now=self.clock)
         self.worker = self.worker_of(kinds)
         self.enrolments = Enrolments(
             database=database,

@@ -236,7 +236,8 @@ def test_commits_in_both_directions_are_shown_with_what_their_messages_name() ->
     assert [one["tickets"] for one in shown["only_a"]] == [["PAY-9"]]
     assert shown["only_b"] == [
         {"commit": "e" * 40, "author": "Ada <a@b.c>", "committed_at": None, "subject": "PAY-7: pay (#3)",
-         "parents": ["f" * 40], "tickets": ["PAY-7"], "reviews": ["#3"]},
+         "parents": ["f" * 40], "tickets": ["PAY-7"], "reviews": ["#3"],
+         "review": None},
     ]  # fmt: skip
 
 

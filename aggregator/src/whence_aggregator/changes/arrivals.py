@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,21 +12,24 @@ from whence_aggregator.changes.production import Deployed, ProductionChange
 from whence_aggregator.changes.ranges import (
     CommitRange,
     CommitRanges,
+    RangeCommit,
     SourceCommit,
     answered_alone,
+    each_once,
     unknown,
 )
 from whence_aggregator.changes.reviewed import reviewed
 from whence_aggregator.changes.rows import named_commits
+from whence_aggregator.changes.tracked import TrackedCommit, TrackedCommits
 from whence_aggregator.ports import Database
 from whence_aggregator.queries.approvals import COMMITS_OF_IMAGES
 from whence_aggregator.queries.query import EVERY_ENTRY, array, together
 from whence_aggregator.queries.trace import APPLICATIONS_AT
+from whence_aggregator.trace.commit_tracked import ticket_not_asked
 from whence_aggregator.trace.facts import NOT_ASKED, REVIEW_KIND, Answer, Registered
 from whence_aggregator.trace.moment import NOW
 from whence_aggregator.trace.registered import Tracker
 from whence_aggregator.trace.rows import applications, merged, questions
-from whence_aggregator.trace.ticket_forms import Mention
 from whence_aggregator.trace.tickets import named_in
 
 COMMITS_MAX = 100
@@ -60,9 +63,10 @@ class _Known:
 class Arrivals:
     """Adds to changes what came with them, from storage alone."""
 
-    def __init__(self, *, database: Database, ranges: CommitRanges) -> None:
+    def __init__(self, *, database: Database, ranges: CommitRanges, tracked: TrackedCommits) -> None:
         self._database = database
         self._ranges = ranges
+        self._tracked = tracked
 
     async def of(self, changes: Sequence[ProductionChange]) -> list[dict[str, Any]]:
         """Return changes as the API shows them."""
@@ -115,20 +119,22 @@ class Arrivals:
         application = change.place.application_id
         registered = known.applications.get(application)
         trackers = {one.effective: one for one in (registered.trackers if registered is not None else ())}
-        patterns = tuple(trackers)
         commit = known.commit_of(started.image)
         commits = await self._between(change.replaced, commit, known)
-        messages = _messages(commit, commits, known)
+        own = _own(commit, commits, known)
+        if commit is not None and commits.state == "found":
+            commits = await self._tracked.of_range(commits, commit.repository, registered)
+        alone = await self._tracked.of(own, commit.repository, registered) if commit is not None else {}
+        tracked = [*alone.values(), *(TrackedCommit.of(one) for one in commits.only_b)]
         # in a thread: the authors of messages chose how long it takes to look for tickets in them
-        shown = await asyncio.to_thread(commits.to_wire, patterns)
-        named = await asyncio.to_thread(lambda: [named_in(one, patterns) for one in messages])
+        shown = await asyncio.to_thread(commits.to_wire, tuple(trackers))
+        named = await asyncio.to_thread(_named, [*own, *commits.only_b], tracked, trackers)
         return {
             **started.to_wire(),
             "replaced": change.replaced.to_wire() if change.replaced is not None else None,
             "commit": _commit(started.image, commit, known),
             "commits": shown,
-            "tickets": _tickets([one for found in named for one in found.tickets], trackers),
-            "reviews": list(dict.fromkeys(one.id for found in named for one in found.reviews)),
+            **named,
             "review": reviewed(known.review_of(commit)),
             "approvals": known.approvals[(application, started.version, started.image)].to_wire(),
         }
@@ -144,15 +150,18 @@ class Arrivals:
         return found.bounded(COMMITS_MAX)
 
 
-def _messages(commit: SourceCommit | None, commits: CommitRange, known: _Known) -> list[str]:
-    """Return the messages of the commits that came with a change; its own commit's while the others are not known.
-
-    With an older version than before, no commit comes.
-    """
+def _own(commit: SourceCommit | None, commits: CommitRange, known: _Known) -> list[RangeCommit]:
+    """Return the commit that started while those in between are not known; with an older version, none comes."""
     if commit is None or commits.state != "unknown":
-        return [one.message for one in commits.only_b]
+        return []
     answer = known.read(commit)
-    return [str(answer.value["message"])] if answer.outcome == "found" else []
+    if answer.outcome != "found":
+        return []
+    value = answer.value
+    return [RangeCommit(
+        commit_id=commit.commit_id, author=str(value.get("author", "")), message=str(value["message"]),
+        committed_at=str(value.get("committed_at", "")),
+    )]  # fmt: skip
 
 
 def _commit(image: str, commit: SourceCommit | None, known: _Known) -> dict[str, Any]:
@@ -174,13 +183,29 @@ def _commit(image: str, commit: SourceCommit | None, known: _Known) -> dict[str,
     }
 
 
-def _tickets(named: Sequence[Mention], trackers: Mapping[str, Tracker]) -> list[dict[str, Any]]:
-    """Return the tickets that commits name, each once, with their URLs where a tracker is registered."""
-    found: dict[str, dict[str, Any]] = {}
-    for one in named:
-        tracker = trackers.get(one.pattern)
-        found.setdefault(one.id, {"id": one.id, "url": tracker.url_of(one.id) if tracker is not None else None})
-    return list(found.values())
+def _named(
+    arrived: Sequence[RangeCommit], tracked: Sequence[TrackedCommit], trackers: Mapping[str, Tracker]
+) -> dict[str, Any]:
+    """Return the tickets and reviews that commits and their reviews name."""
+    patterns = tuple(trackers)
+    reviews = (one.id for each in arrived for one in named_in(each.message, patterns).reviews)
+    return {
+        "tickets": each_once(
+            [*(ticket for one in tracked for ticket in one.tickets), *_tickets(arrived, patterns, trackers)]
+        ),
+        "reviews": list(dict.fromkeys(reviews)),
+    }
+
+
+def _tickets(
+    arrived: Sequence[RangeCommit], patterns: tuple[str, ...], trackers: Mapping[str, Tracker]
+) -> Iterator[dict[str, Any]]:
+    """Yield the tickets that messages name: of those that are not asked about, nothing more is known."""
+    for commit in arrived:
+        for one in named_in(commit.message, patterns).tickets:
+            tracker = trackers.get(one.pattern)
+            url = tracker.url_of(one.id) if tracker is not None else None
+            yield ticket_not_asked(one.id, url)
 
 
 def _subject(commit: SourceCommit) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from whence_aggregator.changes.documents import DocumentDifference, differing
 from whence_aggregator.changes.ranges import CommitRange, SourceCommit
 from whence_aggregator.changes.subject import Compared
+from whence_aggregator.trace.facts import Registered
 
 _OF_INSTANCES = ("account", "team", "instance", "ami", "user_data")
 """Links that are about an instance: versions and images have none of their own."""
@@ -56,6 +57,7 @@ class Side:
     commit: SourceCommit | None = None
     patterns: tuple[str, ...] = ()
     """The ticket patterns of the application."""
+    application: Registered | None = None
     verdicts: Mapping[str, RuleVerdict] | None = None
     """By rule; None for what is no instance."""
     images: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ from typing import Any
 from whence_aggregator.changes.compare import Difference, RuleVerdict, Side, compare
 from whence_aggregator.changes.ranges import COMMITS_MAX, CommitRange, CommitRanges, SourceCommit, answered_alone
 from whence_aggregator.changes.subject import Compared
+from whence_aggregator.changes.tracked import TrackedCommits
 from whence_aggregator.compliance.standing import standing_verdicts
 from whence_aggregator.ports import Database, Forbidden, NotFound
 from whence_aggregator.trace.facts import Facts
@@ -29,16 +30,21 @@ ReadBy = Callable[[Lineage], Lineage]
 class Differ:
     """Compares instances, versions and images, each at a time of its own."""
 
-    def __init__(self, *, database: Database, tracer: Tracer, ranges: CommitRanges) -> None:
+    def __init__(self, *, database: Database, tracer: Tracer, ranges: CommitRanges, tracked: TrackedCommits) -> None:
         self._database = database
         self._tracer = tracer
         self._ranges = ranges
+        self._tracked = tracked
 
     async def difference(self, a: Compared, b: Compared, *, known_at: str | None, read_by: ReadBy) -> Difference:
         """Return what differs. Raises NotFound for a subject that no instance reported, InputError, and Forbidden."""
         one = await self._side(a, known_at, read_by)
         other = await self._side(b, known_at, read_by)
-        return compare(one, other, await self._between(one.commit, other.commit))
+        found = await self._between(one.commit, other.commit)
+        if other.commit is not None and found.state == "found":
+            application = other.application or one.application
+            found = await self._tracked.of_range(found, other.commit.repository, application)
+        return compare(one, other, found)
 
     async def _between(self, a: SourceCommit | None, b: SourceCommit | None) -> CommitRange:
         known = answered_alone(a, b)
@@ -134,6 +140,7 @@ def _side(
         layers=str(chain) if chain else "",
         commit=commit,
         patterns=tuple(one.effective for one in trackers),
+        application=facts.application,
         verdicts=verdicts,
         images=images,
     )

@@ -5,6 +5,7 @@ Nothing here reads a repository: an implementation answers from storage, and `un
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
@@ -25,18 +26,24 @@ class RangeCommit:
     committed_at: str = ""
     message: str = field(default="", repr=False)
     parents: tuple[str, ...] = ()
+    review: Mapping[str, Any] | None = None
+    """As the API shows it; None where nobody was asked."""
+    named: tuple[Mapping[str, Any], ...] = ()
+    """The tickets that the message and its reviews name, as far as they were asked about."""
 
     def to_wire(self, patterns: tuple[str, ...]) -> dict[str, Any]:
-        """Return the commit with what its message names by the application's patterns: asserted, not looked up."""
+        """Return the commit with what its message and its review name."""
         named = named_in(self.message, patterns)
+        tickets = dict.fromkeys((*(one.id for one in named.tickets), *(str(one["id"]) for one in self.named)))
         return {
             "commit": self.commit_id,
             "author": self.author or None,
             "committed_at": self.committed_at or None,
             "subject": self.message.split("\n", 1)[0][:300],
             "parents": list(self.parents),
-            "tickets": [one.id for one in named.tickets],
+            "tickets": list(tickets),
             "reviews": [one.id for one in named.reviews],
+            "review": dict(self.review) if self.review is not None else None,
         }
 
 
@@ -71,7 +78,16 @@ class CommitRange:
             "cut": self.cut,
             "only_a": [one.to_wire(patterns) for one in self.only_a],
             "only_b": [one.to_wire(patterns) for one in self.only_b],
+            "tickets": each_once(one for commit in (*self.only_b, *self.only_a) for one in commit.named),
         }
+
+
+def each_once(named: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return tickets, each once: as they stand to the first commit that names them."""
+    found: dict[str, dict[str, Any]] = {}
+    for one in named:
+        found.setdefault(str(one["id"]), dict(one))
+    return list(found.values())
 
 
 SAME = CommitRange(state="same")

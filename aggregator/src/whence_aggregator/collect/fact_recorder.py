@@ -19,8 +19,8 @@ from whence_aggregator.projections.removals import REMOVED
 from whence_aggregator.queries.collect import FACTS_NOW
 from whence_aggregator.queries.query import array, together
 from whence_aggregator.queries.work import ADD_TASK_UNLESS_KNOWN
-from whence_aggregator.trace.facts import BRANCH_KIND, SIGNATURE_KIND
-from whence_aggregator.work.questions import question
+from whence_aggregator.trace.facts import BRANCH_KIND, RANGE_KIND, SIGNATURE_KIND
+from whence_aggregator.work.questions import RANGE_TRACKING_KIND, RANGES_LANE, question
 from whence_common.clock import Now, parse_instant, to_instant
 from whence_common.ledger_entry import event
 from whence_common.runtime.logs import fields
@@ -143,4 +143,6 @@ async def _store(writing: Writing[Any], asked: tuple[str, str, str], finding: Co
         follow_up.append(question(BRANCH_KIND, subject, due_at=observed_at, lane=lane))
         if finding.value["signature_form"] != "none":
             follow_up.append(question(SIGNATURE_KIND, subject, due_at=observed_at, lane=lane))
+    if kind == RANGE_KIND and finding.outcome == "found":
+        follow_up.append(question(RANGE_TRACKING_KIND, subject, due_at=observed_at, lane=RANGES_LANE))
     writing.writes.append(ADD_TASK_UNLESS_KNOWN.bind(follow_up))

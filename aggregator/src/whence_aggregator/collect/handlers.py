@@ -13,6 +13,7 @@ from whence_aggregator.organisation.recorder import OrganisationRecorder
 from whence_aggregator.organisation.values import SourceName
 from whence_aggregator.ports import CollectedFact
 from whence_aggregator.trace.facts import BRANCH_KIND, REVIEW_KIND, SIGNATURE_KIND, TICKET_KIND
+from whence_aggregator.work.questions import RANGES_LANE
 from whence_aggregator.work.task import Again, Task
 from whence_common.clock import Now, to_instant
 from whence_common.runtime.logs import fields
@@ -43,6 +44,8 @@ class Asking:
 
     async def do(self, task: Task) -> Again | None:
         finding, since = await self._recorder.ask(task.kind, task.subject, task.lane)
+        if task.lane == RANGES_LANE and finding.outcome == "found":
+            return None  # what no instance runs is read once
         next_one = again(task.kind, finding, waited=self._waited(since))
         if next_one is None or task.kind not in (REVIEW_KIND, TICKET_KIND):
             return next_one

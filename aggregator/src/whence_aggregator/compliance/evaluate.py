@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from whence_aggregator.compliance.open_questions import open_questions
+from whence_aggregator.compliance.open_questions import open_questions, read_again
 from whence_aggregator.compliance.presence import ON_THE_WAY
 from whence_aggregator.compliance.rows import (
     StandingVerdict,
@@ -48,7 +48,7 @@ from whence_aggregator.queries.compliance import (
     UnjudgedParameters,
 )
 from whence_aggregator.queries.query import BoundQuery, array, each, instance_ids, together
-from whence_aggregator.queries.work import ADD_TASK_UNLESS_KNOWN
+from whence_aggregator.queries.work import ADD_TASK, ADD_TASK_UNLESS_KNOWN
 from whence_aggregator.trace.derive import derive
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.moment import NOW
@@ -173,7 +173,9 @@ class Evaluator:
                 entries = [(index, stated) for (index, _), stated in zip(places, events, strict=True)]
                 await project_verdicts(writing.transaction, entries)
             await writing.transaction.execute(SET_JUDGED.bind(judged))
-            writing.writes.append(ADD_TASK_UNLESS_KNOWN.bind(open_questions(gathered.values(), to_instant(now))))
+            at = to_instant(now)
+            writing.writes.append(ADD_TASK_UNLESS_KNOWN.bind(open_questions(gathered.values(), at)))
+            writing.writes.append(ADD_TASK.bind(read_again(gathered.values(), at)))
         failed = [
             f"{stated['subject']['id']} {verdict['rule']}: {verdict['reason']}"
             for stated in events

@@ -39,6 +39,20 @@ def _of_commit(facts: Facts) -> Iterator[tuple[str, str]]:
         yield SIGNATURE_KIND, subject
 
 
+def read_again(gathered: Iterable[Facts], now: str) -> list[AddTaskParameters]:
+    """Return the questions about reviews and tickets that were answered, and that no task repeats.
+
+    They were read once, as of a commit between two versions, and now an instance runs what was built from it.
+    """
+    wanted: dict[tuple[str, str], None] = {}
+    for facts in gathered:
+        review = review_wanted(facts)
+        answers = {(TICKET_KIND, one): found for one, found in facts.tickets.items()}
+        answers |= {(REVIEW_KIND, review): facts.review} if review is not None else {}
+        wanted |= {one: None for one, found in answers.items() if found.outcome == "found" and not found.read}
+    return [question(kind, subject, due_at=now, lane=SHARED_LANE) for kind, subject in wanted]
+
+
 def _about_version(facts: Facts) -> Iterator[tuple[str, str]]:
     """Yield the questions about the commits that came with the version that runs, where approvals are judged."""
     commits, version = facts.approved.commits, facts.approved.version

@@ -699,3 +699,17 @@ class ImageJobsRow(TypedDict):
 
 
 IMAGE_JOBS = NamedQuery[ImageJobsParameters, ImageJobsRow]("image_jobs")
+
+
+class ApplicationsOfCommitsParameters(TypedDict):
+    commits: str
+    limit: int
+
+
+class ApplicationsOfCommitsRow(TypedDict):
+    application_id: str
+
+
+APPLICATIONS_OF_COMMITS = NamedQuery[ApplicationsOfCommitsParameters, ApplicationsOfCommitsRow](
+    "applications_of_commits"
+)

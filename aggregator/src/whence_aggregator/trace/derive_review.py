@@ -6,10 +6,11 @@ merged confirm it. Merged does not mean reviewed.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from whence_aggregator.trace.evidence import by_collector, nothing_runs
-from whence_aggregator.trace.facts import Facts
+from whence_aggregator.trace.facts import AboutCommit, Facts
 from whence_aggregator.trace.lineage import Link, LinkState
 from whence_aggregator.trace.named_tickets import review_wanted, reviews_of
 from whence_aggregator.trackers.review import COMMIT_UNKNOWN, Review, last_words
@@ -28,8 +29,9 @@ def review_link(facts: Facts, commit: Link) -> Link:
         host = str(facts.commit.value["repository"]).partition("/")[0]
         return Link(link="review", state="unknown", reason=f"{NOT_CONFIGURED}: reviews of {host} are not read")
     answer = facts.review
+    state, reason = judged_review(facts, lambda one: not_about(one, facts))
     if answer.outcome == "unknown":
-        return Link(link="review", state="unknown", reason=answer.reason)
+        return Link(link="review", state="unknown", reason=reason)
     evidence = (by_collector(answer, "review"),)
     found = reviews_of(facts)
     value: dict[str, Any] = {
@@ -37,15 +39,26 @@ def review_link(facts: Facts, commit: Link) -> Link:
         "read": answer.read or None,
         **{name: answer.value.get(name) for name in ("repository_id", "default_branch", "renamed_to", "unmerged")},
     }
-    if not found:
-        state: LinkState = "unknown" if answer.value.get(COMMIT_UNKNOWN) else "missing"
-        return Link(link="review", state=state, value=value, reason=answer.reason, evidence=evidence)
-    lacking = [wrong for one in found if (wrong := _lacking(one, facts)) is not None]
-    if len(lacking) < len(found):
-        return Link(link="review", state="confirmed", value=value, evidence=evidence)
-    return Link(
-        link="review", state="asserted", value=value, reason="; ".join(lacking), evidence=evidence, lacking=True
-    )
+    return Link(link="review", state=state, value=value, reason=reason, evidence=evidence, lacking=state == "asserted")
+
+
+def judged_review(facts: AboutCommit, about: Callable[[Review], str | None]) -> tuple[LinkState, str | None]:
+    """Return the state of the review of a commit whose host is asked, and why it is not confirmed.
+
+    `about` returns why the approvals of a review are not about the commit; None if they are.
+    """
+    answer, found = facts.review, reviews_of(facts)
+    if answer.outcome == "unknown" or not found:
+        unknown = answer.outcome == "unknown" or answer.value.get(COMMIT_UNKNOWN)
+        return ("unknown" if unknown else "missing"), answer.reason
+    lacking = [wrong for one in found if (wrong := about(one) or _lacking(one)) is not None]
+    return ("confirmed", None) if len(lacking) < len(found) else ("asserted", "; ".join(lacking))
+
+
+def merged_elsewhere(review: Review, facts: AboutCommit) -> str | None:
+    """Return why it is not known that a commit between two versions came to a protected branch by this review."""
+    default = str(facts.review.value.get("default_branch") or "")
+    return None if review.base and review.base == default else _elsewhere(review, "the default branch")
 
 
 def not_about(review: Review, facts: Facts) -> str | None:
@@ -57,18 +70,19 @@ def not_about(review: Review, facts: Facts) -> str | None:
     branches = {str(facts.review.value.get("default_branch") or ""), str(facts.branch.value.get("branch") or "")}
     branches |= {one.removeprefix("heads/") for one in facts.branch.value.get("reached_by", ()) if one[:6] == "heads/"}
     if not review.base or review.base not in branches:
-        return f"#{review.number} was merged into {review.base or 'no branch'}, which is not a protected branch"
+        return _elsewhere(review, "a protected branch")
     commit_id = facts.source.commit_id if facts.source is not None else None
     if review.how != "merge_commit" and commit_id != review.head:
         return f"#{review.number} contains the commit, and its approvals are of {review.head[:12]}, a later one"
     return None
 
 
-def _lacking(review: Review, facts: Facts) -> str | None:
+def _elsewhere(review: Review, wanted: str) -> str:
+    return f"#{review.number} was merged into {review.base or 'no branch'}, which is not {wanted}"
+
+
+def _lacking(review: Review) -> str | None:
     """Return why a review has no approval that counts; None when it has one."""
-    elsewhere = not_about(review, facts)
-    if elsewhere is not None:
-        return elsewhere
     words = last_words(review)
     if any(one.counts for one in words):
         return None

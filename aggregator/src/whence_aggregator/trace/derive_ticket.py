@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from whence_aggregator.trace.evidence import by_collector, by_registry, nothing_runs
-from whence_aggregator.trace.facts import Answer, Facts
+from whence_aggregator.trace.facts import AboutCommit, Answer, Facts
 from whence_aggregator.trace.lineage import Evidence, Link, LinkState
 from whence_aggregator.trace.named_tickets import NamedTicket, named_tickets, own_trackers, reviews_of
 from whence_aggregator.trace.ticket_forms import Mention
@@ -57,6 +57,15 @@ def ticket_link(facts: Facts, commit: Link) -> Link:
     return Link(link="ticket", state=state, value=value, reason=reasons, evidence=evidence)
 
 
+def judged_tickets(facts: AboutCommit) -> list[dict[str, Any]]:
+    """Return the tickets that a commit and its reviews name, each with its state, its reason, and when it was read."""
+    return [
+        {**one.shown, "state": one.state, "reason": one.reason or None,
+         "observed_at": next((piece.observed_at for piece in one.evidence), None)}
+        for one in (_judged(named, facts) for named in named_tickets(facts))
+    ]  # fmt: skip
+
+
 def _state(judged: list[_Judged]) -> tuple[LinkState, str | None]:
     """Return the state of the link: one confirmed ticket suffices, and only complete knowledge denies all."""
     reasons = "; ".join(dict.fromkeys(one.reason for one in judged if one.reason))
@@ -66,14 +75,14 @@ def _state(judged: list[_Judged]) -> tuple[LinkState, str | None]:
     raise AssertionError("a judged ticket has a state")
 
 
-def _with_state(judged: _Judged, facts: Facts) -> _Judged:
+def _with_state(judged: _Judged, facts: AboutCommit) -> _Judged:
     """Return a ticket that shows its own state, where trackers are configured."""
     if not facts.trackers.reads_tickets:
         return judged
     return replace(judged, shown={**judged.shown, "state": judged.state})
 
 
-def _judged(named: NamedTicket, facts: Facts) -> _Judged:
+def _judged(named: NamedTicket, facts: AboutCommit) -> _Judged:
     shown: dict[str, Any] = {**_mention(named.mention), "url": named.url}
     if named.kind:
         shown["tracker"] = named.kind
@@ -95,7 +104,7 @@ def _judged(named: NamedTicket, facts: Facts) -> _Judged:
     return _by_answer(named, answer, shown, facts)
 
 
-def _by_answer(named: NamedTicket, answer: Answer, shown: dict[str, Any], facts: Facts) -> _Judged:
+def _by_answer(named: NamedTicket, answer: Answer, shown: dict[str, Any], facts: AboutCommit) -> _Judged:
     evidence = (by_collector(answer, "tracker"),)
     shown["read"] = answer.read or None
     if answer.outcome != "found":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from whence_aggregator.ledger.rows import PackedEntry
 from whence_aggregator.trace.approved import Approved
@@ -189,6 +189,21 @@ class Answer:
     ledger_index: int | None = None
     read: str = ""
     """How the newest attempt to read it again ended, and when the next one is due; known only of the present."""
+
+
+class AboutCommit(Protocol):
+    """What is known about a commit, its reviews and its tickets: facts of an instance, or of a commit alone."""
+
+    @property
+    def application(self) -> Registered | None: ...
+    @property
+    def commit(self) -> Answer: ...
+    @property
+    def review(self) -> Answer: ...
+    @property
+    def tickets(self) -> Mapping[str, Answer]: ...
+    @property
+    def trackers(self) -> KnownTrackers: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

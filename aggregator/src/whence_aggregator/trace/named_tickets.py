@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from whence_aggregator.trace.facts import Facts
+from whence_aggregator.trace.facts import AboutCommit, Facts
 from whence_aggregator.trace.ticket_forms import Mention
 from whence_aggregator.trace.tickets import PATTERNS_MAX, named_in, named_in_review
 from whence_aggregator.trackers.places import OwnTracker, Whereabouts, whereabouts
@@ -27,7 +27,7 @@ class NamedTicket:
     """The type of the application's tracker, as it is registered; empty if it is not."""
 
 
-def own_trackers(facts: Facts) -> tuple[OwnTracker, ...]:
+def own_trackers(facts: AboutCommit) -> tuple[OwnTracker, ...]:
     """Return the application's trackers."""
     stated = facts.application.trackers if facts.application is not None else ()
     return tuple(
@@ -39,12 +39,12 @@ def own_trackers(facts: Facts) -> tuple[OwnTracker, ...]:
     )  # fmt: skip
 
 
-def reviews_of(facts: Facts) -> list[Review]:
+def reviews_of(facts: AboutCommit) -> list[Review]:
     """Return the reviews that the commit came in by."""
     return [Review.from_wire(one) for one in facts.review.value.get("reviews", [])]
 
 
-def named_tickets(facts: Facts) -> list[NamedTicket]:
+def named_tickets(facts: AboutCommit) -> list[NamedTicket]:
     """Return the tickets that the commit's message and its reviews name: the message's first, each once."""
     if facts.commit.outcome != "found":
         return []
@@ -71,7 +71,7 @@ def named_tickets(facts: Facts) -> list[NamedTicket]:
     return found
 
 
-def wanted_tickets(facts: Facts) -> list[str]:
+def wanted_tickets(facts: AboutCommit) -> list[str]:
     """Return the subjects of the facts about these tickets."""
     return list(dict.fromkeys(one.at.subject for one in named_tickets(facts) if one.at.subject is not None))
 

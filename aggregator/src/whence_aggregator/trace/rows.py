@@ -17,6 +17,7 @@ from whence_aggregator.queries.query import BoundQuery, array
 from whence_aggregator.queries.trace import (
     FACTS_AT,
     ApplicationsAtRow,
+    ApplicationsOfCommitsRow,
     FactsAtRow,
     ImageJobsRow,
     InventoryOfRow,
@@ -204,7 +205,7 @@ def applications(rows: Sequence[ApplicationsAtRow]) -> dict[str, Registered]:
     return {row["application_id"]: _registered(row) for row in rows}
 
 
-def application_ids(rows: Sequence[ApplicationsOwnedRow]) -> list[str]:
+def application_ids(rows: Sequence[ApplicationsOwnedRow] | Sequence[ApplicationsOfCommitsRow]) -> list[str]:
     """Return the ids of applications."""
     return [row["application_id"] for row in rows]
 

@@ -115,7 +115,7 @@ class Tracer:
         self._approvals = ApprovalFacts(database=database, policy=approvals)
         self._owners = OwnershipFacts(database=database, sources=organisation or {}, now=now)
         self._database = database
-        self._trackers = trackers
+        self.trackers = trackers
         self._required = required
         self._listening = listening
         self.search = search
@@ -313,7 +313,7 @@ class Tracer:
             else:
                 gathered[name] = replace(gathered[name], commit=subject, branch=subject)
         gathered = await self._with_signatures(gathered, subjects, moment)
-        gathered = await with_tracked(gathered, self._database, moment, self._trackers)
+        gathered = await with_tracked(gathered, self._database, moment, self.trackers)
         return await with_version_commits(gathered, self.commits, self._database, moment)
 
     async def _with_signatures(

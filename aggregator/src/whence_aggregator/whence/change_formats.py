@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from whence_aggregator.whence.tracked_words import review_words, ticket_words, unknown_reviews, unknown_tickets
 from whence_common.visible import printable
 
 _Change = Mapping[str, Any]
@@ -18,7 +19,7 @@ _FORMULA = re.compile(r"(^|;)([\s\"]*)(?=[=+\-@|%＝＋－＠])")
 COLUMNS = (
     "recorded_at", "application_id", "account_id", "region", "instance_id", "cause", "before", "after", "started",
     "replaced", "image", "repository", "commit", "author", "subject", "commits", "commits_without",
-    "tickets", "reviews", "reviewed_by", "approved_by", "not_known",
+    "tickets", "ticket_states", "reviews", "reviewed_by", "commit_reviews", "approved_by", "not_known",
 )  # fmt: skip
 
 
@@ -33,12 +34,12 @@ def text_of(change: _Change) -> Iterator[str]:
         yield f"   {_text(_name(one))} {_instead(change, one)}"
         yield f"     commit: {_commit(one['commit'])}"
         for commit in one["commits"]["only_b"]:
-            yield f"       {_text(commit['commit'][:12])} {_text(commit['subject'])}"
+            yield f"       {_text(commit['commit'][:12])} {_text(commit['subject'])}{_said(commit)}"
         if one["commits"]["only_a"]:
             yield f"     without these commits of {_text(_name(one['replaced']))}:"
         for commit in one["commits"]["only_a"]:
-            yield f"       {_text(commit['commit'][:12])} {_text(commit['subject'])}"
-        yield f"     tickets: {_list(ticket['id'] for ticket in one['tickets'])}, as commits name them"
+            yield f"       {_text(commit['commit'][:12])} {_text(commit['subject'])}{_said(commit)}"
+        yield f"     tickets: {_tickets(one['tickets'])}"
         yield from (f"     {line}" for line in _reviews(one["review"]))
         yield f"     approved by: {_approved(one['approvals'])}"
         yield from (f"     not known: {_text(reason)}" for reason in _unknown(one))
@@ -65,12 +66,12 @@ def markdown_of(change: _Change) -> Iterator[str]:
     for one in change["started"]:
         yield f"- commit: {_commit(one['commit'], _span)}"
         for commit in one["commits"]["only_b"]:
-            yield f"  - {_span(commit['commit'][:12])} {_span(commit['subject'])}"
+            yield f"  - {_span(commit['commit'][:12])} {_span(commit['subject'])}{_said(commit, _span)}"
         if one["commits"]["only_a"]:
             yield f"- without these commits of {_span(_name(one['replaced']))}:"
         for commit in one["commits"]["only_a"]:
-            yield f"  - {_span(commit['commit'][:12])} {_span(commit['subject'])}"
-        yield f"- tickets: {', '.join(map(_link, one['tickets'])) or 'none named'}"
+            yield f"  - {_span(commit['commit'][:12])} {_span(commit['subject'])}{_said(commit, _span)}"
+        yield f"- tickets: {', '.join(map(_ticket, one['tickets'])) or 'none named'}"
         yield from (f"- {line}" for line in _reviews(one["review"], _span))
         yield f"- approved by: {_approved(one['approvals'], _span)}"
         yield from (f"- not known: {_span(reason)}" for reason in _unknown(one))
@@ -92,8 +93,14 @@ def _row(change: _Change, started: _Change | None) -> dict[str, object]:
         "commits": " ".join(one["commit"] for one in started["commits"]["only_b"]),
         "commits_without": " ".join(one["commit"] for one in started["commits"]["only_a"]),
         "tickets": " ".join(ticket["id"] for ticket in started["tickets"]),
+        "ticket_states": "; ".join(f"{one['id']} {one.get('state') or 'asserted'}" for one in started["tickets"]),
         "reviews": " ".join(started["reviews"]),
         "reviewed_by": " ".join(dict.fromkeys(by for one in started["review"]["reviews"] for by in one["approved_by"])),
+        "commit_reviews": "; ".join(
+            f"{one['commit'][:12]} {words}"
+            for one in started["commits"]["only_b"]
+            if (words := review_words(one.get("review")))
+        ),
         "approved_by": " ".join(str(one.get("person", "")) for one in started["approvals"]["by"]),
         "not_known": "; ".join(_unknown(started)),
     }
@@ -130,6 +137,25 @@ def _link(ticket: _Change) -> str:
     except ValueError:
         web = False
     return f"[{_span(ticket['id'])}](<{quote(url, safe=':/?#@!$&*+,;=%~._-')}>)" if web else _span(ticket["id"])
+
+
+def _said(commit: _Change, shown: Callable[[object], str] = _text) -> str:
+    """Return by which review a commit came in, to follow its subject; why that is unknown stands once, at the end."""
+    review = commit.get("review")
+    words = review_words(review, shown) if review is not None and review["state"] != "unknown" else ""
+    return f", {words}" if words else ""
+
+
+def _ticket(ticket: _Change) -> str:
+    words = ticket_words(ticket, _span)
+    return f"{_link(ticket)} {words}" if words else _link(ticket)
+
+
+def _tickets(tickets: Sequence[_Change]) -> str:
+    """Return tickets with their states; of those that no tracker was asked about, where they were found."""
+    said = [f"{_text(one['id'])} ({words})" if (words := ticket_words(one)) else _text(one["id"]) for one in tickets]
+    named = any(not ticket_words(one) for one in tickets) or not tickets
+    return f"{', '.join(said) or 'none'}{', as commits name them' if named else ''}"
 
 
 def _what(change: _Change, shown: Callable[[object], str] = _text) -> str:
@@ -201,4 +227,4 @@ def _unknown(started: _Change) -> list[str]:
         reasons.append(f"review: {started['review']['reason']}")
     if commits["cut"]:
         reasons.append("there are more commits than are listed: their tickets and reviews are not in this record")
-    return reasons
+    return [*reasons, *unknown_reviews(commits["only_b"]), *unknown_tickets(started["tickets"])]

@@ -11,6 +11,7 @@ import click
 
 from whence_aggregator.whence.client import Client
 from whence_aggregator.whence.output import GAPS, ask, out, show_json
+from whence_aggregator.whence.tracked_words import review_words, ticket_words, unknown_reviews
 from whence_common.visible import printable
 
 _TEXT_CHARACTERS_MAX = 200
@@ -103,7 +104,13 @@ def _commits(found: Mapping[str, Any]) -> Iterator[str]:
     for sign, name in (("-", "only_a"), ("+", "only_b")):
         for one in found[name]:
             named = "".join(f" [{_text(word)}]" for word in (*one["tickets"], *one["reviews"]))
-            yield f"  {sign} {_text(one['commit'][:_ID_CHARACTERS])} {_text(one['subject'])}{named}"
+            review = one["review"] if one["review"] and one["review"]["state"] != "unknown" else None
+            said = f"; {words}" if (words := review_words(review)) else ""
+            yield f"  {sign} {_text(one['commit'][:_ID_CHARACTERS])} {_text(one['subject'])}{named}{said}"
+    for one in found["tickets"]:
+        if words := ticket_words(one):
+            yield f"  ticket {_text(one['id'])}: {words}"
+    yield from (f"  {one}" for one in unknown_reviews((*found["only_a"], *found["only_b"])))
     if found["cut"]:
         yield f"  and more commits: {len(found['only_a'])} and {len(found['only_b'])} are listed"
 

@@ -8,6 +8,7 @@ from whence_aggregator.changes.arrivals import Arrivals
 from whence_aggregator.changes.collected import CollectedRanges
 from whence_aggregator.changes.differ import Differ
 from whence_aggregator.changes.record import ChangeRecord
+from whence_aggregator.changes.tracked import TrackedCommits
 from whence_aggregator.collect.ranges import Ranges
 from whence_aggregator.http.changes import ChangeCalls, DiffCalls
 from whence_aggregator.ports import Database
@@ -18,8 +19,9 @@ from whence_common.clock import utc_now
 def change_routes(database: Database, tracer: Tracer) -> list[web.RouteDef]:
     """Return the routes of differences and of the change record."""
     ranges = CollectedRanges(Ranges(database=database, now=utc_now))
-    arrivals = Arrivals(database=database, ranges=ranges)
+    tracked = TrackedCommits(database=database, trackers=tracer.trackers, now=utc_now)
+    arrivals = Arrivals(database=database, ranges=ranges, tracked=tracked)
     return [
-        *DiffCalls(Differ(database=database, tracer=tracer, ranges=ranges)).routes(),
+        *DiffCalls(Differ(database=database, tracer=tracer, ranges=ranges, tracked=tracked)).routes(),
         *ChangeCalls(record=ChangeRecord(database=database, arrivals=arrivals), moments=tracer.moments).routes(),
     ]

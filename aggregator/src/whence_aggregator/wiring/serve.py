@@ -22,7 +22,6 @@ from whence_aggregator.audit.bundle import Bundles
 from whence_aggregator.collect.accounts import Accounts
 from whence_aggregator.collect.collectors import Collector
 from whence_aggregator.collect.measured import Questions
-from whence_aggregator.collect.version_ranges import VersionRanges
 from whence_aggregator.compliance.evaluate import Evaluator
 from whence_aggregator.compliance.evaluating import Evaluating
 from whence_aggregator.compliance.violations import Violations
@@ -72,8 +71,7 @@ from whence_aggregator.wiring.organisation import OrganisationSources, load_allo
 from whence_aggregator.wiring.outgoing import open_outgoing
 from whence_aggregator.wiring.sign_in import SigningIn, load_sign_in
 from whence_aggregator.wiring.trackers import known_trackers, load_tracker_collectors, note_trackers
-from whence_aggregator.wiring.work import Working, kinds_of, load_worker
-from whence_aggregator.work.task import Work
+from whence_aggregator.wiring.work import Working, kinds_of, load_worker, work_on_ranges
 from whence_common.clock import utc_now
 from whence_common.identity_document import Authorities
 
@@ -179,10 +177,9 @@ async def _working(
     evaluator = Evaluator(database=database, ledger=ledger, tracer=tracer, now=utc_now, listening=listening)
     inventory = await parts.load_inventory(settings, database, ledger, questions)
     organisation = await load_organisation(settings, database, ledger, sources, allowed, inventory)
-    ranges = VersionRanges(
-        database=database, reader=tracer.commits if settings.approvals is not None else None, now=utc_now
-    )
-    kinds = kinds_of(ledger, collectors, inventory, organisation, versions=Work(handler=ranges), now=utc_now)
+    reader = tracer.commits if settings.approvals is not None else None
+    ranges = work_on_ranges(database, reader, known_trackers(settings), now=utc_now)
+    kinds = kinds_of(ledger, collectors, inventory, organisation, further=ranges, now=utc_now)
     return Working(load_worker(database, kinds), Evaluating(evaluator))
 
 

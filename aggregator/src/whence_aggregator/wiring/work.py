@@ -11,10 +11,19 @@ from whence_aggregator.collect.collectors import Collector
 from whence_aggregator.collect.fact_recorder import FactRecorder
 from whence_aggregator.collect.handlers import Asking, InventoryListing
 from whence_aggregator.collect.inventory import InventoryCollector
+from whence_aggregator.collect.range_tracking import RangeTracking
+from whence_aggregator.collect.version_ranges import VersionRanges
 from whence_aggregator.compliance.evaluating import Evaluating
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ports import Database
-from whence_aggregator.work.questions import INVENTORY_KIND, ORGANISATION_KIND, VERSION_COMMITS_KIND
+from whence_aggregator.trace.version_commits import VersionCommitsReader
+from whence_aggregator.trackers.places import KnownTrackers
+from whence_aggregator.work.questions import (
+    INVENTORY_KIND,
+    ORGANISATION_KIND,
+    RANGE_TRACKING_KIND,
+    VERSION_COMMITS_KIND,
+)
 from whence_aggregator.work.task import Work
 from whence_aggregator.work.worker import Worker
 from whence_common.backoff import Backoff
@@ -41,14 +50,24 @@ def kinds_of(
     inventory: InventoryCollector | None,
     organisation: Work | None = None,
     *,
-    versions: Work | None = None,
+    further: Mapping[str, Work] | None = None,
     now: Now,
 ) -> dict[str, Work]:
     """Return the worker function of each kind of task."""
     asking = Work(handler=Asking(recorder=FactRecorder(ledger=ledger, collectors=collectors, now=now), now=now))
-    further = {ORGANISATION_KIND: organisation, VERSION_COMMITS_KIND: versions}
-    read = {kind: work for kind, work in further.items() if work is not None}
-    return {INVENTORY_KIND: Work(handler=InventoryListing(inventory)), **read, **dict.fromkeys(collectors, asking)}
+    read = {ORGANISATION_KIND: organisation} if organisation is not None else {}
+    own = {INVENTORY_KIND: Work(handler=InventoryListing(inventory)), **read, **(further or {})}
+    return {**own, **dict.fromkeys(collectors, asking)}
+
+
+def work_on_ranges(
+    database: Database, reader: VersionCommitsReader | None, trackers: KnownTrackers, *, now: Now
+) -> dict[str, Work]:
+    """Return what asks about the commits between versions. `reader`: None where approvals are not judged."""
+    return {
+        VERSION_COMMITS_KIND: Work(handler=VersionRanges(database=database, reader=reader, now=now)),
+        RANGE_TRACKING_KIND: Work(handler=RangeTracking(database=database, trackers=trackers, now=now)),
+    }
 
 
 def load_worker(database: Database, kinds: Mapping[str, Work]) -> Worker:

@@ -13,8 +13,12 @@ from whence_common.clock import to_instant
 
 SHARED_LANE = "shared"
 """The lane of questions that several owners share: none can delay them behind its own."""
+RANGES_LANE = "ranges"
+"""The lane of questions about the commits of ranges, which no instance needs: they delay no others."""
 INVENTORY_KIND = "inventory"
 ORGANISATION_KIND = "organisation"
+RANGE_TRACKING_KIND = "range-tracking"
+"""Tasks that have the reviews and tickets of a range's commits read; the subject is the range's."""
 VERSION_COMMITS_KIND = "version-commits"
 """Tasks that find out which commits came with a version, `application/version`, and have them read."""
 _NAME_CHARACTERS_MAX = 300
@@ -37,7 +41,7 @@ def host_of(kind: str, subject: str) -> str:
         return f"ec2/{subject}"
     if kind == ORGANISATION_KIND:
         return f"organisation/{subject}"
-    if kind == VERSION_COMMITS_KIND:
+    if kind in (VERSION_COMMITS_KIND, RANGE_TRACKING_KIND):
         return ""  # nothing outside is asked
     return subject.partition("/")[0][:_NAME_CHARACTERS_MAX]
 

@@ -337,3 +337,7 @@ where {reference in texts references} and ledger_index < :past order by referenc
 -- name: image_jobs
 select image, job, source_url, commit_id, pushed_at, ledger_index from image_job
 where {image in texts images} and ledger_index < :past order by image;
+
+-- name: applications_of_commits
+select distinct f.application_id from image_commit c join facets f on f.image_digest = c.image_digest
+where {c.commit_id in texts commits} and f.application_id <> '' order by f.application_id limit :limit;

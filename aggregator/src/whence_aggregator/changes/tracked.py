@@ -1,0 +1,83 @@
+"""The reviews and tickets of the commits in between, from storage; what nobody has asked is put into the queue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from whence_aggregator.changes.ranges import CommitRange, RangeCommit
+from whence_aggregator.ports import Database
+from whence_aggregator.queries.work import ADD_TASK_UNLESS_KNOWN
+from whence_aggregator.trace.commit_tracked import (
+    CommitFacts,
+    commit_facts,
+    not_among,
+    tracked_of,
+    unanswered,
+    with_answers,
+)
+from whence_aggregator.trace.facts import Registered
+from whence_aggregator.trackers.places import KnownTrackers
+from whence_aggregator.work.questions import RANGES_LANE, question
+from whence_common.clock import Now, to_instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackedCommit:
+    """A commit's review and tickets, as the API shows them."""
+
+    review: Mapping[str, Any]
+    tickets: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
+
+    @classmethod
+    def of(cls, commit: RangeCommit) -> TrackedCommit:
+        """Return those of a commit in a range."""
+        return cls(review=commit.review or not_among(), tickets=commit.named)
+
+
+class TrackedCommits:
+    """Reads what code hosts and trackers answered."""
+
+    def __init__(self, *, database: Database, trackers: KnownTrackers, now: Now) -> None:
+        self._database = database
+        self._trackers = trackers
+        self._now = now
+
+    async def of_range(self, found: CommitRange, repository: str, application: Registered | None) -> CommitRange:
+        """Return a range whose commits have their reviews and tickets; those that are not asked about state it."""
+        chosen = tracked_of(found.only_b, found.only_a)
+        known = await self.of(chosen, repository, application)
+        return replace(found, only_a=_with(found.only_a, known), only_b=_with(found.only_b, known))
+
+    async def of(
+        self, commits: Sequence[RangeCommit], repository: str, application: Registered | None
+    ) -> dict[str, TrackedCommit]:
+        """Return the reviews and tickets of commits, by commit id."""
+        asked = [_facts(one, repository, application, self._trackers) for one in commits]
+        asked = await with_answers(self._database, asked)
+        wanted = unanswered(asked)
+        if wanted:
+            now = to_instant(self._now())
+            rows = [question(kind, one, due_at=now, lane=RANGES_LANE) for kind, one in wanted]
+            await self._database.write(ADD_TASK_UNLESS_KNOWN.bind(rows))
+        return {
+            commit.commit_id: TrackedCommit(review=one.review_shown(), tickets=one.tickets_shown())
+            for commit, one in zip(commits, asked, strict=True)
+        }
+
+
+def _facts(
+    commit: RangeCommit, repository: str, application: Registered | None, trackers: KnownTrackers
+) -> CommitFacts:
+    value = {"commit": commit.commit_id, "message": commit.message, "committed_at": commit.committed_at}
+    return commit_facts(repository, value, application, trackers)
+
+
+def _with(commits: Sequence[RangeCommit], known: Mapping[str, TrackedCommit]) -> tuple[RangeCommit, ...]:
+    return tuple(
+        replace(one, review=found.review, named=tuple(found.tickets))
+        if (found := known.get(one.commit_id)) is not None
+        else replace(one, review=not_among())
+        for one in commits
+    )
