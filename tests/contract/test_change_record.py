@@ -11,6 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from fakes.in_process import ROOT, InProcess
+from fakes.known_caller import called_by
 from fakes.machine import DIGEST, Machine
 from fakes.ranges import KnownRanges
 from fakes.signing_authority import SigningAuthority
@@ -24,10 +25,10 @@ from whence_aggregator.changes.arrivals import Arrivals
 from whence_aggregator.changes.collected import CollectedRanges
 from whence_aggregator.changes.ranges import CommitRange, CommitRanges, RangeCommit
 from whence_aggregator.changes.record import ChangeRecord
+from whence_aggregator.changes.tracked import TrackedCommits
 from whence_aggregator.collect.collectors import Collector
 from whence_aggregator.collect.ranges import Ranges
 from whence_aggregator.collect.tracker_collectors import ReviewCollector, TicketCollector
-from whence_aggregator.http.authentication import CALLER
 from whence_aggregator.http.changes import ChangeCalls
 from whence_aggregator.http.errors import guarded
 from whence_aggregator.ports import Database
@@ -51,16 +52,12 @@ def commit(message: str) -> bytes:
 async def served(house: InProcess, ranges: CommitRanges | None = None) -> AsyncIterator[Any]:
     """Return what `/v1/changes` answers, as status and document."""
     arrivals = Arrivals(
-        database=house.database, ranges=ranges or CollectedRanges(Ranges(database=house.database, now=house.clock))
-    )
+        database=house.database, ranges=ranges or CollectedRanges(Ranges(database=house.database, now=house.clock)),
+        tracked=TrackedCommits(database=house.database, trackers=house.tracer.trackers, now=house.clock),
+    )  # fmt: skip
     calls = ChangeCalls(record=ChangeRecord(database=house.database, arrivals=arrivals), moments=house.tracer.moments)
 
-    @web.middleware
-    async def known(request: web.Request, handler: Any) -> web.StreamResponse:
-        request[CALLER] = ROOT
-        return await handler(request)  # type: ignore[no-any-return]  # aiohttp's handlers are not typed
-
-    application = web.Application(middlewares=[known])
+    application = web.Application(middlewares=[called_by(ROOT)])
     application.add_routes(web.route(one.method, one.path, guarded(one.handler, None)) for one in calls.routes())
     async with TestClient(TestServer(application)) as client:
 
@@ -162,7 +159,9 @@ async def test_what_started_names_its_commit_its_tickets_and_what_it_replaced(ho
             "state": "asserted", "reason": None, "repository": "git.example.org/demo/greeter", "commit": NEW,
             "author": "Ada <ada@example.org>", "subject": "PAY-8: greet louder (#4)",
         }  # fmt: skip
-        assert started["tickets"] == [{"id": "PAY-8", "url": "https://t.example.org/PAY-8"}]
+        assert [(one["id"], one["url"], one["state"]) for one in started["tickets"]] == [
+            ("PAY-8", "https://t.example.org/PAY-8", "asserted")
+        ]
         assert started["reviews"] == ["#4"]
         assert started["commits"]["reason"] == "not collected yet"
         assert started["approvals"] == {

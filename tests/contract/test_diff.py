@@ -14,6 +14,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from fakes.in_process import ROOT, InProcess
+from fakes.known_caller import called_by
 from fakes.machine import DIGEST, FAILED
 from fakes.ranges import KnownRanges
 from fakes.versions import NEW, NEWER, OLD, version
@@ -21,8 +22,8 @@ from whence_aggregator.callers.caller import Caller
 from whence_aggregator.changes.collected import CollectedRanges
 from whence_aggregator.changes.differ import Differ
 from whence_aggregator.changes.ranges import CommitRange, CommitRanges, RangeCommit
+from whence_aggregator.changes.tracked import TrackedCommits
 from whence_aggregator.collect.ranges import Ranges
-from whence_aggregator.http.authentication import CALLER
 from whence_aggregator.http.changes import DiffCalls
 from whence_aggregator.http.errors import guarded
 from whence_aggregator.ports_commits import CommitObject, RangeAnswer, RangeSide
@@ -39,17 +40,13 @@ SECRET = "correct-horse"
 async def served(house: InProcess, caller: Caller = ROOT, ranges: CommitRanges | None = None) -> AsyncIterator[Any]:
     """Return what `/v1/diff` answers to a caller, as status and document."""
 
-    @web.middleware
-    async def known(request: web.Request, handler: Any) -> web.StreamResponse:
-        request[CALLER] = caller
-        return await handler(request)  # type: ignore[no-any-return]  # aiohttp's handlers are not typed
-
     differ = Differ(
         database=house.database,
         tracer=house.tracer,
         ranges=ranges or CollectedRanges(Ranges(database=house.database, now=house.clock)),
+        tracked=TrackedCommits(database=house.database, trackers=house.tracer.trackers, now=house.clock),
     )
-    application = web.Application(middlewares=[known])
+    application = web.Application(middlewares=[called_by(caller)])
     application.add_routes(
         web.route(one.method, one.path, guarded(one.handler, None)) for one in DiffCalls(differ).routes()
     )
