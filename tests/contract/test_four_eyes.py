@@ -20,6 +20,7 @@ from fakes.four_eyes import (
     approved_by_two,
     between,
     commit,
+    person,
     rollout,
     runs,
 )
@@ -33,6 +34,8 @@ from whence_aggregator.queries.work import ADD_TASK, TASKS_OF_KIND
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_aggregator.trace.facts import RANGE_KIND
 from whence_aggregator.trace.lineage import Link
+from whence_aggregator.trace.moment import NOW
+from whence_aggregator.trace.version_authors import VersionAuthors
 from whence_aggregator.work.questions import SHARED_LANE, question
 from whence_common.clock import to_instant
 
@@ -227,6 +230,35 @@ async def test_the_commits_in_between_are_asked_for_once(house: InProcess) -> No
     await runs(house, "i-00000000000000003", "1.1", pendingTime=LAUNCH)
     assert len(await house.database.fetch(TASKS_OF_KIND.bind({"kind": RANGE_KIND}))) == 0
     assert await ranges_recorded(house) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "counts", "reason"),
+    [
+        ("bob", between("bob"), "no", "you are an author of a commit of the version"),
+        ("ada", RangeAnswer(reason="away"), "no", "you are an author of a commit of the version"),
+        ("eve", between("bob"), "yes", None),
+        ("eve", RangeAnswer(reason="away"), "unknown", "not all authors of the commits since version 1.0 are known: away"),
+    ],
+)  # fmt: skip
+async def test_whoever_is_about_to_approve_is_told_whether_it_will_count(
+    house: InProcess, name: str, found: RangeAnswer, counts: str, reason: str | None
+) -> None:
+    await rollout(house, found)
+    authors = VersionAuthors(database=house.database, reader=house.tracer.commits, policy=POLICY)
+    told = await authors.told(await house.versions.read("greeter", "1.1"), "hello", person(name), NOW)
+    assert told is not None
+    assert (told["counts"], told["reason"]) == (counts, reason)
+
+
+async def test_without_a_commit_it_is_not_known_whether_an_approval_will_count(house: InProcess) -> None:
+    await house.register("greeter", team_id="hello")
+    await house.versions.state("greeter", "1.1", f"docker://{REPOSITORY}@{NEWER}", None, ROOT)
+    authors = VersionAuthors(database=house.database, reader=house.tracer.commits, policy=POLICY)
+    told = await authors.told(await house.versions.read("greeter", "1.1"), "hello", person("eve"), NOW)
+    assert told == {
+        "counts": "unknown", "reason": "it is not known from which commit the image was built", "note": None,
+    }  # fmt: skip
 
 
 Step = Callable[[InProcess], Awaitable[None]]

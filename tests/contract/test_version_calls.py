@@ -23,6 +23,7 @@ from whence_aggregator.http.authentication import authentication
 from whence_aggregator.http.errors import guarded
 from whence_aggregator.http.slots import Slots
 from whence_aggregator.http.versions import VersionCalls
+from whence_aggregator.trace.version_authors import VersionAuthors
 from whence_common.clock import to_instant
 from whence_common.statement import ApplicationFacts, ImageFacts
 
@@ -78,6 +79,7 @@ async def served(house: InProcess) -> AsyncIterator[Asked]:
     calls = VersionCalls(
         versions=house.versions, database=house.database, streams=Slots("streams", 8),
         membership=Membership(TeamService()), now=house.clock,
+        authors=VersionAuthors(database=house.database, reader=house.tracer.commits, policy=house.versions.policy),
     ).routes()  # fmt: skip
     check = authentication(Authenticator(
         known=CALLERS, sources=NOBODY, sessions=None, attempts=Limit("address", LIMITLESS), now=house.clock
@@ -252,6 +254,7 @@ async def test_a_version_shows_the_commits_that_its_image_was_built_from(asked: 
         "commit": COMMIT, "repository": "git.example.org/demo/greeter", "subject": "PAY-7: pay",
         "author": "Ada <ada@example.org>", "tickets": ["PAY-7"],
     }]  # fmt: skip
+    assert found["code_change"] is None, "the settings have no `approvals`"
 
 
 async def test_versions_are_paged(asked: Asked) -> None:

@@ -60,13 +60,16 @@ async def rollout(house: InProcess, found: RangeAnswer | None = None) -> None:
     await runs(house, NEWER_ONE, "1.1", pendingTime="2026-11-22T12:00:00Z")
 
 
-async def approve(house: InProcess, name: str, *types: str, digest: str = NEWER) -> None:
-    by = Caller(
+def person(name: str) -> Caller:
+    return Caller(
         name=name, teams=frozenset({"hello"}), realm="people", subject=("https://idp.example.org", name),
         emails=(f"{name}@example.org",),
     )  # fmt: skip
+
+
+async def approve(house: InProcess, name: str, *types: str, digest: str = NEWER) -> None:
     for one in types:
-        await house.versions.approve("greeter", "1.1", ApprovalAsked(type=one, digest=digest), by)
+        await house.versions.approve("greeter", "1.1", ApprovalAsked(type=one, digest=digest), person(name))
 
 
 async def approved_by_two(house: InProcess) -> None:

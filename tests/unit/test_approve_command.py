@@ -122,6 +122,27 @@ def test_what_is_approved_is_shown_and_exactly_that_digest_is_sent(aggregator: A
     assert aggregator.posted == [("/apps/greeter/versions/1.0/approvals", body)]
 
 
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        (None, ""),
+        ({"counts": "yes", "reason": None, "note": "2 commits"}, ""),
+        ({"counts": "no", "reason": "you are an author", "note": "2 commits"},
+         "your approval of CODE_CHANGE will not count: you are an author (2 commits)"),
+        ({"counts": "unknown", "reason": "not read", "note": "not read"},
+         "your approval of CODE_CHANGE may not count: not read"),
+    ],
+)  # fmt: skip
+def test_an_author_is_told_that_the_approval_of_the_code_will_not_count(
+    aggregator: Aggregator, told: dict[str, Any] | None, said: str
+) -> None:
+    aggregator.version["code_change"] = told
+    result = ask(aggregator, "approve", "greeter", "1.0", "--type", "CODE_CHANGE", "--yes")
+    assert (result.exit_code, len(aggregator.posted)) == (0, 1), "it is given all the same"
+    assert result.stderr.strip() == said
+    assert "approval of" not in ask(aggregator, "approve", "greeter", "1.0", "--type", "TEST", "--yes").stderr
+
+
 def test_each_type_is_asked_for_on_a_terminal(aggregator: Aggregator) -> None:
     code, said = on_a_terminal(aggregator, "n\ny\nn\nn\n", "approve", "greeter", "1.0")
     assert code == 0, said

@@ -24,6 +24,7 @@ from whence_aggregator.ports import Conflict, Database, NotFound
 from whence_aggregator.trace.built_from import built_from
 from whence_aggregator.trace.moment import Moment, Moments
 from whence_aggregator.trace.registered import trackers_of
+from whence_aggregator.trace.version_authors import VersionAuthors
 from whence_common.clock import Now
 from whence_common.errors import InputError
 
@@ -35,9 +36,17 @@ class VersionCalls:
     """`/apps/{id}/versions…` as Kio once answered it, and `/v1/applications/{id}/versions…`."""
 
     def __init__(
-        self, *, versions: Versions, database: Database, streams: Slots, membership: Membership, now: Now
+        self,
+        *,
+        versions: Versions,
+        database: Database,
+        streams: Slots,
+        membership: Membership,
+        authors: VersionAuthors,
+        now: Now,
     ) -> None:
         self._versions = versions
+        self._authors = authors
         self._database = database
         self._streams = streams
         self._membership = membership
@@ -112,16 +121,19 @@ class VersionCalls:
         return respond_json({"versions": [shown_version(one) for one in found[:limit]], "next": following})
 
     async def _show(self, request: web.Request) -> JsonResponse:
-        """One version with every digest, what its image was built from, and all approvals, superseded ones too."""
+        """One version with every digest, its commits, all approvals, and whether one of the caller would count."""
         query = Query(request, "at")
         moment = await self._moment(request, query)
         found = await self._versions.read(
             request.match_info["id"], request.match_info["version"], past=moment.past
         )  # fmt: skip
-        trackers = trackers_of(await self._versions.body(found.application_id, past=moment.past))
+        body = await self._versions.body(found.application_id, past=moment.past)
+        trackers, team = trackers_of(body), str(body["kio"]["team_id"])
         current = [found.current.digest] if found.current is not None else []
         commits = await built_from(self._database, current, trackers, past=moment.known_past)
-        return respond_json({**shown_version(found), "commits": [one.to_wire() for one in commits]})
+        told = await self._authors.told(found, team, request[CALLER], moment)
+        shown = {**shown_version(found), "commits": [one.to_wire() for one in commits], "code_change": told}
+        return respond_json(shown)
 
     async def _version(self, request: web.Request, query: Query) -> Version:
         moment = await self._moment(request, query)

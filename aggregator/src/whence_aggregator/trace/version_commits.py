@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -70,6 +70,13 @@ class VersionCommitsReader:
         ]
         return await self._with_authors(known, moment)
 
+    async def authors(self, subjects: Collection[str], moment: Moment) -> dict[str, Authors]:
+        """Return the authors of commits that were read, by the subjects of their facts."""
+        if not subjects:
+            return {}
+        asked = COMMIT_AUTHORS.bind({"subjects": array(sorted(subjects)), "past": moment.known_past})
+        return authors_by_subject(await self._database.fetch(asked))
+
     async def _previous(self, asked: Sequence[VersionAsked], moment: Moment) -> list[PreviousVersion]:
         """Return the version before each."""
         pasts = [_past(one, moment) for one in asked]
@@ -133,11 +140,8 @@ class VersionCommitsReader:
 
     async def _with_authors(self, known: Sequence[VersionCommits], moment: Moment) -> list[VersionCommits]:
         """Return the commits with their authors, and as unknown where one of the commits was not read."""
-        wanted = sorted({subject for one in known if one.extent == "all" for subject in one.commits})
-        authors: Mapping[str, Authors] = {}
-        if wanted:
-            asked = COMMIT_AUTHORS.bind({"subjects": array(wanted), "past": moment.known_past})
-            authors = authors_by_subject(await self._database.fetch(asked))
+        wanted = {subject for one in known if one.extent == "all" for subject in one.commits}
+        authors = await self.authors(wanted, moment)
         return [_with_authors(one, authors) for one in known]
 
 

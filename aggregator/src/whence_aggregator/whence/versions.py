@@ -25,7 +25,8 @@ from whence_aggregator.whence.output import (
 from whence_common.identifiers import is_application_id, is_application_version
 from whence_common.visible import printable
 
-_TYPES = ("SPECIFICATION", "CODE_CHANGE", "TEST", "DEPLOY")
+_CODE_CHANGE = "CODE_CHANGE"
+_TYPES = ("SPECIFICATION", _CODE_CHANGE, "TEST", "DEPLOY")
 
 
 class _ListsByDefault(click.Group):
@@ -103,6 +104,8 @@ def approve(
         end(f"nothing to approve: {found['reason']}", GAPS)
     if yes and found["reason"]:
         end(f"not approved with --yes: {found['reason']}; push the image, or approve it on a terminal", GAPS)
+    if _CODE_CHANGE in (types or _TYPES):
+        _warn_author(found.get("code_change"))
     wanted = [one for one in types or _TYPES if yes or click.confirm(f"Approve {printable(one)} of {digest}?")]
     if not wanted:
         end("nothing was approved", GAPS)
@@ -114,6 +117,15 @@ def approve(
     for one in given:
         line = f"{one['approval_type']} by {one['user_id']} at {one['approved_at']}, ledger {one['ledger_index']}"
         out(f"approved  {printable(line)}\n")
+
+
+def _warn_author(told: Mapping[str, Any] | None) -> None:
+    """State on stderr that the caller's approval of the code will not count, or may not: it is stored all the same."""
+    if told is None or told["counts"] == "yes":
+        return
+    will = "will not count" if told["counts"] == "no" else "may not count"
+    said = f"your approval of {_CODE_CHANGE} {will}: {told['reason']}"
+    note(printable(f"{said} ({told['note']})" if told["note"] and told["note"] != told["reason"] else said))
 
 
 def _give(client: Client, path: str, approval_type: str, notes: str | None, digest: str) -> dict[str, Any]:

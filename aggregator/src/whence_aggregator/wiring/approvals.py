@@ -16,6 +16,8 @@ from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ports import Database
 from whence_aggregator.settings.approvals import PEOPLE_BYTES_MAX, parse_people
 from whence_aggregator.settings.server import Settings
+from whence_aggregator.trace.version_authors import VersionAuthors
+from whence_aggregator.trace.version_commits import VersionCommitsReader
 from whence_aggregator.wiring.limits import LiveLimits
 from whence_aggregator.work.questions import ask_version
 from whence_common.clock import utc_now
@@ -50,8 +52,10 @@ def version_routes(
     versions = Versions(
         database=database, ledger=ledger, policy=policy, front=front, limits=bytes_of, now=utc_now, asked=ask_version
     )
+    reader = VersionCommitsReader(database=database, git_hosts=frozenset(settings.git_servers))
     calls = VersionCalls(
-        versions=versions, database=database, streams=streams, membership=membership, now=utc_now
+        versions=versions, database=database, streams=streams, membership=membership, now=utc_now,
+        authors=VersionAuthors(database=database, reader=reader, policy=policy),
     )  # fmt: skip
     return calls.routes()
 
