@@ -75,9 +75,6 @@ def _facts(
 
 
 def _with(commits: Sequence[RangeCommit], known: Mapping[str, TrackedCommit]) -> tuple[RangeCommit, ...]:
-    return tuple(
-        replace(one, review=found.review, named=tuple(found.tickets))
-        if (found := known.get(one.commit_id)) is not None
-        else replace(one, review=not_among())
-        for one in commits
-    )
+    other = TrackedCommit(review=not_among())
+    found = ((one, known.get(one.commit_id, other)) for one in commits)
+    return tuple(replace(one, review=tracked.review, named=tuple(tracked.tickets)) for one, tracked in found)

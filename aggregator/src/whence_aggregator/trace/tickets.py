@@ -35,6 +35,8 @@ _WORD_CHARACTERS_MAX = 150
 """Longer than any match of a pattern with a project and a number."""
 _AFTER_NUMBER = re.compile(r"(?<=[0-9])[-_](?=[^0-9])")
 _READ_KEPT_MAX = 256
+_SHORT_KEPT_MAX, _SHORT_CHARACTERS_MAX = 4_096, 2_000
+"""Usual messages: all of a range with a thousand commits, whose differences are asked for again and again."""
 _OWN_MERGE = re.compile(
     r"(?:Merge pull request [A-Za-z0-9_./~-]*#|Merged in .{1,300} \(pull request #|Pull request #|Merged PR )[0-9]+"
 )
@@ -61,20 +63,28 @@ def check_pattern(pattern: str) -> None:
         )
 
 
-@functools.lru_cache(maxsize=_READ_KEPT_MAX)
 def named_in(message: str, patterns: tuple[str, ...] = ()) -> Named:
     """Return the tickets and reviews that a message names, in order, each once.
 
     An application's own patterns match anywhere, except in the title that a server generated for a merge. Without
     patterns the well-known forms count, each at its place.
     """
-    message = message.removeprefix("\ufeff")[:MESSAGE_CHARACTERS_MAX]  # some Windows editors write a byte order mark
+    message = message[:MESSAGE_CHARACTERS_MAX]
+    return (_in_short if len(message) <= _SHORT_CHARACTERS_MAX else _in_long)(message, patterns)
+
+
+def _named_in(message: str, patterns: tuple[str, ...]) -> Named:
+    message = message.removeprefix("\ufeff")  # some Windows editors write a byte order mark
     named = _each_once(tickets_by_form(message))
     if patterns:
         words = frozenset(words_of(message))
         named = _each_once(one for one in _by_pattern(message, patterns) if one.id in words)
     taken = {one.id for one in named}
     return Named(tickets=named, reviews=_each_once(one for one in reviews_by_form(message) if one.id not in taken))
+
+
+_in_short = functools.lru_cache(maxsize=_SHORT_KEPT_MAX)(_named_in)
+_in_long = functools.lru_cache(maxsize=_READ_KEPT_MAX)(_named_in)
 
 
 @functools.lru_cache(maxsize=_READ_KEPT_MAX)

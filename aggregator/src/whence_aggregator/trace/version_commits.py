@@ -148,15 +148,22 @@ class VersionCommitsReader:
 def _with_authors(one: VersionCommits, authors: Mapping[str, Authors]) -> VersionCommits:
     if one.extent == "head":
         return one
-    found = Authors(unknown=one.note if one.extent == "unknown" else "")
-    for subject in one.commits if one.extent == "all" else ():
-        theirs = authors.get(subject) or Authors(unknown=f"commit {_short(subject)} was not read")
-        if theirs.unknown and subject in authors:
-            theirs = replace(theirs, unknown=f"commit {_short(subject)}: {theirs.unknown}")
-        found = found.with_those_of(theirs)
-    if one.extent == "all" and found.unknown:
-        return replace(one, extent="unknown", why=found.unknown, authors=found)
-    return replace(one, authors=found)
+    if one.extent == "unknown":
+        return replace(one, authors=Authors(unknown=one.note))
+    read = [authors[subject] for subject in one.commits if subject in authors]
+    emails = frozenset[str]().union(*{found.emails for found in read})
+    why = next(filter(None, (_unknown(subject, authors.get(subject)) for subject in one.commits)), "")
+    if why:
+        found = replace(one, extent="unknown", why=why)
+        return replace(found, authors=Authors(emails=emails, unknown=found.note))
+    return replace(one, authors=Authors(emails=emails))
+
+
+def _unknown(subject: str, authors: Authors | None) -> str:
+    """Return why the authors of a commit are not known; empty if they are."""
+    if authors is None:
+        return f"commit {_short(subject)} was not read"
+    return f"commit {_short(subject)}: {authors.unknown}" if authors.unknown else ""
 
 
 def _commits_in(answer: Answer) -> tuple[str, Sequence[str]]:

@@ -10,6 +10,9 @@ from whence_aggregator.approvals.people import Authors
 from whence_aggregator.queries.approvals import CommitAuthorsRow, CommitsStatedOfImagesRow
 from whence_aggregator.trace.tags import REGISTRY
 
+_Stated = tuple[str, str, str, int]
+"""Author, message where it may name co-authors, trailers as JSON, and their number."""
+
 
 def stated_commits(rows: Sequence[CommitsStatedOfImagesRow], repository: str) -> dict[str, list[str]]:
     """Return the commits that were stated for images, by image: those of the repository first, and by a registry first.
@@ -34,12 +37,20 @@ def heads_of(rows: Sequence[CommitsStatedOfImagesRow]) -> dict[str, list[str]]:
 
 def authors_by_subject(rows: Sequence[CommitAuthorsRow]) -> dict[str, Authors]:
     """Return the authors of commits that were read, by the subjects of their facts."""
-    return {row["subject"]: _authors(row) for row in rows if row["outcome"] == "found"}
+    known: dict[_Stated, Authors] = {}  # of a thousand commits, few people are the authors
+    found = {}
+    for row in rows:
+        if row["outcome"] == "found":
+            stated = (row["author"] or "", row["message"] or "", row["trailers"] or "[]", row["trailers_total"] or 0)
+            if stated not in known:
+                known[stated] = _authors(*stated)
+            found[row["subject"]] = known[stated]
+    return found
 
 
-def _authors(row: CommitAuthorsRow) -> Authors:
-    trailers = msgspec.json.decode(row["trailers"] or "[]", type=list[tuple[str, str]])
-    found = Authors.of_commit(row["author"] or "", row["message"] or "", trailers)
-    if (row["trailers_total"] or 0) > len(trailers):
-        return found.with_those_of(Authors(unknown=f"only {len(trailers)} of its trailers were kept"))
+def _authors(author: str, message: str, trailers: str, total: int) -> Authors:
+    kept = msgspec.json.decode(trailers, type=list[tuple[str, str]])
+    found = Authors.of_commit(author, message, kept)
+    if total > len(kept):
+        return found.with_those_of(Authors(unknown=f"only {len(kept)} of its trailers were kept"))
     return found
