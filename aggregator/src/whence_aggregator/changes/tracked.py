@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -61,10 +62,11 @@ class TrackedCommits:
             now = to_instant(self._now())
             rows = [question(kind, one, due_at=now, lane=RANGES_LANE) for kind, one in wanted]
             await self._database.write(ADD_TASK_UNLESS_KNOWN.bind(rows))
-        return {
-            commit.commit_id: TrackedCommit(review=one.review_shown(), tickets=one.tickets_shown())
-            for commit, one in zip(commits, asked, strict=True)
-        }
+        # in a thread, as their tickets are looked for in messages
+        shown = await asyncio.to_thread(
+            lambda: [TrackedCommit(review=one.review_shown(), tickets=one.tickets_shown()) for one in asked]
+        )
+        return {commit.commit_id: one for commit, one in zip(commits, shown, strict=True)}
 
 
 def _facts(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -87,7 +88,10 @@ async def with_answers(database: Database, commits: Sequence[CommitFacts]) -> li
     """Return commits with what was answered about them, in two round trips."""
     reviews = await _answers(database, REVIEW_KIND, [one.subject for one in commits if one.asks_review])
     found = [replace(one, review=reviews.get(one.subject, NOT_ASKED)) for one in commits]
-    wanted = [wanted_tickets(one) if one.trackers.reads_tickets else [] for one in found]
+    # in a thread: the authors of messages chose how long it takes to look for tickets in them
+    wanted = await asyncio.to_thread(
+        lambda: [wanted_tickets(one) if one.trackers.reads_tickets else [] for one in found]
+    )
     tickets = await _answers(database, TICKET_KIND, [one for some in wanted for one in some])
     return [
         replace(one, tickets={name: tickets[name] for name in some}) for one, some in zip(found, wanted, strict=True)
