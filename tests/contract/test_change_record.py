@@ -198,6 +198,28 @@ async def test_with_a_version_that_goes_back_no_ticket_comes(house: InProcess) -
         assert (started["tickets"], started["reviews"]) == ([], [])
 
 
+async def test_a_page_ends_with_the_change_that_brings_its_last_commits(house: InProcess) -> None:
+    await house.register("greeter", team_id="hello")
+    machine = await house.machine(ONE)
+    for number, (digest, at) in enumerate([(DIGEST, OLD), (NEWER, NEW)] * 2):
+        await house.say(machine, cause="change", observed_at=f"2026-11-22T12:0{number}:00.000Z",
+                        **version(f"1.{number}", digest, at))  # fmt: skip
+        house.clock.advance(60)
+    thousand = CommitRange(
+        state="found", only_b=tuple(RangeCommit(commit_id=f"{number:040x}") for number in range(1_000))
+    )
+    pages: list[list[list[int]]] = []
+    cursor = "0"
+    async with served(house, KnownRanges({(OLD, NEW): thousand})) as ask:
+        while cursor and len(pages) < 5:
+            _, page = await ask(application="greeter", cursor=cursor)
+            pages.append([
+                [len(one["started"][0]["commits"][side]) for side in ("only_a", "only_b")] for one in page["changes"]
+            ])  # fmt: skip
+            cursor = page["next"] or ""
+    assert pages == [[[0, 0], [0, 1_000], [1_000, 0]], [[0, 1_000]]]
+
+
 async def test_who_approved_the_image_that_started_is_in_the_record(house: InProcess) -> None:
     await rollout(house)
     by = Caller(name="ada", teams=frozenset({"hello"}), realm="people", subject=("https://idp.example.org", "ada"))

@@ -10,6 +10,7 @@ from typing import Any
 from whence_aggregator.changes.approvals import ApprovedBy, DeployedVersion, read_approvals
 from whence_aggregator.changes.production import Deployed, ProductionChange
 from whence_aggregator.changes.ranges import (
+    COMMITS_MAX,
     CommitRange,
     CommitRanges,
     RangeCommit,
@@ -32,8 +33,8 @@ from whence_aggregator.trace.registered import Tracker
 from whence_aggregator.trace.rows import applications, merged, questions
 from whence_aggregator.trace.tickets import named_in
 
-COMMITS_MAX = 100
-"""The most commits of one change in a response."""
+COMMITS_OF_PAGE_MAX = 2_000
+"""A page ends with the change that reaches so many commits: one change may bring COMMITS_MAX in each direction."""
 _NOTHING_BEFORE = "nothing ran here before"
 _NO_COMMIT = "nobody stated from which commit the image was built"
 
@@ -69,9 +70,17 @@ class Arrivals:
         self._tracked = tracked
 
     async def of(self, changes: Sequence[ProductionChange]) -> list[dict[str, Any]]:
-        """Return changes as the API shows them."""
+        """Return changes as the API shows them: the first ones, whole entries, until COMMITS_OF_PAGE_MAX is reached."""
         known = await self._known(changes)
-        return [await self._shown(change, known) for change in changes]
+        shown: list[dict[str, Any]] = []
+        commits = 0
+        for change in changes:
+            if commits >= COMMITS_OF_PAGE_MAX and change.ledger_index != shown[-1]["ledger_index"]:
+                break
+            shown.append(await self._shown(change, known))
+            ranges = [one["commits"] for one in shown[-1]["started"]]
+            commits += sum(len(one["only_a"]) + len(one["only_b"]) for one in ranges)
+        return shown
 
     async def _known(self, changes: Sequence[ProductionChange]) -> _Known:
         images = {one.image for change in changes for one in (*change.before, *change.after)}

@@ -59,7 +59,10 @@ class ChangeRecord:
         first = max(_cursor(after), wanted.first)
         applications = await self._applications(wanted)
         found, following = await self._scan(wanted, applications, first, limit)
-        return await self._arrivals.of(found), str(following) if following is not None else None
+        shown = await self._arrivals.of(found)
+        if len(shown) < len(found):
+            following = found[len(shown)].ledger_index
+        return shown, str(following) if following is not None else None
 
     async def _applications(self, wanted: WantedChanges) -> set[str] | None:
         """Return the applications that match; None for all."""
