@@ -133,6 +133,11 @@ def test_the_answer_contains_the_pattern_and_the_place_of_the_match() -> None:
     )
 
 
+def test_a_picked_commit_keeps_its_trailers() -> None:
+    (found,) = named_in("Pay\n\nDetails.\n\nFixes: PAY-7\n(cherry picked from commit 0123456)\n").tickets
+    assert found == Mention(id="PAY-7", pattern="Fixes: {project}-{number}", place="trailer", line=5)
+
+
 def test_the_number_that_a_merge_got_is_its_review_wherever_it_stands() -> None:
     found = named_in("#345 scale (#345)\n\nFixes #345, #7")
     assert ([one.id for one in found.tickets], [one.id for one in found.reviews]) == (["#7"], ["#345"])

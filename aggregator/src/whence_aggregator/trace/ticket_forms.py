@@ -80,7 +80,8 @@ _REVIEW_TRAILER = re.compile(
 )
 _BRANCH = re.compile(rf"(?<=[/'\"\s])(?:[A-Z][A-Z0-9_]{{1,15}}-|(?<=[/'\"])#){_NUMBER}(?=[-_/'\"\s]|\Z)")
 _MERGE_START = re.compile(r"Merge (?:(?:remote-tracking )?branch|pull request) |Merged in ")
-_TRAILER_LINE = re.compile(r"[A-Za-z][A-Za-z0-9-]*\s?[:=]")
+_TRAILER_LINE = re.compile(r"[A-Za-z][A-Za-z0-9-]*\s?[:=]|\(cherry picked from commit ")
+"""`git cherry-pick -x` adds its line to the trailers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
