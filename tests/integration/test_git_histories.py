@@ -43,7 +43,7 @@ def side(found: RangeSide | None) -> RangeSide:
 @pytest.mark.endurance
 async def test_every_commit_of_a_seeded_history_is_read_and_ranges_are_those_of_git_log(tmp_path: Path) -> None:
     bare = Bare(tmp_path)
-    releases = seeded_history(bare, commits_min=repeated(sample=1_000, whole=10_000), seed=21)
+    releases = seeded_history(bare, commits_min=repeated(sample=1_000, whole=10_000), seed=21).releases
     every = bare.git("rev-list", "main").split()
     git = reader(tmp_path, tmp_path / "cache", kept_max=20_000)
     root = bare.git("rev-list", "--max-parents=0", "main")
