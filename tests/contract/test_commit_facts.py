@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fakes.in_process import InProcess
 from fakes.machine import COMMIT, scm
-from whence_aggregator.collect.ranges import KnownRange, Ranges
+from whence_aggregator.collect.ranges import KnownCommit, KnownRange, Ranges
 from whence_aggregator.ledger.writing import NewEntry
 from whence_aggregator.ports import BranchAnswer
 from whence_aggregator.ports_commits import CommitObject, RangeAnswer, RangeSide, SignatureAnswer
@@ -147,12 +147,12 @@ async def test_a_range_is_collected_once_and_kept_with_its_commits(house: InProc
     assert found.ahead is not None
     assert found.behind is not None
     assert (found.merge_base, found.ahead.count, found.behind.count) == (A, 251, 0)
-    assert [one["commit"] for one in found.ahead.commits] == [*objects, large]
-    assert [one.get("subject") for one in found.ahead.commits[:2]] == ["PAY-0: part", "PAY-1: part"]
-    assert found.ahead.commits[250] == {"commit": large}
+    assert [one.commit for one in found.ahead.commits] == [*objects, large]
+    assert [one.subject for one in found.ahead.commits[:2]] == ["PAY-0: part", "PAY-1: part"]
+    assert found.ahead.commits[250] == KnownCommit(commit=large)
     part = await ranges.read(PLACE, A, B, commits_max=2)
     assert part.ahead is not None
-    assert (part.ahead.count, [one["commit"] for one in part.ahead.commits]) == (251, [f"{0:040x}", f"{1:040x}"])
+    assert (part.ahead.count, [one.commit for one in part.ahead.commits]) == (251, [f"{0:040x}", f"{1:040x}"])
     size = await house.reader.size()
     house.sources.ranges.clear()
     await ranges.want(PLACE, A, B)

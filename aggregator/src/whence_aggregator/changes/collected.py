@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
 from whence_aggregator.changes.ranges import CommitRange, RangeCommit, SourceCommit, unknown
 from whence_common.scm_source import RepositoryInvalid, SourceRepository
+
+
+class KeptCommit(Protocol):
+    """A commit of a range."""
+
+    @property
+    def commit(self) -> str: ...
+    @property
+    def author(self) -> str: ...
+    @property
+    def committed_at(self) -> str: ...
+    @property
+    def message(self) -> str: ...
+    @property
+    def parents(self) -> tuple[str, ...]: ...
 
 
 class KeptSide(Protocol):
@@ -17,7 +32,7 @@ class KeptSide(Protocol):
     @property
     def counted_whole(self) -> bool: ...
     @property
-    def commits(self) -> Sequence[Mapping[str, Any]]: ...
+    def commits(self) -> Sequence[KeptCommit]: ...
 
 
 class KeptRange(Protocol):
@@ -75,11 +90,8 @@ def _range(known: KeptRange) -> CommitRange:
 def _commits(side: KeptSide) -> tuple[RangeCommit, ...]:
     return tuple(
         RangeCommit(
-            commit_id=str(one["commit"]),
-            author=str(one.get("author", "")),
-            committed_at=str(one.get("committed_at", "")),
-            message=str(one.get("message", "")),
-            parents=tuple(map(str, one.get("parents", ()))),
+            commit_id=one.commit, author=one.author, committed_at=one.committed_at, message=one.message,
+            parents=one.parents,
         )
         for one in side.commits
-    )
+    )  # fmt: skip

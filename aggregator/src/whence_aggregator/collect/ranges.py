@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import msgspec
+
 from whence_aggregator.collect.commits import subject_of_range
 from whence_aggregator.collect.rows import standing_fact, waiting, why_not_collected
 from whence_aggregator.ports import Database
@@ -25,6 +27,20 @@ LANE = "ranges"
 """A lane of their own: every reader can ask for many, and must not delay what lineages wait for."""
 
 
+class KnownCommit(msgspec.Struct, frozen=True, kw_only=True):
+    """What a list shows of a commit, from the value of its fact; the other members are not decoded."""
+
+    commit: str
+    author: str = ""
+    committed_at: str = ""
+    subject: str = ""
+    message: str = ""
+    parents: tuple[str, ...] = ()
+
+
+_KNOWN = msgspec.json.Decoder(KnownCommit)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownSide:
     """The commits of one direction, in the order of `git log`."""
@@ -32,9 +48,8 @@ class KnownSide:
     count: int
     counted_whole: bool
     """False: there are more than are counted."""
-    commits: Sequence[Mapping[str, Any]]
-    """Values of their facts. Of one that is too large, only its id, as `commit`; fewer than `count` where not all are
-    kept or read."""
+    commits: Sequence[KnownCommit]
+    """Of one that is too large, only its id; fewer than `count` where not all are kept or read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,24 +112,24 @@ class Ranges:
             reason=fact.reason, observed_at=fact.observed_at, missing=tuple(fact.value.get("missing", ())),
         )  # fmt: skip
 
-    async def _commits(self, repository: SourceRepository, names: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+    async def _commits(self, repository: SourceRepository, names: Sequence[str]) -> dict[str, KnownCommit]:
         if not names:
             return {}
         subjects = array([f"{repository}@{name}" for name in names])
         rows = await self._database.fetch(FACTS_NOW.bind({"kind": "commit", "subjects": subjects}))
-        found = [standing_fact(row) for row in rows]
-        return {str(one.value["commit"]): one.value for one in found if "commit" in one.value}
+        found = [_KNOWN.decode(row["value"]) for row in rows if row["outcome"] == "found"]
+        return {one.commit: one for one in found}
 
 
 def _first(side: Mapping[str, Any] | None, commits_max: int) -> Mapping[str, Any] | None:
     return {**side, "commits": side["commits"][:commits_max]} if side is not None else None
 
 
-def _side(side: Mapping[str, Any] | None, commits: Mapping[str, Mapping[str, Any]]) -> KnownSide | None:
+def _side(side: Mapping[str, Any] | None, commits: Mapping[str, KnownCommit]) -> KnownSide | None:
     if side is None:
         return None
     return KnownSide(
         count=side["count"],
         counted_whole=side["counted_whole"],
-        commits=[commits.get(name, {"commit": name}) for name in side["commits"]],
+        commits=[commits.get(name) or KnownCommit(commit=name) for name in side["commits"]],
     )

@@ -6,6 +6,7 @@ a squash merge, so it is a review.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -74,6 +75,9 @@ _MERGES = (
     (rf"See merge request (?P<id>[A-Za-z0-9_./~-]*!{_NUMBER})\b", "See merge request !{number}"),
 )
 _MERGE_FORMS = tuple((re.compile(expression), name) for expression, name in _MERGES)
+_MERGE_BEGINS = re.compile(r"Merge|Pull request|Closes|See merge")
+_DIGIT = re.compile(r"[0-9]")
+"""Every ticket has a number, so most lines need no further look."""
 _REVIEW_TRAILER = re.compile(
     r"(?i:\s*(?:pr-url|pull[- ]request(?:-url)?|merge[- ]request(?:-url)?|pr|mr|reviewed-on|differential revision):\s*)"
     r"(?P<id>\S{1,200})"
@@ -96,7 +100,8 @@ class Mention:
     """The host of the URL that names it; empty where no URL does."""
 
 
-def lines_of(message: str) -> list[tuple[int, TicketPlace, str]]:
+@functools.lru_cache(maxsize=2)
+def lines_of(message: str) -> tuple[tuple[int, TicketPlace, str], ...]:
     """Return a message's lines with their numbers and places; the last paragraph has trailers if all of it does."""
     lines = [line[:_LINE_CHARACTERS_MAX] for line in message.split("\n")[:_LINES_MAX]]
     last = len(lines)
@@ -106,16 +111,16 @@ def lines_of(message: str) -> list[tuple[int, TicketPlace, str]]:
     while first > 1 and lines[first - 1].strip():
         first -= 1
     trailers = first >= 1 and all(_TRAILER_LINE.match(line) or line[:1].isspace() for line in lines[first:last])
-    return [
+    return tuple(
         (number, "subject" if number == 1 else "trailer" if trailers and number > first else "body", line)
         for number, line in enumerate(lines[:last], start=1)
-    ]
+    )
 
 
 def reviews_by_form(message: str) -> Iterator[Mention]:
     """Yield the reviews in subjects of merges and squash merges, and in trailers with a review's URL."""
     for number, place, line in lines_of(message):
-        for expression, name in _MERGE_FORMS:
+        for expression, name in _MERGE_FORMS if _MERGE_BEGINS.match(line) else ():
             if (match := expression.match(line)) is not None:
                 yield Mention(id=match["id"], pattern=name, place=place, line=number)
         if place == "subject":
@@ -130,8 +135,10 @@ def tickets_by_form(message: str) -> Iterator[Mention]:
     own = {one.id for one in reviews_by_form(message)}
     titles = _titles(message)
     for number, place, line in lines_of(message):
+        if _DIGIT.search(line) is None:
+            continue
         found = (*_trailer(line, place), *_worded(line), *(_subject(line) if number in titles else _body(line)))
-        hosts = dict(_linked(line))
+        hosts = dict(_linked(line)) if "://" in line else {}
         for name, pattern in found:
             if name not in own and len(name) <= _ID_CHARACTERS_MAX:
                 yield Mention(id=name, pattern=pattern, place=place, line=number, host=hosts.get(name, ""))
