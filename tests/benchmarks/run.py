@@ -16,6 +16,7 @@ from benchmarks import (
     applications,
     boot,
     commits,
+    diffs,
     fleet,
     front,
     hostile,
@@ -45,6 +46,7 @@ _ALL = {
     "judge": judge.measure,
     "applications": applications.measure,
     "commits": commits.measure,
+    "diffs": diffs.measure,
 }
 _AGENTS = {"boot": boot.measure, "idle": idle.measure}
 """These can measure another checkout's agent too."""

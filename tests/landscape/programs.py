@@ -97,7 +97,7 @@ async def aggregator(
     authority_pem: Mapping[str, bytes],
     accounts: tuple[str, ...] = ("123456789012",),
     registries: tuple[str, ...] = (),
-    git_servers: tuple[str, ...] = (),
+    git_servers: tuple[str, ...] | Mapping[str, object] = (),
     database: str | None = None,
     name: str = "aggregator",
     port: int = 0,
@@ -132,7 +132,9 @@ async def aggregator(
         "tokens_file": str(tokens),
         "authorities_directory": str(authorities),
         "registries": {host: {"plain_http": True} for host in registries},
-        "git_servers": {host: {"plain_http": True} for host in git_servers},
+        "git_servers": (
+            git_servers if isinstance(git_servers, Mapping) else {host: {"plain_http": True} for host in git_servers}
+        ),
         **settings,
     }
     config.write_text(json.dumps(document, indent=2), encoding="utf-8")
