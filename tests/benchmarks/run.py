@@ -19,6 +19,7 @@ from benchmarks import (
     diffs,
     fleet,
     front,
+    git_caches,
     hostile,
     idle,
     ingest,
@@ -47,6 +48,7 @@ _ALL = {
     "applications": applications.measure,
     "commits": commits.measure,
     "diffs": diffs.measure,
+    "git-cache": git_caches.measure,
 }
 _AGENTS = {"boot": boot.measure, "idle": idle.measure}
 """These can measure another checkout's agent too."""
