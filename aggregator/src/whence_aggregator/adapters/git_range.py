@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from whence_aggregator.adapters.git_clone import FETCH, GitClone
+from whence_aggregator.adapters.git_clone import FETCH, GitClone, GitFailed
 from whence_aggregator.adapters.git_history import WHOLE
 from whence_aggregator.adapters.git_objects import read_commits
 from whence_aggregator.adapters.git_process import GitTooSlow
 from whence_aggregator.ports_commits import RangeAnswer, RangeSide
 
 _LISTED_BYTES_MAX = 32 * 1024 * 1024
+_NOT_SENT = "promisor remote"
+"""Without blobs and trees a repository of ours is partial, so Git notices only now that a commit was not sent."""
 _NO_SUCH_COMMIT = "not our ref"
 _ONLY_ADVERTISED = ("Server does not allow request", "unadvertised object")
 
@@ -77,7 +79,15 @@ async def _sides(clone: GitClone, ends: tuple[str, str], bounds: RangeBounds) ->
     base, head = ends
     most = 2 * bounds.counted_max + 2
     asked = ("rev-list", "--left-right", f"--max-count={most}", f"{base}...{head}", "--")
-    listed = (await clone.git(*asked, bytes_max=_LISTED_BYTES_MAX)).decode("ascii", "replace").split()
+    try:
+        listed = (await clone.git(*asked, bytes_max=_LISTED_BYTES_MAX)).decode("ascii", "replace").split()
+    except GitFailed as exc:
+        if _NOT_SENT not in exc.message:
+            raise
+        raise GitFailed(
+            "git-incomplete", f"{clone.url}: the server did not send all parents of its commits",
+            fix="check that the server's repository is whole: `git fsck`, and that it has no grafts",
+        ) from exc  # fmt: skip
     whole = len(listed) < most
     left, right = ([one[1:] for one in listed if one[0] == mark] for mark in "<>")
     return _side(left, bounds, whole), _side(right, bounds, whole)
