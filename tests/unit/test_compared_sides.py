@@ -246,6 +246,12 @@ def test_a_range_of_many_commits_is_cut_and_says_so() -> None:
     assert (len(many.bounded(1_000).only_b), many.bounded(1_000).cut, many.bounded(2_000).cut) == (1_000, True, False)
 
 
+def test_commits_whose_messages_are_too_long_together_are_cut_off_and_it_is_said_so() -> None:
+    long = tuple(RangeCommit(commit_id=f"{number:040x}", message="x" * 64_000) for number in range(40))
+    bounded = CommitRange(state="found", only_a=long[:2], only_b=long).bounded(1_000)
+    assert (len(bounded.only_a), len(bounded.only_b), bounded.cut) == (2, 31, True)
+
+
 @pytest.mark.parametrize(
     ("text", "kind", "at"),
     [

@@ -14,6 +14,9 @@ from whence_aggregator.trace.tickets import named_in
 COMMITS_MAX = 1_000
 """The most commits of a range in a response, in each direction."""
 
+MESSAGES_CHARACTERS_MAX = 2_000_000
+"""Of the commits of one direction: tickets are searched in all messages, and each may have 64 Ki characters."""
+
 RangeState = Literal["same", "found", "unknown"]
 
 
@@ -66,9 +69,10 @@ class CommitRange:
         return replace(self, only_a=self.only_b, only_b=self.only_a)
 
     def bounded(self, commits_max: int) -> CommitRange:
-        """Return the range with at most so many commits in each direction."""
-        cut = self.cut or max(len(self.only_a), len(self.only_b)) > commits_max
-        return replace(self, only_a=self.only_a[:commits_max], only_b=self.only_b[:commits_max], cut=cut)
+        """Return the range with at most so many commits in each direction, and MESSAGES_CHARACTERS_MAX of messages."""
+        only_a, only_b = (_first(one, commits_max) for one in (self.only_a, self.only_b))
+        cut = self.cut or len(only_a) < len(self.only_a) or len(only_b) < len(self.only_b)
+        return replace(self, only_a=only_a, only_b=only_b, cut=cut)
 
     def to_wire(self, patterns: tuple[str, ...]) -> dict[str, Any]:
         return {
@@ -88,6 +92,15 @@ def each_once(named: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     for one in named:
         found.setdefault(str(one["id"]), dict(one))
     return list(found.values())
+
+
+def _first(commits: tuple[RangeCommit, ...], commits_max: int) -> tuple[RangeCommit, ...]:
+    characters = 0
+    for place, one in enumerate(commits[:commits_max]):
+        characters += len(one.message)
+        if characters > MESSAGES_CHARACTERS_MAX:
+            return commits[:place]
+    return commits[:commits_max]
 
 
 SAME = CommitRange(state="same")

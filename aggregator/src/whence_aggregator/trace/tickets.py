@@ -75,10 +75,7 @@ def named_in(message: str, patterns: tuple[str, ...] = ()) -> Named:
 
 def _named_in(message: str, patterns: tuple[str, ...]) -> Named:
     message = message.removeprefix("\ufeff")  # some Windows editors write a byte order mark
-    named = _each_once(tickets_by_form(message))
-    if patterns:
-        words = frozenset(words_of(message))
-        named = _each_once(one for one in _by_pattern(message, patterns) if one.id in words)
+    named = _each_once(_indexed(message, patterns) if patterns else tickets_by_form(message))
     taken = {one.id for one in named}
     return Named(tickets=named, reviews=_each_once(one for one in reviews_by_form(message) if one.id not in taken))
 
@@ -173,6 +170,13 @@ def _by_pattern(message: str, patterns: Sequence[str]) -> Iterable[Mention]:
         for start, name, pattern in sorted(found):
             if not any(first <= start < past for first, past in own):
                 yield Mention(id=name, pattern=pattern, place=place, line=number)
+
+
+def _indexed(message: str, patterns: Sequence[str]) -> Iterable[Mention]:
+    """Return what the patterns match of the words that index the message, which are long to find in a long message."""
+    found = list(_by_pattern(message, patterns))
+    words = frozenset(words_of(message)) if found else ()
+    return (one for one in found if one.id in words)
 
 
 def _each_once(mentions: Iterable[Mention]) -> tuple[Mention, ...]:
