@@ -17,7 +17,7 @@ def github_of(history: History) -> GithubHost:
     for one in history.pulls:
         github.pull(
             one.number, commits=one.commits, merge=one.merge, head=one.head, base=one.base, title=one.title,
-            body=one.text, branch=one.branch, listed_for=one.landed, reviews=(review("bob", commit=one.head),),
+            body=one.text, branch=one.branch, listed_for=one.landed, reviews=(review("carol", commit=one.head),),
         )  # fmt: skip
     for commit in history.commits:
         github.answers.setdefault(github.at(f"/commits/{commit}/pulls"), [])
