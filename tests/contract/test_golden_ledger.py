@@ -24,7 +24,7 @@ from whence_aggregator.projections.kinds import KINDS
 from whence_common.ledger_entry import event, type_of
 
 DATA = Path(__file__).parent.parent / "data"
-HISTORIES = ("ledger-v1", "organisation-v1", "removals-v2", "applications-v2", "versions-v1", "reviews-v1")
+HISTORIES = ("ledger-v1", "organisation-v1", "removals-v2", "applications-v2", "versions-v1", "reviews-v1", "layers-v1")
 LATER: dict[str, dict[str, object]] = {
     "ledger-v1": {
         "application_span": [
@@ -42,6 +42,10 @@ LATER: dict[str, dict[str, object]] = {
     "reviews-v1": {
         "commit_person": [
             {"commit_id": "c" * 40, "repository": "git.example.org/demo/greeter", "person": "a@b", "ledger_index": 0}
+        ],
+        "review_name": [
+            {"commit_id": "c" * 40, "repository": "git.example.org/demo/greeter", "name": name, "ledger_index": 4}
+            for name in ("#12", "ada", "bob")
         ],
     },
 }  # fmt: skip

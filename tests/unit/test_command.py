@@ -433,6 +433,23 @@ def test_every_filter_of_the_list_is_sent_to_the_aggregator(answers: tuple[Answe
     assert held.asked == [("/v1/instances", {**wanted, "cause": "stop", "limit": "100"})]
 
 
+KEYS = "application team account ami ticket review commit person layer user-data"
+
+
+def test_every_key_of_a_trace_is_sent_and_not_found_exits_4_and_malformed_2(answers: tuple[Answers, str]) -> None:
+    held, url = answers
+    for key in KEYS.split():
+        name = key.replace("-", "_")
+        missed = ask(url, "trace", f"--{key}", "x 1", "--at", "2026-11-22T12:00:00Z")
+        assert missed.exit_code == 4
+        assert missed.stderr.startswith(f"whence: not found: no running instance of {name} 'x 1'; ")
+        assert held.asked[-1] == ("/v1/trace", {name: "x 1", "at": "2026-11-22T12:00:00Z", "limit": "100"})
+    held.said["/v1/trace"] = problem(400, "parameter-malformed")
+    for key in KEYS.split():
+        refused = ask(url, "trace", f"--{key}", "x 1")
+        assert (refused.exit_code, "mend it" in refused.stderr) == (2, True)
+
+
 @pytest.mark.parametrize("value", ["[bold]x[/bold]", "[/]", ":smile:", "[link=http://x]", "a\x1b[2Jb", "x" * 5_000])
 def test_values_are_shown_as_they_are(answers: tuple[Answers, str], value: str) -> None:
     held, url = answers

@@ -20,7 +20,7 @@ from whence_common.errors import InputError
 
 DIGEST = "sha256:" + "0a" * 32
 NAMES = ("account", "at", "cause", "commit", "limit", "text", "instance", "image", "ticket", "application", "version",
-         "user_data")  # fmt: skip
+         "user_data", "layer", "review", "person", "ami", "team")  # fmt: skip
 
 
 def query(text: str, *allowed: str) -> Query:
@@ -242,6 +242,14 @@ def test_a_ticket_has_at_most_150_characters() -> None:
         ("application=greeter", TraceSubject(kind="application", value="greeter")),
         ("application=greeter&version=1.0", TraceSubject(kind="application", value="greeter", version="1.0")),
         (f"user_data={DIGEST}&limit=1", TraceSubject(kind="user_data", value=DIGEST)),
+        (f"layer={DIGEST}", TraceSubject(kind="layer", value=DIGEST)),
+        ("review=%2312", TraceSubject(kind="review", value="#12")),
+        ("review=group/app!12", TraceSubject(kind="review", value="group/app!12")),
+        ("person=Ada@Example.org", TraceSubject(kind="person", value="ada@example.org")),
+        ("person=Ada", TraceSubject(kind="person", value="ada")),
+        ("ami=ami-0123", TraceSubject(kind="ami", value="ami-0123")),
+        ("account=123456789012", TraceSubject(kind="account", value="123456789012")),
+        ("team=hello", TraceSubject(kind="team", value="hello")),
     ],
 )
 def test_a_trace_is_of_one_subject(text: str, subject: TraceSubject | str) -> None:
@@ -264,3 +272,37 @@ def test_a_trace_is_of_one_subject(text: str, subject: TraceSubject | str) -> No
 )
 def test_any_other_number_of_subjects_is_refused(text: str, code: str, message: str) -> None:
     assert refused(text, "subject") == (code, message)
+
+
+@pytest.mark.parametrize(
+    ("text", "fix"),
+    [
+        ("instance=greeter", "write it like i-0123456789abcdef0"),
+        ("image=latest", "write sha256: and 64 hex digits"),
+        (f"layer={DIGEST[:-1]}", "write sha256: and 64 hex digits"),
+        (f"user_data={DIGEST}0", "write sha256: and 64 hex digits"),
+        ("commit=main", "write the commit's id or at least its first 7 digits, without the name of a branch"),
+        ("review=pull%2012", "write #12, !12 or owner/repository#12"),
+        ("ticket=PAY%207", "write it like PAY-7, #12 or owner/repository#12"),
+        ("application=No", "write its id as the application registry has it, as in greeter"),
+        ("ami=12", "write it like ami-0123456789abcdef0"),
+        ("account=12", "write its 12 digits"),
+        (
+            "person=Ada%20%3Cada@example.org%3E",
+            "write it like ada@example.org or ada, without spaces and angle brackets",
+        ),
+        ("person=a@b@c", "write it like ada@example.org or ada, without spaces and angle brackets"),
+    ],
+)
+def test_each_malformed_key_is_refused_with_how_to_write_it(text: str, fix: str) -> None:
+    asked = query(text)
+    with pytest.raises(InputError) as refusal:
+        asked.subject()
+    assert refusal.value.fix == fix
+
+
+def test_a_malformed_time_of_a_key_is_refused_with_how_to_write_it() -> None:
+    asked = query("team=hello&at=yesterday")
+    with pytest.raises(InputError) as refusal:
+        asked.instant("at")
+    assert refusal.value.fix == "write it like 2026-11-22T12:00:00Z"

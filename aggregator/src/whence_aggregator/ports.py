@@ -119,6 +119,10 @@ class ImageSaid:
     """The layer that contains scm-source.json."""
     chains: list[str] = field(default_factory=list)
     """Chain ids: of the first layer, of the first two, … of all of them."""
+    layers: list[str] = field(default_factory=list)
+    """Digests of the layers, from the base upwards, as the manifest names them."""
+    diff_ids: list[str] = field(default_factory=list)
+    """Digests of the layers unpacked, as the configuration states them."""
     inherited: str = ""
     """The base image that scm-source.json was inherited from."""
     claims: list[SourceClaim] = field(default_factory=list)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
+from whence_common.digest import is_sha256_digest
 from whence_common.image_trust import TrustedBuilder, unread_provenance, verified_provenance
 from whence_common.loose_json import loose
 from whence_common.repositories import compare
@@ -85,17 +86,23 @@ def claims_of_index(index: bytes, digest: str) -> list[SourceClaim]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageConfig:
-    """The parts of an image's configuration that concern its source: labels and time of creation."""
+    """The parts of an image's configuration that concern its source: labels, time of creation, unpacked layers."""
 
     labels: Mapping[str, Any] = field(default_factory=dict)
     created: str = ""
+    diff_ids: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, content: bytes) -> ImageConfig:
         """Parse a configuration blob; what is malformed counts as absent."""
         document = loose(content)
         labels = _object(document.get("config")).get("Labels")
-        return cls(labels=_object(labels), created=_text(document.get("created")))
+        stated = _object(document.get("rootfs")).get("diff_ids")
+        diff_ids = [one for one in stated if isinstance(one, str)] if isinstance(stated, list) else []
+        return cls(
+            labels=_object(labels), created=_text(document.get("created")),
+            diff_ids=tuple(one for one in diff_ids if is_sha256_digest(one)),
+        )  # fmt: skip
 
 
 def claims_of_labels(

@@ -15,6 +15,9 @@ from whence_common.errors import one_line
 from whence_common.image_reference import ImageReferenceInvalid, parse_image_subject, tag_reference
 from whence_common.scm_source import ScmSource, ScmSourceInvalid
 
+LAYERS_RECORDED_MAX = 256
+"""Docker images have at most 127 layers."""
+
 
 class Collector(Protocol):
     async def collect(self, subject: str) -> CollectedFact:
@@ -65,6 +68,8 @@ def finding_of(said: ImageSaid) -> CollectedFact:
         "inherited": said.inherited, "claims": [one.to_wire() for one in said.claims],
         "chain": said.chains[-1] if said.chains else "",
     }  # fmt: skip
+    if said.layers:
+        value |= {"layers": said.layers[:LAYERS_RECORDED_MAX], "diff_ids": said.diff_ids[:LAYERS_RECORDED_MAX]}
     if said.signer_known:
         value["signed_by"] = said.signed_by
     if said.unknown:

@@ -137,7 +137,8 @@ class RegistryImageReader:
     async def said_by(self, repository: str, manifest: Manifest, index_digest: str | None = None) -> ImageSaid:
         """Return what the image of a given manifest states about its source. Raises SourceUnavailable."""
         store, said = self._stores.store_of(repository), ImageSaid()
-        said.chains = chains([one.digest for one in manifest.layers])
+        said.layers = [one.digest for one in manifest.layers]
+        said.chains = chains(said.layers)
         index = await self._index(store, repository, index_digest)
         await self._judge(said, store, repository, [one for one in (manifest, index) if one is not None])
         said.claims += claims_of_manifest(manifest.content)
@@ -218,6 +219,7 @@ class RegistryImageReader:
             said.unknown.append(f"the image's configuration has {manifest.config.size} bytes, which are not read")
             return
         config = await self._config(store, repository, manifest)
+        said.diff_ids = list(config.diff_ids)
         named = [*claim_of_names("label", config.labels), *claims_of_labels(config, None)[0]]
         if not named:
             return

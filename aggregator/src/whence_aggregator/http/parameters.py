@@ -16,9 +16,9 @@ _COMMIT = re.compile(r"[0-9a-f]{7,64}\Z")
 _AMI = re.compile(r"ami-[0-9A-Za-z]{1,40}\Z")
 _TICKET = re.compile(r"[A-Za-z0-9_./#:~-]{1,150}\Z")
 _REVIEW = re.compile(r"[A-Za-z0-9_./#!:~-]{1,150}\Z")
-_PERSON = re.compile(r"[!-;=?A-~]{1,200}@[!-;=?A-~]{1,200}\Z")
+_PERSON = re.compile(r"[!-;=?A-~]{1,200}(?:@[!-;=?A-~]{1,200})?\Z")
 SUBJECTS: tuple[SubjectKind, ...] = (
-    "image", "commit", "review", "ticket", "application", "user_data", "ami", "account", "team", "person",
+    "image", "layer", "commit", "review", "ticket", "application", "user_data", "ami", "account", "team", "person",
 )  # fmt: skip
 _LIMIT_MAX = 500
 _LIMIT_DEFAULT = 50
@@ -150,20 +150,24 @@ def check_commit(value: str | None) -> str | None:
 
 
 def _check_subject(kind: SubjectKind, value: str) -> None:
-    if kind in ("image", "user_data") and not is_sha256_digest(value):
+    if kind in ("image", "layer", "user_data") and not is_sha256_digest(value):
         raise InputError("parameter-malformed", f"{kind} must be a digest", fix="write sha256: and 64 hex digits")
     if kind == "commit" and not _COMMIT.match(value):
-        raise InputError("parameter-malformed", "commit must be 7 to 64 lower-case hex digits")
+        fix = "write the commit's id or at least its first 7 digits, without the name of a branch"
+        raise InputError("parameter-malformed", "commit must be 7 to 64 lower-case hex digits", fix=fix)
     if kind == "ticket" and not _TICKET.match(value):
-        raise InputError("parameter-malformed", "ticket must be letters, digits and _ . / # : ~ -")
+        fix = "write it like PAY-7, #12 or owner/repository#12"
+        raise InputError("parameter-malformed", "ticket must be letters, digits and _ . / # : ~ -", fix=fix)
     if kind == "review" and not _REVIEW.match(value):
-        raise InputError("parameter-malformed", "review must be the number of a review", fix="write #12 or !12")
+        fix = "write #12, !12 or owner/repository#12"
+        raise InputError("parameter-malformed", "review must be the number of a review", fix=fix)
     if kind == "person" and not _PERSON.match(value):
-        fix = "write it like ada@example.org"
-        raise InputError("parameter-malformed", "person must be an e-mail address", fix=fix)
+        fix = "write it like ada@example.org or ada, without spaces and angle brackets"
+        raise InputError("parameter-malformed", "person must be an e-mail address or a login", fix=fix)
     if kind == "ami":
         check_ami(value)
     if kind == "account":
         account_id(value)
     if kind == "application" and not is_application_id(value):
-        raise InputError("parameter-malformed", "application must be an application id")
+        fix = "write its id as the application registry has it, as in greeter"
+        raise InputError("parameter-malformed", "application must be an application id", fix=fix)

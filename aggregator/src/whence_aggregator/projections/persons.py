@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from whence_aggregator.ports import Database
-from whence_aggregator.projections.rows import commit_events
+from whence_aggregator.projections.rows import fact_events
 from whence_aggregator.queries.collect import ADD_COMMIT_PERSON, COMMITS_WITHOUT_PERSON, AddCommitPersonParameters
 
 _MAIL = re.compile(r"<?([!-;=?A-~]{1,200}@[!-;=?A-~]{1,200})>?\Z")
@@ -35,7 +35,7 @@ async def index_persons(database: Database) -> int:
     while True:
         async with database.transaction() as transaction:
             asked = COMMITS_WITHOUT_PERSON.bind({"after": after, "limit": _UNINDEXED_MAX})
-            found = commit_events(await transaction.fetch(asked))
+            found = fact_events(await transaction.fetch(asked))
             rows = [row for index, one in found for row in persons_in(one, index)]
             await transaction.execute(ADD_COMMIT_PERSON.bind(rows))
         total += len(rows)

@@ -9,7 +9,7 @@ import msgspec
 
 from whence_aggregator.projections.known import KnownInstance
 from whence_aggregator.queries.agents import INSTANCES_NAMED, InstancesNamedRow
-from whence_aggregator.queries.collect import CommitsWithoutPersonRow
+from whence_aggregator.queries.collect import CommitsWithoutPersonRow, ReviewsWithoutNameRow
 from whence_aggregator.queries.compliance import RuleSetsRow, VerdictsOfRow
 from whence_aggregator.queries.query import BoundQuery, instance_ids
 from whence_aggregator.queries.trace import InventoryOfRow
@@ -80,8 +80,10 @@ def standing(rows: Sequence[VerdictsOfRow]) -> dict[tuple[str, str], tuple[str |
     return {(row["instance_id"], row["rule"]): (row["verdict"], row["since"]) for row in rows}
 
 
-def commit_events(rows: Sequence[CommitsWithoutPersonRow]) -> list[tuple[int, dict[str, Any]]]:
-    """Return facts of commits as the events of their entries, as far as they name people."""
+def fact_events(
+    rows: Sequence[CommitsWithoutPersonRow] | Sequence[ReviewsWithoutNameRow],
+) -> list[tuple[int, dict[str, Any]]]:
+    """Return facts as the events of their entries, as far as indexes need them."""
     return [
         (
             row["ledger_index"],

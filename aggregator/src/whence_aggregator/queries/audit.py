@@ -258,6 +258,35 @@ class DumpCommitPersonRow(TypedDict):
 DUMP_COMMIT_PERSON = NamedQuery[DumpCommitPersonParameters, DumpCommitPersonRow]("dump_commit_person")
 
 
+class DumpReviewNameParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpReviewNameRow(TypedDict):
+    commit_id: str
+    repository: str
+    name: str
+    ledger_index: int
+
+
+DUMP_REVIEW_NAME = NamedQuery[DumpReviewNameParameters, DumpReviewNameRow]("dump_review_name")
+
+
+class DumpImageLayerParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpImageLayerRow(TypedDict):
+    layer: str
+    image_digest: str
+    ledger_index: int
+
+
+DUMP_IMAGE_LAYER = NamedQuery[DumpImageLayerParameters, DumpImageLayerRow]("dump_image_layer")
+
+
 class DumpInventoryHistoryParameters(TypedDict):
     limit: int
     offset: int
@@ -605,6 +634,12 @@ CLEAR_IMAGE_COMMIT = Command[NoParameters]("clear_image_commit")
 
 
 CLEAR_COMMIT_WORD = Command[NoParameters]("clear_commit_word")
+
+
+CLEAR_REVIEW_NAME = Command[NoParameters]("clear_review_name")
+
+
+CLEAR_IMAGE_LAYER = Command[NoParameters]("clear_image_layer")
 
 
 CLEAR_COMMIT_PERSON = Command[NoParameters]("clear_commit_person")

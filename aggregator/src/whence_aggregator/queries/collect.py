@@ -89,6 +89,34 @@ class CommitsWithoutPersonRow(TypedDict):
 COMMITS_WITHOUT_PERSON = NamedQuery[CommitsWithoutPersonParameters, CommitsWithoutPersonRow]("commits_without_person")
 
 
+class AddReviewNameParameters(TypedDict):
+    name: str
+    repository: str
+    commit_id: str
+    ledger_index: int
+
+
+ADD_REVIEW_NAME = Command[AddReviewNameParameters]("add_review_name")
+
+
+class ReviewsWithoutNameParameters(TypedDict):
+    after: int
+    limit: int
+
+
+class ReviewsWithoutNameRow(TypedDict):
+    kind: str
+    subject: str
+    ledger_index: int
+    observed_at: str
+    outcome: str
+    value: str
+    reason: str
+
+
+REVIEWS_WITHOUT_NAME = NamedQuery[ReviewsWithoutNameParameters, ReviewsWithoutNameRow]("reviews_without_name")
+
+
 class IndexesOfFactsParameters(TypedDict):
     kind: str
     subjects: str
@@ -301,6 +329,15 @@ class AddTagDigestParameters(TypedDict):
 
 
 ADD_TAG_DIGEST = Command[AddTagDigestParameters]("add_tag_digest")
+
+
+class AddImageLayerParameters(TypedDict):
+    layer: str
+    image_digest: str
+    ledger_index: int
+
+
+ADD_IMAGE_LAYER = Command[AddImageLayerParameters]("add_image_layer")
 
 
 class AddImageChainParameters(TypedDict):

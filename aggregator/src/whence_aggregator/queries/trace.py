@@ -613,6 +613,74 @@ class ImagesOfPersonRow(TypedDict):
 IMAGES_OF_PERSON = NamedQuery[ImagesOfPersonParameters, ImagesOfPersonRow]("images_of_person")
 
 
+class FacetsOfApproverParameters(TypedDict):
+    person: str
+    past: int
+    mail: str
+    limit: int
+
+
+class FacetsOfApproverRow(TypedDict):
+    number: int
+
+
+FACETS_OF_APPROVER = NamedQuery[FacetsOfApproverParameters, FacetsOfApproverRow]("facets_of_approver")
+
+
+class ApprovedByParameters(TypedDict):
+    applications: str
+    past: int
+    person: str
+    mail: str
+
+
+class ApprovedByRow(TypedDict):
+    application_id: str
+    version: str
+
+
+APPROVED_BY = NamedQuery[ApprovedByParameters, ApprovedByRow]("approved_by")
+
+
+class PushedByParameters(TypedDict):
+    images: str
+    person: str
+    known_past: int
+
+
+class PushedByRow(TypedDict):
+    digest: str
+
+
+PUSHED_BY = NamedQuery[PushedByParameters, PushedByRow]("pushed_by")
+
+
+class ImagesOfReviewParameters(TypedDict):
+    name: str
+    known_past: int
+    limit: int
+
+
+class ImagesOfReviewRow(TypedDict):
+    image_digest: str
+
+
+IMAGES_OF_REVIEW = NamedQuery[ImagesOfReviewParameters, ImagesOfReviewRow]("images_of_review")
+
+
+class ImagesOfLayerParameters(TypedDict):
+    layer: str
+    known_past: int
+    limit: int
+
+
+class ImagesOfLayerRow(TypedDict):
+    image_digest: str
+
+
+IMAGES_OF_LAYER = NamedQuery[ImagesOfLayerParameters, ImagesOfLayerRow]("images_of_layer")
+
+
 class InventoryOfParameters(TypedDict):
     instance_ids: str
 

@@ -17,6 +17,7 @@ from whence_aggregator.queries.trace import (
     INSTANCES_WITH_FACETS_LATER,
     INSTANCES_WITH_FACETS_NOW,
     INSTANCES_WITH_FACETS_STATE,
+    ApprovedByRow,
     FacetsNumberedRow,
     ImagesOfCommitRow,
     InstancesAtParameters,
@@ -25,8 +26,10 @@ from whence_aggregator.queries.trace import (
     InstancesNowParameters,
     InstancesNowRow,
     InstancesStateParameters,
+    PushedByRow,
 )
 from whence_aggregator.trace.moment import Moment
+from whence_aggregator.trace.named_by import Deeds
 from whence_aggregator.trace.state import States
 from whence_common.clock import from_millis
 
@@ -130,6 +133,14 @@ def numbers(rows: Sequence[_Numbered]) -> list[int]:
 def digests(rows: Sequence[ImagesOfCommitRow]) -> set[str]:
     """Return the digests of images."""
     return {row["image_digest"] for row in rows}
+
+
+def deeds(approved: Sequence[ApprovedByRow], pushed: Sequence[PushedByRow]) -> Deeds:
+    """Return what a person approved and pushed."""
+    return Deeds(
+        approved=frozenset((row["application_id"], row["version"]) for row in approved),
+        pushed=frozenset(row["digest"] for row in pushed),
+    )
 
 
 def shown_facets(row: FacetsNumberedRow) -> tuple[int, Facets]:

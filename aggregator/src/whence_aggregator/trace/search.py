@@ -5,6 +5,7 @@ Pages are in the order in which instances enrolled; the cursor is the number of 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,19 +14,24 @@ from whence_aggregator.ports import Conflict, Database
 from whence_aggregator.queries.query import EVERY_ENTRY, array, together
 from whence_aggregator.queries.trace import (
     AMI_MISSING,
+    APPROVED_BY,
     FACETS_MATCHING,
     FACETS_NUMBERED,
     FACETS_OF_AMI,
     FACETS_OF_AMI_EVER,
     FACETS_OF_APPLICATION,
     FACETS_OF_APPLICATIONS,
+    FACETS_OF_APPROVER,
     FACETS_OF_IMAGES,
     FACETS_OF_IMAGES_MATCHING,
     FACETS_OF_USER_DATA,
     FEW_FACETS_OF_IMAGES,
     IMAGES_OF_COMMIT,
+    IMAGES_OF_LAYER,
     IMAGES_OF_PERSON,
+    IMAGES_OF_REVIEW,
     IMAGES_OF_TICKET,
+    PUSHED_BY,
     FacetsMatchingParameters,
 )
 from whence_aggregator.trace.found_rows import (
@@ -34,6 +40,7 @@ from whence_aggregator.trace.found_rows import (
     InstancePage,
     ask_now,
     ask_then,
+    deeds,
     digests,
     found_now,
     found_then,
@@ -42,6 +49,7 @@ from whence_aggregator.trace.found_rows import (
 )
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.moment import NOW, Moment
+from whence_aggregator.trace.named_by import Deeds
 from whence_aggregator.trace.owners import owned_by
 from whence_aggregator.trace.review_names import words_of_review
 from whence_aggregator.trace.state import NOW_ONLY, States
@@ -50,6 +58,7 @@ from whence_common.errors import InputError
 
 PAGE_MAX = 500
 _IMAGES_MAX = 500
+_FACETS_OF_APPROVER_MAX = 2_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +69,10 @@ class Wanted:
     commit: str | None = None
     ticket: str | None = None
     review: str | None = None
+    layer: str | None = None
     person: str | None = None
-    """The e-mail address of an author or committer of the commit."""
+    """In lower case: the e-mail address of an author or committer of the commit or of an approver, or the login of an
+    author or reviewer of a review, of an approver, or of who pushed the image."""
     application: str | None = None
     version: str | None = None
     account: str | None = None
@@ -150,7 +161,10 @@ class Search:
         }  # fmt: skip
         images = await self._images(wanted)
         if images is not None:
-            return await self._facets_of_images(images, filters, shown)
+            found = await self._facets_of_images(images, filters, shown)
+            if wanted.person is None:
+                return found
+            return sorted({*found, *await self._approved_by(wanted.person, wanted.moment)})
         if wanted.application is not None:
             asked = FACETS_OF_APPLICATION.bind({**filters, "application": wanted.application})
         elif wanted.user_data is not None:
@@ -179,6 +193,25 @@ class Search:
                 return list(shown)
         return numbers(await self._database.fetch(FACETS_OF_IMAGES.bind({"images": wanted})))
 
+    async def _approved_by(self, person: str, moment: Moment) -> list[int]:
+        """Return the combinations with a version that the person approved."""
+        asked = FACETS_OF_APPROVER.bind(
+            {"person": person, "mail": _mail_pattern(person), "past": moment.past, "limit": _FACETS_OF_APPROVER_MAX}
+        )
+        return numbers(await self._database.fetch(asked))
+
+    async def deeds_of(
+        self, person: str, *, images: Collection[str], applications: Collection[str], moment: Moment
+    ) -> Deeds:
+        """Return which of the images a person pushed to the registry front, and which versions they approved."""
+        approved = APPROVED_BY.bind(
+            {"person": person, "mail": _mail_pattern(person), "past": moment.past,
+             "applications": array(sorted(applications))}
+        )  # fmt: skip
+        pushed = PUSHED_BY.bind({"person": person, "images": array(sorted(images)), "known_past": moment.known_past})
+        versions, digests_pushed = await self._database.fetch_all(together(approved, pushed))
+        return deeds(versions, digests_pushed)
+
     async def _read_facets(self, wanted: set[int], shown: dict[int, Facets]) -> None:
         """Add the columns of combinations to `shown`. Raises EntryDamaged when one is missing: none is ever removed."""
         missing = wanted - shown.keys()
@@ -190,7 +223,7 @@ class Search:
                 raise EntryDamaged("a combination of facets of an instance is missing")
 
     async def _images(self, wanted: Wanted) -> list[str] | None:
-        """Return the images that match image, commit, ticket, review and person; None without these filters."""
+        """Return the images that match image, layer, commit, ticket, review and person; None without these filters."""
         meant: list[set[str]] = []
         known_past = wanted.moment.known_past
         if wanted.image is not None:
@@ -208,6 +241,14 @@ class Search:
                 IMAGES_OF_TICKET.bind({"word": one, "known_past": known_past, "limit": _IMAGES_MAX}) for one in names
             ]
             meant.append({one for query in of_word for one in digests(await self._database.fetch(query))})
+        if wanted.review is not None:  # reviews that were recorded before their numbers were words
+            of_review = IMAGES_OF_REVIEW.bind(
+                {"name": words_of_review(wanted.review)[0], "known_past": known_past, "limit": _IMAGES_MAX}
+            )
+            meant[-1] |= digests(await self._database.fetch(of_review))
+        if wanted.layer is not None:
+            of_layer = IMAGES_OF_LAYER.bind({"layer": wanted.layer, "known_past": known_past, "limit": _IMAGES_MAX})
+            meant.append(digests(await self._database.fetch(of_layer)))
         if wanted.person is not None:
             of_person = IMAGES_OF_PERSON.bind({"person": wanted.person, "known_past": known_past, "limit": _IMAGES_MAX})
             meant.append(digests(await self._database.fetch(of_person)))
@@ -219,6 +260,12 @@ async def check_amis(database: Database) -> None:
     if await database.fetch(AMI_MISSING.bind({})):
         message = "instances that enrolled under an earlier version cannot be found by AMI yet"
         raise Conflict("ami-not-derived", message, fix="run whence-aggregator ledger rebuild")
+
+
+def _mail_pattern(person: str) -> str:
+    """Return the pattern of a list of addresses with this one; empty, which matches none, for a login."""
+    escaped = "".join(f"!{one}" if one in "%_!" else one for one in person)
+    return f'%"{escaped}"%' if "@" in person else ""
 
 
 def _cursor(text: str) -> int:

@@ -30,6 +30,7 @@ from whence_aggregator.trace.facts import (
 from whence_aggregator.trace.lineage import REQUIRED_LINKS, Lineage
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.moment import NOW, Moment, Moments
+from whence_aggregator.trace.named_by import NO_DEEDS, Deeds, has_layer, is_by
 from whence_aggregator.trace.owner_facts import KnownOwners, OwnershipFacts
 from whence_aggregator.trace.pushing_job import PushingJob
 from whence_aggregator.trace.recorded import counts, read_recorded
@@ -60,7 +61,7 @@ from whence_common.image_reference import tag_reference
 from whence_common.ledger_entry import kind_of
 
 SubjectKind = Literal[
-    "image", "commit", "review", "ticket", "application", "user_data", "ami", "account", "team", "person"
+    "image", "layer", "commit", "review", "ticket", "application", "user_data", "ami", "account", "team", "person"
 ]  # fmt: skip
 _PAGES_MAX = 20
 _BRIEF_INSTANCES = 2
@@ -154,8 +155,8 @@ class Tracer:
         lineages: list[Lineage] = []
         for _ in range(_PAGES_MAX):
             rows, next_page = await self.search.instances(wanted, after=following, limit=limit - len(lineages))
-            found = await self.instances([row["instance_id"] for row in rows], moment=moment)
-            lineages += [one for one in found if _matches(one, subject) and states.includes(one.life, one.heard)]
+            found = await self._containing(subject, rows, moment=moment)
+            lineages += [one for one in found if states.includes(one.life, one.heard)]
             if next_page is None or len(lineages) >= limit:
                 return lineages, next_page
             following = next_page
@@ -163,10 +164,21 @@ class Tracer:
 
     async def naming(self, ticket: str, rows: Sequence[dict[str, Any]], *, moment: Moment) -> list[dict[str, Any]]:
         """Return the rows of a list whose traces contain the ticket: the index has words, which need not be tickets."""
-        found = await self.instances([row["instance_id"] for row in rows], moment=moment)
-        subject = TraceSubject(kind="ticket", value=ticket)
-        names = {lineage.instance_id for lineage in found if _matches(lineage, subject)}
+        found = await self._containing(TraceSubject(kind="ticket", value=ticket), rows, moment=moment)
+        names = {lineage.instance_id for lineage in found}
         return [row for row in rows if row["instance_id"] in names]
+
+    async def _containing(
+        self, subject: TraceSubject, rows: Sequence[dict[str, Any]], *, moment: Moment
+    ) -> list[Lineage]:
+        """Return the lineages of found instances that contain the subject, as of the time asked about."""
+        found = await self.traced([row["instance_id"] for row in rows], moment=moment)
+        did = NO_DEEDS
+        if subject.kind == "person" and found:
+            images = {digest for _, one in found if (digest := (one.link("image").value or {}).get("digest"))}
+            applications = {facts.statement.predicate.application_id or "" for facts, _ in found}
+            did = await self.search.deeds_of(subject.value, images=images, applications=applications, moment=moment)
+        return [lineage for facts, lineage in found if _matches(facts, lineage, subject, did)]
 
     async def facts(self, instance_ids: Sequence[str], *, moment: Moment = NOW) -> dict[str, Facts]:
         """Return the facts of instances, by id; those without a statement about that time are left out."""
@@ -345,14 +357,15 @@ class _Outside:
     owners: KnownOwners
 
 
-def _matches(lineage: Lineage, subject: TraceSubject) -> bool:
+def _matches(facts: Facts, lineage: Lineage, subject: TraceSubject, did: Deeds) -> bool:
     """Return whether a lineage, as of the time asked about, contains the subject."""
     checks: dict[SubjectKind, Callable[[], bool]] = {
         "image": lambda: (lineage.link("image").value or {}).get("digest") == subject.value,
         "commit": lambda: str((lineage.link("commit").value or {}).get("commit", "")).startswith(subject.value),
         "ticket": lambda: _names_ticket(lineage, subject.value),
         "review": lambda: has_review(lineage, subject.value),
-        "person": lambda: _is_by(lineage, subject.value),
+        "person": lambda: is_by(facts, lineage, subject.value, did),
+        "layer": lambda: has_layer(facts, subject.value),
         "user_data": lambda: (lineage.link("user_data").value or {}).get("digest") == subject.value,
     }
     return checks[subject.kind]() if subject.kind in checks else True
@@ -361,12 +374,6 @@ def _matches(lineage: Lineage, subject: TraceSubject) -> bool:
 def _names_ticket(lineage: Lineage, name: str) -> bool:
     """Return whether the commit or its review names a ticket."""
     return any(one["id"] == name for one in (lineage.link("ticket").value or {}).get("tickets", ()))
-
-
-def _is_by(lineage: Lineage, mail: str) -> bool:
-    """Return whether the commit names a person as its author or committer."""
-    commit = lineage.link("commit").value or {}
-    return any(f"<{mail}>" in str(commit.get(name, "")).lower() for name in ("author", "committer"))
 
 
 def _wanted(subject: TraceSubject, moment: Moment) -> Wanted:

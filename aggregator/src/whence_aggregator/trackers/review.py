@@ -147,6 +147,16 @@ def good_approvals(review: Review) -> list[Vote]:
     return [one.vote for one in last_words(review) if one.counts]
 
 
+def people_of(review: Review) -> tuple[str, ...]:
+    """Return the logins of all who made, judged or merged a review, in lower case, each once.
+
+    Who was merely asked, or began a comment and did not send it, did nothing.
+    """
+    acted = (one.by for one in review.votes if one.state != "pending")
+    every = (review.author, review.merged_by, *review.committers, *acted)
+    return tuple(dict.fromkeys(one.lower() for one in every if one))
+
+
 def _why_not(vote: Vote, review: Review) -> str:
     """Return why a vote is not an approval that counts; empty when it is."""
     checks = (

@@ -52,8 +52,9 @@ _KINDS = (
     ("--ami", "ami", "an AMI"),
     ("--ticket", "ticket", "a ticket"),
     ("--review", "review", "a pull or merge request: 12, #12, !12, group/project!12, or its URL"),
+    ("--layer", "layer", "the digest of an image's layer"),
     ("--commit", "commit", "a commit id or a prefix of one"),
-    ("--person", "person", "the e-mail address of an author or committer"),
+    ("--person", "person", "the e-mail address or login of an author, reviewer, approver or pusher"),
     ("--user-data", "user_data", "the digest of user data"),
 )
 
@@ -103,7 +104,7 @@ def trace(
 ) -> None:
     """Trace SUBJECT: an instance (i-…), an image (sha256:…), a commit, a ticket, an application, application/version,
     an AMI (ami-…), an account (12 digits), a review (!12 or its URL), or the e-mail address of a person who wrote
-    commits.
+    commits or approved versions.
 
     The kind of SUBJECT is detected from its form; use the options if it is ambiguous.
     """
@@ -227,6 +228,8 @@ def _not_found(kind: str, subject: str) -> str:
         where = "; only the commit that each image names is searched, not those before it"
     if kind == "ticket" and subject.startswith("#"):
         where += "; for a pull request add --review"
+    if kind == "layer":
+        where = "; images that were read before their layers were recorded are not found"
     if kind == "image":
         where += "; for user data add --user-data"
     ended = "; --state any includes those that ended; see --help"

@@ -55,6 +55,12 @@ select commit_id, repository, word, ledger_index from commit_word order by commi
 -- name: dump_commit_person
 select commit_id, repository, person, ledger_index from commit_person order by commit_id{binary}, repository{binary}, person{binary} limit :limit offset :offset;
 
+-- name: dump_review_name
+select commit_id, repository, name, ledger_index from review_name order by commit_id{binary}, repository{binary}, name{binary} limit :limit offset :offset;
+
+-- name: dump_image_layer
+select layer, image_digest, ledger_index from image_layer order by layer, image_digest limit :limit offset :offset;
+
 -- name: dump_inventory_history
 select instance_id, ledger_index, account_id, region, state, launched_at, user_data_digest, user_data_unread, asked_at
 from inventory_history
@@ -179,6 +185,12 @@ delete from image_commit;
 
 -- name: clear_commit_word
 delete from commit_word;
+
+-- name: clear_review_name
+delete from review_name;
+
+-- name: clear_image_layer
+delete from image_layer;
 
 -- name: clear_commit_person
 delete from commit_person;

@@ -30,6 +30,17 @@ where f.kind = 'commit' and f.outcome = 'found' and f.ledger_index > :after and 
     select 1 from commit_person p where p.ledger_index = f.ledger_index)
 order by f.ledger_index limit :limit;
 
+-- name: add_review_name
+insert into review_name (name, repository, commit_id, ledger_index)
+values (:name, :repository, :commit_id, :ledger_index) on conflict do nothing;
+
+-- name: reviews_without_name
+-- types: after int
+select f.kind, f.subject, f.ledger_index, f.observed_at, f.outcome, f.value, f.reason from fact f
+where f.kind = 'review' and f.outcome = 'found' and f.ledger_index > :after and not exists (
+    select 1 from review_name n where n.repository || '@' || n.commit_id = f.subject)
+order by f.ledger_index limit :limit;
+
 -- name: indexes_of_facts
 select ledger_index from fact
 where kind = :kind and {subject in texts subjects} and outcome = 'found' order by ledger_index;
@@ -140,6 +151,10 @@ select cast(:reference as text), cast(:digest as text), cast(:said_by as text), 
 where cast(:said_by as text) in ('front', 'registry') or (
     select count(*) from tag_digest where reference = :reference and said_by = :said_by) < 100
 on conflict do nothing;
+
+-- name: add_image_layer
+insert into image_layer (layer, image_digest, ledger_index)
+values (:layer, :image_digest, :ledger_index) on conflict do nothing;
 
 -- name: add_image_chain
 insert into image_chain (chain, image_digest) values (:chain, :image_digest) on conflict do nothing;

@@ -308,10 +308,46 @@ join image_commit i on i.commit_id = w.commit_id and i.repository = w.repository
 where w.word = :word and w.ledger_index < :known_past and i.ledger_index < :known_past order by i.image_digest limit :limit;
 
 -- name: images_of_person
-select distinct i.image_digest from commit_person p
+-- types: person str
+select i.image_digest from commit_person p
 join image_commit i on i.commit_id = p.commit_id and i.repository = p.repository
 where p.person = :person and p.ledger_index < :known_past and i.ledger_index < :known_past
+union select i.image_digest from review_name n
+join image_commit i on i.commit_id = n.commit_id and i.repository = n.repository
+where n.name = :person and n.ledger_index < :known_past and i.ledger_index < :known_past
+union select m.digest from image_manifest m
+where lower(m.pushed_by) = :person and m.image <> '' and m.ledger_index < :known_past
+order by 1 limit :limit;
+
+-- name: facets_of_approver
+-- types: person str, mail str
+select f.number from (
+    select application_id, version from approval where lower(user_id) = :person and ledger_index < :past
+    union select application_id, version from approval
+    where ledger_index < :past and lower(emails) like :mail escape '!') a
+join facets f on f.application_id = a.application_id and f.application_version = a.version
+order by f.number limit :limit;
+
+-- name: approved_by
+-- types: person str, mail str
+select application_id, version from approval
+where {application_id in texts applications} and ledger_index < :past
+    and (lower(user_id) = :person or lower(emails) like :mail escape '!');
+
+-- name: pushed_by
+-- types: person str
+select distinct digest from image_manifest
+where {digest in texts images} and lower(pushed_by) = :person and ledger_index < :known_past;
+
+-- name: images_of_review
+select distinct i.image_digest from review_name n
+join image_commit i on i.commit_id = n.commit_id and i.repository = n.repository
+where n.name = :name and n.ledger_index < :known_past and i.ledger_index < :known_past
 order by i.image_digest limit :limit;
+
+-- name: images_of_layer
+select distinct image_digest from image_layer
+where layer = :layer and ledger_index < :known_past order by image_digest limit :limit;
 
 -- name: inventory_of
 select account_id, region, instance_id, state, launched_at, user_data_digest, user_data_unread, ledger_index, asked_at from inventory

@@ -1,0 +1,61 @@
+"""By what a trace finds images besides their commits: their layers, and the numbers and people of reviews.
+
+A name in a review is what its code host states; it finds commits, and what the person did is in the facts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from whence_aggregator.ports import Database
+from whence_aggregator.projections.rows import fact_events
+from whence_aggregator.queries.collect import (
+    ADD_REVIEW_NAME,
+    REVIEWS_WITHOUT_NAME,
+    AddImageLayerParameters,
+    AddReviewNameParameters,
+)
+from whence_aggregator.trace.facts import REVIEW_KIND
+from whence_aggregator.trackers.review import Review, people_of
+from whence_common.image_reference import digest_of_subject
+
+_NAMES_MAX = 1_000
+"""Of the reviews of one commit."""
+_UNINDEXED_MAX = 500
+
+
+def layers_in(event: Mapping[str, Any], index: int) -> list[AddImageLayerParameters]:
+    """Return the layers of an image, each once. Facts that were recorded by earlier versions have none."""
+    if event["kind"] != "image-source":
+        return []
+    digest, value = digest_of_subject(event["subject"]), event["value"]
+    layers = dict.fromkeys((*value.get("layers", ()), *value.get("diff_ids", ())))
+    return [{"layer": str(one), "image_digest": digest, "ledger_index": index} for one in layers]
+
+
+def names_in(event: Mapping[str, Any], index: int) -> list[AddReviewNameParameters]:
+    """Return the numbers of a commit's reviews, and the people in them, each once."""
+    if event["kind"] != REVIEW_KIND or event["outcome"] != "found":
+        return []
+    place, _, commit_id = event["subject"].rpartition("@")
+    found: dict[str, None] = {}
+    for review in map(Review.from_wire, event["value"]["reviews"]):
+        found |= dict.fromkeys((f"#{review.number}", *people_of(review)))
+    names = list(found)[:_NAMES_MAX]
+    return [{"name": one, "repository": place, "commit_id": commit_id, "ledger_index": index} for one in names]
+
+
+async def index_reviews(database: Database) -> int:
+    """Index reviews that were recorded before there was an index; return the number of names."""
+    total, after = 0, -1
+    while True:
+        async with database.transaction() as transaction:
+            asked = REVIEWS_WITHOUT_NAME.bind({"after": after, "limit": _UNINDEXED_MAX})
+            found = fact_events(await transaction.fetch(asked))
+            rows = [row for index, one in found for row in names_in(one, index)]
+            await transaction.execute(ADD_REVIEW_NAME.bind(rows))
+        total += len(rows)
+        if len(found) < _UNINDEXED_MAX:
+            return total
+        after = found[-1][0]
