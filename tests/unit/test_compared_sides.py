@@ -50,7 +50,8 @@ KNOWN = st.sampled_from(
 )  # fmt: skip
 SIDES = st.builds(
     side, KNOWN, subject=st.sampled_from([INSTANCE, OTHER, "greeter/1.0", "sha256:" + "d" * 64]),
-    layers=st.sampled_from(["", "sha256:1", "sha256:2"]), commit=st.sampled_from([ONE, TWO, None]),
+    layers=st.sampled_from(["", "sha256:1", "sha256:2"]),
+    layer_digests=st.sampled_from([(), ("sha256:a", "sha256:b"), ("sha256:a", "sha256:c", "sha256:a")]), commit=st.sampled_from([ONE, TWO, None]),
     verdicts=st.sampled_from([None, {}, {"signed": PASS}, {"signed": FAIL, "tagged": PASS}]),
     not_checked=st.sampled_from([{}, {"review": "reviews are not read"}, {"review": "the host was away"}]),
 )  # fmt: skip
@@ -107,10 +108,19 @@ def test_a_new_version_differs_in_version_and_image_and_names_what_is_not_known(
     }
     assert found.layers == "changed"
     assert dict(found.not_known) == {
-        "layer": "which layers differ: only a digest over all layers of an image is stored",
+        "layer": "which layers differ: those of a side were read before single layers were recorded",
         "review": "reviews are not read: it is not known whether the commit was approved",
         "ticket": "trackers are not read: it is not known whether the tickets exist",
     }
+
+
+def test_the_layers_that_only_one_side_has_are_named_in_their_order() -> None:
+    one = side(layers="sha256:1", layer_digests=("sha256:base", "sha256:b", "sha256:a"))
+    other = side(layers="sha256:2", layer_digests=("sha256:base", "sha256:c", "sha256:c"))
+    found = compare(one, other, SAME)
+    assert found.to_wire()["layer_digests"] == {"only_a": ["sha256:b", "sha256:a"], "only_b": ["sha256:c"]}
+    assert found.mirrored().to_wire()["layer_digests"] == {"only_a": ["sha256:c"], "only_b": ["sha256:b", "sha256:a"]}
+    assert "layer" not in found.not_known
 
 
 def test_times_of_reports_are_no_difference() -> None:

@@ -54,6 +54,8 @@ class Side:
     not_checked: Mapping[str, str] = field(default_factory=dict)
     layers: str = ""
     """A digest over the digests of all layers of the image; empty if the registry was not read."""
+    layer_digests: tuple[str, ...] = ()
+    """Those of the manifest, from the base upwards; empty if they were not recorded."""
     commit: SourceCommit | None = None
     patterns: tuple[str, ...] = ()
     """The ticket patterns of the application."""
@@ -149,6 +151,10 @@ class Difference:
                 "cut": user_data.cut,
             },
             "layers": self.layers,
+            "layer_digests": {
+                "only_a": _beside(self.a, self.b),
+                "only_b": _beside(self.b, self.a),
+            },
             "commits": self.commits.to_wire(patterns),
             "verdicts": [one.to_wire() for one in self.verdicts],
             "not_known": [{"part": part, "reason": reason} for part, reason in self.not_known.items()],
@@ -245,6 +251,14 @@ def _user_data(a: Side, b: Side) -> DocumentDifference | None:
     return differing(one, other)
 
 
+def _beside(one: Side, other: Side) -> list[str]:
+    """Return the layers that only one side has, in their order; none if those of a side are not known."""
+    if not one.layer_digests or not other.layer_digests:
+        return []
+    known = set(other.layer_digests)
+    return [digest for digest in dict.fromkeys(one.layer_digests) if digest not in known]
+
+
 def _same_or_changed(one: str, other: str) -> str:
     if not one or not other:
         return "unknown"
@@ -271,8 +285,8 @@ def _not_known(a: Side, b: Side, user_data: DocumentDifference | None, layers: s
         yield part, min(side.not_checked[part] for side in (a, b) if part in side.not_checked)
     if layers == "unknown":
         yield "layers", "the layers of an image are known once its registry was read"
-    elif layers == "changed":
-        yield "layer", "which layers differ: only a digest over all layers of an image is stored"
+    elif layers == "changed" and not (a.layer_digests and b.layer_digests):
+        yield "layer", "which layers differ: those of a side were read before single layers were recorded"
     withheld = next(filter(None, (_withheld(side) for side in (a, b))), None)
     if withheld:
         yield "user_data", withheld

@@ -138,6 +138,7 @@ def _side(
         links={link.link: link.to_wire() for link in lineage.links},
         not_checked={one.link: one.reason for one in lineage.not_checked},
         layers=str(chain) if chain else "",
+        layer_digests=tuple(map(str, facts.image_source.value.get("layers", ()))),
         commit=commit,
         patterns=tuple(one.effective for one in trackers),
         application=facts.application,

@@ -58,6 +58,9 @@ def lines_of(found: Mapping[str, Any]) -> Iterator[str]:
     yield from _user_data(found["user_data"])
     if found["layers"] == "changed":
         yield "layers: they differ"
+        digests = found.get("layer_digests") or {"only_a": [], "only_b": []}
+        for sign, only in (("-", digests["only_a"]), ("+", digests["only_b"])):
+            yield from (f"  {sign} {_text(one)}" for one in only)
     yield from _commits(found["commits"])
     for one in found["verdicts"]:
         yield f"rule {_text(one['rule'])}: {_verdict(one['a'])} → {_verdict(one['b'])}"
