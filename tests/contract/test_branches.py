@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from fakes.in_process import InProcess
 from fakes.machine import COMMIT, DIGEST, scm
-from whence_aggregator.ports import BranchAnswer, ImageSaid, SourceUnavailable
+from whence_aggregator.collect.branches import BranchFinding
+from whence_aggregator.ports import BranchAnswer, ImageSaid, ProtectedNames, SourceUnavailable
 from whence_aggregator.queries.compliance import VERDICTS_OF
 from whence_aggregator.queries.query import instance_ids
 from whence_aggregator.queries.work import TASKS_OF_KIND
+from whence_aggregator.trackers.protection import ProtectedRefs
 from whence_common.clock import parse_instant, to_instant
 from whence_common.digest import sha256_digest
 from whence_common.image_provenance import SourceClaim
@@ -135,6 +139,118 @@ async def test_a_branch_that_git_cannot_read_is_unknown_and_fails_no_rule(house:
         outcome, said = await verdict(house, "commit-unmerged")
         assert (outcome, reason in said) == ("unknown", True)
         await until_due(house)
+
+
+class Protector:
+    """A code host that protects what a test says; an exception is raised."""
+
+    def __init__(self, *branches: str) -> None:
+        self.answer: ProtectedRefs | SourceUnavailable = ProtectedRefs(branches=branches)
+
+    async def protected(self, path: str) -> ProtectedRefs:
+        if isinstance(self.answer, SourceUnavailable):
+            raise self.answer
+        return self.answer
+
+
+AWAY = SourceUnavailable("outside-status", "git.example.org answers with HTTP 502")
+
+
+async def branch_facts(house: InProcess) -> int:
+    return len([one for one in await house.entries("fact") if b'"commit-branch"' in (one.content or b"")])
+
+
+async def test_the_fact_states_what_is_protected_by_whom_and_when_that_was_read(house: InProcess) -> None:
+    host = house.protectors["git.example.org"] = Protector("main", "release/*")
+    host.answer = ProtectedRefs(
+        branches=("main", "release/*"), tags=("v*",), reason="1 of its protected names are not read"
+    )
+    await signed(house)
+    await house.work()
+    assert house.sources.asked_for == [ProtectedNames(branches=("main", "release/*"), tags=("v*",))]
+    link = (await house.lineage()).link("commit")
+    assert link.value is not None
+    assert link.value["branch"]["protection"] == [{
+        "by": "git.example.org", "branches": ["main", "release/*"], "tags": ["v*"],
+        "read_at": "2026-11-22T12:00:00.000Z", "reason": "1 of its protected names are not read", "unread": False,
+    }]  # fmt: skip
+
+
+async def test_a_protection_that_changes_is_a_new_fact_and_one_that_is_read_again_is_none(house: InProcess) -> None:
+    host = house.protectors["git.example.org"] = Protector("main")
+    await signed(house)
+    await house.work()
+    before = to_instant(house.clock())
+    await until_due(house)
+    await house.work()
+    assert await branch_facts(house) == 1
+    host.answer = AWAY
+    await until_due(house)
+    await house.work()
+    assert await branch_facts(house) == 1
+    host.answer = ProtectedRefs()
+    await until_due(house)
+    await house.work()
+    assert await branch_facts(house) == 2
+    now, then = [(await house.lineage(at=at)).link("commit").value for at in (None, before)]
+    assert now is not None
+    assert then is not None
+    assert (now["branch"]["protection"][0]["branches"], then["branch"]["protection"][0]["branches"]) == ([], ["main"])
+    assert then["branch"]["protection"][0]["read_at"] == "2026-11-22T12:00:00.000Z"
+
+
+async def test_a_host_that_does_not_answer_leaves_a_denial_open_and_a_reached_commit_reached(house: InProcess) -> None:
+    host = house.protectors["git.example.org"] = Protector()
+    host.answer = AWAY
+    house.sources.branches[COMMIT] = UNMERGED
+    await signed(house)
+    await house.work()
+    link = (await house.lineage()).link("commit")
+    assert link.value is not None
+    assert (link.state, link.value["branch"]["reachable"]) == ("asserted", None)
+    assert link.value["branch"]["protection"][0]["unread"] is True
+    assert (link.reason or "").endswith(
+        "it is not known whether the default branch reaches it: main does not reach it, and which other branches are "
+        "protected is not known: git.example.org answers with HTTP 502"
+    )
+    assert (await verdict(house, "commit-unmerged"))[0] == "unknown"
+    house.sources.branches[COMMIT] = BranchAnswer(branch="main", commit_id=LATER, reachable=True, reached_by=MAIN)
+    await until_due(house)
+    await house.work()
+    assert await house.state("commit") == "confirmed"
+
+
+@pytest.mark.parametrize(("protected", "state"), [(("release/*",), "contradicted"), ((), "asserted")])
+async def test_a_protected_branch_that_lost_the_commit_was_rewritten_and_one_that_lost_its_protection_was_not(
+    house: InProcess, protected: tuple[str, ...], state: str
+) -> None:
+    host = house.protectors["git.example.org"] = Protector("release/*")
+    house.sources.branches[COMMIT] = BranchAnswer(
+        branch="main", commit_id=HEAD, reachable=True, reached_by=("heads/release/1",)
+    )
+    await signed(house)
+    await house.work()
+    assert await house.state("commit") == "confirmed"
+    host.answer, house.sources.branches[COMMIT] = ProtectedRefs(branches=protected), UNMERGED
+    await until_due(house)
+    await house.work()
+    link = (await house.lineage()).link("commit")
+    assert (link.state, "the history was rewritten" in (link.reason or "")) == (state, bool(protected))
+
+
+async def test_a_fact_of_the_version_before_is_read_and_the_next_one_states_the_protection(house: InProcess) -> None:
+    old = {"version": 2, "branch": "main", "head": HEAD, "reachable": True, "reached_by": ["heads/main"], "gone": None,
+           "moved_to": ""}  # fmt: skip
+    mine: dict[str, object] = {**old, "version": 3, "protection": [
+        {"by": "settings", "branches": ["x"], "tags": [], "read_at": "", "reason": "", "unread": False}
+    ]}  # fmt: skip
+    finding = BranchFinding(outcome="found", value={**mine, "protection": []})
+    assert finding.after(old, "2026-11-22T12:00:00.000Z").same_as("found", "", old)
+    assert not BranchFinding(outcome="found", value=mine).same_as("found", "", old)
+    forced = BranchFinding(outcome="found", value={**mine, "reachable": False, "reached_by": [], "protection": []})
+    assert forced.after(old, "2026-11-22T12:00:00.000Z").value["gone"] == {
+        "reached_at": "2026-11-22T12:00:00.000Z", "head": HEAD, "reached_by": ["heads/main"],
+    }  # fmt: skip
 
 
 async def test_another_registered_repository_contradicts_even_a_trusted_builder(house: InProcess) -> None:

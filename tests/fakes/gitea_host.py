@@ -54,6 +54,12 @@ class GiteaHost(OutsideHost):
             self.answers[self.at(f"/commits/{merge}/pull")] = document
         self.answers[self.at("/pulls")].append(document)
 
+    def branch(self, name: str, *, protected: bool) -> None:
+        self.answers.setdefault(self.at("/branches"), []).append(
+            {"name": name, "commit": {"id": HEAD}, "protected": protected,
+             "effective_branch_protection_name": name if protected else ""}
+        )  # fmt: skip
+
     def issue(self, number: int, *, closed_at: str | None = None, **more: Any) -> None:
         self.answers[self.at(f"/issues/{number}")] = {
             "id": 7000 + number, "number": number, "title": "Let customers pay", "created_at": AT,

@@ -87,6 +87,14 @@ class GithubHost(OutsideHost):
             "state": "pending", "sha": head, "total_count": len(states), "statuses": states,
         }  # fmt: skip
 
+    def branch(self, name: str, *, protected: bool) -> None:
+        """Add a branch; the list has all of them, whatever is asked for."""
+        place = self.at("/branches")
+        self.answers.setdefault(place, []).append(
+            {"name": name, "commit": {"sha": HEAD, "url": f"https://api.github.com{self.at(f'/commits/{HEAD}')}"},
+             "protected": protected}
+        )  # fmt: skip
+
     def issue(self, number: int, *, closed_at: str | None = None, pull: bool = False, **more: Any) -> None:
         """Add an issue."""
         place = self.at(f"/issues/{number}")

@@ -69,6 +69,19 @@ class GitlabHost(OutsideHost):
                 known.append(document)
                 self.answers[f"/projects/{name}/repository/commits/{commit}"] = {"id": commit}
 
+    def protect(self, *branches: str, tags: tuple[str, ...] = ()) -> None:
+        """Set the protected branches and tags; names may have wildcards."""
+        levels = [{"access_level": 40, "access_level_description": "Maintainers", "user_id": None, "group_id": None}]
+        for name in ("42", self.project.replace("/", "%2F")):
+            self.answers[f"/projects/{name}/protected_branches"] = [
+                {"id": place, "name": one, "push_access_levels": levels, "merge_access_levels": levels,
+                 "allow_force_push": False, "code_owner_approval_required": False}
+                for place, one in enumerate(branches)
+            ]  # fmt: skip
+            self.answers[f"/projects/{name}/protected_tags"] = [
+                {"name": one, "create_access_levels": levels} for one in tags
+            ]
+
     def issue(self, number: int, *, closed_at: str | None = None, **more: Any) -> dict[str, Any]:
         """Add an issue, and return its document."""
         document = {

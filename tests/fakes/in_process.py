@@ -27,9 +27,11 @@ from whence_aggregator.approvals.rule import ApprovalPolicy
 from whence_aggregator.approvals.versions import Versions
 from whence_aggregator.callers.caller import Caller
 from whence_aggregator.callers.limits import EnrolmentLimits, Limit, Rate
+from whence_aggregator.collect.branches import BranchCollector
 from whence_aggregator.collect.collectors import Collector, ImageSourceCollector, TagCollector
-from whence_aggregator.collect.commits import BranchCollector, CommitCollector, RangeCollector, SignatureCollector
+from whence_aggregator.collect.commits import CommitCollector, RangeCollector, SignatureCollector
 from whence_aggregator.collect.inventory import InventoryCollector
+from whence_aggregator.collect.protection import ProtectionSources
 from whence_aggregator.compliance.evaluate import Evaluator
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.log_reader import LogReader, Stored
@@ -41,6 +43,7 @@ from whence_aggregator.ports import (
     Database,
     ImageSaid,
     ListedInstance,
+    ProtectedNames,
     SourceUnavailable,
 )
 from whence_aggregator.ports_commits import CommitObject, RangeAnswer, SignatureAnswer
@@ -53,6 +56,7 @@ from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.search import Search
 from whence_aggregator.trace.tracer import Tracer
 from whence_aggregator.trackers.places import NO_TRACKERS, KnownTrackers
+from whence_aggregator.trackers.protection import ProtectionReader
 from whence_aggregator.wiring.work import kinds_of, work_on_ranges
 from whence_aggregator.work.lanes import SHARES, LaneShares
 from whence_aggregator.work.questions import ask_version
@@ -82,6 +86,8 @@ class FakeSources:
     commits: dict[str, bytes | SourceUnavailable | None] = field(default_factory=dict)
     branches: dict[str, BranchAnswer | SourceUnavailable] = field(default_factory=dict)
     """By commit; every other one that is there is reached by `main`."""
+    asked_for: list[ProtectedNames] = field(default_factory=list)
+    """The protected names that branches were asked with."""
     signatures: dict[str, SignatureAnswer] = field(default_factory=dict)
     ranges: dict[tuple[str, str], RangeAnswer] = field(default_factory=dict)
     """By base and head."""
@@ -106,7 +112,10 @@ class FakeSources:
     async def between(self, repository: SourceRepository, base: str, head: str) -> RangeAnswer:
         return self.ranges.get((base, head), RangeAnswer(reason="the history is not known"))
 
-    async def branch(self, repository: SourceRepository, commit_id: str) -> BranchAnswer:
+    async def branch(
+        self, repository: SourceRepository, commit_id: str, protected: ProtectedNames | None = None
+    ) -> BranchAnswer:
+        self.asked_for.append(protected or ProtectedNames())
         await self.commit(repository, commit_id)
         answer = self.branches.get(
             commit_id, BranchAnswer(branch="main", commit_id="f" * 40, reachable=True, reached_by=("heads/main",))
@@ -268,11 +277,14 @@ class InProcess:
         self.inventory = InventoryCollector(
             database=database, ledger=self.ledger, ec2=self.ec2, seconds=300.0, now=self.clock
         )
+        self.protectors: dict[str, ProtectionReader] = {}
+        """What a test adds is read from then on."""
+        self.protection = ProtectionSources(settings={}, hosts=self.protectors, now=self.clock)
         self.collectors: dict[str, Collector] = {
             "image-source": ImageSourceCollector(self.sources),
             "tag": TagCollector(self.sources),
             "commit": CommitCollector(self.sources),
-            BRANCH_KIND: BranchCollector(self.sources),
+            BRANCH_KIND: BranchCollector(self.sources, self.protection),
             **(tracker_collectors or {}),
             SIGNATURE_KIND: SignatureCollector(self.sources),
             RANGE_KIND: RangeCollector(self.sources),

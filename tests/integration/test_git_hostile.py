@@ -21,10 +21,13 @@ from whence_aggregator.adapters.git_places import mirror_place
 from whence_aggregator.adapters.git_process import GitRuns
 from whence_aggregator.adapters.git_renamed import HttpRenames
 from whence_aggregator.adapters.git_server import GitServerReader
+from whence_aggregator.collect.branches import BranchCollector
 from whence_aggregator.collect.commit_object import commit_value
-from whence_aggregator.collect.commits import BranchCollector, CommitCollector, RangeCollector, SignatureCollector
+from whence_aggregator.collect.commits import CommitCollector, RangeCollector, SignatureCollector
+from whence_aggregator.collect.protection import ProtectionSources
 from whence_aggregator.ports import SourceUnavailable
 from whence_aggregator.trace.tickets import TICKETS_MAX, named_in
+from whence_common.clock import utc_now
 from whence_common.errors import InputError
 from whence_common.registry_sign_in import Login
 from whence_common.scm_source import SourceRepository
@@ -172,7 +175,7 @@ async def test_a_malformed_subject_is_never_asked_about(subject: str) -> None:
     sources = FakeSources()
     for collector in (
         CommitCollector(sources),
-        BranchCollector(sources),
+        BranchCollector(sources, ProtectionSources(settings={}, hosts={}, now=utc_now)),
         SignatureCollector(sources),
         RangeCollector(sources),
     ):

@@ -16,7 +16,7 @@ from whence_aggregator.adapters.git_history import Protection
 from whence_aggregator.adapters.git_places import GitPlace, http_place, mirror_place, ssh_place
 from whence_aggregator.adapters.git_process import GitRuns
 from whence_aggregator.adapters.git_server import GitServerReader
-from whence_aggregator.ports import SourceUnavailable
+from whence_aggregator.ports import ProtectedNames, SourceUnavailable
 from whence_common.scm_source import SourceRepository
 
 HOST = "git.example.org"
@@ -132,6 +132,8 @@ async def test_protected_branches_and_tags_count_beside_the_default_branch(bare:
     assert (found.branch, found.reachable, found.reached_by) == ("main", True, ("heads/release/1.x", "tags/v1.0"))
     assert (await guarded.branch(APP, first)).reached_by == ("heads/main", "heads/release/1.x", "tags/v1.0")
     assert (await guarded.branch(APP, feature)).reachable is False
+    by_host = await plain.branch(APP, release, ProtectedNames(branches=("release/*", "--upload-pack=x", "gone")))
+    assert (by_host.reachable, by_host.reached_by) == (True, ("heads/release/1.x",))
 
 
 async def test_more_protected_refs_than_are_read_leave_a_denial_open(bare: Bare, tmp_path: Path) -> None:

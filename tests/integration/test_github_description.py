@@ -26,6 +26,7 @@ PATHS = {
     "/repos/{owner}/{repo}/commits/{ref}/check-runs": f"/commits/{HEAD}/check-runs",
     "/repos/{owner}/{repo}/commits/{ref}/status": f"/commits/{HEAD}/status",
     "/repos/{owner}/{repo}/issues/{issue_number}": "/issues/7",
+    "/repos/{owner}/{repo}/branches": "/branches",
 }
 
 
@@ -42,6 +43,8 @@ def host() -> GithubHost:
     fake.pull(reviews=(*(review("bob", state) for state in states), review(None), review("ci[bot]", kind="Bot")))
     fake.checks(HEAD, ("build", "success"), ("lint", None), ("docs", "skipped"), statuses=(("ci", "failure"),))
     fake.issue(7, closed_at=AT, assignee=person("bob"), type=None)
+    fake.branch("main", protected=True)
+    fake.branch("feature", protected=False)
     return fake
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from whence_aggregator.collect.branches import BranchCollector
 from whence_aggregator.collect.collectors import ImageSourceCollector, TagCollector
-from whence_aggregator.collect.commits import BranchCollector, CommitCollector
-from whence_aggregator.ports import BranchAnswer, ImageSaid
+from whence_aggregator.collect.commits import CommitCollector
+from whence_aggregator.collect.protection import ProtectionSources
+from whence_aggregator.ports import BranchAnswer, ImageSaid, ProtectedNames
 from whence_aggregator.ports_commits import CommitObject
+from whence_common.clock import utc_now
 from whence_common.errors import InputError
 from whence_common.image_reference import (
     ImageReferenceInvalid,
@@ -120,7 +123,9 @@ class _Untouched:
     async def commit(self, repository: SourceRepository, commit_id: str) -> CommitObject | None:
         raise AssertionError(f"{repository} was asked")
 
-    async def branch(self, repository: SourceRepository, commit_id: str) -> BranchAnswer:
+    async def branch(
+        self, repository: SourceRepository, commit_id: str, protected: ProtectedNames | None = None
+    ) -> BranchAnswer:
         raise AssertionError(f"{repository} was asked")
 
 
@@ -136,4 +141,4 @@ async def test_a_collector_sends_no_request_for_a_malformed_subject() -> None:
         with pytest.raises(InputError):
             await CommitCollector(sources).collect(commit)
         with pytest.raises(InputError):
-            await BranchCollector(sources).collect(commit)
+            await BranchCollector(sources, ProtectionSources(settings={}, hosts={}, now=utc_now)).collect(commit)

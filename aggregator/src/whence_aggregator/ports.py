@@ -184,6 +184,14 @@ class CollectedFact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProtectedNames:
+    """Names of branches and of tags, in which `*` is any characters."""
+
+    branches: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BranchAnswer:
     """Whether a repository's protected refs reach a commit. `commit_id` is the default branch's newest commit then."""
 
@@ -203,8 +211,13 @@ class CommitReader(Protocol):
     async def commit(self, repository: SourceRepository, commit_id: str) -> CommitObject | None:
         """Return exactly one commit object; None when the server has no such commit. Raises SourceUnavailable."""
 
-    async def branch(self, repository: SourceRepository, commit_id: str) -> BranchAnswer:
-        """Return whether the protected branches and tags reach a commit, as of now. Raises SourceUnavailable."""
+    async def branch(
+        self, repository: SourceRepository, commit_id: str, protected: ProtectedNames | None = None
+    ) -> BranchAnswer:
+        """Return whether the default branch, or one of the protected branches and tags, reaches a commit, as of now.
+
+        Raises SourceUnavailable.
+        """
 
 
 class CallerIdentity(Protocol):

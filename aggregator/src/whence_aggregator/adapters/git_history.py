@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 
 from whence_aggregator.adapters.git_clone import FETCH, GitClone
 from whence_aggregator.adapters.git_process import GitTooSlow
-from whence_aggregator.ports import BranchAnswer, SourceUnavailable
+from whence_aggregator.ports import BranchAnswer, ProtectedNames, SourceUnavailable
 from whence_common.identifiers import COMMIT_ID
 
 REFS_MAX = 200
@@ -37,6 +37,11 @@ class Protection:
             if short != name and any(fnmatchcase(short, one) for one in patterns):
                 return True
         return False
+
+    def and_of(self, names: ProtectedNames) -> Protection:
+        """Return this protection with other names, each once."""
+        branches, tags = (dict.fromkeys(one) for one in ((*self.branches, *names.branches), (*self.tags, *names.tags)))
+        return Protection(branches=tuple(branches), tags=tuple(tags))
 
     @property
     def asked(self) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from whence_aggregator.adapters.git_process import GitRuns
 from whence_aggregator.adapters.git_range import RangeBounds, between
 from whence_aggregator.adapters.git_renamed import NoRenames, Renames
 from whence_aggregator.adapters.git_signatures import CommitTrust, verified
-from whence_aggregator.ports import BranchAnswer, SourceUnavailable
+from whence_aggregator.ports import BranchAnswer, ProtectedNames, SourceUnavailable
 from whence_aggregator.ports_commits import CommitObject, RangeAnswer, SignatureAnswer
 from whence_common.identifiers import COMMIT_ID
 from whence_common.scm_source import SourceRepository
@@ -83,15 +83,18 @@ class GitServerReader:
 
         return (await self._followed(repository, verify))[0]
 
-    async def branch(self, repository: SourceRepository, commit_id: str) -> BranchAnswer:
-        """Return whether the protected branches and tags reach a commit. Raises SourceUnavailable."""
+    async def branch(
+        self, repository: SourceRepository, commit_id: str, protected: ProtectedNames | None = None
+    ) -> BranchAnswer:
+        """Return whether the default branch or a protected ref reaches a commit. Raises SourceUnavailable."""
         assert COMMIT_ID.match(commit_id)
-        answer, moved = await self._followed(repository, lambda place: self._branch(place, commit_id))
+        names = protected or ProtectedNames()
+        answer, moved = await self._followed(repository, lambda place: self._branch(place, commit_id, names))
         return replace(answer, moved_to=str(moved)) if moved is not None else answer
 
-    async def _branch(self, repository: SourceRepository, commit_id: str) -> BranchAnswer:
+    async def _branch(self, repository: SourceRepository, commit_id: str, names: ProtectedNames) -> BranchAnswer:
         async with self._kept(repository, commit_id) as clone:
-            known = await advertised(clone, self._protected.get(repository.host, Protection()), commit_id)
+            known = await advertised(clone, self._protected.get(repository.host, Protection()).and_of(names), commit_id)
             if not known.default:
                 return BranchAnswer(reason=known.reason)
             key = _key(repository, known, commit_id)

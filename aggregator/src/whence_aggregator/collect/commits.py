@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from whence_aggregator.collect.commit_object import commit_value
 from whence_aggregator.ports import CollectedFact, CommitReader
@@ -30,57 +30,6 @@ class CommitCollector:
             return CollectedFact(outcome="missing", reason=f"{place} has no commit {commit_id}", awaited="the commit")
         value = {"repository": str(place), "commit": commit_id, **commit_value(read)}
         return CollectedFact(outcome="found", value=value)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BranchFinding(CollectedFact):
-    """Which protected branches and tags reach a commit.
-
-    The branch's head moves often, and newer tags reach the commit too: neither alone makes a new fact.
-    """
-
-    def same_as(self, outcome: str, reason: str, value: Mapping[str, Any]) -> bool:
-        lost = set(value.get("reached_by", ())) - set(self.value["reached_by"])
-        return (outcome, reason) == (self.outcome, self.reason) and not lost and _steady(value) == _steady(self.value)
-
-    def after(self, value: Mapping[str, Any], observed_at: str) -> CollectedFact:
-        """Return the fact with when the branch was seen to reach the commit, if it was rewritten since."""
-        if self.value["reachable"] is True or value.get("branch") != self.value["branch"]:
-            return self
-        gone = value.get("gone")
-        if value.get("reachable") is True and self.value["reachable"] is False:
-            gone = {
-                "reached_at": observed_at, "head": value.get("head"),
-                "reached_by": value.get("reached_by", [f"heads/{value.get('branch')}"]),
-            }  # fmt: skip
-        return BranchFinding(outcome=self.outcome, value={**self.value, "gone": gone}, reason=self.reason)
-
-
-def _steady(value: Mapping[str, Any]) -> tuple[object, ...]:
-    """Return the members whose change makes a new fact. Values of version 1 have fewer members."""
-    gone = (value.get("gone") or {}).get("reached_at")
-    return value.get("branch"), value.get("reachable"), gone, value.get("moved_to", "")
-
-
-class BranchCollector:
-    """Asks Git servers which protected branches and tags reach a commit. The subject is `host/path@commit id`.
-
-    The value is {branch, head, reachable, reached_by, gone, moved_to}; `reachable` is null, with a reason, when it
-    could not be determined.
-    """
-
-    def __init__(self, reader: CommitReader) -> None:
-        self._reader = reader
-
-    async def collect(self, subject: str) -> CollectedFact:
-        place, commit_id = commit_of(subject)
-        answer = await self._reader.branch(place, commit_id)
-        value = {
-            "version": 2, "branch": answer.branch, "head": answer.commit_id, "reachable": answer.reachable,
-            "reached_by": list(answer.reached_by), "gone": None, "moved_to": answer.moved_to,
-        }  # fmt: skip
-        outcome: Literal["found", "missing"] = "missing" if answer.branch is None else "found"
-        return BranchFinding(outcome=outcome, value=value, reason=answer.reason)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

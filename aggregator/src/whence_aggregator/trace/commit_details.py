@@ -14,7 +14,8 @@ from whence_aggregator.trace.facts import Answer
 _ALWAYS = ("repository", "subject", "author", "committed_at")
 _SINCE_VERSION_2 = ("authored_at", "committer", "parents", "trailers", "message_cut")
 _BRANCH = ("branch", "head", "reachable")
-_BRANCH_SINCE_VERSION_2 = ("reached_by", "gone", "moved_to")
+_BRANCH_LATER = ("reached_by", "gone", "moved_to", "protection")
+"""Members since versions 2 and 3."""
 NOT_VERIFIED = "it was not verified yet"
 
 
@@ -27,7 +28,7 @@ def commit_members(commit: Answer) -> dict[str, Any]:
 def branch_members(branch: Answer) -> dict[str, Any]:
     """Return what the protected branches and tags state about the commit."""
     shown = {name: branch.value.get(name) for name in _BRANCH}
-    return shown | {name: branch.value[name] for name in _BRANCH_SINCE_VERSION_2 if branch.value.get(name)}
+    return shown | {name: branch.value[name] for name in _BRANCH_LATER if branch.value.get(name)}
 
 
 def signature_members(commit: Answer, signature: Answer) -> dict[str, Any] | None:

@@ -281,7 +281,7 @@ async def open_front(settings: Settings, database_location: str | None, stack: A
     assert behind is not None, "the settings of the front were checked"
     images = parts.load_image_reader(settings, database, outgoing, behind.images)
     questions = load_questions(settings)
-    collectors = questions.of(parts.load_collectors(settings, images, session))
+    collectors = questions.of(parts.load_collectors(settings, images, session, {}))
     known = load_known(settings, database)
     limits = LiveLimits(settings.limits)
     signing_in = load_sign_in(settings, database, known.callers, session, limits, stack)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import aiohttp
@@ -16,11 +16,16 @@ from whence_aggregator.adapters.git_renamed import HttpRenames
 from whence_aggregator.adapters.git_server import GitServerReader
 from whence_aggregator.adapters.git_signatures import CommitKeys, CommitTrust
 from whence_aggregator.adapters.logins import Logins
+from whence_aggregator.collect.branches import BranchCollector
 from whence_aggregator.collect.collectors import Collector
-from whence_aggregator.collect.commits import BranchCollector, CommitCollector, RangeCollector, SignatureCollector
+from whence_aggregator.collect.commits import CommitCollector, RangeCollector, SignatureCollector
+from whence_aggregator.collect.protection import ProtectionSources
+from whence_aggregator.ports import ProtectedNames
 from whence_aggregator.settings.places import CommitTrustSettings, GitCacheSettings, GitServerSettings
 from whence_aggregator.settings.server import Settings
 from whence_aggregator.trace.facts import BRANCH_KIND, RANGE_KIND, SIGNATURE_KIND
+from whence_aggregator.trackers.protection import ProtectionReader
+from whence_common.clock import utc_now
 from whence_common.settings_file import SettingsInvalid
 
 GitLogins = Callable[[str, GitServerSettings, aiohttp.ClientSession], Logins]
@@ -42,11 +47,20 @@ def load_git(settings: Settings, session: aiohttp.ClientSession, logins: GitLogi
     )
 
 
-def git_collectors(git: GitServerReader) -> dict[str, Collector]:
-    """Return the collectors that ask Git servers, by kind."""
+def git_collectors(
+    settings: Settings, git: GitServerReader, hosts: Mapping[str, ProtectionReader]
+) -> dict[str, Collector]:
+    """Return the collectors that ask Git servers, by kind. `hosts` state what else is protected."""
+    protection = ProtectionSources(
+        settings={
+            host: ProtectedNames(branches=tuple(one.protected_branches), tags=tuple(one.protected_tags))
+            for host, one in settings.git_servers.items()
+        },
+        hosts=hosts, now=utc_now,
+    )  # fmt: skip
     return {
         "commit": CommitCollector(git),
-        BRANCH_KIND: BranchCollector(git),
+        BRANCH_KIND: BranchCollector(git, protection),
         SIGNATURE_KIND: SignatureCollector(git),
         RANGE_KIND: RangeCollector(git),
     }

@@ -47,6 +47,7 @@ from whence_aggregator.storage.postgres import CONNECTIONS_MAX, PostgresDatabase
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_aggregator.trace.lineage import CHOSEN_LINKS, REQUIRED_LINKS
 from whence_aggregator.trace.listening import Listening
+from whence_aggregator.trackers.protection import ProtectionReader
 from whence_aggregator.wiring.git import git_collectors, load_git
 from whence_aggregator.wiring.outgoing import Outgoing, git_logins, load_sessions
 from whence_aggregator.wiring.settings_files import load_secret, load_trust
@@ -201,11 +202,12 @@ def load_image_reader(
 
 
 def load_collectors(
-    settings: Settings, images: RegistryImageReader, session: aiohttp.ClientSession
-) -> dict[str, Collector]:
-    """Build the collectors, which read registries and Git servers."""
-    git = load_git(settings, session, git_logins)
-    return {"image-source": ImageSourceCollector(images), "tag": TagCollector(images), **git_collectors(git)}
+    settings: Settings, images: RegistryImageReader, session: aiohttp.ClientSession,
+    protection: Mapping[str, ProtectionReader],
+) -> dict[str, Collector]:  # fmt: skip
+    """Build the collectors, which read registries and Git servers; `protection`: the code hosts by name."""
+    git = git_collectors(settings, load_git(settings, session, git_logins), protection)
+    return {"image-source": ImageSourceCollector(images), "tag": TagCollector(images), **git}
 
 
 async def load_listening(settings: Settings, database: Database) -> Listening:

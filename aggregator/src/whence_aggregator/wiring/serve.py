@@ -302,8 +302,8 @@ async def opened_aggregator(
         questions = load_questions(settings)
         allowed = load_allowed(settings, database)
         await note_trackers(settings, database)
-        trackers = load_tracker_collectors(settings, database, outgoing)
-        collectors = questions.of({**parts.load_collectors(settings, images, session), **trackers})
+        trackers, protection = load_tracker_collectors(settings, database, outgoing)
+        collectors = questions.of({**parts.load_collectors(settings, images, session, protection), **trackers})
         working = await _working(settings, database, ledger, tracer, collectors, questions, heard, sources, allowed)
         limits = LiveLimits(settings.limits)
         speaking = await _speaking(

@@ -30,6 +30,12 @@ from whence_aggregator.trackers.github import GithubReader
 from whence_aggregator.trackers.gitlab import GitlabReader
 from whence_aggregator.trackers.jira import JiraReader
 from whence_aggregator.trackers.places import KnownTracker, KnownTrackers, TrackerType
+from whence_aggregator.trackers.protection import (
+    GiteaProtection,
+    GithubProtection,
+    GitlabProtection,
+    ProtectionReader,
+)
 from whence_aggregator.trackers.readers import ReviewReader, TicketReader
 from whence_aggregator.trackers.source import JsonSource
 from whence_aggregator.trackers.template import TemplateReader, TicketTemplate
@@ -53,18 +59,24 @@ def known_trackers(settings: Settings) -> KnownTrackers:
     })  # fmt: skip
 
 
-def load_tracker_collectors(settings: Settings, database: Database, outgoing: Outgoing) -> dict[str, Collector]:
-    """Build the collectors of reviews and tickets. Raises SettingsInvalid."""
+def load_tracker_collectors(
+    settings: Settings, database: Database, outgoing: Outgoing
+) -> tuple[dict[str, Collector], dict[str, ProtectionReader]]:
+    """Build the collectors of reviews and tickets, and what reads protected branches. Raises SettingsInvalid."""
     kept = KeptAnswers(database=database, now=utc_now)
     reviews: dict[str, ReviewReader] = {}
     tickets: dict[str, TicketReader] = {}
+    protection: dict[str, ProtectionReader] = {}
     for host, one in settings.trackers.items():
-        reader = reader_of(host, one, _source(host, one, outgoing, kept))
+        source = _source(host, one, outgoing, kept)
+        reader = reader_of(host, one, source)
+        if reads_reviews(one):
+            protection[host] = _PROTECTION[one.type](source, host=host)
         if reads_reviews(one):
             reviews[host] = cast(ReviewReader, reader)
         if one.tickets:
             tickets[host] = reader
-    return {REVIEW_KIND: ReviewCollector(reviews), TICKET_KIND: TicketCollector(tickets)}
+    return {REVIEW_KIND: ReviewCollector(reviews), TICKET_KIND: TicketCollector(tickets)}, protection
 
 
 async def note_trackers(settings: Settings, database: Database) -> None:
@@ -140,6 +152,9 @@ def _token_or_basic(login: Login) -> Mapping[str, str]:
     return _bearer(login) if login.username == TOKEN_USER else _basic(login)
 
 
+_PROTECTION: Mapping[TrackerType, type[GithubProtection | GitlabProtection | GiteaProtection]] = {
+    "github": GithubProtection, "gitlab": GitlabProtection, "gitea": GiteaProtection,
+}  # fmt: skip
 AUTHORIZE: Mapping[TrackerType, Authorize] = {
     "github": _bearer, "gitlab": _private_token, "gitea": _token, "jira-cloud": _basic, "jira": _token_or_basic,
     "template": _token_or_basic,
