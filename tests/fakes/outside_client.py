@@ -18,6 +18,7 @@ from whence_aggregator.settings.trackers import TOKEN_USER
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_aggregator.trackers.places import TrackerType
 from whence_aggregator.wiring.trackers import AUTHORIZE
+from whence_common.registry_address import Lookup
 
 
 async def nowhere(host: str) -> list[str]:
@@ -36,6 +37,7 @@ class Client:
 async def outside_client(
     host: OutsideHost, directory: Path, *, login: str = "", kind: TrackerType = "github", seconds_max: float = 30.0,
     private: bool = True, addresses: tuple[str, ...] = (), base_url: str | None = None, at_once: int = 2,
+    lookup: Lookup | None = None,
 ) -> AsyncIterator[Client]:  # fmt: skip
     """Build a client of one host; `login` is the content of its login file."""
     clock = FakeClock()
@@ -57,7 +59,7 @@ async def outside_client(
     try:
         async with aiohttp.ClientSession(auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()) as session:
             source = OutsideSource(
-                session=session, place=place, logins=logins, authorize=AUTHORIZE[kind], kept=kept, lookup=looked_up,
+                session=session, place=place, logins=logins, authorize=AUTHORIZE[kind], kept=kept, lookup=lookup or looked_up,
                 now=clock, seconds=_seconds(clock),
             )  # fmt: skip
             yield Client(source, clock, kept)

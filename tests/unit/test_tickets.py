@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from whence_aggregator.trace.ticket_forms import Mention
-from whence_aggregator.trace.tickets import MESSAGE_CHARACTERS_MAX, named_in, words_of
+from whence_aggregator.trace.tickets import (
+    MESSAGE_CHARACTERS_MAX,
+    PATTERNS_MAX,
+    TicketPatternInvalid,
+    check_pattern,
+    named_in,
+    words_of,
+)
 from whence_aggregator.whence.picture import draw
 from whence_common.backoff import Backoff
 from whence_common.open_metrics import Metric, render
@@ -163,6 +170,35 @@ def test_a_hostile_message_is_read_in_bounded_time() -> None:
         assert len(named_in(message, ("PAY-{number}",)).tickets) <= 50
         assert len(words_of(message)) <= 2_050
         assert time.process_time() - began < 1.0, unit
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "{project}{number}", "A{number}{project}", "{number}{project}", "{project}-{number}-" + "0" * 80, "{number}", "0{number}", "A{project}A{number}A",
+        "." * 80 + "{number}", "NEVER-{number}-NEVER", "((((((((((a+)+)+)+$-{number}"[-10:],
+    ],
+)  # fmt: skip
+def test_no_pattern_of_an_application_backtracks_for_ever(pattern: str) -> None:
+    """Patterns are plain text: each has bounded parts, so that each place of a message costs a bounded time."""
+    written = tuple(dict.fromkeys((pattern, *(f"{pattern}{one}"[:100] for one in range(PATTERNS_MAX - 1)))))
+    for unit in ("A", "0", "A0", "PAY", "A" * 16 + "0" * 12, "0A", "-", ".", "A-0-", "." * 9_000 + "1"):
+        message = "s\n\n" + unit * (MESSAGE_CHARACTERS_MAX // len(unit))
+        began = time.process_time()
+        assert len(named_in(message, written).tickets) <= 50
+        assert len(words_of(message)) <= 2_050
+        assert time.process_time() - began < 1.0, (pattern, unit)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["(a+)+{number}", "a*{number}", "{number}|x", "[0-9]+{number}", "^{number}$", "\\d{number}", "{number}{number}", "{number}{project}{project}",
+     "PAY", "", "{}", "{number", "{number}}", "{project}", "PAY {number}", "PAY-{number}\n", "é{number}", "a" * 100 + "{number}", "{number}?",
+     "(?:{number})"],
+)  # fmt: skip
+def test_a_regular_expression_is_no_pattern(pattern: str) -> None:
+    with pytest.raises(TicketPatternInvalid):
+        check_pattern(pattern)
 
 
 def test_control_characters_of_others_never_reach_the_terminal() -> None:

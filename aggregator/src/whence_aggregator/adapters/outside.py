@@ -39,6 +39,8 @@ _WAITING_MAX = 64
 _PAGES_REMEMBERED_MAX = 1_000
 _READ_STATUSES = (403, 404, 410, 422)
 """Statuses that mean something to a reader; all others mean that the source is unavailable."""
+_TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e]{1,200}"\Z')
+"""An entity tag that is sent back as it is (RFC 9110, 8.8.3, without obs-text)."""
 _NEXT = re.compile(r'<([^<>]{1,2000})>\s*;(?:[^,<]*;)?\s*rel="?next"?')
 _JSON = re.compile(r"application/(?:[a-z0-9.+-]+\+)?json\b")
 _DENIED = ("AUTHENTICATED_FAILED", "AUTHENTICATION_DENIED", "AUTHORISATION_FAILED")
@@ -177,8 +179,8 @@ class OutsideSource:
         document = self._document(headers, content)
         following = self._next(headers.get("link", ""), url)
         etag = headers.get("etag", "")
-        sized = len(etag) <= 200 and len(content) <= KEPT_BODY_BYTES_MAX
-        if etag and sized and not moved and (following or not _may_be_full(document)):
+        sized = len(content) <= KEPT_BODY_BYTES_MAX
+        if _TAG.match(etag) and sized and not moved and (following or not _may_be_full(document)):
             await self._kept.keep(url, _name(login), KeptAnswer(etag=etag, next=following, kept_at=0, body=content))
         return Answered(status=200, document=document, next=following, moved=moved)
 
@@ -204,17 +206,14 @@ class OutsideSource:
         found = _NEXT.search(link[:8192])
         if found is None:
             return ""
-        following = str(urljoin(url, found[1]))
+        following = _joined(url, found[1])
         if not self._is_own(following):
             raise self._failed("outside-redirect", "names a page on another host, which is refused")
         return following
 
     def _redirected(self, url: str, location: str) -> str:
         """Return where a redirect leads: on the place's own origin, and nowhere else."""
-        try:
-            target = str(urljoin(url, location))
-        except ValueError:
-            target = ""
+        target = _joined(url, location)
         if not location or not self._is_own(target):
             raise self._failed(
                 "outside-redirect", "redirects to another host, which is refused",
@@ -273,6 +272,14 @@ def _may_be_full(document: Any) -> bool:
     """Return whether an answer may be a full page: the next one comes to be without a change of it and of its tag."""
     lists = [document, *(document.values() if isinstance(document, dict) else ())]
     return any(isinstance(one, list) and len(one) >= PAGE_ITEMS_MIN for one in lists)
+
+
+def _joined(url: str, reference: str) -> str:
+    """Return where a reference leads; empty for one that is no text of a URL."""
+    try:
+        return str(urljoin(url, reference)) if reference.isascii() else ""
+    except ValueError:
+        return ""
 
 
 def _repository_in(url: str) -> str:
