@@ -23,5 +23,7 @@ print(json.dumps({
     "approved_by": [one["user"]["username"] for one in request.approvals.get().approved_by],
     "resets": project.approvals.get().reset_approvals_on_push,
     "heads": [one.head_commit_sha for one in request.diffs.list(get_all=True)],
+    "protected": [one.name for one in project.protectedbranches.list(get_all=True)],
+    "protected_tags": [one.name for one in project.protectedtags.list(get_all=True)],
     "issue": [issue.title, issue.state, issue.references["full"]], "missing": missing,
 }))  # fmt: skip

@@ -1,4 +1,4 @@
-"""Read an issue, its project and the login's own account by `jira`; print them as JSON. Usage: read_jira.py URL USER TOKEN"""
+"""Read an issue, its project and the login's own account by `jira`; print them as JSON. Usage: read_jira.py URL USER TOKEN VERSION"""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import sys
 
 import jira  # type: ignore[import-not-found]  # it is in the environment of the clients only
 
-server = jira.JIRA(sys.argv[1], basic_auth=(sys.argv[2], sys.argv[3]), max_retries=0, options={"rest_api_version": "2"})
+server = jira.JIRA(
+    sys.argv[1], basic_auth=(sys.argv[2], sys.argv[3]), max_retries=0, options={"rest_api_version": sys.argv[4]}
+)
 issue = server.issue("PAY-7")
 moved = server.issue("PAY-8")
 try:

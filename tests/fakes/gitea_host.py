@@ -6,6 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from aiohttp import web
+
 from fakes.outside import OutsideHost
 
 AT = "2026-11-20T10:00:00Z"
@@ -28,6 +30,15 @@ class GiteaHost(OutsideHost):
     def __post_init__(self) -> None:
         self.answers[self.at()] = {"id": 42, "full_name": "acme/greeter", "default_branch": "main"}
         self.answers[self.at("/pulls")] = []
+
+    def is_signed_in(self, request: web.Request) -> bool:
+        """Return whether the token is right, in either of the two forms that Gitea takes."""
+        return super().is_signed_in(request) or request.headers.get("Authorization") == "Bearer t1"
+
+    def rename(self, old: str) -> None:
+        """Have the repository's old name lead to the new one, as Gitea does."""
+        self.renamed_status = 307
+        self.renamed[f"/repos/{old}"] = self.at()
 
     def at(self, rest: str = "") -> str:
         return f"/repos/acme/greeter{rest}"

@@ -6,6 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from aiohttp import web
+
 from fakes.outside import OutsideHost
 
 AT = "2026-11-20T10:00:00Z"
@@ -38,6 +40,17 @@ class GithubHost(OutsideHost):
         self.answers[self.at()] = {
             "id": 42, "full_name": self.repository, "default_branch": "main", "private": True, "has_issues": True,
         }  # fmt: skip
+
+    def limited(self) -> web.Response:
+        headers = {"x-ratelimit-limit": "5000", "x-ratelimit-remaining": "0", "x-ratelimit-reset": str(self.reset_at)}
+        message = "API rate limit exceeded for installation ID 1."
+        return web.json_response({"message": message}, status=403, headers=headers)
+
+    def rename(self, old: str) -> None:
+        """Have the repository's old name lead to its number, as GitHub does."""
+        self.renamed[f"/repos/{old}"] = "/repositories/42"
+        for path, document in list(self.answers.items()):
+            self.answers[path.replace(self.at(), "/repositories/42", 1)] = document
 
     def at(self, rest: str = "") -> str:
         return f"/repos/{self.repository}{rest}"

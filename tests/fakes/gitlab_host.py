@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from aiohttp import web
+
 from fakes.outside import OutsideHost
 
 AT = "2026-11-20T10:00:00.000Z"
@@ -34,6 +36,17 @@ class GitlabHost(OutsideHost):
             self.answers[f"/projects/{name}"] = document
         self.answers["/user"] = {"id": 1, "username": "robot"}
         self.resets(pushed=True)
+
+    def limited(self) -> web.Response:
+        headers = {
+            "RateLimit-Limit": "2000", "RateLimit-Observed": "2001", "RateLimit-Remaining": "0",
+            "RateLimit-Reset": str(self.reset_at), "Retry-After": "60",
+        }  # fmt: skip
+        return web.Response(status=429, text="Retry later\n", headers=headers)
+
+    def rename(self, old: str) -> None:
+        """Have the project's old path lead to its number, as GitLab does since 16.7."""
+        self.renamed[f"/projects/{old.replace('/', '%2F')}"] = "/projects/42"
 
     def resets(self, *, pushed: bool) -> None:
         """Set whether the project removes approvals on a push."""

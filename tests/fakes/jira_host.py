@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
+
+from aiohttp import web
 
 from fakes.outside import OutsideHost
 
@@ -33,6 +36,11 @@ class JiraHost(OutsideHost):
         }  # fmt: skip
         self.answers[self.at("/field")] = []
         self.project("PAY")
+
+    def limited(self) -> web.Response:
+        reset = datetime.fromtimestamp(self.reset_at, UTC).strftime("%Y-%m-%dT%H:%MZ")
+        headers = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": reset, "RateLimit-Reason": "jira-burst-based"}
+        return web.json_response({"errorMessages": ["Rate limit exceeded."]}, status=429, headers=headers)
 
     def at(self, rest: str) -> str:
         return f"/rest/api/{self.version}{rest}"

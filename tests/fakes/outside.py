@@ -39,10 +39,15 @@ class OutsideHost:
     hidden: set[str] = field(default_factory=set)
     renamed: dict[str, str] = field(default_factory=dict)
     """Beginnings of paths that are redirected, and to where."""
+    renamed_status: int = 301
     faults: list[Fault] = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=dict)
     tagged: bool = True
     """Whether answers have entity tags; without them a client keeps none."""
+    requests_left: int | None = None
+    """How many more requests are answered before the limit; None: there is none. Unchanged answers cost none."""
+    reset_at: int = 0
+    """When the limit is reset, in seconds since 1970."""
     asked: list[Asked] = field(default_factory=list)
     url: str = ""
 
@@ -75,15 +80,31 @@ class OutsideHost:
 
     def found(self, request: web.Request) -> web.Response:
         """Return the answer of the host when nothing is wrong with it."""
-        if self.authorization is not None:
-            name, value = self.authorization
-            if request.headers.get(name) != value:
-                return self._json({"message": "Bad credentials"}, status=401)
+        if not self.is_signed_in(request):
+            return self._json({"message": "Bad credentials"}, status=401)
+        if self.requests_left == 0:
+            return self.limited()
+        answer = self._unlimited(request)
+        if self.requests_left is not None and answer.status != 304:
+            self.requests_left -= 1
+        return answer
+
+    def is_signed_in(self, request: web.Request) -> bool:
+        if self.authorization is None:
+            return True
+        name, value = self.authorization
+        return request.headers.get(name) == value
+
+    def limited(self) -> web.Response:
+        """Return the answer of a host whose limit is used up; each vendor has its own form."""
+        return web.Response(status=429, text="Too Many Requests")
+
+    def _unlimited(self, request: web.Request) -> web.Response:
         path = request.raw_path.partition("?")[0].removeprefix(self.prefix)
         for old, new in self.renamed.items():
             if path.startswith(old):
                 location = f"{self.url}{self.prefix}{new}{path.removeprefix(old)}"
-                return web.Response(status=301, headers={"Location": location})
+                return web.Response(status=self.renamed_status, headers={"Location": location})
         if path not in self.answers or any(path.startswith(one) for one in self.hidden):
             return self._json({"message": "Not Found"}, status=404)
         return self._document(request, self.answers[path])

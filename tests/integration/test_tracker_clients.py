@@ -1,4 +1,4 @@
-"""The fakes of GitLab and Jira as clients of others read them, and Roundup, a tracker of others, read by a template."""
+"""The fakes of GitLab, Gitea and Jira as clients of others read them, and Roundup, a tracker of others, read by a template."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
-from fakes import gitlab_host
+from fakes import gitea_host, gitlab_host
+from fakes.gitea_host import GiteaHost
 from fakes.gitlab_host import GitlabHost, approval
 from fakes.jira_host import JiraHost
+from fakes.openid_provider import node
 from fakes.outside import OutsideHost
 from fakes.outside_client import outside_client
 from whence_aggregator.ports import SourceUnavailable
@@ -31,15 +33,18 @@ ROUNDUP = TicketTemplate(
 )  # fmt: skip
 
 
-async def read_by(script: str, *arguments: str) -> dict[str, Any]:
-    """Run a client's script; return what it printed."""
-    client = await asyncio.create_subprocess_exec(
-        BIN / "python", CLIENTS / script, *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+async def printed(*command: str | Path) -> bytes:
+    """Run a client; return what it printed."""
+    client = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     async with asyncio.timeout(CLIENT_SECONDS_MAX):
         output, errors = await client.communicate()
     assert client.returncode == 0, errors.decode()
-    found: dict[str, Any] = json.loads(output)
+    return output
+
+
+async def read_by(script: str, *arguments: str) -> dict[str, Any]:
+    """Run a client's script in Python; return what it printed."""
+    found: dict[str, Any] = json.loads(await printed(BIN / "python", CLIENTS / script, *arguments))
     return found
 
 
@@ -47,20 +52,39 @@ async def test_python_gitlab_reads_the_fake_of_gitlab() -> None:
     host = GitlabHost()
     host.merge_request(approvals=(approval("bob"),))
     host.issue(7)
+    host.protect(*(f"release/{number}" for number in range(25)), tags=("v*",))
     async with host.serve():
         assert await read_by("read_gitlab.py", host.url, "t1") == {
             "user": "robot", "project": 42, "iid": 12, "sha": gitlab_host.HEAD, "state": "merged",
+            "protected": [f"release/{number}" for number in range(25)], "protected_tags": ["v*"],
             "approved_by": ["bob"], "resets": True, "heads": [gitlab_host.HEAD, "9" * 40],
             "issue": ["Let customers pay", "opened", "acme/shop/greeter#7"], "missing": "404",
         }  # fmt: skip
 
 
-async def test_the_client_jira_reads_the_fake_of_jira() -> None:
-    host = JiraHost(version=2)
+async def test_gitea_js_reads_the_fake_of_gitea() -> None:
+    host = GiteaHost()
+    host.pull(commits=(*("4" * 40 for _ in range(60)), gitea_host.HEAD), reviews=(gitea_host.review("bob"),))
+    host.issue(7)
+    host.branch("main", protected=True)
+    host.branch("feature", protected=False)
+    async with host.serve():
+        found = json.loads(await printed(node(), str(CLIENTS / "read_gitea.js"), host.url, "t1"))
+    assert found == {
+        "repository": [42, "acme/greeter", "main"], "pull": [12, True, gitea_host.MERGE, gitea_host.HEAD, "ada", "bob"],
+        "reviews": [["bob", "APPROVED", gitea_host.HEAD, True, False, False]], "commits": [50, 11],
+        "state": "success", "issue": [7, "Let customers pay", "open", "acme/greeter"], "missing": 404,
+        "branches": [["main", True], ["feature", False]], "closed": [12],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("version", [2, 3])
+async def test_the_client_jira_reads_the_fake_of_jira(version: int) -> None:
+    host = JiraHost(version=version)
     host.issue("PAY-7", category="done", status="Released")
     host.issue("SHOP-3", asked="PAY-8")
     async with host.serve():
-        assert await read_by("read_jira.py", host.url, host.user, host.password) == {
+        assert await read_by("read_jira.py", host.url, host.user, host.password, str(version)) == {
             "key": "PAY-7", "summary": "Let customers pay", "status": "Released", "category": "done",
             "parent": "PAY-1", "moved": "SHOP-3", "type": "Story", "assignee": "Bob", "project": "PAY",
             "myself": "Robot", "missing": 404,
