@@ -94,7 +94,7 @@ async def test_one_instance_at_two_times_differs_in_what_was_deployed(house: InP
 
 async def test_other_requests_are_served_while_tickets_are_looked_for_in_hostile_messages(house: InProcess) -> None:
     await rollout(house)
-    message = ("fix " * 240 + "\n") * 68
+    message = ("fix " * 240 + "1\n") * 68
     commits = tuple(RangeCommit(commit_id=f"{number:040x}", message=f"{number} {message}") for number in range(30))
     pauses = [0.0]
 
