@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from whence_aggregator.collect.commits import subject_of_range
-from whence_aggregator.collect.rows import standing_fact, waiting, why_not_collected
+from whence_aggregator.collect.rows import found_values, standing_fact, waiting, why_not_collected
 from whence_aggregator.ports import Database
 from whence_aggregator.queries.collect import FACTS_NOW
 from whence_aggregator.queries.query import array, together
@@ -117,7 +117,7 @@ class Ranges:
             return {}
         subjects = array([f"{repository}@{name}" for name in names])
         rows = await self._database.fetch(FACTS_NOW.bind({"kind": "commit", "subjects": subjects}))
-        found = [_KNOWN.decode(row["value"]) for row in rows if row["outcome"] == "found"]
+        found = [_KNOWN.decode(value) for value in found_values(rows)]
         return {one.commit: one for one in found}
 
 

@@ -66,6 +66,11 @@ def standing_fact(row: FactsNowRow) -> StandingFact:
     )
 
 
+def found_values(rows: Sequence[FactsNowRow]) -> list[str]:
+    """Return the values of facts that were found, as they are stored."""
+    return [row["value"] for row in rows if row["outcome"] == "found"]
+
+
 def inventory_record(row: InventoryOfRegionRow) -> InventoryRecord:
     life, cause, spoke_at = row["life"], row["cause"], row["spoke_at"]
     enrolled = None
