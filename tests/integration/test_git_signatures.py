@@ -53,6 +53,7 @@ async def verify(
     *signers: str,
     revoked: str = "",
     pgp: tuple[str, ...] = (),
+    host: tuple[str, ...] = (),
     place: str = f"{HOST}/acme",
 ) -> SignatureAnswer:
     allowed, revocations = tmp_path / "allowed_signers", tmp_path / "revoked"
@@ -62,6 +63,7 @@ async def verify(
         allowed_signers_file=str(allowed) if signers else "",
         revoked_keys_file=str(revocations) if revoked else "",
         openpgp_key_files=pgp,
+        host_key_files=host,
     )
     mirrors = mirror_place(HOST, directory=str(tmp_path / "mirrors"))
     trust = CommitTrust(keys={place: keys}, now=lambda: NOW)
@@ -174,6 +176,21 @@ async def test_an_openpgp_signature_of_a_key_in_the_files_is_good(
     found = await verify(tmp_path, made.sign(bare), pgp=files)
     assert (found.state, found.form, found.signer) == ("good", "openpgp", "Ada <ada@example.org>")
     assert len(found.key) == 40
+
+
+async def test_a_signature_of_the_code_host_is_told_apart_from_one_of_a_person(
+    tmp_path: Path, bare: Bare, pgp: Callable[..., PgpKey]
+) -> None:
+    host, ada = pgp("noreply@git.example.org"), pgp("ada@example.org")
+    hosts, people = (host.export(tmp_path / "host"),), (ada.export(tmp_path / "ada"),)
+    by_host, by_ada = host.sign(bare), ada.sign(bare)
+    states = [
+        ((found := await verify(tmp_path, commit, pgp=pgp_files, host=host_files)).state, found.by_host)
+        for commit, pgp_files, host_files in (
+            (by_host, people, hosts), (by_host, hosts, hosts), (by_ada, people, hosts), (by_ada, (), hosts),
+        )
+    ]  # fmt: skip
+    assert states == [("good", True), ("good", True), ("good", False), ("unknown key", False)]
 
 
 async def test_an_openpgp_key_in_no_file_is_unknown_and_a_changed_commit_bad(

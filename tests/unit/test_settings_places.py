@@ -210,7 +210,7 @@ def test_the_variable_is_replaced_in_names_of_files_only_and_at_their_beginning(
         ("git_cache: {directory: /c, mib_max: 1}", "mib_max from 16 to 1048576"),
         ("commit_trust: {'https://g.example.org': {allowed_signers_file: /a}}", "is not a host, or a host and the beginning"),
         ("commit_trust: {g.example.org/team/: {allowed_signers_file: /a}}", "is not a host, or a host and the beginning"),
-        ("commit_trust: {g.example.org: {}}", "set allowed_signers_file, openpgp_key_files, or both"),
+        ("commit_trust: {g.example.org: {}}", "set allowed_signers_file, openpgp_key_files or host_key_files"),
         ("commit_trust: {g.example.org: {openpgp_key_files: [/k], revoked_keys_file: /r}}", "needs allowed_signers_file"),
     ],
 )  # fmt: skip

@@ -34,6 +34,8 @@ class SignatureAnswer:
     key: str = ""
     """The key's fingerprint."""
     reason: str = ""
+    by_host: bool = False
+    """Whether the key is the code host's, which signs what anybody commits in its pages."""
     expired: bool = False
     """Whether the state is unknown only because the key's validity has ended since."""
 

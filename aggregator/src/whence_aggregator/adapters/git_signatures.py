@@ -12,7 +12,7 @@ import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -55,6 +55,8 @@ class CommitKeys:
     revoked_keys_file: str = ""
     """Revoked SSH keys, one a line, or a key revocation list of ssh-keygen."""
     openpgp_key_files: tuple[str, ...] = ()
+    host_key_files: tuple[str, ...] = ()
+    """OpenPGP keys of the code host itself: it signs what anybody commits in its pages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +90,7 @@ async def verified(clone: GitClone, trust: CommitTrust, commit_id: str) -> Signa
         return SignatureAnswer(state="none", form=form)
     if form == "ssh" and keys.allowed_signers_file:
         return await _ssh(clone, keys, trust.now(), commit_id)
-    if form == "openpgp" and keys.openpgp_key_files:
+    if form == "openpgp" and (keys.openpgp_key_files or keys.host_key_files):
         return await _openpgp(clone, keys, commit_id)
     if form in ("ssh", "openpgp"):
         kind = "SSH" if form == "ssh" else "OpenPGP"
@@ -157,7 +159,17 @@ def _of_ssh(status: int, said: str) -> SignatureAnswer:
 
 
 async def _openpgp(clone: GitClone, keys: CommitKeys, commit_id: str) -> SignatureAnswer:
-    with _gpg_home(keys.openpgp_key_files) as home:
+    if keys.host_key_files:
+        by_host = await _with_keys(clone, keys.host_key_files, commit_id)
+        if by_host.state != "unknown key":
+            return replace(by_host, by_host=True)
+        if not keys.openpgp_key_files:
+            return by_host
+    return await _with_keys(clone, keys.openpgp_key_files, commit_id)
+
+
+async def _with_keys(clone: GitClone, files: tuple[str, ...], commit_id: str) -> SignatureAnswer:
+    with _gpg_home(files) as home:
         road = GitRoad(settings=("gpg.program=gpg", "gpg.openpgp.program=gpg"), variables={"GNUPGHOME": home})
         return _of_openpgp(*await _verify(clone, commit_id, road))
 
@@ -188,7 +200,7 @@ def _of_openpgp(status: int, said: str) -> SignatureAnswer:
         case "ERRSIG" if "NO_PUBKEY" in lines:
             return SignatureAnswer(
                 state="unknown key", form="openpgp", key=lines["NO_PUBKEY"][0][:80],
-                reason="the key is in none of openpgp_key_files",
+                reason="the key is in none of openpgp_key_files and host_key_files",
             )  # fmt: skip
     return _unknown("openpgp", "gpg could not check the signature")
 

@@ -49,6 +49,8 @@ def check_logins(findings: SettingsProblems, settings: Settings, session: aiohtt
             _readable(findings, f"commit_trust.{owner}.{name}", path)
         for path in keys.openpgp_key_files:
             _readable(findings, f"commit_trust.{owner}.openpgp_key_files", path)
+        for path in keys.host_key_files:
+            _readable(findings, f"commit_trust.{owner}.host_key_files", path)
     for program, (setting, package, needed) in _programs(settings).items():
         if needed and shutil.which(program, path=GIT_PATH) is None:
             findings.warn(
@@ -67,7 +69,7 @@ def _programs(settings: Settings) -> dict[str, tuple[str, str, bool]]:
         "ssh-keygen": (
             "commit_trust", "openssh-client", any(one.allowed_signers_file is not None for one in trust),
         ),
-        "gpg": ("commit_trust", "gnupg", any(one.openpgp_key_files for one in trust)),
+        "gpg": ("commit_trust", "gnupg", any(one.openpgp_key_files or one.host_key_files for one in trust)),
     }  # fmt: skip
 
 

@@ -48,6 +48,7 @@ class SignatureCollector:
     """Verifies the signatures of commits. The subject is `host/path@commit id`.
 
     The value is {state, form, signer, key}: the signer is the principal or user id that the trusted keys name.
+    `by_host` is there for a key of the code host itself.
     """
 
     def __init__(self, reader: SignatureReader) -> None:
@@ -56,7 +57,11 @@ class SignatureCollector:
     async def collect(self, subject: str) -> CollectedFact:
         place, commit_id = commit_of(subject)
         found = await self._reader.signature(place, commit_id)
-        value = {"state": found.state, "form": found.form, "signer": found.signer, "key": found.key}
+        value: dict[str, Any] = {
+            "state": found.state, "form": found.form, "signer": found.signer, "key": found.key,
+        }  # fmt: skip
+        if found.by_host:
+            value["by_host"] = True
         return SignatureFinding(outcome="found", value=value, reason=found.reason, expired=found.expired)
 
 

@@ -79,7 +79,9 @@ class CommitTrustSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     """SSH keys with their principals, as ssh-keygen(1) describes."""
     revoked_keys_file: str | None = None
     openpgp_key_files: list[str] = []
-    """Public keys, armoured or not."""
+    """Public keys of people, armoured or not."""
+    host_key_files: list[str] = []
+    """OpenPGP keys of the code host itself, which signs what anybody commits in its pages."""
 
 
 def wrong_in_places(registries: Mapping[str, PlaceSettings], git_servers: Mapping[str, GitServerSettings]) -> list[str]:
@@ -156,8 +158,8 @@ def wrong_in_commits(cache: GitCacheSettings | None, trust: Mapping[str, CommitT
         host, _, path = place.partition("/")
         if not is_host(host) or place != place.rstrip("/") or (path and not re.fullmatch(r"[A-Za-z0-9._/~+-]+", path)):
             wrong.append(f"commit_trust: {one_line(place, 60)!r} is not a host, or a host and the beginning of a path")
-        if one.allowed_signers_file is None and not one.openpgp_key_files:
-            wrong.append(f"commit_trust.{place}: set allowed_signers_file, openpgp_key_files, or both")
+        if one.allowed_signers_file is None and not one.openpgp_key_files and not one.host_key_files:
+            wrong.append(f"commit_trust.{place}: set allowed_signers_file, openpgp_key_files or host_key_files")
         if one.revoked_keys_file is not None and one.allowed_signers_file is None:
             wrong.append(f"commit_trust.{place}.revoked_keys_file needs allowed_signers_file")
     return wrong

@@ -94,4 +94,5 @@ def _keys(one: CommitTrustSettings) -> CommitKeys:
         allowed_signers_file=one.allowed_signers_file or "",
         revoked_keys_file=one.revoked_keys_file or "",
         openpgp_key_files=tuple(one.openpgp_key_files),
+        host_key_files=tuple(one.host_key_files),
     )
