@@ -54,7 +54,7 @@ async def test_a_good_signature_is_shown_with_its_signer_and_that_it_is_the_comm
     await running(house)
     assert await signature(house) == {
         "state": "good", "form": "ssh", "signer": "ada@example.org", "key": "SHA256:abc", "reason": "",
-        "verified_at": "2026-11-22T12:00:00.000Z", "signer_is_committer": True,
+        "verified_at": "2026-11-22T12:00:00.000Z", "signer_class": "person", "signer_is_committer": True,
     }  # fmt: skip
     house.sources.signatures[COMMIT] = SignatureAnswer(state="good", form="ssh", signer="eve@example.org", key="k")
     await until_due(house, SIGNATURE_KIND)

@@ -73,7 +73,9 @@ async def test_people_who_wrote_no_commit_since_the_previous_version_approve_it(
         "extent": "all", "previous_version": "1.0", "previous_digest": DIGEST, "previous_commit": OLD, "count": 2,
         "reason": None,
     }  # fmt: skip
-    assert value(found)["note"] == "the authors of 2 commits since version 1.0 do not approve the code"
+    assert value(found)["note"] == (
+        "the authors of 2 commits since version 1.0 do not approve the code; authors are as the commits state them"
+    )
     assert "git" in [one.source for one in found.evidence]
 
 
@@ -123,7 +125,7 @@ async def test_without_a_previous_version_only_the_authors_of_the_own_commit_cou
     assert found.state == "asserted"
     assert value(found)["note"] == (
         "only the authors of the image's own commit are known, not of the commits before it: "
-        "no version of the application was recorded before this one"
+        "no version of the application was recorded before this one; authors are as the commits state them"
     )
 
 

@@ -67,7 +67,9 @@ def test_the_author_may_test_and_deploy() -> None:
 
 
 def test_a_co_author_is_an_author() -> None:
-    authors = Authors.of_commit("Ada <ADA@example.org>", "PAY-7: pay\n\nCo-authored-by: Bob <Bob@Example.org>\n")
+    authors = Authors.of_commit(
+        "Ada <ADA@example.org>", "PAY-7: pay\n\nCo-authored-by: Bob <Bob@Example.org>\n", unproved=""
+    )
     assert authors.emails == {ADA, BOB}
     assert judged([*given_by("bob", *ALL), *given_by("eve", "TEST")], by=authors).missing == ("CODE_CHANGE",)
 
@@ -184,7 +186,7 @@ def test_a_host_that_tells_who_wrote_the_change_decides_where_addresses_cannot()
 
 
 def test_a_host_does_not_tell_that_a_reviewer_is_none_of_the_co_authors_of_a_message() -> None:
-    by = Authors.of_commit("Ada <ada@example.org>", "pay\n\nCo-authored-by: Dave <dave@example.com>\n")
+    by = Authors.of_commit("Ada <ada@example.org>", "pay\n\nCo-authored-by: Dave <dave@example.com>\n", unproved="")
     rules = policy(required=("CODE_CHANGE",))
     unknown = replace(review("dave"), emails=frozenset())
     assert judged([], by=by, rules=rules, required=1, reviews=(unknown,)).grade == "unknown"
@@ -198,6 +200,47 @@ def test_a_host_does_not_tell_that_a_reviewer_is_none_of_the_co_authors_of_a_mes
     )  # fmt: skip
     other = replace(review("bob"), emails=frozenset())
     assert judged([], by=by, rules=told, required=1, reviews=(other,)).grade == "confirmed"
+
+
+UNSIGNED = replace(BY_ADA, unproved="it is not proved who wrote commit cccccccccccc: it is not signed")
+
+
+def test_a_review_confirms_nothing_while_only_the_commit_itself_states_its_author() -> None:
+    """Mallory writes Ada's address into her commit, and approves it."""
+    rules = policy(required=("CODE_CHANGE",))
+    found = judged([], by=UNSIGNED, rules=rules, required=1, reviews=(review("mallory", is_author=None),))
+    assert (found.grade, found.reason) == (
+        "unknown", "no approval of CODE_CHANGE; 0 people approved CODE_CHANGE, TEST, DEPLOY, and 1 must; mallory approved"
+        " CODE_CHANGE: it is not proved who wrote commit cccccccccccc: it is not signed",
+    )  # fmt: skip
+    listed = policy(
+        *(KnownPerson(names=frozenset({name}), emails=frozenset({f"{name}@example.org"})) for name in ("ada", "mallory")),
+        required=("CODE_CHANGE",),
+    )  # fmt: skip
+    assert (
+        judged([], by=UNSIGNED, rules=listed, required=1, reviews=(review("mallory", is_author=None),)).grade
+        == "unknown"
+    )
+    assert (
+        judged([], by=BY_ADA, rules=rules, required=1, reviews=(review("mallory", is_author=None),)).grade
+        == "confirmed"
+    )
+
+
+def test_what_a_host_proves_of_authors_needs_no_signature_of_our_own_keys() -> None:
+    rules = policy(required=("CODE_CHANGE",))
+    assert judged([], by=UNSIGNED, rules=rules, required=1, reviews=(review("bob"),)).grade == "confirmed"
+
+
+def test_forms_stay_asserted_by_what_commits_state() -> None:
+    assert judged([*given_by("bob", *ALL), *given_by("eve", "TEST")], by=UNSIGNED).grade == "asserted"
+
+
+def test_authors_are_proved_only_if_those_of_each_commit_are() -> None:
+    proved = Authors.of_commit("Ada <ada@example.org>", "pay", unproved="")
+    assert proved.with_those_of(Authors()).unproved == ""
+    assert proved.with_those_of(UNSIGNED).unproved == UNSIGNED.unproved
+    assert Authors.of_commit("no address", "pay", unproved="why").unproved == "why"
 
 
 def test_one_person_by_two_logins_is_not_two_people() -> None:

@@ -123,7 +123,7 @@ def test_an_approval_by_the_author_is_not_told() -> None:
             digest="sha256:" + "d" * 64, type="CODE_CHANGE", user_id="ada", person="ada", emails=("a@b.c",), notes=None,
             approved_at=AT, ledger_index=1,
         )],
-        [], Authors.of_commit("Ada <a@b.c>", ""), ApprovalPolicy(teams={}, people=KnownPeople()), required=1,
+        [], Authors.of_commit("Ada <a@b.c>", "", unproved=""), ApprovalPolicy(teams={}, people=KnownPeople()), required=1,
     )  # fmt: skip
     of_link(found, "approval")["value"] = {"approvals": [one.to_wire() for one in judged.approvals]}
     assert "The version is not approved as required. " in paragraph(found)

@@ -29,23 +29,32 @@ class Authors:
     emails: frozenset[str] = frozenset()
     """Where `unknown` is not empty, those that are known all the same."""
     unknown: str = ""
+    unproved: str = ""
+    """Why the authors are only as the commits state them; empty if the signature of each commit is its author's."""
 
     @classmethod
-    def of_commit(cls, author: str, message: str, trailers: Sequence[tuple[str, str]] = ()) -> Authors:
+    def of_commit(
+        cls, author: str, message: str, trailers: Sequence[tuple[str, str]] = (), *, unproved: str
+    ) -> Authors:
         """Return the author of a commit and the co-authors that its message and trailers name."""
         match = _AUTHOR.search(author)
         named = [found[1] for key, one in trailers if key.lower() == _CO_AUTHORED and (found := _AUTHOR.search(one))]
         others = list(dict.fromkeys(map(folded_email, [*_CO_AUTHOR.findall(message), *named])))
         if match is None:
-            return cls(emails=frozenset(others), unknown="the commit names no author by e-mail address")
+            unknown = "the commit names no author by e-mail address"
+            return cls(emails=frozenset(others), unknown=unknown, unproved=unproved)
         if len(others) > AUTHORS_MAX:
             reason = f"the commit names more than {AUTHORS_MAX} co-authors"
-            return cls(emails=frozenset([folded_email(match[1]), *others[:AUTHORS_MAX]]), unknown=reason)
-        return cls(emails=frozenset([folded_email(match[1]), *others]))
+            kept = frozenset([folded_email(match[1]), *others[:AUTHORS_MAX]])
+            return cls(emails=kept, unknown=reason, unproved=unproved)
+        return cls(emails=frozenset([folded_email(match[1]), *others]), unproved=unproved)
 
     def with_those_of(self, other: Authors) -> Authors:
-        """Return the authors of both; they are unknown if those of one are."""
-        return Authors(emails=self.emails | other.emails, unknown=self.unknown or other.unknown)
+        """Return the authors of both; they are unknown, or not proved, if those of one are."""
+        return Authors(
+            emails=self.emails | other.emails, unknown=self.unknown or other.unknown,
+            unproved=self.unproved or other.unproved,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

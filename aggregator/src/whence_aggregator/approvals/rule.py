@@ -163,10 +163,13 @@ def _of_code(
     alone = len(authors.emails) <= 1  # a host knows whose commits are in a branch, not whom messages name as co-authors
     if is_author is None and (stated or (stated is False and alone)):
         is_author = stated
-    if is_author is False and not stated:
+    # NOTE: an approval by a form is as good as its grade, `asserted`, which proves nothing about authors either
+    believed = one.confirmed and stated is None and bool(authors.unproved)
+    if is_author is False and not stated and not believed:
         return one
     counts: WhetherItCounts = "no" if is_author or stated else "unknown"
-    reason = "an author of a commit of the version does not count" if counts == "no" else _untold(one.who, authors)
+    unknown = authors.unproved if is_author is False else _untold(one.who, authors)
+    reason = "an author of a commit of the version does not count" if counts == "no" else unknown
     return CountedApproval(
         type=one.type, who=one.who, source=one.source, observed_at=one.observed_at, ledger_index=one.ledger_index,
         confirmed=one.confirmed, counts=counts, reason=reason,

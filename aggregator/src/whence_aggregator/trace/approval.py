@@ -8,11 +8,13 @@ from whence_aggregator.approvals.people import Authors
 from whence_aggregator.approvals.rule import ApprovalJudgement, judge, required_people
 from whence_aggregator.approvals.values import Version
 from whence_aggregator.approvals.version_commits import VersionCommits
+from whence_aggregator.trace.commit_details import unproved_author
 from whence_aggregator.trace.evidence import by_agent, by_registry, nothing_runs
 from whence_aggregator.trace.facts import Facts
 from whence_aggregator.trace.lineage import Evidence, Link
 from whence_aggregator.trace.review_evidence import review_evidence
 
+AS_STATED = "; authors are as the commits state them"
 NOT_CONFIGURED = "not configured: the settings have no `approvals`"
 
 
@@ -29,11 +31,13 @@ def approval_link(facts: Facts) -> Link:
         return Link(link="approval", state="missing", reason=reason, evidence=(by_agent(facts),))
     running = {one for one in (image.digest, image.index_digest) if one}
     required = required_people(facts.application.kio.get("criticality_level"))
+    authors = authors_of(facts)
     judged = judge(
-        version.approvals_of(running), [*facts.approved.reviews, *review_evidence(facts)], authors_of(facts), policy,
+        version.approvals_of(running), [*facts.approved.reviews, *review_evidence(facts)], authors, policy,
         required=required,
     )  # fmt: skip
     value = _value(judged, version, running, facts.approved.commits)
+    value["note"] = note_of(facts.approved.commits, authors)
     evidence = (by_agent(facts, image.digest), *by_registry(facts), *_by_range(facts), *_evidence(judged))
     if version.registered and not version.registered & running:
         stated = [one for one in version.digests if one.registered]
@@ -58,8 +62,14 @@ def authors_of(facts: Facts) -> Authors:
         head = Authors.of_commit(
             str(value.get("author", "")), str(value.get("message", "")),
             [(str(one[0]), str(one[1])) for one in value.get("trailers", ())],
+            unproved=unproved_author(facts.commit, facts.signature),
         )  # fmt: skip
     return head.with_those_of(facts.approved.commits.authors)
+
+
+def note_of(commits: VersionCommits, authors: Authors) -> str:
+    """Return whose approvals of the code do not count, and whether it is proved who these people are."""
+    return commits.note + (AS_STATED if authors.unproved else "")
 
 
 def _value(judged: ApprovalJudgement, version: Version, running: set[str], commits: VersionCommits) -> dict[str, Any]:
@@ -73,7 +83,6 @@ def _value(judged: ApprovalJudgement, version: Version, running: set[str], commi
         "approvals": [one.to_wire() for one in judged.approvals],
         "approvals_of_other_digests": [one.to_wire() for one in others],
         "commits": commits.to_wire(),
-        "note": commits.note,
     }
 
 

@@ -16,6 +16,8 @@ _SINCE_VERSION_2 = ("authored_at", "committer", "parents", "trailers", "message_
 _BRANCH = ("branch", "head", "reachable")
 _BRANCH_LATER = ("reached_by", "gone", "moved_to", "protection")
 """Members since versions 2 and 3."""
+_HOSTS = ("noreply@github.com", "noreply@gitlab.com")
+"""Addresses of the keys with which code hosts sign what anybody commits in their pages."""
 NOT_VERIFIED = "it was not verified yet"
 
 
@@ -47,16 +49,57 @@ def signature_members(commit: Answer, signature: Answer) -> dict[str, Any] | Non
     shown = {name: value.get(name, "") for name in ("state", "form", "signer", "key")}
     shown |= {"verified_at": signature.observed_at, "reason": signature.reason}
     if shown["signer"]:
-        shown["signer_is_committer"] = is_signer(str(shown["signer"]), str(commit.value.get("committer_mail", "")))
+        mail, by_host = str(commit.value.get("committer_mail", "")), is_host_signature(value)
+        shown["signer_class"] = "host" if by_host else "person"
+        shown["signer_is_committer"] = not by_host and is_signer(str(shown["signer"]), mail)
     return shown
+
+
+def is_host_signature(value: Mapping[str, Any]) -> bool:
+    """Return whether a code host signed a commit: it signs what anybody commits in its pages.
+
+    Facts recorded before this was told apart have the address of the host's key only.
+    """
+    return bool(value.get("by_host")) or _mail_of(str(value.get("signer", ""))).lower() in _HOSTS
+
+
+def unproved_author(commit: Answer, signature: Answer) -> str:
+    """Return why the author of a commit is only what the commit states; empty if a good signature is the author's.
+
+    Whoever commits chooses the names and addresses in the commit.
+    """
+    value = commit.value
+    name, mail = str(value.get("commit", "")), str(value.get("committer_mail", ""))
+    shown = signature_members(commit, signature) or {"state": "unknown"}
+    if shown["state"] != "good":
+        return not_proved(name, {"none": "it is not signed"}.get(shown["state"], f"its signature is {shown['state']}"))
+    if shown.get("signer_class") == "host":
+        return not_proved(name, "its code host signed it, for whoever committed in its pages")
+    if not shown.get("signer_is_committer") or set("*?[") & set(str(shown["signer"])):
+        return not_proved(name, f"{shown['signer'][:100]} signed it, who is not its committer")
+    if not mail or mail.lower() != str(value.get("author_mail", "")).lower():
+        return not_proved(name, "its committer signed it and names another author")
+    return ""
+
+
+def not_proved(commit_id: str, why: str) -> str:
+    """Return the reason that the author of a commit is not proved, with what to do."""
+    which = f"commit {commit_id[:12]}" if commit_id else "the commit"
+    return (
+        f"it is not proved who wrote {which}: {why}; have authors sign commits with keys in `commit_trust`, or with "
+        "keys that the code host verifies"
+    )
 
 
 def is_signer(signer: str, mail: str) -> bool:
     """Return whether a principal of allowed_signers, or an OpenPGP user id, is of this address."""
     if not mail:
         return False
-    named = signer[signer.rindex("<") + 1 :].rstrip(">") if "<" in signer else signer
-    return any(fnmatchcase(mail.lower(), one.strip().lower()) for one in named.split(","))
+    return any(fnmatchcase(mail.lower(), one.strip().lower()) for one in _mail_of(signer).split(","))
+
+
+def _mail_of(signer: str) -> str:
+    return signer[signer.rindex("<") + 1 :].rstrip(">") if "<" in signer else signer
 
 
 def disproved(branch: Answer, signature: Mapping[str, Any] | None) -> str | None:

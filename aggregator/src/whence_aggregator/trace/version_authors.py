@@ -7,6 +7,7 @@ from whence_aggregator.approvals.people import Authors
 from whence_aggregator.approvals.rule import ApprovalPolicy
 from whence_aggregator.approvals.values import Version
 from whence_aggregator.ports import Database
+from whence_aggregator.trace.approval import note_of
 from whence_aggregator.trace.moment import Moment
 from whence_aggregator.trace.version_commits import VersionCommitsReader
 from whence_aggregator.trace.version_heads import versions_asked
@@ -43,7 +44,7 @@ class VersionAuthors:
         who = people.somebody(person_of(caller), caller.name, caller.emails)
         is_author = people.is_author(who, authors, others)
         reason = AUTHOR if is_author else authors.unknown or "nobody known has the address of an author"
-        return _told(is_author, reason, commits.note)
+        return _told(is_author, reason, note_of(commits, authors))
 
 
 def _told(is_author: bool | None, reason: str, note: str | None) -> dict[str, object]:

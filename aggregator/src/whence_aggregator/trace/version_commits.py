@@ -20,6 +20,7 @@ from whence_aggregator.queries.approvals import (
     VERSIONS_STATED_BEFORE,
 )
 from whence_aggregator.queries.query import array, each, together
+from whence_aggregator.trace.commit_details import not_proved
 from whence_aggregator.trace.facts import RANGE_KIND, Answer
 from whence_aggregator.trace.moment import Moment
 from whence_aggregator.trace.rows import merged, questions
@@ -149,14 +150,24 @@ def _with_authors(one: VersionCommits, authors: Mapping[str, Authors]) -> Versio
     if one.extent == "head":
         return one
     if one.extent == "unknown":
-        return replace(one, authors=Authors(unknown=one.note))
+        return replace(one, authors=Authors(unknown=one.note, unproved=one.note))
     read = [authors[subject] for subject in one.commits if subject in authors]
     emails = frozenset[str]().union(*{found.emails for found in read})
+    unproved = _unproved(one, authors)
     why = next(filter(None, (_unknown(subject, authors.get(subject)) for subject in one.commits)), "")
     if why:
         found = replace(one, extent="unknown", why=why)
-        return replace(found, authors=Authors(emails=emails, unknown=found.note))
-    return replace(one, authors=Authors(emails=emails))
+        return replace(found, authors=Authors(emails=emails, unknown=found.note, unproved=unproved))
+    return replace(one, authors=Authors(emails=emails, unproved=unproved))
+
+
+def _unproved(one: VersionCommits, authors: Mapping[str, Authors]) -> str:
+    """Return why the authors of the commits beside the image's own are not proved; empty if they are."""
+    for subject in one.commits[1:]:
+        found = authors.get(subject)
+        if found is not None and found.unproved:
+            return not_proved(subject.rpartition("@")[2], found.unproved)
+    return ""
 
 
 def _unknown(subject: str, authors: Authors | None) -> str:

@@ -10,6 +10,7 @@ from whence_aggregator.approvals.people import Authors
 from whence_aggregator.queries.approvals import CommitAuthorsRow, CommitsStatedOfImagesRow
 from whence_aggregator.trace.tags import REGISTRY
 
+NOT_VERIFIED = "its signature is not verified: only that of the image's own commit is"
 _Stated = tuple[str, str, str, int]
 """Author, message where it may name co-authors, trailers as JSON, and their number."""
 
@@ -50,7 +51,7 @@ def authors_by_subject(rows: Sequence[CommitAuthorsRow]) -> dict[str, Authors]:
 
 def _authors(author: str, message: str, trailers: str, total: int) -> Authors:
     kept = msgspec.json.decode(trailers, type=list[tuple[str, str]])
-    found = Authors.of_commit(author, message, kept)
+    found = Authors.of_commit(author, message, kept, unproved=NOT_VERIFIED)
     if total > len(kept):
         return found.with_those_of(Authors(unknown=f"only {len(kept)} of its trailers were kept"))
     return found
