@@ -152,6 +152,9 @@ async def test_the_review_is_confirmed_and_the_ticket_says_through_which_review_
         ({"base": "release/1"}, ("heads/main", "heads/release/1"), "confirmed", None),
         ({"base": "v1"}, ("heads/main", "tags/v1"), "asserted",
          "#12 was merged into v1, which is not a protected branch"),
+        ({"unproved": "its content is another"}, ("heads/main",), "asserted",
+         "it is not proved that the merge commit of #12 has only what was approved: its content is another; merge in the"
+         " pages of the code host"),
         ({"how": "in_branch"}, ("heads/main",), "asserted",
          "#12 contains the commit, and its approvals are of 111111111111, a later one"),
         ({"how": "in_branch", "head": COMMIT,

@@ -11,7 +11,7 @@ from aiohttp import web
 from fakes.outside import OutsideHost
 
 AT = "2026-11-20T10:00:00Z"
-HEAD, MERGE = "1" * 40, "2" * 40
+HEAD, MERGE, BASE = "1" * 40, "2" * 40, "3" * 40
 
 
 def review(by: str, state: str = "APPROVED", **more: Any) -> dict[str, Any]:
@@ -58,12 +58,24 @@ class GiteaHost(OutsideHost):
         place = self.at(f"/pulls/{number}")
         self.answers |= {
             place: document, f"{place}/reviews": list(reviews),
-            f"{place}/commits": [{"sha": one, "author": {"login": "ada"}, "committer": None} for one in commits],
+            f"{place}/commits": [{"sha": one, "author": {"login": "ada"}, "committer": None,
+                                  "commit": {"tree": {"sha": one[::-1]}}} for one in commits],
             self.at(f"/commits/{HEAD}/status"): {"state": state, "statuses": []},
         }  # fmt: skip
         if merged:
             self.answers[self.at(f"/commits/{merge}/pull")] = document
+            self.commit(merge, BASE, HEAD, tree=HEAD[::-1])
+            self.compared(HEAD, BASE, ahead=0)
         self.answers[self.at("/pulls")].append(document)
+
+    def commit(self, commit: str, *parents: str, tree: str = "") -> None:
+        self.answers[self.at(f"/git/commits/{commit}")] = {
+            "sha": commit, "parents": [{"sha": one} for one in parents], "commit": {"tree": {"sha": tree or commit}},
+        }  # fmt: skip
+
+    def compared(self, base: str, other: str, *, ahead: int) -> None:
+        """State how many commits another commit has that a base does not have."""
+        self.answers[self.at(f"/compare/{base}...{other}")] = {"total_commits": ahead, "commits": []}
 
     def branch(self, name: str, *, protected: bool) -> None:
         self.answers.setdefault(self.at("/branches"), []).append(

@@ -12,6 +12,13 @@ from fakes.outside import OutsideHost
 
 AT = "2026-11-20T10:00:00Z"
 HEAD, MERGE, BASE = "1" * 40, "2" * 40, "3" * 40
+WEB_FLOW = {"name": "GitHub", "email": "noreply@github.com", "date": AT}
+"""The committer of what is made in GitHub's pages, which GitHub signs."""
+
+
+def tree_of(commit: str) -> dict[str, str]:
+    """Return the tree of a commit, of its own content."""
+    return {"sha": commit[::-1], "url": f"https://api.github.com/repos/acme/greeter/git/trees/{commit[::-1]}"}
 
 
 def person(login: str, kind: str = "User") -> dict[str, Any]:
@@ -78,13 +85,45 @@ class GithubHost(OutsideHost):
         self.answers[f"{place}/commits"] = [
             {
                 "sha": one, "author": person(author), "committer": person("web-flow"),
-                "commit": {"verification": {"verified": True, "reason": "valid"}},
+                "commit": {"tree": tree_of(one), "verification": {"verified": True, "reason": "valid"}},
             }
             for one in commits
         ]  # fmt: skip
+        if merge is not None and merge not in commits:
+            self.commit(merge, BASE, head)
+        for one in reviews:
+            if one["user"] is not None and one["state"] == "APPROVED":
+                self.permission(one["user"]["login"])
         self.checks(head)
         for commit in {*commits, *([merge] if merge else []), *listed_for}:
             self.answers.setdefault(self.at(f"/commits/{commit}/pulls"), []).append(short)
+
+    def commit(
+        self, commit: str, *parents: str, tree: str = "", committer: dict[str, str] | None = None, author: str = "Ada"
+    ) -> None:
+        """Add a commit, by default one that GitHub made in its pages and signed."""
+        by_host = committer is None
+        self.answers[self.at(f"/git/commits/{commit}")] = {
+            "sha": commit, "author": {"name": author, "email": "ada@example.org", "date": AT},
+            "committer": committer or WEB_FLOW, "tree": {**tree_of(commit), **({"sha": tree} if tree else {})},
+            "parents": [{"sha": one, "url": "https://api.github.com/x", "html_url": "https://github.com/x"}
+                        for one in parents],
+            "verification": {"verified": by_host, "reason": "valid" if by_host else "unsigned", "signature": None,
+                             "payload": None, "verified_at": None},
+        }  # fmt: skip
+
+    def compared(self, base: str, other: str, *, ahead: int) -> None:
+        """State how many commits another commit has that a base does not have."""
+        self.answers[self.at(f"/compare/{base}...{other}")] = {
+            "status": "ahead" if ahead else "behind", "ahead_by": ahead, "behind_by": 0, "total_commits": ahead,
+            "commits": [],
+        }  # fmt: skip
+
+    def permission(self, login: str, permission: str = "write") -> None:
+        """Set what a collaborator may do."""
+        self.answers[self.at(f"/collaborators/{login}/permission")] = {
+            "permission": permission, "role_name": permission, "user": None,
+        }  # fmt: skip
 
     def checks(
         self, head: str = HEAD, *runs: tuple[str, str | None], statuses: tuple[tuple[str, str], ...] = ()

@@ -13,7 +13,7 @@ from aiohttp import web
 from fakes.outside import OutsideHost
 
 AT = "2026-11-20T10:00:00.000Z"
-HEAD, SQUASH, MERGE = "1" * 40, "2" * 40, "3" * 40
+HEAD, SQUASH, MERGE, BASE = "1" * 40, "2" * 40, "3" * 40, "4" * 40
 
 
 def approval(username: str, *, at: str | None = AT) -> dict[str, Any]:
@@ -29,6 +29,10 @@ class GitlabHost(OutsideHost):
     project: str = "acme/shop/greeter"
     authorization: tuple[str, str] | None = ("PRIVATE-TOKEN", "t1")
     headers: dict[str, str] = field(default_factory=lambda: {"RateLimit-Remaining": "1999"})
+    contents: dict[str, str] = field(default_factory=dict)
+    """By commit, what identifies its content."""
+    bases: dict[frozenset[str], str] = field(default_factory=dict)
+    """By two commits, the newest one that both have."""
 
     def __post_init__(self) -> None:
         document = {"id": 42, "path_with_namespace": self.project, "default_branch": "main", "name": "greeter"}
@@ -43,6 +47,18 @@ class GitlabHost(OutsideHost):
             "RateLimit-Reset": str(self.reset_at), "Retry-After": "60",
         }  # fmt: skip
         return web.Response(status=429, text="Retry later\n", headers=headers)
+
+    def _unlimited(self, request: web.Request) -> web.Response:
+        """Answer what depends on the query: the root of a commit's tree, and what two commits have in common."""
+        path = request.raw_path.partition("?")[0].removeprefix(self.prefix)
+        if path.endswith("/repository/tree") and request.query["ref"] in self.contents:
+            return self._document(request, [{
+                "id": self.contents[request.query["ref"]], "name": "a", "type": "blob", "path": "a", "mode": "100644",
+            }])  # fmt: skip
+        if path.endswith("/repository/merge_base"):
+            base = self.bases.get(frozenset(request.query.getall("refs[]")))
+            return self._document(request, {"id": base}) if base else self._json({"message": "404"}, status=404)
+        return super()._unlimited(request)
 
     def rename(self, old: str) -> None:
         """Have the project's old path lead to its number, as GitLab does since 16.7."""
@@ -80,7 +96,17 @@ class GitlabHost(OutsideHost):
             for commit in {head, merge, squash, *listed_for} - {None}:
                 known = self.answers.setdefault(f"/projects/{name}/repository/commits/{commit}/merge_requests", [])
                 known.append(document)
-                self.answers[f"/projects/{name}/repository/commits/{commit}"] = {"id": commit}
+                parents = [BASE, squash or head] if commit == merge else [BASE]
+                self.commit(str(commit), *parents, by_host=commit in (merge, squash))
+
+    def commit(self, commit: str, *parents: str, by_host: bool = False, content: str = "") -> None:
+        """Add a commit of some content, by default its own; `by_host`: GitLab made and signed it."""
+        status = "verified_system" if by_host else "unverified"
+        for name in ("42", self.project.replace("/", "%2F")):
+            place = f"/projects/{name}/repository/commits/{commit}"
+            self.answers[place] = {"id": commit, "parent_ids": list(parents)}
+            self.answers[f"{place}/signature"] = {"signature_type": "SSH", "verification_status": status}
+        self.contents[commit] = content or commit
 
     def protect(self, *branches: str, tags: tuple[str, ...] = ()) -> None:
         """Set the protected branches and tags; names may have wildcards."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from fakes.gitea_host import HEAD, GiteaHost, review
+from fakes.gitea_host import BASE, HEAD, MERGE, GiteaHost, review
 
 TYPES = Path(__file__).parents[2] / ".venv-clients/node_modules/gitea-js/dist/index.d.ts"
 _INTERFACE = re.compile(r"^interface (\w+) \{\n(.*?)^\}", re.MULTILINE | re.DOTALL)
@@ -20,6 +20,7 @@ _MEMBER = re.compile(r"^    (\w+)\??: ([^\n]+);$", re.MULTILINE)
 PATHS = {
     "": "Repository", "/pulls/12": "PullRequest", "/pulls/12/reviews": "PullReview[]", "/pulls/12/commits": "Commit[]",
     "/pulls": "PullRequest[]", f"/commits/{HEAD}/status": "CombinedStatus", "/issues/7": "Issue", "/branches": "Branch[]",
+    f"/git/commits/{MERGE}": "Commit", f"/compare/{HEAD}...{BASE}": "Compare",
 }  # fmt: skip
 
 

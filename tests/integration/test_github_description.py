@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from fakes.github_host import AT, HEAD, MERGE, GithubHost, person, review
+from fakes.github_host import AT, BASE, HEAD, MERGE, GithubHost, person, review
 
 DESCRIPTION = Path(__file__).parents[2] / ".venv-clients/node_modules/@octokit/openapi/generated/api.github.com.json"
 PATHS = {
@@ -27,6 +27,9 @@ PATHS = {
     "/repos/{owner}/{repo}/commits/{ref}/status": f"/commits/{HEAD}/status",
     "/repos/{owner}/{repo}/issues/{issue_number}": "/issues/7",
     "/repos/{owner}/{repo}/branches": "/branches",
+    "/repos/{owner}/{repo}/git/commits/{commit_sha}": f"/git/commits/{MERGE}",
+    "/repos/{owner}/{repo}/compare/{basehead}": f"/compare/{HEAD}...{BASE}",
+    "/repos/{owner}/{repo}/collaborators/{username}/permission": "/collaborators/bob/permission",
 }
 
 
@@ -43,6 +46,7 @@ def host() -> GithubHost:
     fake.pull(reviews=(*(review("bob", state) for state in states), review(None), review("ci[bot]", kind="Bot")))
     fake.checks(HEAD, ("build", "success"), ("lint", None), ("docs", "skipped"), statuses=(("ci", "failure"),))
     fake.issue(7, closed_at=AT, assignee=person("bob"), type=None)
+    fake.compared(HEAD, BASE, ahead=0)
     fake.branch("main", protected=True)
     fake.branch("feature", protected=False)
     return fake
@@ -100,7 +104,7 @@ def test_the_statuses_and_parameters_that_are_relied_on_are_described() -> None:
     issue = paths["/repos/{owner}/{repo}/issues/{issue_number}"]["get"]["responses"]
     assert {"200", "301", "304", "404", "410"} <= issue.keys()
     for path in PATHS:
-        if re.search(r"(pulls|reviews|commits|check-runs|status)\Z", path):
+        if re.search(r"(pulls|reviews|commits|check-runs|status|basehead\})\Z", path):
             parameters = [resolved(one)["name"] for one in paths[path]["get"]["parameters"]]
             assert {"per_page", "page"} <= set(parameters), path
 

@@ -15,7 +15,7 @@ from fakes.outside_client import Client, outside_client
 from whence_aggregator.ports import SourceUnavailable
 from whence_aggregator.trackers.github import GithubReader
 from whence_aggregator.trackers.readers import ReviewFinding
-from whence_aggregator.trackers.review import good_approvals
+from whence_aggregator.trackers.review import good_approvals, last_words
 from whence_common.errors import InputError
 
 REBASED, STRANGE = "4" * 40, "5" * 40
@@ -50,8 +50,9 @@ async def test_a_merge_commit_leads_to_its_pull_request(github: GithubHost, clie
         "branch": "feature/pay", "base": "main", "head": HEAD, "author": "ada", "author_bot": False,
         "merged_at": INSTANT, "merged_by": "bob", "merge_commit": MERGE, "how": "merge_commit", "checks": "success",
         "asked": ["bob"], "committers": ["ada"], "committers_proved": True, "failed_checks": [],
+        "unproved": "",
         "votes": [{"by": "bob", "state": "approved", "commit": HEAD, "at": INSTANT, "bot": False, "official": True,
-                   "stale": False}],
+                   "stale": False, "unproved": ""}],
     }  # fmt: skip
 
 
@@ -94,6 +95,32 @@ async def test_who_committed_is_not_proved_where_github_lists_only_the_first_com
     github.answers[github.at("/pulls/12")]["commits"] = 251
     (one,) = (await found(client)).reviews
     assert not one.committers_proved
+
+
+@pytest.mark.parametrize(
+    ("association", "permission", "expected"),
+    [
+        ("OWNER", None, (True, "")),
+        ("MEMBER", "write", (True, "")),
+        ("COLLABORATOR", "admin", (True, "")),
+        ("MEMBER", "read", (False, "the reviewer may not approve here")),
+        ("COLLABORATOR", "none", (False, "the reviewer may not approve here")),
+        ("CONTRIBUTOR", "write", (False, "the reviewer may not approve here")),
+        ("MEMBER", None, (None, "it is not known whether the reviewer may write here: let the login read the permissions"
+                          " of collaborators (an App: Metadata; a person's token: push access)")),
+    ],
+)  # fmt: skip
+async def test_a_member_or_collaborator_may_approve_only_with_a_permission_to_write(
+    association: str, permission: str | None, expected: tuple[bool | None, str], github: GithubHost, client: Client
+) -> None:
+    github.pull(reviews=(review("bob", association=association),))
+    if permission is None:
+        del github.answers[github.at("/collaborators/bob/permission")]
+    else:
+        github.permission("bob", permission)
+    (one,) = (await found(client)).reviews
+    (word,) = last_words(one)
+    assert (word.vote.official, word.why) == expected
 
 
 async def test_a_commit_without_a_pull_request_was_pushed_directly(github: GithubHost, client: Client) -> None:

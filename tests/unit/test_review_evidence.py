@@ -56,7 +56,7 @@ def test_an_approval_that_was_recorded_before_signatures_were_read_proves_nothin
     assert one.is_author is None
 
 
-@pytest.mark.parametrize("changes", [{"base": "mallory/own"}, {"base": ""}, {"how": "in_branch"}])
+@pytest.mark.parametrize("changes", [{"base": "mallory/own"}, {"base": ""}, {"how": "in_branch"}, {"unproved": "x"}])
 def test_an_approval_of_something_else_than_the_protected_branch_got_is_no_evidence(changes: dict[str, Any]) -> None:
     vote = Vote(by="bob", state="approved", commit=HEAD, official=True)
     found = answer("found", reviews=[review(vote, **changes).to_wire()])

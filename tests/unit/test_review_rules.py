@@ -38,12 +38,14 @@ def test_an_approval_of_the_merged_head_by_somebody_else_counts() -> None:
         ({"commit": ""}, "it is not known which head it is about"),
         ({"stale": True}, "it is stale: the change was updated after it"),
         ({"official": False}, "the reviewer may not approve here"),
+        ({"unproved": "it is not known"}, "it is not known"),
+        ({"at": "2026-11-22T12:00:00.001Z"}, "it was given after the merge at 2026-11-22T12:00:00.000Z"),
         ({"state": "dismissed"}, "it was dismissed"),
         ({"state": "changes_requested"}, "it requests changes"),
     ],
 )  # fmt: skip
 def test_an_approval_that_does_not_count_says_why(changes: dict[str, Any], why: str) -> None:
-    (word,) = last_words(review(vote(**{"by": "bob", **changes})))
+    (word,) = last_words(review(vote(**{"by": "bob", **changes}), merged_at="2026-11-22T12:00:00.000Z"))
     assert (word.counts, word.why) == (False, why)
 
 
@@ -62,6 +64,21 @@ def test_an_approval_that_does_not_count_says_why(changes: dict[str, Any], why: 
 )  # fmt: skip
 def test_the_last_word_of_a_person_counts_and_comments_are_no_words(states: tuple[Any, ...], counts: bool) -> None:
     assert bool(good_approvals(review(*(vote(state=one) for one in states)))) is counts
+
+
+def test_an_approval_after_the_merge_neither_counts_nor_replaces_what_was_said_before() -> None:
+    before, late = vote(at="2026-11-22T11:00:00.000Z"), vote(at="2026-11-22T13:00:00.000Z", commit=OLDER)
+    merged = {"merged_at": "2026-11-22T12:00:00.000Z"}
+    assert good_approvals(review(before, late, **merged)) == [before]
+    assert good_approvals(review(vote(state="changes_requested"), late, **merged)) == []
+    assert good_approvals(review(late, **merged)) == []
+
+
+def test_a_merge_that_was_recorded_before_merges_were_compared_is_not_proved() -> None:
+    stored = review(how="merge_commit").to_wire()
+    del stored["unproved"]
+    assert Review.from_wire(stored).unproved == "it was read before merge commits were compared with what was reviewed"
+    assert Review.from_wire({**stored, "how": "in_branch"}).unproved == ""
 
 
 def test_an_older_approval_does_not_revive_after_a_newer_one_of_another_head() -> None:

@@ -47,10 +47,8 @@ def check_logins(findings: SettingsProblems, settings: Settings, session: aiohtt
         names = {"allowed_signers_file": keys.allowed_signers_file, "revoked_keys_file": keys.revoked_keys_file}
         for name, path in names.items():
             _readable(findings, f"commit_trust.{owner}.{name}", path)
-        for path in keys.openpgp_key_files:
-            _readable(findings, f"commit_trust.{owner}.openpgp_key_files", path)
-        for path in keys.host_key_files:
-            _readable(findings, f"commit_trust.{owner}.host_key_files", path)
+        for name in ("openpgp_key_files", "host_key_files"):
+            _all_readable(findings, f"commit_trust.{owner}.{name}", getattr(keys, name))
     for program, (setting, package, needed) in _programs(settings).items():
         if needed and shutil.which(program, path=GIT_PATH) is None:
             findings.warn(
@@ -71,6 +69,11 @@ def _programs(settings: Settings) -> dict[str, tuple[str, str, bool]]:
         ),
         "gpg": ("commit_trust", "gnupg", any(one.openpgp_key_files or one.host_key_files for one in trust)),
     }  # fmt: skip
+
+
+def _all_readable(findings: SettingsProblems, setting: str, names: list[str]) -> None:
+    for name in names:
+        _readable(findings, setting, name)
 
 
 def _readable(findings: SettingsProblems, setting: str, name: str | None) -> None:

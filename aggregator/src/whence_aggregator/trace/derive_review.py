@@ -13,6 +13,7 @@ from whence_aggregator.trace.evidence import by_collector, nothing_runs
 from whence_aggregator.trace.facts import AboutCommit, Facts
 from whence_aggregator.trace.lineage import Link, LinkState
 from whence_aggregator.trace.named_tickets import review_wanted, reviews_of
+from whence_aggregator.trackers.merges import WHAT_TO_DO
 from whence_aggregator.trackers.review import COMMIT_UNKNOWN, Review, last_words
 
 NOT_CONFIGURED = "not configured"
@@ -58,7 +59,9 @@ def judged_review(facts: AboutCommit, about: Callable[[Review], str | None]) -> 
 def merged_elsewhere(review: Review, facts: AboutCommit) -> str | None:
     """Return why it is not known that a commit between two versions came to a protected branch by this review."""
     default = str(facts.review.value.get("default_branch") or "")
-    return None if review.base and review.base == default else _elsewhere(review, "the default branch")
+    if not review.base or review.base != default:
+        return _elsewhere(review, "the default branch")
+    return _more(review)
 
 
 def not_about(review: Review, facts: Facts) -> str | None:
@@ -74,7 +77,17 @@ def not_about(review: Review, facts: Facts) -> str | None:
     commit_id = facts.source.commit_id if facts.source is not None else None
     if review.how != "merge_commit" and commit_id != review.head:
         return f"#{review.number} contains the commit, and its approvals are of {review.head[:12]}, a later one"
-    return None
+    return _more(review)
+
+
+def _more(review: Review) -> str | None:
+    """Return why a merge commit may have more than what was approved; None if it has not."""
+    if not review.unproved:
+        return None
+    return (
+        f"it is not proved that the merge commit of #{review.number} has only what was approved: {review.unproved}"
+        + (WHAT_TO_DO)
+    )
 
 
 def _elsewhere(review: Review, wanted: str) -> str:

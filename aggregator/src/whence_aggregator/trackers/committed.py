@@ -30,3 +30,8 @@ def are_proved(commits: Sequence[Any], *, total: int | None) -> bool:
         and flag(one, "commit", "verification", "verified")
         for one in commits
     )  # fmt: skip
+
+
+def trees_of(commits: Sequence[Any]) -> list[tuple[str, str]]:
+    """Return the ids of commits with those of their trees, in the order listed."""
+    return [(line(one, "sha"), line(one, "commit", "tree", "sha")) for one in commits]

@@ -10,8 +10,9 @@ from dataclasses import replace
 from typing import Any
 
 from whence_aggregator.ports import SourceUnavailable
-from whence_aggregator.trackers.committed import are_proved, committers
+from whence_aggregator.trackers.committed import are_proved, committers, trees_of
 from whence_aggregator.trackers.loose import flag, instant, items, line, link, member, text, whole
+from whence_aggregator.trackers.merges import Made, unproved
 from whence_aggregator.trackers.numbered import number_of
 from whence_aggregator.trackers.readers import ReviewFinding, TicketFinding
 from whence_aggregator.trackers.review import Checked, Review, Vote, VoteState, condensed
@@ -112,6 +113,10 @@ class GiteaReader:
             raise SourceUnavailable("review-unreadable", f"{self._host}: pull request {number} cannot be read whole")
         status = await self._source.get(path_of("repos", *place, "commits", head, "status"))
         made, state = line(pull, "merge_commit_sha"), line(status.document, "state")
+        why = ""
+        if made == commit_id:
+            merges = _Merges(self._source, place)
+            why = await unproved(merges, commit_id, head=head, commits=trees_of(commits)[::-1])
         return Review(
             number=number, url=link(pull, "html_url"), title=line(pull, "title"), text=text(pull, "body"),
             branch=line(pull, "head", "ref"), base=line(pull, "base", "ref"), head=head,
@@ -119,9 +124,33 @@ class GiteaReader:
             merged_by=line(pull, "merged_by", "login"), merge_commit=made,
             how="merge_commit" if made == commit_id else "in_branch", votes=condensed(map(_vote, votes)),
             asked=tuple(line(one, "login") for one in items(pull, "requested_reviewers")),
-            committers=committers(commits), committers_proved=are_proved(commits, total=None),
+            committers=committers(commits), committers_proved=are_proved(commits, total=None), unproved=why,
             checks=_CHECKS.get(state, "none") if status.status == 200 else "unknown",
         )  # fmt: skip
+
+
+class _Merges:
+    """Reads commits of one repository.
+
+    NOTE: that a key is the host's is not in its API, and anybody who may push can name a commit as a manual merge.
+    """
+
+    def __init__(self, source: JsonSource, place: tuple[str, str]) -> None:
+        self._source = source
+        self._place = ("repos", *place)
+
+    async def made(self, commit_id: str) -> Made | None:
+        query = {"stat": "false", "files": "false"}
+        answer = await self._source.get(path_of(*self._place, "git", "commits", commit_id, query=query))
+        if answer.status != 200:
+            return None
+        parents = tuple(line(one, "sha") for one in items(answer.document, "parents"))
+        return Made(parents=parents, tree=line(answer.document, "commit", "tree", "sha"))
+
+    async def has(self, commit_id: str, other: str) -> bool | None:
+        answer = await self._source.get(path_of(*self._place, "compare", f"{commit_id}...{other}"))
+        ahead = whole(answer.document, "total_commits") if answer.status == 200 else None
+        return None if ahead is None else ahead == 0
 
 
 def _vote(one: Any) -> Vote:

@@ -7,8 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from whence_aggregator.ports import SourceUnavailable
-from whence_aggregator.trackers.committed import are_proved, committers
+from whence_aggregator.trackers.committed import are_proved, committers, trees_of
+from whence_aggregator.trackers.github_merges import GithubMerges
 from whence_aggregator.trackers.loose import instant, items, line, link, member, text, whole
+from whence_aggregator.trackers.merges import unproved
 from whence_aggregator.trackers.numbered import number_of
 from whence_aggregator.trackers.readers import ReviewFinding, TicketFinding
 from whence_aggregator.trackers.review import Checked, Review, Vote, VoteState, condensed
@@ -19,8 +21,16 @@ REVIEWS_MAX = 5
 """A commit comes in by one merged pull request, rarely by some."""
 _COMMIT_PAGES_MAX = 3
 """GitHub lists at most 250 commits of a pull request."""
-_WRITERS = ("OWNER", "MEMBER", "COLLABORATOR")
-"""Associations of authors that may have write access: any reader may review."""
+APPROVERS_ASKED_MAX = 20
+"""Approvers of one pull request whose permission is read."""
+_OFFICIAL = {"OWNER": True, "MEMBER": None, "COLLABORATOR": None}
+"""Whether somebody of an association may write here: any reader may review, and a member may be one."""
+_WRITING = ("admin", "write")
+"""GitHub's permission of those who may push: it states `write` for `maintain` too, and `read` for `triage`."""
+_UNPROVED = (
+    "it is not known whether the reviewer may write here: let the login read the permissions of collaborators (an App:"
+    " Metadata; a person's token: push access)"
+)
 _STATES: dict[str, VoteState] = {
     "APPROVED": "approved", "CHANGES_REQUESTED": "changes_requested", "COMMENTED": "commented",
     "DISMISSED": "dismissed", "PENDING": "pending",
@@ -100,18 +110,43 @@ class GithubReader:
         pull = answer.document
         head = line(pull, "head", "sha")
         checks, failed = await self._checks(place, head)
-        merge_commit = line(pull, "merge_commit_sha")
+        merge_commit, why = line(pull, "merge_commit_sha"), ""
+        if merge_commit == commit_id:
+            merges = GithubMerges(self._source, place, host=self._host)
+            why = await unproved(merges, commit_id, head=head, commits=trees_of(commits))
         return Review(
             number=number, url=link(pull, "html_url"), title=line(pull, "title"), text=text(pull, "body"),
             branch=line(pull, "head", "ref"), base=line(pull, "base", "ref"), head=head,
             author=line(pull, "user", "login"), author_bot=line(pull, "user", "type") == "Bot",
             merged_at=instant(pull, "merged_at"), merged_by=line(pull, "merged_by", "login"),
             merge_commit=merge_commit, how="merge_commit" if merge_commit == commit_id else "in_branch",
-            votes=condensed(map(_vote, votes)),
+            votes=await self._with_rights(place, condensed(map(_vote, votes))),
             asked=tuple(line(one, "login") for one in items(pull, "requested_reviewers")),
             committers=committers(commits), checks=checks, failed_checks=failed,
-            committers_proved=are_proved(commits, total=whole(pull, "commits")),
+            committers_proved=are_proved(commits, total=whole(pull, "commits")), unproved=why,
         )  # fmt: skip
+
+    async def _with_rights(self, place: tuple[str, str], votes: tuple[Vote, ...]) -> tuple[Vote, ...]:
+        """Return votes with whether approvers may write here now: a member, or a collaborator, may read only."""
+        asked: dict[str, bool | None] = {}
+        found = []
+        for one in votes:
+            if one.state == "approved" and one.official is None:
+                if one.by not in asked and len(asked) < APPROVERS_ASKED_MAX:
+                    asked[one.by] = await self._may_write(place, one.by)
+                official = asked.get(one.by)
+                found.append(replace(one, official=official, unproved=_UNPROVED if official is None else ""))
+            else:
+                found.append(one)
+        return tuple(found)
+
+    async def _may_write(self, place: tuple[str, str], login: str) -> bool | None:
+        """Return whether somebody may write in a repository; None where this login may not read it."""
+        if not login:
+            return None
+        answer = await self._source.get(path_of("repos", *place, "collaborators", login, "permission"))
+        stated = line(answer.document, "permission") if answer.status == 200 else ""
+        return stated in _WRITING if stated else None
 
     async def _checks(self, place: tuple[str, str], head: str) -> tuple[Checked, tuple[str, ...]]:
         """Return how the checks of a head ended, by check runs and statuses; `unknown` if they cannot be read."""
@@ -139,7 +174,7 @@ def _vote(one: Any) -> Vote:
     return Vote(
         by=line(one, "user", "login"), state=_STATES.get(line(one, "state"), "pending"), commit=line(one, "commit_id"),
         at=instant(one, "submitted_at"), bot=line(one, "user", "type") == "Bot",
-        official=line(one, "author_association") in _WRITERS,
+        official=_OFFICIAL.get(line(one, "author_association"), False),
     )  # fmt: skip
 
 

@@ -11,7 +11,9 @@ from dataclasses import replace
 from typing import Any
 
 from whence_aggregator.ports import SourceUnavailable
+from whence_aggregator.trackers.gitlab_merges import GitlabMerges
 from whence_aggregator.trackers.loose import flag, instant, items, line, link, text, whole
+from whence_aggregator.trackers.merges import unproved
 from whence_aggregator.trackers.numbered import number_of
 from whence_aggregator.trackers.readers import ReviewFinding, TicketFinding
 from whence_aggregator.trackers.review import Checked, Review, Vote, condensed
@@ -106,6 +108,10 @@ class GitlabReader:
         pipeline = line(merge, "head_pipeline", "status")
         # NOTE: who committed is not read: GitLab's commits have names and addresses, and no users
         hosts = [line(merge, one) for one in ("merge_commit_sha", "squash_commit_sha", "merged_commit_sha")]
+        why, squashed = "", line(merge, "squash_commit_sha")
+        if commit_id in hosts and commit_id != squashed:  # GitLab states a squash only where it made it
+            merges = GitlabMerges(self._source, project, head=head, squashed=squashed)
+            why = await unproved(merges, commit_id, head=head, commits=())
         return Review(
             number=number, url=link(merge, "web_url"), title=line(merge, "title"), text=text(merge, "description"),
             branch=line(merge, "source_branch"), base=line(merge, "target_branch"), head=head,
@@ -115,7 +121,7 @@ class GitlabReader:
             merge_commit=made, how="merge_commit" if commit_id in hosts else "in_branch",
             votes=condensed(_vote(one, head, pushed, resets) for one in items(approvals.document, "approved_by")),
             asked=tuple(line(one, "username") for one in items(merge, "reviewers")),
-            checks=_CHECKS.get(pipeline, "unknown" if pipeline else "none"),
+            checks=_CHECKS.get(pipeline, "unknown" if pipeline else "none"), unproved=why,
         )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 VoteState = Literal["approved", "changes_requested", "commented", "dismissed", "pending"]
 Checked = Literal["success", "failure", "pending", "none", "unknown"]
 VOTES_MAX = 200
+NOT_COMPARED = "it was read before merge commits were compared with what was reviewed"
 _WORDLESS = ("commented", "pending")
 """States that do not replace an earlier vote."""
 
@@ -35,18 +36,20 @@ class Vote:
     official: bool | None = None
     """Whether the person may approve; None when the host does not state it."""
     stale: bool = False
+    unproved: str = ""
+    """Why it is not known whether the person may approve, where the host could state it; the vote does not count."""
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> Vote:
         return cls(
             by=wire["by"], state=wire["state"], commit=wire["commit"], at=wire["at"], bot=wire["bot"],
-            official=wire["official"], stale=wire["stale"],
+            official=wire["official"], stale=wire["stale"], unproved=wire.get("unproved", ""),
         )  # fmt: skip
 
     def to_wire(self) -> dict[str, Any]:
         return {
             "by": self.by, "state": self.state, "commit": self.commit, "at": self.at, "bot": self.bot,
-            "official": self.official, "stale": self.stale,
+            "official": self.official, "stale": self.stale, "unproved": self.unproved,
         }  # fmt: skip
 
 
@@ -77,12 +80,15 @@ class Review:
     """Whether nobody else has commits in it: the host has verified the signature of each, and knows its people."""
     checks: Checked = "unknown"
     failed_checks: tuple[str, ...] = ()
+    unproved: str = ""
+    """Why the commit, where a merge made it, may have more than what was reviewed; empty if it has not."""
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> Review:
         votes = tuple(Vote.from_wire(one) for one in wire["votes"])
         values: dict[str, Any] = {name: wire[name] for name in _PLAIN}
         values["committers_proved"] = wire.get("committers_proved", False)
+        values["unproved"] = wire.get("unproved", NOT_COMPARED if wire["how"] == "merge_commit" else "")
         values |= {name: tuple(wire[name]) for name in _LISTS}
         return cls(**values, votes=votes)
 
@@ -90,6 +96,7 @@ class Review:
         return {
             **{name: getattr(self, name) for name in _PLAIN},
             "committers_proved": self.committers_proved,
+            "unproved": self.unproved,
             **{name: list(getattr(self, name)) for name in _LISTS},
             "votes": [one.to_wire() for one in self.votes],
         }
@@ -134,8 +141,10 @@ def last_words(review: Review) -> list[Word]:
     """Return each person's last word, in the order of the first; deleted accounts are kept apart."""
     last: dict[str, Vote] = {}
     for place, vote in enumerate(review.votes):
-        if vote.state not in _WORDLESS:
-            last[vote.by or f" {place}"] = vote
+        who = vote.by or f" {place}"
+        if vote.state in _WORDLESS or (who in last and vote.state == "approved" and _is_late(vote, review)):
+            continue
+        last[who] = vote
     return [
         Word(vote=one, counts=not (why := _why_not(one, review)), why=why, committer=one.by in review.committers)
         for one in last.values()
@@ -157,6 +166,11 @@ def people_of(review: Review) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one.lower() for one in every if one))
 
 
+def _is_late(vote: Vote, review: Review) -> bool:
+    """Return whether a vote was given after the merge, which it had no part in. Both times are the host's."""
+    return bool(vote.at) and bool(review.merged_at) and vote.at > review.merged_at
+
+
 def _why_not(vote: Vote, review: Review) -> str:
     """Return why a vote is not an approval that counts; empty when it is."""
     checks = (
@@ -166,7 +180,9 @@ def _why_not(vote: Vote, review: Review) -> str:
         (vote.by == review.author, "it is by the author"),
         (vote.bot, "it is by a bot"),
         (vote.stale, "it is stale: the change was updated after it"),
+        (_is_late(vote, review), f"it was given after the merge at {review.merged_at}"),
         (vote.official is False, "the reviewer may not approve here"),
+        (bool(vote.unproved), vote.unproved),
         (not vote.commit, "it is not known which head it is about"),
         (vote.commit != review.head, f"it is about {vote.commit[:12]}, and {review.head[:12]} was merged"),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode
@@ -35,7 +35,7 @@ class JsonSource(Protocol):
         """
 
 
-def path_of(*parts: str, query: Mapping[str, str] | None = None) -> str:
+def path_of(*parts: str, query: Mapping[str, str] | Sequence[tuple[str, str]] | None = None) -> str:
     """Return a path of quoted parts, each without a separator of its own."""
     path = "".join(f"/{quote(part, safe='')}" for part in parts)
     return f"{path}?{urlencode(query)}" if query else path
