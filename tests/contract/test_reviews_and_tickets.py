@@ -230,10 +230,12 @@ async def test_an_application_that_uses_tickets_has_no_specification_without_a_c
         (TicketFinding(problem="review", reason="a pull request"), "missing", "review"),
         (TicketFinding(ticket=replace(TICKET, closed_at="2026-11-01T00:00:00.000Z", closed=True)), "contradicted",
          "closed-before-commit"),
+        (TicketFinding(ticket=replace(TICKET, created_at="2026-12-01T00:00:00.000Z")), "asserted",
+         "created-after-merge"),
         (TicketFinding(ticket=replace(TICKET, id="DEMO-99")), "confirmed", "moved"),
         (SourceUnavailable("outside-unreachable", "the tracker is away"), "unknown", "unknown"),
     ],
-    ids=["missing", "forbidden", "review", "closed", "moved", "away"],
+    ids=["missing", "forbidden", "review", "closed", "created", "moved", "away"],
 )  # fmt: skip
 async def test_tickets_that_do_not_stand_behind_the_commit_are_told_apart(
     finding: Any, state: str, problem: str, place: Place

@@ -16,6 +16,8 @@ from whence_common.scm_source import SourceRepository
 
 NOWHERE = "0" * 40
 BY = ("heads/main",)
+MADE = "2025-11-22T08:26:40.000Z"
+"""When the commits of these tests were made."""
 
 
 @pytest.fixture
@@ -39,7 +41,9 @@ async def test_a_commit_on_the_default_branch_is_reached_and_one_beside_it_is_no
     beside = bare.commit("beside", first, branch="feature")
     second = bare.commit("second", first, branch="main")
     assert await ask(host, first) == BranchAnswer(branch="main", commit_id=second, reachable=True, reached_by=BY)
-    assert await ask(host, second) == BranchAnswer(branch="main", commit_id=second, reachable=True, reached_by=BY)
+    assert await ask(host, second) == BranchAnswer(
+        branch="main", commit_id=second, reachable=True, reached_by=BY, parents_at=MADE
+    )
     assert await ask(host, beside) == BranchAnswer(branch="main", commit_id=second, reachable=False)
     assert (await ask(host, NOWHERE)).reachable is False
 
@@ -52,7 +56,7 @@ async def test_a_merge_reaches_what_it_merged_and_a_force_push_forgets_it(host: 
     assert (await git.branch(place, beside)).reachable is False
     merge = bare.commit("merge", bare.commit("second", first), beside, branch="main")
     assert await git.branch(place, beside) == BranchAnswer(
-        branch="main", commit_id=merge, reachable=True, reached_by=BY
+        branch="main", commit_id=merge, reachable=True, reached_by=BY, parents_at=MADE
     )
     bare.git("update-ref", "-d", "refs/heads/feature")
     assert (await git.branch(place, beside)).reachable is True
@@ -66,8 +70,16 @@ async def test_the_default_branch_is_the_one_that_head_names_now(host: str, bare
     assert (await ask(host, trunk)).reachable is False
     bare.git("symbolic-ref", "HEAD", "refs/heads/trunk/next")
     assert await ask(host, trunk) == BranchAnswer(
-        branch="trunk/next", commit_id=trunk, reachable=True, reached_by=("heads/trunk/next",)
+        branch="trunk/next", commit_id=trunk, reachable=True, reached_by=("heads/trunk/next",), parents_at=MADE
     )
+
+
+async def test_a_backdated_commit_is_as_new_as_the_newest_of_its_parents(host: str, bare: Bare) -> None:
+    first = bare.commit("first", date=1_500_000_000)
+    older, newer = bare.commit("older", first, date=1_600_000_000), bare.commit("newer", first)
+    backdated = bare.commit("backdated", older, newer, branch="main", date=1_400_000_000)
+    assert (await ask(host, backdated)).parents_at == MADE
+    assert (await ask(host, first)).parents_at == ""
 
 
 @pytest.mark.parametrize("case", ["empty", "dangling", "tags only", "detached"])

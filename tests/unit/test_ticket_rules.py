@@ -8,7 +8,7 @@ import pytest
 
 from whence_aggregator.trace.tickets import TICKETS_MAX, named_in, named_in_review
 from whence_aggregator.trackers.places import KnownTracker, KnownTrackers, OwnTracker, whereabouts
-from whence_aggregator.trackers.ticket import Ticket, standing
+from whence_aggregator.trackers.ticket import CommitTimes, Ticket, standing
 
 COMMITTED = "2026-11-22T12:00:00.000Z"
 JIRA = KnownTracker(host="jira.example.org", type="jira")
@@ -22,7 +22,8 @@ def ticket(**changes: Any) -> Ticket:
 
 
 def judged(one: Ticket, *projects: str, asked: str = "PAY-7", states: tuple[str, ...] = ()) -> tuple[object, ...]:
-    found = standing(one, asked=asked, projects=projects, committed_at=COMMITTED, approved_states=states)
+    times = CommitTimes(committed_at=COMMITTED)
+    found = standing(one, asked=asked, projects=projects, times=times, approved_states=states)
     return found.problem, found.reason, found.moved_to, found.approved
 
 
@@ -36,6 +37,40 @@ def test_a_ticket_that_was_closed_before_the_commit_does_not() -> None:
         "closed-before-commit",
         "PAY-7 was closed at 2026-11-20T12:00:00.000Z, before the commit at 2026-11-22T12:00:00.000Z", "", None,
     )  # fmt: skip
+
+
+BACKDATED = "2026-11-01T12:00:00.000Z"
+
+
+@pytest.mark.parametrize(
+    ("times", "reason"),
+    [
+        (CommitTimes(committed_at=BACKDATED), ""),
+        (CommitTimes(committed_at=BACKDATED, parents_at="2026-11-12T12:00:00.000Z"),
+         "PAY-7 was closed at 2026-11-10T12:00:00.000Z, before the newest parent of the commit at"
+         " 2026-11-12T12:00:00.000Z"),
+        (CommitTimes(committed_at=BACKDATED, merged_at=COMMITTED, by_merge=True),
+         "PAY-7 was closed at 2026-11-10T12:00:00.000Z, before the merge at 2026-11-22T12:00:00.000Z"),
+        (CommitTimes(committed_at=BACKDATED, merged_at=COMMITTED), ""),
+    ],
+)  # fmt: skip
+def test_a_committer_who_backdates_a_commit_does_not_go_back_beyond_its_parents_and_merge(
+    times: CommitTimes, reason: str
+) -> None:
+    one = ticket(closed_at="2026-11-10T12:00:00.000Z")
+    found = standing(one, asked="PAY-7", projects=(), times=times, approved_states=())
+    assert (found.problem, found.reason) == ("closed-before-commit" if reason else None, reason)
+
+
+def test_a_ticket_that_was_created_after_the_merge_did_not_ask_for_it() -> None:
+    late = ticket(created_at="2026-11-23T12:00:00.000Z")
+    assert judged(late)[:2] == (
+        "created-after-merge", "PAY-7 was created at 2026-11-23T12:00:00.000Z, after the commit at 2026-11-22T12:00:00.000Z",
+    )  # fmt: skip
+    merged = CommitTimes(committed_at=COMMITTED, merged_at="2026-11-24T12:00:00.000Z")
+    assert standing(late, asked="PAY-7", projects=(), times=merged, approved_states=()).problem is None
+    assert judged(ticket(id="PAY-99", created_at="2026-11-23T12:00:00.000Z"))[0] is None
+    assert judged(ticket(created_at="2026-11-22T12:04:00.000Z"))[0] is None
 
 
 def test_clocks_that_differ_by_minutes_close_no_ticket_before_its_commit() -> None:

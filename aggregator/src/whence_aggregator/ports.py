@@ -203,6 +203,8 @@ class BranchAnswer:
     reason: str = ""
     reached_by: tuple[str, ...] = ()
     """Protected branches and tags that reach it (`heads/main`, `tags/v1`), as far as the history was read."""
+    parents_at: str = ""
+    """The newest time of the commit's parents; empty if none was fetched."""
     moved_to: str = ""
     """The repository that the server redirects to, as host/path: it was renamed."""
 

@@ -6,11 +6,13 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
 from whence_aggregator.adapters.git_clone import FETCH, GitClone
 from whence_aggregator.adapters.git_process import GitTooSlow
 from whence_aggregator.ports import BranchAnswer, ProtectedNames, SourceUnavailable
+from whence_common.clock import to_instant
 from whence_common.identifiers import COMMIT_ID
 
 REFS_MAX = 200
@@ -135,7 +137,8 @@ async def reaching(clone: GitClone, known: Advertised, commit_id: str) -> Branch
         answer = replace(answer, commit_id=newest)  # the branch may have moved meanwhile
         found = await _containing(clone, known, commit_id)
         if found:
-            return replace(answer, reachable=True, reached_by=found)
+            parents_at = await _parents_at(clone, commit_id)
+            return replace(answer, reachable=True, reached_by=found, parents_at=parents_at)
         if not clone.is_shallow():
             if known.left_out:
                 return replace(answer, reason=f"{known.left_out} protected branches and tags were not read")
@@ -180,6 +183,18 @@ async def _containing(clone: GitClone, known: Advertised, commit_id: str) -> tup
     asked = ("for-each-ref", f"--contains={commit_id}", "--format=%(refname)", *names)
     found = set((await clone.git(*asked)).decode("utf-8", "replace").split())
     return tuple(name for local, name in names.items() if local in found)
+
+
+async def _parents_at(clone: GitClone, commit_id: str) -> str:
+    """Return the newest committer's time of a commit's parents; empty if it has none, or the history is cut off there.
+
+    `git log` shows a commit and then the newest of its parents.
+    """
+    output = await clone.git("log", "-1", "--skip=1", "--no-show-signature", "--format=%ct", commit_id, "--")
+    try:
+        return to_instant(datetime.fromtimestamp(int(output), UTC))
+    except (ValueError, OverflowError, OSError):
+        return ""
 
 
 def local_name(name: str) -> str:

@@ -55,8 +55,8 @@ def _steady(value: Mapping[str, Any]) -> tuple[object, ...]:
 class BranchCollector:
     """Asks Git servers which protected branches and tags reach a commit. The subject is `host/path@commit id`.
 
-    The value is {branch, head, reachable, reached_by, gone, moved_to, protection}; `reachable` is null, with a reason,
-    when it could not be determined. `protection` is what counts besides the default branch: each statement says by whom
+    The value is {branch, head, reachable, reached_by, gone, moved_to, protection, parents_at}; `reachable` is null, with
+    a reason, when it could not be determined. `protection` is what counts besides the default branch: each statement says by whom
     and when it was read.
     """
 
@@ -71,7 +71,7 @@ class BranchCollector:
         value = {
             "version": 3, "branch": answer.branch, "head": answer.commit_id, "reachable": answer.reachable,
             "reached_by": list(answer.reached_by), "gone": None, "moved_to": answer.moved_to,
-            "protection": [one.to_wire() for one in stated],
+            "protection": [one.to_wire() for one in stated], "parents_at": answer.parents_at,
         }  # fmt: skip
         outcome: Literal["found", "missing"] = "missing" if answer.branch is None else "found"
         return BranchFinding(outcome=outcome, value=value, reason=answer.reason)

@@ -36,6 +36,8 @@ class CommitFacts:
     commit: Answer
     review: Answer = NOT_ASKED
     tickets: Mapping[str, Answer] = field(default_factory=dict)
+    parents_at: str = ""
+    """NOTE: not read for the commits of a range, whose parents may be outside of it."""
 
     @property
     def host(self) -> str:

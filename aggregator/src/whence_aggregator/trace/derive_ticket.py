@@ -11,7 +11,7 @@ from whence_aggregator.trace.lineage import Evidence, Link, LinkState
 from whence_aggregator.trace.named_tickets import NamedTicket, named_tickets, own_trackers, reviews_of
 from whence_aggregator.trace.ticket_forms import Mention
 from whence_aggregator.trace.tickets import named_in
-from whence_aggregator.trackers.ticket import Ticket, standing
+from whence_aggregator.trackers.ticket import CommitTimes, Ticket, standing
 
 NO_TICKET = "the commit message names no ticket"
 NO_TICKET_OF_BOTH = "the commit message and its review name no ticket"
@@ -114,13 +114,24 @@ def _by_answer(named: NamedTicket, answer: Answer, shown: dict[str, Any], facts:
     ticket = Ticket.from_wire(answer.value)
     stands = standing(
         ticket, asked=named.at.id, projects=named.at.projects, approved_states=named.at.approved_states,
-        committed_at=str(facts.commit.value["committed_at"]),
+        times=_times(facts),
     )  # fmt: skip
     shown |= {name: getattr(ticket, name) for name in _SHOWN}
     shown |= {"url": ticket.url or shown["url"], "approved": stands.approved, "moved_to": stands.moved_to or None,
               "problem": stands.problem or ("moved" if stands.moved_to else None)}  # fmt: skip
-    state = "contradicted" if stands.problem in _CONTRADICTING else "confirmed"
+    state = "contradicted" if stands.problem in _CONTRADICTING else "asserted" if stands.problem else "confirmed"
     return _Judged(state=state, reason=stands.reason, shown=shown, evidence=evidence)
+
+
+def _times(facts: AboutCommit) -> CommitTimes:
+    review = next(iter(reviews_of(facts)), None)
+    committed_at = str(facts.commit.value["committed_at"])
+    if review is None:
+        return CommitTimes(committed_at=committed_at, parents_at=facts.parents_at)
+    by_merge = review.how == "merge_commit" and facts.commit.value.get("commit") != review.head
+    return CommitTimes(
+        committed_at=committed_at, parents_at=facts.parents_at, merged_at=review.merged_at, by_merge=by_merge
+    )  # fmt: skip
 
 
 def _mention(mention: Mention) -> dict[str, Any]:

@@ -204,6 +204,8 @@ class AboutCommit(Protocol):
     def tickets(self) -> Mapping[str, Answer]: ...
     @property
     def trackers(self) -> KnownTrackers: ...
+    @property
+    def parents_at(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,6 +272,11 @@ class Facts:
     """The digests that the image's tag was seen to point to."""
     job: PushingJob | None = None
     """None when the image was not pushed to the registry front by a job."""
+
+    @property
+    def parents_at(self) -> str:
+        """Return the newest time of the commit's parents; empty where it is not known."""
+        return str(self.branch.value.get("parents_at") or "")
 
     @property
     def same_launch(self) -> bool:
