@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from fakes.auditor import checked, dumped
+from fakes.facts import AT, answer, facts, link
 from fakes.in_process import ROOT, InProcess
 from fakes.machine import COMMIT, DIGEST, scm
 from fakes.signing_authority import SigningAuthority
@@ -18,11 +19,13 @@ from whence_aggregator.applications.applications import TicketSettings
 from whence_aggregator.applications.conditions import UNCONDITIONAL
 from whence_aggregator.audit.rebuild import rebuild
 from whence_aggregator.collect.collectors import Collector
+from whence_aggregator.collect.known_repositories import FirstId, RecordedRepositories
 from whence_aggregator.collect.tracker_collectors import ReviewCollector, TicketCollector
 from whence_aggregator.ports import BranchAnswer, Database, SourceUnavailable
 from whence_aggregator.settings.server import Settings
 from whence_aggregator.settings.trackers import TrackerPlaceSettings
 from whence_aggregator.trace.lineage import Link, LinkName
+from whence_aggregator.trace.review_evidence import review_evidence
 from whence_aggregator.trace.tracer import TraceSubject
 from whence_aggregator.trackers.github import GithubReader
 from whence_aggregator.trackers.places import KnownTracker, KnownTrackers
@@ -172,6 +175,43 @@ async def test_an_approval_confirms_only_what_it_was_given_for_on_a_protected_br
     await place.spoken()
     link = await place.link("review")
     assert (link.state, link.reason, link.lacking) == (state, reason, state == "asserted")
+
+
+async def test_a_review_of_another_repository_that_took_the_name_contradicts(
+    database: Database, authority: SigningAuthority
+) -> None:
+    vendors = Vendors(found=ReviewFinding(reviews=(REVIEW,), default_branch="main", repository_id="41"))
+    ids = RecordedRepositories(database)
+    collectors: dict[str, Collector] = {
+        "review": ReviewCollector({GIT: vendors}, ids), "ticket": TicketCollector({JIRA: vendors}),
+    }  # fmt: skip
+    async with InProcess(database, authority, trackers=KNOWN, tracker_collectors=collectors).running() as house:
+        place = Place(house, vendors)
+        await place.spoken()
+        assert (await place.link("review")).state == "confirmed"
+        assert await ids.first(f"{GIT}/demo/greeter") == FirstId(
+            repository_id="41", recorded_at="2026-11-22T12:00:00.000Z"
+        )
+        vendors.found = ReviewFinding(reviews=(REVIEW,), default_branch="main", repository_id="99")
+        await place.later(1)
+        link = await place.link("review")
+        assert (link.state, link.reason) == (
+            "contradicted", f"{GIT}/demo/greeter has the id 99 on its host, and had 41 at 2026-11-22T12:00:00.000Z: another"
+            " repository has its name; if it is the right one, state both ids in `repositories` of the tracker",
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("stated", "state"), [({}, "contradicted"), ({"demo/Greeter": ("41", "99")}, "confirmed"),
+                          ({"demo/greeter": ("41",)}, "contradicted")],
+)  # fmt: skip
+def test_an_operator_states_the_ids_of_a_repository(stated: dict[str, tuple[str, ...]], state: str) -> None:
+    host = KnownTracker(host=GIT, type="github", reviews=True, repositories=stated)
+    found = answer("found", reviews=[REVIEW.to_wire()], repository_id="99", default_branch="main",
+                   first_repository={"repository_id": "41", "recorded_at": AT})  # fmt: skip
+    known = replace(facts(review=found), trackers=KnownTrackers(by_host={GIT: host}))
+    assert link("review", known).state == state
+    assert bool(review_evidence(known)) is (state == "confirmed")
 
 
 async def test_the_confirmed_ticket_is_the_specification(place: Place) -> None:

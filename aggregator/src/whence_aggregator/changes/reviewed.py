@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from whence_aggregator.trace.derive_review import more_than_reviewed
 from whence_aggregator.trace.facts import NOT_ASKED, Answer
 from whence_aggregator.trackers.review import COMMIT_UNKNOWN, Review, good_approvals
 
@@ -14,7 +15,8 @@ def reviewed(answer: Answer) -> dict[str, Any]:
     """Return the reviews of a commit as the API shows them. Without an answer, it is unknown whether there is one."""
     if answer.outcome == "found":
         found = [Review.from_wire(one) for one in answer.value.get("reviews", [])]
-        return {"state": "found", "reason": None, "reviews": [_shown(one) for one in found]}
+        reasons = [why for one in found if (why := more_than_reviewed(one)) is not None]
+        return {"state": "found", "reason": "; ".join(reasons) or None, "reviews": [_shown(one) for one in found]}
     none = answer.outcome == "missing" and not answer.value.get(COMMIT_UNKNOWN)
     state = "missing" if none else "unknown"
     reason = _NOT_READ if answer == NOT_ASKED else answer.reason

@@ -55,9 +55,9 @@ def _steady(value: Mapping[str, Any]) -> tuple[object, ...]:
 class BranchCollector:
     """Asks Git servers which protected branches and tags reach a commit. The subject is `host/path@commit id`.
 
-    The value is {branch, head, reachable, reached_by, gone, moved_to, protection, parents_at}; `reachable` is null, with
-    a reason, when it could not be determined. `protection` is what counts besides the default branch: each statement says by whom
-    and when it was read.
+    The value is {branch, head, reachable, reached_by, gone, moved_to, protection, parents_at}; `reachable` is null,
+    with a reason, when it could not be determined. `protection` is what counts besides the default branch: each
+    statement says by whom and when it was read.
     """
 
     def __init__(self, reader: CommitReader, protection: ProtectionSources) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from whence_aggregator.collect.commits import commit_of
+from whence_aggregator.collect.known_repositories import REPOSITORY_KIND, KnownRepositories, NoneKnown
 from whence_aggregator.ports import CollectedFact, SourceUnavailable
 from whence_aggregator.trackers.numbered import TicketIdInvalid
 from whence_aggregator.trackers.readers import ReviewReader, TicketReader
@@ -20,8 +21,9 @@ _NO_REVIEW = {
 class ReviewCollector:
     """Reads the reviews that commits came in by. The subject is `host/path@commit id`; `readers` are by host."""
 
-    def __init__(self, readers: Mapping[str, ReviewReader]) -> None:
+    def __init__(self, readers: Mapping[str, ReviewReader], known: KnownRepositories | None = None) -> None:
         self._readers = readers
+        self._known = known or NoneKnown()
 
     async def collect(self, subject: str) -> CollectedFact:
         place, commit_id = commit_of(subject)
@@ -34,14 +36,18 @@ class ReviewCollector:
             "renamed_to": found.renamed_to, "unmerged": list(found.unmerged),
             "reviews": [one.to_wire() for one in found.reviews],
         }  # fmt: skip
+        beside = [(REPOSITORY_KIND, str(place), _id_of(found.repository_id))] if found.repository_id else []
+        first = await self._known.first(str(place))
+        if first is not None and found.repository_id not in ("", first.repository_id):
+            value["first_repository"] = {"repository_id": first.repository_id, "recorded_at": first.recorded_at}
         if found.none is None:
-            return CollectedFact(outcome="found", value=value)
+            return CollectedFact(outcome="found", value=value, beside=beside)
         if found.none == "commit-unknown":
             value[COMMIT_UNKNOWN] = True
         reason = _NO_REVIEW[found.none].format(host=place.host, path=place.path, commit=commit_id)
         if found.unmerged:
             reason += f"; #{found.unmerged[0]} has it, and is not merged"
-        return CollectedFact(outcome="missing", value=value, reason=reason, awaited="a merged review")
+        return CollectedFact(outcome="missing", value=value, reason=reason, awaited="a merged review", beside=beside)
 
 
 class TicketCollector:
@@ -66,6 +72,10 @@ class TicketCollector:
             outcome="missing", value={"problem": problem}, reason=found.reason,
             awaited="" if problem == "review" else "the ticket",
         )  # fmt: skip
+
+
+def _id_of(repository_id: str) -> CollectedFact:
+    return CollectedFact(outcome="found", value={"repository_id": repository_id})
 
 
 def _not_configured(what: str, host: str) -> SourceUnavailable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -46,6 +47,8 @@ class TrackerPlaceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unk
     """The only projects whose tickets are asked for; empty: all that the login may read."""
     approved_states: list[str] = []
     """Statuses that count as approved, where an application names none."""
+    repositories: dict[str, list[str]] = {}
+    """Ids that repositories have, or had, on a code host: only these are the repositories of that name."""
     template: TicketTemplateSettings | None = None
     private_addresses: bool = False
     """Whether its host may have an address that is not public."""
@@ -104,12 +107,23 @@ def _wrong_in_tracker(name: str, one: TrackerPlaceSettings) -> list[str]:
         wrong.append(f"{name}: the type template needs template, and no other type has it")
     if not reads_reviews(one) and not one.tickets:
         wrong.append(f"{name}: with reviews and tickets both off, nothing would be read: remove it")
+    wrong += _wrong_in_repositories(name, one)
     if not 1 <= one.requests_at_once_max <= _REQUESTS_MAX:
         wrong.append(f"{name}.requests_at_once_max must be from 1 to {_REQUESTS_MAX}")
     for setting, names in (("projects", one.projects), ("approved_states", one.approved_states)):
         if len(names) > _NAMES_MAX or any(not text.strip() or len(text) > 100 for text in names):
             wrong.append(f"{name}.{setting} must have at most {_NAMES_MAX} names of 1 to 100 characters")
     return wrong
+
+
+def _wrong_in_repositories(name: str, one: TrackerPlaceSettings) -> list[str]:
+    if one.repositories and one.type not in CODE_HOSTS:
+        return [f"{name}.repositories: only {', '.join(CODE_HOSTS)} have repositories"]
+    return [
+        f"{name}.repositories.{one_line(path, 60)} must have 1 to 20 ids, as numbers in quotes"
+        for path, ids in one.repositories.items()
+        if not 1 <= len(ids) <= 20 or any(not re.fullmatch(r"[0-9]{1,20}", each) for each in ids)
+    ]
 
 
 def _wrong_in_template(name: str, template: TicketTemplateSettings) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 from whence_aggregator.trace.evidence import by_collector, nothing_runs
 from whence_aggregator.trace.facts import AboutCommit, Facts
 from whence_aggregator.trace.lineage import Link, LinkState
-from whence_aggregator.trace.named_tickets import review_wanted, reviews_of
+from whence_aggregator.trace.named_tickets import another_repository, review_wanted, reviews_of
 from whence_aggregator.trackers.merges import WHAT_TO_DO
 from whence_aggregator.trackers.review import COMMIT_UNKNOWN, Review, last_words
 
@@ -52,6 +52,9 @@ def judged_review(facts: AboutCommit, about: Callable[[Review], str | None]) -> 
     if answer.outcome == "unknown" or not found:
         unknown = answer.outcome == "unknown" or answer.value.get(COMMIT_UNKNOWN)
         return ("unknown" if unknown else "missing"), answer.reason
+    another = another_repository(facts)
+    if another is not None:
+        return "contradicted", another
     lacking = [wrong for one in found if (wrong := about(one) or _lacking(one)) is not None]
     return ("confirmed", None) if len(lacking) < len(found) else ("asserted", "; ".join(lacking))
 
@@ -61,7 +64,7 @@ def merged_elsewhere(review: Review, facts: AboutCommit) -> str | None:
     default = str(facts.review.value.get("default_branch") or "")
     if not review.base or review.base != default:
         return _elsewhere(review, "the default branch")
-    return _more(review)
+    return more_than_reviewed(review)
 
 
 def not_about(review: Review, facts: Facts) -> str | None:
@@ -77,10 +80,10 @@ def not_about(review: Review, facts: Facts) -> str | None:
     commit_id = facts.source.commit_id if facts.source is not None else None
     if review.how != "merge_commit" and commit_id != review.head:
         return f"#{review.number} contains the commit, and its approvals are of {review.head[:12]}, a later one"
-    return _more(review)
+    return more_than_reviewed(review)
 
 
-def _more(review: Review) -> str | None:
+def more_than_reviewed(review: Review) -> str | None:
     """Return why a merge commit may have more than what was approved; None if it has not."""
     if not review.unproved:
         return None

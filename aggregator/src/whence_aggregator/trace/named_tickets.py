@@ -44,6 +44,26 @@ def reviews_of(facts: AboutCommit) -> list[Review]:
     return [Review.from_wire(one) for one in facts.review.value.get("reviews", [])]
 
 
+def another_repository(facts: AboutCommit) -> str | None:
+    """Return why reviews are of another repository than the one that had the name; None if they are not.
+
+    Who gives a name up, or loses it, leaves it to strangers, with reviews of their own.
+    """
+    repository, value = str(facts.commit.value.get("repository", "")), facts.review.value
+    now, first = str(value.get("repository_id") or ""), value.get("first_repository")
+    stated = facts.trackers.ids_of(repository)
+    if not now or now in stated:
+        return None
+    if stated:
+        return f"{repository} has the id {now} on its host, and the settings state {', '.join(stated)}"
+    if not first:
+        return None
+    return (
+        f"{repository} has the id {now} on its host, and had {first['repository_id']} at {first['recorded_at']}: "
+        "another repository has its name; if it is the right one, state both ids in `repositories` of the tracker"
+    )
+
+
 def named_tickets(facts: AboutCommit) -> list[NamedTicket]:
     """Return the tickets that the commit's message and its reviews name: the message's first, each once."""
     if facts.commit.outcome != "found":

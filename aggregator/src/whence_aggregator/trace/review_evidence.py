@@ -6,12 +6,14 @@ from whence_aggregator.approvals.rule import ReviewEvidence
 from whence_aggregator.approvals.values import CODE_CHANGE
 from whence_aggregator.trace.derive_review import not_about
 from whence_aggregator.trace.facts import Answer, Facts
-from whence_aggregator.trace.named_tickets import reviews_of
+from whence_aggregator.trace.named_tickets import another_repository, reviews_of
 from whence_aggregator.trackers.review import Review, good_approvals
 
 
 def review_evidence(facts: Facts) -> list[ReviewEvidence]:
     """Return the approvals that count: each approves the change of the code, with its code host as the source."""
+    if another_repository(facts) is not None:
+        return []
     host = str(facts.commit.value.get("repository", "")).partition("/")[0]
     return [
         ReviewEvidence(

@@ -32,6 +32,8 @@ class KnownTracker:
     """The only projects whose tickets are asked for; empty: all."""
     approved_states: tuple[str, ...] = ()
     """Statuses that count as approved; empty: not judged."""
+    repositories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By path, the only ids that the repository of this name may have; others may have the one that was read first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +45,13 @@ class KnownTrackers:
     def reads_reviews(self, host: str) -> bool:
         known = self.by_host.get(host)
         return known is not None and known.reviews
+
+    def ids_of(self, repository: str) -> tuple[str, ...]:
+        """Return the ids that the settings state for `host/path`; none if they state none."""
+        host, _, path = repository.partition("/")
+        known = self.by_host.get(host)
+        stated = known.repositories if known is not None else {}
+        return next((ids for name, ids in stated.items() if name.lower() == path.lower()), ())
 
     @property
     def some(self) -> bool:

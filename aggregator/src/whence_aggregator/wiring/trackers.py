@@ -17,6 +17,7 @@ from whence_aggregator.adapters.logins import FileLogins, Logins, NoLogin
 from whence_aggregator.adapters.outside import Authorize, OutsidePlace, OutsideSource
 from whence_aggregator.collect.collectors import Collector
 from whence_aggregator.collect.kept_answers import KeptAnswers
+from whence_aggregator.collect.known_repositories import RecordedRepositories
 from whence_aggregator.collect.rows import setting_digest
 from whence_aggregator.collect.tracker_collectors import ReviewCollector, TicketCollector
 from whence_aggregator.ports import Database
@@ -54,6 +55,7 @@ def known_trackers(settings: Settings) -> KnownTrackers:
         host: KnownTracker(
             host=host, type=one.type, reviews=reads_reviews(one), tickets=one.tickets, projects=tuple(one.projects),
             approved_states=tuple(one.approved_states),
+            repositories={path: tuple(ids) for path, ids in one.repositories.items()},
         )
         for host, one in settings.trackers.items()
     })  # fmt: skip
@@ -76,7 +78,10 @@ def load_tracker_collectors(
             reviews[host] = cast(ReviewReader, reader)
         if one.tickets:
             tickets[host] = reader
-    return {REVIEW_KIND: ReviewCollector(reviews), TICKET_KIND: TicketCollector(tickets)}, protection
+    return {
+        REVIEW_KIND: ReviewCollector(reviews, RecordedRepositories(database)),
+        TICKET_KIND: TicketCollector(tickets),
+    }, protection
 
 
 async def note_trackers(settings: Settings, database: Database) -> None:
