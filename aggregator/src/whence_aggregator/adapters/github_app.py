@@ -34,7 +34,7 @@ _SKEW, _JWT_LIFE = timedelta(seconds=60), timedelta(seconds=540)
 _SPARE = timedelta(minutes=5)
 _INSTALLATIONS_MAX = 1_000
 CONTENTS = ("contents",)
-REVIEWS_AND_ISSUES = ("contents", "pull_requests", "issues", "checks", "statuses")
+REVIEWS_AND_ISSUES = ("metadata", "contents", "pull_requests", "issues", "checks", "statuses")
 """The permissions of a token, all for reading only; GitHub refuses a token with one that the App does not have."""
 _USER = "x-access-token"
 
