@@ -36,8 +36,9 @@ class ReviewCollector:
             "renamed_to": found.renamed_to, "unmerged": list(found.unmerged),
             "reviews": [one.to_wire() for one in found.reviews],
         }  # fmt: skip
-        beside = [(REPOSITORY_KIND, str(place), _id_of(found.repository_id))] if found.repository_id else []
         first = await self._known.first(str(place))
+        is_new = first is None and bool(found.repository_id)
+        beside = [(REPOSITORY_KIND, str(place), _id_of(found.repository_id))] if is_new else []
         if first is not None and found.repository_id not in ("", first.repository_id):
             value["first_repository"] = {"repository_id": first.repository_id, "recorded_at": first.recorded_at}
         if found.none is None:
