@@ -259,7 +259,7 @@ async def test_the_review_of_the_commit_that_started_is_in_the_record(
     vote: Vote, people: list[str], database: Database, authority: SigningAuthority
 ) -> None:
     known = KnownTrackers(
-        by_host={"git.example.org": KnownTracker(host="git.example.org", type="github", reviews=True)}
+        by_host={"git.example.org": KnownTracker(shared=True, host="git.example.org", type="github", reviews=True)}
     )
     collectors: dict[str, Collector] = {
         "review": ReviewCollector({"git.example.org": OneReview(vote)}), "ticket": TicketCollector({}),

@@ -47,8 +47,8 @@ SCM = (
 OBJECT = b"tree x\nauthor A <a@b> 1795348800 +0000\ncommitter A <a@b> 1795348800 +0000\n\n"
 """Committed at 2026-11-22T12:00:00Z."""
 KNOWN = KnownTrackers(by_host={
-    GIT: KnownTracker(host=GIT, type="github", reviews=True),
-    JIRA: KnownTracker(host=JIRA, type="jira", approved_states=("Ready",)),
+    GIT: KnownTracker(shared=True, host=GIT, type="github", reviews=True),
+    JIRA: KnownTracker(shared=True, host=JIRA, type="jira", approved_states=("Ready",)),
 })  # fmt: skip
 REVIEW = Review(
     number=12, url=f"https://{GIT}/demo/greeter/pull/12", title="Pay", text="", branch="pay", base="main", head=HEAD,

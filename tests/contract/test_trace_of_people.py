@@ -43,7 +43,7 @@ REVIEW = Review(
     ),
     asked=("asked",), committers=("helper",),
 )  # fmt: skip
-KNOWN = KnownTrackers(by_host={GIT: KnownTracker(host=GIT, type="github", reviews=True)})
+KNOWN = KnownTrackers(by_host={GIT: KnownTracker(shared=True, host=GIT, type="github", reviews=True)})
 
 
 class Host:

@@ -15,7 +15,7 @@ from whence_aggregator.trackers.ticket import Ticket
 GIT, JIRA = "git.example.org", "jira.example.org"
 HEAD = "1" * 40
 KNOWN = KnownTrackers(by_host={
-    GIT: KnownTracker(host=GIT, type="github", reviews=True), JIRA: KnownTracker(host=JIRA, type="jira"),
+    GIT: KnownTracker(shared=True, host=GIT, type="github", reviews=True), JIRA: KnownTracker(shared=True, host=JIRA, type="jira"),
 })  # fmt: skip
 AWAY = SourceUnavailable("outside-away", "the host is away")
 

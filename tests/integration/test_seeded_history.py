@@ -62,8 +62,8 @@ from whence_common.scm_source import SourceRepository
 HOST, JIRA = "git.example.org", "jira.example.org"
 APP = SourceRepository(host=HOST, path=REPOSITORY)
 KNOWN = KnownTrackers(by_host={
-    HOST: KnownTracker(host=HOST, type="github", reviews=True),
-    JIRA: KnownTracker(host=JIRA, type="jira-cloud", projects=(PROJECT,)),
+    HOST: KnownTracker(shared=True, host=HOST, type="github", reviews=True),
+    JIRA: KnownTracker(shared=True, host=JIRA, type="jira-cloud", projects=(PROJECT,)),
 })  # fmt: skip
 DEPLOYMENTS = 8
 STATES: dict[Fate, tuple[str, str | None]] = {

@@ -47,9 +47,9 @@ async def test_a_running_instance_is_traced_to_its_approved_review_and_ticket(
     jira.issue("DEMO-2", status="Ready")
     async with git_server(tmp_path / "git") as git, github.serve(), jira.serve():
         trackers = {
-            git: {"type": "github", "url": github.url, "login_file": str(tmp_path / "github"), "private_addresses": True},
+            git: {"type": "github", "shared": True, "url": github.url, "login_file": str(tmp_path / "github"), "private_addresses": True},
             "jira.example.org": {
-                "type": "jira-cloud", "url": jira.url, "login_file": str(tmp_path / "jira"), "private_addresses": True,
+                "type": "jira-cloud", "shared": True, "url": jira.url, "login_file": str(tmp_path / "jira"), "private_addresses": True,
                 "approved_states": ["ready"],
             },
         }  # fmt: skip

@@ -119,6 +119,7 @@ async def aggregator(
     token, line = new_token("demo", [], admin=True, made=utc_now(), until=utc_now() + timedelta(days=1))
     with tokens.open("a", encoding="ascii") as stream:
         stream.write(f"{line.to_line()}\n")
+    shared = {"shared": True} if tuple(program) == _AGGREGATOR else {}  # earlier releases share everything
     document = {
         "audience": "https://whence.example.org",
         "accounts": list(accounts),
@@ -133,7 +134,9 @@ async def aggregator(
         "authorities_directory": str(authorities),
         "registries": {host: {"plain_http": True} for host in registries},
         "git_servers": (
-            git_servers if isinstance(git_servers, Mapping) else {host: {"plain_http": True} for host in git_servers}
+            git_servers
+            if isinstance(git_servers, Mapping)
+            else {host: {"plain_http": True, **shared} for host in git_servers}
         ),
         **settings,
     }

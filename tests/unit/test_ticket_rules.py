@@ -11,8 +11,8 @@ from whence_aggregator.trackers.places import KnownTracker, KnownTrackers, OwnTr
 from whence_aggregator.trackers.ticket import CommitTimes, Ticket, standing
 
 COMMITTED = "2026-11-22T12:00:00.000Z"
-JIRA = KnownTracker(host="jira.example.org", type="jira")
-GITHUB = KnownTracker(host="github.com", type="github", reviews=True)
+JIRA = KnownTracker(shared=True, host="jira.example.org", type="jira")
+GITHUB = KnownTracker(shared=True, host="github.com", type="github", reviews=True)
 BOTH = KnownTrackers(by_host={"jira.example.org": JIRA, "github.com": GITHUB})
 REPOSITORY = ("github.com", "acme/greeter")
 
@@ -146,13 +146,13 @@ def test_a_number_of_a_repository_on_another_host_is_not_looked_up() -> None:
 
 def test_of_two_jiras_none_is_guessed() -> None:
     two = KnownTrackers(
-        by_host={one: KnownTracker(host=one, type="jira") for one in ("a.example.org", "b.example.org")}
+        by_host={one: KnownTracker(shared=True, host=one, type="jira") for one in ("a.example.org", "b.example.org")}
     )
     assert where("PAY-7", known=two) == "not configured: no tracker in the settings has such tickets"
 
 
 def test_words_that_look_like_tickets_of_no_configured_project_are_not_asked_for() -> None:
-    jira = KnownTracker(host="jira.example.org", type="jira", projects=("PAY",))
+    jira = KnownTracker(shared=True, host="jira.example.org", type="jira", projects=("PAY",))
     known = KnownTrackers(by_host={"jira.example.org": jira})
     assert where("PAY-7", known=known) == "jira.example.org/PAY-7"
     assert where("IA-2", known=known) == "IA is not among the projects of jira.example.org in the settings"

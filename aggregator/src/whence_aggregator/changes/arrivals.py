@@ -129,8 +129,9 @@ class Arrivals:
         registered = known.applications.get(application)
         trackers = {one.effective: one for one in (registered.trackers if registered is not None else ())}
         commit = known.commit_of(started.image)
+        withheld = self._tracked.withheld(commit.repository, registered) if commit is not None else ""
         commits = await self._between(change.replaced, commit, known)
-        own = _own(commit, commits, known)
+        own = _own(commit, commits, known) if not withheld else []
         if commit is not None and commits.state == "found":
             commits = await self._tracked.of_range(commits, commit.repository, registered)
         alone = await self._tracked.of(own, commit.repository, registered) if commit is not None else {}
@@ -141,10 +142,10 @@ class Arrivals:
         return {
             **started.to_wire(),
             "replaced": change.replaced.to_wire() if change.replaced is not None else None,
-            "commit": _commit(started.image, commit, known),
+            "commit": _commit(started.image, commit, known, withheld),
             "commits": shown,
             **named,
-            "review": reviewed(known.review_of(commit)),
+            "review": reviewed(known.review_of(commit), withheld),
             "approvals": known.approvals[(application, started.version, started.image)].to_wire(),
         }
 
@@ -173,7 +174,7 @@ def _own(commit: SourceCommit | None, commits: CommitRange, known: _Known) -> li
     )]  # fmt: skip
 
 
-def _commit(image: str, commit: SourceCommit | None, known: _Known) -> dict[str, Any]:
+def _commit(image: str, commit: SourceCommit | None, known: _Known, withheld: str) -> dict[str, Any]:
     """Return the commit that an image was stated to be built from: asserted at most, since it is not proved here."""
     stated = known.commits.get(image, ())
     if commit is None:
@@ -181,10 +182,10 @@ def _commit(image: str, commit: SourceCommit | None, known: _Known) -> dict[str,
         state = "contradicted" if stated else "unknown"
         return {"state": state, "reason": reason, "repository": None, "commit": None, "author": None, "subject": None}
     answer = known.read(commit)
-    read = answer.value if answer.outcome == "found" else {}
+    read = answer.value if answer.outcome == "found" and not withheld else {}
     return {
         "state": answer.outcome if answer.outcome in ("missing", "unknown") else "asserted",
-        "reason": answer.reason or None,
+        "reason": answer.reason or withheld or None,
         "repository": commit.repository,
         "commit": commit.commit_id,
         "author": read.get("author") or None,

@@ -11,8 +11,13 @@ from whence_aggregator.trackers.review import COMMIT_UNKNOWN, Review, good_appro
 _NOT_READ = "the review of the commit was not read"
 
 
-def reviewed(answer: Answer) -> dict[str, Any]:
-    """Return the reviews of a commit as the API shows them. Without an answer, it is unknown whether there is one."""
+def reviewed(answer: Answer, withheld: str = "") -> dict[str, Any]:
+    """Return the reviews of a commit as the API shows them. Without an answer, it is unknown whether there is one.
+
+    `withheld` is why those of this repository are not shown; empty if they are.
+    """
+    if withheld:
+        return {"state": "unknown", "reason": withheld, "reviews": []}
     if answer.outcome == "found":
         found = [Review.from_wire(one) for one in answer.value.get("reviews", [])]
         reasons = [why for one in found if (why := more_than_reviewed(one)) is not None]

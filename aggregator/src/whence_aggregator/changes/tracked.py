@@ -17,9 +17,12 @@ from whence_aggregator.trace.commit_tracked import (
     tracked_of,
     unanswered,
     with_answers,
+    withheld_review,
 )
 from whence_aggregator.trace.facts import Registered
+from whence_aggregator.trace.named_tickets import stated_by
 from whence_aggregator.trackers.places import KnownTrackers
+from whence_aggregator.trackers.stated import withheld_repository
 from whence_aggregator.work.questions import RANGES_LANE, question
 from whence_common.clock import Now, to_instant
 
@@ -47,9 +50,15 @@ class TrackedCommits:
 
     async def of_range(self, found: CommitRange, repository: str, application: Registered | None) -> CommitRange:
         """Return a range whose commits have their reviews and tickets; those that are not asked about state it."""
+        if self.withheld(repository, application):
+            return _without_texts(found, self.withheld(repository, application))
         chosen = tracked_of(found.only_b, found.only_a)
         known = await self.of(chosen, repository, application)
         return replace(found, only_a=_with(found.only_a, known), only_b=_with(found.only_b, known))
+
+    def withheld(self, repository: str, application: Registered | None) -> str:
+        """Return why texts of a repository's commits are not shown with an application; empty if they are."""
+        return withheld_repository(repository, stated_by(application), self._trackers)
 
     async def of(
         self, commits: Sequence[RangeCommit], repository: str, application: Registered | None
@@ -74,6 +83,16 @@ def _facts(
 ) -> CommitFacts:
     value = {"commit": commit.commit_id, "message": commit.message, "committed_at": commit.committed_at}
     return commit_facts(repository, value, application, trackers)
+
+
+def _without_texts(found: CommitRange, why: str) -> CommitRange:
+    """Return a range whose commits have their ids and times only."""
+    review = withheld_review(why)
+    only_a, only_b = (
+        tuple(replace(one, author="", message="", review=review) for one in side)
+        for side in (found.only_a, found.only_b)
+    )
+    return replace(found, only_a=only_a, only_b=only_b)
 
 
 def _with(commits: Sequence[RangeCommit], known: Mapping[str, TrackedCommit]) -> tuple[RangeCommit, ...]:

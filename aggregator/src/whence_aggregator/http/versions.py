@@ -23,8 +23,10 @@ from whence_aggregator.http.streams import json_array, streamed
 from whence_aggregator.ports import Conflict, Database, NotFound
 from whence_aggregator.trace.built_from import built_from
 from whence_aggregator.trace.moment import Moment, Moments
-from whence_aggregator.trace.registered import trackers_of
+from whence_aggregator.trace.registered import repositories_of, trackers_of
 from whence_aggregator.trace.version_authors import VersionAuthors
+from whence_aggregator.trackers.places import NO_TRACKERS, KnownTrackers
+from whence_aggregator.trackers.stated import Stated, withheld_repository
 from whence_common.clock import Now
 from whence_common.errors import InputError
 
@@ -43,8 +45,10 @@ class VersionCalls:
         streams: Slots,
         membership: Membership,
         authors: VersionAuthors,
+        trackers: KnownTrackers = NO_TRACKERS,
         now: Now,
     ) -> None:
+        self._trackers = trackers
         self._versions = versions
         self._authors = authors
         self._database = database
@@ -129,8 +133,12 @@ class VersionCalls:
         )  # fmt: skip
         body = await self._versions.body(found.application_id, past=moment.past)
         trackers, team = trackers_of(body), str(body["kio"]["team_id"])
+        stated = Stated(repositories=repositories_of(body))
         current = [found.current.digest] if found.current is not None else []
-        commits = await built_from(self._database, current, trackers, past=moment.known_past)
+        commits = await built_from(
+            self._database, current, trackers, past=moment.known_past,
+            withheld=lambda repository: withheld_repository(repository, stated, self._trackers),
+        )  # fmt: skip
         told = await self._authors.told(found, team, request[CALLER], moment)
         shown = {**shown_version(found), "commits": [one.to_wire() for one in commits], "code_change": told}
         return respond_json(shown)

@@ -63,6 +63,8 @@ class GitServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     """Patterns of branches that count besides the default branch."""
     protected_tags: list[str] = []
     """Patterns of tags that count; a tag proves nothing where everybody may set it."""
+    shared: bool = False
+    """Whether every application may show its commits and reviews; else only one that states the repository."""
 
 
 class GitCacheSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

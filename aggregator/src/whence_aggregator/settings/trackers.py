@@ -50,6 +50,8 @@ class TrackerPlaceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unk
     repositories: dict[str, list[str]] = {}
     """Ids that repositories have, or had, on a code host: only these are the repositories of that name."""
     template: TicketTemplateSettings | None = None
+    shared: bool = False
+    """Whether every application may show its tickets; else only one that states their project."""
     private_addresses: bool = False
     """Whether its host may have an address that is not public."""
     requests_at_once_max: int = 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,16 +38,23 @@ class ImageCommit:
 
 
 async def built_from(
-    database: Database, digests: Sequence[str], trackers: Sequence[Tracker], *, past: int
-) -> list[ImageCommit]:
-    """Return the commits of images; `trackers` are the application's. A commit that was not read has no subject."""
+    database: Database, digests: Sequence[str], trackers: Sequence[Tracker], *, past: int,
+    withheld: Callable[[str], str],
+) -> list[ImageCommit]:  # fmt: skip
+    """Return the commits of images; `trackers` are the application's. A commit that was not read has no subject.
+
+    `withheld` returns why texts of a repository's commits are not shown; empty if they are.
+    """
     rows = await database.fetch(COMMITS_OF_IMAGES.bind({"digests": array(list(digests)), "past": past}))
     named = commits_of(rows)[:_COMMITS_MAX]
     subjects = [f"{repository}@{commit}" for commit, repository in named]
     facts = FACTS_AT.bind({"kind": "commit", "subjects": array(subjects), "past": past})
     read = found_commits(await database.fetch(facts))
     return [
-        _commit(commit, repository, read.get(f"{repository}@{commit}", {}), trackers) for commit, repository in named
+        _commit(
+            commit, repository, read.get(f"{repository}@{commit}", {}) if not withheld(repository) else {}, trackers
+        )
+        for commit, repository in named
     ]
 
 

@@ -13,10 +13,11 @@ from whence_aggregator.trace.derive_review import judged_review, merged_elsewher
 from whence_aggregator.trace.derive_ticket import judged_tickets
 from whence_aggregator.trace.facts import NOT_ASKED, REVIEW_KIND, TICKET_KIND, Answer, Registered
 from whence_aggregator.trace.moment import NOW
-from whence_aggregator.trace.named_tickets import reviews_of, wanted_tickets
+from whence_aggregator.trace.named_tickets import reviews_of, stated_by, wanted_tickets
 from whence_aggregator.trace.rows import merged, questions
 from whence_aggregator.trackers.places import KnownTrackers
 from whence_aggregator.trackers.review import Review, good_approvals
+from whence_aggregator.trackers.stated import withheld_repository
 
 T = TypeVar("T")
 TRACKED_MAX = 200
@@ -44,11 +45,18 @@ class CommitFacts:
         return self.subject.partition("/")[0]
 
     @property
+    def withheld(self) -> str:
+        """Return why its review and tickets are neither asked for nor shown; empty if they are."""
+        return withheld_repository(self.subject.rpartition("@")[0], stated_by(self.application), self.trackers)
+
+    @property
     def asks_review(self) -> bool:
-        return self.trackers.reads_reviews(self.host)
+        return self.trackers.reads_reviews(self.host) and not self.withheld
 
     def review_shown(self) -> dict[str, Any]:
         """Return the review: of several, the first one with an approval that counts."""
+        if self.withheld:
+            return _shown("unknown", self.withheld, None, NOT_ASKED)
         if not self.asks_review:
             return _shown("unknown", f"not configured: reviews of {self.host} are not read", None, self.review)
         state, reason = judged_review(self, lambda one: merged_elsewhere(one, self))
@@ -59,6 +67,8 @@ class CommitFacts:
 
     def tickets_shown(self) -> list[dict[str, Any]]:
         """Return the tickets that the commit and its reviews name."""
+        if self.withheld:
+            return []
         return [{name: one.get(name) for name in _OF_TICKETS} for one in judged_tickets(self)]
 
 
@@ -92,7 +102,7 @@ async def with_answers(database: Database, commits: Sequence[CommitFacts]) -> li
     found = [replace(one, review=reviews.get(one.subject, NOT_ASKED)) for one in commits]
     # in a thread: the authors of messages chose how long it takes to look for tickets in them
     wanted = await asyncio.to_thread(
-        lambda: [wanted_tickets(one) if one.trackers.reads_tickets else [] for one in found]
+        lambda: [wanted_tickets(one) if one.trackers.reads_tickets and not one.withheld else [] for one in found]
     )
     tickets = await _answers(database, TICKET_KIND, [one for some in wanted for one in some])
     return [
@@ -118,6 +128,11 @@ async def _answers(database: Database, kind: str, subjects: Sequence[str]) -> di
 def not_among() -> dict[str, Any]:
     """Return what is shown as the review of a commit that is not asked about."""
     return _shown("unknown", NOT_AMONG, None, NOT_ASKED)
+
+
+def withheld_review(why: str) -> dict[str, Any]:
+    """Return what is shown as the review of a commit whose repository is not the application's."""
+    return _shown("unknown", why, None, NOT_ASKED)
 
 
 def ticket_not_asked(name: str, url: str | None) -> dict[str, Any]:

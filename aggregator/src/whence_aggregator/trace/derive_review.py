@@ -26,6 +26,8 @@ def review_link(facts: Facts, commit: Link) -> Link:
         return nothing_runs("review", facts)
     if facts.commit.outcome != "found":
         return Link(link="review", state="unknown", reason=f"the commit was not read: {commit.reason}")
+    if facts.withheld:
+        return Link(link="review", state="unknown", reason=facts.withheld)
     if review_wanted(facts) is None:
         host = str(facts.commit.value["repository"]).partition("/")[0]
         return Link(link="review", state="unknown", reason=f"{NOT_CONFIGURED}: reviews of {host} are not read")

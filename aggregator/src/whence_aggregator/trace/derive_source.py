@@ -7,6 +7,7 @@ reaches.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from whence_aggregator.trace.commit_details import branch_members, commit_members, disproved, signature_members
@@ -127,11 +128,8 @@ def commit_link(facts: Facts, source_link: Link) -> Link:
     evidence: tuple[Evidence, ...] = (by_agent(facts, source.digest), by_collector(answer, "git"))
     if answer.outcome != "found":
         return Link(link="commit", state="missing", reason=answer.reason, evidence=evidence)
-    value.update(commit_members(answer))
-    value["branch"] = branch_members(branch)
     signature = signature_members(answer, facts.signature)
-    if signature is not None:
-        value["signature"] = signature
+    value.update(_shown(facts, signature))
     if facts.signature.outcome == "found":
         evidence += (by_collector(facts.signature, "git-signature"),)
     if branch.outcome != "unknown":
@@ -152,10 +150,19 @@ def commit_link(facts: Facts, source_link: Link) -> Link:
         missing.append("the statements about the image's source contradict each other")
     reached = branch_reason(branch)
     missing += [reached] if reached is not None else []
+    notes = [*missing, facts.withheld]
     return Link(
-        link="commit", state="asserted" if missing else "confirmed", value=value, reason=_joined(missing),
+        link="commit", state="asserted" if missing else "confirmed", value=value, reason=_joined(notes),
         evidence=evidence, lacking=reached is not None,
     )  # fmt: skip
+
+
+def _shown(facts: Facts, signature: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what a commit's value shows of the commit; nothing if its repository is not the application's."""
+    if facts.withheld:
+        return {}
+    shown: dict[str, Any] = {**commit_members(facts.commit), "branch": branch_members(facts.branch)}
+    return shown if signature is None else {**shown, "signature": dict(signature)}
 
 
 def _unsigned(facts: Facts) -> str:
@@ -199,4 +206,4 @@ def _claim_text(claim: SourceClaim) -> str:
 
 
 def _joined(reasons: list[str]) -> str | None:
-    return "; ".join(reasons) or None
+    return "; ".join(filter(None, reasons)) or None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,6 +38,8 @@ def ticket_link(facts: Facts, commit: Link) -> Link:
         return nothing_runs("ticket", facts)
     if facts.commit.outcome != "found":
         return Link(link="ticket", state="unknown", reason=f"the commit was not read: {commit.reason}")
+    if facts.withheld:
+        return Link(link="ticket", state="unknown", reason=facts.withheld)
     found = named_tickets(facts)
     judged = [_with_state(_judged(one, facts), facts) for one in found]
     patterns = tuple(one.pattern for one in own_trackers(facts))
@@ -116,6 +119,13 @@ def _by_answer(named: NamedTicket, answer: Answer, shown: dict[str, Any], facts:
         ticket, asked=named.at.id, projects=named.at.projects, approved_states=named.at.approved_states,
         times=_times(facts),
     )  # fmt: skip
+    if named.at.shown is not None and not _is_shown(ticket, named.at.shown):
+        reason = (
+            stands.reason or f"{ticket.id} is of the project {ticket.project}, which the application does not state"
+        )
+        return _Judged(
+            state="contradicted", reason=reason, shown={**shown, "problem": "other-project"}, evidence=evidence
+        )
     shown |= {name: getattr(ticket, name) for name in _SHOWN}
     shown |= {"url": ticket.url or shown["url"], "approved": stands.approved, "moved_to": stands.moved_to or None,
               "problem": stands.problem or ("moved" if stands.moved_to else None)}  # fmt: skip
@@ -132,6 +142,11 @@ def _times(facts: AboutCommit) -> CommitTimes:
     return CommitTimes(
         committed_at=committed_at, parents_at=facts.parents_at, merged_at=review.merged_at, by_merge=by_merge
     )  # fmt: skip
+
+
+def _is_shown(ticket: Ticket, projects: Sequence[str]) -> bool:
+    """Return whether a ticket is of one of the projects; trackers by a template may state none."""
+    return not ticket.project or ticket.project.lower() in {one.lower() for one in projects}
 
 
 def _mention(mention: Mention) -> dict[str, Any]:

@@ -242,6 +242,8 @@ class Facts:
     """None when no heartbeat was accepted, and when a time in the past is asked about."""
     branch: Answer = NOT_ASKED
     """Whether the protected branches reach the commit, as of the time asked about."""
+    withheld: str = ""
+    """Why texts of the commit, its review and its tickets are not shown: the repository is not the application's."""
     signature: Answer = NOT_ASKED
     """What Git found about the commit's signature, as of the time asked about."""
     trackers: KnownTrackers = NO_TRACKERS

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from whence_aggregator.trace.facts import AboutCommit, Facts
+from whence_aggregator.trace.facts import AboutCommit, Facts, Registered
 from whence_aggregator.trace.ticket_forms import Mention
 from whence_aggregator.trace.tickets import PATTERNS_MAX, named_in, named_in_review
 from whence_aggregator.trackers.places import OwnTracker, Whereabouts, whereabouts
 from whence_aggregator.trackers.review import Review
+from whence_aggregator.trackers.stated import Stated, within_stated
 
 ASKED_MAX = 20
 """Tickets of one commit that are looked up; a message with a thousand is no reason to ask a thousand times."""
@@ -29,14 +30,24 @@ class NamedTicket:
 
 def own_trackers(facts: AboutCommit) -> tuple[OwnTracker, ...]:
     """Return the application's trackers."""
-    stated = facts.application.trackers if facts.application is not None else ()
+    return _trackers(facts.application) if facts.application is not None else ()
+
+
+def _trackers(application: Registered) -> tuple[OwnTracker, ...]:
     return tuple(
         OwnTracker(
             pattern=one.effective, type=one.type or "", project=one.project or "", url=one.url or "",
             approved_states=one.approved_states,
         )
-        for one in stated[:PATTERNS_MAX]
+        for one in application.trackers[:PATTERNS_MAX]
     )  # fmt: skip
+
+
+def stated_by(application: Registered | None) -> Stated:
+    """Return what an application states to be its own."""
+    if application is None:
+        return Stated()
+    return Stated(trackers=_trackers(application), repositories=application.repositories)
 
 
 def reviews_of(facts: AboutCommit) -> list[Review]:
@@ -83,6 +94,7 @@ def named_tickets(facts: AboutCommit) -> list[NamedTicket]:
         at = whereabouts(
             mention.id, named_host=mention.host, repository=(host, path), own=tracker, known=facts.trackers
         )
+        at = within_stated(at, repository=(host, path), stated=stated_by(facts.application), known=facts.trackers)
         if place >= ASKED_MAX:
             at = Whereabouts(reason=f"not looked up: the commit names more than {ASKED_MAX} tickets")
         shown = tracker.url.replace("{ticket}", mention.id) if tracker is not None and tracker.url else None
@@ -101,5 +113,5 @@ def review_wanted(facts: Facts) -> str | None:
     if facts.commit.outcome != "found" or facts.source is None or facts.source.commit_id is None:
         return None
     repository = str(facts.commit.value["repository"])
-    known = facts.trackers.reads_reviews(repository.partition("/")[0])
+    known = facts.trackers.reads_reviews(repository.partition("/")[0]) and not facts.withheld
     return f"{repository}@{facts.source.commit_id}" if known else None

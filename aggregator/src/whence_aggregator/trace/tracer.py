@@ -52,7 +52,7 @@ from whence_aggregator.trace.rows import (
 from whence_aggregator.trace.search import PAGE_MAX, Search, Wanted
 from whence_aggregator.trace.state import NOW_ONLY, States
 from whence_aggregator.trace.tags import TagHistory, TagSeen
-from whence_aggregator.trace.tracked import with_tracked
+from whence_aggregator.trace.tracked import with_tracked, with_withheld
 from whence_aggregator.trace.version_commits import VersionCommitsReader
 from whence_aggregator.trace.with_commits import with_version_commits
 from whence_aggregator.trackers.places import NO_TRACKERS, KnownTrackers
@@ -324,6 +324,7 @@ class Tracer:
                 gathered[name] = replace(gathered[name], commit=commits[subject], branch=branches[subject])
             else:
                 gathered[name] = replace(gathered[name], commit=subject, branch=subject)
+        gathered = with_withheld(gathered, self.trackers)
         gathered = await self._with_signatures(gathered, subjects, moment)
         gathered = await with_tracked(gathered, self._database, moment, self.trackers)
         return await with_version_commits(gathered, self.commits, self._database, moment)

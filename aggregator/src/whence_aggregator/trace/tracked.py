@@ -9,9 +9,22 @@ from whence_aggregator.ports import Database
 from whence_aggregator.queries.query import together
 from whence_aggregator.trace.facts import REVIEW_KIND, TICKET_KIND, Answer, Facts
 from whence_aggregator.trace.moment import Moment
-from whence_aggregator.trace.named_tickets import review_wanted, wanted_tickets
+from whence_aggregator.trace.named_tickets import review_wanted, stated_by, wanted_tickets
 from whence_aggregator.trace.rows import merged, questions
 from whence_aggregator.trackers.places import KnownTrackers
+from whence_aggregator.trackers.stated import withheld_repository
+
+
+def with_withheld(gathered: dict[str, Facts], trackers: KnownTrackers) -> dict[str, Facts]:
+    """Return the facts with why texts of a commit are not shown: its repository may be another team's."""
+    return {
+        name: replace(facts, withheld=withheld_repository(
+            str(facts.commit.value["repository"]), stated_by(facts.application), trackers
+        ))
+        if facts.commit.outcome == "found"
+        else facts
+        for name, facts in gathered.items()
+    }  # fmt: skip
 
 
 async def with_tracked(
@@ -27,7 +40,7 @@ async def with_tracked(
         gathered[name] = replace(gathered[name], review=answers[subject])
     if not trackers.reads_tickets:
         return gathered
-    wanted = {name: wanted_tickets(facts) for name, facts in gathered.items()}
+    wanted = {name: wanted_tickets(facts) if not facts.withheld else [] for name, facts in gathered.items()}
     answers = await _answers(database, TICKET_KIND, (one for some in wanted.values() for one in some), moment)
     return {
         name: replace(facts, tickets={one: answers[one] for one in wanted[name]}) for name, facts in gathered.items()

@@ -59,7 +59,7 @@ async def _with_reviews(gathered: dict[str, Facts], database: Database, moment: 
 def _reviewed(facts: Facts) -> tuple[str, ...]:
     """Return the commits whose reviews are read, beside the image's own; none if there are too many."""
     commits = facts.approved.commits
-    if commits.extent != "all" or len(commits.commits) > REVIEWED_COMMITS_MAX:
+    if facts.withheld or commits.extent != "all" or len(commits.commits) > REVIEWED_COMMITS_MAX:
         return ()
     hosts = {one.partition("/")[0] for one in commits.commits}
     return commits.commits[1:] if all(map(facts.trackers.reads_reviews, hosts)) else ()

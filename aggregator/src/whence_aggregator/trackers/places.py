@@ -34,6 +34,8 @@ class KnownTracker:
     """Statuses that count as approved; empty: not judged."""
     repositories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """By path, the only ids that the repository of this name may have; others may have the one that was read first."""
+    shared: bool = False
+    """Whether every application may show its tickets; else only one that states their project."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,11 @@ class KnownTrackers:
     """All configured code hosts and trackers, by host."""
 
     by_host: Mapping[str, KnownTracker] = field(default_factory=dict)
+    shared_git_hosts: frozenset[str] | None = None
+    """Git servers whose commits and reviews every application may show; None: all of them."""
+
+    def shares_repositories_of(self, host: str) -> bool:
+        return self.shared_git_hosts is None or host in self.shared_git_hosts
 
     def reads_reviews(self, host: str) -> bool:
         known = self.by_host.get(host)
@@ -87,9 +94,13 @@ class Whereabouts:
 
     tracker: KnownTracker | None = None
     id: str = ""
+    project: str = ""
+    """The project in the name; empty where names contain none."""
     projects: tuple[str, ...] = ()
     """The projects that the application's tickets may be of; empty: any."""
     approved_states: tuple[str, ...] = ()
+    shown: tuple[str, ...] | None = None
+    """The only projects whose tickets are shown with their texts; None: any."""
     reason: str = ""
 
     @property
@@ -121,7 +132,7 @@ def whereabouts(
         return Whereabouts(reason=f"{project} is not among the projects of {tracker.host} in the settings")
     projects = (stated,) if stated else (project,) if project and own is not None else tracker.projects
     states = own.approved_states if own is not None and own.approved_states else tracker.approved_states
-    return Whereabouts(tracker=tracker, id=ticket_id, projects=projects, approved_states=states)
+    return Whereabouts(tracker=tracker, id=ticket_id, project=project, projects=projects, approved_states=states)
 
 
 def _tracker(
@@ -132,7 +143,9 @@ def _tracker(
     if host:
         return known.by_host.get(host) or f"not configured: {host} is not among the trackers in the settings"
     if own is not None and own.type:
-        return _of_type(own.type, repository, known)
+        return tracker_of_type(own.type, repository, known) or (
+            f"not configured: no single tracker of the type {own.type} is in the settings"
+        )
     if _HASH.match(name) or _GH.match(name) or _BARE.match(name):
         home = known.by_host.get(repository[0])
         if home is not None and home.type in CODE_HOSTS:
@@ -141,14 +154,14 @@ def _tracker(
     return known.only(*JIRAS) or known.only("template") or "not configured: no tracker in the settings has such tickets"
 
 
-def _of_type(stated: str, repository: tuple[str, str], known: KnownTrackers) -> KnownTracker | str:
+def tracker_of_type(stated: str, repository: tuple[str, str], known: KnownTrackers) -> KnownTracker | None:
+    """Return the tracker of a type that an application states; None if not exactly one is in the settings."""
     if stated in CODE_HOSTS:
         home = known.by_host.get(repository[0])
         if home is not None and home.type == stated:
             return home
     types = JIRAS if stated.startswith("jira") else tuple(one for one in (*CODE_HOSTS, "template") if one == stated)
-    found = known.only(*types) if types else None
-    return found or f"not configured: no single tracker of the type {stated} is in the settings"
+    return known.only(*types) if types else None
 
 
 def _id_in(name: str, tracker: KnownTracker, repository: tuple[str, str], stated: str) -> tuple[str, str] | None:

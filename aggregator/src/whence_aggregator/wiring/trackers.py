@@ -54,11 +54,11 @@ def known_trackers(settings: Settings) -> KnownTrackers:
     return KnownTrackers(by_host={
         host: KnownTracker(
             host=host, type=one.type, reviews=reads_reviews(one), tickets=one.tickets, projects=tuple(one.projects),
-            approved_states=tuple(one.approved_states),
+            approved_states=tuple(one.approved_states), shared=one.shared,
             repositories={path: tuple(ids) for path, ids in one.repositories.items()},
         )
         for host, one in settings.trackers.items()
-    })  # fmt: skip
+    }, shared_git_hosts=frozenset(host for host, one in settings.git_servers.items() if one.shared))  # fmt: skip
 
 
 def load_tracker_collectors(
@@ -88,7 +88,7 @@ async def note_trackers(settings: Settings, database: Database) -> None:
     """Evaluate every instance again if the trackers have changed: what nobody could answer may be asked now."""
     digest = hashlib.sha256(msgspec.json.encode(known_trackers(settings), order="sorted")).hexdigest()
     known = setting_digest(await database.fetch(SETTING_DIGEST.bind({"name": _SETTING})))
-    if digest == known or not (known or settings.trackers):
+    if digest == known or not (known or settings.trackers or settings.git_servers):
         return
     async with database.transaction() as transaction:
         await transaction.execute(
