@@ -189,7 +189,7 @@ def test_every_yaml_example_is_valid() -> None:
         elif text.startswith("# /etc/whence/organisation.yaml"):
             parse_organisation(content, name=name)
         elif text.startswith("# /etc/whence/people.yaml"):
-            parse_people(content, name=name, domains=())
+            parse_people(content, name=name, domains=(), code_hosts={"github.com"})
         elif text.startswith("# /etc/whence/aggregator.yaml"):
             aggregator_settings.parse_settings(content, name=name)
         else:

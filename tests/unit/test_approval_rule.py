@@ -191,12 +191,12 @@ def test_a_host_does_not_tell_that_a_reviewer_is_none_of_the_co_authors_of_a_mes
     unknown = replace(review("dave"), emails=frozenset())
     assert judged([], by=by, rules=rules, required=1, reviews=(unknown,)).grade == "unknown"
     dave = policy(
-        KnownPerson(names=frozenset({"dave"}), emails=frozenset({"dave@example.com"})), required=("CODE_CHANGE",)
+        KnownPerson(names=frozenset({"github:dave"}), emails=frozenset({"dave@example.com"})), required=("CODE_CHANGE",)
     )
     assert judged([], by=by, rules=dave, required=1, reviews=(unknown,)).grade == "missing"
     told = policy(
-        KnownPerson(names=frozenset({"dave"}), emails=frozenset({"dave@example.com"})),
-        KnownPerson(names=frozenset({"bob"}), emails=frozenset({"bob@example.org"})), required=("CODE_CHANGE",),
+        KnownPerson(names=frozenset({"github:dave"}), emails=frozenset({"dave@example.com"})),
+        KnownPerson(names=frozenset({"github:bob"}), emails=frozenset({"bob@example.org"})), required=("CODE_CHANGE",),
     )  # fmt: skip
     other = replace(review("bob"), emails=frozenset())
     assert judged([], by=by, rules=told, required=1, reviews=(other,)).grade == "confirmed"
@@ -254,13 +254,34 @@ def test_one_person_by_two_logins_is_not_two_people() -> None:
         "unknown", 1, "1 person approved CODE_CHANGE, TEST, DEPLOY, and 2 must; whether accounts of different places are"
         " different people is not in the people file",
     )  # fmt: skip
-    eve = KnownPerson(names=frozenset({"eve", "bobby77"}), emails=frozenset())
+    eve = KnownPerson(names=frozenset({"eve", "github:bobby77"}), emails=frozenset())
     assert judged(given_by("bob", *ALL), reviews=(stranger,), rules=policy(eve)).grade == "asserted"
-    bob = KnownPerson(names=frozenset({"bob", "bobby77"}), emails=frozenset())
+    bob = KnownPerson(names=frozenset({"bob", "github:bobby77"}), emails=frozenset())
     assert judged(given_by("bob", *ALL), reviews=(stranger,), rules=policy(bob)).grade == "missing"
     other = replace(stranger, reviewer="eve")
     rules = policy(required=("CODE_CHANGE",))
     assert judged([], reviews=(stranger, other), rules=rules).grade == "confirmed"
+
+
+def test_a_login_that_equals_a_tokens_name_has_none_of_that_persons_addresses() -> None:
+    dave = KnownPerson(names=frozenset({"dave"}), emails=frozenset({"dave@example.com"}))
+    people = KnownPeople.of([dave])
+    assert people.somebody("https://idp.example.org\tdave", "dave", ()).emails == {"dave@example.com"}
+    assert people.somebody("dave", "dave", ()).emails == {"dave@example.com"}
+    assert people.somebody("review:github.com\tdave", "dave", ()).emails == frozenset()
+
+
+def test_an_account_at_a_code_host_is_listed_by_host_and_login_whatever_its_case() -> None:
+    dave = KnownPerson(names=frozenset({"dave", "GitHub.com:Dave-L"}), emails=frozenset({"dave@example.com"}))
+    people = KnownPeople.of([dave])
+    assert people.somebody("review:github.com\tdave-l", "dave-l", ()).emails == {"dave@example.com"}
+    assert people.somebody("review:gitlab.com\tdave-l", "dave-l", ()).emails == frozenset()
+
+
+def test_a_token_whose_name_looks_like_an_account_is_not_that_account() -> None:
+    dave = KnownPerson(names=frozenset({"github.com:dave"}), emails=frozenset({"dave@example.com"}))
+    found = KnownPeople.of([dave]).somebody("https://idp.example.org\t1", "github.com:dave", ())
+    assert found.emails == frozenset()
 
 
 # --- in general

@@ -68,13 +68,21 @@ def test_people_have_names_and_addresses() -> None:
             "people[1].emails: 'A@B.C' is another person's too",
         ),
         ("- {names: [], emails: []}", "people[0].names must have a name"),
+        (
+            "- {names: ['github.example:ada'], emails: []}",
+            "people[0].names: 'github.example:ada' is not HOST:LOGIN of a host in trackers whose reviews are read",
+        ),
+        (
+            "- {names: ['github.com:ada'], emails: []}\n- {names: ['GitHub.com:Ada'], emails: []}",
+            "people[1].names: 'GitHub.com:Ada' is another person's too",
+        ),
         ("- {names: [ada], emails: [ada]}", "people[0].emails: 'ada' is not an e-mail address"),
     ],
 )
 def test_wrong_people_are_named(people: str, message: str) -> None:
     indented = "\n".join(f"  {line}" for line in people.splitlines())
     with pytest.raises(SettingsInvalid) as caught:
-        parse_people(f"people:\n{indented}\n".encode(), name="people.yaml", domains=[])
+        parse_people(f"people:\n{indented}\n".encode(), name="people.yaml", domains=[], code_hosts={"github.com"})
     assert message in caught.value.message
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 _AUTHOR = re.compile(r"<([^<>\s]{1,254})>\s*\Z")
 _CO_AUTHOR = re.compile(r"^co-authored-by:[^<\n]{0,200}<([^<>\s]{1,254})>\s*$", re.IGNORECASE | re.MULTILINE)
 _CO_AUTHORED = "co-authored-by"
+REVIEW_PLACE = "review:"
+"""Begins the place of an account at a code host, which follows it."""
 AUTHORS_MAX = 100
 """Co-authors of one commit; who wrote a commit with more is unknown."""
 
@@ -59,7 +61,7 @@ class Authors:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownPerson:
-    """A person of the people file: the names that its tokens have, and its addresses."""
+    """A person of the people file: the names of its tokens, `HOST:LOGIN` for accounts at code hosts, its addresses."""
 
     names: frozenset[str]
     emails: frozenset[str]
@@ -79,6 +81,15 @@ class Somebody:
         issuer, tab, _ = self.person.partition("\t")
         return issuer if tab else ""
 
+    @property
+    def listed_as(self) -> str:
+        """Return the name that the people file has for it: `HOST:LOGIN` for an account at a code host.
+
+        Everybody may take any free login at a public host: it does not make them the owner of a token of that name.
+        """
+        host = self.place.removeprefix(REVIEW_PLACE)
+        return self.name if host == self.place else f"{host}:{self.name}".casefold()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownPeople:
@@ -91,7 +102,7 @@ class KnownPeople:
 
     @classmethod
     def of(cls, known: Sequence[KnownPerson], domains: Iterable[str] = ()) -> KnownPeople:
-        by_name = {name: one for one in known for name in one.names}
+        by_name = {name.casefold() if ":" in name else name: one for one in known for name in one.names}
         by_email: dict[str, list[KnownPerson]] = {}
         for one in known:
             for email in one.emails:
@@ -100,16 +111,22 @@ class KnownPeople:
 
     def somebody(self, person: str, name: str, emails: Iterable[str]) -> Somebody:
         """Return somebody with all addresses: those in the token, and those of the people file."""
-        known = self.by_name.get(name)
-        listed = known.emails if known is not None else frozenset[str]()
-        return Somebody(person=person, name=name, emails=frozenset(map(folded_email, emails)) | listed)
+        stated = Somebody(person=person, name=name, emails=frozenset(map(folded_email, emails)))
+        known = self.known_of(stated)
+        return replace(stated, emails=stated.emails | known.emails) if known is not None else stated
+
+    def known_of(self, one: Somebody) -> KnownPerson | None:
+        """Return the person of the people file. A token's name that looks like an account at a host is not one."""
+        if ":" in one.name:
+            return None
+        return self.by_name.get(one.listed_as)
 
     def are_distinct(self, one: Somebody, other: Somebody) -> bool:
         """Return whether two approvers are two people: not one person by two names, or one name at two issuers."""
         if one.person == other.person or one.emails & other.emails or one.name.casefold() == other.name.casefold():
             return False
-        known = self.by_name.get(one.name)
-        return known is None or known is not self.by_name.get(other.name)
+        known = self.known_of(one)
+        return known is None or known is not self.known_of(other)
 
     def are_surely_distinct(self, one: Somebody, other: Somebody) -> bool:
         """Return whether two approvers are known to be two people.
@@ -117,7 +134,7 @@ class KnownPeople:
         One person has accounts at an issuer of tokens and at a code host, often by different names: they tell two apart
         only if it is known of both who they are.
         """
-        known = all(somebody.emails or somebody.name in self.by_name for somebody in (one, other))
+        known = all(somebody.emails or self.known_of(somebody) is not None for somebody in (one, other))
         return self.are_distinct(one, other) and (known or one.place == other.place)
 
     def count(self, some: Iterable[Somebody], *, surely: bool) -> int:
@@ -139,9 +156,9 @@ class KnownPeople:
             return True
         if authors.unknown or not authors.emails or not one.emails:
             return None
+        own = self.known_of(one)
         theirs = {
-            email for email in authors.emails
-            if any(one.name not in known.names for known in self.by_email.get(email, ()))
+            email for email in authors.emails if any(known is not own for known in self.by_email.get(email, ()))
         }  # fmt: skip
         for other in others:
             if not theirs.issuperset(other.emails & authors.emails) and self.are_distinct(one, other):

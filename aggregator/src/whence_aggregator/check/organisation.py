@@ -15,7 +15,7 @@ from whence_aggregator.adapters.organisation_file import OrganisationFileSource
 from whence_aggregator.check.findings import SettingsProblems
 from whence_aggregator.ports import SourceUnavailable
 from whence_aggregator.settings.server import Settings
-from whence_aggregator.wiring.approvals import load_people
+from whence_aggregator.wiring.approvals import load_people, review_hosts
 from whence_aggregator.wiring.organisation import load_aws, load_team_service
 
 _SECONDS_MAX = 10.0
@@ -25,8 +25,10 @@ def check_people(findings: SettingsProblems, settings: Settings) -> None:
     """Report every mistake in the people file with its place."""
     wanted = settings.approvals
     if wanted is not None and wanted.people_file is not None:
-        name, domains = wanted.people_file, wanted.email_domains
-        findings.attempt_file("approvals.people_file", name, lambda: load_people(name, domains), code="people-file")
+        name, domains, hosts = wanted.people_file, wanted.email_domains, review_hosts(settings)
+        findings.attempt_file(
+            "approvals.people_file", name, lambda: load_people(name, domains, hosts), code="people-file"
+        )
 
 
 async def check_organisation(findings: SettingsProblems, settings: Settings, session: aiohttp.ClientSession) -> None:

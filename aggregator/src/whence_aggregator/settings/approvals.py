@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 
 import msgspec
@@ -71,11 +71,14 @@ def wrong_in_approvals(found: ApprovalSettings) -> list[str]:
     return wrong
 
 
-def parse_people(content: bytes, *, name: str, domains: Iterable[str]) -> KnownPeople:
-    """Read the people file whole. Raises SettingsInvalid naming every place and what is wrong there."""
+def parse_people(content: bytes, *, name: str, domains: Iterable[str], code_hosts: Collection[str] = ()) -> KnownPeople:
+    """Read the people file whole; `code_hosts` are those whose reviews are read.
+
+    Raises SettingsInvalid naming every place and what is wrong there.
+    """
     found = settings_file.read(
         content, PeopleFile, name=name, least="name at least one person",
-        judge=lambda stated: islice(_wrong_in_people(stated), _WRONG_MAX),
+        judge=lambda stated: islice(_wrong_in_people(stated, code_hosts), _WRONG_MAX),
         nodes_max=settings_file.LISTING_NODES_MAX,
     )  # fmt: skip
     known = [
@@ -85,16 +88,20 @@ def parse_people(content: bytes, *, name: str, domains: Iterable[str]) -> KnownP
     return KnownPeople.of(known, domains)
 
 
-def _wrong_in_people(found: PeopleFile) -> Iterator[str]:
+def _wrong_in_people(found: PeopleFile, code_hosts: Collection[str]) -> Iterator[str]:
     names, emails = set[str](), set[str]()
     for number, person in enumerate(found.people):
         place = f"people[{number}]"
         if not person.names:
             yield f"{place}.names must have a name"
         for one in person.names:
-            if one in names:
+            host, colon, login = one.rpartition(":")
+            if colon and (not login or host.casefold() not in code_hosts):
+                yield (f"{place}.names: {_named(one)} is not HOST:LOGIN of a host in trackers whose reviews are read")
+            known_as = one.casefold() if colon else one
+            if known_as in names:
                 yield f"{place}.names: {_named(one)} is another person's too"
-            names.add(one)
+            names.add(known_as)
         for one in person.emails:
             if not _EMAIL.match(one):
                 yield f"{place}.emails: {_named(one)} is not an e-mail address"

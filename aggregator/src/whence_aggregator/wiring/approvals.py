@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from aiohttp import web
@@ -16,9 +17,11 @@ from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ports import Database
 from whence_aggregator.settings.approvals import PEOPLE_BYTES_MAX, parse_people
 from whence_aggregator.settings.server import Settings
+from whence_aggregator.settings.trackers import reads_reviews
 from whence_aggregator.trace.version_authors import VersionAuthors
 from whence_aggregator.trace.version_commits import VersionCommitsReader
 from whence_aggregator.wiring.limits import LiveLimits
+from whence_aggregator.wiring.trackers import known_trackers
 from whence_aggregator.work.questions import ask_version
 from whence_common.clock import utc_now
 from whence_common.settings_file import SettingsInvalid
@@ -33,7 +36,7 @@ def load_policy(settings: Settings) -> ApprovalPolicy | None:
         required=tuple(dict.fromkeys(wanted.required)),
         own_types=tuple(wanted.types),
         teams={name: tuple(teams) for name, teams in wanted.teams.items()},
-        people=load_people(wanted.people_file, wanted.email_domains),
+        people=load_people(wanted.people_file, wanted.email_domains, review_hosts(settings)),
     )
 
 
@@ -55,12 +58,17 @@ def version_routes(
     reader = VersionCommitsReader(database=database, git_hosts=frozenset(settings.git_servers))
     calls = VersionCalls(
         versions=versions, database=database, streams=streams, membership=membership, now=utc_now,
-        authors=VersionAuthors(database=database, reader=reader, policy=policy),
+        trackers=known_trackers(settings), authors=VersionAuthors(database=database, reader=reader, policy=policy),
     )  # fmt: skip
     return calls.routes()
 
 
-def load_people(path: str | None, domains: list[str]) -> KnownPeople:
+def review_hosts(settings: Settings) -> frozenset[str]:
+    """Return the code hosts whose reviews are read."""
+    return frozenset(host for host, one in settings.trackers.items() if reads_reviews(one))
+
+
+def load_people(path: str | None, domains: list[str], code_hosts: Collection[str]) -> KnownPeople:
     """Return who is who. Raises SettingsInvalid."""
     if path is None:
         return KnownPeople.of((), domains)
@@ -72,4 +80,4 @@ def load_people(path: str | None, domains: list[str]) -> KnownPeople:
             "people-file", f"approvals.people_file: {path} cannot be read: {exc.strerror}",
             fix="correct the path or the file's mode",
         ) from exc  # fmt: skip
-    return parse_people(content, name=path, domains=domains)
+    return parse_people(content, name=path, domains=domains, code_hosts=code_hosts)
