@@ -28,18 +28,21 @@ from fakes.in_process import OTHER_ACCOUNT, ROOT, InProcess
 from fakes.machine import DIGEST, REPOSITORY
 from fakes.signing_authority import SigningAuthority
 from fakes.versions import NEW, NEWER, OLD, version
+from whence_aggregator.collect.version_ranges import VersionRanges
 from whence_aggregator.ports import Database
 from whence_aggregator.ports_commits import CommitObject, RangeAnswer
-from whence_aggregator.queries.work import ADD_TASK, TASKS_OF_KIND
+from whence_aggregator.queries.work import ADD_TASK, FORGET_TASK, TASKS_OF_KIND
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_aggregator.trace.facts import RANGE_KIND
 from whence_aggregator.trace.lineage import Link
 from whence_aggregator.trace.moment import NOW
 from whence_aggregator.trace.version_authors import VersionAuthors
 from whence_aggregator.work.questions import SHARED_LANE, question
+from whence_aggregator.work.task import Again, Task
 from whence_common.clock import to_instant
 
 THIRD = "sha256:" + "7" * 64
+REPO = "git.example.org/demo/greeter"
 LAUNCH = "2026-11-22T12:00:00Z"
 BOB = "Bob <bob@example.org>"
 
@@ -225,6 +228,27 @@ async def test_the_link_is_as_of_the_time_asked_about_and_of_what_was_known_by_t
         "unknown", "asserted", "asserted",
     )  # fmt: skip
     assert f"not recorded by {before}" in str(unread.reason)
+
+
+async def test_the_range_of_a_version_waits_while_a_thousand_others_wait(house: InProcess) -> None:
+    await house.register("greeter", team_id="hello")
+    house.sources.commits |= {OLD: commit("ada"), NEW: commit("ada")}
+    await runs(house, OLDER_ONE, "1.0")
+    due = to_instant(house.clock())
+    others = [
+        question(RANGE_KIND, f"{REPO}@{number:040x}..{OLD}", due_at=due, lane=SHARED_LANE) for number in range(1_000)
+    ]
+    await house.database.write(ADD_TASK.bind(others))
+    await runs(house, NEWER_ONE, "1.1", work=False, pendingTime=LAUNCH)
+    await house.evaluator.work()
+    assert len(await house.database.fetch(TASKS_OF_KIND.bind({"kind": RANGE_KIND}))) == 1_000
+    asking = VersionRanges(database=house.database, reader=house.tracer.commits, now=house.clock)
+    task = Task(kind="version-commits", subject="greeter/1.1", lane=SHARED_LANE, host="", lease=due, attempts=1)
+    assert await asking.do(task) == Again(seconds=60.0, reason="too many ranges wait to be collected")
+    await house.database.write(FORGET_TASK.bind([{"kind": one["kind"], "subject": one["subject"]} for one in others]))
+    await asking.do(task)
+    (asked,) = await house.database.fetch(TASKS_OF_KIND.bind({"kind": RANGE_KIND}))
+    assert asked["subject"] == f"{REPO}@{OLD}..{NEW}"
 
 
 async def test_the_commits_in_between_are_asked_for_once(house: InProcess) -> None:

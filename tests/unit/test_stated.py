@@ -112,7 +112,7 @@ def test_a_commit_of_another_teams_repository_shows_its_id_and_the_reason() -> N
     assert (found.reason or "").endswith(why)
     assert review_wanted(known) is None
     for name in ("review", "ticket"):
-        other = link(name, known)  # type: ignore[arg-type]  # both are names of links
+        other = link(name, known)
         assert (other.state, other.reason, other.value) == ("unknown", why, None)
 
 

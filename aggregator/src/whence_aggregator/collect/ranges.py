@@ -15,14 +15,12 @@ from whence_aggregator.queries.collect import FACTS_NOW
 from whence_aggregator.queries.query import array, together
 from whence_aggregator.queries.work import ADD_TASK_UNLESS_KNOWN, DUE_IN_LANE, TASKS_OF
 from whence_aggregator.trace.facts import RANGE_KIND
-from whence_aggregator.work.questions import question
+from whence_aggregator.work.questions import RANGES_WAITING_MAX, question
 from whence_common.clock import Now, to_instant
 from whence_common.scm_source import SourceRepository
 
 COMMITS_READ_MAX = 2_000
 """Commits of each side that are read at most: as many as are kept."""
-WAITING_MAX = 1_000
-"""Ranges that wait to be collected: a thousand commits that ran make half a million pairs that a reader can name."""
 LANE = "ranges"
 """A lane of their own: every reader can ask for many, and must not delay what lineages wait for."""
 
@@ -69,7 +67,7 @@ class KnownRange:
 class Ranges:
     """Reads ranges, and has those that are not known collected."""
 
-    def __init__(self, *, database: Database, now: Now, waiting_max: int = WAITING_MAX) -> None:
+    def __init__(self, *, database: Database, now: Now, waiting_max: int = RANGES_WAITING_MAX) -> None:
         self._database = database
         self._now = now
         self._waiting_max = waiting_max

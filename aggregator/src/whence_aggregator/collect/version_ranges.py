@@ -9,18 +9,20 @@ from whence_aggregator.approvals.values import Version
 from whence_aggregator.ports import Database
 from whence_aggregator.queries.query import EVERY_ENTRY, array
 from whence_aggregator.queries.trace import APPLICATIONS_AT
-from whence_aggregator.queries.work import ADD_TASK_UNLESS_KNOWN
+from whence_aggregator.queries.work import TASKS_OF
 from whence_aggregator.trace.facts import RANGE_KIND
 from whence_aggregator.trace.moment import NOW
 from whence_aggregator.trace.rows import applications
 from whence_aggregator.trace.version_commits import VersionCommitsReader
 from whence_aggregator.trace.version_heads import digests_of, versions_asked
-from whence_aggregator.work.questions import SHARED_LANE, question
+from whence_aggregator.work.questions import SHARED_LANE, ask_ranges, question
 from whence_aggregator.work.task import Again, Task
 from whence_common.clock import Now, parse_instant, to_instant
 
 SECONDS_MIN, SECONDS_MAX = 30.0, 3_600.0
 """How soon a version whose commit is not known is looked at again: the older it is, the later."""
+FULL_SECONDS = 60.0
+"""How soon a version whose range found no place in the queue is looked at again."""
 WAITED_MAX = timedelta(days=14)
 
 
@@ -51,9 +53,12 @@ class VersionRanges:
         found = await self._reader.of(asked, NOW)
         now = to_instant(self._now())
         wanted = dict.fromkeys(one.question for one in found if one.question is not None and not one.asked)
-        await self._database.write(ADD_TASK_UNLESS_KNOWN.bind([
+        await self._database.write(ask_ranges([
             question(RANGE_KIND, one, due_at=now, lane=SHARED_LANE) for one in wanted
         ]))  # fmt: skip
+        waiting = await self._database.fetch(TASKS_OF.bind({"kind": RANGE_KIND, "subjects": array(list(wanted))}))
+        if len(waiting) < len(wanted):
+            return Again(seconds=FULL_SECONDS, reason="too many ranges wait to be collected")
         if len(asked) == len(digests) and not any(one.unsettled for one in found) and digests:
             return None
         return self._again(version)

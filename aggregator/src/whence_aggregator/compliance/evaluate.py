@@ -50,9 +50,11 @@ from whence_aggregator.queries.compliance import (
 from whence_aggregator.queries.query import BoundQuery, array, each, instance_ids, together
 from whence_aggregator.queries.work import ADD_TASK, ADD_TASK_UNLESS_KNOWN
 from whence_aggregator.trace.derive import derive
+from whence_aggregator.trace.facts import RANGE_KIND
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.moment import NOW
 from whence_aggregator.trace.tracer import Tracer
+from whence_aggregator.work.questions import ask_ranges
 from whence_common.clock import Now, to_instant, to_millis
 from whence_common.errors import WhenceError
 from whence_common.ledger_entry import event
@@ -174,7 +176,9 @@ class Evaluator:
                 await project_verdicts(writing.transaction, entries)
             await writing.transaction.execute(SET_JUDGED.bind(judged))
             at = to_instant(now)
-            writing.writes.append(ADD_TASK_UNLESS_KNOWN.bind(open_questions(gathered.values(), at)))
+            questions = open_questions(gathered.values(), at)
+            writing.writes.append(ADD_TASK_UNLESS_KNOWN.bind([one for one in questions if one["kind"] != RANGE_KIND]))
+            writing.writes.append(ask_ranges([one for one in questions if one["kind"] == RANGE_KIND]))
             writing.writes.append(ADD_TASK.bind(read_again(gathered.values(), at)))
         failed = [
             f"{stated['subject']['id']} {verdict['rule']}: {verdict['reason']}"

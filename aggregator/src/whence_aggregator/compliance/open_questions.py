@@ -58,5 +58,5 @@ def _about_version(facts: Facts) -> Iterator[tuple[str, str]]:
     commits, version = facts.approved.commits, facts.approved.version
     if commits.question is not None and not commits.asked:
         yield RANGE_KIND, commits.question
-    if commits.unsettled and version is not None:
+    if (commits.unsettled or (commits.question is not None and not commits.asked)) and version is not None:
         yield VERSION_COMMITS_KIND, f"{version.application_id}/{version.version}"

@@ -18,6 +18,18 @@ class AddTaskUnlessKnownParameters(TypedDict):
 ADD_TASK_UNLESS_KNOWN = Command[AddTaskUnlessKnownParameters]("add_task_unless_known")
 
 
+class AddTaskUnlessFullParameters(TypedDict):
+    kind: str
+    subject: str
+    due_at: str
+    lane: str
+    host: str
+    waiting_max: int
+
+
+ADD_TASK_UNLESS_FULL = Command[AddTaskUnlessFullParameters]("add_task_unless_full")
+
+
 class AddTaskParameters(TypedDict):
     kind: str
     subject: str

@@ -5,16 +5,19 @@ A lane groups the questions of one owner: an account, a team's pushes. Lanes tak
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from whence_aggregator.queries.query import BoundCommand
-from whence_aggregator.queries.work import ADD_TASK, AddTaskParameters
+from whence_aggregator.queries.work import ADD_TASK, ADD_TASK_UNLESS_FULL, AddTaskParameters
 from whence_common.clock import to_instant
 
 SHARED_LANE = "shared"
 """The lane of questions that several owners share: none can delay them behind its own."""
 RANGES_LANE = "ranges"
 """The lane of questions about the commits of ranges, which no instance needs: they delay no others."""
+RANGES_WAITING_MAX = 1_000
+"""Ranges that wait in one lane: a thousand commits that ran make half a million pairs that somebody can name."""
 INVENTORY_KIND = "inventory"
 ORGANISATION_KIND = "organisation"
 RANGE_TRACKING_KIND = "range-tracking"
@@ -27,6 +30,14 @@ _NAME_CHARACTERS_MAX = 300
 def question(kind: str, subject: str, *, due_at: str, lane: str) -> AddTaskParameters:
     """Return the row of a question that is due at a time."""
     return {"kind": kind, "subject": subject, "due_at": due_at, "lane": lane, "host": host_of(kind, subject)}
+
+
+def ask_ranges(rows: Sequence[AddTaskParameters]) -> BoundCommand:
+    """Return the command that adds questions about ranges while fewer than RANGES_WAITING_MAX wait in their lane.
+
+    NOTE: PostgreSQL adds the rows of one command together, so the last command may exceed the limit by its size.
+    """
+    return ADD_TASK_UNLESS_FULL.bind([{**one, "waiting_max": RANGES_WAITING_MAX} for one in rows])
 
 
 def ask_version(application_id: str, version: str, now: datetime) -> BoundCommand:

@@ -1,10 +1,19 @@
 -- Waiting tasks.
--- types: limit int, now str
+-- types: limit int, now str, waiting_max int
 
 -- name: add_task_unless_known
 insert into task (kind, subject, due_at, attempts, reason, lane, host)
 select cast(:kind as text), cast(:subject as text), cast(:due_at as text), 0, '', cast(:lane as text), cast(:host as text)
 where not exists (select 1 from fact where kind = :kind and subject = :subject)
+on conflict (kind, subject) do update set lane = 'shared' where task.lane <> excluded.lane;
+
+-- name: add_task_unless_full
+insert into task (kind, subject, due_at, attempts, reason, lane, host)
+select cast(:kind as text), cast(:subject as text), cast(:due_at as text), 0, '', cast(:lane as text), cast(:host as text)
+where not exists (select 1 from fact where kind = :kind and subject = :subject) and (
+    select count(*) from (
+        select 1 from task where kind = :kind and lane = :lane and due_at <= :due_at limit :waiting_max) as waiting
+    ) < :waiting_max
 on conflict (kind, subject) do update set lane = 'shared' where task.lane <> excluded.lane;
 
 -- name: add_task
