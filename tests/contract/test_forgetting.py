@@ -24,8 +24,13 @@ from whence_aggregator.ledger.retention import Retention
 from whence_aggregator.organisation.people import People
 from whence_aggregator.organisation.recorder import OrganisationRecorder
 from whence_aggregator.organisation.snapshots import StatedTeam, snapshot
-from whence_aggregator.ports import NotFound, StorageUnavailable
+from whence_aggregator.ports import CollectedFact, NotFound, StorageUnavailable
+from whence_aggregator.projections.removals import REMOVED
+from whence_aggregator.queries.collect import FACTS_NOW, KEEP_ANSWER, KEPT_ANSWER
 from whence_aggregator.queries.ledger import PRUNE_ENTRY
+from whence_aggregator.queries.query import array
+from whence_aggregator.trackers.review import Review, Vote
+from whence_aggregator.trackers.ticket import Ticket
 from whence_common.clock import to_instant
 from whence_common.digest import sha256_digest
 from whence_common.ledger_entry import kind_of
@@ -285,3 +290,115 @@ def test_a_person_is_named_by_a_word_of_its_own(text: str, names: bool) -> None:
 def test_a_text_that_would_name_everybody_or_nobody_is_refused(text: str) -> None:
     with pytest.raises(PersonUnusable):
         Persons([text])
+
+
+# --- reviews, tickets and signatures
+
+SUBJECT = f"git.example.org/demo/greeter@{COMMIT}"
+TICKET = "jira.example.org/PAY-7"
+
+
+class StatedFacts:
+    """A source whose answers a test sets."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, CollectedFact] = {}
+
+    async def collect(self, subject: str) -> CollectedFact:
+        return self.answers[subject]
+
+
+def review(author: str, approver: str) -> CollectedFact:
+    found = Review(
+        number=12, url="https://git.example.org/demo/greeter/pull/12", title="Greet PAY-7", text="", branch="greet",
+        base="main", head="1" * 40, author=author, author_bot=False, merged_at="", merged_by="bob",
+        merge_commit=COMMIT, how="merge_commit",
+        votes=(Vote(by=approver, state="approved", commit="1" * 40, official=True),),
+    )  # fmt: skip
+    return CollectedFact(outcome="found", value={"reviews": [found.to_wire()]})
+
+
+def ticket(assignee: str) -> CollectedFact:
+    found = Ticket(id="PAY-7", project="PAY", title="Greet", status="Open", assignee=assignee, closed=False)
+    return CollectedFact(outcome="found", value=found.to_wire())
+
+
+def signature(signer: str) -> CollectedFact:
+    value = {"state": "good", "form": "ssh", "signer": signer, "key": "SHA256:x"}
+    return CollectedFact(outcome="found", value=value)
+
+
+async def tracked(house: InProcess) -> tuple[FactRecorder, StatedFacts]:
+    """Ada wrote a review, is assigned a ticket, and signed the commit; Bob wrote the commit."""
+    await lived(house)
+    source = StatedFacts()
+    collectors = dict.fromkeys(("review", "ticket", "commit-signature"), source)
+    recorder = FactRecorder(ledger=house.ledger, collectors=collectors, now=house.clock)
+    for kind, subject, answer in (
+        ("review", SUBJECT, review("ada", "bob")), ("ticket", TICKET, ticket("ada")),
+        ("commit-signature", SUBJECT, signature("ada@example.org")),
+    ):  # fmt: skip
+        source.answers[subject] = answer
+        await recorder.collect(kind, subject, "shared")
+    return recorder, source
+
+
+async def test_reviews_tickets_and_signatures_that_name_a_person_are_removed_with_their_rows(
+    house: InProcess, tmp_path: Path
+) -> None:
+    await tracked(house)
+    row = {"resource": "r", "etag": "e", "next": "", "kept_at": 1, "body": b"ada"}
+    await house.database.write(KEEP_ANSWER.bind([row]))  # type: ignore[list-item]  # a row of the query's parameters
+    found = await forget(house)
+    assert [one.about for one in found if one.kind == "fact" and not one.kept] == [
+        f"commit {SUBJECT}", f"review {SUBJECT}", f"ticket {TICKET}", f"commit-signature {SUBJECT}",
+    ]  # fmt: skip
+    assert await house.database.fetch(KEPT_ANSWER.bind({"resource": "r"})) == []
+    tables = await dumped(house.database)
+    assert "ada" not in str(tables).lower()
+    assert (await checked(house, tmp_path)).findings == []
+    await rebuild(house.database, house.reader)
+    assert await dumped(house.database) == tables
+
+
+async def test_what_names_nobody_keeps_its_rows_when_the_review_beside_it_goes(
+    house: InProcess, tmp_path: Path
+) -> None:
+    await tracked(house)
+    one = [found for found in await forgetting(house).find(ADA) if found.about == f"review {SUBJECT}"]
+    await forgetting(house).remove(one, reason="request 7")
+    tables = await dumped(house.database)
+    assert "DEMO-7" in str(tables)
+    await rebuild(house.database, house.reader)
+    assert await dumped(house.database) == tables
+
+
+@pytest.mark.parametrize(("kind", "subject"), [("review", SUBJECT), ("ticket", TICKET), ("commit-signature", SUBJECT)])
+async def test_a_removed_review_ticket_or_signature_is_read_again_and_names_who_its_source_names(
+    house: InProcess, kind: str, subject: str
+) -> None:
+    recorder, source = await tracked(house)
+    await forget(house)
+    (row,) = await house.database.fetch(FACTS_NOW.bind({"kind": kind, "subjects": array([subject])}))
+    assert (row["outcome"], REMOVED in row["value"]) == ("unknown", True)
+    house.clock.advance(60)
+    source.answers = {SUBJECT: review("eve", "bob") if kind == "review" else signature("eve"), TICKET: ticket("eve")}
+    assert (await recorder.collect(kind, subject, "shared")).outcome == "found"
+    assert "ada" not in str(await dumped(house.database)).lower()
+
+
+async def test_a_commit_of_another_spelling_is_the_commit_that_was_removed(house: InProcess) -> None:
+    await house.register()
+    source = StatedFacts()
+    recorder = FactRecorder(ledger=house.ledger, collectors={"commit": source}, now=house.clock)
+    value = {
+        "repository": "github.com/demo/greeter", "commit": COMMIT, "author": "Ada <ada@example.org>", "subject": "",
+        "message": "greet", "committed_at": "2026-11-22T12:00:00.000Z", "signature_form": "none",
+    }  # fmt: skip
+    for subject in (f"github.com/Demo/Greeter@{COMMIT}", f"github.com/demo/greeter@{COMMIT}"):
+        source.answers[subject] = CollectedFact(outcome="found", value=value)
+    await recorder.collect("commit", f"github.com/Demo/Greeter@{COMMIT}", "shared")
+    await forget(house)
+    again = await recorder.collect("commit", f"github.com/demo/greeter@{COMMIT}", "shared")
+    assert again.outcome == "absent"
+    assert "ada" not in str(await dumped(house.database)).lower()

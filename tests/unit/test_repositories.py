@@ -103,7 +103,7 @@ def test_all_spellings_lead_to_one_subject(spelling: str) -> None:
 @pytest.mark.parametrize(
     "url, subject",
     [
-        ("git@ssh.github.com:Team/App.git", "github.com/Team/App"), ("https://www.github.com/team/app", "github.com/team/app"),
+        ("git@ssh.github.com:Team/App.git", "github.com/team/app"), ("https://www.github.com/team/app", "github.com/team/app"),
         ("ssh://git@ssh.github.com:443/team/app.git", "github.com/team/app"), ("GitHub.com/team/app", "github.com/team/app"),
         ("git@altssh.gitlab.com:g/s/t/app.git", "gitlab.com/g/s/t/app"), ("https://github.com/t/a/tree/main", "github.com/t/a"),
         ("https://gitlab.com/g/s/app/-/commit/abc", "gitlab.com/g/s/app"), ("https://github.com./t/a", "github.com/t/a"),

@@ -60,7 +60,7 @@ def repository_named(url: str) -> SourceRepository | None:
     """Return the repository that a URL names, as its server is asked for it; None when it names none.
 
     Other hosts of the same service (`ssh.github.com`) and the paths of web pages lead to the repository itself. The
-    case of a path is kept: only its server knows whether it matters.
+    case of a path is kept, as only its server knows whether it matters, but for hosts that are known to ignore it.
     """
     text = _PREFIXES.sub("", url.strip())
     found = repository_of(text if "://" in text or not _WITHOUT_SCHEME.match(text) else f"https://{text}")
@@ -76,7 +76,13 @@ def repository_named(url: str) -> SourceRepository | None:
     page = next((at for at, one in enumerate(parts) if at >= 2 and (one in _WEB_PAGES if known else one == "-")), None)
     path = "/".join(parts[:page]).removesuffix(".git")
     usual = not port or _PORTS.get(text.partition("://")[0].lower()) == int(port)
-    return SourceRepository(host=host if usual else f"{host}:{port}", path=path) if path else None
+    place = host if usual else f"{host}:{port}"
+    return SourceRepository(host=place, path=folded_place(f"{place}/{path}")[len(place) + 1 :]) if path else None
+
+
+def folded_place(place: str) -> str:
+    """Return `host/path`, and what follows it, in lower case if the host is known to ignore the case of paths."""
+    return place.lower() if place.partition("/")[0].lower() in _CASELESS_HOSTS else place
 
 
 def _compare_hosts(first: str, second: str) -> Comparison:

@@ -17,15 +17,32 @@ from whence_aggregator.ledger.rows import record
 from whence_aggregator.ledger.writing import NewEntry
 from whence_aggregator.organisation.changes import MEMBERS
 from whence_aggregator.organisation.rows import newest_members
-from whence_aggregator.ports import Database
+from whence_aggregator.ports import Database, Transaction
 from whence_aggregator.projections.applications import index_again
+from whence_aggregator.projections.events import words_in
 from whence_aggregator.projections.kinds import KINDS, STATEMENT
+from whence_aggregator.projections.persons import persons_in
 from whence_aggregator.projections.removals import VERSION, project_removal
+from whence_aggregator.projections.rows import fact_events
+from whence_aggregator.projections.search_names import names_in
+from whence_aggregator.projections.subjects import subject_of
 from whence_aggregator.queries.applications import REMOVE_APPLICATION_REVISION, REVISIONS_OF_ENTRIES
-from whence_aggregator.queries.collect import INDEXES_OF_FACTS, REMOVE_COMMIT_PERSONS, REMOVE_COMMIT_WORDS, REMOVE_FACT
+from whence_aggregator.queries.collect import (
+    ADD_COMMIT_PERSON,
+    ADD_COMMIT_WORD,
+    ADD_REVIEW_NAME,
+    FACTS_OF_COMMIT,
+    FORGET_ANSWERS,
+    INDEXES_OF_FACTS,
+    REMOVE_COMMIT_PERSONS,
+    REMOVE_COMMIT_WORDS,
+    REMOVE_FACT,
+    REMOVE_REVIEW_NAMES,
+)
 from whence_aggregator.queries.ledger import BODIES_OF_KINDS, PRUNE_ENTRY
 from whence_aggregator.queries.organisation import REMOVE_TEAM_MEMBERS, TEAM_MEMBERS_REPLACED
 from whence_aggregator.queries.query import BoundCommand, array
+from whence_aggregator.trace.facts import REVIEW_KIND, SIGNATURE_KIND, TICKET_KIND
 from whence_common.clock import Now, to_instant
 from whence_common.ledger_entry import event, kind_of
 from whence_common.merkle import TILE_HEIGHT, TILE_WIDTH
@@ -35,10 +52,12 @@ REMOVED_AT_ONCE_MAX = 64
 """Of one kind in one entry, so that the entry stays small."""
 _SEARCHED = sorted(KINDS.keys() - {STATEMENT, "clock", "pruned", "log-key"})
 _COMMIT = "commit"
+_REMOVABLE = frozenset((_COMMIT, REVIEW_KIND, TICKET_KIND, SIGNATURE_KIND))
+"""Kinds of facts whose bodies can go: of commits all at once, since one would bring back what the others named."""
 _SIGNED = "an instance signed it: what others signed is not removed"
 _WHY_KEPT = {
     STATEMENT: _SIGNED,
-    "fact": "it is what an image, a registry, AWS, a code host or a tracker states, and not a commit",
+    "fact": "it is what an image, a registry or AWS states",
     "approval": "who approved a version is evidence: approvals are never removed",
     "handover": "who handed an application over, and who accepted it, is evidence",
     "version": "it states which image the version is",
@@ -108,14 +127,17 @@ class Forgetting:
         return len(going)
 
     async def _with_others_of_a_commit(self, found: dict[int, NamingEntry]) -> dict[int, NamingEntry]:
-        """Add other facts of the same commits: their rows are removed together, by the commit."""
-        subjects = sorted({one.event["subject"] for one in found.values() if _is_commit(one)})
-        rows = await self._database.fetch(INDEXES_OF_FACTS.bind({"kind": _COMMIT, "subjects": array(subjects)}))
-        for index in fact_indexes(rows):
-            if index not in found:
-                stored = await self._ledger.reader.entry(index)
-                if stored.content is not None:
-                    found[index] = _naming(stored)
+        """Add other facts about the same: the rows of a commit are removed together, by the commit."""
+        for kind in sorted(_REMOVABLE):
+            subjects = sorted({
+                subject_of(one.event) for one in found.values() if _is_removable(one) and one.event["kind"] == kind
+            })  # fmt: skip
+            rows = await self._database.fetch(INDEXES_OF_FACTS.bind({"kind": kind, "subjects": array(subjects)}))
+            for index in fact_indexes(rows):
+                if index not in found:
+                    stored = await self._ledger.reader.entry(index)
+                    if stored.content is not None:
+                        found[index] = _naming(stored)
         return found
 
     async def _judged(self, found: dict[int, NamingEntry]) -> list[NamingEntry]:
@@ -148,7 +170,7 @@ class Forgetting:
             "past": indexes[-1] + 1,
             "bodies": len(indexes),
             "indexes": indexes,
-            "facts": [_without_name(one) for one in entries if _is_commit(one)],
+            "facts": [_without_name(one) for one in entries if _is_removable(one)],
             "reason": reason,
             "at": to_instant(self._now()),
         }
@@ -158,6 +180,8 @@ class Forgetting:
             await writing.transaction.execute(
                 PRUNE_ENTRY.bind([{"ledger_index": one} for one in indexes]), *_removes(kind, entries)
             )
+            if kind == "fact":
+                await _derive_again(writing.transaction, entries)
             if kind == "application":
                 await index_again(writing.transaction, {one.event["application_id"] for one in entries})
             await project_removal(writing.transaction, index, stated)
@@ -205,19 +229,22 @@ def _why_kept(one: NamingEntry, newest: set[int], place: RevisionPlace | None) -
             return "it states when and by whom the application was registered"
         case "application":
             return ""
-        case "fact" if _is_commit(one):
+        case "fact" if _is_removable(one):
             return ""
     return _WHY_KEPT.get(one.kind, f"entries of kind {one.kind} are not removed: rename what they name at its source")
 
 
-def _is_commit(one: NamingEntry) -> bool:
-    return one.kind == "fact" and one.event.get("kind") == _COMMIT and one.event.get("outcome") == "found"
+def _is_removable(one: NamingEntry) -> bool:
+    if one.kind != "fact" or one.event.get("kind") not in _REMOVABLE:
+        return False
+    return one.event["kind"] != _COMMIT or one.event.get("outcome") == "found"
 
 
 def _without_name(one: NamingEntry) -> dict[str, object]:
     stated = one.event
     return {
-        "index": one.ledger_index, "kind": _COMMIT, "subject": stated["subject"], "observed_at": stated["observed_at"],
+        "index": one.ledger_index, "kind": stated["kind"], "subject": stated["subject"],
+        "observed_at": stated["observed_at"],
     }  # fmt: skip
 
 
@@ -228,9 +255,22 @@ def _removes(kind: str, entries: Sequence[NamingEntry]) -> list[BoundCommand]:
         return [REMOVE_TEAM_MEMBERS.bind([{"ledger_index": one} for one in indexes])]
     if kind == "application":
         return [REMOVE_APPLICATION_REVISION.bind([{"ledger_index": one} for one in indexes])]
-    places = [one.event["subject"].rpartition("@") for one in entries]
-    return [
-        REMOVE_FACT.bind([{"ledger_index": one} for one in indexes]),
+    return [REMOVE_FACT.bind([{"ledger_index": one} for one in indexes]), FORGET_ANSWERS.bind([{}])]
+
+
+async def _derive_again(transaction: Transaction, entries: Sequence[NamingEntry]) -> None:
+    """Remove the rows by which searches find commits, and derive them again from the facts that are left."""
+    subjects = sorted({subject_of(one.event) for one in entries if one.event["kind"] != TICKET_KIND})
+    places = [one.rpartition("@") for one in subjects]
+    await transaction.execute(
         REMOVE_COMMIT_WORDS.bind([{"repository": place, "commit_id": commit} for place, _, commit in places]),
         REMOVE_COMMIT_PERSONS.bind([{"repository": place, "commit_id": commit} for place, _, commit in places]),
-    ]
+        REMOVE_REVIEW_NAMES.bind([{"repository": place, "commit_id": commit} for place, _, commit in places]),
+    )
+    for subject in subjects:
+        left = fact_events(await transaction.fetch(FACTS_OF_COMMIT.bind({"subject": subject})))
+        for index, one in left:
+            await transaction.execute(
+                ADD_COMMIT_WORD.bind(words_in(one, index)), ADD_COMMIT_PERSON.bind(persons_in(one, index)),
+                ADD_REVIEW_NAME.bind(names_in(one, index)),
+            )  # fmt: skip

@@ -19,7 +19,7 @@ from whence_aggregator.projections.removals import REMOVED
 from whence_aggregator.queries.collect import FACTS_NOW
 from whence_aggregator.queries.query import array, together
 from whence_aggregator.queries.work import ADD_TASK_UNLESS_KNOWN
-from whence_aggregator.trace.facts import BRANCH_KIND, RANGE_KIND, SIGNATURE_KIND
+from whence_aggregator.trace.facts import BRANCH_KIND, DATED_KINDS, RANGE_KIND, SIGNATURE_KIND
 from whence_aggregator.work.questions import RANGE_TRACKING_KIND, RANGES_LANE, question
 from whence_common.clock import Now, parse_instant, to_instant
 from whence_common.ledger_entry import event
@@ -70,9 +70,9 @@ class FactRecorder:
         async with self._ledger.writing(together(asked)) as writing:
             known = list(map(standing_fact, writing.found[0]))
             for one in known:
-                if REMOVED in one.value:  # its body was removed from the log, which does not take it again
+                if REMOVED in one.value and kind not in DATED_KINDS:  # the same commit would bring its people back
                     return CollectedFact(outcome="absent", reason=one.reason), now
-            for before in known:
+            for before in (one for one in known if REMOVED not in one.value):
                 finding = finding.after(before.value, before.observed_at)
             standing = _standing(known, finding)
             if standing is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from whence_aggregator.projections.removals import REMOVED
 from whence_aggregator.queries.work import AddTaskParameters
 from whence_aggregator.trace.facts import BRANCH_KIND, RANGE_KIND, REVIEW_KIND, SIGNATURE_KIND, TICKET_KIND, Facts
 from whence_aggregator.trace.named_tickets import review_wanted
@@ -42,14 +43,19 @@ def _of_commit(facts: Facts) -> Iterator[tuple[str, str]]:
 def read_again(gathered: Iterable[Facts], now: str) -> list[AddTaskParameters]:
     """Return the questions about reviews and tickets that were answered, and that no task repeats.
 
-    They were read once, as of a commit between two versions, and now an instance runs what was built from it.
+    They were read once, as of a commit between two versions, and now an instance runs what was built from it; or their
+    bodies were removed, and their source may state them without the person.
     """
     wanted: dict[tuple[str, str], None] = {}
     for facts in gathered:
         review = review_wanted(facts)
         answers = {(TICKET_KIND, one): found for one, found in facts.tickets.items()}
         answers |= {(REVIEW_KIND, review): facts.review} if review is not None else {}
-        wanted |= {one: None for one, found in answers.items() if found.outcome == "found" and not found.read}
+        wanted |= {
+            one: None
+            for one, found in answers.items()
+            if (found.outcome == "found" or REMOVED in found.value) and not found.read
+        }
     return [question(kind, subject, due_at=now, lane=SHARED_LANE) for kind, subject in wanted]
 
 

@@ -13,6 +13,7 @@ from whence_aggregator.projections.persons import persons_in
 from whence_aggregator.projections.pushes import tag_named, unjudge_tag
 from whence_aggregator.projections.rows import known_instances, last_number, listed, number, rule_sets, standing
 from whence_aggregator.projections.search_names import layers_in, names_in
+from whence_aggregator.projections.subjects import named_as, subject_of
 from whence_aggregator.queries.agents import (
     ADD_ENROLMENT,
     ADD_INSTANCE,
@@ -57,7 +58,6 @@ from whence_aggregator.queries.compliance import (
     VERDICTS_OF,
     SetRulesParameters,
     SetVerdictParameters,
-    UnjudgeTicketParameters,
 )
 from whence_aggregator.queries.query import array, instance_ids, together
 from whence_aggregator.queries.trace import INVENTORY_OF
@@ -130,6 +130,7 @@ async def project_fact(transaction: Transaction, index: int, event: Mapping[str,
     if event["kind"] == INVENTORY_KIND:
         await project_inventory(transaction, [(index, event)])
         return
+    event = {**event, "subject": subject_of(event)}
     row: AddFactParameters = {
         "kind": event["kind"],
         "subject": event["subject"],
@@ -147,7 +148,7 @@ async def project_fact(transaction: Transaction, index: int, event: Mapping[str,
         )
         return
     if event["kind"] == TICKET_KIND:
-        await transaction.execute(ADD_FACT.bind([row]), UNJUDGE_TICKET.bind([_named_as(event["subject"])]))
+        await transaction.execute(ADD_FACT.bind([row]), UNJUDGE_TICKET.bind([named_as(event["subject"])]))
         return
     if event["kind"] == "image-source":
         unjudge = UNJUDGE_IMAGE.bind([{"image_digest": digest_of_subject(event["subject"])}])
@@ -324,14 +325,6 @@ def _words_of_reviews(reviews: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
         found[number_word(one["number"])] = None
         found |= dict.fromkeys((*(mention.id for mention in named), *(word for some in texts for word in some)))
     return tuple(found)[:_REVIEW_WORDS_MAX]
-
-
-def _named_as(subject: str) -> UnjudgeTicketParameters:
-    """Return how commits name a ticket: by its id, or by its number alone in its own repository."""
-    host, _, name = subject.partition("/")
-    path, _, number = name.rpartition("#")
-    words = [f"#{number}", f"GH-{number}"] if path else []
-    return {"word": name, "words": array(words), "repository": f"{host}/{path}"}
 
 
 def _count(tally: dict[tuple[str, str], int], account: str, rule: str, outcome: str | None, by: int) -> None:

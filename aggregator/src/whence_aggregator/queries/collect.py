@@ -61,6 +61,34 @@ class RemoveCommitPersonsParameters(TypedDict):
 REMOVE_COMMIT_PERSONS = Command[RemoveCommitPersonsParameters]("remove_commit_persons")
 
 
+class RemoveReviewNamesParameters(TypedDict):
+    commit_id: str
+    repository: str
+
+
+REMOVE_REVIEW_NAMES = Command[RemoveReviewNamesParameters]("remove_review_names")
+
+
+class FactsOfCommitParameters(TypedDict):
+    subject: str
+
+
+class FactsOfCommitRow(TypedDict):
+    kind: str
+    subject: str
+    ledger_index: int
+    observed_at: str
+    outcome: str
+    value: str
+    reason: str
+
+
+FACTS_OF_COMMIT = NamedQuery[FactsOfCommitParameters, FactsOfCommitRow]("facts_of_commit")
+
+
+FORGET_ANSWERS = Command[NoParameters]("forget_answers")
+
+
 class AddCommitPersonParameters(TypedDict):
     person: str
     repository: str

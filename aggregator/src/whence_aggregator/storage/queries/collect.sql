@@ -19,6 +19,16 @@ delete from commit_word where commit_id = :commit_id and repository = :repositor
 -- name: remove_commit_persons
 delete from commit_person where commit_id = :commit_id and repository = :repository;
 
+-- name: remove_review_names
+delete from review_name where commit_id = :commit_id and repository = :repository;
+
+-- name: facts_of_commit
+select kind, subject, ledger_index, observed_at, outcome, value, reason from fact
+where subject = :subject and kind in ('commit', 'review') and outcome = 'found' order by ledger_index;
+
+-- name: forget_answers
+delete from outside_answer;
+
 -- name: add_commit_person
 insert into commit_person (person, repository, commit_id, ledger_index)
 values (:person, :repository, :commit_id, :ledger_index) on conflict do nothing;
