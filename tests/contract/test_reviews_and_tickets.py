@@ -34,6 +34,8 @@ from whence_aggregator.trackers.review import Review, Vote
 from whence_aggregator.trackers.source import Answered
 from whence_aggregator.trackers.ticket import Ticket
 from whence_aggregator.wiring.trackers import note_trackers
+from whence_aggregator.wiring.work import kinds_of
+from whence_aggregator.work.hour_shares import HourShares
 from whence_common.clock import to_instant
 from whence_common.digest import sha256_digest
 
@@ -469,3 +471,27 @@ async def test_an_id_that_the_tracker_cannot_have_is_missing_and_not_asked_for_e
     collector = TicketCollector({GIT: GithubReader(Silent(), host=GIT)})
     finding = await collector.collect(f"{GIT}/no-number")
     assert (finding.outcome, finding.value, finding.awaited) == ("missing", {"problem": "missing"}, "")
+
+
+async def test_what_exceeds_a_teams_share_of_the_hour_waits_and_its_link_states_until_when(place: Place) -> None:
+    house = place.house
+    shares = HourShares({JIRA: 2}, house.clock)
+    kinds = kinds_of(house.ledger, house.collectors, house.inventory, shares=shares, now=house.clock)
+    house.worker = house.worker_of(kinds)
+    house.clock.advance(60)
+    place.vendors.tickets["DEMO-8"] = TicketFinding(ticket=replace(TICKET, id="DEMO-8"))
+    await place.spoken("DEMO-7, DEMO-8: greet")
+    link = await place.link("ticket")
+    assert link.value is not None
+    read, waits = sorted(link.value["tickets"], key=lambda one: str(one["state"]))
+    assert (read["state"], waits["state"]) == ("confirmed", "unknown")
+    assert link.reason == (
+        f"{waits['id']}: waits: team hello asked jira.example.org 1 times, its share of this hour;"
+        " next attempt at 2026-11-22T13:00:00.000Z"
+    )
+    assert "; 0 of 1 questions left this hour; next attempt at" in read["read"]
+    house.clock.advance(3_601)
+    await house.work()
+    states = [one["state"] for one in ((await place.link("ticket")).value or {})["tickets"]]
+    assert "confirmed" in states
+    assert place.vendors.asked.count(waits["id"]) == 1

@@ -13,7 +13,8 @@ from whence_aggregator.organisation.recorder import OrganisationRecorder
 from whence_aggregator.organisation.values import SourceName
 from whence_aggregator.ports import CollectedFact
 from whence_aggregator.trace.facts import BRANCH_KIND, REVIEW_KIND, SIGNATURE_KIND, TICKET_KIND
-from whence_aggregator.work.questions import RANGES_LANE
+from whence_aggregator.work.hour_shares import HourShares
+from whence_aggregator.work.questions import RANGES_LANE, shown_lane
 from whence_aggregator.work.task import Again, Task
 from whence_common.clock import Now, to_instant
 from whence_common.runtime.logs import fields
@@ -33,23 +34,32 @@ SIGNATURE_SECONDS_MAX = 7 * 86_400.0
 
 OPEN_SECONDS_MIN = 3_600.0
 """How soon a review or an open ticket is read again at the earliest."""
+_SHARED = (REVIEW_KIND, TICKET_KIND)
+"""Kinds that are read again and again from hosts that count requests."""
 
 
 class Asking:
     """Collects one fact. A fact that may change is collected again later."""
 
-    def __init__(self, *, recorder: FactRecorder, now: Now) -> None:
+    def __init__(self, *, recorder: FactRecorder, now: Now, shares: HourShares | None = None) -> None:
+        """`shares`: what each team may ask of hosts in an hour about reviews and tickets; None: without a limit."""
         self._recorder = recorder
         self._now = now
+        self._shares = shares
 
     async def do(self, task: Task) -> Again | None:
+        share = self._shares.take(task.host, task.lane) if self._shares is not None and task.kind in _SHARED else None
+        if share is not None and share.wait_seconds:
+            reason = f"waits: {shown_lane(task.lane)} asked {task.host} {share.share} times, its share of this hour"
+            return Again(seconds=share.wait_seconds, reason=reason)
         finding, since = await self._recorder.ask(task.kind, task.subject, task.lane)
         if task.lane == RANGES_LANE and finding.outcome == "found":
             return None  # what no instance runs is read once
         next_one = again(task.kind, finding, waited=self._waited(since))
-        if next_one is None or task.kind not in (REVIEW_KIND, TICKET_KIND):
+        if next_one is None or task.kind not in _SHARED:
             return next_one
-        return replace(next_one, reason=f"{next_one.reason}; read at {to_instant(self._now())}")
+        left = f"; {share.left} of {share.share} questions left this hour" if share is not None else ""
+        return replace(next_one, reason=f"{next_one.reason}; read at {to_instant(self._now())}{left}")
 
     def _waited(self, since: datetime) -> float:
         return (self._now() - since).total_seconds()

@@ -8,7 +8,7 @@ from whence_aggregator.projections.removals import REMOVED
 from whence_aggregator.queries.work import AddTaskParameters
 from whence_aggregator.trace.facts import BRANCH_KIND, RANGE_KIND, REVIEW_KIND, SIGNATURE_KIND, TICKET_KIND, Facts
 from whence_aggregator.trace.named_tickets import review_wanted
-from whence_aggregator.work.questions import SHARED_LANE, VERSION_COMMITS_KIND, question
+from whence_aggregator.work.questions import SHARED_LANE, VERSION_COMMITS_KIND, lane_of_team, question
 
 
 def open_questions(gathered: Iterable[Facts], now: str) -> list[AddTaskParameters]:
@@ -20,10 +20,10 @@ def open_questions(gathered: Iterable[Facts], now: str) -> list[AddTaskParameter
             wanted.setdefault((kind, subject), account)
         review = review_wanted(facts)
         if review is not None and facts.review.ledger_index is None:
-            wanted[REVIEW_KIND, review] = SHARED_LANE
+            _ask(wanted, (REVIEW_KIND, review), _team_lane(facts))
         for ticket, found in facts.tickets.items():
             if found.ledger_index is None:
-                wanted[TICKET_KIND, ticket] = SHARED_LANE
+                _ask(wanted, (TICKET_KIND, ticket), _team_lane(facts))
         wanted |= dict.fromkeys(_about_version(facts), SHARED_LANE)
     return [question(kind, subject, due_at=now, lane=lane) for (kind, subject), lane in wanted.items()]
 
@@ -46,17 +46,26 @@ def read_again(gathered: Iterable[Facts], now: str) -> list[AddTaskParameters]:
     They were read once, as of a commit between two versions, and now an instance runs what was built from it; or their
     bodies were removed, and their source may state them without the person.
     """
-    wanted: dict[tuple[str, str], None] = {}
+    wanted: dict[tuple[str, str], str] = {}
     for facts in gathered:
         review = review_wanted(facts)
         answers = {(TICKET_KIND, one): found for one, found in facts.tickets.items()}
         answers |= {(REVIEW_KIND, review): facts.review} if review is not None else {}
-        wanted |= {
-            one: None
-            for one, found in answers.items()
-            if (found.outcome == "found" or REMOVED in found.value) and not found.read
-        }
-    return [question(kind, subject, due_at=now, lane=SHARED_LANE) for kind, subject in wanted]
+        for one, found in answers.items():
+            if (found.outcome == "found" or REMOVED in found.value) and not found.read:
+                _ask(wanted, one, _team_lane(facts))
+    return [question(kind, subject, due_at=now, lane=lane) for (kind, subject), lane in wanted.items()]
+
+
+def _ask(wanted: dict[tuple[str, str], str], asked: tuple[str, str], lane: str) -> None:
+    """Add a question; what several teams ask is in the lane that they share."""
+    wanted[asked] = lane if wanted.get(asked, lane) == lane else SHARED_LANE
+
+
+def _team_lane(facts: Facts) -> str:
+    """Return the lane of the application's team; without one, of the account."""
+    team = str(facts.application.kio.get("team_id") or "") if facts.application is not None else ""
+    return lane_of_team(team) if team else facts.statement.predicate.instance.account_id
 
 
 def _about_version(facts: Facts) -> Iterator[tuple[str, str]]:

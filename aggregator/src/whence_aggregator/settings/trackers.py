@@ -17,6 +17,7 @@ TOKEN_USER = "x-access-token"  # noqa: S105 - the user name for a file that cont
 _NAMES_MAX = 200
 _REQUESTS_MAX = 20
 _URL_CHARACTERS_MAX = 500
+_QUESTIONS_MIN, _QUESTIONS_MAX = 10, 1_000_000
 
 
 class TicketTemplateSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -55,6 +56,8 @@ class TrackerPlaceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unk
     private_addresses: bool = False
     """Whether its host may have an address that is not public."""
     requests_at_once_max: int = 2
+    questions_per_hour_max: int = 1_000
+    """Reviews and tickets that are read from it in an hour, for all teams: a review takes up to five requests."""
 
 
 def api_url(host: str, settings: TrackerPlaceSettings) -> str:
@@ -112,6 +115,8 @@ def _wrong_in_tracker(name: str, one: TrackerPlaceSettings) -> list[str]:
     wrong += _wrong_in_repositories(name, one)
     if not 1 <= one.requests_at_once_max <= _REQUESTS_MAX:
         wrong.append(f"{name}.requests_at_once_max must be from 1 to {_REQUESTS_MAX}")
+    if not _QUESTIONS_MIN <= one.questions_per_hour_max <= _QUESTIONS_MAX:
+        wrong.append(f"{name}.questions_per_hour_max must be from {_QUESTIONS_MIN} to {_QUESTIONS_MAX}")
     for setting, names in (("projects", one.projects), ("approved_states", one.approved_states)):
         if len(names) > _NAMES_MAX or any(not text.strip() or len(text) > 100 for text in names):
             wrong.append(f"{name}.{setting} must have at most {_NAMES_MAX} names of 1 to 100 characters")

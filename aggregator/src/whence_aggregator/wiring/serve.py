@@ -73,6 +73,7 @@ from whence_aggregator.wiring.outgoing import open_outgoing
 from whence_aggregator.wiring.sign_in import SigningIn, load_sign_in
 from whence_aggregator.wiring.trackers import known_trackers, load_tracker_collectors, note_trackers
 from whence_aggregator.wiring.work import Working, kinds_of, load_worker, work_on_ranges
+from whence_aggregator.work.hour_shares import HourShares
 from whence_common.clock import utc_now
 from whence_common.identity_document import Authorities
 
@@ -180,7 +181,8 @@ async def _working(
     organisation = await load_organisation(settings, database, ledger, sources, allowed, inventory)
     reader = tracer.commits if settings.approvals is not None else None
     ranges = work_on_ranges(database, reader, known_trackers(settings), now=utc_now)
-    kinds = kinds_of(ledger, collectors, inventory, organisation, further=ranges, now=utc_now)
+    shares = HourShares({host: one.questions_per_hour_max for host, one in settings.trackers.items()}, utc_now)
+    kinds = kinds_of(ledger, collectors, inventory, organisation, further=ranges, shares=shares, now=utc_now)
     return Working(load_worker(database, kinds), Evaluating(evaluator))
 
 

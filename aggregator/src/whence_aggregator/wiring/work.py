@@ -18,6 +18,7 @@ from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ports import Database
 from whence_aggregator.trace.version_commits import VersionCommitsReader
 from whence_aggregator.trackers.places import KnownTrackers
+from whence_aggregator.work.hour_shares import HourShares
 from whence_aggregator.work.questions import (
     INVENTORY_KIND,
     ORGANISATION_KIND,
@@ -51,10 +52,12 @@ def kinds_of(
     organisation: Work | None = None,
     *,
     further: Mapping[str, Work] | None = None,
+    shares: HourShares | None = None,
     now: Now,
 ) -> dict[str, Work]:
     """Return the worker function of each kind of task."""
-    asking = Work(handler=Asking(recorder=FactRecorder(ledger=ledger, collectors=collectors, now=now), now=now))
+    recorder = FactRecorder(ledger=ledger, collectors=collectors, now=now)
+    asking = Work(handler=Asking(recorder=recorder, now=now, shares=shares))
     read = {ORGANISATION_KIND: organisation} if organisation is not None else {}
     own = {INVENTORY_KIND: Work(handler=InventoryListing(inventory)), **read, **(further or {})}
     return {**own, **dict.fromkeys(collectors, asking)}

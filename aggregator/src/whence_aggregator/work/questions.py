@@ -57,6 +57,12 @@ def host_of(kind: str, subject: str) -> str:
     return subject.partition("/")[0][:_NAME_CHARACTERS_MAX]
 
 
+def shown_lane(lane: str) -> str:
+    """Return a lane for people."""
+    named = {SHARED_LANE: "several teams together", RANGES_LANE: "questions about differences together"}
+    return named.get(lane) or (f"team {lane.removeprefix('team:')}" if lane.startswith("team:") else f"account {lane}")
+
+
 def lane_of_team(team: str) -> str:
     """Return the lane of the images that a team pushes."""
     return f"team:{team}"

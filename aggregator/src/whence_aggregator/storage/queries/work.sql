@@ -5,7 +5,8 @@
 insert into task (kind, subject, due_at, attempts, reason, lane, host)
 select cast(:kind as text), cast(:subject as text), cast(:due_at as text), 0, '', cast(:lane as text), cast(:host as text)
 where not exists (select 1 from fact where kind = :kind and subject = :subject)
-on conflict (kind, subject) do update set lane = 'shared' where task.lane <> excluded.lane;
+on conflict (kind, subject) do update set lane = case when task.lane = 'ranges' then excluded.lane else 'shared' end
+where task.lane <> excluded.lane and excluded.lane <> 'ranges';
 
 -- name: add_task_unless_full
 insert into task (kind, subject, due_at, attempts, reason, lane, host)
@@ -19,7 +20,8 @@ on conflict (kind, subject) do update set lane = 'shared' where task.lane <> exc
 -- name: add_task
 insert into task (kind, subject, due_at, attempts, reason, lane, host)
 values (:kind, :subject, :due_at, 0, '', :lane, :host)
-on conflict (kind, subject) do update set lane = 'shared' where task.lane <> excluded.lane;
+on conflict (kind, subject) do update set lane = case when task.lane = 'ranges' then excluded.lane else 'shared' end
+where task.lane <> excluded.lane and excluded.lane <> 'ranges';
 
 -- name: due_tasks
 select kind, subject, due_at, lane, host from task where due_at <= :now order by due_at, kind limit :limit;
