@@ -17,6 +17,7 @@ from fakes.ranges import KnownRanges
 from fakes.signing_authority import SigningAuthority
 from fakes.versions import NEW, NEWER, OLD, version
 from whence_aggregator.applications.applications import TicketSettings
+from whence_aggregator.applications.conditions import UNCONDITIONAL
 from whence_aggregator.approvals.values import Approval
 from whence_aggregator.approvals.versions import ApprovalAsked
 from whence_aggregator.callers.caller import Caller
@@ -274,6 +275,37 @@ async def test_the_review_of_the_commit_that_started_is_in_the_record(
         {"number": 4, "url": "https://git.example.org/pull/4", "author": "ada", "approved_by": people}
     ]
     assert first["started"][0]["review"]["state"] == "unknown"
+
+
+async def test_texts_of_a_repository_that_the_application_does_not_state_are_withheld(
+    database: Database, authority: SigningAuthority
+) -> None:
+    tracker = KnownTracker(shared=True, host="git.example.org", type="github", reviews=True)
+    known = KnownTrackers(by_host={"git.example.org": tracker}, shared_git_hosts=frozenset())
+    vote = Vote(by="bob", state="approved", commit="1" * 40, official=True)
+    collectors: dict[str, Collector] = {
+        "review": ReviewCollector({"git.example.org": OneReview(vote)}), "ticket": TicketCollector({}),
+    }  # fmt: skip
+    async with InProcess(database, authority, trackers=known, tracker_collectors=collectors).running() as house:
+        await rollout(house)
+        await house.applications.patch("greeter", {"repositories": []}, ROOT, conditions=UNCONDITIONAL)
+        await house.work()
+        async with served(house) as ask:
+            withheld = (await ask(application="greeter"))[1]["changes"][1]["started"][0]
+            repository = ["https://git.example.org/demo/greeter"]
+            await house.applications.patch("greeter", {"repositories": repository}, ROOT, conditions=UNCONDITIONAL)
+            shown = (await ask(application="greeter"))[1]["changes"][1]["started"][0]
+    why = "withheld: the application does not state git.example.org/demo/greeter as its own"
+    assert (withheld["commit"]["commit"], withheld["commit"]["author"], withheld["commit"]["subject"]) == (
+        NEW,
+        None,
+        None,
+    )
+    assert withheld["commit"]["reason"].startswith(why)
+    assert (withheld["review"]["state"], withheld["review"]["reviews"], withheld["tickets"]) == ("unknown", [], [])
+    assert all(not (one["author"] or one["subject"] or one["tickets"]) for one in withheld["commits"]["only_b"])
+    assert shown["commit"]["author"]
+    assert shown["commit"]["reason"] is None
 
 
 def test_approvals_of_other_images_of_a_version_are_counted_and_do_not_count() -> None:

@@ -16,8 +16,9 @@ from fakes.auditor import dumped
 from landscape.postgres import new_database
 from whence_aggregator.ports import Database, StorageUnavailable
 from whence_aggregator.queries.agents import ADD_FACETS_IMAGE
-from whence_aggregator.queries.audit import DUMP_FACETS, DumpFacetsParameters
+from whence_aggregator.queries.audit import DUMP_COMMIT_WORD, DUMP_FACETS, DUMP_FACT, DumpFacetsParameters
 from whence_aggregator.queries.trace import FACETS_OF_IMAGES
+from whence_aggregator.queries.work import TASKS_OF_KIND
 from whence_aggregator.storage import named_queries
 from whence_aggregator.storage.named_queries import OpenMode
 from whence_aggregator.storage.postgres import PostgresDatabase
@@ -204,3 +205,30 @@ async def test_digests_of_versions_are_carried_over_from_pushes_and_statements(p
     await place.run(*(f"drop table {one}" for one in ("version_digest", "version_revision", "approval")), migration)
     async with place.opened("read") as database:
         assert await dumped(database) == derived
+
+
+async def test_spellings_of_one_repository_become_one_and_keep_the_first_entry(place: Place) -> None:
+    dialect = "sqlite" if isinstance(place, SqlitePlace) else "postgres"
+    await place.run(*(sql for number, sql in named_queries.migrations(dialect) if number < 46))
+    spelt = ("GitHub/App", "github/APP", "github/app")
+    words = [
+        f"insert into commit_word values ('PAY-7', 'github.com/{name}', 'c', {9 - number})"
+        for number, name in enumerate(spelt)
+    ]
+    tasks = [
+        f"insert into task (kind, subject, due_at, attempts, reason) values ('review', 'github.com/{name}@c', 't', 0, '')"
+        for name in spelt
+    ]
+    facts = [
+        f"insert into fact values ('commit', '{host}/Team/App@c', {number}, 't', 'found', '{{}}', '')"
+        for number, host in enumerate(("github.com", "git.example.org"))
+    ]
+    await place.run(*words, *tasks, *facts)
+    await place.became(45)
+    async with place.opened("make") as database:
+        found = await database.fetch(DUMP_COMMIT_WORD.bind({"limit": 10, "offset": 0}))
+        assert [(row["repository"], row["ledger_index"]) for row in found] == [("github.com/github/app", 7)]
+        waiting = await database.fetch(TASKS_OF_KIND.bind({"kind": "review"}))
+        assert [row["subject"] for row in waiting] == ["github.com/github/app@c"]
+        dumped = await database.fetch(DUMP_FACT.bind({"limit": 10, "offset": 0}))
+        assert [row["subject"] for row in dumped] == ["github.com/team/app@c", "git.example.org/Team/App@c"]

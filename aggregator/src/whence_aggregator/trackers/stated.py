@@ -5,6 +5,7 @@ Whence's logins read for every team, and anybody can write the name of another t
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +22,8 @@ from whence_aggregator.trackers.places import (
 )
 from whence_common.repositories import compare, repository_named
 
+_COMPARED_KEPT_MAX = 4_096
+"""A list of a thousand commits asks the same about each."""
 _PROJECT_KEY = re.compile(r"(?:\A|[^A-Za-z0-9_}])(?P<project>[A-Za-z][A-Za-z0-9_]{1,29})-\{number\}\Z")
 _PROJECT_PATH = re.compile(r"(?P<project>[A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.-]+)+)#\{number\}\Z")
 
@@ -35,7 +38,12 @@ class Stated:
 
     def has_repository(self, repository: str) -> bool:
         """Return whether `host/path` is one of the application's repositories."""
-        return any(compare(one, f"https://{repository}") == "same" for one in self.repositories)
+        return any(_is_same(one, repository) for one in self.repositories)
+
+
+@functools.lru_cache(maxsize=_COMPARED_KEPT_MAX)
+def _is_same(url: str, repository: str) -> bool:
+    return compare(url, f"https://{repository}") == "same"
 
 
 def withheld_repository(repository: str, stated: Stated, known: KnownTrackers) -> str:
