@@ -108,7 +108,7 @@ def test_a_commit_of_another_teams_repository_shows_its_id_and_the_reason() -> N
         " `repositories`, or set git_servers.git.example.org.shared"
     )
     found = link("commit", known)
-    assert set(found.value or {}) == {"commit", "url"}
+    assert set(found.value or {}) == {"commit", "url", "repository"}
     assert (found.reason or "").endswith(why)
     assert review_wanted(known) is None
     for name in ("review", "ticket"):

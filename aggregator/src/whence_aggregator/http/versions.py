@@ -26,7 +26,7 @@ from whence_aggregator.trace.moment import Moment, Moments
 from whence_aggregator.trace.registered import repositories_of, trackers_of
 from whence_aggregator.trace.version_authors import VersionAuthors
 from whence_aggregator.trackers.places import NO_TRACKERS, KnownTrackers
-from whence_aggregator.trackers.stated import Stated, withheld_repository
+from whence_aggregator.trackers.stated import OwnPlaces, withheld_repository
 from whence_common.clock import Now
 from whence_common.errors import InputError
 
@@ -133,7 +133,7 @@ class VersionCalls:
         )  # fmt: skip
         body = await self._versions.body(found.application_id, past=moment.past)
         trackers, team = trackers_of(body), str(body["kio"]["team_id"])
-        stated = Stated(repositories=repositories_of(body))
+        stated = OwnPlaces(repositories=repositories_of(body))
         current = [found.current.digest] if found.current is not None else []
         commits = await built_from(
             self._database, current, trackers, past=moment.known_past,

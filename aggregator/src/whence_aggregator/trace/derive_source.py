@@ -158,9 +158,9 @@ def commit_link(facts: Facts, source_link: Link) -> Link:
 
 
 def _shown(facts: Facts, signature: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return what a commit's value shows of the commit; nothing if its repository is not the application's."""
+    """Return what a commit's value shows of the commit; its place alone if the repository is not the application's."""
     if facts.withheld:
-        return {}
+        return {"repository": facts.commit.value["repository"]}
     shown: dict[str, Any] = {**commit_members(facts.commit), "branch": branch_members(facts.branch)}
     return shown if signature is None else {**shown, "signature": dict(signature)}
 

@@ -9,7 +9,7 @@ from whence_aggregator.trace.ticket_forms import Mention
 from whence_aggregator.trace.tickets import PATTERNS_MAX, named_in, named_in_review
 from whence_aggregator.trackers.places import OwnTracker, Whereabouts, whereabouts
 from whence_aggregator.trackers.review import Review
-from whence_aggregator.trackers.stated import Stated, within_stated
+from whence_aggregator.trackers.stated import OwnPlaces, within_stated
 
 ASKED_MAX = 20
 """Tickets of one commit that are looked up; a message with a thousand is no reason to ask a thousand times."""
@@ -43,11 +43,11 @@ def _trackers(application: Registered) -> tuple[OwnTracker, ...]:
     )  # fmt: skip
 
 
-def stated_by(application: Registered | None) -> Stated:
+def stated_by(application: Registered | None) -> OwnPlaces:
     """Return what an application states to be its own."""
     if application is None:
-        return Stated()
-    return Stated(trackers=_trackers(application), repositories=application.repositories)
+        return OwnPlaces()
+    return OwnPlaces(trackers=_trackers(application), repositories=application.repositories)
 
 
 def reviews_of(facts: AboutCommit) -> list[Review]:

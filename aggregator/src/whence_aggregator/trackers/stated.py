@@ -29,7 +29,7 @@ _PROJECT_PATH = re.compile(r"(?P<project>[A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.-]+)+)#\
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stated:
+class OwnPlaces:
     """The trackers and repositories in an application's registration; none without one."""
 
     trackers: Sequence[OwnTracker] = ()
@@ -46,7 +46,7 @@ def _is_same(url: str, repository: str) -> bool:
     return compare(url, f"https://{repository}") == "same"
 
 
-def withheld_repository(repository: str, stated: Stated, known: KnownTrackers) -> str:
+def withheld_repository(repository: str, stated: OwnPlaces, known: KnownTrackers) -> str:
     """Return why the commits and reviews of `host/path` are not shown; empty if they are."""
     host = repository.partition("/")[0]
     if known.shares_repositories_of(host) or stated.has_repository(repository):
@@ -57,7 +57,9 @@ def withheld_repository(repository: str, stated: Stated, known: KnownTrackers) -
     )
 
 
-def within_stated(at: Whereabouts, *, repository: tuple[str, str], stated: Stated, known: KnownTrackers) -> Whereabouts:
+def within_stated(
+    at: Whereabouts, *, repository: tuple[str, str], stated: OwnPlaces, known: KnownTrackers
+) -> Whereabouts:
     """Return where a ticket is looked up: nowhere unless the application states its project or the tracker is shared.
 
     A ticket that was moved to a project that is not stated is not shown either.
@@ -89,7 +91,7 @@ def _is_of(one: OwnTracker, tracker: KnownTracker, repository: tuple[str, str], 
     return (known.only(*JIRAS) or known.only("template")) == tracker
 
 
-def _projects(own: Sequence[OwnTracker], tracker: KnownTracker, stated: Stated) -> tuple[str, ...]:
+def _projects(own: Sequence[OwnTracker], tracker: KnownTracker, stated: OwnPlaces) -> tuple[str, ...]:
     """Return the projects that the application states: by name, in a pattern, and its repositories on a code host."""
     found = [one.project for one in own]
     if tracker.type != "template":
