@@ -21,6 +21,7 @@ from whence_aggregator.approvals.rule import ApprovalPolicy
 from whence_aggregator.audit.bundle import Bundles
 from whence_aggregator.collect.accounts import Accounts
 from whence_aggregator.collect.collectors import Collector
+from whence_aggregator.collect.kept_answers import KeptAnswers
 from whence_aggregator.collect.measured import Questions
 from whence_aggregator.compliance.evaluate import Evaluator
 from whence_aggregator.compliance.evaluating import Evaluating
@@ -304,7 +305,9 @@ async def opened_aggregator(
         questions = load_questions(settings)
         allowed = load_allowed(settings, database)
         await note_trackers(settings, database)
-        trackers, protection = load_tracker_collectors(settings, database, outgoing)
+        kept = KeptAnswers(database=database, now=utc_now)
+        stack.push_async_callback(kept.close)
+        trackers, protection = load_tracker_collectors(settings, kept, outgoing)
         collectors = questions.of({**parts.load_collectors(settings, images, session, protection), **trackers})
         working = await _working(settings, database, ledger, tracer, collectors, questions, heard, sources, allowed)
         limits = LiveLimits(settings.limits)

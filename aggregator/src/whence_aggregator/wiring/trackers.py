@@ -62,10 +62,9 @@ def known_trackers(settings: Settings) -> KnownTrackers:
 
 
 def load_tracker_collectors(
-    settings: Settings, database: Database, outgoing: Outgoing
+    settings: Settings, kept: KeptAnswers, outgoing: Outgoing
 ) -> tuple[dict[str, Collector], dict[str, ProtectionReader]]:
     """Build the collectors of reviews and tickets, and what reads protected branches. Raises SettingsInvalid."""
-    kept = KeptAnswers(database=database, now=utc_now)
     reviews: dict[str, ReviewReader] = {}
     tickets: dict[str, TicketReader] = {}
     protection: dict[str, ProtectionReader] = {}
