@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from whence_aggregator.changes.documents import DocumentDifference, differing
+from whence_aggregator.changes.encoded import EncodedRange
 from whence_aggregator.changes.ranges import CommitRange, SourceCommit
 from whence_aggregator.changes.subject import Compared
 from whence_aggregator.trace.facts import Registered
@@ -115,7 +116,7 @@ class Difference:
     """None if user data is not compared, or is the same."""
     layers: str
     """`same`, `changed` or `unknown`."""
-    commits: CommitRange
+    commits: CommitRange | EncodedRange
     verdicts: tuple[VerdictChange, ...]
     not_known: Mapping[str, str]
     """What was not compared or not checked, and why."""
@@ -138,7 +139,6 @@ class Difference:
 
     def to_wire(self) -> dict[str, Any]:
         user_data = self.user_data or DocumentDifference()
-        patterns = tuple(dict.fromkeys((*self.a.patterns, *self.b.patterns)))
         return {
             "a": self.a.to_wire(),
             "b": self.b.to_wire(),
@@ -155,13 +155,18 @@ class Difference:
                 "only_a": _beside(self.a, self.b),
                 "only_b": _beside(self.b, self.a),
             },
-            "commits": self.commits.to_wire(patterns),
+            "commits": self.commits.to_wire(patterns_of(self.a, self.b)),
             "verdicts": [one.to_wire() for one in self.verdicts],
             "not_known": [{"part": part, "reason": reason} for part, reason in self.not_known.items()],
         }
 
 
-def compare(a: Side, b: Side, commits: CommitRange) -> Difference:
+def patterns_of(a: Side, b: Side) -> tuple[str, ...]:
+    """Return the ticket patterns of both sides' applications."""
+    return tuple(dict.fromkeys((*a.patterns, *b.patterns)))
+
+
+def compare(a: Side, b: Side, commits: CommitRange | EncodedRange) -> Difference:
     """Return what differs between two sides. `commits` are those between their commits, in the same direction."""
     left_out = _left_out(a, b)
     names = [name for name in dict.fromkeys((*a.links, *b.links)) if name not in left_out]

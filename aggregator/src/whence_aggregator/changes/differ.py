@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from whence_aggregator.changes.compare import Difference, RuleVerdict, Side, compare
-from whence_aggregator.changes.ranges import COMMITS_MAX, CommitRange, CommitRanges, SourceCommit, answered_alone
+from whence_aggregator.changes.compare import Difference, RuleVerdict, Side, compare, patterns_of
+from whence_aggregator.changes.encoded import EncodedRange, EncodedRanges, WantedRange
+from whence_aggregator.changes.ranges import CommitRange, CommitRanges, SourceCommit, answered_alone
 from whence_aggregator.changes.subject import Compared
 from whence_aggregator.changes.tracked import TrackedCommits
 from whence_aggregator.compliance.standing import standing_verdicts
@@ -33,26 +34,26 @@ class Differ:
     def __init__(self, *, database: Database, tracer: Tracer, ranges: CommitRanges, tracked: TrackedCommits) -> None:
         self._database = database
         self._tracer = tracer
-        self._ranges = ranges
-        self._tracked = tracked
+        self._ranges = EncodedRanges(database=database, ranges=ranges, tracked=tracked)
 
     async def difference(self, a: Compared, b: Compared, *, known_at: str | None, read_by: ReadBy) -> Difference:
         """Return what differs. Raises NotFound for a subject that no instance reported, InputError, and Forbidden."""
         one = await self._side(a, known_at, read_by)
         other = await self._side(b, known_at, read_by)
-        found = await self._between(one.commit, other.commit)
-        if other.commit is not None and found.state == "found":
-            application = other.application or one.application
-            found = await self._tracked.of_range(found, other.commit.repository, application)
-        return compare(one, other, found)
+        return compare(one, other, await self._between(one, other))
 
-    async def _between(self, a: SourceCommit | None, b: SourceCommit | None) -> CommitRange:
-        known = answered_alone(a, b)
+    async def _between(self, one: Side, other: Side) -> CommitRange | EncodedRange:
+        known = answered_alone(one.commit, other.commit)
         if known is not None:
             return known
-        assert a is not None, "a commit that is not known was answered above"
-        assert b is not None, "a commit that is not known was answered above"
-        return (await self._ranges.between(a, b, commits_max=COMMITS_MAX)).bounded(COMMITS_MAX)
+        assert one.commit is not None, "a commit that is not known was answered above"
+        assert other.commit is not None, "a commit that is not known was answered above"
+        return await self._ranges.between(
+            WantedRange(
+                a=one.commit, b=other.commit, application=other.application or one.application,
+                patterns=patterns_of(one, other),
+            )
+        )  # fmt: skip
 
     async def _side(self, subject: Compared, known_at: str | None, read_by: ReadBy) -> Side:
         moment = await self._tracer.moments.of(subject.at, known_at)

@@ -40,6 +40,17 @@ class TrackedCommit:
         return cls(review=commit.review or not_among(), tickets=commit.named)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackedRange:
+    """A range whose commits have their reviews and tickets, and the subjects of the facts that were read for them."""
+
+    commits: CommitRange
+    reviews: tuple[str, ...]
+    tickets: tuple[str, ...]
+    asked: bool
+    """Whether every question was answered or waits; otherwise some were put into the queue now."""
+
+
 class TrackedCommits:
     """Reads what code hosts and trackers answered."""
 
@@ -48,13 +59,22 @@ class TrackedCommits:
         self._trackers = trackers
         self._now = now
 
-    async def of_range(self, found: CommitRange, repository: str, application: Registered | None) -> CommitRange:
+    async def read(self, found: CommitRange, repository: str, application: Registered | None) -> TrackedRange:
         """Return a range whose commits have their reviews and tickets; those that are not asked about state it."""
         if self.withheld(repository, application):
             return _without_texts(found, self.withheld(repository, application))
         chosen = tracked_of(found.only_b, found.only_a)
-        known = await self.of(chosen, repository, application)
-        return replace(found, only_a=_with(found.only_a, known), only_b=_with(found.only_b, known))
+        facts, known = await self._known(chosen, repository, application)
+        return TrackedRange(
+            commits=replace(found, only_a=_with(found.only_a, known), only_b=_with(found.only_b, known)),
+            reviews=tuple(one.subject for one in facts if one.asks_review),
+            tickets=tuple(dict.fromkeys(name for one in facts for name in one.tickets)),
+            asked=not unanswered(facts),
+        )
+
+    async def of_range(self, found: CommitRange, repository: str, application: Registered | None) -> CommitRange:
+        """Return a range whose commits have their reviews and tickets; those that are not asked about state it."""
+        return (await self.read(found, repository, application)).commits
 
     def withheld(self, repository: str, application: Registered | None) -> str:
         """Return why texts of a repository's commits are not shown with an application; empty if they are."""
@@ -64,6 +84,11 @@ class TrackedCommits:
         self, commits: Sequence[RangeCommit], repository: str, application: Registered | None
     ) -> dict[str, TrackedCommit]:
         """Return the reviews and tickets of commits, by commit id."""
+        return (await self._known(commits, repository, application))[1]
+
+    async def _known(
+        self, commits: Sequence[RangeCommit], repository: str, application: Registered | None
+    ) -> tuple[list[CommitFacts], dict[str, TrackedCommit]]:
         asked = [_facts(one, repository, application, self._trackers) for one in commits]
         asked = await with_answers(self._database, asked)
         wanted = unanswered(asked)
@@ -75,7 +100,7 @@ class TrackedCommits:
         shown = await asyncio.to_thread(
             lambda: [TrackedCommit(review=one.review_shown(), tickets=one.tickets_shown()) for one in asked]
         )
-        return {commit.commit_id: one for commit, one in zip(commits, shown, strict=True)}
+        return asked, {commit.commit_id: one for commit, one in zip(commits, shown, strict=True)}
 
 
 def _facts(

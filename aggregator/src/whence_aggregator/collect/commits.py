@@ -95,11 +95,6 @@ class RangeCollector:
         return CollectedFact(outcome="found", value=value, reason=found.reason, beside=beside)
 
 
-def subject_of_range(repository: SourceRepository, base: str, head: str) -> str:
-    """Return the subject of the question about the commits between two."""
-    return f"{repository}@{base}..{head}"
-
-
 def range_of(subject: str) -> tuple[SourceRepository, str, str]:
     """Return repository, base and head of `host/path@base..head`. Raises RepositoryInvalid."""
     place, _, commits = subject.rpartition("@")

@@ -8,13 +8,12 @@ from typing import Any
 
 import msgspec
 
-from whence_aggregator.collect.commits import subject_of_range
 from whence_aggregator.collect.rows import found_values, standing_fact, waiting, why_not_collected
 from whence_aggregator.ports import Database
 from whence_aggregator.queries.collect import FACTS_NOW
 from whence_aggregator.queries.query import array, together
 from whence_aggregator.queries.work import ADD_TASK_UNLESS_KNOWN, DUE_IN_LANE, TASKS_OF
-from whence_aggregator.trace.facts import RANGE_KIND
+from whence_aggregator.trace.facts import RANGE_KIND, subject_of_range
 from whence_aggregator.work.questions import RANGES_WAITING_MAX, question
 from whence_common.clock import Now, to_instant
 from whence_common.scm_source import SourceRepository

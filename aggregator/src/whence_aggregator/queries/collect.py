@@ -38,6 +38,20 @@ class FactsNowRow(TypedDict):
 FACTS_NOW = NamedQuery[FactsNowParameters, FactsNowRow]("facts_now")
 
 
+class FactsStandingParameters(TypedDict):
+    kind: str
+    subjects: str
+
+
+class FactsStandingRow(TypedDict):
+    facts: int
+    newest: int
+    found: int
+
+
+FACTS_STANDING = NamedQuery[FactsStandingParameters, FactsStandingRow]("facts_standing")
+
+
 class RemoveFactParameters(TypedDict):
     ledger_index: int
 

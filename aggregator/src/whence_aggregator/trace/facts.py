@@ -32,12 +32,18 @@ REVIEW_KIND, TICKET_KIND = "review", "ticket"
 """Facts about the reviews that a commit came in by, and about a ticket in its tracker: both change."""
 DATED_KINDS = frozenset((BRANCH_KIND, SIGNATURE_KIND, REVIEW_KIND, TICKET_KIND))
 """Kinds of facts that count when they were recorded by the time asked about: their subject changes."""
+COMMIT_KIND = "commit"
 RANGE_KIND = "commit-range"
 """Facts about the commits between two commits, which do not change."""
 LAUNCH_TOLERANCE = timedelta(seconds=20)
 """EC2's launch time and the identity document's pending time of one launch differ by less than this."""
 Heard = Literal["speaking", "silent", "never"]
 AnswerOutcome = Literal["found", "missing", "absent", "unknown"]
+
+
+def subject_of_range(repository: object, base: str, head: str) -> str:
+    """Return the subject of the question about the commits between two."""
+    return f"{repository}@{base}..{head}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

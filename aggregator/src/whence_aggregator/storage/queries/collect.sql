@@ -10,6 +10,12 @@ select f.kind, f.subject, f.ledger_index, f.observed_at, f.outcome, f.value, f.r
 where f.kind = :kind and {f.subject in texts subjects} and f.ledger_index = (
     select max(n.ledger_index) from fact n where n.kind = f.kind and n.subject = f.subject);
 
+-- name: facts_standing
+-- types: facts int, newest int, found int
+select count(*) as facts, coalesce(max(f.ledger_index), 0) as newest, count(case when f.outcome = 'found' then 1 end) as found
+from fact f
+where f.kind = :kind and {f.subject in texts subjects};
+
 -- name: remove_fact
 delete from fact where ledger_index = :ledger_index;
 
