@@ -6,8 +6,10 @@ Nothing here reads a repository: an implementation answers from storage, and `un
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
+
+import msgspec
 
 from whence_aggregator.trace.tickets import named_in
 
@@ -20,19 +22,21 @@ MESSAGES_CHARACTERS_MAX = 2_000_000
 RangeState = Literal["same", "found", "unknown"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RangeCommit:
-    """A commit of a range. Author and message are text that anyone can write."""
+class RangeCommit(msgspec.Struct, frozen=True, kw_only=True):
+    """A commit of a range. Author and message are text that anyone can write. A thousand are made for one answer."""
 
     commit_id: str
     author: str = ""
     committed_at: str = ""
-    message: str = field(default="", repr=False)
+    message: str = ""
     parents: tuple[str, ...] = ()
     review: Mapping[str, Any] | None = None
     """As the API shows it; None where nobody was asked."""
     named: tuple[Mapping[str, Any], ...] = ()
     """The tickets that the message and its reviews name, as far as they were asked about."""
+
+    def __repr__(self) -> str:
+        return f"RangeCommit(commit_id={self.commit_id!r})"
 
     def to_wire(self, patterns: tuple[str, ...]) -> dict[str, Any]:
         """Return the commit with what its message and its review name."""

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import msgspec
+
 from whence_aggregator.changes.ranges import CommitRange, RangeCommit
 from whence_aggregator.ports import Database
 from whence_aggregator.queries.work import ADD_TASK_UNLESS_KNOWN
@@ -123,4 +125,6 @@ def _without_texts(found: CommitRange, why: str) -> CommitRange:
 def _with(commits: Sequence[RangeCommit], known: Mapping[str, TrackedCommit]) -> tuple[RangeCommit, ...]:
     other = TrackedCommit(review=not_among())
     found = ((one, known.get(one.commit_id, other)) for one in commits)
-    return tuple(replace(one, review=tracked.review, named=tuple(tracked.tickets)) for one, tracked in found)
+    return tuple(
+        msgspec.structs.replace(one, review=tracked.review, named=tuple(tracked.tickets)) for one, tracked in found
+    )

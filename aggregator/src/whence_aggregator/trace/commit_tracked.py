@@ -99,7 +99,7 @@ def tracked_of(ahead: Sequence[T], behind: Sequence[T]) -> list[T]:
 async def with_answers(database: Database, commits: Sequence[CommitFacts]) -> list[CommitFacts]:
     """Return commits with what was answered about them, in two round trips."""
     reviews = await _answers(database, REVIEW_KIND, [one.subject for one in commits if one.asks_review])
-    found = [replace(one, review=reviews.get(one.subject, NOT_ASKED)) for one in commits]
+    found = [replace(one, review=_with_reviews(reviews.get(one.subject, NOT_ASKED))) for one in commits]
     # in a thread: the authors of messages chose how long it takes to look for tickets in them
     wanted = await asyncio.to_thread(
         lambda: [wanted_tickets(one) if one.trackers.reads_tickets and not one.withheld else [] for one in found]
@@ -108,6 +108,14 @@ async def with_answers(database: Database, commits: Sequence[CommitFacts]) -> li
     return [
         replace(one, tickets={name: tickets[name] for name in some}) for one, some in zip(found, wanted, strict=True)
     ]
+
+
+def _with_reviews(answer: Answer) -> Answer:
+    """Return an answer whose reviews are values already: each is looked at several times."""
+    if not answer.value.get("reviews"):
+        return answer
+    reviews = [Review.from_wire(one) for one in answer.value["reviews"]]
+    return replace(answer, value={**answer.value, "reviews": reviews})
 
 
 def unanswered(asked: Sequence[CommitFacts]) -> list[tuple[str, str]]:

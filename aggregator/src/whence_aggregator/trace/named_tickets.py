@@ -52,7 +52,8 @@ def stated_by(application: Registered | None) -> OwnPlaces:
 
 def reviews_of(facts: AboutCommit) -> list[Review]:
     """Return the reviews that the commit came in by."""
-    return [Review.from_wire(one) for one in facts.review.value.get("reviews", [])]
+    found = facts.review.value.get("reviews", [])
+    return [one if isinstance(one, Review) else Review.from_wire(one) for one in found]
 
 
 def another_repository(facts: AboutCommit) -> str | None:
