@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -76,8 +76,10 @@ _MERGES = (
 )
 _MERGE_FORMS = tuple((re.compile(expression), name) for expression, name in _MERGES)
 _MERGE_BEGINS = re.compile(r"Merge|Pull request|Closes|See merge")
-_DIGIT = re.compile(r"[0-9]")
+DIGIT = re.compile(r"[0-9]")
 """Every ticket has a number, so most lines need no further look."""
+_MAY_REFER = re.compile(r"[#-][1-9]|://")
+"""What every match of `_REFERENCE` and `_BRANCH` has: other lines can name a ticket in a trailer only."""
 _REVIEW_TRAILER = re.compile(
     r"(?i:\s*(?:pr-url|pull[- ]request(?:-url)?|merge[- ]request(?:-url)?|pr|mr|reviewed-on|differential revision):\s*)"
     r"(?P<id>\S{1,200})"
@@ -130,14 +132,16 @@ def reviews_by_form(message: str) -> Iterator[Mention]:
             yield Mention(id=match["id"], pattern="{review}: {url}", place=place, line=number)
 
 
-def tickets_by_form(message: str) -> Iterator[Mention]:
-    """Yield the tickets that a message names in well-known forms at their places; numbers of reviews are left out."""
-    own = {one.id for one in reviews_by_form(message)}
+def tickets_by_form(message: str, reviews: Iterable[Mention]) -> Iterator[Mention]:
+    """Yield the tickets that a message names in well-known forms at their places; its reviews are left out."""
+    own = {one.id for one in reviews}
     titles = _titles(message)
     for number, place, line in lines_of(message):
-        if _DIGIT.search(line) is None:
+        if DIGIT.search(line) is None:
             continue
-        found = (*_trailer(line, place), *_worded(line), *(_subject(line) if number in titles else _body(line)))
+        found = [*_trailer(line, place)]
+        if _MAY_REFER.search(line) is not None:
+            found += (*_worded(line), *(_subject(line) if number in titles else _body(line)))
         hosts = dict(_linked(line)) if "://" in line else {}
         for name, pattern in found:
             if name not in own and len(name) <= _ID_CHARACTERS_MAX:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from whence_aggregator.trace.ticket_forms import (
+    DIGIT,
     Mention,
     TicketPlace,
     branch_ticket,
@@ -28,6 +29,8 @@ TICKETS_MAX = 50
 MESSAGE_CHARACTERS_MAX = 64 * 1024
 _PATTERN = re.compile(r"(?=.*\{number\})[A-Za-z0-9_./#:{}-]{1,100}\Z")
 _WORD = re.compile(r"[A-Za-z0-9_./#:-]+")
+_GUARDS = re.compile(r"[./#:-]")
+"""Characters of words at which tickets begin and end: a word has at most as many parts as pairs of those."""
 _WORDS_MAX = 2_000
 _PARTS_MAX = 20_000
 _LINE_CHARACTERS_MAX = 1_000
@@ -75,9 +78,10 @@ def named_in(message: str, patterns: tuple[str, ...] = ()) -> Named:
 
 def _named_in(message: str, patterns: tuple[str, ...]) -> Named:
     message = message.removeprefix("\ufeff")  # some Windows editors write a byte order mark
-    named = _each_once(_indexed(message, patterns) if patterns else tickets_by_form(message))
+    reviews = tuple(reviews_by_form(message))
+    named = _each_once(_indexed(message, patterns) if patterns else tickets_by_form(message, reviews))
     taken = {one.id for one in named}
-    return Named(tickets=named, reviews=_each_once(one for one in reviews_by_form(message) if one.id not in taken))
+    return Named(tickets=named, reviews=_each_once(one for one in reviews if one.id not in taken))
 
 
 _in_short = functools.lru_cache(maxsize=_SHORT_KEPT_MAX)(_named_in)
@@ -123,12 +127,19 @@ def words_of(message: str) -> tuple[str, ...]:
     """
     message = message[:MESSAGE_CHARACTERS_MAX]
     found: dict[str, None] = {one.id: None for one in named_in(message).tickets}
-    parts = itertools.chain.from_iterable(_between_guards(match[0]) for match in _WORD.finditer(message))
+    parts = itertools.chain.from_iterable(map(_between_guards, _words_with_digits(message)))
     for word in itertools.islice(parts, _PARTS_MAX):
         found[word] = None
         if len(found) >= _WORDS_MAX:
             break
     return tuple(found)
+
+
+def _words_with_digits(message: str) -> Iterable[str]:
+    """Return the words with a digit; most lines have none, and no word spans lines."""
+    lines = (line for line in message.split("\n") if DIGIT.search(line) is not None)
+    words = itertools.chain.from_iterable(map(_WORD.findall, lines))
+    return (word for word in words if DIGIT.search(word) is not None)
 
 
 def _between_guards(word: str) -> Iterable[str]:
@@ -137,8 +148,6 @@ def _between_guards(word: str) -> Iterable[str]:
     Only places where one can begin, has its digit and can end are looked at: a word may be a whole message.
     """
     digits = [place for place, character in enumerate(word) if character.isdigit()]
-    if not digits:
-        return
     starts = [place for place in range(len(word)) if place == 0 or not _is_word_character(word[place - 1])]
     ends = [
         place
@@ -175,8 +184,18 @@ def _by_pattern(message: str, patterns: Sequence[str]) -> Iterable[Mention]:
 def _indexed(message: str, patterns: Sequence[str]) -> Iterable[Mention]:
     """Return what the patterns match of the words that index the message, which are long to find in a long message."""
     found = list(_by_pattern(message, patterns))
-    words = frozenset(words_of(message)) if found else ()
+    if not found or _indexes_every_part(message):
+        return found
+    words = frozenset(words_of(message))
     return (one for one in found if one.id in words)
+
+
+def _indexes_every_part(message: str) -> bool:
+    """Return whether no bound keeps a part of a usual message out of its index: then each match is one of its words."""
+    if any(len(line) > _LINE_CHARACTERS_MAX for line in message.split("\n")):
+        return False  # the patterns see the start of a line, and the index all of it
+    parts = sum((1 + len(_GUARDS.findall(word))) ** 2 for word in _words_with_digits(message))
+    return parts <= _WORDS_MAX - TICKETS_MAX
 
 
 def _each_once(mentions: Iterable[Mention]) -> tuple[Mention, ...]:
