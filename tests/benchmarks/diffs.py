@@ -14,9 +14,10 @@ from fakes.agent_client import AgentClient
 from fakes.machine import Machine, scm
 from fakes.signing_authority import SigningAuthority
 from landscape.bare import Bare
+from landscape.made_history import REPOSITORY
 from landscape.postgres import new_database, postgres
 from landscape.programs import Aggregator, aggregator
-from landscape.seeded_history import REPOSITORY, seeded_history
+from landscape.seeded_history import seeded_history
 from whence_common.runtime.pause import pause
 
 _COMMITS = 1_000

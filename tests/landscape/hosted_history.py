@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fakes.github_host import GithubHost, review
 from fakes.jira_host import JiraHost
-from landscape.seeded_history import PROJECT, REPOSITORY, History
+from landscape.made_history import PROJECT, REPOSITORY, History
 
 CLOSED_EARLY = "2020-01-01T10:00:00Z"
 """Before every commit of a seeded history."""
