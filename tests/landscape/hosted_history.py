@@ -13,7 +13,7 @@ AWAY = "SHOP-1"
 
 def github_of(history: History) -> GithubHost:
     """Return GitHub with every pull request, and no pull request for commits that were pushed directly."""
-    github = GithubHost(repository=REPOSITORY, tagged=False)
+    github = GithubHost(repository=REPOSITORY)
     for one in history.pulls:
         github.pull(
             one.number, commits=one.commits, merge=one.merge, head=one.head, base=one.base, title=one.title,
@@ -30,7 +30,7 @@ def github_of(history: History) -> GithubHost:
 
 def jira_of(history: History) -> JiraHost:
     """Return Jira with every ticket that is not missing."""
-    jira = JiraHost(tagged=False)
+    jira = JiraHost()
     for name, fate in history.fates.items():
         if name.startswith("#") or fate == "missing":
             continue
