@@ -63,8 +63,9 @@ class TrackedCommits:
 
     async def read(self, found: CommitRange, repository: str, application: Registered | None) -> TrackedRange:
         """Return a range whose commits have their reviews and tickets; those that are not asked about state it."""
-        if self.withheld(repository, application):
-            return _without_texts(found, self.withheld(repository, application))
+        withheld = self.withheld(repository, application)
+        if withheld:
+            return TrackedRange(commits=_without_texts(found, withheld), reviews=(), tickets=(), asked=True)
         chosen = tracked_of(found.only_b, found.only_a)
         facts, known = await self._known(chosen, repository, application)
         return TrackedRange(
@@ -116,7 +117,7 @@ def _without_texts(found: CommitRange, why: str) -> CommitRange:
     """Return a range whose commits have their ids and times only."""
     review = withheld_review(why)
     only_a, only_b = (
-        tuple(replace(one, author="", message="", review=review) for one in side)
+        tuple(msgspec.structs.replace(one, author="", message="", review=review) for one in side)
         for side in (found.only_a, found.only_b)
     )
     return replace(found, only_a=only_a, only_b=only_b)

@@ -307,7 +307,7 @@ async def opened_aggregator(
         await note_trackers(settings, database)
         kept = KeptAnswers(database=database, now=utc_now)
         stack.push_async_callback(kept.close)
-        trackers, protection = load_tracker_collectors(settings, kept, outgoing)
+        trackers, protection = load_tracker_collectors(settings, database, kept, outgoing)
         collectors = questions.of({**parts.load_collectors(settings, images, session, protection), **trackers})
         working = await _working(settings, database, ledger, tracer, collectors, questions, heard, sources, allowed)
         limits = LiveLimits(settings.limits)

@@ -62,7 +62,7 @@ def known_trackers(settings: Settings) -> KnownTrackers:
 
 
 def load_tracker_collectors(
-    settings: Settings, kept: KeptAnswers, outgoing: Outgoing
+    settings: Settings, database: Database, kept: KeptAnswers, outgoing: Outgoing
 ) -> tuple[dict[str, Collector], dict[str, ProtectionReader]]:
     """Build the collectors of reviews and tickets, and what reads protected branches. Raises SettingsInvalid."""
     reviews: dict[str, ReviewReader] = {}
