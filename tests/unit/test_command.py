@@ -165,9 +165,9 @@ def test_the_kind_of_a_subject_is_detected(subject: str, parameter: str, answers
 @pytest.mark.parametrize(
     ("arguments", "hint"),
     [
-        (("PAY-7",), "ticket 'PAY-7'; only the commit that each image names is searched, not those before it;"),
+        (("PAY-7",), "ticket 'PAY-7'; only the commit that each image names was searched, not those before it;"),
         (("#12",), "not those before it; for a pull request add --review;"),
-        (("abcdef0",), "commit 'abcdef0'; only the commit that each image names is searched"),
+        (("abcdef0",), "commit 'abcdef0'; only the commit that each image names was searched"),
         (("sha256:" + "a" * 64,), "; for user data add --user-data;"),
         (("--ami", "ami-1"), "no running instance of ami 'ami-1'; --state any"),
     ],
@@ -178,6 +178,26 @@ def test_nothing_found_states_what_was_searched(
     found = ask(answers[1], "trace", *arguments)
     assert found.exit_code == 4
     assert hint in found.stderr
+
+
+def test_nothing_found_states_which_earlier_commits_were_searched(answers: tuple[Answers, str]) -> None:
+    held, url = answers
+    held.said["/v1/trace"] = (200, {"lineages": [], "ranges_waiting": 3, "next": None})
+    assert (
+        "no running instance of commit 'abcdef0'; commits before that of an image are found only in ranges between"
+        " versions that were collected; 3 wait to be collected, so ask again later;"
+    ) in ask(url, "trace", "abcdef0").stderr
+
+
+def test_a_trace_tells_what_contains_a_commit_from_what_is_built_from_it(answers: tuple[Answers, str]) -> None:
+    held, url = answers
+    held.said["/v1/trace"] = (
+        200,
+        {"lineages": [LINEAGE, {**LINEAGE, "contains": ["d" * 40]}], "ranges_waiting": 0, "next": None},
+    )
+    found = ask(url, "trace", "ddddddd")
+    assert found.stdout.count("contains dddddddddddd; was built from a later commit") == 1
+    assert "only in ranges between versions that were collected\n" in found.stderr
 
 
 def test_a_trace_is_complete_only_if_what_it_did_not_show_is(answers: tuple[Answers, str]) -> None:

@@ -62,6 +62,7 @@ class QueryCalls:
                 "subject": subject.to_wire(),
                 **moment.to_wire(),
                 "lineages": [_shown(lineage, request) for lineage in lineages if _may_read(lineage, request)],
+                "ranges_waiting": await self._tracer.ranges_waiting(subject),
                 "next": following,
             }
         )
@@ -79,6 +80,7 @@ class QueryCalls:
             team_as_written=not request[CALLER].reads_everything,
             first=first,
             before=before,
+            images_containing=(),
             moment=moment,
             states=States.parse(query.text("state")),
         )

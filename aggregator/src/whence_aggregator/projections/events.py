@@ -12,7 +12,7 @@ from whence_aggregator.projections.known import LifeTally
 from whence_aggregator.projections.persons import persons_in
 from whence_aggregator.projections.pushes import tag_named, unjudge_tag
 from whence_aggregator.projections.rows import known_instances, last_number, listed, number, rule_sets, standing
-from whence_aggregator.projections.search_names import layers_in, names_in
+from whence_aggregator.projections.search_names import commits_in, layers_in, names_in
 from whence_aggregator.projections.subjects import named_as, subject_of
 from whence_aggregator.queries.agents import (
     ADD_ENROLMENT,
@@ -34,6 +34,7 @@ from whence_aggregator.queries.collect import (
     ADD_IMAGE_COMMIT,
     ADD_IMAGE_LAYER,
     ADD_INVENTORY_HISTORY,
+    ADD_RANGE_COMMIT,
     ADD_REVIEW_NAME,
     ADD_TAG_DIGEST,
     PUT_INVENTORY,
@@ -162,6 +163,7 @@ async def project_fact(transaction: Transaction, index: int, event: Mapping[str,
         ADD_COMMIT_WORD.bind(words_in(event, index)),
         ADD_COMMIT_PERSON.bind(persons_in(event, index)),
         ADD_REVIEW_NAME.bind(names_in(event, index)),
+        ADD_RANGE_COMMIT.bind(commits_in(event, index)),
         ADD_IMAGE_CHAIN.bind(_chain_of(event)),
         ADD_IMAGE_LAYER.bind(layers_in(event, index)),
         unjudge,

@@ -167,8 +167,8 @@ KINDS: Mapping[str, EntryKind] = MappingProxyType({
     ),
     "handover": _kind("application_handover", project=_handovers, account=_of_all),
     "fact": _kind(
-        "fact", "image_commit", "commit_word", "commit_person", "review_name", "image_chain", "image_layer",
-        "tag_digest", "inventory", "inventory_history", "instance", "life", "tally",
+        "fact", "image_commit", "commit_word", "commit_person", "review_name", "range_commit", "image_chain",
+        "image_layer", "tag_digest", "inventory", "inventory_history", "instance", "life", "tally",
         project=_facts, account=_account_of_fact, together=_listed_together,
     ),
     "verdict": _kind(
@@ -231,6 +231,7 @@ TABLES = (
     Table(name="commit_word", clear=audit.CLEAR_COMMIT_WORD, dumps=(audit.DUMP_COMMIT_WORD,)),
     Table(name="commit_person", clear=audit.CLEAR_COMMIT_PERSON, dumps=(audit.DUMP_COMMIT_PERSON,)),
     Table(name="review_name", clear=audit.CLEAR_REVIEW_NAME, dumps=(audit.DUMP_REVIEW_NAME,)),
+    Table(name="range_commit", clear=audit.CLEAR_RANGE_COMMIT, dumps=(audit.DUMP_RANGE_COMMIT,)),
     Table(name="image_layer", clear=audit.CLEAR_IMAGE_LAYER, dumps=(audit.DUMP_IMAGE_LAYER,)),
     Table(name="inventory", clear=audit.CLEAR_INVENTORY, dumps=(audit.DUMP_INVENTORY,)),
     Table(name="inventory_history", clear=audit.CLEAR_INVENTORY_HISTORY, dumps=(audit.DUMP_INVENTORY_HISTORY,)),

@@ -9,7 +9,7 @@ import msgspec
 
 from whence_aggregator.projections.known import KnownInstance
 from whence_aggregator.queries.agents import INSTANCES_NAMED, InstancesNamedRow
-from whence_aggregator.queries.collect import CommitsWithoutPersonRow, ReviewsWithoutNameRow
+from whence_aggregator.queries.collect import CommitsWithoutPersonRow, RangesWithoutCommitRow, ReviewsWithoutNameRow
 from whence_aggregator.queries.compliance import RuleSetsRow, VerdictsOfRow
 from whence_aggregator.queries.query import BoundQuery, instance_ids
 from whence_aggregator.queries.trace import InventoryOfRow
@@ -81,7 +81,7 @@ def standing(rows: Sequence[VerdictsOfRow]) -> dict[tuple[str, str], tuple[str |
 
 
 def fact_events(
-    rows: Sequence[CommitsWithoutPersonRow] | Sequence[ReviewsWithoutNameRow],
+    rows: Sequence[CommitsWithoutPersonRow] | Sequence[ReviewsWithoutNameRow] | Sequence[RangesWithoutCommitRow],
 ) -> list[tuple[int, dict[str, Any]]]:
     """Return facts as the events of their entries, as far as indexes need them."""
     return [

@@ -1,4 +1,4 @@
-"""By what a trace finds images besides their commits: their layers, and the numbers and people of reviews.
+"""By what a trace finds images besides their commits: layers, earlier commits, and the numbers and people of reviews.
 
 A name in a review is what its code host states; it finds commits, and what the person did is in the facts.
 """
@@ -11,18 +11,23 @@ from typing import Any
 from whence_aggregator.ports import Database
 from whence_aggregator.projections.rows import fact_events
 from whence_aggregator.queries.collect import (
+    ADD_RANGE_COMMIT,
     ADD_REVIEW_NAME,
+    RANGES_WITHOUT_COMMIT,
     REVIEWS_WITHOUT_NAME,
     AddImageLayerParameters,
+    AddRangeCommitParameters,
     AddReviewNameParameters,
 )
-from whence_aggregator.trace.facts import REVIEW_KIND
+from whence_aggregator.trace.facts import RANGE_KIND, REVIEW_KIND
 from whence_aggregator.trackers.review import Review, people_of
 from whence_common.image_reference import digest_of_subject
 
 _NAMES_MAX = 1_000
 """Of the reviews of one commit."""
 _UNINDEXED_MAX = 500
+_RANGES_MAX = 20
+"""Of a transaction: each range has up to 4,000 commits."""
 
 
 def layers_in(event: Mapping[str, Any], index: int) -> list[AddImageLayerParameters]:
@@ -46,6 +51,20 @@ def names_in(event: Mapping[str, Any], index: int) -> list[AddReviewNameParamete
     return [{"name": one, "repository": place, "commit_id": commit_id, "ledger_index": index} for one in names]
 
 
+def commits_in(event: Mapping[str, Any], index: int) -> list[AddRangeCommitParameters]:
+    """Return which commits each end of a range contains; where both sides meet, both contain that."""
+    if event["kind"] != RANGE_KIND or event["outcome"] != "found":
+        return []
+    place, value = event["subject"].rpartition("@")[0], event["value"]
+    found: dict[tuple[str, str], None] = {}
+    for tip, side in ((value["head"], value.get("ahead")), (value["base"], value.get("behind"))):
+        commits = (*(side["commits"] if side is not None else ()), value.get("merge_base"))
+        found |= dict.fromkeys((str(one), str(tip)) for one in commits if one and one != tip)
+    return [
+        {"commit_id": commit_id, "repository": place, "tip": tip, "ledger_index": index} for commit_id, tip in found
+    ]
+
+
 async def index_reviews(database: Database) -> int:
     """Index reviews that were recorded before there was an index; return the number of names."""
     total, after = 0, -1
@@ -57,5 +76,20 @@ async def index_reviews(database: Database) -> int:
             await transaction.execute(ADD_REVIEW_NAME.bind(rows))
         total += len(rows)
         if len(found) < _UNINDEXED_MAX:
+            return total
+        after = found[-1][0]
+
+
+async def index_ranges(database: Database) -> int:
+    """Index ranges that were recorded before there was an index; return the number of their commits."""
+    total, after = 0, -1
+    while True:
+        async with database.transaction() as transaction:
+            asked = RANGES_WITHOUT_COMMIT.bind({"after": after, "limit": _RANGES_MAX})
+            found = fact_events(await transaction.fetch(asked))
+            rows = [row for index, one in found for row in commits_in(one, index)]
+            await transaction.execute(ADD_RANGE_COMMIT.bind(rows))
+        total += len(rows)
+        if len(found) < _RANGES_MAX:
             return total
         after = found[-1][0]

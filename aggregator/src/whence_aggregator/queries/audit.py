@@ -273,6 +273,21 @@ class DumpReviewNameRow(TypedDict):
 DUMP_REVIEW_NAME = NamedQuery[DumpReviewNameParameters, DumpReviewNameRow]("dump_review_name")
 
 
+class DumpRangeCommitParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpRangeCommitRow(TypedDict):
+    commit_id: str
+    repository: str
+    tip: str
+    ledger_index: int
+
+
+DUMP_RANGE_COMMIT = NamedQuery[DumpRangeCommitParameters, DumpRangeCommitRow]("dump_range_commit")
+
+
 class DumpImageLayerParameters(TypedDict):
     limit: int
     offset: int
@@ -637,6 +652,9 @@ CLEAR_COMMIT_WORD = Command[NoParameters]("clear_commit_word")
 
 
 CLEAR_REVIEW_NAME = Command[NoParameters]("clear_review_name")
+
+
+CLEAR_RANGE_COMMIT = Command[NoParameters]("clear_range_commit")
 
 
 CLEAR_IMAGE_LAYER = Command[NoParameters]("clear_image_layer")

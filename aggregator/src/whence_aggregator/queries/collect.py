@@ -159,6 +159,34 @@ class ReviewsWithoutNameRow(TypedDict):
 REVIEWS_WITHOUT_NAME = NamedQuery[ReviewsWithoutNameParameters, ReviewsWithoutNameRow]("reviews_without_name")
 
 
+class AddRangeCommitParameters(TypedDict):
+    commit_id: str
+    repository: str
+    tip: str
+    ledger_index: int
+
+
+ADD_RANGE_COMMIT = Command[AddRangeCommitParameters]("add_range_commit")
+
+
+class RangesWithoutCommitParameters(TypedDict):
+    after: int
+    limit: int
+
+
+class RangesWithoutCommitRow(TypedDict):
+    kind: str
+    subject: str
+    ledger_index: int
+    observed_at: str
+    outcome: str
+    value: str
+    reason: str
+
+
+RANGES_WITHOUT_COMMIT = NamedQuery[RangesWithoutCommitParameters, RangesWithoutCommitRow]("ranges_without_commit")
+
+
 class IndexesOfFactsParameters(TypedDict):
     kind: str
     subjects: str

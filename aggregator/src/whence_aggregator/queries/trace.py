@@ -781,3 +781,59 @@ class ApplicationsOfCommitsRow(TypedDict):
 APPLICATIONS_OF_COMMITS = NamedQuery[ApplicationsOfCommitsParameters, ApplicationsOfCommitsRow](
     "applications_of_commits"
 )
+
+
+class CommitsInRangesParameters(TypedDict):
+    first: str
+    last: str
+    known_past: int
+    limit: int
+
+
+class CommitsInRangesRow(TypedDict):
+    commit_id: str
+
+
+COMMITS_IN_RANGES = NamedQuery[CommitsInRangesParameters, CommitsInRangesRow]("commits_in_ranges")
+
+
+class CommitsInRangesWithWordParameters(TypedDict):
+    word: str
+    known_past: int
+    limit: int
+
+
+class CommitsInRangesWithWordRow(TypedDict):
+    commit_id: str
+
+
+COMMITS_IN_RANGES_WITH_WORD = NamedQuery[CommitsInRangesWithWordParameters, CommitsInRangesWithWordRow](
+    "commits_in_ranges_with_word"
+)
+
+
+class ImagesContainingParameters(TypedDict):
+    commits: str
+    known_past: int
+    limit: int
+
+
+class ImagesContainingRow(TypedDict):
+    commit_id: str
+    repository: str
+    tip: str
+    image_digest: str
+
+
+IMAGES_CONTAINING = NamedQuery[ImagesContainingParameters, ImagesContainingRow]("images_containing")
+
+
+class RangesWaitingParameters(TypedDict):
+    limit: int
+
+
+class RangesWaitingRow(TypedDict):
+    n: int
+
+
+RANGES_WAITING = NamedQuery[RangesWaitingParameters, RangesWaitingRow]("ranges_waiting")

@@ -18,7 +18,10 @@ from whence_aggregator.queries.trace import (
     INSTANCES_WITH_FACETS_NOW,
     INSTANCES_WITH_FACETS_STATE,
     ApprovedByRow,
+    CommitsInRangesRow,
+    CommitsInRangesWithWordRow,
     FacetsNumberedRow,
+    ImagesContainingRow,
     ImagesOfCommitRow,
     InstancesAtParameters,
     InstancesAtRow,
@@ -27,6 +30,7 @@ from whence_aggregator.queries.trace import (
     InstancesNowRow,
     InstancesStateParameters,
     PushedByRow,
+    RangesWaitingRow,
 )
 from whence_aggregator.trace.moment import Moment
 from whence_aggregator.trace.named_by import Deeds
@@ -151,3 +155,20 @@ def shown_facets(row: FacetsNumberedRow) -> tuple[int, Facets]:
         "user_data_digest": row["user_data_digest"] or None,
         "image_digest": row["image_digest"] or None,
     }
+
+
+def commit_ids(rows: Sequence[CommitsInRangesRow] | Sequence[CommitsInRangesWithWordRow]) -> list[str]:
+    return [row["commit_id"] for row in rows]
+
+
+def containing(rows: Sequence[ImagesContainingRow]) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
+    """Return images, and the contained commits by `host/path@commit` of the images."""
+    by_tip: dict[str, dict[str, None]] = {}
+    for row in rows:
+        by_tip.setdefault(f"{row['repository']}@{row['tip']}", {})[row["commit_id"]] = None
+    images = dict.fromkeys(row["image_digest"] for row in rows)
+    return tuple(images), {tip: tuple(some) for tip, some in by_tip.items()}
+
+
+def waiting_ranges(rows: Sequence[RangesWaitingRow]) -> int:
+    return rows[0]["n"]

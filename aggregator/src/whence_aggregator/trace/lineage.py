@@ -115,6 +115,8 @@ class Lineage:
     required: frozenset[str] = REQUIRED_LINKS
     """The links that a complete lineage must have."""
     not_checked: tuple[NotChecked, ...] = NOT_CHECKED
+    contains: tuple[str, ...] = ()
+    """The commits by which a search found the instance though its image was built from a later one."""
 
     def __post_init__(self) -> None:
         assert tuple(link.link for link in self.links) == LINK_NAMES, "every lineage has every link, in order"
@@ -143,6 +145,7 @@ class Lineage:
             "heard": self.heard,
             "last_seen": self.last_seen,
             "reported_later": self.reported_later.to_wire(),
+            "contains": list(self.contains),
             "links": [link.to_wire() for link in self.links],
             "checkpoint": self.checkpoint,
         }

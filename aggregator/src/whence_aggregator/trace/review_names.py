@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from whence_aggregator.trace.lineage import Lineage
 
@@ -27,15 +29,19 @@ def number_word(number: object) -> str:
 def has_review(lineage: Lineage, name: str) -> bool:
     """Return whether the commit came in by a review, as its code host states it, or names it in its message."""
     commit, review = lineage.link("commit").value or {}, lineage.link("review").value or {}
-    stated = review.get("reviews", ())
     named = [str(one["id"]) for one in (lineage.link("ticket").value or {}).get("reviews", ())]
+    return names_review(name, str(commit.get("repository", "")), review.get("reviews", ()), named)
+
+
+def names_review(name: str, repository: str, stated: Sequence[Mapping[str, Any]], named: Sequence[str]) -> bool:
+    """Return whether a name is that of a review of `host/path`, which a code host states or a message names."""
     if name in named or any(one["url"] == name for one in stated):
         return True
     match = _NAME.match(name)
     if match is None:
         return False
     number, path, mark = match["bare"] or match["number"], match["path"] or "", match["mark"]
-    here = path in ("", str(commit.get("repository", "")).partition("/")[2])
+    here = path in ("", repository.partition("/")[2])
     if here and any(str(one["number"]) == number for one in stated):
         return True
     return any(

@@ -85,6 +85,8 @@ class Wanted:
     team_as_written: bool = False
     """Only applications with this very name of the team count, not with others that lead to it: for callers that may
     read resources of no other team."""
+    images_containing: tuple[str, ...] = ()
+    """Images that match a commit, ticket or review beside those that were built from such a commit."""
     first: int = 0
     before: int = EVERY_ENTRY
     """The shown statement's entry must be in [first, before)."""
@@ -252,7 +254,7 @@ class Search:
         if wanted.person is not None:
             of_person = IMAGES_OF_PERSON.bind({"person": wanted.person, "known_past": known_past, "limit": _IMAGES_MAX})
             meant.append(digests(await self._database.fetch(of_person)))
-        return sorted(set.intersection(*meant)) if meant else None
+        return sorted(set.intersection(*meant).union(wanted.images_containing)) if meant else None
 
 
 async def check_amis(database: Database) -> None:

@@ -13,6 +13,7 @@ from whence_aggregator.ports import Database, NotFound
 from whence_aggregator.queries.query import array, together
 from whence_aggregator.queries.trace import APPLICATIONS_AT, IMAGE_JOBS, TAG_DIGESTS, USER_DATA_LISTED
 from whence_aggregator.trace.approved import ApprovalFacts, KnownVersions
+from whence_aggregator.trace.contained import NOTHING_CONTAINED, OF_COMMITS, Contained, ContainedCommits
 from whence_aggregator.trace.derive import derive
 from whence_aggregator.trace.facts import (
     BRANCH_KIND,
@@ -117,6 +118,7 @@ class Tracer:
         self._owners = OwnershipFacts(database=database, sources=organisation or {}, now=now)
         self._database = database
         self.trackers = trackers
+        self._contained = ContainedCommits(database=database, trackers=trackers)
         self._required = required
         self._listening = listening
         self.search = search
@@ -151,16 +153,21 @@ class Tracer:
     ) -> tuple[list[Lineage], str | None]:
         """Return the lineages of instances that match, and the cursor of the next page."""
         limit, following = min(limit, PAGE_MAX), after or "0"
-        wanted = replace(_wanted(subject, moment), states=states)
+        contained = await self._contained.find(subject.kind, subject.value, moment)
+        wanted = replace(_wanted(subject, moment), states=states, images_containing=contained.images)
         lineages: list[Lineage] = []
         for _ in range(_PAGES_MAX):
             rows, next_page = await self.search.instances(wanted, after=following, limit=limit - len(lineages))
-            found = await self._containing(subject, rows, moment=moment)
+            found = await self._containing(subject, rows, moment=moment, contained=contained)
             lineages += [one for one in found if states.includes(one.life, one.heard)]
             if next_page is None or len(lineages) >= limit:
                 return lineages, next_page
             following = next_page
         return lineages, following
+
+    async def ranges_waiting(self, subject: TraceSubject) -> int | None:
+        """Return how many ranges are not collected yet; None for a subject that commits have nothing to do with."""
+        return await self._contained.waiting() if subject.kind in OF_COMMITS else None
 
     async def naming(self, ticket: str, rows: Sequence[dict[str, Any]], *, moment: Moment) -> list[dict[str, Any]]:
         """Return the rows of a list whose traces contain the ticket: the index has words, which need not be tickets."""
@@ -169,8 +176,9 @@ class Tracer:
         return [row for row in rows if row["instance_id"] in names]
 
     async def _containing(
-        self, subject: TraceSubject, rows: Sequence[dict[str, Any]], *, moment: Moment
-    ) -> list[Lineage]:
+        self, subject: TraceSubject, rows: Sequence[dict[str, Any]], *, moment: Moment,
+        contained: Contained = NOTHING_CONTAINED,
+    ) -> list[Lineage]:  # fmt: skip
         """Return the lineages of found instances that contain the subject, as of the time asked about."""
         found = await self.traced([row["instance_id"] for row in rows], moment=moment)
         did = NO_DEEDS
@@ -178,7 +186,13 @@ class Tracer:
             images = {digest for _, one in found if (digest := (one.link("image").value or {}).get("digest"))}
             applications = {facts.statement.predicate.application_id or "" for facts, _ in found}
             did = await self.search.deeds_of(subject.value, images=images, applications=applications, moment=moment)
-        return [lineage for facts, lineage in found if _matches(facts, lineage, subject, did)]
+        kept = []
+        for facts, lineage in found:
+            if _matches(facts, lineage, subject, did):
+                kept.append(lineage)
+            elif commits := contained.commits_of(facts, subject.kind, subject.value):
+                kept.append(replace(lineage, contains=commits))
+        return kept
 
     async def facts(self, instance_ids: Sequence[str], *, moment: Moment = NOW) -> dict[str, Facts]:
         """Return the facts of instances, by id; those without a statement about that time are left out."""

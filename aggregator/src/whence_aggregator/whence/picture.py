@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -18,6 +18,7 @@ _STYLES = {
     "unknown": ("?", "magenta"),
 }
 _REFS_SHOWN = 3
+_COMMITS_SHOWN, _COMMIT_CHARACTERS = 5, 12
 _GAPS = ("contradicted", "missing", "unknown")
 _VALUE_KEYS = {
     "account": ("account_id", "name", "owner", "status"),
@@ -40,6 +41,7 @@ def draw(console: Console, lineage: Mapping[str, Any], *, evidence: bool) -> Non
     heading = f" at {lineage['at']}, {_presence(lineage)}: "
     console.print(Text.assemble((printable(subject), "bold"), heading, _verdict(lineage)))
     _draw_times(console, lineage)
+    _draw_contained(console, lineage.get("contains") or ())
     links, required = lineage["links"], lineage.get("required")
     for number, link in enumerate(links):
         last = number == len(links) - 1
@@ -60,6 +62,14 @@ def _verdict(lineage: Mapping[str, Any]) -> tuple[str, str]:
     if any(link["state"] in _GAPS for link in asked if required is None or link["link"] in required):
         return "has gaps", "bold red"
     return "no gaps, not complete", "yellow"
+
+
+def _draw_contained(console: Console, commits: Sequence[str]) -> None:
+    """Print which commits were found in what runs, if the image was built from a later one."""
+    if commits:
+        named = ", ".join(printable(one)[:_COMMIT_CHARACTERS] for one in commits[:_COMMITS_SHOWN])
+        more = f" and {len(commits) - _COMMITS_SHOWN} more" if len(commits) > _COMMITS_SHOWN else ""
+        console.print(Text(f"   contains {named}{more}; was built from a later commit", "cyan"), soft_wrap=True)
 
 
 def _draw_times(console: Console, lineage: Mapping[str, Any]) -> None:

@@ -42,7 +42,7 @@ _ACCOUNT = re.compile(r"[0-9]{12}\Z")
 _COMMIT = re.compile(r"[0-9a-f]{7,64}\Z")
 _VERSION = re.compile(r"([a-z][a-z0-9-]*[a-z0-9])/([A-Za-z0-9][A-Za-z0-9._-]*)\Z")
 _REVIEW = re.compile(r"[A-Za-z0-9_./~-]*![0-9]+\Z|https?://\S+/(?:pull|pulls|merge_requests)/[0-9]+\Z")
-_OF_COMMITS = ("commit", "ticket", "review", "person")
+_OF_COMMITS = ("commit", "ticket", "review")
 _Lineage = Mapping[str, Any]
 
 _KINDS = (
@@ -121,8 +121,10 @@ def trace(
     found = listed(client, "/v1/trace", "lineages", parameters, None if everything else limit)
     complete = _watched(found, show)
     if not found.rows:
-        end(_not_found(kind, subject), UNKNOWN)
+        end(_not_found(kind, subject, found.first.get("ranges_waiting")), UNKNOWN)
     note(found.note())
+    if kind in _OF_COMMITS:
+        note(_searched(found.first.get("ranges_waiting")))
     if complete and found.following is not None:
         complete = _rest_complete(client, parameters, found.following)
     sys.exit(0 if complete else GAPS)
@@ -221,10 +223,20 @@ def _subject(kind: str | None, subject: str, version: str | None) -> tuple[str, 
     return kind or _kind_of(subject), subject, version
 
 
-def _not_found(kind: str, subject: str) -> str:
+def _searched(waiting: object) -> str:
+    """Return which commits a search looks at. An earlier aggregator searches those of images alone."""
+    if waiting is None:
+        return "only the commit that each image names was searched, not those before it"
+    wait = f"; {waiting} wait to be collected, so ask again later" if waiting else ""
+    return f"commits before that of an image are found only in ranges between versions that were collected{wait}"
+
+
+def _not_found(kind: str, subject: str, waiting: object) -> str:
     """Return what was searched, so that nothing found is not taken for more than that."""
     where = ""
     if kind in _OF_COMMITS:
+        where = f"; {_searched(waiting)}"
+    if kind == "person":
         where = "; only the commit that each image names is searched, not those before it"
     if kind == "ticket" and subject.startswith("#"):
         where += "; for a pull request add --review"

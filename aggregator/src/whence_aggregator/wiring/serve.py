@@ -45,7 +45,7 @@ from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.ports import Database
 from whence_aggregator.projections.applications import index_applications
 from whence_aggregator.projections.persons import index_persons
-from whence_aggregator.projections.search_names import index_reviews
+from whence_aggregator.projections.search_names import index_ranges, index_reviews
 from whence_aggregator.projections.statements import Combinations
 from whence_aggregator.settings.server import Settings, accounts_named
 from whence_aggregator.storage.measured import MeasuredDatabase
@@ -296,6 +296,7 @@ async def opened_aggregator(
         await index_applications(database)
         await index_persons(database)
         await index_reviews(database)
+        await index_ranges(database)
         heard = await parts.load_listening(settings, database)
         policy = load_policy(settings)
         sources = load_sources(settings, session, database)

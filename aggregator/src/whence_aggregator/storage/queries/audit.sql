@@ -58,6 +58,9 @@ select commit_id, repository, person, ledger_index from commit_person order by c
 -- name: dump_review_name
 select commit_id, repository, name, ledger_index from review_name order by commit_id{binary}, repository{binary}, name{binary} limit :limit offset :offset;
 
+-- name: dump_range_commit
+select commit_id, repository, tip, ledger_index from range_commit order by commit_id{binary}, repository{binary}, tip{binary} limit :limit offset :offset;
+
 -- name: dump_image_layer
 select layer, image_digest, ledger_index from image_layer order by layer, image_digest limit :limit offset :offset;
 
@@ -188,6 +191,9 @@ delete from commit_word;
 
 -- name: clear_review_name
 delete from review_name;
+
+-- name: clear_range_commit
+delete from range_commit;
 
 -- name: clear_image_layer
 delete from image_layer;

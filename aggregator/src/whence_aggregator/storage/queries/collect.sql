@@ -57,6 +57,17 @@ where f.kind = 'review' and f.outcome = 'found' and f.ledger_index > :after and 
     select 1 from review_name n where n.repository || '@' || n.commit_id = f.subject)
 order by f.ledger_index limit :limit;
 
+-- name: add_range_commit
+insert into range_commit (commit_id, repository, tip, ledger_index)
+values (:commit_id, :repository, :tip, :ledger_index) on conflict do nothing;
+
+-- name: ranges_without_commit
+-- types: after int
+select f.kind, f.subject, f.ledger_index, f.observed_at, f.outcome, f.value, f.reason from fact f
+where f.kind = 'commit-range' and f.outcome = 'found' and f.ledger_index > :after and not exists (
+    select 1 from range_commit c where c.ledger_index = f.ledger_index)
+order by f.ledger_index limit :limit;
+
 -- name: indexes_of_facts
 select ledger_index from fact
 where kind = :kind and {subject in texts subjects} and outcome = 'found' order by ledger_index;

@@ -377,3 +377,34 @@ where {image in texts images} and ledger_index < :past order by image;
 -- name: applications_of_commits
 select distinct f.application_id from image_commit c join facets f on f.image_digest = c.image_digest
 where {c.commit_id in texts commits} and f.application_id <> '' order by f.application_id limit :limit;
+
+-- name: commits_in_ranges
+-- types: first str, last str
+select distinct commit_id from range_commit
+where commit_id >= :first and commit_id < :last and ledger_index < :known_past order by commit_id limit :limit;
+
+-- name: commits_in_ranges_with_word
+-- types: word str
+select distinct w.commit_id from (
+    select commit_id, repository from commit_word where word = :word and ledger_index < :known_past
+    union select commit_id, repository from review_name where name = :word and ledger_index < :known_past) w
+where exists (select 1 from range_commit r
+    where r.commit_id = w.commit_id and r.repository = w.repository and r.ledger_index < :known_past)
+order by w.commit_id limit :limit;
+
+-- A tip contains the commits of its ranges, and what the tips among these contain.
+
+-- name: images_containing
+with recursive contains (commit_id, repository, tip) as (
+    select r.commit_id, r.repository, r.tip from range_commit r
+    where {r.commit_id in texts commits} and r.ledger_index < :known_past
+    union
+    select c.commit_id, c.repository, r.tip from contains c
+    join range_commit r on r.commit_id = c.tip and r.repository = c.repository where r.ledger_index < :known_past)
+select distinct c.commit_id, c.repository, c.tip, i.image_digest from contains c
+join image_commit i on i.commit_id = c.tip and i.repository = c.repository
+where i.ledger_index < :known_past order by c.repository, c.tip, c.commit_id, i.image_digest limit :limit;
+
+-- name: ranges_waiting
+-- types: n int
+select count(*) as n from (select 1 from task where kind = 'commit-range' limit :limit) as waiting;
