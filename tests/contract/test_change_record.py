@@ -25,14 +25,14 @@ from whence_aggregator.changes.approvals import ApprovedBy
 from whence_aggregator.changes.arrivals import Arrivals
 from whence_aggregator.changes.collected import CollectedRanges
 from whence_aggregator.changes.ranges import CommitRange, CommitRanges, RangeCommit
-from whence_aggregator.changes.record import ChangeRecord
+from whence_aggregator.changes.record import ChangeRecord, WantedChanges
 from whence_aggregator.changes.tracked import TrackedCommits
 from whence_aggregator.collect.collectors import Collector
 from whence_aggregator.collect.ranges import Ranges
 from whence_aggregator.collect.tracker_collectors import ReviewCollector, TicketCollector
 from whence_aggregator.http.changes import ChangeCalls
 from whence_aggregator.http.errors import guarded
-from whence_aggregator.ports import Database
+from whence_aggregator.ports import Database, NotFound
 from whence_aggregator.trackers.places import KnownTracker, KnownTrackers
 from whence_aggregator.trackers.readers import ReviewFinding
 from whence_aggregator.trackers.review import Review, Vote
@@ -49,14 +49,18 @@ def commit(message: str) -> bytes:
     )
 
 
-@asynccontextmanager
-async def served(house: InProcess, ranges: CommitRanges | None = None) -> AsyncIterator[Any]:
-    """Return what `/v1/changes` answers, as status and document."""
-    arrivals = Arrivals(
+def arrivals_of(house: InProcess, ranges: CommitRanges | None = None) -> Arrivals:
+    return Arrivals(
         database=house.database, ranges=ranges or CollectedRanges(Ranges(database=house.database, now=house.clock)),
         tracked=TrackedCommits(database=house.database, trackers=house.tracer.trackers, now=house.clock),
     )  # fmt: skip
-    calls = ChangeCalls(record=ChangeRecord(database=house.database, arrivals=arrivals), moments=house.tracer.moments)
+
+
+@asynccontextmanager
+async def served(house: InProcess, ranges: CommitRanges | None = None) -> AsyncIterator[Any]:
+    """Return what `/v1/changes` answers, as status and document."""
+    record = ChangeRecord(database=house.database, arrivals=arrivals_of(house, ranges))
+    calls = ChangeCalls(record=record, moments=house.tracer.moments)
 
     application = web.Application(middlewares=[called_by(ROOT)])
     application.add_routes(web.route(one.method, one.path, guarded(one.handler, None)) for one in calls.routes())
@@ -116,13 +120,37 @@ async def test_a_rollout_is_recorded_when_it_begins_and_when_the_old_version_has
 
 
 @pytest.mark.parametrize(
-    "query", [{"application": "farewell"}, {"team": "other"}, {"account": "210987654321"},
-              {"application": "greeter", "team": "other"}, {"application": "greeter", "account": "210987654321"}],
+    "query", [{"application": "farewell"}, {"team": "other"}, {"application": "greeter", "team": "other"},
+              {"application": "farewell", "account": "123456789012"}],
 )  # fmt: skip
 async def test_what_is_of_others_is_not_in_the_record(house: InProcess, query: dict[str, str]) -> None:
     await rollout(house)
+    await house.register("farewell", team_id="other")
     async with served(house) as ask:
         assert (await ask(**query))[1] == {"changes": [], "next": None}
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [({"application": "greter"}, "application-unknown"), ({"team": "helo"}, "team-unknown"),
+     ({"account": "210987654321"}, "account-unknown"), ({"application": "greeter", "team": "helo"}, "team-unknown")],
+)  # fmt: skip
+async def test_a_name_that_nobody_knows_is_not_found(house: InProcess, query: dict[str, str], code: str) -> None:
+    await rollout(house)
+    async with served(house) as ask:
+        status, found = await ask(**query)
+        assert (status, found["code"]) == (404, code)
+        assert "is not known" in found["detail"]
+
+
+async def test_a_caller_of_one_team_does_not_learn_whether_others_have_an_application(house: InProcess) -> None:
+    await rollout(house)
+    await house.register("farewell", team_id="other")
+    record = ChangeRecord(database=house.database, arrivals=arrivals_of(house))
+    for name in ("farewell", "greter"):
+        wanted = WantedChanges(application=name, team="hello", team_as_written=True)
+        with pytest.raises(NotFound, match=f"application {name} is not one of team hello"):
+            await record.page(wanted, after="", limit=10)
 
 
 async def test_a_period_keeps_what_was_recorded_in_it_and_knows_what_ran_before(house: InProcess) -> None:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from whence_aggregator.changes.arrivals import Arrivals
+from whence_aggregator.changes.known_names import check_names
 from whence_aggregator.changes.production import Production, ProductionChange
 from whence_aggregator.changes.rows import combined, facets_in, instance_numbers, occupants, steps_of
-from whence_aggregator.ports import Conflict, Database
+from whence_aggregator.ports import Conflict, Database, NotFound
 from whence_aggregator.queries.changes import (
     FACETS_WHOLE,
     INSTANCES_OF_FACETS,
@@ -54,11 +55,13 @@ class ChangeRecord:
     async def page(self, wanted: WantedChanges, *, after: str, limit: int) -> tuple[list[dict[str, Any]], str | None]:
         """Return changes from a cursor on, and the cursor of the next page. Pages may be shorter than the limit.
 
-        Raises InputError, and Conflict when there are too many instances.
+        Raises InputError, NotFound for a name that nobody knows, and Conflict when there are too many instances.
         """
         first = max(_cursor(after), wanted.first)
         applications = await self._applications(wanted)
         found, following = await self._scan(wanted, applications, first, limit)
+        if not found and following is None:
+            await self._check_known(wanted, applications)
         shown = await self._arrivals.of(found)
         if len(shown) < len(found):
             following = found[len(shown)].ledger_index
@@ -71,6 +74,13 @@ class ChangeRecord:
             return named
         owned = set(await owned_by(self._database, wanted.team, as_written=wanted.team_as_written, past=EVERY_ENTRY))
         return owned if named is None else owned & named
+
+    async def _check_known(self, wanted: WantedChanges, applications: set[str] | None) -> None:
+        """Raise NotFound for a filter that nobody knows. Who reads no other teams learns nothing about their names."""
+        if not wanted.team_as_written:
+            await check_names(self._database, application=wanted.application, team=wanted.team, account=wanted.account)
+        elif wanted.application is not None and not applications:
+            raise NotFound("application-unknown", f"application {wanted.application} is not one of team {wanted.team}")
 
     async def _scan(
         self, wanted: WantedChanges, applications: set[str] | None, first: int, limit: int

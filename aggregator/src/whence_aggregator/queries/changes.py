@@ -94,3 +94,36 @@ class FacetsWholeRow(TypedDict):
 
 
 FACETS_WHOLE = NamedQuery[FacetsWholeParameters, FacetsWholeRow]("facets_whole")
+
+
+class ApplicationKnownParameters(TypedDict):
+    name: str
+
+
+class ApplicationKnownRow(TypedDict):
+    n: int
+
+
+APPLICATION_KNOWN = NamedQuery[ApplicationKnownParameters, ApplicationKnownRow]("application_known")
+
+
+class TeamKnownParameters(TypedDict):
+    name: str
+
+
+class TeamKnownRow(TypedDict):
+    n: int
+
+
+TEAM_KNOWN = NamedQuery[TeamKnownParameters, TeamKnownRow]("team_known")
+
+
+class AccountKnownParameters(TypedDict):
+    name: str
+
+
+class AccountKnownRow(TypedDict):
+    n: int
+
+
+ACCOUNT_KNOWN = NamedQuery[AccountKnownParameters, AccountKnownRow]("account_known")

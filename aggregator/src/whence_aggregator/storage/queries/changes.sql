@@ -36,3 +36,18 @@ order by h.ledger_index limit :limit;
 -- name: facets_whole
 select number, account_id, region, application_id, application_version, user_data_digest, image_digest from facets
 where {number in integers numbers};
+
+-- name: application_known
+-- types: n int, name str
+select 1 as n from application_revision where application_id = :name
+union select 1 from facets where application_id = :name limit 1;
+
+-- name: team_known
+-- types: n int, name str
+select 1 as n from application_span where team_id = :name union select 1 from team_name where name = :name
+union select 1 from team_revision where team_id = :name limit 1;
+
+-- name: account_known
+-- types: n int, name str
+select 1 as n from account_revision where account_id = :name union select 1 from facets where account_id = :name
+union select 1 from listing where account_id = :name union select 1 from inventory where account_id = :name limit 1;
