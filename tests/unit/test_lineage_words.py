@@ -53,6 +53,28 @@ def test_a_lineage_reads_as_a_paragraph() -> None:
 
 
 @pytest.mark.parametrize(
+    ("cause", "at", "sentence"),
+    [
+        ("boot", "2026-11-25T12:00:30.000Z", "it has run since 2026-11-22T12:00:00.000Z, 3 days ago (asserted)."),
+        ("change", "2026-11-22T13:59:59.000Z",
+         "it has run what follows since 2026-11-22T12:00:00.000Z, 119 minutes ago (asserted)."),
+        ("stop", "2026-11-22T12:00:01.000Z", "it stopped at 2026-11-22T12:00:00.000Z, 1 second ago (asserted)."),
+        ("failed", "2026-11-22T11:00:00.000Z", "its boot failed at 2026-11-22T12:00:00.000Z (asserted)."),
+    ],
+)  # fmt: skip
+def test_without_an_inventory_the_newest_statement_tells_since_when_it_runs(cause: str, at: str, sentence: str) -> None:
+    found = {**wire(), "life": "unknown", "life_since": None, "at": at}
+    instance = next(link for link in found["links"] if link["link"] == "instance")
+    instance["value"] = {**instance["value"], "cause": cause, "observed_at": "2026-11-22T12:00:00.000Z"}
+    assert paragraph(found).startswith(
+        "It is not known whether i-0123456789abcdef0 runs; its agent reports. "
+        f"By the newest statement of its agent, {sentence} It runs image"
+    )
+    assert "before (asserted)" in paragraph({**found, "heard": None}) or "ago" not in sentence
+    assert "newest statement" not in paragraph({**found, "life": "running"})
+
+
+@pytest.mark.parametrize(
     ("states", "sentence"),
     [
         ({"source": "confirmed", "commit": "confirmed"}, "The image was built from commit cccccccccccc"),

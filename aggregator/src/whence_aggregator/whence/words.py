@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from whence_aggregator.whence.ages import age
 from whence_common.visible import printable
 
 _Links = Mapping[str, Mapping[str, Any]]
@@ -24,12 +25,18 @@ _LIVES = {
     "terminated": ("has been terminated", "was terminated"),
 }
 
+_STATED = {
+    "boot": "it has run since", "change": "it has run what follows since", "stop": "it stopped at",
+    "failed": "its boot failed at",
+}  # fmt: skip
+"""By the cause of the statement."""
+
 
 def paragraph(lineage: Mapping[str, Any]) -> str:
     """Return one paragraph, in one line."""
     links = {str(link["link"]): link for link in lineage["links"]}
     sentences = (
-        _presence(lineage), *_what(links), *_who(links), *_source(links), *_review(links), *_ticket(links),
+        _presence(lineage), *_since(lineage, links), *_what(links), *_who(links), *_source(links), *_review(links), *_ticket(links),
         _approval(links),
     )  # fmt: skip
     return " ".join([*sentences, *_not_known(lineage, links)])
@@ -50,6 +57,18 @@ def _presence(lineage: Mapping[str, Any]) -> str:
         said += f"; its agent has been silent since {_text(lineage['last_seen'])}"
     late = "" if lineage["recorded_by_then"] else " Nothing was recorded by then: this was reported later."
     return f"{said}{heard.get(str(lineage['heard']), '')}.{late}"
+
+
+def _since(lineage: Mapping[str, Any], links: _Links) -> Iterator[str]:
+    """Yield since when it runs by the newest statement of its agent, where no other source states whether it does."""
+    value = (links.get("instance") or {}).get("value") or {}
+    stated = _STATED.get(str(value.get("cause")))
+    if stated is None or not value.get("observed_at") or lineage["life"] in _LIVES:
+        return
+    then = str(value["observed_at"])
+    ago = age(then, str(lineage["at"]))
+    before = "ago" if lineage["heard"] is not None else "before"
+    yield f"By the newest statement of its agent, {stated} {_text(then)}{f', {ago} {before}' if ago else ''} (asserted)."
 
 
 def _what(links: _Links) -> Iterator[str]:
