@@ -29,6 +29,7 @@ from whence_aggregator.http.errors import guarded
 from whence_aggregator.ports_commits import CommitObject, RangeAnswer, RangeSide
 from whence_aggregator.queries.work import TASKS_OF_KIND
 from whence_aggregator.trace.facts import RANGE_KIND
+from whence_aggregator.whence.diff import lines_of
 from whence_common.statement import ApplicationFacts, UserDataFacts
 
 ONE, TWO, THREE = (f"i-{number:017x}" for number in range(1, 4))
@@ -134,6 +135,33 @@ async def test_versions_and_images_are_compared_by_an_instance_that_runs_them(ho
             assert found["a"]["instance_id"] == ONE
             assert {"instance", "user_data", "verdicts"} <= {one["part"] for one in found["not_known"]}
             assert found["user_data"]["changes"] == []
+
+
+async def test_a_version_that_was_replaced_in_place_is_compared_as_it_ran_last(house: InProcess) -> None:
+    await rollout(house)
+    async with served(house) as ask:
+        for a, b in (("greeter/1.0", "greeter/1.1"), (DIGEST, NEWER)):
+            status, found = await ask(a=a, b=b)
+            assert (status, found["a"]["last_ran"], found["b"]["last_ran"]) == (200, "2026-11-22T12:59:59.999Z", None)
+            assert (found["a"]["at"], found["a"]["instance_id"]) == ("2026-11-22T12:59:59.999Z", ONE)
+            assert [one["link"] for one in found["links"]][:2] == ["version", "image"]
+            assert next(lines_of(found)).endswith(f"at 2026-11-22T12:59:59.999Z, as {ONE} runs it")
+            assert "   it runs no more on an instance that reports: this is the last time that one ran it" in list(
+                lines_of(found)
+            )
+
+
+@pytest.mark.parametrize(
+    ("a", "detail"),
+    [("greeter/0.9", "no instance has reported that it runs greeter/0.9"),
+     ("greeter/1.0@2026-11-22T13:30:00Z",
+      "no instance has reported that it runs greeter/1.0 recorded by 2026-11-22T13:30:00.000Z")],
+)  # fmt: skip
+async def test_what_never_ran_or_did_not_run_at_the_time_is_not_found(house: InProcess, a: str, detail: str) -> None:
+    await rollout(house)
+    async with served(house) as ask:
+        status, problem = await ask(a=a, b="greeter/1.1")
+        assert (status, problem["detail"]) == (404, detail)
 
 
 async def test_commits_in_between_are_shown_once_they_were_collected(house: InProcess) -> None:

@@ -65,6 +65,8 @@ class Side:
     """By rule; None for what is no instance."""
     images: tuple[str, ...] = ()
     """The images that the instances of a version run, if there is more than one."""
+    last_ran: str | None = None
+    """The last time that an instance ran it, which is `at`; None if one still does, or a time was asked about."""
 
     def to_wire(self) -> dict[str, Any]:
         return {
@@ -73,6 +75,7 @@ class Side:
             "at": self.at,
             "known_at": self.known_at,
             "images": list(self.images),
+            "last_ran": self.last_ran,
         }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from whence_aggregator.changes.compare import Difference, RuleVerdict, Side, compare, patterns_of
@@ -65,13 +66,26 @@ class Differ:
             (facts, lineage) = found[0]
             shown = read_by(lineage)
             return _side(subject, facts, shown, await self._verdicts(subject.value, moment))
-        facts, shown, images = await self._representative(subject, moment, read_by)
-        return _side(subject, facts, shown, None, images=images)
+        representative, last_ran = await self._representative(subject, moment, read_by), None
+        if representative is None and subject.at is None:
+            last_ran = await self._tracer.search.last_ran(_wanted(subject, moment))
+            if last_ran is not None:
+                then = await self._tracer.moments.of(last_ran, known_at)
+                representative = await self._representative(subject, then, read_by)
+        if representative is None:
+            when = "" if moment.is_now else f" recorded by {moment.at}"
+            message = f"no instance has reported that it runs {subject.value}{when}"
+            raise NotFound(f"{subject.kind}-unknown", message, fix="compare what runs, or ran, on an instance")
+        facts, shown, images = representative
+        return replace(_side(subject, facts, shown, None, images=images), last_ran=last_ran)
 
     async def _representative(
         self, subject: Compared, moment: Moment, read_by: ReadBy
-    ) -> tuple[Facts, Lineage, tuple[str, ...]]:
-        """Return an instance of a version or an image, one that runs if there is one, and all their images."""
+    ) -> tuple[Facts, Lineage, tuple[str, ...]] | None:
+        """Return an instance of a version or an image, one that runs if there is one, and all their images.
+
+        None if there was no such instance then.
+        """
         rows = await self._rows(subject, moment)
         images = tuple(sorted({str(row["image_digest"]) for row in rows if row["image_digest"]}))
         rows.sort(key=lambda row: (row["life"] != "running", not row["image_digest"]))
@@ -86,16 +100,10 @@ class Differ:
                 refused = exc
         if refused is not None:
             raise refused
-        when = "" if moment.is_now else f" recorded by {moment.at}"
-        message = f"no instance has reported that it runs {subject.value}{when}"
-        raise NotFound(f"{subject.kind}-unknown", message, fix="compare what runs, or ran, on an instance")
+        return None
 
     async def _rows(self, subject: Compared, moment: Moment) -> list[dict[str, Any]]:
-        wanted: dict[str, Any] = {"image": subject.value}
-        if subject.kind == "version":
-            application, version = subject.version
-            wanted = {"application": application, "version": version}
-        asked = Wanted(**wanted, moment=moment, states=States.parse("any"))
+        asked = _wanted(subject, moment)
         rows, _ = await self._tracer.search.instances(asked, after="0", limit=INSTANCES_MAX)
         return rows
 
@@ -103,6 +111,13 @@ class Differ:
         """Return the verdicts at a moment: of one that began later, what was current before is not known."""
         standing = await standing_verdicts(self._database, instance_id)
         return {str(one["rule"]): _verdict_at(one, moment) for one in standing}
+
+
+def _wanted(subject: Compared, moment: Moment) -> Wanted:
+    if subject.kind != "version":
+        return Wanted(image=subject.value, moment=moment, states=States.parse("any"))
+    application, version = subject.version
+    return Wanted(application=application, version=version, moment=moment, states=States.parse("any"))
 
 
 def _verdict_at(found: Mapping[str, Any], moment: Moment) -> RuleVerdict:

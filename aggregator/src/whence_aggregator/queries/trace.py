@@ -837,3 +837,17 @@ class RangesWaitingRow(TypedDict):
 
 
 RANGES_WAITING = NamedQuery[RangesWaitingParameters, RangesWaitingRow]("ranges_waiting")
+
+
+class LastRanParameters(TypedDict):
+    facets: str
+    limit: int
+    past: int
+
+
+class LastRanRow(TypedDict):
+    recorded_at: int
+    replaced_at: int | None
+
+
+LAST_RAN = NamedQuery[LastRanParameters, LastRanRow]("last_ran")

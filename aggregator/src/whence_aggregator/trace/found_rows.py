@@ -29,6 +29,7 @@ from whence_aggregator.queries.trace import (
     InstancesNowParameters,
     InstancesNowRow,
     InstancesStateParameters,
+    LastRanRow,
     PushedByRow,
     RangesWaitingRow,
 )
@@ -172,3 +173,11 @@ def containing(rows: Sequence[ImagesContainingRow]) -> tuple[tuple[str, ...], di
 
 def waiting_ranges(rows: Sequence[RangesWaitingRow]) -> int:
     return rows[0]["n"]
+
+
+def last_ran_at(rows: Sequence[LastRanRow]) -> str | None:
+    """Return the last time before a statement was replaced, or when it was recorded."""
+    if not rows:
+        return None
+    recorded_at, replaced_at = rows[0]["recorded_at"], rows[0]["replaced_at"]
+    return from_millis(max(recorded_at, (replaced_at or 0) - 1))

@@ -31,6 +31,7 @@ from whence_aggregator.queries.trace import (
     IMAGES_OF_PERSON,
     IMAGES_OF_REVIEW,
     IMAGES_OF_TICKET,
+    LAST_RAN,
     PUSHED_BY,
     FacetsMatchingParameters,
 )
@@ -44,6 +45,7 @@ from whence_aggregator.trace.found_rows import (
     digests,
     found_now,
     found_then,
+    last_ran_at,
     numbers,
     shown_facets,
 )
@@ -59,6 +61,8 @@ from whence_common.errors import InputError
 PAGE_MAX = 500
 _IMAGES_MAX = 500
 _FACETS_OF_APPROVER_MAX = 2_000
+_LAST_INSTANCES_MAX = 500
+"""The newest instances that ever ran something, to find when that was last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,6 +217,12 @@ class Search:
         pushed = PUSHED_BY.bind({"person": person, "images": array(sorted(images)), "known_past": moment.known_past})
         versions, digests_pushed = await self._database.fetch_all(together(approved, pushed))
         return deeds(versions, digests_pushed)
+
+    async def last_ran(self, wanted: Wanted) -> str | None:
+        """Return the last time at which an instance stated what matches; None if none ever did."""
+        facets = await self._facets(wanted, {}) or []
+        asked = LAST_RAN.bind({"facets": array(facets), "past": wanted.moment.past, "limit": _LAST_INSTANCES_MAX})
+        return last_ran_at(await self._database.fetch(asked))
 
     async def _read_facets(self, wanted: set[int], shown: dict[int, Facets]) -> None:
         """Add the columns of combinations to `shown`. Raises EntryDamaged when one is missing: none is ever removed."""

@@ -50,6 +50,8 @@ def lines_of(found: Mapping[str, Any]) -> Iterator[str]:
     for sign, side in (("a", found["a"]), ("b", found["b"])):
         by = "" if "instance" in side["subject"] else f", as {_text(side['instance_id'])} runs it"
         yield f"{sign}: {_text('/'.join(map(str, side['subject'].values())))} at {_text(side['at'])}{by}"
+        if side.get("last_ran"):
+            yield "   it runs no more on an instance that reports: this is the last time that one ran it"
         if side["images"]:
             yield f"   its instances run {len(side['images'])} images: {', '.join(map(_text, side['images']))}"
     for link in found["links"]:

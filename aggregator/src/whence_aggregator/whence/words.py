@@ -36,8 +36,8 @@ def paragraph(lineage: Mapping[str, Any]) -> str:
     """Return one paragraph, in one line."""
     links = {str(link["link"]): link for link in lineage["links"]}
     sentences = (
-        _presence(lineage), *_since(lineage, links), *_what(links), *_who(links), *_source(links), *_review(links), *_ticket(links),
-        _approval(links),
+        _presence(lineage), *_since(lineage, links), *_what(links), *_who(links), *_source(links), *_review(links),
+        *_ticket(links), _approval(links),
     )  # fmt: skip
     return " ".join([*sentences, *_not_known(lineage, links)])
 
@@ -67,8 +67,8 @@ def _since(lineage: Mapping[str, Any], links: _Links) -> Iterator[str]:
         return
     then = str(value["observed_at"])
     ago = age(then, str(lineage["at"]))
-    before = "ago" if lineage["heard"] is not None else "before"
-    yield f"By the newest statement of its agent, {stated} {_text(then)}{f', {ago} {before}' if ago else ''} (asserted)."
+    when = f", {ago} {'ago' if lineage['heard'] is not None else 'before'}" if ago else ""
+    yield f"By the newest statement of its agent, {stated} {_text(then)}{when} (asserted)."
 
 
 def _what(links: _Links) -> Iterator[str]:

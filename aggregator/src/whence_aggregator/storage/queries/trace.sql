@@ -408,3 +408,22 @@ where i.ledger_index < :known_past order by c.repository, c.tip, c.commit_id, i.
 -- name: ranges_waiting
 -- types: n int
 select count(*) as n from (select 1 from task where kind = 'commit-range' limit :limit) as waiting;
+
+-- The newest statement of these combinations that was its instance's newest when it was recorded, and what replaced it.
+
+-- name: last_ran
+-- types: recorded_at int, replaced_at int?
+select (select c.recorded_at from clock c where c.ledger_index <= l.ledger_index order by c.ledger_index desc limit 1)
+        as recorded_at,
+    (select c.recorded_at from clock c where c.ledger_index <= l.next_index order by c.ledger_index desc limit 1)
+        as replaced_at
+from (
+    select s.ledger_index, (select min(n.ledger_index) from statement n
+        where n.instance = s.instance and (n.enrolment, n.sequence) > (s.enrolment, s.sequence)) as next_index
+    from (select distinct instance from instance_facets where {facets in integers facets}
+        order by instance desc limit :limit) c
+    join statement s on s.instance = c.instance
+    where {s.facets in integers facets} and s.ledger_index < :past and s.cause in ('boot', 'change') and not exists (
+        select 1 from statement o where o.instance = s.instance
+            and (o.enrolment, o.sequence) > (s.enrolment, s.sequence) and o.ledger_index < s.ledger_index)
+    order by s.ledger_index desc limit 1) l;
