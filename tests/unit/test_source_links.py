@@ -174,10 +174,59 @@ def test_the_picture_calls_no_lineage_complete_that_was_not_checked() -> None:
     out = io.StringIO()
     draw(Console(file=out, width=200), lineage(known).to_wire(), evidence=False)
     text = out.getvalue()
-    assert "no gaps, not complete" in text
+    assert "no gaps, not complete: review was not checked, ticket was not checked" in text
     assert "PAY-7 (line 1: {project}-{number} at the subject's start)" in text
     assert "Ada <a@b.c>  on main" in text
     assert "not checked: review: reviews are not read: it is not known whether the commit was approved" in text
+
+
+def drawn(found: Any) -> str:
+    out = io.StringIO()
+    draw(Console(file=out, width=200), found, evidence=False)
+    return out.getvalue()
+
+
+def test_the_picture_names_the_links_that_lack_something_and_are_required() -> None:
+    found: Any = lineage(facts()).to_wire()
+    found |= {"complete": False, "not_checked": []}
+    found["links"] = [
+        {**link, "state": "asserted", "lacking": link["link"] in ("commit", "review", "approval")}
+        for link in found["links"]
+    ]
+    assert "no gaps, not complete: commit, review\n" in drawn(found)
+    assert "no gaps, not complete: commit, review, it was recorded later\n" in drawn(
+        {**found, "recorded_by_then": False}
+    )
+
+
+def test_a_commit_that_no_branch_reaches_is_lacking_on_the_wire() -> None:
+    unreached = answer({"branch": "main", "reachable": False, "head": "f" * 40})
+    shown = {link["link"]: link["lacking"] for link in lineage(facts(branch=unreached)).to_wire()["links"]}  # type: ignore[attr-defined]  # JSON
+    assert [name for name, lacking in shown.items() if lacking] == ["commit"]
+
+
+@pytest.mark.parametrize(
+    ("at", "line"),
+    [
+        ("2026-11-22T13:00:00.000Z", None),
+        ("2026-11-22T13:00:01.000Z", "branches as of 2026-11-22T12:00:00.000Z (60 minutes old)"),
+        ("2026-11-30T12:00:00.000Z", "branches as of 2026-11-22T12:00:00.000Z (8 days old)"),
+    ],
+)
+def test_the_picture_shows_the_age_of_an_answer_about_branches_from_an_hour_on(at: str, line: str | None) -> None:
+    text = drawn({**lineage(facts()).to_wire(), "at": at})
+    assert (line in text) if line else "branches as of" not in text
+
+
+def test_the_picture_shows_the_age_of_a_review_and_how_its_newest_reading_ended() -> None:
+    found: Any = lineage(facts()).to_wire()
+    review = next(link for link in found["links"] if link["link"] == "review")
+    review["evidence"] = [{"source": "review", "observed_at": "2026-11-19T12:00:00.000Z"}]
+    review["value"] = {"reviews": [], "read": "the host is away; next attempt at 2026-11-22T12:05:00.000Z"}
+    found["at"] = "2026-11-22T12:00:00.000Z"
+    assert (
+        "review as of 2026-11-19T12:00:00.000Z (3 days old; the host is away; next attempt at 2026-11-22T12:05:00.000Z)"
+    ) in drawn(found)
 
 
 def test_what_is_required_of_a_lineage_is_a_setting_that_names_links() -> None:

@@ -68,6 +68,7 @@ class Link:
             "state": self.state,
             "value": self.value,
             "reason": self.reason,
+            "lacking": self.lacking,
             "evidence": [one.to_wire() for one in self.evidence],
         }
 

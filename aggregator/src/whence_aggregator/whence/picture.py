@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
+from whence_aggregator.whence.ages import age, age_seconds
 from whence_common.visible import printable
 
 _STYLES = {
@@ -20,6 +21,9 @@ _STYLES = {
 _REFS_SHOWN = 3
 _COMMITS_SHOWN, _COMMIT_CHARACTERS = 5, 12
 _GAPS = ("contradicted", "missing", "unknown")
+_AGE_SHOWN_SECONDS = 3_600
+_OF_OTHERS = {("commit", "git-branch"): "branches", ("review", "review"): "review"}
+"""What a source stated that changes without the commit, by link and source."""
 _VALUE_KEYS = {
     "account": ("account_id", "name", "owner", "status"),
     "team": ("team_id", "name"),
@@ -47,6 +51,8 @@ def draw(console: Console, lineage: Mapping[str, Any], *, evidence: bool) -> Non
         last = number == len(links) - 1
         optional = link["state"] in _GAPS and required is not None and link["link"] not in required
         _draw_link(console, link, last=last, evidence=evidence, note=" (not required)" if optional else "")
+        for text in _ages(link, str(lineage["at"])):
+            console.print(Text.assemble("  " if last else "│ ", "     ", (text, "dim")), soft_wrap=True)
     for one in lineage["not_checked"]:
         line = f"   not checked: {printable(one['link'])}: {printable(one['reason'])}"
         console.print(Text(line, "yellow"), soft_wrap=True)
@@ -61,7 +67,21 @@ def _verdict(lineage: Mapping[str, Any]) -> tuple[str, str]:
     asked = [one for one in lineage["links"] if one["link"] not in unasked]
     if any(link["state"] in _GAPS for link in asked if required is None or link["link"] in required):
         return "has gaps", "bold red"
-    return "no gaps, not complete", "yellow"
+    because = ", ".join(dict.fromkeys(_because(lineage)))
+    return "no gaps, not complete" + (f": {because}" if because else ""), "yellow"
+
+
+def _because(lineage: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a lineage without gaps lacks. An earlier aggregator does not state which links do."""
+    required = lineage.get("required")
+    for link in lineage["links"]:
+        if link.get("lacking") and (required is None or link["link"] in required):
+            yield printable(link["link"])
+    for one in lineage["not_checked"]:
+        if required is None or one["link"] in required:
+            yield f"{printable(one['link'])} was not checked"
+    if not lineage["recorded_by_then"]:
+        yield "it was recorded later"
 
 
 def _draw_contained(console: Console, commits: Sequence[str]) -> None:
@@ -127,6 +147,16 @@ def _draw_link(console: Console, link: Mapping[str, Any], *, last: bool, evidenc
             seen += f", {one['digest']}" if one["digest"] else ""
             seen += f", ledger {one['ledger_index']}" if one["ledger_index"] is not None else ""
             console.print(Text.assemble(f"{below}     ", (printable(seen), "dim")), soft_wrap=True)
+
+
+def _ages(link: Mapping[str, Any], at: str) -> Iterator[str]:
+    """Yield how old the answers about branches and reviews are, from an hour on: much may have changed since."""
+    for one in link["evidence"]:
+        name, then = _OF_OTHERS.get((link["link"], one["source"])), str(one["observed_at"])
+        seconds = age_seconds(then, at)
+        if name is not None and seconds is not None and seconds > _AGE_SHOWN_SECONDS:
+            read = (link["value"] or {}).get("read")
+            yield printable(f"{name} as of {then} ({age(then, at)} old{f'; {read}' if read else ''})")
 
 
 def value_text(link: Mapping[str, Any]) -> str:
