@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from fakes import four_eyes
 from fakes.in_process import ROOT, InProcess
 from fakes.known_caller import called_by
 from fakes.machine import DIGEST, Machine
@@ -24,6 +27,7 @@ from whence_aggregator.callers.caller import Caller
 from whence_aggregator.changes.approvals import ApprovedBy
 from whence_aggregator.changes.arrivals import Arrivals
 from whence_aggregator.changes.collected import CollectedRanges
+from whence_aggregator.changes.counted import ApprovalCounts
 from whence_aggregator.changes.ranges import CommitRange, CommitRanges, RangeCommit
 from whence_aggregator.changes.record import ChangeRecord, WantedChanges
 from whence_aggregator.changes.tracked import TrackedCommits
@@ -36,6 +40,7 @@ from whence_aggregator.ports import Database, NotFound
 from whence_aggregator.trackers.places import KnownTracker, KnownTrackers
 from whence_aggregator.trackers.readers import ReviewFinding
 from whence_aggregator.trackers.review import Review, Vote
+from whence_aggregator.whence.change_formats import csv_head, csv_of, markdown_of, text_of
 from whence_common.statement import ApplicationFacts
 
 ONE, TWO, THREE = (f"i-{number:017x}" for number in range(1, 4))
@@ -53,6 +58,7 @@ def arrivals_of(house: InProcess, ranges: CommitRanges | None = None) -> Arrival
     return Arrivals(
         database=house.database, ranges=ranges or CollectedRanges(Ranges(database=house.database, now=house.clock)),
         tracked=TrackedCommits(database=house.database, trackers=house.tracer.trackers, now=house.clock),
+        counts=ApprovalCounts(database=house.database, reader=house.tracer.commits, policy=house.tracer.policy),
     )  # fmt: skip
 
 
@@ -257,7 +263,7 @@ async def test_who_approved_the_image_that_started_is_in_the_record(house: InPro
         first, second, _ = (await ask(application="greeter"))[1]["changes"]
         approvals = second["started"][0]["approvals"]
         assert (approvals["state"], approvals["reason"]) == ("found", None)
-        assert [(one["person"], one["type"]) for one in approvals["by"]] == [("ada", "DEPLOY")]
+        assert [(one["person"], one["type"], one["counts"]) for one in approvals["by"]] == [("ada", "DEPLOY", None)]
         assert first["started"][0]["approvals"]["state"] == "missing"
 
 
@@ -334,6 +340,45 @@ async def test_texts_of_a_repository_that_the_application_does_not_state_are_wit
     assert all(not (one["author"] or one["subject"] or one["tickets"]) for one in withheld["commits"]["only_b"])
     assert shown["commit"]["author"]
     assert shown["commit"]["reason"] is None
+
+
+async def test_an_approval_of_the_code_by_its_author_is_marked_and_the_reason_given(
+    database: Database, authority: SigningAuthority
+) -> None:
+    async with InProcess(database, authority, approvals=four_eyes.POLICY).running() as house:
+        await four_eyes.rollout(house)
+        await four_eyes.approve(house, "ada", "CODE_CHANGE", "DEPLOY")
+        await four_eyes.approve(house, "carl", "CODE_CHANGE")
+        await four_eyes.approve(house, "bob", "CODE_CHANGE")
+        async with served(house) as ask:
+            change = (await ask(application="greeter"))[1]["changes"][-1]
+        (started,) = change["started"]
+        why = "an author of a commit of the version does not count"
+        assert [(one["person"], one["type"], one["counts"], one["why"]) for one in started["approvals"]["by"]] == [
+            ("ada", "CODE_CHANGE", "no", why), ("ada", "DEPLOY", "yes", None), ("carl", "CODE_CHANGE", "no", why),
+            ("bob", "CODE_CHANGE", "yes", None),
+        ]  # fmt: skip
+        refused = f"CODE_CHANGE does not count: {why}"
+        assert f"     approved by: ada ({refused}), carl ({refused}), bob" in list(text_of(change))
+        assert f"- approved by: `ada` (`CODE_CHANGE` does not count: `{why}`), `carl` (`CODE_CHANGE`" in "\n".join(
+            markdown_of(change)
+        )
+        (row,) = csv.DictReader(io.StringIO(csv_head() + csv_of(change)))
+        assert row["approved_by"] == "ada bob"
+        assert row["not_counted"] == f"ada {refused}; carl {refused}"
+
+
+async def test_where_the_authors_are_not_known_an_approval_of_the_code_may_not_count(
+    database: Database, authority: SigningAuthority
+) -> None:
+    async with InProcess(database, authority, approvals=four_eyes.POLICY).running() as house:
+        await house.register("greeter", team_id="hello")
+        await four_eyes.runs(house, four_eyes.NEWER_ONE, "1.1")
+        await four_eyes.approve(house, "bob", "CODE_CHANGE")
+        async with served(house) as ask:
+            (change,) = (await ask(application="greeter"))[1]["changes"]
+        (by,) = change["started"][0]["approvals"]["by"]
+        assert (by["counts"], by["why"]) == ("unknown", "it is not known who wrote the code: the commit was not read")
 
 
 def test_approvals_of_other_images_of_a_version_are_counted_and_do_not_count() -> None:

@@ -14,6 +14,7 @@ from fakes.vendors import AWAY, KNOWN, CommitVendors, review, ticket
 from fakes.versions import NEW, OLD, version
 from whence_aggregator.changes.arrivals import Arrivals
 from whence_aggregator.changes.collected import CollectedRanges
+from whence_aggregator.changes.counted import ApprovalCounts
 from whence_aggregator.changes.differ import Differ
 from whence_aggregator.changes.record import ChangeRecord, WantedChanges
 from whence_aggregator.changes.subject import Compared
@@ -70,7 +71,8 @@ async def diff(house: InProcess) -> dict[str, Any]:
 
 async def changed(house: InProcess) -> dict[str, Any]:
     ranges = CollectedRanges(Ranges(database=house.database, now=house.clock))
-    arrivals = Arrivals(database=house.database, ranges=ranges, tracked=tracked(house))
+    counts = ApprovalCounts(database=house.database, reader=house.tracer.commits, policy=house.tracer.policy)
+    arrivals = Arrivals(database=house.database, ranges=ranges, tracked=tracked(house), counts=counts)
     found, _ = await ChangeRecord(database=house.database, arrivals=arrivals).page(
         WantedChanges(application="greeter"), after="", limit=10
     )

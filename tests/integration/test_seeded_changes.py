@@ -28,6 +28,7 @@ from landscape.history_sources import APP, Sources, sources
 from landscape.made_history import History
 from whence_aggregator.changes.arrivals import Arrivals
 from whence_aggregator.changes.collected import CollectedRanges
+from whence_aggregator.changes.counted import ApprovalCounts
 from whence_aggregator.changes.differ import Differ
 from whence_aggregator.changes.ranges import COMMITS_MAX
 from whence_aggregator.changes.record import ChangeRecord
@@ -55,7 +56,8 @@ async def served(house: InProcess) -> AsyncIterator[str]:
     """Serve `/v1/changes` and `/v1/diff` on a loopback port; return the URL."""
     ranges = CollectedRanges(Ranges(database=house.database, now=house.clock))
     tracked = TrackedCommits(database=house.database, trackers=house.tracer.trackers, now=house.clock)
-    arrivals = Arrivals(database=house.database, ranges=ranges, tracked=tracked)
+    counts = ApprovalCounts(database=house.database, reader=house.tracer.commits, policy=house.tracer.policy)
+    arrivals = Arrivals(database=house.database, ranges=ranges, tracked=tracked, counts=counts)
     record = ChangeRecord(database=house.database, arrivals=arrivals)
     changes = ChangeCalls(record=record, moments=house.tracer.moments)
     diffs = DiffCalls(Differ(database=house.database, tracer=house.tracer, ranges=ranges, tracked=tracked))

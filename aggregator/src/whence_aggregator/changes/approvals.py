@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from whence_aggregator.approvals.rows import approvals_of
+from whence_aggregator.approvals.rule import CountedApproval
 from whence_aggregator.approvals.values import Approval
 from whence_aggregator.ports import Database
 from whence_aggregator.queries.approvals import APPROVALS_AT
@@ -19,7 +20,7 @@ DeployedVersion = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovedBy:
-    """Who approved an image as a version. Whether that is enough is judged by lineages only."""
+    """Who approved an image as a version, and which of it does not count. Lineages judge whether it is enough."""
 
     state: Literal["found", "missing"]
     reason: str | None = None
@@ -33,6 +34,10 @@ class ApprovedBy:
             return cls(state="found", by=given)
         others = "; other images of this version were approved" if approvals else ""
         return cls(state="missing", reason=NONE_OF_THIS_IMAGE + others)
+
+    def with_counts(self, counted: Mapping[int, CountedApproval]) -> ApprovedBy:
+        """Return the approvals with whether each counts; null where that is not judged."""
+        return replace(self, by=tuple({**one, **_counts(counted.get(one["ledger_index"]))} for one in self.by))
 
     def to_wire(self) -> dict[str, Any]:
         return {"state": self.state, "reason": self.reason, "by": [dict(one) for one in self.by]}
@@ -49,4 +54,11 @@ async def read_approvals(
 
 
 def _shown(one: Approval) -> dict[str, Any]:
-    return {"person": one.user_id, "type": one.type, "at": one.approved_at, "ledger_index": one.ledger_index}
+    return {
+        "person": one.user_id, "type": one.type, "at": one.approved_at, "ledger_index": one.ledger_index,
+        **_counts(None),
+    }  # fmt: skip
+
+
+def _counts(one: CountedApproval | None) -> dict[str, str | None]:
+    return {"counts": one.counts, "why": one.reason or None} if one is not None else {"counts": None, "why": None}

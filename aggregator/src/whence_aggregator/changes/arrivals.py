@@ -7,7 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from whence_aggregator.approvals.rule import CountedApproval
 from whence_aggregator.changes.approvals import ApprovedBy, DeployedVersion, read_approvals
+from whence_aggregator.changes.counted import ApprovalCounts, StartedVersion
 from whence_aggregator.changes.production import Deployed, ProductionChange
 from whence_aggregator.changes.ranges import (
     COMMITS_MAX,
@@ -48,11 +50,16 @@ class _Known:
     reviews: Mapping[str, Answer]
     applications: Mapping[str, Registered]
     approvals: Mapping[DeployedVersion, ApprovedBy]
+    counted: Mapping[StartedVersion, Mapping[int, CountedApproval]]
+
+    def approved(self, change: ProductionChange, started: Deployed) -> ApprovedBy:
+        """Return who approved what started, with whether each approval counts."""
+        by = self.approvals[change.place.application_id, started.version, started.image]
+        return by.with_counts(self.counted.get(_asked(change, started, self.commits, self.applications), {}))
 
     def commit_of(self, image: str) -> SourceCommit | None:
         """Return the commit of an image if everyone who stated one stated the same."""
-        stated = self.commits.get(image, ())
-        return stated[0] if len(stated) == 1 else None
+        return _only(image, self.commits)
 
     def read(self, commit: SourceCommit) -> Answer:
         return self.answers[_subject(commit)]
@@ -64,8 +71,11 @@ class _Known:
 class Arrivals:
     """Adds to changes what came with them, from storage alone."""
 
-    def __init__(self, *, database: Database, ranges: CommitRanges, tracked: TrackedCommits) -> None:
+    def __init__(
+        self, *, database: Database, ranges: CommitRanges, tracked: TrackedCommits, counts: ApprovalCounts
+    ) -> None:
         self._database = database
+        self._counts = counts
         self._ranges = ranges
         self._tracked = tracked
 
@@ -100,11 +110,18 @@ class Arrivals:
         started = sorted(
             {(change.place.application_id, one.version, one.image) for change in changes for one in change.started}
         )
+        found = applications(registered)
+        counted = await self._counts.of(
+            list(dict.fromkeys(
+                _asked(change, one, commits, found) for change in changes for one in change.started if one.version
+            ))
+        )  # fmt: skip
         return _Known(
+            counted=counted,
             commits=commits,
             answers=merged(subjects, facts, tasks, NOW),
             reviews=merged(subjects, reviews, waiting, NOW),
-            applications=applications(registered),
+            applications=found,
             approvals=await read_approvals(self._database, started, past=EVERY_ENTRY),
         )
 
@@ -146,7 +163,7 @@ class Arrivals:
             "commits": shown,
             **named,
             "review": reviewed(known.review_of(commit), withheld),
-            "approvals": known.approvals[(application, started.version, started.image)].to_wire(),
+            "approvals": known.approved(change, started).to_wire(),
         }
 
     async def _between(self, replaced: Deployed | None, commit: SourceCommit | None, known: _Known) -> CommitRange:
@@ -158,6 +175,24 @@ class Arrivals:
             return answered_alone(before, commit) or unknown(_NO_COMMIT)
         found = answered_alone(before, commit) or await self._ranges.between(before, commit, commits_max=COMMITS_MAX)
         return found.bounded(COMMITS_MAX)
+
+
+def _only(image: str, commits: Mapping[str, Sequence[SourceCommit]]) -> SourceCommit | None:
+    stated = commits.get(image, ())
+    return stated[0] if len(stated) == 1 else None
+
+
+def _asked(
+    change: ProductionChange, started: Deployed, commits: Mapping[str, Sequence[SourceCommit]],
+    registered: Mapping[str, Registered],
+) -> StartedVersion:  # fmt: skip
+    """Return what started, as its approvals are asked about."""
+    commit, application = _only(started.image, commits), registered.get(change.place.application_id)
+    return StartedVersion(
+        application_id=change.place.application_id, version=started.version, image=started.image,
+        head=_subject(commit) if commit is not None else "", account_id=change.place.account_id,
+        team=str(application.kio.get("team_id") or "") if application is not None else "",
+    )  # fmt: skip
 
 
 def _own(commit: SourceCommit | None, commits: CommitRange, known: _Known) -> list[RangeCommit]:

@@ -114,6 +114,7 @@ class Tracer:
         `git_hosts` are the Git servers that are read; None: any.
         """
         self.commits = VersionCommitsReader(database=database, git_hosts=git_hosts)
+        self.policy = approvals
         self._approvals = ApprovalFacts(database=database, policy=approvals)
         self._owners = OwnershipFacts(database=database, sources=organisation or {}, now=now)
         self._database = database

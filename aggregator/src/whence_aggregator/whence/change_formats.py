@@ -13,13 +13,14 @@ from whence_aggregator.whence.tracked_words import review_words, ticket_words, u
 from whence_common.visible import printable
 
 _Change = Mapping[str, Any]
+_DOUBTS = {"no": "does not count", "unknown": "may not count"}
 _TEXT_CHARACTERS_MAX = 300
 _FORMULA = re.compile(r"(^|;)([\s\"]*)(?=[=+\-@|%＝＋－＠])")
 """Where a spreadsheet begins a formula: a cell's start, also after the other separator that some of them expect."""
 COLUMNS = (
     "recorded_at", "application_id", "account_id", "region", "instance_id", "cause", "before", "after", "started",
     "replaced", "image", "repository", "commit", "author", "subject", "commits", "commits_without",
-    "tickets", "ticket_states", "reviews", "reviewed_by", "commit_reviews", "approved_by", "not_known",
+    "tickets", "ticket_states", "reviews", "reviewed_by", "commit_reviews", "approved_by", "not_known", "not_counted",
 )  # fmt: skip
 
 
@@ -101,7 +102,14 @@ def _row(change: _Change, started: _Change | None) -> dict[str, object]:
             for one in started["commits"]["only_b"]
             if (words := review_words(one.get("review")))
         ),
-        "approved_by": " ".join(str(one.get("person", "")) for one in started["approvals"]["by"]),
+        "approved_by": " ".join(
+            dict.fromkeys(str(one.get("person", "")) for one in started["approvals"]["by"] if one.get("counts") != "no")
+        ),
+        "not_counted": "; ".join(
+            f"{one['person']} {one['type']} {_DOUBTS[one['counts']]}: {one['why']}"
+            for one in started["approvals"]["by"]
+            if one.get("counts") in _DOUBTS
+        ),
         "not_known": "; ".join(_unknown(started)),
     }
 
@@ -195,7 +203,18 @@ def _commit(commit: _Change, shown: Callable[[object], str] = _text) -> str:
 def _approved(approvals: _Change, shown: Callable[[object], str] = _text) -> str:
     if approvals["state"] != "found":
         return f"{approvals['state']}: {shown(approvals['reason'])}"
-    return _list([str(one.get("person", "")) for one in approvals["by"]], shown)
+    people = dict.fromkeys(str(one.get("person", "")) for one in approvals["by"])
+    return ", ".join(shown(one) + _doubts(one, approvals, shown) for one in people) or "none"
+
+
+def _doubts(person: str, approvals: _Change, shown: Callable[[object], str]) -> str:
+    """Return which approvals of a person do not count, and why, in brackets; empty if all do or none is judged."""
+    doubts = [
+        f"{shown(one['type'])} {_DOUBTS[one['counts']]}: {shown(one['why'])}"
+        for one in approvals["by"]
+        if str(one.get("person", "")) == person and one.get("counts") in _DOUBTS
+    ]
+    return f" ({'; '.join(doubts)})" if doubts else ""
 
 
 def _instead(change: _Change, started: _Change) -> str:

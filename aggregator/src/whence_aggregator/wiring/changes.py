@@ -6,6 +6,7 @@ from aiohttp import web
 
 from whence_aggregator.changes.arrivals import Arrivals
 from whence_aggregator.changes.collected import CollectedRanges
+from whence_aggregator.changes.counted import ApprovalCounts
 from whence_aggregator.changes.differ import Differ
 from whence_aggregator.changes.record import ChangeRecord
 from whence_aggregator.changes.tracked import TrackedCommits
@@ -20,7 +21,8 @@ def change_routes(database: Database, tracer: Tracer) -> list[web.RouteDef]:
     """Return the routes of differences and of the change record."""
     ranges = CollectedRanges(Ranges(database=database, now=utc_now))
     tracked = TrackedCommits(database=database, trackers=tracer.trackers, now=utc_now)
-    arrivals = Arrivals(database=database, ranges=ranges, tracked=tracked)
+    counts = ApprovalCounts(database=database, reader=tracer.commits, policy=tracer.policy)
+    arrivals = Arrivals(database=database, ranges=ranges, tracked=tracked, counts=counts)
     return [
         *DiffCalls(Differ(database=database, tracer=tracer, ranges=ranges, tracked=tracked)).routes(),
         *ChangeCalls(record=ChangeRecord(database=database, arrivals=arrivals), moments=tracer.moments).routes(),
