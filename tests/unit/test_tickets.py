@@ -191,6 +191,26 @@ def test_no_pattern_of_an_application_backtracks_for_ever(pattern: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("message", "tickets"),
+    [
+        ("Merge branch 'feature/PAY-3-x'", ["PAY-3"]), ("Merge branch 'feature/PAY-3-x' into 'PAY-4-release'", ["PAY-3"]),
+        ("Merge branches 'PAY-3-x', 'PAY-5_y' and 'z' into main", ["PAY-3", "PAY-5"]),
+        ("Merge pull request #12 from demo/feature/PAY-3-x", ["PAY-3"]),
+        ("Merge remote-tracking branch 'origin/PAY-3-x'", ["PAY-3"]),
+        ("Merged in feature/PAY-3-x (pull request #4)", ["PAY-3"]),
+        ("Merge pull request #12 from demo/feature/PAY-3-x\n\nPAY-9: pay", ["PAY-3", "PAY-9"]),
+        ("Tidy\n\nMerge branch 'feature/PAY-3-x'", []), ("Tidy 'feature/PAY-3-x'", []),
+        ("Merge branch 'feature/PREPAY-3-x'", []), ("Merge branch 'feature/PAY-3x'", []),
+    ],
+)  # fmt: skip
+def test_an_own_pattern_finds_the_ticket_in_the_branch_of_a_merge(message: str, tickets: list[str]) -> None:
+    found = named_in(message, ("PAY-{number}",)).tickets
+    assert [one.id for one in found] == tickets
+    assert {one.place for one in found if one.line == 1} <= {"subject"}
+    assert set(tickets) <= set(words_of(message))
+
+
+@pytest.mark.parametrize(
     "pattern",
     ["(a+)+{number}", "a*{number}", "{number}|x", "[0-9]+{number}", "^{number}$", "\\d{number}", "{number}{number}", "{number}{project}{project}",
      "PAY", "", "{}", "{number", "{number}}", "{project}", "PAY {number}", "PAY-{number}\n", "é{number}", "a" * 100 + "{number}", "{number}?",

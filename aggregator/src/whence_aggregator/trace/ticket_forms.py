@@ -86,6 +86,8 @@ _REVIEW_TRAILER = re.compile(
 )
 _BRANCH = re.compile(rf"(?<=[/'\"\s])(?:[A-Z][A-Z0-9_]{{1,15}}-|(?<=[/'\"])#){_NUMBER}(?=[-_/'\"\s]|\Z)")
 _MERGE_START = re.compile(r"Merge (?:(?:remote-tracking )?branch|pull request) |Merged in ")
+_MERGED_START = re.compile(r"Merge (?:(?:remote-tracking )?branch(?:es)?|pull request) |Merged in ")
+_MERGED = re.compile(r"'(?P<quoted>[^']{1,300})'|\bfrom (?P<head>\S{1,300})|^Merged in (?P<source>\S{1,300})")
 _TRAILER_LINE = re.compile(r"[A-Za-z][A-Za-z0-9-]*\s?[:=]|\(cherry picked from commit ")
 """`git cherry-pick -x` adds its line to the trailers."""
 
@@ -160,6 +162,14 @@ def branch_ticket(branch: str) -> Iterator[Mention]:
     for match in _BRANCH.finditer(f"/{branch[:_ID_CHARACTERS_MAX]}"):
         if _is_project(match[0]):
             yield Mention(id=match[0], pattern=f"branch {_shape(match[0])}", place="branch", line=1)
+
+
+def merged_branches(subject: str) -> tuple[str, ...]:
+    """Return the branches that a merge's subject names, without the one that they were merged into."""
+    if not _MERGED_START.match(subject):
+        return ()
+    named = subject[:_LINE_CHARACTERS_MAX].partition(" into ")[0]
+    return tuple(match[match.lastgroup or 0] for match in _MERGED.finditer(named))
 
 
 def _linked(line: str) -> Iterator[tuple[str, str]]:

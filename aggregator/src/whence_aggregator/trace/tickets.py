@@ -18,6 +18,7 @@ from whence_aggregator.trace.ticket_forms import (
     TicketPlace,
     branch_ticket,
     lines_of,
+    merged_branches,
     reviews_by_form,
     tickets_by_form,
     tickets_by_link,
@@ -69,7 +70,8 @@ def check_pattern(pattern: str) -> None:
 def named_in(message: str, patterns: tuple[str, ...] = ()) -> Named:
     """Return the tickets and reviews that a message names, in order, each once.
 
-    An application's own patterns match anywhere, except in the title that a server generated for a merge. Without
+    An application's own patterns match anywhere, except in the title that a server generated for a merge, where they
+    match what words follow too, as in the branch `feature/PAY-7-pay`. Without
     patterns the well-known forms count, each at its place.
     """
     message = message[:MESSAGE_CHARACTERS_MAX]
@@ -136,8 +138,12 @@ def words_of(message: str) -> tuple[str, ...]:
 
 
 def _words_with_digits(message: str) -> Iterable[str]:
-    """Return the words with a digit; most lines have none, and no word spans lines."""
-    lines = (line for line in message.split("\n") if DIGIT.search(line) is not None)
+    """Return the words with a digit, first those of branches that the subject names as merged.
+
+    Most lines have none, and no word spans lines.
+    """
+    branches = [part for one in merged_branches(message.partition("\n")[0]) for part in parts_of_branch(one)]
+    lines = (line for line in (*branches, *message.split("\n")) if DIGIT.search(line) is not None)
     words = itertools.chain.from_iterable(map(_WORD.findall, lines))
     return (word for word in words if DIGIT.search(word) is not None)
 
@@ -179,6 +185,8 @@ def _by_pattern(message: str, patterns: Sequence[str]) -> Iterable[Mention]:
         for start, name, pattern in sorted(found):
             if not any(first <= start < past for first, past in own):
                 yield Mention(id=name, pattern=pattern, place=place, line=number)
+        for branch in merged_branches(line) if number == 1 else ():
+            yield from (replace(one, place=place) for one in _in_branch(branch, tuple(patterns)))
 
 
 def _indexed(message: str, patterns: Sequence[str]) -> Iterable[Mention]:
