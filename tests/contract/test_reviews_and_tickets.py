@@ -96,12 +96,14 @@ class Place:
     async def link(self, name: LinkName, **moment: Any) -> Link:
         return (await self.house.lineage(**moment)).link(name)
 
-    async def spoken(self, message: str = "DEMO-7: greet") -> None:
+    async def spoken(self, message: str = "DEMO-7: greet", *, trackers: list[dict[str, Any]] | None = None) -> None:
         """Report an instance whose image is built from a commit with this message, and do all work."""
         house = self.house
         house.sources.images[DIGEST] = SCM
         house.sources.commits[COMMIT] = OBJECT + message.encode()
         await house.register(specification_url="https://plans.example.org")
+        if trackers is not None:
+            await house.applications.patch("greeter", {"trackers": trackers}, ROOT, conditions=UNCONDITIONAL)
         machine = await house.machine()
         await house.say(machine, scm_source=scm(digest=sha256_digest(SCM)))
         await house.work()
@@ -299,6 +301,55 @@ async def test_a_ticket_that_moved_to_another_project_contradicts_the_applicatio
     assert (link.state, link.reason) == (
         "contradicted", "DEMO-7 is now SHOP-1, of the project SHOP, not of DEMO",
     )  # fmt: skip
+
+
+async def with_project(place: Place, message: str) -> Link:
+    """Return the link of an application whose pattern is of the project DEMO."""
+    await place.spoken(message, trackers=[{"pattern": "{project}-{number}", "project": "DEMO", "type": "jira"}])
+    return await place.link("ticket")
+
+
+SHOP = TicketFinding(ticket=Ticket(id="SHOP-9", project="SHOP", title="Sell", status="Open", closed=False))
+
+
+async def test_a_ticket_of_another_project_that_the_tracker_has_contradicts_the_application(place: Place) -> None:
+    place.vendors.tickets["SHOP-9"] = SHOP
+    link = await with_project(place, "SHOP-9: sell")
+    assert (link.state, link.reason) == ("contradicted", "SHOP-9 is of the project SHOP, not of DEMO")
+    assert link.value is not None
+    assert [(one["id"], one["problem"], one["state"]) for one in link.value["tickets"]] == [
+        ("SHOP-9", "other-project", "contradicted")
+    ]
+    assert (await place.link("specification")).state == "missing"
+
+
+async def test_a_ticket_of_another_project_beside_one_of_its_own_is_named_and_harms_nothing(place: Place) -> None:
+    place.vendors.tickets["SHOP-9"] = SHOP
+    link = await with_project(place, "DEMO-7: greet, see SHOP-9")
+    assert link.value is not None
+    assert (link.state, [one["id"] for one in link.value["tickets"]]) == ("confirmed", ["DEMO-7", "SHOP-9"])
+
+
+async def test_a_ticket_that_moved_into_the_project_is_asserted_and_not_confirmed(place: Place) -> None:
+    place.vendors.tickets["SHOP-9"] = TicketFinding(ticket=replace(TICKET, id="DEMO-8"))
+    link = await with_project(place, "SHOP-9: sell")
+    assert (link.state, link.reason) == ("asserted", "SHOP-9 was moved to DEMO-8")
+
+
+async def test_texts_that_only_look_like_tickets_of_others_are_no_tickets(place: Place) -> None:
+    place.vendors.tickets |= dict.fromkeys(("UTF-8", "SHA-256", "ISO-8601"), SHOP)
+    link = await with_project(place, "Read UTF-8, SHA-256 and ISO-8601 as of BOARD-12\n\nA-1 B-2 X9-3")
+    assert (link.state, link.reason) == (
+        "missing",
+        "the commit message and its review name no ticket like DEMO-{number}",
+    )
+    assert not {"UTF-8", "SHA-256", "ISO-8601"} & set(place.vendors.asked)
+    assert "BOARD-12" in place.vendors.asked
+
+
+async def test_few_tickets_of_other_projects_are_asked_for(place: Place) -> None:
+    await with_project(place, "\n".join(f"SHOP-{number}" for number in range(1, 40)))
+    assert sorted(one for one in place.vendors.asked if one.startswith("SHOP-")) == [f"SHOP-{n}" for n in range(1, 6)]
 
 
 async def test_a_source_that_is_away_is_unknown_with_the_next_attempt_and_is_asked_again(place: Place) -> None:

@@ -63,7 +63,7 @@ class Contained:
             review=self.reviews[subject],
         )  # fmt: skip
         if kind == "ticket":
-            return any(one.mention.id == value for one in named_tickets(found))
+            return any(one.mention.id == value and not one.of_others for one in named_tickets(found))
         stated: Sequence[Mapping[str, Any]] = found.review.value.get("reviews", ())
         patterns = tuple(one.effective for one in (facts.application.trackers if facts.application else ()))
         message = str(found.commit.value.get("message", ""))

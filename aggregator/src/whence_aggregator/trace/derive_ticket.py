@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from whence_aggregator.trace.evidence import by_collector, by_registry, nothing_runs
-from whence_aggregator.trace.facts import AboutCommit, Answer, Facts
+from whence_aggregator.trace.facts import NOT_ASKED, AboutCommit, Answer, Facts
 from whence_aggregator.trace.lineage import Evidence, Link, LinkState
 from whence_aggregator.trace.named_tickets import NamedTicket, named_tickets, own_trackers, reviews_of
 from whence_aggregator.trace.ticket_forms import Mention
@@ -40,7 +40,7 @@ def ticket_link(facts: Facts, commit: Link) -> Link:
         return Link(link="ticket", state="unknown", reason=f"the commit was not read: {commit.reason}")
     if facts.withheld:
         return Link(link="ticket", state="unknown", reason=facts.withheld)
-    found = named_tickets(facts)
+    found = _known(facts)
     judged = [_with_state(_judged(one, facts), facts) for one in found]
     patterns = tuple(one.pattern for one in own_trackers(facts))
     reviews = named_in(str(facts.commit.value["message"]), patterns).reviews
@@ -65,8 +65,17 @@ def judged_tickets(facts: AboutCommit) -> list[dict[str, Any]]:
     return [
         {**one.shown, "state": one.state, "reason": one.reason or None,
          "observed_at": next((piece.observed_at for piece in one.evidence), None)}
-        for one in (_judged(named, facts) for named in named_tickets(facts))
+        for one in (_judged(named, facts) for named in _known(facts))
     ]  # fmt: skip
+
+
+def _known(facts: AboutCommit) -> list[NamedTicket]:
+    """Return the tickets that are named: of other projects, only those that their tracker has."""
+    return [
+        one
+        for one in named_tickets(facts)
+        if not one.of_others or facts.tickets.get(one.at.subject or "", NOT_ASKED).outcome == "found"
+    ]
 
 
 def _state(judged: list[_Judged]) -> tuple[LinkState, str | None]:
@@ -129,7 +138,8 @@ def _by_answer(named: NamedTicket, answer: Answer, shown: dict[str, Any], facts:
     shown |= {name: getattr(ticket, name) for name in _SHOWN}
     shown |= {"url": ticket.url or shown["url"], "approved": stands.approved, "moved_to": stands.moved_to or None,
               "problem": stands.problem or ("moved" if stands.moved_to else None)}  # fmt: skip
-    state = "contradicted" if stands.problem in _CONTRADICTING else "asserted" if stands.problem else "confirmed"
+    stated: LinkState = "asserted" if named.of_others or stands.problem else "confirmed"
+    state = "contradicted" if stands.problem in _CONTRADICTING else stated
     return _Judged(state=state, reason=stands.reason, shown=shown, evidence=evidence)
 
 

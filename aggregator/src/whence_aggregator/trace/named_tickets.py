@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from whence_aggregator.trace.facts import AboutCommit, Facts, Registered
-from whence_aggregator.trace.ticket_forms import Mention
+from whence_aggregator.trace.ticket_forms import Mention, is_project
 from whence_aggregator.trace.tickets import PATTERNS_MAX, named_in, named_in_review
 from whence_aggregator.trackers.places import OwnTracker, Whereabouts, whereabouts
 from whence_aggregator.trackers.review import Review
 from whence_aggregator.trackers.stated import OwnPlaces, within_stated
 
+_PROJECT = re.compile(r"[A-Z][A-Z0-9]{0,15}")
+OTHERS_MAX = 5
+"""Tickets of other projects in one commit that are looked up: a text that only looks like one costs a question."""
 ASKED_MAX = 20
 """Tickets of one commit that are looked up; a message with a thousand is no reason to ask a thousand times."""
 
@@ -26,6 +31,8 @@ class NamedTicket:
     url: str | None
     kind: str
     """The type of the application's tracker, as it is registered; empty if it is not."""
+    of_others: bool = False
+    """Whether its pattern matches with another project than the application's: a ticket only if the tracker has it."""
 
 
 def own_trackers(facts: AboutCommit) -> tuple[OwnTracker, ...]:
@@ -88,6 +95,14 @@ def named_tickets(facts: AboutCommit) -> list[NamedTicket]:
         for one in named_in_review(review.title, review.text, review.branch, tuple(own)):
             if one.id not in (f"#{review.number}", f"!{review.number}"):
                 mentions.setdefault(one.id, (one, review.number))
+    found = _located(facts, mentions, own)
+    return [*found, *_of_others(facts, mentions, ASKED_MAX - len(found))]
+
+
+def _located(
+    facts: AboutCommit, mentions: Mapping[str, tuple[Mention, int | None]], own: Mapping[str, OwnTracker]
+) -> list[NamedTicket]:
+    """Return mentions, with where each is looked up. `own` are the application's trackers by pattern."""
     host, _, path = str(facts.commit.value["repository"]).partition("/")
     found = []
     for place, (mention, number) in enumerate(mentions.values()):
@@ -102,6 +117,38 @@ def named_tickets(facts: AboutCommit) -> list[NamedTicket]:
         kind = tracker.type if tracker is not None else ""
         found.append(NamedTicket(mention=mention, review=number, at=at, url=shown, kind=kind))
     return found
+
+
+def _of_others(facts: AboutCommit, taken: Mapping[str, tuple[Mention, int | None]], most: int) -> list[NamedTicket]:
+    """Return what the application's patterns match with other projects than its own, where a tracker is asked."""
+    stated = facts.application.trackers[:PATTERNS_MAX] if facts.application is not None else ()
+    any_project = {
+        one.pattern: own
+        for one, own in zip(stated, own_trackers(facts), strict=True)
+        if one.project and "{project}" in one.pattern
+    }
+    if not any_project or not facts.trackers.reads_tickets:
+        return []
+    patterns = tuple(any_project)
+    mentions: dict[str, tuple[Mention, int | None]] = {}
+    for one in named_in(str(facts.commit.value["message"]), patterns).tickets:
+        mentions.setdefault(one.id, (one, None))
+    for review in reviews_of(facts):
+        for one in named_in_review(review.title, review.text, review.branch, patterns):
+            mentions.setdefault(one.id, (one, review.number))
+    others = {
+        name: found
+        for name, found in mentions.items()
+        if name not in taken and is_project(_project_in(name, found[0].pattern))
+    }
+    located = [one for one in _located(facts, others, any_project) if one.at.subject is not None]
+    return [replace(one, of_others=True) for one in located[: max(0, min(OTHERS_MAX, most))]]
+
+
+def _project_in(name: str, pattern: str) -> str:
+    """Return the project in what a pattern matched."""
+    match = _PROJECT.match(name, pattern.index("{project}"))
+    return match[0] if match is not None else ""
 
 
 def wanted_tickets(facts: AboutCommit) -> list[str]:

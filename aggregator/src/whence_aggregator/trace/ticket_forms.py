@@ -259,7 +259,12 @@ def _list(line: str, start: int, *, bare: bool = False, blanks: bool = False) ->
 
 
 def _is_project(key: str) -> bool:
-    return key.rpartition("-")[0] not in _NOT_PROJECTS
+    return is_project(key.rpartition("-")[0])
+
+
+def is_project(text: str) -> bool:
+    """Return whether a text in capital letters can be a project: `UTF` and `SHA` are not."""
+    return text not in _NOT_PROJECTS
 
 
 def _shape(name: str) -> str:
