@@ -31,7 +31,7 @@ _HEAD_BYTES_MAX = 256 * 1024
 _SSH_GOOD = re.compile(r'^Good "git" signature for (.+) with \S+ key (SHA256:\S+)$', re.MULTILINE)
 _SSH_UNLISTED = re.compile(r'^Good "git" signature with \S+ key (SHA256:\S+)$', re.MULTILINE)
 _SSH_WRONG = ("incorrect signature", "not permitted for use in signature namespace")
-_REVOKED_LISTS = re.compile(
+REVOKED_LISTS = re.compile(
     rb"\ASSHKRL\n\0|\A(?:(?:[ \t]*|[ \t]*#[^\n]*|[a-z0-9@.-]+ [A-Za-z0-9+/]+=*(?: [^\n]*)?)\r?(?:\n|\Z))*\Z"
 )
 """What ssh-keygen accepts: its binary list, or public keys, one a line. It refuses every signature for any other."""
@@ -117,7 +117,7 @@ async def _ssh(clone: GitClone, keys: CommitKeys, now: datetime, commit_id: str)
 
 async def _perhaps_revoked(clone: GitClone, keys: CommitKeys, signers: str, commit_id: str) -> SignatureAnswer:
     """Return `bad` for a revoked key. ssh-keygen says no more about it than about a list that it cannot read."""
-    if _REVOKED_LISTS.match(_file(keys.revoked_keys_file)) is None:
+    if REVOKED_LISTS.match(_file(keys.revoked_keys_file)) is None:
         return _unknown("ssh", f"{keys.revoked_keys_file} is not a list of revoked keys")
     without = CommitKeys(allowed_signers_file=keys.allowed_signers_file)
     found = await _with_signers(clone, without, signers, commit_id)

@@ -12,6 +12,7 @@ import aiohttp
 
 from whence_aggregator.adapters.github_app import GithubAppLogins
 from whence_aggregator.adapters.logins import FileLogins
+from whence_aggregator.check.commit_keys import check_commit_keys
 from whence_aggregator.check.findings import SettingsProblems
 from whence_aggregator.settings.front import RegistryFrontSettings
 from whence_aggregator.settings.places import GithubAppSettings
@@ -44,11 +45,7 @@ def check_logins(findings: SettingsProblems, settings: Settings, session: aiohtt
         if tracker.github_app is not None:
             _app(findings, f"trackers.{host}", host, tracker.github_app, session)
     for owner, keys in settings.commit_trust.items():
-        names = {"allowed_signers_file": keys.allowed_signers_file, "revoked_keys_file": keys.revoked_keys_file}
-        for name, path in names.items():
-            _readable(findings, f"commit_trust.{owner}.{name}", path)
-        for name in ("openpgp_key_files", "host_key_files"):
-            _all_readable(findings, f"commit_trust.{owner}.{name}", getattr(keys, name))
+        check_commit_keys(findings, owner, keys)
     for program, (setting, package, needed) in _programs(settings).items():
         if needed and shutil.which(program, path=GIT_PATH) is None:
             findings.warn(
@@ -69,11 +66,6 @@ def _programs(settings: Settings) -> dict[str, tuple[str, str, bool]]:
         ),
         "gpg": ("commit_trust", "gnupg", any(one.openpgp_key_files or one.host_key_files for one in trust)),
     }  # fmt: skip
-
-
-def _all_readable(findings: SettingsProblems, setting: str, names: list[str]) -> None:
-    for name in names:
-        _readable(findings, setting, name)
 
 
 def _readable(findings: SettingsProblems, setting: str, name: str | None) -> None:
