@@ -56,6 +56,15 @@ def test_a_difference_reads_as_lines() -> None:
     ]
 
 
+def test_a_reason_that_several_parts_have_stands_once() -> None:
+    found = compare(side(subject="greeter/1.0"), side(newer(), subject="greeter/1.1"), SAME).to_wire()
+    lines = [line for line in lines_of(found) if "belongs to an instance" in line]
+    assert lines == [
+        "not known: account, ami, instance, team, user_data, verdicts: not compared: this belongs to an instance, and"
+        " versions and images are not instances"
+    ]
+
+
 def test_hostile_text_stays_in_its_line() -> None:
     commit = RangeCommit(commit_id=HOSTILE, author=HOSTILE, message=HOSTILE)
     commits = CommitRange(state="found", only_a=(commit,), only_b=(commit,), cut=True)

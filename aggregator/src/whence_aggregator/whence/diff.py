@@ -68,8 +68,10 @@ def lines_of(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"rule {_text(one['rule'])}: {_verdict(one['a'])} → {_verdict(one['b'])}"
     if found["same"]:
         yield f"the same: {', '.join(map(_text, found['same']))}"
+    parts: dict[str, list[str]] = {}
     for one in found["not_known"]:
-        yield f"not known: {_text(one['part'])}: {_text(one['reason'])}"
+        parts.setdefault(str(one["reason"]), []).append(_text(one["part"]))
+    yield from (f"not known: {', '.join(some)}: {_text(reason)}" for reason, some in parts.items())
     if found["equal"]:
         yield "nothing differs, as far as it is known"
 
