@@ -198,7 +198,7 @@ async def test_what_started_names_its_commit_its_tickets_and_what_it_replaced(ho
             ("PAY-8", "https://t.example.org/PAY-8", "asserted")
         ]
         assert started["reviews"] == ["#4"]
-        assert started["commits"]["reason"] == "not collected yet"
+        assert started["commits"]["reason"] == "not collected yet; next attempt at 2026-11-22T13:20:00.000Z"
         assert started["approvals"] == {
             "state": "missing",
             "reason": "no approval of this image as this version is recorded",

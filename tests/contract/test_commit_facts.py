@@ -22,6 +22,7 @@ HEAD = (
 )
 SIGNED = HEAD + b"gpgsig -----BEGIN SSH SIGNATURE-----\n x\n -----END SSH SIGNATURE-----\n\nPAY-4711: as agreed\n"
 GOOD = SignatureAnswer(state="good", form="ssh", signer="ada@example.org", key="SHA256:abc")
+START = "2026-11-22T12:00:00.000Z"
 A, B = "a" * 40, "b" * 40
 
 
@@ -139,7 +140,9 @@ async def test_a_range_is_collected_once_and_kept_with_its_commits(house: InProc
     ahead = RangeSide(count=251, commits=(*objects, large))
     behind = RangeSide(count=0, commits=())
     house.sources.ranges[A, B] = RangeAnswer(merge_base=A, ahead=ahead, behind=behind, objects=objects)
-    assert await ranges.want(PLACE, A, B) == KnownRange(base=A, head=B, reason="not collected yet")
+    assert await ranges.want(PLACE, A, B) == KnownRange(
+        base=A, head=B, reason=f"not collected yet; next attempt at {START}", due_at=START
+    )
     due = await house.database.fetch(DUE_TASKS.bind({"now": to_instant(house.clock()), "limit": 10}))
     assert [(one["kind"], one["lane"]) for one in due] == [(RANGE_KIND, "ranges")]
     await house.work()
@@ -195,12 +198,13 @@ async def test_further_ranges_are_not_put_into_a_full_queue(house: InProcess) ->
     ranges = Ranges(database=house.database, now=house.clock, waiting_max=2)
     heads = [f"{number:040x}" for number in range(3)]
     assert [(await ranges.want(PLACE, A, one)).reason for one in heads] == [
-        "not collected yet", "not collected yet", "not collected yet; 2 ranges wait, so ask again later",
+        f"not collected yet; next attempt at {START}", f"not collected yet; next attempt at {START}",
+        "not collected yet; 2 ranges wait, so ask again later",
     ]  # fmt: skip
     tasks = await house.database.fetch(TASKS_OF_KIND.bind({"kind": RANGE_KIND}))
     assert [one["subject"] for one in tasks] == [f"{PLACE}@{A}..{one}" for one in heads[:2]]
     await house.work()
-    assert (await ranges.want(PLACE, A, heads[2])).reason == "not collected yet"
+    assert (await ranges.want(PLACE, A, heads[2])).reason == f"not collected yet; next attempt at {START}"
 
 
 async def test_a_range_that_is_not_known_yet_is_asked_again(house: InProcess) -> None:

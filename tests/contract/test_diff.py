@@ -89,7 +89,8 @@ async def test_one_instance_at_two_times_differs_in_what_was_deployed(house: InP
             "cut": False,
         }
         assert (found["commits"]["state"], found["equal"]) == ("unknown", False)
-        assert found["commits"]["reason"] == "not collected yet"
+        assert found["commits"]["reason"] == "not collected yet; next attempt at 2026-11-22T14:00:00.000Z"
+        assert found["commits"]["due_at"] == "2026-11-22T14:00:00.000Z"
         assert (found["a"]["at"], found["b"]["subject"]) == ("2026-11-22T12:30:00.000Z", {"instance": ONE})
 
 
@@ -187,7 +188,7 @@ async def test_a_diff_has_the_commits_in_between_collected_once_in_either_direct
     async with served(house) as ask:
         for _ in range(2):
             _, found = await ask(a=f"greeter/1.0@{NOON}", b="greeter/1.1")
-            assert found["commits"]["reason"] == "not collected yet"
+            assert found["commits"]["reason"] == "not collected yet; next attempt at 2026-11-22T14:00:00.000Z"
         await house.work()
         _, there = await ask(a=f"greeter/1.0@{NOON}", b="greeter/1.1")
         _, back = await ask(a="greeter/1.1", b=f"greeter/1.0@{NOON}")

@@ -14,7 +14,7 @@ from fakes.sides import side
 from whence_aggregator.changes.compare import RuleVerdict, compare
 from whence_aggregator.changes.ranges import SAME, CommitRange, RangeCommit, unknown
 from whence_aggregator.whence.cli import whence
-from whence_aggregator.whence.diff import lines_of
+from whence_aggregator.whence.diff import collected, lines_of
 from whence_common.statement import ApplicationFacts, UserDataFacts
 
 HOSTILE = "\x1b[31m\n\u202eevil\r\x00" + "x" * 10_000
@@ -101,6 +101,53 @@ def test_json_is_the_response_and_the_options_are_its_parameters() -> None:
     equal = compare(side(), side(), SAME).to_wire()
     said = json.loads(ask(equal, "i-2", "--at", "t", "--and-at", "u", "--known-at", "v", "--json").stdout)
     assert said == {**equal, "asked": {"a": "i-1", "b": "i-2", "at": "t", "and_at": "u", "known_at": "v"}}
+
+
+class Clock:
+    """Time that passes while somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.told: list[str] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+
+    def wait(self, answers: list[CommitRange], seconds: float) -> Any:
+        """Return what is shown in the end; the last answer is given for ever."""
+
+        def asked() -> dict[str, Any]:
+            found = answers.pop(0) if len(answers) > 1 else answers[0]
+            return compare(side(), side(), found).to_wire()
+
+        return collected(asked, seconds, tell=self.told.append, now=lambda: self.seconds, sleep=self.sleep)["commits"]
+
+
+WAITS = unknown("not collected yet; next attempt at t", due_at="t")
+
+
+def test_a_wait_ends_when_the_commits_are_collected() -> None:
+    clock = Clock()
+    assert clock.wait([WAITS, WAITS, SAME], 120)["state"] == "same"
+    assert clock.seconds == 4.0
+    assert clock.told == [
+        "waiting for the commits in between, 0 of 120 s: not collected yet; next attempt at t",
+        "waiting for the commits in between, 2 of 120 s: not collected yet; next attempt at t", "",
+    ]  # fmt: skip
+
+
+def test_a_wait_is_bounded_and_does_not_begin_for_what_nothing_tries() -> None:
+    clock = Clock()
+    assert (clock.wait([WAITS], 5)["state"], clock.seconds) == ("unknown", 5.0)
+    clock = Clock()
+    assert (clock.wait([unknown("different repositories"), SAME], 5)["state"], clock.seconds) == ("unknown", 0.0)
+    assert (clock.wait([WAITS, SAME], 0)["state"], clock.told) == ("unknown", [])
+
+
+def test_the_option_to_wait_has_a_default_and_a_bound() -> None:
+    equal = compare(side(), side(), SAME).to_wire()
+    assert [ask(equal, "i-2", "--wait").exit_code, ask(equal, "--wait", "5", "i-2").exit_code] == [0, 0]
+    assert ask(equal, "i-2", "--wait", "9999").exit_code == 2
 
 
 def test_a_cut_list_of_commits_states_how_many_are_listed() -> None:

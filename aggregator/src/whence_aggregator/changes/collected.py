@@ -44,6 +44,8 @@ class KeptRange(Protocol):
     def behind(self) -> KeptSide | None: ...
     @property
     def reason(self) -> str: ...
+    @property
+    def due_at(self) -> str: ...
 
 
 class RangesKept(Protocol):
@@ -77,7 +79,7 @@ class CollectedRanges:
 def _range(known: KeptRange) -> CommitRange:
     """Return a kept range; `b` is its head."""
     if known.ahead is None or known.behind is None:
-        return unknown(known.reason or "one of the commits is not in the repository")
+        return unknown(known.reason or "one of the commits is not in the repository", due_at=known.due_at or None)
     sides = (known.behind, known.ahead)
     return CommitRange(
         state="found",

@@ -62,6 +62,8 @@ class CommitRange:
     reason: str | None = None
     only_a: tuple[RangeCommit, ...] = ()
     only_b: tuple[RangeCommit, ...] = ()
+    due_at: str | None = None
+    """When a range that is not collected is tried next; None where nothing tries it."""
     cut: bool = False
     """Whether there are more commits than were collected or than a response holds."""
 
@@ -82,6 +84,7 @@ class CommitRange:
         return {
             "state": self.state,
             "reason": self.reason,
+            "due_at": self.due_at,
             "diverged": bool(self.only_a and self.only_b),
             "cut": self.cut,
             "only_a": [one.to_wire(patterns) for one in self.only_a],
@@ -110,9 +113,9 @@ def _first(commits: tuple[RangeCommit, ...], commits_max: int) -> tuple[RangeCom
 SAME = CommitRange(state="same")
 
 
-def unknown(reason: str) -> CommitRange:
+def unknown(reason: str, *, due_at: str | None = None) -> CommitRange:
     """Return a range of which nothing is known."""
-    return CommitRange(state="unknown", reason=reason)
+    return CommitRange(state="unknown", reason=reason, due_at=due_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from whence_aggregator.collect.rows import found_values, standing_fact, waiting, why_not_collected
+from whence_aggregator.collect.rows import found_values, next_attempt, standing_fact, waiting, why_not_collected
 from whence_aggregator.ports import Database
 from whence_aggregator.queries.collect import FACTS_NOW
 from whence_aggregator.queries.query import array, together
@@ -59,6 +59,8 @@ class KnownRange:
     ahead: KnownSide | None = None
     behind: KnownSide | None = None
     reason: str = ""
+    due_at: str = ""
+    """When a range that is not known is tried next; empty if nothing tries it."""
     observed_at: str = ""
     missing: Sequence[str] = field(default_factory=tuple)
 
@@ -84,7 +86,9 @@ class Ranges:
             return replace(known, reason=f"{known.reason}; {self._waiting_max} ranges wait, so ask again later")
         asked = question(RANGE_KIND, subject_of_range(repository, base, head), due_at=now, lane=LANE)
         await self._database.write(ADD_TASK_UNLESS_KNOWN.bind([asked]))
-        return known
+        if known.due_at:
+            return known
+        return replace(known, reason=f"{known.reason}; next attempt at {now}", due_at=now)
 
     async def read(
         self, repository: SourceRepository, base: str, head: str, *, commits_max: int = COMMITS_READ_MAX
@@ -99,7 +103,7 @@ class Ranges:
             )
         )
         if not facts:
-            return KnownRange(base=base, head=head, reason=why_not_collected(tasks))
+            return KnownRange(base=base, head=head, reason=why_not_collected(tasks), due_at=next_attempt(tasks))
         fact = standing_fact(facts[0])
         sides = [_first(fact.value.get(name), commits_max) for name in ("ahead", "behind")]
         commits = await self._commits(repository, [name for one in sides if one for name in one["commits"]])

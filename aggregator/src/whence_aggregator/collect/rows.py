@@ -19,6 +19,8 @@ from whence_aggregator.queries.collect import (
 from whence_aggregator.queries.work import DueInLaneRow, TasksOfRow
 from whence_aggregator.trace.life import Life, as_life
 
+NOT_COLLECTED = "not collected yet"
+
 
 class _Image(TypedDict):
     image_digest: str
@@ -116,8 +118,13 @@ def waiting(rows: Sequence[DueInLaneRow]) -> int:
     return rows[0]["n"]
 
 
+def next_attempt(rows: Sequence[TasksOfRow]) -> str:
+    """Return when a fact that is not there is tried next; empty if no task tries it."""
+    return rows[0]["due_at"] if rows else ""
+
+
 def why_not_collected(rows: Sequence[TasksOfRow]) -> str:
-    """Return why a fact is not there: by its task, if it has been tried."""
-    if not rows or not rows[0]["reason"]:
-        return "not collected yet"
-    return f"{rows[0]['reason']}; next attempt at {rows[0]['due_at']}"
+    """Return why a fact is not there, and when it is tried next: by its task, if there is one."""
+    if not rows:
+        return NOT_COLLECTED
+    return f"{rows[0]['reason'] or NOT_COLLECTED}; next attempt at {rows[0]['due_at']}"

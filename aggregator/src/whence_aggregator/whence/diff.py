@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import click
@@ -16,6 +17,8 @@ from whence_common.visible import printable
 
 _TEXT_CHARACTERS_MAX = 200
 _ID_CHARACTERS = 12
+_WAIT_SECONDS_DEFAULT, _WAIT_SECONDS_MAX, _PAUSE_SECONDS = 120, 3_600, 2.0
+_PROGRESS_CHARACTERS_MAX = 78
 
 
 @click.command()
@@ -24,11 +27,17 @@ _ID_CHARACTERS = 12
 @click.option("--at", help="The time of A, and of B if it is named without one, 2026-11-22T12:00:00Z; by default now.")
 @click.option("--and-at", help="The time of B, or the second time of A.")
 @click.option("--known-at", help="Use only what was recorded by this time; by default now.")
+@click.option(
+    "--wait", "wait_seconds", type=click.IntRange(1, _WAIT_SECONDS_MAX), is_flag=False,
+    flag_value=_WAIT_SECONDS_DEFAULT, metavar="[SECONDS]",
+    help=f"Wait until the commits in between are collected, for {_WAIT_SECONDS_DEFAULT} seconds at most.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the response as JSON.")
 @click.pass_obj
 def diff(
-    client: Client, a: str, b: str | None, at: str | None, and_at: str | None, known_at: str | None, as_json: bool
-) -> None:
+    client: Client, a: str, b: str | None, at: str | None, and_at: str | None, known_at: str | None,
+    wait_seconds: int | None, as_json: bool,
+) -> None:  # fmt: skip
     """Show what differs between A and B: instances (i-…), versions (application/version) or images (sha256:…).
 
     A time may follow a subject: i-…@2026-11-22T12:00:00Z. Without B, A is compared with itself at another time.
@@ -37,12 +46,43 @@ def diff(
     if b is None and at is None and and_at is None and "@" not in a:
         raise click.UsageError("name B, or another time of A with --and-at")
     parameters = {"a": a, "b": b, "at": at, "and_at": and_at, "known_at": known_at}
-    found = ask(lambda: client.get("/v1/diff", **parameters))
+    found = collected(
+        lambda: ask(lambda: client.get("/v1/diff", **parameters)), wait_seconds or 0, tell=tell, now=time.monotonic,
+        sleep=time.sleep,
+    )  # fmt: skip
     if as_json:
         show_json(found)
     else:
         out("".join(f"{line}\n" for line in lines_of(found)))
     sys.exit(0 if found["equal"] else GAPS)
+
+
+def collected(
+    asked: Callable[[], Mapping[str, Any]],
+    seconds: float,
+    *,
+    tell: Callable[[str], None],
+    now: Callable[[], float],
+    sleep: Callable[[float], None],
+) -> Mapping[str, Any]:
+    """Return a difference, asked for again until its commits are collected, nothing tries it, or the time is over."""
+    began = now()
+    while True:
+        found = asked()
+        commits, waited = found["commits"], now() - began
+        if commits["state"] != "unknown" or not commits.get("due_at") or waited >= seconds:
+            if waited > 0 and seconds:
+                tell("")
+            return found
+        tell(f"waiting for the commits in between, {int(waited)} of {int(seconds)} s: {_text(commits['reason'])}")
+        sleep(min(_PAUSE_SECONDS, seconds - waited))
+
+
+def tell(text: str) -> None:
+    """Show how far a wait is in one line of a terminal; elsewhere, show nothing."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r\x1b[K{text[:_PROGRESS_CHARACTERS_MAX]}")
+        sys.stderr.flush()
 
 
 def lines_of(found: Mapping[str, Any]) -> Iterator[str]:
