@@ -200,7 +200,7 @@ def test_the_picture_names_the_links_that_lack_something_and_are_required() -> N
 
 
 def test_a_commit_that_no_branch_reaches_is_lacking_on_the_wire() -> None:
-    unreached = answer({"branch": "main", "reachable": False, "head": "f" * 40})
+    unreached = answer("found", branch="main", reachable=False, head="f" * 40)
     shown = {link["link"]: link["lacking"] for link in lineage(facts(branch=unreached)).to_wire()["links"]}  # type: ignore[attr-defined]  # JSON
     assert [name for name, lacking in shown.items() if lacking] == ["commit"]
 
