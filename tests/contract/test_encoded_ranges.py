@@ -110,6 +110,16 @@ async def test_a_forgotten_commit_is_shown_no_more(house: InProcess) -> None:
         assert [one["subject"] for one in document["only_b"]] == ["PAY-7: pay", ""]
 
 
+async def test_a_forgotten_answer_that_there_is_no_review_is_shown_no_more(house: InProcess) -> None:
+    ranges = await kept(house)
+    assert (await shown(ranges))[1]["only_b"][1]["review"]["state"] == "missing"
+    forgetting = Forgetting(database=house.database, ledger=house.ledger, archive=None, now=house.clock)
+    reviews = [one.ledger_index for one in await house.entries() if b'"kind":"review"' in (one.content or b"")]
+    await forgetting.remove(await forgetting.find(Persons([]), reviews), reason="request 7")
+    assert (await shown(ranges))[1] == (await shown(ranges_of(house)))[1]
+    assert (await shown(ranges))[1]["only_b"][1]["review"]["state"] == "unknown"
+
+
 async def test_a_new_answer_about_a_review_is_shown_at_once(house: InProcess, vendors: CommitVendors) -> None:
     ranges = await kept(house)
     vendors.reviewed[NEW] = review(13, approved_by="bob")

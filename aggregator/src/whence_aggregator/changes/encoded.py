@@ -2,7 +2,7 @@
 
 A range is kept when it is asked about for the second time. Before each use the newest entries of the facts about its
 commits, reviews and tickets are compared, and their waiting tasks: facts are only appended, or replaced where
-they are by one without content when they are forgotten, so the same newest fact, number of facts and number of found
+they are by one without content when they are forgotten, so the same newest fact, number of facts and number of known
 ones are the same facts.
 """
 

@@ -46,7 +46,7 @@ class FactsStandingParameters(TypedDict):
 class FactsStandingRow(TypedDict):
     facts: int
     newest: int
-    found: int
+    known: int
 
 
 FACTS_STANDING = NamedQuery[FactsStandingParameters, FactsStandingRow]("facts_standing")

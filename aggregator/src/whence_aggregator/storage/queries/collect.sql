@@ -11,8 +11,8 @@ where f.kind = :kind and {f.subject in texts subjects} and f.ledger_index = (
     select max(n.ledger_index) from fact n where n.kind = f.kind and n.subject = f.subject);
 
 -- name: facts_standing
--- types: facts int, newest int, found int
-select count(*) as facts, coalesce(max(f.ledger_index), 0) as newest, count(case when f.outcome = 'found' then 1 end) as found
+-- types: facts int, newest int, known int
+select count(*) as facts, coalesce(max(f.ledger_index), 0) as newest, count(case when f.outcome <> 'unknown' then 1 end) as known
 from fact f
 where f.kind = :kind and {f.subject in texts subjects};
 
