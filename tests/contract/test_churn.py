@@ -33,7 +33,7 @@ from landscape.endurance import repeated
 from whence_aggregator.adapters.aws_inventory import AwsInventory
 from whence_aggregator.collect.accounts import Accounts
 from whence_aggregator.collect.inventory import InventoryCollector
-from whence_aggregator.compliance.evaluate import ENDED_SWEEPS
+from whence_aggregator.compliance.sweeping import ENDED_SWEEPS
 from whence_aggregator.http.accounts import AccountCalls
 from whence_aggregator.http.errors import guarded
 from whence_aggregator.http.queries import QueryCalls
@@ -428,7 +428,11 @@ def own_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 async def served(house: InProcess) -> AsyncIterator[str]:
     """Serve what the command asks for; give the address."""
     calls = QueryCalls(
-        database=house.database, log=LogReader(house.database), search=house.search, tracer=house.tracer
+        database=house.database,
+        log=LogReader(house.database),
+        search=house.search,
+        tracer=house.tracer,
+        rules=house.rules,
     ).routes()
     calls += AccountCalls(
         Accounts(database=house.database, accounts=[ACCOUNT], listening=house.listening),

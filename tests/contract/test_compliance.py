@@ -6,7 +6,6 @@ import msgspec
 
 from fakes.in_process import SILENT_AFTER_SECONDS, InProcess
 from fakes.machine import COMMIT, DIGEST, FAILED, SIDECAR, scm
-from whence_aggregator.compliance.rules.catalogue import RULES
 from whence_aggregator.compliance.standing import standing_verdicts
 from whence_aggregator.ports import SourceUnavailable
 from whence_common.statement import ContainerFacts, DriftFacts, ScmSourceFacts
@@ -26,7 +25,7 @@ async def test_a_good_instance_passes_every_rule(house: InProcess) -> None:
     await house.say(await house.machine())
     await house.work()
     uncollected = {"user-data-changed": "unknown", "instance-unlisted": "unknown"}
-    assert await verdicts(house) == {rule.id: "pass" for rule in RULES} | uncollected
+    assert await verdicts(house) == {rule.id: "pass" for rule in house.rules.of_kind("instance")} | uncollected
 
 
 async def test_nothing_asked_yet_is_unknown_and_no_pass(house: InProcess) -> None:

@@ -42,7 +42,11 @@ async def ask(house: InProcess) -> AsyncIterator[Any]:
 async def served(house: InProcess) -> AsyncIterator[Any]:
     """Return what the API answers to a path, as status and document."""
     calls = QueryCalls(
-        database=house.database, log=LogReader(house.database), search=house.search, tracer=house.tracer
+        database=house.database,
+        log=LogReader(house.database),
+        search=house.search,
+        tracer=house.tracer,
+        rules=house.rules,
     ).routes()
     calls += ViolationCalls(Violations(database=house.database, listening=house.listening)).routes()
     calls += AccountCalls(

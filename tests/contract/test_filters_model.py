@@ -195,7 +195,11 @@ class Model:
 @pytest.fixture
 async def ask(house: InProcess) -> AsyncIterator[Any]:
     calls = QueryCalls(
-        database=house.database, log=LogReader(house.database), search=house.search, tracer=house.tracer
+        database=house.database,
+        log=LogReader(house.database),
+        search=house.search,
+        tracer=house.tracer,
+        rules=house.rules,
     ).routes()
     calls += ViolationCalls(Violations(database=house.database, listening=house.listening)).routes()
     application = web.Application(middlewares=[called_by(ROOT)])

@@ -6,7 +6,10 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from fakes.machine import COMMIT, DIGEST, REPOSITORY, scm
-from whence_aggregator.compliance.rule import InstanceEvidence, Verdict
+from whence_aggregator.compliance.evidence import SubjectEvidence
+from whence_aggregator.compliance.gathering import InstanceEvidence, evidence_of
+from whence_aggregator.compliance.rule import Verdict
+from whence_aggregator.compliance.rule_settings import NO_RULE_SETTINGS, RuleSettings
 from whence_aggregator.compliance.rules.catalogue import RULES, judge
 from whence_aggregator.organisation.resolving import KnownAccount
 from whence_aggregator.organisation.values import ACTIVE
@@ -134,11 +137,22 @@ def link(name: LinkName, known: Facts) -> Link:
     return lineage(known).link(name)
 
 
-def verdict(rule_id: str, known: Facts, *, now: datetime | None = None) -> Verdict:
-    """Judge by one rule, as evaluation does: agents have been listened to for a day."""
+def document(
+    known: Facts, *, now: datetime | None = None, settings: RuleSettings = NO_RULE_SETTINGS
+) -> SubjectEvidence:
+    """Return the documented evidence, as evaluation makes it: agents have been listened to for a day."""
     now = now or parse_instant(AT)
-    evidence = InstanceEvidence(
-        facts=known, lineage=lineage(known), now=now, silent_after_seconds=300.0,
-        listening_since=now - timedelta(days=1),
+    return evidence_of(
+        InstanceEvidence(
+            facts=known, lineage=lineage(known), now=now, silent_after_seconds=300.0,
+            listening_since=now - timedelta(days=1), settings=settings,
+        )
     )  # fmt: skip
-    return judge(next(one for one in RULES if one.id == rule_id), evidence)
+
+
+def verdict(
+    rule_id: str, known: Facts, *, now: datetime | None = None, settings: RuleSettings = NO_RULE_SETTINGS
+) -> Verdict:
+    """Judge by one rule."""
+    rule = next(one for one in RULES if one.id == rule_id)
+    return judge(rule, document(known, now=now, settings=settings))

@@ -32,7 +32,8 @@ from whence_aggregator.collect.collectors import Collector, ImageSourceCollector
 from whence_aggregator.collect.commits import CommitCollector, RangeCollector, SignatureCollector
 from whence_aggregator.collect.inventory import InventoryCollector
 from whence_aggregator.collect.protection import ProtectionSources
-from whence_aggregator.compliance.evaluate import Evaluator
+from whence_aggregator.compliance.rules.catalogue import RulesInForce
+from whence_aggregator.compliance.subjects import OrganisationAccounts
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.log_reader import LogReader, Stored
 from whence_aggregator.ledger.rows import PackedEntry
@@ -57,6 +58,7 @@ from whence_aggregator.trace.search import Search
 from whence_aggregator.trace.tracer import Tracer
 from whence_aggregator.trackers.places import NO_TRACKERS, KnownTrackers
 from whence_aggregator.trackers.protection import ProtectionReader
+from whence_aggregator.wiring.rules import load_evaluator
 from whence_aggregator.wiring.work import kinds_of, work_on_ranges
 from whence_aggregator.work.lanes import SHARES, LaneShares
 from whence_aggregator.work.questions import ask_version
@@ -234,6 +236,8 @@ class InProcess:
         trackers: KnownTrackers = NO_TRACKERS,
         tracker_collectors: Mapping[str, Collector] | None = None,
         git_hosts: Container[str] | None = None,
+        rules: RulesInForce | None = None,
+        organisation_accounts: OrganisationAccounts | None = None,
     ) -> None:
         self.database = database
         self.authority = authority
@@ -266,12 +270,16 @@ class InProcess:
             now=self.clock,
             asked=ask_version,
         )
-        self.evaluator = Evaluator(
-            database=database,
-            ledger=self.ledger,
-            tracer=self.tracer,
+        self.rules = rules or RulesInForce.of()
+        self.evaluator = load_evaluator(
+            database,
+            self.ledger,
+            self.tracer,
+            self.listening,
+            self.rules,
             now=self.clock,
-            listening=self.listening,
+            trackers=trackers,
+            accounts=organisation_accounts,
         )
         self.ec2 = FakeEc2()
         self.inventory = InventoryCollector(

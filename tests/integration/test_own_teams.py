@@ -40,7 +40,11 @@ Ask = Callable[[str, str], Awaitable[tuple[int, Any]]]
 def routes_of(house: InProcess) -> list[web.RouteDef]:
     """Return the calls of queries and of the application registry."""
     routes = QueryCalls(
-        database=house.database, log=LogReader(house.database), search=house.search, tracer=house.tracer
+        database=house.database,
+        log=LogReader(house.database),
+        search=house.search,
+        tracer=house.tracer,
+        rules=house.rules,
     ).routes()
     routes += ViolationCalls(Violations(database=house.database, listening=house.listening)).routes()
     accounts = Accounts(database=house.database, accounts=["123456789012"], listening=house.listening)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import cast
 
 import pytest
 
-from whence_aggregator.compliance.rule import InstanceEvidence
+from whence_aggregator.compliance.evidence import SubjectEvidence
+from whence_aggregator.compliance.gathering import InstanceEvidence, evidence_of
 from whence_aggregator.compliance.rules.catalogue import RULES
 from whence_aggregator.trace.facts import NOT_ASKED, Binding, Facts, StoredStatement
-from whence_aggregator.trace.lineage import Lineage
 from whence_common.statement import InstanceFacts, Predicate
 
 JUDGE = next(rule.judge for rule in RULES if rule.id == "clock-off")
@@ -19,7 +18,7 @@ NOW = datetime(2026, 11, 22, 12, 5, tzinfo=UTC)
 DAY_BEFORE = "2026-11-21T12:00:00.000Z"
 
 
-def evidence(observed_at: str, stated_launch: str) -> InstanceEvidence:
+def evidence(observed_at: str, stated_launch: str) -> SubjectEvidence:
     instance = InstanceFacts(account_id="1", region="r", instance_id="i-1", pending_time=stated_launch)
     predicate = Predicate(
         instance=instance, boot_id="b", sequence=1, cause="boot", observed_at=observed_at, agent_version="1"
@@ -34,8 +33,9 @@ def evidence(observed_at: str, stated_launch: str) -> InstanceEvidence:
     facts = Facts(
         statement=statement, binding=binding, application=None, image_source=NOT_ASKED, commit=NOT_ASKED, last_seen=None
     )
-    lineage = cast(Lineage, None)  # the rule reads none of it
-    return InstanceEvidence(facts=facts, lineage=lineage, now=NOW, silent_after_seconds=60, listening_since=NOW)
+    return evidence_of(
+        InstanceEvidence(facts=facts, lineage=None, now=NOW, silent_after_seconds=60, listening_since=NOW)
+    )
 
 
 @pytest.mark.parametrize(

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 from datetime import UTC, datetime, timedelta
-from typing import cast
 
+import msgspec
 import pytest
 
-from whence_aggregator.compliance.rule import InstanceEvidence, Verdict
+from whence_aggregator.compliance.evidence import SubjectEvidence
+from whence_aggregator.compliance.gathering import InstanceEvidence, evidence_of
+from whence_aggregator.compliance.rule import Verdict
 from whence_aggregator.compliance.rules.catalogue import RULES, judge
 from whence_aggregator.trace.facts import NOT_ASKED, Binding, Facts, InventoryFacts, StoredStatement
 from whence_aggregator.trace.life import Life
-from whence_aggregator.trace.lineage import Lineage
 from whence_common.clock import to_instant
 from whence_common.statement import InstanceFacts, Predicate, UserDataFacts
 
@@ -28,7 +28,7 @@ def ago(seconds: float) -> str:
 def evidence(
     *, life: Life = "running", seen: str | None = None, listed: InventoryFacts | None = None, listening: float = 86_400,
     launched: str = "", digest: str | None = OURS, heartbeats: int = 1,
-) -> InstanceEvidence:  # fmt: skip
+) -> SubjectEvidence:  # fmt: skip
     instance = InstanceFacts(account_id="1", region="r", instance_id="i-1", pending_time=launched or ago(7_200))
     user_data = UserDataFacts(digest=digest) if digest is not None else None
     predicate = Predicate(
@@ -44,10 +44,18 @@ def evidence(
         statement=statement, binding=binding, application=None, image_source=NOT_ASKED, commit=NOT_ASKED,
         last_seen=seen, life=life, listed=listed or InventoryFacts(),
     )  # fmt: skip
-    return InstanceEvidence(
-        facts=facts, lineage=cast(Lineage, None), now=NOW, silent_after_seconds=SILENT_AFTER,
-        listening_since=NOW - timedelta(seconds=listening),
+    return evidence_of(
+        InstanceEvidence(
+            facts=facts, lineage=None, now=NOW, silent_after_seconds=SILENT_AFTER,
+            listening_since=NOW - timedelta(seconds=listening),
+        )
     )  # fmt: skip
+
+
+def patient(one: SubjectEvidence, seconds: float) -> SubjectEvidence:
+    """Return the evidence where an agent is silent after other seconds."""
+    assert one.heard is not None
+    return msgspec.structs.replace(one, heard=msgspec.structs.replace(one.heard, silent_after_seconds=seconds))
 
 
 def verdict(rule_id: str, **given: object) -> Verdict:
@@ -161,8 +169,8 @@ def test_user_data_is_compared_only_within_one_launch(given: dict[str, object], 
 
 def test_silence_is_judged_no_sooner_than_a_listing_may_lag() -> None:
     """Where agents are silent after a minute, a listing 90 seconds after the last heartbeat may still show the past."""
-    early = dataclasses.replace(evidence(seen=ago(100), listed=listing(10)), silent_after_seconds=60)
+    early = patient(evidence(seen=ago(100), listed=listing(10)), 60)
     rule = next(rule for rule in RULES if rule.id == "agent-silent")
     assert judge(rule, early).outcome == "unknown"
-    late = dataclasses.replace(evidence(seen=ago(200), listed=listing(10)), silent_after_seconds=60)
+    late = patient(evidence(seen=ago(200), listed=listing(10)), 60)
     assert judge(rule, late).outcome == "fail"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from whence_aggregator.compliance.evaluate import storable_verdict
+from whence_aggregator.compliance.moving import storable_verdict
 from whence_aggregator.compliance.rule import Verdict
 from whence_common.storable import Unstorable, check_json, cleaned
 

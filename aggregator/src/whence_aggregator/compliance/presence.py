@@ -7,11 +7,11 @@ awaits, and is unknown until that listing begins. EC2 is eventually consistent, 
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from whence_aggregator.compliance.rule import InstanceEvidence, Verdict
+from whence_aggregator.compliance.evidence import SubjectEvidence
+from whence_aggregator.compliance.rule import Verdict
 from whence_aggregator.trace.life import ENDED
-from whence_common.clock import parse_instant
 
 EC2_LAG = timedelta(seconds=120)
 """How long a listing may lack an enrolled instance, or show its previous state."""
@@ -21,21 +21,13 @@ STANDING_STILL = ("stopping", "stopped", *ENDED)
 """States in which an agent is not expected to speak."""
 
 
-def ended(evidence: InstanceEvidence) -> Verdict | None:
+def ended(evidence: SubjectEvidence) -> Verdict | None:
     """Return the verdict for an ended instance, which closes open violations; None while it may live."""
-    facts = evidence.facts
-    return Verdict(outcome="gone", reason=f"subject gone: {life_of(evidence)}") if facts.life in ENDED else None
-
-
-def launched(evidence: InstanceEvidence) -> datetime | None:
-    """Return when EC2 launched the machine last: no heartbeats are expected from the time before."""
-    try:
-        return parse_instant(evidence.facts.listed.launched_at)
-    except ValueError:
+    if evidence.life not in ENDED:
         return None
+    return Verdict(outcome="gone", reason=f"subject gone: {life_of(evidence)}")
 
 
-def life_of(evidence: InstanceEvidence) -> str:
+def life_of(evidence: SubjectEvidence) -> str:
     """Return the instance's life, and since when, as text."""
-    facts = evidence.facts
-    return f"the instance is {facts.life}" + (f" since {facts.life_since}" if facts.life_since else "")
+    return f"the instance is {evidence.life}" + (f" since {evidence.life_since}" if evidence.life_since else "")

@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 import msgspec
 
+from whence_aggregator.compliance.evidence import SubjectOfRule
 from whence_aggregator.queries.agents import InstancesNamedRow
 from whence_aggregator.queries.compliance import (
     NeverSpokeRow,
     RuleSetsAllRow,
     SilentSinceRow,
+    SubjectsDueRow,
+    SubjectsNamedRow,
+    SubjectsSeenRow,
     TalliesRow,
     UnjudgedRow,
     VerdictsOfRow,
+    VerdictsOfSubjectsRow,
     VerdictsRow,
 )
 from whence_common.clock import parse_instant, to_instant
@@ -54,6 +59,7 @@ class StandingVerdict:
     outcome: str
     reason: str
     version: int
+    folded_under: str = ""
 
 
 def unjudged(row: UnjudgedRow) -> UnjudgedInstance:
@@ -69,9 +75,47 @@ def judged(row: InstancesNamedRow) -> JudgedInstance:
 def standing(rows: Sequence[VerdictsOfRow]) -> dict[tuple[str, str], StandingVerdict]:
     """Return the current verdicts, by instance id and rule."""
     return {
-        (row["instance_id"], row["rule"]): StandingVerdict(row["verdict"], row["reason"], row["rule_version"])
+        (row["instance_id"], row["rule"]): StandingVerdict(
+            row["verdict"], row["reason"], row["rule_version"], row["folded_under"] or ""
+        )
         for row in rows
     }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueSubject:
+    """A subject to be judged; `due` is how many changes were noticed since it was judged last."""
+
+    kind: SubjectOfRule
+    id: str
+    due: int
+
+
+def due_subjects(rows: Sequence[SubjectsDueRow]) -> list[DueSubject]:
+    return [DueSubject(kind=_subject_kind(row["kind"]), id=row["id"], due=row["due"]) for row in rows]
+
+
+def seen_subjects(rows: Sequence[SubjectsSeenRow]) -> dict[tuple[SubjectOfRule, str], str]:
+    """Return the digests of the evidence that subjects were judged by, by kind and id."""
+    return {(_subject_kind(row["kind"]), row["id"]): row["evidence"] for row in rows}
+
+
+def stood_subjects(
+    named: Sequence[SubjectsNamedRow], verdicts: Sequence[VerdictsOfSubjectsRow]
+) -> dict[tuple[SubjectOfRule, str], tuple[dict[str, int], dict[str, StandingVerdict]]]:
+    """Return the versions of the rules that judged, and the current verdicts, by kind and id."""
+    found: dict[tuple[SubjectOfRule, str], tuple[dict[str, int], dict[str, StandingVerdict]]] = {
+        (_subject_kind(row["kind"]), row["id"]): (msgspec.json.decode(row["rules"]), {}) for row in named
+    }
+    for row in verdicts:
+        found[_subject_kind(row["kind"]), row["id"]][1][row["rule"]] = StandingVerdict(
+            row["verdict"], row["reason"], row["rule_version"], row["folded_under"] or ""
+        )
+    return found
+
+
+def _subject_kind(text: str) -> SubjectOfRule:
+    return cast(SubjectOfRule, text)
 
 
 def shown_verdict(row: VerdictsOfRow) -> dict[str, Any]:

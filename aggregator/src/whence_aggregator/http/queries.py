@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from whence_aggregator.compliance.counts import count
-from whence_aggregator.compliance.rules.catalogue import RULES
+from whence_aggregator.compliance.rules.catalogue import RulesInForce
 from whence_aggregator.compliance.standing import standing_verdicts
 from whence_aggregator.http.authentication import CALLER, require_user_data
 from whence_aggregator.http.bodies import JsonResponse, respond_json
@@ -30,7 +30,10 @@ _CAUSES = ("boot", "change", "stop", "failed")
 class QueryCalls:
     """Handlers that answer from storage alone."""
 
-    def __init__(self, *, database: Database, log: LogReader, search: Search, tracer: Tracer) -> None:
+    def __init__(
+        self, *, database: Database, log: LogReader, search: Search, tracer: Tracer, rules: RulesInForce
+    ) -> None:
+        self._rules_in_force = rules
         self._database = database
         self._log = log
         self._search = search
@@ -126,7 +129,7 @@ class QueryCalls:
 
     async def _rules(self, request: web.Request) -> JsonResponse:
         Query(request)
-        return respond_json({"rules": [rule.to_wire() for rule in RULES]})
+        return respond_json({"rules": self._rules_in_force.to_wire()})
 
     async def _summary(self, request: web.Request) -> JsonResponse:
         Query(request)

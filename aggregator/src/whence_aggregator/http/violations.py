@@ -39,7 +39,7 @@ class ViolationCalls:
 
 def _wanted(query: Query, caller: Caller) -> WantedViolations:
     rule = query.choice("rule", tuple(one.id for one in RULES))
-    severity = query.choice("severity", ("1", "2", "3"))
+    severity = query.choice("severity", ("1", "2", "3", "4"))
     account, instance = query.text("account"), query.text("instance")
     return WantedViolations(
         rules=[one.id for one in RULES if rule in (None, one.id) and severity in (None, str(one.severity))],

@@ -131,6 +131,17 @@ class LogReader:
         except (KeyError, IndexError) as exc:
             raise NotFound("tile-unknown", "the log has no such subtree yet") from exc
 
+    async def leaves(self, indexes: Iterable[int]) -> dict[int, bytes]:
+        """Return the leaf hashes of entries, in one round trip; those that the log does not have are left out."""
+        wanted = sorted(set(indexes))
+        tiles = await self._tiles({(0, index // TILE_WIDTH) for index in wanted})
+        found = {}
+        for index in wanted:
+            tile = tiles.get((0, index // TILE_WIDTH))
+            if tile is not None and index % TILE_WIDTH < len(tile):
+                found[index] = tile.node(0, index % TILE_WIDTH)
+        return found
+
     async def tile(self, level: int, number: int, width: int) -> bytes:
         """Return the first `width` hashes of a tile. Raises NotFound when there are fewer."""
         tile = (await self._tiles({(level, number)})).get((level, number))

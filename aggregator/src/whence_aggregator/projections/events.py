@@ -1,4 +1,4 @@
-"""Projections of events: enrolments, collected facts and verdicts."""
+"""Projections of events: enrolments and collected facts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from whence_aggregator.ports import Transaction
 from whence_aggregator.projections.known import LifeTally
 from whence_aggregator.projections.persons import persons_in
 from whence_aggregator.projections.pushes import tag_named, unjudge_tag
-from whence_aggregator.projections.rows import known_instances, last_number, listed, number, rule_sets, standing
+from whence_aggregator.projections.rows import known_instances, last_number, listed, number
 from whence_aggregator.projections.search_names import commits_in, layers_in, names_in
 from whence_aggregator.projections.subjects import named_as, subject_of
 from whence_aggregator.queries.agents import (
@@ -33,6 +33,7 @@ from whence_aggregator.queries.collect import (
     ADD_IMAGE_CHAIN,
     ADD_IMAGE_COMMIT,
     ADD_IMAGE_LAYER,
+    ADD_INVENTORY_DETAIL,
     ADD_INVENTORY_HISTORY,
     ADD_RANGE_COMMIT,
     ADD_REVIEW_NAME,
@@ -42,27 +43,21 @@ from whence_aggregator.queries.collect import (
     AddFactParameters,
     AddImageChainParameters,
     AddImageCommitParameters,
+    AddInventoryDetailParameters,
     AddTagDigestParameters,
     PutInventoryParameters,
 )
 from whence_aggregator.queries.compliance import (
-    ADD_RULE_SET,
     ADD_TO_TALLY,
-    LAST_RULE_SET,
-    RULE_SETS,
-    SET_RULES,
-    SET_VERDICT,
     UNJUDGE,
+    UNJUDGE_AMI,
     UNJUDGE_COMMIT,
     UNJUDGE_IMAGE,
     UNJUDGE_TICKET,
-    VERDICTS_OF,
-    SetRulesParameters,
-    SetVerdictParameters,
 )
-from whence_aggregator.queries.query import array, instance_ids, together
+from whence_aggregator.queries.query import instance_ids, together
 from whence_aggregator.queries.trace import INVENTORY_OF
-from whence_aggregator.trace.facts import REVIEW_KIND, TICKET_KIND
+from whence_aggregator.trace.facts import AMI_KIND, REVIEW_KIND, TICKET_KIND
 from whence_aggregator.trace.life import life_of, listed_life
 from whence_aggregator.trace.review_names import number_word
 from whence_aggregator.trace.tags import REGISTRY
@@ -75,8 +70,6 @@ from whence_common.scm_source import ScmSource
 
 INVENTORY_KIND = "ec2-instance"
 _REVIEW_WORDS_MAX = 2_000
-INSTANCE = "instance"
-"""The kind of subject of verdicts."""
 
 
 async def project_enrolment(transaction: Transaction, index: int, event: Mapping[str, Any]) -> int:
@@ -151,6 +144,10 @@ async def project_fact(transaction: Transaction, index: int, event: Mapping[str,
     if event["kind"] == TICKET_KIND:
         await transaction.execute(ADD_FACT.bind([row]), UNJUDGE_TICKET.bind([named_as(event["subject"])]))
         return
+    if event["kind"] == AMI_KIND:
+        ami = event["subject"].rpartition("/")[2]
+        await transaction.execute(ADD_FACT.bind([row]), UNJUDGE_AMI.bind([{"image_id": ami}]))
+        return
     if event["kind"] == "image-source":
         unjudge = UNJUDGE_IMAGE.bind([{"image_digest": digest_of_subject(event["subject"])}])
     else:
@@ -203,72 +200,13 @@ async def project_inventory(transaction: Transaction, entries: Sequence[tuple[in
     await transaction.execute(
         PUT_INVENTORY.bind(rows),
         ADD_INVENTORY_HISTORY.bind(rows),
+        ADD_INVENTORY_DETAIL.bind(_details(entries)),
         SET_LIFE.bind(lives),
         ADD_LIFE.bind(moved),
         ADD_TO_TALLY.bind(tallied.rows),
         UNJUDGE.bind([names]),
     )
     return set(known)
-
-
-async def project_verdicts(transaction: Transaction, entries: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
-    """Update the verdicts of instances and their counts; store which rules have judged each."""
-    sets = {index: _rules_of(event) for index, event in entries}
-    names = instance_ids([event["subject"]["id"] for _, event in entries])
-    wanted = array(sorted(set(sets.values())))
-    instances, verdicts, sets_known, last = await transaction.fetch_all(
-        together(
-            INSTANCES_NAMED.bind(names),
-            VERDICTS_OF.bind(names),
-            RULE_SETS.bind({"sets": wanted}),
-            LAST_RULE_SET.bind({}),
-        )
-    )
-    known = known_instances(instances)
-    numbers, before = rule_sets(sets_known), standing(verdicts)
-    added = [one for one in dict.fromkeys(sets.values()) if one not in numbers]
-    numbers |= {one: last_number(last) + 1 + place for place, one in enumerate(added)}
-    tally: dict[tuple[str, str], int] = {}
-    moved: dict[tuple[int, str], SetVerdictParameters] = {}
-    for index, event in entries:
-        if event["subject"]["kind"] != INSTANCE:
-            raise ValueError("unknown kind of subject of a verdict")
-        instance = known[event["subject"]["id"]]
-        for verdict in event["verdicts"]:
-            key = event["subject"]["id"], verdict["rule"]
-            first = verdict["rule"] in event["first"]
-            outcome, since = before.get(key, (None if first else "pass", event["at"]))
-            if outcome != verdict["verdict"]:
-                _count(tally, instance.account_id, verdict["rule"], outcome, -1)
-                _count(tally, instance.account_id, verdict["rule"], verdict["verdict"], 1)
-                since = event["at"]
-            if verdict["verdict"] == "pass" and key not in before:
-                continue
-            before[key] = verdict["verdict"], since
-            moved[instance.number, verdict["rule"]] = {
-                "subject_kind": INSTANCE,
-                "subject": instance.number,
-                "rule": verdict["rule"],
-                "rule_version": verdict["version"],
-                "verdict": verdict["verdict"],
-                "reason": verdict["reason"],
-                "since": since,
-                "ledger_index": index,
-            }
-    judged: list[SetRulesParameters] = [
-        {"instance": known[event["subject"]["id"]].number, "rule_set": numbers[sets[index]]} for index, event in entries
-    ]
-    await transaction.execute(
-        ADD_RULE_SET.bind([{"number": numbers[one], "rules": one} for one in added]),
-        SET_VERDICT.bind(list(moved.values())),
-        SET_RULES.bind(judged),
-        ADD_TO_TALLY.bind([{"account_id": a, "subject": s, "n": n} for (a, s), n in tally.items() if n]),
-    )
-
-
-def _rules_of(event: Mapping[str, Any]) -> str:
-    """Return the rules that judged, with their versions, as stored text."""
-    return msgspec.json.encode(dict(event["rules"]), order="sorted").decode()
 
 
 def links_of(event: Mapping[str, Any], index: int) -> list[AddImageCommitParameters]:
@@ -329,10 +267,17 @@ def _words_of_reviews(reviews: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     return tuple(found)[:_REVIEW_WORDS_MAX]
 
 
-def _count(tally: dict[tuple[str, str], int], account: str, rule: str, outcome: str | None, by: int) -> None:
-    if outcome is not None:
-        key = account, f"{rule}/{outcome}"
-        tally[key] = tally.get(key, 0) + by
+def _details(entries: Sequence[tuple[int, Mapping[str, Any]]]) -> list[AddInventoryDetailParameters]:
+    """Return what entries state beyond the inventory's columns; old entries state none of it."""
+    return [
+        {
+            "instance_id": one["value"]["instance_id"],
+            "ledger_index": index,
+            "details": msgspec.json.encode(one["value"]["details"], order="deterministic").decode(),
+        }
+        for index, one in entries
+        if one["value"].get("details")
+    ]
 
 
 def _inventory_row(index: int, one: Mapping[str, Any]) -> PutInventoryParameters:

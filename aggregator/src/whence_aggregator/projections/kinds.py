@@ -21,11 +21,11 @@ from whence_aggregator.projections.events import (
     project_enrolment,
     project_fact,
     project_inventory,
-    project_verdicts,
 )
 from whence_aggregator.projections.pushes import project_push, project_untag
 from whence_aggregator.projections.removals import VERSION as REMOVALS_VERSION
 from whence_aggregator.projections.removals import project_removal
+from whence_aggregator.projections.verdicts import project_verdicts
 from whence_aggregator.queries import audit
 from whence_aggregator.queries.ledger import ADD_CLOCK, AddClockParameters
 
@@ -168,13 +168,18 @@ KINDS: Mapping[str, EntryKind] = MappingProxyType({
     "handover": _kind("application_handover", project=_handovers, account=_of_all),
     "fact": _kind(
         "fact", "image_commit", "commit_word", "commit_person", "review_name", "range_commit", "image_chain",
-        "image_layer", "tag_digest", "inventory", "inventory_history", "instance", "life", "tally",
+        "image_layer", "tag_digest", "inventory", "inventory_history", "inventory_detail", "instance", "life", "tally",
         project=_facts, account=_account_of_fact, together=_listed_together,
     ),
-    "verdict": _kind(
-        "verdict", "rule_set", "instance", "tally",
-        project=_verdicts, account=_account_stated, together=_all_together,
+    "verdict": replace(
+        _kind(
+            "verdict", "rule_set", "instance", "tally", "subject", "verdict_fold",
+            project=_verdicts, account=_account_stated, together=_all_together,
+        ),
+        project={1: _verdicts, 2: _verdicts},
     ),
+    "evidence": _kind(account=_account_stated),
+    "rule-settings": _kind(account=_of_all),
     "push": _kind(
         "image_manifest", "image_tag", "image_blob", "image_job", "tag_digest", "version_digest", project=_pushes,
         account=_of_all,
@@ -235,9 +240,12 @@ TABLES = (
     Table(name="image_layer", clear=audit.CLEAR_IMAGE_LAYER, dumps=(audit.DUMP_IMAGE_LAYER,)),
     Table(name="inventory", clear=audit.CLEAR_INVENTORY, dumps=(audit.DUMP_INVENTORY,)),
     Table(name="inventory_history", clear=audit.CLEAR_INVENTORY_HISTORY, dumps=(audit.DUMP_INVENTORY_HISTORY,)),
+    Table(name="inventory_detail", clear=audit.CLEAR_INVENTORY_DETAIL, dumps=(audit.DUMP_INVENTORY_DETAIL,)),
     Table(name="life", clear=audit.CLEAR_LIFE, dumps=(audit.DUMP_LIFE,), lossy=True),
     Table(name="rule_set", clear=audit.CLEAR_RULE_SET, dumps=(audit.DUMP_RULE_SET,), lossy=True),
     Table(name="verdict", clear=audit.CLEAR_VERDICT, dumps=(audit.DUMP_VERDICT,), lossy=True),
+    Table(name="subject", clear=audit.CLEAR_SUBJECT, dumps=(audit.DUMP_SUBJECT,), lossy=True),
+    Table(name="verdict_fold", clear=audit.CLEAR_VERDICT_FOLD, dumps=(audit.DUMP_VERDICT_FOLD,), lossy=True),
     Table(name="tally", clear=audit.CLEAR_TALLY, dumps=(audit.DUMP_TALLY,), lossy=True),
     Table(name="image_manifest", clear=audit.CLEAR_IMAGE_MANIFEST, dumps=(audit.DUMP_IMAGE_MANIFEST,)),
     Table(name="image_tag", clear=audit.CLEAR_IMAGE_TAG, dumps=(audit.DUMP_IMAGE_TAG,)),

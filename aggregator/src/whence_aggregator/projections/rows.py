@@ -10,7 +10,7 @@ import msgspec
 from whence_aggregator.projections.known import KnownInstance
 from whence_aggregator.queries.agents import INSTANCES_NAMED, InstancesNamedRow
 from whence_aggregator.queries.collect import CommitsWithoutPersonRow, RangesWithoutCommitRow, ReviewsWithoutNameRow
-from whence_aggregator.queries.compliance import RuleSetsRow, VerdictsOfRow
+from whence_aggregator.queries.compliance import RuleSetsRow, SubjectsNamedRow, VerdictsOfRow, VerdictsOfSubjectsRow
 from whence_aggregator.queries.query import BoundQuery, instance_ids
 from whence_aggregator.queries.trace import InventoryOfRow
 from whence_aggregator.trace.life import as_life
@@ -78,6 +78,16 @@ def rule_sets(rows: Sequence[RuleSetsRow]) -> dict[str, int]:
 def standing(rows: Sequence[VerdictsOfRow]) -> dict[tuple[str, str], tuple[str | None, str]]:
     """Return outcome and beginning of verdicts, by instance id and rule."""
     return {(row["instance_id"], row["rule"]): (row["verdict"], row["since"]) for row in rows}
+
+
+def subject_numbers(rows: Sequence[SubjectsNamedRow]) -> dict[tuple[str, str], int]:
+    """Return the numbers of subjects that are not instances, by kind and id."""
+    return {(row["kind"], row["id"]): row["number"] for row in rows}
+
+
+def standing_of_subjects(rows: Sequence[VerdictsOfSubjectsRow]) -> dict[tuple[str, str, str], tuple[str | None, str]]:
+    """Return outcome and beginning of verdicts, by kind, id and rule."""
+    return {(row["kind"], row["id"], row["rule"]): (row["verdict"], row["since"]) for row in rows}
 
 
 def fact_events(

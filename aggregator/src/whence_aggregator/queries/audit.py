@@ -322,6 +322,50 @@ class DumpInventoryHistoryRow(TypedDict):
 DUMP_INVENTORY_HISTORY = NamedQuery[DumpInventoryHistoryParameters, DumpInventoryHistoryRow]("dump_inventory_history")
 
 
+class DumpInventoryDetailParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpInventoryDetailRow(TypedDict):
+    instance_id: str
+    ledger_index: int
+    details: str
+
+
+DUMP_INVENTORY_DETAIL = NamedQuery[DumpInventoryDetailParameters, DumpInventoryDetailRow]("dump_inventory_detail")
+
+
+class DumpSubjectParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpSubjectRow(TypedDict):
+    number: int
+    kind: str
+    id: str
+    rule_set: int
+
+
+DUMP_SUBJECT = NamedQuery[DumpSubjectParameters, DumpSubjectRow]("dump_subject")
+
+
+class DumpVerdictFoldParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpVerdictFoldRow(TypedDict):
+    subject_kind: str
+    subject: int
+    rule: str
+    link: str
+
+
+DUMP_VERDICT_FOLD = NamedQuery[DumpVerdictFoldParameters, DumpVerdictFoldRow]("dump_verdict_fold")
+
+
 class DumpLifeParameters(TypedDict):
     limit: int
     offset: int
@@ -676,6 +720,15 @@ CLEAR_VERDICT = Command[NoParameters]("clear_verdict")
 
 
 CLEAR_RULE_SET = Command[NoParameters]("clear_rule_set")
+
+
+CLEAR_INVENTORY_DETAIL = Command[NoParameters]("clear_inventory_detail")
+
+
+CLEAR_SUBJECT = Command[NoParameters]("clear_subject")
+
+
+CLEAR_VERDICT_FOLD = Command[NoParameters]("clear_verdict_fold")
 
 
 CLEAR_TALLY = Command[NoParameters]("clear_tally")

@@ -253,6 +253,7 @@ class InventoryOfRegionRow(TypedDict):
     cause: str | None
     spoke_at: int | None
     life: str | None
+    details: str | None
 
 
 INVENTORY_OF_REGION = NamedQuery[InventoryOfRegionParameters, InventoryOfRegionRow]("inventory_of_region")
@@ -311,6 +312,15 @@ class ListingBegunRow(TypedDict):
 
 
 LISTING_BEGUN = NamedQuery[ListingBegunParameters, ListingBegunRow]("listing_begun")
+
+
+class AddInventoryDetailParameters(TypedDict):
+    instance_id: str
+    ledger_index: int
+    details: str
+
+
+ADD_INVENTORY_DETAIL = Command[AddInventoryDetailParameters]("add_inventory_detail")
 
 
 class AddInventoryHistoryParameters(TypedDict):

@@ -148,6 +148,13 @@ class UnjudgeImageParameters(TypedDict):
 UNJUDGE_IMAGE = Command[UnjudgeImageParameters]("unjudge_image")
 
 
+class UnjudgeAmiParameters(TypedDict):
+    image_id: str
+
+
+UNJUDGE_AMI = Command[UnjudgeAmiParameters]("unjudge_ami")
+
+
 class UnjudgeTagParameters(TypedDict):
     account_id: str | None
     reference: str
@@ -195,9 +202,199 @@ class VerdictsOfRow(TypedDict):
     reason: str
     since: str
     ledger_index: int
+    folded_under: str | None
 
 
 VERDICTS_OF = NamedQuery[VerdictsOfParameters, VerdictsOfRow]("verdicts_of")
+
+
+class VerdictsOfSubjectsParameters(TypedDict):
+    ids: str
+
+
+class VerdictsOfSubjectsRow(TypedDict):
+    kind: str
+    id: str
+    subject: int
+    rule: str
+    rule_version: int
+    verdict: str
+    reason: str
+    since: str
+    ledger_index: int
+    folded_under: str | None
+
+
+VERDICTS_OF_SUBJECTS = NamedQuery[VerdictsOfSubjectsParameters, VerdictsOfSubjectsRow]("verdicts_of_subjects")
+
+
+class SubjectsNamedParameters(TypedDict):
+    ids: str
+
+
+class SubjectsNamedRow(TypedDict):
+    number: int
+    kind: str
+    id: str
+    rules: str
+
+
+SUBJECTS_NAMED = NamedQuery[SubjectsNamedParameters, SubjectsNamedRow]("subjects_named")
+
+
+class LastSubjectRow(TypedDict):
+    number: int
+
+
+LAST_SUBJECT = NamedQuery[NoParameters, LastSubjectRow]("last_subject")
+
+
+class AddSubjectParameters(TypedDict):
+    number: int
+    kind: str
+    id: str
+
+
+ADD_SUBJECT = Command[AddSubjectParameters]("add_subject")
+
+
+class SetRulesOfSubjectParameters(TypedDict):
+    rule_set: int
+    number: int
+
+
+SET_RULES_OF_SUBJECT = Command[SetRulesOfSubjectParameters]("set_rules_of_subject")
+
+
+class FoldVerdictParameters(TypedDict):
+    subject_kind: str
+    subject: int
+    rule: str
+    link: str
+
+
+FOLD_VERDICT = Command[FoldVerdictParameters]("fold_verdict")
+
+
+class UnfoldVerdictParameters(TypedDict):
+    subject_kind: str
+    subject: int
+    rule: str
+
+
+UNFOLD_VERDICT = Command[UnfoldVerdictParameters]("unfold_verdict")
+
+
+class SubjectsDueParameters(TypedDict):
+    after_kind: str
+    after_id: str
+    limit: int
+
+
+class SubjectsDueRow(TypedDict):
+    kind: str
+    id: str
+    due: int
+
+
+SUBJECTS_DUE = NamedQuery[SubjectsDueParameters, SubjectsDueRow]("subjects_due")
+
+
+class SubjectsSeenParameters(TypedDict):
+    ids: str
+
+
+class SubjectsSeenRow(TypedDict):
+    kind: str
+    id: str
+    evidence: str
+
+
+SUBJECTS_SEEN = NamedQuery[SubjectsSeenParameters, SubjectsSeenRow]("subjects_seen")
+
+
+class MarkSubjectParameters(TypedDict):
+    kind: str
+    id: str
+
+
+MARK_SUBJECT = Command[MarkSubjectParameters]("mark_subject")
+
+
+class SubjectJudgedParameters(TypedDict):
+    evidence: str
+    seen: int
+    id: str
+    kind: str
+
+
+SUBJECT_JUDGED = Command[SubjectJudgedParameters]("subject_judged")
+
+
+class MarkSubjectsJudgedByOthersParameters(TypedDict):
+    kind: str
+    sets: str
+
+
+MARK_SUBJECTS_JUDGED_BY_OTHERS = Command[MarkSubjectsJudgedByOthersParameters]("mark_subjects_judged_by_others")
+
+
+class MarkEverySubjectParameters(TypedDict):
+    kind: str
+
+
+MARK_EVERY_SUBJECT = Command[MarkEverySubjectParameters]("mark_every_subject")
+
+
+class InstanceOfVersionParameters(TypedDict):
+    application_id: str
+    application_version: str
+
+
+class InstanceOfVersionRow(TypedDict):
+    instance_id: str
+
+
+INSTANCE_OF_VERSION = NamedQuery[InstanceOfVersionParameters, InstanceOfVersionRow]("instance_of_version")
+
+
+class InstanceOfApplicationParameters(TypedDict):
+    application_id: str
+
+
+class InstanceOfApplicationRow(TypedDict):
+    instance_id: str
+
+
+INSTANCE_OF_APPLICATION = NamedQuery[InstanceOfApplicationParameters, InstanceOfApplicationRow](
+    "instance_of_application"
+)
+
+
+class InstanceOfAmiParameters(TypedDict):
+    image_id: str
+
+
+class InstanceOfAmiRow(TypedDict):
+    instance_id: str
+
+
+INSTANCE_OF_AMI = NamedQuery[InstanceOfAmiParameters, InstanceOfAmiRow]("instance_of_ami")
+
+
+class GrownOldParameters(TypedDict):
+    launched_before: str
+    rule: str
+    after: int
+    limit: int
+
+
+class GrownOldRow(TypedDict):
+    instance_id: str
+    number: int
+
+
+GROWN_OLD = NamedQuery[GrownOldParameters, GrownOldRow]("grown_old")
 
 
 class RuleSetsParameters(TypedDict):

@@ -22,6 +22,8 @@ F = TypeVar("F")
 G = TypeVar("G")
 H = TypeVar("H")
 J = TypeVar("J")
+K = TypeVar("K")
+L = TypeVar("L")
 Parameters = Mapping[str, object]
 EVERY_ENTRY = 2**62
 """A bound past the index of every entry."""
@@ -137,6 +139,14 @@ def together(
     f: BoundQuery[F], g: BoundQuery[G], h: BoundQuery[H], i: BoundQuery[J], /
 ) -> BoundQueries[tuple[
     Sequence[A], Sequence[B], Sequence[C], Sequence[D], Sequence[E], Sequence[F], Sequence[G], Sequence[H], Sequence[J]
+]]: ...  # fmt: skip
+@overload
+def together(
+    a: BoundQuery[A], b: BoundQuery[B], c: BoundQuery[C], d: BoundQuery[D], e: BoundQuery[E], f: BoundQuery[F],
+    g: BoundQuery[G], h: BoundQuery[H], i: BoundQuery[J], j: BoundQuery[K], k: BoundQuery[L], /
+) -> BoundQueries[tuple[
+    Sequence[A], Sequence[B], Sequence[C], Sequence[D], Sequence[E], Sequence[F], Sequence[G], Sequence[H],
+    Sequence[J], Sequence[K], Sequence[L],
 ]]: ...  # fmt: skip
 def together(*queries: BoundQuery[Any]) -> BoundQueries[Any]:
     """Ask several queries together."""

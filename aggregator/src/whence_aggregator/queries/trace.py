@@ -695,6 +695,7 @@ class InventoryOfRow(TypedDict):
     user_data_unread: str
     ledger_index: int
     asked_at: int
+    details: str | None
 
 
 INVENTORY_OF = NamedQuery[InventoryOfParameters, InventoryOfRow]("inventory_of")
@@ -715,6 +716,7 @@ class InventoryAtRow(TypedDict):
     user_data_unread: str
     ledger_index: int
     asked_at: int
+    details: str | None
 
 
 INVENTORY_AT = NamedQuery[InventoryAtParameters, InventoryAtRow]("inventory_at")

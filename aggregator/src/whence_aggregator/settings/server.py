@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from whence_aggregator.callers.trusted_proxies import AddressFrom, wrong_in_proxies
+from whence_aggregator.compliance.rule_settings import NO_RULE_SETTINGS, RuleSettings, wrong_in_rules
 from whence_aggregator.settings.approvals import ApprovalSettings, wrong_in_approvals
 from whence_aggregator.settings.front import RegistryFrontSettings, wrong_in_front
 from whence_aggregator.settings.organisation import OrganisationSettings, wrong_in_organisation
@@ -162,6 +163,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Code hosts and trackers, by host: as in the URLs of repositories and tickets."""
     approvals: ApprovalSettings | None = None
     """What a version needs to be approved; None: approvals are recorded, and not judged."""
+    rules: RuleSettings = NO_RULE_SETTINGS
+    """What is allowed: a rule whose setting is missing is not in force."""
     git_cache: GitCacheSettings | None = None
     commit_trust: dict[str, CommitTrustSettings] = {}
     """By host, or host and the beginning of the path."""
@@ -249,6 +252,7 @@ def _wrong_in_parts(settings: Settings) -> list[str]:
         wrong += wrong_in_organisation(settings.organisation)
     if settings.approvals is not None:
         wrong += wrong_in_approvals(settings.approvals)
+    wrong += wrong_in_rules(settings.rules)
     wrong += _wrong_in_database(settings)
     wrong += wrong_in_places(settings.registries, settings.git_servers)
     wrong += wrong_in_trackers(settings.trackers)

@@ -28,9 +28,11 @@ BRANCH_KIND = "commit-branch"
 """Facts about which protected branches and tags reach a commit: these change, a commit's content does not."""
 SIGNATURE_KIND = "commit-signature"
 """Facts about a commit's signature, verified with the keys that were trusted then."""
+AMI_KIND = "ami"
+"""Facts about AMIs: whose they are, and whether they are deprecated, change."""
 REVIEW_KIND, TICKET_KIND = "review", "ticket"
 """Facts about the reviews that a commit came in by, and about a ticket in its tracker: both change."""
-DATED_KINDS = frozenset((BRANCH_KIND, SIGNATURE_KIND, REVIEW_KIND, TICKET_KIND))
+DATED_KINDS = frozenset((BRANCH_KIND, SIGNATURE_KIND, REVIEW_KIND, TICKET_KIND, AMI_KIND))
 """Kinds of facts that count when they were recorded by the time asked about: their subject changes."""
 COMMIT_KIND = "commit"
 RANGE_KIND = "commit-range"
@@ -168,7 +170,13 @@ class InventoryFacts:
     """Why the API's user data was not read; empty when it was read."""
     user_data: Mapping[str, Any] | None = None
     """The masked document, read only when its digest differs from the statement's."""
+    key_name: str | None = None
+    """None where the entry does not state it, as old ones; empty: no key pair."""
+    imds_tokens: str | None = None
+    """`required` or `optional`; None where the entry does not state it."""
     ledger_index: int | None = None
+    user_data_index: int | None = None
+    """The entry with `user_data`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,6 +203,8 @@ class Answer:
     ledger_index: int | None = None
     read: str = ""
     """How the newest attempt to read it again ended, and when the next one is due; known only of the present."""
+    due_at: str = ""
+    """When it is read again; empty when it is not, and of the past."""
 
 
 class AboutCommit(Protocol):
@@ -280,6 +290,8 @@ class Facts:
     """The digests that the image's tag was seen to point to."""
     job: PushingJob | None = None
     """None when the image was not pushed to the registry front by a job."""
+    ami: Answer = NOT_ASKED
+    """The AMI as DescribeImages returns it, as of the time asked about."""
 
     @property
     def parents_at(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TypedDict, cast
+from typing import Any, TypedDict, cast
 
 import msgspec
 
@@ -54,6 +54,12 @@ from whence_common.statement import ImageFacts
 
 def subject_of_image(image: ImageFacts) -> str:
     return image_subject(image.repository, image.digest, image.index_digest)
+
+
+def subject_of_ami(identity: Mapping[str, Any]) -> str:
+    """Return the subject of facts about the AMI of an identity document, as its account sees it; empty without one."""
+    image_id = identity.get("image_id")
+    return f"{identity.get('account_id')}/{identity.get('region')}/{image_id}" if image_id else ""
 
 
 class _Statement(TypedDict):
@@ -163,10 +169,22 @@ def inventory(rows: Sequence[InventoryOfRow], known: Mapping[str, LifeFacts]) ->
             launched_at=row["launched_at"],
             user_data_digest=row["user_data_digest"],
             user_data_unread=row["user_data_unread"],
+            **_details(row["details"]),
             ledger_index=row["ledger_index"],
         )
         for row in rows
     }
+
+
+class _Details(TypedDict):
+    key_name: str | None
+    imds_tokens: str | None
+
+
+def _details(text: str | None) -> _Details:
+    """Return the further members of an entry of the inventory; old ones state none of them."""
+    found = msgspec.json.decode(text) if text else {}
+    return {"key_name": found.get("key_name"), "imds_tokens": found.get("imds_tokens")}
 
 
 def _instant(millis: int | None) -> str:
@@ -239,7 +257,11 @@ def merged(
     known = {row["subject"]: _answer(row) for row in found}
     if moment.is_now:
         waits = {row["subject"]: row for row in waiting}
-        read = {one: replace(answer, read=_read(waits[one])) for one, answer in known.items() if one in waits}
+        read = {
+            one: replace(answer, read=_read(waits[one]), due_at=waits[one]["due_at"])
+            for one, answer in known.items()
+            if one in waits
+        }
         known = {**{subject: _waiting(row) for subject, row in waits.items()}, **known, **read}
         return {subject: known.get(subject, NOT_ASKED) for subject in subjects}
     nothing = Answer(outcome="unknown", reason=f"not recorded by {moment.known_at}")

@@ -16,6 +16,7 @@ from whence_aggregator.trace.approved import ApprovalFacts, KnownVersions
 from whence_aggregator.trace.contained import NOTHING_CONTAINED, OF_COMMITS, Contained, ContainedCommits
 from whence_aggregator.trace.derive import derive
 from whence_aggregator.trace.facts import (
+    AMI_KIND,
     BRANCH_KIND,
     NOT_ASKED,
     SIGNATURE_KIND,
@@ -47,6 +48,7 @@ from whence_aggregator.trace.rows import (
     names_of,
     pushing_jobs,
     questions,
+    subject_of_ami,
     subject_of_commit,
     subject_of_image,
 )
@@ -212,7 +214,9 @@ class Tracer:
             if entry.ledger_index < moment.known_past:
                 stated = kind_of(self._log.content(entry))[1]
                 bound.setdefault(name, []).append(Binding.of(stated, entry.ledger_index))
-        outside = await self._outside(list(stored.values()), moment)
+        newest = {name: next(one for one in bound[name] if one.number == stored[name].enrolment) for name in stored}
+        amis = {name: subject_of_ami(one.identity) for name, one in newest.items()}
+        outside = await self._outside(list(stored.values()), sorted(set(amis.values()) - {""}), moment)
         gathered = {}
         for name, statement in stored.items():
             image = statement.predicate.image
@@ -221,7 +225,8 @@ class Tracer:
             last_seen = heard.last_seen if heard is not None else None
             gathered[name] = Facts(
                 statement=statement,
-                binding=next(one for one in bound[name] if one.number == statement.enrolment),
+                binding=newest[name],
+                ami=outside.amis.get(amis[name], NOT_ASKED),
                 bindings=[one for one in bound[name] if counts(one, statement, moment)],
                 application=outside.applications.get(statement.predicate.application_id or ""),
                 ownership=outside.owners.of(statement.predicate.instance.account_id),
@@ -245,19 +250,20 @@ class Tracer:
             )
         for name, one in gathered.items():
             if one.user_data_differs:
-                listing = replace(one.listed, user_data=await self._listed_document(name, one.listed))
+                document, index = await self._listed_document(name, one.listed)
+                listing = replace(one.listed, user_data=document, user_data_index=index)
                 gathered[name] = replace(one, listed=listing)
         return await self._with_commits(gathered, outside, moment)
 
-    async def _listed_document(self, name: str, listed: InventoryFacts) -> Mapping[str, Any] | None:
-        """Return the masked document in the first entry with this digest; later entries do not contain it."""
+    async def _listed_document(self, name: str, listed: InventoryFacts) -> tuple[Mapping[str, Any] | None, int | None]:
+        """Return the masked document in the first entry with this digest, and its index; later ones have none."""
         past = (listed.ledger_index or 0) + 1
         rows = await self._database.fetch(
             USER_DATA_LISTED.bind({"instance_id": name, "user_data_digest": listed.user_data_digest, "past": past})
         )
         content = await self._log.content_of(packed(rows[0])) if rows else None
         found = kind_of(content)[1]["value"].get("user_data") if content is not None else None
-        return found if isinstance(found, dict) else None
+        return (found if isinstance(found, dict) else None), (rows[0]["ledger_index"] if rows else None)
 
     async def _reported_later(self, late: LateStatements | None) -> ReportedLater:
         """Return the statements recorded after the time asked about; pruned ones have no digest."""
@@ -276,7 +282,7 @@ class Tracer:
             raise NotFound("entry-pruned", f"the body of entry {entry.ledger_index} was pruned; its hash remains")
         return content
 
-    async def _outside(self, statements: Sequence[StoredStatement], moment: Moment) -> _Outside:
+    async def _outside(self, statements: Sequence[StoredStatement], amis: Sequence[str], moment: Moment) -> _Outside:
         """Return the facts about statements from the application registry, image registries and Git servers.
 
         They are read in one round trip.
@@ -298,6 +304,8 @@ class Tracer:
             branch_facts,
             branch_tasks,
             job_rows,
+            ami_facts,
+            ami_tasks,
         ) = await self._database.fetch_all(
             together(
                 APPLICATIONS_AT.bind({"application_ids": array(named), "past": moment.past}),
@@ -306,6 +314,7 @@ class Tracer:
                 *questions("commit", commits, moment),
                 *questions(BRANCH_KIND, commits, moment),
                 IMAGE_JOBS.bind({"images": names, "past": moment.known_past}),
+                *questions(AMI_KIND, amis, moment),
             ),
             brief=len(statements) <= _BRIEF_INSTANCES,
         )
@@ -321,6 +330,7 @@ class Tracer:
             commits=merged(commits, commit_facts, commit_tasks, moment),
             branches=merged(commits, branch_facts, branch_tasks, moment),
             jobs=pushing_jobs(job_rows),
+            amis=merged(amis, ami_facts, ami_tasks, moment),
         )
 
     async def _with_commits(self, gathered: dict[str, Facts], outside: _Outside, moment: Moment) -> dict[str, Facts]:
@@ -370,6 +380,7 @@ class _Outside:
     commits: dict[str, Answer]
     branches: dict[str, Answer]
     jobs: dict[str, PushingJob]
+    amis: dict[str, Answer]
     owners: KnownOwners
 
 

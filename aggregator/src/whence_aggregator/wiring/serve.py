@@ -23,7 +23,6 @@ from whence_aggregator.collect.accounts import Accounts
 from whence_aggregator.collect.collectors import Collector
 from whence_aggregator.collect.kept_answers import KeptAnswers
 from whence_aggregator.collect.measured import Questions
-from whence_aggregator.compliance.evaluate import Evaluator
 from whence_aggregator.compliance.evaluating import Evaluating
 from whence_aggregator.compliance.violations import Violations
 from whence_aggregator.http.accounts import AccountCalls
@@ -71,6 +70,7 @@ from whence_aggregator.wiring.operations import (
 )
 from whence_aggregator.wiring.organisation import OrganisationSources, load_allowed, load_organisation, load_sources
 from whence_aggregator.wiring.outgoing import open_outgoing
+from whence_aggregator.wiring.rules import covered_accounts, load_evaluator, rules_in_force
 from whence_aggregator.wiring.sign_in import SigningIn, load_sign_in
 from whence_aggregator.wiring.trackers import known_trackers, load_tracker_collectors, note_trackers
 from whence_aggregator.wiring.work import Working, kinds_of, load_worker, work_on_ranges
@@ -177,7 +177,10 @@ async def _working(
     sources: OrganisationSources,
     allowed: AllowedAccounts,
 ) -> Working:
-    evaluator = Evaluator(database=database, ledger=ledger, tracer=tracer, now=utc_now, listening=listening)
+    evaluator = load_evaluator(
+        database, ledger, tracer, listening, rules_in_force(settings), now=utc_now, trackers=known_trackers(settings),
+        accounts=covered_accounts(settings, database, allowed),
+    )  # fmt: skip
     inventory = await parts.load_inventory(settings, database, ledger, questions)
     organisation = await load_organisation(settings, database, ledger, sources, allowed, inventory)
     reader = tracer.commits if settings.approvals is not None else None
@@ -209,7 +212,9 @@ def _routes(
             publisher=publisher,
             challenges=challenges,
         ).routes(),
-        *QueryCalls(database=database, log=ledger.reader, search=tracer.search, tracer=tracer).routes(),
+        *QueryCalls(
+            database=database, log=ledger.reader, search=tracer.search, tracer=tracer, rules=rules_in_force(settings)
+        ).routes(),
         *change_routes(database, tracer),
         *AccountCalls(
             Accounts(database=database, accounts=accounts_named(settings), listening=heard),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from whence_aggregator.compliance.rule import InstanceEvidence, Verdict
+from whence_aggregator.compliance.evidence import SubjectEvidence
+from whence_aggregator.compliance.rule import Verdict, failed, known, passed
 
 
-def boot_failed(evidence: InstanceEvidence) -> Verdict:
-    predicate = evidence.facts.statement.predicate
-    if predicate.cause != "failed":
-        return Verdict(outcome="pass", reason="the instance booted")
-    errors = [str(p.get("message", "")) for p in predicate.problems if p.get("severity") == "error"]
+def boot_failed(evidence: SubjectEvidence) -> Verdict:
+    machine = known(evidence.machine, "a statement of the agent")
+    if machine.cause != "failed":
+        return passed("the instance booted")
+    errors = [one.message for one in machine.problems if one.severity == "error"]
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return Verdict(outcome="fail", reason=(errors[0] if errors else "the boot failed") + more)
+    return failed((errors[0] if errors else "the boot failed") + more)

@@ -2,56 +2,84 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from whence_aggregator.compliance.evidence import SubjectEvidence, SubjectOfRule
 from whence_aggregator.compliance.presence import ended
-from whence_aggregator.compliance.rule import InstanceEvidence, Rule, Verdict
-from whence_aggregator.compliance.rules.agent import AGENT_SILENT, agent_silent
-from whence_aggregator.compliance.rules.application import application_inactive, application_unregistered
-from whence_aggregator.compliance.rules.boot import boot_failed
-from whence_aggregator.compliance.rules.clock import CLOCK_OFF, clock_off
-from whence_aggregator.compliance.rules.commit import commit_not_found, commit_unmerged
-from whence_aggregator.compliance.rules.drift import drift
-from whence_aggregator.compliance.rules.image import image_mutable
-from whence_aggregator.compliance.rules.instance import INSTANCE_UNLISTED, instance_unlisted
-from whence_aggregator.compliance.rules.source import source_dirty, source_missing
-from whence_aggregator.compliance.rules.ticket import ticket_missing
-from whence_aggregator.compliance.rules.user_data import USER_DATA_CHANGED, user_data_changed
+from whence_aggregator.compliance.rule import ConfiguredSource, NotKnown, Rule, Verdict, unknown
+from whence_aggregator.compliance.rule_settings import NO_RULE_SETTINGS, RuleSettings
+from whence_aggregator.compliance.rules.instance import INSTANCE_UNLISTED
+from whence_aggregator.compliance.rules.of_agents import AGENT_RULES
+from whence_aggregator.compliance.rules.of_commits import COMMIT_RULES
+from whence_aggregator.compliance.rules.of_images import IMAGE_RULES
+from whence_aggregator.compliance.rules.of_instances import INSTANCE_RULES
+from whence_aggregator.compliance.rules.of_owners import OWNER_RULES
 
-RULES: tuple[Rule, ...] = (
-    Rule(id="application-unregistered", title="The application is in the application registry", severity=2,
-         remedy="register it: PUT /apps/{application_id}", judge=application_unregistered),
-    Rule(id="image-mutable", title="The image cannot change under its name", severity=1,
-         remedy="name it by digest, or by a tag in an immutable registry", judge=image_mutable),
-    Rule(id="source-missing", title="The image states which source it was built from", severity=2,
-         remedy="put scm-source.json at the image's root when building it", judge=source_missing),
-    Rule(id="source-dirty", title="The image was built from committed source", severity=1,
-         remedy="commit, build again from the commit, deploy that image", judge=source_dirty, version=2),
-    Rule(id="commit-not-found", title="The commit exists on its Git server", severity=1,
-         remedy="push the commit, or let the aggregator read the repository", judge=commit_not_found),
-    Rule(id="ticket-missing", title="The commit names a ticket", severity=3,
-         remedy="name the ticket in the commit message", judge=ticket_missing),
-    Rule(id="boot-failed", title="The instance booted", severity=2,
-         remedy="correct the user data and replace the instance", judge=boot_failed),
-    Rule(id="drift", title="Only what user data declares runs, unchanged", severity=1,
-         remedy="find out who changed it; replace the instance by one from its user data", judge=drift),
-    Rule(id=AGENT_SILENT, title="The agent is heard regularly", severity=1,
-         remedy="look at the instance: journalctl -u whence-agent", judge=agent_silent),
-    Rule(id=USER_DATA_CHANGED, title="The EC2 API has the user data that the machine was booted from", severity=1,
-         remedy="find out who changed it while the instance was stopped; replace the instance",
-         judge=user_data_changed),
-    Rule(id=INSTANCE_UNLISTED, title="The EC2 API lists every instance that is heard", severity=1,
-         remedy="find out who uses the instance's key", judge=instance_unlisted),
-    Rule(id=CLOCK_OFF, title="The machine's clock is right", severity=3,
-         remedy="synchronise the machine's clock: `chronyc tracking` shows its source", judge=clock_off),
-    Rule(id="commit-unmerged", title="The default branch reaches the commit", severity=2,
-         remedy="merge the commit, or build from the default branch and deploy that image", judge=commit_unmerged),
-    Rule(id="application-inactive", title="The application is active in the application registry", severity=2,
-         remedy="stop its instances, or set it to active: PUT /apps/{application_id}", judge=application_inactive),
-)  # fmt: skip
-assert len({rule.id for rule in RULES}) == len(RULES) > 0
-RULE_VERSIONS = {rule.id: rule.version for rule in sorted(RULES, key=lambda one: one.id)}
+RULES: tuple[Rule, ...] = (*INSTANCE_RULES, *AGENT_RULES, *IMAGE_RULES, *COMMIT_RULES, *OWNER_RULES)
+RESERVED = ("image-cve", "base-image-outdated")
+"""Ids of rules that come from scanners' findings alone."""
+assert len({rule.id for rule in RULES} | set(RESERVED)) == len(RULES) + len(RESERVED)
 
 
-def judge(rule: Rule, evidence: InstanceEvidence) -> Verdict:
-    """Return the verdict of one rule. For an ended instance only `instance-unlisted` can fail."""
-    gone = ended(evidence) if rule.id != INSTANCE_UNLISTED else None
-    return gone or rule.judge(evidence)
+class NoRules(ValueError):
+    """An empty set of rules would pass everything."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RulesInForce:
+    """The rules that judge, by the settings; and why the others do not."""
+
+    rules: tuple[Rule, ...]
+    settings: RuleSettings = NO_RULE_SETTINGS
+    not_in_force: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        if not self.rules:
+            raise NoRules("no rule is in force: with an empty set of rules, everything would pass")
+
+    @classmethod
+    def of(
+        cls,
+        settings: RuleSettings = NO_RULE_SETTINGS,
+        sources: Collection[ConfiguredSource] = (),
+        *,
+        rules: tuple[Rule, ...] = RULES,
+    ) -> RulesInForce:
+        """Return the rules that are in force. Raises NoRules."""
+        reasons = {one.id: one.why_not_in_force(settings, frozenset(sources)) for one in rules}
+        return cls(
+            rules=tuple(one for one in rules if not reasons[one.id]),
+            settings=settings,
+            not_in_force={name: reason for name, reason in reasons.items() if reason},
+        )
+
+    def of_kind(self, kind: SubjectOfRule) -> tuple[Rule, ...]:
+        return tuple(one for one in self.rules if one.kind == kind)
+
+    def versions(self, kind: SubjectOfRule) -> dict[str, int]:
+        """Return the versions of the rules about a kind of subject, in the order of ids."""
+        return {one.id: one.version for one in sorted(self.of_kind(kind), key=lambda one: one.id)}
+
+    def to_wire(self) -> list[dict[str, object]]:
+        """Return all rules, also those that are not in force, with the reason."""
+        return [
+            {**one.to_wire(), "in_force": one.id not in self.not_in_force,
+             "reason": self.not_in_force.get(one.id) or None}
+            for one in RULES
+        ]  # fmt: skip
+
+
+def judge(rule: Rule, evidence: SubjectEvidence, *, version: int | None = None) -> Verdict:
+    """Return the verdict of one rule, by its present or an earlier version. What is absent makes it unknown.
+
+    For an ended instance only `instance-unlisted` can fail. Raises KeyError for a version that never was.
+    """
+    gone = ended(evidence) if evidence.kind == "instance" and rule.id != INSTANCE_UNLISTED else None
+    if gone is not None:
+        return gone
+    function = rule.judge if version in (None, rule.version) else dict(rule.earlier or {})[version or 0]
+    try:
+        return function(evidence)
+    except NotKnown as exc:
+        return unknown(f"not known: {exc}")

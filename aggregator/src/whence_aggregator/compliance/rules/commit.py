@@ -2,29 +2,80 @@
 
 from __future__ import annotations
 
-from whence_aggregator.compliance.rule import NOTHING_RUNS, InstanceEvidence, Verdict
-from whence_aggregator.trace.derive_source import branch_reason
+from whence_aggregator.compliance.evidence import CommitOfImage, SubjectEvidence
+from whence_aggregator.compliance.rule import (
+    NOTHING_RUNS,
+    Verdict,
+    failed,
+    known,
+    link_of,
+    nothing_runs,
+    passed,
+    unknown,
+)
+
+_NOT_READ = unknown("the commit was not read")
 
 
-def commit_not_found(evidence: InstanceEvidence) -> Verdict:
-    if evidence.nothing_runs:
+def commit_not_found(evidence: SubjectEvidence) -> Verdict:
+    if nothing_runs(evidence):
         return NOTHING_RUNS
-    answer = evidence.facts.commit
-    if answer.outcome == "found":
-        return Verdict(outcome="pass", reason="the Git server has the commit")
-    link = evidence.lineage.link("commit")
-    return Verdict(outcome="unknown" if link.state == "unknown" else "fail", reason=link.reason or "")
+    if known(evidence.commit, "the commit").outcome == "found":
+        return passed("the Git server has the commit")
+    link = link_of(evidence, "commit")
+    return Verdict(outcome="unknown" if link.state == "unknown" else "fail", reason=link.reason)
 
 
-def commit_unmerged(evidence: InstanceEvidence) -> Verdict:
+def commit_unmerged(evidence: SubjectEvidence) -> Verdict:
     """Fail only when the Git server reports that the branch does not reach it; an unread branch is unknown."""
-    if evidence.nothing_runs:
+    commit = _commit(evidence)
+    if isinstance(commit, Verdict):
+        return commit
+    if commit.reachable:
+        return passed("the default branch reaches the commit")
+    return Verdict(outcome="unknown" if commit.reachable is None else "fail", reason=commit.branch_reason)
+
+
+def commit_rewritten(evidence: SubjectEvidence) -> Verdict:
+    commit = _commit(evidence)
+    if isinstance(commit, Verdict):
+        return commit
+    rewritten = known(commit.rewritten, "the history of the default branch")
+    if rewritten:
+        return failed(rewritten)
+    return passed("no rewritten history was seen")
+
+
+def commit_unsigned(evidence: SubjectEvidence) -> Verdict:
+    commit = _commit(evidence)
+    if isinstance(commit, Verdict):
+        return commit
+    signature = known(commit.signature, "the signature of the commit")
+    if signature == "good":
+        return passed("the commit has a good signature")
+    if signature == "none":
+        return failed("the commit is not signed")
+    if signature == "bad":
+        return failed(f"the commit's signature is bad: {commit.signature_reason}")
+    if signature == "unknown key":
+        return failed(f"no trusted key made the commit's signature: {commit.signature_reason}")
+    return unknown(f"the commit's signature was not verified: {commit.signature_reason}")
+
+
+def commit_not_reviewed(evidence: SubjectEvidence) -> Verdict:
+    """Fail when the code host has no merged review with an approval that counts."""
+    commit = _commit(evidence)
+    if isinstance(commit, Verdict):
+        return commit
+    link = link_of(evidence, "review")
+    if link.state == "confirmed":
+        return passed("the commit came in by a review with an approval that counts")
+    return Verdict(outcome="unknown" if link.state == "unknown" else "fail", reason=link.reason or link.state)
+
+
+def _commit(evidence: SubjectEvidence) -> CommitOfImage | Verdict:
+    """Return the commit, or the verdict where it was not found."""
+    if nothing_runs(evidence):
         return NOTHING_RUNS
-    facts = evidence.facts
-    if facts.commit.outcome != "found":
-        return Verdict(outcome="unknown", reason="the commit was not read")
-    reason = branch_reason(facts.branch)
-    if reason is None:
-        return Verdict(outcome="pass", reason="the default branch reaches the commit")
-    denied = facts.branch.value.get("reachable") is False
-    return Verdict(outcome="fail" if denied else "unknown", reason=reason)
+    commit = known(evidence.commit, "the commit")
+    return commit if commit.outcome == "found" else _NOT_READ

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from whence_aggregator.compliance.rule import NOTHING_RUNS, InstanceEvidence, Verdict, from_link
+from whence_aggregator.compliance.evidence import SubjectEvidence
+from whence_aggregator.compliance.rule import (
+    NOTHING_RUNS,
+    Verdict,
+    failed,
+    from_link,
+    known,
+    nothing_runs,
+    passed,
+    unknown,
+)
 
 
-def source_missing(evidence: InstanceEvidence) -> Verdict:
-    return NOTHING_RUNS if evidence.nothing_runs else from_link(evidence, "source")
+def source_missing(evidence: SubjectEvidence) -> Verdict:
+    return NOTHING_RUNS if nothing_runs(evidence) else from_link(evidence, "source")
 
 
-def source_dirty(evidence: InstanceEvidence) -> Verdict:
+def source_dirty(evidence: SubjectEvidence) -> Verdict:
     """Fail when any claim states uncommitted changes: a builder that states none may not have checked."""
-    if evidence.nothing_runs:
+    if nothing_runs(evidence):
         return NOTHING_RUNS
-    if evidence.facts.source is None:
-        return Verdict(outcome="unknown", reason="no source is known for the image")
-    if evidence.facts.dirty:
-        return Verdict(outcome="fail", reason="the image was built from a tree with uncommitted changes")
-    return Verdict(outcome="pass", reason="the source tree was clean")
+    source = known(evidence.source, "the source")
+    if not source.stated:
+        return unknown("no source is known for the image")
+    if known(source.dirty, "whether the tree had uncommitted changes"):
+        return failed("the image was built from a tree with uncommitted changes")
+    return passed("the source tree was clean")

@@ -69,6 +69,17 @@ select instance_id, ledger_index, account_id, region, state, launched_at, user_d
 from inventory_history
 order by instance_id{binary}, ledger_index limit :limit offset :offset;
 
+-- name: dump_inventory_detail
+select instance_id, ledger_index, details from inventory_detail
+order by instance_id{binary}, ledger_index limit :limit offset :offset;
+
+-- name: dump_subject
+select number, kind, id, rule_set from subject order by number limit :limit offset :offset;
+
+-- name: dump_verdict_fold
+select subject_kind, subject, rule, link from verdict_fold
+order by subject_kind{binary}, subject, rule{binary} limit :limit offset :offset;
+
 -- name: dump_life
 select instance, ledger_index, life from life order by instance, ledger_index limit :limit offset :offset;
 
@@ -215,6 +226,15 @@ delete from verdict;
 
 -- name: clear_rule_set
 delete from rule_set;
+
+-- name: clear_inventory_detail
+delete from inventory_detail;
+
+-- name: clear_subject
+delete from subject;
+
+-- name: clear_verdict_fold
+delete from verdict_fold;
 
 -- name: clear_tally
 delete from tally;

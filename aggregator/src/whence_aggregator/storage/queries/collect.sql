@@ -90,10 +90,11 @@ on conflict (account_id, region, instance_id) do update set state = excluded.sta
     user_data_digest = excluded.user_data_digest, user_data_unread = excluded.user_data_unread, ledger_index = excluded.ledger_index, asked_at = excluded.asked_at;
 
 -- name: inventory_of_region
--- types: cause str?, spoke_at int?, life str?
+-- types: cause str?, spoke_at int?, life str?, details str?
 select v.account_id, v.region, v.instance_id, v.state, v.launched_at, v.user_data_digest, v.user_data_unread, v.ledger_index, v.asked_at,
-    i.cause, i.spoke_at, i.life
+    i.cause, i.spoke_at, i.life, d.details
 from inventory v left join instance i on i.instance_id = v.instance_id
+left join inventory_detail d on d.instance_id = v.instance_id and d.ledger_index = v.ledger_index
 where v.account_id = :account_id and v.region = :region;
 
 -- name: enrolled_unlisted
@@ -119,6 +120,9 @@ on conflict (account_id, region) do update set begun_at = excluded.begun_at wher
 
 -- name: listing_begun
 select begun_at from listing where account_id = :account_id and region = :region;
+
+-- name: add_inventory_detail
+insert into inventory_detail (instance_id, ledger_index, details) values (:instance_id, :ledger_index, :details);
 
 -- name: add_inventory_history
 insert into inventory_history (account_id, region, instance_id, state, launched_at, user_data_digest, user_data_unread,

@@ -73,6 +73,9 @@ update instance set judged = -1 where {instance_id in texts instance_ids};
 update instance set judged = -1 where ledger_index >= 0
     and facets in (select number from facets where image_digest = :image_digest);
 
+-- name: unjudge_ami
+update instance set judged = -1 where ledger_index >= 0 and image_id = :image_id;
+
 -- Only a second image of a tag can change the verdict about the first. An account's statements count in that account.
 
 -- name: unjudge_tag
@@ -107,9 +110,95 @@ update instance set judged = -1 where ledger_index >= 0
     and facets in (select number from facets where application_id = :application_id);
 
 -- name: verdicts_of
-select i.instance_id, v.subject, v.rule, v.rule_version, v.verdict, v.reason, v.since, v.ledger_index
+-- types: folded_under str?
+select i.instance_id, v.subject, v.rule, v.rule_version, v.verdict, v.reason, v.since, v.ledger_index,
+    f.link as folded_under
 from instance i join verdict v on v.subject_kind = 'instance' and v.subject = i.number
+left join verdict_fold f on f.subject_kind = 'instance' and f.subject = v.subject and f.rule = v.rule
 where {i.instance_id in texts instance_ids} order by v.subject, v.rule;
+
+-- name: verdicts_of_subjects
+-- types: folded_under str?
+select s.kind, s.id, v.subject, v.rule, v.rule_version, v.verdict, v.reason, v.since, v.ledger_index,
+    f.link as folded_under
+from subject s join verdict v on v.subject_kind = s.kind and v.subject = s.number
+left join verdict_fold f on f.subject_kind = s.kind and f.subject = v.subject and f.rule = v.rule
+where {s.id in texts ids} order by s.kind, v.subject, v.rule;
+
+-- name: subjects_named
+-- types: rules str
+select s.number, s.kind, s.id,
+    coalesce((select r.rules from rule_set r where r.number = s.rule_set), '{}') as rules
+from subject s where {s.id in texts ids};
+
+-- name: last_subject
+-- types: number int
+select coalesce(max(number), 0) as number from subject;
+
+-- name: add_subject
+insert into subject (number, kind, id) values (:number, :kind, :id);
+
+-- name: set_rules_of_subject
+update subject set rule_set = :rule_set where number = :number;
+
+-- name: fold_verdict
+insert into verdict_fold (subject_kind, subject, rule, link) values (:subject_kind, :subject, :rule, :link)
+on conflict (subject_kind, subject, rule) do update set link = excluded.link;
+
+-- name: unfold_verdict
+delete from verdict_fold where subject_kind = :subject_kind and subject = :subject and rule = :rule;
+
+-- name: subjects_due
+-- types: after_kind str, after_id str
+select kind, id, due from subject_due where due > 0 and (kind, id) > (:after_kind, :after_id)
+order by kind, id limit :limit;
+
+-- name: subjects_seen
+select kind, id, evidence from subject_due where {id in texts ids};
+
+-- name: mark_subject
+insert into subject_due (kind, id, evidence, due) values (:kind, :id, '', 1)
+on conflict (id, kind) do update set due = subject_due.due + 1;
+
+-- name: subject_judged
+-- types: seen int
+update subject_due set evidence = :evidence, due = due - :seen where id = :id and kind = :kind;
+
+-- name: mark_subjects_judged_by_others
+update subject_due set due = due + 1 where due = 0 and kind = :kind and exists (
+    select 1 from subject s where s.id = subject_due.id and s.kind = subject_due.kind and {s.rule_set in integers sets});
+
+-- name: mark_every_subject
+update subject_due set due = due + 1 where due = 0 and kind = :kind;
+
+-- The instance that shows what a version, an application or an AMI is: of those that may live, the one whose image is known
+-- and that spoke last.
+
+-- name: instance_of_version
+select i.instance_id from facets f join instance i on i.facets = f.number
+where f.application_id = :application_id and f.application_version = :application_version and i.ledger_index >= 0
+    and i.life not in ('shutting-down', 'terminated')
+order by case when f.image_digest <> '' then 0 else 1 end, i.ledger_index desc limit 1;
+
+-- name: instance_of_application
+select i.instance_id from facets f join instance i on i.facets = f.number
+where f.application_id = :application_id and i.ledger_index >= 0 and i.life not in ('shutting-down', 'terminated')
+order by i.ledger_index desc limit 1;
+
+-- name: instance_of_ami
+select i.instance_id from instance i
+where i.image_id = :image_id and i.ledger_index >= 0 and i.life not in ('shutting-down', 'terminated')
+order by i.ledger_index desc limit 1;
+
+-- name: grown_old
+-- types: launched_before str, after int
+select i.instance_id, i.number from inventory v join instance i on i.instance_id = v.instance_id
+where v.launched_at <> '' and v.launched_at < :launched_before and i.ledger_index >= 0
+    and i.life in ('pending', 'running', 'unknown') and not exists (
+    select 1 from verdict v2 where v2.subject_kind = 'instance' and v2.subject = i.number and v2.rule = :rule
+        and v2.verdict = 'fail')
+    and i.number > :after
+order by i.number limit :limit;
 
 -- name: rule_sets
 select number, rules from rule_set where {rules in texts sets};

@@ -350,12 +350,15 @@ select distinct image_digest from image_layer
 where layer = :layer and ledger_index < :known_past order by image_digest limit :limit;
 
 -- name: inventory_of
-select account_id, region, instance_id, state, launched_at, user_data_digest, user_data_unread, ledger_index, asked_at from inventory
-where {instance_id in texts instance_ids};
+-- types: details str?
+select v.account_id, v.region, v.instance_id, v.state, v.launched_at, v.user_data_digest, v.user_data_unread, v.ledger_index, v.asked_at, d.details
+from inventory v left join inventory_detail d on d.instance_id = v.instance_id and d.ledger_index = v.ledger_index
+where {v.instance_id in texts instance_ids};
 
 -- name: inventory_at
-select h.account_id, h.region, h.instance_id, h.state, h.launched_at, h.user_data_digest, h.user_data_unread, h.ledger_index, h.asked_at
-from inventory_history h
+-- types: details str?
+select h.account_id, h.region, h.instance_id, h.state, h.launched_at, h.user_data_digest, h.user_data_unread, h.ledger_index, h.asked_at, d.details
+from inventory_history h left join inventory_detail d on d.instance_id = h.instance_id and d.ledger_index = h.ledger_index
 where {h.instance_id in texts instance_ids} and h.ledger_index = (
     select max(n.ledger_index) from inventory_history n where n.instance_id = h.instance_id and n.ledger_index < :past);
 

@@ -1,0 +1,62 @@
+"""Which accounts of the organisation are covered: their instances may enrol, and listings of them were complete."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Container, Mapping, Sequence
+
+from whence_aggregator.compliance.evidence import AccountOfOrganisation
+from whence_aggregator.organisation.directory import PAGE_MAX, OrganisationDirectory
+from whence_aggregator.ports import Database
+from whence_aggregator.queries.collect import LISTINGS, ListingsRow
+
+ACCOUNTS_MAX = 100_000
+
+
+class CoveredAccounts:
+    """Compares the accounts that the organisation's sources state with those that are read."""
+
+    def __init__(
+        self, *, database: Database, directory: OrganisationDirectory, allowed: Container[str], lists: bool
+    ) -> None:
+        """`lists`: whether the settings configure an inventory."""
+        self._database = database
+        self._directory = directory
+        self._allowed = allowed
+        self._lists = lists
+
+    async def ids(self) -> Collection[str]:
+        """Return the accounts that any source has stated."""
+        found: list[str] = []
+        while len(found) < ACCOUNTS_MAX:
+            page = await self._directory.account_ids(after=found[-1] if found else "")
+            found += page
+            if len(page) < PAGE_MAX:
+                break
+        return found
+
+    async def of(self, account_ids: Collection[str]) -> Mapping[str, AccountOfOrganisation]:
+        """Return whether accounts are covered; those that no source has stated are left out."""
+        stated = await self._directory.accounts(sorted(account_ids))
+        listings: dict[str, list[ListingsRow]] = {}
+        for row in await self._database.fetch(LISTINGS.bind({})):
+            listings.setdefault(row["account_id"], []).append(row)
+        return {
+            name: AccountOfOrganisation(
+                status=account.status,
+                allowed=name in self._allowed,
+                listed=_listed(listings.get(name, ())) if self._lists else None,
+                reason=_reason(listings.get(name, ())),
+            )
+            for name, account in stated.items()
+        }
+
+
+def _listed(rows: Sequence[ListingsRow]) -> bool | None:
+    """Return whether a listing was complete; None before the first one ended."""
+    if any(row["listed_at"] is not None for row in rows):
+        return all(row["failed_at"] is None for row in rows)
+    return False if any(row["failed_at"] is not None for row in rows) else None
+
+
+def _reason(rows: Sequence[ListingsRow]) -> str:
+    return next((f"{row['region']}: {row['failure']}" for row in rows if row["failed_at"] is not None), "")

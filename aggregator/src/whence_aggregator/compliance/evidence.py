@@ -1,0 +1,250 @@
+"""The documented evidence that rules judge: one document for each subject. Pure.
+
+A member that is absent, or null, is not known. What a source answered to be empty is empty, and not absent.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from whence_aggregator.compliance.rule_settings import NO_RULE_SETTINGS, RuleSettings
+from whence_aggregator.trace.facts import AnswerOutcome
+from whence_aggregator.trace.life import Life
+from whence_aggregator.trace.lineage import LinkName, LinkState
+from whence_common.repositories import Comparison
+
+SubjectOfRule = Literal["instance", "version", "application", "ami", "account"]
+SUBJECTS_OF_RULES: tuple[SubjectOfRule, ...] = ("instance", "version", "application", "ami", "account")
+ClockByHeartbeats = Literal["not heard", "right", "ahead", "behind", "late"]
+UserDataPresence = Literal["read", "absent", "unreadable"]
+ReadingOutcome = Literal["read", "failed", "waiting"]
+
+
+class LinkOfEvidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A link of the lineage: its state, and why it is a gap."""
+
+    state: LinkState
+    reason: str = ""
+
+
+class StatedProblem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A problem of user data that the agent found."""
+
+    code: str
+    severity: str = "error"
+    message: str = ""
+
+
+class StatedDrift(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A deviation from user data. `detail` is the image where the agent states nothing else."""
+
+    kind: str
+    container: str
+    detail: str = ""
+    first_at: str = ""
+
+
+class StatedMachine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The newest statement of the machine's agent, and the identity that AWS signed at its enrolment."""
+
+    cause: str = "boot"
+    runs: bool = True
+    """Whether a container of the application was started."""
+    observed_at: str = ""
+    recorded_at: str = ""
+    launched_at: str = ""
+    """By the statement."""
+    proved_launch_at: str = ""
+    """By the identity document of the enrolment."""
+    account_id: str = ""
+    region: str = ""
+    proved_account_id: str = ""
+    proved_region: str = ""
+    counts_heartbeats: bool = True
+    """Whether its heartbeats have a counter: others are not accepted."""
+    user_data: UserDataPresence = "read"
+    user_data_digest: str = ""
+    application_id: str = ""
+    application_version: str = ""
+    source: str = ""
+    """The image that user data names."""
+    masked: tuple[str, ...] = ()
+    """Keys of user data whose values may be secret; whether they are references is not stated."""
+    problems: tuple[StatedProblem, ...] = ()
+    drift: tuple[StatedDrift, ...] = ()
+
+
+class HeardAgent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What was heard of the agent by heartbeats, which are not in the log."""
+
+    last_seen: str = ""
+    """Empty: never."""
+    clock: ClockByHeartbeats = "not heard"
+    """`late`: behind, or one heartbeat was delayed."""
+    skew_seconds: float = 0.0
+    silent_after_seconds: float = 300.0
+    listening_since: str = ""
+
+
+class ListedByCloud(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The instance as the EC2 API lists it, compared with the statement."""
+
+    listed_at: str = ""
+    """When the last complete listing began; empty: the account and region were never listed."""
+    state: str = ""
+    asked_at: str = ""
+    launched_at: str = ""
+    user_data_digest: str = ""
+    user_data_unread: str = ""
+    difference: str = ""
+    """How the two differ, where they do."""
+    same_launch: bool = True
+    next_start: bool = False
+    """Whether the user data may be that of the next start."""
+    key_name: str | None = None
+    """Empty: the instance has no key pair."""
+    imds_tokens: str | None = None
+    """`required`: only version 2 of the metadata service answers."""
+
+
+class UsedAmi(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The AMI as DescribeImages returns it. `missing`: AWS does not show it to the account."""
+
+    outcome: AnswerOutcome = "found"
+    reason: str = ""
+    name: str | None = None
+    owner: str | None = None
+    state: str | None = None
+    created_at: str | None = None
+    deprecated_at: str | None = None
+    """Empty: it has no deprecation time."""
+    expires_at: str | None = None
+    """The tag `ExpirationTime`; empty: it has none."""
+    was_seen: bool | None = None
+    """Whether AWS showed it before."""
+
+
+class ImageInRegistry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The image that runs, as its registry has it. `absent`: the registry does not have it."""
+
+    repository: str = ""
+    digest: str = ""
+    outcome: AnswerOutcome = "found"
+    reason: str = ""
+    created_at: str | None = None
+    signed_by: str | None = None
+    """Id of the trusted key that signed it; empty: none did."""
+    signatures: int | None = None
+    """How many signatures it has, by whomever."""
+    sboms: int | None = None
+
+
+class BuildOfImage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The provenance of the image."""
+
+    builder: str | None = None
+    """Id of the trusted builder that signed it; empty: none did."""
+    other_subjects: bool | None = None
+    """Whether a provenance beside the image is about other digests only."""
+    contradiction: str | None = None
+    """How the provenance contradicts the image's own scm-source; empty: it does not."""
+
+
+class SourceOfImage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The source that the image was built from, and how its repository compares with the registered ones."""
+
+    stated: bool = True
+    """Whether anything states a source."""
+    url: str = ""
+    revision: str = ""
+    host: str = ""
+    path: str = ""
+    dirty: bool | None = None
+    registered: str = ""
+    """The closest registered repository; empty: none is registered."""
+    comparison: Comparison | None = None
+
+
+class CommitOfImage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The commit by its Git server."""
+
+    outcome: AnswerOutcome = "found"
+    reason: str = ""
+    reachable: bool | None = None
+    """Whether the default branch reaches it."""
+    branch_reason: str = ""
+    rewritten: str | None = None
+    """How its history was rewritten; empty: it was not."""
+    signature: str | None = None
+    """`good`, `bad`, `unknown key`, `none`; absent: not read or not verified."""
+    signature_reason: str = ""
+
+
+class TicketOfCommit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One ticket that the commit or its review names."""
+
+    id: str
+    state: LinkState = "confirmed"
+    problem: str = ""
+    reason: str = ""
+    approved: bool | None = None
+    """Whether its status counts as approved; absent: no states are configured, or it was not read."""
+
+
+class RegisteredApplication(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The application in the application registry."""
+
+    registered: bool = True
+    active: bool = True
+    team_id: str = ""
+    criticality_level: int = 0
+    """0: not stated."""
+    incident_contact: str = ""
+    specification_url: str = ""
+    uses_tickets: bool = False
+
+
+class AccountOfOrganisation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An account of the organisation, and whether its instances may enrol and are listed."""
+
+    status: str = ""
+    allowed: bool = True
+    listed: bool | None = None
+    """Whether a listing of one of its regions was complete."""
+    reason: str = ""
+
+
+class ReadOfSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How the newest reading of a source about this subject ended. `waiting`: it was not asked yet."""
+
+    source: str
+    outcome: ReadingOutcome = "read"
+    reason: str = ""
+    due_at: str = ""
+    """When it is read again; empty: never, because it does not change."""
+
+
+class SubjectEvidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Everything known about one subject at one moment."""
+
+    kind: SubjectOfRule = "instance"
+    id: str = ""
+    now: str = ""
+    settings: RuleSettings = NO_RULE_SETTINGS
+    links: dict[LinkName, LinkOfEvidence] = {}
+    life: Life = "unknown"
+    life_since: str = ""
+    machine: StatedMachine | None = None
+    heard: HeardAgent | None = None
+    cloud: ListedByCloud | None = None
+    ami: UsedAmi | None = None
+    image: ImageInRegistry | None = None
+    build: BuildOfImage | None = None
+    source: SourceOfImage | None = None
+    commit: CommitOfImage | None = None
+    tickets: tuple[TicketOfCommit, ...] | None = None
+    application: RegisteredApplication | None = None
+    account: AccountOfOrganisation | None = None
+    reads: tuple[ReadOfSource, ...] | None = None

@@ -1,0 +1,318 @@
+"""Makes the documented evidence of an instance, and of what it runs, from facts and lineage. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from whence_aggregator.compliance.evidence import (
+    BuildOfImage,
+    ClockByHeartbeats,
+    CommitOfImage,
+    HeardAgent,
+    ImageInRegistry,
+    LinkOfEvidence,
+    ListedByCloud,
+    ReadOfSource,
+    RegisteredApplication,
+    SourceOfImage,
+    StatedDrift,
+    StatedMachine,
+    StatedProblem,
+    SubjectEvidence,
+    TicketOfCommit,
+    UsedAmi,
+)
+from whence_aggregator.compliance.rule_settings import NO_RULE_SETTINGS, RuleSettings
+from whence_aggregator.trace.commit_details import disproved, signature_members
+from whence_aggregator.trace.derive_source import branch_reason
+from whence_aggregator.trace.facts import Answer, Facts, HeardClock
+from whence_aggregator.trace.lineage import Lineage
+from whence_aggregator.trace.listening import CLOCK_OFF_SECONDS
+from whence_aggregator.trace.named_tickets import own_trackers
+from whence_aggregator.trace.registered import closest
+from whence_common.clock import to_instant
+from whence_common.heartbeat import HEARTBEATS
+from whence_common.image_provenance import SourceClaim, choose
+from whence_common.repositories import compare, repository_named
+
+_MASKED = "MASKED"
+_MASKED_KEYS_MAX = 50
+_LEVELS_MAX = 60
+_SIGNATURE_FORMS_READ = ("good", "bad", "unknown key", "none")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceEvidence:
+    """What was gathered about one instance, for all rules."""
+
+    facts: Facts
+    lineage: Lineage | None
+    now: datetime
+    silent_after_seconds: float
+    listening_since: datetime
+    """Since when the aggregator has been able to receive from agents, without a break."""
+    settings: RuleSettings = NO_RULE_SETTINGS
+
+
+def evidence_of(gathered: InstanceEvidence) -> SubjectEvidence:
+    """Return the documented evidence of an instance."""
+    facts, lineage = gathered.facts, gathered.lineage
+    links = lineage.links if lineage is not None else ()
+    return SubjectEvidence(
+        kind="instance",
+        id=facts.statement.instance_id,
+        now=to_instant(gathered.now),
+        settings=gathered.settings,
+        links={one.link: LinkOfEvidence(state=one.state, reason=one.reason or "") for one in links},
+        life=facts.life,
+        life_since=facts.life_since,
+        machine=_machine(facts),
+        heard=_heard(gathered),
+        cloud=_cloud(facts),
+        ami=_ami(facts.ami),
+        image=_image(facts),
+        build=_build(facts),
+        source=_source(facts),
+        commit=_commit(facts),
+        tickets=_tickets(facts, lineage),
+        application=_application(facts),
+        reads=_reads(facts),
+    )
+
+
+def _machine(facts: Facts) -> StatedMachine:
+    predicate, identity = facts.statement.predicate, facts.binding.identity
+    document = predicate.user_data.document if predicate.user_data is not None else None
+    named = (document or {}).get("source")
+    return StatedMachine(
+        cause=predicate.cause,
+        runs=predicate.image is not None,
+        observed_at=facts.statement.observed_at,
+        recorded_at=facts.statement.recorded_at,
+        launched_at=predicate.instance.pending_time,
+        proved_launch_at=str(identity.get("pending_time", "")),
+        account_id=predicate.instance.account_id,
+        region=predicate.instance.region,
+        proved_account_id=str(identity.get("account_id", "")),
+        proved_region=str(identity.get("region", "")),
+        counts_heartbeats=predicate.heartbeats >= HEARTBEATS,
+        user_data="absent" if predicate.user_data is None else "unreadable" if document is None else "read",
+        user_data_digest=predicate.user_data.digest if predicate.user_data is not None else "",
+        application_id=predicate.application_id or "",
+        application_version=predicate.application_version or "",
+        source=predicate.image.source if predicate.image is not None else named if isinstance(named, str) else "",
+        masked=tuple(_masked(document or {})),
+        problems=tuple(
+            StatedProblem(
+                code=str(one.get("code", "")), severity=str(one.get("severity", "")),
+                message=str(one.get("message", "")),
+            )
+            for one in predicate.problems
+        ),
+        drift=tuple(
+            StatedDrift(kind=one.kind, container=one.container, detail=one.detail or one.image, first_at=one.first_at)
+            for one in predicate.drift
+        ),
+    )  # fmt: skip
+
+
+def _masked(document: Mapping[str, Any]) -> Iterable[str]:
+    """Return the paths of masked values, the first ones of many."""
+    found: list[str] = []
+    waiting: list[tuple[str, Any, int]] = [("", document, 0)]
+    while waiting and len(found) < _MASKED_KEYS_MAX:
+        path, value, level = waiting.pop()
+        if value == _MASKED:
+            found.append(path)
+        elif level < _LEVELS_MAX and isinstance(value, Mapping):
+            waiting += [(f"{path}.{name}"[-200:].lstrip("."), one, level + 1) for name, one in value.items()]
+        elif level < _LEVELS_MAX and isinstance(value, list):
+            waiting += [(f"{path}[{number}]"[-200:], one, level + 1) for number, one in enumerate(value)]
+    return sorted(found)
+
+
+def _heard(gathered: InstanceEvidence) -> HeardAgent:
+    facts = gathered.facts
+    return HeardAgent(
+        last_seen=facts.last_seen or "",
+        clock=_clock(facts.heard_clock),
+        skew_seconds=facts.heard_clock.skew.total_seconds() if facts.heard_clock is not None else 0.0,
+        silent_after_seconds=gathered.silent_after_seconds,
+        listening_since=to_instant(gathered.listening_since),
+    )
+
+
+def _clock(heard: HeardClock | None) -> ClockByHeartbeats:
+    off = timedelta(seconds=CLOCK_OFF_SECONDS)
+    if heard is None:
+        return "not heard"
+    if heard.skew > off:
+        return "ahead"
+    if heard.skew >= -off:
+        return "right"
+    return "behind" if heard.confirmed else "late"
+
+
+def _cloud(facts: Facts) -> ListedByCloud:
+    listed = facts.listed
+    return ListedByCloud(
+        listed_at=listed.listed_at,
+        state=listed.state,
+        asked_at=listed.asked_at,
+        launched_at=listed.launched_at,
+        user_data_digest=listed.user_data_digest,
+        user_data_unread=listed.user_data_unread,
+        difference=facts.difference if facts.user_data_differs else "",
+        same_launch=facts.same_launch,
+        next_start=facts.data_of_next_start,
+        key_name=listed.key_name,
+        imds_tokens=listed.imds_tokens,
+    )
+
+
+def _ami(answer: Answer) -> UsedAmi:
+    value = answer.value
+    return UsedAmi(
+        outcome=answer.outcome,
+        reason=answer.reason,
+        name=value.get("name"),
+        owner=value.get("owner"),
+        state=value.get("state"),
+        created_at=value.get("created_at"),
+        deprecated_at=value.get("deprecated_at"),
+        expires_at=value.get("expires_at"),
+        was_seen=value.get("was_seen", False if answer.outcome in ("missing", "absent") else None),
+    )
+
+
+def _image(facts: Facts) -> ImageInRegistry | None:
+    image, answer = facts.statement.predicate.image, facts.image_source
+    if image is None:
+        return None
+    read = answer.outcome in ("found", "missing")
+    return ImageInRegistry(
+        repository=image.repository,
+        digest=image.digest,
+        outcome=answer.outcome,
+        reason=answer.reason,
+        created_at=answer.value.get("created_at"),
+        signed_by=answer.value.get("signed_by") if read else None,
+        signatures=answer.value.get("signatures") if read else None,
+        sboms=answer.value.get("sboms") if read else None,
+    )
+
+
+def _build(facts: Facts) -> BuildOfImage | None:
+    answer = facts.image_source
+    if facts.statement.predicate.image is None or answer.outcome not in ("found", "missing"):
+        return None
+    builder = str(answer.value.get("built_by") or "")
+    chosen, against = choose(facts.claims)
+    contradiction = None
+    if chosen is not None and chosen.kind == "provenance":
+        contradiction = _contradiction(chosen, against[0]) if against else ""
+    return BuildOfImage(
+        builder=builder or (None if facts.source_unknown else ""),
+        other_subjects=answer.value.get("other_subjects"),
+        contradiction=contradiction,
+    )
+
+
+def _contradiction(provenance: SourceClaim, other: SourceClaim) -> str:
+    stated, signed = other.source, provenance.source
+    return (
+        f"the {other.kind} states {stated.revision[:40]} of {stated.url[:120]}, "
+        f"and the provenance {signed.revision[:40]} of {signed.url[:120]}"
+    )
+
+
+def _source(facts: Facts) -> SourceOfImage | None:
+    source = facts.source
+    if facts.statement.predicate.image is None:
+        return None
+    if source is None:
+        return SourceOfImage(stated=False)
+    place = repository_named(source.url)
+    host, _, path = str(place).partition("/") if place is not None else ("", "", "")
+    registered = facts.application.repositories if facts.application is not None else ()
+    url, comparison = closest(registered, source.url)
+    moved = facts.branch.value.get("moved_to")
+    if comparison != "same" and moved and any(compare(one, f"https://{moved}") == "same" for one in registered):
+        comparison = "same"
+    return SourceOfImage(
+        url=source.url, revision=source.revision, host=host, path=path, dirty=facts.dirty,
+        registered=(url or "")[:500], comparison=comparison if facts.application is not None else None,
+    )  # fmt: skip
+
+
+def _commit(facts: Facts) -> CommitOfImage:
+    answer, branch = facts.commit, facts.branch
+    signature = signature_members(answer, facts.signature) if answer.outcome == "found" else None
+    state = str(signature["state"]) if signature is not None else None
+    read = branch.outcome in ("found", "missing")
+    return CommitOfImage(
+        outcome=answer.outcome,
+        reason=answer.reason,
+        reachable=branch.value.get("reachable") if branch.outcome != "unknown" else None,
+        branch_reason=branch_reason(branch) or "",
+        rewritten=(disproved(branch, None) or "") if read and "gone" in branch.value else None,
+        signature=state if state in _SIGNATURE_FORMS_READ else None,
+        signature_reason=str((signature or {}).get("reason", "")),
+    )
+
+
+def _tickets(facts: Facts, lineage: Lineage | None) -> tuple[TicketOfCommit, ...] | None:
+    """Return the tickets that trackers were asked for; None where none is asked, or the commit was not read."""
+    if lineage is None or facts.commit.outcome != "found" or not facts.trackers.reads_tickets:
+        return None
+    shown = (lineage.link("ticket").value or {}).get("tickets", ())
+    return tuple(
+        TicketOfCommit(
+            id=str(one["id"]), state=one.get("state", "asserted"), problem=str(one.get("problem") or ""),
+            reason=_reason_of(facts, one), approved=one.get("approved"),
+        )
+        for one in shown
+    )  # fmt: skip
+
+
+def _reason_of(facts: Facts, shown: Mapping[str, Any]) -> str:
+    problem = shown.get("problem")
+    return f"{shown['id']}: {problem}" if problem else ""
+
+
+def _application(facts: Facts) -> RegisteredApplication:
+    if facts.application is None:
+        return RegisteredApplication(registered=False)
+    kio = facts.application.kio
+    level = kio.get("criticality_level")
+    return RegisteredApplication(
+        active=bool(kio.get("active")),
+        team_id=str(kio.get("team_id") or ""),
+        criticality_level=level if isinstance(level, int) else 0,
+        incident_contact=str(kio.get("incident_contact") or ""),
+        specification_url=str(kio.get("specification_url") or ""),
+        uses_tickets=bool(own_trackers(facts)),
+    )
+
+
+def _reads(facts: Facts) -> tuple[ReadOfSource, ...]:
+    """Return how each source that this subject needs was read. What depends on an unread answer is not needed yet."""
+    found = []
+    if facts.statement.predicate.image is not None:
+        found.append(_read("the registry", facts.image_source))
+        if facts.source is not None and facts.source.commit_id is not None:
+            found.append(_read("the Git server", facts.commit))
+            if facts.commit.outcome == "found":
+                found.append(_read("the default branch", facts.branch))
+    found += [_read(f"the ticket {name}", one) for name, one in facts.tickets.items()]
+    return tuple(found)
+
+
+def _read(source: str, answer: Answer) -> ReadOfSource:
+    if answer.outcome != "unknown":
+        return ReadOfSource(source=source, due_at=answer.due_at)
+    waiting = answer.reason.startswith("not collected yet")
+    return ReadOfSource(source=source, outcome="waiting" if waiting else "failed", reason=answer.reason)

@@ -1,0 +1,75 @@
+"""What verdicts rest on: entries of the log; what is not logged becomes an entry beside the verdict. Pure."""
+
+from __future__ import annotations
+
+import msgspec
+
+from whence_aggregator.compliance.evidence import AccountOfOrganisation, HeardAgent, LinkOfEvidence, SubjectEvidence
+from whence_aggregator.trace.facts import Answer, Facts
+from whence_aggregator.trace.lineage import Lineage, LinkName
+from whence_common.digest import sha256_digest
+
+ANSWERS = ("image_source", "commit", "branch", "signature", "review", "ami")
+"""The members of facts that collectors answer."""
+UNLOGGED_LINKS: tuple[LinkName, ...] = ("account", "team", "approval")
+"""Links that rest on people and on readings, which are not in the log."""
+
+
+class Unlogged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What was known about a subject, and is in no other entry."""
+
+    heard: HeardAgent | None = None
+    listed_at: str = ""
+    life: str = ""
+    life_since: str = ""
+    links: dict[LinkName, LinkOfEvidence] = {}
+    answers: dict[str, dict[str, str]] = {}
+    """By the member of the facts: reasons why a source was not read, and when it is read again."""
+    tickets: dict[str, dict[str, str]] = {}
+    tag: list[tuple[str, str, int]] = []
+    """Digest, source and entry of each sighting of the image's tag."""
+    tag_in_front: bool = False
+    account: AccountOfOrganisation | None = None
+    """The account by the settings and the listings, for subjects that are accounts."""
+
+
+def unlogged_of(facts: Facts, evidence: SubjectEvidence) -> Unlogged:
+    """Return what the log does not state of an instance."""
+    answers = {name: _unlogged_answer(getattr(facts, name)) for name in ANSWERS}
+    tickets = {name: _unlogged_answer(one) for name, one in facts.tickets.items()}
+    return Unlogged(
+        heard=evidence.heard,
+        listed_at=facts.listed.listed_at,
+        life=facts.life,
+        life_since=facts.life_since,
+        links={name: evidence.links[name] for name in UNLOGGED_LINKS if name in evidence.links},
+        answers={name: one for name, one in answers.items() if one},
+        tickets={name: one for name, one in tickets.items() if one},
+        tag=[(one.digest, one.said_by, one.ledger_index) for one in facts.tag.seen],
+        tag_in_front=facts.tag.in_front,
+    )
+
+
+def _unlogged_answer(answer: Answer) -> dict[str, str]:
+    if answer.ledger_index is None:
+        return {"outcome": answer.outcome, "reason": answer.reason}
+    return {"due_at": answer.due_at} if answer.due_at else {}
+
+
+def entries_of(facts: Facts, lineage: Lineage) -> tuple[int, ...]:
+    """Return the indexes of the entries that the evidence of an instance is from."""
+    found = {facts.statement.ledger_index, facts.listed.ledger_index, facts.listed.user_data_index}
+    found |= {one.ledger_index for one in facts.bindings}
+    found |= {getattr(facts, name).ledger_index for name in ANSWERS}
+    found |= {one.ledger_index for one in facts.tickets.values()}
+    found |= {piece.ledger_index for link in lineage.links for piece in link.evidence}
+    found |= {facts.application.ledger_index} if facts.application is not None else set()
+    found |= {facts.job.ledger_index} if facts.job is not None else set()
+    found |= {one.ledger_index for one in facts.tag.seen}
+    return tuple(sorted(one for one in found if one is not None))
+
+
+def digest_of(evidence: SubjectEvidence) -> str:
+    """Return the digest of a document, without the time at which it was judged."""
+    document = msgspec.structs.replace(evidence, now="")
+    return sha256_digest(msgspec.json.encode(document, order="deterministic"))

@@ -1,0 +1,16 @@
+"""The rule about SSH key pairs of instances."""
+
+from __future__ import annotations
+
+from whence_aggregator.compliance.evidence import SubjectEvidence
+from whence_aggregator.compliance.rule import NOT_COLLECTED, Verdict, failed, known, passed
+
+
+def ssh_keypair_used(evidence: SubjectEvidence) -> Verdict:
+    listed = known(evidence.cloud, "the inventory")
+    if not listed.listed_at:
+        return NOT_COLLECTED
+    key_name = known(listed.key_name, "the key pair of the instance in the EC2 API")
+    if key_name:
+        return failed(f"the instance was launched with the key pair {key_name[:100]}")
+    return passed("the instance has no key pair")

@@ -1,0 +1,224 @@
+"""Judges what instances are of, once for all of them: versions, applications and AMIs; and accounts."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Protocol
+
+from whence_aggregator.compliance.evidence import AccountOfOrganisation, SubjectEvidence
+from whence_aggregator.compliance.gathering import InstanceEvidence, evidence_of
+from whence_aggregator.compliance.moving import StandingSubject, ended_all, judge_all
+from whence_aggregator.compliance.recording import JudgedNow, Recording
+from whence_aggregator.compliance.resting import Unlogged, digest_of, entries_of, unlogged_of
+from whence_aggregator.compliance.rows import DueSubject, due_subjects, seen_subjects, stood_subjects
+from whence_aggregator.compliance.rules.catalogue import RulesInForce
+from whence_aggregator.compliance.views import SubjectKey, view_of_account, views_of
+from whence_aggregator.ledger.kinds import EVERY_ACCOUNT
+from whence_aggregator.ledger.ledger import Ledger
+from whence_aggregator.ports import Database, Transaction
+from whence_aggregator.queries.compliance import (
+    INSTANCE_OF_AMI,
+    INSTANCE_OF_APPLICATION,
+    INSTANCE_OF_VERSION,
+    MARK_SUBJECT,
+    SUBJECT_JUDGED,
+    SUBJECTS_DUE,
+    SUBJECTS_NAMED,
+    SUBJECTS_SEEN,
+    VERDICTS_OF_SUBJECTS,
+    InstanceOfAmiRow,
+    MarkSubjectParameters,
+    SubjectJudgedParameters,
+)
+from whence_aggregator.queries.query import BoundCommand, BoundQuery, array, each, together
+from whence_aggregator.trace.derive import derive
+from whence_aggregator.trace.facts import Facts
+from whence_aggregator.trace.life import ENDED
+from whence_aggregator.trace.listening import Listening
+from whence_aggregator.trace.moment import NOW
+from whence_aggregator.trace.tracer import Tracer
+from whence_common.clock import Now, to_instant
+
+log = logging.getLogger(__name__)
+
+PAGE_SUBJECTS = 16
+DISCOVER_SWEEPS = 20
+"""One in this many sweeps judges the accounts of the organisation: their listings are in no entry."""
+NOTHING_LEFT = "subject gone: no instance of it lives"
+
+
+class OrganisationAccounts(Protocol):
+    """The accounts that the organisation's sources state, and whether each is read."""
+
+    async def ids(self) -> Collection[str]: ...
+
+    async def of(self, account_ids: Collection[str]) -> Mapping[str, AccountOfOrganisation]: ...
+
+
+class SubjectEvaluator:
+    """Judges subjects that are not instances; each is marked when the evidence of one of its instances differs."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        ledger: Ledger,
+        tracer: Tracer,
+        now: Now,
+        listening: Listening,
+        rules: RulesInForce,
+        recording: Recording,
+        accounts: OrganisationAccounts | None,
+    ) -> None:
+        self._database = database
+        self._ledger = ledger
+        self._tracer = tracer
+        self._now = now
+        self._listening = listening
+        self._rules = rules
+        self._recording = recording
+        self._accounts = accounts
+        self._after: tuple[str, str] = ("", "")
+        self._sweeps = 0
+
+    async def discover(self) -> None:
+        """Mark the accounts of the organisation now and then."""
+        self._sweeps += 1
+        if self._accounts is None or not self._rules.of_kind("account") or self._sweeps % DISCOVER_SWEEPS != 1:
+            return
+        rows: list[MarkSubjectParameters] = [{"kind": "account", "id": one} for one in await self._accounts.ids()]
+        await self._database.write(MARK_SUBJECT.bind(rows))
+
+    async def marks(self, judged: Iterable[tuple[Facts, SubjectEvidence]]) -> BoundCommand:
+        """Return what marks the subjects of instances whose evidence differs from what they were judged by."""
+        digests: dict[SubjectKey, set[str]] = {}
+        for facts, evidence in judged:
+            for key, view in self._views(facts, evidence).items():
+                digests.setdefault(key, set()).add("" if facts.life in ENDED else digest_of(view))
+        if not digests:
+            return MARK_SUBJECT.bind([])
+        ids = array(sorted({name for _, name in digests}))
+        seen = seen_subjects(await self._database.fetch(SUBJECTS_SEEN.bind({"ids": ids})))
+        rows: list[MarkSubjectParameters] = [
+            {"kind": kind, "id": name} for (kind, name), some in digests.items() if some != {seen.get((kind, name))}
+        ]
+        return MARK_SUBJECT.bind(rows)
+
+    async def work(self) -> int:
+        """Judge the next page of marked subjects; return how many were judged. Raises StorageUnavailable."""
+        kind, name = self._after
+        rows = await self._database.fetch(
+            SUBJECTS_DUE.bind({"after_kind": kind, "after_id": name, "limit": PAGE_SUBJECTS})
+        )
+        due = due_subjects(rows)
+        self._after = (due[-1].kind, due[-1].id) if len(due) == PAGE_SUBJECTS else ("", "")
+        if due:
+            await self._evaluate(due)
+        return len(due)
+
+    async def _evaluate(self, due: Sequence[DueSubject]) -> None:
+        shown = await self._instances_of([one for one in due if one.kind != "account"])
+        gathered = await self._tracer.facts(sorted(set(shown.values()))) if shown else {}
+        accounts = await self._of_accounts([one.id for one in due if one.kind == "account"])
+        judged, written = list[JudgedNow](), list[SubjectJudgedParameters]()
+        for one in due:
+            facts = gathered.get(shown.get((one.kind, one.id), ""))
+            found = accounts.get(one.id) if one.kind == "account" else self._judged(one, facts)
+            if found is not None:
+                judged.append(found)
+            digest = digest_of(found.evidence) if found is not None else ""
+            written.append({"kind": one.kind, "id": one.id, "evidence": digest, "seen": one.due})
+            await asyncio.sleep(0)
+        await self._recording.prepare()
+        async with self._ledger.writing() as writing:
+            stood = await _stood(writing.transaction, due)
+            for kind in sorted({one.evidence.kind for one in judged}):
+                some = [one for one in judged if one.evidence.kind == kind]
+                await self._recording.append(
+                    writing, some, {name: one for (k, name), one in stood.items() if k == kind}
+                )
+            await writing.transaction.execute(SUBJECT_JUDGED.bind(written))
+
+    async def _instances_of(self, due: Sequence[DueSubject]) -> dict[SubjectKey, str]:
+        """Return the instance that shows each subject, in one round trip; those without one are left out."""
+        if not due:
+            return {}
+        asked = [_instance_of(one) for one in due]
+        rows = await self._database.fetch_all(each(asked))
+        return {(one.kind, one.id): some[0]["instance_id"] for one, some in zip(due, rows, strict=True) if some}
+
+    def _judged(self, one: DueSubject, facts: Facts | None) -> JudgedNow | None:
+        """Return the verdicts about one subject. Without an instance, it is gone."""
+        if facts is None:
+            gone = SubjectEvidence(kind=one.kind, id=one.id, now=to_instant(self._now()), settings=self._rules.settings)
+            verdicts = ended_all(NOTHING_LEFT, gone, self._rules)
+            return JudgedNow(evidence=gone, verdicts=verdicts, unlogged=Unlogged(), entries=())
+        lineage = derive(facts, moment=NOW)
+        evidence = evidence_of(
+            InstanceEvidence(
+                facts=facts,
+                lineage=lineage,
+                now=self._now(),
+                silent_after_seconds=self._listening.silent_after.total_seconds(),
+                listening_since=self._listening.since,
+                settings=self._rules.settings,
+            )
+        )
+        view = self._views(facts, evidence).get((one.kind, one.id))
+        if view is None:
+            return None
+        return JudgedNow(
+            evidence=view,
+            verdicts=judge_all(view, self._rules),
+            unlogged=unlogged_of(facts, evidence),
+            entries=entries_of(facts, lineage),
+            instance=evidence.id,
+        )
+
+    def _views(self, facts: Facts, evidence: SubjectEvidence) -> dict[SubjectKey, SubjectEvidence]:
+        """Return the subjects that an instance shows, of kinds that rules in force are about."""
+        ami = str(facts.binding.identity.get("image_id") or "")
+        return {key: view for key, view in views_of(evidence, ami).items() if self._rules.of_kind(view.kind)}
+
+    async def _of_accounts(self, account_ids: Sequence[str]) -> dict[str, JudgedNow]:
+        if not account_ids or self._accounts is None:
+            return {}
+        found = {}
+        for name, account in (await self._accounts.of(account_ids)).items():
+            view = view_of_account(name, account, now=to_instant(self._now()), settings=self._rules.settings)
+            found[name] = JudgedNow(
+                evidence=view,
+                verdicts=judge_all(view, self._rules),
+                unlogged=Unlogged(account=account),
+                entries=(),
+            )
+        return found
+
+
+def _instance_of(one: DueSubject) -> BoundQuery[InstanceOfAmiRow]:
+    """Return the query for the instance that shows a subject."""
+    if one.kind == "ami":
+        return INSTANCE_OF_AMI.bind({"image_id": one.id})
+    if one.kind == "application":
+        return INSTANCE_OF_APPLICATION.bind({"application_id": one.id})
+    application, _, version = one.id.partition("@")
+    return INSTANCE_OF_VERSION.bind({"application_id": application, "application_version": version})
+
+
+async def _stood(transaction: Transaction, due: Sequence[DueSubject]) -> dict[SubjectKey, StandingSubject]:
+    """Return what stood before of each subject: nothing, of one that was never judged."""
+    ids = array(sorted({one.id for one in due}))
+    named, verdicts = await transaction.fetch_all(
+        together(SUBJECTS_NAMED.bind({"ids": ids}), VERDICTS_OF_SUBJECTS.bind({"ids": ids}))
+    )
+    known = stood_subjects(named, verdicts)
+    return {
+        (one.kind, one.id): StandingSubject(
+            account_id=one.id if one.kind == "account" else EVERY_ACCOUNT,
+            rules=known[one.kind, one.id][0] if (one.kind, one.id) in known else {},
+            verdicts=known[one.kind, one.id][1] if (one.kind, one.id) in known else {},
+        )
+        for one in due
+    }

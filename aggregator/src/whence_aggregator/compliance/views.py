@@ -1,0 +1,61 @@
+"""What the evidence of an instance shows of the version, the application and the AMI that it is of. Pure."""
+
+from __future__ import annotations
+
+import msgspec
+
+from whence_aggregator.compliance.evidence import (
+    AccountOfOrganisation,
+    StatedMachine,
+    SubjectEvidence,
+    SubjectOfRule,
+)
+from whence_aggregator.compliance.rule_settings import RuleSettings
+from whence_aggregator.trace.lineage import LinkName
+
+SubjectKey = tuple[SubjectOfRule, str]
+"""Kind and id of a subject."""
+_OF_VERSION: tuple[LinkName, ...] = (
+    "application", "version", "approval", "image", "source", "commit", "review", "ticket", "specification",
+)  # fmt: skip
+_OF_APPLICATION: tuple[LinkName, ...] = ("team", "application")
+
+
+def views_of(evidence: SubjectEvidence, ami: str) -> dict[SubjectKey, SubjectEvidence]:
+    """Return the subjects that an instance shows: each with its own part of the evidence, by kind and id."""
+    machine = evidence.machine
+    found: list[SubjectEvidence] = []
+    if machine is not None and machine.application_id:
+        name = machine.application_id
+        found.append(_application(evidence, name))
+        if machine.application_version:
+            found.append(_version(evidence, f"{name}@{machine.application_version}", machine))
+    if ami:
+        found.append(_part(evidence, "ami", ami, ami=evidence.ami))
+    return {(one.kind, one.id): one for one in found}
+
+
+def view_of_account(
+    account_id: str, account: AccountOfOrganisation, *, now: str, settings: RuleSettings
+) -> SubjectEvidence:
+    return SubjectEvidence(kind="account", id=account_id, now=now, settings=settings, account=account)
+
+
+def _version(evidence: SubjectEvidence, name: str, machine: StatedMachine) -> SubjectEvidence:
+    return _part(
+        evidence, "version", name,
+        links={link: evidence.links[link] for link in _OF_VERSION if link in evidence.links},
+        machine=StatedMachine(runs=machine.runs), image=evidence.image, build=evidence.build, source=evidence.source,
+        commit=evidence.commit, tickets=evidence.tickets, application=evidence.application, reads=evidence.reads,
+    )  # fmt: skip
+
+
+def _application(evidence: SubjectEvidence, name: str) -> SubjectEvidence:
+    links = {link: evidence.links[link] for link in _OF_APPLICATION if link in evidence.links}
+    return _part(evidence, "application", name, links=links, application=evidence.application)
+
+
+def _part(evidence: SubjectEvidence, kind: SubjectOfRule, name: str, **members: object) -> SubjectEvidence:
+    """Return a document of a kind with some members of an instance's, and nothing of the rest."""
+    document = SubjectEvidence(kind=kind, id=name, now=evidence.now, settings=evidence.settings)
+    return msgspec.structs.replace(document, **members)
