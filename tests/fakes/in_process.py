@@ -42,6 +42,7 @@ from whence_aggregator.ports import (
     CallerIdentity,
     CheckpointKeeper,
     Database,
+    DescribedImage,
     ImageSaid,
     ListedInstance,
     ProtectedNames,
@@ -135,6 +136,9 @@ class FakeEc2:
     """State and launch time by instance."""
     data: dict[str, bytes | SourceUnavailable] = field(default_factory=dict)
     """User data by instance; an exception is raised."""
+    details: dict[str, dict[str, str]] = field(default_factory=dict)
+    """What else it states of an instance."""
+    amis: dict[str, DescribedImage | SourceUnavailable] = field(default_factory=dict)
     away: bool = False
     asked: list[str] = field(default_factory=list)
     twice: bool = False
@@ -144,12 +148,18 @@ class FakeEc2:
         if self.away:
             raise SourceUnavailable("ec2-unavailable", "EC2 is away")
         return [
-            ListedInstance(instance_id=name, state=state, launched_at=launched_at)
+            ListedInstance(instance_id=name, state=state, launched_at=launched_at, details=self.details.get(name, {}))
             for name, (state, launched_at) in self.listed.items()
         ] * (2 if self.twice else 1)
 
     def asking(self, account_id: str, region: str) -> AbstractAsyncContextManager[None]:
         return nullcontext()
+
+    async def image(self, account_id: str, region: str, image_id: str) -> DescribedImage | None:
+        found = self.amis.get(image_id)
+        if isinstance(found, SourceUnavailable):
+            raise found
+        return found
 
     async def user_data(self, account_id: str, region: str, instance_id: str) -> bytes | None:
         self.asked.append(instance_id)

@@ -18,7 +18,7 @@ EVERY_SETTING = RuleSettings(
     regions=("eu-central-1",), registries=("registry.example.org",), signers=("release",), builders=("ci",),
     builder_levels={"ci": 3}, slsa_levels={"1": 3}, scm_owners={"git.example.org": ("demo",)},
 )  # fmt: skip
-EVERY_SOURCE = ("inventory", "organisation", "reviews", "tickets", "approvals", "trust", "commit-trust")
+EVERY_SOURCE = ("inventory", "organisation", "reviews", "tickets", "approvals", "trust", "commit-trust", "sboms")
 
 
 def document(rule: Rule, example: RuleExample) -> SubjectEvidence:

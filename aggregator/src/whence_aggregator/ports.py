@@ -133,6 +133,10 @@ class ImageSaid:
     notes: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     """What was read in part, or names several sources: without a claim, the source is unknown, not missing."""
+    created_at: str = ""
+    """When the image was built, by its configuration; empty where it was not read."""
+    signatures: int | None = None
+    """How many signatures the registry has, by whomever; None where not all were read."""
     signer_known: bool = True
     """Whether `signed_by` is complete: keys are configured, and all signatures were read."""
 
@@ -233,6 +237,22 @@ class ListedInstance(msgspec.Struct, frozen=True, kw_only=True):
     instance_id: str
     state: str
     launched_at: str
+    details: dict[str, str] = {}
+    """What else it states: `key_name`, empty without a key pair; `imds_tokens`; `image_id`. Absent: not stated."""
+
+
+class DescribedImage(msgspec.Struct, frozen=True, kw_only=True):
+    """An AMI as DescribeImages returns it; None: not stated. Texts are empty where AWS states that there is none."""
+
+    name: str | None = None
+    owner: str | None = None
+    owner_alias: str | None = None
+    state: str | None = None
+    created_at: str | None = None
+    deprecated_at: str | None = None
+    expires_at: str | None = None
+    """The tag `ExpirationTime`."""
+    tags: dict[str, str] = {}
 
 
 class Ec2Inventory(Protocol):
@@ -242,6 +262,9 @@ class Ec2Inventory(Protocol):
 
     def asking(self, account_id: str, region: str) -> AbstractAsyncContextManager[None]:
         """Reuse one client for all requests of the block. One block at a time for an account and region."""
+
+    async def image(self, account_id: str, region: str, image_id: str) -> DescribedImage | None:
+        """Return an AMI as the account sees it; None when AWS shows it none."""
 
     async def user_data(self, account_id: str, region: str, instance_id: str) -> bytes | None:
         """Return raw user data, or None. A denial has the code `ec2-denied`, throttling `ec2-throttled`."""

@@ -75,6 +75,18 @@ def signer_of(
     return None
 
 
+def signing(envelopes: Sequence[bytes]) -> int:
+    """Return how many envelopes state that somebody signed an image. Their signatures are not verified."""
+    found = 0
+    for envelope in envelopes:
+        try:
+            payload = Envelope.parse(envelope, bytes_max=EVIDENCE_BYTES_MAX).payload
+        except EnvelopeInvalid:
+            continue
+        found += loose(payload).get("predicateType") == _SIGN
+    return found
+
+
 def builder_of(digest: str, *, envelopes: Sequence[bytes], builders: Iterable[TrustedBuilder]) -> str | None:
     """Return the id of the trusted builder whose provenance names this digest; else None."""
     found = verified_provenance(digest, envelopes=envelopes, builders=builders)

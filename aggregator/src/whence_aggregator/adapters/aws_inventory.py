@@ -13,7 +13,7 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 
 from whence_aggregator.adapters.aws_refusals import FAILURES, refusal, why
-from whence_aggregator.ports import ListedInstance, SourceUnavailable
+from whence_aggregator.ports import DescribedImage, ListedInstance, SourceUnavailable
 from whence_common.clock import to_instant
 
 _REQUEST_SECONDS_MAX = 20.0
@@ -76,6 +76,18 @@ class AwsInventory:
                 yield
             finally:
                 self._kept.pop(place, None)
+
+    async def image(self, account_id: str, region: str, image_id: str) -> DescribedImage | None:
+        """Return an AMI as the account sees it; None when AWS shows it none. Raises SourceUnavailable."""
+        async with AsyncExitStack() as stack:
+            try:
+                ec2 = await stack.enter_async_context(await self._ec2(account_id, region))
+                asked = [{"Name": "image-id", "Values": [image_id]}]  # by a filter: an unknown id is no error then
+                answer = await ec2.describe_images(Filters=asked, IncludeDeprecated=True, IncludeDisabled=True)
+            except FAILURES as exc:
+                raise self._failed(account_id, region, exc) from exc
+        found = [one for one in answer.get("Images", ()) if one.get("ImageId") == image_id]
+        return _described(found[0]) if found else None
 
     async def user_data(self, account_id: str, region: str, instance_id: str) -> bytes | None:
         """Return an instance's raw user data, None when it has none. Raises SourceUnavailable."""
@@ -143,6 +155,28 @@ def _listed(one: dict[str, Any]) -> ListedInstance:
         instance_id=str(one["InstanceId"]),
         state=str(one.get("State", {}).get("Name", "unknown")),
         launched_at=to_instant(launched_at) if launched_at is not None else "",
+        details=_details(one),
+    )
+
+
+def _details(one: dict[str, Any]) -> dict[str, str]:
+    """Return what else EC2 states. It leaves out the name of the key pair where there is none, and no other member."""
+    found = {"key_name": str(one.get("KeyName", "")), "image_id": str(one.get("ImageId", ""))}
+    tokens = one.get("MetadataOptions", {}).get("HttpTokens")
+    return {**found, "imds_tokens": str(tokens)} if tokens is not None else found
+
+
+def _described(one: dict[str, Any]) -> DescribedImage:
+    tags = {str(tag["Key"]): str(tag.get("Value", "")) for tag in one.get("Tags", ()) if "Key" in tag}
+    return DescribedImage(
+        name=one.get("Name"),
+        owner=one.get("OwnerId"),
+        owner_alias=one.get("ImageOwnerAlias"),
+        state=one.get("State"),
+        created_at=one.get("CreationDate"),
+        deprecated_at=str(one.get("DeprecationTime") or ""),
+        expires_at=tags.get("ExpirationTime", ""),
+        tags=tags,
     )
 
 
@@ -151,7 +185,9 @@ def _unavailable(account_id: str, region: str, exc: Exception) -> SourceUnavaila
     error, place = refusal(exc), f"EC2 of account {account_id} in {region}"
     kind = error.kind if error is not None else None
     if error is not None and (kind == "denied" or (kind == "keys" and error.code == "AuthFailure")):
-        fix = "let the inventory's role allow ec2:DescribeInstances and ec2:DescribeInstanceAttribute"
+        fix = (
+            "let the inventory's role allow ec2:DescribeInstances, ec2:DescribeInstanceAttribute and ec2:DescribeImages"
+        )
         return SourceUnavailable("ec2-denied", f"{place} denies the request: {error}", fix=fix)
     if error is not None and kind == "throttled":
         return SourceUnavailable(

@@ -72,6 +72,10 @@ def finding_of(said: ImageSaid) -> CollectedFact:
         value |= {"layers": said.layers[:LAYERS_RECORDED_MAX], "diff_ids": said.diff_ids[:LAYERS_RECORDED_MAX]}
     if said.signer_known:
         value["signed_by"] = said.signed_by
+    if said.created_at:
+        value["created_at"] = said.created_at
+    if said.signatures is not None:
+        value["signatures"] = said.signatures
     if said.unknown:
         value["unknown"] = said.unknown
     reason = said.notes[0] if said.notes else "the image has no /scm-source.json"

@@ -12,7 +12,7 @@ from whence_aggregator.collect.inventory import InventoryCollector
 from whence_aggregator.organisation.recorder import OrganisationRecorder
 from whence_aggregator.organisation.values import SourceName
 from whence_aggregator.ports import CollectedFact
-from whence_aggregator.trace.facts import BRANCH_KIND, REVIEW_KIND, SIGNATURE_KIND, TICKET_KIND
+from whence_aggregator.trace.facts import AMI_KIND, BRANCH_KIND, REVIEW_KIND, SIGNATURE_KIND, TICKET_KIND
 from whence_aggregator.work.hour_shares import HourShares
 from whence_aggregator.work.questions import RANGES_LANE, shown_lane
 from whence_aggregator.work.task import Again, Task
@@ -110,6 +110,8 @@ def again(kind: str, finding: CollectedFact, *, waited: float) -> Again | None:
     """
     if kind == "tag":
         return Again(seconds=TAG_SECONDS, reason=finding.reason or str(finding.value.get("digest", "")))
+    if kind == AMI_KIND:
+        return Again(seconds=TAG_SECONDS, reason=finding.reason or "the AMI may be deprecated")
     if kind == BRANCH_KIND:
         return Again(seconds=branch_seconds(finding, waited), reason="the branch may move")
     if kind in (REVIEW_KIND, TICKET_KIND) and finding.outcome == "found":

@@ -36,7 +36,7 @@ from whence_common.image_provenance import (
     claims_of_provenance,
 )
 from whence_common.image_reference import ImageReference, registry_name
-from whence_common.image_trust import EVIDENCE_BYTES_MAX, TrustedBuilder, builder_of, signer_of
+from whence_common.image_trust import EVIDENCE_BYTES_MAX, TrustedBuilder, builder_of, signer_of, signing
 from whence_common.loose_json import loose
 from whence_common.oci_manifest import Descriptor, Manifest, ManifestInvalid
 
@@ -155,9 +155,11 @@ class RegistryImageReader:
         if not trust.keys and not trust.builders:
             return
         unread: list[str] = []
+        signatures = 0
         for manifest in manifests:
             evidence = await self._evidence(store, repository, manifest.digest)
             unread += evidence.unread
+            signatures += len(evidence.signatures) + len(evidence.digest_signatures) + signing(evidence.envelopes)
             signed_by = signer_of(
                 manifest.digest,
                 signatures=evidence.signatures,
@@ -178,6 +180,7 @@ class RegistryImageReader:
             said.awaited = "a trusted builder's provenance"
         reasons = [f"not all signatures and attestations were read: {one}" for one in dict.fromkeys(unread)]
         said.signer_known = bool(said.signed_by or (trust.keys and not reasons))
+        said.signatures = signatures if not reasons else None
         if any(one.kind == "provenance" for one in said.claims):
             said.unknown.clear()
         elif trust.builders:
@@ -220,6 +223,7 @@ class RegistryImageReader:
             return
         config = await self._config(store, repository, manifest)
         said.diff_ids = list(config.diff_ids)
+        said.created_at = config.created
         named = [*claim_of_names("label", config.labels), *claims_of_labels(config, None)[0]]
         if not named:
             return

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from whence_aggregator.collect.amis import AmiCollector
 from whence_aggregator.collect.rows import EnrolledLife, InventoryRecord, begun_at, inventory_record, unlisted
 from whence_aggregator.collect.user_data import NOT_YET, UserDataRead, UserDataRounds
 from whence_aggregator.compliance.presence import EC2_LAG
@@ -33,7 +34,8 @@ from whence_aggregator.queries.collect import (
 )
 from whence_aggregator.queries.compliance import UNJUDGE_AWAITING
 from whence_aggregator.queries.query import array
-from whence_aggregator.queries.work import ADD_TASK_UNLESS_KNOWN
+from whence_aggregator.queries.work import ADD_TASK_UNLESS_KNOWN, AddTaskParameters
+from whence_aggregator.trace.facts import AMI_KIND
 from whence_aggregator.trace.life import GONE, life_of
 from whence_aggregator.work.questions import INVENTORY_KIND, question
 from whence_common.clock import Now, from_millis, to_instant, to_millis
@@ -58,6 +60,7 @@ class InventoryCollector:
         self._ledger = ledger
         self._ec2 = ec2
         self._user_data = UserDataRounds(ec2)
+        self.amis = AmiCollector(ec2)
         self.seconds = seconds
         """The time from a listing to the next one."""
         self._now = now
@@ -102,12 +105,19 @@ class InventoryCollector:
             PUT_LISTING.bind([{**place, "listed_at": asked_at, "instances": len(listed)}]),
             UNJUDGE_AWAITING.bind([{**place, "rules": array(AWAIT_LISTINGS)}]),
         )
+        await self._database.write(ADD_TASK_UNLESS_KNOWN.bind(self._questions(listed, place)))
         summary = f"{len(listed)} instances listed at {to_instant(self._now())}, {len(changed)} of them changed"
         unread = [one["instance_id"] for one in stated if one["user_data_unread"] and one["state"] not in _OVER]
         if not unread:
             return summary
         more = f" and {len(unread) - _NAMED_MAX} more" if len(unread) > _NAMED_MAX else ""
         return f"{summary}; user data not read of {', '.join(unread[:_NAMED_MAX])}{more}"
+
+    def _questions(self, listed: Sequence[ListedInstance], place: ListingBegunParameters) -> list[AddTaskParameters]:
+        """Return the questions about the AMIs of instances that were not asked yet."""
+        account_id, region, due = place["account_id"], place["region"], to_instant(self._now())
+        amis = sorted({ami for one in listed if (ami := one.details.get("image_id"))})
+        return [question(AMI_KIND, f"{account_id}/{region}/{ami}", due_at=due, lane=account_id) for ami in amis]
 
     async def _listed(self, account_id: str, region: str) -> Sequence[ListedInstance]:
         """Return the listed instances of all pages. Raises SourceUnavailable, also when that takes too long."""
@@ -188,6 +198,8 @@ def _user_data(one: ListedInstance, before: InventoryRecord | None, read: UserDa
 
 def _event(one: ListedInstance, place: ListingBegunParameters, user_data: Mapping[str, Any]) -> dict[str, Any]:
     stated: dict[str, Any] = cleaned({**place, **msgspec.structs.asdict(one), **user_data})
+    if not one.details:
+        del stated["details"]
     return stated
 
 
@@ -203,6 +215,8 @@ def _kept(one: InventoryRecord) -> dict[str, Any]:
 def _differs(value: Mapping[str, Any], before: InventoryRecord | None, asked_at: int) -> bool:
     names = ("state", "launched_at", "user_data_digest", "user_data_unread")
     if before is None or any(value[name] != getattr(before, name) for name in names):
+        return True
+    if "details" in value and value["details"] != before.details:
         return True
     return _lives_otherwise(before.enrolled, value["state"], asked_at)
 

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import TypeVar
 
 from whence_aggregator.collect.collectors import Collector
-from whence_aggregator.ports import CollectedFact, Ec2Inventory, ListedInstance
+from whence_aggregator.ports import CollectedFact, DescribedImage, Ec2Inventory, ListedInstance
 from whence_common.image_reference import registry_name
 from whence_common.meters import OTHER, Counter, Histogram
 from whence_common.open_metrics import Family
@@ -81,6 +81,12 @@ class _MeasuredEc2:
 
     def asking(self, account_id: str, region: str) -> AbstractAsyncContextManager[None]:
         return self._ec2.asking(account_id, region)
+
+    async def image(self, account_id: str, region: str, image_id: str) -> DescribedImage | None:
+        asked = self._ec2.image(account_id, region, image_id)
+        return await self._questions.ask(
+            f"ec2.{region}", "ami", asked, lambda one: "missing" if one is None else "found"
+        )
 
     async def user_data(self, account_id: str, region: str, instance_id: str) -> bytes | None:
         asked = self._ec2.user_data(account_id, region, instance_id)

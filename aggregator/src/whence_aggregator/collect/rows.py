@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
 import msgspec
@@ -56,6 +56,7 @@ class InventoryRecord:
     user_data_digest: str
     user_data_unread: str
     enrolled: EnrolledLife | None
+    details: Mapping[str, str] = field(default_factory=dict)
 
 
 def standing_fact(row: FactsNowRow) -> StandingFact:
@@ -85,6 +86,7 @@ def inventory_record(row: InventoryOfRegionRow) -> InventoryRecord:
         user_data_digest=row["user_data_digest"],
         user_data_unread=row["user_data_unread"],
         enrolled=enrolled,
+        details=msgspec.json.decode(row["details"]) if row["details"] else {},
     )
 
 

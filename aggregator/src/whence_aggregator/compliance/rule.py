@@ -12,8 +12,10 @@ from whence_aggregator.trace.lineage import LinkName
 
 Outcome = Literal["pass", "fail", "unknown", "gone"]
 """`gone`: the subject ended, and its violations are closed; neither a pass nor a violation."""
-ConfiguredSource = Literal["inventory", "organisation", "reviews", "tickets", "approvals", "trust", "commit-trust"]
-"""What the settings may configure, and a rule may need."""
+ConfiguredSource = Literal[
+    "inventory", "organisation", "reviews", "tickets", "approvals", "trust", "commit-trust", "sboms"
+]
+"""What the settings may configure, and a rule may need. No version has configured `sboms` yet."""
 T = TypeVar("T")
 
 
@@ -87,6 +89,7 @@ SETTING_OF_SOURCE: Mapping[ConfiguredSource, str] = {
     "approvals": "`approvals`",
     "trust": "`trust`, with keys or builders",
     "commit-trust": "`commit_trust`",
+    "sboms": "SBOMs and further attestations, which this version does not collect",
 }
 
 

@@ -28,6 +28,7 @@ from whence_aggregator.projections.removals import project_removal
 from whence_aggregator.projections.verdicts import project_verdicts
 from whence_aggregator.queries import audit
 from whence_aggregator.queries.ledger import ADD_CLOCK, AddClockParameters
+from whence_aggregator.trace.facts import AMI_KIND
 
 Entries = Sequence[tuple[int, Event]]
 STATEMENT = "statement"
@@ -139,6 +140,8 @@ def _account_of_instance(event: Event) -> str:
 
 def _account_of_fact(event: Event) -> str:
     """Return the account of a listed instance; images, tags and commits may concern every account."""
+    if event["kind"] == AMI_KIND:
+        return str(event["subject"]).partition("/")[0]
     return str(event["value"]["account_id"]) if event["kind"] == INVENTORY_KIND else EVERY_ACCOUNT
 
 

@@ -16,6 +16,7 @@ from whence_aggregator.collect.version_ranges import VersionRanges
 from whence_aggregator.compliance.evaluating import Evaluating
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ports import Database
+from whence_aggregator.trace.facts import AMI_KIND
 from whence_aggregator.trace.version_commits import VersionCommitsReader
 from whence_aggregator.trackers.places import KnownTrackers
 from whence_aggregator.work.hour_shares import HourShares
@@ -56,6 +57,8 @@ def kinds_of(
     now: Now,
 ) -> dict[str, Work]:
     """Return the worker function of each kind of task."""
+    if inventory is not None:
+        collectors = {**collectors, AMI_KIND: inventory.amis}
     recorder = FactRecorder(ledger=ledger, collectors=collectors, now=now)
     asking = Work(handler=Asking(recorder=recorder, now=now, shares=shares))
     read = {ORGANISATION_KIND: organisation} if organisation is not None else {}

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from whence_aggregator.queries.query import BoundCommand
 from whence_aggregator.queries.work import ADD_TASK, ADD_TASK_UNLESS_FULL, AddTaskParameters
+from whence_aggregator.trace.facts import AMI_KIND
 from whence_common.clock import to_instant
 
 SHARED_LANE = "shared"
@@ -50,6 +51,8 @@ def host_of(kind: str, subject: str) -> str:
     """Return the host of a question: a registry, a Git server, EC2 in one place, or a source of the organisation."""
     if kind == INVENTORY_KIND:
         return f"ec2/{subject}"
+    if kind == AMI_KIND:
+        return f"ec2/{subject.rpartition('/')[0]}"[:_NAME_CHARACTERS_MAX]
     if kind == ORGANISATION_KIND:
         return f"organisation/{subject}"
     if kind in (VERSION_COMMITS_KIND, RANGE_TRACKING_KIND):
