@@ -22,14 +22,14 @@ UserDataPresence = Literal["read", "absent", "unreadable"]
 ReadingOutcome = Literal["read", "failed", "waiting"]
 
 
-class LinkOfEvidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class LinkOfEvidence(msgspec.Struct, frozen=True, kw_only=True):
     """A link of the lineage: its state, and why it is a gap."""
 
     state: LinkState
     reason: str = ""
 
 
-class StatedProblem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class StatedProblem(msgspec.Struct, frozen=True, kw_only=True):
     """A problem of user data that the agent found."""
 
     code: str
@@ -37,7 +37,7 @@ class StatedProblem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     message: str = ""
 
 
-class StatedDrift(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class StatedDrift(msgspec.Struct, frozen=True, kw_only=True):
     """A deviation from user data. `detail` is the image where the agent states nothing else."""
 
     kind: str
@@ -46,7 +46,7 @@ class StatedDrift(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     first_at: str = ""
 
 
-class StatedMachine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class StatedMachine(msgspec.Struct, frozen=True, kw_only=True):
     """The newest statement of the machine's agent, and the identity that AWS signed at its enrolment."""
 
     cause: str = "boot"
@@ -76,7 +76,7 @@ class StatedMachine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     drift: tuple[StatedDrift, ...] = ()
 
 
-class HeardAgent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class HeardAgent(msgspec.Struct, frozen=True, kw_only=True):
     """What was heard of the agent by heartbeats, which are not in the log."""
 
     last_seen: str = ""
@@ -88,7 +88,7 @@ class HeardAgent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     listening_since: str = ""
 
 
-class ListedByCloud(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ListedByCloud(msgspec.Struct, frozen=True, kw_only=True):
     """The instance as the EC2 API lists it, compared with the statement."""
 
     listed_at: str = ""
@@ -109,7 +109,7 @@ class ListedByCloud(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """`required`: only version 2 of the metadata service answers."""
 
 
-class UsedAmi(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class UsedAmi(msgspec.Struct, frozen=True, kw_only=True):
     """The AMI as DescribeImages returns it. `missing`: AWS does not show it to the account."""
 
     outcome: AnswerOutcome = "found"
@@ -126,7 +126,7 @@ class UsedAmi(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Whether AWS showed it before."""
 
 
-class ImageInRegistry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ImageInRegistry(msgspec.Struct, frozen=True, kw_only=True):
     """The image that runs, as its registry has it. `absent`: the registry does not have it."""
 
     repository: str = ""
@@ -141,7 +141,7 @@ class ImageInRegistry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     sboms: int | None = None
 
 
-class BuildOfImage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class BuildOfImage(msgspec.Struct, frozen=True, kw_only=True):
     """The provenance of the image."""
 
     builder: str | None = None
@@ -152,7 +152,7 @@ class BuildOfImage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """How the provenance contradicts the image's own scm-source; empty: it does not."""
 
 
-class SourceOfImage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class SourceOfImage(msgspec.Struct, frozen=True, kw_only=True):
     """The source that the image was built from, and how its repository compares with the registered ones."""
 
     stated: bool = True
@@ -167,7 +167,7 @@ class SourceOfImage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     comparison: Comparison | None = None
 
 
-class CommitOfImage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class CommitOfImage(msgspec.Struct, frozen=True, kw_only=True):
     """The commit by its Git server."""
 
     outcome: AnswerOutcome = "found"
@@ -182,7 +182,7 @@ class CommitOfImage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     signature_reason: str = ""
 
 
-class TicketOfCommit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class TicketOfCommit(msgspec.Struct, frozen=True, kw_only=True):
     """One ticket that the commit or its review names."""
 
     id: str
@@ -193,7 +193,7 @@ class TicketOfCommit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     """Whether its status counts as approved; absent: no states are configured, or it was not read."""
 
 
-class RegisteredApplication(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RegisteredApplication(msgspec.Struct, frozen=True, kw_only=True):
     """The application in the application registry."""
 
     registered: bool = True
@@ -206,7 +206,7 @@ class RegisteredApplication(msgspec.Struct, frozen=True, kw_only=True, omit_defa
     uses_tickets: bool = False
 
 
-class AccountOfOrganisation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class AccountOfOrganisation(msgspec.Struct, frozen=True, kw_only=True):
     """An account of the organisation, and whether its instances may enrol and are listed."""
 
     status: str = ""
@@ -216,7 +216,7 @@ class AccountOfOrganisation(msgspec.Struct, frozen=True, kw_only=True, omit_defa
     reason: str = ""
 
 
-class ReadOfSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ReadOfSource(msgspec.Struct, frozen=True, kw_only=True):
     """How the newest reading of a source about this subject ended. `waiting`: it was not asked yet."""
 
     source: str
@@ -226,7 +226,7 @@ class ReadOfSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """When it is read again; empty: never, because it does not change."""
 
 
-class SubjectEvidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class SubjectEvidence(msgspec.Struct, frozen=True, kw_only=True):
     """Everything known about one subject at one moment."""
 
     kind: SubjectOfRule = "instance"

@@ -20,6 +20,7 @@ from whence_aggregator.queries.compliance import (
     SubjectsSeenRow,
     TalliesRow,
     UnjudgedRow,
+    VerdictsOfKindRow,
     VerdictsOfRow,
     VerdictsOfSubjectsRow,
     VerdictsRow,
@@ -149,6 +150,7 @@ def fallen_silent(rows: Sequence[SilentSinceRow]) -> tuple[list[str], tuple[int,
 def violation(row: VerdictsRow) -> dict[str, Any]:
     """Return a verdict as the list of violations shows it."""
     return {
+        "subject": {"kind": "instance", "id": row["instance_id"]},
         "instance_id": row["instance_id"],
         "rule": row["rule"],
         "verdict": row["verdict"],
@@ -158,6 +160,25 @@ def violation(row: VerdictsRow) -> dict[str, Any]:
         "account_id": row["account_id"],
         "region": row["region"],
         "application_id": row["application_id"],
+        "folded_under": row["folded_under"],
+        "cursor": f"{row['subject']}~{row['rule']}",
+    }
+
+
+def violation_of_kind(row: VerdictsOfKindRow) -> dict[str, Any]:
+    """Return a verdict about a subject that is not an instance, as the list of violations shows it."""
+    return {
+        "subject": {"kind": row["kind"], "id": row["id"]},
+        "instance_id": None,
+        "rule": row["rule"],
+        "verdict": row["verdict"],
+        "reason": row["reason"],
+        "since": row["since"],
+        "ledger_index": row["ledger_index"],
+        "account_id": row["id"] if row["kind"] == "account" else None,
+        "region": None,
+        "application_id": row["application_id"],
+        "folded_under": row["folded_under"],
         "cursor": f"{row['subject']}~{row['rule']}",
     }
 
@@ -165,6 +186,8 @@ def violation(row: VerdictsRow) -> dict[str, Any]:
 def never_spoke(row: NeverSpokeRow, rule: str, after: timedelta, cursor: str) -> dict[str, Any]:
     """Return the violation of a rule by a running instance without a statement; it begins `after` its launch."""
     return {
+        "subject": {"kind": "instance", "id": row["instance_id"]},
+        "folded_under": None,
         "instance_id": row["instance_id"],
         "rule": rule,
         "verdict": "unknown",

@@ -20,7 +20,7 @@ _OWNER_WORDS = ("amazon", "aws-marketplace")
 _PATTERN = re.compile(r"[A-Za-z0-9_.~/*?-]{1,200}\Z")
 
 
-class RuleSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class RuleSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is allowed; None: not configured, so that the rules about it are not in force."""
 
     ami_owners: tuple[str, ...] | None = None

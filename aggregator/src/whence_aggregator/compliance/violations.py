@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from whence_aggregator.compliance.rows import never_spoke, violation
+from whence_aggregator.compliance.evidence import SubjectOfRule
+from whence_aggregator.compliance.rows import never_spoke, violation, violation_of_kind
 from whence_aggregator.compliance.rules.agent import AGENT_SILENT
 from whence_aggregator.compliance.rules.catalogue import RULES
 from whence_aggregator.ports import Database
-from whence_aggregator.queries.compliance import NEVER_SPOKE, VERDICTS
+from whence_aggregator.queries.compliance import NEVER_SPOKE, VERDICTS, VERDICTS_OF_KIND
 from whence_aggregator.queries.query import EVERY_ENTRY, array
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.owners import owned_by
@@ -43,12 +44,27 @@ class WantedViolations:
     instance: str | None = None
     since: str | None = None
     until: str | None = None
+    kind: SubjectOfRule = "instance"
+    """The kind of subject."""
+    folded: bool = False
+    """Whether verdicts are listed too that fold under a broken link, whose own verdict is listed."""
+
+    @property
+    def of_no_instance(self) -> bool:
+        """Return whether no subject of another kind can match: only instances have a region, and states."""
+        return (
+            self.region is not None
+            or self.instance is not None
+            or (self.account is not None and self.kind != "account")
+            or (self.ami is not None and self.kind != "ami")
+        )
 
     @property
     def may_have_never_spoken(self) -> bool:
         """Return whether instances without a statement can match: their AMI and application are not known."""
         return (
             AGENT_SILENT in self.rules
+            and self.kind == "instance"
             and self.verdict in (None, "unknown")
             and self.application is None
             and self.team is None
@@ -75,7 +91,9 @@ class Violations:
         if wanted.ami is not None:
             await check_amis(self._database)
         cursor, found = after or "0~", list[dict[str, Any]]()
-        if not cursor.startswith(_NEVER):
+        if wanted.kind != "instance":
+            found = await self._of_kind(wanted, cursor, limit + 1) if not wanted.of_no_instance else []
+        elif not cursor.startswith(_NEVER):
             found = await self._verdicts(wanted, cursor, limit + 1)
             cursor = _NEVER
         if len(found) <= limit and wanted.may_have_never_spoken:
@@ -84,9 +102,7 @@ class Violations:
         return found[:limit], following
 
     async def _verdicts(self, wanted: WantedViolations, cursor: str, limit: int) -> list[dict[str, Any]]:
-        number, _, rule = cursor.partition("~")
-        if not number.isascii() or not number.isdecimal() or len(number) > 18:
-            raise InputError("parameter-malformed", "invalid cursor", fix="pass `next` from the previous page")
+        number, rule = _place(cursor)
         applications = await self._applications(wanted)
         asked = VERDICTS.bind(
             {
@@ -103,13 +119,36 @@ class Violations:
                 "instance": wanted.instance,
                 "since": wanted.since,
                 "until": wanted.until,
-                "after_subject": int(number),
+                "folded": int(wanted.folded),
+                "after_subject": number,
                 "after_rule": rule,
                 "limit": limit,
             }
         )
         found = [violation(row) for row in await self._database.fetch(asked)]
         return [_shown(one) for one in found if one["rule"] in _RULES]
+
+    async def _of_kind(self, wanted: WantedViolations, cursor: str, limit: int) -> list[dict[str, Any]]:
+        """Return violations of subjects that are not instances."""
+        number, rule = _place(cursor)
+        applications = await self._applications(wanted)
+        asked = VERDICTS_OF_KIND.bind(
+            {
+                "kind": wanted.kind,
+                "folded": int(wanted.folded),
+                "verdict": wanted.verdict,
+                "rules": array(wanted.rules),
+                "any_application": int(applications is None),
+                "applications": array(applications or ()),
+                "id": wanted.ami if wanted.kind == "ami" else wanted.account,
+                "since": wanted.since,
+                "until": wanted.until,
+                "after_subject": number,
+                "after_rule": rule,
+                "limit": limit,
+            }
+        )
+        return [_shown(violation_of_kind(row)) for row in await self._database.fetch(asked)]
 
     async def _never_spoke(self, wanted: WantedViolations, after: str, limit: int) -> list[dict[str, Any]]:
         """Return `unknown` violations of instances that the EC2 API lists as running and that never made a statement.
@@ -141,6 +180,14 @@ class Violations:
 
     def _launched(self, instant: str | None) -> str | None:
         return to_instant(parse_instant(instant) - self._listening.silent_after) if instant is not None else None
+
+
+def _place(cursor: str) -> tuple[int, str]:
+    """Return the subject and rule of a cursor. Raises InputError."""
+    number, _, rule = cursor.partition("~")
+    if not number.isascii() or not number.isdecimal() or len(number) > 18:
+        raise InputError("parameter-malformed", "invalid cursor", fix="pass `next` from the previous page")
+    return int(number), rule
 
 
 def cursor_of_silent(text: str) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from whence_aggregator.callers.caller import Caller
+from whence_aggregator.compliance.evidence import SUBJECTS_OF_RULES, SubjectOfRule
 from whence_aggregator.compliance.rules.catalogue import RULES
 from whence_aggregator.compliance.violations import Violations, WantedViolations, cursor_of_silent
 from whence_aggregator.http.authentication import CALLER
@@ -14,7 +15,7 @@ from whence_aggregator.trace.state import States
 
 _FILTERS = (
     "verdict", "rule", "severity", "team", "account", "region", "ami", "application", "instance", "state", "since",
-    "until",
+    "until", "kind", "folded",
 )  # fmt: skip
 
 
@@ -43,6 +44,8 @@ def _wanted(query: Query, caller: Caller) -> WantedViolations:
     account, instance = query.text("account"), query.text("instance")
     return WantedViolations(
         rules=[one.id for one in RULES if rule in (None, one.id) and severity in (None, str(one.severity))],
+        kind=_kind(query),
+        folded=query.choice("folded", ("all",)) is not None,
         states=States.parse(query.text("state") or "any"),
         verdict=query.choice("verdict", ("fail", "unknown")),
         application=query.text("application"),
@@ -55,3 +58,8 @@ def _wanted(query: Query, caller: Caller) -> WantedViolations:
         since=query.instant("since"),
         until=query.instant("until"),
     )
+
+
+def _kind(query: Query) -> SubjectOfRule:
+    asked = query.choice("kind", SUBJECTS_OF_RULES)
+    return next((one for one in SUBJECTS_OF_RULES if one == asked), "instance")

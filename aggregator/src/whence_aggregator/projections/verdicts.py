@@ -133,7 +133,9 @@ async def _read(
     for kind, name in others:
         if (kind, name) not in found.numbers:
             found.numbers[kind, name] = last_number(last) + 1 + len(added)
-            added.append({"number": found.numbers[kind, name], "kind": kind, "id": name})
+            application = name.partition("@")[0] if kind in ("version", "application") else ""
+            number = found.numbers[kind, name]
+            added.append({"number": number, "kind": kind, "id": name, "application_id": application})
     return found, added, added_sets
 
 

@@ -345,6 +345,7 @@ class DumpSubjectRow(TypedDict):
     number: int
     kind: str
     id: str
+    application_id: str
     rule_set: int
 
 

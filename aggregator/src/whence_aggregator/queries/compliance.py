@@ -253,6 +253,7 @@ class AddSubjectParameters(TypedDict):
     number: int
     kind: str
     id: str
+    application_id: str
 
 
 ADD_SUBJECT = Command[AddSubjectParameters]("add_subject")
@@ -447,6 +448,7 @@ SET_VERDICT = Command[SetVerdictParameters]("set_verdict")
 
 
 class VerdictsParameters(TypedDict):
+    folded: int
     after_subject: int
     after_rule: str
     rules: str
@@ -481,9 +483,42 @@ class VerdictsRow(TypedDict):
     region: str
     application_id: str | None
     ledger_index: int
+    folded_under: str | None
 
 
 VERDICTS = NamedQuery[VerdictsParameters, VerdictsRow]("verdicts")
+
+
+class VerdictsOfKindParameters(TypedDict):
+    kind: str
+    folded: int
+    after_subject: int
+    after_rule: str
+    rules: str
+    any_application: int
+    applications: str
+    verdict: str | None
+    id: str | None
+    since: str | None
+    until: str | None
+    limit: int
+
+
+class VerdictsOfKindRow(TypedDict):
+    subject: int
+    kind: str
+    id: str
+    rule: str
+    rule_version: int
+    verdict: str
+    reason: str
+    since: str
+    application_id: str | None
+    ledger_index: int
+    folded_under: str | None
+
+
+VERDICTS_OF_KIND = NamedQuery[VerdictsOfKindParameters, VerdictsOfKindRow]("verdicts_of_kind")
 
 
 class NeverSpokeParameters(TypedDict):

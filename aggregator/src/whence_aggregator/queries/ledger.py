@@ -105,6 +105,17 @@ class ClockAtRow(TypedDict):
 CLOCK_AT = NamedQuery[ClockAtParameters, ClockAtRow]("clock_at")
 
 
+class ClockEntryAtParameters(TypedDict):
+    ledger_index: int
+
+
+class ClockEntryAtRow(TypedDict):
+    ledger_index: int
+
+
+CLOCK_ENTRY_AT = NamedQuery[ClockEntryAtParameters, ClockEntryAtRow]("clock_entry_at")
+
+
 class ClockRangeParameters(TypedDict):
     since: int
     until: int

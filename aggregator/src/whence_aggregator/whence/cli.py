@@ -31,6 +31,7 @@ from whence_aggregator.whence import audit as audit_commands
 from whence_aggregator.whence import changes as change_commands
 from whence_aggregator.whence import diff as diff_commands
 from whence_aggregator.whence import images as image_commands
+from whence_aggregator.whence import rules as rule_commands
 from whence_aggregator.whence import sign_in as sign_in_commands
 from whence_aggregator.whence import teams as team_commands
 from whence_aggregator.whence import trace as trace_commands
@@ -151,7 +152,9 @@ def instances(client: Client, /, limit: int, everything: bool, as_json: bool, **
 @whence.command()
 @click.option("--verdict", type=click.Choice(["fail", "unknown"]), help="Only this verdict; by default both.")
 @click.option("--rule", help="Only this rule.")
-@click.option("--severity", type=click.Choice(["1", "2", "3"]), help="Only rules of this severity; 1 is the highest.")
+@click.option(
+    "--severity", type=click.Choice(["1", "2", "3", "4"]), help="Only rules of this severity; 1 is the highest."
+)
 @click.option("--team", help="Only applications that this team owns in the application registry.")
 @click.option("--account", help="Only this account.")
 @click.option("--region", help="Only this region.")
@@ -161,12 +164,23 @@ def instances(client: Client, /, limit: int, everything: bool, as_json: bool, **
 @click.option("--state", help="Only of instances in these states, as for `whence instances --state`; by default any.")
 @click.option("--since", help="Only violations that began at this time or later, 2026-11-22T12:00:00Z.")
 @click.option("--until", help="Only violations that began before this time.")
+@click.option(
+    "--kind",
+    type=click.Choice(["instance", "version", "application", "ami", "account"]),
+    help="The kind of subject that violates a rule; by default instances.",
+)
+@click.option(
+    "--folded",
+    type=click.Choice(["all"]),
+    help="List also what follows from a broken link of the lineage that is itself listed.",
+)
 @listing
 @click.pass_obj
 def violations(client: Client, /, limit: int, everything: bool, as_json: bool, **filters: str | None) -> None:
     """List violations of rules, and rules that could not be evaluated. Exits 1 if there are any."""
     found = listed(client, "/v1/violations", "violations", filters, None if everything else limit)
-    columns = ("verdict", "rule", "severity", "instance_id", "account_id", "application_id", "reason", "since")
+    subject = ("instance_id", "account_id") if filters["kind"] in (None, "instance") else ("subject",)
+    columns = ("verdict", "rule", "severity", *subject, "application_id", "reason", "since")
     show_list(found, "violations", columns, as_json=as_json)
     sys.exit(GAPS if found.rows else 0)
 
@@ -177,6 +191,7 @@ whence.add_command(trace_commands.trace)
 whence.add_command(trace_commands.why)
 whence.add_command(diff_commands.diff)
 whence.add_command(change_commands.changes)
+whence.add_command(rule_commands.replay)
 whence.add_command(account_commands.accounts)
 whence.add_command(team_commands.teams)
 whence.add_command(version_commands.versions)

@@ -70,6 +70,7 @@ from whence_aggregator.wiring.operations import (
 )
 from whence_aggregator.wiring.organisation import OrganisationSources, load_allowed, load_organisation, load_sources
 from whence_aggregator.wiring.outgoing import open_outgoing
+from whence_aggregator.wiring.replays import replay_routes
 from whence_aggregator.wiring.rules import covered_accounts, load_evaluator, rules_in_force
 from whence_aggregator.wiring.sign_in import SigningIn, load_sign_in
 from whence_aggregator.wiring.trackers import known_trackers, load_tracker_collectors, note_trackers
@@ -216,6 +217,7 @@ def _routes(
             database=database, log=ledger.reader, search=tracer.search, tracer=tracer, rules=rules_in_force(settings)
         ).routes(),
         *change_routes(database, tracer),
+        *replay_routes(database, ledger.reader),
         *AccountCalls(
             Accounts(database=database, accounts=accounts_named(settings), listening=heard),
             OrganisationDirectory(database),

@@ -7,11 +7,12 @@ create table inventory_detail (
 ){compact};
 
 -- Numbers of subjects of verdicts that are not instances: an application version (APPLICATION@VERSION), an application, an
--- AMI or an account. rule_set is the set of rules that have judged it; 0 before the first.
+-- AMI or an account. application_id is empty for the last two. rule_set is the set of rules that have judged it; 0 before the first.
 create table subject (
     number {key},
     kind text not null,
     id text not null,
+    application_id text not null default '',
     rule_set bigint not null default 0,
     unique (id, kind)
 );

@@ -74,7 +74,7 @@ select instance_id, ledger_index, details from inventory_detail
 order by instance_id{binary}, ledger_index limit :limit offset :offset;
 
 -- name: dump_subject
-select number, kind, id, rule_set from subject order by number limit :limit offset :offset;
+select number, kind, id, application_id, rule_set from subject order by number limit :limit offset :offset;
 
 -- name: dump_verdict_fold
 select subject_kind, subject, rule, link from verdict_fold

@@ -136,7 +136,7 @@ from subject s where {s.id in texts ids};
 select coalesce(max(number), 0) as number from subject;
 
 -- name: add_subject
-insert into subject (number, kind, id) values (:number, :kind, :id);
+insert into subject (number, kind, id, application_id) values (:number, :kind, :id, :application_id);
 
 -- name: set_rules_of_subject
 update subject set rule_set = :rule_set where number = :number;
@@ -221,11 +221,12 @@ on conflict (subject_kind, subject, rule) do update set rule_version = excluded.
     verdict = excluded.verdict, reason = excluded.reason, since = excluded.since, ledger_index = excluded.ledger_index;
 
 -- name: verdicts
--- types: application_id str?, after_subject int, after_rule str
+-- types: application_id str?, after_subject int, after_rule str, folded_under str?
 select v.subject, i.instance_id, v.rule, v.rule_version, v.verdict, v.reason, v.since, i.account_id, i.region,
-    nullif(f.application_id, '') as application_id, v.ledger_index
+    nullif(f.application_id, '') as application_id, v.ledger_index, b.link as folded_under
 from verdict v join instance i on i.number = v.subject join facets f on f.number = i.facets
-where v.subject_kind = 'instance'
+left join verdict_fold b on b.subject_kind = 'instance' and b.subject = v.subject and b.rule = v.rule
+where v.subject_kind = 'instance' and (cast(:folded as bigint) = 1 or b.link is null)
     and (v.subject > :after_subject or (v.subject = :after_subject and v.rule > :after_rule))
     and v.verdict <> 'pass' and v.verdict <> 'gone' and {v.rule in texts rules}
     and {i.life in texts lives} and (cast(:now as bigint) = 0 or i.life = 'running' or exists (
@@ -241,6 +242,22 @@ where v.subject_kind = 'instance'
     and (cast(:region as text) is null or i.region = :region)
     and (cast(:ami as text) is null or i.image_id = :ami)
     and (cast(:instance as text) is null or i.instance_id = :instance)
+    and (cast(:since as text) is null or v.since >= :since)
+    and (cast(:until as text) is null or v.since < :until)
+order by v.subject, v.rule limit :limit;
+
+-- name: verdicts_of_kind
+-- types: application_id str?, after_subject int, after_rule str, folded_under str?
+select v.subject, s.kind, s.id, v.rule, v.rule_version, v.verdict, v.reason, v.since,
+    nullif(s.application_id, '') as application_id, v.ledger_index, b.link as folded_under
+from subject s join verdict v on v.subject_kind = s.kind and v.subject = s.number
+left join verdict_fold b on b.subject_kind = s.kind and b.subject = v.subject and b.rule = v.rule
+where s.kind = :kind and (cast(:folded as bigint) = 1 or b.link is null)
+    and (v.subject > :after_subject or (v.subject = :after_subject and v.rule > :after_rule))
+    and v.verdict <> 'pass' and v.verdict <> 'gone' and {v.rule in texts rules}
+    and (cast(:any_application as bigint) = 1 or {s.application_id in texts applications})
+    and (cast(:verdict as text) is null or v.verdict = :verdict)
+    and (cast(:id as text) is null or s.id = :id)
     and (cast(:since as text) is null or v.since >= :since)
     and (cast(:until as text) is null or v.since < :until)
 order by v.subject, v.rule limit :limit;

@@ -38,6 +38,9 @@ select ledger_index from clock where latest > :at order by latest, ledger_index 
 -- name: clock_at
 select recorded_at from clock where ledger_index <= :ledger_index order by ledger_index desc limit 1;
 
+-- name: clock_entry_at
+select ledger_index from clock where ledger_index <= :ledger_index order by ledger_index desc limit 1;
+
 -- name: clock_range
 -- types: since int, until int, first int?, last int?
 select min(ledger_index) as first, max(ledger_index) as last from clock

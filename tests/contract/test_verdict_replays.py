@@ -1,0 +1,298 @@
+"""Verdicts replayed from the entries that they name, of random histories too; and subjects that are judged once."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fakes.in_process import InProcess
+from fakes.machine import COMMIT, DIGEST, FAILED, Machine, scm
+from fakes.signing_authority import SigningAuthority
+from landscape.endurance import repeated
+from whence_aggregator.compliance.rule_settings import RuleSettings
+from whence_aggregator.compliance.rules.catalogue import RulesInForce
+from whence_aggregator.ports import BranchAnswer, Database, DescribedImage, NotFound, SourceUnavailable
+from whence_aggregator.queries.compliance import SUBJECTS_NAMED, VERDICTS_OF_SUBJECTS
+from whence_aggregator.queries.query import array
+from whence_aggregator.replays.verdicts import ScratchDatabase, VerdictReplay, VerdictReplays
+from whence_aggregator.storage.sqlite import SqliteDatabase
+from whence_common.ledger_entry import type_of
+from whence_common.statement import DriftFacts
+
+AMI = "ami-12c6146b"
+PLACE = "123456789012/eu-central-1"
+MESSAGE = b"tree x\nauthor A <a@b> 1 +0000\ncommitter A <a@b> 1 +0000\n\n"
+LAUNCHED = "2026-11-22T11:59:59.000Z"
+SETTINGS = RuleSettings(
+    ami_owners=("123456789012",), registries=("registry.example.org",), regions=("eu-central-1",),
+    scm_owners={"git.example.org": ("demo",)}, instance_days_max=30,
+)  # fmt: skip
+RULES = RulesInForce.of(SETTINGS, ("inventory",))
+
+
+@pytest.fixture(scope="session")
+async def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with our tables and nothing in them, which is copied for each replay."""
+    path = tmp_path_factory.mktemp("scratch") / "empty.db"
+    await (await SqliteDatabase.open(path)).close()
+    return path
+
+
+@pytest.fixture
+def scratch(empty: Path, tmp_path: Path) -> ScratchDatabase:
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Database]:
+        path = tmp_path / "scratch.db"
+        shutil.copy(empty, path)
+        database = await SqliteDatabase.open(path)
+        try:
+            yield database
+        finally:
+            await database.close()
+            for one in tmp_path.glob("scratch.db*"):
+                one.unlink()
+
+    return opened
+
+
+@pytest.fixture
+async def ruled(database: Database, authority: SigningAuthority) -> AsyncIterator[InProcess]:
+    async with InProcess(database, authority, rules=RULES).running() as running:
+        yield running
+
+
+def replays_of(house: InProcess, scratch: ScratchDatabase) -> VerdictReplays:
+    return VerdictReplays(database=house.database, log=house.reader, scratch=scratch)
+
+
+async def replayed(house: InProcess, scratch: ScratchDatabase) -> list[VerdictReplay]:
+    """Return the replays of all verdicts of the log."""
+    replays = replays_of(house, scratch)
+    return [await replays.replay(one.ledger_index) for one in await house.entries("verdict")]
+
+
+def differences(found: list[VerdictReplay]) -> list[object]:
+    return [(one.subject, verdict.to_wire()) for one in found for verdict in one.verdicts if not verdict.same]
+
+
+async def test_every_verdict_is_the_same_again_from_the_entries_that_it_names(
+    ruled: InProcess, scratch: ScratchDatabase
+) -> None:
+    await ruled.register(scm_url="https://git.example.org/demo/greeter")
+    ruled.sources.commits[COMMIT] = MESSAGE + b"no ticket"
+    machine = await ruled.machine()
+    ruled.ec2.listed = {machine.instance_id: ("running", LAUNCHED)}
+    ruled.ec2.details = {machine.instance_id: {"key_name": "ops", "image_id": AMI, "imds_tokens": "required"}}
+    ruled.ec2.amis = {AMI: DescribedImage(name="taupage", owner="999999999999", state="available")}
+    await ruled.say(machine)
+    await ruled.inventory.collect(PLACE)
+    await ruled.work()
+    ruled.clock.advance(3600)
+    await ruled.inventory.collect(PLACE)
+    await ruled.evaluator.sweep()
+    await ruled.work()
+    found = await replayed(ruled, scratch)
+    assert differences(found) == []
+    outcomes = {(one.subject["kind"], v.rule, v.recorded.outcome) for one in found for v in one.verdicts}
+    assert {
+        ("instance", "ticket-missing", "fail"), ("instance", "agent-silent", "fail"),
+        ("instance", "ssh-keypair-used", "fail"), ("instance", "imdsv2-not-required", "pass"),
+        ("ami", "ami-untrusted", "fail"), ("version", "scm-url-not-match-with-kio", "pass"),
+        ("application", "app-without-owner", "pass"),
+    } <= outcomes  # fmt: skip
+
+
+async def test_one_version_is_judged_once_for_all_its_instances(ruled: InProcess) -> None:
+    await ruled.register()
+    ruled.sources.commits[COMMIT] = MESSAGE + b"DEMO-1: greet"
+    for number in range(5):
+        await ruled.say(await ruled.machine(f"i-{number:017x}"))
+    await ruled.work()
+    events = [type_of(one.content or b"")[2] for one in await ruled.entries("verdict")]
+    assert {one["subject"]["id"] for one in events if one["subject"]["kind"] == "version"} == {"greeter@1.0"}
+    before = len(events)
+    await ruled.say(await ruled.machine("i-00000000000000009"))
+    await ruled.work()
+    events = [type_of(one.content or b"")[2] for one in await ruled.entries("verdict")]
+    assert [one["subject"]["kind"] for one in events[before:]] == ["instance"], "nothing else was touched"
+
+
+async def test_a_version_is_gone_with_its_last_instance(ruled: InProcess, scratch: ScratchDatabase) -> None:
+    machine = await ruled.machine()
+    ruled.ec2.listed = {machine.instance_id: ("running", LAUNCHED)}
+    await ruled.say(machine)
+    await ruled.inventory.collect(PLACE)
+    await ruled.work()
+    ruled.ec2.listed = {machine.instance_id: ("terminated", LAUNCHED)}
+    ruled.clock.advance(60)
+    await ruled.inventory.collect(PLACE)
+    await ruled.work()
+    ids = {"ids": array(["greeter@1.0"])}
+    rows = await ruled.database.fetch(VERDICTS_OF_SUBJECTS.bind({"ids": ids["ids"]}))
+    assert {row["verdict"] for row in rows} == {"gone"}
+    assert differences(await replayed(ruled, scratch)) == []
+
+
+async def test_a_new_rule_judges_everybody_and_one_no_longer_in_force_closes_what_it_left_open(
+    database: Database, authority: SigningAuthority
+) -> None:
+    async with InProcess(database, authority, rules=RulesInForce.of()).running() as house:
+        await house.say(await house.machine())
+        await house.work()
+        clock = house.clock
+    other = RulesInForce.of(RuleSettings(registries=("elsewhere.example",)))
+    async with InProcess(database, authority, rules=other, clock=clock).running() as house:
+        await house.evaluator.sweep()
+        await house.work()
+        assert await of_version(house, "image-registry-not-trusted") == "fail"
+    async with InProcess(database, authority, rules=RulesInForce.of(), clock=clock).running() as house:
+        await house.evaluator.sweep()
+        await house.work()
+        assert await of_version(house, "image-registry-not-trusted") == "gone"
+
+
+async def of_version(house: InProcess, rule: str) -> str | None:
+    rows = await house.database.fetch(VERDICTS_OF_SUBJECTS.bind({"ids": array(["greeter@1.0"])}))
+    return next((row["verdict"] for row in rows if row["rule"] == rule), None)
+
+
+async def test_a_verdict_names_the_leaves_of_its_entries_and_the_settings_that_judged(ruled: InProcess) -> None:
+    await ruled.say(await ruled.machine())
+    await ruled.work()
+    (first, *_) = await ruled.entries("verdict")
+    verdict = type_of(first.content or b"")[2]
+    for one in verdict["rests_on"]:
+        assert (await ruled.reader.node(0, one["ledger_index"])).hex() == one["leaf"]
+    evidence = type_of((await ruled.reader.entry(verdict["evidence"]["ledger_index"])).content or b"")[2]
+    settings = type_of((await ruled.reader.entry(evidence["settings"])).content or b"")[2]
+    assert settings["settings"]["registries"] == ["registry.example.org"]
+    assert len(await ruled.entries("rule-settings")) == 1
+    (row, *_) = await ruled.database.fetch(SUBJECTS_NAMED.bind({"ids": array(["greeter@1.0"])}))
+    assert row["kind"] == "version"
+
+
+async def test_a_finding_folds_under_the_first_broken_link(ruled: InProcess) -> None:
+    """A boot that failed is one cause: what cannot be known because nothing runs folds under it."""
+    await ruled.register()
+    await ruled.say(await ruled.machine(), **FAILED)
+    await ruled.work()
+    events = [type_of(one.content or b"")[2] for one in await ruled.entries("verdict")]
+    (event,) = [one for one in events if one["subject"]["kind"] == "instance"]
+    folds = {one["rule"]: one.get("folded_under", "") for one in event["verdicts"]}
+    assert folds["boot-failed"] == ""
+    assert {folds[rule] for rule in ("source-missing", "source-dirty", "commit-not-found", "ticket-missing")} == {
+        "image"
+    }
+
+
+class History:
+    """Random things that happen to a small fleet, by a seed."""
+
+    def __init__(self, house: InProcess, seed: int) -> None:
+        self.house, self.chance = house, random.Random(seed)
+        self.machines: dict[str, Machine] = {}
+
+    async def begin(self) -> None:
+        """Enrol the fleet: an identity document is too old for that later on."""
+        for number in range(3):
+            name = f"i-{number:017x}"
+            self.machines[name] = await self.house.machine(name)
+
+    async def step(self) -> None:
+        moves = (self.speak, self.speak, self.list, self.register, self.answer, self.wait)
+        await self.chance.choice(moves)()
+        await self.house.work()
+
+    async def speak(self) -> None:
+        name = f"i-{self.chance.randrange(3):017x}"
+        pick = self.chance.choice
+        changes: dict[str, Any] = pick(
+            ({}, FAILED, {"scm_source": None}, {"scm_source": scm(status=" M a")}, {"cause": "stop"},
+             {"drift": [DriftFacts(kind="exec", container="taupageapp", detail="sh", first_at=LAUNCHED)]})
+        )  # fmt: skip
+        await self.house.say(self.machines[name], **changes)
+
+    async def list(self) -> None:
+        pick = self.chance.choice
+        states = ("running", "running", "stopped", "terminated")
+        self.house.ec2.listed = {name: (pick(states), LAUNCHED) for name in self.machines if self.chance.random() < 0.8}
+        self.house.ec2.details = {
+            name: {"key_name": pick(("", "ops")), "image_id": AMI, **pick(({}, {"imds_tokens": "required"}))}
+            for name in self.machines
+        }
+        self.house.ec2.amis = pick(({}, {AMI: DescribedImage(name="a", owner=pick(("123456789012", "1")))}))
+        await self.house.inventory.collect(PLACE)
+
+    async def register(self) -> None:
+        active = self.chance.random() < 0.7
+        url = self.chance.choice((None, "https://git.example.org/demo/greeter", "https://git.example.org/demo/other"))
+        await self.house.register(active=active, scm_url=url)
+
+    async def answer(self) -> None:
+        pick = self.chance.choice
+        away = SourceUnavailable("git-refused", "away")
+        self.house.sources.commits[COMMIT] = pick((away, None, MESSAGE + b"DEMO-1: greet", MESSAGE + b"none"))
+        self.house.sources.images[DIGEST] = pick((SourceUnavailable("registry-unreachable", "away"), None))
+        self.house.sources.branches[COMMIT] = BranchAnswer(
+            branch="main", commit_id="f" * 40, reachable=pick((True, False)), reached_by=()
+        )
+
+    async def wait(self) -> None:
+        self.house.clock.advance(self.chance.choice((1, 60, 400, 4_000)))
+        await self.house.evaluator.sweep()
+
+
+@pytest.mark.endurance
+async def test_live_verdicts_of_random_histories_are_those_replayed(
+    tmp_path: Path, empty: Path, scratch: ScratchDatabase, authority: SigningAuthority
+) -> None:
+    for seed in range(repeated(sample=12, whole=1_000)):
+        path = tmp_path / f"{seed}.db"
+        shutil.copy(empty, path)
+        database = await SqliteDatabase.open(path)
+        try:
+            async with InProcess(database, authority, rules=RULES).running() as house:
+                history = History(house, seed)
+                await history.begin()
+                for _ in range(12):
+                    await history.step()
+                assert differences(await replayed(house, scratch)) == [], f"seed {seed}"
+        finally:
+            await database.close()
+            path.unlink()
+
+
+async def test_where_retention_took_the_evidence_the_entries_are_named(
+    ruled: InProcess, scratch: ScratchDatabase
+) -> None:
+    await ruled.say(await ruled.machine())
+    await ruled.work()
+    (first, *_) = await ruled.entries("verdict")
+    verdict = type_of(first.content or b"")[2]
+    statement = next(iter(await ruled.entries("statement"))).ledger_index
+    log = WithoutBodies(ruled.reader, {statement})
+    replays = VerdictReplays(database=ruled.database, log=log, scratch=scratch)  # type: ignore[arg-type]  # reads entries
+    found = await replays.replay(first.ledger_index)
+    assert list(found.missing) == [statement]
+    assert {one.replayed for one in found.verdicts} == {None}
+    assert found.to_wire()["same"] is False
+    assert statement in [one["ledger_index"] for one in verdict["rests_on"]]
+    with pytest.raises(NotFound):
+        await replays.replay(10**9)
+
+
+class WithoutBodies:
+    """A log of which the bodies of some entries were removed."""
+
+    def __init__(self, log: Any, removed: set[int]) -> None:
+        self._log, self._removed = log, removed
+
+    async def entry(self, index: int) -> Any:
+        stored = await self._log.entry(index)
+        return type(stored)(stored.ledger_index, stored.kind, None) if index in self._removed else stored
