@@ -17,6 +17,8 @@ from fakes.signing_authority import SigningAuthority
 from landscape.programs import BIN, aggregator
 from landscape.whole import ROOT
 from whence_agent import settings as agent_settings
+from whence_aggregator.compliance import rule_table
+from whence_aggregator.compliance.rule_settings import RuleSettings
 from whence_aggregator.compliance.rules.catalogue import RULES
 from whence_aggregator.organisation.file import parse_organisation
 from whence_aggregator.settings import server as aggregator_settings
@@ -221,6 +223,7 @@ def test_the_example_files_are_valid() -> None:
         ("aggregator/README.md", GroupsSettings.__struct_fields__),
         ("aggregator/README.md", ApprovalSettings.__struct_fields__),
         ("aggregator/README.md", tuple(rule.id for rule in RULES)),
+        ("aggregator/README.md", RuleSettings.__struct_fields__),
         *(("aggregator/README.md", one.__struct_fields__) for one in SIGN_IN),
     ],
 )
@@ -231,6 +234,10 @@ def test_nothing_that_can_be_set_is_left_out(document: str, names: tuple[str, ..
 
 def test_the_table_of_keys_is_the_one_that_explain_prints() -> None:
     assert table() in (ROOT / "agent/README.md").read_text(encoding="utf-8")
+
+
+def test_the_table_of_rules_is_made_from_the_rules() -> None:
+    assert rule_table.table() in (ROOT / "aggregator/README.md").read_text(encoding="utf-8")
 
 
 def test_every_link_between_the_documents_leads_somewhere() -> None:

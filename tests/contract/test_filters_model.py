@@ -160,6 +160,7 @@ class Model:
         return (
             same
             and within
+            and (row["folded_under"] is None or query.get("folded") == "all")
             and self.meant(known.lives[-1][1], self.heard(row["instance_id"]), query.get("state", "any"))
         )
 
@@ -269,6 +270,7 @@ async def test_every_combination_of_filters_finds_what_a_model_finds(model: Mode
 
 
 VIOLATION_FILTERS: dict[str, tuple[str, ...]] = {
+    "folded": ("all",),
     "verdict": ("fail", "unknown"),
     "rule": tuple(SEVERITY),
     "severity": ("1", "2", "3"),

@@ -24,7 +24,10 @@ from whence_aggregator.projections.kinds import KINDS
 from whence_common.ledger_entry import event, type_of
 
 DATA = Path(__file__).parent.parent / "data"
-HISTORIES = ("ledger-v1", "organisation-v1", "removals-v2", "applications-v2", "versions-v1", "reviews-v1", "layers-v1")
+HISTORIES = (
+    "ledger-v1", "organisation-v1", "removals-v2", "applications-v2", "versions-v1", "reviews-v1", "layers-v1",
+    "verdicts-v2",
+)  # fmt: skip
 LATER: dict[str, dict[str, object]] = {
     "ledger-v1": {
         "application_span": [

@@ -257,6 +257,7 @@ def load_retention(settings: Settings, database: Database, ledger: Ledger) -> Re
     wanted = {
         "statement": settings.retention.statement_days,
         "verdict": settings.retention.verdict_days,
+        "evidence": settings.retention.verdict_days,
         MEMBERS: settings.retention.member_days,
     }
     days = {kind: one for kind, one in wanted.items() if one is not None}
