@@ -35,7 +35,7 @@ from whence_aggregator.agents.verification import Submitted, VerifiedStatement, 
 from whence_aggregator.compliance.rules.catalogue import RULES
 from whence_aggregator.ledger.writing import NewEntry
 from whence_aggregator.ports import Database
-from whence_aggregator.projections.events import project_verdicts
+from whence_aggregator.projections.verdicts import project_verdicts
 from whence_aggregator.queries.agents import ADD_ENROLMENT, ADD_INSTANCE, AddEnrolmentParameters, AddInstanceParameters
 from whence_aggregator.storage.postgres import PostgresDatabase
 from whence_aggregator.storage.sqlite import SqliteDatabase

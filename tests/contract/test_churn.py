@@ -113,7 +113,7 @@ class Launches:
 
     def __init__(self, ec2: AwsInventory, fleet: dict[str, Instance]) -> None:
         self._ec2, self._fleet = ec2, fleet
-        self.asking, self.user_data = ec2.asking, ec2.user_data
+        self.asking, self.user_data, self.image = ec2.asking, ec2.user_data, ec2.image
 
     async def instances(self, account_id: str, region: str) -> list[ListedInstance]:
         found = await self._ec2.instances(account_id, region)

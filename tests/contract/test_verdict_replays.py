@@ -15,6 +15,7 @@ from fakes.in_process import InProcess
 from fakes.machine import COMMIT, DIGEST, FAILED, Machine, scm
 from fakes.signing_authority import SigningAuthority
 from landscape.endurance import repeated
+from whence_aggregator.compliance.rule import ConfiguredSource
 from whence_aggregator.compliance.rule_settings import RuleSettings
 from whence_aggregator.compliance.rules.catalogue import RulesInForce
 from whence_aggregator.ports import BranchAnswer, Database, DescribedImage, NotFound, SourceUnavailable
@@ -33,7 +34,8 @@ SETTINGS = RuleSettings(
     ami_owners=("123456789012",), registries=("registry.example.org",), regions=("eu-central-1",),
     scm_owners={"git.example.org": ("demo",)}, instance_days_max=30,
 )  # fmt: skip
-RULES = RulesInForce.of(SETTINGS, ("inventory",))
+INVENTORY: ConfiguredSource = "inventory"
+RULES = RulesInForce.of(SETTINGS, [INVENTORY])
 
 
 @pytest.fixture(scope="session")
@@ -226,7 +228,8 @@ class History:
             name: {"key_name": pick(("", "ops")), "image_id": AMI, **pick(({}, {"imds_tokens": "required"}))}
             for name in self.machines
         }
-        self.house.ec2.amis = pick(({}, {AMI: DescribedImage(name="a", owner=pick(("123456789012", "1")))}))
+        shown = DescribedImage(name="a", owner=pick(("123456789012", "1")))
+        self.house.ec2.amis = {AMI: shown} if pick((True, False)) else {}
         await self.house.inventory.collect(PLACE)
 
     async def register(self) -> None:

@@ -8,7 +8,7 @@ import pytest
 from whence_aggregator.compliance import evidence, rule_settings
 from whence_aggregator.compliance.evidence import SUBJECTS_OF_RULES, SubjectEvidence
 from whence_aggregator.compliance.fullstop_types import CATALOGUE_NAMES, FULLSTOP_TYPES
-from whence_aggregator.compliance.rule import Rule, RuleExample
+from whence_aggregator.compliance.rule import ConfiguredSource, Rule, RuleExample
 from whence_aggregator.compliance.rule_settings import RuleSettings
 from whence_aggregator.compliance.rules.catalogue import RESERVED, RULES, NoRules, RulesInForce, judge
 from whence_aggregator.trace.lineage import LINK_NAMES
@@ -18,7 +18,16 @@ EVERY_SETTING = RuleSettings(
     regions=("eu-central-1",), registries=("registry.example.org",), signers=("release",), builders=("ci",),
     builder_levels={"ci": 3}, slsa_levels={"1": 3}, scm_owners={"git.example.org": ("demo",)},
 )  # fmt: skip
-EVERY_SOURCE = ("inventory", "organisation", "reviews", "tickets", "approvals", "trust", "commit-trust", "sboms")
+EVERY_SOURCE: tuple[ConfiguredSource, ...] = (
+    "inventory",
+    "organisation",
+    "reviews",
+    "tickets",
+    "approvals",
+    "trust",
+    "commit-trust",
+    "sboms",
+)
 
 
 def document(rule: Rule, example: RuleExample) -> SubjectEvidence:

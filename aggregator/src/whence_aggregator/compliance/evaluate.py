@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 from whence_aggregator.compliance.gathering import InstanceEvidence, evidence_of
 from whence_aggregator.compliance.moving import JudgedVerdict, StandingSubject, judge_all
@@ -172,8 +173,8 @@ class Evaluator:
         return JudgedNow(
             evidence=evidence,
             verdicts=verdicts,
-            unlogged=unlogged_of(facts, evidence),
-            entries=entries_of(facts, lineage),
+            unlogged=partial(unlogged_of, facts, evidence),
+            entries=partial(entries_of, facts, lineage),
             instance=evidence.id,
         )
 

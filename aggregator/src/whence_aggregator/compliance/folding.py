@@ -33,9 +33,8 @@ def folded_under(rule: Rule, verdict: Verdict, evidence: SubjectEvidence, in_for
     """
     if verdict.outcome not in ("fail", "unknown") or rule.link is None:
         return None
-    reported = {one.link for one in in_force.rules if one.id != rule.id}
     for name in DEPENDS_ON.get(rule.link, ()):
         link = evidence.links.get(name)
-        if link is not None and link.state in BROKEN and name in reported:
+        if link is not None and link.state in BROKEN and name in in_force.links:
             return name
     return None

@@ -37,6 +37,7 @@ from whence_common.clock import to_instant
 from whence_common.heartbeat import HEARTBEATS
 from whence_common.image_provenance import SourceClaim, choose
 from whence_common.repositories import compare, repository_named
+from whence_common.scm_source import ScmSource
 
 _MASKED = "MASKED"
 _MASKED_KEYS_MAX = 50
@@ -60,6 +61,7 @@ class InstanceEvidence:
 def evidence_of(gathered: InstanceEvidence) -> SubjectEvidence:
     """Return the documented evidence of an instance."""
     facts, lineage = gathered.facts, gathered.lineage
+    source = facts.source
     links = lineage.links if lineage is not None else ()
     return SubjectEvidence(
         kind="instance",
@@ -75,11 +77,11 @@ def evidence_of(gathered: InstanceEvidence) -> SubjectEvidence:
         ami=_ami(facts.ami),
         image=_image(facts),
         build=_build(facts),
-        source=_source(facts),
+        source=_source(facts, source),
         commit=_commit(facts),
         tickets=_tickets(facts, lineage),
         application=_application(facts),
-        reads=_reads(facts),
+        reads=_reads(facts, source),
     )
 
 
@@ -210,7 +212,8 @@ def _build(facts: Facts) -> BuildOfImage | None:
     if facts.statement.predicate.image is None or answer.outcome not in ("found", "missing"):
         return None
     builder = str(answer.value.get("built_by") or "")
-    chosen, against = choose(facts.claims)
+    signed = any(one.get("kind") == "provenance" for one in answer.value.get("claims", ()))
+    chosen, against = choose(facts.claims) if signed else (None, [])
     contradiction = None
     if chosen is not None and chosen.kind == "provenance":
         contradiction = _contradiction(chosen, against[0]) if against else ""
@@ -229,8 +232,7 @@ def _contradiction(provenance: SourceClaim, other: SourceClaim) -> str:
     )
 
 
-def _source(facts: Facts) -> SourceOfImage | None:
-    source = facts.source
+def _source(facts: Facts, source: ScmSource | None) -> SourceOfImage | None:
     if facts.statement.predicate.image is None:
         return None
     if source is None:
@@ -298,12 +300,12 @@ def _application(facts: Facts) -> RegisteredApplication:
     )
 
 
-def _reads(facts: Facts) -> tuple[ReadOfSource, ...]:
+def _reads(facts: Facts, source: ScmSource | None) -> tuple[ReadOfSource, ...]:
     """Return how each source that this subject needs was read. What depends on an unread answer is not needed yet."""
     found = []
     if facts.statement.predicate.image is not None:
         found.append(_read("the registry", facts.image_source))
-        if facts.source is not None and facts.source.commit_id is not None:
+        if source is not None and source.commit_id is not None:
             found.append(_read("the Git server", facts.commit))
             if facts.commit.outcome == "found":
                 found.append(_read("the default branch", facts.branch))

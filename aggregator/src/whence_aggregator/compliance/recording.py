@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,12 +30,15 @@ VERDICT_VERSION = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedNow:
-    """A subject that was judged: its evidence, the verdict of each rule, and what they rest on."""
+    """A subject that was judged: its evidence, the verdict of each rule, and what they rest on.
+
+    What they rest on is made only when a verdict changed, which is rare.
+    """
 
     evidence: SubjectEvidence
     verdicts: Mapping[str, JudgedVerdict]
-    unlogged: Unlogged
-    entries: tuple[int, ...]
+    unlogged: Callable[[], Unlogged]
+    entries: Callable[[], tuple[int, ...]]
     instance: str = ""
     """The instance that the evidence is from; empty where it is from none."""
 
@@ -73,13 +76,14 @@ class Recording:
         ]
         if not found:
             return
-        leaves = await self._ledger.reader.leaves({index for one, _ in found for index in one.entries})
+        rests_on = [one.entries() for one, _ in found]
+        leaves = await self._ledger.reader.leaves({index for some in rests_on for index in some})
         new = [NewEntry(kind=EVIDENCE, content=self._evidence(one, moved)) for one, moved in found]
         places = [index for index, _ in await writing.append(new)]
         stated = [
             {**moved, "evidence": {"ledger_index": index, "digest": sha256_digest(entry.content)},
-             "rests_on": [{"ledger_index": one, "leaf": leaves[one].hex()} for one in judged.entries if one in leaves]}
-            for (judged, moved), index, entry in zip(found, places, new, strict=True)
+             "rests_on": [{"ledger_index": one, "leaf": leaves[one].hex()} for one in some if one in leaves]}
+            for (_, moved), some, index, entry in zip(found, rests_on, places, new, strict=True)
         ]  # fmt: skip
         entries = [NewEntry(kind=VERDICT, content=event(VERDICT, one, version=VERDICT_VERSION)) for one in stated]
         indexes = [index for index, _ in await writing.append(entries)]
@@ -88,7 +92,7 @@ class Recording:
         _log(stated)
 
     def _evidence(self, one: JudgedNow, moved: Mapping[str, Any]) -> bytes:
-        unlogged = msgspec.to_builtins(one.unlogged)
+        unlogged = msgspec.to_builtins(one.unlogged())
         content = {
             "subject": moved["subject"], "account_id": moved["account_id"], "at": moved["at"],
             "instance": one.instance or None, "settings": self._settings_index, "unlogged": unlogged,

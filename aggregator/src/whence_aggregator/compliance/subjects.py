@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Protocol
 
 from whence_aggregator.compliance.evidence import AccountOfOrganisation, SubjectEvidence
@@ -93,10 +94,13 @@ class SubjectEvaluator:
 
     async def marks(self, judged: Iterable[tuple[Facts, SubjectEvidence]]) -> BoundCommand:
         """Return what marks the subjects of instances whose evidence differs from what they were judged by."""
-        digests: dict[SubjectKey, set[str]] = {}
+        shown: dict[SubjectKey, list[SubjectEvidence | None]] = {}
         for facts, evidence in judged:
             for key, view in self._views(facts, evidence).items():
-                digests.setdefault(key, set()).add("" if facts.life in ENDED else digest_of(view))
+                one, some = None if facts.life in ENDED else view, shown.setdefault(key, [])
+                if one not in some:  # most instances of a version show the same, and a digest costs more
+                    some.append(one)
+        digests = {key: {digest_of(one) if one is not None else "" for one in some} for key, some in shown.items()}
         if not digests:
             return MARK_SUBJECT.bind([])
         ids = array(sorted({name for _, name in digests}))
@@ -154,7 +158,7 @@ class SubjectEvaluator:
         if facts is None:
             gone = SubjectEvidence(kind=one.kind, id=one.id, now=to_instant(self._now()), settings=self._rules.settings)
             verdicts = ended_all(NOTHING_LEFT, gone, self._rules)
-            return JudgedNow(evidence=gone, verdicts=verdicts, unlogged=Unlogged(), entries=())
+            return JudgedNow(evidence=gone, verdicts=verdicts, unlogged=Unlogged, entries=tuple)
         lineage = derive(facts, moment=NOW)
         evidence = evidence_of(
             InstanceEvidence(
@@ -172,8 +176,8 @@ class SubjectEvaluator:
         return JudgedNow(
             evidence=view,
             verdicts=judge_all(view, self._rules),
-            unlogged=unlogged_of(facts, evidence),
-            entries=entries_of(facts, lineage),
+            unlogged=partial(unlogged_of, facts, evidence),
+            entries=partial(entries_of, facts, lineage),
             instance=evidence.id,
         )
 
@@ -191,8 +195,8 @@ class SubjectEvaluator:
             found[name] = JudgedNow(
                 evidence=view,
                 verdicts=judge_all(view, self._rules),
-                unlogged=Unlogged(account=account),
-                entries=(),
+                unlogged=partial(Unlogged, account=account),
+                entries=tuple,
             )
         return found
 

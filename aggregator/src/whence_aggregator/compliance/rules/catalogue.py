@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from whence_aggregator.compliance.evidence import SubjectEvidence, SubjectOfRule
+from whence_aggregator.compliance.evidence import SUBJECTS_OF_RULES, SubjectEvidence, SubjectOfRule
 from whence_aggregator.compliance.presence import ended
 from whence_aggregator.compliance.rule import ConfiguredSource, NotKnown, Rule, Verdict, unknown
 from whence_aggregator.compliance.rule_settings import NO_RULE_SETTINGS, RuleSettings
@@ -33,6 +33,9 @@ class RulesInForce:
     rules: tuple[Rule, ...]
     settings: RuleSettings = NO_RULE_SETTINGS
     not_in_force: Mapping[str, str]
+    by_kind: Mapping[str, tuple[Rule, ...]]
+    links: frozenset[str]
+    """The links of the lineage that some of the rules are about."""
 
     def __post_init__(self) -> None:
         if not self.rules:
@@ -48,14 +51,17 @@ class RulesInForce:
     ) -> RulesInForce:
         """Return the rules that are in force. Raises NoRules."""
         reasons = {one.id: one.why_not_in_force(settings, frozenset(sources)) for one in rules}
+        chosen = tuple(one for one in rules if not reasons[one.id])
         return cls(
-            rules=tuple(one for one in rules if not reasons[one.id]),
+            rules=chosen,
+            by_kind={kind: tuple(one for one in chosen if one.kind == kind) for kind in SUBJECTS_OF_RULES},
+            links=frozenset(one.link for one in chosen if one.link is not None),
             settings=settings,
             not_in_force={name: reason for name, reason in reasons.items() if reason},
         )
 
     def of_kind(self, kind: SubjectOfRule) -> tuple[Rule, ...]:
-        return tuple(one for one in self.rules if one.kind == kind)
+        return self.by_kind[kind]
 
     def versions(self, kind: SubjectOfRule) -> dict[str, int]:
         """Return the versions of the rules about a kind of subject, in the order of ids."""
