@@ -68,3 +68,29 @@ async def test_an_instance_that_is_not_known_has_no_answer_instead_of_no_user_da
 async def test_an_unreachable_account_raises_source_unavailable(account: Account) -> None:
     with pytest.raises(SourceUnavailable):
         await account.away.instances(ACCOUNT, REGION)
+
+
+async def test_a_listed_instance_states_its_key_pair_and_ami(moto: Aws) -> None:
+    name = await moto.run_instance(DATA)
+    listed = {one.instance_id: one.details for one in await inventory(moto.url).instances(ACCOUNT, REGION)}
+    assert listed[name]["image_id"].startswith("ami-")
+    assert "key_name" in listed[name]
+
+
+async def test_an_ami_is_described_with_its_owner_and_one_that_aws_does_not_show_is_none(moto: Aws) -> None:
+    ec2 = inventory(moto.url)
+    name = await moto.run_instance(DATA)
+    (image_id,) = [one.details["image_id"] for one in await ec2.instances(ACCOUNT, REGION) if one.instance_id == name]
+    found = await ec2.image(ACCOUNT, REGION, image_id)
+    assert found is not None
+    assert found.name
+    assert found.owner
+    assert found.state == "available"
+    assert await ec2.image(ACCOUNT, REGION, "ami-0ffffffffffffffff") is None
+
+
+async def test_the_ami_of_an_unreachable_account_is_not_taken_for_one_that_is_not_there(account: Account) -> None:
+    if isinstance(account.away, FakeEc2):
+        account.away.amis["ami-1"] = SourceUnavailable("ec2-unavailable", "EC2 is away")
+    with pytest.raises(SourceUnavailable):
+        await account.away.image(ACCOUNT, REGION, "ami-1")
