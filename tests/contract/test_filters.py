@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from fakes.in_process import ROOT, SILENT_AFTER_SECONDS, InProcess
 from fakes.known_caller import called_by
-from fakes.machine import FAILED, Machine
+from fakes.machine import COMMIT, DIGEST, FAILED, Machine
 from whence_aggregator.collect.accounts import Accounts
 from whence_aggregator.compliance.rules.catalogue import RULES
 from whence_aggregator.compliance.violations import Violations
@@ -290,3 +290,37 @@ async def test_instances_launched_while_the_aggregator_was_away_are_not_missed_y
         assert (await ask("/v1/accounts/123456789012/silent"))[1]["silent"] == []
         house.clock.advance(SILENT_AFTER_SECONDS + 1)
         assert (TWO, "agent-silent", "unknown") in await violations(ask, rule="agent-silent")
+
+
+async def test_violations_of_versions_are_listed_by_kind_and_those_that_follow_are_folded(
+    house: InProcess, ask: Any
+) -> None:
+    await house.register()
+    house.sources.images[DIGEST] = None
+    house.sources.commits[COMMIT] = b"tree x\nauthor A <a@b> 1 +0000\ncommitter A <a@b> 1 +0000\n\nno ticket"
+    await house.say(await house.machine(ONE))
+    await house.say(await house.machine(TWO), **FAILED)
+    await house.work()
+    status, found = await ask("/v1/violations", kind="version", rule="scm-url-not-match-with-kio")
+    (row,) = found["violations"]
+    assert (status, row["subject"], row["instance_id"], row["application_id"]) == (
+        200, {"kind": "version", "id": "greeter@1.0"}, None, "greeter",
+    )  # fmt: skip
+    for others in (
+        {"account": "123456789012"},
+        {"region": "eu-central-1"},
+        {"application": "other"},
+        {"ami": "ami-12c6146b"},
+    ):
+        assert (await ask("/v1/violations", kind="version", **others))[1]["violations"] == []
+    after = (await ask("/v1/violations", kind="version", cursor=row["cursor"]))[1]
+    assert row["rule"] not in {one["rule"] for one in after["violations"]}
+    shown = {row["rule"] for row in (await ask("/v1/violations", instance=TWO))[1]["violations"]}
+    every = {
+        row["rule"]: row["folded_under"]
+        for row in (await ask("/v1/violations", instance=TWO, folded="all"))[1]["violations"]
+    }
+    assert "boot-failed" in shown
+    assert every["ticket-missing"] == "image"
+    assert "ticket-missing" not in shown
+    assert {rule for rule, link in every.items() if link is None} == shown

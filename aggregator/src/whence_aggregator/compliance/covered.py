@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Mapping, Sequence
+from collections.abc import Collection, Container, Mapping
 
 from whence_aggregator.compliance.evidence import AccountOfOrganisation
+from whence_aggregator.compliance.rows import AccountListings, account_listings
 from whence_aggregator.organisation.directory import PAGE_MAX, OrganisationDirectory
 from whence_aggregator.ports import Database
-from whence_aggregator.queries.collect import LISTINGS, ListingsRow
+from whence_aggregator.queries.collect import LISTINGS
 
 ACCOUNTS_MAX = 100_000
 
@@ -37,26 +38,14 @@ class CoveredAccounts:
     async def of(self, account_ids: Collection[str]) -> Mapping[str, AccountOfOrganisation]:
         """Return whether accounts are covered; those that no source has stated are left out."""
         stated = await self._directory.accounts(sorted(account_ids))
-        listings: dict[str, list[ListingsRow]] = {}
-        for row in await self._database.fetch(LISTINGS.bind({})):
-            listings.setdefault(row["account_id"], []).append(row)
+        listings = account_listings(await self._database.fetch(LISTINGS.bind({})))
+        nothing = AccountListings(listed=None, reason="")
         return {
             name: AccountOfOrganisation(
                 status=account.status,
                 allowed=name in self._allowed,
-                listed=_listed(listings.get(name, ())) if self._lists else None,
-                reason=_reason(listings.get(name, ())),
+                listed=listings.get(name, nothing).listed if self._lists else None,
+                reason=listings.get(name, nothing).reason,
             )
             for name, account in stated.items()
         }
-
-
-def _listed(rows: Sequence[ListingsRow]) -> bool | None:
-    """Return whether a listing was complete; None before the first one ended."""
-    if any(row["listed_at"] is not None for row in rows):
-        return all(row["failed_at"] is None for row in rows)
-    return False if any(row["failed_at"] is not None for row in rows) else None
-
-
-def _reason(rows: Sequence[ListingsRow]) -> str:
-    return next((f"{row['region']}: {row['failure']}" for row in rows if row["failed_at"] is not None), "")

@@ -11,6 +11,7 @@ import msgspec
 
 from whence_aggregator.compliance.evidence import SubjectOfRule
 from whence_aggregator.queries.agents import InstancesNamedRow
+from whence_aggregator.queries.collect import ListingsRow
 from whence_aggregator.queries.compliance import (
     NeverSpokeRow,
     RuleSetsAllRow,
@@ -145,6 +146,40 @@ def swept(rows: Sequence[Swept]) -> tuple[list[str], int]:
 def fallen_silent(rows: Sequence[SilentSinceRow]) -> tuple[list[str], tuple[int, str] | None]:
     """Return the ids of instances whose silence has begun; and of the last one, when it was heard, and its id."""
     return [row["instance_id"] for row in rows], (rows[-1]["seen_at"], rows[-1]["instance_id"]) if rows else None
+
+
+class ShownBy(TypedDict):
+    """The columns of every query for the instance that shows a subject."""
+
+    instance_id: str
+
+
+def shown_by(rows: Sequence[ShownBy]) -> str | None:
+    """Return the instance that shows a subject; None when none lives."""
+    return rows[0]["instance_id"] if rows else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountListings:
+    """Listings of an account: whether each region's newest one was complete, None before the first, and why not."""
+
+    listed: bool | None
+    reason: str
+
+
+def account_listings(rows: Sequence[ListingsRow]) -> dict[str, AccountListings]:
+    """Return the listings of accounts, by account."""
+    found: dict[str, list[ListingsRow]] = {}
+    for row in rows:
+        found.setdefault(row["account_id"], []).append(row)
+    return {name: _listings(some) for name, some in found.items()}
+
+
+def _listings(rows: Sequence[ListingsRow]) -> AccountListings:
+    wrong = [f"{row['region']}: {row['failure']}" for row in rows if row["failed_at"] is not None]
+    ever = any(row["listed_at"] is not None for row in rows)
+    listed = not wrong if ever else False if wrong else None
+    return AccountListings(listed=listed, reason=wrong[0] if wrong else "")
 
 
 def violation(row: VerdictsRow) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from whence_aggregator.compliance.gathering import InstanceEvidence, evidence_of
 from whence_aggregator.compliance.moving import StandingSubject, ended_all, judge_all
 from whence_aggregator.compliance.recording import JudgedNow, Recording
 from whence_aggregator.compliance.resting import Unlogged, digest_of, entries_of, unlogged_of
-from whence_aggregator.compliance.rows import DueSubject, due_subjects, seen_subjects, stood_subjects
+from whence_aggregator.compliance.rows import DueSubject, ShownBy, due_subjects, seen_subjects, shown_by, stood_subjects
 from whence_aggregator.compliance.rules.catalogue import RulesInForce
 from whence_aggregator.compliance.views import SubjectKey, view_of_account, views_of
 from whence_aggregator.ledger.kinds import EVERY_ACCOUNT
@@ -29,7 +29,6 @@ from whence_aggregator.queries.compliance import (
     SUBJECTS_NAMED,
     SUBJECTS_SEEN,
     VERDICTS_OF_SUBJECTS,
-    InstanceOfAmiRow,
     MarkSubjectParameters,
     SubjectJudgedParameters,
 )
@@ -150,8 +149,8 @@ class SubjectEvaluator:
         if not due:
             return {}
         asked = [_instance_of(one) for one in due]
-        rows = await self._database.fetch_all(each(asked))
-        return {(one.kind, one.id): some[0]["instance_id"] for one, some in zip(due, rows, strict=True) if some}
+        found = [shown_by(some) for some in await self._database.fetch_all(each(asked))]
+        return {(one.kind, one.id): name for one, name in zip(due, found, strict=True) if name is not None}
 
     def _judged(self, one: DueSubject, facts: Facts | None) -> JudgedNow | None:
         """Return the verdicts about one subject. Without an instance, it is gone."""
@@ -201,7 +200,7 @@ class SubjectEvaluator:
         return found
 
 
-def _instance_of(one: DueSubject) -> BoundQuery[InstanceOfAmiRow]:
+def _instance_of(one: DueSubject) -> BoundQuery[ShownBy]:
     """Return the query for the instance that shows a subject."""
     if one.kind == "ami":
         return INSTANCE_OF_AMI.bind({"image_id": one.id})

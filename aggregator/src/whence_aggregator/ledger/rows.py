@@ -12,6 +12,7 @@ from whence_aggregator.queries.ledger import (
     BodiesOfKindsRow,
     ClockAfterRow,
     ClockAtRow,
+    ClockEntryAtRow,
     ClockPastRow,
     ClockRangeRow,
     EntriesAtRow,
@@ -76,6 +77,11 @@ def record(row: EntriesFromRow | BodiesOfKindsRow) -> EntryRecord:
 def last_index(rows: Sequence[LastIndexRow]) -> int:
     """Return the index of the last entry; -1 in an empty log."""
     return rows[0]["last_index"]
+
+
+def clock_entries(rows: Sequence[Sequence[ClockEntryAtRow]]) -> set[int]:
+    """Return the indexes of the clocks by which entries were recorded."""
+    return {row["ledger_index"] for some in rows for row in some}
 
 
 def clock_state(rows: Sequence[LastClockRow]) -> ClockState:

@@ -14,6 +14,7 @@ from whence_aggregator.compliance.resting import digest_of
 from whence_aggregator.compliance.rule import Verdict
 from whence_aggregator.compliance.rules.catalogue import RULES, judge
 from whence_aggregator.ledger.log_reader import LogReader, Stored
+from whence_aggregator.ledger.rows import clock_entries
 from whence_aggregator.ports import Database, NotFound
 from whence_aggregator.queries.ledger import CLOCK_ENTRY_AT
 from whence_aggregator.queries.query import each
@@ -135,8 +136,7 @@ class VerdictReplays:
         """Return the evidence again, from the entries alone."""
         named = sorted(one for one, content in entries.items() if content is not None)
         clocks = await self._database.fetch_all(each([CLOCK_ENTRY_AT.bind({"ledger_index": one}) for one in named]))
-        wanted = {row["ledger_index"] for rows in clocks for row in rows}
-        contents = {**await self._entries(sorted(wanted)), **entries}
+        contents = {**await self._entries(sorted(clock_entries(clocks))), **entries}
         async with self._scratch() as scratch:
             return await gather(scratch, _stored(contents), judged)
 

@@ -261,9 +261,10 @@ class Tracer:
         rows = await self._database.fetch(
             USER_DATA_LISTED.bind({"instance_id": name, "user_data_digest": listed.user_data_digest, "past": past})
         )
-        content = await self._log.content_of(packed(rows[0])) if rows else None
+        entry = packed(rows[0]) if rows else None
+        content = await self._log.content_of(entry) if entry is not None else None
         found = kind_of(content)[1]["value"].get("user_data") if content is not None else None
-        return (found if isinstance(found, dict) else None), (rows[0]["ledger_index"] if rows else None)
+        return (found if isinstance(found, dict) else None), (entry.ledger_index if entry is not None else None)
 
     async def _reported_later(self, late: LateStatements | None) -> ReportedLater:
         """Return the statements recorded after the time asked about; pruned ones have no digest."""

@@ -1,0 +1,91 @@
+"""Accounts of the organisation that are not read: each is a violation, and one that cannot be told is unknown."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Mapping
+
+import pytest
+
+from fakes.in_process import InProcess
+from fakes.signing_authority import SigningAuthority
+from whence_aggregator.compliance.evidence import AccountOfOrganisation
+from whence_aggregator.compliance.rows import account_listings
+from whence_aggregator.compliance.rule import ConfiguredSource
+from whence_aggregator.compliance.rules.catalogue import RulesInForce
+from whence_aggregator.ports import Database
+from whence_aggregator.queries.collect import ListingsRow
+from whence_aggregator.queries.compliance import VERDICTS_OF_SUBJECTS
+from whence_aggregator.queries.query import array
+
+ORGANISATION: ConfiguredSource = "organisation"
+COVERED, FORGOTTEN, UNLISTED, CLOSED = "111111111111", "222222222222", "333333333333", "444444444444"
+
+
+class StatedAccounts:
+    """The accounts of an organisation, as a test states them."""
+
+    def __init__(self) -> None:
+        self.accounts: dict[str, AccountOfOrganisation] = {
+            COVERED: AccountOfOrganisation(status="ACTIVE", allowed=True, listed=True),
+            FORGOTTEN: AccountOfOrganisation(status="ACTIVE", allowed=False, listed=None),
+            UNLISTED: AccountOfOrganisation(status="ACTIVE", allowed=True, listed=None),
+            CLOSED: AccountOfOrganisation(status="SUSPENDED", allowed=False),
+        }
+
+    async def ids(self) -> Collection[str]:
+        return list(self.accounts)
+
+    async def of(self, account_ids: Collection[str]) -> Mapping[str, AccountOfOrganisation]:
+        return {name: one for name, one in self.accounts.items() if name in account_ids}
+
+
+@pytest.fixture
+def stated() -> StatedAccounts:
+    return StatedAccounts()
+
+
+@pytest.fixture
+async def ruled(database: Database, authority: SigningAuthority, stated: StatedAccounts) -> AsyncIterator[InProcess]:
+    rules = RulesInForce.of(sources=[ORGANISATION])
+    async with InProcess(database, authority, rules=rules, organisation_accounts=stated).running() as house:
+        yield house
+
+
+async def verdicts(house: InProcess) -> dict[str, str]:
+    wanted = array([COVERED, FORGOTTEN, UNLISTED, CLOSED])
+    rows = await house.database.fetch(VERDICTS_OF_SUBJECTS.bind({"ids": wanted}))
+    return {row["id"]: row["verdict"] for row in rows}
+
+
+async def test_an_account_that_nobody_reads_is_a_violation(ruled: InProcess, stated: StatedAccounts) -> None:
+    await ruled.evaluator.sweep()
+    await ruled.work()
+    assert await verdicts(ruled) == {FORGOTTEN: "fail", UNLISTED: "unknown"}
+    stated.accounts[FORGOTTEN] = AccountOfOrganisation(status="ACTIVE", allowed=True, listed=True)
+    for _ in range(20):
+        await ruled.evaluator.sweep()
+    await ruled.work()
+    assert await verdicts(ruled) == {FORGOTTEN: "pass", UNLISTED: "unknown"}
+
+
+def listing(region: str, listed_at: int | None, failed_at: int | None = None) -> ListingsRow:
+    return {
+        "account_id": COVERED, "region": region, "listed_at": listed_at, "instances": 0, "failed_at": failed_at,
+        "failure": "access denied" if failed_at is not None else "",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rows", "listed", "reason"),
+    [
+        ([listing("a", 1), listing("b", 2)], True, ""),
+        ([listing("a", 1), listing("b", 2, 3)], False, "b: access denied"),
+        ([listing("a", None, 3)], False, "a: access denied"),
+        ([listing("a", None)], None, ""),
+    ],
+)
+def test_an_account_is_listed_when_the_newest_listing_of_each_region_was_complete(
+    rows: list[ListingsRow], listed: bool | None, reason: str
+) -> None:
+    found = account_listings(rows)[COVERED]
+    assert (found.listed, found.reason) == (listed, reason)
