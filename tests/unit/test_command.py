@@ -132,6 +132,24 @@ def test_what_could_not_be_judged_is_a_gap_too(answers: tuple[Answers, str], ver
     assert ask(url, "violations").exit_code == 0
 
 
+@pytest.mark.parametrize(
+    ("same", "missing", "code", "words"),
+    [(True, [], 0, ""), (False, [], 1, ""), (False, [7, 9], 5, "removed from the log: entries 7, 9")],
+)
+def test_a_replay_exits_by_whether_the_verdicts_are_the_same(
+    answers: tuple[Answers, str], same: bool, missing: list[int], code: int, words: str
+) -> None:
+    held, url = answers
+    verdict = {"rule": "drift", "version": 1, "verdict": "fail", "reason": "exec", "replayed_verdict": "fail",
+               "replayed_reason": "exec", "same": same}  # fmt: skip
+    held.said["/v1/verdicts/41/replay"] = 200, {"same": same, "missing": missing, "verdicts": [verdict]}
+    result = ask(url, "replay", "41")
+    assert result.exit_code == code
+    assert words in result.stderr
+    assert "drift" in result.stdout
+    assert ask(url, "replay", "the-newest").exit_code == 2
+
+
 LINEAGE = {
     "subject": {"instance": "i-00000001"}, "at": "now", "complete": True, "links": [],
     "recorded_by_then": True, "reported_later": {"total": 0}, "not_checked": [], "life": "running", "life_since": None,

@@ -7,6 +7,7 @@ Exit codes:
   2    invalid usage
   3    the aggregator is unreachable, or refuses the request
   4    not found
+  5    the answer is incomplete: retention removed what it rests on
   70   internal error, or the output could not be written
   130  interrupted by Ctrl-C
   141  the reader of the output closed the pipe
