@@ -107,12 +107,12 @@ def read_log_file(content: bytes, *, inflated_bytes_max: int = INFLATED_BYTES_MA
         if record is not None:
             records.append(record)
     return LogFile(
-        digest=hashlib.sha256(plain).hexdigest(), records=records, refused=_bounded(refused), total=len(pieces),
+        digest=hashlib.sha256(plain).hexdigest(), records=records, refused=bounded_refusals(refused), total=len(pieces),
         newest_at=newest,
     )  # fmt: skip
 
 
-def _bounded(refused: Sequence[RefusedRecord]) -> Sequence[RefusedRecord]:
+def bounded_refusals(refused: Sequence[RefusedRecord]) -> Sequence[RefusedRecord]:
     """Return the first refused records; the last one states how many more there are."""
     if len(refused) <= REFUSED_NAMED_MAX:
         return refused

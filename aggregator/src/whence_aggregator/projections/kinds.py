@@ -16,6 +16,12 @@ from whence_aggregator.projections.applications import (
     project_application_v2,
     project_handover,
 )
+from whence_aggregator.projections.cloud_events import (
+    CLOUD_EVENT,
+    TRAIL_VERIFICATION,
+    project_cloud_events,
+    project_verifications,
+)
 from whence_aggregator.projections.events import (
     INVENTORY_KIND,
     project_enrolment,
@@ -103,6 +109,14 @@ async def _versions(transaction: Transaction, _: Replayed, entries: Entries) -> 
 
 async def _approvals(transaction: Transaction, _: Replayed, entries: Entries) -> None:
     await transaction.execute(*approval_writes(entries))
+
+
+async def _cloud_events(transaction: Transaction, _: Replayed, entries: Entries) -> None:
+    await project_cloud_events(transaction, entries)
+
+
+async def _verifications(transaction: Transaction, _: Replayed, entries: Entries) -> None:
+    await project_verifications(transaction, entries)
 
 
 async def _nothing(_transaction: Transaction, _replayed: Replayed, _entries: Entries) -> None:
@@ -197,6 +211,13 @@ KINDS: Mapping[str, EntryKind] = MappingProxyType({
     READ: _kind("organisation_read", project=_organised(READ), account=_of_all, together=_all_together),
     VERSION: _kind("version_revision", project=_versions, account=_of_all, together=_all_together),
     APPROVAL: _kind("approval", project=_approvals, account=_of_all, together=_all_together),
+    CLOUD_EVENT: _kind(
+        "cloud_event", "cloud_event_instance", "instance", project=_cloud_events, account=_account_stated,
+        together=_all_together,
+    ),
+    TRAIL_VERIFICATION: _kind(
+        "trail_verification", project=_verifications, account=_account_stated, together=_all_together,
+    ),
     "log-key": _kind(account=_of_all),
     "pruned": replace(
         _kind("removed_entry", "fact", account=_of_all), project={1: _nothing, REMOVALS_VERSION: _removals},
@@ -258,6 +279,11 @@ TABLES = (
     Table(name="version_digest", clear=audit.CLEAR_VERSION_DIGEST, dumps=(audit.DUMP_VERSION_DIGEST,), lossy=True),
     Table(name="version_revision", clear=audit.CLEAR_VERSION_REVISION, dumps=(audit.DUMP_VERSION_REVISION,)),
     Table(name="approval", clear=audit.CLEAR_APPROVAL, dumps=(audit.DUMP_APPROVAL,)),
+    Table(name="cloud_event", clear=audit.CLEAR_CLOUD_EVENT, dumps=(audit.DUMP_CLOUD_EVENT,)),
+    Table(
+        name="cloud_event_instance", clear=audit.CLEAR_CLOUD_EVENT_INSTANCE, dumps=(audit.DUMP_CLOUD_EVENT_INSTANCE,)
+    ),
+    Table(name="trail_verification", clear=audit.CLEAR_TRAIL_VERIFICATION, dumps=(audit.DUMP_TRAIL_VERIFICATION,)),
     Table(name="image_chain", clear=audit.CLEAR_IMAGE_CHAIN, dumps=(audit.DUMP_IMAGE_CHAIN,)),
 )
 """All derived tables: a rebuild drops and derives them, and the check derives and compares them."""

@@ -917,3 +917,70 @@ CLEAR_VERSION_REVISION = Command[NoParameters]("clear_version_revision")
 
 
 CLEAR_APPROVAL = Command[NoParameters]("clear_approval")
+
+
+class DumpCloudEventParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpCloudEventRow(TypedDict):
+    account_id: str
+    event_id: str
+    ledger_index: int
+    region: str
+    name: str
+    source: str
+    event_at: int
+    doer: str
+    detail: str
+
+
+DUMP_CLOUD_EVENT = NamedQuery[DumpCloudEventParameters, DumpCloudEventRow]("dump_cloud_event")
+
+
+class DumpCloudEventInstanceParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpCloudEventInstanceRow(TypedDict):
+    instance_id: str
+    account_id: str
+    ledger_index: int
+    event_at: int
+    name: str
+
+
+DUMP_CLOUD_EVENT_INSTANCE = NamedQuery[DumpCloudEventInstanceParameters, DumpCloudEventInstanceRow](
+    "dump_cloud_event_instance"
+)
+
+
+class DumpTrailVerificationParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpTrailVerificationRow(TypedDict):
+    account_id: str
+    region: str
+    chain: str
+    ledger_index: int
+    state: str
+    reason: str
+    observed_at: str
+
+
+DUMP_TRAIL_VERIFICATION = NamedQuery[DumpTrailVerificationParameters, DumpTrailVerificationRow](
+    "dump_trail_verification"
+)
+
+
+CLEAR_CLOUD_EVENT = Command[NoParameters]("clear_cloud_event")
+
+
+CLEAR_CLOUD_EVENT_INSTANCE = Command[NoParameters]("clear_cloud_event_instance")
+
+
+CLEAR_TRAIL_VERIFICATION = Command[NoParameters]("clear_trail_verification")

@@ -11,6 +11,7 @@ import msgspec
 from whence_aggregator.callers.trusted_proxies import AddressFrom, wrong_in_proxies
 from whence_aggregator.compliance.rule_settings import NO_RULE_SETTINGS, RuleSettings, wrong_in_rules
 from whence_aggregator.settings.approvals import ApprovalSettings, wrong_in_approvals
+from whence_aggregator.settings.cloud_trail import CloudTrailSettings, wrong_in_cloud_trail
 from whence_aggregator.settings.front import RegistryFrontSettings, wrong_in_front
 from whence_aggregator.settings.organisation import OrganisationSettings, wrong_in_organisation
 from whence_aggregator.settings.places import (
@@ -151,6 +152,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     aws_endpoint_url: str | None = None
     """For tests and private endpoints; None: AWS's own."""
     inventory: InventorySettings | None = None
+    cloud_trail: CloudTrailSettings | None = None
+    """Queues and buckets of CloudTrail; None: events are not read."""
     organisation: OrganisationSettings | None = None
     limits: LimitSettings = LimitSettings()
     retention: RetentionSettings = RetentionSettings()
@@ -248,6 +251,8 @@ def _wrong_in_parts(settings: Settings) -> list[str]:
         wrong.append("document_seconds_max must be from 60 to 2592000")
     if settings.inventory is not None:
         wrong += _wrong_in_inventory(settings.inventory)
+    if settings.cloud_trail is not None:
+        wrong += wrong_in_cloud_trail(settings.cloud_trail)
     if settings.organisation is not None:
         wrong += wrong_in_organisation(settings.organisation)
     if settings.approvals is not None:

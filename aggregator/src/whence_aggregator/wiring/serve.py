@@ -56,6 +56,7 @@ from whence_aggregator.wiring import parts, settings_files
 from whence_aggregator.wiring.applications import application_routes, load_teams
 from whence_aggregator.wiring.approvals import load_policy, version_routes
 from whence_aggregator.wiring.changes import change_routes
+from whence_aggregator.wiring.cloud_trail import TrailReading, load_trail
 from whence_aggregator.wiring.front import load_behind, load_front
 from whence_aggregator.wiring.limits import LiveLimits
 from whence_aggregator.wiring.operations import (
@@ -177,6 +178,7 @@ async def _working(
     listening: Listening,
     sources: OrganisationSources,
     allowed: AllowedAccounts,
+    trail: TrailReading,
 ) -> Working:
     evaluator = load_evaluator(
         database, ledger, tracer, listening, rules_in_force(settings), now=utc_now, trackers=known_trackers(settings),
@@ -187,8 +189,11 @@ async def _working(
     reader = tracer.commits if settings.approvals is not None else None
     ranges = work_on_ranges(database, reader, known_trackers(settings), now=utc_now)
     shares = HourShares({host: one.questions_per_hour_max for host, one in settings.trackers.items()}, utc_now)
-    kinds = kinds_of(ledger, collectors, inventory, organisation, further=ranges, shares=shares, now=utc_now)
-    return Working(load_worker(database, kinds), Evaluating(evaluator))
+    further = {**ranges, **trail.kinds}
+    kinds = kinds_of(ledger, collectors, inventory, organisation, further=further, shares=shares, now=utc_now)
+    working = Working(load_worker(database, kinds), Evaluating(evaluator))
+    trail.wake = working.wake
+    return working
 
 
 def _routes(
@@ -317,7 +322,10 @@ async def opened_aggregator(
         stack.push_async_callback(kept.close)
         trackers, protection = load_tracker_collectors(settings, database, kept, outgoing)
         collectors = questions.of({**parts.load_collectors(settings, images, session, protection), **trackers})
-        working = await _working(settings, database, ledger, tracer, collectors, questions, heard, sources, allowed)
+        trail = await load_trail(settings, database, ledger, allowed, stack)
+        working = await _working(
+            settings, database, ledger, tracer, collectors, questions, heard, sources, allowed, trail
+        )
         limits = LiveLimits(settings.limits)
         speaking = await _speaking(
             settings, database, ledger, working, authorities, session, heard, limits, stack, allowed
@@ -368,6 +376,7 @@ async def opened_aggregator(
             "heartbeats": speaking.heartbeats.run,
             "accounts": allowed.run,
             "worker": working.worker.run,
+            **trail.services,
             "evaluation": working.evaluating.run,
             "publisher": publisher.run,
             "sign-in": signing_in.run,

@@ -302,3 +302,24 @@ delete from version_revision;
 
 -- name: clear_approval
 delete from approval;
+
+-- name: dump_cloud_event
+select account_id, event_id, ledger_index, region, name, source, event_at, doer, detail from cloud_event
+order by account_id{binary}, event_id{binary} limit :limit offset :offset;
+
+-- name: dump_cloud_event_instance
+select instance_id, account_id, ledger_index, event_at, name from cloud_event_instance
+order by instance_id{binary}, account_id{binary}, ledger_index limit :limit offset :offset;
+
+-- name: dump_trail_verification
+select account_id, region, chain, ledger_index, state, reason, observed_at from trail_verification
+order by account_id{binary}, region{binary}, chain{binary}, ledger_index limit :limit offset :offset;
+
+-- name: clear_cloud_event
+delete from cloud_event;
+
+-- name: clear_cloud_event_instance
+delete from cloud_event_instance;
+
+-- name: clear_trail_verification
+delete from trail_verification;

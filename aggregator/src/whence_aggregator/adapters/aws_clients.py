@@ -1,0 +1,133 @@
+"""Clients of AWS's services by region and role, each kept open until the credentials of its role expire."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+from aiobotocore.config import AioConfig
+from aiobotocore.session import get_session
+
+from whence_aggregator.adapters.aws_refusals import FAILURES, refusal, why
+from whence_aggregator.ports import SourceUnavailable
+
+CALL_FAILURES = (*FAILURES, aiohttp.ClientError)
+"""Exceptions of a call, and of reading the body of its answer."""
+_REQUEST_SECONDS_MAX = 40.0
+"""Longer than SQS's long poll, which takes 20 seconds."""
+_CONNECT_SECONDS_MAX = 10.0
+_ROLE_SECONDS = 3600
+_SPARE_SECONDS = 300
+_CONNECTIONS_MAX = 32
+
+
+@dataclass(frozen=True, slots=True)
+class AssumedRole:
+    """A role to assume. The external id is not a secret by AWS's definition, and is not shown either."""
+
+    arn: str
+    external_id: str | None = None
+
+    def __repr__(self) -> str:
+        return f"AssumedRole({self.arn})"
+
+
+@dataclass(slots=True)
+class _Open:
+    client: Any
+    stack: AsyncExitStack
+    until: float
+
+
+class ServiceClients:
+    """Opens clients; the SDK finds our own credentials as usual. `clock` is in seconds and never set back."""
+
+    def __init__(self, *, endpoint_url: str | None, session_name: str, clock: Callable[[], float]) -> None:
+        self._endpoint_url = endpoint_url
+        self._session_name = session_name
+        self._clock = clock
+        self._session = get_session()
+        self._config = AioConfig(
+            connect_timeout=_CONNECT_SECONDS_MAX,
+            read_timeout=_REQUEST_SECONDS_MAX,
+            max_pool_connections=_CONNECTIONS_MAX,
+            retries={"max_attempts": 3, "mode": "standard"},
+        )
+        self._open: dict[tuple[str, str, str], _Open] = {}
+        self._locks: dict[tuple[str, str, str], asyncio.Lock] = {}
+        self._old: list[AsyncExitStack] = []
+
+    async def get(self, service: str, region: str, role: AssumedRole | None) -> Any:
+        """Return an open client. Raises what the SDK raises when the role cannot be assumed."""
+        key = service, region, role.arn if role is not None else ""
+        async with self._locks.setdefault(key, asyncio.Lock()):
+            found = self._open.get(key)
+            if found is not None and self._clock() < found.until:
+                return found.client
+            if found is not None:
+                self._old.append(found.stack)
+                del self._open[key]
+            keys = await self._assume(region, role) if role is not None else {}
+            stack = AsyncExitStack()
+            client = await stack.enter_async_context(self._client(service, region, keys))
+            until = self._clock() + _ROLE_SECONDS - _SPARE_SECONDS if role is not None else float("inf")
+            self._open[key] = _Open(client, stack, until)
+            return client
+
+    def drop(self, service: str, region: str, role: AssumedRole | None) -> None:
+        """Open the next client with new credentials, as AWS does not accept these."""
+        found = self._open.pop((service, region, role.arn if role is not None else ""), None)
+        if found is not None:
+            self._old.append(found.stack)
+
+    def failed(
+        self, service: str, region: str, role: AssumedRole | None, place: str, exc: Exception
+    ) -> SourceUnavailable:
+        """Return the error for a failed call: denied, throttled, or unavailable, with what to do."""
+        error = refusal(exc)
+        kind = error.kind if error is not None else None
+        if kind in ("keys", "clock"):
+            self.drop(service, region, role)
+        if error is not None and kind == "denied":
+            fix = (
+                f"allow it, or check the trust policy and external id of {role.arn}" if role is not None else "allow it"
+            )
+            return SourceUnavailable("trail-denied", f"{place}: AWS denies the request: {error}", fix=fix)
+        if error is not None and kind == "throttled":
+            return SourceUnavailable(
+                "trail-throttled", f"{place}: AWS throttles requests: {error}",
+                retry_after_seconds=error.retry_after_seconds,
+            )  # fmt: skip
+        fix = error.fix if error is not None and kind == "clock" else ""
+        if kind == "keys":
+            fix = f"check the credentials, and that {region} is enabled for the account"
+        return SourceUnavailable("trail-unavailable", f"{place} cannot be read: {why(exc)}", fix=fix)
+
+    async def close(self) -> None:
+        """Close all clients."""
+        stacks = [*self._old, *(one.stack for one in self._open.values())]
+        self._old, self._open = [], {}
+        for stack in stacks:
+            await stack.aclose()
+
+    async def _assume(self, region: str, role: AssumedRole) -> dict[str, str]:
+        external = {"ExternalId": role.external_id} if role.external_id is not None else {}
+        async with self._client("sts", region, {}) as sts:
+            answer = await sts.assume_role(
+                RoleArn=role.arn, RoleSessionName=self._session_name, DurationSeconds=_ROLE_SECONDS, **external
+            )
+        given = answer["Credentials"]
+        return {
+            "aws_access_key_id": given["AccessKeyId"],
+            "aws_secret_access_key": given["SecretAccessKey"],
+            "aws_session_token": given["SessionToken"],
+        }
+
+    def _client(self, service: str, region: str, keys: dict[str, str]) -> Any:
+        return self._session.create_client(
+            service, region_name=region, endpoint_url=self._endpoint_url, config=self._config, **keys
+        )
