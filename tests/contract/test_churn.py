@@ -34,6 +34,7 @@ from whence_aggregator.adapters.aws_inventory import AwsInventory
 from whence_aggregator.collect.accounts import Accounts
 from whence_aggregator.collect.inventory import InventoryCollector
 from whence_aggregator.compliance.sweeping import ENDED_SWEEPS
+from whence_aggregator.events.coverage import TrailCoverage
 from whence_aggregator.http.accounts import AccountCalls
 from whence_aggregator.http.errors import guarded
 from whence_aggregator.http.queries import QueryCalls
@@ -438,6 +439,7 @@ async def served(house: InProcess) -> AsyncIterator[str]:
         Accounts(database=house.database, accounts=[ACCOUNT], listening=house.listening),
         OrganisationDirectory(house.database),
         Moments(database=house.database, now=house.clock),
+        TrailCoverage(database=house.database, configured=False, now=house.clock),
     ).routes()
     application = web.Application(middlewares=[called_by(ROOT)])
     application.add_routes(web.route(one.method, one.path, guarded(one.handler, None)) for one in calls)

@@ -16,6 +16,7 @@ from fakes.machine import COMMIT, DIGEST, FAILED, Machine
 from whence_aggregator.collect.accounts import Accounts
 from whence_aggregator.compliance.rules.catalogue import RULES
 from whence_aggregator.compliance.violations import Violations
+from whence_aggregator.events.coverage import TrailCoverage
 from whence_aggregator.http.accounts import AccountCalls
 from whence_aggregator.http.errors import guarded
 from whence_aggregator.http.queries import QueryCalls
@@ -53,6 +54,7 @@ async def served(house: InProcess) -> AsyncIterator[Any]:
         Accounts(database=house.database, accounts=["123456789012"], listening=house.listening),
         OrganisationDirectory(house.database),
         Moments(database=house.database, now=house.clock),
+        TrailCoverage(database=house.database, configured=False, now=house.clock),
     ).routes()
     application = web.Application(middlewares=[called_by(ROOT)])
     application.add_routes(web.route(one.method, one.path, guarded(one.handler, None)) for one in calls)

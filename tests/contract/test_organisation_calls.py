@@ -20,6 +20,7 @@ from whence_aggregator.callers.limits import Limit
 from whence_aggregator.callers.sign_in import NOBODY, Authenticator
 from whence_aggregator.callers.tokens import token_hash
 from whence_aggregator.collect.accounts import Accounts
+from whence_aggregator.events.coverage import TrailCoverage
 from whence_aggregator.http.accounts import AccountCalls
 from whence_aggregator.http.authentication import authentication
 from whence_aggregator.http.errors import guarded
@@ -81,7 +82,10 @@ async def served(house: InProcess, *, lists_teams: bool = True) -> AsyncIterator
     calls = OrganisationCalls(database=house.database, now=house.clock, lists_teams=lists_teams).routes()
     accounts = Accounts(database=house.database, accounts=[A], listening=house.listening)
     calls += AccountCalls(
-        accounts, OrganisationDirectory(house.database), Moments(database=house.database, now=house.clock)
+        accounts,
+        OrganisationDirectory(house.database),
+        Moments(database=house.database, now=house.clock),
+        TrailCoverage(database=house.database, configured=False, now=house.clock),
     ).routes()
     application = web.Application()
     check = authentication(

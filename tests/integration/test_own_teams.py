@@ -16,6 +16,7 @@ from fakes.signing_authority import SigningAuthority
 from whence_aggregator.callers.caller import AUDIT, Caller
 from whence_aggregator.collect.accounts import Accounts
 from whence_aggregator.compliance.violations import Violations
+from whence_aggregator.events.coverage import TrailCoverage
 from whence_aggregator.http.accounts import AccountCalls
 from whence_aggregator.http.queries import QueryCalls
 from whence_aggregator.http.violations import ViolationCalls
@@ -49,7 +50,10 @@ def routes_of(house: InProcess) -> list[web.RouteDef]:
     routes += ViolationCalls(Violations(database=house.database, listening=house.listening)).routes()
     accounts = Accounts(database=house.database, accounts=["123456789012"], listening=house.listening)
     routes += AccountCalls(
-        accounts, OrganisationDirectory(house.database), Moments(database=house.database, now=house.clock)
+        accounts,
+        OrganisationDirectory(house.database),
+        Moments(database=house.database, now=house.clock),
+        TrailCoverage(database=house.database, configured=False, now=house.clock),
     ).routes()
     return routes + application_routes(house) + change_routes(house.database, house.tracer)
 

@@ -19,7 +19,7 @@ import uvloop
 from whence_aggregator import __version__
 from whence_aggregator.callers.tokens import TokensInvalid
 from whence_aggregator.check.command import PROGRAMS, SETTINGS_FILE, WITNESS_FILE, check, load_settings, open_settings
-from whence_aggregator.commands import ledger, tokens
+from whence_aggregator.commands import events, ledger, tokens
 from whence_aggregator.settings.server import Settings, read_settings
 from whence_aggregator.settings.witness import WitnessFile, read_witness_settings
 from whence_aggregator.wiring.audit import run_witness
@@ -41,7 +41,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Parse the command line, run one command and return its exit code."""
     arguments = _parser().parse_args(words)
     commands = {"serve": _serve, "check": _check, "token": _token, "witness": _witness, "ledger": _ledger}
-    commands |= {"registry": _registry, "migrate": _migrate, "backup": _backup}
+    commands |= {"registry": _registry, "migrate": _migrate, "backup": _backup, "events": _events}
     return commands[arguments.command](arguments)
 
 
@@ -73,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     registry.add_argument("--verbose", action="store_true", help="log more")
     registry.add_argument("--port-file", help="file to write the port to, for listen_port: 0")
     ledger.add_parsers(commands, settings_file=SETTINGS_FILE)
+    events.add_parsers(commands, settings_file=SETTINGS_FILE)
     token = commands.add_parser("token", help="create a token (printed once; the file has its hash), list or revoke")
     tokens.add_arguments(token, config=SETTINGS_FILE)
     return parser
@@ -149,6 +150,10 @@ def _migrate(arguments: argparse.Namespace) -> int:
 
 def _ledger(arguments: argparse.Namespace) -> int:
     return _about_log(arguments, ledger.run_ledger)
+
+
+def _events(arguments: argparse.Namespace) -> int:
+    return _about_log(arguments, events.run_events)
 
 
 def _backup(arguments: argparse.Namespace) -> int:

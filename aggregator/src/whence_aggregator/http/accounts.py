@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from whence_aggregator.collect.accounts import Accounts
+from whence_aggregator.events.coverage import TrailCoverage
 from whence_aggregator.http.bodies import JsonResponse, respond_json
 from whence_aggregator.http.parameters import Query, account_id
 from whence_aggregator.organisation.directory import OrganisationDirectory
@@ -17,10 +18,13 @@ from whence_aggregator.trace.moment import Moments
 class AccountCalls:
     """`/v1/accounts`."""
 
-    def __init__(self, accounts: Accounts, directory: OrganisationDirectory, moments: Moments) -> None:
+    def __init__(
+        self, accounts: Accounts, directory: OrganisationDirectory, moments: Moments, trails: TrailCoverage
+    ) -> None:
         self._accounts = accounts
         self._directory = directory
         self._moments = moments
+        self._trails = trails
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -38,9 +42,14 @@ class AccountCalls:
         found = sorted({*stated_ids, *(one for one in counted if one > after)})
         page = found[:limit]
         stated = await self._stated(page)
+        trails, queues = await self._trails.of_accounts(page)
         return respond_json(
             {
-                "accounts": [{**counted.get(one, _uncounted(one)), **stated.get(one, NOT_STATED)} for one in page],
+                "accounts": [
+                    {**counted.get(one, _uncounted(one)), **stated.get(one, NOT_STATED), "trail": trails[one]}
+                    for one in page
+                ],
+                "trail_queues": queues,
                 "next": page[-1] if len(found) > limit else None,
                 "sources": [one.to_wire() for one in await self._directory.sources()],
             }
@@ -55,6 +64,8 @@ class AccountCalls:
         if account not in stated and account not in counted:
             raise NotFound("account-unknown", "no source has stated this account, and none of its instances is known")
         shown = counted.get(account, _uncounted(account)) if at is None else {"account_id": account}
+        if at is None:
+            shown = {**shown, "trail": (await self._trails.of_accounts([account]))[0][account]}
         history = await self._directory.account_history(account, past=moment.past)
         return respond_json({**shown, **stated.get(account, NOT_STATED), "history": history})
 

@@ -421,3 +421,26 @@ class PutTrailKeyParameters(TypedDict):
 
 
 PUT_TRAIL_KEY = Command[PutTrailKeyParameters]("put_trail_key")
+
+
+class EventsOfInstanceParameters(TypedDict):
+    instance_id: str
+    past: int
+    before: int
+    after_at: int
+    after: int
+    limit: int
+
+
+class EventsOfInstanceRow(TypedDict):
+    ledger_index: int
+    event_id: str
+    account_id: str
+    region: str
+    name: str
+    event_at: int
+    doer: str
+    detail: str
+
+
+EVENTS_OF_INSTANCE = NamedQuery[EventsOfInstanceParameters, EventsOfInstanceRow]("events_of_instance")

@@ -24,6 +24,7 @@ H = TypeVar("H")
 J = TypeVar("J")
 K = TypeVar("K")
 L = TypeVar("L")
+M = TypeVar("M")
 Parameters = Mapping[str, object]
 EVERY_ENTRY = 2**62
 """A bound past the index of every entry."""
@@ -143,10 +144,10 @@ def together(
 @overload
 def together(
     a: BoundQuery[A], b: BoundQuery[B], c: BoundQuery[C], d: BoundQuery[D], e: BoundQuery[E], f: BoundQuery[F],
-    g: BoundQuery[G], h: BoundQuery[H], i: BoundQuery[J], j: BoundQuery[K], k: BoundQuery[L], /
+    g: BoundQuery[G], h: BoundQuery[H], i: BoundQuery[J], j: BoundQuery[K], k: BoundQuery[L], m: BoundQuery[M], /
 ) -> BoundQueries[tuple[
     Sequence[A], Sequence[B], Sequence[C], Sequence[D], Sequence[E], Sequence[F], Sequence[G], Sequence[H],
-    Sequence[J], Sequence[K], Sequence[L],
+    Sequence[J], Sequence[K], Sequence[L], Sequence[M],
 ]]: ...  # fmt: skip
 def together(*queries: BoundQuery[Any]) -> BoundQueries[Any]:
     """Ask several queries together."""

@@ -853,3 +853,24 @@ class LastRanRow(TypedDict):
 
 
 LAST_RAN = NamedQuery[LastRanParameters, LastRanRow]("last_ran")
+
+
+class StartsOfParameters(TypedDict):
+    past: int
+    instance_ids: str
+    known_past: int
+    at: int
+
+
+class StartsOfRow(TypedDict):
+    instance_id: str
+    ledger_index: int
+    event_id: str
+    account_id: str
+    region: str
+    name: str
+    event_at: int
+    doer: str
+
+
+STARTS_OF = NamedQuery[StartsOfParameters, StartsOfRow]("starts_of")

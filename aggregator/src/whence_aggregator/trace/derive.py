@@ -7,6 +7,7 @@ from typing import Any
 from whence_aggregator.trace.approval import approval_link
 from whence_aggregator.trace.derive_review import review_link
 from whence_aggregator.trace.derive_source import commit_link, source_link
+from whence_aggregator.trace.derive_start import started_by
 from whence_aggregator.trace.derive_ticket import specification_link, ticket_link
 from whence_aggregator.trace.evidence import by_agent, by_aws, by_collector, by_registry, nothing_runs
 from whence_aggregator.trace.facts import Facts
@@ -54,6 +55,7 @@ def derive(facts: Facts, *, moment: Moment, checkpoint: str = "", required: froz
         life_since=facts.life_since,
         heard=facts.heard,
         last_seen=facts.last_seen,
+        started_by=started_by(facts),
     )
 
 

@@ -14,6 +14,7 @@ from whence_aggregator.trace.life import Life
 from whence_aggregator.trace.owned import Ownership
 from whence_aggregator.trace.pushing_job import PushingJob
 from whence_aggregator.trace.registered import Tracker
+from whence_aggregator.trace.start_event import StartEvent
 from whence_aggregator.trace.tags import TagHistory
 from whence_aggregator.trackers.places import NO_TRACKERS, KnownTrackers
 from whence_common.clock import parse_instant
@@ -274,6 +275,8 @@ class Facts:
     late: bool = False
     """Whether nothing was recorded by the time asked about: `statement` is the newest of `reported_later`."""
     listed: InventoryFacts = InventoryFacts()
+    start: StartEvent | None = None
+    """The newest event that started the instance."""
     life: Life = "unknown"
     life_since: str = ""
     """When the entry that began this life was recorded; empty when there is no such entry."""

@@ -74,6 +74,27 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StartedBy:
+    """Who started the instance, by which event of CloudTrail: beside the links, as no other one rests on it."""
+
+    state: Literal["asserted", "unknown"] = "unknown"
+    value: dict[str, Any] | None = None
+    reason: str | None = None
+    evidence: tuple[Evidence, ...] = ()
+
+    def to_wire(self) -> dict[str, object]:
+        return {
+            "state": self.state,
+            "value": self.value,
+            "reason": self.reason,
+            "evidence": [one.to_wire() for one in self.evidence],
+        }
+
+
+NOT_READ = StartedBy(reason="events of CloudTrail are not read")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NotChecked:
     """A link that was not checked with its source, and why."""
 
@@ -118,6 +139,7 @@ class Lineage:
     not_checked: tuple[NotChecked, ...] = NOT_CHECKED
     contains: tuple[str, ...] = ()
     """The commits by which a search found the instance though its image was built from a later one."""
+    started_by: StartedBy = NOT_READ
 
     def __post_init__(self) -> None:
         assert tuple(link.link for link in self.links) == LINK_NAMES, "every lineage has every link, in order"
@@ -145,6 +167,7 @@ class Lineage:
             "life_since": self.life_since or None,
             "heard": self.heard,
             "last_seen": self.last_seen,
+            "started_by": self.started_by.to_wire(),
             "reported_later": self.reported_later.to_wire(),
             "contains": list(self.contains),
             "links": [link.to_wire() for link in self.links],

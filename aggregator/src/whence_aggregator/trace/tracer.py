@@ -53,6 +53,8 @@ from whence_aggregator.trace.rows import (
     subject_of_image,
 )
 from whence_aggregator.trace.search import PAGE_MAX, Search, Wanted
+from whence_aggregator.trace.start_event import StartEvent
+from whence_aggregator.trace.start_rows import start_events, starts
 from whence_aggregator.trace.state import NOW_ONLY, States
 from whence_aggregator.trace.tags import TagHistory, TagSeen
 from whence_aggregator.trace.tracked import with_tracked, with_withheld
@@ -239,6 +241,7 @@ class Tracer:
                 last_seen=last_seen,
                 heard_clock=heard.clock if heard is not None else None,
                 listed=found.inventory_of(name),
+                start=outside.starts.get(name),
                 life=life.life,
                 life_since=life.since,
                 heard=heard_of(last_seen, silent_before) if moment.is_now else None,
@@ -307,6 +310,7 @@ class Tracer:
             job_rows,
             ami_facts,
             ami_tasks,
+            start_rows,
         ) = await self._database.fetch_all(
             together(
                 APPLICATIONS_AT.bind({"application_ids": array(named), "past": moment.past}),
@@ -316,6 +320,7 @@ class Tracer:
                 *questions(BRANCH_KIND, commits, moment),
                 IMAGE_JOBS.bind({"images": names, "past": moment.known_past}),
                 *questions(AMI_KIND, amis, moment),
+                starts(statements, moment),
             ),
             brief=len(statements) <= _BRIEF_INSTANCES,
         )
@@ -332,6 +337,7 @@ class Tracer:
             branches=merged(commits, branch_facts, branch_tasks, moment),
             jobs=pushing_jobs(job_rows),
             amis=merged(amis, ami_facts, ami_tasks, moment),
+            starts=start_events(start_rows, moment),
         )
 
     async def _with_commits(self, gathered: dict[str, Facts], outside: _Outside, moment: Moment) -> dict[str, Facts]:
@@ -382,6 +388,7 @@ class _Outside:
     branches: dict[str, Answer]
     jobs: dict[str, PushingJob]
     amis: dict[str, Answer]
+    starts: dict[str, StartEvent]
     owners: KnownOwners
 
 

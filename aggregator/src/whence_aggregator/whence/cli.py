@@ -31,6 +31,7 @@ from whence_aggregator.whence import apps as app_commands
 from whence_aggregator.whence import audit as audit_commands
 from whence_aggregator.whence import changes as change_commands
 from whence_aggregator.whence import diff as diff_commands
+from whence_aggregator.whence import events as event_commands
 from whence_aggregator.whence import images as image_commands
 from whence_aggregator.whence import rules as rule_commands
 from whence_aggregator.whence import sign_in as sign_in_commands
@@ -193,6 +194,7 @@ whence.add_command(trace_commands.why)
 whence.add_command(diff_commands.diff)
 whence.add_command(change_commands.changes)
 whence.add_command(rule_commands.replay)
+whence.add_command(event_commands.events)
 whence.add_command(account_commands.accounts)
 whence.add_command(team_commands.teams)
 whence.add_command(version_commands.versions)

@@ -53,6 +53,7 @@ def draw(console: Console, lineage: Mapping[str, Any], *, evidence: bool) -> Non
         _draw_link(console, link, last=last, evidence=evidence, note=" (not required)" if optional else "")
         for text in _ages(link, str(lineage["at"])):
             console.print(Text.assemble("  " if last else "│ ", "     ", (text, "dim")), soft_wrap=True)
+    _draw_start(console, lineage.get("started_by"), evidence=evidence)
     for one in lineage["not_checked"]:
         line = f"   not checked: {printable(one['link'])}: {printable(one['reason'])}"
         console.print(Text(line, "yellow"), soft_wrap=True)
@@ -109,6 +110,29 @@ def _presence(lineage: Mapping[str, Any]) -> str:
     heard = f", {lineage['heard']}" if lineage["heard"] is not None else ""
     since = f" since {lineage['last_seen']}" if lineage["heard"] == "silent" else ""
     return printable(life + heard + since)
+
+
+def _draw_start(console: Console, start: Mapping[str, Any] | None, *, evidence: bool) -> None:
+    """Print who started the instance. An earlier aggregator does not state it."""
+    value = (start or {}).get("value")
+    if start is None or value is None:
+        return
+    name = doer_text(value["by"])
+    later = ", recorded later" if value["recorded_later"] else ""
+    line = f"   started by {printable(name)} at {value['at']} ({printable(value['event'])}{later})"
+    console.print(Text(line), soft_wrap=True)
+    if evidence:
+        seen = "".join(f", ledger {one['ledger_index']}" for one in start["evidence"])
+        console.print(Text(f"     cloudtrail {printable(value['event_id'])}{seen}", "dim"), soft_wrap=True)
+
+
+def doer_text(by: Mapping[str, Any]) -> str:
+    """Return the best name of who made a call: the person, else the user, the session of a role, or the service."""
+    role = str(by.get("role", "")).rpartition("/")[2]
+    session = "/".join(one for one in (role, str(by.get("session", ""))) if one)
+    account = f"account {by['account_id']}" if by.get("account_id") else ""
+    named = (by.get("person"), by.get("user"), session, by.get("arn"), by.get("service"), account)
+    return next((str(one) for one in named if one), str(by["type"]))
 
 
 def draw_image(console: Console, image: Mapping[str, Any]) -> None:

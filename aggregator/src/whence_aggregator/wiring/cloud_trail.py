@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+
+from aiohttp import web
 
 from whence_aggregator.adapters.aws_clients import AssumedRole, ServiceClients
 from whence_aggregator.adapters.log_file_readers import InProcesses, InThreads
@@ -14,6 +16,7 @@ from whence_aggregator.adapters.trail_keys import CloudTrailKeys
 from whence_aggregator.adapters.trail_objects import S3TrailObjects, TrailBucket
 from whence_aggregator.adapters.trail_queue import SqsQueue
 from whence_aggregator.events.allowed import AllowedTrails
+from whence_aggregator.events.coverage import TrailCoverage
 from whence_aggregator.events.dead_box import DeadBox, Replaying
 from whence_aggregator.events.digest_verifying import DigestVerifying
 from whence_aggregator.events.file_reading import LogFileReading
@@ -21,7 +24,10 @@ from whence_aggregator.events.intake import TrailIntake
 from whence_aggregator.events.ports import LogFileReader
 from whence_aggregator.events.recorder import EventRecorder
 from whence_aggregator.events.taking import DIGEST_KIND, LOG_KIND, REPLAY_KIND, MessagePlace, MessageTaker
+from whence_aggregator.events.touching import TouchingEvents
 from whence_aggregator.events.upkeep import TrailUpkeep
+from whence_aggregator.http.events import EventCalls
+from whence_aggregator.http.stored_counts import StoredCounts
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.organisation.allowed import AllowedAccounts
 from whence_aggregator.ports import Database
@@ -29,9 +35,12 @@ from whence_aggregator.queries.events import KEEP_TRAIL_QUEUES
 from whence_aggregator.queries.query import array
 from whence_aggregator.settings.cloud_trail import CloudTrailSettings, TrailBucketSettings, TrailQueueSettings
 from whence_aggregator.settings.server import Settings
+from whence_aggregator.trace.moment import Moments
+from whence_aggregator.wiring.parts import open_database
 from whence_aggregator.work.task import Work
 from whence_common.backoff import Backoff
 from whence_common.clock import utc_now
+from whence_common.open_metrics import Family
 
 _SESSION_NAME = "whence-aggregator"
 _FILES_AT_ONCE_MAX = 8
@@ -106,6 +115,37 @@ async def load_trail(
         },
     }  # fmt: skip
     return found
+
+
+def load_coverage(settings: Settings, database: Database) -> TrailCoverage:
+    """Return what shows how far events were read."""
+    return TrailCoverage(database=database, configured=settings.cloud_trail is not None, now=utc_now)
+
+
+def stored_families(settings: Settings, database: Database) -> Callable[[], Awaitable[Sequence[Family]]]:
+    """Return the metrics from the database: its counts, and how far events were read."""
+    counts, coverage = StoredCounts(database, now=utc_now), load_coverage(settings, database)
+
+    async def families() -> Sequence[Family]:
+        return [*await counts.families(), *await coverage.families()]
+
+    return families
+
+
+def event_routes(database: Database, moments: Moments, wake: Callable[[], None]) -> list[web.RouteDef]:
+    """Return the calls about events and dead letters."""
+    box = DeadBox(database=database, now=utc_now)
+    return EventCalls(touching=TouchingEvents(database), box=box, moments=moments, wake=wake).routes()
+
+
+@asynccontextmanager
+async def opened_dead_box(location: str) -> AsyncIterator[DeadBox]:
+    """Open the dead letters of a database for a command. Raises StorageUnavailable."""
+    database = await open_database(location, "read")
+    try:
+        yield DeadBox(database=database, now=utc_now)
+    finally:
+        await database.close()
 
 
 def _reader(trail: CloudTrailSettings, stack: AsyncExitStack) -> LogFileReader:

@@ -35,7 +35,6 @@ from whence_aggregator.http.readiness import Readiness
 from whence_aggregator.http.server import Server
 from whence_aggregator.http.sign_in import SignInCalls
 from whence_aggregator.http.slots import STREAMS_AT_ONCE_MAX, Slots
-from whence_aggregator.http.stored_counts import StoredCounts
 from whence_aggregator.http.violations import ViolationCalls
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.publishing import Publisher
@@ -56,7 +55,7 @@ from whence_aggregator.wiring import parts, settings_files
 from whence_aggregator.wiring.applications import application_routes, load_teams
 from whence_aggregator.wiring.approvals import load_policy, version_routes
 from whence_aggregator.wiring.changes import change_routes
-from whence_aggregator.wiring.cloud_trail import TrailReading, load_trail
+from whence_aggregator.wiring.cloud_trail import TrailReading, event_routes, load_coverage, load_trail, stored_families
 from whence_aggregator.wiring.front import load_behind, load_front
 from whence_aggregator.wiring.limits import LiveLimits
 from whence_aggregator.wiring.operations import (
@@ -207,6 +206,7 @@ def _routes(
     limits: LiveLimits,
     operations: Operations,
     questions: Questions,
+    wake: Callable[[], None],
 ) -> list[web.RouteDef]:
     """Return all routes except those of the log, the applications and the registry."""
     challenges = limits.of_challenges()
@@ -223,10 +223,12 @@ def _routes(
         ).routes(),
         *change_routes(database, tracer),
         *replay_routes(database, ledger.reader),
+        *event_routes(database, tracer.moments, wake),
         *AccountCalls(
             Accounts(database=database, accounts=accounts_named(settings), listening=heard),
             OrganisationDirectory(database),
             Moments(database=database, now=utc_now),
+            load_coverage(settings, database),
         ).routes(),
         *OrganisationCalls(database=database, now=utc_now, lists_teams=not _fronts(settings)).routes(),
         *ViolationCalls(Violations(database=database, listening=heard)).routes(),
@@ -236,7 +238,7 @@ def _routes(
             questions.families,
             queue_families(speaking.ingest.queues, speaking.heartbeats.queues),
             log_families(publisher),
-            stored=StoredCounts(database, now=utc_now).families,
+            stored=stored_families(settings, database),
         ),
     ]
 
@@ -345,7 +347,19 @@ async def opened_aggregator(
         )  # fmt: skip
         server = Server(
             routes=[
-                *_routes(settings, database, ledger, speaking, tracer, publisher, heard, limits, operations, questions),
+                *_routes(
+                    settings,
+                    database,
+                    ledger,
+                    speaking,
+                    tracer,
+                    publisher,
+                    heard,
+                    limits,
+                    operations,
+                    questions,
+                    working.wake,
+                ),
                 *_streamed(
                     settings,
                     database,

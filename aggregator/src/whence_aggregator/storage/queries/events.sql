@@ -149,3 +149,14 @@ select content from trail_key where region = :region and fingerprint = :fingerpr
 -- name: put_trail_key
 insert into trail_key (region, fingerprint, content, fetched_at) values (:region, :fingerprint, :content, :fetched_at)
 on conflict (region, fingerprint) do nothing;
+
+-- Events of an instance's own account that touched it, the newest first: what a violation may be caused by.
+
+-- name: events_of_instance
+-- types: past int, before int, after_at int, after int
+select c.ledger_index, c.event_id, c.account_id, c.region, c.name, c.event_at, c.doer, c.detail
+from cloud_event_instance e join cloud_event c on c.ledger_index = e.ledger_index
+where e.instance_id = :instance_id and e.ledger_index < :past and e.event_at < :before
+    and (e.event_at < :after_at or (e.event_at = :after_at and e.ledger_index < :after))
+    and not exists (select 1 from instance i where i.instance_id = e.instance_id and i.account_id <> e.account_id)
+order by e.event_at desc, e.ledger_index desc limit :limit;

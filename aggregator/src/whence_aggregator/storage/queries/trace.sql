@@ -430,3 +430,18 @@ from (
         select 1 from statement o where o.instance = s.instance
             and (o.enrolment, o.sequence) > (s.enrolment, s.sequence) and o.ledger_index < s.ledger_index)
     order by s.ledger_index desc limit 1) l;
+
+-- The newest start of each instance that an event of its own account states: one that was recorded by then comes before one
+-- that was recorded later.
+
+-- name: starts_of
+-- types: past int, known_past int, at int
+select instance_id, ledger_index, event_id, account_id, region, name, event_at, doer from (
+    select e.instance_id, e.ledger_index, c.event_id, c.account_id, c.region, c.name, c.event_at, c.doer,
+        row_number() over (partition by e.instance_id order by case when e.ledger_index < :past then 0 else 1 end,
+            e.event_at desc, e.ledger_index desc) as place
+    from cloud_event_instance e join instance i on i.instance_id = e.instance_id and i.account_id = e.account_id
+    join cloud_event c on c.ledger_index = e.ledger_index
+    where {e.instance_id in texts instance_ids} and e.name in ('RunInstances', 'StartInstances')
+        and e.ledger_index < :known_past and e.event_at <= :at) as starts
+where place = 1 order by instance_id;

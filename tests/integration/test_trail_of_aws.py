@@ -1,0 +1,217 @@
+"""The trail's queues and buckets against moto: what is read, and how AWS's refusals are reported."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import os
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from fakes.cloud_trail import ACCOUNT, INSTANCE, REGION, key, log_file, record, s3_event, sns
+from fakes.misbehaving import Answer, misbehaving
+from fakes.signing_authority import SigningAuthority
+from landscape.aws import Aws, moto_server
+from landscape.endurance import repeated
+from landscape.programs import Aggregator, aggregator
+from whence_aggregator.adapters.aws_clients import AssumedRole, ServiceClients
+from whence_aggregator.adapters.log_file_readers import InProcesses
+from whence_aggregator.adapters.trail_keys import CloudTrailKeys
+from whence_aggregator.adapters.trail_objects import S3TrailObjects, TrailBucket
+from whence_aggregator.adapters.trail_queue import SqsQueue
+from whence_aggregator.events.refused import TrailRefused
+from whence_aggregator.ports import SourceUnavailable
+from whence_common.runtime.pause import pause
+
+ROLE = AssumedRole(f"arn:aws:iam::{ACCOUNT}:role/whence-trail", "an-external-id")
+KILLS = repeated(sample=1, whole=12)
+
+
+@pytest.fixture(scope="module")
+async def aws(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Aws]:
+    async with moto_server(tmp_path_factory.mktemp("moto")) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def own_credentials() -> Iterator[None]:
+    """What the aggregator's own role would give it."""
+    given = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+    before = {name: os.environ.get(name) for name in given}
+    os.environ.update(given)
+    yield
+    for name, value in before.items():
+        if value is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = value
+
+
+@asynccontextmanager
+async def clients(url: str) -> AsyncIterator[ServiceClients]:
+    opened = ServiceClients(endpoint_url=url, session_name="whence-aggregator", clock=time.monotonic)
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
+def a_queue(aws: Aws, name: str) -> str:
+    return str(aws.client("sqs").create_queue(QueueName=name)["QueueUrl"])
+
+
+def a_bucket(aws: Aws, name: str) -> str:
+    aws.client("s3").create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
+    return name
+
+
+async def test_messages_are_received_hidden_and_deleted(aws: Aws) -> None:
+    url = a_queue(aws, "received")
+    aws.client("sqs").send_message(QueueUrl=url, MessageBody="one")
+    async with clients(aws.url) as opened:
+        queue = SqsQueue(clients=opened, url=url, region=REGION, role=ROLE, poll_seconds=1)
+        (message,) = await queue.receive()
+        assert (message.body, message.sent_at > 1_700_000_000_000) == ("one", True)
+        assert await queue.receive() == []
+        await queue.extend([message.receipt])
+        await queue.delete([message.receipt])
+        assert await queue.waiting() == 0
+
+
+async def test_an_object_is_read_as_it_is_stored_with_its_signature_and_not_again_while_it_is_the_same(
+    aws: Aws,
+) -> None:
+    bucket = a_bucket(aws, "read-objects")
+    aws.client("s3").put_object(
+        Bucket=bucket, Key=key(), Body=log_file(record()), ContentEncoding="gzip", ContentType="application/json",
+        Metadata={"signature": "0a0b"},
+    )  # fmt: skip
+    async with clients(aws.url) as opened:
+        objects = S3TrailObjects(clients=opened, buckets={bucket: TrailBucket(REGION, ROLE)})
+        found = await objects.read(bucket, key())
+        assert found is not None
+        assert (found.content, found.signature) == (log_file(record()), "0a0b")
+        assert await objects.read(bucket, key(), unless_etag=found.etag) is None
+        with pytest.raises(TrailRefused, match="does not exist"):
+            await objects.read(bucket, "nothing")
+        with pytest.raises(SourceUnavailable, match="NoSuchBucket"):
+            await S3TrailObjects(clients=opened, buckets={"gone": TrailBucket(REGION, None)}).read("gone", "a")
+
+
+@pytest.mark.parametrize(
+    "status, code, expected, says",
+    [
+        (403, "AccessDenied", "trail-denied", "check the trust policy and external id"),
+        (400, "ExpiredToken", "trail-unavailable", "check the credentials, and that eu-central-1 is enabled"),
+        (403, "InvalidClientTokenId", "trail-unavailable", "and that eu-central-1 is enabled"),
+        (429, "TooManyRequestsException", "trail-throttled", "throttles requests"),
+        (503, "ServiceUnavailable", "trail-unavailable", "ServiceUnavailable"),
+    ],
+)
+async def test_refusals_of_the_role_are_reported_by_their_kind_with_what_to_do(
+    status: int, code: str, expected: str, says: str
+) -> None:
+    page = f"<ErrorResponse><Error><Code>{code}</Code><Message>no</Message></Error></ErrorResponse>".encode()
+    async with misbehaving(Answer(status=status, body=page)) as host, clients(f"http://{host}") as opened:
+        queue = SqsQueue(clients=opened, url=f"http://{host}/1/q", region=REGION, role=ROLE, poll_seconds=1)
+        with pytest.raises(SourceUnavailable) as caught:
+            await queue.receive()
+    assert caught.value.code == expected
+    assert says in caught.value.diagnostics()
+    assert "an-external-id" not in caught.value.diagnostics()
+
+
+async def test_an_unreachable_region_is_reported_as_unavailable() -> None:
+    async with clients("http://127.0.0.1:1") as opened:
+        for call in (
+            SqsQueue(clients=opened, url="http://127.0.0.1:1/1/q", region=REGION, role=None).receive(),
+            S3TrailObjects(clients=opened, buckets={"b": TrailBucket(REGION, None)}).read("b", "k"),
+            CloudTrailKeys(clients=opened, role=None).listed(REGION, starts_at=0, ends_at=1),
+        ):
+            with pytest.raises(SourceUnavailable, match="cannot be read: EndpointConnectionError"):
+                await call
+
+
+async def test_public_keys_are_listed_by_region_and_period() -> None:
+    asked: list[dict[str, Any]] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(await request.json(content_type=None))
+        listed = [{"Value": "AQID", "Fingerprint": "f1", "ValidityStartTime": 1.0, "ValidityEndTime": 2.0}]
+        return web.json_response({"PublicKeyList": listed})
+
+    application = web.Application()
+    application.router.add_post("/", answer)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        async with clients(f"http://127.0.0.1:{runner.addresses[0][1]}") as opened:
+            (found,) = await CloudTrailKeys(clients=opened, role=None).listed(REGION, starts_at=1_000, ends_at=9_000)
+    finally:
+        await runner.cleanup()
+    assert (found.fingerprint, found.content) == ("f1", b"\x01\x02\x03")
+    assert asked == [{"StartTime": 1, "EndTime": 9}]
+
+
+async def test_processes_read_files_and_a_refusal_comes_back_with_its_code() -> None:
+    reader = InProcesses(2)
+    try:
+        found = await asyncio.gather(*(reader.read(log_file(record(number=n))) for n in range(8)))
+        assert [one.records[0].event_id[-1] for one in found] == [str(n) for n in range(8)]
+        with pytest.raises(TrailRefused) as caught:
+            await reader.read(gzip.compress(b"hello"))
+        assert caught.value.code == "file-malformed"
+    finally:
+        await reader.close()
+
+
+@pytest.mark.endurance
+async def test_events_of_a_queue_are_traced_and_none_is_lost_when_the_aggregator_is_killed(
+    aws: Aws, tmp_path: Path, authority: SigningAuthority
+) -> None:
+    url, bucket = a_queue(aws, "served"), a_bucket(aws, "served-logs")
+    trail = {
+        "queues": [{"url": url, "region": REGION, "role_arn": ROLE.arn, "external_id": ROLE.external_id}],
+        "buckets": {bucket: {"region": REGION}},
+    }
+    given: dict[str, Any] = {
+        "authority_pem": {"eu-central-1": authority.pem}, "cloud_trail": trail, "aws_endpoint_url": aws.url,
+    }  # fmt: skip
+    total = 0
+    for round_ in range(KILLS + 1):
+        for number in range(20):
+            name = f"{round_}-{number}"
+            records = [record(number=total + n) for n in range(3)]
+            total += 3
+            await asyncio.to_thread(aws.client("s3").put_object, Bucket=bucket, Key=key(name), Body=log_file(*records))
+            body = s3_event(key(name), bucket=bucket)
+            await asyncio.to_thread(
+                aws.client("sqs").send_message, QueueUrl=url, MessageBody=sns(body) if number % 2 else body
+            )
+        async with aggregator(tmp_path, tmp_path, **given) as running:
+            if round_ < KILLS:
+                await reached(running, total - 45)
+                await running.process.kill()
+                continue
+            assert await reached(running, total) == total
+            code, said = await running.whence("events", "list", INSTANCE, "--limit", "2")
+            assert (code, "jane@example.org" in said) == (0, True)
+            (account,) = (await running.get("/v1/accounts"))["accounts"]
+            assert account["trail"]["state"] == "read"
+
+
+async def reached(running: Aggregator, count: int) -> int:
+    """Wait until so many events are recorded; return their number."""
+    async with asyncio.timeout(120):
+        while True:
+            found = len((await running.get("/v1/events", instance=INSTANCE, limit="500"))["events"])
+            if found >= count:
+                return found
+            await pause(0.1)
