@@ -129,8 +129,11 @@ class FakeKeys:
 
     keys: dict[str, list[TrailPublicKey]] = field(default_factory=dict)
     asked: list[tuple[str, int, int]] = field(default_factory=list)
+    failing: list[SourceUnavailable] = field(default_factory=list)
 
     async def listed(self, region: str, *, starts_at: int, ends_at: int) -> Sequence[TrailPublicKey]:
+        if self.failing:
+            raise self.failing.pop(0)
         self.asked.append((region, starts_at, ends_at))
         return self.keys.get(region, [])
 

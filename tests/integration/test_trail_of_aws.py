@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import json
 import os
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -30,7 +31,9 @@ from whence_aggregator.ports import SourceUnavailable
 from whence_common.runtime.pause import pause
 
 ROLE = AssumedRole(f"arn:aws:iam::{ACCOUNT}:role/whence-trail", "an-external-id")
-KILLS = repeated(sample=1, whole=12)
+_EXPIRED_SECONDS_MAX = 1_000
+"""Until a task that a killed process had claimed may be done by another one."""
+KILLS = repeated(sample=0, whole=12)
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +145,7 @@ async def test_public_keys_are_listed_by_region_and_period() -> None:
     asked: list[dict[str, Any]] = []
 
     async def answer(request: web.Request) -> web.Response:
-        asked.append(await request.json(content_type=None))
+        asked.append(json.loads(await request.read()))
         listed = [{"Value": "AQID", "Fingerprint": "f1", "ValidityStartTime": 1.0, "ValidityEndTime": 2.0}]
         return web.json_response({"PublicKeyList": listed})
 
@@ -209,7 +212,7 @@ async def test_events_of_a_queue_are_traced_and_none_is_lost_when_the_aggregator
 
 async def reached(running: Aggregator, count: int) -> int:
     """Wait until so many events are recorded; return their number."""
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(_EXPIRED_SECONDS_MAX if KILLS else 60):
         while True:
             found = len((await running.get("/v1/events", instance=INSTANCE, limit="500"))["events"])
             if found >= count:
