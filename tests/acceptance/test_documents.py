@@ -25,6 +25,7 @@ from whence_aggregator.settings import server as aggregator_settings
 from whence_aggregator.settings import sign_in as sign_in_settings
 from whence_aggregator.settings import witness as witness_settings
 from whence_aggregator.settings.approvals import ApprovalSettings, parse_people
+from whence_aggregator.settings.cloud_trail import CloudTrailSettings, TrailBucketSettings, TrailQueueSettings
 from whence_aggregator.settings.front import RegistryFrontSettings
 from whence_aggregator.settings.organisation import (
     AwsOrganizationSettings,
@@ -95,6 +96,7 @@ BEGUN_ELSEWHERE = {
 """The same, by the beginning of long commands."""
 WITH_SETTINGS = (
     "whence-aggregator check", "whence-aggregator ledger", "whence-aggregator backup", "whence-aggregator token list",
+    "whence-aggregator events",
 )  # fmt: skip
 """Commands that get this test's settings."""
 DRY = ("make bench", "make endurance", "make wheels", "make deb", "make lock")
@@ -222,6 +224,9 @@ def test_the_example_files_are_valid() -> None:
         ("aggregator/README.md", TeamServiceSettings.__struct_fields__),
         ("aggregator/README.md", GroupsSettings.__struct_fields__),
         ("aggregator/README.md", ApprovalSettings.__struct_fields__),
+        ("aggregator/README.md", CloudTrailSettings.__struct_fields__),
+        ("aggregator/README.md", TrailQueueSettings.__struct_fields__),
+        ("aggregator/README.md", TrailBucketSettings.__struct_fields__),
         ("aggregator/README.md", tuple(rule.id for rule in RULES)),
         ("aggregator/README.md", RuleSettings.__struct_fields__),
         *(("aggregator/README.md", one.__struct_fields__) for one in SIGN_IN),

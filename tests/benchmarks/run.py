@@ -29,6 +29,7 @@ from benchmarks import (
     scale,
     sign_in,
     trace,
+    trail,
     weather,
 )
 from landscape.whole import ROOT
@@ -49,6 +50,7 @@ _ALL = {
     "commits": commits.measure,
     "diffs": diffs.measure,
     "git-cache": git_caches.measure,
+    "trail": trail.measure,
 }
 _AGENTS = {"boot": boot.measure, "idle": idle.measure}
 """These can measure another checkout's agent too."""

@@ -72,7 +72,7 @@ async def started(house: InProcess, at: str | None = None) -> Any:
 
 async def test_a_lineage_names_who_started_the_instance_by_which_event(house: InProcess) -> None:
     world = await a_machine(house)
-    unknown = {"state": "unknown", "value": None, "evidence": []}
+    unknown: dict[str, object] = {"state": "unknown", "value": None, "evidence": []}
     assert await started(house) == {
         **unknown, "reason": "no recorded event of CloudTrail names a start of this instance",
     }  # fmt: skip
@@ -133,7 +133,8 @@ async def test_the_events_that_touched_an_instance_are_listed_in_pages_newest_fi
         world.queue.send(start(number, f"2026-11-22T11:0{number}:00Z"))
     await world.settle()
     async with served(house, world) as ask:
-        found, cursor = [], {}
+        found: list[str] = []
+        cursor: dict[str, str] = {}
         for _ in range(3):
             status, page = await ask("/v1/events", instance=MACHINE, limit="2", **cursor)
             assert status == 200
