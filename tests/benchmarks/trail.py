@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import multiprocessing
 import os
 import statistics
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -58,10 +60,15 @@ async def measure(directory: Path, *, rounds: int, limit: Path) -> None:
     print(f"gunzip and json: {plain:,.0f} events/s; read soundly: {sound:,.0f} events/s in one process")
     print(f"ratio {ratio:.1f} (at least {_RATIO_MIN:g}): {'kept' if ratio >= _RATIO_MIN else 'NOT KEPT'}")
     for processes in range(2, (os.cpu_count() or 1) + 1):
-        turns = [(await _in_processes(files, 1), await _in_processes(files, processes)) for _ in range(max(rounds, 3))]
-        factor = statistics.median(together / alone for alone, together in turns)
-        together = statistics.median(one for _, one in turns)
-        print(f"{processes} processes: {together:,.0f} events/s, {factor:.2f} times those of one in the same turn")
+        ours_by, burnt_by = [], []
+        for _ in range(max(rounds, 3)):
+            ours_by.append(await _in_processes(files, processes) / await _in_processes(files, 1))
+            burnt_by.append(_burnt(processes) / _burnt(1))
+        scaled, possible = statistics.median(ours_by), statistics.median(burnt_by)
+        print(
+            f"{processes} processes: {scaled:.2f} times the events/s of one; a loop without any data scales by"
+            f" {possible:.2f} on this machine now, so {scaled / possible:.0%} of what is possible"
+        )
 
 
 def _seconds(work: Callable[[], object]) -> float:
@@ -80,3 +87,16 @@ async def _in_processes(files: list[bytes], processes: int) -> float:
         return _FILES * _RECORDS / (time.perf_counter() - began)
     finally:
         await reader.close()
+
+
+def _burnt(processes: int) -> float:
+    """Return how many loops a second processes do that share nothing: what this machine has left for them."""
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("forkserver")) as pool:
+        list(pool.map(_burn, range(processes * 2)))
+        began = time.perf_counter()
+        list(pool.map(_burn, range(_FILES)))
+        return _FILES / (time.perf_counter() - began)
+
+
+def _burn(_: int) -> int:
+    return sum(number * number for number in range(600_000))
