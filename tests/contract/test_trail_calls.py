@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,6 +15,7 @@ from fakes.cloud_trail import ACCOUNT, REGION, bridged, identity, key, log_file,
 from fakes.in_process import ROOT, InProcess
 from fakes.known_caller import called_by
 from fakes.trail_world import QUEUE, TrailWorld
+from landscape.whole import ROOT as ROOT_OF_PROJECT
 from whence_aggregator.callers.caller import Caller
 from whence_aggregator.collect.accounts import Accounts
 from whence_aggregator.events.coverage import TrailCoverage
@@ -199,6 +201,8 @@ async def test_metrics_show_the_lag_the_queues_and_the_dead_letters(house: InPro
         "whence_trail_dead_letters": [1],
     }
     assert await TrailCoverage(database=house.database, configured=False, now=house.clock).families() == ()
+    described = (ROOT_OF_PROJECT / "packaging" / "monitoring" / "README.md").read_text("utf-8")
+    assert set(re.findall(r"`(whence_trail_[a-z_]+)`", described)) == {one.name for one in families}
 
 
 async def test_dead_letters_are_listed_replayed_and_discarded_by_who_may_operate(house: InProcess) -> None:
