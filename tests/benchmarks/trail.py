@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import json
 import multiprocessing
@@ -11,12 +10,12 @@ import statistics
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from fakes.cloud_trail import log_file, record
-from whence_aggregator.adapters.log_file_readers import InProcesses
 from whence_aggregator.events.log_file import read_log_file
 
 _RECORDS = 5_000
@@ -60,14 +59,13 @@ async def measure(directory: Path, *, rounds: int, limit: Path) -> None:
     print(f"gunzip and json: {plain:,.0f} events/s; read soundly: {sound:,.0f} events/s in one process")
     print(f"ratio {ratio:.1f} (at least {_RATIO_MIN:g}): {'kept' if ratio >= _RATIO_MIN else 'NOT KEPT'}")
     for processes in range(2, (os.cpu_count() or 1) + 1):
-        ours_by, burnt_by = [], []
-        for _ in range(max(rounds, 3)):
-            ours_by.append(await _in_processes(files, processes) / await _in_processes(files, 1))
-            burnt_by.append(_burnt(processes) / _burnt(1))
-        scaled, possible = statistics.median(ours_by), statistics.median(burnt_by)
+        turns = [(_in_processes(files, 1), _in_processes(files, processes)) for _ in range(max(rounds, 3))]
+        cost = statistics.median(many.cpu_seconds / one.cpu_seconds for one, many in turns)
+        wall = statistics.median(one.seconds / many.seconds for one, many in turns)
+        possible = statistics.median(_burnt(1) / _burnt(processes) for _ in turns)
         print(
-            f"{processes} processes: {scaled:.2f} times the events/s of one; a loop without any data scales by"
-            f" {possible:.2f} on this machine now, so {scaled / possible:.0%} of what is possible"
+            f"{processes} processes: {cost:.2f} times the CPU time an event of one; {wall:.2f} times the events/s,"
+            f" where a loop without any data has {possible:.2f} times on this machine now"
         )
 
 
@@ -77,26 +75,41 @@ def _seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-async def _in_processes(files: list[bytes], processes: int) -> float:
-    """Return events a second of processes that read files at the same time."""
-    reader = InProcesses(processes)
-    try:
-        await asyncio.gather(*(reader.read(files[0]) for _ in range(processes * 2)))  # they are started by then
+@dataclass(frozen=True)
+class _Took:
+    """What it took to read all files: until the last was read, and of processors."""
+
+    seconds: float
+    cpu_seconds: float
+
+
+def _in_processes(files: list[bytes], processes: int) -> _Took:
+    """Read files in processes at the same time, as `cloud_trail.processes` does."""
+    with _pool(processes) as pool:
+        list(pool.map(len, files))
         began = time.perf_counter()
-        await asyncio.gather(*(reader.read(files[number % len(files)]) for number in range(_FILES)))
-        return _FILES * _RECORDS / (time.perf_counter() - began)
-    finally:
-        await reader.close()
+        spent = list(pool.map(_read, (files[number % len(files)] for number in range(_FILES))))
+        return _Took(seconds=time.perf_counter() - began, cpu_seconds=sum(spent))
+
+
+def _read(content: bytes) -> float:
+    began = time.process_time()
+    read_log_file(content)
+    return time.process_time() - began
 
 
 def _burnt(processes: int) -> float:
-    """Return how many loops a second processes do that share nothing: what this machine has left for them."""
-    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("forkserver")) as pool:
+    """Return how long loops take that share nothing: what this machine has left for processes."""
+    with _pool(processes) as pool:
         list(pool.map(_burn, range(processes * 2)))
         began = time.perf_counter()
         list(pool.map(_burn, range(_FILES)))
-        return _FILES / (time.perf_counter() - began)
+        return time.perf_counter() - began
 
 
 def _burn(_: int) -> int:
     return sum(number * number for number in range(600_000))
+
+
+def _pool(processes: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("forkserver"))
