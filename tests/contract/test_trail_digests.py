@@ -191,6 +191,13 @@ async def test_keys_that_cannot_be_listed_leave_the_chain_unverified_and_are_ask
     assert await states(world) == [("valid", "")]
 
 
+async def test_log_files_in_a_bucket_that_is_not_read_leave_the_chain_unverified(house: InProcess) -> None:
+    world, signer = a_world(house), DigestSigner()
+    named = {"s3Bucket": "moved-logs", "s3Object": key(), "hashAlgorithm": "SHA-256", "hashValue": "0" * 64}
+    store(world, signer.sign(None, logFiles=[named]))
+    assert await verified(world, signer.made[0]) == []
+
+
 def test_a_signature_is_over_the_documented_text(database: object) -> None:
     signer = DigestSigner()
     one = signer.sign()

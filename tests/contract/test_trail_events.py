@@ -173,6 +173,19 @@ async def test_a_dead_letter_that_can_be_used_after_all_is_replayed_and_another_
     assert await world.dead() == []
 
 
+async def test_a_file_of_a_refused_record_is_read_again_when_the_record_is_replayed(house: InProcess) -> None:
+    world = TrailWorld(house)
+    world.objects.put(key(), log_file(record(number=1), record(number=2, eventVersion="2.0")))
+    world.queue.send(s3_event(key()))
+    await world.settle()
+    assert await world.dead() == [("record", "record-version", 1)]
+    await world.box.replay_all("record-version")
+    await world.settle()
+    assert world.objects.reads == [key(), key()]
+    assert await world.dead() == [("record", "record-version", 1)]
+    assert ids(await world.events()) == [1]
+
+
 async def test_an_object_that_does_not_exist_is_a_dead_letter(house: InProcess) -> None:
     world = TrailWorld(house)
     world.queue.send(s3_event(key()))

@@ -62,6 +62,7 @@ _WHY_KEPT = {
     "handover": "who handed an application over, and who accepted it, is evidence",
     "version": "it states which image the version is",
     "push": "the registry front serves the image by it",
+    "cloud-event": "AWS states who changed an instance: that is evidence",
     "untag": "the registry front knows by it that the tag was removed",
 }
 

@@ -9,7 +9,13 @@ from whence_aggregator.events.object_keys import parse_key
 from whence_aggregator.events.rows import dead_counts, dead_letters
 from whence_aggregator.events.taking import DIGEST_KIND, LOG_KIND, REPLAY_KIND, MessagePlace, MessageTaker, task_of
 from whence_aggregator.ports import Database, NotFound
-from whence_aggregator.queries.events import COUNT_TRAIL_DEAD, DROP_TRAIL_DEAD, TRAIL_DEAD_ONE, TRAIL_DEAD_PAGE
+from whence_aggregator.queries.events import (
+    COUNT_TRAIL_DEAD,
+    DROP_TRAIL_DEAD,
+    DROP_TRAIL_OBJECT,
+    TRAIL_DEAD_ONE,
+    TRAIL_DEAD_PAGE,
+)
 from whence_aggregator.queries.work import ADD_TASK
 from whence_aggregator.work.questions import SHARED_LANE
 from whence_aggregator.work.task import Again, Task
@@ -110,5 +116,6 @@ class Replaying:
         kind = DIGEST_KIND if key is not None and key.sort == "digest" else LOG_KIND
         lane = key.account_id if key is not None else SHARED_LANE
         row = task_of(one, kind, lane, due_at=to_instant(self._now()))
-        await self._database.write(ADD_TASK.bind([row]), drop)
+        unread = DROP_TRAIL_OBJECT.bind([{"bucket": one.bucket, "object_key": one.key}])  # else it is not read again
+        await self._database.write(ADD_TASK.bind([row]), unread, drop)
         return None

@@ -12,13 +12,13 @@ import hashlib
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from whence_aggregator.events.allowed import AllowedTrails
 from whence_aggregator.events.dead_letters import object_of_text
 from whence_aggregator.events.digest_chain import judge_chain
-from whence_aggregator.events.digest_file import DigestedFile, DigestFile, chain_of, check_signature, parse_digest
+from whence_aggregator.events.digest_file import DigestedFile, DigestFile, check_signature, parse_digest
+from whence_aggregator.events.digest_rows import MISSING, CheckedFiles, digest_row, place_of, refused_digest_row
 from whence_aggregator.events.log_file import inflate
 from whence_aggregator.events.object_keys import TrailKey, TrailObject
 from whence_aggregator.events.ports import ReadObject, TrailKeys, TrailObjects
@@ -34,7 +34,7 @@ from whence_aggregator.events.rows import (
 from whence_aggregator.events.taking import DIGEST_KIND, LOG_KIND, task_of
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.writing import NewEntry
-from whence_aggregator.ports import Database
+from whence_aggregator.ports import Database, SourceUnavailable
 from whence_aggregator.projections.cloud_events import TRAIL_VERIFICATION, project_verifications
 from whence_aggregator.queries.events import (
     PUT_TRAIL_DIGEST,
@@ -45,7 +45,6 @@ from whence_aggregator.queries.events import (
     TRAIL_DIGESTS_OF_CHAIN,
     TRAIL_KEY,
     TRAIL_OBJECTS_KNOWN,
-    PutTrailDigestParameters,
     TrailChainStatedParameters,
     TrailDigestStateParameters,
 )
@@ -64,19 +63,6 @@ FILES_READ_MAX = 100
 AGAIN_SECONDS = 300.0
 LINKS_MAX = 24 * 400
 _HOUR_MILLIS = 3_600_000
-_MOVED = ("object-missing",)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Checked:
-    """The log files of a digest file, as compared."""
-
-    missing: int = 0
-    invalid: int = 0
-    unread: Sequence[TrailObject] = ()
-    """Files that no message named: they are read now."""
-    later: bool = False
-    """Whether there are more of them than one run reads."""
 
 
 class DigestVerifying:
@@ -122,10 +108,10 @@ class DigestVerifying:
             if checked.later:
                 await self._add_tasks(checked.unread, key)
                 return Again(seconds=AGAIN_SECONDS, reason=f"{len(checked.unread)} log files are not read yet")
-            row = _row(one, key, digest, checked, at=to_millis(self._now()))
+            row = digest_row(one, key, digest, checked, at=to_millis(self._now()))
         except TrailRefused as exc:
-            checked, digest = _Checked(), None
-            row = _refused_row(one, key, exc, at=to_millis(self._now()))
+            checked, digest = CheckedFiles(), None
+            row = refused_digest_row(one, key, exc, at=to_millis(self._now()))
         await self._database.write(PUT_TRAIL_DIGEST.bind([row]))
         await self._follow(digest, checked, key)
         await self._judge(key, row["chain"])
@@ -135,7 +121,7 @@ class DigestVerifying:
         """Raise TrailRefused unless AWS signed the file, by its metadata or else by what the next file states."""
         signature = stored.signature
         if not signature:
-            rows = await self._database.fetch(SIGNATURE_BY_SUCCESSOR.bind({"previous_place": _place(one)}))
+            rows = await self._database.fetch(SIGNATURE_BY_SUCCESSOR.bind({"previous_place": place_of(one)}))
             signature = stated_signature(rows)
         if not signature:
             raise TrailRefused("digest-unsigned", "the digest file has no signature in its metadata")
@@ -169,7 +155,7 @@ class DigestVerifying:
         )
         return next((one.content for one in listed if one.fingerprint == digest.fingerprint), None)
 
-    async def _files(self, digest: DigestFile, key: TrailKey) -> _Checked:
+    async def _files(self, digest: DigestFile, key: TrailKey) -> CheckedFiles:
         """Compare the log files that a digest file names, with what was read or else with what is stored now."""
         by_bucket: defaultdict[str, list[DigestedFile]] = defaultdict(list)
         for one in digest.files:
@@ -177,6 +163,7 @@ class DigestVerifying:
         missing = invalid = 0
         unread: list[tuple[TrailObject, str]] = []
         for bucket, files in by_bucket.items():
+            self._check_bucket(bucket)
             rows = await self._database.fetch(
                 TRAIL_OBJECTS_KNOWN.bind({"bucket": bucket, "object_keys": array([one.s3_object for one in files])})
             )
@@ -189,12 +176,18 @@ class DigestVerifying:
                     invalid += 1
         objects = [one for one, _ in unread]
         if len(unread) > FILES_READ_MAX:
-            return _Checked(unread=objects, later=True)
+            return CheckedFiles(unread=objects, later=True)
         for one_object, expected in unread:
             found = await self._hash_of(one_object, key)
             missing += found is None
             invalid += found is not None and found != expected
-        return _Checked(missing=missing, invalid=invalid, unread=objects)
+        return CheckedFiles(missing=missing, invalid=invalid, unread=objects)
+
+    def _check_bucket(self, bucket: str) -> None:
+        """Raise SourceUnavailable for log files in a bucket that is not read: they are neither missing nor invalid."""
+        if bucket not in self._allowed.buckets:
+            message = f"log files are in bucket {one_line(bucket, 70)}, which is not in the settings"
+            raise SourceUnavailable("trail-bucket", message, fix="add it to cloud_trail.buckets")
 
     async def _hash_of(self, one: TrailObject, key: TrailKey) -> str | None:
         """Return the SHA-256 of a stored log file; None when it does not exist, empty when it cannot be the file."""
@@ -206,9 +199,9 @@ class DigestVerifying:
             assert stored is not None, "it was asked for unconditionally"
             return await asyncio.to_thread(lambda: hashlib.sha256(inflate(stored.content)).hexdigest())
         except TrailRefused as exc:
-            return None if exc.code in _MOVED else ""
+            return None if exc.code == MISSING else ""
 
-    async def _follow(self, digest: DigestFile | None, checked: _Checked, key: TrailKey) -> None:
+    async def _follow(self, digest: DigestFile | None, checked: CheckedFiles, key: TrailKey) -> None:
         """Add the file before this one in its chain, as far as chains are followed, and log files that were missed."""
         await self._add_tasks(checked.unread, key)
         previous = digest.previous if digest is not None else None
@@ -245,55 +238,3 @@ class DigestVerifying:
                 [NewEntry(kind=TRAIL_VERIFICATION, content=event(TRAIL_VERIFICATION, stated))]
             )
             await project_verifications(writing.transaction, [(index, stated)])
-
-
-def _place(one: TrailObject) -> str:
-    return f"s3://{one.bucket}/{one.key}"
-
-
-def _row(
-    one: TrailObject, key: TrailKey, digest: DigestFile, checked: _Checked, *, at: int
-) -> PutTrailDigestParameters:
-    previous = digest.previous
-    return {
-        **_place_of_row(one, key, at=at),
-        "starts_at": digest.starts_at,
-        "ends_at": digest.ends_at,
-        "content_digest": digest.content_digest,
-        "previous_place": _place(previous.object) if previous is not None else "",
-        "previous_hash": previous.hash_value if previous is not None else "",
-        "previous_signature": previous.signature if previous is not None else "",
-        "state": "valid",
-        "reason": "",
-        "files": len(digest.files),
-        "files_missing": checked.missing,
-        "files_invalid": checked.invalid,
-    }
-
-
-def _refused_row(one: TrailObject, key: TrailKey, exc: TrailRefused, *, at: int) -> PutTrailDigestParameters:
-    return _place_of_row(one, key, at=at, state="missing" if exc.code in _MOVED else "invalid", reason=exc.message)
-
-
-def _place_of_row(
-    one: TrailObject, key: TrailKey, *, at: int, state: str = "invalid", reason: str = ""
-) -> PutTrailDigestParameters:
-    return {
-        "bucket": one.bucket,
-        "object_key": one.key,
-        "account_id": key.account_id,
-        "region": key.region,
-        "chain": chain_of(one.key),
-        "starts_at": at,
-        "ends_at": at,
-        "content_digest": "",
-        "previous_place": "",
-        "previous_hash": "",
-        "previous_signature": "",
-        "state": state,
-        "reason": one_line(reason, 300),
-        "files": 0,
-        "files_missing": 0,
-        "files_invalid": 0,
-        "verified_at": at,
-    }

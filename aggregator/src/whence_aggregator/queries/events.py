@@ -88,6 +88,14 @@ class PutTrailObjectParameters(TypedDict):
 PUT_TRAIL_OBJECT = Command[PutTrailObjectParameters]("put_trail_object")
 
 
+class DropTrailObjectParameters(TypedDict):
+    bucket: str
+    object_key: str
+
+
+DROP_TRAIL_OBJECT = Command[DropTrailObjectParameters]("drop_trail_object")
+
+
 class DropTrailObjectsParameters(TypedDict):
     before: int
 

@@ -28,6 +28,9 @@ values (:bucket, :object_key, :etag, :digest, :read_at)
 on conflict (bucket, object_key) do update set etag = excluded.etag, digest = excluded.digest,
     read_at = excluded.read_at;
 
+-- name: drop_trail_object
+delete from trail_object where bucket = :bucket and object_key = :object_key;
+
 -- name: drop_trail_objects
 -- types: before int
 delete from trail_object where read_at < :before;
