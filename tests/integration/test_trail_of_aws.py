@@ -10,8 +10,10 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from random import Random
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -34,6 +36,7 @@ ROLE = AssumedRole(f"arn:aws:iam::{ACCOUNT}:role/whence-trail", "an-external-id"
 _EXPIRED_SECONDS_MAX = 1_000
 """Until a task that a killed process had claimed may be done by another one."""
 KILLS = repeated(sample=0, whole=12)
+STORMY_FILES = repeated(sample=5, whole=60)
 
 
 @pytest.fixture(scope="module")
@@ -218,3 +221,54 @@ async def reached(running: Aggregator, count: int) -> int:
             if found >= count:
                 return found
             await pause(0.1)
+
+
+@asynccontextmanager
+async def stormy(aws: Aws, seed: int) -> AsyncIterator[str]:
+    """Give the URL of a road to moto on which every third request is refused, in one of AWS's ways."""
+    random = Random(seed)
+    error = "<ErrorResponse><Error><Code>{}</Code><Message>storm</Message></Error></ErrorResponse>"
+
+    async def pass_on(request: web.Request) -> web.Response:
+        body = await request.read()
+        if random.random() < 0.35:
+            status, code = random.choice(((429, "TooManyRequestsException"), (503, "SlowDown"), (500, "InternalError")))
+            return web.Response(status=status, text=error.format(code), content_type="text/xml")
+        kept = {
+            name: value for name, value in request.headers.items() if name.lower() not in ("host", "content-length")
+        }
+        async with session.request(request.method, aws.url + request.raw_path, data=body, headers=kept) as answer:
+            content = await answer.read()
+            hop = ("content-length", "transfer-encoding", "connection", "date", "server")
+            headers = {name: value for name, value in answer.headers.items() if name.lower() not in hop}
+            return web.Response(status=answer.status, body=content, headers=headers)
+
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", pass_on)
+    runner = web.AppRunner(application, access_log=None)
+    async with aiohttp.ClientSession(auto_decompress=False) as session:
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+        finally:
+            await runner.cleanup()
+
+
+@pytest.mark.endurance
+async def test_no_event_is_lost_in_a_storm_of_refusals(aws: Aws, tmp_path: Path, authority: SigningAuthority) -> None:
+    url, bucket = a_queue(aws, "stormy"), a_bucket(aws, "stormy-logs")
+    for number in range(STORMY_FILES):
+        aws.client("s3").put_object(Bucket=bucket, Key=key(str(number)), Body=log_file(record(number=number)))
+        aws.client("sqs").send_message(QueueUrl=url, MessageBody=s3_event(key(str(number)), bucket=bucket))
+    async with stormy(aws, 7) as road:
+        trail = {
+            "queues": [{"url": url, "region": REGION}],
+            "buckets": {bucket: {"region": REGION, "role_arn": ROLE.arn, "external_id": ROLE.external_id}},
+        }
+        pem = {"eu-central-1": authority.pem}
+        async with aggregator(
+            tmp_path, tmp_path, authority_pem=pem, cloud_trail=trail, aws_endpoint_url=road
+        ) as running:
+            assert await reached(running, STORMY_FILES) == STORMY_FILES
+            assert (await running.get("/v1/events/dead"))["letters"] == []

@@ -38,7 +38,7 @@ def test_a_name_that_a_caller_chose_cannot_write_to_the_terminal() -> None:
 
 
 def test_nothing_is_shown_while_it_is_not_known() -> None:
-    unknown = {"state": "unknown", "value": None, "reason": "no event", "evidence": []}
+    unknown: dict[str, Any] = {"state": "unknown", "value": None, "reason": "no event", "evidence": []}
     assert drawn(unknown) == drawn(None) == ""
 
 
