@@ -127,6 +127,14 @@ def test_a_record_that_is_nested_too_deeply_does_not_hide_the_others() -> None:
     assert [one.event_id[-1] for one in found.records] == ["1", "3"]
 
 
+def test_a_file_that_is_cut_by_its_brackets_is_read_in_one_pass_whatever_its_strings_are() -> None:
+    deep = b"[" * 5_000
+    with pytest.raises(TrailRefused, match="the list of records does not end"):
+        read_log_file(b'{"Records": [' + deep + b'"' + b'\\"' * 2_000_000)
+    with pytest.raises(TrailRefused, match="too large to cut"):
+        read_log_file(gzip.compress(b'{"Records": [' + deep + b" " * (64 * 1024 * 1024), compresslevel=1))
+
+
 def test_many_refused_records_are_named_up_to_a_bound_and_then_counted() -> None:
     found = only(*(record(number=n, eventVersion="3.0") for n in range(1_000)))
     assert len(found.refused) == 100

@@ -25,11 +25,14 @@ INFLATED_BYTES_MAX = 256 * 1024 * 1024
 RECORDS_MAX = 500_000
 RECORD_BYTES_MAX = 1024 * 1024
 """CloudTrail's own bound on one event is 256 KB, and 1 MB for a larger one on request."""
+CUT_BYTES_MAX = 64 * 1024 * 1024
+"""Of a file that is cut by its brackets, which takes a hundred times as long as the decoder."""
 REFUSED_NAMED_MAX = 100
 """Records of one file that become dead letters of their own; the rest is counted in the last one."""
 _GZIP = b"\x1f\x8b"
 _GZIP_WINDOW = 31
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[\]{}]', re.DOTALL)
+"""A string, or a bracket outside of one. A string without an end matches too: else each quote in it is tried anew."""
 
 
 class _Cut(msgspec.Struct, frozen=True):
@@ -125,7 +128,11 @@ def _pieces(plain: bytes) -> Sequence[msgspec.Raw | bytes]:
     """Return each record's bytes. A file that the decoder finds too deep is cut by its brackets instead."""
     try:
         return _CUT.decode(plain).records
-    except RecursionError:
+    except RecursionError as exc:
+        if len(plain) > CUT_BYTES_MAX:
+            raise TrailRefused(
+                "file-too-deep", "a record is nested too deeply, and the file is too large to cut"
+            ) from exc
         return list(_cut_by_brackets(plain))
     except (msgspec.DecodeError, UnicodeError) as exc:
         raise TrailRefused("file-malformed", f"not a JSON object with Records: {one_line(str(exc), 200)}") from exc
