@@ -17,7 +17,11 @@ AUDIT = "audit"
 """The right to read everything, including user data and bundles."""
 PERSON = "person"
 """Not a right to read or write: that a static token is one person's, who may therefore approve versions."""
-RIGHTS = frozenset({USER_DATA, OPERATE, AUDIT, PERSON})
+FINDINGS = "findings"
+"""The right to record findings of scanners, for the accounts that it is bounded to."""
+EVERY_ACCOUNT = "*"
+"""In place of the accounts of the right `findings`."""
+RIGHTS = frozenset({USER_DATA, OPERATE, AUDIT, PERSON, FINDINGS})
 """Rights that a line of the tokens file may grant in addition to reading and writing."""
 WRITE_ALL = "write-all"
 """The right to write for every team. Unlike `teams=None`, it grants no other right."""
@@ -49,6 +53,8 @@ class Caller:
     """The CI job; None for any other caller."""
     emails: tuple[str, ...] = ()
     """Its e-mail addresses that the issuer has verified: approvals record them."""
+    accounts: frozenset[str] = frozenset()
+    """The accounts that the right `findings` is bounded to; EVERY_ACCOUNT for all."""
     asks_with: str = field(default="", repr=False, compare=False)
     """Its token, if the team service must be queried with it for permission to write; otherwise empty."""
 
@@ -60,6 +66,17 @@ class Caller:
     @property
     def may_operate(self) -> bool:
         return self.teams is None or OPERATE in self.rights
+
+    @property
+    def records_findings(self) -> bool:
+        """Return whether it may record findings of any account."""
+        return self.teams is None or (FINDINGS in self.rights and bool(self.accounts))
+
+    def may_record_findings_of(self, account_id: str) -> bool:
+        """Return whether it may record findings of an account; of no account in particular, if that is empty."""
+        if self.teams is None:
+            return True
+        return FINDINGS in self.rights and bool(self.accounts & {EVERY_ACCOUNT, account_id})
 
     @property
     def reads_everything(self) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from whence_aggregator.callers.caller import AUDIT, OPERATE, USER_DATA, WRITE_ALL, Caller, Reads, Realm
+from whence_aggregator.callers.caller import AUDIT, FINDINGS, OPERATE, USER_DATA, WRITE_ALL, Caller, Reads, Realm
 from whence_aggregator.callers.compact_token import TokenRefused
 from whence_aggregator.callers.issuer import claim
 
@@ -24,8 +24,8 @@ _EMAILS_MAX = 10
 _GROUPS_MAX = 2000
 _GROUP_CHARACTERS_MAX = 300
 _GRANTS = frozenset({"client-credentials", "client_credentials"})
-RightName = Literal["read", "write-all", "operate", "audit", "user-data"]
-_RIGHTS = {WRITE_ALL, OPERATE, AUDIT, USER_DATA}
+RightName = Literal["read", "write-all", "operate", "audit", "user-data", "findings"]
+_RIGHTS = {WRITE_ALL, OPERATE, AUDIT, USER_DATA, FINDINGS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +35,8 @@ class RightRule:
     right: RightName
     claim: str = ""
     values: frozenset[str] = frozenset()
+    accounts: frozenset[str] = frozenset()
+    """The accounts that the right `findings` is bounded to."""
 
     def covers(self, claims: Mapping[str, Any]) -> bool:
         return not self.claim or bool(self.values.intersection(_values(claim(claims, self.claim))))
@@ -63,7 +65,8 @@ class ClaimMapping:
 
     def caller(self, issuer: str, claims: Mapping[str, Any], *, until: float) -> Caller:
         """Return the caller that verified claims describe. Raises TokenRefused for an invalid name or subject."""
-        granted = {rule.right for rule in self.rights if rule.covers(claims)}
+        covering = [rule for rule in self.rights if rule.covers(claims)]
+        granted = {rule.right for rule in covering}
         teams, not_written = self._teams(claims)
         return Caller(
             name=self._name(claims),
@@ -75,6 +78,7 @@ class ClaimMapping:
             not_written=not_written,
             until=datetime.fromtimestamp(until, UTC),
             emails=self._emails(claims),
+            accounts=frozenset[str]().union(*(rule.accounts for rule in covering)),
         )
 
     def _emails(self, claims: Mapping[str, Any]) -> tuple[str, ...]:

@@ -1,10 +1,11 @@
 """Static bearer tokens for small installations: a file with one line per token, which contains its hash.
 
-`sha256:HEX NAME TEAMS [may=RIGHT[,RIGHT…]] [made=INSTANT] [until=INSTANT]`, where TEAMS is `-` (reads only),
-`TEAM[,TEAM…]` (reads, and writes for these teams) or `*` (writes for every team, and has every right); `may=user-data`
-grants reading of user data. Lines of earlier versions have no dates: they keep their rights and never expire. A token
-has 32 random bytes, so its unsalted SHA-256 cannot be reversed by a search. The file may therefore be readable by the
-service's user, even if systemd allocates that dynamically.
+`sha256:HEX NAME TEAMS [may=RIGHT[,RIGHT…]] [accounts=ID[,ID…]] [made=INSTANT] [until=INSTANT]`, where TEAMS is `-`
+(reads only), `TEAM[,TEAM…]` (reads, and writes for these teams) or `*` (writes for every team, and has every right);
+`may=user-data` grants reading of user data, `may=findings` recording findings of `accounts`, which may be `*`. Lines of
+earlier versions have no dates: they keep their rights and never expire. A token has 32 random bytes, so its unsalted
+SHA-256 cannot be reversed by a search. The file may therefore be readable by the service's user, even if systemd
+allocates that dynamically.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from whence_aggregator.callers.caller import PERSON, RIGHTS, Caller, Realm
+from whence_aggregator.callers.caller import FINDINGS, PERSON, RIGHTS, Caller, Realm
 from whence_common.clock import parse_instant, to_instant
 from whence_common.errors import InputError
 
@@ -24,7 +25,7 @@ READ, EVERY_TEAM = "-", "*"
 _INSTANT = r"[0-9TZ:.+-]{10,40}"
 _LINE = re.compile(
     rf"(sha256:[0-9a-f]{{64}})\s+([A-Za-z0-9._@-]{{1,100}})\s+(\*|-|[A-Za-z0-9._-]+(?:,[A-Za-z0-9._-]+)*)"
-    rf"(?:\s+may=([a-z-]+(?:,[a-z-]+)*))?(?:\s+made=({_INSTANT}))?(?:\s+until=({_INSTANT}))?\Z"
+    rf"(?:\s+may=([a-z-]+(?:,[a-z-]+)*))?(?:\s+accounts=(\*|[0-9]{{12}}(?:,[0-9]{{12}})*))?(?:\s+made=({_INSTANT}))?(?:\s+until=({_INSTANT}))?\Z"
 )
 _PROBLEMS_SHOWN_MAX = 10
 RESERVED_NAMES = frozenset({"list", "revoke"})
@@ -50,8 +51,13 @@ class CallerToken:
         teams = self.caller.teams
         if teams is None:
             return "admin"
-        may = "".join(f", {right}" for right in sorted(self.caller.rights))
+        accounts = f" of {self._accounts}" if self.caller.accounts else ""
+        may = "".join(f", {right}{accounts if right == FINDINGS else ''}" for right in sorted(self.caller.rights))
         return (f"write for {','.join(sorted(teams))}" if teams else "read") + may
+
+    @property
+    def _accounts(self) -> str:
+        return ",".join(sorted(self.caller.accounts))
 
     def is_expired(self, now: datetime) -> bool:
         return self.until is not None and now >= self.until
@@ -60,6 +66,7 @@ class CallerToken:
         teams = self.caller.teams
         shown = EVERY_TEAM if teams is None else ",".join(sorted(teams)) or READ
         may = f" may={','.join(sorted(self.caller.rights))}" if self.caller.rights else ""
+        may += f" accounts={self._accounts}" if self.caller.accounts else ""
         made = f" made={to_instant(self.made)}" if self.made is not None else ""
         until = f" until={to_instant(self.until)}" if self.until is not None else ""
         return f"{self.hash} {self.caller.name} {shown}{may}{made}{until}"
@@ -83,8 +90,10 @@ def parse_tokens(text: str, *, name: str) -> Mapping[str, CallerToken]:
         raise TokensInvalid(
             "tokens-line",
             f"{places}{more}: not of the form "
-            f"sha256:HEX NAME TEAMS [may={','.join(sorted(RIGHTS))}] [made=INSTANT] [until=INSTANT]",
-            fix="create lines with whence-aggregator token; TEAMS is - to read, TEAM[,TEAM] or * to write",
+            "sha256:HEX NAME TEAMS "
+            f"[may={','.join(sorted(RIGHTS))}] [accounts=ID[,ID…]] [made=INSTANT] [until=INSTANT]",
+            fix="create lines with whence-aggregator token; TEAMS is - to read, TEAM[,TEAM] or * to write;"
+            " accounts belongs to may=findings",
         )
     return tokens
 
@@ -97,19 +106,27 @@ def parse_line(line: str) -> CallerToken | None:
     """Parse a line; return None if it is malformed."""
     match = _LINE.match(line.strip())
     rights = frozenset((match[4] or "").split(",")) - {""} if match is not None else frozenset[str]()
-    if match is None or not rights <= RIGHTS:
+    if match is None or not rights <= RIGHTS or (FINDINGS in rights) != (match[5] is not None):
         return None
     try:
-        made, until = (parse_instant(text) if text is not None else None for text in (match[5], match[6]))
+        made, until = (parse_instant(text) if text is not None else None for text in (match[6], match[7]))
     except ValueError:
         return None
     teams = None if match[3] == EVERY_TEAM else frozenset() if match[3] == READ else frozenset(match[3].split(","))
-    caller = Caller(name=match[2], teams=teams, rights=rights, realm=_realm(rights))
+    accounts = frozenset((match[5] or "").split(",")) - {""}
+    caller = Caller(name=match[2], teams=teams, rights=rights, realm=_realm(rights), accounts=accounts)
     return CallerToken(hash=match[1], caller=caller, made=made, until=until)
 
 
 def new_token(
-    name: str, teams: Iterable[str], *, admin: bool, made: datetime, until: datetime, rights: Iterable[str] = ()
+    name: str,
+    teams: Iterable[str],
+    *,
+    admin: bool,
+    made: datetime,
+    until: datetime,
+    rights: Iterable[str] = (),
+    accounts: Iterable[str] = (),
 ) -> tuple[str, CallerToken]:
     """Create a token; return its text and its line of the file. Without teams and `admin` it may only read.
 
@@ -125,8 +142,14 @@ def new_token(
         raise TokensInvalid(
             "tokens-until", f"the token's expiry is in the past: {to_instant(until)}", fix="set a later time"
         )
-    granted = frozenset(rights)
-    caller = Caller(name=name, teams=None if admin else wanted, rights=granted, realm=_realm(granted))
+    granted, bounds = frozenset(rights), frozenset(accounts)
+    if (FINDINGS in granted) != bool(bounds):
+        raise TokensInvalid(
+            "tokens-accounts", "the right findings is bounded to accounts",
+            fix="use --may findings with --account ID, once for each account, or --account '*'",
+        )  # fmt: skip
+    realm = _realm(granted)
+    caller = Caller(name=name, teams=None if admin else wanted, rights=granted, realm=realm, accounts=bounds)
     token = CallerToken(hash=token_hash(text), caller=caller, made=made, until=until)
     if parse_line(token.to_line()) is None or wanted & {READ, EVERY_TEAM, ""} or any("," in team for team in wanted):
         raise TokensInvalid(

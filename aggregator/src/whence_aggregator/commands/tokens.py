@@ -34,6 +34,9 @@ def add_arguments(parser: ArgumentParser, *, config: str) -> None:
     )  # fmt: skip
     parser.add_argument("--team", action="append", default=[], help="team to write for; without a team, read only")
     parser.add_argument("--may", action="append", default=[], choices=sorted(RIGHTS), help="an additional right")
+    parser.add_argument(
+        "--account", action="append", default=[], help="account that --may findings is bounded to; '*' for all"
+    )
     parser.add_argument("--admin", action="store_true", help="write for every team, with every right")
     expiry = parser.add_mutually_exclusive_group()
     expiry.add_argument("--days", type=int, help=f"days until it expires (default: {DAYS}, at most {DAYS_MAX})")
@@ -66,7 +69,10 @@ def run(arguments: Namespace, settings: Settings | None, *, database_location: s
 
 def _make(path: Path, name: str, arguments: Namespace, now: datetime) -> int:
     until = _until(arguments, now)
-    text, token = new_token(name, arguments.team, admin=arguments.admin, made=now, until=until, rights=arguments.may)
+    text, token = new_token(
+        name, arguments.team, admin=arguments.admin, made=now, until=until, rights=arguments.may,
+        accounts=arguments.account,
+    )  # fmt: skip
     with _locked(path):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         with os.fdopen(descriptor, "r+b") as stream:

@@ -9,11 +9,13 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from whence_aggregator.callers.caller import EVERY_ACCOUNT, FINDINGS
 from whence_aggregator.callers.claim_mapping import TEAM, RightName
 from whence_aggregator.callers.compact_token import ALGORITHMS
 from whence_aggregator.callers.issuer import TokenType
 from whence_aggregator.callers.job_rules import EVENTS, HAVE_REFS, REFUSED_EVENTS, is_ref_pattern
 from whence_aggregator.callers.jobs import Provider
+from whence_common.identifiers import ACCOUNT_ID
 from whence_common.image_reference import is_loopback_registry
 
 SESSION_SECONDS_MAX = 3600.0
@@ -28,6 +30,8 @@ class RightSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     right: RightName
     claim: str = ""
     values: list[str] = []
+    accounts: list[str] = []
+    """The accounts that the right `findings` is bounded to; ["*"] for all."""
 
 
 class ClaimSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -272,6 +276,7 @@ def _wrong_in_claims(name: str, claims: ClaimSettings) -> Iterator[str]:
             yield f"{name}.rights[{number}]: set claim and values together, or neither"
         if not right.claim and right.right != "read":
             yield f"{name}.rights[{number}] grants {right.right} to every user of the issuer: set claim and values"
+        yield from _wrong_in_accounts(f"{name}.rights[{number}]", right)
     if not claims.subject or not all(claims.subject):
         yield f"{name}.subject must name at least one claim"
     if bool(claims.realm_claim) != bool(claims.service_values):
@@ -284,6 +289,14 @@ def _wrong_in_claims(name: str, claims: ClaimSettings) -> Iterator[str]:
     for group, team in claims.group_teams.items():
         if not TEAM.match(team):
             yield f"{name}.group_teams.{group}: {team!r} is not a team id"
+
+
+def _wrong_in_accounts(name: str, right: RightSettings) -> Iterator[str]:
+    if (right.right == FINDINGS) != bool(right.accounts):
+        yield f"{name}: findings needs accounts, and no other right has them"
+    for one in right.accounts:
+        if one != EVERY_ACCOUNT and not ACCOUNT_ID.match(one):
+            yield f"{name}.accounts: {one!r} is not an account id (12 digits, in quotes) or '*'"
 
 
 def _is_safe_url(url: str) -> bool:

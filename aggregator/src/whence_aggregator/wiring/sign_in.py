@@ -225,7 +225,12 @@ def read_secret(path: Path) -> str:
 
 
 def _mapping(claims: ClaimSettings, wanted: SignInSettings) -> ClaimMapping:
-    rights = [RightRule(right=one.right, claim=one.claim, values=frozenset(one.values)) for one in claims.rights]
+    rights = [
+        RightRule(
+            right=one.right, claim=one.claim, values=frozenset(one.values), accounts=frozenset(one.accounts)
+        )
+        for one in claims.rights
+    ]  # fmt: skip
     return ClaimMapping(
         rights=rights,
         reads=wanted.reads,
