@@ -86,6 +86,11 @@ class Reader:
         """Return whether the file is whole, once all of it was fed."""
         return self._splitter.ended
 
+    @property
+    def read_so_far(self) -> int:
+        """Return how many findings were read: the position of the next one."""
+        return self._next
+
     def parts(self, chunk: bytes) -> Iterator[Part]:
         """Yield the parts that end with a chunk. Raises FileRefused."""
         yield from self._splitter.feed(chunk)

@@ -42,6 +42,8 @@ from whence_aggregator.findings.finding import (
 from whence_common.clock import to_instant
 
 VERSION = "2.1.0"
+IMAGE_SCANNED = "image-scanned"
+"""The check that stands for a whole scan of an image, whatever it found."""
 _RUNS_MAX = 100
 _RESULTS_MAX = 200_000
 _KINDS: Mapping[object, Result] = {
@@ -64,6 +66,7 @@ class _Run:
     target: str
     """What the scan was of, as far as the run states it."""
     image_digest: str
+    failed: bool
 
 
 def parse_sarif(document: Mapping[str, Any], *, now: datetime) -> Iterator[Finding | FindingRefused]:
@@ -81,6 +84,8 @@ def parse_sarif(document: Mapping[str, Any], *, now: datetime) -> Iterator[Findi
         results = stated.get("results")
         if results is not None and (not isinstance(results, list) or len(results) > _RESULTS_MAX):
             raise FileRefused("sarif-results", f"runs[{number}].results is not a list of at most {_RESULTS_MAX}")
+        if run.image_digest:
+            yield _scanned(run)
         for result in results or ():
             try:
                 yield _finding(result if isinstance(result, dict) else {}, run)
@@ -90,8 +95,26 @@ def parse_sarif(document: Mapping[str, Any], *, now: datetime) -> Iterator[Findi
 
 def failed_runs(document: Mapping[str, Any]) -> bool:
     """Return whether a run states that its scanner failed: then the document is not complete."""
-    every = (one for run in children(document, "runs") for one in children(run, "invocations"))
-    return any(one.get("executionSuccessful") is False for one in every)
+    return any(map(_has_failed, children(document, "runs")))
+
+
+def _has_failed(run: Mapping[str, Any]) -> bool:
+    return any(one.get("executionSuccessful") is False for one in children(run, "invocations"))
+
+
+def _scanned(run: _Run) -> Finding:
+    """Return that an image was scanned, so that one in which nothing was found differs from one never scanned."""
+    return Finding(
+        product=run.product,
+        uid=f"sarif-scan-{run.image_digest}",
+        check_id=IMAGE_SCANNED,
+        title="The image is scanned for vulnerabilities",
+        severity=LOW,
+        result="unknown" if run.failed else "pass",
+        resource=Resource(image_digest=run.image_digest, name=run.target, kind="image"),
+        observed_at=run.observed_at,
+        detail="the scanner states that it failed" if run.failed else "",
+    )
 
 
 def _run(run: Mapping[str, Any], now: datetime) -> _Run | FindingRefused:
@@ -112,6 +135,7 @@ def _run(run: Mapping[str, Any], now: datetime) -> _Run | FindingRefused:
         observed_at=max(filter(None, ended), default="") or to_instant(now),
         target=line(properties.get("imageName"), NAME_CHARACTERS_MAX) or next(iter(named), ""),
         image_digest=digest_in(*named, line(properties.get("imageName"), NAME_CHARACTERS_MAX)),
+        failed=_has_failed(run),
     )
 
 

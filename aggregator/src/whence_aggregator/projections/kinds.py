@@ -28,6 +28,7 @@ from whence_aggregator.projections.events import (
     project_fact,
     project_inventory,
 )
+from whence_aggregator.projections.findings import FINDINGS, project_findings
 from whence_aggregator.projections.pushes import project_push, project_untag
 from whence_aggregator.projections.removals import VERSION as REMOVALS_VERSION
 from whence_aggregator.projections.removals import project_removal
@@ -119,6 +120,11 @@ async def _verifications(transaction: Transaction, _: Replayed, entries: Entries
     await project_verifications(transaction, entries)
 
 
+async def _findings(transaction: Transaction, _: Replayed, entries: Entries) -> None:
+    for index, event in entries:
+        await project_findings(transaction, index, event)
+
+
 async def _nothing(_transaction: Transaction, _replayed: Replayed, _entries: Entries) -> None:
     """Write nothing: no table is derived from the entry."""
 
@@ -146,6 +152,11 @@ def _of_none(_: Event) -> str:
 
 def _account_stated(event: Event) -> str:
     return str(event["account_id"])
+
+
+def _account_or_all(event: Event) -> str:
+    """Return the account that scanners' findings name; those that name none may concern every account."""
+    return str(event["account_id"]) or EVERY_ACCOUNT
 
 
 def _account_of_instance(event: Event) -> str:
@@ -218,6 +229,7 @@ KINDS: Mapping[str, EntryKind] = MappingProxyType({
     TRAIL_VERIFICATION: _kind(
         "trail_verification", project=_verifications, account=_account_stated, together=_all_together,
     ),
+    FINDINGS: _kind("finding", "finding_seen", "finding_report", project=_findings, account=_account_or_all),
     "log-key": _kind(account=_of_all),
     "pruned": replace(
         _kind("removed_entry", "fact", account=_of_all), project={1: _nothing, REMOVALS_VERSION: _removals},
@@ -284,6 +296,9 @@ TABLES = (
         name="cloud_event_instance", clear=audit.CLEAR_CLOUD_EVENT_INSTANCE, dumps=(audit.DUMP_CLOUD_EVENT_INSTANCE,)
     ),
     Table(name="trail_verification", clear=audit.CLEAR_TRAIL_VERIFICATION, dumps=(audit.DUMP_TRAIL_VERIFICATION,)),
+    Table(name="finding", clear=audit.CLEAR_FINDING, dumps=(audit.DUMP_FINDING,)),
+    Table(name="finding_seen", clear=audit.CLEAR_FINDING_SEEN, dumps=(audit.DUMP_FINDING_SEEN,)),
+    Table(name="finding_report", clear=audit.CLEAR_FINDING_REPORT, dumps=(audit.DUMP_FINDING_REPORT,)),
     Table(name="image_chain", clear=audit.CLEAR_IMAGE_CHAIN, dumps=(audit.DUMP_IMAGE_CHAIN,)),
 )
 """All derived tables: a rebuild drops and derives them, and the check derives and compares them."""

@@ -984,3 +984,76 @@ CLEAR_CLOUD_EVENT_INSTANCE = Command[NoParameters]("clear_cloud_event_instance")
 
 
 CLEAR_TRAIL_VERIFICATION = Command[NoParameters]("clear_trail_verification")
+
+
+class DumpFindingParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpFindingRow(TypedDict):
+    account_id: str
+    product: str
+    uid: str
+    ledger_index: int
+    until_index: int
+    check_id: str
+    severity: int
+    result: str
+    closed: str
+    suppressed: int
+    vulnerability: int
+    region: str
+    instance_id: str
+    image_digest: str
+    application_id: str
+    observed_at: str
+    first_seen: str
+    since: str
+    opened: int
+    body: str
+
+
+DUMP_FINDING = NamedQuery[DumpFindingParameters, DumpFindingRow]("dump_finding")
+
+
+class DumpFindingSeenParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpFindingSeenRow(TypedDict):
+    account_id: str
+    product: str
+    uid: str
+    ledger_index: int
+    observed_at: str
+
+
+DUMP_FINDING_SEEN = NamedQuery[DumpFindingSeenParameters, DumpFindingSeenRow]("dump_finding_seen")
+
+
+class DumpFindingReportParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpFindingReportRow(TypedDict):
+    account_id: str
+    product: str
+    image_digest: str
+    ledger_index: int
+    observed_at: str
+    complete: int
+
+
+DUMP_FINDING_REPORT = NamedQuery[DumpFindingReportParameters, DumpFindingReportRow]("dump_finding_report")
+
+
+CLEAR_FINDING = Command[NoParameters]("clear_finding")
+
+
+CLEAR_FINDING_SEEN = Command[NoParameters]("clear_finding_seen")
+
+
+CLEAR_FINDING_REPORT = Command[NoParameters]("clear_finding_report")

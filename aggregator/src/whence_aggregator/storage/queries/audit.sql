@@ -323,3 +323,25 @@ delete from cloud_event_instance;
 
 -- name: clear_trail_verification
 delete from trail_verification;
+
+-- name: dump_finding
+select account_id, product, uid, ledger_index, until_index, check_id, severity, result, closed, suppressed, vulnerability,
+    region, instance_id, image_digest, application_id, observed_at, first_seen, since, opened, body
+from finding order by account_id, product, uid, ledger_index limit :limit offset :offset;
+
+-- name: dump_finding_seen
+select account_id, product, uid, ledger_index, observed_at from finding_seen
+order by account_id, product, uid, ledger_index limit :limit offset :offset;
+
+-- name: dump_finding_report
+select account_id, product, image_digest, ledger_index, observed_at, complete from finding_report
+order by account_id, product, image_digest, ledger_index limit :limit offset :offset;
+
+-- name: clear_finding
+delete from finding;
+
+-- name: clear_finding_seen
+delete from finding_seen;
+
+-- name: clear_finding_report
+delete from finding_report;

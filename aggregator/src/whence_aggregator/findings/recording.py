@@ -1,0 +1,244 @@
+"""Records the findings of one request: what is new or changed becomes entries; what is not is only counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import msgspec
+
+from whence_aggregator.findings.entries import entries_of
+from whence_aggregator.findings.finding import Finding, FindingRefused
+from whence_aggregator.findings.reading import Placed, Refusal
+from whence_aggregator.findings.rows import completed_at, counted, last_seen, open_uids, states_the_same
+from whence_aggregator.ledger.ledger import Ledger
+from whence_aggregator.ledger.writing import NewEntry, Writing
+from whence_aggregator.projections.findings import FINDINGS, project_findings
+from whence_aggregator.queries.findings import (
+    COMPLETE_REPORT,
+    FINDINGS_COUNTED,
+    FINDINGS_NOW,
+    FINDINGS_OPEN,
+    CompleteReportParameters,
+    FindingsNowRow,
+)
+from whence_aggregator.queries.query import array
+from whence_common.clock import Now, to_instant
+from whence_common.ledger_entry import event
+
+BATCH_FINDINGS_MAX = 250
+"""Written in one transaction."""
+FINDINGS_OF_ACCOUNT_MAX = 200_000
+REFUSALS_SHOWN_MAX = 1_000
+_OPEN_AT_ONCE = 1_000
+_Scope = tuple[str, str, str]
+"""What a report can be complete about: account, product and image; without an image, the rest of the account."""
+
+
+class Recorder(Protocol):
+    """The caller, as far as findings concern it."""
+
+    @property
+    def name(self) -> str: ...
+
+    def may_record_findings_of(self, account_id: str) -> bool:
+        """Return whether it may record findings of an account; of none in particular, if that is empty."""
+
+
+@dataclass(kw_only=True)
+class Recorded:
+    """What became of the findings of a request."""
+
+    new: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    closed: int = 0
+    """Findings that a complete report did not have."""
+    refused: int = 0
+    refusals: list[Refusal] = field(default_factory=list)
+    """The first of those that were refused."""
+    complete: bool = False
+    incomplete_reason: str = ""
+
+    @property
+    def accepted(self) -> int:
+        return self.new + self.updated + self.unchanged
+
+    def refuse(self, refusal: Refusal) -> None:
+        self.refused += 1
+        if len(self.refusals) < REFUSALS_SHOWN_MAX:
+            self.refusals.append(refusal)
+
+    def to_wire(self) -> dict[str, object]:
+        return {
+            "new": self.new, "updated": self.updated, "unchanged": self.unchanged, "closed": self.closed,
+            "refused": self.refused, "refusals": [one.to_wire() for one in self.refusals], "complete": self.complete,
+            "incomplete_reason": self.incomplete_reason or None,
+        }  # fmt: skip
+
+
+class Recording:
+    """The recording of one request. `complete`: it has all findings about each account and image that it names."""
+
+    def __init__(self, *, ledger: Ledger, caller: Recorder, complete: bool, now: Now) -> None:
+        self._ledger = ledger
+        self._caller = caller
+        self._complete = complete
+        self._now = now
+        self.recorded = Recorded()
+        self._stated: dict[tuple[str, str, str], tuple[str, int]] = {}
+        """When each finding of the request was seen and a hash of what it states, so that none counts twice."""
+        self._newest: dict[_Scope, str] = {}
+        self._seen: dict[_Scope, dict[str, str]] = {}
+        """What a complete report confirms, in case that it turns out not to be complete."""
+        self._known: dict[str, int] = {}
+
+    async def add(self, batch: Sequence[Placed | Refusal]) -> None:
+        """Record findings, at most BATCH_FINDINGS_MAX. Raises StorageUnavailable."""
+        by_scope: dict[_Scope, list[Placed]] = {}
+        for one in batch:
+            refusal = one if isinstance(one, Refusal) else self._refusal(one)
+            if refusal is not None:
+                self.recorded.refuse(refusal)
+            elif isinstance(one, Placed):
+                by_scope.setdefault(_scope(one.finding), []).append(one)
+        if by_scope:
+            async with self._ledger.writing() as writing:
+                for scope, found in by_scope.items():
+                    await self._write(writing, scope, found)
+
+    async def end(self, incomplete_reason: str = "") -> Recorded:
+        """Close what complete reports did not have, unless they were not complete. Raises StorageUnavailable."""
+        recorded = self.recorded
+        if not self._complete:
+            return recorded
+        if recorded.refused:
+            incomplete_reason = incomplete_reason or f"{recorded.refused} findings were refused"
+        if not self._newest:
+            incomplete_reason = incomplete_reason or "no finding was accepted"
+        recorded.incomplete_reason = incomplete_reason
+        recorded.complete = not incomplete_reason
+        for scope, observed_at in self._newest.items():
+            if recorded.complete:
+                await self._close(scope, observed_at)
+            elif seen := self._seen.get(scope):
+                async with self._ledger.writing() as writing:
+                    await self._append(writing, scope, observed_at, seen=list(seen.items()))
+        return recorded
+
+    def _refusal(self, placed: Placed) -> Refusal | None:
+        """Return why a finding does not count: of a foreign account, or stated before in the same request."""
+        finding = placed.finding
+        account_id = finding.resource.account_id
+        if not self._caller.may_record_findings_of(account_id):
+            of = f"account {account_id}" if account_id else "no account in particular"
+            error = FindingRefused(
+                "finding-account-forbidden", "", f"{self._caller.name} may not record findings of {of}"
+            )
+            return Refusal.of(placed.position, error, finding.uid)
+        stated = finding.observed_at, hash(msgspec.json.encode(finding.to_wire()))
+        known = self._stated.get(finding.key)
+        if known is not None and known != stated and finding.observed_at <= known[0]:
+            error = FindingRefused("finding-repeated", "", "another finding of this file has the same id")
+            return Refusal.of(placed.position, error, finding.uid)
+        self._stated[finding.key] = stated
+        return None
+
+    async def _write(self, writing: Writing[Any], scope: _Scope, placed: list[Placed]) -> None:
+        account_id, product, _ = scope
+        found = {one.finding.uid: one for one in placed}  # of two of one id, the later one
+        self.recorded.unchanged += len(placed) - len(found)
+        asked = FINDINGS_NOW.bind({"account_id": account_id, "product": product, "uids": array(list(found))})
+        rows = {row["uid"]: row for row in await writing.transaction.fetch(asked)}
+        room = await self._room(writing, account_id)
+        changed: list[dict[str, Any]] = []
+        seen: list[tuple[str, str]] = []
+        for uid, one in found.items():
+            row = rows.get(uid)
+            if row is None and room <= 0:
+                error = FindingRefused(
+                    "findings-of-account", "", f"the account has {FINDINGS_OF_ACCOUNT_MAX} findings already"
+                )
+                self.recorded.refuse(Refusal.of(one.position, error, uid))
+                continue
+            room -= row is None
+            self._sort(row, one.finding, changed, seen)
+        self._known[account_id] = FINDINGS_OF_ACCOUNT_MAX - room
+        self._newest[scope] = max(self._newest.get(scope, ""), *(one.finding.observed_at for one in placed))
+        if self._complete:
+            self._seen.setdefault(scope, {}).update(seen)
+            seen = []
+        if changed or seen:
+            await self._append(writing, scope, self._newest[scope], findings=changed, seen=seen)
+
+    def _sort(
+        self, row: FindingsNowRow | None, finding: Finding, changed: list[dict[str, Any]], seen: list[tuple[str, str]]
+    ) -> None:
+        """Count a finding, and add it to what is to be recorded if it says anything new."""
+        wire = finding.to_wire()
+        if row is None:
+            self.recorded.new += 1
+            changed.append(wire)
+        elif finding.observed_at < (last := last_seen(row)):
+            self.recorded.unchanged += 1  # a later state of it is known
+        elif not states_the_same(row, wire):
+            self.recorded.updated += 1
+            changed.append(wire)
+        else:
+            self.recorded.unchanged += 1
+            if finding.observed_at > last:
+                seen.append((finding.uid, finding.observed_at))
+
+    async def _room(self, writing: Writing[Any], account_id: str) -> int:
+        if account_id not in self._known:
+            (row,) = await writing.transaction.fetch(FINDINGS_COUNTED.bind({"account_id": account_id}))
+            self._known[account_id] = counted(row)
+        return FINDINGS_OF_ACCOUNT_MAX - self._known[account_id]
+
+    async def _close(self, scope: _Scope, observed_at: str) -> None:
+        """Record that a report was complete, with the findings that it did not have."""
+        account_id, product, image_digest = scope
+        async with self._ledger.writing() as writing:
+            asked_of: CompleteReportParameters = {
+                "account_id": account_id, "product": product, "image_digest": image_digest,
+            }  # fmt: skip
+            (known,) = await writing.transaction.fetch(COMPLETE_REPORT.bind(asked_of))
+            if completed_at(known) >= observed_at:
+                return  # the same report again, or an older one, which can deny nothing
+            absent: list[str] = []
+            after, more = "", True
+            while more:
+                asked = FINDINGS_OPEN.bind(
+                    {"account_id": account_id, "product": product, "image_digest": image_digest, "after": after,
+                     "before": observed_at, "limit": _OPEN_AT_ONCE}
+                )  # fmt: skip
+                uids = open_uids(list(await writing.transaction.fetch(asked)))
+                absent += [uid for uid in uids if (account_id, product, uid) not in self._stated]
+                more = len(uids) == _OPEN_AT_ONCE
+                after = uids[-1] if uids else after
+            self.recorded.closed += len(absent)
+            await self._append(writing, scope, observed_at, absent=absent, complete=True)
+
+    async def _append(
+        self,
+        writing: Writing[Any],
+        scope: _Scope,
+        observed_at: str,
+        *,
+        findings: Sequence[dict[str, Any]] = (),
+        seen: Sequence[tuple[str, str]] = (),
+        absent: Sequence[str] = (),
+        complete: bool = False,
+    ) -> None:
+        frame = {
+            "account_id": scope[0], "product": scope[1], "image_digest": scope[2], "observed_at": observed_at,
+            "complete": complete, "recorded_at": to_instant(self._now()), "recorded_by": self._caller.name,
+        }  # fmt: skip
+        for body in entries_of(frame, findings=findings, seen=seen, absent=absent):
+            ((index, _),) = await writing.append([NewEntry(kind=FINDINGS, content=event(FINDINGS, body))])
+            await project_findings(writing.transaction, index, body)
+
+
+def _scope(finding: Finding) -> _Scope:
+    return finding.resource.account_id, finding.product, finding.resource.image_digest

@@ -1,0 +1,113 @@
+"""Rows of findings as values, and what a stored finding states beside its columns. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from whence_aggregator.projections.findings import ABSENT, STATED, body_of
+from whence_aggregator.queries.findings import (
+    CompleteReportRow,
+    FindingsAtRow,
+    FindingsCountedRow,
+    FindingsNowRow,
+    FindingsOpenRow,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredFinding:
+    """A finding as it is stored, at the moment asked about."""
+
+    account_id: str
+    product: str
+    uid: str
+    check_id: str
+    severity: int
+    result: str
+    closed: str
+    """Empty, `stated` or `absent`."""
+    suppressed: bool
+    vulnerability: bool
+    region: str
+    instance_id: str
+    image_digest: str
+    application_id: str
+    first_seen: str
+    last_seen: str
+    """When its scanner stated or confirmed it last."""
+    reported_at: str
+    """When its scanner reported about the account last."""
+    since: str
+    """Since when it has had this result, or has been closed."""
+    reopened: int
+    ledger_index: int
+    body: Mapping[str, Any]
+
+    @property
+    def cursor(self) -> tuple[str, str, str]:
+        return self.account_id, self.product, self.uid
+
+
+def stored(row: FindingsAtRow) -> StoredFinding:
+    """Return a finding from its row."""
+    confirmed = row["complete_at"] if row["closed"] != ABSENT else None
+    last_seen = max(row["observed_at"], row["seen_at"] or "", confirmed or "")
+    return StoredFinding(
+        account_id=row["account_id"],
+        product=row["product"],
+        uid=row["uid"],
+        check_id=row["check_id"],
+        severity=row["severity"],
+        result=row["result"],
+        closed=row["closed"],
+        suppressed=bool(row["suppressed"]),
+        vulnerability=bool(row["vulnerability"]),
+        region=row["region"],
+        instance_id=row["instance_id"],
+        image_digest=row["image_digest"],
+        application_id=row["application_id"],
+        first_seen=row["first_seen"],
+        last_seen=last_seen,
+        reported_at=max(row["reported_at"] or "", last_seen),
+        since=row["since"],
+        reopened=max(0, row["opened"] - 1),
+        ledger_index=row["ledger_index"],
+        body=msgspec.json.decode(row["body"]),
+    )
+
+
+def last_seen(row: FindingsNowRow) -> str:
+    """Return when a finding was stated or confirmed last, or found to be absent: what is older does not count."""
+    absent = row["since"] if row["closed"] == ABSENT else ""
+    return max(row["observed_at"], row["seen_at"] or "", row["complete_at"] or "", absent)
+
+
+def states_the_same(row: FindingsNowRow, wire: Mapping[str, Any]) -> bool:
+    """Return whether a finding states what is stored of it, whenever it was seen."""
+    stored_columns = (
+        row["check_id"], row["severity"], row["result"], row["closed"], row["suppressed"], row["vulnerability"],
+        row["region"], row["instance_id"], row["image_digest"], row["application_id"], row["body"],
+    )  # fmt: skip
+    return stored_columns == (
+        wire["check_id"], wire["severity"], wire["result"], STATED if wire.get("closed") else "",
+        int(wire.get("suppressed", False)), int(wire.get("vulnerability", False)), wire.get("region", ""),
+        wire.get("instance_id", ""), wire.get("image_digest", ""), wire.get("application_id", ""), body_of(wire),
+    )  # fmt: skip
+
+
+def counted(row: FindingsCountedRow) -> int:
+    return row["n"]
+
+
+def open_uids(rows: list[FindingsOpenRow]) -> list[str]:
+    """Return the ids of findings that a complete report should have had."""
+    return [row["uid"] for row in rows]
+
+
+def completed_at(row: CompleteReportRow) -> str:
+    """Return the time of a scanner's newest complete report; empty if there is none."""
+    return row["observed_at"] or ""

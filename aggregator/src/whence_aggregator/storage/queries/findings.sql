@@ -1,0 +1,110 @@
+-- Findings of scanners. `past` bounds the entries that count; the newest row of a finding lasts until 2^62.
+-- types: past int, limit int
+
+-- name: findings_now
+-- types: seen_at str?, complete_at str?
+select f.account_id, f.product, f.uid, f.ledger_index, f.check_id, f.severity, f.result, f.closed, f.suppressed,
+    f.vulnerability, f.region, f.instance_id, f.image_digest, f.application_id, f.observed_at, f.first_seen, f.since,
+    f.opened, f.body,
+    (select max(s.observed_at) from finding_seen s
+        where s.account_id = f.account_id and s.product = f.product and s.uid = f.uid) as seen_at,
+    (select max(r.observed_at) from finding_report r
+        where r.account_id = f.account_id and r.product = f.product and r.image_digest = f.image_digest
+            and r.complete = 1
+            and r.ledger_index > f.ledger_index) as complete_at
+from finding f
+where f.account_id = :account_id and f.product = :product and {f.uid in texts uids}
+    and f.until_index = 4611686018427387904;
+
+-- name: findings_open
+-- types: after str, before str
+select f.uid from finding f
+where f.account_id = :account_id and f.product = :product and f.image_digest = :image_digest and f.uid > :after
+    and f.until_index = 4611686018427387904 and f.closed <> 'absent' and f.observed_at < :before and not exists (
+    select 1 from finding_seen s
+    where s.account_id = f.account_id and s.product = f.product and s.uid = f.uid and s.observed_at >= :before)
+order by f.uid limit :limit;
+
+-- name: findings_counted
+-- types: n int
+select count(*) as n from finding where account_id = :account_id and until_index = 4611686018427387904;
+
+-- name: complete_report
+-- types: observed_at str?
+select max(observed_at) as observed_at from finding_report
+where account_id = :account_id and product = :product and image_digest = :image_digest and complete = 1;
+
+-- name: end_finding
+update finding set until_index = :until_index
+where account_id = :account_id and product = :product and uid = :uid and until_index = 4611686018427387904;
+
+-- name: add_finding
+insert into finding (account_id, product, uid, ledger_index, until_index, check_id, severity, result, closed, suppressed,
+    vulnerability, region, instance_id, image_digest, application_id, observed_at, first_seen, since, opened, body)
+values (:account_id, :product, :uid, :ledger_index, :until_index, :check_id, :severity, :result, :closed, :suppressed,
+    :vulnerability, :region, :instance_id, :image_digest, :application_id, :observed_at, :first_seen, :since, :opened,
+    :body);
+
+-- name: add_finding_seen
+insert into finding_seen (account_id, product, uid, ledger_index, observed_at)
+values (:account_id, :product, :uid, :ledger_index, :observed_at);
+
+-- name: add_finding_report
+insert into finding_report (account_id, product, image_digest, ledger_index, observed_at, complete)
+values (:account_id, :product, :image_digest, :ledger_index, :observed_at, :complete);
+
+-- name: findings_at
+-- types: after_account str, after_product str, after_uid str, seen_at str?, complete_at str?, reported_at str?
+select f.account_id, f.product, f.uid, f.ledger_index, f.check_id, f.severity, f.result, f.closed, f.suppressed,
+    f.vulnerability, f.region, f.instance_id, f.image_digest, f.application_id, f.observed_at, f.first_seen, f.since,
+    f.opened, f.body,
+    (select max(s.observed_at) from finding_seen s
+        where s.account_id = f.account_id and s.product = f.product and s.uid = f.uid and s.ledger_index < :past)
+        as seen_at,
+    (select max(r.observed_at) from finding_report r
+        where r.account_id = f.account_id and r.product = f.product and r.image_digest = f.image_digest
+            and r.complete = 1
+            and r.ledger_index > f.ledger_index and r.ledger_index < :past) as complete_at,
+    (select max(r.observed_at) from finding_report r
+        where r.account_id = f.account_id and r.product = f.product and r.ledger_index < :past) as reported_at
+from finding f
+where f.ledger_index < :past and f.until_index >= :past
+    and (f.account_id, f.product, f.uid) > (:after_account, :after_product, :after_uid)
+    and (cast(:account as text) is null or f.account_id = :account)
+    and (cast(:product as text) is null or f.product = :product)
+    and (cast(:check_id as text) is null or f.check_id = :check_id)
+    and (cast(:region as text) is null or f.region = :region)
+    and (cast(:instance as text) is null or f.instance_id = :instance)
+    and (cast(:image as text) is null or f.image_digest = :image)
+    and (cast(:suppressed as bigint) is null or f.suppressed = :suppressed)
+    and (cast(:since as text) is null or f.since >= :since)
+    and (cast(:until as text) is null or f.since < :until)
+order by f.account_id, f.product, f.uid limit :limit;
+
+-- name: versions_of_images
+-- types: account_id str
+select d.digest, d.application_id, d.version, d.said_by as account_id from version_digest d
+where {d.digest in texts digests} and d.ledger_index < :past
+union
+select x.image_digest as digest, f.application_id, f.application_version as version, f.account_id
+from facets_image x join facets f on f.number = x.facets
+where {x.image_digest in texts digests} and f.application_id <> '' and f.application_version <> '' and exists (
+    select 1 from instance_facets y join instance i on i.number = y.instance
+    where y.facets = f.number and i.first_index >= 0 and i.first_index < :past)
+order by 1, 2, 3, 4;
+
+-- name: applications_of_instances
+select i.instance_id, i.account_id, f.application_id, f.application_version
+from instance i join facets f on f.number = (
+    select s.facets from statement s where s.instance = i.number and s.ledger_index < :past
+    order by s.enrolment desc, s.sequence desc limit 1)
+where {i.instance_id in texts instance_ids};
+
+-- name: accounts_of_applications
+select distinct application_id, account_id from facets where {application_id in texts application_ids};
+
+-- name: scanner_reports
+-- types: observed_at str, complete_at str?
+select account_id, product, max(observed_at) as observed_at,
+    max(case when complete = 1 then observed_at end) as complete_at
+from finding_report where ledger_index < :past group by account_id, product order by account_id, product;
