@@ -27,6 +27,7 @@ OPEN_PATHS = frozenset(
 )  # fmt: skip
 """Paths without bearer token: probes, the exchange of job tokens, and calls of agents, which prove their identity."""
 WHOAMI, SIGN_IN = "/v1/whoami", "/v1/sign-in"
+FINDINGS_PATH = "/v1/findings"
 CALLER = web.RequestKey("caller", Caller)
 Authenticate = Callable[[web.Request], Awaitable[None]]
 _ASKED = frozenset(
@@ -50,7 +51,7 @@ def authentication(sign_in: Authenticator) -> Authenticate:
         if request.path not in OPEN_PATHS:
             caller = await signed_in(request, sign_in)
             request[CALLER] = caller
-            if request.path != WHOAMI:
+            if request.path != WHOAMI and not _records(request, caller):
                 _check_reads(caller)
                 if not caller.reads_everything:
                     check_own_teams(request, caller)
@@ -74,6 +75,11 @@ def authorization(request: web.BaseRequest) -> str:
             "authorization-repeated", "the request has more than one header Authorization", fix="send one"
         )
     return found[0] if found else ""
+
+
+def _records(request: web.Request, caller: Caller) -> bool:
+    """Return whether a request records findings, which needs its own right and no right to read."""
+    return (request.method, request.path) == ("POST", FINDINGS_PATH) and caller.records_findings
 
 
 def _check_reads(caller: Caller) -> None:

@@ -12,7 +12,7 @@ from whence_aggregator.ports import Forbidden
 from whence_aggregator.trace.lineage import Lineage, without_user_data
 
 _LISTS = {"/v1/instances": "team", "/v1/violations": "team", "/v1/images": "team", "/apps": "team_id",
-          "/v1/applications": "team", "/v1/changes": "team"}  # fmt: skip
+          "/v1/applications": "team", "/v1/changes": "team", "/v1/findings": "team"}  # fmt: skip
 """Lists, each with the parameter that restricts it to a team."""
 _OF_NOBODY = frozenset({"/v1/rules"})
 _CHECKED = frozenset(
@@ -26,7 +26,8 @@ _CHECKED = frozenset(
      ("GET", "/apps/{id}/versions"), ("GET", "/apps/{id}/versions/{version}"), ("PUT", "/apps/{id}/versions/{version}"),
      ("GET", "/apps/{id}/versions/{version}/approvals"), ("POST", "/apps/{id}/versions/{version}/approvals"),
      ("GET", "/apps/{id}/approvals"), ("GET", "/v1/applications/{id}/versions"),
-     ("GET", "/v1/applications/{id}/versions/{version}"), ("GET", "/v1/diff")}
+     ("GET", "/v1/applications/{id}/versions/{version}"), ("GET", "/v1/diff"),
+     ("POST", "/v1/findings")}
 )  # fmt: skip
 """Requests whose handler checks the team after it has loaded the resource; writes check it in any case."""
 

@@ -42,11 +42,11 @@ class Query:
             if not value:
                 raise InputError("parameter-malformed", f"{name} has no value", fix="omit it, or set a value")
 
-    def text(self, name: str) -> str | None:
+    def text(self, name: str, *, characters_max: int = _VALUE_CHARACTERS_MAX) -> str | None:
         """Return a short printable text, or None when it is absent."""
         value = self._query.get(name)
-        if value is not None and (len(value) > _VALUE_CHARACTERS_MAX or not value.isprintable()):
-            what = f"longer than {_VALUE_CHARACTERS_MAX} characters or not printable"
+        if value is not None and (len(value) > characters_max or not value.isprintable()):
+            what = f"longer than {characters_max} characters or not printable"
             raise InputError("parameter-malformed", f"{name} is {what}")
         return value
 

@@ -12,6 +12,7 @@ from whence_aggregator.callers.trusted_proxies import AddressFrom, wrong_in_prox
 from whence_aggregator.compliance.rule_settings import NO_RULE_SETTINGS, RuleSettings, wrong_in_rules
 from whence_aggregator.settings.approvals import ApprovalSettings, wrong_in_approvals
 from whence_aggregator.settings.cloud_trail import CloudTrailSettings, wrong_in_cloud_trail
+from whence_aggregator.settings.findings import FindingSettings, wrong_in_findings
 from whence_aggregator.settings.front import RegistryFrontSettings, wrong_in_front
 from whence_aggregator.settings.organisation import OrganisationSettings, wrong_in_organisation
 from whence_aggregator.settings.places import (
@@ -168,6 +169,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """What a version needs to be approved; None: approvals are recorded, and not judged."""
     rules: RuleSettings = NO_RULE_SETTINGS
     """What is allowed: a rule whose setting is missing is not in force."""
+    findings: FindingSettings = FindingSettings()
+    """Scanners, and what their findings mean."""
     git_cache: GitCacheSettings | None = None
     commit_trust: dict[str, CommitTrustSettings] = {}
     """By host, or host and the beginning of the path."""
@@ -258,6 +261,7 @@ def _wrong_in_parts(settings: Settings) -> list[str]:
     if settings.approvals is not None:
         wrong += wrong_in_approvals(settings.approvals)
     wrong += wrong_in_rules(settings.rules)
+    wrong += wrong_in_findings(settings.findings)
     wrong += _wrong_in_database(settings)
     wrong += wrong_in_places(settings.registries, settings.git_servers)
     wrong += wrong_in_trackers(settings.trackers)

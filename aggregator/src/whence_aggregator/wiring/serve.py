@@ -56,6 +56,7 @@ from whence_aggregator.wiring.applications import application_routes, load_teams
 from whence_aggregator.wiring.approvals import load_policy, version_routes
 from whence_aggregator.wiring.changes import change_routes
 from whence_aggregator.wiring.cloud_trail import TrailReading, event_routes, load_coverage, load_trail, stored_families
+from whence_aggregator.wiring.findings import finding_routes
 from whence_aggregator.wiring.front import load_behind, load_front
 from whence_aggregator.wiring.limits import LiveLimits
 from whence_aggregator.wiring.operations import (
@@ -266,6 +267,7 @@ def _streamed(
         *version_routes(settings, database, ledger, policy, limits, streams, signing_in.membership),
         *LogCalls(ledger=ledger, publisher=publisher, bundles=bundles, streams=streams).routes(),
         *application_routes(database, ledger, limits, signing_in.membership, streams, teams, working.wake),
+        *finding_routes(settings, database, ledger, working.evaluating.wake),
     ]
 
 
