@@ -49,7 +49,7 @@ async def served(house: InProcess) -> AsyncIterator[Any]:
         tracer=house.tracer,
         rules=house.rules,
     ).routes()
-    calls += ViolationCalls(Violations(database=house.database, listening=house.listening)).routes()
+    calls += ViolationCalls(Violations(database=house.database, listening=house.listening), now=house.clock).routes()
     calls += AccountCalls(
         Accounts(database=house.database, accounts=["123456789012"], listening=house.listening),
         OrganisationDirectory(house.database),

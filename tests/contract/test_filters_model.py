@@ -202,7 +202,7 @@ async def ask(house: InProcess) -> AsyncIterator[Any]:
         tracer=house.tracer,
         rules=house.rules,
     ).routes()
-    calls += ViolationCalls(Violations(database=house.database, listening=house.listening)).routes()
+    calls += ViolationCalls(Violations(database=house.database, listening=house.listening), now=house.clock).routes()
     application = web.Application(middlewares=[called_by(ROOT)])
     application.add_routes(web.route(one.method, one.path, guarded(one.handler, None)) for one in calls)
     async with TestClient(TestServer(application)) as client:

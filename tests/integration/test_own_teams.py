@@ -47,7 +47,7 @@ def routes_of(house: InProcess) -> list[web.RouteDef]:
         tracer=house.tracer,
         rules=house.rules,
     ).routes()
-    routes += ViolationCalls(Violations(database=house.database, listening=house.listening)).routes()
+    routes += ViolationCalls(Violations(database=house.database, listening=house.listening), now=house.clock).routes()
     accounts = Accounts(database=house.database, accounts=["123456789012"], listening=house.listening)
     routes += AccountCalls(
         accounts,

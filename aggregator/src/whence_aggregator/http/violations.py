@@ -2,40 +2,63 @@
 
 from __future__ import annotations
 
-from aiohttp import web
+from urllib.parse import quote, urlencode
 
+from aiohttp import hdrs, web
+
+from whence_aggregator import __version__
 from whence_aggregator.callers.caller import Caller
 from whence_aggregator.compliance.evidence import SUBJECTS_OF_RULES, SubjectOfRule
+from whence_aggregator.compliance.export import to_ocsf, to_sarif
 from whence_aggregator.compliance.rules.catalogue import RULES
 from whence_aggregator.compliance.violations import Violations, WantedViolations, cursor_of_silent
 from whence_aggregator.http.authentication import CALLER
 from whence_aggregator.http.bodies import JsonResponse, respond_json
 from whence_aggregator.http.parameters import Query, account_id, check_ami, instance_id
 from whence_aggregator.trace.state import States
+from whence_common.clock import Now
 
 _FILTERS = (
     "verdict", "rule", "severity", "team", "account", "region", "ami", "application", "instance", "state", "since",
     "until", "kind", "folded",
 )  # fmt: skip
+_FORMATS = ("json", "ocsf", "sarif")
+_MEDIA_TYPES = {"ocsf": "application/vnd.ocsf+json", "sarif": "application/sarif+json"}
 
 
 class ViolationCalls:
     """`/v1/violations`."""
 
-    def __init__(self, violations: Violations) -> None:
+    def __init__(self, violations: Violations, *, now: Now) -> None:
         self._violations = violations
+        self._now = now
 
     def routes(self) -> list[web.RouteDef]:
         return [web.get("/v1/violations", self._list)]
 
     async def _list(self, request: web.Request) -> JsonResponse:
-        query = Query(request, *_FILTERS, "limit", "cursor")
+        query = Query(request, *_FILTERS, "format", "limit", "cursor")
         wanted, after, limit = _wanted(query, request[CALLER]), query.text("cursor") or "", query.limit()
         silent = cursor_of_silent(after)
         if silent is not None:
             instance_id(silent)
+        form = query.choice("format", _FORMATS) or _accepted(request)
         violations, following = await self._violations.page(wanted, after=after, limit=limit)
-        return respond_json({"violations": violations, "next": following})
+        if form == "json":
+            return respond_json({"violations": violations, "next": following})
+        convert = to_ocsf if form == "ocsf" else to_sarif
+        response = respond_json(convert(violations, version=__version__, now=self._now()))
+        response.headers[hdrs.CONTENT_TYPE] = _MEDIA_TYPES[form]
+        if following is not None:
+            link = f"{quote(request.path)}?{urlencode({**request.query, 'cursor': following})}"
+            response.headers[hdrs.LINK] = f'<{link}>; rel="next"'
+        return response
+
+
+def _accepted(request: web.Request) -> str:
+    """Return the form that the header Accept names; JSON for every other type."""
+    named = {one.partition(";")[0].strip().lower() for one in request.headers.get(hdrs.ACCEPT, "").split(",")}
+    return next((form for form, type_ in _MEDIA_TYPES.items() if type_ in named), "json")
 
 
 def _wanted(query: Query, caller: Caller) -> WantedViolations:

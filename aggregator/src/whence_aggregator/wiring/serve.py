@@ -232,7 +232,7 @@ def _routes(
             load_coverage(settings, database),
         ).routes(),
         *OrganisationCalls(database=database, now=utc_now, lists_teams=not _fronts(settings)).routes(),
-        *ViolationCalls(Violations(database=database, listening=heard)).routes(),
+        *ViolationCalls(Violations(database=database, listening=heard), now=utc_now).routes(),
         *OperatorCalls(database=database, audience=settings.audience).routes(),
         *operations.routes(
             database.families,
