@@ -26,12 +26,14 @@ from typing import NoReturn
 import click
 
 from whence_aggregator import __version__
+from whence_aggregator.compliance.export import to_ocsf, to_sarif
 from whence_aggregator.whence import accounts as account_commands
 from whence_aggregator.whence import apps as app_commands
 from whence_aggregator.whence import audit as audit_commands
 from whence_aggregator.whence import changes as change_commands
 from whence_aggregator.whence import diff as diff_commands
 from whence_aggregator.whence import events as event_commands
+from whence_aggregator.whence import findings as finding_commands
 from whence_aggregator.whence import images as image_commands
 from whence_aggregator.whence import rules as rule_commands
 from whence_aggregator.whence import sign_in as sign_in_commands
@@ -49,8 +51,10 @@ from whence_aggregator.whence.output import (
     listed,
     listing,
     note,
+    show_json,
     show_list,
 )
+from whence_common.clock import utc_now
 
 _INSTANCE = re.compile(r"i-[0-9a-f]{8,17}\Z")
 _COMMIT = re.compile(r"[0-9a-f]{7,64}\Z")
@@ -176,11 +180,21 @@ def instances(client: Client, /, limit: int, everything: bool, as_json: bool, **
     type=click.Choice(["all"]),
     help="List also what follows from a broken link of the lineage that is itself listed.",
 )
+@click.option(
+    "--format", "form", type=click.Choice(["ocsf", "sarif"]),
+    help="Print them all for other tools: as OCSF compliance findings, or as one SARIF document.",
+)  # fmt: skip
 @listing
 @click.pass_obj
-def violations(client: Client, /, limit: int, everything: bool, as_json: bool, **filters: str | None) -> None:
+def violations(
+    client: Client, /, form: str | None, limit: int, everything: bool, as_json: bool, **filters: str | None
+) -> None:
     """List violations of rules, and rules that could not be evaluated. Exits 1 if there are any."""
-    found = listed(client, "/v1/violations", "violations", filters, None if everything else limit)
+    found = listed(client, "/v1/violations", "violations", filters, None if everything or form else limit)
+    if form is not None:
+        rows = [row for page in found.pages for row in page]
+        show_json((to_ocsf if form == "ocsf" else to_sarif)(rows, version=__version__, now=utc_now()))
+        sys.exit(GAPS if rows else 0)
     subject = ("instance_id", "account_id") if filters["kind"] in (None, "instance") else ("subject",)
     columns = ("verdict", "rule", "severity", *subject, "application_id", "reason", "since")
     show_list(found, "violations", columns, as_json=as_json)
@@ -198,6 +212,7 @@ whence.add_command(event_commands.events)
 whence.add_command(account_commands.accounts)
 whence.add_command(team_commands.teams)
 whence.add_command(version_commands.versions)
+whence.add_command(finding_commands.findings)
 whence.add_command(version_commands.approve)
 whence.add_command(team_commands.people)
 whence.add_command(app_commands.apps)

@@ -7,7 +7,9 @@ import json
 import re
 import ssl
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -18,6 +20,8 @@ _PROBLEM_BYTES_MAX = 64 * 1024
 _REQUEST_SECONDS_MAX = 30.0
 _DONE = (200, 201)
 _REDIRECTS = (301, 302, 303, 307, 308)
+_REFUSED_EARLY = (BrokenPipeError, ConnectionResetError)
+"""The server has responded before it read the whole body: the response says why."""
 _OTHER_NAME = (62, 64)
 """X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH of OpenSSL."""
 
@@ -41,6 +45,14 @@ class SignedInTokens(Protocol):
 
     def after_refusal(self, refused: str) -> str | None:
         """Return another token than the one that the aggregator refused; None if there is none. Raises WhenceError."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """A body that is read as it is sent. `parts` begins again for a second try."""
+
+    size: int
+    parts: Callable[[], Iterator[bytes]]
 
 
 class Client:
@@ -94,12 +106,15 @@ class Client:
         """POST a JSON document; return the JSON value of the response."""
         return _decoded(b"".join(self._signed("POST", path, json.dumps(document).encode())))
 
+    def upload(self, path: str, content: Upload, **parameters: str | None) -> Any:
+        """POST a file of JSON as it is, without holding it in memory; return the JSON value of the response."""
+        return _decoded(b"".join(self._signed("POST", _target(path, parameters), content)))
+
     def stream(self, path: str, **parameters: str | None) -> Iterator[bytes]:
         """GET a path; yield the body in parts, so that a large one is not held in memory."""
-        query = urlencode({name: value for name, value in parameters.items() if value is not None})
-        return self._signed("GET", path + (f"?{query}" if query else ""))
+        return self._signed("GET", _target(path, parameters))
 
-    def _signed(self, method: str, target: str, body: bytes | None = None) -> Iterator[bytes]:
+    def _signed(self, method: str, target: str, body: bytes | Upload | None = None) -> Iterator[bytes]:
         """Send a request with the token; a token of a sign-in that is refused is renewed once."""
         token = self._token or (self._signed_in.current() if self._signed_in is not None else None)
         try:
@@ -120,15 +135,19 @@ class Client:
             raise Refused(refused.status, refused.code, refused.message, fix) from refused
         return renewed
 
-    def _streamed(self, method: str, target: str, token: str | None, body: bytes | None) -> Iterator[bytes]:
+    def _streamed(self, method: str, target: str, token: str | None, body: bytes | Upload | None) -> Iterator[bytes]:
         headers = {"Accept": "application/json", "X-Request-Id": uuid.uuid4().hex}
         if body is not None:
             headers["Content-Type"] = "application/json"
+        if isinstance(body, Upload):
+            headers["Content-Length"] = str(body.size)
         if token:
             headers["Authorization"] = f"Bearer {token}"
         connection = self._connect()
         try:
-            connection.request(method, self._parts.path.rstrip("/") + target, body=body, headers=headers)
+            content = body.parts() if isinstance(body, Upload) else body
+            with suppress(*_REFUSED_EARLY if isinstance(body, Upload) else ()):
+                connection.request(method, self._parts.path.rstrip("/") + target, body=content, headers=headers)
             with connection.getresponse() as answer:
                 if answer.status in _REDIRECTS:
                     raise self._redirected(answer.getheader("Location", ""))
@@ -179,6 +198,11 @@ def _untrusted(url: str, exc: ssl.SSLCertVerificationError) -> RoadError:
     if exc.verify_code in _OTHER_NAME:
         fix = "use the certificate's host name in WHENCE_URL or --url"
     return RoadError("certificate-untrusted", f"{url}: the certificate is not trusted: {exc.verify_message}", fix=fix)
+
+
+def _target(path: str, parameters: Mapping[str, str | None]) -> str:
+    query = urlencode({name: value for name, value in parameters.items() if value is not None})
+    return path + (f"?{query}" if query else "")
 
 
 def segment(text: str) -> str:
