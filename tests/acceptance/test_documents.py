@@ -26,6 +26,7 @@ from whence_aggregator.settings import sign_in as sign_in_settings
 from whence_aggregator.settings import witness as witness_settings
 from whence_aggregator.settings.approvals import ApprovalSettings, parse_people
 from whence_aggregator.settings.cloud_trail import CloudTrailSettings, TrailBucketSettings, TrailQueueSettings
+from whence_aggregator.settings.findings import FindingSettings, ScannerSettings
 from whence_aggregator.settings.front import RegistryFrontSettings
 from whence_aggregator.settings.organisation import (
     AwsOrganizationSettings,
@@ -74,6 +75,7 @@ SHOWN_ELSEWHERE = {
     "whence approve greeter 1.0 --type DEPLOY --yes": "tests/acceptance/test_kio_command.py",
     "whence-agent status --wait --timeout 600": "tests/acceptance/test_agent.py",
     "whence trace --format slsa-vsa --vsa-key vsa.key --verifier-id https://whence.example.org i-0123456789abcdef0": "tests/unit/test_verification_summaries.py",
+    "whence findings push run.ocsf.json --complete": "tests/unit/test_findings_command.py",
     "whence login": "tests/acceptance/test_login.py",
     "whence login --device": "tests/acceptance/test_login.py",
     "whence logout": "tests/acceptance/test_login.py",
@@ -227,6 +229,8 @@ def test_the_example_files_are_valid() -> None:
         ("aggregator/README.md", CloudTrailSettings.__struct_fields__),
         ("aggregator/README.md", TrailQueueSettings.__struct_fields__),
         ("aggregator/README.md", TrailBucketSettings.__struct_fields__),
+        ("aggregator/README.md", FindingSettings.__struct_fields__),
+        ("aggregator/README.md", ScannerSettings.__struct_fields__),
         ("aggregator/README.md", tuple(rule.id for rule in RULES)),
         ("aggregator/README.md", RuleSettings.__struct_fields__),
         *(("aggregator/README.md", one.__struct_fields__) for one in SIGN_IN),
