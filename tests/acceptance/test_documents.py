@@ -75,7 +75,6 @@ SHOWN_ELSEWHERE = {
     "whence approve greeter 1.0 --type DEPLOY --yes": "tests/acceptance/test_kio_command.py",
     "whence-agent status --wait --timeout 600": "tests/acceptance/test_agent.py",
     "whence trace --format slsa-vsa --vsa-key vsa.key --verifier-id https://whence.example.org i-0123456789abcdef0": "tests/unit/test_verification_summaries.py",
-    "whence findings push run.ocsf.json --complete": "tests/unit/test_findings_command.py",
     "whence login": "tests/acceptance/test_login.py",
     "whence login --device": "tests/acceptance/test_login.py",
     "whence logout": "tests/acceptance/test_login.py",
@@ -168,6 +167,7 @@ def _here(command: str, directory: Path, digest: str) -> str:
     config = directory / "aggregator" / "aggregator.yaml"
     command = re.sub(r"2026-11-2[23]T[0-9:]+Z", to_instant(utc_now()), command)
     command = command.replace("/etc/whence/tokens", str(directory / "tokens"))
+    command = command.replace("run.ocsf.json", str(ROOT / "tests/data/findings/prowler.ocsf.json"))
     command = command.replace("/var/backups/whence/", f"{directory}/backup-")
     if command.startswith("whence-aggregator token dashboard"):
         command += f" --file {directory}/tokens"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from fakes.findings import ACCOUNT, AFTER_THE_SCANS, IMAGE, as_bytes, asff, ocsf, sample, sarif
 from whence_aggregator.findings.finding import FileRefused, Finding, Format
-from whence_aggregator.findings.reading import Placed, ReadAs, Reader, Refusal
+from whence_aggregator.findings.reading import FindingReader, FindingRefusal, Placed, ReadAs
 from whence_aggregator.findings.splitting import DEPTH_MAX, FINDING_BYTES_MAX, Splitter
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -22,7 +22,7 @@ NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 def read(content: bytes, *, now: datetime = NOON, format: Format | None = None, account_id: str = "") -> list[Any]:  # noqa: A002 - as the parameter is named
     """Return findings and the reasons of refusals, in order."""
-    reader = Reader(ReadAs(now=now, format=format, account_id=account_id))
+    reader = FindingReader(ReadAs(now=now, format=format, account_id=account_id))
     found = [one for part in reader.parts(content) for one in reader.read(part)]
     assert [one.position for one in found] == list(range(len(found)))
     return [one.finding if isinstance(one, Placed) else one.reason for one in found]
@@ -78,7 +78,8 @@ def test_prowlers_files_by_framework_are_refused_because_they_repeat_each_findin
 
 
 def test_trivys_results_are_of_the_image_by_digest_and_one_for_each_package() -> None:
-    found = read(sample("trivy.sarif.json"), now=AFTER_THE_SCANS)
+    scanned, *found = read(sample("trivy.sarif.json"), now=AFTER_THE_SCANS)
+    assert (scanned.check_id, scanned.result, scanned.resource.image_digest) == ("image-scanned", "pass", IMAGE)
     assert [(f.check_id, f.title, f.severity, f.resource.image_digest, f.remedy) for f in found] == [
         ("CVE-2026-1549", "CVE-2026-1549 in libcrypto3", 3, IMAGE, "update libcrypto3 to 3.0.9-r1"),
         ("CVE-2026-1549", "CVE-2026-1549 in libssl3", 3, IMAGE, "update libssl3 to 3.0.9-r1"),
@@ -302,7 +303,7 @@ def test_a_file_that_is_not_one_of_findings_is_refused_with_the_place(content: b
 
 def test_a_file_that_breaks_off_gives_what_it_had_and_is_not_whole() -> None:
     content = as_bytes([ocsf("a"), ocsf("b")])
-    reader = Reader(ReadAs(now=NOON))
+    reader = FindingReader(ReadAs(now=NOON))
     found = [one for part in reader.parts(content[:-2]) for one in reader.read(part)]
     assert [one.finding.uid for one in found if isinstance(one, Placed)] == ["a"]
     assert not reader.ended
@@ -363,9 +364,9 @@ GOOD: list[Callable[[], dict[str, Any]]] = [ocsf, asff, lambda: json.loads(sampl
 def test_no_value_in_any_place_ends_the_reading(data: st.DataObject, value: object) -> None:
     document = data.draw(st.sampled_from(GOOD))()
     path = data.draw(st.sampled_from(_paths(document)))
-    reader = Reader(ReadAs(now=AFTER_THE_SCANS))
+    reader = FindingReader(ReadAs(now=AFTER_THE_SCANS))
     try:
         found = [one for part in reader.parts(as_bytes([_with(document, path, value)])) for one in reader.read(part)]
     except FileRefused:
         return
-    assert all(isinstance(one, Placed | Refusal) for one in found)
+    assert all(isinstance(one, Placed | FindingRefusal) for one in found)

@@ -13,7 +13,7 @@ from py_ocsf_models.events.findings.compliance_finding import ComplianceFinding
 
 from fakes.findings import sample
 from whence_aggregator.compliance.export import to_ocsf, to_sarif
-from whence_aggregator.findings.reading import Placed, ReadAs, Reader
+from whence_aggregator.findings.reading import FindingReader, Placed, ReadAs
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 SCHEMA = json.loads(sample("sarif-schema-2.1.0.json"))
@@ -77,7 +77,7 @@ def test_every_export_is_valid_by_others_definitions(violations: list[dict[str, 
 
 def test_what_is_exported_can_be_taken_as_findings_again() -> None:
     events = to_ocsf([violation(), UNKNOWN], version="0.1.0", now=NOW)
-    reader = Reader(ReadAs(now=NOW))
+    reader = FindingReader(ReadAs(now=NOW))
     found = [one for part in reader.parts(json.dumps(events).encode()) for one in reader.read(part)]
     assert [(one.finding.product, one.finding.result, one.finding.resource.instance_id) for one in found if isinstance(one, Placed)] == [
         ("whence", "fail", "i-0123456789abcdef0"), ("whence", "unknown", "i-0123456789abcdef0"),

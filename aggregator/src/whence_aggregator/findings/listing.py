@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from whence_aggregator.findings.rows import StoredFinding, stored
-from whence_aggregator.findings.scanners import Scanners, Verdict
-from whence_aggregator.findings.subjects import Subject, Subjects
+from whence_aggregator.findings.scanners import FindingVerdict, Scanners
+from whence_aggregator.findings.subjects import FindingSubject, Subjects
 from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.ports import Database
 from whence_aggregator.queries.findings import FINDINGS_AT, FindingsAtParameters
@@ -26,7 +26,7 @@ _START = ("", "", "")
 class WantedFindings:
     """The filters of findings; None means any."""
 
-    verdict: Verdict | None = None
+    verdict: FindingVerdict | None = None
     rule: str | None = None
     account: str | None = None
     product: str | None = None
@@ -49,11 +49,11 @@ class ShownFinding:
     """A finding, what it means at the moment asked about, and its subjects."""
 
     finding: StoredFinding
-    verdict: Verdict
+    verdict: FindingVerdict
     reason: str
     rule: str
     severity: int
-    subjects: Sequence[Subject]
+    subjects: Sequence[FindingSubject]
 
     def to_wire(self) -> dict[str, object]:
         one = self.finding

@@ -16,7 +16,7 @@ from whence_aggregator.findings.asff import parse_asff
 from whence_aggregator.findings.finding import FileRefused, Finding, FindingRefused, Format
 from whence_aggregator.findings.ocsf import parse_ocsf
 from whence_aggregator.findings.sarif import failed_runs, parse_sarif
-from whence_aggregator.findings.splitting import Part, Splitter
+from whence_aggregator.findings.splitting import JsonPart, Splitter
 from whence_common.errors import InputError, one_line
 from whence_common.storable import check_json, cleaned
 
@@ -27,7 +27,7 @@ _UID_SHOWN_CHARACTERS_MAX = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class FindingRefusal:
     """A finding that was not taken, and why."""
 
     position: int
@@ -43,7 +43,7 @@ class Refusal:
         }  # fmt: skip
 
     @classmethod
-    def of(cls, position: int, error: InputError, uid: str = "") -> Refusal:
+    def of(cls, position: int, error: InputError, uid: str = "") -> FindingRefusal:
         stated = uid or getattr(error, "uid", "")
         return cls(
             position=position, code=error.code, reason=one_line(error.message), field=getattr(error, "field", ""),
@@ -71,7 +71,7 @@ class ReadAs:
     """Of findings that name neither instance, image nor application."""
 
 
-class Reader:
+class FindingReader:
     """Reads one file."""
 
     def __init__(self, wanted: ReadAs) -> None:
@@ -91,11 +91,11 @@ class Reader:
         """Return how many findings were read: the position of the next one."""
         return self._next
 
-    def parts(self, chunk: bytes) -> Iterator[Part]:
+    def parts(self, chunk: bytes) -> Iterator[JsonPart]:
         """Yield the parts that end with a chunk. Raises FileRefused."""
         yield from self._splitter.feed(chunk)
 
-    def read(self, part: Part) -> Iterator[Placed | Refusal]:
+    def read(self, part: JsonPart) -> Iterator[Placed | FindingRefusal]:
         """Yield what is in a part. Raises FileRefused."""
         for found in self._found(part):
             position = self._next
@@ -103,11 +103,11 @@ class Reader:
             if self._next > FINDINGS_MAX:
                 raise FileRefused("findings-too-many", f"the file has more than {FINDINGS_MAX} findings: send parts")
             if isinstance(found, InputError):
-                yield Refusal.of(position, found)
+                yield FindingRefusal.of(position, found)
             else:
                 yield Placed(position=position, finding=self._located(found))
 
-    def _found(self, part: Part) -> Iterator[Finding | InputError]:
+    def _found(self, part: JsonPart) -> Iterator[Finding | InputError]:
         if part.problem:
             yield FindingRefused("finding-malformed", "", f"byte {part.at}: {part.problem}")
             return

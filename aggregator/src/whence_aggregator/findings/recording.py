@@ -10,8 +10,8 @@ import msgspec
 
 from whence_aggregator.findings.entries import entries_of
 from whence_aggregator.findings.finding import Finding, FindingRefused
-from whence_aggregator.findings.reading import Placed, Refusal
-from whence_aggregator.findings.rows import completed_at, counted, last_seen, open_uids, states_the_same
+from whence_aggregator.findings.reading import FindingRefusal, Placed
+from whence_aggregator.findings.rows import KnownFinding, completed_at, counted, known_findings, open_uids
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.writing import NewEntry, Writing
 from whence_aggregator.projections.findings import FINDINGS, project_findings
@@ -21,7 +21,6 @@ from whence_aggregator.queries.findings import (
     FINDINGS_NOW,
     FINDINGS_OPEN,
     CompleteReportParameters,
-    FindingsNowRow,
 )
 from whence_aggregator.queries.query import array
 from whence_common.clock import Now, to_instant
@@ -36,7 +35,7 @@ _Scope = tuple[str, str, str]
 """What a report can be complete about: account, product and image; without an image, the rest of the account."""
 
 
-class Recorder(Protocol):
+class FindingSender(Protocol):
     """The caller, as far as findings concern it."""
 
     @property
@@ -47,7 +46,7 @@ class Recorder(Protocol):
 
 
 @dataclass(kw_only=True)
-class Recorded:
+class RecordedFindings:
     """What became of the findings of a request."""
 
     new: int = 0
@@ -56,7 +55,7 @@ class Recorded:
     closed: int = 0
     """Findings that a complete report did not have."""
     refused: int = 0
-    refusals: list[Refusal] = field(default_factory=list)
+    refusals: list[FindingRefusal] = field(default_factory=list)
     """The first of those that were refused."""
     complete: bool = False
     incomplete_reason: str = ""
@@ -65,7 +64,7 @@ class Recorded:
     def accepted(self) -> int:
         return self.new + self.updated + self.unchanged
 
-    def refuse(self, refusal: Refusal) -> None:
+    def refuse(self, refusal: FindingRefusal) -> None:
         self.refused += 1
         if len(self.refusals) < REFUSALS_SHOWN_MAX:
             self.refusals.append(refusal)
@@ -81,12 +80,12 @@ class Recorded:
 class Recording:
     """The recording of one request. `complete`: it has all findings about each account and image that it names."""
 
-    def __init__(self, *, ledger: Ledger, caller: Recorder, complete: bool, now: Now) -> None:
+    def __init__(self, *, ledger: Ledger, caller: FindingSender, complete: bool, now: Now) -> None:
         self._ledger = ledger
         self._caller = caller
         self._complete = complete
         self._now = now
-        self.recorded = Recorded()
+        self.recorded = RecordedFindings()
         self._stated: dict[tuple[str, str, str], tuple[str, int]] = {}
         """When each finding of the request was seen and a hash of what it states, so that none counts twice."""
         self._newest: dict[_Scope, str] = {}
@@ -94,11 +93,11 @@ class Recording:
         """What a complete report confirms, in case that it turns out not to be complete."""
         self._known: dict[str, int] = {}
 
-    async def add(self, batch: Sequence[Placed | Refusal]) -> None:
+    async def add(self, batch: Sequence[Placed | FindingRefusal]) -> None:
         """Record findings, at most BATCH_FINDINGS_MAX. Raises StorageUnavailable."""
         by_scope: dict[_Scope, list[Placed]] = {}
         for one in batch:
-            refusal = one if isinstance(one, Refusal) else self._refusal(one)
+            refusal = one if isinstance(one, FindingRefusal) else self._refusal(one)
             if refusal is not None:
                 self.recorded.refuse(refusal)
             elif isinstance(one, Placed):
@@ -108,7 +107,7 @@ class Recording:
                 for scope, found in by_scope.items():
                     await self._write(writing, scope, found)
 
-    async def end(self, incomplete_reason: str = "") -> Recorded:
+    async def end(self, incomplete_reason: str = "") -> RecordedFindings:
         """Close what complete reports did not have, unless they were not complete. Raises StorageUnavailable."""
         recorded = self.recorded
         if not self._complete:
@@ -127,7 +126,7 @@ class Recording:
                     await self._append(writing, scope, observed_at, seen=list(seen.items()))
         return recorded
 
-    def _refusal(self, placed: Placed) -> Refusal | None:
+    def _refusal(self, placed: Placed) -> FindingRefusal | None:
         """Return why a finding does not count: of a foreign account, or stated before in the same request."""
         finding = placed.finding
         account_id = finding.resource.account_id
@@ -136,12 +135,12 @@ class Recording:
             error = FindingRefused(
                 "finding-account-forbidden", "", f"{self._caller.name} may not record findings of {of}"
             )
-            return Refusal.of(placed.position, error, finding.uid)
+            return FindingRefusal.of(placed.position, error, finding.uid)
         stated = finding.observed_at, hash(msgspec.json.encode(finding.to_wire()))
         known = self._stated.get(finding.key)
         if known is not None and known != stated and finding.observed_at <= known[0]:
             error = FindingRefused("finding-repeated", "", "another finding of this file has the same id")
-            return Refusal.of(placed.position, error, finding.uid)
+            return FindingRefusal.of(placed.position, error, finding.uid)
         self._stated[finding.key] = stated
         return None
 
@@ -150,20 +149,20 @@ class Recording:
         found = {one.finding.uid: one for one in placed}  # of two of one id, the later one
         self.recorded.unchanged += len(placed) - len(found)
         asked = FINDINGS_NOW.bind({"account_id": account_id, "product": product, "uids": array(list(found))})
-        rows = {row["uid"]: row for row in await writing.transaction.fetch(asked)}
+        known = known_findings(await writing.transaction.fetch(asked))
         room = await self._room(writing, account_id)
         changed: list[dict[str, Any]] = []
         seen: list[tuple[str, str]] = []
         for uid, one in found.items():
-            row = rows.get(uid)
-            if row is None and room <= 0:
+            before = known.get(uid)
+            if before is None and room <= 0:
                 error = FindingRefused(
                     "findings-of-account", "", f"the account has {FINDINGS_OF_ACCOUNT_MAX} findings already"
                 )
-                self.recorded.refuse(Refusal.of(one.position, error, uid))
+                self.recorded.refuse(FindingRefusal.of(one.position, error, uid))
                 continue
-            room -= row is None
-            self._sort(row, one.finding, changed, seen)
+            room -= before is None
+            self._sort(before, one.finding, changed, seen)
         self._known[account_id] = FINDINGS_OF_ACCOUNT_MAX - room
         self._newest[scope] = max(self._newest.get(scope, ""), *(one.finding.observed_at for one in placed))
         if self._complete:
@@ -173,27 +172,27 @@ class Recording:
             await self._append(writing, scope, self._newest[scope], findings=changed, seen=seen)
 
     def _sort(
-        self, row: FindingsNowRow | None, finding: Finding, changed: list[dict[str, Any]], seen: list[tuple[str, str]]
+        self, before: KnownFinding | None, finding: Finding, changed: list[dict[str, Any]], seen: list[tuple[str, str]]
     ) -> None:
         """Count a finding, and add it to what is to be recorded if it says anything new."""
         wire = finding.to_wire()
-        if row is None:
+        if before is None:
             self.recorded.new += 1
             changed.append(wire)
-        elif finding.observed_at < (last := last_seen(row)):
+        elif finding.observed_at < before.last_seen:
             self.recorded.unchanged += 1  # a later state of it is known
-        elif not states_the_same(row, wire):
+        elif not before.states_the_same(wire):
             self.recorded.updated += 1
             changed.append(wire)
         else:
             self.recorded.unchanged += 1
-            if finding.observed_at > last:
+            if finding.observed_at > before.last_seen:
                 seen.append((finding.uid, finding.observed_at))
 
     async def _room(self, writing: Writing[Any], account_id: str) -> int:
         if account_id not in self._known:
-            (row,) = await writing.transaction.fetch(FINDINGS_COUNTED.bind({"account_id": account_id}))
-            self._known[account_id] = counted(row)
+            rows = await writing.transaction.fetch(FINDINGS_COUNTED.bind({"account_id": account_id}))
+            self._known[account_id] = counted(rows)
         return FINDINGS_OF_ACCOUNT_MAX - self._known[account_id]
 
     async def _close(self, scope: _Scope, observed_at: str) -> None:
@@ -203,8 +202,7 @@ class Recording:
             asked_of: CompleteReportParameters = {
                 "account_id": account_id, "product": product, "image_digest": image_digest,
             }  # fmt: skip
-            (known,) = await writing.transaction.fetch(COMPLETE_REPORT.bind(asked_of))
-            if completed_at(known) >= observed_at:
+            if completed_at(await writing.transaction.fetch(COMPLETE_REPORT.bind(asked_of))) >= observed_at:
                 return  # the same report again, or an older one, which can deny nothing
             absent: list[str] = []
             after, more = "", True
@@ -213,7 +211,7 @@ class Recording:
                     {"account_id": account_id, "product": product, "image_digest": image_digest, "after": after,
                      "before": observed_at, "limit": _OPEN_AT_ONCE}
                 )  # fmt: skip
-                uids = open_uids(list(await writing.transaction.fetch(asked)))
+                uids = open_uids(await writing.transaction.fetch(asked))
                 absent += [uid for uid in uids if (account_id, product, uid) not in self._stated]
                 more = len(uids) == _OPEN_AT_ONCE
                 after = uids[-1] if uids else after

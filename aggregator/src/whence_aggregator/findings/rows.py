@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from whence_aggregator.projections.findings import ABSENT, STATED, body_of
+from whence_aggregator.projections.finding_rows import ABSENT, STATED, body_of
 from whence_aggregator.queries.findings import (
+    AccountsOfApplicationsRow,
+    ApplicationsOfInstancesRow,
     CompleteReportRow,
     FindingsAtRow,
     FindingsCountedRow,
     FindingsNowRow,
     FindingsOpenRow,
+    VersionsOfImagesRow,
 )
 
 
@@ -80,34 +83,93 @@ def stored(row: FindingsAtRow) -> StoredFinding:
     )
 
 
-def last_seen(row: FindingsNowRow) -> str:
-    """Return when a finding was stated or confirmed last, or found to be absent: what is older does not count."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownFinding:
+    """What is known of a finding that is stated again."""
+
+    last_seen: str
+    """When it was stated or confirmed last, or found to be absent: what is older does not count."""
+    stated: tuple[object, ...]
+
+    def states_the_same(self, wire: Mapping[str, Any]) -> bool:
+        """Return whether a finding states what is stored of it, whenever it was seen."""
+        return self.stated == (
+            wire["check_id"], wire["severity"], wire["result"], STATED if wire.get("closed") else "",
+            int(wire.get("suppressed", False)), int(wire.get("vulnerability", False)), wire.get("region", ""),
+            wire.get("instance_id", ""), wire.get("image_digest", ""), wire.get("application_id", ""), body_of(wire),
+        )  # fmt: skip
+
+
+def known_findings(rows: Sequence[FindingsNowRow]) -> dict[str, KnownFinding]:
+    """Return what is known of findings, by their ids."""
+    return {row["uid"]: _known(row) for row in rows}
+
+
+def _known(row: FindingsNowRow) -> KnownFinding:
     absent = row["since"] if row["closed"] == ABSENT else ""
-    return max(row["observed_at"], row["seen_at"] or "", row["complete_at"] or "", absent)
-
-
-def states_the_same(row: FindingsNowRow, wire: Mapping[str, Any]) -> bool:
-    """Return whether a finding states what is stored of it, whenever it was seen."""
-    stored_columns = (
-        row["check_id"], row["severity"], row["result"], row["closed"], row["suppressed"], row["vulnerability"],
-        row["region"], row["instance_id"], row["image_digest"], row["application_id"], row["body"],
-    )  # fmt: skip
-    return stored_columns == (
-        wire["check_id"], wire["severity"], wire["result"], STATED if wire.get("closed") else "",
-        int(wire.get("suppressed", False)), int(wire.get("vulnerability", False)), wire.get("region", ""),
-        wire.get("instance_id", ""), wire.get("image_digest", ""), wire.get("application_id", ""), body_of(wire),
+    return KnownFinding(
+        last_seen=max(row["observed_at"], row["seen_at"] or "", row["complete_at"] or "", absent),
+        stated=(
+            row["check_id"], row["severity"], row["result"], row["closed"], row["suppressed"], row["vulnerability"],
+            row["region"], row["instance_id"], row["image_digest"], row["application_id"], row["body"],
+        ),
     )  # fmt: skip
 
 
-def counted(row: FindingsCountedRow) -> int:
-    return row["n"]
+def counted(rows: Sequence[FindingsCountedRow]) -> int:
+    """Return the number of findings of an account."""
+    return rows[0]["n"]
 
 
-def open_uids(rows: list[FindingsOpenRow]) -> list[str]:
+def open_uids(rows: Sequence[FindingsOpenRow]) -> list[str]:
     """Return the ids of findings that a complete report should have had."""
     return [row["uid"] for row in rows]
 
 
-def completed_at(row: CompleteReportRow) -> str:
+def completed_at(rows: Sequence[CompleteReportRow]) -> str:
     """Return the time of a scanner's newest complete report; empty if there is none."""
-    return row["observed_at"] or ""
+    return rows[0]["observed_at"] or ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionOfImage:
+    """A version that an image was pushed as, or seen as. `account_id` is `push` for the former."""
+
+    application_id: str
+    version: str
+    account_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineOf:
+    """An instance's account and application; the latter may be empty."""
+
+    account_id: str
+    application_id: str
+
+
+def versions_by_digest(rows: Sequence[VersionsOfImagesRow]) -> dict[str, list[VersionOfImage]]:
+    """Return the versions that images are, by digest."""
+    found: dict[str, list[VersionOfImage]] = {}
+    for row in rows:
+        one = VersionOfImage(
+            application_id=row["application_id"], version=row["version"], account_id=row["account_id"]
+        )  # fmt: skip
+        found.setdefault(row["digest"], []).append(one)
+    return found
+
+
+def machines_by_id(rows: Sequence[ApplicationsOfInstancesRow]) -> dict[str, MachineOf]:
+    """Return instances by id."""
+    return {
+        row["instance_id"]: MachineOf(account_id=row["account_id"], application_id=row["application_id"])
+        for row in rows
+    }
+
+
+def accounts_by_application(rows: Sequence[AccountsOfApplicationsRow]) -> dict[str, frozenset[str]]:
+    """Return the accounts in which applications were seen running."""
+    found: dict[str, set[str]] = {}
+    for row in rows:
+        found.setdefault(row["application_id"], set()).add(row["account_id"])
+    return {name: frozenset(accounts) for name, accounts in found.items()}

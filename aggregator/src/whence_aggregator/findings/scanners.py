@@ -19,7 +19,7 @@ CVE_SEVERITY_DEFAULT = 2
 """The least severe vulnerability that is a fault of `image-cve`: high."""
 BASE_IMAGE_CHECKS = ("base-image-outdated", "*outdated-base-image*", "*base-image-outdated*", "*base_image_outdated*")
 Reports = Literal["everything", "changes"]
-Verdict = Literal["pass", "fail", "unknown", "manual", "fixed"]
+FindingVerdict = Literal["pass", "fail", "unknown", "manual", "fixed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,7 @@ class Scanners:
         stated = self.severities.get(f"{finding.product}/{finding.check_id}")
         return stated or self.severities.get(self.rule_of(finding)) or finding.severity
 
-    def verdict(self, finding: StoredFinding, *, now: datetime) -> tuple[Verdict, str]:
+    def verdict(self, finding: StoredFinding, *, now: datetime) -> tuple[FindingVerdict, str]:
         """Return what a finding means now, with the reason: what its scanner no longer confirms is unknown."""
         if finding.closed == "absent":
             return "fixed", f"the complete report of {finding.since} did not have it any more"

@@ -30,7 +30,7 @@ _OPEN, _CLOSE, _QUOTE, _COMMA = b"{[", b"}]", 0x22, 0x2C
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class JsonPart:
     """An element of an array, or an object, which begins at the byte `at`; `problem` is why it has no content."""
 
     at: int
@@ -62,15 +62,15 @@ class Splitter:
         """Return whether no array or part is open."""
         return self._mode == "over" or (self._mode == "objects" and not self._in_part)
 
-    def feed(self, chunk: bytes) -> Iterator[Part]:
+    def feed(self, chunk: bytes) -> Iterator[JsonPart]:
         """Yield the parts that end in what was fed so far. Raises FileRefused where it is not JSON of this form."""
         self._left += chunk
         while (part := self._step()) is not None:
-            if isinstance(part, Part):
+            if isinstance(part, JsonPart):
                 yield part
         self._forget()
 
-    def _step(self) -> Part | bool | None:
+    def _step(self) -> JsonPart | bool | None:
         """Take one step; return a part that ended with it, True to go on, or None when more bytes are needed."""
         if self._in_part:
             return self._inside()
@@ -90,7 +90,7 @@ class Splitter:
         self._position = found.end()
         return len(self._left)
 
-    def _between(self, byte: int) -> Part | bool | None:
+    def _between(self, byte: int) -> JsonPart | bool | None:
         if self._mode == "start":
             if byte not in _OPEN:
                 raise FileRefused("findings-not-json", "the file begins with neither { nor [: it is not JSON")
@@ -123,7 +123,7 @@ class Splitter:
         self._depth = 0
         return True
 
-    def _scalar(self) -> Part | bool | None:
+    def _scalar(self) -> JsonPart | bool | None:
         """Take an element that is neither object nor array, which no finding is."""
         self._at = self._before + self._position
         if self._left[self._position] == _QUOTE:
@@ -139,9 +139,9 @@ class Splitter:
         if found.end() == len(self._left):
             return None
         self._position, self._after_part = found.end(), True
-        return Part(self._at, b"", "it is not an object")
+        return JsonPart(self._at, b"", "it is not an object")
 
-    def _inside(self) -> Part | bool | None:
+    def _inside(self) -> JsonPart | bool | None:
         held = self._left
         if self._in_string:
             found = _STRING.match(held, self._position)
@@ -187,10 +187,10 @@ class Splitter:
         """Skip the rest of the present part, which is not held any more."""
         self._problem, self._begun = self._problem or problem, -1
 
-    def _end(self) -> Part:
+    def _end(self) -> JsonPart:
         content = bytes(self._left[self._begun : self._position]) if self._begun >= 0 else b""
         self._in_part, self._begun, self._after_part = False, -1, True
-        return Part(self._at, content, self._problem)
+        return JsonPart(self._at, content, self._problem)
 
     def _forget(self) -> None:
         """Drop what was looked at and belongs to no part that is being held."""

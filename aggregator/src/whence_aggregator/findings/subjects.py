@@ -9,7 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from whence_aggregator.findings.rows import StoredFinding
+from whence_aggregator.findings.rows import (
+    MachineOf,
+    StoredFinding,
+    VersionOfImage,
+    accounts_by_application,
+    machines_by_id,
+    versions_by_digest,
+)
 from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.organisation.listing import owned
 from whence_aggregator.ports import Database
@@ -17,9 +24,6 @@ from whence_aggregator.queries.findings import (
     ACCOUNTS_OF_APPLICATIONS,
     APPLICATIONS_OF_INSTANCES,
     VERSIONS_OF_IMAGES,
-    AccountsOfApplicationsRow,
-    ApplicationsOfInstancesRow,
-    VersionsOfImagesRow,
 )
 from whence_aggregator.queries.query import array, together
 from whence_aggregator.queries.trace import APPLICATIONS_AT
@@ -30,7 +34,7 @@ SUBJECTS_MAX = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
+class FindingSubject:
     """What a finding is about. `team` is the application's, else the account's; None where neither is known."""
 
     kind: str
@@ -44,25 +48,22 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class KnownResources:
     """What is known about the resources of some findings."""
 
-    versions: Mapping[str, Sequence[VersionsOfImagesRow]] = field(default_factory=dict)
-    instances: Mapping[str, ApplicationsOfInstancesRow] = field(default_factory=dict)
+    versions: Mapping[str, Sequence[VersionOfImage]] = field(default_factory=dict)
+    instances: Mapping[str, MachineOf] = field(default_factory=dict)
     accounts: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Of applications: where they were seen running."""
 
-    def subjects(self, finding: StoredFinding) -> list[Subject]:
+    def subjects(self, finding: StoredFinding) -> list[FindingSubject]:
         """Return what a finding is about, without teams; nothing if it names no account and nothing that is known."""
         account_id = finding.account_id
         instance = self.instances.get(finding.instance_id)
-        if instance is not None and instance["account_id"] == account_id:
-            application_id = instance["application_id"]
-            return [_subject("instance", finding.instance_id, account_id, application_id)]
-        rows = self.versions.get(finding.image_digest, ())
-        named = {
-            (row["application_id"], row["version"]) for row in rows if account_id in ("", row["account_id"])
-        }  # fmt: skip
+        if instance is not None and instance.account_id == account_id:
+            return [_subject("instance", finding.instance_id, account_id, instance.application_id)]
+        seen = self.versions.get(finding.image_digest, ())
+        named = {(one.application_id, one.version) for one in seen if account_id in ("", one.account_id)}
         if named:
             return [_subject("version", f"{a}@{v}", account_id, a) for a, v in sorted(named)[:SUBJECTS_MAX]]
         application_id = finding.application_id
@@ -78,13 +79,13 @@ class Subjects:
         self._database = database
         self._directory = directory
 
-    async def of(self, findings: Sequence[StoredFinding], *, past: int) -> list[list[Subject]]:
+    async def of(self, findings: Sequence[StoredFinding], *, past: int) -> list[list[FindingSubject]]:
         """Return the subjects of each finding, with the teams that answer for them."""
         known = await self._known(findings, past)
         found = [known.subjects(one) for one in findings]
         return await self._owned(found, past)
 
-    async def _known(self, findings: Sequence[StoredFinding], past: int) -> Known:
+    async def _known(self, findings: Sequence[StoredFinding], past: int) -> KnownResources:
         digests = sorted({one.image_digest for one in findings if one.image_digest})
         instances = sorted({one.instance_id for one in findings if one.instance_id})
         named = sorted({one.application_id for one in findings if one.application_id})
@@ -95,13 +96,13 @@ class Subjects:
                 ACCOUNTS_OF_APPLICATIONS.bind({"application_ids": array(named)}),
             )
         )
-        return Known(
-            versions=_by_digest(versions),
-            instances={row["instance_id"]: row for row in machines},
-            accounts=_by_application(places),
+        return KnownResources(
+            versions=versions_by_digest(versions),
+            instances=machines_by_id(machines),
+            accounts=accounts_by_application(places),
         )
 
-    async def _owned(self, found: Sequence[Sequence[Subject]], past: int) -> list[list[Subject]]:
+    async def _owned(self, found: Sequence[Sequence[FindingSubject]], past: int) -> list[list[FindingSubject]]:
         every = [subject for one in found for subject in one]
         named = sorted({one.application_id for one in every if one.application_id})
         rows = await self._database.fetch(APPLICATIONS_AT.bind({"application_ids": array(named), "past": past}))
@@ -110,7 +111,7 @@ class Subjects:
         accounts = {one.account.account_id: one.owner for one in await owned(self._directory, account_ids, past=past)}
         return [
             [
-                Subject(
+                FindingSubject(
                     kind=one.kind, id=one.id, account_id=one.account_id, application_id=one.application_id,
                     team=teams.get(one.application_id) or accounts.get(one.account_id),
                 )
@@ -120,19 +121,5 @@ class Subjects:
         ]  # fmt: skip
 
 
-def _subject(kind: str, name: str, account_id: str, application_id: str) -> Subject:
-    return Subject(kind=kind, id=name, account_id=account_id, application_id=application_id)
-
-
-def _by_digest(rows: Sequence[VersionsOfImagesRow]) -> dict[str, list[VersionsOfImagesRow]]:
-    found: dict[str, list[VersionsOfImagesRow]] = {}
-    for row in rows:
-        found.setdefault(row["digest"], []).append(row)
-    return found
-
-
-def _by_application(rows: Sequence[AccountsOfApplicationsRow]) -> dict[str, frozenset[str]]:
-    found: dict[str, set[str]] = {}
-    for row in rows:
-        found.setdefault(row["application_id"], set()).add(row["account_id"])
-    return {name: frozenset(accounts) for name, accounts in found.items()}
+def _subject(kind: str, name: str, account_id: str, application_id: str) -> FindingSubject:
+    return FindingSubject(kind=kind, id=name, account_id=account_id, application_id=application_id)

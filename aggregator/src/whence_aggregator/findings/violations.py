@@ -15,10 +15,10 @@ from whence_aggregator.findings.listing import Findings, ShownFinding, WantedFin
 from whence_aggregator.findings.rows import StoredFinding
 from whence_aggregator.findings.sarif import IMAGE_SCANNED
 from whence_aggregator.findings.scanners import BASE_IMAGE_OUTDATED, IMAGE_CVE, Scanners
-from whence_aggregator.findings.subjects import Subject
+from whence_aggregator.findings.subjects import FindingSubject
 from whence_aggregator.queries.query import EVERY_ENTRY
 
-Outcome = Literal["pass", "fail", "unknown"]
+ImageOutcome = Literal["pass", "fail", "unknown"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class FindingViolation:
     """One rule that one subject breaks, or of which that is not known, by all findings about it."""
 
     rule: str
-    subject: Subject
+    subject: FindingSubject
     verdict: Literal["fail", "unknown"]
     severity: int
     """Of the worst finding."""
@@ -82,7 +82,7 @@ async def finding_violations(
 
 def judge_image(
     rule: str, findings: Sequence[StoredFinding], scanners: Scanners, *, now: datetime
-) -> tuple[Outcome, str]:
+) -> tuple[ImageOutcome, str]:
     """Judge an image by `image-cve` or `base-image-outdated`, from the findings about its digest.
 
     It passes only if a scanner states so: by a pass of a check of the rule, or, for vulnerabilities, by a whole scan.
@@ -118,7 +118,7 @@ async def _batches(found: AsyncIterator[ShownFinding]) -> AsyncIterator[list[Sho
     yield batch
 
 
-def _violation(shown: ShownFinding, subject: Subject) -> FindingViolation:
+def _violation(shown: ShownFinding, subject: FindingSubject) -> FindingViolation:
     one = shown.finding
     return FindingViolation(
         rule=shown.rule, subject=subject, verdict="fail" if shown.verdict == "fail" else "unknown",

@@ -10,10 +10,10 @@ from aiohttp import hdrs, web
 
 from whence_aggregator.findings.finding import FORMATS, FileRefused, Format
 from whence_aggregator.findings.listing import CURSOR_CHARACTERS_MAX, Findings, WantedFindings
-from whence_aggregator.findings.reading import Placed, ReadAs, Reader, Refusal
-from whence_aggregator.findings.recording import BATCH_FINDINGS_MAX, Recorded, Recording
-from whence_aggregator.findings.scanners import Verdict
-from whence_aggregator.findings.splitting import Part
+from whence_aggregator.findings.reading import FindingReader, FindingRefusal, Placed, ReadAs
+from whence_aggregator.findings.recording import BATCH_FINDINGS_MAX, RecordedFindings, Recording
+from whence_aggregator.findings.scanners import FindingVerdict
+from whence_aggregator.findings.splitting import JsonPart
 from whence_aggregator.http.authentication import CALLER
 from whence_aggregator.http.bodies import BodyTooLarge, BodyTooSlow, BodyUnreadable, JsonResponse, respond_json
 from whence_aggregator.http.pace import RequestPace, paced_chunks
@@ -70,16 +70,16 @@ class FindingCalls:
         _check_headers(request)
         recording = Recording(ledger=self._ledger, caller=caller, complete=complete, now=self._now)
         with self._slots.take(request, caller.name):
-            recorded = await self._received(request, Reader(read_as), recording)
+            recorded = await self._received(request, FindingReader(read_as), recording)
         if not recorded.accepted and recorded.refused:
             raise InputError("findings-refused", _all_refused(recorded), fix="GET /openapi.yaml describes the formats")
         if changed := bool(recorded.new or recorded.updated or recorded.closed):
             self._on_change()
         return respond_json(recorded.to_wire(), status=201 if changed else 200)
 
-    async def _received(self, request: web.Request, reader: Reader, recording: Recording) -> Recorded:
+    async def _received(self, request: web.Request, reader: FindingReader, recording: Recording) -> RecordedFindings:
         """Record what arrives, in batches. What was recorded before the file breaks off stays."""
-        batch: list[Placed | Refusal] = []
+        batch: list[Placed | FindingRefusal] = []
         reason = ""
         try:
             async for part in _parts(request, reader):
@@ -95,7 +95,7 @@ class FindingCalls:
             if not recording.recorded.accepted:
                 raise
             reason = exc.message
-            recording.recorded.refuse(Refusal.of(reader.read_so_far, exc))
+            recording.recorded.refuse(FindingRefusal.of(reader.read_so_far, exc))
         await recording.add(batch)
         return await recording.end(reason or ("a scanner states that it failed" if reader.failed else ""))
 
@@ -110,13 +110,13 @@ class FindingCalls:
         return respond_json({"findings": [one.to_wire() for one in page], "next": following, "at": moment.at})
 
 
-async def _read(reader: Reader, part: Part) -> list[Placed | Refusal]:
+async def _read(reader: FindingReader, part: JsonPart) -> list[Placed | FindingRefusal]:
     if len(part.content) < _THREAD_BYTES_MIN:
         return list(reader.read(part))
     return await asyncio.to_thread(lambda: list(reader.read(part)))
 
 
-async def _parts(request: web.Request, reader: Reader) -> AsyncIterator[Part]:
+async def _parts(request: web.Request, reader: FindingReader) -> AsyncIterator[JsonPart]:
     """Yield the parts of a body as it arrives. Raises FileRefused, BodyTooLarge, BodyTooSlow or BodyUnreadable."""
     size = 0
     try:
@@ -158,9 +158,9 @@ def _read_as(query: Query, now: Now) -> ReadAs:
 def _wanted(query: Query, *, as_written: bool) -> WantedFindings:
     account, instance = query.text("account"), query.text("instance")
     severity, suppressed = query.choice("severity", ("1", "2", "3", "4")), query.choice("suppressed", _YES_NO)
-    verdict = query.choice("verdict", get_args(Verdict))
+    verdict = query.choice("verdict", get_args(FindingVerdict))
     return WantedFindings(
-        verdict=next((one for one in get_args(Verdict) if one == verdict), None),
+        verdict=next((one for one in get_args(FindingVerdict) if one == verdict), None),
         rule=query.text("rule"),
         account=account_id(account) if account is not None else None,
         product=query.text("product"),
@@ -178,7 +178,7 @@ def _wanted(query: Query, *, as_written: bool) -> WantedFindings:
     )
 
 
-def _all_refused(recorded: Recorded) -> str:
+def _all_refused(recorded: RecordedFindings) -> str:
     """Return why no finding was taken: the reasons of the first ones, each once."""
     reasons = list(dict.fromkeys(one.reason for one in recorded.refusals))
     shown = "; ".join(reasons[:_SHOWN_REASONS_MAX])

@@ -48,7 +48,7 @@ class SignedInTokens(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Upload:
+class FileUpload:
     """A body that is read as it is sent. `parts` begins again for a second try."""
 
     size: int
@@ -106,7 +106,7 @@ class Client:
         """POST a JSON document; return the JSON value of the response."""
         return _decoded(b"".join(self._signed("POST", path, json.dumps(document).encode())))
 
-    def upload(self, path: str, content: Upload, **parameters: str | None) -> Any:
+    def upload(self, path: str, content: FileUpload, **parameters: str | None) -> Any:
         """POST a file of JSON as it is, without holding it in memory; return the JSON value of the response."""
         return _decoded(b"".join(self._signed("POST", _target(path, parameters), content)))
 
@@ -114,7 +114,7 @@ class Client:
         """GET a path; yield the body in parts, so that a large one is not held in memory."""
         return self._signed("GET", _target(path, parameters))
 
-    def _signed(self, method: str, target: str, body: bytes | Upload | None = None) -> Iterator[bytes]:
+    def _signed(self, method: str, target: str, body: bytes | FileUpload | None = None) -> Iterator[bytes]:
         """Send a request with the token; a token of a sign-in that is refused is renewed once."""
         token = self._token or (self._signed_in.current() if self._signed_in is not None else None)
         try:
@@ -135,18 +135,20 @@ class Client:
             raise Refused(refused.status, refused.code, refused.message, fix) from refused
         return renewed
 
-    def _streamed(self, method: str, target: str, token: str | None, body: bytes | Upload | None) -> Iterator[bytes]:
+    def _streamed(
+        self, method: str, target: str, token: str | None, body: bytes | FileUpload | None
+    ) -> Iterator[bytes]:
         headers = {"Accept": "application/json", "X-Request-Id": uuid.uuid4().hex}
         if body is not None:
             headers["Content-Type"] = "application/json"
-        if isinstance(body, Upload):
+        if isinstance(body, FileUpload):
             headers["Content-Length"] = str(body.size)
         if token:
             headers["Authorization"] = f"Bearer {token}"
         connection = self._connect()
         try:
-            content = body.parts() if isinstance(body, Upload) else body
-            with suppress(*_REFUSED_EARLY if isinstance(body, Upload) else ()):
+            content = body.parts() if isinstance(body, FileUpload) else body
+            with suppress(*_REFUSED_EARLY if isinstance(body, FileUpload) else ()):
                 connection.request(method, self._parts.path.rstrip("/") + target, body=content, headers=headers)
             with connection.getresponse() as answer:
                 if answer.status in _REDIRECTS:

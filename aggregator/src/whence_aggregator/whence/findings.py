@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from whence_aggregator.whence.client import Client, Refused, Upload
+from whence_aggregator.whence.client import Client, FileUpload, Refused
 from whence_aggregator.whence.output import (
     AT,
     GAPS,
@@ -112,7 +112,7 @@ def list_findings(client: Client, /, limit: int, everything: bool, as_json: bool
 def _sent(client: Client, path: Path, query: Mapping[str, str | None]) -> dict[str, Any]:
     """Send one file; return the response. Raises WhenceError or OSError."""
     size = path.stat().st_size
-    content = Upload(size=size, parts=lambda: _parts(path, size))
+    content = FileUpload(size=size, parts=lambda: _parts(path, size))
     answer = client.upload("/v1/findings", content, **query)
     if not isinstance(answer, dict) or not all(isinstance(answer.get(name), int) for name in _COUNTS):
         end("the response is not one about findings: is this a whence-aggregator?", UNREACHABLE)
