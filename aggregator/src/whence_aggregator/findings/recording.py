@@ -30,7 +30,7 @@ BATCH_FINDINGS_MAX = 250
 """Written in one transaction."""
 FINDINGS_OF_ACCOUNT_MAX = 200_000
 REFUSALS_SHOWN_MAX = 1_000
-_OPEN_AT_ONCE = 1_000
+_OPEN_AT_ONCE = 500
 _Scope = tuple[str, str, str]
 """What a report can be complete about: account, product and image; without an image, the rest of the account."""
 
@@ -196,27 +196,27 @@ class Recording:
         return FINDINGS_OF_ACCOUNT_MAX - self._known[account_id]
 
     async def _close(self, scope: _Scope, observed_at: str) -> None:
-        """Record that a report was complete, with the findings that it did not have."""
+        """Record that a report was complete, with the findings that it did not have.
+
+        Many are closed in several transactions, so that no other writer waits for long; the last one has the mark.
+        """
         account_id, product, image_digest = scope
-        async with self._ledger.writing() as writing:
-            asked_of: CompleteReportParameters = {
-                "account_id": account_id, "product": product, "image_digest": image_digest,
-            }  # fmt: skip
-            if completed_at(await writing.transaction.fetch(COMPLETE_REPORT.bind(asked_of))) >= observed_at:
-                return  # the same report again, or an older one, which can deny nothing
-            absent: list[str] = []
-            after, more = "", True
-            while more:
-                asked = FINDINGS_OPEN.bind(
-                    {"account_id": account_id, "product": product, "image_digest": image_digest, "after": after,
-                     "before": observed_at, "limit": _OPEN_AT_ONCE}
-                )  # fmt: skip
+        asked_of: CompleteReportParameters = {
+            "account_id": account_id, "product": product, "image_digest": image_digest,
+        }  # fmt: skip
+        after, more = "", True
+        while more:
+            asked = FINDINGS_OPEN.bind({**asked_of, "after": after, "before": observed_at, "limit": _OPEN_AT_ONCE})
+            async with self._ledger.writing() as writing:
+                if completed_at(await writing.transaction.fetch(COMPLETE_REPORT.bind(asked_of))) >= observed_at:
+                    return  # the same report again, or an older one, which can deny nothing
                 uids = open_uids(await writing.transaction.fetch(asked))
-                absent += [uid for uid in uids if (account_id, product, uid) not in self._stated]
+                absent = [uid for uid in uids if (account_id, product, uid) not in self._stated]
                 more = len(uids) == _OPEN_AT_ONCE
-                after = uids[-1] if uids else after
+                if absent or not more:
+                    await self._append(writing, scope, observed_at, absent=absent, complete=not more)
             self.recorded.closed += len(absent)
-            await self._append(writing, scope, observed_at, absent=absent, complete=True)
+            after = uids[-1] if uids else after
 
     async def _append(
         self,

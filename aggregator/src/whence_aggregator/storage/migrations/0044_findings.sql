@@ -25,7 +25,6 @@ create table finding (
     body text not null,
     primary key (account_id, product, uid, ledger_index)
 ){compact};
-create index finding_now on finding (account_id, product, uid) where until_index = 4611686018427387904;
 create index finding_image on finding (image_digest) where image_digest <> '';
 create index finding_instance on finding (instance_id) where instance_id <> '';
 
@@ -50,5 +49,8 @@ create table finding_report (
     complete bigint not null,
     primary key (account_id, product, image_digest, ledger_index)
 ){compact};
+
+create index finding_report_newest on finding_report (account_id, product, observed_at);
+create index finding_report_of_image on finding_report (account_id, product, image_digest, observed_at);
 
 create index version_digest_image on version_digest (digest);
