@@ -22,12 +22,14 @@ from whence_aggregator.callers.caller import Caller
 from whence_aggregator.callers.limits import Limit
 from whence_aggregator.callers.sign_in import NOBODY, Authenticator
 from whence_aggregator.callers.tokens import token_hash
+from whence_aggregator.findings.coverage import ScannerCoverage
 from whence_aggregator.findings.listing import Findings, WantedFindings
 from whence_aggregator.findings.scanners import BASE_IMAGE_OUTDATED, IMAGE_CVE, Scanner, Scanners
 from whence_aggregator.findings.violations import finding_violations, judge_image
 from whence_aggregator.http.authentication import authentication
 from whence_aggregator.http.errors import guarded
 from whence_aggregator.http.findings import FindingCalls
+from whence_aggregator.organisation.allowed import AllowedAccounts
 from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.trace.moment import Moments
 
@@ -55,7 +57,7 @@ class Asked:
     """Sends files and asks for findings."""
 
     def __init__(self, client: Any, house: InProcess, findings: Findings) -> None:
-        self._client = client
+        self.client = client
         self.house = house
         self.findings = findings
 
@@ -63,13 +65,13 @@ class Asked:
                    headers: dict[str, str] | None = None, **query: str) -> dict[str, Any]:  # fmt: skip
         content = body if body is not None else as_bytes(list(documents))
         given = {"Authorization": f"Bearer {token}", **(headers or {})}
-        async with self._client.post("/v1/findings", params=query, headers=given, data=io.BytesIO(content)) as answer:
+        async with self.client.post("/v1/findings", params=query, headers=given, data=io.BytesIO(content)) as answer:
             found: dict[str, Any] = await answer.json(content_type=None)
             assert status in (None, answer.status), found
             return {**found, "status": answer.status}
 
     async def list(self, token: str = "reader", **query: str) -> list[dict[str, Any]]:
-        async with self._client.get(
+        async with self.client.get(
             "/v1/findings", params=query, headers={"Authorization": f"Bearer {token}"}
         ) as answer:  # fmt: skip
             found = await answer.json(content_type=None)
@@ -79,7 +81,7 @@ class Asked:
 
     async def code(self, method: str, token: str, **query: str) -> tuple[int, str]:
         given = {"Authorization": f"Bearer {token}"}
-        async with self._client.request(method, "/v1/findings", params=query, headers=given) as answer:
+        async with self.client.request(method, "/v1/findings", params=query, headers=given) as answer:
             return answer.status, (await answer.json(content_type=None)).get("code")
 
     async def verdicts(self, **query: str) -> dict[str, str]:
@@ -94,8 +96,10 @@ async def served(house: InProcess, scanners: Scanners = SCANNERS) -> AsyncIterat
     findings = Findings(
         database=house.database, directory=OrganisationDirectory(house.database), scanners=scanners
     )  # fmt: skip
+    accounts = AllowedAccounts(named=BOTH, collected=False, database=house.database)
+    coverage = ScannerCoverage(database=house.database, scanners=scanners, accounts=accounts)
     calls = FindingCalls(
-        ledger=house.ledger, findings=findings, moments=Moments(database=house.database, now=house.clock),
+        ledger=house.ledger, findings=findings, coverage=coverage, moments=Moments(database=house.database, now=house.clock),
         now=house.clock, on_change=lambda: None,
     ).routes()  # fmt: skip
     check = authentication(Authenticator(
@@ -275,6 +279,23 @@ async def test_any_report_of_a_scanner_that_sends_changes_confirms_its_other_fin
     assert await asked.verdicts() == {"a": "unknown", "b": "unknown"}
 
 
+async def test_a_scanner_that_is_late_or_never_reported_is_shown(asked: Asked) -> None:
+    async def states() -> dict[tuple[str, str], str]:
+        async with asked.client.get("/v1/scanners", headers={"Authorization": "Bearer reader"}) as answer:
+            found = (await answer.json())["scanners"]
+        return {(one["product"], one["account_id"]): one["state"] for one in found}
+
+    await asked.push(ocsf("a", at=at(11)), complete="true")
+    never = {
+        ("prowler", OTHER_ACCOUNT): "never",
+        ("securityhub", ACCOUNT): "never",
+        ("securityhub", OTHER_ACCOUNT): "never",
+    }
+    assert await states() == {("prowler", ACCOUNT): "reporting", **never}
+    asked.house.clock.advance(DAY)
+    assert await states() == {("prowler", ACCOUNT): "late", **never}
+
+
 async def test_a_finding_is_of_the_instance_and_the_team_of_its_application(asked: Asked) -> None:
     house = asked.house
     await house.register()
@@ -366,7 +387,7 @@ async def test_findings_are_listed_as_they_were_and_page_by_page(asked: Asked) -
     while True:
         given = {"Authorization": "Bearer reader"}
         query = {"limit": "5", "verdict": "fail", **({"cursor": cursor} if cursor else {})}
-        async with asked._client.get("/v1/findings", params=query, headers=given) as answer:
+        async with asked.client.get("/v1/findings", params=query, headers=given) as answer:
             page = await answer.json()
         seen += [one["uid"] for one in page["findings"]]
         cursor = page["next"]
@@ -477,6 +498,9 @@ async def test_thousands_of_findings_of_one_file_are_recorded_as_they_arrive(hou
         assert (found["new"], found["complete"]) == (2_000, True)
         again = await asked.push(body=content, complete="true")
         assert (again["status"], again["unchanged"]) == (200, 2_000)
+        left = await asked.push(ocsf("f-0007", at=at(11)), complete="true")
+        assert (left["closed"], left["unchanged"]) == (1_999, 1)
+        assert [one["uid"] for one in await asked.list(verdict="fail")] == ["f-0007"]
 
 
 async def test_the_rows_of_a_history_are_kept_for_each_change(asked: Asked) -> None:

@@ -17,6 +17,7 @@ from whence_aggregator.queries.findings import (
     FindingsCountedRow,
     FindingsNowRow,
     FindingsOpenRow,
+    ScannerReportsRow,
     VersionsOfImagesRow,
 )
 
@@ -173,3 +174,21 @@ def accounts_by_application(rows: Sequence[AccountsOfApplicationsRow]) -> dict[s
     for row in rows:
         found.setdefault(row["application_id"], set()).add(row["account_id"])
     return {name: frozenset(accounts) for name, accounts in found.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportTimes:
+    """When a scanner reported about an account last, and completely; the latter may be empty."""
+
+    reported_at: str
+    complete_at: str
+
+
+def report_times(rows: Sequence[ScannerReportsRow]) -> dict[tuple[str, str], ReportTimes]:
+    """Return the times of reports, by account and product."""
+    return {
+        (row["account_id"], row["product"]): ReportTimes(
+            reported_at=row["observed_at"], complete_at=row["complete_at"] or ""
+        )
+        for row in rows
+    }

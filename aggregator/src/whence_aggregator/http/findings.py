@@ -8,6 +8,7 @@ from typing import get_args
 
 from aiohttp import hdrs, web
 
+from whence_aggregator.findings.coverage import ScannerCoverage
 from whence_aggregator.findings.finding import FORMATS, FileRefused, Format
 from whence_aggregator.findings.listing import CURSOR_CHARACTERS_MAX, Findings, WantedFindings
 from whence_aggregator.findings.reading import FindingReader, FindingRefusal, Placed, ReadAs
@@ -42,20 +43,32 @@ _FILTERS = (
 
 
 class FindingCalls:
-    """`/v1/findings`."""
+    """`/v1/findings` and `/v1/scanners`."""
 
     def __init__(
-        self, *, ledger: Ledger, findings: Findings, moments: Moments, now: Now, on_change: Callable[[], None]
+        self,
+        *,
+        ledger: Ledger,
+        findings: Findings,
+        coverage: ScannerCoverage,
+        moments: Moments,
+        now: Now,
+        on_change: Callable[[], None],
     ) -> None:
         self._ledger = ledger
         self._findings = findings
+        self._coverage = coverage
         self._moments = moments
         self._now = now
         self._on_change = on_change
         self._slots = Slots("transfers", FILES_AT_ONCE_MAX)
 
     def routes(self) -> list[web.RouteDef]:
-        return [web.post("/v1/findings", self._record), web.get("/v1/findings", self._list)]
+        return [
+            web.post("/v1/findings", self._record),
+            web.get("/v1/findings", self._list),
+            web.get("/v1/scanners", self._scanners),
+        ]
 
     async def _record(self, request: web.Request) -> JsonResponse:
         """Record a file of findings; 201 if anything is new, 200 if nothing is, 400 if nothing could be taken."""
@@ -108,6 +121,11 @@ class FindingCalls:
             wanted, after=after, limit=limit, now=parse_instant(moment.at), past=moment.past
         )
         return respond_json({"findings": [one.to_wire() for one in page], "next": following, "at": moment.at})
+
+    async def _scanners(self, request: web.Request) -> JsonResponse:
+        moment = await self._moments.of(Query(request, "at").instant("at"))
+        states = await self._coverage.states(now=parse_instant(moment.at), past=moment.past)
+        return respond_json({"scanners": [one.to_wire() for one in states], "at": moment.at})
 
 
 async def _read(reader: FindingReader, part: JsonPart) -> list[Placed | FindingRefusal]:

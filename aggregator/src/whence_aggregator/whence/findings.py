@@ -15,11 +15,14 @@ from whence_aggregator.whence.output import (
     GAPS,
     UNREACHABLE,
     USAGE,
+    ask,
     end,
     listed,
     listing,
     note,
+    one_of_them,
     out,
+    show,
     show_json,
     show_list,
 )
@@ -107,6 +110,17 @@ def list_findings(client: Client, /, limit: int, everything: bool, as_json: bool
         found.pages = ([{**one, **_about(one)} for one in page] for page in pages)
     columns = ("verdict", "severity", "rule", "subject", "team", "account_id", "since", "last_seen", "reason")
     show_list(found, "findings", columns, as_json=as_json)
+
+
+@findings.command()
+@one_of_them
+@click.pass_obj
+def scanners(client: Client, at: str | None, as_json: bool) -> None:
+    """Show when each scanner last reported about each account. Exits 1 if one is late or never reported."""
+    found = ask(lambda: client.get("/v1/scanners", at=at))
+    rows = found["scanners"]
+    show(found, rows, ("state", "product", "account_id", "reported_at", "complete_at"), as_json=as_json)
+    sys.exit(GAPS if any(one["state"] != "reporting" for one in rows) else 0)
 
 
 def _sent(client: Client, path: Path, query: Mapping[str, str | None]) -> dict[str, Any]:

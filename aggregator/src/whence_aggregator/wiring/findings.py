@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
+from whence_aggregator.findings.coverage import ScannerCoverage
 from whence_aggregator.findings.listing import Findings
 from whence_aggregator.findings.scanners import Scanner, Scanners
 from whence_aggregator.http.findings import FindingCalls
@@ -13,7 +14,7 @@ from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ports import Database
 from whence_aggregator.settings.server import Settings
 from whence_aggregator.trace.moment import Moments
-from whence_aggregator.wiring.organisation import load_directory
+from whence_aggregator.wiring.organisation import load_allowed, load_directory
 from whence_common.clock import utc_now
 
 
@@ -39,10 +40,10 @@ def finding_routes(
     settings: Settings, database: Database, ledger: Ledger, on_change: Callable[[], None]
 ) -> list[web.RouteDef]:
     """Return the routes of findings."""
-    findings = Findings(
-        database=database, directory=load_directory(settings, database), scanners=load_scanners(settings)
-    )
+    scanners = load_scanners(settings)
+    findings = Findings(database=database, directory=load_directory(settings, database), scanners=scanners)
+    coverage = ScannerCoverage(database=database, scanners=scanners, accounts=load_allowed(settings, database))
     moments = Moments(database=database, now=utc_now)
     return FindingCalls(
-        ledger=ledger, findings=findings, moments=moments, now=utc_now, on_change=on_change
+        ledger=ledger, findings=findings, coverage=coverage, moments=moments, now=utc_now, on_change=on_change
     ).routes()  # fmt: skip

@@ -1,0 +1,68 @@
+"""Which scanners have reported about which accounts, and which are late: a scanner that is silent finds nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from whence_aggregator.findings.rows import ReportTimes, report_times
+from whence_aggregator.findings.scanners import Scanners
+from whence_aggregator.organisation.allowed import AllowedAccounts
+from whence_aggregator.ports import Database
+from whence_aggregator.queries.findings import SCANNER_REPORTS
+from whence_common.clock import parse_instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScannerState:
+    """A scanner's reports about an account: `reporting`, `late`, or `never` where it was expected to report."""
+
+    product: str
+    account_id: str
+    interval_seconds: float
+    reported_at: str
+    complete_at: str
+    """Of its last complete report."""
+    state: str
+
+    def to_wire(self) -> dict[str, object]:
+        return {
+            "product": self.product, "account_id": self.account_id or None, "interval_seconds": self.interval_seconds,
+            "reported_at": self.reported_at or None, "complete_at": self.complete_at or None, "state": self.state,
+        }  # fmt: skip
+
+
+class ScannerCoverage:
+    """Reads how scanners report."""
+
+    def __init__(self, *, database: Database, scanners: Scanners, accounts: AllowedAccounts) -> None:
+        self._database = database
+        self._scanners = scanners
+        self._accounts = accounts
+
+    async def states(self, *, now: datetime, past: int) -> list[ScannerState]:
+        """Return the state of each scanner and account: those that reported, and those that the settings expect to."""
+        await self._accounts.refresh()
+        reports = report_times(await self._database.fetch(SCANNER_REPORTS.bind({"past": past})))
+        expected = {
+            (account_id, one.product)
+            for one in self._scanners.named
+            for account_id in (one.accounts or self._accounts.names)
+        }
+        return [self._state(*key, reports, now) for key in sorted(expected | reports.keys())]
+
+    def _state(
+        self, account_id: str, product: str, reports: Mapping[tuple[str, str], ReportTimes], now: datetime
+    ) -> ScannerState:
+        seconds = self._scanners.of(product, account_id).interval_seconds
+        times = reports.get((account_id, product))
+        late = times is not None and (now - parse_instant(times.reported_at)).total_seconds() > seconds
+        return ScannerState(
+            product=product,
+            account_id=account_id,
+            interval_seconds=seconds,
+            reported_at=times.reported_at if times is not None else "",
+            complete_at=times.complete_at if times is not None else "",
+            state="never" if times is None else "late" if late else "reporting",
+        )
