@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from click.testing import CliRunner, Result
 
+from unit.test_violations_export import violation
 from whence_aggregator.whence.cli import whence
 
 RECORDED: dict[str, Any] = {
@@ -39,7 +40,8 @@ def aggregator() -> Iterator[Aggregator]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             held.queries.append(dict(parse_qsl(urlsplit(self.path).query)))
-            self._say(200, {"findings": held.listed, "next": None, "at": "now"})
+            name = urlsplit(self.path).path.rpartition("/")[2]
+            self._say(200, {name: held.listed, "next": None, "at": "now"})
 
         def do_POST(self) -> None:
             held.queries.append(dict(parse_qsl(urlsplit(self.path).query)))
@@ -132,6 +134,23 @@ def test_the_progress_of_a_large_file_is_shown(aggregator: Aggregator, tmp_path:
     found = run(aggregator, "push", str(file))
     assert found.stderr == "".join(f"whence: {file}: {n} % of 40 MB sent\n" for n in (41, 83))
     assert len(aggregator.bodies[0]) == 40_000_000
+
+
+@pytest.mark.parametrize("rows", [0, 3])
+def test_all_violations_are_printed_for_other_tools(aggregator: Aggregator, rows: int) -> None:
+    aggregator.listed = [violation(instance_id=f"i-0000000{n}") for n in range(rows)]
+    for form in ("ocsf", "sarif"):
+        found = CliRunner().invoke(whence, ["--url", aggregator.url, "violations", "--format", form])
+        assert found.exit_code == (1 if rows else 0)
+        document = json.loads(found.stdout)
+        assert len(document if form == "ocsf" else document["runs"][0]["results"]) == rows
+
+
+@pytest.mark.parametrize("state, code", [("reporting", 0), ("late", 1), ("never", 1)])
+def test_a_scanner_that_does_not_report_ends_with_exit_code_1(aggregator: Aggregator, state: str, code: int) -> None:
+    aggregator.listed = [{"state": state, "product": "prowler", "account_id": "123456789012"}]
+    found = run(aggregator, "scanners")
+    assert (found.exit_code, found.stdout.splitlines()[1].split()) == (code, [state, "prowler", "123456789012"])
 
 
 def test_nothing_is_sent_without_a_file(aggregator: Aggregator) -> None:
