@@ -94,7 +94,8 @@ class Findings:
         teams = await self._teams(wanted, past)
         for _ in range(_READS_MAX):
             rows = await self._read(wanted, place, _ROWS_AT_ONCE, past)
-            for one in await self._shown(rows, now=now, past=past):
+            candidates = [one for row in rows if _is_meant(one := self._meaning(row, now), wanted)]
+            for one in await self._tied(candidates, past):
                 if (fitting := _fitting(one, wanted, teams)) is None:
                     continue
                 if len(found) == limit:
@@ -136,16 +137,20 @@ class Findings:
         }
         return [stored(row) for row in await self._database.fetch(FINDINGS_AT.bind(asked))]
 
-    async def _shown(self, rows: Sequence[StoredFinding], *, now: datetime, past: int) -> list[ShownFinding]:
-        found = []
-        for one, subjects in zip(rows, await self._subjects.of(rows, past=past), strict=True):
-            verdict, reason = self.scanners.verdict(one, now=now)
-            shown = ShownFinding(
-                finding=one, verdict=verdict, reason=reason, rule=self.scanners.rule_of(one),
-                severity=self.scanners.severity_of(one), subjects=subjects,
-            )  # fmt: skip
-            found.append(shown)
-        return found
+    def _meaning(self, one: StoredFinding, now: datetime) -> ShownFinding:
+        """Return what a finding means, without what it is about."""
+        verdict, reason = self.scanners.verdict(one, now=now)
+        return ShownFinding(
+            finding=one, verdict=verdict, reason=reason, rule=self.scanners.rule_of(one),
+            severity=self.scanners.severity_of(one), subjects=(),
+        )  # fmt: skip
+
+    async def _tied(self, found: Sequence[ShownFinding], past: int) -> list[ShownFinding]:
+        """Return findings with what they are about."""
+        if not found:
+            return []
+        subjects = await self._subjects.of([one.finding for one in found], past=past)
+        return [replace(one, subjects=own) for one, own in zip(found, subjects, strict=True)]
 
     async def _teams(self, wanted: WantedFindings, past: int) -> frozenset[str] | None:
         if wanted.team is None:
@@ -156,12 +161,14 @@ class Findings:
         )  # fmt: skip
 
 
+def _is_meant(one: ShownFinding, wanted: WantedFindings) -> bool:
+    """Return whether a finding was asked for, as far as its subjects do not decide it."""
+    asked = (wanted.verdict, wanted.rule, wanted.severity)
+    return all(want in (None, is_) for want, is_ in zip(asked, (one.verdict, one.rule, one.severity), strict=True))
+
+
 def _fitting(one: ShownFinding, wanted: WantedFindings, teams: frozenset[str] | None) -> ShownFinding | None:
     """Return a finding with the subjects that were asked for; None if it was not asked for."""
-    if wanted.verdict not in (None, one.verdict) or wanted.rule not in (None, one.rule):
-        return None
-    if wanted.severity not in (None, one.severity):
-        return None
     subjects = [
         subject for subject in one.subjects
         if wanted.application in (None, subject.application_id) and (teams is None or subject.team in teams)

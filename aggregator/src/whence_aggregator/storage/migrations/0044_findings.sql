@@ -51,6 +51,6 @@ create table finding_report (
 ){compact};
 
 create index finding_report_newest on finding_report (account_id, product, observed_at);
-create index finding_report_of_image on finding_report (account_id, product, image_digest, observed_at);
+create index finding_report_complete on finding_report (account_id, product, image_digest, observed_at) where complete = 1;
 
 create index version_digest_image on version_digest (digest);
