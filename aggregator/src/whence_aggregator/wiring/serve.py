@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-import aiohttp
 from aiohttp import web
 
-from whence_aggregator.agents.challenges import Challenges
-from whence_aggregator.agents.enrolment import Enrolments
-from whence_aggregator.agents.heartbeats import Heartbeats
-from whence_aggregator.agents.ingest import Ingest
-from whence_aggregator.agents.sightings import Sightings
 from whence_aggregator.applications.teams import TeamLookup
 from whence_aggregator.approvals.rule import ApprovalPolicy
 from whence_aggregator.audit.bundle import Bundles
@@ -44,7 +36,6 @@ from whence_aggregator.ports import Database
 from whence_aggregator.projections.applications import index_applications
 from whence_aggregator.projections.persons import index_persons
 from whence_aggregator.projections.search_names import index_ranges, index_reviews
-from whence_aggregator.projections.statements import Combinations
 from whence_aggregator.settings.server import Settings, accounts_named
 from whence_aggregator.storage.measured import MeasuredDatabase
 from whence_aggregator.trace.listening import Listening
@@ -52,6 +43,7 @@ from whence_aggregator.trace.moment import Moments
 from whence_aggregator.trace.search import Search
 from whence_aggregator.trace.tracer import Tracer
 from whence_aggregator.wiring import parts, settings_files
+from whence_aggregator.wiring.agents import Speaking, load_speaking
 from whence_aggregator.wiring.applications import application_routes, load_teams
 from whence_aggregator.wiring.approvals import load_policy, version_routes
 from whence_aggregator.wiring.changes import change_routes
@@ -78,70 +70,6 @@ from whence_aggregator.wiring.trackers import known_trackers, load_tracker_colle
 from whence_aggregator.wiring.work import Working, kinds_of, load_worker, work_on_ranges
 from whence_aggregator.work.hour_shares import HourShares
 from whence_common.clock import utc_now
-from whence_common.identity_document import Authorities
-
-
-@dataclass(frozen=True)
-class _Speaking:
-    """The parts that serve agents."""
-
-    enrolments: Enrolments
-    ingest: Ingest
-    heartbeats: Heartbeats
-
-
-async def _speaking(
-    settings: Settings,
-    database: Database,
-    ledger: Ledger,
-    working: Working,
-    authorities: Authorities,
-    session: aiohttp.ClientSession,
-    listening: Listening,
-    limits: LiveLimits,
-    stack: AsyncExitStack,
-    allowed: AllowedAccounts,
-) -> _Speaking:
-    secret = settings_files.load_secret(Path(settings.heartbeat_secret_file))
-    sightings = Sightings(secret)
-    enrolments = Enrolments(
-        database=database,
-        ledger=ledger,
-        challenges=Challenges(
-            database=database, secret=secret, audience=settings.audience, now=utc_now, random_bytes=secrets.token_bytes
-        ),
-        authorities=authorities,
-        accounts=allowed,
-        audience=settings.audience,
-        heartbeat_secret=secret,
-        caller_identity=parts.load_sts(settings, authorities, session),
-        sts_required=settings.sts == "required",
-        document_seconds_max=settings.document_seconds_max,
-        limits=limits.of_enrolments(),
-        now=utc_now,
-    )
-    ingest = Ingest(
-        ledger=ledger,
-        enrolments=enrolments,
-        verifier=await parts.load_verifier(settings, stack),
-        combinations=Combinations(),
-        sightings=sightings,
-        instance_limit=limits.of("statements_per_instance", "instance"),
-        account_limit=limits.of("statements_per_account", "account"),
-        instance_bytes=limits.of("statement_bytes_per_instance", "instance"),
-        account_bytes=limits.of("statement_bytes_per_account", "account"),
-        now=utc_now,
-        on_work=working.wake,
-    )
-    heartbeats = Heartbeats(
-        database=database,
-        secret=secret,
-        sightings=sightings,
-        listening=listening,
-        limit=limits.of("heartbeats_per_instance", "instance"),
-        now=utc_now,
-    )
-    return _Speaking(enrolments, ingest, heartbeats)
 
 
 def _tracer(
@@ -200,7 +128,7 @@ def _routes(
     settings: Settings,
     database: MeasuredDatabase,
     ledger: Ledger,
-    speaking: _Speaking,
+    speaking: Speaking,
     tracer: Tracer,
     publisher: Publisher,
     heard: Listening,
@@ -331,7 +259,7 @@ async def opened_aggregator(
             settings, database, ledger, tracer, collectors, questions, heard, sources, allowed, trail
         )
         limits = LiveLimits(settings.limits)
-        speaking = await _speaking(
+        speaking = await load_speaking(
             settings, database, ledger, working, authorities, session, heard, limits, stack, allowed
         )
         publisher = Publisher(
