@@ -77,7 +77,7 @@ class RecordedFindings:
         }  # fmt: skip
 
 
-class Recording:
+class FindingRecording:
     """The recording of one request. `complete`: it has all findings about each account and image that it names."""
 
     def __init__(self, *, ledger: Ledger, caller: FindingSender, complete: bool, now: Now) -> None:

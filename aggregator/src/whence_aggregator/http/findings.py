@@ -12,7 +12,7 @@ from whence_aggregator.findings.coverage import ScannerCoverage
 from whence_aggregator.findings.finding import FORMATS, FileRefused, Format
 from whence_aggregator.findings.listing import CURSOR_CHARACTERS_MAX, Findings, WantedFindings
 from whence_aggregator.findings.reading import FindingReader, FindingRefusal, Placed, ReadAs
-from whence_aggregator.findings.recording import BATCH_FINDINGS_MAX, RecordedFindings, Recording
+from whence_aggregator.findings.recording import BATCH_FINDINGS_MAX, FindingRecording, RecordedFindings
 from whence_aggregator.findings.scanners import FindingVerdict
 from whence_aggregator.findings.splitting import JsonPart
 from whence_aggregator.http.authentication import CALLER
@@ -81,7 +81,7 @@ class FindingCalls:
         query = Query(request, "format", "account", "application", "complete")
         read_as, complete = _read_as(query, self._now), query.choice("complete", _YES_NO) == "true"
         _check_headers(request)
-        recording = Recording(ledger=self._ledger, caller=caller, complete=complete, now=self._now)
+        recording = FindingRecording(ledger=self._ledger, caller=caller, complete=complete, now=self._now)
         with self._slots.take(request, caller.name):
             recorded = await self._received(request, FindingReader(read_as), recording)
         if not recorded.accepted and recorded.refused:
@@ -90,7 +90,9 @@ class FindingCalls:
             self._on_change()
         return respond_json(recorded.to_wire(), status=201 if changed else 200)
 
-    async def _received(self, request: web.Request, reader: FindingReader, recording: Recording) -> RecordedFindings:
+    async def _received(
+        self, request: web.Request, reader: FindingReader, recording: FindingRecording
+    ) -> RecordedFindings:
         """Record what arrives, in batches. What was recorded before the file breaks off stays."""
         batch: list[Placed | FindingRefusal] = []
         reason = ""
