@@ -7,11 +7,17 @@ from collections.abc import AsyncIterator, Collection, Mapping
 import pytest
 
 from fakes.in_process import InProcess
+from fakes.organisation import FakeOrganisation
 from fakes.signing_authority import SigningAuthority
-from whence_aggregator.compliance.evidence import AccountOfOrganisation
+from whence_aggregator.compliance.covered import CoveredAccounts, EventCoverage
+from whence_aggregator.compliance.evidence import AccountOfOrganisation, EventsOutcome, SubjectEvidence
 from whence_aggregator.compliance.rows import account_listings
 from whence_aggregator.compliance.rule import ConfiguredSource
-from whence_aggregator.compliance.rules.catalogue import RulesInForce
+from whence_aggregator.compliance.rules.catalogue import RULES, RulesInForce, judge
+from whence_aggregator.organisation.directory import OrganisationDirectory
+from whence_aggregator.organisation.recorder import OrganisationRecorder
+from whence_aggregator.organisation.snapshots import snapshot
+from whence_aggregator.organisation.values import Account
 from whence_aggregator.ports import Database
 from whence_aggregator.queries.collect import ListingsRow
 from whence_aggregator.queries.compliance import VERDICTS_OF_SUBJECTS
@@ -26,7 +32,7 @@ class StatedAccounts:
 
     def __init__(self) -> None:
         self.accounts: dict[str, AccountOfOrganisation] = {
-            COVERED: AccountOfOrganisation(status="ACTIVE", allowed=True, listed=True),
+            COVERED: AccountOfOrganisation(status="ACTIVE", allowed=True, listed=True, events="read"),
             FORGOTTEN: AccountOfOrganisation(status="ACTIVE", allowed=False, listed=None),
             UNLISTED: AccountOfOrganisation(status="ACTIVE", allowed=True, listed=None),
             CLOSED: AccountOfOrganisation(status="SUSPENDED", allowed=False),
@@ -61,7 +67,7 @@ async def test_an_account_that_nobody_reads_is_a_violation(ruled: InProcess, sta
     await ruled.evaluator.sweep()
     await ruled.work()
     assert await verdicts(ruled) == {FORGOTTEN: "fail", UNLISTED: "unknown"}
-    stated.accounts[FORGOTTEN] = AccountOfOrganisation(status="ACTIVE", allowed=True, listed=True)
+    stated.accounts[FORGOTTEN] = AccountOfOrganisation(status="ACTIVE", allowed=True, listed=True, events="read")
     for _ in range(20):
         await ruled.evaluator.sweep()
     await ruled.work()
@@ -89,3 +95,53 @@ def test_an_account_is_listed_when_the_newest_listing_of_each_region_was_complet
 ) -> None:
     found = account_listings(rows)[COVERED]
     assert (found.listed, found.reason) == (listed, reason)
+
+
+@pytest.mark.parametrize(
+    ("events", "failing", "outcome", "reason"),
+    [
+        ("read", "", "pass", "the instances of the account are listed, and may enrol"),
+        ("not configured", "", "pass", "the instances of the account are listed, and may enrol"),
+        ("never", "", "fail", "no log file of CloudTrail of the account was read"),
+        ("failed", "eu-west-1", "fail", "the newest log file of CloudTrail could not be read: eu-west-1"),
+        (None, "", "unknown", "not known: whether the events of the account are read"),
+    ],
+)
+def test_an_account_whose_events_are_not_read_is_not_covered(
+    events: EventsOutcome | None, failing: str, outcome: str, reason: str
+) -> None:
+    account = AccountOfOrganisation(
+        status="ACTIVE", allowed=True, listed=True, events=events, events_failing=failing
+    )  # fmt: skip
+    (rule,) = (one for one in RULES if one.id == "account-uncovered")
+    found = judge(rule, SubjectEvidence(kind="account", account=account))
+    assert (found.outcome, found.reason) == (outcome, reason)
+
+
+class UnreadEvents:
+    """Events of accounts, of which some are not read."""
+
+    async def unread(self, account_ids: Collection[str]) -> Mapping[str, str]:
+        return {name: region for name, region in {FORGOTTEN: "", UNLISTED: "eu-west-1"}.items() if name in account_ids}
+
+
+async def test_the_evidence_of_an_account_states_whether_its_events_are_read(house: InProcess) -> None:
+    stated = snapshot(
+        "file", accounts=[Account(account_id=one, status="ACTIVE") for one in (COVERED, FORGOTTEN, UNLISTED)]
+    )  # fmt: skip
+    source = {stated.source: FakeOrganisation(stated)}
+    await OrganisationRecorder(database=house.database, ledger=house.ledger, sources=source, now=house.clock).read(
+        "file"
+    )
+
+    async def of(events: EventCoverage | None) -> dict[str, tuple[str | None, str]]:
+        covered = CoveredAccounts(
+            database=house.database, directory=OrganisationDirectory(house.database), allowed={COVERED}, lists=False,
+            events=events,
+        )  # fmt: skip
+        return {name: (one.events, one.events_failing) for name, one in (await covered.of(await covered.ids())).items()}
+
+    assert await of(UnreadEvents()) == {
+        COVERED: ("read", ""), FORGOTTEN: ("never", ""), UNLISTED: ("failed", "eu-west-1"),
+    }  # fmt: skip
+    assert (await of(None))[COVERED] == ("not configured", "")

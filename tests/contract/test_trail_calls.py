@@ -168,6 +168,8 @@ async def test_an_account_shows_how_far_its_events_were_read_and_why_not(house: 
         _, found = await ask("/v1/accounts")
         ours, theirs = (one["trail"] for one in found["accounts"])
         assert (theirs["state"], theirs["reason"]) == ("unknown", "no log file of this account was read")
+        coverage = TrailCoverage(database=house.database, configured=True, now=house.clock)
+        assert await coverage.unread([ACCOUNT, OTHER]) == {OTHER: ""}, "a rule judges accounts by this"
         (region,) = ours["regions"]
         assert (ours["state"], region["newest_event_at"], region["lag_seconds"]) == (
             "read", "2026-11-22T11:50:00.000Z", 600.0,
@@ -179,6 +181,7 @@ async def test_an_account_shows_how_far_its_events_were_read_and_why_not(house: 
         world.objects.failing[key("2")] = [SourceUnavailable("trail-denied", "AWS denies the request: AccessDenied")]
         world.queue.send(s3_event(key("2")))
         await world.settle()
+        assert await coverage.unread([ACCOUNT, OTHER]) == {ACCOUNT: REGION, OTHER: ""}
         _, one = await ask(f"/v1/accounts/{ACCOUNT}")
         assert (one["trail"]["state"], one["trail"]["reason"]) == (
             "unknown", f"{REGION}: AWS denies the request: AccessDenied",

@@ -98,7 +98,10 @@ SECTIONS: dict[str, st.SearchStrategy[Any]] = {
         registered=WHETHER, active=WHETHER, team_id=TEXT, criticality_level=st.integers(0, 4),
         incident_contact=TEXT, specification_url=TEXT, uses_tickets=WHETHER,
     ),
-    "account": section(status=st.sampled_from(("", "ACTIVE", "SUSPENDED")), allowed=WHETHER, listed=WHETHER),
+    "account": section(
+        status=st.sampled_from(("", "ACTIVE", "SUSPENDED")), allowed=WHETHER, listed=WHETHER,
+        events=st.sampled_from(("read", "failed", "never", "not configured")), events_failing=TEXT,
+    ),
     "reads": st.lists(
         st.fixed_dictionaries(
             {"source": st.just("the registry")},
@@ -130,7 +133,7 @@ FACTS = {
     "build": ("builder", "other_subjects", "contradiction"),
     "source": ("dirty", "comparison"),
     "commit": ("reachable", "rewritten", "signature"),
-    "account": ("listed",),
+    "account": ("listed", "events"),
 }
 """Members that are absent where they are not known; the others have a default, and a section is known with them."""
 

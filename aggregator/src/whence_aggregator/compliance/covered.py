@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Container, Mapping
+from typing import Protocol
 
-from whence_aggregator.compliance.evidence import AccountOfOrganisation
+from whence_aggregator.compliance.evidence import AccountOfOrganisation, EventsOutcome
 from whence_aggregator.compliance.rows import AccountListings, account_listings
 from whence_aggregator.organisation.directory import PAGE_MAX, OrganisationDirectory
 from whence_aggregator.ports import Database
@@ -13,17 +14,34 @@ from whence_aggregator.queries.collect import LISTINGS
 ACCOUNTS_MAX = 100_000
 
 
+class EventCoverage(Protocol):
+    """How far the events of accounts are read."""
+
+    async def unread(self, account_ids: Collection[str]) -> Mapping[str, str]:
+        """Return in which regions the newest log file could not be read, by account; empty: no file ever was.
+
+        Accounts whose events are read are left out.
+        """
+
+
 class CoveredAccounts:
     """Compares the accounts that the organisation's sources state with those that are read."""
 
     def __init__(
-        self, *, database: Database, directory: OrganisationDirectory, allowed: Container[str], lists: bool
+        self,
+        *,
+        database: Database,
+        directory: OrganisationDirectory,
+        allowed: Container[str],
+        lists: bool,
+        events: EventCoverage | None,
     ) -> None:
-        """`lists`: whether the settings configure an inventory."""
+        """`lists`: whether the settings configure an inventory. `events`: None where they configure no CloudTrail."""
         self._database = database
         self._directory = directory
         self._allowed = allowed
         self._lists = lists
+        self._events = events
 
     async def ids(self) -> Collection[str]:
         """Return the accounts that any source has stated."""
@@ -39,6 +57,7 @@ class CoveredAccounts:
         """Return whether accounts are covered; those that no source has stated are left out."""
         stated = await self._directory.accounts(sorted(account_ids))
         listings = account_listings(await self._database.fetch(LISTINGS.bind({})))
+        unread = await self._events.unread(account_ids) if self._events is not None else None
         nothing = AccountListings(listed=None, reason="")
         return {
             name: AccountOfOrganisation(
@@ -46,6 +65,16 @@ class CoveredAccounts:
                 allowed=name in self._allowed,
                 listed=listings.get(name, nothing).listed if self._lists else None,
                 reason=listings.get(name, nothing).reason,
+                events=_events(name, unread),
+                events_failing=(unread or {}).get(name, ""),
             )
             for name, account in stated.items()
         }
+
+
+def _events(account_id: str, unread: Mapping[str, str] | None) -> EventsOutcome:
+    if unread is None:
+        return "not configured"
+    if account_id not in unread:
+        return "read"
+    return "failed" if unread[account_id] else "never"

@@ -20,6 +20,7 @@ SUBJECTS_OF_RULES: tuple[SubjectOfRule, ...] = ("instance", "version", "applicat
 ClockByHeartbeats = Literal["not heard", "right", "ahead", "behind", "late"]
 UserDataPresence = Literal["read", "absent", "unreadable"]
 ReadingOutcome = Literal["read", "failed", "waiting"]
+EventsOutcome = Literal["read", "failed", "never", "not configured"]
 
 
 class LinkOfEvidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -214,6 +215,10 @@ class AccountOfOrganisation(msgspec.Struct, frozen=True, kw_only=True):
     listed: bool | None = None
     """Whether a listing of one of its regions was complete."""
     reason: str = ""
+    events: EventsOutcome | None = None
+    """Whether its events of CloudTrail are read; `never`: no log file of it was."""
+    events_failing: str = ""
+    """The regions whose newest log file could not be read."""
 
 
 class ReadOfSource(msgspec.Struct, frozen=True, kw_only=True):

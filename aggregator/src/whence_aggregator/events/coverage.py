@@ -79,6 +79,19 @@ class TrailCoverage:
         found = await self.read()
         return {one: self._shown(one, found) for one in accounts}, [_queue(one) for one in found.queues]
 
+    async def unread(self, account_ids: Collection[str]) -> dict[str, str]:
+        """Return in which regions the newest log file could not be read, by account; empty: no file ever was.
+
+        Why is left out: it differs from file to file.
+        """
+        regions = (await self.read()).regions
+        found = {}
+        for name in account_ids:
+            failed = sorted(one.region for one in regions.get(name, ()) if one.failure)
+            if failed or name not in regions:
+                found[name] = ", ".join(failed)
+        return found
+
     async def families(self) -> Sequence[Family]:
         """Return metrics of the lag, the queues and the dead letters. Raises StorageUnavailable."""
         if not self._configured:

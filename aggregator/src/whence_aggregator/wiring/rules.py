@@ -18,6 +18,7 @@ from whence_aggregator.settings.trackers import reads_reviews
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.tracer import Tracer
 from whence_aggregator.trackers.places import NO_TRACKERS, KnownTrackers
+from whence_aggregator.wiring.cloud_trail import load_coverage
 from whence_common.clock import Now
 
 
@@ -46,6 +47,7 @@ def covered_accounts(settings: Settings, database: Database, allowed: Container[
         directory=OrganisationDirectory(database),
         allowed=allowed,
         lists=settings.inventory is not None,
+        events=load_coverage(settings, database) if settings.cloud_trail is not None else None,
     )
 
 

@@ -22,7 +22,7 @@ def account_not_owners(evidence: SubjectEvidence) -> Verdict:
 
 
 def account_uncovered(evidence: SubjectEvidence) -> Verdict:
-    """Judge an account of the organisation: its instances may enrol, and one of its regions was listed whole."""
+    """Judge an account of the organisation: its instances may enrol and are listed, and its events are read."""
     account = known(evidence.account, "the account in the organisation")
     if account.status and account.status != ACTIVE:
         return passed(f"the account is {account.status}")
@@ -30,4 +30,9 @@ def account_uncovered(evidence: SubjectEvidence) -> Verdict:
         return failed("the settings do not allow the account: its instances cannot enrol, and are not listed")
     if not known(account.listed, "a listing of the account"):
         return failed(account.reason or "no listing of the account was complete")
+    events = known(account.events, "whether the events of the account are read")
+    if events == "never":
+        return failed("no log file of CloudTrail of the account was read")
+    if events == "failed":
+        return failed(f"the newest log file of CloudTrail could not be read: {account.events_failing or 'no region'}")
     return passed("the instances of the account are listed, and may enrol")
