@@ -34,6 +34,8 @@ from whence_aggregator.collect.inventory import InventoryCollector
 from whence_aggregator.collect.protection import ProtectionSources
 from whence_aggregator.compliance.rules.catalogue import RulesInForce
 from whence_aggregator.compliance.subjects import OrganisationAccounts
+from whence_aggregator.findings.images import ScannedImages
+from whence_aggregator.findings.scanners import Scanners
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.log_reader import LogReader, Stored
 from whence_aggregator.ledger.rows import PackedEntry
@@ -248,6 +250,7 @@ class InProcess:
         git_hosts: Container[str] | None = None,
         rules: RulesInForce | None = None,
         organisation_accounts: OrganisationAccounts | None = None,
+        scanners: Scanners | None = None,
     ) -> None:
         self.database = database
         self.authority = authority
@@ -290,6 +293,7 @@ class InProcess:
             now=self.clock,
             trackers=trackers,
             accounts=organisation_accounts,
+            images=ScannedImages(database=database, scanners=scanners) if scanners is not None else None,
         )
         self.ec2 = FakeEc2()
         self.inventory = InventoryCollector(

@@ -10,7 +10,7 @@ from whence_aggregator.compliance.evidence import SUBJECTS_OF_RULES, SubjectEvid
 from whence_aggregator.compliance.fullstop_types import CATALOGUE_NAMES, FULLSTOP_TYPES
 from whence_aggregator.compliance.rule import ConfiguredSource, Rule, RuleExample
 from whence_aggregator.compliance.rule_settings import RuleSettings
-from whence_aggregator.compliance.rules.catalogue import RESERVED, RULES, NoRules, RulesInForce, judge
+from whence_aggregator.compliance.rules.catalogue import RULES, NoRules, RulesInForce, judge
 from whence_aggregator.trace.lineage import LINK_NAMES
 
 EVERY_SETTING = RuleSettings(
@@ -26,6 +26,7 @@ EVERY_SOURCE: tuple[ConfiguredSource, ...] = (
     "approvals",
     "trust",
     "commit-trust",
+    "findings",
     "sboms",
 )
 
@@ -98,7 +99,6 @@ def test_every_type_of_fullstop_leads_to_rules_that_exist() -> None:
     assert {one for rules in FULLSTOP_TYPES.values() for one in rules} <= ids
     assert set(CATALOGUE_NAMES.values()) <= ids
     assert not set(CATALOGUE_NAMES) & ids
-    assert not set(RESERVED) & ids
     assert len(FULLSTOP_TYPES) == 31
 
 
@@ -162,5 +162,5 @@ def test_every_name_of_the_catalogue_is_a_rule_or_leads_to_one() -> None:
         "clock-off",
         "account-uncovered",
     ]
-    known = {rule.id for rule in RULES} | set(CATALOGUE_NAMES) | set(RESERVED)
+    known = {rule.id for rule in RULES} | set(CATALOGUE_NAMES)
     assert [one for one in names if one not in known] == []

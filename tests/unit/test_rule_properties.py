@@ -21,6 +21,9 @@ INSTANTS = st.sampled_from(
 STATES = st.sampled_from(("confirmed", "asserted", "contradicted", "missing", "unknown"))
 OUTCOMES = st.sampled_from(("found", "missing", "absent", "unknown"))
 ANSWER = {"outcome": OUTCOMES, "reason": st.just("HTTP 503")}
+STATED = st.fixed_dictionaries(
+    {"outcome": st.sampled_from(("pass", "fail", "unknown"))}, optional={"reason": st.just("why")}
+)
 NAMES = st.sampled_from(("", "release", "ci"))
 TEXT = st.sampled_from(("", "something"))
 WHETHER = st.booleans()
@@ -75,6 +78,7 @@ SECTIONS: dict[str, st.SearchStrategy[Any]] = {
         created_at=INSTANTS, signed_by=NAMES, signatures=st.integers(0, 2), sboms=st.integers(0, 2),
     ),
     "build": section(builder=NAMES, other_subjects=WHETHER, contradiction=TEXT),
+    "scans": section(vulnerabilities=STATED, base_image=STATED),
     "source": section(
         stated=WHETHER, url=TEXT, host=st.sampled_from(("", "git.example.org", "elsewhere.example")),
         path=st.sampled_from(("demo/greeter", "fork/greeter")), dirty=WHETHER, registered=TEXT,
@@ -98,10 +102,8 @@ SECTIONS: dict[str, st.SearchStrategy[Any]] = {
         registered=WHETHER, active=WHETHER, team_id=TEXT, criticality_level=st.integers(0, 4),
         incident_contact=TEXT, specification_url=TEXT, uses_tickets=WHETHER,
     ),
-    "account": section(
-        status=st.sampled_from(("", "ACTIVE", "SUSPENDED")), allowed=WHETHER, listed=WHETHER,
-        events=st.sampled_from(("read", "failed", "never", "not configured")), events_failing=TEXT,
-    ),
+    "account": section(status=st.sampled_from(("", "ACTIVE", "SUSPENDED")), allowed=WHETHER, listed=WHETHER,
+        events=st.sampled_from(("read", "failed", "never", "not configured")), events_failing=TEXT),
     "reads": st.lists(
         st.fixed_dictionaries(
             {"source": st.just("the registry")},
@@ -133,6 +135,7 @@ FACTS = {
     "build": ("builder", "other_subjects", "contradiction"),
     "source": ("dirty", "comparison"),
     "commit": ("reachable", "rewritten", "signature"),
+    "scans": ("vulnerabilities", "base_image"),
     "account": ("listed", "events"),
 }
 """Members that are absent where they are not known; the others have a default, and a section is known with them."""

@@ -20,6 +20,7 @@ SUBJECTS_OF_RULES: tuple[SubjectOfRule, ...] = ("instance", "version", "applicat
 ClockByHeartbeats = Literal["not heard", "right", "ahead", "behind", "late"]
 UserDataPresence = Literal["read", "absent", "unreadable"]
 ReadingOutcome = Literal["read", "failed", "waiting"]
+ScanOutcome = Literal["pass", "fail", "unknown"]
 EventsOutcome = Literal["read", "failed", "never", "not configured"]
 
 
@@ -194,6 +195,20 @@ class TicketOfCommit(msgspec.Struct, frozen=True, kw_only=True):
     """Whether its status counts as approved; absent: no states are configured, or it was not read."""
 
 
+class StatedByScanners(msgspec.Struct, frozen=True, kw_only=True):
+    """What the findings of scanners state of the image, taken together. `reason` names the faults, or the gap."""
+
+    outcome: ScanOutcome
+    reason: str = ""
+
+
+class ScansOfImage(msgspec.Struct, frozen=True, kw_only=True):
+    """The image by the findings of scanners about its digest, or about the index that it was chosen from."""
+
+    vulnerabilities: StatedByScanners | None = None
+    base_image: StatedByScanners | None = None
+
+
 class RegisteredApplication(msgspec.Struct, frozen=True, kw_only=True):
     """The application in the application registry."""
 
@@ -247,6 +262,7 @@ class SubjectEvidence(msgspec.Struct, frozen=True, kw_only=True):
     ami: UsedAmi | None = None
     image: ImageInRegistry | None = None
     build: BuildOfImage | None = None
+    scans: ScansOfImage | None = None
     source: SourceOfImage | None = None
     commit: CommitOfImage | None = None
     tickets: tuple[TicketOfCommit, ...] | None = None

@@ -13,6 +13,7 @@ from whence_aggregator.compliance.evidence import SubjectEvidence
 from whence_aggregator.compliance.moving import JudgedVerdict, StandingSubject, moved_event
 from whence_aggregator.compliance.resting import Unlogged, digest_of
 from whence_aggregator.compliance.rules.catalogue import RulesInForce
+from whence_aggregator.findings.scanners import Scanners
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.writing import NewEntry, Writing
 from whence_aggregator.projections.verdicts import project_verdicts
@@ -46,10 +47,12 @@ class JudgedNow:
 class Recording:
     """Writes verdicts. The settings that judge are an entry of their own, appended when they change."""
 
-    def __init__(self, *, ledger: Ledger, rules: RulesInForce, trackers: KnownTrackers) -> None:
+    def __init__(
+        self, *, ledger: Ledger, rules: RulesInForce, trackers: KnownTrackers, scanners: Scanners | None = None
+    ) -> None:
         self._ledger = ledger
         self._rules = rules
-        self._settings_entry = settings_entry(rules, trackers)
+        self._settings_entry = settings_entry(rules, trackers, scanners)
         self._settings_index: int | None = None
 
     async def prepare(self) -> None:
@@ -101,7 +104,7 @@ class Recording:
         return event(EVIDENCE, content)
 
 
-def settings_entry(rules: RulesInForce, trackers: KnownTrackers) -> bytes:
+def settings_entry(rules: RulesInForce, trackers: KnownTrackers, scanners: Scanners | None = None) -> bytes:
     """Return the entry that states which rules are in force, and by which settings."""
     known = {
         host: {
@@ -112,7 +115,8 @@ def settings_entry(rules: RulesInForce, trackers: KnownTrackers) -> bytes:
     }  # fmt: skip
     versions = {one.id: one.version for one in sorted(rules.rules, key=lambda one: one.id)}
     settings = msgspec.to_builtins(rules.settings)
-    return event(RULE_SETTINGS, {"rules": versions, "settings": settings, "trackers": known})
+    stated = {"rules": versions, "settings": settings, "trackers": known}
+    return event(RULE_SETTINGS, {**stated, "scanners": scanners.to_wire()} if scanners is not None else stated)
 
 
 def _log(events: Sequence[Mapping[str, Any]]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from whence_aggregator.compliance.evidence import AccountOfOrganisation, HeardAgent, LinkOfEvidence, SubjectEvidence
@@ -56,9 +58,10 @@ def _unlogged_answer(answer: Answer) -> dict[str, str]:
     return {"due_at": answer.due_at} if answer.due_at else {}
 
 
-def entries_of(facts: Facts, lineage: Lineage) -> tuple[int, ...]:
-    """Return the indexes of the entries that the evidence of an instance is from."""
-    found = {facts.statement.ledger_index, facts.listed.ledger_index, facts.listed.user_data_index}
+def entries_of(facts: Facts, lineage: Lineage, scans: Sequence[int] = ()) -> tuple[int, ...]:
+    """Return the indexes of the entries that the evidence of an instance is from. `scans`: those of findings."""
+    found: set[int | None] = {*scans}
+    found |= {facts.statement.ledger_index, facts.listed.ledger_index, facts.listed.user_data_index}
     found |= {one.ledger_index for one in facts.bindings}
     found |= {getattr(facts, name).ledger_index for name in ANSWERS}
     found |= {one.ledger_index for one in facts.tickets.values()}

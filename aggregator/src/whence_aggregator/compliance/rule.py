@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from whence_aggregator.compliance.evidence import LinkOfEvidence, SubjectEvidence, SubjectOfRule
+from whence_aggregator.compliance.evidence import LinkOfEvidence, StatedByScanners, SubjectEvidence, SubjectOfRule
 from whence_aggregator.compliance.rule_settings import RuleSettings
 from whence_aggregator.trace.lineage import LinkName
 
 Outcome = Literal["pass", "fail", "unknown", "gone"]
 """`gone`: the subject ended, and its violations are closed; neither a pass nor a violation."""
 ConfiguredSource = Literal[
-    "inventory", "organisation", "reviews", "tickets", "approvals", "trust", "commit-trust", "sboms"
+    "inventory", "organisation", "reviews", "tickets", "approvals", "trust", "commit-trust", "findings", "sboms"
 ]
 """What the settings may configure, and a rule may need. No version has configured `sboms` yet."""
 T = TypeVar("T")
@@ -89,6 +89,7 @@ SETTING_OF_SOURCE: Mapping[ConfiguredSource, str] = {
     "approvals": "`approvals`",
     "trust": "`trust`, with keys or builders",
     "commit-trust": "`commit_trust`",
+    "findings": "`findings.scanners`",
     "sboms": "SBOMs and further attestations, which this version does not collect",
 }
 
@@ -129,6 +130,15 @@ def from_link(evidence: SubjectEvidence, name: LinkName) -> Verdict:
         return passed(f"{name} is {link.state}")
     outcome: Outcome = "unknown" if link.state == "unknown" else "fail"
     return Verdict(outcome=outcome, reason=link.reason or link.state)
+
+
+def from_scanners(stated: StatedByScanners, right: str) -> Verdict:
+    """Return the verdict for what scanners state; `right` is the reason of a pass."""
+    if stated.outcome == "pass":
+        return passed(right)
+    if stated.outcome == "fail":
+        return failed(stated.reason or "a scanner states a fault")
+    return unknown(stated.reason or "no scanner has reported about this image")
 
 
 def nothing_runs(evidence: SubjectEvidence) -> bool:

@@ -6,14 +6,14 @@ import json
 from collections.abc import Mapping
 
 from whence_aggregator.compliance.rule import SETTING_OF_SOURCE, Rule
-from whence_aggregator.compliance.rules.catalogue import RESERVED, RULES
+from whence_aggregator.compliance.rules.catalogue import RULES
 
 _TITLE = "| rule | subject | severity | passes when | needs | fails with | unknown with |"
 
 
 def table() -> str:
     """Return the rules as a table in Markdown: an example of evidence that fails, and of one that is not enough."""
-    return "\n".join([_TITLE, "|---|---|---|---|---|---|---|", *map(_row, RULES), *map(_reserved, RESERVED)]) + "\n"
+    return "\n".join([_TITLE, "|---|---|---|---|---|---|---|", *map(_row, RULES)]) + "\n"
 
 
 def _row(rule: Rule) -> str:
@@ -37,7 +37,3 @@ def _example(given: Mapping[str, object]) -> str:
     """Return evidence without the settings and the time, which the other cells state."""
     shown = {name: one for name, one in given.items() if name not in ("settings", "now") and one != {}}
     return f"`{json.dumps(shown, separators=(', ', ': '))}`" if shown else "no evidence"
-
-
-def _reserved(name: str) -> str:
-    return f"| `{name}` | version | – | reserved: it comes from scanners' findings | findings | – | – |"

@@ -8,6 +8,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
+import msgspec
+
 from whence_aggregator.compliance.evidence import AccountOfOrganisation, SubjectEvidence
 from whence_aggregator.compliance.gathering import InstanceEvidence, evidence_of
 from whence_aggregator.compliance.moving import StandingSubject, ended_all, judge_all
@@ -15,7 +17,8 @@ from whence_aggregator.compliance.recording import JudgedNow, Recording
 from whence_aggregator.compliance.resting import Unlogged, digest_of, entries_of, unlogged_of
 from whence_aggregator.compliance.rows import DueSubject, ShownBy, due_subjects, seen_subjects, shown_by, stood_subjects
 from whence_aggregator.compliance.rules.catalogue import RulesInForce
-from whence_aggregator.compliance.views import SubjectKey, view_of_account, views_of
+from whence_aggregator.compliance.views import SubjectKey, image_digests, view_of_account, views_of, with_scans
+from whence_aggregator.findings.images import ImageScans, ScannedImages
 from whence_aggregator.ledger.kinds import EVERY_ACCOUNT
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ports import Database, Transaction
@@ -71,7 +74,9 @@ class SubjectEvaluator:
         rules: RulesInForce,
         recording: Recording,
         accounts: OrganisationAccounts | None,
+        images: ScannedImages | None,
     ) -> None:
+        """`images`: None where no scanner is configured."""
         self._database = database
         self._ledger = ledger
         self._tracer = tracer
@@ -80,6 +85,7 @@ class SubjectEvaluator:
         self._rules = rules
         self._recording = recording
         self._accounts = accounts
+        self._images = images
         self._after: tuple[str, str] = ("", "")
         self._sweeps = 0
 
@@ -125,13 +131,14 @@ class SubjectEvaluator:
         shown = await self._instances_of([one for one in due if one.kind != "account"])
         gathered = await self._tracer.facts(sorted(set(shown.values()))) if shown else {}
         accounts = await self._of_accounts([one.id for one in due if one.kind == "account"])
+        scans = await self._scans({key: gathered[name] for key, name in shown.items() if name in gathered})
         judged, written = list[JudgedNow](), list[SubjectJudgedParameters]()
         for one in due:
             facts = gathered.get(shown.get((one.kind, one.id), ""))
-            found = accounts.get(one.id) if one.kind == "account" else self._judged(one, facts)
+            found = accounts.get(one.id) if one.kind == "account" else self._judged(one, facts, scans.get(one.id))
             if found is not None:
                 judged.append(found)
-            digest = digest_of(found.evidence) if found is not None else ""
+            digest = _shown_digest(found.evidence) if found is not None else ""
             written.append({"kind": one.kind, "id": one.id, "evidence": digest, "seen": one.due})
             await asyncio.sleep(0)
         await self._recording.prepare()
@@ -152,7 +159,16 @@ class SubjectEvaluator:
         found = [shown_by(some) for some in await self._database.fetch_all(each(asked))]
         return {(one.kind, one.id): name for one, name in zip(due, found, strict=True) if name is not None}
 
-    def _judged(self, one: DueSubject, facts: Facts | None) -> JudgedNow | None:
+    async def _scans(self, facts: Mapping[SubjectKey, Facts]) -> Mapping[str, ImageScans]:
+        """Return what scanners state of the images of versions."""
+        if self._images is None:
+            return {}
+        digests = {
+            name: image_digests(one.statement.predicate) for (kind, name), one in facts.items() if kind == "version"
+        }
+        return await self._images.of_versions(digests, now=self._now())
+
+    def _judged(self, one: DueSubject, facts: Facts | None, scans: ImageScans | None) -> JudgedNow | None:
         """Return the verdicts about one subject. Without an instance, it is gone."""
         if facts is None:
             gone = SubjectEvidence(kind=one.kind, id=one.id, now=to_instant(self._now()), settings=self._rules.settings)
@@ -172,11 +188,13 @@ class SubjectEvaluator:
         view = self._views(facts, evidence).get((one.kind, one.id))
         if view is None:
             return None
+        scans = scans if one.kind == "version" else None
+        view = with_scans(view, scans)
         return JudgedNow(
             evidence=view,
             verdicts=judge_all(view, self._rules),
             unlogged=partial(unlogged_of, facts, evidence),
-            entries=partial(entries_of, facts, lineage),
+            entries=partial(entries_of, facts, lineage, scans.entries if scans is not None else ()),
             instance=evidence.id,
         )
 
@@ -198,6 +216,11 @@ class SubjectEvaluator:
                 entries=tuple,
             )
         return found
+
+
+def _shown_digest(evidence: SubjectEvidence) -> str:
+    """Return the digest of what an instance shows: findings have marks of their own."""
+    return digest_of(msgspec.structs.replace(evidence, scans=None))
 
 
 def _instance_of(one: DueSubject) -> BoundQuery[ShownBy]:

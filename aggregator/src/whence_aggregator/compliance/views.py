@@ -6,12 +6,16 @@ import msgspec
 
 from whence_aggregator.compliance.evidence import (
     AccountOfOrganisation,
+    ScansOfImage,
+    StatedByScanners,
     StatedMachine,
     SubjectEvidence,
     SubjectOfRule,
 )
 from whence_aggregator.compliance.rule_settings import RuleSettings
+from whence_aggregator.findings.images import ImageScans
 from whence_aggregator.trace.lineage import LinkName
+from whence_common.statement import Predicate
 
 SubjectKey = tuple[SubjectOfRule, str]
 """Kind and id of a subject."""
@@ -39,6 +43,24 @@ def view_of_account(
     account_id: str, account: AccountOfOrganisation, *, now: str, settings: RuleSettings
 ) -> SubjectEvidence:
     return SubjectEvidence(kind="account", id=account_id, now=now, settings=settings, account=account)
+
+
+def image_digests(predicate: Predicate) -> frozenset[str]:
+    """Return the digests by which scanners name the image that runs: its own, and of the index that it is from."""
+    image = predicate.image
+    return frozenset({image.digest, image.index_digest or image.digest}) if image is not None else frozenset()
+
+
+def with_scans(version: SubjectEvidence, scans: ImageScans | None) -> SubjectEvidence:
+    """Return the evidence of a version with what scanners state of its image; None where they are not asked."""
+    if scans is None:
+        return version
+    (cve, cve_reason), (base, base_reason) = scans.vulnerabilities, scans.base_image
+    stated = ScansOfImage(
+        vulnerabilities=StatedByScanners(outcome=cve, reason=cve_reason),
+        base_image=StatedByScanners(outcome=base, reason=base_reason),
+    )
+    return msgspec.structs.replace(version, scans=stated)
 
 
 def _version(evidence: SubjectEvidence, name: str, machine: StatedMachine) -> SubjectEvidence:

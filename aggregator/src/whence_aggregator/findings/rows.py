@@ -15,7 +15,9 @@ from whence_aggregator.queries.findings import (
     CompleteReportRow,
     FindingsAtRow,
     FindingsCountedRow,
+    FindingsMovedFromImageRow,
     FindingsNowRow,
+    FindingsOfImageRow,
     FindingsOpenRow,
     ScannerReportsRow,
     VersionsOfImagesRow,
@@ -56,7 +58,7 @@ class StoredFinding:
         return self.account_id, self.product, self.uid
 
 
-def stored(row: FindingsAtRow) -> StoredFinding:
+def stored(row: FindingsAtRow | FindingsOfImageRow) -> StoredFinding:
     """Return a finding from its row."""
     confirmed = row["complete_at"] if row["closed"] != ABSENT else None
     last_seen = max(row["observed_at"], row["seen_at"] or "", confirmed or "")
@@ -82,6 +84,36 @@ def stored(row: FindingsAtRow) -> StoredFinding:
         ledger_index=row["ledger_index"],
         body=msgspec.json.decode(row["body"]),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindingOfImage:
+    """A finding about an image, and the entries that its state rests on."""
+
+    finding: StoredFinding
+    entries: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MovedFinding:
+    """An entry after which a finding was about an image no more."""
+
+    account_id: str
+    ledger_index: int
+
+
+def findings_of_image(rows: Sequence[FindingsOfImageRow]) -> list[FindingOfImage]:
+    """Return the findings about an image."""
+    return [FindingOfImage(finding=stored(row), entries=_entries(row)) for row in rows]
+
+
+def _entries(row: FindingsOfImageRow) -> tuple[int, ...]:
+    further = (row["before_index"], row["seen_index"], row["complete_index"], row["report_index"])
+    return (row["ledger_index"], *(one for one in further if one is not None))
+
+
+def moved_findings(rows: Sequence[FindingsMovedFromImageRow]) -> list[MovedFinding]:
+    return [MovedFinding(account_id=row["account_id"], ledger_index=row["ledger_index"]) for row in rows]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import Any, Literal
 
 from whence_aggregator.findings.rows import StoredFinding
 from whence_common.clock import parse_instant
@@ -43,6 +43,30 @@ class Scanners:
     severities: dict[str, int] = field(default_factory=dict)
     """By rule, as `product/check` or one of ours: in place of what the scanner states."""
 
+    @classmethod
+    def from_wire(cls, stated: Mapping[str, Any]) -> Scanners:
+        """Return scanners from what `to_wire` stated of them."""
+        named = [
+            Scanner(product=one["product"], interval_seconds=one["interval_seconds"],
+                    accounts=frozenset(one["accounts"]), reports=one["reports"])
+            for one in stated["named"]
+        ]  # fmt: skip
+        return cls(
+            named=named, cve_severity=stated["cve_severity"], base_image_checks=tuple(stated["base_image_checks"]),
+            severities=dict(stated["severities"]),
+        )  # fmt: skip
+
+    def to_wire(self) -> dict[str, object]:
+        return {
+            "named": [
+                {"product": one.product, "interval_seconds": one.interval_seconds, "accounts": sorted(one.accounts),
+                 "reports": one.reports}
+                for one in self.named
+            ],
+            "cve_severity": self.cve_severity, "base_image_checks": list(self.base_image_checks),
+            "severities": dict(sorted(self.severities.items())),
+        }  # fmt: skip
+
     def of(self, product: str, account_id: str) -> Scanner:
         """Return the scanner of a product for an account, or what holds for one that is not named."""
         own = [one for one in self.named if one.product == product and account_id in one.accounts]
@@ -71,22 +95,25 @@ class Scanners:
         confirmed_at = finding.reported_at if scanner.reports == "changes" else finding.last_seen
         age_seconds = (now - parse_instant(confirmed_at)).total_seconds()
         if age_seconds > scanner.interval_seconds:
-            return "unknown", _stale(finding, scanner, confirmed_at, age_seconds)
+            return "unknown", _stale(finding, scanner, confirmed_at)
         detail = str(finding.body.get("detail", ""))
         if finding.result in ("pass", "fail", "manual"):
             return finding.result, detail  # type: ignore[return-value]  # of the three just compared
         return "unknown", detail or f"{finding.product} has no result"
 
 
-def _stale(finding: StoredFinding, scanner: Scanner, confirmed_at: str, age_seconds: float) -> str:
-    """Return that a finding is not confirmed any more: its scanner does not report, or reports without it."""
+def _stale(finding: StoredFinding, scanner: Scanner, confirmed_at: str) -> str:
+    """Return that a finding is not confirmed any more: its scanner does not report, or reports without it.
+
+    The text stays the same while nothing is reported, so that a verdict with it does not change every hour.
+    """
     interval = hours(scanner.interval_seconds)
     if finding.reported_at == confirmed_at:
         what = f"{finding.product} has not reported since {confirmed_at}"
     else:
-        what = f"not confirmed since {confirmed_at}; {finding.product} reported at {finding.reported_at} without it"
+        what = f"not confirmed since {confirmed_at}; {finding.product} has reported since then without it"
     was = f": it was {finding.result} then"
-    return f"{what} ({hours(age_seconds)} ago, expected every {interval}){was}"
+    return f"{what} (expected every {interval}){was}"
 
 
 def hours(seconds: float) -> str:

@@ -87,7 +87,7 @@ def judge_image(
 
     It passes only if a scanner states so: by a pass of a check of the rule, or, for vulnerabilities, by a whole scan.
     """
-    confirmed, unknown, faults = False, "", list[str]()
+    confirmed, unknown, faults = False, list[str](), list[str]()
     for one in findings:
         verdict, reason = scanners.verdict(one, now=now)
         of_rule = scanners.rule_of(one) == rule
@@ -97,14 +97,14 @@ def judge_image(
         if verdict == "fail":
             faults.append(str(one.body.get("title", one.check_id)))
         elif verdict == "unknown":
-            unknown = unknown or reason
+            unknown.append(reason)
         elif verdict in ("pass", "fixed") and (rule == BASE_IMAGE_OUTDATED or one.check_id == IMAGE_SCANNED):
             confirmed = True
     if faults:
         more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
         return "fail", ", ".join(sorted(faults)[:3]) + more
     if unknown or not confirmed:
-        return "unknown", unknown or "no scanner has reported about this image"
+        return "unknown", min(unknown, default="no scanner has reported about this image")
     return "pass", ""
 
 

@@ -79,8 +79,3 @@ def gone_row(index: int, observed_at: str, before: FindingsNowRow) -> AddFinding
 
 def _is_open(result: str, closed: str) -> bool:
     return result == "fail" and not closed
-
-
-def named_in(rows: Sequence[AddFindingParameters], column: str) -> list[str]:
-    """Return the values of a column, without empty ones."""
-    return sorted({str(row[column]) for row in rows if row[column]})  # type: ignore[literal-required]  # of two columns

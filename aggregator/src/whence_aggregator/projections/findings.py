@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from whence_aggregator.ports import Transaction
-from whence_aggregator.projections.finding_rows import added_row, gone_row, named_in, newest
-from whence_aggregator.queries.compliance import UNJUDGE, UNJUDGE_IMAGE
+from whence_aggregator.projections.finding_rows import added_row, gone_row, newest
+from whence_aggregator.queries.compliance import MARK_VERSIONS_OF_IMAGE
 from whence_aggregator.queries.findings import (
     ADD_FINDING,
     ADD_FINDING_REPORT,
@@ -45,11 +45,11 @@ async def project_findings(transaction: Transaction, index: int, event: Mapping[
         "account_id": account_id, "product": product, "image_digest": event["image_digest"], "ledger_index": index,
         "observed_at": event["observed_at"], "complete": int(event["complete"]),
     }  # fmt: skip
+    images = {event["image_digest"], *(one["image_digest"] for one in (*added, *before.values()))} - {""}
     await transaction.execute(
         END_FINDING.bind(ended),
         ADD_FINDING.bind(added),
         ADD_FINDING_SEEN.bind(seen),
         ADD_FINDING_REPORT.bind([report]),
-        UNJUDGE_IMAGE.bind([{"image_digest": one} for one in named_in(added, "image_digest")]),
-        UNJUDGE.bind([{"instance_ids": array(named_in(added, "instance_id"))}]),
+        MARK_VERSIONS_OF_IMAGE.bind([{"image_digest": one} for one in sorted(images)]),
     )

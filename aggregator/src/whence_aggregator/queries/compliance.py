@@ -322,6 +322,13 @@ class MarkSubjectParameters(TypedDict):
 MARK_SUBJECT = Command[MarkSubjectParameters]("mark_subject")
 
 
+class MarkVersionsOfImageParameters(TypedDict):
+    image_digest: str
+
+
+MARK_VERSIONS_OF_IMAGE = Command[MarkVersionsOfImageParameters]("mark_versions_of_image")
+
+
 class SubjectJudgedParameters(TypedDict):
     evidence: str
     seen: int

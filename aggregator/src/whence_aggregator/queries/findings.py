@@ -242,3 +242,58 @@ class ScannerReportsRow(TypedDict):
 
 
 SCANNER_REPORTS = NamedQuery[ScannerReportsParameters, ScannerReportsRow]("scanner_reports")
+
+
+class FindingsOfImageParameters(TypedDict):
+    image_digest: str
+    after_account: str
+    after_product: str
+    after_uid: str
+    limit: int
+
+
+class FindingsOfImageRow(TypedDict):
+    account_id: str
+    product: str
+    uid: str
+    ledger_index: int
+    check_id: str
+    severity: int
+    result: str
+    closed: str
+    suppressed: int
+    vulnerability: int
+    region: str
+    instance_id: str
+    image_digest: str
+    application_id: str
+    observed_at: str
+    first_seen: str
+    since: str
+    opened: int
+    body: str
+    before_index: int | None
+    seen_at: str | None
+    seen_index: int | None
+    complete_at: str | None
+    complete_index: int | None
+    reported_at: str | None
+    report_index: int | None
+
+
+FINDINGS_OF_IMAGE = NamedQuery[FindingsOfImageParameters, FindingsOfImageRow]("findings_of_image")
+
+
+class FindingsMovedFromImageParameters(TypedDict):
+    image_digest: str
+    limit: int
+
+
+class FindingsMovedFromImageRow(TypedDict):
+    account_id: str
+    ledger_index: int
+
+
+FINDINGS_MOVED_FROM_IMAGE = NamedQuery[FindingsMovedFromImageParameters, FindingsMovedFromImageRow](
+    "findings_moved_from_image"
+)

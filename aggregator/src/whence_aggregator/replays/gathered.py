@@ -14,10 +14,13 @@ from whence_aggregator.compliance.evidence import SubjectEvidence
 from whence_aggregator.compliance.gathering import InstanceEvidence, evidence_of
 from whence_aggregator.compliance.resting import ANSWERS, Unlogged
 from whence_aggregator.compliance.rule_settings import RuleSettings
-from whence_aggregator.compliance.views import view_of_account, views_of
+from whence_aggregator.compliance.views import image_digests, view_of_account, views_of, with_scans
+from whence_aggregator.findings.images import ScannedImages
+from whence_aggregator.findings.scanners import Scanners
 from whence_aggregator.ledger.log_reader import Stored
 from whence_aggregator.ledger.rows import PackedEntry
 from whence_aggregator.ports import Conflict, Database
+from whence_aggregator.projections.findings import FINDINGS
 from whence_aggregator.projections.kinds import KINDS, STATEMENT
 from whence_aggregator.queries.ledger import APPEND_ENTRY, AppendEntryParameters
 from whence_aggregator.trace.derive import derive
@@ -33,7 +36,7 @@ from whence_common.envelope import Envelope
 from whence_common.ledger_entry import kind_of
 from whence_common.statement import Statement
 
-_PROJECTED = ("clock", "enrolment", "application", "fact", "push", STATEMENT)
+_PROJECTED = ("clock", "enrolment", "application", "fact", "push", FINDINGS, STATEMENT)
 """Kinds of entries whose projections are traced again. What the others show is recorded beside the verdict."""
 
 
@@ -48,6 +51,8 @@ class Judging:
     rules: Mapping[str, int]
     settings: RuleSettings
     trackers: KnownTrackers
+    scanners: Scanners | None
+    """None where the rules that rest on findings were not in force."""
     unlogged: Unlogged
 
     @classmethod
@@ -61,6 +66,7 @@ class Judging:
             rules=settings["rules"],
             settings=msgspec.convert(settings["settings"], RuleSettings),
             trackers=_trackers(settings["trackers"]),
+            scanners=Scanners.from_wire(settings["scanners"]) if "scanners" in settings else None,
             unlogged=msgspec.convert(evidence["unlogged"], Unlogged),
         )
 
@@ -79,14 +85,17 @@ async def gather(scratch: Database, entries: AsyncIterator[Stored], judging: Jud
         return msgspec.structs.replace(document, kind=judging.kind)
     contents = {one.ledger_index: one async for one in entries}
     await _project(scratch, contents, judging.instance)
-    evidence, ami = await _traced(scratch, contents, judging)
+    evidence, ami, digests = await _traced(scratch, contents, judging)
     if judging.kind == "instance":
         return evidence
     found = {(str(kind), name): view for (kind, name), view in views_of(evidence, ami).items()}
     view = found.get((judging.kind, judging.id))
     if view is None:
         raise Conflict("ledger-damaged", f"the entries do not show the {judging.kind} {judging.id}")
-    return view
+    if judging.kind != "version" or judging.scanners is None or not digests:
+        return view
+    images = ScannedImages(database=scratch, scanners=judging.scanners)
+    return with_scans(view, await images.of_digests(digests, now=parse_instant(judging.at)))
 
 
 async def _project(scratch: Database, contents: Mapping[int, Stored], instance: str) -> None:
@@ -119,8 +128,10 @@ def _concerns(one: Stored, instance: str) -> bool:
     return True
 
 
-async def _traced(scratch: Database, contents: Mapping[int, Stored], judging: Judging) -> tuple[SubjectEvidence, str]:
-    """Return the evidence of the instance, and its AMI."""
+async def _traced(
+    scratch: Database, contents: Mapping[int, Stored], judging: Judging
+) -> tuple[SubjectEvidence, str, frozenset[str]]:
+    """Return the evidence of the instance, its AMI, and the digests of the image that it runs."""
     unlogged, at = judging.unlogged, parse_instant(judging.at)
     silent_after = unlogged.heard.silent_after_seconds if unlogged.heard is not None else 300.0
     listening = Listening(lambda: at, silent_after_seconds=silent_after)
@@ -140,7 +151,8 @@ async def _traced(scratch: Database, contents: Mapping[int, Stored], judging: Ju
     )  # fmt: skip
     links = {**evidence.links, **unlogged.links}
     ami = str(facts.binding.identity.get("image_id") or "")
-    return msgspec.structs.replace(evidence, heard=unlogged.heard, links=links), ami
+    digests = image_digests(facts.statement.predicate)
+    return msgspec.structs.replace(evidence, heard=unlogged.heard, links=links), ami, digests
 
 
 def with_unlogged(facts: Facts, unlogged: Unlogged) -> Facts:

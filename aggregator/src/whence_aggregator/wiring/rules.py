@@ -10,6 +10,7 @@ from whence_aggregator.compliance.recording import Recording
 from whence_aggregator.compliance.rule import ConfiguredSource
 from whence_aggregator.compliance.rules.catalogue import RulesInForce
 from whence_aggregator.compliance.subjects import OrganisationAccounts, SubjectEvaluator
+from whence_aggregator.findings.images import ScannedImages
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.ports import Database
@@ -19,6 +20,7 @@ from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.tracer import Tracer
 from whence_aggregator.trackers.places import NO_TRACKERS, KnownTrackers
 from whence_aggregator.wiring.cloud_trail import load_coverage
+from whence_aggregator.wiring.findings import load_scanners
 from whence_common.clock import Now
 
 
@@ -34,6 +36,7 @@ def rules_in_force(settings: Settings) -> RulesInForce:
         "approvals": settings.approvals is not None,
         "trust": bool(settings.trust),
         "commit-trust": bool(settings.commit_trust),
+        "findings": bool(settings.findings.scanners),
     }
     return RulesInForce.of(settings.rules, [source for source, there in configured.items() if there])
 
@@ -51,6 +54,13 @@ def covered_accounts(settings: Settings, database: Database, allowed: Container[
     )
 
 
+def scanned_images(settings: Settings, database: Database) -> ScannedImages | None:
+    """Return what reads scanners' findings about images; None where the settings name no scanner."""
+    if not settings.findings.scanners:
+        return None
+    return ScannedImages(database=database, scanners=load_scanners(settings))
+
+
 def load_evaluator(
     database: Database,
     ledger: Ledger,
@@ -61,12 +71,14 @@ def load_evaluator(
     now: Now,
     trackers: KnownTrackers = NO_TRACKERS,
     accounts: OrganisationAccounts | None = None,
+    images: ScannedImages | None = None,
 ) -> Evaluator:
     """Return what judges instances and other subjects by the rules in force."""
-    recording = Recording(ledger=ledger, rules=rules, trackers=trackers)
+    scanners = images.scanners if images is not None else None
+    recording = Recording(ledger=ledger, rules=rules, trackers=trackers, scanners=scanners)
     subjects = SubjectEvaluator(
         database=database, ledger=ledger, tracer=tracer, now=now, listening=listening, rules=rules,
-        recording=recording, accounts=accounts,
+        recording=recording, accounts=accounts, images=images,
     )  # fmt: skip
     return Evaluator(
         database=database, ledger=ledger, tracer=tracer, now=now, listening=listening, rules=rules,

@@ -64,7 +64,7 @@ from whence_aggregator.wiring.operations import (
 from whence_aggregator.wiring.organisation import OrganisationSources, load_allowed, load_organisation, load_sources
 from whence_aggregator.wiring.outgoing import open_outgoing
 from whence_aggregator.wiring.replays import replay_routes
-from whence_aggregator.wiring.rules import covered_accounts, load_evaluator, rules_in_force
+from whence_aggregator.wiring.rules import covered_accounts, load_evaluator, rules_in_force, scanned_images
 from whence_aggregator.wiring.sign_in import SigningIn, load_sign_in
 from whence_aggregator.wiring.trackers import known_trackers, load_tracker_collectors, note_trackers
 from whence_aggregator.wiring.work import Working, kinds_of, load_worker, work_on_ranges
@@ -110,7 +110,7 @@ async def _working(
 ) -> Working:
     evaluator = load_evaluator(
         database, ledger, tracer, listening, rules_in_force(settings), now=utc_now, trackers=known_trackers(settings),
-        accounts=covered_accounts(settings, database, allowed),
+        accounts=covered_accounts(settings, database, allowed), images=scanned_images(settings, database),
     )  # fmt: skip
     inventory = await parts.load_inventory(settings, database, ledger, questions)
     organisation = await load_organisation(settings, database, ledger, sources, allowed, inventory)

@@ -17,9 +17,7 @@ from whence_aggregator.compliance.rules.of_instances import INSTANCE_RULES
 from whence_aggregator.compliance.rules.of_owners import OWNER_RULES
 
 RULES: tuple[Rule, ...] = (*INSTANCE_RULES, *AGENT_RULES, *IMAGE_RULES, *COMMIT_RULES, *OWNER_RULES)
-RESERVED = ("image-cve", "base-image-outdated")
-"""Ids of rules that come from scanners' findings alone."""
-assert len({rule.id for rule in RULES} | set(RESERVED)) == len(RULES) + len(RESERVED)
+assert len({rule.id for rule in RULES}) == len(RULES)
 
 
 class NoRules(ValueError):

@@ -8,6 +8,7 @@ from whence_aggregator.compliance.rule import (
     NOTHING_RUNS,
     Verdict,
     failed,
+    from_scanners,
     known,
     link_of,
     nothing_runs,
@@ -83,6 +84,15 @@ def image_unsigned(evidence: SubjectEvidence) -> Verdict:
         return passed("the image has a signature; whether it is valid is judged by signature-invalid")
     known(image.signed_by, "whether a trusted key signed the image")
     return failed("the image has no signature")
+
+
+def image_cve(evidence: SubjectEvidence) -> Verdict:
+    """Judge by vulnerabilities of the severity of `findings.cve_severity` and worse; only a whole scan passes."""
+    if nothing_runs(evidence):
+        return NOTHING_RUNS
+    scans = known(evidence.scans, "the findings of scanners about the image")
+    stated = known(scans.vulnerabilities, "what scanners found in the image")
+    return from_scanners(stated, "a whole scan of the image found no vulnerability that is severe enough")
 
 
 def _read(evidence: SubjectEvidence) -> ImageInRegistry | Verdict:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from whence_aggregator.compliance.rule import Rule, given
+from whence_aggregator.compliance.rules.base import base_image_outdated
 from whence_aggregator.compliance.rules.builder import builder_not_allowed
 from whence_aggregator.compliance.rules.image import (
+    image_cve,
     image_mutable,
     image_not_found,
     image_registry_not_trusted,
@@ -76,6 +78,22 @@ IMAGE_RULES: tuple[Rule, ...] = (
          examples=(given("pass", settings={"signers": ["release"]}, machine={}, image={"signed_by": "release"}),
                    given("fail", settings={"signers": ["release"]}, machine={}, image={"signed_by": "test"}),
                    given("unknown", settings={"signers": ["release"]}, machine={}, image=_UNREAD))),
+    Rule(id="image-cve", title="Scanners found no severe vulnerability in the image", severity=2, kind="version",
+         link="image", source="findings",
+         rationale="A known vulnerability is what attackers try first.",
+         remedy="update the packages that the reason names, build the image again and deploy it", judge=image_cve,
+         examples=(given("pass", machine={}, scans={"vulnerabilities": {"outcome": "pass"}}),
+                   given("fail", machine={},
+                         scans={"vulnerabilities": {"outcome": "fail", "reason": "CVE-2026-1 in openssl"}}),
+                   given("unknown", machine={}, scans={"vulnerabilities": {"outcome": "unknown"}}))),
+    Rule(id="base-image-outdated", title="The image was built from a current base image", severity=3, kind="version",
+         link="image", source="findings",
+         rationale="An old base image lacks corrections that the current one has.",
+         remedy="build the image again from the current base image, and deploy it", judge=base_image_outdated,
+         examples=(given("pass", machine={}, scans={"base_image": {"outcome": "pass"}}),
+                   given("fail", machine={},
+                         scans={"base_image": {"outcome": "fail", "reason": "the base image is outdated"}}),
+                   given("unknown", machine={}, scans={"base_image": {"outcome": "unknown"}}))),
     Rule(id="no-sbom", title="The image has an SBOM", severity=4, kind="version", link="image", source="sboms",
          rationale="Without an SBOM nobody can tell in time whether a new vulnerability concerns the image.",
          remedy="attach an SBOM when the image is built: cosign attest --type cyclonedx", judge=no_sbom,

@@ -160,6 +160,14 @@ select kind, id, evidence from subject_due where {id in texts ids};
 insert into subject_due (kind, id, evidence, due) values (:kind, :id, '', 1)
 on conflict (id, kind) do update set due = subject_due.due + 1;
 
+-- Of versions that no instance has shown yet, nothing is judged: the first instance marks them.
+
+-- name: mark_versions_of_image
+update subject_due set due = due + 1 where kind = 'version' and id in (
+    select d.application_id || '@' || d.version from version_digest d where d.digest = :image_digest
+    union select f.application_id || '@' || f.application_version from facets_image x
+    join facets f on f.number = x.facets where x.image_digest = :image_digest);
+
 -- name: subject_judged
 -- types: seen int
 update subject_due set evidence = :evidence, due = due - :seen where id = :id and kind = :kind;

@@ -108,3 +108,42 @@ select distinct application_id, account_id from facets where {application_id in 
 select account_id, product, max(observed_at) as observed_at,
     max(case when complete = 1 then observed_at end) as complete_at
 from finding_report where ledger_index < :past group by account_id, product order by account_id, product;
+
+-- The findings about an image, each with the entries that its state rests on: the row before one that a report did not have,
+-- the newest confirmations, and the newest report of its scanner.
+
+-- name: findings_of_image
+-- types: after_account str, after_product str, after_uid str, seen_at str?, complete_at str?, reported_at str?, before_index int?, seen_index int?, complete_index int?, report_index int?
+select f.account_id, f.product, f.uid, f.ledger_index, f.check_id, f.severity, f.result, f.closed, f.suppressed,
+    f.vulnerability, f.region, f.instance_id, f.image_digest, f.application_id, f.observed_at, f.first_seen, f.since,
+    f.opened, f.body,
+    (select p.ledger_index from finding p where f.closed = 'absent' and p.account_id = f.account_id
+        and p.product = f.product and p.uid = f.uid and p.until_index = f.ledger_index) as before_index,
+    s.observed_at as seen_at, s.ledger_index as seen_index,
+    c.observed_at as complete_at, c.ledger_index as complete_index,
+    n.observed_at as reported_at, n.ledger_index as report_index
+from finding f
+left join finding_seen s on s.account_id = f.account_id and s.product = f.product and s.uid = f.uid
+    and s.ledger_index = (select o.ledger_index from finding_seen o
+        where o.account_id = f.account_id and o.product = f.product and o.uid = f.uid
+        order by o.observed_at desc, o.ledger_index limit 1)
+left join finding_report c on c.account_id = f.account_id and c.product = f.product and c.image_digest = f.image_digest
+    and c.ledger_index = (select o.ledger_index from finding_report o
+        where o.account_id = f.account_id and o.product = f.product and o.image_digest = f.image_digest
+            and o.complete = 1 and o.ledger_index > f.ledger_index
+        order by o.observed_at desc, o.ledger_index limit 1)
+left join finding_report n on n.account_id = f.account_id and n.product = f.product
+    and n.ledger_index = (select o.ledger_index from finding_report o
+        where o.account_id = f.account_id and o.product = f.product
+        order by o.observed_at desc, o.ledger_index limit 1)
+where f.until_index = 4611686018427387904 and f.image_digest = :image_digest
+    and (f.account_id, f.product, f.uid) > (:after_account, :after_product, :after_uid)
+order by f.account_id, f.product, f.uid limit :limit;
+
+-- Entries after which a finding was about the image no more, though earlier entries state that it was.
+
+-- name: findings_moved_from_image
+select n.account_id, n.ledger_index from finding p join finding n on n.account_id = p.account_id and n.product = p.product
+    and n.uid = p.uid and n.ledger_index = p.until_index
+where p.image_digest = :image_digest and n.image_digest <> p.image_digest
+order by n.ledger_index desc limit :limit;
