@@ -23,6 +23,7 @@ from whence_aggregator.queries.compliance import SUBJECTS_NAMED, VERDICTS_OF_SUB
 from whence_aggregator.queries.query import array
 from whence_aggregator.replays.verdicts import ScratchDatabase, VerdictReplay, VerdictReplays
 from whence_aggregator.storage.sqlite import SqliteDatabase
+from whence_aggregator.trackers.places import KnownTracker, KnownTrackers
 from whence_common.ledger_entry import type_of
 from whence_common.statement import DriftFacts
 
@@ -249,6 +250,26 @@ class History:
     async def wait(self) -> None:
         self.house.clock.advance(self.chance.choice((1, 60, 400, 4_000)))
         await self.house.evaluator.sweep()
+
+
+@pytest.mark.parametrize("shared", [frozenset[str](), frozenset({"git.example.org"}), None])
+async def test_a_verdict_about_what_is_withheld_is_replayed_by_the_settings_of_its_time(
+    database: Database, authority: SigningAuthority, scratch: ScratchDatabase, shared: frozenset[str] | None
+) -> None:
+    host = KnownTracker(
+        host="git.example.org", type="gitlab", reviews=True, shared=True, projects=("demo/greeter",),
+        repositories={"demo/greeter": ("7",)},
+    )  # fmt: skip
+    trackers = KnownTrackers(by_host={"git.example.org": host}, shared_git_hosts=shared)
+    async with InProcess(database, authority, rules=RULES, trackers=trackers).running() as house:
+        await house.register(scm_url="https://git.example.org/demo/another")
+        house.sources.commits[COMMIT] = MESSAGE + b"#7: greet"
+        await house.say(await house.machine())
+        await house.work()
+        found = await replayed(house, scratch)
+    assert differences(found) == []
+    reasons = {v.rule: v.recorded.reason for one in found for v in one.verdicts}
+    assert reasons["ticket-missing"].startswith("withheld: ") == (shared == frozenset())
 
 
 @pytest.mark.endurance

@@ -109,13 +109,18 @@ def settings_entry(rules: RulesInForce, trackers: KnownTrackers, scanners: Scann
     known = {
         host: {
             "type": one.type, "reviews": one.reviews, "tickets": one.tickets, "projects": list(one.projects),
-            "approved_states": list(one.approved_states),
+            "approved_states": list(one.approved_states), "shared": one.shared,
+            "repositories": {path: list(ids) for path, ids in sorted(one.repositories.items())},
         }
         for host, one in sorted(trackers.by_host.items())
     }  # fmt: skip
     versions = {one.id: one.version for one in sorted(rules.rules, key=lambda one: one.id)}
     settings = msgspec.to_builtins(rules.settings)
-    stated = {"rules": versions, "settings": settings, "trackers": known}
+    hosts = trackers.shared_git_hosts
+    stated = {
+        "rules": versions, "settings": settings, "trackers": known,
+        "shared_git_hosts": sorted(hosts) if hosts is not None else None,
+    }  # fmt: skip
     return event(RULE_SETTINGS, {**stated, "scanners": scanners.to_wire()} if scanners is not None else stated)
 
 

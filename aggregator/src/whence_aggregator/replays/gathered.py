@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -65,7 +65,7 @@ class Judging:
             instance=evidence["instance"] or "",
             rules=settings["rules"],
             settings=msgspec.convert(settings["settings"], RuleSettings),
-            trackers=_trackers(settings["trackers"]),
+            trackers=_trackers(settings["trackers"], settings.get("shared_git_hosts")),
             scanners=Scanners.from_wire(settings["scanners"]) if "scanners" in settings else None,
             unlogged=msgspec.convert(evidence["unlogged"], Unlogged),
         )
@@ -189,15 +189,19 @@ def _since(unlogged: Unlogged, at: datetime) -> datetime:
     return parse_instant(unlogged.heard.listening_since) if unlogged.heard is not None else at
 
 
-def _trackers(stated: Mapping[str, Mapping[str, Any]]) -> KnownTrackers:
+def _trackers(stated: Mapping[str, Mapping[str, Any]], shared_git_hosts: Sequence[str] | None) -> KnownTrackers:
+    """Return trackers as the settings were; old entries state neither what is shared nor ids of repositories."""
     return KnownTrackers(
         by_host={
             host: KnownTracker(
                 host=host, type=one["type"], reviews=one["reviews"], tickets=one["tickets"],
                 projects=tuple(one["projects"]), approved_states=tuple(one["approved_states"]),
+                repositories={path: tuple(ids) for path, ids in one.get("repositories", {}).items()},
+                shared=one.get("shared", False),
             )
             for host, one in stated.items()
-        }
+        },
+        shared_git_hosts=frozenset(shared_git_hosts) if shared_git_hosts is not None else None,
     )  # fmt: skip
 
 
