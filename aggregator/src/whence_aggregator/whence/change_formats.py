@@ -96,7 +96,7 @@ def _row(change: _Change, started: _Change | None) -> dict[str, object]:
         "tickets": " ".join(ticket["id"] for ticket in started["tickets"]),
         "ticket_states": "; ".join(f"{one['id']} {one.get('state') or 'asserted'}" for one in started["tickets"]),
         "reviews": " ".join(started["reviews"]),
-        "reviewed_by": " ".join(dict.fromkeys(by for one in started["review"]["reviews"] for by in one["approved_by"])),
+        "reviewed_by": " ".join(_reviewers(started["review"])),
         "commit_reviews": "; ".join(
             f"{one['commit'][:12]} {words}"
             for one in started["commits"]["only_b"]
@@ -110,7 +110,12 @@ def _row(change: _Change, started: _Change | None) -> dict[str, object]:
             for one in started["approvals"]["by"]
             if one.get("counts") in _DOUBTS
         ),
-        "not_known": "; ".join(_unknown(started)),
+        "not_known": "; ".join(
+            [
+                *_unknown(started),
+                *(f"{line}: {started['review']['reason']}" for line in _unconfirmed(started["review"])),
+            ]
+        ),
     }
 
 
@@ -235,6 +240,20 @@ def _reviews(review: _Change, shown: Callable[[object], str] = _text) -> Iterato
         approved = f"approved by {good}" if good else "without an approval that counts"
         author = shown(one["author"] or "a deleted account")
         yield f"review: {shown(one['url'] or one['number'])} of {author}, {approved}"
+    yield from (f"{line}: {shown(review['reason'])}" for line in _unconfirmed(review))
+
+
+def _unconfirmed(review: _Change) -> Iterator[str]:
+    """Yield how the line begins that states why the approvals of what was found do not confirm the commit."""
+    if review["state"] == "found" and review["reason"]:
+        yield "review not confirmed"
+
+
+def _reviewers(review: _Change) -> list[str]:
+    """Return whose approvals count; nobody where it is not proved that they are about the commit."""
+    if review["reason"]:
+        return []
+    return list(dict.fromkeys(by for one in review["reviews"] for by in one["approved_by"]))
 
 
 def _unknown(started: _Change) -> list[str]:

@@ -23,7 +23,7 @@ def ticket_words(ticket: Mapping[str, Any], shown: Shown = plain) -> str:
     """Return the state of a ticket, and its title and status or why it is not confirmed; empty if it is only named."""
     state = ticket.get("state") or "asserted"
     if state == "asserted":
-        return ""
+        return f"asserted {shown(ticket['reason'])}" if ticket.get("reason") else ""
     if state == "confirmed":
         named = [ticket.get("title"), ticket.get("status"), *([ticket["reason"]] if ticket.get("reason") else [])]
     else:
@@ -43,9 +43,17 @@ def review_words(review: Mapping[str, Any] | None, shown: Shown = plain) -> str:
         return f"no review: {shown(review['reason'])}"
     named = f"#{plain(review['number'])}"
     by = f" by {shown(review['author'])}" if review["author"] else ""
+    said = f"review {shown(named)}{by}, "
+    approved = ", ".join(map(shown, review["approved_by"]))
     if state == "confirmed":
-        return f"review {shown(named)}{by}, approved by {', '.join(map(shown, review['approved_by']))}"
-    return f"review {shown(named)}{by}, without an approval that counts"
+        return f"{said}approved by {approved}"
+    if state == "contradicted":
+        return f"{said}contradicted: {shown(review['reason'])}"
+    return (
+        f"{said}approved by {approved}, not proved: {shown(review['reason'])}"
+        if approved
+        else (f"{said}without an approval that counts")
+    )
 
 
 def _is_asked(review: Mapping[str, Any] | None) -> TypeGuard[Mapping[str, Any]]:
