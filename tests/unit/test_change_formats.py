@@ -87,6 +87,14 @@ def test_approvals_that_are_not_proved_to_be_of_the_commit_have_the_reason_besid
     assert "review not confirmed: #4 was merged elsewhere" in row["not_known"]
 
 
+@pytest.mark.parametrize(("state", "reason"), [("asserted", "withheld: why"), ("unknown", "the server is away")])
+def test_a_message_that_is_not_read_or_not_shown_is_never_told_to_name_no_ticket(state: str, reason: str) -> None:
+    commit = {**change()["started"][0]["commit"], "state": state, "reason": reason, "subject": None}
+    found = change(commit=commit, tickets=[])
+    assert f"     tickets: unknown: {reason}" in list(text_of(found))
+    assert f"- tickets: unknown: `{reason}`" in list(markdown_of(found))
+
+
 @pytest.mark.parametrize(
     ("review", "line", "people"),
     [

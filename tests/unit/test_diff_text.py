@@ -50,7 +50,8 @@ def test_a_difference_reads_as_lines() -> None:
         '  + /environment/TOKEN: "MASKED"',
         "  + bbbbbbbbbbbb PAY-7: pay (#3) [PAY-7] [#3]",
         "rule signed: pass → fail",
-        "the same: account, team, instance, ami, application, approval, source, commit, review, ticket, specification",
+        "the same: account, team, instance, ami, application, source, commit, ticket, specification",
+        "not known: approval: not configured: the settings have no `approvals`",
         "not known: review: reviews are not read: it is not known whether the commit was approved",
         "not known: ticket: trackers are not read: it is not known whether the tickets exist",
     ]

@@ -49,12 +49,18 @@ def derive(facts: Facts, *, moment: Moment, checkpoint: str = "", required: froz
         not_checked=not_checked(
             reviews=review_wanted(facts) is not None or (facts.commit.outcome != "found" and facts.trackers.some),
             tickets=facts.trackers.reads_tickets,
+            withheld=facts.withheld if facts.trackers.reads_reviews(_host(facts)) else "",
         ),
         life=facts.life,
         life_since=facts.life_since,
         heard=facts.heard,
         last_seen=facts.last_seen,
     )
+
+
+def _host(facts: Facts) -> str:
+    """Return the host of the commit's repository; empty while the commit was not read."""
+    return str(facts.commit.value.get("repository", "")).partition("/")[0]
 
 
 def _instance(facts: Facts) -> Link:

@@ -40,7 +40,7 @@ def text_of(change: _Change) -> Iterator[str]:
             yield f"     without these commits of {_text(_name(one['replaced']))}:"
         for commit in one["commits"]["only_a"]:
             yield f"       {_text(commit['commit'][:12])} {_text(commit['subject'])}{_said(commit)}"
-        yield f"     tickets: {_tickets(one['tickets'])}"
+        yield f"     tickets: {_unread(one) or _tickets(one['tickets'])}"
         yield from (f"     {line}" for line in _reviews(one["review"]))
         yield f"     approved by: {_approved(one['approvals'])}"
         yield from (f"     not known: {_text(reason)}" for reason in _unknown(one))
@@ -72,7 +72,7 @@ def markdown_of(change: _Change) -> Iterator[str]:
             yield f"- without these commits of {_span(_name(one['replaced']))}:"
         for commit in one["commits"]["only_a"]:
             yield f"  - {_span(commit['commit'][:12])} {_span(commit['subject'])}{_said(commit, _span)}"
-        yield f"- tickets: {', '.join(map(_ticket, one['tickets'])) or 'none named'}"
+        yield f"- tickets: {_unread(one, _span) or ', '.join(map(_ticket, one['tickets'])) or 'none named'}"
         yield from (f"- {line}" for line in _reviews(one["review"], _span))
         yield f"- approved by: {_approved(one['approvals'], _span)}"
         yield from (f"- not known: {_span(reason)}" for reason in _unknown(one))
@@ -162,6 +162,14 @@ def _said(commit: _Change, shown: Callable[[object], str] = _text) -> str:
 def _ticket(ticket: _Change) -> str:
     words = ticket_words(ticket, _span)
     return f"{_link(ticket)} {words}" if words else _link(ticket)
+
+
+def _unread(started: _Change, shown: Callable[[object], str] = _text) -> str:
+    """Return why it is not known which tickets came: a message that was not read, or is not shown, may name some."""
+    commit = started["commit"]
+    if started["tickets"] or (commit["state"] == "asserted" and not commit["reason"]):
+        return ""
+    return f"unknown: {shown(commit['reason'])}"
 
 
 def _tickets(tickets: Sequence[_Change]) -> str:
