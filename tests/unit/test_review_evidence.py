@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from fakes.facts import answer, facts
-from whence_aggregator.approvals.rule import ReviewEvidence
+from whence_aggregator.approvals.people import KnownPeople
+from whence_aggregator.approvals.rule import ApprovalPolicy, ReviewEvidence
+from whence_aggregator.approvals.values import Version
 from whence_aggregator.approvals.version_commits import Extent, VersionCommits
+from whence_aggregator.trace.approval import approval_link
 from whence_aggregator.trace.approved import Approved
 from whence_aggregator.trace.review_evidence import review_evidence
+from whence_aggregator.trackers.places import KnownTracker, KnownTrackers
 from whence_aggregator.trackers.review import Review, Vote
 
 HEAD = "1" * 40
@@ -66,6 +71,26 @@ def test_an_approval_of_something_else_than_the_protected_branch_got_is_no_evide
 def test_a_commit_without_a_review_is_no_evidence() -> None:
     assert review_evidence(facts()) == []
     assert review_evidence(facts(review=answer("missing", "pushed directly", reviews=[]))) == []
+
+
+@pytest.mark.parametrize(
+    ("required", "known", "state", "reason"),
+    [
+        (("CODE_CHANGE",), {"review": answer("unknown", "the host is away")}, "unknown", "not known: the host is away"),
+        (("CODE_CHANGE",), {"withheld": "withheld: why"}, "unknown", "not known: withheld: why"),
+        (("CODE_CHANGE",), {"review": answer("missing", "pushed directly")}, "missing", "no approval of CODE_CHANGE"),
+        (("TEST",), {"review": answer("unknown", "the host is away")}, "missing", "no approval of TEST"),
+    ],
+)
+def test_a_review_that_is_not_known_may_be_the_approval_that_is_not_there(
+    required: tuple[str, ...], known: dict[str, Any], state: str, reason: str
+) -> None:
+    host = KnownTracker(host="git.example.org", type="github", reviews=True)
+    policy = ApprovalPolicy(required=required, teams={}, people=KnownPeople())
+    approved = Approved(policy=policy, version=Version(application_id="greeter", version="1.0"))
+    stated = replace(facts(approved=approved, **known), trackers=KnownTrackers(by_host={host.host: host}))
+    found = approval_link(stated)
+    assert (found.state, reason in str(found.reason)) == (state, True), found.reason
 
 
 @pytest.mark.parametrize(
