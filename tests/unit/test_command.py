@@ -435,6 +435,8 @@ def test_json_escapes_control_characters_from_outside(answers: tuple[Answers, st
         (["instances", "--nonsense"], 2),
         (["bundle", "--from", "yesterday", "--to", "2026-11-01", "--out", "/tmp/x"], 2),
         (["trace"], 2),
+        (["diff", "x" * 10_000, "y"], 2),
+        (["changes", "--application", "x" * 100_000], 2),
         (["--help"], 0),
     ],
 )
