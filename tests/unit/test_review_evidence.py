@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from fakes.facts import answer, facts
+from fakes.facts import FOUND, answer, facts, lineage
 from whence_aggregator.approvals.people import KnownPeople
 from whence_aggregator.approvals.rule import ApprovalPolicy, ReviewEvidence
 from whence_aggregator.approvals.values import Version
 from whence_aggregator.approvals.version_commits import Extent, VersionCommits
 from whence_aggregator.trace.approval import approval_link
 from whence_aggregator.trace.approved import Approved
+from whence_aggregator.trace.facts import Answer
 from whence_aggregator.trace.review_evidence import review_evidence
 from whence_aggregator.trackers.places import KnownTracker, KnownTrackers
 from whence_aggregator.trackers.review import Review, Vote
@@ -91,6 +92,25 @@ def test_a_review_that_is_not_known_may_be_the_approval_that_is_not_there(
     stated = replace(facts(approved=approved, **known), trackers=KnownTrackers(by_host={host.host: host}))
     found = approval_link(stated)
     assert (found.state, reason in str(found.reason)) == (state, True), found.reason
+
+
+@pytest.mark.parametrize(
+    ("found", "state", "reason"),
+    [
+        (answer("unknown", "the host is away"), "unknown",
+         "names no ticket; the review of the commit may name one, and is not known: the host is away"),
+        (answer("missing", "the host does not have it", commit_unknown=True), "unknown", "the host does not have it"),
+        (answer("missing", "pushed directly"), "missing", "the commit message names no ticket"),
+    ],
+)  # fmt: skip
+def test_a_review_that_is_not_known_may_name_the_ticket_that_the_message_does_not(
+    found: Answer, state: str, reason: str
+) -> None:
+    host = KnownTracker(host="git.example.org", type="github", reviews=True, shared=True)
+    silent = replace(FOUND, value={**FOUND.value, "message": "Tidy up", "subject": "Tidy up"})
+    known = replace(facts(commit=silent, review=found), trackers=KnownTrackers(by_host={host.host: host}))
+    link = lineage(known).link("ticket")
+    assert (link.state, reason in str(link.reason)) == (state, True), link.reason
 
 
 @pytest.mark.parametrize(

@@ -50,11 +50,11 @@ def approval_link(facts: Facts) -> Link:
         )  # fmt: skip
         reason = f"version {version.version} is {_newest(version)}, which is not what runs"
         return Link(link="approval", state="contradicted", value=value, reason=reason, evidence=evidence)
-    reason, unread = _reason(judged, version), unread_review(facts)
+    why, unread = _reason(judged, version), unread_review(facts)
     if unread and judged.grade == "missing" and set(policy.required) <= {CODE_CHANGE, *_given(judged)}:
-        reason = f"{reason}; the review of the commit may approve it, and is not known: {unread}"
-        return Link(link="approval", state="unknown", value=value, reason=reason, evidence=evidence)
-    return Link(link="approval", state=judged.grade, value=value, reason=reason, evidence=evidence)
+        why = f"{why}; the review of the commit may approve it, and is not known: {unread}"
+        return Link(link="approval", state="unknown", value=value, reason=why, evidence=evidence)
+    return Link(link="approval", state=judged.grade, value=value, reason=why, evidence=evidence)
 
 
 def _given(judged: ApprovalJudgement) -> set[str]:
