@@ -87,6 +87,14 @@ def test_approvals_that_are_not_proved_to_be_of_the_commit_have_the_reason_besid
     assert "review not confirmed: #4 was merged elsewhere" in row["not_known"]
 
 
+def test_no_ticket_is_told_as_none_only_where_all_that_came_is_known() -> None:
+    assert "     tickets: none known, as commits name them" in list(text_of(change(tickets=[])))
+    assert "- tickets: none known" in list(markdown_of(change(tickets=[])))
+    nothing = CommitRange(state="found", only_a=(RangeCommit(commit_id="c" * 40),)).to_wire(())
+    assert "     tickets: none, as commits name them" in list(text_of(change(tickets=[], commits=nothing)))
+    assert "- tickets: none" in list(markdown_of(change(tickets=[], commits=nothing)))
+
+
 @pytest.mark.parametrize(("state", "reason"), [("asserted", "withheld: why"), ("unknown", "the server is away")])
 def test_a_message_that_is_not_read_or_not_shown_is_never_told_to_name_no_ticket(state: str, reason: str) -> None:
     commit = {**change()["started"][0]["commit"], "state": state, "reason": reason, "subject": None}

@@ -57,6 +57,15 @@ def test_a_difference_reads_as_lines() -> None:
     ]
 
 
+def test_reasons_are_shown_to_their_end() -> None:
+    why = f"withheld: {'x' * 300}: set git_servers.git.example.org.shared"
+    review = {"link": "review", "state": "unknown", "value": None, "reason": why}
+    one = side(links={"review": review}, not_checked={})
+    assert f"not known: review: {why}" in list(lines_of(compare(one, one, SAME).to_wire()))
+    review["state"] = "missing"
+    assert f"  - missing ({why})" in list(lines_of(compare(one, side(links={}), SAME).to_wire()))
+
+
 def test_a_reason_that_several_parts_have_stands_once() -> None:
     found = compare(side(subject="greeter/1.0"), side(newer(), subject="greeter/1.1"), SAME).to_wire()
     lines = [line for line in lines_of(found) if "belongs to an instance" in line]

@@ -14,7 +14,7 @@ from whence_common.visible import printable
 
 _Change = Mapping[str, Any]
 _DOUBTS = {"no": "does not count", "unknown": "may not count"}
-_TEXT_CHARACTERS_MAX = 300
+_TEXT_CHARACTERS_MAX = 500
 _FORMULA = re.compile(r"(^|;)([\s\"]*)(?=[=+\-@|%＝＋－＠])")
 """Where a spreadsheet begins a formula: a cell's start, also after the other separator that some of them expect."""
 COLUMNS = (
@@ -40,7 +40,7 @@ def text_of(change: _Change) -> Iterator[str]:
             yield f"     without these commits of {_text(_name(one['replaced']))}:"
         for commit in one["commits"]["only_a"]:
             yield f"       {_text(commit['commit'][:12])} {_text(commit['subject'])}{_said(commit)}"
-        yield f"     tickets: {_unread(one) or _tickets(one['tickets'])}"
+        yield f"     tickets: {_unread(one) or _tickets(one['tickets'], none=_none(one))}"
         yield from (f"     {line}" for line in _reviews(one["review"]))
         yield f"     approved by: {_approved(one['approvals'])}"
         yield from (f"     not known: {_text(reason)}" for reason in _unknown(one))
@@ -72,7 +72,7 @@ def markdown_of(change: _Change) -> Iterator[str]:
             yield f"- without these commits of {_span(_name(one['replaced']))}:"
         for commit in one["commits"]["only_a"]:
             yield f"  - {_span(commit['commit'][:12])} {_span(commit['subject'])}{_said(commit, _span)}"
-        yield f"- tickets: {_unread(one, _span) or ', '.join(map(_ticket, one['tickets'])) or 'none named'}"
+        yield f"- tickets: {_unread(one, _span) or ', '.join(map(_ticket, one['tickets'])) or _none(one)}"
         yield from (f"- {line}" for line in _reviews(one["review"], _span))
         yield f"- approved by: {_approved(one['approvals'], _span)}"
         yield from (f"- not known: {_span(reason)}" for reason in _unknown(one))
@@ -172,11 +172,18 @@ def _unread(started: _Change, shown: Callable[[object], str] = _text) -> str:
     return f"unknown: {shown(commit['reason'])}"
 
 
-def _tickets(tickets: Sequence[_Change]) -> str:
+def _none(started: _Change) -> str:
+    """Return the word for no tickets: commits and reviews that are not known yet may name some."""
+    commits = started["commits"]
+    unread = commits["state"] == "unknown" or (commits["only_b"] and _unknown(started))
+    return "none known" if unread else "none"
+
+
+def _tickets(tickets: Sequence[_Change], *, none: str) -> str:
     """Return tickets with their states; of those that no tracker was asked about, where they were found."""
     said = [f"{_text(one['id'])} ({words})" if (words := ticket_words(one)) else _text(one["id"]) for one in tickets]
     named = any(not ticket_words(one) for one in tickets) or not tickets
-    return f"{', '.join(said) or 'none'}{', as commits name them' if named else ''}"
+    return f"{', '.join(said) or none}{', as commits name them' if named else ''}"
 
 
 def _what(change: _Change, shown: Callable[[object], str] = _text) -> str:

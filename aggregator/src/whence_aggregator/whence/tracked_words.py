@@ -9,6 +9,8 @@ from typing import Any, TypeGuard
 from whence_common.visible import printable
 
 _TEXT_CHARACTERS_MAX = 200
+_REASON_CHARACTERS_MAX = 500
+"""A reason ends with what to do about it."""
 _NOT_CONFIGURED = "not configured"
 """How the reason begins where the settings name no such host: the lineage states it once."""
 Shown = Callable[[object], str]
@@ -17,6 +19,11 @@ Shown = Callable[[object], str]
 def plain(value: object) -> str:
     """Return a text from outside in one line."""
     return printable(value)[:_TEXT_CHARACTERS_MAX]
+
+
+def reason_of(value: object) -> str:
+    """Return a reason in one line, with its end."""
+    return printable(value)[:_REASON_CHARACTERS_MAX]
 
 
 def ticket_words(ticket: Mapping[str, Any], shown: Shown = plain) -> str:
@@ -69,11 +76,11 @@ def unknown_reviews(commits: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     )
     for reason, number in reasons.items():
         what = "the review of 1 commit is" if number == 1 else f"the reviews of {number} commits are"
-        yield f"{what} unknown: {plain(reason)}"
+        yield f"{what} unknown: {reason_of(reason)}"
 
 
 def unknown_tickets(tickets: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return why tickets are unknown."""
     return [
-        f"ticket {plain(one['id'])}: {plain(one.get('reason'))}" for one in tickets if one.get("state") == "unknown"
+        f"ticket {plain(one['id'])}: {reason_of(one.get('reason'))}" for one in tickets if one.get("state") == "unknown"
     ]
