@@ -95,6 +95,23 @@ def test_a_review_that_is_not_known_may_be_the_approval_that_is_not_there(
 
 
 @pytest.mark.parametrize(
+    ("changes", "reason"),
+    [({"unproved": "the host did not sign it"}, "the host did not sign it; merge in the pages of the code host"),
+     ({"base": "elsewhere"}, "#12 was merged into elsewhere, which is not a protected branch")],
+)  # fmt: skip
+def test_a_missing_approval_states_why_those_of_the_review_do_not_count(changes: dict[str, Any], reason: str) -> None:
+    host = KnownTracker(host="git.example.org", type="github", reviews=True, shared=True)
+    policy = ApprovalPolicy(required=("CODE_CHANGE",), teams={}, people=KnownPeople())
+    approved = Approved(policy=policy, version=Version(application_id="greeter", version="1.0"))
+    one = review(Vote(by="bob", state="approved", commit=HEAD, official=True), **changes)
+    known = facts(approved=approved, review=answer("found", reviews=[one.to_wire()]))
+    found = approval_link(replace(known, trackers=KnownTrackers(by_host={host.host: host})))
+    assert found.state == "missing"
+    assert "the approvals of its review do not count: " in str(found.reason)
+    assert str(found.reason).endswith(reason)
+
+
+@pytest.mark.parametrize(
     ("found", "state", "reason"),
     [
         (answer("unknown", "the host is away"), "unknown",

@@ -12,7 +12,7 @@ from whence_aggregator.trace.commit_details import unproved_author
 from whence_aggregator.trace.evidence import by_agent, by_registry, nothing_runs
 from whence_aggregator.trace.facts import Facts
 from whence_aggregator.trace.lineage import Evidence, Link
-from whence_aggregator.trace.review_evidence import review_evidence, unread_review
+from whence_aggregator.trace.review_evidence import review_evidence, uncounted_review, unread_review
 
 AS_STATED = "; authors are as the commits state them"
 NOT_CONFIGURED = "not configured: the settings have no `approvals`"
@@ -54,6 +54,8 @@ def approval_link(facts: Facts) -> Link:
     if unread and judged.grade == "missing" and set(policy.required) <= {CODE_CHANGE, *_given(judged)}:
         why = f"{why}; the review of the commit may approve it, and is not known: {unread}"
         return Link(link="approval", state="unknown", value=value, reason=why, evidence=evidence)
+    if judged.grade == "missing" and CODE_CHANGE in judged.missing and (uncounted := uncounted_review(facts)):
+        why = f"{why}; the approvals of its review do not count: {uncounted}"
     return Link(link="approval", state=judged.grade, value=value, reason=why, evidence=evidence)
 
 

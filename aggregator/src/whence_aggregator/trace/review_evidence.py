@@ -38,6 +38,13 @@ def unread_review(facts: Facts) -> str:
     return facts.review.reason if unknown else ""
 
 
+def uncounted_review(facts: Facts) -> str:
+    """Return why approvals of a merged head are no evidence for the commit; empty if there are none, or one is."""
+    another = another_repository(facts)
+    reasons = [another or not_about(one, facts) for one in reviews_of(facts) if good_approvals(one)]
+    return reasons[0] or "" if reasons and all(reasons) else ""
+
+
 def is_author(name: str, facts: Facts) -> bool | None:
     """Return whether an approver has commits in the version; None where the host does not prove whose all of them are.
 
