@@ -165,7 +165,9 @@ class Evaluator:
             )
             verdicts[name] = {rule.id: storable_verdict(judge(rule, evidence)) for rule in RULES}
             await asyncio.sleep(0)
-        judged: list[SetJudgedParameters] = [{"number": one.number, "judged": one.ledger_index} for one in found]
+        judged: list[SetJudgedParameters] = [
+            {"number": one.number, "judged": one.ledger_index, "before": one.judged} for one in found
+        ]
         async with self._ledger.writing() as writing:
             events = await _moved(writing.transaction, verdicts, to_instant(now))
             new = [NewEntry(kind="verdict", content=event("verdict", stated)) for stated in events]
