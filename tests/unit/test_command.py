@@ -446,6 +446,18 @@ def test_invalid_usage_exits_2_and_an_unreachable_aggregator_3(
     assert ask(answers[1], *arguments).exit_code == code
 
 
+@pytest.mark.parametrize("document", [{}, [], {"links": [], "commits": {}}, None, "no"])
+@pytest.mark.parametrize("arguments", [["why", "i-1"], ["diff", "a", "b"], ["trace", "i-0123456789abcdef0"]])
+def test_a_document_that_lacks_a_member_is_told_from_an_answer(
+    answers: tuple[Answers, str], arguments: list[str], document: object
+) -> None:
+    held, url = answers
+    held.said["/v1/trace"] = held.said["/v1/diff"] = 200, document
+    done = ask(url, *arguments)
+    assert done.exit_code == 3
+    assert "is this a whence-aggregator of this version?" in done.stderr
+
+
 def test_every_filter_of_the_list_is_sent_to_the_aggregator(answers: tuple[Answers, str]) -> None:
     held, url = answers
     names = "application version team account region ami image user-data commit ticket since until at known-at"

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from whence_aggregator.whence.client import Client
-from whence_aggregator.whence.output import GAPS, ask, out, show_json
+from whence_aggregator.whence.output import GAPS, document_of, out, show_json
 from whence_aggregator.whence.tracked_words import reason_of, review_words, ticket_words, unknown_reviews
 from whence_common.visible import printable
 
@@ -47,9 +47,12 @@ def diff(
         raise click.UsageError("name B, or another time of A with --and-at")
     parameters = {"a": a, "b": b, "at": at, "and_at": and_at, "known_at": known_at}
     found = collected(
-        lambda: ask(lambda: client.get("/v1/diff", **parameters)), wait_seconds or 0, tell=tell, now=time.monotonic,
+        lambda: document_of(client, "/v1/diff", "a", "b", "links", "commits", "equal", **parameters),
+        wait_seconds or 0,
+        tell=tell,
+        now=time.monotonic,
         sleep=time.sleep,
-    )  # fmt: skip
+    )
     if as_json:
         show_json(found)
     else:
