@@ -9,7 +9,6 @@ import msgspec
 
 from whence_aggregator.projections.known import KnownInstance
 from whence_aggregator.queries.agents import INSTANCES_NAMED, InstancesNamedRow
-from whence_aggregator.queries.collect import CommitsWithoutPersonRow, RangesWithoutCommitRow, ReviewsWithoutNameRow
 from whence_aggregator.queries.compliance import RuleSetsRow, VerdictsOfRow
 from whence_aggregator.queries.query import BoundQuery, instance_ids
 from whence_aggregator.queries.trace import InventoryOfRow
@@ -80,9 +79,17 @@ def standing(rows: Sequence[VerdictsOfRow]) -> dict[tuple[str, str], tuple[str |
     return {(row["instance_id"], row["rule"]): (row["verdict"], row["since"]) for row in rows}
 
 
-def fact_events(
-    rows: Sequence[CommitsWithoutPersonRow] | Sequence[ReviewsWithoutNameRow] | Sequence[RangesWithoutCommitRow],
-) -> list[tuple[int, dict[str, Any]]]:
+class UnindexedFact(TypedDict):
+    """The columns that indexes need of a fact."""
+
+    kind: str
+    subject: str
+    ledger_index: int
+    outcome: str
+    value: str
+
+
+def fact_events(rows: Sequence[UnindexedFact]) -> list[tuple[int, dict[str, Any]]]:
     """Return facts as the events of their entries, as far as indexes need them."""
     return [
         (

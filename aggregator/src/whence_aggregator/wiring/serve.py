@@ -44,8 +44,7 @@ from whence_aggregator.organisation.allowed import AllowedAccounts
 from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.ports import Database
 from whence_aggregator.projections.applications import index_applications
-from whence_aggregator.projections.persons import index_persons
-from whence_aggregator.projections.search_names import index_ranges, index_reviews
+from whence_aggregator.projections.indexing import index_facts
 from whence_aggregator.projections.statements import Combinations
 from whence_aggregator.settings.server import Settings, accounts_named
 from whence_aggregator.storage.measured import MeasuredDatabase
@@ -294,9 +293,7 @@ async def opened_aggregator(
         beside = Path(f"{settings.checkpoint_file}.registry")
         ledger = await parts.start_ledger(settings, database, stack, witnesses=witnesses, beside=beside)
         await index_applications(database)
-        await index_persons(database)
-        await index_reviews(database)
-        await index_ranges(database)
+        await index_facts(database)
         heard = await parts.load_listening(settings, database)
         policy = load_policy(settings)
         sources = load_sources(settings, session, database)
