@@ -21,6 +21,7 @@ from whence_aggregator.approvals.rule import ApprovalPolicy
 from whence_aggregator.audit.bundle import Bundles
 from whence_aggregator.collect.accounts import Accounts
 from whence_aggregator.collect.collectors import Collector
+from whence_aggregator.collect.image_reader import RegistryImageReader
 from whence_aggregator.collect.kept_answers import KeptAnswers
 from whence_aggregator.collect.measured import Questions
 from whence_aggregator.compliance.evaluate import Evaluator
@@ -69,7 +70,7 @@ from whence_aggregator.wiring.operations import (
     queue_families,
 )
 from whence_aggregator.wiring.organisation import OrganisationSources, load_allowed, load_organisation, load_sources
-from whence_aggregator.wiring.outgoing import open_outgoing
+from whence_aggregator.wiring.outgoing import Outgoing, open_outgoing
 from whence_aggregator.wiring.sign_in import SigningIn, load_sign_in
 from whence_aggregator.wiring.trackers import known_trackers, load_tracker_collectors, note_trackers
 from whence_aggregator.wiring.work import Working, kinds_of, load_worker, work_on_ranges
@@ -163,6 +164,17 @@ def _tracer(
         trackers=known_trackers(settings),
         git_hosts=frozenset(settings.git_servers),
     )
+
+
+async def _collectors(
+    settings: Settings, database: Database, outgoing: Outgoing, images: RegistryImageReader, stack: AsyncExitStack
+) -> dict[str, Collector]:
+    """Return what reads registries, Git servers, code hosts and trackers. Answers to keep are written at the end."""
+    await note_trackers(settings, database)
+    kept = KeptAnswers(database=database, now=utc_now)
+    stack.push_async_callback(kept.close)
+    trackers, protection = load_tracker_collectors(settings, database, kept, outgoing)
+    return {**parts.load_collectors(settings, images, outgoing.session, protection), **trackers}
 
 
 async def _working(
@@ -302,11 +314,7 @@ async def opened_aggregator(
         images = parts.load_image_reader(settings, database, outgoing, behind.images if behind is not None else {})
         questions = load_questions(settings)
         allowed = load_allowed(settings, database)
-        await note_trackers(settings, database)
-        kept = KeptAnswers(database=database, now=utc_now)
-        stack.push_async_callback(kept.close)
-        trackers, protection = load_tracker_collectors(settings, database, kept, outgoing)
-        collectors = questions.of({**parts.load_collectors(settings, images, session, protection), **trackers})
+        collectors = questions.of(await _collectors(settings, database, outgoing, images, stack))
         working = await _working(settings, database, ledger, tracer, collectors, questions, heard, sources, allowed)
         limits = LiveLimits(settings.limits)
         speaking = await _speaking(
