@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from fakes.in_process import SILENT_AFTER_SECONDS, InProcess
 from fakes.machine import COMMIT, DIGEST, FAILED, SIDECAR, scm
 from whence_aggregator.compliance.standing import standing_verdicts
 from whence_aggregator.ports import SourceUnavailable
+from whence_aggregator.trace.facts import Facts
+from whence_aggregator.trace.moment import NOW, Moment
+from whence_aggregator.trace.tracer import Tracer
+from whence_aggregator.trackers.places import NO_TRACKERS
+from whence_aggregator.wiring.rules import load_evaluator
 from whence_common.statement import ContainerFacts, DriftFacts, ScmSourceFacts
 
 MESSAGE = b"tree x\nauthor A <a@b> 1 +0000\ncommitter A <a@b> 1 +0000\n\n"
@@ -26,6 +33,35 @@ async def test_a_good_instance_passes_every_rule(house: InProcess) -> None:
     await house.work()
     uncollected = {"user-data-changed": "unknown", "instance-unlisted": "unknown"}
     assert await verdicts(house) == {rule.id: "pass" for rule in house.rules.of_kind("instance")} | uncollected
+
+
+class RegisteredMeanwhile(Tracer):
+    """Reads facts; the application is registered right after that, before the verdicts are stored."""
+
+    def __init__(self, house: InProcess) -> None:
+        self._house = house
+        self.times = 0
+
+    async def facts(self, instance_ids: Sequence[str], *, moment: Moment = NOW) -> dict[str, Facts]:
+        found = await self._house.tracer.facts(instance_ids, moment=moment)
+        self.times += 1
+        if self.times <= 2:
+            await self._house.register(name=f"Greeter {self.times}")
+        return found
+
+
+async def test_what_is_recorded_while_an_instance_is_judged_has_it_judged_again(house: InProcess) -> None:
+    await house.say(await house.machine())
+    tracer = RegisteredMeanwhile(house)
+    evaluator = load_evaluator(
+        house.database, house.ledger, tracer, house.listening, house.rules, now=house.clock, trackers=NO_TRACKERS
+    )
+    assert await evaluator.work() == 1
+    assert (await verdicts(house))["application-unregistered"] == "fail"
+    assert await evaluator.work() == 1
+    assert await evaluator.work() == 1, "the second registration came while it was judged too"
+    assert (await verdicts(house))["application-unregistered"] == "pass"
+    assert (await evaluator.work(), tracer.times) == (0, 3)
 
 
 async def test_nothing_asked_yet_is_unknown_and_no_pass(house: InProcess) -> None:

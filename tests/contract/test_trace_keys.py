@@ -7,7 +7,8 @@ import pytest
 from fakes.in_process import InProcess
 from fakes.machine import COMMIT, DIGEST
 from fakes.versions import NEW, NEWER, version
-from whence_aggregator.projections.persons import index_persons, persons_in
+from whence_aggregator.projections.indexing import index_persons
+from whence_aggregator.projections.persons import persons_in
 from whence_aggregator.queries.audit import CLEAR_COMMIT_PERSON
 from whence_aggregator.trace.tracer import SubjectKind, TraceSubject
 from whence_common.statement import ApplicationFacts

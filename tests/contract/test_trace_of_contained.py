@@ -19,7 +19,7 @@ from whence_aggregator.changes.ranges import SourceCommit
 from whence_aggregator.collect.ranges import Ranges
 from whence_aggregator.ports import Database
 from whence_aggregator.ports_commits import CommitObject, RangeAnswer, RangeSide
-from whence_aggregator.projections.search_names import index_ranges
+from whence_aggregator.projections.indexing import index_ranges
 from whence_aggregator.queries.audit import CLEAR_RANGE_COMMIT
 from whence_aggregator.trace.tracer import SubjectKind, TraceSubject
 from whence_common.clock import to_instant

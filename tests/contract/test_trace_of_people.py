@@ -18,7 +18,7 @@ from whence_aggregator.audit.rebuild import rebuild
 from whence_aggregator.callers.caller import Caller
 from whence_aggregator.collect.tracker_collectors import ReviewCollector
 from whence_aggregator.ports import Database, ImageSaid
-from whence_aggregator.projections.search_names import index_reviews
+from whence_aggregator.projections.indexing import index_reviews
 from whence_aggregator.queries.audit import CLEAR_REVIEW_NAME
 from whence_aggregator.registry.access import Principal
 from whence_aggregator.registry.names import Repository

@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from fakes.issuer import RSA_KEY, signed
+from fakes.loopback import loopback
 
 CLIENT, PARTNER = "stups-cli", "partner-1"
 _REDIRECTS = re.compile(r"http://localhost:(8[01][0-9]{2})")
@@ -152,14 +153,9 @@ async def authorization_server() -> AsyncIterator[AuthorizationServer]:
     found = AuthorizationServer()
     application = web.Application()
     application.add_routes(found.routes())
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        found.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    async with loopback(application, shutdown_seconds=0.1) as host:
+        found.url = f"http://{host}"
         yield found
-    finally:
-        await runner.cleanup()
 
 
 def _redirected(redirect: str, members: dict[str, Any]) -> web.Response:

@@ -10,6 +10,8 @@ from typing import Literal
 
 from aiohttp import web
 
+from fakes.loopback import loopback
+
 HEAD = "1" * 40
 Endless = Literal["refs", "objects", "one object", "count", "progress", "keep-alives", "sections"]
 
@@ -93,10 +95,5 @@ async def endless_git(kind: Endless) -> AsyncIterator[str]:
     application = web.Application()
     application.router.add_get("/{path:.*}/info/refs", refs)
     application.router.add_post("/{path:.*}/git-upload-pack", pack)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    async with loopback(application) as host:
+        yield host

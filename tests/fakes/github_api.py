@@ -18,6 +18,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from fakes.loopback import loopback
+
 
 @dataclass
 class GithubApi:
@@ -39,14 +41,9 @@ class GithubApi:
         application = web.Application()
         application.router.add_get("/repos/{owner}/{name}/installation", self._installation)
         application.router.add_post("/app/installations/{number}/access_tokens", self._token)
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=1)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        async with loopback(application) as host:
+            self.url = f"http://{host}"
             yield self
-        finally:
-            await runner.cleanup()
 
     async def _installation(self, request: web.Request) -> web.Response:
         self.asked.append(request.path)

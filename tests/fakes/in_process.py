@@ -284,8 +284,17 @@ class InProcess:
             asked=ask_version,
         )
         self.rules = rules or RulesInForce.of()
+        self._collect(approvals, trackers, tracker_collectors or {}, organisation_accounts, scanners)
+        self._hear(accounts, caller_identity, limits or limits_of(LIMITLESS), sts_required=sts_required)
+        self._register()
+
+    def _collect(
+        self, approvals: ApprovalPolicy | None, trackers: KnownTrackers, tracker_collectors: Mapping[str, Collector],
+        organisation_accounts: OrganisationAccounts | None, scanners: Scanners | None,
+    ) -> None:  # fmt: skip
+        """Make what judges and what asks the outside."""
         self.evaluator = load_evaluator(
-            database,
+            self.database,
             self.ledger,
             self.tracer,
             self.listening,
@@ -293,11 +302,11 @@ class InProcess:
             now=self.clock,
             trackers=trackers,
             accounts=organisation_accounts,
-            images=ScannedImages(database=database, scanners=scanners) if scanners is not None else None,
+            images=ScannedImages(database=self.database, scanners=scanners) if scanners is not None else None,
         )
         self.ec2 = FakeEc2()
         self.inventory = InventoryCollector(
-            database=database, ledger=self.ledger, ec2=self.ec2, seconds=300.0, now=self.clock
+            database=self.database, ledger=self.ledger, ec2=self.ec2, seconds=300.0, now=self.clock
         )
         self.protectors: dict[str, ProtectionReader] = {}
         """What a test adds is read from then on."""
@@ -307,28 +316,34 @@ class InProcess:
             "tag": TagCollector(self.sources),
             "commit": CommitCollector(self.sources),
             BRANCH_KIND: BranchCollector(self.sources, self.protection),
-            **(tracker_collectors or {}),
+            **tracker_collectors,
             SIGNATURE_KIND: SignatureCollector(self.sources),
             RANGE_KIND: RangeCollector(self.sources),
         }
         reader = self.tracer.commits if approvals is not None else None
-        ranges = work_on_ranges(database, reader, trackers, now=self.clock)
+        ranges = work_on_ranges(self.database, reader, trackers, now=self.clock)
         kinds = kinds_of(self.ledger, self.collectors, self.inventory, further=ranges, now=self.clock)
         self.worker = self.worker_of(kinds)
+
+    def _hear(
+        self, accounts: Container[str], caller_identity: CallerIdentity | None, limits: EnrolmentLimits, *,
+        sts_required: bool,
+    ) -> None:  # fmt: skip
+        """Make what agents speak to."""
         self.enrolments = Enrolments(
-            database=database,
+            database=self.database,
             ledger=self.ledger,
             challenges=Challenges(
-                database=database, secret=SECRET, audience=AUDIENCE, now=self.clock, random_bytes=CountingRandom()
+                database=self.database, secret=SECRET, audience=AUDIENCE, now=self.clock, random_bytes=CountingRandom()
             ),
-            authorities=Authorities.from_pem({"eu-central-1": authority.pem}),
+            authorities=Authorities.from_pem({"eu-central-1": self.authority.pem}),
             accounts=accounts,
             audience=AUDIENCE,
             heartbeat_secret=SECRET,
             caller_identity=caller_identity,
             sts_required=sts_required,
             document_seconds_max=3600.0,
-            limits=limits or limits_of(LIMITLESS),
+            limits=limits,
             now=self.clock,
         )
         self.sightings = Sightings(SECRET)
@@ -346,15 +361,18 @@ class InProcess:
             on_work=self.wake,
         )
         self.heartbeats = Heartbeats(
-            database=database,
+            database=self.database,
             secret=SECRET,
             sightings=self.sightings,
             listening=self.listening,
             limit=Limit("instance", LIMITLESS),
             now=self.clock,
         )
+
+    def _register(self) -> None:
+        """Make the registry front and the application registry."""
         self.pushes = Pushes(
-            database=database,
+            database=self.database,
             ledger=self.ledger,
             backend=KeptBlobs(),
             rules=Rules(
@@ -373,15 +391,15 @@ class InProcess:
             now=self.clock,
         )
         self.applications = Applications(
-            database=database, ledger=self.ledger, entries=entries, teams=self.team_lookup, now=self.clock,
+            database=self.database, ledger=self.ledger, entries=entries, teams=self.team_lookup, now=self.clock,
             on_work=self.wake,
         )  # fmt: skip
         self.handovers = Handovers(
-            database=database, ledger=self.ledger, entries=entries, teams=self.team_lookup, now=self.clock,
+            database=self.database, ledger=self.ledger, entries=entries, teams=self.team_lookup, now=self.clock,
             on_work=self.wake,
         )  # fmt: skip
-        self.application_lists = ApplicationLists(database=database, now=self.clock)
-        self.application_history = ApplicationHistory(database=database, now=self.clock)
+        self.application_lists = ApplicationLists(database=self.database, now=self.clock)
+        self.application_history = ApplicationHistory(database=self.database, now=self.clock)
 
     def worker_of(self, kinds: Mapping[str, Work], shares: LaneShares = SHARES) -> Worker:
         """Return a worker on the test's clock."""

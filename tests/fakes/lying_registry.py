@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from fakes.loopback import loopback
+
 LIES = (
     "refuses", "unavailable", "busy", "unauthorised", "redirects-uploads", "forgets-uploads", "stores-other-bytes",
     "loses-blobs", "wrong-size", "wrong-range", "wrong-blob", "cut-blob", "wrong-manifest", "endless-manifest",
@@ -145,11 +147,6 @@ async def lying_registry() -> AsyncIterator[LyingRegistry]:
     registry = LyingRegistry()
     application = web.Application(client_max_size=1 << 30)
     application.router.add_route("*", "/{path:.*}", registry.answer)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        registry.host = f"127.0.0.1:{runner.addresses[0][1]}"
+    async with loopback(application) as host:
+        registry.host = host
         yield registry
-    finally:
-        await runner.cleanup()

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from fakes.loopback import loopback
+
 
 @dataclass
 class Answer:
@@ -48,13 +50,8 @@ async def misbehaving(answers: Answer | Mapping[str, Answer]) -> AsyncIterator[s
 
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", respond)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    async with loopback(application) as host:
+        yield host
 
 
 def _matching(answers: Mapping[str, Answer], path: str) -> Answer:

@@ -14,6 +14,8 @@ from typing import Any
 
 from aiohttp import web
 
+from fakes.loopback import loopback
+
 DENIED = "AccessDeniedException"
 THROTTLED = "TooManyRequestsException"
 
@@ -33,14 +35,9 @@ class Organizations:
         """Serve on a loopback port for the block's duration; `url` says which."""
         application = web.Application(client_max_size=1024 * 1024)
         application.router.add_post("/", self._answer)
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=1)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        async with loopback(application) as host:
+            self.url = f"http://{host}"
             yield self
-        finally:
-            await runner.cleanup()
 
     async def _answer(self, request: web.Request) -> web.Response:
         action = request.headers["X-Amz-Target"].partition(".")[2]

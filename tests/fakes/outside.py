@@ -14,6 +14,8 @@ from typing import Any
 
 from aiohttp import web
 
+from fakes.loopback import loopback
+
 Fault = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -56,14 +58,9 @@ class OutsideHost:
         """Serve on a loopback port for the block's duration; `url` states which."""
         application = web.Application()
         application.router.add_route("GET", "/{path:.*}", self._answer)
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=1)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        async with loopback(application) as host:
+            self.url = f"http://{host}"
             yield self
-        finally:
-            await runner.cleanup()
 
     @property
     def paths(self) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from fakes.loopback import loopback
 from landscape.aws import ACCOUNT, REGION, Aws
 from whence_agent.adapters.sigv4 import AwsKeys, signed_headers
 from whence_common.sts_proof import BODY, StsProof, headers_to_sign, sts_host
@@ -36,14 +37,9 @@ class StsFront:
     async def serve(self) -> AsyncIterator[StsFront]:
         application = web.Application()
         application.router.add_route("*", "/{path:.*}", self._answer)
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=1)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        async with loopback(application) as host:
+            self.url = f"http://{host}"
             yield self
-        finally:
-            await runner.cleanup()
 
     async def keys(self, instance_id: str, *, role: str = "aws:ec2-instance", account: str = ACCOUNT) -> AwsKeys:
         """Give what the metadata service of an instance would."""

@@ -21,6 +21,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from fakes.loopback import loopback
+
 SERVICE, ISSUER = "registry.test", "issuer.test"
 
 
@@ -43,14 +45,9 @@ class TokenServer:
         application = web.Application()
         application.router.add_get("/token", self._get)
         application.router.add_post("/token", self._post)
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=1)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            self.host = f"127.0.0.1:{runner.addresses[0][1]}"
+        async with loopback(application) as host:
+            self.host = host
             yield self
-        finally:
-            await runner.cleanup()
 
     @property
     def realm(self) -> str:

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from whence_aggregator.changes.approvals import ApprovedBy
 from whence_aggregator.changes.ranges import CommitRange, RangeCommit, unknown
 from whence_aggregator.changes.reviewed import reviewed
-from whence_aggregator.trace.facts import NOT_ASKED
 from whence_aggregator.whence.change_formats import COLUMNS, csv_head, csv_of, markdown_of, text_of
 from whence_aggregator.whence.cli import whence
 
@@ -34,7 +33,7 @@ def change(**started: Any) -> dict[str, Any]:
         "commit": {"state": "asserted", "reason": None, "repository": "git.example.org/demo/greeter", "commit": "b" * 40,
                    "author": "Ada <a@b.c>", "subject": "PAY-8: greet louder"},
         "commits": NOT_READ, "tickets": [{"id": "PAY-8", "url": "https://t.example.org/PAY-8"}], "reviews": ["#4"],
-        "review": reviewed(NOT_ASKED), "approvals": ApprovedBy.of((), NEW["image"]).to_wire(), **started,
+        "review": reviewed(None), "approvals": ApprovedBy.of((), NEW["image"]).to_wire(), **started,
     }  # fmt: skip
     return {
         "recorded_at": "2026-11-22T13:00:00.000Z", "observed_at": None, "ledger_index": 9, "application_id": "greeter",
@@ -75,6 +74,33 @@ def test_a_change_reads_as_lines() -> None:
         "     not known: commits since the version before: not collected",
         "     not known: review: the review of the commit was not read",
     ]
+
+
+def test_approvals_that_are_not_proved_to_be_of_the_commit_have_the_reason_beside_them() -> None:
+    found = change(review={"state": "found", "reason": "#4 was merged elsewhere", "reviews": [REVIEW]})
+    lines = list(text_of(found))
+    place = lines.index("     review: https://git.example.org/pull/4 of ada, approved by bob, eve")
+    assert lines[place + 1] == "     review not confirmed: #4 was merged elsewhere"
+    assert "- review not confirmed: `#4 was merged elsewhere`" in list(markdown_of(found))
+    row = dict(zip(*rows(found), strict=True))
+    assert row["reviewed_by"] == ""
+    assert "review not confirmed: #4 was merged elsewhere" in row["not_known"]
+
+
+def test_no_ticket_is_told_as_none_only_where_all_that_came_is_known() -> None:
+    assert "     tickets: none known, as commits name them" in list(text_of(change(tickets=[])))
+    assert "- tickets: none known" in list(markdown_of(change(tickets=[])))
+    nothing = CommitRange(state="found", only_a=(RangeCommit(commit_id="c" * 40),)).to_wire(())
+    assert "     tickets: none, as commits name them" in list(text_of(change(tickets=[], commits=nothing)))
+    assert "- tickets: none" in list(markdown_of(change(tickets=[], commits=nothing)))
+
+
+@pytest.mark.parametrize(("state", "reason"), [("asserted", "withheld: why"), ("unknown", "the server is away")])
+def test_a_message_that_is_not_read_or_not_shown_is_never_told_to_name_no_ticket(state: str, reason: str) -> None:
+    commit = {**change()["started"][0]["commit"], "state": state, "reason": reason, "subject": None}
+    found = change(commit=commit, tickets=[])
+    assert f"     tickets: unknown: {reason}" in list(text_of(found))
+    assert f"- tickets: unknown: `{reason}`" in list(markdown_of(found))
 
 
 @pytest.mark.parametrize(

@@ -453,6 +453,8 @@ def test_json_escapes_control_characters_from_outside(answers: tuple[Answers, st
         (["instances", "--nonsense"], 2),
         (["bundle", "--from", "yesterday", "--to", "2026-11-01", "--out", "/tmp/x"], 2),
         (["trace"], 2),
+        (["diff", "x" * 10_000, "y"], 2),
+        (["changes", "--application", "x" * 100_000], 2),
         (["--help"], 0),
     ],
 )
@@ -460,6 +462,18 @@ def test_invalid_usage_exits_2_and_an_unreachable_aggregator_3(
     answers: tuple[Answers, str], arguments: list[str], code: int
 ) -> None:
     assert ask(answers[1], *arguments).exit_code == code
+
+
+@pytest.mark.parametrize("document", [{}, [], {"links": [], "commits": {}}, None, "no"])
+@pytest.mark.parametrize("arguments", [["why", "i-1"], ["diff", "a", "b"], ["trace", "i-0123456789abcdef0"]])
+def test_a_document_that_lacks_a_member_is_told_from_an_answer(
+    answers: tuple[Answers, str], arguments: list[str], document: object
+) -> None:
+    held, url = answers
+    held.said["/v1/trace"] = held.said["/v1/diff"] = 200, document
+    done = ask(url, *arguments)
+    assert done.exit_code == 3
+    assert "is this a whence-aggregator of this version?" in done.stderr
 
 
 def test_every_filter_of_the_list_is_sent_to_the_aggregator(answers: tuple[Answers, str]) -> None:

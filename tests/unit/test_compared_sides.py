@@ -108,6 +108,7 @@ def test_a_new_version_differs_in_version_and_image_and_names_what_is_not_known(
     }
     assert found.layers == "changed"
     assert dict(found.not_known) == {
+        "approval": "not configured: the settings have no `approvals`",
         "layer": "which layers differ: those of a side were read before single layers were recorded",
         "review": "reviews are not read: it is not known whether the commit was approved",
         "ticket": "trackers are not read: it is not known whether the tickets exist",
@@ -141,6 +142,17 @@ def reviewed(read: str | None = None, *, approved: bool = True) -> Side:
 def ticketed(read: str | None = None, *, status: str = "Ready", approved: bool = True) -> Side:
     known = {"id": "PAY-7", "status": status, "approved": approved, "problem": None, "read": read}
     return confirmed("ticket", tickets=[known, {"id": "PAY-8", "problem": "missing"}], reviews=[])
+
+
+def test_what_neither_side_knows_is_not_called_the_same() -> None:
+    def away(reason: str) -> Side:
+        link = {"link": "review", "state": "unknown", "value": None, "reason": reason}
+        return side(links={"review": link}, not_checked={})
+
+    found = compare(away("withheld: the application does not state it"), away("away"), SAME)
+    assert found.equal, "as far as it is known"
+    assert "review" not in found.same
+    assert found.not_known["review"] == "away"
 
 
 def test_when_a_review_or_ticket_was_read_is_no_difference() -> None:

@@ -50,10 +50,20 @@ def test_a_difference_reads_as_lines() -> None:
         '  + /environment/TOKEN: "MASKED"',
         "  + bbbbbbbbbbbb PAY-7: pay (#3) [PAY-7] [#3]",
         "rule signed: pass → fail",
-        "the same: account, team, instance, ami, application, approval, source, commit, review, ticket, specification",
+        "the same: account, team, instance, ami, application, source, commit, ticket, specification",
+        "not known: approval: not configured: the settings have no `approvals`",
         "not known: review: reviews are not read: it is not known whether the commit was approved",
         "not known: ticket: trackers are not read: it is not known whether the tickets exist",
     ]
+
+
+def test_reasons_are_shown_to_their_end() -> None:
+    why = f"withheld: {'x' * 300}: set git_servers.git.example.org.shared"
+    review = {"link": "review", "state": "unknown", "value": None, "reason": why}
+    one = side(links={"review": review}, not_checked={})
+    assert f"not known: review: {why}" in list(lines_of(compare(one, one, SAME).to_wire()))
+    review["state"] = "missing"
+    assert f"  - missing ({why})" in list(lines_of(compare(one, side(links={}), SAME).to_wire()))
 
 
 def test_a_reason_that_several_parts_have_stands_once() -> None:

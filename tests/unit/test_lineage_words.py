@@ -163,6 +163,9 @@ def review(*votes: tuple[str, bool], number: int = 7) -> dict[str, Any]:
          "The commit came in by review https://git.example.org/pull/7 of eve, approved by bob. "),
         ("asserted", [review(("eve", False))],
          "The commit came in by review https://git.example.org/pull/7 of eve, without an approval that counts. "),
+        ("asserted", [review(("bob", True))],
+         "by review https://git.example.org/pull/7 of eve, approved by bob, which does not prove that this commit was "
+         "approved. "),
         ("asserted", [review(("eve", False))], "Not proved: source (no provenance signed by a trusted builder); "
          "commit (no provenance signed by a trusted builder); review (why the review is so)."),
         ("missing", [], "review (it is missing: why the review is so)"),
@@ -195,6 +198,30 @@ def test_a_ticket_that_its_tracker_does_not_confirm_is_no_reason_for_the_change(
     ]
     of_link(found, "ticket").update(value={"tickets": tickets}, reason="there is no PAY-8")
     assert sentence in paragraph(found)
+
+
+def test_a_ticket_that_is_only_asserted_beside_a_confirmed_one_is_no_reason_for_the_change() -> None:
+    found = wire(source="confirmed", commit="confirmed", ticket="confirmed")
+    tickets = [
+        {"id": "PAY-7", "state": "confirmed", "title": "Pay", "status": "Ready"},
+        {"id": "PAY-8", "state": "asserted", "title": "Later", "status": "Open", "problem": "created-after-merge"},
+    ]
+    of_link(found, "ticket").update(value={"tickets": tickets}, reason="PAY-8 was created after the merge")
+    assert (
+        "It was changed for ticket PAY-7 (“Pay”, Ready). Also named, but not confirmed: ticket PAY-8 (“Later”, Open): "
+        "PAY-8 was created after the merge."
+    ) in paragraph(found)
+
+
+def test_a_reason_is_told_to_its_end_which_states_what_to_do() -> None:
+    found = wire(review="unknown")
+    repository = "git.example.org/a-long-group/with-a-subgroup/and-a-name"
+    reason = (
+        f"withheld: the application does not state {repository} as its own: add it to the application's `repositories`,"
+        " or set git_servers.git.example.org.shared"
+    )
+    of_link(found, "review").update(reason=reason)
+    assert f"review (it is unknown: {reason})" in paragraph(found)
 
 
 @given(st.fixed_dictionaries({}, optional={name: st.sampled_from(STATES) for name in (

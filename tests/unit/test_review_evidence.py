@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from fakes.facts import answer, facts
-from whence_aggregator.approvals.rule import ReviewEvidence
+from fakes.facts import FOUND, answer, facts, lineage
+from whence_aggregator.approvals.people import KnownPeople
+from whence_aggregator.approvals.rule import ApprovalPolicy, ReviewEvidence
+from whence_aggregator.approvals.values import Version
 from whence_aggregator.approvals.version_commits import Extent, VersionCommits
+from whence_aggregator.trace.approval import approval_link
 from whence_aggregator.trace.approved import Approved
+from whence_aggregator.trace.facts import Answer
 from whence_aggregator.trace.review_evidence import review_evidence
+from whence_aggregator.trackers.places import KnownTracker, KnownTrackers
 from whence_aggregator.trackers.review import Review, Vote
 
 HEAD = "1" * 40
@@ -66,6 +72,62 @@ def test_an_approval_of_something_else_than_the_protected_branch_got_is_no_evide
 def test_a_commit_without_a_review_is_no_evidence() -> None:
     assert review_evidence(facts()) == []
     assert review_evidence(facts(review=answer("missing", "pushed directly", reviews=[]))) == []
+
+
+@pytest.mark.parametrize(
+    ("required", "known", "state", "reason"),
+    [
+        (("CODE_CHANGE",), {"review": answer("unknown", "the host is away")}, "unknown", "not known: the host is away"),
+        (("CODE_CHANGE",), {"withheld": "withheld: why"}, "unknown", "not known: withheld: why"),
+        (("CODE_CHANGE",), {"review": answer("missing", "pushed directly")}, "missing", "no approval of CODE_CHANGE"),
+        (("TEST",), {"review": answer("unknown", "the host is away")}, "missing", "no approval of TEST"),
+    ],
+)
+def test_a_review_that_is_not_known_may_be_the_approval_that_is_not_there(
+    required: tuple[str, ...], known: dict[str, Any], state: str, reason: str
+) -> None:
+    host = KnownTracker(host="git.example.org", type="github", reviews=True)
+    policy = ApprovalPolicy(required=required, teams={}, people=KnownPeople())
+    approved = Approved(policy=policy, version=Version(application_id="greeter", version="1.0"))
+    stated = replace(facts(approved=approved, **known), trackers=KnownTrackers(by_host={host.host: host}))
+    found = approval_link(stated)
+    assert (found.state, reason in str(found.reason)) == (state, True), found.reason
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [({"unproved": "the host did not sign it"}, "the host did not sign it; merge in the pages of the code host"),
+     ({"base": "elsewhere"}, "#12 was merged into elsewhere, which is not a protected branch")],
+)  # fmt: skip
+def test_a_missing_approval_states_why_those_of_the_review_do_not_count(changes: dict[str, Any], reason: str) -> None:
+    host = KnownTracker(host="git.example.org", type="github", reviews=True, shared=True)
+    policy = ApprovalPolicy(required=("CODE_CHANGE",), teams={}, people=KnownPeople())
+    approved = Approved(policy=policy, version=Version(application_id="greeter", version="1.0"))
+    one = review(Vote(by="bob", state="approved", commit=HEAD, official=True), **changes)
+    known = facts(approved=approved, review=answer("found", reviews=[one.to_wire()]))
+    found = approval_link(replace(known, trackers=KnownTrackers(by_host={host.host: host})))
+    assert found.state == "missing"
+    assert "the approvals of its review do not count: " in str(found.reason)
+    assert str(found.reason).endswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("found", "state", "reason"),
+    [
+        (answer("unknown", "the host is away"), "unknown",
+         "names no ticket; the review of the commit may name one, and is not known: the host is away"),
+        (answer("missing", "the host does not have it", commit_unknown=True), "unknown", "the host does not have it"),
+        (answer("missing", "pushed directly"), "missing", "the commit message names no ticket"),
+    ],
+)  # fmt: skip
+def test_a_review_that_is_not_known_may_name_the_ticket_that_the_message_does_not(
+    found: Answer, state: str, reason: str
+) -> None:
+    host = KnownTracker(host="git.example.org", type="github", reviews=True, shared=True)
+    silent = replace(FOUND, value={**FOUND.value, "message": "Tidy up", "subject": "Tidy up"})
+    known = replace(facts(commit=silent, review=found), trackers=KnownTrackers(by_host={host.host: host}))
+    link = lineage(known).link("ticket")
+    assert (link.state, reason in str(link.reason)) == (state, True), link.reason
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from whence_aggregator.settings.server import Settings
 from whence_aggregator.trace.facts import NOT_ASKED, Answer, Facts
 from whence_aggregator.trace.lineage import LINK_NAMES
 from whence_aggregator.trace.owned import Ownership
+from whence_aggregator.trackers.places import KnownTracker, KnownTrackers
 from whence_aggregator.trackers.review import Review
 from whence_aggregator.whence.picture import draw, value_text
 from whence_aggregator.wiring.parts import required_links
@@ -163,6 +164,13 @@ def test_a_commit_is_drawn_with_the_refs_that_reach_it_and_its_signature(
     link: Any = lineage(facts()).link("commit").to_wire()
     link["value"] |= {"branch": branch} | ({"signature": signature} if signature else {})
     assert value_text(link) == f"{COMMIT}  PAY-7: pay  {text}"
+
+
+@pytest.mark.parametrize(("host", "reason"), [("git.example.org", "withheld: why"), ("other", "reviews are not read")])
+def test_a_review_that_is_withheld_was_not_checked_for_this_reason(host: str, reason: str) -> None:
+    known = KnownTrackers(by_host={host: KnownTracker(host=host, type="github", reviews=True)})
+    found = lineage(replace(facts(), trackers=known, withheld="withheld: why"))
+    assert next(one.reason for one in found.not_checked if one.link == "review").startswith(reason)
 
 
 def test_the_picture_calls_no_lineage_complete_that_was_not_checked() -> None:

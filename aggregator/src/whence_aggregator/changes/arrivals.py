@@ -29,7 +29,7 @@ from whence_aggregator.queries.approvals import COMMITS_OF_IMAGES
 from whence_aggregator.queries.query import EVERY_ENTRY, array, together
 from whence_aggregator.queries.trace import APPLICATIONS_AT
 from whence_aggregator.trace.commit_tracked import ticket_not_asked
-from whence_aggregator.trace.facts import NOT_ASKED, REVIEW_KIND, Answer, Registered
+from whence_aggregator.trace.facts import REVIEW_KIND, Answer, Registered
 from whence_aggregator.trace.moment import NOW
 from whence_aggregator.trace.registered import Tracker
 from whence_aggregator.trace.rows import applications, merged, questions
@@ -63,9 +63,6 @@ class _Known:
 
     def read(self, commit: SourceCommit) -> Answer:
         return self.answers[_subject(commit)]
-
-    def review_of(self, commit: SourceCommit | None) -> Answer:
-        return self.reviews[_subject(commit)] if commit is not None else NOT_ASKED
 
 
 class Arrivals:
@@ -162,7 +159,11 @@ class Arrivals:
             "commit": _commit(started.image, commit, known, withheld),
             "commits": shown,
             **named,
-            "review": reviewed(known.review_of(commit), withheld),
+            "review": (
+                self._tracked.reviewed(commit, known.reviews[_subject(commit)], registered)
+                if commit is not None
+                else reviewed(None)
+            ),
             "approvals": known.approved(change, started).to_wire(),
         }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -174,17 +174,18 @@ def compare(a: Side, b: Side, commits: CommitRange | EncodedRange) -> Difference
     left_out = _left_out(a, b)
     names = [name for name in dict.fromkeys((*a.links, *b.links)) if name not in left_out]
     changed = [change for name in names if (change := _link_change(name, a, b)) is not None]
+    unknown = _unknown(a, b, names)
     user_data = None if "user_data" in left_out else _user_data(a, b)
     layers = _same_or_changed(a.layers, b.layers)
     return Difference(
         a=a, b=b,
         links=tuple(changed),
-        same=tuple(name for name in names if name not in {one.link for one in changed}),
+        same=tuple(name for name in names if name not in {one.link for one in changed} | unknown.keys()),
         user_data=user_data,
         layers=layers,
         commits=commits,
         verdicts=_verdicts(a, b),
-        not_known=dict(sorted({**dict(_not_known(a, b, user_data, layers)), **left_out}.items())),
+        not_known=dict(sorted({**unknown, **dict(_not_known(a, b, user_data, layers)), **left_out}.items())),
     )  # fmt: skip
 
 
@@ -193,6 +194,16 @@ def _left_out(a: Side, b: Side) -> dict[str, str]:
         return {}
     reason = "not compared: this belongs to an instance, and versions and images are not instances"
     return dict.fromkeys((*_OF_INSTANCES, "verdicts"), reason)
+
+
+def _unknown(a: Side, b: Side, names: Sequence[str]) -> dict[str, str]:
+    """Return why links are not compared of which neither side knows anything: that they are the same is not known."""
+    found = {}
+    for name in names:
+        sides = [_shown(name, side.links.get(name)) for side in (a, b)]
+        if all(one["state"] == "unknown" and one["value"] is None for one in sides):
+            found[name] = min(str(one["reason"]) for one in sides)
+    return found
 
 
 def _link_change(name: str, a: Side, b: Side) -> LinkChange | None:

@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from whence_aggregator.changes.ranges import CommitRange, RangeCommit
+from whence_aggregator.changes.ranges import CommitRange, RangeCommit, SourceCommit
+from whence_aggregator.changes.reviewed import reviewed
 from whence_aggregator.ports import Database
 from whence_aggregator.queries.work import ADD_TASK_UNLESS_KNOWN
 from whence_aggregator.trace.commit_tracked import (
@@ -21,7 +22,7 @@ from whence_aggregator.trace.commit_tracked import (
     with_answers,
     withheld_review,
 )
-from whence_aggregator.trace.facts import Registered
+from whence_aggregator.trace.facts import Answer, Registered
 from whence_aggregator.trace.named_tickets import stated_by
 from whence_aggregator.trackers.places import KnownTrackers
 from whence_aggregator.trackers.stated import withheld_repository
@@ -82,6 +83,11 @@ class TrackedCommits:
     def withheld(self, repository: str, application: Registered | None) -> str:
         """Return why texts of a repository's commits are not shown with an application; empty if they are."""
         return withheld_repository(repository, stated_by(application), self._trackers)
+
+    def reviewed(self, commit: SourceCommit, review: Answer, application: Registered | None) -> dict[str, Any]:
+        """Return the reviews of a commit by what was answered about them."""
+        facts = commit_facts(commit.repository, {"commit": commit.commit_id}, application, self._trackers)
+        return reviewed(replace(facts, review=review))
 
     async def of(
         self, commits: Sequence[RangeCommit], repository: str, application: Registered | None

@@ -144,7 +144,9 @@ class Evaluator:
             evidence.append((facts, one.evidence))
             await asyncio.sleep(0)
         marks = await self._subjects.marks(evidence)
-        numbers: list[SetJudgedParameters] = [{"number": one.number, "judged": one.ledger_index} for one in found]
+        numbers: list[SetJudgedParameters] = [
+            {"number": one.number, "judged": one.ledger_index, "before": one.judged} for one in found
+        ]
         await self._recording.prepare()
         async with self._ledger.writing() as writing:
             stood = await _stood(writing.transaction, list(gathered))

@@ -38,11 +38,12 @@ class Swept(TypedDict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnjudgedInstance:
-    """An instance with new evidence; `ledger_index` is that of its newest statement."""
+    """An instance with new evidence; `ledger_index` is that of its newest statement, `judged` what marks it."""
 
     instance_id: str
     number: int
     ledger_index: int
+    judged: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +66,9 @@ class StandingVerdict:
 
 
 def unjudged(row: UnjudgedRow) -> UnjudgedInstance:
-    return UnjudgedInstance(instance_id=row["instance_id"], number=row["number"], ledger_index=row["ledger_index"])
+    return UnjudgedInstance(
+        instance_id=row["instance_id"], number=row["number"], ledger_index=row["ledger_index"], judged=row["judged"]
+    )
 
 
 def judged(row: InstancesNamedRow) -> JudgedInstance:

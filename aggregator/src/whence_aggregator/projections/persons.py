@@ -9,14 +9,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from whence_aggregator.ports import Database
-from whence_aggregator.projections.rows import fact_events
-from whence_aggregator.queries.collect import ADD_COMMIT_PERSON, COMMITS_WITHOUT_PERSON, AddCommitPersonParameters
+from whence_aggregator.queries.collect import AddCommitPersonParameters
 
 _MAIL = re.compile(r"<?([!-;=?A-~]{1,200}@[!-;=?A-~]{1,200})>?\Z")
 _STATED = ("author", "author_mail", "committer", "committer_mail")
 """Members of a commit's facts; those of the first version state the author alone, as `name <address>`."""
-_UNINDEXED_MAX = 500
 
 
 def persons_in(event: Mapping[str, Any], index: int) -> list[AddCommitPersonParameters]:
@@ -27,18 +24,3 @@ def persons_in(event: Mapping[str, Any], index: int) -> list[AddCommitPersonPara
     stated = [str(event["value"].get(name) or "").rpartition(" ")[2] for name in _STATED]
     mails = dict.fromkeys(found[1].lower() for one in stated if (found := _MAIL.match(one)) is not None)
     return [{"person": one, "repository": place, "commit_id": commit_id, "ledger_index": index} for one in mails]
-
-
-async def index_persons(database: Database) -> int:
-    """Index the people of commits that were recorded before there was an index; return the number of addresses."""
-    total, after = 0, -1
-    while True:
-        async with database.transaction() as transaction:
-            asked = COMMITS_WITHOUT_PERSON.bind({"after": after, "limit": _UNINDEXED_MAX})
-            found = fact_events(await transaction.fetch(asked))
-            rows = [row for index, one in found for row in persons_in(one, index)]
-            await transaction.execute(ADD_COMMIT_PERSON.bind(rows))
-        total += len(rows)
-        if len(found) < _UNINDEXED_MAX:
-            return total
-        after = found[-1][0]

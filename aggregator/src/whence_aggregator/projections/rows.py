@@ -9,7 +9,6 @@ import msgspec
 
 from whence_aggregator.projections.known import KnownInstance
 from whence_aggregator.queries.agents import INSTANCES_NAMED, InstancesNamedRow
-from whence_aggregator.queries.collect import CommitsWithoutPersonRow, RangesWithoutCommitRow, ReviewsWithoutNameRow
 from whence_aggregator.queries.compliance import RuleSetsRow, SubjectsNamedRow, VerdictsOfRow, VerdictsOfSubjectsRow
 from whence_aggregator.queries.query import BoundQuery, instance_ids
 from whence_aggregator.queries.trace import InventoryOfRow
@@ -90,9 +89,17 @@ def standing_of_subjects(rows: Sequence[VerdictsOfSubjectsRow]) -> dict[tuple[st
     return {(row["kind"], row["id"], row["rule"]): (row["verdict"], row["since"]) for row in rows}
 
 
-def fact_events(
-    rows: Sequence[CommitsWithoutPersonRow] | Sequence[ReviewsWithoutNameRow] | Sequence[RangesWithoutCommitRow],
-) -> list[tuple[int, dict[str, Any]]]:
+class UnindexedFact(TypedDict):
+    """The columns that indexes need of a fact."""
+
+    kind: str
+    subject: str
+    ledger_index: int
+    outcome: str
+    value: str
+
+
+def fact_events(rows: Sequence[UnindexedFact]) -> list[tuple[int, dict[str, Any]]]:
     """Return facts as the events of their entries, as far as indexes need them."""
     return [
         (

@@ -8,13 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from whence_aggregator.ports import Database
-from whence_aggregator.projections.rows import fact_events
 from whence_aggregator.queries.collect import (
-    ADD_RANGE_COMMIT,
-    ADD_REVIEW_NAME,
-    RANGES_WITHOUT_COMMIT,
-    REVIEWS_WITHOUT_NAME,
     AddImageLayerParameters,
     AddRangeCommitParameters,
     AddReviewNameParameters,
@@ -25,9 +19,6 @@ from whence_common.image_reference import digest_of_subject
 
 _NAMES_MAX = 1_000
 """Of the reviews of one commit."""
-_UNINDEXED_MAX = 500
-_RANGES_MAX = 20
-"""Of a transaction: each range has up to 4,000 commits."""
 
 
 def layers_in(event: Mapping[str, Any], index: int) -> list[AddImageLayerParameters]:
@@ -63,33 +54,3 @@ def commits_in(event: Mapping[str, Any], index: int) -> list[AddRangeCommitParam
     return [
         {"commit_id": commit_id, "repository": place, "tip": tip, "ledger_index": index} for commit_id, tip in found
     ]
-
-
-async def index_reviews(database: Database) -> int:
-    """Index reviews that were recorded before there was an index; return the number of names."""
-    total, after = 0, -1
-    while True:
-        async with database.transaction() as transaction:
-            asked = REVIEWS_WITHOUT_NAME.bind({"after": after, "limit": _UNINDEXED_MAX})
-            found = fact_events(await transaction.fetch(asked))
-            rows = [row for index, one in found for row in names_in(one, index)]
-            await transaction.execute(ADD_REVIEW_NAME.bind(rows))
-        total += len(rows)
-        if len(found) < _UNINDEXED_MAX:
-            return total
-        after = found[-1][0]
-
-
-async def index_ranges(database: Database) -> int:
-    """Index ranges that were recorded before there was an index; return the number of their commits."""
-    total, after = 0, -1
-    while True:
-        async with database.transaction() as transaction:
-            asked = RANGES_WITHOUT_COMMIT.bind({"after": after, "limit": _RANGES_MAX})
-            found = fact_events(await transaction.fetch(asked))
-            rows = [row for index, one in found for row in commits_in(one, index)]
-            await transaction.execute(ADD_RANGE_COMMIT.bind(rows))
-        total += len(rows)
-        if len(found) < _RANGES_MAX:
-            return total
-        after = found[-1][0]

@@ -90,6 +90,7 @@ class UnjudgedRow(TypedDict):
     number: int
     instance_id: str
     ledger_index: int
+    judged: int
 
 
 UNJUDGED = NamedQuery[UnjudgedParameters, UnjudgedRow]("unjudged")
@@ -98,6 +99,7 @@ UNJUDGED = NamedQuery[UnjudgedParameters, UnjudgedRow]("unjudged")
 class SetJudgedParameters(TypedDict):
     judged: int
     number: int
+    before: int
 
 
 SET_JUDGED = Command[SetJudgedParameters]("set_judged")

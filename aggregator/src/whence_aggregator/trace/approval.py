@@ -6,13 +6,13 @@ from typing import Any
 
 from whence_aggregator.approvals.people import Authors
 from whence_aggregator.approvals.rule import ApprovalJudgement, judge, required_people
-from whence_aggregator.approvals.values import Version
+from whence_aggregator.approvals.values import CODE_CHANGE, Version
 from whence_aggregator.approvals.version_commits import VersionCommits
 from whence_aggregator.trace.commit_details import unproved_author
 from whence_aggregator.trace.evidence import by_agent, by_registry, nothing_runs
 from whence_aggregator.trace.facts import Facts
 from whence_aggregator.trace.lineage import Evidence, Link
-from whence_aggregator.trace.review_evidence import review_evidence
+from whence_aggregator.trace.review_evidence import review_evidence, uncounted_review, unread_review
 
 AS_STATED = "; authors are as the commits state them"
 NOT_CONFIGURED = "not configured: the settings have no `approvals`"
@@ -50,7 +50,18 @@ def approval_link(facts: Facts) -> Link:
         )  # fmt: skip
         reason = f"version {version.version} is {_newest(version)}, which is not what runs"
         return Link(link="approval", state="contradicted", value=value, reason=reason, evidence=evidence)
-    return Link(link="approval", state=judged.grade, value=value, reason=_reason(judged, version), evidence=evidence)
+    why, unread = _reason(judged, version), unread_review(facts)
+    if unread and judged.grade == "missing" and set(policy.required) <= {CODE_CHANGE, *_given(judged)}:
+        why = f"{why}; the review of the commit may approve it, and is not known: {unread}"
+        return Link(link="approval", state="unknown", value=value, reason=why, evidence=evidence)
+    if judged.grade == "missing" and CODE_CHANGE in judged.missing and (uncounted := uncounted_review(facts)):
+        why = f"{why}; the approvals of its review do not count: {uncounted}"
+    return Link(link="approval", state=judged.grade, value=value, reason=why, evidence=evidence)
+
+
+def _given(judged: ApprovalJudgement) -> set[str]:
+    """Return the types that were approved, if approvals count of which that cannot be told."""
+    return {one.type for one in judged.approvals if one.counts != "no"}
 
 
 def authors_of(facts: Facts) -> Authors:

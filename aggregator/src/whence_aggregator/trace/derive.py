@@ -50,6 +50,7 @@ def derive(facts: Facts, *, moment: Moment, checkpoint: str = "", required: froz
         not_checked=not_checked(
             reviews=review_wanted(facts) is not None or (facts.commit.outcome != "found" and facts.trackers.some),
             tickets=facts.trackers.reads_tickets,
+            withheld=facts.withheld if facts.trackers.reads_reviews(_host(facts)) else "",
         ),
         life=facts.life,
         life_since=facts.life_since,
@@ -57,6 +58,11 @@ def derive(facts: Facts, *, moment: Moment, checkpoint: str = "", required: froz
         last_seen=facts.last_seen,
         started_by=started_by(facts),
     )
+
+
+def _host(facts: Facts) -> str:
+    """Return the host of the commit's repository; empty while the commit was not read."""
+    return str(facts.commit.value.get("repository", "")).partition("/")[0]
 
 
 def _instance(facts: Facts) -> Link:

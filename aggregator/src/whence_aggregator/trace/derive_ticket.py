@@ -10,6 +10,7 @@ from whence_aggregator.trace.evidence import by_collector, by_registry, nothing_
 from whence_aggregator.trace.facts import NOT_ASKED, AboutCommit, Answer, Facts
 from whence_aggregator.trace.lineage import Evidence, Link, LinkState
 from whence_aggregator.trace.named_tickets import NamedTicket, named_tickets, own_trackers, reviews_of
+from whence_aggregator.trace.review_evidence import unread_review
 from whence_aggregator.trace.ticket_forms import Mention
 from whence_aggregator.trace.tickets import named_in
 from whence_aggregator.trackers.ticket import CommitTimes, Ticket, standing
@@ -51,13 +52,18 @@ def ticket_link(facts: Facts, commit: Link) -> Link:
     if any(one.review is not None for one in found):
         evidence += (by_collector(facts.review, "review"),)
     evidence += tuple(dict.fromkeys(piece for one in judged for piece in one.evidence))
-    if not found:
-        reason = NO_TICKET_OF_BOTH if reviews_of(facts) else NO_TICKET
-        reason += f" like {', '.join(patterns[:_PATTERNS_SHOWN])}" if patterns else ""
-        reason += f"; {reviews[0].id} is the number of a review" if reviews else ""
-        return Link(link="ticket", state="missing", value=value, reason=reason, evidence=evidence)
-    state, reasons = _state(judged)
-    return Link(link="ticket", state=state, value=value, reason=reasons, evidence=evidence)
+    state, reason = _state(judged) if found else ("missing", _none_named(facts, patterns, reviews))
+    unread = unread_review(facts)
+    if state == "missing" and unread:
+        state, reason = "unknown", f"{reason}; the review of the commit may name one, and is not known: {unread}"
+    return Link(link="ticket", state=state, value=value, reason=reason, evidence=evidence)
+
+
+def _none_named(facts: Facts, patterns: Sequence[str], reviews: Sequence[Mention]) -> str:
+    """Return the reason where neither the message nor the review names a ticket."""
+    reason = NO_TICKET_OF_BOTH if reviews_of(facts) else NO_TICKET
+    reason += f" like {', '.join(patterns[:_PATTERNS_SHOWN])}" if patterns else ""
+    return reason + (f"; {reviews[0].id} is the number of a review" if reviews else "")
 
 
 def judged_tickets(facts: AboutCommit) -> list[dict[str, Any]]:

@@ -111,10 +111,14 @@ NOT_CHECKED = (
 )
 
 
-def not_checked(*, reviews: bool, tickets: bool) -> tuple[NotChecked, ...]:
-    """Return the links that were not checked; the arguments state whether reviews and tickets were."""
+def not_checked(*, reviews: bool, tickets: bool, withheld: str = "") -> tuple[NotChecked, ...]:
+    """Return the links that were not checked; the arguments state whether reviews and tickets were.
+
+    `withheld` is why the host of the commit was not asked about its review, though the settings name it.
+    """
     checked = {"review": reviews, "ticket": tickets}
-    return tuple(one for one in NOT_CHECKED if not checked[one.link])
+    unchecked = (one for one in NOT_CHECKED if not checked[one.link])
+    return tuple(replace(one, reason=withheld) if withheld and one.link == "review" else one for one in unchecked)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from whence_aggregator.approvals.values import CODE_CHANGE
 from whence_aggregator.trace.derive_review import not_about
 from whence_aggregator.trace.facts import Answer, Facts
 from whence_aggregator.trace.named_tickets import another_repository, reviews_of
-from whence_aggregator.trackers.review import Review, good_approvals
+from whence_aggregator.trackers.review import COMMIT_UNKNOWN, Review, good_approvals
 
 
 def review_evidence(facts: Facts) -> list[ReviewEvidence]:
@@ -25,6 +25,24 @@ def review_evidence(facts: Facts) -> list[ReviewEvidence]:
         if not_about(review, facts) is None
         for one in good_approvals(review)
     ]  # fmt: skip
+
+
+def unread_review(facts: Facts) -> str:
+    """Return why it is not known who approved the review of a commit whose host is configured; empty if it is known."""
+    host = str(facts.commit.value.get("repository", "")).partition("/")[0]
+    if facts.commit.outcome != "found" or not facts.trackers.reads_reviews(host):
+        return ""
+    if facts.withheld:
+        return facts.withheld
+    unknown = facts.review.outcome == "unknown" or facts.review.value.get(COMMIT_UNKNOWN)
+    return facts.review.reason if unknown else ""
+
+
+def uncounted_review(facts: Facts) -> str:
+    """Return why approvals of a merged head are no evidence for the commit; empty if there are none, or one is."""
+    another = another_repository(facts)
+    reasons = [another or not_about(one, facts) for one in reviews_of(facts) if good_approvals(one)]
+    return reasons[0] or "" if reasons and all(reasons) else ""
 
 
 def is_author(name: str, facts: Facts) -> bool | None:

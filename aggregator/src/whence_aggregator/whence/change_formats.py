@@ -14,7 +14,7 @@ from whence_common.visible import printable
 
 _Change = Mapping[str, Any]
 _DOUBTS = {"no": "does not count", "unknown": "may not count"}
-_TEXT_CHARACTERS_MAX = 300
+_TEXT_CHARACTERS_MAX = 500
 _FORMULA = re.compile(r"(^|;)([\s\"]*)(?=[=+\-@|%＝＋－＠])")
 """Where a spreadsheet begins a formula: a cell's start, also after the other separator that some of them expect."""
 COLUMNS = (
@@ -40,7 +40,7 @@ def text_of(change: _Change) -> Iterator[str]:
             yield f"     without these commits of {_text(_name(one['replaced']))}:"
         for commit in one["commits"]["only_a"]:
             yield f"       {_text(commit['commit'][:12])} {_text(commit['subject'])}{_said(commit)}"
-        yield f"     tickets: {_tickets(one['tickets'])}"
+        yield f"     tickets: {_unread(one) or _tickets(one['tickets'], none=_none(one))}"
         yield from (f"     {line}" for line in _reviews(one["review"]))
         yield f"     approved by: {_approved(one['approvals'])}"
         yield from (f"     not known: {_text(reason)}" for reason in _unknown(one))
@@ -72,7 +72,7 @@ def markdown_of(change: _Change) -> Iterator[str]:
             yield f"- without these commits of {_span(_name(one['replaced']))}:"
         for commit in one["commits"]["only_a"]:
             yield f"  - {_span(commit['commit'][:12])} {_span(commit['subject'])}{_said(commit, _span)}"
-        yield f"- tickets: {', '.join(map(_ticket, one['tickets'])) or 'none named'}"
+        yield f"- tickets: {_unread(one, _span) or ', '.join(map(_ticket, one['tickets'])) or _none(one)}"
         yield from (f"- {line}" for line in _reviews(one["review"], _span))
         yield f"- approved by: {_approved(one['approvals'], _span)}"
         yield from (f"- not known: {_span(reason)}" for reason in _unknown(one))
@@ -96,7 +96,7 @@ def _row(change: _Change, started: _Change | None) -> dict[str, object]:
         "tickets": " ".join(ticket["id"] for ticket in started["tickets"]),
         "ticket_states": "; ".join(f"{one['id']} {one.get('state') or 'asserted'}" for one in started["tickets"]),
         "reviews": " ".join(started["reviews"]),
-        "reviewed_by": " ".join(dict.fromkeys(by for one in started["review"]["reviews"] for by in one["approved_by"])),
+        "reviewed_by": " ".join(_reviewers(started["review"])),
         "commit_reviews": "; ".join(
             f"{one['commit'][:12]} {words}"
             for one in started["commits"]["only_b"]
@@ -110,7 +110,12 @@ def _row(change: _Change, started: _Change | None) -> dict[str, object]:
             for one in started["approvals"]["by"]
             if one.get("counts") in _DOUBTS
         ),
-        "not_known": "; ".join(_unknown(started)),
+        "not_known": "; ".join(
+            [
+                *_unknown(started),
+                *(f"{line}: {started['review']['reason']}" for line in _unconfirmed(started["review"])),
+            ]
+        ),
     }
 
 
@@ -159,11 +164,26 @@ def _ticket(ticket: _Change) -> str:
     return f"{_link(ticket)} {words}" if words else _link(ticket)
 
 
-def _tickets(tickets: Sequence[_Change]) -> str:
+def _unread(started: _Change, shown: Callable[[object], str] = _text) -> str:
+    """Return why it is not known which tickets came: a message that was not read, or is not shown, may name some."""
+    commit = started["commit"]
+    if started["tickets"] or (commit["state"] == "asserted" and not commit["reason"]):
+        return ""
+    return f"unknown: {shown(commit['reason'])}"
+
+
+def _none(started: _Change) -> str:
+    """Return the word for no tickets: commits and reviews that are not known yet may name some."""
+    commits = started["commits"]
+    unread = commits["state"] == "unknown" or (commits["only_b"] and _unknown(started))
+    return "none known" if unread else "none"
+
+
+def _tickets(tickets: Sequence[_Change], *, none: str) -> str:
     """Return tickets with their states; of those that no tracker was asked about, where they were found."""
     said = [f"{_text(one['id'])} ({words})" if (words := ticket_words(one)) else _text(one["id"]) for one in tickets]
     named = any(not ticket_words(one) for one in tickets) or not tickets
-    return f"{', '.join(said) or 'none'}{', as commits name them' if named else ''}"
+    return f"{', '.join(said) or none}{', as commits name them' if named else ''}"
 
 
 def _what(change: _Change, shown: Callable[[object], str] = _text) -> str:
@@ -235,6 +255,20 @@ def _reviews(review: _Change, shown: Callable[[object], str] = _text) -> Iterato
         approved = f"approved by {good}" if good else "without an approval that counts"
         author = shown(one["author"] or "a deleted account")
         yield f"review: {shown(one['url'] or one['number'])} of {author}, {approved}"
+    yield from (f"{line}: {shown(review['reason'])}" for line in _unconfirmed(review))
+
+
+def _unconfirmed(review: _Change) -> Iterator[str]:
+    """Yield how the line begins that states why the approvals of what was found do not confirm the commit."""
+    if review["state"] == "found" and review["reason"]:
+        yield "review not confirmed"
+
+
+def _reviewers(review: _Change) -> list[str]:
+    """Return whose approvals count; nobody where it is not proved that they are about the commit."""
+    if review["reason"]:
+        return []
+    return list(dict.fromkeys(by for one in review["reviews"] for by in one["approved_by"]))
 
 
 def _unknown(started: _Change) -> list[str]:

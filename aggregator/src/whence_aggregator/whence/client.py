@@ -17,6 +17,8 @@ from whence_common.errors import InputError, RoadError, WhenceError, one_line
 
 _PART_BYTES = 64 * 1024
 _PROBLEM_BYTES_MAX = 64 * 1024
+_QUERY_BYTES_MAX = 7_000
+"""Servers and proxies refuse longer request lines, with a page that is no answer of an aggregator."""
 _REQUEST_SECONDS_MAX = 30.0
 _DONE = (200, 201)
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -111,7 +113,7 @@ class Client:
         return _decoded(b"".join(self._signed("POST", _target(path, parameters), content)))
 
     def stream(self, path: str, **parameters: str | None) -> Iterator[bytes]:
-        """GET a path; yield the body in parts, so that a large one is not held in memory."""
+        """GET a path; yield the body in parts, so that a large one is not held in memory. Raises InputError."""
         return self._signed("GET", _target(path, parameters))
 
     def _signed(self, method: str, target: str, body: bytes | FileUpload | None = None) -> Iterator[bytes]:
@@ -204,6 +206,9 @@ def _untrusted(url: str, exc: ssl.SSLCertVerificationError) -> RoadError:
 
 def _target(path: str, parameters: Mapping[str, str | None]) -> str:
     query = urlencode({name: value for name, value in parameters.items() if value is not None})
+    if len(query) > _QUERY_BYTES_MAX:
+        message = f"the arguments have {len(query)} bytes in a URL, and {_QUERY_BYTES_MAX} is the most"
+        raise InputError("arguments-too-long", message, fix="shorten them")
     return path + (f"?{query}" if query else "")
 
 

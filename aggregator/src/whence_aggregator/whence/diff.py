@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from whence_aggregator.whence.client import Client
-from whence_aggregator.whence.output import GAPS, ask, out, show_json
-from whence_aggregator.whence.tracked_words import review_words, ticket_words, unknown_reviews
+from whence_aggregator.whence.output import GAPS, document_of, out, show_json
+from whence_aggregator.whence.tracked_words import reason_of, review_words, ticket_words, unknown_reviews
 from whence_common.visible import printable
 
 _TEXT_CHARACTERS_MAX = 200
@@ -47,9 +47,12 @@ def diff(
         raise click.UsageError("name B, or another time of A with --and-at")
     parameters = {"a": a, "b": b, "at": at, "and_at": and_at, "known_at": known_at}
     found = collected(
-        lambda: ask(lambda: client.get("/v1/diff", **parameters)), wait_seconds or 0, tell=tell, now=time.monotonic,
+        lambda: document_of(client, "/v1/diff", "a", "b", "links", "commits", "equal", **parameters),
+        wait_seconds or 0,
+        tell=tell,
+        now=time.monotonic,
         sleep=time.sleep,
-    )  # fmt: skip
+    )
     if as_json:
         show_json(found)
     else:
@@ -111,14 +114,14 @@ def lines_of(found: Mapping[str, Any]) -> Iterator[str]:
     parts: dict[str, list[str]] = {}
     for one in found["not_known"]:
         parts.setdefault(str(one["reason"]), []).append(_text(one["part"]))
-    yield from (f"not known: {', '.join(some)}: {_text(reason)}" for reason, some in parts.items())
+    yield from (f"not known: {', '.join(some)}: {reason_of(reason)}" for reason, some in parts.items())
     if found["equal"]:
         yield "nothing differs, as far as it is known"
 
 
 def _link(link: Mapping[str, Any]) -> str:
     value = "  ".join(_part(name, part) for name, part in (link["value"] or {}).items())
-    reason = f" ({_text(link['reason'])})" if link["reason"] else ""
+    reason = f" ({reason_of(link['reason'])})" if link["reason"] else ""
     return f"{_text(link['state'])}{'  ' if value else ''}{value}{reason}"
 
 
@@ -144,7 +147,7 @@ def _user_data(found: Mapping[str, Any]) -> Iterator[str]:
 
 def _commits(found: Mapping[str, Any]) -> Iterator[str]:
     if found["state"] == "unknown":
-        yield f"commits: unknown: {_text(found['reason'])}"
+        yield f"commits: unknown: {reason_of(found['reason'])}"
         return
     if found["diverged"]:
         yield "commits: the history diverged: each side has commits that the other has not"

@@ -67,6 +67,16 @@ def one_of_them(command: _Command) -> _Command:
     return command
 
 
+def document_of(client: Client, path: str, *names: str, **parameters: str | None) -> dict[str, Any]:
+    """Return the document at a path. Ends the program if the server refuses, or if it lacks one of the members."""
+    document = ask(lambda: client.get(path, **parameters))
+    lacking = [one for one in names if not isinstance(document, dict) or one not in document]
+    if lacking:
+        end(f"the response to {path} has no `{lacking[0]}`: is this a whence-aggregator of this version?", UNREACHABLE)
+    found: dict[str, Any] = document
+    return found
+
+
 def listed(
     client: Client,
     path: str,

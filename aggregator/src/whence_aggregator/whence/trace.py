@@ -20,8 +20,8 @@ from whence_aggregator.whence.output import (
     UNKNOWN,
     USAGE,
     PagedList,
-    ask,
     console,
+    document_of,
     end,
     json_list,
     listed,
@@ -112,7 +112,7 @@ def trace(
     kind, subject, version = _subject(kind, subject, application_version)
     parameters = {kind: subject, "version": version, "at": at, "known_at": known_at, "state": state}
     if kind == "instance":
-        lineage = ask(lambda: client.get("/v1/trace", **parameters))
+        lineage = document_of(client, "/v1/trace", "links", "complete", "not_checked", **parameters)
         if as_json or form == "json":
             show_json(lineage)
         else:
@@ -139,7 +139,8 @@ def why(client: Client, instance_id: str, at: str | None, known_at: str | None) 
     """State in one paragraph why INSTANCE_ID runs what it runs: who, what, since when, for which ticket, and what is
     not known. Exits 1 if the lineage is not complete.
     """
-    lineage = ask(lambda: client.get("/v1/trace", instance=instance_id, at=at, known_at=known_at))
+    asked = {"instance": instance_id, "at": at, "known_at": known_at}
+    lineage = document_of(client, "/v1/trace", "links", "complete", "not_checked", **asked)
     out(paragraph(lineage) + "\n")
     sys.exit(0 if lineage["complete"] else GAPS)
 

@@ -15,6 +15,8 @@ _Links = Mapping[str, Mapping[str, Any]]
 _KNOWN = ("confirmed", "asserted")
 _GAPS = {"contradicted": "sources disagree", "missing": "it is missing", "unknown": "it is unknown"}
 _TEXT_CHARACTERS_MAX = 160
+_REASON_CHARACTERS_MAX = 500
+"""A reason ends with what to do about it."""
 _COMMIT_CHARACTERS = 12
 _LIVES = {
     "running": ("has been running", "was running"),
@@ -111,8 +113,14 @@ def _review(links: _Links) -> Iterator[str]:
     """Yield by which reviews the commit came in, and whose approvals count. A gap is told with the others."""
     review = links.get("review")
     found = ((review or {}).get("value") or {}).get("reviews", ())
-    if _is_known(links.get("commit")) and _is_known(review) and found:
-        yield f"The commit came in by {'; '.join(map(_one_review, found))}."
+    if review is not None and _is_known(links.get("commit")) and _is_known(review) and found:
+        yield f"The commit came in by {'; '.join(map(_one_review, found))}{_unproved(review, found)}."
+
+
+def _unproved(review: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> str:
+    """Return that approvals prove nothing, where some count and the link is not confirmed; its reason follows later."""
+    good = any(vote["counts"] is True for one in found for vote in one["approvals"])
+    return ", which does not prove that this commit was approved" if good and review["state"] != "confirmed" else ""
 
 
 def _one_review(one: Mapping[str, Any]) -> str:
@@ -128,7 +136,7 @@ def _ticket(links: _Links) -> Iterator[str]:
     if strength is None or ticket is None or not tickets:
         yield "For which ticket it was changed is not known."
         return
-    others = [one for one in tickets if one.get("state") in _GAPS]
+    others = [one for one in tickets if one.get("state") in _GAPS or _is_weaker(one, ticket)]
     named = [one for one in tickets if one not in others] or tickets
     if strength == "confirmed":
         yield f"It was changed for {_named(named)}."
@@ -136,8 +144,13 @@ def _ticket(links: _Links) -> Iterator[str]:
         it = "them" if len(named) > 1 else "it"
         yield f"The commit names {_named(named)}, which does not prove that it was changed for {it}."
     if others and named is not tickets:
-        why = f": {_text(ticket['reason'])}" if ticket["reason"] else ""
+        why = f": {_reason(ticket)}" if ticket["reason"] else ""
         yield f"Also named, but not confirmed: {_named(others)}{why}."
+
+
+def _is_weaker(one: Mapping[str, Any], link: Mapping[str, Any]) -> bool:
+    """Return whether a ticket is not what confirmed the link: no tracker was asked, or its answer proves nothing."""
+    return link["state"] == "confirmed" and one.get("state") != "confirmed"
 
 
 def _named(tickets: Sequence[Mapping[str, Any]]) -> str:
@@ -218,7 +231,7 @@ def _value(link: Mapping[str, Any] | None, name: str) -> str:
 
 
 def _reason(link: Mapping[str, Any] | None) -> str:
-    return _text((link or {}).get("reason") or "no source was asked")
+    return printable((link or {}).get("reason") or "no source was asked")[:_REASON_CHARACTERS_MAX]
 
 
 def _text(value: object) -> str:

@@ -13,6 +13,7 @@ from whence_aggregator.approvals.rule import ApprovalPolicy
 from whence_aggregator.audit.bundle import Bundles
 from whence_aggregator.collect.accounts import Accounts
 from whence_aggregator.collect.collectors import Collector
+from whence_aggregator.collect.image_reader import RegistryImageReader
 from whence_aggregator.collect.kept_answers import KeptAnswers
 from whence_aggregator.collect.measured import Questions
 from whence_aggregator.compliance.evaluating import Evaluating
@@ -34,8 +35,7 @@ from whence_aggregator.organisation.allowed import AllowedAccounts
 from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.ports import Database
 from whence_aggregator.projections.applications import index_applications
-from whence_aggregator.projections.persons import index_persons
-from whence_aggregator.projections.search_names import index_ranges, index_reviews
+from whence_aggregator.projections.indexing import index_facts
 from whence_aggregator.settings.server import Settings, accounts_named
 from whence_aggregator.storage.measured import MeasuredDatabase
 from whence_aggregator.trace.listening import Listening
@@ -62,7 +62,7 @@ from whence_aggregator.wiring.operations import (
     queue_families,
 )
 from whence_aggregator.wiring.organisation import OrganisationSources, load_allowed, load_organisation, load_sources
-from whence_aggregator.wiring.outgoing import open_outgoing
+from whence_aggregator.wiring.outgoing import Outgoing, open_outgoing
 from whence_aggregator.wiring.replays import replay_routes
 from whence_aggregator.wiring.rules import covered_accounts, load_evaluator, rules_in_force, scanned_images
 from whence_aggregator.wiring.sign_in import SigningIn, load_sign_in
@@ -94,6 +94,17 @@ def _tracer(
         trackers=known_trackers(settings),
         git_hosts=frozenset(settings.git_servers),
     )
+
+
+async def _collectors(
+    settings: Settings, database: Database, outgoing: Outgoing, images: RegistryImageReader, stack: AsyncExitStack
+) -> dict[str, Collector]:
+    """Return what reads registries, Git servers, code hosts and trackers. Answers to keep are written at the end."""
+    await note_trackers(settings, database)
+    kept = KeptAnswers(database=database, now=utc_now)
+    stack.push_async_callback(kept.close)
+    trackers, protection = load_tracker_collectors(settings, database, kept, outgoing)
+    return {**parts.load_collectors(settings, images, outgoing.session, protection), **trackers}
 
 
 async def _working(
@@ -238,9 +249,7 @@ async def opened_aggregator(
         beside = Path(f"{settings.checkpoint_file}.registry")
         ledger = await parts.start_ledger(settings, database, stack, witnesses=witnesses, beside=beside)
         await index_applications(database)
-        await index_persons(database)
-        await index_reviews(database)
-        await index_ranges(database)
+        await index_facts(database)
         heard = await parts.load_listening(settings, database)
         policy = load_policy(settings)
         sources = load_sources(settings, session, database)
@@ -249,11 +258,7 @@ async def opened_aggregator(
         images = parts.load_image_reader(settings, database, outgoing, behind.images if behind is not None else {})
         questions = load_questions(settings)
         allowed = load_allowed(settings, database)
-        await note_trackers(settings, database)
-        kept = KeptAnswers(database=database, now=utc_now)
-        stack.push_async_callback(kept.close)
-        trackers, protection = load_tracker_collectors(settings, database, kept, outgoing)
-        collectors = questions.of({**parts.load_collectors(settings, images, session, protection), **trackers})
+        collectors = questions.of(await _collectors(settings, database, outgoing, images, stack))
         trail = await load_trail(settings, database, ledger, allowed, stack)
         working = await _working(
             settings, database, ledger, tracer, collectors, questions, heard, sources, allowed, trail

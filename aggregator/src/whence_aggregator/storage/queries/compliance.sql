@@ -45,14 +45,17 @@ order by i.number limit :limit;
 
 -- name: unjudged
 -- types: after int
-select number, instance_id, ledger_index from instance where judged < ledger_index and number > :after
+select number, instance_id, ledger_index, judged from instance where judged < ledger_index and number > :after
 order by number limit :limit;
 
+-- An instance that was marked again since its facts were read has another number below zero, and stays to be judged.
+
 -- name: set_judged
-update instance set judged = :judged where number = :number and judged < :judged;
+-- types: before int
+update instance set judged = :judged where number = :number and judged = :before;
 
 -- name: unjudge_awaiting
-update instance set judged = -1 where account_id = :account_id and region = :region and ledger_index >= 0
+update instance set judged = case when judged < 0 then judged - 1 else -1 end where account_id = :account_id and region = :region and ledger_index >= 0
     and number in (select v.subject from verdict v
         where v.subject_kind = 'instance' and v.verdict = 'unknown' and {v.rule in texts rules});
 
@@ -67,19 +70,20 @@ order by i.number limit :limit;
 select number, rules from rule_set;
 
 -- name: unjudge
-update instance set judged = -1 where {instance_id in texts instance_ids};
+update instance set judged = case when judged < 0 then judged - 1 else -1 end
+where ledger_index >= 0 and {instance_id in texts instance_ids};
 
 -- name: unjudge_image
-update instance set judged = -1 where ledger_index >= 0
+update instance set judged = case when judged < 0 then judged - 1 else -1 end where ledger_index >= 0
     and facets in (select number from facets where image_digest = :image_digest);
 
 -- name: unjudge_ami
-update instance set judged = -1 where ledger_index >= 0 and image_id = :image_id;
+update instance set judged = case when judged < 0 then judged - 1 else -1 end where ledger_index >= 0 and image_id = :image_id;
 
 -- Only a second image of a tag can change the verdict about the first. An account's statements count in that account.
 
 -- name: unjudge_tag
-update instance set judged = -1 where ledger_index >= 0
+update instance set judged = case when judged < 0 then judged - 1 else -1 end where ledger_index >= 0
     and (cast(:account_id as text) is null or account_id = :account_id) and facets in (
     select f.number from tag_digest t join facets f on f.image_digest = t.digest
     where t.reference = :reference and exists (
@@ -89,24 +93,24 @@ update instance set judged = -1 where ledger_index >= 0
         select 1 from tag_digest o where o.reference = t.reference and o.digest <> t.digest));
 
 -- name: unjudge_commit
-update instance set judged = -1 where ledger_index >= 0 and facets in (
+update instance set judged = case when judged < 0 then judged - 1 else -1 end where ledger_index >= 0 and facets in (
     select f.number from image_commit c join facets f on f.image_digest = c.image_digest
     where c.commit_id = :commit_id);
 
 -- A commit names a ticket by its id, or by its number alone in its own repository.
 
 -- name: unjudge_ticket
-update instance set judged = -1 where ledger_index >= 0 and facets in (
+update instance set judged = case when judged < 0 then judged - 1 else -1 end where ledger_index >= 0 and facets in (
     select f.number from commit_word w
     join image_commit c on c.commit_id = w.commit_id and c.repository = w.repository
     join facets f on f.image_digest = c.image_digest
     where w.word = :word or ({w.word in texts words} and w.repository = :repository));
 
 -- name: unjudge_every
-update instance set judged = -1 where ledger_index >= 0;
+update instance set judged = case when judged < 0 then judged - 1 else -1 end where ledger_index >= 0;
 
 -- name: unjudge_application
-update instance set judged = -1 where ledger_index >= 0
+update instance set judged = case when judged < 0 then judged - 1 else -1 end where ledger_index >= 0
     and facets in (select number from facets where application_id = :application_id);
 
 -- name: verdicts_of

@@ -10,7 +10,7 @@ insert into cloud_event_instance (instance_id, account_id, ledger_index, event_a
 values (:instance_id, :account_id, :ledger_index, :event_at, :name);
 
 -- name: unjudge_of_account
-update instance set judged = -1 where account_id = :account_id and {instance_id in texts instance_ids};
+update instance set judged = case when judged < 0 then judged - 1 else -1 end where account_id = :account_id and {instance_id in texts instance_ids};
 
 -- name: cloud_events_known
 select event_id from cloud_event where account_id = :account_id and {event_id in texts event_ids};
