@@ -532,3 +532,33 @@ class GroupsOfInstancesRow(TypedDict):
 
 
 GROUPS_OF_INSTANCES = NamedQuery[GroupsOfInstancesParameters, GroupsOfInstancesRow]("groups_of_instances")
+
+
+class LivingCountedParameters(TypedDict):
+    applications: str
+
+
+class LivingCountedRow(TypedDict):
+    application_id: str
+    application_version: str
+    account_id: str
+    n: int
+
+
+LIVING_COUNTED = NamedQuery[LivingCountedParameters, LivingCountedRow]("living_counted")
+
+
+class LivingOfGroupParameters(TypedDict):
+    application_id: str
+    any_version: int
+    version: str
+    limit: int
+
+
+class LivingOfGroupRow(TypedDict):
+    instance_id: str
+    account_id: str
+    region: str
+
+
+LIVING_OF_GROUP = NamedQuery[LivingOfGroupParameters, LivingOfGroupRow]("living_of_group")

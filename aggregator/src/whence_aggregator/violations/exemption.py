@@ -99,15 +99,10 @@ def covering(one: StoredViolation, exemptions: Iterable[Exemption], *, now: str)
 
 
 def new_exemption(
-    rule: str, scope: Scope, *, reason: str, until: str, by: str, now: datetime, severity_min: int = 1
+    rule: str, scope: Scope, *, reason: str, until: str, by: str, now: datetime, unique: bytes, severity_min: int = 1
 ) -> Exemption:
-    """Return an exemption that may be granted. Raises InputError."""
+    """Return an exemption that may be granted; `unique` tells it from the same one granted again. Raises InputError."""
     reason = checked_comment(reason, name="reason")
-    if scope == Scope():
-        raise InputError(
-            "exemption-scope", "an exemption without a scope would cover everybody",
-            fix=f"name at least one of: {', '.join(SCOPE_KEYS)}",
-        )  # fmt: skip
     if scope.version and not scope.application_id:
         raise InputError("exemption-scope", "scope: version without application", fix="name the application too")
     at, latest = to_instant(now), now + timedelta(days=EXEMPTION_DAYS_MAX)
@@ -116,7 +111,7 @@ def new_exemption(
             "exemption-until", f"until must be later than now, and at most {EXEMPTION_DAYS_MAX} days from now",
             fix=f"the latest time is {to_instant(latest)}",
         )  # fmt: skip
-    named = "\n".join((rule, *(str(one) for one in asdict(scope).values()), reason, until, by, at))
+    named = "\n".join((rule, *(str(one) for one in asdict(scope).values()), reason, until, by, at, unique.hex()))
     return Exemption(
         id=f"e-{hashlib.sha256(named.encode()).hexdigest()[:20]}", rule=rule, scope=scope, granted_at=at, granted_by=by,
         reason=reason, until=until, severity_min=severity_min,
@@ -141,6 +136,11 @@ def scope_from(wire: Mapping[str, object]) -> Scope:
         raise InputError(
             "exemption-key", f"scope has unknown keys: {', '.join(unknown)[:200]}",
             fix=f"a scope has: {', '.join(SCOPE_KEYS)}",
+        )  # fmt: skip
+    if not wire:
+        raise InputError(
+            "exemption-scope", "an exemption with an empty scope would cover everybody",
+            fix=f"name at least one of: {', '.join(SCOPE_KEYS)}",
         )  # fmt: skip
     for name, value in wire.items():
         if not isinstance(value, str) or not 0 < len(value) <= 300 or not value.isprintable():

@@ -256,3 +256,21 @@ where v.subject_kind = 'instance' and v.verdict <> 'pass' and v.verdict <> 'gone
     and (cast(:instance as text) is null or i.instance_id = :instance)
     and (cast(:region as text) is null or i.region = :region)
 order by v.rule, f.application_id, f.application_version, i.account_id limit :limit;
+
+-- Instances that live, as members of groups whose rule is about the version or application itself.
+
+-- name: living_counted
+-- types: n int
+select f.application_id, f.application_version, i.account_id, count(*) as n
+from facets f join instance i on i.facets = f.number
+where i.life in ('running', 'unknown') and f.application_id <> '' and {f.application_id in texts applications}
+group by f.application_id, f.application_version, i.account_id
+order by f.application_id{binary}, f.application_version{binary}, i.account_id{binary};
+
+-- name: living_of_group
+-- types: version str
+select i.instance_id, i.account_id, i.region
+from facets f join instance i on i.facets = f.number
+where i.life in ('running', 'unknown') and f.application_id = :application_id
+    and (cast(:any_version as bigint) = 1 or f.application_version = :version)
+order by i.instance_id{binary} limit :limit;
