@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from click.testing import CliRunner, Result
 
 from fakes.auditor import checked
 from fakes.findings import AFTER_THE_SCANS, sample
@@ -31,6 +32,7 @@ from whence_aggregator.organisation.allowed import AllowedAccounts
 from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.trace.moment import Moments
 from whence_aggregator.violations.recording import ViolationRecorder
+from whence_aggregator.whence.cli import whence
 from whence_aggregator.wiring.violations import LivingViolations, load_violations
 from whence_common.statement import ApplicationFacts
 
@@ -79,6 +81,11 @@ class Asked:
         headers = {"Authorization": f"Bearer {token}"}
         async with self._client.post(path, json=body, headers=headers) as answer:
             return {**await answer.json(content_type=None), "status": answer.status}
+
+    async def whence(self, *arguments: str, token: str = HELLO) -> Result:
+        """Run the command."""
+        given = ["--url", str(self._client.make_url("")).rstrip("/"), *arguments]
+        return await asyncio.to_thread(CliRunner(env={"WHENCE_TOKEN": token}).invoke, whence, given)
 
     async def follow(self) -> None:
         await self.house.work()
@@ -330,3 +337,27 @@ async def test_a_hundred_steps_at_once_leave_what_a_rebuild_leaves(asked: Asked,
     assert exemption is None or exemption["id"] in live
     outcome = await checked(asked.house, tmp_path)
     assert outcome.findings == []
+
+
+async def test_the_command_lists_shows_acknowledges_exempts_and_undoes(asked: Asked) -> None:
+    await running(asked.house, 2)
+    await asked.follow()
+    name = (await asked.one())["id"]
+    listed = await asked.whence("violations", "--grouped", "--rule", RULE, "--json")
+    assert (listed.exit_code, name in listed.output) == (1, True), listed.output
+    assert (await asked.whence("violations", "--grouped", "--csv")).stdout.startswith("id,state,severity,rule")
+    assert (await asked.whence("violations", "--csv")).exit_code == 2
+    assert "opened" in (await asked.whence("violation", "show", name)).output
+    unasked = await asked.whence("acknowledge", name, "--comment", "on it")
+    assert (unasked.exit_code, "use --yes" in unasked.output) == (2, True), unasked.output
+    done = await asked.whence("acknowledge", name, "--comment", "on it", "--yes")
+    assert f"{name}: acknowledged" in done.output
+    until = ("--reason", "moved", "--until", "2026-12-01T00:00:00Z")
+    preview = await asked.whence("exempt", name, *until, "--team", "hello")
+    assert (preview.exit_code, name in preview.output, await asked.state()) == (2, True, "acknowledged")
+    exempted = await asked.whence("exempt", name, *until, "--team", "hello", "--yes")
+    assert "1 exempted; undo it with: whence unexempt e-" in exempted.output, exempted.output
+    exemption = exempted.output.split("whence unexempt ")[1].strip()
+    assert f"{name}: acknowledged" in (await asked.whence("unexempt", exemption)).output
+    assert f"{name}: open" in (await asked.whence("unexempt", name)).output
+    assert (await asked.whence("acknowledge", *[name] * 101, "--comment", "x")).exit_code == 2
