@@ -11,11 +11,19 @@ from hypothesis import strategies as st
 from whence_aggregator.projections.violation_rows import StoredViolation, after_step
 from whence_aggregator.violations.exemption import Exemption, Scope
 from whence_aggregator.violations.group import Group
-from whence_aggregator.violations.life import About, Observed, Step, next_steps, shown_state, step_of, unexempted
+from whence_aggregator.violations.life import (
+    About,
+    ObservedFault,
+    ViolationStep,
+    next_steps,
+    shown_state,
+    step_of,
+    unexempted,
+)
 
 GROUP = Group(rule="image-unsigned", kind="version", subject="greeter@1.0")
 ABOUT = About(application_id="greeter", account_id="123456789012", team="hello", severity=3, detail={"tokens": ["ci"]})
-FAILING = Observed(group=GROUP, failing=True, since="2026-11-22T10:00:00.000Z", reason="no signature", about=ABOUT)
+FAILING = ObservedFault(group=GROUP, failing=True, since="2026-11-22T10:00:00.000Z", reason="no signature", about=ABOUT)
 UNKNOWN = replace(FAILING, failing=False, since="2026-11-22T11:30:00.000Z", reason="the registry was not read")
 NOON = "2026-11-22T12:00:00.000Z"
 
@@ -31,7 +39,7 @@ def exemption(until: str, *, by: str = "ada", scope: Scope | None = None) -> Exe
     )  # fmt: skip
 
 
-def taken(before: StoredViolation | None, steps: list[Step]) -> StoredViolation | None:
+def taken(before: StoredViolation | None, steps: list[ViolationStep]) -> StoredViolation | None:
     """Return a violation after steps, as the log has them: encoded and decoded again."""
     for index, step in enumerate(steps):
         before = after_step(before, index, json.loads(json.dumps(step)))
@@ -44,7 +52,7 @@ def opened() -> StoredViolation:
     return found
 
 
-def names(steps: list[Step]) -> list[str]:
+def names(steps: list[ViolationStep]) -> list[str]:
     return [one["step"] for one in steps]
 
 
@@ -133,13 +141,13 @@ def test_in_any_order_of_steps_and_expiry_no_fault_is_hidden_and_the_log_tells_t
     events: list[tuple[str, int]],
 ) -> None:
     one: StoredViolation | None = None
-    log: list[Step] = []
+    log: list[ViolationStep] = []
     live: list[Exemption] = []
-    observed: Observed | None = None
+    observed: ObservedFault | None = None
     clock, openings = 0, 0
     for what, minutes in events:
         clock += minutes
-        now, steps = minute(clock), list[Step]()
+        now, steps = minute(clock), list[ViolationStep]()
         live = [each for each in live if each.until > now]
         if what in ("fail", "unknown", "gone"):
             observed = {"fail": FAILING, "unknown": UNKNOWN, "gone": None}[what]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
@@ -56,6 +56,11 @@ class StoredViolation:
 
 def stored_violation(row: ViolationsNamedRow) -> StoredViolation:
     return StoredViolation(**row)
+
+
+def stored_by_id(rows: Sequence[ViolationsNamedRow]) -> dict[str, StoredViolation]:
+    """Return violations by id."""
+    return {row["id"]: stored_violation(row) for row in rows}
 
 
 def violation_row(one: StoredViolation) -> PutViolationParameters:

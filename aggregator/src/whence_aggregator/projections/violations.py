@@ -9,7 +9,7 @@ from whence_aggregator.ports import Transaction
 from whence_aggregator.projections.violation_rows import (
     STEPS_OF_EXEMPTIONS,
     after_step,
-    stored_violation,
+    stored_by_id,
     violation_row,
 )
 from whence_aggregator.queries.query import BoundCommand, array
@@ -27,7 +27,7 @@ async def project_violation_steps(transaction: Transaction, entries: Sequence[tu
     """Store what the steps make of their violations, and the exemptions that are granted or withdrawn."""
     ids = sorted({event["violation"]["id"] for _, event in entries if event["step"] not in STEPS_OF_EXEMPTIONS})
     rows = await transaction.fetch(VIOLATIONS_NAMED.bind({"ids": array(ids)}))
-    known = {row["id"]: stored_violation(row) for row in rows}
+    known = stored_by_id(rows)
     steps, exemptions = list[AddViolationStepParameters](), list[BoundCommand]()
     for index, event in entries:
         if event["step"] in STEPS_OF_EXEMPTIONS:

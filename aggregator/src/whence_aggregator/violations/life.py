@@ -12,7 +12,7 @@ from whence_aggregator.violations.group import Group
 
 ShownState = Literal["open", "acknowledged", "exempted", "fixed", "reopened"]
 SHOWN_STATES: tuple[ShownState, ...] = ("open", "acknowledged", "exempted", "fixed", "reopened")
-Step = dict[str, Any]
+ViolationStep = dict[str, Any]
 """The members of an entry of kind `violation-step`."""
 GONE = (
     "no verdict and no finding states the fault any more, or it follows from a broken link that has its own violation"
@@ -31,7 +31,7 @@ class About:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Observed:
+class ObservedFault:
     """What is seen of a group's fault: that it is there, or that this is not known."""
 
     group: Group
@@ -43,10 +43,10 @@ class Observed:
 
 
 def next_steps(
-    before: StoredViolation | None, observed: Observed | None, *, now: str, exemptions: Sequence[Exemption] = ()
-) -> list[Step]:
+    before: StoredViolation | None, observed: ObservedFault | None, *, now: str, exemptions: Sequence[Exemption] = ()
+) -> list[ViolationStep]:
     """Return the steps that a violation takes now; `observed` is None where nothing states its fault."""
-    steps: list[Step] = []
+    steps: list[ViolationStep] = []
     one = before
     for step in (_by_fault(before, observed, now), _by_change(before, observed, now)):
         if step is not None:
@@ -73,25 +73,25 @@ def shown_state(one: StoredViolation, now: str) -> ShownState:
     return "reopened" if one.reopened else "open"
 
 
-def step_of(step: str, one: StoredViolation | Group, *, at: str, by: str = "", **more: object) -> Step:
+def step_of(step: str, one: StoredViolation | Group, *, at: str, by: str = "", **more: object) -> ViolationStep:
     """Return a step of a violation. Without `by` it is the aggregator's own."""
     account = one.account_id if isinstance(one, StoredViolation) else ""
     named = {"id": one.id, "rule": one.rule, "kind": one.kind, "subject": one.subject}
     return {"step": step, "violation": named, "account_id": account, "at": at, "by": by, **more}
 
 
-def exempted(one: StoredViolation, exemption: Exemption, *, at: str) -> Step:
+def exempted(one: StoredViolation, exemption: Exemption, *, at: str) -> ViolationStep:
     stated = {"id": exemption.id, "until": exemption.until}
     return step_of(
         "exempted", one, at=at, by=exemption.granted_by, comment=exemption.reason, exemption=stated
     )  # fmt: skip
 
 
-def unexempted(one: StoredViolation, *, at: str, by: str = "", comment: str) -> Step:
+def unexempted(one: StoredViolation, *, at: str, by: str = "", comment: str) -> ViolationStep:
     return step_of("unexempted", one, at=at, by=by, comment=comment, exemption={"id": one.exemption})
 
 
-def _by_fault(before: StoredViolation | None, observed: Observed | None, now: str) -> Step | None:
+def _by_fault(before: StoredViolation | None, observed: ObservedFault | None, now: str) -> ViolationStep | None:
     is_open = before is not None and before.is_open
     if observed is None:
         return step_of("fixed", before, at=now, reason=GONE) if before is not None and is_open else None
@@ -111,7 +111,7 @@ def _by_fault(before: StoredViolation | None, observed: Observed | None, now: st
     )  # fmt: skip
 
 
-def _by_change(before: StoredViolation | None, observed: Observed | None, now: str) -> Step | None:
+def _by_change(before: StoredViolation | None, observed: ObservedFault | None, now: str) -> ViolationStep | None:
     """Return the step of an open violation whose owner, severity or account is another one now."""
     if before is None or observed is None or not before.is_open:
         return None
@@ -125,7 +125,7 @@ def _by_change(before: StoredViolation | None, observed: Observed | None, now: s
     return {**step, "account_id": about.account_id}
 
 
-def _by_exemption(one: StoredViolation, exemptions: Sequence[Exemption], now: str) -> list[Step]:
+def _by_exemption(one: StoredViolation, exemptions: Sequence[Exemption], now: str) -> list[ViolationStep]:
     steps = []
     if one.exemption:
         by_id = {each.id: each for each in exemptions}

@@ -25,12 +25,18 @@ from whence_aggregator.queries.violations import (
     VIOLATION_FACETS,
     VIOLATIONS_LISTED,
     VIOLATIONS_LISTED_BACKWARDS,
-    LivingCountedRow,
-    ViolationsListedRow,
 )
-from whence_aggregator.violations.group import ACCOUNT, AMI, APPLICATION, VERSION, group_of_instance
+from whence_aggregator.violations.group import ACCOUNT, AMI, APPLICATION, VERSION
 from whence_aggregator.violations.life import SHOWN_STATES, ShownState
-from whence_aggregator.violations.rows import shown_step
+from whence_aggregator.violations.rows import (
+    counted_facets,
+    folded_rules,
+    groups_named,
+    listed_violations,
+    living_by_subject,
+    members_by_id,
+    shown_step,
+)
 from whence_aggregator.violations.shown import shown_violation
 from whence_common import strict_base64
 from whence_common.clock import Now, to_instant
@@ -114,19 +120,15 @@ class GroupedViolations:
                  "limit": limit + 1}
             )
         )  # fmt: skip
-        page = rows[:limit]
-        found = [_stored(row) for row in page]
+        found, last = listed_violations(rows[:limit])
         members = await self.members_counted(found)
-        following = _cursor(wanted, page[-1]["sort_key"], page[-1]["id"]) if len(rows) > limit else None
+        following = _cursor(wanted, last, found[-1].id) if len(rows) > limit else None
         return [shown_violation(one, now=filters["now"], members=members[one.id]) for one in found], following
 
     async def facets(self, wanted: WantedGroups) -> dict[str, dict[str, int]]:
         """Return how many violations there are of each rule, severity, team, account, application, kind and state."""
         rows = await self._database.fetch(VIOLATION_FACETS.bind({**await self._filters(wanted)}))
-        found: dict[str, dict[str, int]] = {name: {} for name in FACETS}
-        for row in sorted(rows, key=lambda one: (-one["n"], one["value"])):
-            found[row["facet"]][row["value"]] = row["n"]
-        return found
+        return counted_facets(rows, FACETS)
 
     async def shown(self, one: StoredViolation) -> dict[str, Any]:
         """Return a violation with its members, its steps, and what follows from it."""
@@ -149,17 +151,14 @@ class GroupedViolations:
         rows = await self._database.fetch(
             MEMBERS_COUNTED.bind({"rules": array(sorted(rules)), "applications": array(sorted(applications))})
         )
-        for row in rows:
-            group = group_of_instance(
-                row["rule"], application_id=row["application_id"], version=row["application_version"],
-                account_id=row["account_id"],
-            )  # fmt: skip
-            if group.id in counts:
-                counts[group.id] += row["n"]
-        living = await self._database.fetch(LIVING_COUNTED.bind({"applications": array(sorted(applications))}))
+        by_verdicts = members_by_id(rows)
+        asked = LIVING_COUNTED.bind({"applications": array(sorted(applications))})
+        living = living_by_subject(await self._database.fetch(asked))
         for one in found:
-            if one.rule not in _OF_INSTANCES and one.is_open:
-                counts[one.id] += sum(row["n"] for row in living if _runs(one, row))
+            if one.rule in _OF_INSTANCES:
+                counts[one.id] = by_verdicts.get(one.id, 0)
+            elif one.is_open and one.kind in (VERSION, APPLICATION):
+                counts[one.id] = living.get(one.subject, 0)
         return counts
 
     async def _members(self, one: StoredViolation) -> list[Mapping[str, object]]:
@@ -189,7 +188,7 @@ class GroupedViolations:
         rows = await self._database.fetch(
             FOLDED_OF_GROUP.bind({**_group_filters(one), "link": link, "limit": FOLDED_SHOWN_MAX})
         )
-        return [{"rule": row["rule"], "instances": row["n"]} for row in rows]
+        return folded_rules(rows)
 
     async def _filters(self, wanted: WantedGroups) -> _Filters:
         teams: frozenset[str] | None = None
@@ -220,13 +219,7 @@ class GroupedViolations:
         )
         if len(rows) > GROUPS_MAX:
             raise InputError("too-many-groups", f"more than {GROUPS_MAX} groups", fix="add another filter")
-        return {
-            group_of_instance(
-                row["rule"], application_id=row["application_id"], version=row["application_version"],
-                account_id=row["account_id"],
-            ).id
-            for row in rows
-        }  # fmt: skip
+        return {one.id for one in groups_named(rows)}
 
 
 class _GroupFilters(TypedDict):
@@ -240,18 +233,6 @@ def _group_filters(one: StoredViolation) -> _GroupFilters:
     version = one.subject.partition("@")[2] if one.kind == VERSION else ""
     account = one.subject if one.kind == ACCOUNT else None
     return {"application_id": one.application_id, "any_version": 0, "version": version, "account": account}
-
-
-def _runs(one: StoredViolation, row: LivingCountedRow) -> bool:
-    """Return whether living instances run what a violation is about."""
-    if one.kind == VERSION:
-        return one.subject == f"{row['application_id']}@{row['application_version']}"
-    return one.kind == APPLICATION and one.subject == row["application_id"]
-
-
-def _stored(row: ViolationsListedRow) -> StoredViolation:
-    columns: Any = {name: value for name, value in dict(row).items() if name not in ("status", "sort_key")}
-    return StoredViolation(**columns)
 
 
 def _cursor(wanted: WantedGroups, key: str, name: str) -> str:

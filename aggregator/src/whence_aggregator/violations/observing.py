@@ -23,9 +23,10 @@ from whence_aggregator.queries.violations import (
 )
 from whence_aggregator.trace.rows import applications
 from whence_aggregator.violations.group import ACCOUNT, AMI, APPLICATION, VERSION, Group
-from whence_aggregator.violations.life import About, Observed
+from whence_aggregator.violations.life import About, ObservedFault
 from whence_aggregator.violations.rows import (
     accounts_by_subject,
+    ids_of_kind,
     observed_of_instances,
     observed_of_subject,
     tokens_by_id,
@@ -38,7 +39,7 @@ RULES_OF_BOTH = frozenset({IMAGE_CVE, BASE_IMAGE_OUTDATED})
 """Rules about versions: verdicts judge those that run, and findings state those that never ran."""
 
 
-class Reader(Protocol):
+class VerdictReader(Protocol):
     """A database, or a write transaction."""
 
     async def fetch(self, asked: BoundQuery[R]) -> Sequence[R]: ...
@@ -56,7 +57,7 @@ class RuleShown:
 RuleOf = Callable[[str], RuleShown]
 """Returns what is known of a rule by its id, also of one that is in force no longer."""
 FindingViolations = Callable[[], Awaitable[Sequence[FindingViolation]]]
-Observations = Mapping[str, Observed]
+Observations = Mapping[str, ObservedFault]
 """By the id of the violation."""
 
 
@@ -71,7 +72,7 @@ class Observing:
         self._rule_of = rule_of
         self._findings = findings
 
-    async def verdicts(self, reader: Reader, rules: Sequence[str]) -> Observations:
+    async def verdicts(self, reader: VerdictReader, rules: Sequence[str]) -> Observations:
         """Return what verdicts by these rules say."""
         named = {"rules": array(rules)}
         instances = await reader.fetch(OBSERVED_OF_INSTANCES.bind({"rules": named["rules"]}))
@@ -86,17 +87,17 @@ class Observing:
         judged = set[str]()
         for some in _parts(doubtful):
             rows = await self._database.fetch(SUBJECTS_NAMED.bind({"ids": array(some)}))
-            judged |= {row["id"] for row in rows if row["kind"] == VERSION}
+            judged |= ids_of_kind(rows, VERSION)
         return await self._described(
             [one for group, one in found.items() if group.rule not in RULES_OF_BOTH or group.subject not in judged]
         )
 
-    def _by_rule(self, one: Observed) -> Observed:
+    def _by_rule(self, one: ObservedFault) -> ObservedFault:
         rule = self._rule_of(one.group.rule)
         detail = {"source": VERDICT, "title": rule.title, "remedy": rule.remedy}
         return replace(one, about=replace(one.about, severity=rule.severity, detail=detail))
 
-    async def _described(self, found: Sequence[Observed]) -> Observations:
+    async def _described(self, found: Sequence[ObservedFault]) -> Observations:
         """Return observations with their owners, and with the callers whose tokens caused them."""
         named = sorted({one.about.application_id for one in found if one.about.application_id})
         tokens, places = dict[str, list[str]](), dict[str, set[str]]()
@@ -127,12 +128,12 @@ class Observing:
         return {place: teams.get(place[0]) or accounts.get(place[1], "") for place in places}
 
 
-def observed_of_finding(one: FindingViolation) -> Observed:
+def observed_of_finding(one: FindingViolation) -> ObservedFault:
     """Return what a violation by findings says. One about an instance belongs to its application, else its account."""
     subject, kind, name = one.subject, one.subject.kind, one.subject.id
     if kind not in (VERSION, APPLICATION, ACCOUNT, AMI):
         kind, name = (APPLICATION, subject.application_id) if subject.application_id else (ACCOUNT, subject.account_id)
-    return Observed(
+    return ObservedFault(
         group=Group(rule=one.rule, kind=kind, subject=name), failing=one.verdict == "fail", since=one.since,
         reason=one.reason,
         about=About(
@@ -142,21 +143,21 @@ def observed_of_finding(one: FindingViolation) -> Observed:
     )  # fmt: skip
 
 
-def merged(found: Iterable[Observed]) -> dict[Group, Observed]:
+def merged(found: Iterable[ObservedFault]) -> dict[Group, ObservedFault]:
     """Return one observation for each group: a fault outweighs what is not known, and the oldest begins it."""
-    by_group: dict[Group, Observed] = {}
+    by_group: dict[Group, ObservedFault] = {}
     for one in found:
         known = by_group.get(one.group)
         by_group[one.group] = one if known is None else _joined(known, one)
     return by_group
 
 
-def together_by_source(verdicts: Observations, findings: Observations) -> dict[str, Observed]:
+def together_by_source(verdicts: Observations, findings: Observations) -> dict[str, ObservedFault]:
     """Return all observations; of a version that both are about, the verdict counts alone."""
     return {**findings, **verdicts}
 
 
-def _joined(one: Observed, other: Observed) -> Observed:
+def _joined(one: ObservedFault, other: ObservedFault) -> ObservedFault:
     first, second = sorted((one, other), key=lambda each: (not each.failing, each.about.severity, each.reason))
     same = first.failing == second.failing
     since = (min if first.failing else max)(first.since, second.since) if same else first.since
@@ -164,7 +165,7 @@ def _joined(one: Observed, other: Observed) -> Observed:
     return replace(first, since=since, about=replace(first.about, account_id=account))
 
 
-def _placed(one: Observed, places: Mapping[str, set[str]]) -> Observed:
+def _placed(one: ObservedFault, places: Mapping[str, set[str]]) -> ObservedFault:
     """Return an observation of a version or application with the account in which it runs, if that is one."""
     accounts = places.get(one.group.subject, set())
     if one.about.account_id or len(accounts) != 1:
@@ -172,7 +173,9 @@ def _placed(one: Observed, places: Mapping[str, set[str]]) -> Observed:
     return replace(one, about=replace(one.about, account_id=min(accounts)))
 
 
-def _with(one: Observed, owners: Mapping[tuple[str, str], str], tokens: Mapping[str, Sequence[str]]) -> Observed:
+def _with(
+    one: ObservedFault, owners: Mapping[tuple[str, str], str], tokens: Mapping[str, Sequence[str]]
+) -> ObservedFault:
     about = one.about
     made_by = tokens.get(one.group.subject) or tokens.get(about.application_id) or ()
     return replace(

@@ -9,7 +9,7 @@ from typing import Any
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.writing import NewEntry, Writing
 from whence_aggregator.ports import Conflict, Database, NotFound
-from whence_aggregator.projections.violation_rows import VIOLATION_STEP, StoredViolation, stored_violation
+from whence_aggregator.projections.violation_rows import VIOLATION_STEP, StoredViolation, stored_by_id
 from whence_aggregator.projections.violations import project_violation_steps
 from whence_aggregator.queries.query import array, together
 from whence_aggregator.queries.violations import (
@@ -23,9 +23,9 @@ from whence_aggregator.queries.violations import (
     VIOLATIONS_OPEN,
 )
 from whence_aggregator.violations.exemption import COVERED_MAX, EXEMPTIONS_MAX, Exemption, covering
-from whence_aggregator.violations.life import Step, exempted, next_steps, shown_state, step_of, unexempted
+from whence_aggregator.violations.life import ViolationStep, exempted, next_steps, shown_state, step_of, unexempted
 from whence_aggregator.violations.observing import FINDING, Observations, Observing, together_by_source
-from whence_aggregator.violations.rows import exemption
+from whence_aggregator.violations.rows import exemptions, newest_entry, rules_named
 from whence_common.clock import Now, to_instant
 from whence_common.ledger_entry import event
 
@@ -53,18 +53,18 @@ class ViolationRecorder:
 
     async def follow_moved(self, after: int) -> int:
         """Take the steps that follow from verdicts since an entry; return the newest verdict's entry."""
-        (newest,) = await self._database.fetch(NEWEST_VERDICT.bind({}))
-        if newest["entry"] <= after:
+        newest = newest_entry(await self._database.fetch(NEWEST_VERDICT.bind({})))
+        if newest <= after:
             return after
-        rows = await self._database.fetch(RULES_MOVED_SINCE.bind({"after": after}))
-        if rows:
-            await self._follow([row["rule"] for row in rows], {}, every_rule=False)
-        return newest["entry"]
+        rules = rules_named(await self._database.fetch(RULES_MOVED_SINCE.bind({"after": after})))
+        if rules:
+            await self._follow(rules, {}, every_rule=False)
+        return newest
 
     async def follow_all(self) -> None:
         """Take the steps that follow from everything: verdicts, findings, owners, and exemptions that expired."""
-        rows = await self._database.fetch(RULES_VIOLATED.bind({}))
-        await self._follow([row["rule"] for row in rows], await self._observing.findings(), every_rule=True)
+        rules = rules_named(await self._database.fetch(RULES_VIOLATED.bind({})))
+        await self._follow(rules, await self._observing.findings(), every_rule=True)
 
     async def _follow(self, rules: Sequence[str], findings: Observations, *, every_rule: bool) -> None:
         verdicts = await self._observing.verdicts(self._database, rules)
@@ -79,7 +79,8 @@ class ViolationRecorder:
             at = to_instant(self._now())
             moved = [one for one in some if next_steps(known.get(one), observed.get(one), now=at, exemptions=live)]
             if moved:
-                await self._move(moved, rules, findings)
+                of_moved = {observed[one].group.rule if one in observed else stood[one].rule for one in moved}
+                await self._move(moved, sorted(of_moved), findings)
 
     async def _move(self, named: Sequence[str], rules: Sequence[str], findings: Observations) -> None:
         """Decide again in a transaction, on the verdicts of then: another replica may have moved them meanwhile."""
@@ -126,7 +127,7 @@ class ViolationRecorder:
                     "exemption-covers", f"it covers {len(covered)} violations now, not {expected}",
                     fix="ask with dry_run again, look at the list, and send its number as `covers`",
                 )  # fmt: skip
-            grant: Step = {
+            grant: ViolationStep = {
                 "step": "granted", "account_id": granted.scope.account_id, "at": at, "by": granted.granted_by,
                 "comment": granted.reason, "exemption": granted.to_entry(),
             }  # fmt: skip
@@ -157,7 +158,7 @@ class ViolationRecorder:
             if name not in {one.id for one in live}:
                 raise Conflict("exemption-ended", "the exemption has ended already")
             others = [one for one in live if one.id != name]
-            end: Step = {
+            end: ViolationStep = {
                 "step": "withdrawn", "account_id": granted.scope.account_id, "at": at, "by": by,
                 "exemption": {"id": name},
             }  # fmt: skip
@@ -178,19 +179,18 @@ class ViolationRecorder:
         return found[0]
 
     async def named(self, names: Sequence[str]) -> list[StoredViolation]:
-        rows = await self._database.fetch(VIOLATIONS_NAMED.bind({"ids": array(names)}))
-        return [stored_violation(row) for row in rows]
+        return list(stored_by_id(await self._database.fetch(VIOLATIONS_NAMED.bind({"ids": array(names)}))).values())
 
     async def exemption(self, name: str) -> Exemption:
         """Return an exemption, also one that has ended. Raises NotFound."""
         rows = await self._database.fetch(EXEMPTIONS_NAMED.bind({"ids": array([name])}))
         if not rows:
             raise NotFound("exemption-unknown", "no exemption has this id")
-        return exemption(rows[0])
+        return exemptions(rows)[0]
 
     async def live_exemptions(self) -> list[Exemption]:
         asked = EXEMPTIONS_LIVE.bind({"now": to_instant(self._now()), "limit": EXEMPTIONS_MAX})
-        return [exemption(row) for row in await self._database.fetch(asked)]
+        return exemptions(await self._database.fetch(asked))
 
     async def covered_by(self, granted: Exemption) -> list[StoredViolation]:
         """Return the open violations that an exemption would cover now."""
@@ -199,7 +199,7 @@ class ViolationRecorder:
 
     async def _exempted_by(self, name: str) -> list[StoredViolation]:
         asked = VIOLATIONS_EXEMPTED_BY.bind({"exemption": name, "limit": COVERED_MAX})
-        return [stored_violation(row) for row in await self._database.fetch(asked)]
+        return list(stored_by_id(await self._database.fetch(asked)).values())
 
     async def _open(self, rules: Sequence[str], *, every_rule: bool) -> dict[str, StoredViolation]:
         found: dict[str, StoredViolation] = {}
@@ -210,14 +210,15 @@ class ViolationRecorder:
                     {"every_rule": int(every_rule), "rules": array(rules), "after": after, "limit": _PAGE}
                 )
             )
-            found |= {row["id"]: stored_violation(row) for row in rows}
-            if len(rows) < _PAGE:
+            page = stored_by_id(rows)
+            found |= page
+            if len(page) < _PAGE:
                 return found
-            after = rows[-1]["id"]
+            after = max(page)
 
     async def _read(self, named: Sequence[str]) -> tuple[Mapping[str, StoredViolation], list[Exemption]]:
         rows, live = await self._database.fetch_all(self._asked(named))
-        return {row["id"]: stored_violation(row) for row in rows}, [exemption(row) for row in live]
+        return stored_by_id(rows), exemptions(live)
 
     def _asked(self, named: Sequence[str]) -> Any:
         now = to_instant(self._now())
@@ -231,10 +232,10 @@ class ViolationRecorder:
 
 def _found(writing: Writing[Any]) -> tuple[dict[str, StoredViolation], list[Exemption]]:
     rows, live = writing.found
-    return {row["id"]: stored_violation(row) for row in rows}, [exemption(row) for row in live]
+    return stored_by_id(rows), exemptions(live)
 
 
-async def _append(writing: Writing[Any], steps: Sequence[Step]) -> None:
+async def _append(writing: Writing[Any], steps: Sequence[ViolationStep]) -> None:
     if not steps:
         return
     places = await writing.append([NewEntry(kind=VIOLATION_STEP, content=event(VIOLATION_STEP, one)) for one in steps])
