@@ -453,12 +453,44 @@ class ViolationFacetsParameters(TypedDict):
 
 
 class ViolationFacetsRow(TypedDict):
-    facet: str
-    value: str
+    rule: str
+    severity: int | None
+    team: str
+    account_id: str
+    kind: str
+    status: str
     n: int
 
 
 VIOLATION_FACETS = NamedQuery[ViolationFacetsParameters, ViolationFacetsRow]("violation_facets")
+
+
+class ViolationApplicationsParameters(TypedDict):
+    now: str
+    any_rule: int
+    rules: str
+    severity: int | None
+    any_team: int
+    teams: str
+    any_id: int
+    ids: str
+    kind: str | None
+    subject: str | None
+    application: str | None
+    account: str | None
+    exemption: str | None
+    unconfirmed: int | None
+    since: str | None
+    until: str | None
+    states: str
+
+
+class ViolationApplicationsRow(TypedDict):
+    application_id: str
+    n: int
+
+
+VIOLATION_APPLICATIONS = NamedQuery[ViolationApplicationsParameters, ViolationApplicationsRow]("violation_applications")
 
 
 class MembersCountedParameters(TypedDict):

@@ -13,7 +13,7 @@ from whence_aggregator.compliance.rules.catalogue import RULES
 from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.ports import Database
 from whence_aggregator.projections.violation_rows import StoredViolation
-from whence_aggregator.queries.query import array
+from whence_aggregator.queries.query import array, together
 from whence_aggregator.queries.violations import (
     FOLDED_OF_GROUP,
     GROUPS_OF_INSTANCES,
@@ -22,6 +22,7 @@ from whence_aggregator.queries.violations import (
     MEMBERS_COUNTED,
     MEMBERS_OF_GROUP,
     STEPS_OF_VIOLATION,
+    VIOLATION_APPLICATIONS,
     VIOLATION_FACETS,
     VIOLATIONS_LISTED,
     VIOLATIONS_LISTED_BACKWARDS,
@@ -44,7 +45,6 @@ from whence_common.errors import InputError
 
 SortKey = Literal["severity", "since", "first_seen", "last_seen", "rule", "team", "application"]
 SORT_KEYS: tuple[SortKey, ...] = ("severity", "since", "first_seen", "last_seen", "rule", "team", "application")
-FACETS = ("rule", "severity", "team", "account", "application", "kind", "status")
 UNFIXED: tuple[ShownState, ...] = ("open", "acknowledged", "exempted", "reopened")
 GROUPS_MAX = 5_000
 MEMBERS_SHOWN_MAX = 500
@@ -127,8 +127,11 @@ class GroupedViolations:
 
     async def facets(self, wanted: WantedGroups) -> dict[str, dict[str, int]]:
         """Return how many violations there are of each rule, severity, team, account, application, kind and state."""
-        rows = await self._database.fetch(VIOLATION_FACETS.bind({**await self._filters(wanted)}))
-        return counted_facets(rows, FACETS)
+        filters = await self._filters(wanted)
+        rows, applications = await self._database.fetch_all(
+            together(VIOLATION_FACETS.bind({**filters}), VIOLATION_APPLICATIONS.bind({**filters}))
+        )
+        return counted_facets(rows, applications)
 
     async def shown(self, one: StoredViolation) -> dict[str, Any]:
         """Return a violation with its members, its steps, and what follows from it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
@@ -17,6 +18,7 @@ from whence_aggregator.queries.violations import (
     ObservedOfSubjectsRow,
     StepsOfViolationRow,
     TokensOfVersionsRow,
+    ViolationApplicationsRow,
     ViolationFacetsRow,
     ViolationsListedRow,
 )
@@ -79,6 +81,9 @@ def newest_entry(rows: Sequence[NewestVerdictRow]) -> int:
     return rows[0]["entry"]
 
 
+FACETS = ("rule", "severity", "team", "account", "kind", "status", "application")
+
+
 class _RuleNamed(TypedDict):
     rule: str
 
@@ -101,12 +106,17 @@ def listed_violations(rows: Sequence[ViolationsListedRow]) -> tuple[list[StoredV
     return found, rows[-1]["sort_key"] if rows else ""
 
 
-def counted_facets(rows: Sequence[ViolationFacetsRow], facets: Sequence[str]) -> dict[str, dict[str, int]]:
+def counted_facets(
+    rows: Sequence[ViolationFacetsRow], applications: Sequence[ViolationApplicationsRow]
+) -> dict[str, dict[str, int]]:
     """Return counts by facet and value, the most frequent first."""
-    found: dict[str, dict[str, int]] = {name: {} for name in facets}
-    for row in sorted(rows, key=lambda one: (-one["n"], one["value"])):
-        found[row["facet"]][row["value"]] = row["n"]
-    return found
+    counts: dict[str, Counter[str]] = {name: Counter() for name in FACETS}
+    for row in rows:
+        values = (row["rule"], str(row["severity"]), row["team"], row["account_id"], row["kind"], row["status"])
+        for name, value in zip(FACETS, values, strict=False):
+            counts[name][value] += row["n"]
+    counts["application"].update({row["application_id"]: row["n"] for row in applications})
+    return {name: dict(sorted(one.items(), key=lambda each: (-each[1], each[0]))) for name, one in counts.items()}
 
 
 class _GroupColumns(TypedDict):

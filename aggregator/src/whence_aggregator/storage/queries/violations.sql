@@ -176,7 +176,7 @@ where (cast(:any_rule as bigint) = 1 or {rule in texts rules})
 order by sort_key{binary} desc, id{binary} desc limit :limit;
 
 -- name: violation_facets
--- types: now str, facet str, value str, n int, unconfirmed int?, severity int?
+-- types: now str, status str, n int, unconfirmed int?, severity int?
 with every as (
     select rule, severity, team, account_id, application_id, kind, subject, id, exemption, unconfirmed_since, state, since,
         case when state = 'fixed' then 'fixed'
@@ -199,19 +199,34 @@ with every as (
         and (cast(:until as text) is null or since < :until)
         and {status in texts states}
 )
-select 'rule' as facet, rule as value, count(*) as n from found group by rule
-union all
-select 'severity' as facet, cast(severity as text) as value, count(*) as n from found group by severity
-union all
-select 'team' as facet, team as value, count(*) as n from found group by team
-union all
-select 'account' as facet, account_id as value, count(*) as n from found group by account_id
-union all
-select 'kind' as facet, kind as value, count(*) as n from found group by kind
-union all
-select 'status' as facet, status as value, count(*) as n from found group by status
-union all
-select 'application' as facet, application_id as value, count(*) as n from found group by application_id;
+select rule, severity, team, account_id, kind, status, count(*) as n from found
+group by rule, severity, team, account_id, kind, status;
+
+-- name: violation_applications
+-- types: now str, n int, unconfirmed int?, severity int?
+with every as (
+    select rule, severity, team, account_id, application_id, kind, subject, id, exemption, unconfirmed_since, state, since,
+        case when state = 'fixed' then 'fixed'
+        when exemption <> '' and exempt_until > :now then 'exempted' when exemption <> '' then 'reopened'
+        when acknowledged_at <> '' then 'acknowledged' when reopened > 0 then 'reopened' else 'open' end as status from violation
+), found as (
+    select rule, severity, team, account_id, application_id, kind, status from every
+    where (cast(:any_rule as bigint) = 1 or {rule in texts rules})
+        and (cast(:severity as bigint) is null or severity = :severity)
+        and (cast(:any_team as bigint) = 1 or {team in texts teams})
+        and (cast(:any_id as bigint) = 1 or {id in texts ids})
+        and (cast(:kind as text) is null or kind = :kind)
+        and (cast(:subject as text) is null or subject = :subject)
+        and (cast(:application as text) is null or application_id = :application)
+        and (cast(:account as text) is null or account_id = :account)
+        and (cast(:exemption as text) is null or exemption = :exemption)
+        and (cast(:unconfirmed as bigint) is null or (:unconfirmed = 1 and unconfirmed_since <> '')
+            or (:unconfirmed = 0 and unconfirmed_since = '' and state = 'open'))
+        and (cast(:since as text) is null or since >= :since)
+        and (cast(:until as text) is null or since < :until)
+        and {status in texts states}
+)
+select application_id, count(*) as n from found group by application_id;
 
 -- Instances that break a rule as members of a group; an empty version or application stands for none.
 
