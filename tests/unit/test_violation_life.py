@@ -129,6 +129,17 @@ def test_a_violation_that_leaves_the_scope_is_not_exempted_any_more() -> None:
     assert names(steps) == ["changed", "unexempted"]
 
 
+def test_an_exemption_ends_when_its_granter_turns_out_to_have_caused_the_fault() -> None:
+    granted = exemption(minute(50))
+    one = taken(opened(), next_steps(opened(), FAILING, now=minute(1), exemptions=[granted]))
+    pushed = replace(FAILING, about=replace(ABOUT, detail={"tokens": ["ada"]}))
+    steps = next_steps(one, pushed, now=minute(2), exemptions=[granted])
+    assert names(steps) == ["changed", "unexempted"]
+    after = taken(one, steps)
+    assert after is not None
+    assert after.details["tokens"] == ["ada", "ci"]
+
+
 EVENTS = st.lists(
     st.tuples(st.sampled_from(["fail", "unknown", "gone", "acknowledge", "grant", "withdraw"]), st.integers(1, 9)),
     max_size=40,

@@ -109,7 +109,8 @@ class GroupedViolationCalls:
         check_acknowledge(caller, one)
         body = await _body(request, "comment")
         comment = checked_comment(body.get("comment"), name="comment")
-        return respond_json(await self._shown(await self._recorder.acknowledge(one, comment, by=caller.name)))
+        moved = await self._recorder.acknowledge(one, comment, by=caller.name)
+        return respond_json((await self._shown([moved]))[0])
 
     async def _exempt(self, request: web.Request) -> JsonResponse:
         """Exempt a violation, or with a `scope` all of its rule that are in it. With `dry_run`, only list them."""
@@ -127,7 +128,7 @@ class GroupedViolationCalls:
         dry_run = _flag(body, "dry_run")
         if not dry_run:
             covered = list(await self._recorder.exempt(granted, _expected(body, len(covered))))
-        shown = [await self._shown(each) for each in covered]
+        shown = await self._shown(covered)
         answer = {"dry_run": dry_run, "exemption": granted.to_wire(), "covers": len(shown), "violations": shown}
         return respond_json(answer, status=200 if dry_run else 201)
 
@@ -139,7 +140,7 @@ class GroupedViolationCalls:
         if one.exemption:
             await self._check_withdraw(caller, one.exemption)
         undone = await self._recorder.undo(one, by=caller.name)
-        shown = [await self._shown(each) for each in undone.violations]
+        shown = await self._shown(undone.violations)
         return respond_json({"exemption": undone.exemption or None, "violations": shown})
 
     async def _exemptions(self, request: web.Request) -> JsonResponse:
@@ -152,7 +153,7 @@ class GroupedViolationCalls:
         await self._check_withdraw(caller, request.match_info["id"])
         await _body(request)
         undone = await self._recorder.withdraw(request.match_info["id"], by=caller.name)
-        shown = [await self._shown(each) for each in undone.violations]
+        shown = await self._shown(undone.violations)
         return respond_json({"exemption": undone.exemption, "violations": shown})
 
     async def _check_withdraw(self, caller: Caller, name: str) -> None:
@@ -180,9 +181,11 @@ class GroupedViolationCalls:
             caller = await self._membership.assured(caller, one.team)
         return one, caller
 
-    async def _shown(self, one: StoredViolation) -> dict[str, Any]:
-        (now_,) = await self._recorder.named([one.id])
-        return shown_violation(now_, now=to_instant(self._now()))
+    async def _shown(self, found: Sequence[StoredViolation]) -> Sequence[dict[str, Any]]:
+        """Return violations as they are now, with their instances counted."""
+        current, now = await self._recorder.named([one.id for one in found]), to_instant(self._now())
+        members = await self._grouped.members_counted(current)
+        return [shown_violation(one, now=now, members=members[one.id]) for one in current]
 
 
 def _granted(one: StoredViolation, caller: Caller, body: dict[str, Any], now: datetime, unique: bytes) -> Exemption:
@@ -218,10 +221,10 @@ def _expected(body: dict[str, Any], found: int) -> int:
 
 
 def _check_person(caller: Caller) -> None:
-    if caller.job is not None or caller.realm == "services":
+    if caller.job is not None or caller.realm != "people":
         raise Forbidden(
             "exemption-person", f"{caller.name} is not a person, and only a person may exempt",
-            fix="sign in with whence login",
+            fix="sign in with whence login, or use a token with the right person",
         )  # fmt: skip
 
 

@@ -112,13 +112,14 @@ def _by_fault(before: StoredViolation | None, observed: ObservedFault | None, no
 
 
 def _by_change(before: StoredViolation | None, observed: ObservedFault | None, now: str) -> ViolationStep | None:
-    """Return the step of an open violation whose owner, severity or account is another one now."""
+    """Return the step of an open violation that has another owner, severity, account or cause now."""
     if before is None or observed is None or not before.is_open:
         return None
     about = observed.about
     details = before.details
     is_ = about.team, about.severity, about.account_id, about.detail.get("source")
-    if is_ == (before.team, before.severity, before.account_id, details.get("source")):
+    more = set(about.detail.get("tokens", ())) - set(details.get("tokens", ()))
+    if not more and is_ == (before.team, before.severity, before.account_id, details.get("source")):
         return None
     detail = {**about.detail, "tokens": sorted({*about.detail.get("tokens", ()), *details.get("tokens", ())})}
     step = step_of("changed", before, at=now, about={**asdict(about), "detail": detail})
