@@ -292,10 +292,17 @@ async def test_lists_are_filtered_sorted_counted_and_paged(asked: Asked) -> None
     found = await asked.get("/v1/violations", grouped="true", facets="true", application="other")
     assert found["facets"]["application"] == {"other": len(found["violations"])}
     assert {one["application_id"] for one in await asked.list(instance="i-0123456789abcdef9")} <= {"other"}
+    assert [one["id"] for one in await asked.list(region="eu-central-1")] == [
+        one["id"] for one in await asked.list(region="eu-central-1", account=ACCOUNT)
+    ]
+    assert await asked.list(region="eu-west-1") == []
     assert await asked.list(team="evil") == []
     assert await asked.list(severity="1") == []
     assert (await asked.get("/v1/violations", grouped="true", sort="mood"))["code"] == "parameter-malformed"
     assert (await asked.get("/v1/violations", grouped="true", status="odd"))["code"] == "parameter-malformed"
+    assert (await asked.get("/v1/violations", grouped="true", kind="instance"))["code"] == "parameter-malformed"
+    assert (await asked.get("/v1/violations", grouped="true", cursor="x"))["code"] == "parameter-malformed"
+    assert (await asked.get("/v1/violations", grouped="true", folded="all"))["code"] == "parameter-unknown"
     lines = (await asked.text(application="other")).split("\r\n")
     assert lines[0].startswith("id,state,severity,rule,title,kind,subject,application_id")
     assert len(lines) == len(found["violations"]) + 2
