@@ -594,3 +594,17 @@ class LivingOfGroupRow(TypedDict):
 
 
 LIVING_OF_GROUP = NamedQuery[LivingOfGroupParameters, LivingOfGroupRow]("living_of_group")
+
+
+class ViolationsOfRunningParameters(TypedDict):
+    instance: str | None
+    region: str | None
+    limit: int
+
+
+class ViolationsOfRunningRow(TypedDict):
+    id: str
+    rule: str
+
+
+VIOLATIONS_OF_RUNNING = NamedQuery[ViolationsOfRunningParameters, ViolationsOfRunningRow]("violations_of_running")

@@ -26,6 +26,7 @@ from whence_aggregator.queries.violations import (
     VIOLATION_FACETS,
     VIOLATIONS_LISTED,
     VIOLATIONS_LISTED_BACKWARDS,
+    VIOLATIONS_OF_RUNNING,
 )
 from whence_aggregator.violations.group import ACCOUNT, AMI, APPLICATION, VERSION
 from whence_aggregator.violations.life import SHOWN_STATES, ShownState
@@ -33,6 +34,7 @@ from whence_aggregator.violations.rows import (
     counted_facets,
     folded_rules,
     groups_named,
+    ids_of_others,
     listed_violations,
     living_by_subject,
     members_by_id,
@@ -217,12 +219,16 @@ class GroupedViolations:
         """Return the ids of violations with a member that is this instance, or in this region; None for any."""
         if wanted.instance is None and wanted.region is None:
             return None
-        rows = await self._database.fetch(
-            GROUPS_OF_INSTANCES.bind({"instance": wanted.instance, "region": wanted.region, "limit": GROUPS_MAX + 1})
+        bound = GROUPS_MAX + 1
+        groups, running = await self._database.fetch_all(
+            together(
+                GROUPS_OF_INSTANCES.bind({"instance": wanted.instance, "region": wanted.region, "limit": bound}),
+                VIOLATIONS_OF_RUNNING.bind({"instance": wanted.instance, "region": wanted.region, "limit": bound}),
+            )
         )
-        if len(rows) > GROUPS_MAX:
+        if max(len(groups), len(running)) > GROUPS_MAX:
             raise InputError("too-many-groups", f"more than {GROUPS_MAX} groups", fix="add another filter")
-        return {one.id for one in groups_named(rows)}
+        return {one.id for one in groups_named(groups)} | ids_of_others(running, _OF_INSTANCES)
 
 
 class _GroupFilters(TypedDict):

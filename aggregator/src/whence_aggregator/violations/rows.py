@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any, TypedDict
 
 from whence_aggregator.projections.violation_rows import StoredViolation
@@ -21,6 +21,7 @@ from whence_aggregator.queries.violations import (
     ViolationApplicationsRow,
     ViolationFacetsRow,
     ViolationsListedRow,
+    ViolationsOfRunningRow,
 )
 from whence_aggregator.violations.exemption import Exemption, Scope
 from whence_aggregator.violations.group import ACCOUNT, Group, group_of_instance
@@ -135,6 +136,11 @@ def groups_named(rows: Sequence[_GroupColumns]) -> list[Group]:
         )
         for row in rows
     ]  # fmt: skip
+
+
+def ids_of_others(rows: Sequence[ViolationsOfRunningRow], rules: Container[str]) -> set[str]:
+    """Return the ids of violations by other rules than these."""
+    return {row["id"] for row in rows if row["rule"] not in rules}
 
 
 def members_by_id(rows: Sequence[MembersCountedRow]) -> dict[str, int]:

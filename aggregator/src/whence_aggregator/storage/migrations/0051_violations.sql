@@ -64,3 +64,4 @@ create table exemption (
 
 -- Which verdicts an entry moved, so that the violations that they belong to are found at once.
 create index verdict_entry on verdict (ledger_index);
+create index violation_application on violation (application_id) where application_id <> '';

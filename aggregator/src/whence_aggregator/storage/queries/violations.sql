@@ -289,3 +289,16 @@ from facets f join instance i on i.facets = f.number
 where i.life in ('running', 'unknown') and f.application_id = :application_id
     and (cast(:any_version as bigint) = 1 or f.application_version = :version)
 order by i.instance_id{binary} limit :limit;
+
+-- Violations about what instances run, by the version or application itself.
+
+-- name: violations_of_running
+-- types: limit int
+select distinct v.id, v.rule
+from instance i join facets f on f.number = i.facets
+join violation v on v.application_id = f.application_id and (
+    v.subject = f.application_id or v.subject = f.application_id || '@' || f.application_version)
+where i.life in ('running', 'unknown') and f.application_id <> '' and v.kind in ('version', 'application')
+    and (cast(:instance as text) is null or i.instance_id = :instance)
+    and (cast(:region as text) is null or i.region = :region)
+order by v.id limit :limit;
