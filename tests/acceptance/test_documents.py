@@ -75,12 +75,16 @@ SHOWN_ELSEWHERE = {
     "whence approve greeter 1.0 --type DEPLOY --yes": "tests/acceptance/test_kio_command.py",
     "whence-agent status --wait --timeout 600": "tests/acceptance/test_agent.py",
     "whence trace --format slsa-vsa --vsa-key vsa.key --verifier-id https://whence.example.org i-0123456789abcdef0": "tests/unit/test_verification_summaries.py",
+    "whence violation show v-7c52a6e2bfde6aa827c1": "tests/contract/test_grouped_violations.py",
     "whence login": "tests/acceptance/test_login.py",
     "whence login --device": "tests/acceptance/test_login.py",
     "whence logout": "tests/acceptance/test_login.py",
 }
 """Commands that another test runs, or that need a whole machine; each with the place that does it."""
 BEGUN_ELSEWHERE = {
+    "whence acknowledge v-": "tests/contract/test_grouped_violations.py",
+    "whence exempt v-": "tests/contract/test_grouped_violations.py",
+    "whence unexempt e-": "tests/contract/test_grouped_violations.py",
     "systemd-run ": "tests/install/test_operation.py",
     "WHENCE_DATABASE=": "tests/integration/test_postgres_chapter.py",
     "pg_dump ": "tests/contract/test_decisions.py",
@@ -102,8 +106,8 @@ WITH_SETTINGS = (
 """Commands that get this test's settings."""
 DRY = ("make bench", "make endurance", "make wheels", "make deb", "make lock")
 """Targets that take minutes: make says what it would do."""
-ENDS_WITH = {"whence violations --verdict fail": 1, "whence accounts": 1, "whence trace": 1, "whence why": 1,
-             "whence diff i-": 1}  # fmt: skip
+ENDS_WITH = {"whence violations --verdict fail": 1, "whence violations --grouped": 1, "whence accounts": 1,
+             "whence trace": 1, "whence why": 1, "whence diff i-": 1}  # fmt: skip
 """Exit codes that are right although not 0, by the beginning of the command."""
 
 
@@ -139,6 +143,8 @@ async def test_every_command_in_the_documents_works(tmp_path: Path, authority: S
         await server.put("/apps/greeter", {"team_id": "hello", "name": "Greeter", "active": True})
         async with asyncio.timeout(30):
             while not (await server.get("/v1/violations", rule="boot-failed"))["violations"]:
+                pass
+            while not (await server.get("/v1/violations", grouped="true"))["violations"]:
                 pass
         environment = {
             **os.environ,

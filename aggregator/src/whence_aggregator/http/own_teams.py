@@ -27,7 +27,8 @@ _CHECKED = frozenset(
      ("GET", "/apps/{id}/versions/{version}/approvals"), ("POST", "/apps/{id}/versions/{version}/approvals"),
      ("GET", "/apps/{id}/approvals"), ("GET", "/v1/applications/{id}/versions"),
      ("GET", "/v1/applications/{id}/versions/{version}"), ("GET", "/v1/diff"),
-     ("POST", "/v1/findings")}
+     ("POST", "/v1/findings"), ("GET", "/v1/violations/{id}"), ("POST", "/v1/violations/{id}/acknowledge"),
+     ("POST", "/v1/violations/{id}/exempt"), ("POST", "/v1/violations/{id}/undo"), ("POST", "/v1/exemptions/{id}/undo")}
 )  # fmt: skip
 """Requests whose handler checks the team after it has loaded the resource; writes check it in any case."""
 

@@ -14,6 +14,7 @@ from whence_aggregator.compliance.rules.catalogue import RULES
 from whence_aggregator.compliance.violations import Violations, WantedViolations, cursor_of_silent
 from whence_aggregator.http.authentication import CALLER
 from whence_aggregator.http.bodies import JsonResponse, respond_json
+from whence_aggregator.http.grouped_violations import GroupedViolationCalls
 from whence_aggregator.http.parameters import Query, account_id, check_ami, instance_id
 from whence_aggregator.trace.state import States
 from whence_common.clock import Now
@@ -29,14 +30,18 @@ _MEDIA_TYPES = {"ocsf": "application/vnd.ocsf+json", "sarif": "application/sarif
 class ViolationCalls:
     """`/v1/violations`."""
 
-    def __init__(self, violations: Violations, *, now: Now) -> None:
+    def __init__(self, violations: Violations, *, now: Now, grouped: GroupedViolationCalls | None = None) -> None:
         self._violations = violations
+        self._grouped = grouped
         self._now = now
 
     def routes(self) -> list[web.RouteDef]:
-        return [web.get("/v1/violations", self._list)]
+        grouped = self._grouped.routes() if self._grouped is not None else []
+        return [web.get("/v1/violations", self._list), *grouped]
 
-    async def _list(self, request: web.Request) -> JsonResponse:
+    async def _list(self, request: web.Request) -> web.Response | JsonResponse:
+        if self._grouped is not None and "grouped" in request.query:
+            return await self._grouped.list(request)
         query = Query(request, *_FILTERS, "format", "limit", "cursor")
         wanted, after, limit = _wanted(query, request[CALLER]), query.text("cursor") or "", query.limit()
         silent = cursor_of_silent(after)

@@ -33,6 +33,8 @@ from whence_aggregator.projections.pushes import project_push, project_untag
 from whence_aggregator.projections.removals import VERSION as REMOVALS_VERSION
 from whence_aggregator.projections.removals import project_removal
 from whence_aggregator.projections.verdicts import project_verdicts
+from whence_aggregator.projections.violation_rows import VIOLATION_STEP
+from whence_aggregator.projections.violations import project_violation_steps
 from whence_aggregator.queries import audit
 from whence_aggregator.queries.ledger import ADD_CLOCK, AddClockParameters
 from whence_aggregator.trace.facts import AMI_KIND
@@ -125,6 +127,10 @@ async def _findings(transaction: Transaction, _: Replayed, entries: Entries) -> 
         await project_findings(transaction, index, event)
 
 
+async def _violation_steps(transaction: Transaction, _: Replayed, entries: Entries) -> None:
+    await project_violation_steps(transaction, entries)
+
+
 async def _nothing(_transaction: Transaction, _replayed: Replayed, _entries: Entries) -> None:
     """Write nothing: no table is derived from the entry."""
 
@@ -155,7 +161,7 @@ def _account_stated(event: Event) -> str:
 
 
 def _account_or_all(event: Event) -> str:
-    """Return the account that scanners' findings name; those that name none may concern every account."""
+    """Return the account that an entry names; scanners' findings and violations with none may concern every account."""
     return str(event["account_id"]) or EVERY_ACCOUNT
 
 
@@ -230,6 +236,10 @@ KINDS: Mapping[str, EntryKind] = MappingProxyType({
         "trail_verification", project=_verifications, account=_account_stated, together=_all_together,
     ),
     FINDINGS: _kind("finding", "finding_seen", "finding_report", project=_findings, account=_account_or_all),
+    VIOLATION_STEP: _kind(
+        "violation", "violation_step", "exemption", project=_violation_steps, account=_account_or_all,
+        together=_all_together,
+    ),
     "log-key": _kind(account=_of_all),
     "pruned": replace(
         _kind("removed_entry", "fact", account=_of_all), project={1: _nothing, REMOVALS_VERSION: _removals},
@@ -299,6 +309,9 @@ TABLES = (
     Table(name="finding", clear=audit.CLEAR_FINDING, dumps=(audit.DUMP_FINDING,)),
     Table(name="finding_seen", clear=audit.CLEAR_FINDING_SEEN, dumps=(audit.DUMP_FINDING_SEEN,)),
     Table(name="finding_report", clear=audit.CLEAR_FINDING_REPORT, dumps=(audit.DUMP_FINDING_REPORT,)),
+    Table(name="violation", clear=audit.CLEAR_VIOLATION, dumps=(audit.DUMP_VIOLATION,)),
+    Table(name="violation_step", clear=audit.CLEAR_VIOLATION_STEP, dumps=(audit.DUMP_VIOLATION_STEP,)),
+    Table(name="exemption", clear=audit.CLEAR_EXEMPTION, dumps=(audit.DUMP_EXEMPTION,)),
     Table(name="image_chain", clear=audit.CLEAR_IMAGE_CHAIN, dumps=(audit.DUMP_IMAGE_CHAIN,)),
 )
 """All derived tables: a rebuild drops and derives them, and the check derives and compares them."""

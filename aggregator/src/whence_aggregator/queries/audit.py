@@ -1057,3 +1057,89 @@ CLEAR_FINDING_SEEN = Command[NoParameters]("clear_finding_seen")
 
 
 CLEAR_FINDING_REPORT = Command[NoParameters]("clear_finding_report")
+
+
+class DumpViolationParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpViolationRow(TypedDict):
+    id: str
+    rule: str
+    kind: str
+    subject: str
+    application_id: str
+    account_id: str
+    team: str
+    severity: int
+    state: str
+    first_seen: str
+    since: str
+    last_seen: str
+    unconfirmed_since: str
+    reason: str
+    reopened: int
+    acknowledged_at: str
+    acknowledged_by: str
+    comment: str
+    exemption: str
+    exempt_until: str
+    detail: str
+    ledger_index: int
+
+
+DUMP_VIOLATION = NamedQuery[DumpViolationParameters, DumpViolationRow]("dump_violation")
+
+
+class DumpViolationStepParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpViolationStepRow(TypedDict):
+    violation: str
+    ledger_index: int
+    step: str
+    at: str
+    done_by: str
+    comment: str
+    exemption: str
+
+
+DUMP_VIOLATION_STEP = NamedQuery[DumpViolationStepParameters, DumpViolationStepRow]("dump_violation_step")
+
+
+class DumpExemptionParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpExemptionRow(TypedDict):
+    id: str
+    rule: str
+    application_id: str
+    version: str
+    account_id: str
+    ami: str
+    team: str
+    severity_min: int
+    granted_at: str
+    granted_by: str
+    reason: str
+    until: str
+    ended_at: str
+    ended_by: str
+    ledger_index: int
+
+
+DUMP_EXEMPTION = NamedQuery[DumpExemptionParameters, DumpExemptionRow]("dump_exemption")
+
+
+CLEAR_VIOLATION = Command[NoParameters]("clear_violation")
+
+
+CLEAR_VIOLATION_STEP = Command[NoParameters]("clear_violation_step")
+
+
+CLEAR_EXEMPTION = Command[NoParameters]("clear_exemption")

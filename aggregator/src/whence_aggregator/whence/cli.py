@@ -40,6 +40,7 @@ from whence_aggregator.whence import sign_in as sign_in_commands
 from whence_aggregator.whence import teams as team_commands
 from whence_aggregator.whence import trace as trace_commands
 from whence_aggregator.whence import versions as version_commands
+from whence_aggregator.whence import violations as violation_commands
 from whence_aggregator.whence.client import Client
 from whence_aggregator.whence.connection import CONNECTION, AggregatorAccess
 from whence_aggregator.whence.importing import commands as import_commands
@@ -48,6 +49,7 @@ from whence_aggregator.whence.output import (
     GAPS,
     USAGE,
     ReaderGone,
+    end,
     listed,
     listing,
     note,
@@ -181,15 +183,31 @@ def instances(client: Client, /, limit: int, everything: bool, as_json: bool, **
     help="List also what follows from a broken link of the lineage that is itself listed.",
 )
 @click.option(
+    "--grouped", is_flag=True,
+    help="List violations with their life: one for each rule and application version, however many instances break it.",
+)  # fmt: skip
+@click.option("--status", help="With --grouped: unfixed (default), any, or open,acknowledged,exempted,fixed,reopened.")
+@click.option("--version", help="With --grouped and --application: only of this version.")
+@click.option("--exemption", help="With --grouped: only what this exemption covers.")
+@click.option("--sort", help="With --grouped: severity (default), since, last_seen, rule, team; -since is descending.")
+@click.option("--csv", "as_csv", is_flag=True, help="With --grouped: print CSV.")
+@click.option(
     "--format", "form", type=click.Choice(["ocsf", "sarif"]),
     help="Print them all for other tools: as OCSF compliance findings, or as one SARIF document.",
 )  # fmt: skip
 @listing
 @click.pass_obj
 def violations(
-    client: Client, /, form: str | None, limit: int, everything: bool, as_json: bool, **filters: str | None
-) -> None:
+    client: Client, /, form: str | None, limit: int, everything: bool, as_json: bool, grouped: bool, as_csv: bool,
+    **filters: str | None,
+) -> None:  # fmt: skip
     """List violations of rules, and rules that could not be evaluated. Exits 1 if there are any."""
+    if grouped and form is None:
+        asked = {**filters, "grouped": "true"}
+        found = listed(client, "/v1/violations", "violations", asked, None if everything else limit)
+        violation_commands.show_grouped(found, as_json=as_json, as_csv=as_csv)
+    if grouped or as_csv:
+        end("--grouped does not go with --format, and --csv needs --grouped", USAGE)
     found = listed(client, "/v1/violations", "violations", filters, None if everything or form else limit)
     if form is not None:
         rows = [row for page in found.pages for row in page]
@@ -222,3 +240,7 @@ whence.add_command(audit_commands.bundle)
 for command in (sign_in_commands.login, sign_in_commands.logout, sign_in_commands.whoami):
     whence.add_command(command)
 whence.add_command(import_commands.import_group)
+whence.add_command(violation_commands.violation)
+whence.add_command(violation_commands.acknowledge)
+whence.add_command(violation_commands.exempt)
+whence.add_command(violation_commands.unexempt)

@@ -36,12 +36,19 @@ def load_scanners(settings: Settings) -> Scanners:
     )
 
 
+def load_findings(settings: Settings, database: Database) -> Findings:
+    """Return the list of findings."""
+    return Findings(
+        database=database, directory=load_directory(settings, database), scanners=load_scanners(settings)
+    )  # fmt: skip
+
+
 def finding_routes(
     settings: Settings, database: Database, ledger: Ledger, on_change: Callable[[], None]
 ) -> list[web.RouteDef]:
     """Return the routes of findings."""
-    scanners = load_scanners(settings)
-    findings = Findings(database=database, directory=load_directory(settings, database), scanners=scanners)
+    findings = load_findings(settings, database)
+    scanners = findings.scanners
     coverage = ScannerCoverage(database=database, scanners=scanners, accounts=load_allowed(settings, database))
     moments = Moments(database=database, now=utc_now)
     return FindingCalls(

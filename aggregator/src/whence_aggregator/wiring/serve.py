@@ -17,7 +17,6 @@ from whence_aggregator.collect.image_reader import RegistryImageReader
 from whence_aggregator.collect.kept_answers import KeptAnswers
 from whence_aggregator.collect.measured import Questions
 from whence_aggregator.compliance.evaluating import Evaluating
-from whence_aggregator.compliance.violations import Violations
 from whence_aggregator.http.accounts import AccountCalls
 from whence_aggregator.http.agents import AgentCalls
 from whence_aggregator.http.log import LogCalls
@@ -28,7 +27,6 @@ from whence_aggregator.http.readiness import Readiness
 from whence_aggregator.http.server import Server
 from whence_aggregator.http.sign_in import SignInCalls
 from whence_aggregator.http.slots import STREAMS_AT_ONCE_MAX, Slots
-from whence_aggregator.http.violations import ViolationCalls
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.publishing import Publisher
 from whence_aggregator.organisation.allowed import AllowedAccounts
@@ -42,13 +40,14 @@ from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.moment import Moments
 from whence_aggregator.trace.search import Search
 from whence_aggregator.trace.tracer import Tracer
+from whence_aggregator.violations.following import Following
 from whence_aggregator.wiring import parts, settings_files
 from whence_aggregator.wiring.agents import Speaking, load_speaking
 from whence_aggregator.wiring.applications import application_routes, load_teams
 from whence_aggregator.wiring.approvals import load_policy, version_routes
 from whence_aggregator.wiring.changes import change_routes
 from whence_aggregator.wiring.cloud_trail import TrailReading, event_routes, load_coverage, load_trail, stored_families
-from whence_aggregator.wiring.findings import finding_routes
+from whence_aggregator.wiring.findings import finding_routes, load_findings
 from whence_aggregator.wiring.front import load_behind, load_front
 from whence_aggregator.wiring.limits import LiveLimits
 from whence_aggregator.wiring.operations import (
@@ -61,12 +60,19 @@ from whence_aggregator.wiring.operations import (
     log_families,
     queue_families,
 )
-from whence_aggregator.wiring.organisation import OrganisationSources, load_allowed, load_organisation, load_sources
+from whence_aggregator.wiring.organisation import (
+    OrganisationSources,
+    load_allowed,
+    load_directory,
+    load_organisation,
+    load_sources,
+)
 from whence_aggregator.wiring.outgoing import Outgoing, open_outgoing
 from whence_aggregator.wiring.replays import replay_routes
 from whence_aggregator.wiring.rules import covered_accounts, load_evaluator, rules_in_force, scanned_images
 from whence_aggregator.wiring.sign_in import SigningIn, load_sign_in
 from whence_aggregator.wiring.trackers import known_trackers, load_tracker_collectors, note_trackers
+from whence_aggregator.wiring.violations import LivingViolations, load_violations
 from whence_aggregator.wiring.work import Working, kinds_of, load_worker, work_on_ranges
 from whence_aggregator.work.hour_shares import HourShares
 from whence_common.clock import utc_now
@@ -171,7 +177,6 @@ def _routes(
             load_coverage(settings, database),
         ).routes(),
         *OrganisationCalls(database=database, now=utc_now, lists_teams=not _fronts(settings)).routes(),
-        *ViolationCalls(Violations(database=database, listening=heard), now=utc_now).routes(),
         *OperatorCalls(database=database, audience=settings.audience).routes(),
         *operations.routes(
             database.families,
@@ -198,6 +203,8 @@ def _streamed(
     signing_in: SigningIn,
     teams: TeamLookup,
     policy: ApprovalPolicy | None,
+    violations: LivingViolations,
+    heard: Listening,
 ) -> list[web.RouteDef]:
     """Return the log, the applications and their versions, whose long answers share their slots."""
     streams = Slots("streams", STREAMS_AT_ONCE_MAX)
@@ -207,6 +214,7 @@ def _streamed(
         *LogCalls(ledger=ledger, publisher=publisher, bundles=bundles, streams=streams).routes(),
         *application_routes(database, ledger, limits, signing_in.membership, streams, teams, working.wake),
         *finding_routes(settings, database, ledger, working.evaluating.wake),
+        *violations.routes(signing_in.membership, heard),
     ]
 
 
@@ -276,6 +284,9 @@ async def opened_aggregator(
             front = load_front(
                 settings, behind, database, ledger, images, collectors, signing_in, limits, session, working.wake
             )
+        violations = load_violations(
+            database, ledger, load_directory(settings, database), load_findings(settings, database), now=utc_now
+        )
         operations = Operations(
             "serve", settings, readiness=Readiness(answering(database)), tls=tls, known=known,
             signing_in=signing_in,
@@ -305,6 +316,8 @@ async def opened_aggregator(
                     signing_in,
                     load_teams(settings, database),
                     policy,
+                    violations,
+                    heard,
                 ),
                 *SignInCalls(signing_in.sign_in, signing_in.command_clients).routes(),
                 *(behind.listing_routes(database) if behind is not None else []),
@@ -327,6 +340,7 @@ async def opened_aggregator(
             "worker": working.worker.run,
             **trail.services,
             "evaluation": working.evaluating.run,
+            "violations": Following(violations.recorder).run,
             "publisher": publisher.run,
             "sign-in": signing_in.run,
             "retention": parts.load_retention(settings, database, ledger).run,

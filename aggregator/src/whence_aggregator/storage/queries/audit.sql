@@ -345,3 +345,27 @@ delete from finding_seen;
 
 -- name: clear_finding_report
 delete from finding_report;
+
+-- name: dump_violation
+select id, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
+    unconfirmed_since, reason, reopened, acknowledged_at, acknowledged_by, comment, exemption, exempt_until, detail,
+    ledger_index
+from violation order by id{binary} limit :limit offset :offset;
+
+-- name: dump_violation_step
+select violation, ledger_index, step, at, done_by, comment, exemption
+from violation_step order by violation{binary}, ledger_index limit :limit offset :offset;
+
+-- name: dump_exemption
+select id, rule, application_id, version, account_id, ami, team, severity_min, granted_at, granted_by, reason, until,
+    ended_at, ended_by, ledger_index
+from exemption order by id{binary} limit :limit offset :offset;
+
+-- name: clear_violation
+delete from violation;
+
+-- name: clear_violation_step
+delete from violation_step;
+
+-- name: clear_exemption
+delete from exemption;

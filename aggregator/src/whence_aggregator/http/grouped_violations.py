@@ -1,0 +1,274 @@
+"""Violations with their life: listed in groups, shown one by one, acknowledged, exempted, and undone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from aiohttp import hdrs, web
+
+from whence_aggregator.callers.caller import Caller
+from whence_aggregator.callers.membership import Membership
+from whence_aggregator.http.application_bodies import read_object
+from whence_aggregator.http.authentication import CALLER
+from whence_aggregator.http.bodies import JsonResponse, respond_json
+from whence_aggregator.http.own_teams import check_reads_team
+from whence_aggregator.http.parameters import Query, account_id, check_ami, instance_id, instant, no_parameters
+from whence_aggregator.ports import Conflict, Forbidden
+from whence_aggregator.projections.violation_rows import StoredViolation
+from whence_aggregator.violations.exemption import (
+    Exemption,
+    checked_comment,
+    new_exemption,
+    scope_from,
+    scope_of,
+)
+from whence_aggregator.violations.group import GROUP_KINDS
+from whence_aggregator.violations.listing import SORT_KEYS, GroupedViolations, WantedGroups, parse_states
+from whence_aggregator.violations.observing import Observing
+from whence_aggregator.violations.permission import (
+    SEVERITY_OF_TEAMS,
+    check_acknowledge,
+    check_exempt,
+    check_undo,
+)
+from whence_aggregator.violations.recording import ViolationRecorder
+from whence_aggregator.violations.shown import shown_violation, to_csv
+from whence_common.clock import Now, to_instant
+from whence_common.errors import InputError
+
+GROUPED_FILTERS = (
+    "grouped", "status", "verdict", "rule", "severity", "team", "account", "region", "ami", "application", "version",
+    "instance", "kind", "exemption", "since", "until", "sort", "facets", "format", "limit", "cursor",
+)  # fmt: skip
+_YES = ("true",)
+_BODY_BYTES_MAX = 16 * 1024
+_CURSOR_CHARACTERS_MAX = 1_000
+_CSV = "text/csv"
+
+
+class GroupedViolationCalls:
+    """`/v1/violations?grouped=true`, `/v1/violations/{id}…` and `/v1/exemptions…`."""
+
+    def __init__(
+        self,
+        *,
+        grouped: GroupedViolations,
+        recorder: ViolationRecorder,
+        observing: Observing,
+        membership: Membership,
+        now: Now,
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
+        self._grouped = grouped
+        self._recorder = recorder
+        self._observing = observing
+        self._membership = membership
+        self._now = now
+        self._random_bytes = random_bytes
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/v1/violations/{id}", self._show),
+            web.post("/v1/violations/{id}/acknowledge", self._acknowledge),
+            web.post("/v1/violations/{id}/exempt", self._exempt),
+            web.post("/v1/violations/{id}/undo", self._undo),
+            web.get("/v1/exemptions", self._exemptions),
+            web.post("/v1/exemptions/{id}/undo", self._withdraw),
+        ]
+
+    async def list(self, request: web.Request) -> web.Response | JsonResponse:
+        """Respond to `GET /v1/violations` with `grouped`."""
+        query = Query(request, *GROUPED_FILTERS)
+        query.choice("grouped", _YES)
+        wanted, limit = _wanted(query, request[CALLER]), query.limit()
+        after = query.text("cursor", characters_max=_CURSOR_CHARACTERS_MAX) or ""
+        form = query.choice("format", ("json", "csv")) or ("csv" if _CSV in _accepted(request) else "json")
+        found, following = await self._grouped.page(wanted, after=after, limit=limit)
+        if form == "json":
+            facets = await self._grouped.facets(wanted) if query.choice("facets", _YES) else None
+            answer = {"violations": found, "next": following}
+            return respond_json({**answer, "facets": facets} if facets is not None else answer)
+        response = web.Response(text=to_csv(found), content_type=_CSV, charset="utf-8")
+        if following is not None:
+            link = f"{quote(request.path)}?{urlencode({**request.query, 'cursor': following})}"
+            response.headers[hdrs.LINK] = f'<{link}>; rel="next"'
+        return response
+
+    async def _show(self, request: web.Request) -> JsonResponse:
+        no_parameters(request)
+        one, _ = await self._asked(request)
+        return respond_json(await self._grouped.shown(one))
+
+    async def _acknowledge(self, request: web.Request) -> JsonResponse:
+        no_parameters(request)
+        one, caller = await self._asked(request, writes=True)
+        check_acknowledge(caller, one)
+        body = await _body(request, "comment")
+        comment = checked_comment(body.get("comment"), name="comment")
+        moved = await self._recorder.acknowledge(one, comment, by=caller.name)
+        return respond_json((await self._shown([moved]))[0])
+
+    async def _exempt(self, request: web.Request) -> JsonResponse:
+        """Exempt a violation, or with a `scope` all of its rule that are in it. With `dry_run`, only list them."""
+        no_parameters(request)
+        one, caller = await self._asked(request, writes=True)
+        _check_person(caller)
+        check_exempt(caller, one)
+        body = await _body(request, "reason", "until", "scope", "covers", "dry_run")
+        granted = _granted(one, caller, body, self._now(), self._random_bytes(16))
+        if not granted.covers(one):
+            raise InputError("exemption-scope", "the scope does not have this violation", fix="correct the scope")
+        covered = await self._observing.owned_now(await self._recorder.covered_by(granted))
+        for each in covered:
+            check_exempt(caller, each)
+        dry_run = _flag(body, "dry_run")
+        if not dry_run:
+            covered = list(await self._recorder.exempt(granted, _expected(body, len(covered))))
+        shown = await self._shown(covered)
+        answer = {"dry_run": dry_run, "exemption": granted.to_wire(), "covers": len(shown), "violations": shown}
+        return respond_json(answer, status=200 if dry_run else 201)
+
+    async def _undo(self, request: web.Request) -> JsonResponse:
+        no_parameters(request)
+        one, caller = await self._asked(request, writes=True)
+        check_undo(caller, one)
+        await _body(request)
+        if one.exemption:
+            await self._check_withdraw(caller, one.exemption)
+        undone = await self._recorder.undo(one, by=caller.name)
+        shown = await self._shown(undone.violations)
+        return respond_json({"exemption": undone.exemption or None, "violations": shown})
+
+    async def _exemptions(self, request: web.Request) -> JsonResponse:
+        no_parameters(request)
+        return respond_json({"exemptions": [one.to_wire() for one in await self._recorder.live_exemptions()]})
+
+    async def _withdraw(self, request: web.Request) -> JsonResponse:
+        no_parameters(request)
+        caller = request[CALLER]
+        await self._check_withdraw(caller, request.match_info["id"])
+        await _body(request)
+        undone = await self._recorder.withdraw(request.match_info["id"], by=caller.name)
+        shown = await self._shown(undone.violations)
+        return respond_json({"exemption": undone.exemption, "violations": shown})
+
+    async def _check_withdraw(self, caller: Caller, name: str) -> None:
+        """Raise Forbidden unless the caller may end an exemption: for its team, its own, or with the right operate."""
+        granted = await self._recorder.exemption(name)
+        team = granted.scope.team
+        if team:
+            caller = await self._membership.assured(caller, team)
+        if not (caller.may_operate or granted.granted_by == caller.name or (team and caller.may_write(team))):
+            raise Forbidden(
+                "exemption-forbidden", f"{caller.name} may not undo this exemption",
+                fix="ask who granted it, or who operates the aggregator",
+            )  # fmt: skip
+
+    async def _asked(self, request: web.Request, *, writes: bool = False) -> tuple[StoredViolation, Caller]:
+        """Return the violation of a path with its owner of now, and the caller. Raises NotFound or Forbidden."""
+        caller = request[CALLER]
+        found = await self._recorder.named([request.match_info["id"]])
+        one = (await self._observing.owned_now(found))[0] if found else None
+        if one is None or not caller.reads_everything:
+            check_reads_team(caller, one.team if one is not None else None)
+        if one is None:
+            one = await self._recorder.read(request.match_info["id"])
+        if writes and one.team and not caller.may_operate:
+            caller = await self._membership.assured(caller, one.team)
+        return one, caller
+
+    async def _shown(self, found: Sequence[StoredViolation]) -> Sequence[dict[str, Any]]:
+        """Return violations as they are now, with their instances counted."""
+        current, now = await self._recorder.named([one.id for one in found]), to_instant(self._now())
+        members = await self._grouped.members_counted(current)
+        return [shown_violation(one, now=now, members=members[one.id]) for one in current]
+
+
+def _granted(one: StoredViolation, caller: Caller, body: dict[str, Any], now: datetime, unique: bytes) -> Exemption:
+    """Return the exemption that a body asks for. A team's covers that team's violations of severity 3 and 4 only."""
+    scope = body.get("scope")
+    if scope is not None and not isinstance(scope, dict):
+        raise InputError("exemption-scope", "scope must be an object")
+    asked = scope_from(scope) if scope is not None else scope_of(one)
+    if not caller.may_operate:
+        asked = replace(asked, team=asked.team or one.team)
+        caller.check_write(asked.team)
+    until = body.get("until")
+    if not isinstance(until, str):
+        raise InputError("exemption-until", "until must be a time", fix="write it like 2026-12-24T12:00:00Z")
+    return new_exemption(
+        one.rule, asked, reason=checked_comment(body.get("reason"), name="reason"),
+        until=instant(until, name="until"), by=caller.name, now=now, unique=unique,
+        severity_min=1 if caller.may_operate else SEVERITY_OF_TEAMS,
+    )  # fmt: skip
+
+
+def _expected(body: dict[str, Any], found: int) -> int:
+    """Return how many violations an exemption is to cover. Raises Conflict if several are, uncounted."""
+    covers = body.get("covers")
+    if covers is None and found > 1:
+        raise Conflict(
+            "exemption-covers", f"it would cover {found} violations",
+            fix="ask with dry_run, look at the list, and send its number as `covers`",
+        )  # fmt: skip
+    if covers is not None and (not isinstance(covers, int) or isinstance(covers, bool)):
+        raise InputError("exemption-covers", "covers must be a number")
+    return found if covers is None else int(covers)
+
+
+def _check_person(caller: Caller) -> None:
+    if caller.job is not None or caller.realm != "people":
+        raise Forbidden(
+            "exemption-person", f"{caller.name} is not a person, and only a person may exempt",
+            fix="sign in with whence login, or use a token with the right person",
+        )  # fmt: skip
+
+
+def _flag(body: dict[str, Any], name: str) -> bool:
+    value = body.get(name, False)
+    if not isinstance(value, bool):
+        raise InputError("body-malformed", f"{name} must be true or false")
+    return value
+
+
+async def _body(request: web.Request, *keys: str) -> dict[str, Any]:
+    """Return the body. Raises InputError for unknown keys: a mistyped one would widen what is exempted."""
+    body = await read_object(request, bytes_max=_BODY_BYTES_MAX)
+    unknown = sorted(set(body) - set(keys))
+    if unknown:
+        raise InputError(
+            "body-key", f"unknown keys: {', '.join(unknown)[:200]}",
+            fix=f"this path takes {', '.join(keys)}" if keys else "send {}",
+        )  # fmt: skip
+    return body
+
+
+def _accepted(request: web.Request) -> Sequence[str]:
+    accept = request.headers.get(hdrs.ACCEPT, "")
+    return [one.partition(";")[0].strip().lower() for one in accept.split(",")]
+
+
+def _wanted(query: Query, caller: Caller) -> WantedGroups:
+    severity, sort = query.choice("severity", ("1", "2", "3", "4")), query.text("sort") or "severity"
+    verdict = query.choice("verdict", ("fail", "unknown"))
+    account, instance, version = query.text("account"), query.text("instance"), query.text("version")
+    rule, application = query.text("rule"), query.text("application")
+    key = next((one for one in SORT_KEYS if one == sort.removeprefix("-")), None)
+    if key is None:
+        raise InputError("parameter-malformed", f"sort must be one of: {', '.join(SORT_KEYS)}, or one of them after -")
+    if version is not None and application is None:
+        raise InputError("parameter-malformed", "version requires application")
+    return WantedGroups(
+        states=parse_states(query.text("status") or "unfixed"), rules=[rule] if rule is not None else None,
+        severity=int(severity) if severity is not None else None, team=query.text("team"),
+        team_as_written=not caller.reads_everything, application=application, version=version,
+        account=account_id(account) if account is not None else None, region=query.text("region"),
+        ami=check_ami(query.text("ami")), instance=instance_id(instance) if instance is not None else None,
+        kind=query.choice("kind", GROUP_KINDS), confirmed=None if verdict is None else verdict == "fail",
+        exemption=query.text("exemption"), since=query.instant("since"), until=query.instant("until"), sort=key,
+        descending=sort.startswith("-"),
+    )  # fmt: skip

@@ -1,0 +1,191 @@
+"""Reads what verdicts and findings say of each group now, with its severity and its owner."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
+
+from whence_aggregator.findings.scanners import BASE_IMAGE_OUTDATED, IMAGE_CVE
+from whence_aggregator.findings.violations import FindingViolation
+from whence_aggregator.organisation.directory import OrganisationDirectory
+from whence_aggregator.organisation.listing import owned
+from whence_aggregator.ports import Database
+from whence_aggregator.projections.violation_rows import StoredViolation
+from whence_aggregator.queries.compliance import SUBJECTS_NAMED
+from whence_aggregator.queries.query import EVERY_ENTRY, BoundQuery, array
+from whence_aggregator.queries.trace import APPLICATIONS_AT
+from whence_aggregator.queries.violations import (
+    LIVING_COUNTED,
+    OBSERVED_OF_INSTANCES,
+    OBSERVED_OF_SUBJECTS,
+    TOKENS_OF_VERSIONS,
+)
+from whence_aggregator.trace.rows import applications
+from whence_aggregator.violations.group import ACCOUNT, AMI, APPLICATION, VERSION, Group
+from whence_aggregator.violations.life import About, ObservedFault
+from whence_aggregator.violations.rows import (
+    accounts_by_subject,
+    ids_of_kind,
+    observed_of_instances,
+    observed_of_subject,
+    tokens_by_id,
+)
+
+R = TypeVar("R")
+FINDING, VERDICT = "finding", "verdict"
+NAMED_AT_ONCE_MAX = 500
+RULES_OF_BOTH = frozenset({IMAGE_CVE, BASE_IMAGE_OUTDATED})
+"""Rules about versions: verdicts judge those that run, and findings state those that never ran."""
+
+
+class VerdictReader(Protocol):
+    """A database, or a write transaction."""
+
+    async def fetch(self, asked: BoundQuery[R]) -> Sequence[R]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleShown:
+    """What a violation shows of its rule."""
+
+    severity: int
+    title: str
+    remedy: str
+
+
+RuleOf = Callable[[str], RuleShown]
+"""Returns what is known of a rule by its id, also of one that is in force no longer."""
+FindingViolations = Callable[[], Awaitable[Sequence[FindingViolation]]]
+Observations = Mapping[str, ObservedFault]
+"""By the id of the violation."""
+
+
+class Observing:
+    """Reads what is the case now."""
+
+    def __init__(
+        self, *, database: Database, directory: OrganisationDirectory, rule_of: RuleOf, findings: FindingViolations
+    ) -> None:
+        self._database = database
+        self._directory = directory
+        self._rule_of = rule_of
+        self._findings = findings
+
+    async def verdicts(self, reader: VerdictReader, rules: Sequence[str]) -> Observations:
+        """Return what verdicts by these rules say."""
+        named = {"rules": array(rules)}
+        instances = await reader.fetch(OBSERVED_OF_INSTANCES.bind({"rules": named["rules"]}))
+        subjects = await reader.fetch(OBSERVED_OF_SUBJECTS.bind({"rules": named["rules"]}))
+        found = [*map(observed_of_instances, instances), *map(observed_of_subject, subjects)]
+        return await self._described([self._by_rule(one) for one in merged(found).values()])
+
+    async def findings(self) -> Observations:
+        """Return what findings of scanners say. Of versions that run or ran, verdicts decide about their images."""
+        found = merged([observed_of_finding(one) for one in await self._findings()])
+        doubtful = sorted({one.subject for one in found if one.kind == VERSION and one.rule in RULES_OF_BOTH})
+        judged = set[str]()
+        for some in _parts(doubtful):
+            rows = await self._database.fetch(SUBJECTS_NAMED.bind({"ids": array(some)}))
+            judged |= ids_of_kind(rows, VERSION)
+        return await self._described(
+            [one for group, one in found.items() if group.rule not in RULES_OF_BOTH or group.subject not in judged]
+        )
+
+    def _by_rule(self, one: ObservedFault) -> ObservedFault:
+        rule = self._rule_of(one.group.rule)
+        detail = {"source": VERDICT, "title": rule.title, "remedy": rule.remedy}
+        return replace(one, about=replace(one.about, severity=rule.severity, detail=detail))
+
+    async def _described(self, found: Sequence[ObservedFault]) -> Observations:
+        """Return observations with their owners, and with the callers whose tokens caused them."""
+        named = sorted({one.about.application_id for one in found if one.about.application_id})
+        tokens, places = dict[str, list[str]](), dict[str, set[str]]()
+        for some in _parts(named):
+            tokens |= tokens_by_id(await self._database.fetch(TOKENS_OF_VERSIONS.bind({"applications": array(some)})))
+            places |= accounts_by_subject(
+                await self._database.fetch(LIVING_COUNTED.bind({"applications": array(some)}))
+            )
+        found = [_placed(one, places) for one in found]
+        owners = await self._owners([(one.about.application_id, one.about.account_id) for one in found])
+        return {one.group.id: _with(one, owners, tokens) for one in found}
+
+    async def owned_now(self, found: Sequence[StoredViolation]) -> list[StoredViolation]:
+        """Return violations with the teams that own them now."""
+        owners = await self._owners([(one.application_id, one.account_id) for one in found])
+        return [replace(one, team=owners[one.application_id, one.account_id]) for one in found]
+
+    async def _owners(self, places: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
+        """Return the team of each application, else of its account; empty where neither has one."""
+        teams, accounts = dict[str, str](), dict[str, str]()
+        for some in _parts(sorted({application for application, _ in places if application})):
+            rows = await self._database.fetch(
+                APPLICATIONS_AT.bind({"application_ids": array(some), "past": EVERY_ENTRY})
+            )
+            teams |= {name: str(one.kio.get("team_id") or "") for name, one in applications(rows).items()}
+        for some in _parts(sorted({account for _, account in places if account})):
+            accounts |= {one.account.account_id: one.owner or "" for one in await owned(self._directory, some)}
+        return {place: teams.get(place[0]) or accounts.get(place[1], "") for place in places}
+
+
+def observed_of_finding(one: FindingViolation) -> ObservedFault:
+    """Return what a violation by findings says. One about an instance belongs to its application, else its account."""
+    subject, kind, name = one.subject, one.subject.kind, one.subject.id
+    if kind not in (VERSION, APPLICATION, ACCOUNT, AMI):
+        kind, name = (APPLICATION, subject.application_id) if subject.application_id else (ACCOUNT, subject.account_id)
+    return ObservedFault(
+        group=Group(rule=one.rule, kind=kind, subject=name), failing=one.verdict == "fail", since=one.since,
+        reason=one.reason,
+        about=About(
+            application_id=subject.application_id, account_id=subject.account_id, severity=one.severity,
+            detail={"source": FINDING, "title": one.title, "remedy": one.remedy},
+        ),
+    )  # fmt: skip
+
+
+def merged(found: Iterable[ObservedFault]) -> dict[Group, ObservedFault]:
+    """Return one observation for each group: a fault outweighs what is not known, and the oldest begins it."""
+    by_group: dict[Group, ObservedFault] = {}
+    for one in found:
+        known = by_group.get(one.group)
+        by_group[one.group] = one if known is None else _joined(known, one)
+    return by_group
+
+
+def together_by_source(verdicts: Observations, findings: Observations) -> dict[str, ObservedFault]:
+    """Return all observations; of a version that both are about, the verdict counts alone."""
+    return {**findings, **verdicts}
+
+
+def _joined(one: ObservedFault, other: ObservedFault) -> ObservedFault:
+    first, second = sorted((one, other), key=lambda each: (not each.failing, each.about.severity, each.reason))
+    same = first.failing == second.failing
+    since = (min if first.failing else max)(first.since, second.since) if same else first.since
+    account = first.about.account_id if first.about.account_id == second.about.account_id else ""
+    return replace(first, since=since, about=replace(first.about, account_id=account))
+
+
+def _placed(one: ObservedFault, places: Mapping[str, set[str]]) -> ObservedFault:
+    """Return an observation of a version or application with the account in which it runs, if that is one."""
+    accounts = places.get(one.group.subject, set())
+    if one.about.account_id or len(accounts) != 1:
+        return one
+    return replace(one, about=replace(one.about, account_id=min(accounts)))
+
+
+def _with(
+    one: ObservedFault, owners: Mapping[tuple[str, str], str], tokens: Mapping[str, Sequence[str]]
+) -> ObservedFault:
+    about = one.about
+    made_by = tokens.get(one.group.subject) or tokens.get(about.application_id) or ()
+    return replace(
+        one,
+        about=replace(
+            about, team=owners[about.application_id, about.account_id],
+            detail={**about.detail, "tokens": sorted(set(made_by))},
+        ),
+    )  # fmt: skip
+
+
+def _parts(names: Sequence[str]) -> Iterable[Sequence[str]]:
+    return (names[start : start + NAMED_AT_ONCE_MAX] for start in range(0, len(names), NAMED_AT_ONCE_MAX))

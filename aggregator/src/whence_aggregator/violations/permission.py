@@ -1,0 +1,66 @@
+"""Who may acknowledge and exempt. Pure."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from whence_aggregator.ports import Forbidden
+from whence_aggregator.projections.violation_rows import StoredViolation
+
+SEVERITY_OF_TEAMS = 3
+"""Teams exempt violations of this severity and of lower ones (3 and 4); of higher ones only who may operate."""
+
+
+class Actor(Protocol):
+    """The caller, as far as violations concern it."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def may_operate(self) -> bool: ...
+
+    def may_write(self, team_id: str) -> bool: ...
+
+
+def check_acknowledge(caller: Actor, one: StoredViolation) -> None:
+    """Raise Forbidden if the caller may not acknowledge a violation: its team may, or who operates if it has none."""
+    if not (caller.may_write(one.team) if one.team else caller.may_operate):
+        raise Forbidden(
+            "violation-forbidden", f"{caller.name} may not acknowledge a violation of {_owner(one)}",
+            fix="ask the owning team; one without an owner needs the right operate",
+        )  # fmt: skip
+
+
+def check_exempt(caller: Actor, one: StoredViolation) -> None:
+    """Raise Forbidden if the caller may not exempt a violation."""
+    if caller.name in one.details.get("tokens", ()):
+        raise Forbidden(
+            "violation-own", f"{caller.name} pushed or recorded what the violation is about, and so may not exempt it",
+            fix="ask somebody else",
+        )  # fmt: skip
+    if caller.may_operate:
+        return
+    if one.severity < SEVERITY_OF_TEAMS:
+        raise Forbidden(
+            "violation-forbidden", f"violations of severity {one.severity} are exempted with the right operate",
+            fix="ask who operates the aggregator",
+        )  # fmt: skip
+    if not one.team or not caller.may_write(one.team):
+        raise Forbidden(
+            "violation-forbidden", f"{caller.name} may not exempt a violation of {_owner(one)}",
+            fix="ask the owning team",
+        )  # fmt: skip
+
+
+def check_undo(caller: Actor, one: StoredViolation) -> None:
+    """Raise Forbidden if the caller may not undo a mark: who could set it may, whatever the severity."""
+    if not (caller.may_operate or (one.team and caller.may_write(one.team))):
+        raise Forbidden(
+            "violation-forbidden", f"{caller.name} may not undo a step of a violation of {_owner(one)}",
+            fix="ask the owning team, or who operates the aggregator",
+        )  # fmt: skip
+
+
+def _owner(one: StoredViolation) -> str:
+    return f"team {one.team}" if one.team else "no team"

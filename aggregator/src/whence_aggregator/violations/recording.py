@@ -1,0 +1,245 @@
+"""Appends the steps of violations to the log: those that follow from what is observed, and those that people take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from whence_aggregator.ledger.ledger import Ledger
+from whence_aggregator.ledger.writing import NewEntry, Writing
+from whence_aggregator.ports import Conflict, Database, NotFound
+from whence_aggregator.projections.violation_rows import VIOLATION_STEP, StoredViolation, stored_by_id
+from whence_aggregator.projections.violations import project_violation_steps
+from whence_aggregator.queries.query import array, together
+from whence_aggregator.queries.violations import (
+    EXEMPTIONS_LIVE,
+    EXEMPTIONS_NAMED,
+    NEWEST_VERDICT,
+    RULES_MOVED_SINCE,
+    RULES_VIOLATED,
+    VIOLATIONS_EXEMPTED_BY,
+    VIOLATIONS_NAMED,
+    VIOLATIONS_OPEN,
+)
+from whence_aggregator.violations.exemption import COVERED_MAX, EXEMPTIONS_MAX, Exemption, covering
+from whence_aggregator.violations.life import ViolationStep, exempted, next_steps, shown_state, step_of, unexempted
+from whence_aggregator.violations.observing import FINDING, Observations, Observing, together_by_source
+from whence_aggregator.violations.rows import exemptions, newest_entry, rules_named
+from whence_common.clock import Now, to_instant
+from whence_common.ledger_entry import event
+
+STEPS_AT_ONCE_MAX = 200
+"""Violations that one transaction moves."""
+_PAGE = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undone:
+    """What an undo took back: an acknowledgement, or an exemption with everything that it covered."""
+
+    exemption: str
+    violations: Sequence[StoredViolation]
+
+
+class ViolationRecorder:
+    """Writes steps. Each is decided inside the transaction that appends it, on what the log has then."""
+
+    def __init__(self, *, database: Database, ledger: Ledger, observing: Observing, now: Now) -> None:
+        self._database = database
+        self._ledger = ledger
+        self._observing = observing
+        self._now = now
+
+    async def follow_moved(self, after: int) -> int:
+        """Take the steps that follow from verdicts since an entry; return the newest verdict's entry."""
+        newest = newest_entry(await self._database.fetch(NEWEST_VERDICT.bind({})))
+        if newest <= after:
+            return after
+        rules = rules_named(await self._database.fetch(RULES_MOVED_SINCE.bind({"after": after})))
+        if rules:
+            await self._follow(rules, {}, every_rule=False)
+        return newest
+
+    async def follow_all(self) -> None:
+        """Take the steps that follow from everything: verdicts, findings, owners, and exemptions that expired."""
+        rules = rules_named(await self._database.fetch(RULES_VIOLATED.bind({})))
+        await self._follow(rules, await self._observing.findings(), every_rule=True)
+
+    async def _follow(self, rules: Sequence[str], findings: Observations, *, every_rule: bool) -> None:
+        verdicts = await self._observing.verdicts(self._database, rules)
+        observed = together_by_source(verdicts, findings)
+        stood = await self._open(rules, every_rule=every_rule)
+        if not every_rule:
+            stood = {name: one for name, one in stood.items() if one.details.get("source") != FINDING}
+        named = sorted({*observed, *stood})
+        for start in range(0, len(named), STEPS_AT_ONCE_MAX):
+            some = named[start : start + STEPS_AT_ONCE_MAX]
+            known, live = await self._read(some)
+            at = to_instant(self._now())
+            moved = [one for one in some if next_steps(known.get(one), observed.get(one), now=at, exemptions=live)]
+            if moved:
+                of_moved = {observed[one].group.rule if one in observed else stood[one].rule for one in moved}
+                await self._move(moved, sorted(of_moved), findings)
+
+    async def _move(self, named: Sequence[str], rules: Sequence[str], findings: Observations) -> None:
+        """Decide again in a transaction, on the verdicts of then: another replica may have moved them meanwhile."""
+        async with self._writing(named) as writing:
+            observed = together_by_source(await self._observing.verdicts(writing.transaction, rules), findings)
+            known, live = _found(writing)
+            at = to_instant(self._now())
+            steps = [
+                step for one in named for step in next_steps(known.get(one), observed.get(one), now=at, exemptions=live)
+            ]
+            await _append(writing, steps)
+
+    async def acknowledge(self, one: StoredViolation, comment: str, *, by: str) -> StoredViolation:
+        """Acknowledge a violation. Raises Conflict if it is fixed or exempted."""
+        async with self._writing([one.id]) as writing:
+            known, _ = _found(writing)
+            at = to_instant(self._now())
+            state = shown_state(known[one.id], at)
+            if state in ("fixed", "exempted"):
+                raise Conflict("violation-state", f"the violation is {state}", fix=f"GET /v1/violations/{one.id}")
+            await _append(writing, [step_of("acknowledged", known[one.id], at=at, by=by, comment=comment)])
+        return await self.read(one.id)
+
+    async def exempt(self, granted: Exemption, expected: int | None) -> Sequence[StoredViolation]:
+        """Grant an exemption; return the open violations that it covers.
+
+        Raises Conflict if those are not as many as were `expected`, or if a bound is reached.
+        """
+        candidates = await self.covered_by(granted)
+        if len(candidates) > COVERED_MAX:
+            raise Conflict(
+                "exemption-covers", f"it would cover more than {COVERED_MAX} violations", fix="choose a narrower scope"
+            )
+        async with self._writing([one.id for one in candidates]) as writing:
+            known, live = _found(writing)
+            if len(live) >= EXEMPTIONS_MAX:
+                raise Conflict(
+                    "exemptions-bound", f"{EXEMPTIONS_MAX} exemptions are in force", fix="undo one that is not needed"
+                )
+            at = granted.granted_at
+            covered = [one for one in known.values() if one.is_open and granted.covers(one)]
+            if expected is not None and len(covered) != expected:
+                raise Conflict(
+                    "exemption-covers", f"it covers {len(covered)} violations now, not {expected}",
+                    fix="ask with dry_run again, look at the list, and send its number as `covers`",
+                )  # fmt: skip
+            grant: ViolationStep = {
+                "step": "granted", "account_id": granted.scope.account_id, "at": at, "by": granted.granted_by,
+                "comment": granted.reason, "exemption": granted.to_entry(),
+            }  # fmt: skip
+            steps = [
+                exempted(one, granted, at=at) for one in covered if covering(one, [*live, granted], now=at) == granted
+            ]
+            await _append(writing, [grant, *steps])
+        return covered
+
+    async def undo(self, one: StoredViolation, *, by: str) -> Undone:
+        """Take back the exemption that covers a violation, else its acknowledgement. Raises Conflict without either."""
+        if one.exemption:
+            return await self.withdraw(one.exemption, by=by)
+        async with self._writing([one.id]) as writing:
+            known, _ = _found(writing)
+            if not known[one.id].acknowledged_at:
+                raise Conflict("violation-state", "the violation is neither acknowledged nor exempted")
+            await _append(writing, [step_of("unacknowledged", known[one.id], at=to_instant(self._now()), by=by)])
+        return Undone(exemption="", violations=[await self.read(one.id)])
+
+    async def withdraw(self, name: str, *, by: str) -> Undone:
+        """End an exemption; what it covered is open again. Raises NotFound or Conflict."""
+        granted = await self.exemption(name)
+        covered = await self._exempted_by(name)
+        async with self._writing([one.id for one in covered]) as writing:
+            known, live = _found(writing)
+            at = to_instant(self._now())
+            if name not in {one.id for one in live}:
+                raise Conflict("exemption-ended", "the exemption has ended already")
+            others = [one for one in live if one.id != name]
+            end: ViolationStep = {
+                "step": "withdrawn", "account_id": granted.scope.account_id, "at": at, "by": by,
+                "exemption": {"id": name},
+            }  # fmt: skip
+            steps = [end]
+            for one in known.values():
+                if one.exemption == name:
+                    steps.append(unexempted(one, at=at, by=by, comment="the exemption was undone"))
+                    if (other := covering(one, others, now=at)) is not None:
+                        steps.append(exempted(one, other, at=at))
+            await _append(writing, steps)
+        return Undone(exemption=name, violations=await self.named([one.id for one in covered]))
+
+    async def read(self, name: str) -> StoredViolation:
+        """Return a violation. Raises NotFound."""
+        found = await self.named([name])
+        if not found:
+            raise NotFound("violation-unknown", "no violation has this id")
+        return found[0]
+
+    async def named(self, names: Sequence[str]) -> list[StoredViolation]:
+        return list(stored_by_id(await self._database.fetch(VIOLATIONS_NAMED.bind({"ids": array(names)}))).values())
+
+    async def exemption(self, name: str) -> Exemption:
+        """Return an exemption, also one that has ended. Raises NotFound."""
+        rows = await self._database.fetch(EXEMPTIONS_NAMED.bind({"ids": array([name])}))
+        if not rows:
+            raise NotFound("exemption-unknown", "no exemption has this id")
+        return exemptions(rows)[0]
+
+    async def live_exemptions(self) -> list[Exemption]:
+        asked = EXEMPTIONS_LIVE.bind({"now": to_instant(self._now()), "limit": EXEMPTIONS_MAX})
+        return exemptions(await self._database.fetch(asked))
+
+    async def covered_by(self, granted: Exemption) -> list[StoredViolation]:
+        """Return the open violations that an exemption would cover now."""
+        found = await self._open([granted.rule], every_rule=False)
+        return [one for one in found.values() if granted.covers(one)]
+
+    async def _exempted_by(self, name: str) -> list[StoredViolation]:
+        asked = VIOLATIONS_EXEMPTED_BY.bind({"exemption": name, "limit": COVERED_MAX})
+        return list(stored_by_id(await self._database.fetch(asked)).values())
+
+    async def _open(self, rules: Sequence[str], *, every_rule: bool) -> dict[str, StoredViolation]:
+        found: dict[str, StoredViolation] = {}
+        after = ""
+        while True:
+            rows = await self._database.fetch(
+                VIOLATIONS_OPEN.bind(
+                    {"every_rule": int(every_rule), "rules": array(rules), "after": after, "limit": _PAGE}
+                )
+            )
+            page = stored_by_id(rows)
+            found |= page
+            if len(page) < _PAGE:
+                return found
+            after = max(page)
+
+    async def _read(self, named: Sequence[str]) -> tuple[Mapping[str, StoredViolation], list[Exemption]]:
+        rows, live = await self._database.fetch_all(self._asked(named))
+        return stored_by_id(rows), exemptions(live)
+
+    def _asked(self, named: Sequence[str]) -> Any:
+        now = to_instant(self._now())
+        return together(
+            VIOLATIONS_NAMED.bind({"ids": array(named)}), EXEMPTIONS_LIVE.bind({"now": now, "limit": EXEMPTIONS_MAX})
+        )
+
+    def _writing(self, named: Sequence[str]) -> Any:
+        return self._ledger.writing(self._asked(named))
+
+
+def _found(writing: Writing[Any]) -> tuple[dict[str, StoredViolation], list[Exemption]]:
+    rows, live = writing.found
+    return stored_by_id(rows), exemptions(live)
+
+
+async def _append(writing: Writing[Any], steps: Sequence[ViolationStep]) -> None:
+    if not steps:
+        return
+    places = await writing.append([NewEntry(kind=VIOLATION_STEP, content=event(VIOLATION_STEP, one)) for one in steps])
+    await writing.flush()
+    await project_violation_steps(
+        writing.transaction, [(index, one) for (index, _), one in zip(places, steps, strict=True)]
+    )

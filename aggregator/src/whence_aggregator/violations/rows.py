@@ -1,0 +1,180 @@
+"""Rows of violations and exemptions as values. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Container, Mapping, Sequence
+from typing import Any, TypedDict
+
+from whence_aggregator.projections.violation_rows import StoredViolation
+from whence_aggregator.queries.compliance import SubjectsNamedRow
+from whence_aggregator.queries.violations import (
+    ExemptionsNamedRow,
+    FoldedOfGroupRow,
+    LivingCountedRow,
+    MembersCountedRow,
+    NewestVerdictRow,
+    ObservedOfInstancesRow,
+    ObservedOfSubjectsRow,
+    StepsOfViolationRow,
+    TokensOfVersionsRow,
+    ViolationApplicationsRow,
+    ViolationFacetsRow,
+    ViolationsListedRow,
+    ViolationsOfRunningRow,
+)
+from whence_aggregator.violations.exemption import Exemption, Scope
+from whence_aggregator.violations.group import ACCOUNT, Group, group_of_instance
+from whence_aggregator.violations.life import About, ObservedFault
+
+
+def exemptions(rows: Sequence[ExemptionsNamedRow]) -> list[Exemption]:
+    return list(map(_exemption, rows))
+
+
+def _exemption(row: ExemptionsNamedRow) -> Exemption:
+    return Exemption(
+        id=row["id"], rule=row["rule"],
+        scope=Scope(
+            application_id=row["application_id"], version=row["version"], account_id=row["account_id"],
+            ami=row["ami"], team=row["team"],
+        ),
+        severity_min=row["severity_min"],
+        granted_at=row["granted_at"], granted_by=row["granted_by"], reason=row["reason"], until=row["until"],
+        ended_at=row["ended_at"], ended_by=row["ended_by"],
+    )  # fmt: skip
+
+
+def observed_of_instances(row: ObservedOfInstancesRow) -> ObservedFault:
+    """Return what instances of one group say; severity and owner are added later."""
+    group = group_of_instance(
+        row["rule"], application_id=row["application_id"], version=row["application_version"],
+        account_id=row["account_id"],
+    )  # fmt: skip
+    account = row["account_id"] if row["accounts"] == 1 else ""
+    failing = row["verdict"] == "fail"
+    return ObservedFault(
+        group=group, failing=failing, since=row["since"] if failing else row["until"], reason=row["reason"],
+        about=About(application_id=row["application_id"], account_id=account, severity=0),
+    )  # fmt: skip
+
+
+def observed_of_subject(row: ObservedOfSubjectsRow) -> ObservedFault:
+    group = Group(rule=row["rule"], kind=row["kind"], subject=row["id"])
+    account = row["id"] if row["kind"] == ACCOUNT else ""
+    return ObservedFault(
+        group=group, failing=row["verdict"] == "fail", since=row["since"], reason=row["reason"],
+        about=About(application_id=row["application_id"], account_id=account, severity=0),
+    )  # fmt: skip
+
+
+def tokens_by_id(rows: Sequence[TokensOfVersionsRow]) -> dict[str, list[str]]:
+    """Return the callers whose tokens made versions and applications, by id."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        if row["name"]:
+            found.setdefault(row["id"], []).append(row["name"])
+    return found
+
+
+def newest_entry(rows: Sequence[NewestVerdictRow]) -> int:
+    """Return the entry of the newest verdict; -1 before the first."""
+    return rows[0]["entry"]
+
+
+FACETS = ("rule", "severity", "team", "account", "kind", "status", "application")
+
+
+class _RuleNamed(TypedDict):
+    rule: str
+
+
+def rules_named(rows: Sequence[_RuleNamed]) -> list[str]:
+    return [row["rule"] for row in rows]
+
+
+def ids_of_kind(rows: Sequence[SubjectsNamedRow], kind: str) -> set[str]:
+    """Return the ids of subjects of a kind."""
+    return {row["id"] for row in rows if row["kind"] == kind}
+
+
+def listed_violations(rows: Sequence[ViolationsListedRow]) -> tuple[list[StoredViolation], str]:
+    """Return the violations of a page, and the key by which the last one is sorted."""
+    found = []
+    for row in rows:
+        columns: Any = {name: value for name, value in dict(row).items() if name not in ("status", "sort_key")}
+        found.append(StoredViolation(**columns))
+    return found, rows[-1]["sort_key"] if rows else ""
+
+
+def counted_facets(
+    rows: Sequence[ViolationFacetsRow], applications: Sequence[ViolationApplicationsRow]
+) -> dict[str, dict[str, int]]:
+    """Return counts by facet and value, the most frequent first."""
+    counts: dict[str, Counter[str]] = {name: Counter() for name in FACETS}
+    for row in rows:
+        values = (row["rule"], str(row["severity"]), row["team"], row["account_id"], row["kind"], row["status"])
+        for name, value in zip(FACETS, values, strict=False):
+            counts[name][value] += row["n"]
+    counts["application"].update({row["application_id"]: row["n"] for row in applications})
+    return {name: dict(sorted(one.items(), key=lambda each: (-each[1], each[0]))) for name, one in counts.items()}
+
+
+class _GroupColumns(TypedDict):
+    rule: str
+    application_id: str
+    application_version: str
+    account_id: str
+
+
+def groups_named(rows: Sequence[_GroupColumns]) -> list[Group]:
+    """Return the groups of instances."""
+    return [
+        group_of_instance(
+            row["rule"], application_id=row["application_id"], version=row["application_version"],
+            account_id=row["account_id"],
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+def ids_of_others(rows: Sequence[ViolationsOfRunningRow], rules: Container[str]) -> set[str]:
+    """Return the ids of violations by other rules than these."""
+    return {row["id"] for row in rows if row["rule"] not in rules}
+
+
+def members_by_id(rows: Sequence[MembersCountedRow]) -> dict[str, int]:
+    """Return how many instances break the rule of each group, by the id of its violation."""
+    found: dict[str, int] = {}
+    for group, row in zip(groups_named(rows), rows, strict=True):
+        found[group.id] = found.get(group.id, 0) + row["n"]
+    return found
+
+
+def living_by_subject(rows: Sequence[LivingCountedRow]) -> dict[str, int]:
+    """Return how many instances live that run each version and application."""
+    found: dict[str, int] = {}
+    for row in rows:
+        for subject in (row["application_id"], f"{row['application_id']}@{row['application_version']}"):
+            found[subject] = found.get(subject, 0) + row["n"]
+    return found
+
+
+def folded_rules(rows: Sequence[FoldedOfGroupRow]) -> list[Mapping[str, object]]:
+    return [{"rule": row["rule"], "instances": row["n"]} for row in rows]
+
+
+def accounts_by_subject(rows: Sequence[LivingCountedRow]) -> dict[str, set[str]]:
+    """Return the accounts in which versions and applications run, by the subject of the group."""
+    found: dict[str, set[str]] = {}
+    for row in rows:
+        for subject in (row["application_id"], f"{row['application_id']}@{row['application_version']}"):
+            found.setdefault(subject, set()).add(row["account_id"])
+    return found
+
+
+def shown_step(row: StepsOfViolationRow) -> Mapping[str, object]:
+    return {
+        "step": row["step"], "at": row["at"], "by": row["done_by"] or None, "comment": row["comment"] or None,
+        "exemption": row["exemption"] or None, "ledger_index": row["ledger_index"],
+    }  # fmt: skip

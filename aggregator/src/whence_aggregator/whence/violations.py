@@ -1,0 +1,171 @@
+"""whence violation, acknowledge, exempt, unexempt: one violation with its life, and the steps that people take."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from whence_aggregator.violations.shown import to_csv
+from whence_aggregator.whence.client import Client, segment
+from whence_aggregator.whence.output import (
+    GAPS,
+    USAGE,
+    PagedList,
+    ask,
+    end,
+    note,
+    out,
+    show,
+    show_json,
+    show_lines,
+    show_list,
+)
+from whence_common.visible import printable
+
+BULK_MAX = 100
+"""Violations that one command acknowledges."""
+COLUMNS = (
+    "id", "state", "severity", "rule", "subject", "team", "members", "since", "last_seen", "reopened", "reason",
+)  # fmt: skip
+_AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print the response as JSON.")
+_YES = click.option("--yes", is_flag=True, help="Do not ask after the list was shown.")
+
+
+def show_grouped(found: PagedList, *, as_json: bool, as_csv: bool) -> None:
+    """Print violations with their life. Exits 1 if there are any."""
+    if as_csv:
+        out(to_csv([row for page in found.pages for row in page]))
+        note(found.note())
+    else:
+        if not as_json:
+            pages = found.pages
+            found.pages = ([_flat(one) for one in page] for page in pages)
+        show_list(found, "violations", COLUMNS, as_json=as_json)
+    sys.exit(GAPS if found.rows else 0)
+
+
+@click.group()
+def violation() -> None:
+    """Show one violation."""
+
+
+@violation.command("show")
+@click.argument("name", metavar="ID")
+@_AS_JSON
+@click.pass_obj
+def show_violation(client: Client, name: str, as_json: bool) -> None:
+    """Show a violation: its state, its owner, its instances, and every step. Exits 1 unless it is fixed."""
+    found = _read(client, name)
+    if as_json:
+        show_json(found)
+    else:
+        names = (
+            "id", "state", "rule", "severity", "title", "reason", "team", "application_id", "account_id", "first_seen",
+            "since", "last_seen", "not_confirmed_since", "reopened", "remedy",
+        )  # fmt: skip
+        show_lines([(one, found.get(one)) for one in names if found.get(one) is not None])
+        show(found, found["steps"], ("at", "step", "by", "comment"), as_json=False)
+        show(found, found["instances"], ("instance_id", "account_id", "region"), as_json=False)
+        for one in found["folded"]:
+            note(f"{one['rule']} of {one['instances']} instances follows from it")
+    sys.exit(0 if found["state"] == "fixed" else GAPS)
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True, metavar="ID…")
+@click.option("--comment", required=True, help="What is done about it; it is recorded with your name.")
+@_YES
+@_AS_JSON
+@click.pass_obj
+def acknowledge(client: Client, names: tuple[str, ...], comment: str, yes: bool, as_json: bool) -> None:
+    """Acknowledge violations of your team, at most 100. The list is shown first. It ends when the fault is fixed."""
+    if len(names) > BULK_MAX:
+        end(f"{len(names)} violations: at most {BULK_MAX} are acknowledged at once", USAGE)
+    if len(names) > 1 or not yes:
+        found = [_read(client, name) for name in names]
+        _confirmed(found, f"Acknowledge {len(found)}?", yes)
+    _moved([_acknowledged(client, name, comment) for name in names], as_json)
+
+
+@click.command()
+@click.argument("name", metavar="ID")
+@click.option("--reason", required=True, help="Why; it is recorded with your name.")
+@click.option("--until", required=True, help="When it ends by itself, 2026-12-24T12:00:00Z; at most 366 days from now.")
+@click.option("--application", help="All violations of the rule by this application.")
+@click.option("--version", help="With --application: only by this version.")
+@click.option("--account", help="All violations of the rule in this account.")
+@click.option("--ami", help="The violation of the rule by this AMI.")
+@click.option("--team", help="All violations of the rule that this team owns.")
+@_YES
+@_AS_JSON
+@click.pass_obj
+def exempt(
+    client: Client, /, name: str, reason: str, until: str, yes: bool, as_json: bool, **scope: str | None
+) -> None:  # fmt: skip
+    """Exempt a violation until a time, or with a scope all violations of its rule in it. The list is shown first."""
+    body: dict[str, Any] = {"reason": reason, "until": until}
+    if wanted := {key: value for key, value in scope.items() if value is not None}:
+        body["scope"] = wanted
+    preview = ask(lambda: client.post(_path(name, "exempt"), {**body, "dry_run": True}))
+    _confirmed(preview["violations"], f"Exempt {preview['covers']} until {printable(until)}?", yes)
+    done = ask(lambda: client.post(_path(name, "exempt"), {**body, "covers": preview["covers"]}))
+    if as_json:
+        show_json(done)
+        return
+    exemption = printable(done["exemption"]["id"])
+    out(f"{exemption}: {done['covers']} exempted; undo it with: whence unexempt {exemption}\n")
+
+
+@click.command()
+@click.argument("name", metavar="ID")
+@_AS_JSON
+@click.pass_obj
+def unexempt(client: Client, name: str, as_json: bool) -> None:
+    """Undo an exemption by its id, or what was done last about a violation: its exemption, else its acknowledgement."""
+    path = f"/v1/exemptions/{segment(name)}/undo" if name.startswith("e-") else _path(name, "undo")
+    done = ask(lambda: client.post(path, {}))
+    if as_json:
+        show_json(done)
+        return
+    _moved(done["violations"], as_json)
+
+
+def _read(client: Client, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = ask(lambda: client.get(f"/v1/violations/{segment(name)}"))
+    return found
+
+
+def _acknowledged(client: Client, name: str, comment: str) -> dict[str, Any]:
+    found: dict[str, Any] = ask(lambda: client.post(_path(name, "acknowledge"), {"comment": comment}))
+    return found
+
+
+def _path(name: str, step: str) -> str:
+    return f"/v1/violations/{segment(name)}/{step}"
+
+
+def _confirmed(found: Sequence[Mapping[str, Any]], question: str, yes: bool) -> None:
+    """Show what a step is about to move, and ask. Ends the command where nobody agrees."""
+    for one in found:
+        note(f"  {one['id']}  {one['state']}  {printable(one['rule'])}  {printable(one['subject']['id'])}")
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        end("nobody can be asked, as stdin is not a terminal: use --yes", USAGE)
+    if not click.confirm(question, err=True):
+        end("nothing was changed", GAPS)
+
+
+def _moved(found: Sequence[Mapping[str, Any]], as_json: bool) -> None:
+    if as_json:
+        show_json(found)
+        return
+    for one in found:
+        out(f"{one['id']}: {one['state']}\n")
+
+
+def _flat(one: Mapping[str, Any]) -> dict[str, Any]:
+    return {**one, "subject": one["subject"]["id"]}

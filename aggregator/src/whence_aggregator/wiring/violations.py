@@ -1,0 +1,69 @@
+"""Wiring of violations: what follows verdicts and findings, and the calls that show and move violations."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from whence_aggregator.callers.membership import Membership
+from whence_aggregator.compliance.rules.catalogue import RULES
+from whence_aggregator.compliance.violations import Violations
+from whence_aggregator.findings.listing import Findings, WantedFindings
+from whence_aggregator.findings.violations import FindingViolation, finding_violations
+from whence_aggregator.http.grouped_violations import GroupedViolationCalls
+from whence_aggregator.http.violations import ViolationCalls
+from whence_aggregator.ledger.ledger import Ledger
+from whence_aggregator.organisation.directory import OrganisationDirectory
+from whence_aggregator.ports import Database
+from whence_aggregator.trace.listening import Listening
+from whence_aggregator.violations.listing import GroupedViolations
+from whence_aggregator.violations.observing import Observing, RuleShown
+from whence_aggregator.violations.recording import ViolationRecorder
+from whence_common.clock import Now
+
+_SHOWN = {one.id: RuleShown(severity=one.severity, title=one.title, remedy=one.remedy) for one in RULES}
+_NOT_KNOWN = RuleShown(severity=2, title="", remedy="")
+
+
+def rule_shown(rule: str) -> RuleShown:
+    """Return what a violation shows of a rule; one that this program does not know counts as severity 2."""
+    return _SHOWN.get(rule, _NOT_KNOWN)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LivingViolations:
+    """Observes and records violations."""
+
+    database: Database
+    directory: OrganisationDirectory
+    observing: Observing
+    recorder: ViolationRecorder
+    now: Now
+
+    def routes(self, membership: Membership, listening: Listening) -> list[web.RouteDef]:
+        """Return all routes of violations."""
+        grouped = GroupedViolationCalls(
+            grouped=GroupedViolations(database=self.database, directory=self.directory, now=self.now),
+            recorder=self.recorder, observing=self.observing, membership=membership, now=self.now,
+            random_bytes=os.urandom,
+        )  # fmt: skip
+        listed = Violations(database=self.database, listening=listening)
+        return ViolationCalls(listed, now=self.now, grouped=grouped).routes()
+
+
+def load_violations(
+    database: Database, ledger: Ledger, directory: OrganisationDirectory, findings: Findings | None, *, now: Now
+) -> LivingViolations:
+    """Return what keeps violations; `findings` is None where no scanner is configured."""
+
+    async def by_findings() -> Sequence[FindingViolation]:
+        return [] if findings is None else await finding_violations(findings, WantedFindings(), now=now())
+
+    observing = Observing(database=database, directory=directory, rule_of=rule_shown, findings=by_findings)
+    recorder = ViolationRecorder(database=database, ledger=ledger, observing=observing, now=now)
+    return LivingViolations(
+        database=database, directory=directory, observing=observing, recorder=recorder, now=now
+    )  # fmt: skip

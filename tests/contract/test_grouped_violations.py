@@ -1,0 +1,368 @@
+"""Violations with their life over HTTP: grouped, acknowledged, exempted, expired, undone, reopened, and rebuilt."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+from click.testing import CliRunner, Result
+
+from fakes.auditor import checked
+from fakes.findings import AFTER_THE_SCANS, sample
+from fakes.in_process import LIMITLESS, InProcess
+from fakes.machine import Machine
+from whence_aggregator.callers.caller import Caller
+from whence_aggregator.callers.limits import Limit
+from whence_aggregator.callers.membership import Membership
+from whence_aggregator.callers.sign_in import NOBODY, Authenticator
+from whence_aggregator.callers.tokens import token_hash
+from whence_aggregator.findings.coverage import ScannerCoverage
+from whence_aggregator.findings.listing import Findings
+from whence_aggregator.findings.scanners import Scanner, Scanners
+from whence_aggregator.http.authentication import authentication
+from whence_aggregator.http.errors import guarded
+from whence_aggregator.http.findings import FindingCalls
+from whence_aggregator.organisation.allowed import AllowedAccounts
+from whence_aggregator.organisation.directory import OrganisationDirectory
+from whence_aggregator.trace.moment import Moments
+from whence_aggregator.violations.recording import ViolationRecorder
+from whence_aggregator.whence.cli import whence
+from whence_aggregator.wiring.violations import LivingViolations, load_violations
+from whence_common.statement import ApplicationFacts
+
+ACCOUNT = "123456789012"
+HELLO, OPERATOR = "hello", "operator"
+CALLERS = {
+    token_hash("reader"): Caller(name="reader", teams=frozenset()),
+    token_hash(HELLO): Caller(name="ada", teams=frozenset({"hello"}), realm="people"),
+    token_hash("evil"): Caller(name="eve", teams=frozenset({"evil"}), realm="people"),
+    token_hash("own"): Caller(name="own", teams=frozenset({"evil"}), reads="teams"),
+    token_hash("scanner"): Caller(
+        name="scanner", teams=frozenset(), rights=frozenset({"findings"}), accounts=frozenset({"*"})
+    ),
+    token_hash("robot"): Caller(name="robot", teams=frozenset({"hello"}), realm="services"),
+    token_hash(OPERATOR): Caller(name="olga", teams=frozenset(), rights=frozenset({"operate"}), realm="people"),
+    token_hash("root"): Caller(name="root", teams=None, realm="people"),
+}
+SCANNERS = Scanners(named=(Scanner(product="prowler", interval_seconds=10 * 86_400.0),))
+RULE = "spec-url-missing"
+
+
+class Asked:
+    """Asks for violations and moves them."""
+
+    def __init__(self, client: Any, house: InProcess, living: LivingViolations) -> None:
+        self._client = client
+        self.house = house
+        self.recorder: ViolationRecorder = living.recorder
+
+    async def get(self, path: str, token: str = "reader", **query: str) -> dict[str, Any]:
+        async with self._client.get(path, params=query, headers={"Authorization": f"Bearer {token}"}) as answer:
+            found: dict[str, Any] = await answer.json(content_type=None)
+            return {**found, "status": answer.status} if answer.status != 200 else found
+
+    async def text(self, **query: str) -> str:
+        headers = {"Authorization": "Bearer reader", "Accept": "text/csv"}
+        async with self._client.get("/v1/violations", params={"grouped": "true", **query}, headers=headers) as answer:
+            return str(await answer.text())
+
+    async def list(self, token: str = "reader", **query: str) -> list[dict[str, Any]]:
+        found = await self.get("/v1/violations", token, grouped="true", **query)
+        listed: list[dict[str, Any]] = found["violations"]
+        return listed
+
+    async def post(self, path: str, token: str, **body: Any) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {token}"}
+        async with self._client.post(path, json=body, headers=headers) as answer:
+            return {**await answer.json(content_type=None), "status": answer.status}
+
+    async def whence(self, *arguments: str, token: str = HELLO) -> Result:
+        """Run the command."""
+        given = ["--url", str(self._client.make_url("")).rstrip("/"), *arguments]
+        return await asyncio.to_thread(CliRunner(env={"WHENCE_TOKEN": token}).invoke, whence, given)
+
+    async def follow(self) -> None:
+        await self.house.work()
+        await self.recorder.follow_all()
+
+    async def one(self, rule: str = RULE) -> dict[str, Any]:
+        (found,) = await self.list(rule=rule, status="any")
+        return found
+
+    async def state(self, rule: str = RULE) -> str:
+        return str((await self.one(rule))["state"])
+
+    async def push(self, name: str) -> None:
+        headers = {"Authorization": "Bearer scanner"}
+        query = {"complete": "true"}
+        async with self._client.post("/v1/findings", params=query, data=sample(name), headers=headers) as answer:
+            assert answer.status in (200, 201), await answer.text()
+
+
+@asynccontextmanager
+async def served(house: InProcess) -> AsyncIterator[Asked]:
+    database, directory = house.database, OrganisationDirectory(house.database)
+    findings = Findings(database=database, directory=directory, scanners=SCANNERS)
+    living = load_violations(database, house.ledger, directory, findings, now=house.clock)
+    accounts = AllowedAccounts(named=frozenset({ACCOUNT}), collected=False, database=database)
+    coverage = ScannerCoverage(database=database, scanners=SCANNERS, accounts=accounts)
+    calls = [
+        *living.routes(Membership(None), house.listening),
+        *FindingCalls(
+            ledger=house.ledger, findings=findings, coverage=coverage, now=house.clock, on_change=lambda: None,
+            moments=Moments(database=database, now=house.clock),
+        ).routes(),
+    ]  # fmt: skip
+    check = authentication(Authenticator(
+        known=CALLERS, sources=NOBODY, sessions=None, attempts=Limit("address", LIMITLESS), now=house.clock
+    ))  # fmt: skip
+    application = web.Application()
+    application.add_routes(web.route(one.method, one.path, guarded(one.handler, check)) for one in calls)
+    async with TestClient(TestServer(application)) as client:
+        yield Asked(client, house, living)
+
+
+@pytest.fixture
+async def asked(house: InProcess) -> AsyncIterator[Asked]:
+    await house.register("greeter")
+    async with served(house) as found:
+        yield found
+
+
+async def running(house: InProcess, count: int = 1) -> list[Machine]:
+    machines = [await house.machine(f"i-0123456789abcde{n:02}") for n in range(count)]
+    for one in machines:
+        await house.say(one)
+    return machines
+
+
+async def test_a_fault_on_three_machines_is_one_violation_with_its_members_and_its_owner(asked: Asked) -> None:
+    await running(asked.house, 3)
+    await asked.follow()
+    found = {one["rule"]: one for one in await asked.list()}
+    one = found["scm-url-not-match-with-kio"]
+    assert (one["subject"], one["members"]) == ({"kind": "version", "id": "greeter@1.0"}, 3)
+    assert (one["team"], one["account_id"], one["state"]) == ("hello", ACCOUNT, "open")
+    shown = await asked.get(f"/v1/violations/{one['id']}")
+    assert [each["instance_id"] for each in shown["instances"]] == [
+        "i-0123456789abcde00", "i-0123456789abcde01", "i-0123456789abcde02",
+    ]  # fmt: skip
+    assert [each["step"] for each in shown["steps"]] == ["opened"]
+
+
+async def test_the_list_of_instances_answers_as_before_unless_asked_for_groups(asked: Asked) -> None:
+    await running(asked.house, 2)
+    await asked.follow()
+    found = await asked.get("/v1/violations", kind="version")
+    assert {one["subject"]["id"] for one in found["violations"]} == {"greeter@1.0"}
+    assert "state" not in found["violations"][0]
+    assert (await asked.get("/v1/violations", status="open"))["code"] == "parameter-unknown"
+
+
+async def test_the_owning_team_acknowledges_and_nobody_else(asked: Asked) -> None:
+    await running(asked.house)
+    await asked.follow()
+    path = f"/v1/violations/{(await asked.one())['id']}/acknowledge"
+    assert (await asked.post(path, "evil", comment="hush"))["code"] == "violation-forbidden"
+    assert (await asked.post(path, HELLO))["code"] == "comment-malformed"
+    assert (await asked.post(path, HELLO, comment="on it", note="x"))["code"] == "body-key"
+    done = await asked.post(path, HELLO, comment="on it")
+    assert (done["state"], done["acknowledged"]["by"], done["acknowledged"]["comment"]) == (
+        "acknowledged", "ada", "on it"
+    )  # fmt: skip
+    undone = await asked.post(path.replace("acknowledge", "undo"), HELLO)
+    assert [one["state"] for one in undone["violations"]] == ["open"]
+    assert (await asked.post(path.replace("acknowledge", "undo"), HELLO))["status"] == 409
+
+
+async def test_a_fixed_fault_closes_its_violation_and_reopens_it_when_it_is_back(asked: Asked) -> None:
+    await running(asked.house)
+    await asked.follow()
+    name = (await asked.one())["id"]
+    await asked.post(f"/v1/violations/{name}/acknowledge", HELLO, comment="on it")
+    asked.house.clock.advance(60)
+    await asked.house.register("greeter", specification_url="https://example.org/spec")
+    await asked.follow()
+    assert await asked.state() == "fixed"
+    assert RULE not in {one["rule"] for one in await asked.list()}
+    asked.house.clock.advance(60)
+    await asked.house.register("greeter", specification_url="")
+    await asked.follow()
+    one = await asked.one()
+    assert (one["id"], one["state"], one["reopened"], one["acknowledged"]) == (name, "reopened", 1, None)
+
+
+async def test_a_team_exempts_with_a_preview_until_a_date_and_it_reopens_by_itself(asked: Asked) -> None:
+    await running(asked.house)
+    await asked.follow()
+    path = f"/v1/violations/{(await asked.one())['id']}/exempt"
+    body = {"reason": "moved in June", "until": "2026-12-01T00:00:00Z"}
+    assert (await asked.post(path, "evil", **body))["code"] == "violation-forbidden"
+    assert (await asked.post(path, "robot", **body))["code"] == "exemption-person"
+    assert (await asked.post(path, HELLO, **body, expiry="never"))["code"] == "body-key"
+    assert (await asked.post(path, HELLO, **body, scope={"aplication": "greeter"}))["code"] == "exemption-key"
+    assert (await asked.post(path, HELLO, **body, scope={}))["code"] == "exemption-scope"
+    assert (await asked.post(path, HELLO, **{**body, "until": "2036-01-01T00:00:00Z"}))["code"] == "exemption-until"
+    assert (await asked.post(path, HELLO, **{**body, "until": "2026-11-01T00:00:00Z"}))["code"] == "exemption-until"
+    seen = await asked.post(path, HELLO, **body, dry_run=True)
+    assert (seen["status"], seen["covers"], await asked.state()) == (200, 1, "open")
+    done = await asked.post(path, HELLO, **body, covers=1)
+    assert (done["status"], done["exemption"]["scope"]["team"], await asked.state()) == (201, "hello", "exempted")
+    assert [one["id"] for one in (await asked.get("/v1/exemptions"))["exemptions"]] == [done["exemption"]["id"]]
+    asked.house.clock.advance(10 * 86_400)
+    assert await asked.state() == "reopened", "before any step states it"
+    await asked.follow()
+    one = await asked.one()
+    assert (one["state"], one["reopened"], one["exemption"]) == ("reopened", 1, None)
+
+
+async def test_an_exemption_covers_what_opens_later_and_is_undone_with_one_call(asked: Asked) -> None:
+    await asked.house.register("other")
+    await running(asked.house)
+    await asked.follow()
+    path = f"/v1/violations/{(await asked.one())['id']}/exempt"
+    body = {"reason": "moved", "until": "2026-12-01T00:00:00Z", "scope": {"team": "hello"}}
+    done = await asked.post(path, HELLO, **body)
+    assert done["covers"] == 1
+    machine = await asked.house.machine("i-0123456789abcdef9")
+    await asked.house.say(machine, application=ApplicationFacts(id="other", version="1.0"))
+    await asked.follow()
+    found = await asked.list(rule=RULE)
+    assert {one["subject"]["id"]: one["state"] for one in found} == {"greeter": "exempted", "other": "exempted"}
+    assert (await asked.post(f"/v1/exemptions/{done['exemption']['id']}/undo", "evil"))["code"] == "exemption-forbidden"
+    undone = await asked.post(f"/v1/exemptions/{done['exemption']['id']}/undo", HELLO)
+    assert [one["state"] for one in undone["violations"]] == ["open", "open"]
+    assert (await asked.post(f"/v1/exemptions/{done['exemption']['id']}/undo", HELLO))["status"] == 409
+    two = await asked.post(path, HELLO, **body)
+    assert two["code"] == "exemption-covers", "several are covered: their number must be sent"
+    assert (await asked.post(path, HELLO, **body, covers=3))["code"] == "exemption-covers"
+    assert (await asked.post(path, HELLO, **body, covers=2))["status"] == 201
+
+
+async def test_nobody_exempts_what_their_own_token_recorded(asked: Asked) -> None:
+    await running(asked.house)
+    await asked.follow()
+    path = f"/v1/violations/{(await asked.one())['id']}/exempt"
+    refused = await asked.post(path, "root", reason="mine", until="2026-12-01T00:00:00Z")
+    assert refused["code"] == "violation-own"
+
+
+async def test_findings_are_violations_of_which_grave_ones_need_the_right_operate(asked: Asked) -> None:
+    asked.house.clock.moment = AFTER_THE_SCANS
+    await asked.push("prowler.ocsf.json")
+    await asked.follow()
+    found = [one for one in await asked.list() if one["source"] == "finding"]
+    assert {one["subject"]["kind"] for one in found} == {"account"}
+    grave = next(one for one in found if one["severity"] <= 2)
+    body = {"reason": "accepted", "until": "2026-12-10T00:00:00Z"}
+    path = f"/v1/violations/{grave['id']}/exempt"
+    assert (await asked.post(path, HELLO, **body))["code"] == "violation-forbidden"
+    assert (await asked.post(path, OPERATOR, **body))["status"] == 201
+    asked.house.clock.advance(11 * 86_400)
+    await asked.follow()
+    late = next(one for one in await asked.list() if one["id"] == next(o for o in found if o != grave)["id"])
+    assert (late["state"], late["not_confirmed_since"] is not None) == ("open", True), "its scanner is late"
+
+
+async def test_lists_are_filtered_sorted_counted_and_paged(asked: Asked) -> None:
+    await asked.house.register("other")
+    await running(asked.house)
+    await asked.house.say(
+        await asked.house.machine("i-0123456789abcdef9"), application=ApplicationFacts(id="other", version="1.0")
+    )
+    await asked.follow()
+    every = await asked.list(sort="-rule")
+    rules = [one["rule"] for one in every]
+    assert rules == sorted(rules, reverse=True)
+    paged, cursor = list[str](), ""
+    while True:
+        page = await asked.get(
+            "/v1/violations", grouped="true", sort="-rule", limit="1", **({"cursor": cursor} if cursor else {})
+        )
+        paged += [one["id"] for one in page["violations"]]
+        if (cursor := page["next"] or "") == "":
+            break
+    assert paged == [one["id"] for one in every]
+    found = await asked.get("/v1/violations", grouped="true", facets="true", application="other")
+    assert found["facets"]["application"] == {"other": len(found["violations"])}
+    assert {one["application_id"] for one in await asked.list(instance="i-0123456789abcdef9")} == {"other"}
+    assert {one["id"] for one in await asked.list(region="eu-central-1")} == {one["id"] for one in every}
+    assert await asked.list(region="eu-west-1") == []
+    assert await asked.list(team="evil") == []
+    assert await asked.list(severity="1") == []
+    assert (await asked.get("/v1/violations", grouped="true", sort="mood"))["code"] == "parameter-malformed"
+    assert (await asked.get("/v1/violations", grouped="true", status="odd"))["code"] == "parameter-malformed"
+    assert (await asked.get("/v1/violations", grouped="true", kind="instance"))["code"] == "parameter-malformed"
+    assert (await asked.get("/v1/violations", grouped="true", cursor="x"))["code"] == "parameter-malformed"
+    assert (await asked.get("/v1/violations", grouped="true", folded="all"))["code"] == "parameter-unknown"
+    lines = (await asked.text(application="other")).split("\r\n")
+    assert lines[0].startswith("id,state,severity,rule,title,kind,subject,application_id")
+    assert len(lines) == len(found["violations"]) + 2
+
+
+async def test_who_reads_only_own_teams_sees_no_violation_of_others(asked: Asked) -> None:
+    await running(asked.house)
+    await asked.follow()
+    name = (await asked.one())["id"]
+    assert (await asked.get("/v1/violations", "own", grouped="true"))["code"] == "read-own-teams"
+    assert await asked.list("own", team="evil") == []
+    assert (await asked.get(f"/v1/violations/{name}", "own"))["code"] == "read-own-teams"
+    assert (await asked.get("/v1/violations/v-00000000000000000000", "own"))["code"] == "read-own-teams"
+    assert (await asked.get("/v1/violations/v-00000000000000000000"))["code"] == "violation-unknown"
+
+
+async def test_a_hundred_steps_at_once_leave_what_a_rebuild_leaves(asked: Asked, tmp_path: Path) -> None:
+    await running(asked.house, 2)
+    await asked.follow()
+    path = f"/v1/violations/{(await asked.one())['id']}"
+    body = {"reason": "moved", "until": "2026-12-01T00:00:00Z"}
+
+    async def step(n: int) -> int:
+        if n % 4 == 0:
+            return int((await asked.post(f"{path}/acknowledge", HELLO, comment=f"{n}"))["status"])
+        if n % 4 == 1:
+            return int((await asked.post(f"{path}/exempt", HELLO, **body))["status"])
+        if n % 4 == 2:
+            return int((await asked.post(f"{path}/undo", HELLO))["status"])
+        await asked.recorder.follow_all()
+        return 200
+
+    statuses = await asyncio.gather(*map(step, range(100)))
+    assert set(statuses) <= {200, 201, 409}
+    await asked.follow()
+    assert await asked.state() in ("open", "acknowledged", "exempted")
+    live = {one["id"] for one in (await asked.get("/v1/exemptions"))["exemptions"]}
+    exemption = (await asked.one())["exemption"]
+    assert exemption is None or exemption["id"] in live
+    outcome = await checked(asked.house, tmp_path)
+    assert outcome.findings == []
+
+
+async def test_the_command_lists_shows_acknowledges_exempts_and_undoes(asked: Asked) -> None:
+    await running(asked.house, 2)
+    await asked.follow()
+    name = (await asked.one())["id"]
+    listed = await asked.whence("violations", "--grouped", "--rule", RULE, "--json")
+    assert (listed.exit_code, name in listed.output) == (1, True), listed.output
+    assert (await asked.whence("violations", "--grouped", "--csv")).stdout.startswith("id,state,severity,rule")
+    assert (await asked.whence("violations", "--csv")).exit_code == 2
+    assert "opened" in (await asked.whence("violation", "show", name)).output
+    unasked = await asked.whence("acknowledge", name, "--comment", "on it")
+    assert (unasked.exit_code, "use --yes" in unasked.output) == (2, True), unasked.output
+    done = await asked.whence("acknowledge", name, "--comment", "on it", "--yes")
+    assert f"{name}: acknowledged" in done.output
+    until = ("--reason", "moved", "--until", "2026-12-01T00:00:00Z")
+    preview = await asked.whence("exempt", name, *until, "--team", "hello")
+    assert (preview.exit_code, name in preview.output, await asked.state()) == (2, True, "acknowledged")
+    exempted = await asked.whence("exempt", name, *until, "--team", "hello", "--yes")
+    assert "1 exempted; undo it with: whence unexempt e-" in exempted.output, exempted.output
+    exemption = exempted.output.split("whence unexempt ")[1].strip()
+    assert f"{name}: acknowledged" in (await asked.whence("unexempt", exemption)).output
+    assert f"{name}: open" in (await asked.whence("unexempt", name)).output
+    assert (await asked.whence("acknowledge", *[name] * 101, "--comment", "x")).exit_code == 2
