@@ -1057,3 +1057,23 @@ CLEAR_FINDING_SEEN = Command[NoParameters]("clear_finding_seen")
 
 
 CLEAR_FINDING_REPORT = Command[NoParameters]("clear_finding_report")
+
+
+class DumpRuleStateParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpRuleStateRow(TypedDict):
+    rule: str
+    version: int
+    digest: str
+    reason: str
+    source_index: int
+    ledger_index: int
+
+
+DUMP_RULE_STATE = NamedQuery[DumpRuleStateParameters, DumpRuleStateRow]("dump_rule_state")
+
+
+CLEAR_RULE_STATE = Command[NoParameters]("clear_rule_state")

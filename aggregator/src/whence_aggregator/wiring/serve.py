@@ -8,6 +8,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from whence_aggregator.adapters.rule_process import RuleProcess
 from whence_aggregator.applications.teams import TeamLookup
 from whence_aggregator.approvals.rule import ApprovalPolicy
 from whence_aggregator.audit.bundle import Bundles
@@ -16,6 +17,7 @@ from whence_aggregator.collect.collectors import Collector
 from whence_aggregator.collect.kept_answers import KeptAnswers
 from whence_aggregator.collect.measured import Questions
 from whence_aggregator.compliance.evaluating import Evaluating
+from whence_aggregator.compliance.rules.catalogue import RulesInForce
 from whence_aggregator.compliance.violations import Violations
 from whence_aggregator.http.accounts import AccountCalls
 from whence_aggregator.http.agents import AgentCalls
@@ -64,7 +66,14 @@ from whence_aggregator.wiring.operations import (
 from whence_aggregator.wiring.organisation import OrganisationSources, load_allowed, load_organisation, load_sources
 from whence_aggregator.wiring.outgoing import open_outgoing
 from whence_aggregator.wiring.replays import replay_routes
-from whence_aggregator.wiring.rules import covered_accounts, load_evaluator, rules_in_force, scanned_images
+from whence_aggregator.wiring.rules import (
+    covered_accounts,
+    load_evaluator,
+    open_rules,
+    own_rule_families,
+    own_rules,
+    scanned_images,
+)
 from whence_aggregator.wiring.sign_in import SigningIn, load_sign_in
 from whence_aggregator.wiring.trackers import known_trackers, load_tracker_collectors, note_trackers
 from whence_aggregator.wiring.work import Working, kinds_of, load_worker, work_on_ranges
@@ -107,9 +116,10 @@ async def _working(
     sources: OrganisationSources,
     allowed: AllowedAccounts,
     trail: TrailReading,
+    rules: RulesInForce,
 ) -> Working:
     evaluator = load_evaluator(
-        database, ledger, tracer, listening, rules_in_force(settings), now=utc_now, trackers=known_trackers(settings),
+        database, ledger, tracer, listening, rules, now=utc_now, trackers=known_trackers(settings),
         accounts=covered_accounts(settings, database, allowed), images=scanned_images(settings, database),
     )  # fmt: skip
     inventory = await parts.load_inventory(settings, database, ledger, questions)
@@ -136,6 +146,8 @@ def _routes(
     operations: Operations,
     questions: Questions,
     wake: Callable[[], None],
+    rules: RulesInForce,
+    engine: RuleProcess,
 ) -> list[web.RouteDef]:
     """Return all routes except those of the log, the applications and the registry."""
     challenges = limits.of_challenges()
@@ -147,11 +159,9 @@ def _routes(
             publisher=publisher,
             challenges=challenges,
         ).routes(),
-        *QueryCalls(
-            database=database, log=ledger.reader, search=tracer.search, tracer=tracer, rules=rules_in_force(settings)
-        ).routes(),
+        *QueryCalls(database=database, log=ledger.reader, search=tracer.search, tracer=tracer, rules=rules).routes(),
         *change_routes(database, tracer),
-        *replay_routes(database, ledger.reader),
+        *replay_routes(database, ledger.reader, engine),
         *event_routes(database, tracer.moments, wake),
         *AccountCalls(
             Accounts(database=database, accounts=accounts_named(settings), listening=heard),
@@ -160,13 +170,16 @@ def _routes(
             load_coverage(settings, database),
         ).routes(),
         *OrganisationCalls(database=database, now=utc_now, lists_teams=not _fronts(settings)).routes(),
-        *ViolationCalls(Violations(database=database, listening=heard), now=utc_now).routes(),
+        *ViolationCalls(
+            Violations(database=database, listening=heard, rules=rules.every), now=utc_now, rules=rules.every
+        ).routes(),
         *OperatorCalls(database=database, audience=settings.audience).routes(),
         *operations.routes(
             database.families,
             questions.families,
             queue_families(speaking.ingest.queues, speaking.heartbeats.queues),
             log_families(publisher),
+            own_rule_families(engine),
             stored=stored_families(settings, database),
         ),
     ]
@@ -226,6 +239,7 @@ async def opened_aggregator(
 ) -> AsyncIterator[Program]:
     """Open the parts of the aggregator for the block's duration. Raises WhenceError or OSError."""
     authorities = settings_files.load_authorities(settings.authorities_directory)
+    own_rules(settings)
     settings_files.load_callers(settings.tokens_file)  # an invalid file ends the start before a database is opened
     tls = settings_files.load_tls(settings)
     async with AsyncExitStack() as stack:
@@ -241,6 +255,9 @@ async def opened_aggregator(
         await index_persons(database)
         await index_reviews(database)
         await index_ranges(database)
+        engine = RuleProcess()
+        stack.push_async_callback(engine.close)
+        rules = await open_rules(settings, database, ledger, engine, now=utc_now)
         heard = await parts.load_listening(settings, database)
         policy = load_policy(settings)
         sources = load_sources(settings, session, database)
@@ -256,7 +273,7 @@ async def opened_aggregator(
         collectors = questions.of({**parts.load_collectors(settings, images, session, protection), **trackers})
         trail = await load_trail(settings, database, ledger, allowed, stack)
         working = await _working(
-            settings, database, ledger, tracer, collectors, questions, heard, sources, allowed, trail
+            settings, database, ledger, tracer, collectors, questions, heard, sources, allowed, trail, rules
         )
         limits = LiveLimits(settings.limits)
         speaking = await load_speaking(
@@ -289,6 +306,8 @@ async def opened_aggregator(
                     operations,
                     questions,
                     working.wake,
+                    rules,
+                    engine,
                 ),
                 *_streamed(
                     settings,

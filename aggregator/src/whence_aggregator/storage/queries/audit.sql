@@ -345,3 +345,10 @@ delete from finding_seen;
 
 -- name: clear_finding_report
 delete from finding_report;
+
+-- name: dump_rule_state
+select rule, version, digest, reason, source_index, ledger_index from rule_state
+order by rule limit :limit offset :offset;
+
+-- name: clear_rule_state
+delete from rule_state;
