@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from fakes.clocks import FakeClock
 
+from fakes.clocks import FakeClock
 from fakes.in_process import InProcess
 from fakes.machine import COMMIT
 from fakes.signing_authority import SigningAuthority

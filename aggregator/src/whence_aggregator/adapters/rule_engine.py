@@ -24,14 +24,14 @@ MESSAGE_BYTES_MAX = 8 * 1024 * 1024
 _COMPILED_MAX = 1_000
 
 
-class Asked(msgspec.Struct, array_like=True):
+class ConditionsAsked(msgspec.Struct, array_like=True):
     """Conditions, and the evidence that they judge."""
 
     conditions: list[str]
     document: dict[str, Any]
 
 
-class Answered(msgspec.Struct, array_like=True):
+class ConditionAnswer(msgspec.Struct, array_like=True):
     """`outcome`: whether the condition is true; None where it could not be evaluated, because of `reason`."""
 
     outcome: bool | None
@@ -39,26 +39,26 @@ class Answered(msgspec.Struct, array_like=True):
 
 
 _ENCODER = msgspec.msgpack.Encoder()
-_DECODER = msgspec.msgpack.Decoder(Asked)
+_DECODER = msgspec.msgpack.Decoder(ConditionsAsked)
 
 
-class Engine:
+class ConditionEngine:
     """Evaluates conditions; it keeps the compiled ones."""
 
     def __init__(self) -> None:
         self._compiled: dict[str, cel.Program] = {}
 
-    def evaluate(self, condition: str, document: dict[str, Any]) -> Answered:
+    def evaluate(self, condition: str, document: dict[str, Any]) -> ConditionAnswer:
         """Return whether a condition is true. Nothing that the library raises ends the process."""
         try:
             found = self._program(condition).execute({EVIDENCE: document})
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as exc:  # noqa: BLE001 - the library's panics are no Exception
-            return Answered(None, _reason(exc))
+            return ConditionAnswer(None, _reason(exc))
         if isinstance(found, bool):
-            return Answered(found, "")
-        return Answered(None, f"the condition returned {type(found).__name__}, not true or false")
+            return ConditionAnswer(found, "")
+        return ConditionAnswer(None, f"the condition returned {type(found).__name__}, not true or false")
 
     def _program(self, condition: str) -> cel.Program:
         found = self._compiled.get(condition)
@@ -87,7 +87,9 @@ def bound_time() -> None:
 
 
 def _bound() -> None:
-    Engine().evaluate('timestamp("2024-01-01T00:00:00Z") > timestamp("2023-01-01T00:00:00Z")', {})  # imports modules
+    ConditionEngine().evaluate(
+        'timestamp("2024-01-01T00:00:00Z") > timestamp("2023-01-01T00:00:00Z")', {}
+    )  # imports modules
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX))
     for one in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE):
         resource.setrlimit(one, (0, 0))
@@ -96,7 +98,7 @@ def _bound() -> None:
 
 def serve(source: BinaryIO, sink: BinaryIO) -> None:
     """Answer until the input ends."""
-    engine = Engine()
+    engine = ConditionEngine()
     while len(head := source.read(4)) == 4:
         asked = _DECODER.decode(source.read(min(int.from_bytes(head, "big"), MESSAGE_BYTES_MAX)))
         for condition in asked.conditions:

@@ -14,7 +14,12 @@ from contextlib import suppress
 
 import msgspec
 
-from whence_aggregator.adapters.rule_engine import EVALUATION_CPU_SECONDS_MAX, MESSAGE_BYTES_MAX, Answered, Asked
+from whence_aggregator.adapters.rule_engine import (
+    EVALUATION_CPU_SECONDS_MAX,
+    MESSAGE_BYTES_MAX,
+    ConditionAnswer,
+    ConditionsAsked,
+)
 from whence_aggregator.compliance.evidence import SubjectEvidence
 from whence_aggregator.compliance.own.documented import document_of
 from whence_aggregator.compliance.own.rules import OwnAnswer, OwnRule
@@ -30,7 +35,7 @@ BREAKS_MAX = 3
 SUSPENDED_SECONDS = 600.0
 ENDING_SECONDS_MAX = 5.0
 _ENCODER = msgspec.msgpack.Encoder()
-_DECODER = msgspec.msgpack.Decoder(Answered)
+_DECODER = msgspec.msgpack.Decoder(ConditionAnswer)
 _TOO_LONG = f"the rule took longer than {EVALUATION_CPU_SECONDS_MAX} seconds"
 
 
@@ -82,7 +87,7 @@ class RuleProcess:
         self._count(rule.id, "suspended")
         return OwnAnswer(verdict=unknown(reason), broken=True)
 
-    def _judged(self, rule: OwnRule, answer: Answered) -> OwnAnswer:
+    def _judged(self, rule: OwnRule, answer: ConditionAnswer) -> OwnAnswer:
         self._breaks.pop(rule.digest, None)
         self.failing.pop(rule.id, None)
         return OwnAnswer(verdict=_verdict(rule, answer))
@@ -103,13 +108,13 @@ class RuleProcess:
     def _count(self, rule: str, cause: str) -> None:
         self.counted[rule, cause] = self.counted.get((rule, cause), 0) + 1
 
-    async def _ask(self, rules: Sequence[OwnRule], document: dict[str, object]) -> tuple[list[Answered], str]:
+    async def _ask(self, rules: Sequence[OwnRule], document: dict[str, object]) -> tuple[list[ConditionAnswer], str]:
         """Return the answers, and why there is none from the first rule without one; empty if there are all."""
-        content = _ENCODER.encode(Asked([one.condition for one in rules], document))
+        content = _ENCODER.encode(ConditionsAsked([one.condition for one in rules], document))
         if len(content) > MESSAGE_BYTES_MAX:
             reason = f"the evidence is larger than {MESSAGE_BYTES_MAX} bytes"
-            return [Answered(None, reason) for _ in rules], ""
-        answers = list[Answered]()
+            return [ConditionAnswer(None, reason) for _ in rules], ""
+        answers = list[ConditionAnswer]()
         try:
             process = await self._running()
         except OSError:
@@ -126,7 +131,7 @@ class RuleProcess:
             raise
         return answers, ""
 
-    async def _exchange(self, process: Process, content: bytes, count: int, answers: list[Answered]) -> None:
+    async def _exchange(self, process: Process, content: bytes, count: int, answers: list[ConditionAnswer]) -> None:
         source, sink = process.stdout, process.stdin
         assert source is not None
         assert sink is not None
@@ -165,7 +170,7 @@ class RuleProcess:
             await process.wait()
 
 
-def _verdict(rule: OwnRule, answer: Answered) -> Verdict:
+def _verdict(rule: OwnRule, answer: ConditionAnswer) -> Verdict:
     if answer.outcome is None:
         return unknown(answer.reason)
     if answer.outcome:
