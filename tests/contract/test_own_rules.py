@@ -53,9 +53,9 @@ def rule(name: str, pass_when: str, kind: SubjectOfRule = "instance", severity: 
 
 
 SOME = (
-    rule("own-app", "application.criticality_level > 0", "application"),
+    rule("own-app", "application.specification_url != ''", "application"),
     rule("own-never-known", "cloud.key_name == ''"),
-    rule("own-runs", "machine.runs && life != 'terminated'"),
+    rule("own-runs", "machine.runs && links.user_data.state == 'confirmed'"),
     rule("own-source", "source.host == 'elsewhere.example'", "version", 1),
 )
 
@@ -208,7 +208,7 @@ async def test_switching_a_rule_off_is_recorded_with_its_reason_and_closes_what_
         ]  # fmt: skip
         events = [type_of(one.content or b"")[2] for one in await running.entries("rule-set")]
         assert events[5]["reason"] == "no tracker yet"
-        assert events[0]["source"]["pass_when"] == "application.criticality_level > 0"
+        assert events[0]["source"]["pass_when"] == "application.specification_url != ''"
         await running.evaluator.sweep()
         await running.work()
         assert (await standing(running))["own-source"][0] == "fail"

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import inspect
 
 from whence_aggregator.compliance.evidence import SubjectEvidence, SubjectOfRule
+from whence_aggregator.compliance.own.known import known_only
 
 Scalar = Literal["bool", "int", "double", "string", "timestamp", "duration"]
 
@@ -135,4 +136,4 @@ def document_of(evidence: SubjectEvidence) -> dict[str, Any]:
         for name in members
         if (one := getattr(evidence, name)) is not None
     }
-    return found
+    return known_only(found)
