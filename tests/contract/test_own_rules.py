@@ -55,7 +55,7 @@ def rule(name: str, pass_when: str, kind: SubjectOfRule = "instance", severity: 
 SOME = (
     rule("own-app", "application.specification_url != ''", "application"),
     rule("own-never-known", "cloud.key_name == ''"),
-    rule("own-runs", "machine.runs && links.user_data.state == 'confirmed'"),
+    rule("own-runs", "machine.runs && machine.cause != 'failed'"),
     rule("own-source", "source.host == 'elsewhere.example'", "version", 1),
 )
 
