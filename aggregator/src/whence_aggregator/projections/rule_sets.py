@@ -10,7 +10,6 @@ from whence_aggregator.queries.compliance import SET_RULE_STATE, SetRuleStatePar
 
 RULE_SET = "rule-set"
 """The kind of entries: one for each change of a rule. Each states the rule's whole state after it."""
-NO_SOURCE = -1
 
 
 async def project_rule_sets(transaction: Transaction, entries: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
