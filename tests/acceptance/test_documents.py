@@ -18,6 +18,8 @@ from landscape.programs import BIN, aggregator
 from landscape.whole import ROOT
 from whence_agent import settings as agent_settings
 from whence_aggregator.compliance import rule_table
+from whence_aggregator.compliance.own.rule_file import RuleInFile, read_rules
+from whence_aggregator.compliance.own.table import evidence_table
 from whence_aggregator.compliance.rule_settings import RuleSettings
 from whence_aggregator.compliance.rules.catalogue import RULES
 from whence_aggregator.organisation.file import parse_organisation
@@ -99,9 +101,11 @@ BEGUN_ELSEWHERE = {
     "chown --reference=": "tests/integration/test_operators_hour.py",
 }
 """The same, by the beginning of long commands."""
+OWN_RULES = "# /etc/whence/rules/"
+"""Begins the YAML of rules of your own; the commands of the documents run their examples."""
 WITH_SETTINGS = (
     "whence-aggregator check", "whence-aggregator ledger", "whence-aggregator backup", "whence-aggregator token list",
-    "whence-aggregator events",
+    "whence-aggregator events", "whence-aggregator rules list", "whence-aggregator rules explain",
 )  # fmt: skip
 """Commands that get this test's settings."""
 DRY = ("make bench", "make endurance", "make wheels", "make deb", "make lock")
@@ -174,11 +178,22 @@ def _here(command: str, directory: Path, digest: str) -> str:
     command = re.sub(r"2026-11-2[23]T[0-9:]+Z", to_instant(utc_now()), command)
     command = command.replace("/etc/whence/tokens", str(directory / "tokens"))
     command = command.replace("run.ocsf.json", str(ROOT / "tests/data/findings/prowler.ocsf.json"))
+    command = command.replace("/etc/whence/rules", str(own_rules_of_the_documents(directory)))
     command = command.replace("/var/backups/whence/", f"{directory}/backup-")
     if command.startswith("whence-aggregator token dashboard"):
         command += f" --file {directory}/tokens"
     command = command.replace("--out ", f"--out {directory}/").replace("sha256:" + "a" * 64, digest)
     return f"{command} --config {config}" if command.startswith(WITH_SETTINGS) else command
+
+
+def own_rules_of_the_documents(directory: Path) -> Path:
+    """Write the rules that the documents show into a directory of their own, and return it."""
+    found = directory / "rules"
+    found.mkdir(exist_ok=True)
+    for _, text in blocks("yaml"):
+        if text.startswith(OWN_RULES):
+            (found / "ours.yaml").write_text(text, encoding="utf-8")
+    return found
 
 
 async def shell(command: str, environment: dict[str, str]) -> tuple[int, str]:
@@ -202,6 +217,8 @@ def test_every_yaml_example_is_valid() -> None:
             parse_organisation(content, name=name)
         elif text.startswith("# /etc/whence/people.yaml"):
             parse_people(content, name=name, domains=(), code_hosts={"github.com"})
+        elif text.startswith(OWN_RULES):
+            read_rules(content, name=name)
         elif text.startswith("# /etc/whence/aggregator.yaml"):
             aggregator_settings.parse_settings(content, name=name)
         else:
@@ -239,6 +256,7 @@ def test_the_example_files_are_valid() -> None:
         ("aggregator/README.md", ScannerSettings.__struct_fields__),
         ("aggregator/README.md", tuple(rule.id for rule in RULES)),
         ("aggregator/README.md", RuleSettings.__struct_fields__),
+        ("aggregator/README.md", RuleInFile.__struct_fields__),
         *(("aggregator/README.md", one.__struct_fields__) for one in SIGN_IN),
     ],
 )
@@ -253,6 +271,10 @@ def test_the_table_of_keys_is_the_one_that_explain_prints() -> None:
 
 def test_the_table_of_rules_is_made_from_the_rules() -> None:
     assert rule_table.table() in (ROOT / "aggregator/README.md").read_text(encoding="utf-8")
+
+
+def test_the_table_of_the_evidence_is_made_from_its_types() -> None:
+    assert evidence_table() in (ROOT / "aggregator/README.md").read_text(encoding="utf-8")
 
 
 def test_every_link_between_the_documents_leads_somewhere() -> None:

@@ -19,7 +19,7 @@ import uvloop
 from whence_aggregator import __version__
 from whence_aggregator.callers.tokens import TokensInvalid
 from whence_aggregator.check.command import PROGRAMS, SETTINGS_FILE, WITNESS_FILE, check, load_settings, open_settings
-from whence_aggregator.commands import events, ledger, tokens
+from whence_aggregator.commands import events, ledger, rules, tokens
 from whence_aggregator.settings.server import Settings, read_settings
 from whence_aggregator.settings.witness import WitnessFile, read_witness_settings
 from whence_aggregator.wiring.audit import run_witness
@@ -41,7 +41,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Parse the command line, run one command and return its exit code."""
     arguments = _parser().parse_args(words)
     commands = {"serve": _serve, "check": _check, "token": _token, "witness": _witness, "ledger": _ledger}
-    commands |= {"registry": _registry, "migrate": _migrate, "backup": _backup, "events": _events}
+    commands |= {"registry": _registry, "migrate": _migrate, "backup": _backup, "events": _events, "rules": _rules}
     return commands[arguments.command](arguments)
 
 
@@ -74,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     registry.add_argument("--port-file", help="file to write the port to, for listen_port: 0")
     ledger.add_parsers(commands, settings_file=SETTINGS_FILE)
     events.add_parsers(commands, settings_file=SETTINGS_FILE)
+    rules.add_parsers(commands, settings_file=SETTINGS_FILE)
     token = commands.add_parser("token", help="create a token (printed once; the file has its hash), list or revoke")
     tokens.add_arguments(token, config=SETTINGS_FILE)
     return parser
@@ -156,6 +157,15 @@ def _events(arguments: argparse.Namespace) -> int:
     return _about_log(arguments, events.run_events)
 
 
+def _rules(arguments: argparse.Namespace) -> int:
+    if getattr(arguments, "directory", None) is not None:
+        return _run(rules.run_rules(None, arguments), None)
+    document = _document(arguments.config)
+    if document is None:
+        return 78
+    return _run(rules.run_rules(document.settings, arguments), document)
+
+
 def _backup(arguments: argparse.Namespace) -> int:
     return _about_log(arguments, ledger.run_backup)
 
@@ -181,7 +191,7 @@ def _listening(port_file: str | None) -> Callable[[int], None]:
     return listening
 
 
-def _run(work: Coroutine[Any, Any, int | None], document: Document[Any]) -> int:
+def _run(work: Coroutine[Any, Any, int | None], document: Document[Any] | None) -> int:
     """Run to the end; return 78 for errors that only an operator can correct, so that systemd does not restart it."""
     sys.setswitchinterval(_SWITCH_SECONDS)
     keep_little()
@@ -192,7 +202,8 @@ def _run(work: Coroutine[Any, Any, int | None], document: Document[Any]) -> int:
     try:
         return uvloop.run(work) or 0
     except (SettingsInvalid, TokensInvalid) as exc:
-        print(f"whence-aggregator: {document.explain(exc)}", file=sys.stderr)
+        explained = document.explain(exc) if document is not None else exc.diagnostics()
+        print(f"whence-aggregator: {explained}", file=sys.stderr)
         return 78
     except (OSError, WhenceError) as exc:
         print(f"whence-aggregator: cannot run: {_message_of(exc)}", file=sys.stderr)

@@ -19,6 +19,7 @@ from whence_aggregator.check.listening import check_listening
 from whence_aggregator.check.log import check_log
 from whence_aggregator.check.logins import check_backend_login, check_logins
 from whence_aggregator.check.organisation import check_organisation, check_people
+from whence_aggregator.check.rules import check_rules
 from whence_aggregator.check.witnesses import check_witnesses
 from whence_aggregator.settings.server import Settings
 from whence_aggregator.settings.witness import WitnessFile
@@ -45,6 +46,7 @@ async def check_serve(document: Document[Settings], around: Surroundings) -> Seq
         await check_witnesses(findings, settings.witnesses, session)
         await check_organisation(findings, settings, session)
     check_people(findings, settings)
+    await check_rules(findings, settings)
     findings.attempt("required_links", lambda: parts.required_links(settings))
     if settings.registry_front is not None and not settings.registry_front.alone:
         check_backend_login(findings, settings.registry_front)

@@ -11,6 +11,7 @@ from functools import partial
 from whence_aggregator.compliance.gathering import InstanceEvidence, evidence_of
 from whence_aggregator.compliance.moving import JudgedVerdict, StandingSubject, judge_all
 from whence_aggregator.compliance.open_questions import open_questions, read_again
+from whence_aggregator.compliance.own.rules import broken_rules
 from whence_aggregator.compliance.recording import JudgedNow, Recording
 from whence_aggregator.compliance.resting import entries_of, unlogged_of
 from whence_aggregator.compliance.rows import UnjudgedInstance, standing, unjudged
@@ -139,7 +140,7 @@ class Evaluator:
         gathered = await self._tracer.facts([one.instance_id for one in found])
         judged, evidence = [], []
         for facts in gathered.values():
-            one = self._judged(facts, now)
+            one = await self._judged(facts, now)
             judged.append(one)
             evidence.append((facts, one.evidence))
             await asyncio.sleep(0)
@@ -159,7 +160,7 @@ class Evaluator:
             writing.writes.append(ask_ranges([one for one in questions if one["kind"] == RANGE_KIND]))
             writing.writes.append(ADD_TASK.bind(read_again(gathered.values(), at)))
 
-    def _judged(self, facts: Facts, now: datetime) -> JudgedNow:
+    async def _judged(self, facts: Facts, now: datetime) -> JudgedNow:
         lineage = derive(facts, moment=NOW)
         evidence = evidence_of(
             InstanceEvidence(
@@ -171,13 +172,15 @@ class Evaluator:
                 settings=self._rules.settings,
             )
         )
-        verdicts: Mapping[str, JudgedVerdict] = judge_all(evidence, self._rules)
+        answers = await self._rules.own_answers(evidence)
+        verdicts: Mapping[str, JudgedVerdict] = judge_all(evidence, self._rules, answers)
         return JudgedNow(
             evidence=evidence,
             verdicts=verdicts,
             unlogged=partial(unlogged_of, facts, evidence),
             entries=partial(entries_of, facts, lineage),
             instance=evidence.id,
+            broken=broken_rules(answers),
         )
 
 

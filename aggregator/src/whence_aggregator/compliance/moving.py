@@ -8,13 +8,13 @@ from typing import Any
 
 from whence_aggregator.compliance.evidence import SubjectEvidence
 from whence_aggregator.compliance.folding import folded_under
+from whence_aggregator.compliance.own.rules import OwnAnswer
 from whence_aggregator.compliance.rows import StandingVerdict
 from whence_aggregator.compliance.rule import Verdict
-from whence_aggregator.compliance.rules.catalogue import RULES, RulesInForce, judge
+from whence_aggregator.compliance.rules.catalogue import RulesInForce, judge
 from whence_common.storable import cleaned
 
 _REASON_CHARACTERS_MAX = 1_000
-_KNOWN = {rule.id: rule for rule in RULES}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +34,16 @@ class StandingSubject:
     verdicts: Mapping[str, StandingVerdict]
 
 
-def judge_all(evidence: SubjectEvidence, in_force: RulesInForce) -> dict[str, JudgedVerdict]:
-    """Return the verdict of each rule that is in force for this kind of subject, by rule."""
+def judge_all(
+    evidence: SubjectEvidence, in_force: RulesInForce, answers: Mapping[str, OwnAnswer]
+) -> dict[str, JudgedVerdict]:
+    """Return the verdict of each rule that is in force for this kind of subject, by rule.
+
+    `answers` are those of the rules that users wrote.
+    """
     found = {}
     for rule in in_force.of_kind(evidence.kind):
-        verdict = judge(rule, evidence)
+        verdict = judge(rule, evidence, answer=answers.get(rule.id))
         fold = folded_under(rule, verdict, evidence, in_force)
         found[rule.id] = JudgedVerdict(verdict=storable_verdict(verdict), folded_under=fold or "")
     return found
@@ -76,7 +81,8 @@ def moved_event(
             continue  # no violation was open
         if stood != _standing(judged, rule.version):
             moved.append(_stated(rule.id, rule.version, judged))
-    idle = [one for one in before.rules if one in _KNOWN and one not in versions and _is_ours(one, before)]
+    known = in_force.known
+    idle = [one for one, version in before.rules.items() if one not in versions and version <= known.get(one, -1)]
     for name in idle:
         stood = before.verdicts.get(name)
         if stood is not None and stood.outcome in ("fail", "unknown"):
@@ -95,11 +101,6 @@ def moved_event(
         "rules": rules,
         "verdicts": moved,
     }
-
-
-def _is_ours(name: str, before: StandingSubject) -> bool:
-    """Return whether the standing verdict is by a version of the rule that this program has."""
-    return before.rules[name] <= _KNOWN[name].version
 
 
 def _standing(judged: JudgedVerdict, version: int) -> StandingVerdict:

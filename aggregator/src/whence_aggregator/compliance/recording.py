@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -42,6 +42,8 @@ class JudgedNow:
     entries: Callable[[], tuple[int, ...]]
     instance: str = ""
     """The instance that the evidence is from; empty where it is from none."""
+    broken: Mapping[str, str] = field(default_factory=dict)
+    """Rules that users wrote that could not be evaluated, and why."""
 
 
 class Recording:
@@ -95,7 +97,8 @@ class Recording:
         _log(stated)
 
     def _evidence(self, one: JudgedNow, moved: Mapping[str, Any]) -> bytes:
-        unlogged = msgspec.to_builtins(one.unlogged())
+        found = msgspec.structs.replace(one.unlogged(), broken_rules=dict(one.broken))
+        unlogged = msgspec.to_builtins(found)
         content = {
             "subject": moved["subject"], "account_id": moved["account_id"], "at": moved["at"],
             "instance": one.instance or None, "settings": self._settings_index, "unlogged": unlogged,
@@ -117,11 +120,15 @@ def settings_entry(rules: RulesInForce, trackers: KnownTrackers, scanners: Scann
     versions = {one.id: one.version for one in sorted(rules.rules, key=lambda one: one.id)}
     settings = msgspec.to_builtins(rules.settings)
     hosts = trackers.shared_git_hosts
-    stated = {
+    stated: dict[str, Any] = {
         "rules": versions, "settings": settings, "trackers": known,
         "shared_git_hosts": sorted(hosts) if hosts is not None else None,
     }  # fmt: skip
-    return event(RULE_SETTINGS, {**stated, "scanners": scanners.to_wire()} if scanners is not None else stated)
+    if scanners is not None:
+        stated["scanners"] = scanners.to_wire()
+    if rules.own:
+        stated["own_rules"] = {name: rules.recorded.entries[name] for name in sorted(rules.own)}
+    return event(RULE_SETTINGS, stated)
 
 
 def _log(events: Sequence[Mapping[str, Any]]) -> None:

@@ -33,6 +33,8 @@ class Unlogged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tag_in_front: bool = False
     account: AccountOfOrganisation | None = None
     """The account by the settings and the listings, for subjects that are accounts."""
+    broken_rules: dict[str, str] = {}
+    """Rules that users wrote that could not be evaluated, and why."""
 
 
 def unlogged_of(facts: Facts, evidence: SubjectEvidence) -> Unlogged:

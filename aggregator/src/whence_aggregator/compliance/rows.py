@@ -15,6 +15,7 @@ from whence_aggregator.queries.collect import ListingsRow
 from whence_aggregator.queries.compliance import (
     NeverSpokeRow,
     RuleSetsAllRow,
+    RuleStatesRow,
     SilentSinceRow,
     SubjectsDueRow,
     SubjectsNamedRow,
@@ -34,6 +35,20 @@ class Swept(TypedDict):
 
     instance_id: str
     number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleState:
+    """The newest recorded state of a rule that users wrote, or that was switched off."""
+
+    rule: str
+    version: int = 0
+    digest: str = ""
+    """Of its source; empty for built-in and for removed rules."""
+    reason: str = ""
+    """Why it is switched off; empty: it is not."""
+    source_index: int = -1
+    """The entry with its source; -1: none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +78,20 @@ class StandingVerdict:
     reason: str
     version: int
     folded_under: str = ""
+
+
+def rule_states(rows: Sequence[RuleStatesRow]) -> dict[str, RuleState]:
+    """Return the states of rules, by id."""
+    return {
+        row["rule"]: RuleState(
+            rule=row["rule"],
+            version=row["version"],
+            digest=row["digest"],
+            reason=row["reason"],
+            source_index=row["source_index"],
+        )
+        for row in rows
+    }
 
 
 def unjudged(row: UnjudgedRow) -> UnjudgedInstance:

@@ -63,6 +63,8 @@ class Rule:
     """Increased whenever the rule may judge the same evidence differently; a verdict keeps the version of its rule."""
     earlier: Mapping[int, Callable[[SubjectEvidence], Verdict]] | None = None
     """The functions of earlier versions, by which old verdicts are replayed. None of them is ever taken away."""
+    own: str = ""
+    """The digest of its source where users wrote it; it is evaluated in a process of its own."""
 
     def why_not_in_force(self, settings: RuleSettings, sources: frozenset[ConfiguredSource]) -> str:
         """Return why the rule is not in force; empty when it is."""
@@ -78,6 +80,8 @@ class Rule:
         return {
             **{name: getattr(self, name) for name in names},
             "examples": [one.to_wire() for one in self.examples],
+            "own": bool(self.own),
+            "digest": self.own or None,
         }
 
 

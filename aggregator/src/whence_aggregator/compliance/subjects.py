@@ -13,6 +13,7 @@ import msgspec
 from whence_aggregator.compliance.evidence import AccountOfOrganisation, SubjectEvidence
 from whence_aggregator.compliance.gathering import InstanceEvidence, evidence_of
 from whence_aggregator.compliance.moving import StandingSubject, ended_all, judge_all
+from whence_aggregator.compliance.own.rules import broken_rules
 from whence_aggregator.compliance.recording import JudgedNow, Recording
 from whence_aggregator.compliance.resting import Unlogged, digest_of, entries_of, unlogged_of
 from whence_aggregator.compliance.rows import DueSubject, ShownBy, due_subjects, seen_subjects, shown_by, stood_subjects
@@ -135,7 +136,7 @@ class SubjectEvaluator:
         judged, written = list[JudgedNow](), list[SubjectJudgedParameters]()
         for one in due:
             facts = gathered.get(shown.get((one.kind, one.id), ""))
-            found = accounts.get(one.id) if one.kind == "account" else self._judged(one, facts, scans.get(one.id))
+            found = accounts.get(one.id) if one.kind == "account" else await self._judged(one, facts, scans.get(one.id))
             if found is not None:
                 judged.append(found)
             digest = _shown_digest(found.evidence) if found is not None else ""
@@ -168,7 +169,7 @@ class SubjectEvaluator:
         }
         return await self._images.of_versions(digests, now=self._now())
 
-    def _judged(self, one: DueSubject, facts: Facts | None, scans: ImageScans | None) -> JudgedNow | None:
+    async def _judged(self, one: DueSubject, facts: Facts | None, scans: ImageScans | None) -> JudgedNow | None:
         """Return the verdicts about one subject. Without an instance, it is gone."""
         if facts is None:
             gone = SubjectEvidence(kind=one.kind, id=one.id, now=to_instant(self._now()), settings=self._rules.settings)
@@ -190,9 +191,11 @@ class SubjectEvaluator:
             return None
         scans = scans if one.kind == "version" else None
         view = with_scans(view, scans)
+        answers = await self._rules.own_answers(view)
         return JudgedNow(
             evidence=view,
-            verdicts=judge_all(view, self._rules),
+            verdicts=judge_all(view, self._rules, answers),
+            broken=broken_rules(answers),
             unlogged=partial(unlogged_of, facts, evidence),
             entries=partial(entries_of, facts, lineage, scans.entries if scans is not None else ()),
             instance=evidence.id,
@@ -209,9 +212,11 @@ class SubjectEvaluator:
         found = {}
         for name, account in (await self._accounts.of(account_ids)).items():
             view = view_of_account(name, account, now=to_instant(self._now()), settings=self._rules.settings)
+            answers = await self._rules.own_answers(view)
             found[name] = JudgedNow(
                 evidence=view,
-                verdicts=judge_all(view, self._rules),
+                verdicts=judge_all(view, self._rules, answers),
+                broken=broken_rules(answers),
                 unlogged=partial(Unlogged, account=account),
                 entries=tuple,
             )

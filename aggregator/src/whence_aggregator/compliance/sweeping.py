@@ -9,7 +9,7 @@ from whence_aggregator.compliance.evidence import SUBJECTS_OF_RULES, SubjectOfRu
 from whence_aggregator.compliance.presence import ON_THE_WAY
 from whence_aggregator.compliance.rows import Swept, fallen_silent, rule_sets, swept
 from whence_aggregator.compliance.rules.agent import AGENT_SILENT
-from whence_aggregator.compliance.rules.catalogue import RULES, RulesInForce
+from whence_aggregator.compliance.rules.catalogue import RulesInForce
 from whence_aggregator.compliance.rules.clock import BY_HEARTBEATS, CLOCK_OFF
 from whence_aggregator.compliance.rules.instance import INSTANCE_TOO_OLD, INSTANCE_UNLISTED
 from whence_aggregator.ports import Database
@@ -137,18 +137,15 @@ class Sweeping:
 
         They lack one of our rules about the kind, have an older version of it, or have one that is not in force.
         """
-        ours = self._rules.versions(kind)
+        ours, versions = self._rules.versions(kind), self._rules.known
+        about = {one.id for one in self._rules.every if one.kind == kind} | self._rules.recorded.removed.keys()
         return [
             number
             for number, known in sets.items()
-            if known.keys() & _OF_KIND[kind]
+            if known.keys() & about
             and (
                 any(known.get(one, 0) < version for one, version in ours.items())
-                or any(one not in ours and version <= _VERSIONS[one]
-                       for one, version in known.items() if one in _VERSIONS)
+                or any(one not in ours and version <= versions[one]
+                       for one, version in known.items() if one in versions)
             )
         ]  # fmt: skip
-
-
-_VERSIONS = {rule.id: rule.version for rule in RULES}
-_OF_KIND = {kind: {rule.id for rule in RULES if rule.kind == kind} for kind in SUBJECTS_OF_RULES}

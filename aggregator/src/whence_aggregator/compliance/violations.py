@@ -8,6 +8,7 @@ from typing import Any
 
 from whence_aggregator.compliance.evidence import SubjectOfRule
 from whence_aggregator.compliance.rows import never_spoke, violation, violation_of_kind
+from whence_aggregator.compliance.rule import Rule
 from whence_aggregator.compliance.rules.agent import AGENT_SILENT
 from whence_aggregator.compliance.rules.catalogue import RULES
 from whence_aggregator.ports import Database
@@ -20,7 +21,6 @@ from whence_aggregator.trace.state import States
 from whence_common.clock import parse_instant, to_instant, to_millis
 from whence_common.errors import InputError
 
-_RULES = {rule.id: rule for rule in RULES}
 _NEVER = "never~"
 """The prefix of cursors of instances without a statement: they follow all verdicts, by instance id."""
 
@@ -77,7 +77,9 @@ class WantedViolations:
 class Violations:
     """Lists violations."""
 
-    def __init__(self, *, database: Database, listening: Listening) -> None:
+    def __init__(self, *, database: Database, listening: Listening, rules: Sequence[Rule] = RULES) -> None:
+        """`rules`: all that may have judged, also those that are not in force."""
+        self._rules = {one.id: one for one in rules}
         self._database = database
         self._listening = listening
 
@@ -126,7 +128,7 @@ class Violations:
             }
         )
         found = [violation(row) for row in await self._database.fetch(asked)]
-        return [_shown(one) for one in found if one["rule"] in _RULES]
+        return [self._shown(one) for one in found if one["rule"] in self._rules]
 
     async def _of_kind(self, wanted: WantedViolations, cursor: str, limit: int) -> list[dict[str, Any]]:
         """Return violations of subjects that are not instances."""
@@ -148,7 +150,7 @@ class Violations:
                 "limit": limit,
             }
         )
-        return [_shown(violation_of_kind(row)) for row in await self._database.fetch(asked)]
+        return [self._shown(violation_of_kind(row)) for row in await self._database.fetch(asked)]
 
     async def _never_spoke(self, wanted: WantedViolations, after: str, limit: int) -> list[dict[str, Any]]:
         """Return `unknown` violations of instances that the EC2 API lists as running and that never made a statement.
@@ -168,7 +170,7 @@ class Violations:
             }
         )
         rows = await self._database.fetch(asked)
-        return [_shown(never_spoke(row, AGENT_SILENT, self._listening.silent_after, _NEVER)) for row in rows]
+        return [self._shown(never_spoke(row, AGENT_SILENT, self._listening.silent_after, _NEVER)) for row in rows]
 
     async def _applications(self, wanted: WantedViolations) -> list[str] | None:
         """Return the applications to filter by; None means any."""
@@ -177,6 +179,10 @@ class Violations:
             return named
         owned = await owned_by(self._database, wanted.team, as_written=wanted.team_as_written, past=EVERY_ENTRY)
         return owned if named is None else [one for one in named if one in owned]
+
+    def _shown(self, found: Mapping[str, Any]) -> dict[str, Any]:
+        rule = self._rules[found["rule"]]
+        return {**found, "severity": rule.severity, "remedy": rule.remedy}
 
     def _launched(self, instant: str | None) -> str | None:
         return to_instant(parse_instant(instant) - self._listening.silent_after) if instant is not None else None
@@ -193,8 +199,3 @@ def _place(cursor: str) -> tuple[int, str]:
 def cursor_of_silent(text: str) -> str | None:
     """Return the instance id in a cursor of instances without a statement; None for other cursors."""
     return text.removeprefix(_NEVER) if text.startswith(_NEVER) else None
-
-
-def _shown(found: Mapping[str, Any]) -> dict[str, Any]:
-    rule = _RULES[found["rule"]]
-    return {**found, "severity": rule.severity, "remedy": rule.remedy}

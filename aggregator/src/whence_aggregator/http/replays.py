@@ -11,8 +11,8 @@ from whence_aggregator.http.slots import Slots
 from whence_aggregator.replays.verdicts import VerdictReplays
 from whence_common.errors import InputError
 
-REPLAYS_AT_ONCE_MAX = 2
-"""Each opens a database of its own."""
+REPLAYS_AT_ONCE_MAX = 4
+"""Each opens a database of its own. With fewer than three, a caller's share, half of what stays free, is none."""
 _INDEX_CHARACTERS_MAX = 15
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from urllib.parse import quote, urlencode
 
 from aiohttp import hdrs, web
@@ -10,6 +11,7 @@ from whence_aggregator import __version__
 from whence_aggregator.callers.caller import Caller
 from whence_aggregator.compliance.evidence import SUBJECTS_OF_RULES, SubjectOfRule
 from whence_aggregator.compliance.export import to_ocsf, to_sarif
+from whence_aggregator.compliance.rule import Rule
 from whence_aggregator.compliance.rules.catalogue import RULES
 from whence_aggregator.compliance.violations import Violations, WantedViolations, cursor_of_silent
 from whence_aggregator.http.authentication import CALLER
@@ -30,8 +32,16 @@ _MEDIA_TYPES = {"ocsf": "application/vnd.ocsf+json", "sarif": "application/sarif
 class ViolationCalls:
     """`/v1/violations`."""
 
-    def __init__(self, violations: Violations, *, now: Now, grouped: GroupedViolationCalls | None = None) -> None:
+    def __init__(
+        self,
+        violations: Violations,
+        *,
+        now: Now,
+        rules: Sequence[Rule] = RULES,
+        grouped: GroupedViolationCalls | None = None,
+    ) -> None:
         self._violations = violations
+        self._rules = rules
         self._grouped = grouped
         self._now = now
 
@@ -43,7 +53,7 @@ class ViolationCalls:
         if self._grouped is not None and "grouped" in request.query:
             return await self._grouped.list(request)
         query = Query(request, *_FILTERS, "format", "limit", "cursor")
-        wanted, after, limit = _wanted(query, request[CALLER]), query.text("cursor") or "", query.limit()
+        wanted, after, limit = _wanted(query, request[CALLER], self._rules), query.text("cursor") or "", query.limit()
         silent = cursor_of_silent(after)
         if silent is not None:
             instance_id(silent)
@@ -66,12 +76,12 @@ def _accepted(request: web.Request) -> str:
     return next((form for form, type_ in _MEDIA_TYPES.items() if type_ in named), "json")
 
 
-def _wanted(query: Query, caller: Caller) -> WantedViolations:
-    rule = query.choice("rule", tuple(one.id for one in RULES))
+def _wanted(query: Query, caller: Caller, rules: Sequence[Rule]) -> WantedViolations:
+    rule = query.choice("rule", tuple(one.id for one in rules))
     severity = query.choice("severity", ("1", "2", "3", "4"))
     account, instance = query.text("account"), query.text("instance")
     return WantedViolations(
-        rules=[one.id for one in RULES if rule in (None, one.id) and severity in (None, str(one.severity))],
+        rules=[one.id for one in rules if rule in (None, one.id) and severity in (None, str(one.severity))],
         kind=_kind(query),
         folded=query.choice("folded", ("all",)) is not None,
         states=States.parse(query.text("state") or "any"),

@@ -32,6 +32,7 @@ from whence_aggregator.projections.findings import FINDINGS, project_findings
 from whence_aggregator.projections.pushes import project_push, project_untag
 from whence_aggregator.projections.removals import VERSION as REMOVALS_VERSION
 from whence_aggregator.projections.removals import project_removal
+from whence_aggregator.projections.rule_sets import RULE_SET, project_rule_sets
 from whence_aggregator.projections.verdicts import project_verdicts
 from whence_aggregator.projections.violation_rows import VIOLATION_STEP
 from whence_aggregator.projections.violations import project_violation_steps
@@ -131,6 +132,10 @@ async def _violation_steps(transaction: Transaction, _: Replayed, entries: Entri
     await project_violation_steps(transaction, entries)
 
 
+async def _rule_sets(transaction: Transaction, _: Replayed, entries: Entries) -> None:
+    await project_rule_sets(transaction, entries)
+
+
 async def _nothing(_transaction: Transaction, _replayed: Replayed, _entries: Entries) -> None:
     """Write nothing: no table is derived from the entry."""
 
@@ -214,6 +219,7 @@ KINDS: Mapping[str, EntryKind] = MappingProxyType({
     ),
     "evidence": _kind(account=_account_stated),
     "rule-settings": _kind(account=_of_all),
+    RULE_SET: _kind("rule_state", project=_rule_sets, account=_of_all, together=_all_together),
     "push": _kind(
         "image_manifest", "image_tag", "image_blob", "image_job", "tag_digest", "version_digest", project=_pushes,
         account=_of_all,
@@ -288,6 +294,7 @@ TABLES = (
     Table(name="inventory_history", clear=audit.CLEAR_INVENTORY_HISTORY, dumps=(audit.DUMP_INVENTORY_HISTORY,)),
     Table(name="inventory_detail", clear=audit.CLEAR_INVENTORY_DETAIL, dumps=(audit.DUMP_INVENTORY_DETAIL,)),
     Table(name="life", clear=audit.CLEAR_LIFE, dumps=(audit.DUMP_LIFE,), lossy=True),
+    Table(name="rule_state", clear=audit.CLEAR_RULE_STATE, dumps=(audit.DUMP_RULE_STATE,)),
     Table(name="rule_set", clear=audit.CLEAR_RULE_SET, dumps=(audit.DUMP_RULE_SET,), lossy=True),
     Table(name="verdict", clear=audit.CLEAR_VERDICT, dumps=(audit.DUMP_VERDICT,), lossy=True),
     Table(name="subject", clear=audit.CLEAR_SUBJECT, dumps=(audit.DUMP_SUBJECT,), lossy=True),

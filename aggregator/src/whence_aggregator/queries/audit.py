@@ -1143,3 +1143,23 @@ CLEAR_VIOLATION_STEP = Command[NoParameters]("clear_violation_step")
 
 
 CLEAR_EXEMPTION = Command[NoParameters]("clear_exemption")
+
+
+class DumpRuleStateParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpRuleStateRow(TypedDict):
+    rule: str
+    version: int
+    digest: str
+    reason: str
+    source_index: int
+    ledger_index: int
+
+
+DUMP_RULE_STATE = NamedQuery[DumpRuleStateParameters, DumpRuleStateRow]("dump_rule_state")
+
+
+CLEAR_RULE_STATE = Command[NoParameters]("clear_rule_state")

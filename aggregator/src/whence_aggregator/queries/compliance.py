@@ -568,3 +568,27 @@ class TalliesRow(TypedDict):
 
 
 TALLIES = NamedQuery[NoParameters, TalliesRow]("tallies")
+
+
+class RuleStatesRow(TypedDict):
+    rule: str
+    version: int
+    digest: str
+    reason: str
+    source_index: int
+    ledger_index: int
+
+
+RULE_STATES = NamedQuery[NoParameters, RuleStatesRow]("rule_states")
+
+
+class SetRuleStateParameters(TypedDict):
+    rule: str
+    version: int
+    digest: str
+    reason: str
+    source_index: int
+    ledger_index: int
+
+
+SET_RULE_STATE = Command[SetRuleStateParameters]("set_rule_state")

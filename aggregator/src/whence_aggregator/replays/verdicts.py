@@ -9,18 +9,21 @@ from typing import Any
 
 from whence_aggregator.compliance.evidence import SubjectEvidence
 from whence_aggregator.compliance.moving import storable_verdict
+from whence_aggregator.compliance.own.rule_file import PREFIX
+from whence_aggregator.compliance.own.rules import NO_OWN_RULES, JudgesByOwnRules, OwnAnswer, OwnRule
 from whence_aggregator.compliance.recording import EVIDENCE, RULE_SETTINGS, VERDICT
 from whence_aggregator.compliance.resting import digest_of
-from whence_aggregator.compliance.rule import Verdict
+from whence_aggregator.compliance.rule import Rule, Verdict, unknown
 from whence_aggregator.compliance.rules.catalogue import RULES, judge
 from whence_aggregator.ledger.log_reader import LogReader, Stored
 from whence_aggregator.ledger.rows import clock_entries
 from whence_aggregator.ports import Database, NotFound
+from whence_aggregator.projections.rule_sets import RULE_SET
 from whence_aggregator.queries.ledger import CLOCK_ENTRY_AT
 from whence_aggregator.queries.query import each
 from whence_aggregator.replays.gathered import Judging, gather
 from whence_common.errors import InputError
-from whence_common.ledger_entry import leaf_data, type_of
+from whence_common.ledger_entry import event, leaf_data, type_of
 from whence_common.merkle import leaf_hash
 
 ENTRIES_MAX = 500
@@ -77,7 +80,11 @@ class VerdictReplay:
 class VerdictReplays:
     """Replays verdicts from the log."""
 
-    def __init__(self, *, database: Database, log: LogReader, scratch: ScratchDatabase) -> None:
+    def __init__(
+        self, *, database: Database, log: LogReader, scratch: ScratchDatabase, engine: JudgesByOwnRules = NO_OWN_RULES
+    ) -> None:
+        """`engine` evaluates the rules that users wrote."""
+        self._engine = engine
         self._database = database
         self._log = log
         self._scratch = scratch
@@ -104,14 +111,23 @@ class VerdictReplays:
             return _result(index, verdict, missing, [_unreplayed(one) for one in verdict["verdicts"]])
         evidence = type_of(entries[place] or b"")[2]
         settings = await self._entries([int(evidence["settings"])])
-        missing += [one for one, content in settings.items() if content is None]
+        stated = type_of(settings[int(evidence["settings"])] or event(RULE_SETTINGS, {}))[2]
+        places = stated.get("own_rules", {})
+        sources = await self._entries([places[one["rule"]] for one in verdict["verdicts"] if one["rule"] in places])
+        missing += [one for one, content in {**settings, **sources}.items() if content is None]
         if missing:
             return _result(index, verdict, missing, [_unreplayed(one) for one in verdict["verdicts"]])
         self._check(verdict, entries)
-        judged = Judging.of(verdict["subject"], evidence, type_of(settings[int(evidence["settings"])] or b"")[2])
+        judged = Judging.of(verdict["subject"], evidence, stated)
         document = await self._document(judged, entries)
         wrong = "" if digest_of(document) == evidence["document"] else "the entries show other evidence than was judged"
-        found = [_replayed(one, document, judged, wrong) for one in verdict["verdicts"]]
+        own = [OwnRule.from_entry(type_of(content or b"")[2]) for content in sources.values()]
+        answers = await self._answers(own, document, judged)
+        rules = {**_RULES, **{one.id: one.to_rule() for one in own}}
+        found = [
+            _replayed(one, document, judged, wrong, rules.get(one["rule"]), answers.get(one["rule"]))
+            for one in verdict["verdicts"]
+        ]
         return _result(index, verdict, missing, found)
 
     async def _event(self, index: int) -> tuple[str, int, dict[str, Any]]:
@@ -123,6 +139,15 @@ class VerdictReplays:
     async def _entries(self, indexes: Sequence[int]) -> dict[int, bytes | None]:
         """Return the bodies of entries; None for those that were removed."""
         return {one: (await self._log.entry(one)).content for one in sorted(set(indexes))}
+
+    async def _answers(
+        self, own: Sequence[OwnRule], document: SubjectEvidence, judged: Judging
+    ) -> dict[str, OwnAnswer]:
+        """Return what users' rules state of the evidence; that one could not be evaluated then is recorded."""
+        broken = judged.unlogged.broken_rules
+        asked = [one for one in own if one.id not in broken]
+        found = dict(await self._engine.judge(asked, document)) if asked and not judged.ended else {}
+        return found | {name: OwnAnswer(verdict=unknown(reason)) for name, reason in broken.items()}
 
     def _check(self, verdict: Mapping[str, Any], entries: Mapping[int, bytes | None]) -> None:
         """Compare the entries with the leaves that the verdict names. Raises InputError."""
@@ -144,7 +169,7 @@ class VerdictReplays:
 async def _stored(contents: Mapping[int, bytes | None]) -> AsyncIterator[Stored]:
     for index in sorted(contents):
         content = contents[index]
-        if content is not None and (kind := type_of(content)[0]) not in (EVIDENCE, RULE_SETTINGS, VERDICT):
+        if content is not None and (kind := type_of(content)[0]) not in (EVIDENCE, RULE_SET, RULE_SETTINGS, VERDICT):
             yield Stored(index, kind, content)
 
 
@@ -164,17 +189,24 @@ def _unreplayed(stated: Mapping[str, Any], reason: str = "the evidence was remov
     )
 
 
-def _replayed(stated: Mapping[str, Any], document: SubjectEvidence, judged: Judging, wrong: str) -> ReplayedVerdict:
+def _replayed(
+    stated: Mapping[str, Any], document: SubjectEvidence, judged: Judging, wrong: str, rule: Rule | None,
+    answer: OwnAnswer | None,
+) -> ReplayedVerdict:  # fmt: skip
     """Judge again by the version of the rule that judged then."""
-    rule = _RULES.get(stated["rule"])
-    if wrong or rule is None:
-        return _unreplayed(stated, wrong or "this program does not have the rule")
+    name, version = stated["rule"], stated["version"]
     recorded = Verdict(outcome=stated["verdict"], reason=stated["reason"])
-    if rule.id not in judged.rules or judged.ended:
+    if wrong or (rule is None and not name.startswith(PREFIX)):
+        return _unreplayed(stated, wrong or "this program does not have the rule")
+    if name not in judged.rules or judged.ended:
         replayed = recorded if recorded.outcome == "gone" else None
+    elif rule is None or (rule.own and rule.version != version):
+        return _unreplayed(stated, "the log does not have the source of the rule")
+    elif answer is not None and answer.broken:
+        return _unreplayed(stated, answer.verdict.reason)
     else:
         try:
-            replayed = storable_verdict(judge(rule, document, version=stated["version"]))
+            replayed = storable_verdict(judge(rule, document, version=version, answer=answer))
         except KeyError:
-            return _unreplayed(stated, f"this program does not have version {stated['version']} of the rule")
-    return ReplayedVerdict(rule=rule.id, version=stated["version"], recorded=recorded, replayed=replayed)
+            return _unreplayed(stated, f"this program does not have version {version} of the rule")
+    return ReplayedVerdict(rule=name, version=version, recorded=recorded, replayed=replayed)

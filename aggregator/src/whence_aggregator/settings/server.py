@@ -24,6 +24,7 @@ from whence_aggregator.settings.places import (
     wrong_in_places,
     wrong_keys,
 )
+from whence_aggregator.settings.rules import wrong_in_rules_off
 from whence_aggregator.settings.sign_in import SignInSettings, maps_groups, wrong_in_sign_in
 from whence_aggregator.settings.trackers import TrackerPlaceSettings, wrong_in_trackers
 from whence_common import settings_file
@@ -169,6 +170,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """What a version needs to be approved; None: approvals are recorded, and not judged."""
     rules: RuleSettings = NO_RULE_SETTINGS
     """What is allowed: a rule whose setting is missing is not in force."""
+    own_rules_directory: str | None = None
+    """Rules that users wrote: *.yaml files; None: there are none."""
+    rules_off: dict[str, str] = {}
+    """Rules that are switched off, by id, each with the reason, which is recorded in the log."""
     findings: FindingSettings = FindingSettings()
     """Scanners, and what their findings mean."""
     git_cache: GitCacheSettings | None = None
@@ -261,6 +266,7 @@ def _wrong_in_parts(settings: Settings) -> list[str]:
     if settings.approvals is not None:
         wrong += wrong_in_approvals(settings.approvals)
     wrong += wrong_in_rules(settings.rules)
+    wrong += wrong_in_rules_off(settings.rules_off)
     wrong += wrong_in_findings(settings.findings)
     wrong += _wrong_in_database(settings)
     wrong += wrong_in_places(settings.registries, settings.git_servers)

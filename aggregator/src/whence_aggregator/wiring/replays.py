@@ -9,6 +9,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from whence_aggregator.compliance.own.rules import JudgesByOwnRules
 from whence_aggregator.http.replays import ReplayCalls
 from whence_aggregator.ledger.log_reader import LogReader
 from whence_aggregator.ports import Database
@@ -27,6 +28,6 @@ async def scratch_database() -> AsyncIterator[Database]:
             await scratch.close()
 
 
-def replay_routes(database: Database, log: LogReader) -> list[web.RouteDef]:
+def replay_routes(database: Database, log: LogReader, engine: JudgesByOwnRules) -> list[web.RouteDef]:
     """Return the route of replays."""
-    return ReplayCalls(VerdictReplays(database=database, log=log, scratch=scratch_database)).routes()
+    return ReplayCalls(VerdictReplays(database=database, log=log, scratch=scratch_database, engine=engine)).routes()

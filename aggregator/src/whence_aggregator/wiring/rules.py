@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 
+from whence_aggregator.adapters.own_rule_files import load_own_rules
+from whence_aggregator.adapters.rule_process import RuleProcess
 from whence_aggregator.compliance.covered import CoveredAccounts
 from whence_aggregator.compliance.evaluate import Evaluator
+from whence_aggregator.compliance.own.examples import judge_examples
+from whence_aggregator.compliance.own.recorded import NOTHING_RECORDED, RecordedRules
+from whence_aggregator.compliance.own.recording import record_rules
+from whence_aggregator.compliance.own.rule_file import PREFIX
+from whence_aggregator.compliance.own.rules import NO_OWN_RULES, JudgesByOwnRules, OwnRule
 from whence_aggregator.compliance.recording import Recording
 from whence_aggregator.compliance.rule import ConfiguredSource
-from whence_aggregator.compliance.rules.catalogue import RulesInForce
+from whence_aggregator.compliance.rules.catalogue import NoRules, RulesInForce
 from whence_aggregator.compliance.subjects import OrganisationAccounts, SubjectEvaluator
 from whence_aggregator.findings.images import ScannedImages
+from whence_aggregator.http.metrics import Source
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.ports import Database
@@ -22,9 +30,60 @@ from whence_aggregator.trackers.places import NO_TRACKERS, KnownTrackers
 from whence_aggregator.wiring.cloud_trail import load_coverage
 from whence_aggregator.wiring.findings import load_scanners
 from whence_common.clock import Now
+from whence_common.open_metrics import Family, Sample, gauge
+from whence_common.settings_file import SettingsInvalid
 
 
-def rules_in_force(settings: Settings) -> RulesInForce:
+def own_rules(settings: Settings) -> tuple[OwnRule, ...]:
+    """Return the rules that users wrote. Raises SettingsInvalid with every error in them, and OSError."""
+    own = load_own_rules(settings.own_rules_directory) if settings.own_rules_directory is not None else ()
+    known = {one.id for one in own}
+    for name in settings.rules_off:
+        if name.startswith(PREFIX) and name not in known:
+            message = f"rules_off.{name}: there is no such rule in own_rules_directory"
+            raise SettingsInvalid("rules-off-unknown", message, fix="correct the id; a removed rule judges nothing")
+    try:
+        rules_in_force(settings, RecordedRules(own=own))
+    except NoRules as exc:
+        raise SettingsInvalid("rules-none", f"rules_off: {exc}", fix="leave some rules in force") from exc
+    return own
+
+
+async def checked_rules(settings: Settings, engine: JudgesByOwnRules) -> tuple[OwnRule, ...]:
+    """Return the rules that users wrote, after their examples. Raises SettingsInvalid and OSError."""
+    own = own_rules(settings)
+    wrong = [one for one in await judge_examples(engine, own) if not one.right]
+    if wrong:
+        message = "own_rules_directory: " + "; ".join(map(str, wrong[:10]))
+        raise SettingsInvalid("own-rules-examples", message, fix="correct the rule or the example")
+    return own
+
+
+async def open_rules(
+    settings: Settings, database: Database, ledger: Ledger, engine: JudgesByOwnRules, *, now: Now
+) -> RulesInForce:
+    """Return the rules that judge, after recording what changed since the last start. Raises as checked_rules does."""
+    own = await checked_rules(settings, engine)
+    recorded = await record_rules(database, ledger, own, settings.rules_off, at=now())
+    return rules_in_force(settings, recorded, engine)
+
+
+def own_rule_families(engine: RuleProcess) -> Source:
+    """Return metrics of rules that could not be evaluated, by rule and cause."""
+
+    def families() -> Sequence[Family]:
+        counted = [Sample(n, {"rule": rule, "cause": cause}) for (rule, cause), n in sorted(engine.counted.items())]
+        failing = gauge("whence_own_rules_failing", "Rules of your own that could not be evaluated last.",
+                        len(engine.failing))  # fmt: skip
+        help_ = "Evaluations of rules of your own that ended the process, took too long, or were suspended for that."
+        return (Family(name="whence_own_rule_failures", kind="counter", help=help_, samples=counted), failing)
+
+    return families
+
+
+def rules_in_force(
+    settings: Settings, recorded: RecordedRules = NOTHING_RECORDED, engine: JudgesByOwnRules = NO_OWN_RULES
+) -> RulesInForce:
     """Return the rules that judge. A rule whose source or setting is not configured is not in force."""
     organisation = settings.organisation
     configured: dict[ConfiguredSource, bool] = {
@@ -38,7 +97,8 @@ def rules_in_force(settings: Settings) -> RulesInForce:
         "commit-trust": bool(settings.commit_trust),
         "findings": bool(settings.findings.scanners),
     }
-    return RulesInForce.of(settings.rules, [source for source, there in configured.items() if there])
+    sources = [source for source, there in configured.items() if there]
+    return RulesInForce.of(settings.rules, sources, off=settings.rules_off, recorded=recorded, engine=engine)
 
 
 def covered_accounts(settings: Settings, database: Database, allowed: Container[str]) -> CoveredAccounts | None:

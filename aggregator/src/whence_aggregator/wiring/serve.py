@@ -8,6 +8,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from whence_aggregator.adapters.rule_process import RuleProcess
 from whence_aggregator.applications.teams import TeamLookup
 from whence_aggregator.approvals.rule import ApprovalPolicy
 from whence_aggregator.audit.bundle import Bundles
@@ -17,6 +18,7 @@ from whence_aggregator.collect.image_reader import RegistryImageReader
 from whence_aggregator.collect.kept_answers import KeptAnswers
 from whence_aggregator.collect.measured import Questions
 from whence_aggregator.compliance.evaluating import Evaluating
+from whence_aggregator.compliance.rules.catalogue import RulesInForce
 from whence_aggregator.http.accounts import AccountCalls
 from whence_aggregator.http.agents import AgentCalls
 from whence_aggregator.http.log import LogCalls
@@ -69,7 +71,14 @@ from whence_aggregator.wiring.organisation import (
 )
 from whence_aggregator.wiring.outgoing import Outgoing, open_outgoing
 from whence_aggregator.wiring.replays import replay_routes
-from whence_aggregator.wiring.rules import covered_accounts, load_evaluator, rules_in_force, scanned_images
+from whence_aggregator.wiring.rules import (
+    covered_accounts,
+    load_evaluator,
+    open_rules,
+    own_rule_families,
+    own_rules,
+    scanned_images,
+)
 from whence_aggregator.wiring.sign_in import SigningIn, load_sign_in
 from whence_aggregator.wiring.trackers import known_trackers, load_tracker_collectors, note_trackers
 from whence_aggregator.wiring.violations import LivingViolations, load_violations
@@ -124,9 +133,10 @@ async def _working(
     sources: OrganisationSources,
     allowed: AllowedAccounts,
     trail: TrailReading,
+    rules: RulesInForce,
 ) -> Working:
     evaluator = load_evaluator(
-        database, ledger, tracer, listening, rules_in_force(settings), now=utc_now, trackers=known_trackers(settings),
+        database, ledger, tracer, listening, rules, now=utc_now, trackers=known_trackers(settings),
         accounts=covered_accounts(settings, database, allowed), images=scanned_images(settings, database),
     )  # fmt: skip
     inventory = await parts.load_inventory(settings, database, ledger, questions)
@@ -153,6 +163,8 @@ def _routes(
     operations: Operations,
     questions: Questions,
     wake: Callable[[], None],
+    rules: RulesInForce,
+    engine: RuleProcess,
 ) -> list[web.RouteDef]:
     """Return all routes except those of the log, the applications and the registry."""
     challenges = limits.of_challenges()
@@ -164,11 +176,9 @@ def _routes(
             publisher=publisher,
             challenges=challenges,
         ).routes(),
-        *QueryCalls(
-            database=database, log=ledger.reader, search=tracer.search, tracer=tracer, rules=rules_in_force(settings)
-        ).routes(),
+        *QueryCalls(database=database, log=ledger.reader, search=tracer.search, tracer=tracer, rules=rules).routes(),
         *change_routes(database, tracer),
-        *replay_routes(database, ledger.reader),
+        *replay_routes(database, ledger.reader, engine),
         *event_routes(database, tracer.moments, wake),
         *AccountCalls(
             Accounts(database=database, accounts=accounts_named(settings), listening=heard),
@@ -183,6 +193,7 @@ def _routes(
             questions.families,
             queue_families(speaking.ingest.queues, speaking.heartbeats.queues),
             log_families(publisher),
+            own_rule_families(engine),
             stored=stored_families(settings, database),
         ),
     ]
@@ -245,6 +256,7 @@ async def opened_aggregator(
 ) -> AsyncIterator[Program]:
     """Open the parts of the aggregator for the block's duration. Raises WhenceError or OSError."""
     authorities = settings_files.load_authorities(settings.authorities_directory)
+    own_rules(settings)
     settings_files.load_callers(settings.tokens_file)  # an invalid file ends the start before a database is opened
     tls = settings_files.load_tls(settings)
     async with AsyncExitStack() as stack:
@@ -258,6 +270,9 @@ async def opened_aggregator(
         ledger = await parts.start_ledger(settings, database, stack, witnesses=witnesses, beside=beside)
         await index_applications(database)
         await index_facts(database)
+        engine = RuleProcess()
+        stack.push_async_callback(engine.close)
+        rules = await open_rules(settings, database, ledger, engine, now=utc_now)
         heard = await parts.load_listening(settings, database)
         policy = load_policy(settings)
         sources = load_sources(settings, session, database)
@@ -269,7 +284,7 @@ async def opened_aggregator(
         collectors = questions.of(await _collectors(settings, database, outgoing, images, stack))
         trail = await load_trail(settings, database, ledger, allowed, stack)
         working = await _working(
-            settings, database, ledger, tracer, collectors, questions, heard, sources, allowed, trail
+            settings, database, ledger, tracer, collectors, questions, heard, sources, allowed, trail, rules
         )
         limits = LiveLimits(settings.limits)
         speaking = await load_speaking(
@@ -285,8 +300,9 @@ async def opened_aggregator(
                 settings, behind, database, ledger, images, collectors, signing_in, limits, session, working.wake
             )
         violations = load_violations(
-            database, ledger, load_directory(settings, database), load_findings(settings, database), now=utc_now
-        )
+            database, ledger, load_directory(settings, database), load_findings(settings, database), now=utc_now,
+            rules=rules.every,
+        )  # fmt: skip
         operations = Operations(
             "serve", settings, readiness=Readiness(answering(database)), tls=tls, known=known,
             signing_in=signing_in,
@@ -305,6 +321,8 @@ async def opened_aggregator(
                     operations,
                     questions,
                     working.wake,
+                    rules,
+                    engine,
                 ),
                 *_streamed(
                     settings,

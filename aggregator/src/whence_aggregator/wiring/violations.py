@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from aiohttp import web
 
 from whence_aggregator.callers.membership import Membership
+from whence_aggregator.compliance.rule import Rule
 from whence_aggregator.compliance.rules.catalogue import RULES
 from whence_aggregator.compliance.violations import Violations
 from whence_aggregator.findings.listing import Findings, WantedFindings
@@ -24,13 +25,13 @@ from whence_aggregator.violations.observing import Observing, RuleShown
 from whence_aggregator.violations.recording import ViolationRecorder
 from whence_common.clock import Now
 
-_SHOWN = {one.id: RuleShown(severity=one.severity, title=one.title, remedy=one.remedy) for one in RULES}
 _NOT_KNOWN = RuleShown(severity=2, title="", remedy="")
 
 
-def rule_shown(rule: str) -> RuleShown:
-    """Return what a violation shows of a rule; one that this program does not know counts as severity 2."""
-    return _SHOWN.get(rule, _NOT_KNOWN)
+def rules_shown(rules: Sequence[Rule] = RULES) -> Callable[[str], RuleShown]:
+    """Return what tells how a violation shows a rule; one that this program does not know counts as severity 2."""
+    shown = {one.id: RuleShown(severity=one.severity, title=one.title, remedy=one.remedy) for one in rules}
+    return lambda rule: shown.get(rule, _NOT_KNOWN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,7 @@ class LivingViolations:
     directory: OrganisationDirectory
     observing: Observing
     recorder: ViolationRecorder
+    rules: Sequence[Rule]
     now: Now
 
     def routes(self, membership: Membership, listening: Listening) -> list[web.RouteDef]:
@@ -50,20 +52,21 @@ class LivingViolations:
             recorder=self.recorder, observing=self.observing, membership=membership, now=self.now,
             random_bytes=os.urandom,
         )  # fmt: skip
-        listed = Violations(database=self.database, listening=listening)
-        return ViolationCalls(listed, now=self.now, grouped=grouped).routes()
+        listed = Violations(database=self.database, listening=listening, rules=self.rules)
+        return ViolationCalls(listed, now=self.now, rules=self.rules, grouped=grouped).routes()
 
 
 def load_violations(
-    database: Database, ledger: Ledger, directory: OrganisationDirectory, findings: Findings | None, *, now: Now
+    database: Database, ledger: Ledger, directory: OrganisationDirectory, findings: Findings | None, *,
+    now: Now, rules: Sequence[Rule] = RULES,
 ) -> LivingViolations:
     """Return what keeps violations; `findings` is None where no scanner is configured."""
 
     async def by_findings() -> Sequence[FindingViolation]:
         return [] if findings is None else await finding_violations(findings, WantedFindings(), now=now())
 
-    observing = Observing(database=database, directory=directory, rule_of=rule_shown, findings=by_findings)
+    observing = Observing(database=database, directory=directory, rule_of=rules_shown(rules), findings=by_findings)
     recorder = ViolationRecorder(database=database, ledger=ledger, observing=observing, now=now)
     return LivingViolations(
-        database=database, directory=directory, observing=observing, recorder=recorder, now=now
+        database=database, directory=directory, observing=observing, recorder=recorder, rules=rules, now=now
     )  # fmt: skip

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from whence_aggregator.compliance.evidence import SUBJECTS_OF_RULES, SubjectEvidence, SubjectOfRule
+from whence_aggregator.compliance.own.recorded import NOTHING_RECORDED, RecordedRules
+from whence_aggregator.compliance.own.rules import NO_OWN_RULES, JudgesByOwnRules, OwnAnswer, OwnRule
 from whence_aggregator.compliance.presence import ended
 from whence_aggregator.compliance.rule import ConfiguredSource, NotKnown, Rule, Verdict, unknown
 from whence_aggregator.compliance.rule_settings import NO_RULE_SETTINGS, RuleSettings
@@ -34,6 +37,13 @@ class RulesInForce:
     by_kind: Mapping[str, tuple[Rule, ...]]
     links: frozenset[str]
     """The links of the lineage that some of the rules are about."""
+    every: tuple[Rule, ...] = RULES
+    """All rules, also those that are not in force."""
+    own: Mapping[str, OwnRule] = field(default_factory=dict)
+    """The rules in force that users wrote, by id."""
+    recorded: RecordedRules = NOTHING_RECORDED
+    engine: JudgesByOwnRules = NO_OWN_RULES
+    """What evaluates the rules that users wrote."""
 
     def __post_init__(self) -> None:
         if not self.rules:
@@ -46,17 +56,39 @@ class RulesInForce:
         sources: Collection[ConfiguredSource] = (),
         *,
         rules: tuple[Rule, ...] = RULES,
+        off: Mapping[str, str] = MappingProxyType({}),
+        recorded: RecordedRules = NOTHING_RECORDED,
+        engine: JudgesByOwnRules = NO_OWN_RULES,
     ) -> RulesInForce:
-        """Return the rules that are in force. Raises NoRules."""
-        reasons = {one.id: one.why_not_in_force(settings, frozenset(sources)) for one in rules}
-        chosen = tuple(one for one in rules if not reasons[one.id])
+        """Return the rules that are in force. `off`: why rules are switched off, by id. Raises NoRules."""
+        every = (*rules, *(one.to_rule() for one in recorded.own))
+        reasons = dict.fromkeys(recorded.removed, "the rule was removed")
+        reasons |= {one.id: one.why_not_in_force(settings, frozenset(sources)) for one in every}
+        reasons |= {name: f"it is switched off: {reason}" for name, reason in off.items()}
+        chosen = tuple(one for one in every if not reasons[one.id])
         return cls(
             rules=chosen,
             by_kind={kind: tuple(one for one in chosen if one.kind == kind) for kind in SUBJECTS_OF_RULES},
             links=frozenset(one.link for one in chosen if one.link is not None),
             settings=settings,
             not_in_force={name: reason for name, reason in reasons.items() if reason},
+            every=every,
+            own={one.id: one for one in recorded.own if not reasons[one.id]},
+            recorded=recorded,
+            engine=engine,
         )
+
+    @property
+    def known(self) -> dict[str, int]:
+        """The newest versions of all rules that this program knows, by id; also of removed ones."""
+        return {**self.recorded.removed, **{one.id: one.version for one in self.every}}
+
+    async def own_answers(self, evidence: SubjectEvidence) -> Mapping[str, OwnAnswer]:
+        """Return what the rules that users wrote state of a subject, by id."""
+        own = [one for one in self.own.values() if one.source.kind == evidence.kind]
+        if not own or (evidence.kind == "instance" and ended(evidence) is not None):
+            return {}
+        return await self.engine.judge(own, evidence)
 
     def of_kind(self, kind: SubjectOfRule) -> tuple[Rule, ...]:
         return self.by_kind[kind]
@@ -69,19 +101,25 @@ class RulesInForce:
         """Return all rules, also those that are not in force, with the reason."""
         return [
             {**one.to_wire(), "in_force": one.id not in self.not_in_force,
-             "reason": self.not_in_force.get(one.id) or None}
-            for one in RULES
+             "reason": self.not_in_force.get(one.id) or None, "failing": self.engine.failing.get(one.id)}
+            for one in self.every
         ]  # fmt: skip
 
 
-def judge(rule: Rule, evidence: SubjectEvidence, *, version: int | None = None) -> Verdict:
+def judge(
+    rule: Rule, evidence: SubjectEvidence, *, version: int | None = None, answer: OwnAnswer | None = None
+) -> Verdict:
     """Return the verdict of one rule, by its present or an earlier version. What is absent makes it unknown.
+
+    `answer` is that of a rule that users wrote.
 
     For an ended instance only `instance-unlisted` can fail. Raises KeyError for a version that never was.
     """
     gone = ended(evidence) if evidence.kind == "instance" and rule.id != INSTANCE_UNLISTED else None
     if gone is not None:
         return gone
+    if rule.own:
+        return answer.verdict if answer is not None else unknown("the rule was not evaluated")
     function = rule.judge if version in (None, rule.version) else dict(rule.earlier or {})[version or 0]
     try:
         return function(evidence)

@@ -369,3 +369,10 @@ delete from violation_step;
 
 -- name: clear_exemption
 delete from exemption;
+
+-- name: dump_rule_state
+select rule, version, digest, reason, source_index, ledger_index from rule_state
+order by rule limit :limit offset :offset;
+
+-- name: clear_rule_state
+delete from rule_state;

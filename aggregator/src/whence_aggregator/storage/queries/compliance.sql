@@ -293,3 +293,12 @@ on conflict (account_id, subject) do update set n = tally.n + excluded.n;
 
 -- name: tallies
 select account_id, subject, n from tally order by account_id, subject;
+
+-- name: rule_states
+select rule, version, digest, reason, source_index, ledger_index from rule_state order by rule;
+
+-- name: set_rule_state
+insert into rule_state (rule, version, digest, reason, source_index, ledger_index)
+values (:rule, :version, :digest, :reason, :source_index, :ledger_index)
+on conflict (rule) do update set version = excluded.version, digest = excluded.digest, reason = excluded.reason,
+    source_index = excluded.source_index, ledger_index = excluded.ledger_index;
