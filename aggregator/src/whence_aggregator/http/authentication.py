@@ -21,13 +21,13 @@ log = logging.getLogger(__name__)
 OPEN_PATHS = frozenset(
     {
         "/", "/health", "/ready", "/metrics", "/openapi.yaml", "/.well-known/health", "/v1/token", "/v1/sign-in",
-        "/v1/challenges", "/v1/enrolments", "/v1/statements", "/v1/heartbeats",
+        "/v1/challenges", "/v1/enrolments", "/v1/statements", "/api/instance-logs", "/v1/heartbeats",
         "/v2/_whence/v1/challenges", "/v2/_whence/v1/enrolments", "/v2/_whence/v1/tokens",
     }
 )  # fmt: skip
 """Paths without bearer token: probes, the exchange of job tokens, and calls of agents, which prove their identity."""
 WHOAMI, SIGN_IN = "/v1/whoami", "/v1/sign-in"
-FINDINGS_PATH = "/v1/findings"
+_RECORDING = frozenset({("POST", "/v1/findings"), ("POST", "/api/violations")})
 CALLER = web.RequestKey("caller", Caller)
 Authenticate = Callable[[web.Request], Awaitable[None]]
 _ASKED = frozenset(
@@ -78,8 +78,8 @@ def authorization(request: web.BaseRequest) -> str:
 
 
 def _records(request: web.Request, caller: Caller) -> bool:
-    """Return whether a request records findings, which needs its own right and no right to read."""
-    return (request.method, request.path) == ("POST", FINDINGS_PATH) and caller.records_findings
+    """Return whether a request records findings or violations, which needs a right of its own and no right to read."""
+    return (request.method, request.path) in _RECORDING and (caller.records_findings or caller.reports_violations)
 
 
 def _check_reads(caller: Caller) -> None:
