@@ -81,10 +81,10 @@ async def test_user_data_is_recorded_once_masked_and_asserted(house: InProcess, 
     assert await fleet.send(log_of()) == (201, None)
     assert await fleet.send(log_of()) == (201, None)
     (entry,) = await house.entries("instance-log")
-    stated = json.loads(entry.content)
+    stated = json.loads(entry.content or b"")
     assert (stated["source"], stated["state"], stated["size"]) == ("unsigned report", "asserted", len(USER_DATA))
     assert stated["document"]["application_id"] == "greeter"
-    assert "hunter2" not in entry.content.decode()
+    assert "hunter2" not in (entry.content or b"").decode()
     assert (await checked(house, tmp_path)).findings == []
 
 
