@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 
 from fakes.auditor import checked, dumped
+from fakes.cloud_trail import INSTANCE as LISTED
+from fakes.cloud_trail import key, log_file, record, s3_event
 from fakes.fullstop import ACCOUNT, Asked, asking, broken_instance, recorded, report
 from fakes.in_process import OTHER_ACCOUNT, InProcess
 from fakes.machine import FAILED
+from fakes.trail_world import TrailWorld
 from fakes.violations import ViolationsInMemory
 from whence_aggregator.fullstop.documents import EXEMPTION_DAYS_MAX
 from whence_aggregator.fullstop.violation import (
@@ -411,3 +414,25 @@ def test_an_exemption_stands_until_its_end() -> None:
     wanted = WantedExemption(type_id="WRONG_AMI", reason="r", ends_at="2026-11-22T12:00:00.000Z")
     one = Exemption(number=1, wanted=wanted, created="", created_by="", changed="", changed_by="")
     assert (one.stands("2026-11-22T11:59:59.999Z"), one.stands("2026-11-22T12:00:00.000Z")) == (True, False)
+
+
+async def test_lifecycles_are_the_starts_and_stops_of_an_applications_instances(asked: Asked) -> None:
+    await asked.house.say(await asked.house.machine(LISTED))
+    world = TrailWorld(asked.house)
+    names = ("RunInstances", "StopInstances", "StartInstances", "TerminateInstances", "RebootInstances")
+    records = [record(name, number, eventTime=f"2026-11-22T12:0{number}:00Z") for number, name in enumerate(names, 1)]
+    world.objects.put(key(), log_file(*records))
+    world.queue.send(s3_event(key()))
+    await world.settle()
+    path = "/api/lifecycles/applications/greeter/versions"
+    first, *others = (await asked.ask("GET", path)).body["content"]
+    assert first == {
+        "application": "greeter", "version": "1.0", "event_date": "2026-11-22T00:00:00.000Z",
+        "image_id": first["image_id"], "image_name": None, "region": "eu-central-1", "instance_boot_time": None,
+        "event_type": "RunInstances", "instance_id": LISTED, "created": "2026-11-22T12:01:00.000Z",
+    }  # fmt: skip
+    assert [row["event_type"] for row in others] == ["StopInstances", "StartInstances", "TerminateInstances"]
+    params = [("sort", "created,desc"), ("size", "1"), ("page", "1")]
+    page = (await asked.ask("GET", f"{path}/1.0", params=params)).body
+    assert ([row["event_type"] for row in page["content"]], page["total_pages"]) == (["StartInstances"], 4)
+    assert (await asked.ask("GET", f"{path}/2.0")).body["total_elements"] == 0
