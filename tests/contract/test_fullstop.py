@@ -18,6 +18,7 @@ from fakes.in_process import OTHER_ACCOUNT, InProcess
 from fakes.machine import FAILED
 from fakes.trail_world import TrailWorld
 from fakes.violations import ViolationsInMemory
+from whence_aggregator.audit.replay import Replay
 from whence_aggregator.fullstop.documents import EXEMPTION_DAYS_MAX
 from whence_aggregator.fullstop.violation import (
     Exemption,
@@ -27,8 +28,13 @@ from whence_aggregator.fullstop.violation import (
     Violations,
     WantedExemption,
 )
+from whence_aggregator.ledger.log_reader import Stored
+from whence_aggregator.ports import Database
+from whence_aggregator.projections.kinds import KINDS
 from whence_common.clock import to_instant
+from whence_common.ledger_entry import event, type_of
 
+DATA = Path(__file__).parent.parent / "data"
 INSTANCE = "i-00000000000000001"
 
 
@@ -436,3 +442,29 @@ async def test_lifecycles_are_the_starts_and_stops_of_an_applications_instances(
     page = (await asked.ask("GET", f"{path}/1.0", params=params)).body
     assert ([row["event_type"] for row in page["content"]], page["total_pages"]) == (["StartInstances"], 4)
     assert (await asked.ask("GET", f"{path}/2.0")).body["total_elements"] == 0
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_what_failed_before_there_were_numbers_gets_one_when_its_subject_is_judged_again(
+    database: Database, again: bool
+) -> None:
+    lines = (DATA / "ledger-v1.ndjson").read_bytes().splitlines()
+    later = event(
+        "verdict",
+        {
+            "subject": {"kind": "instance", "id": "i-00000000000000000"}, "account_id": ACCOUNT, "first": [],
+            "at": "2026-11-23T12:00:00.000Z", "rules": {"source-missing": 1}, "verdicts": [],
+        },
+        version=2,
+    )  # fmt: skip
+    contents = [*(json.loads(line).encode() for line in lines), *([later] if again else [])]
+    async with database.transaction() as transaction:
+        replay = Replay(transaction, kinds=KINDS, on_error=lambda index, message: pytest.fail(f"{index}: {message}"))
+        await replay.apply(_stored(contents))
+    numbers = [row["key"] for row in (await dumped(database))["fullstop_number"]]
+    assert numbers == (["source-missing~instance~i-00000000000000000"] if again else [])
+
+
+async def _stored(contents: list[bytes]) -> AsyncIterator[Stored]:
+    for index, content in enumerate(contents):
+        yield Stored(index, type_of(content)[0], content)
