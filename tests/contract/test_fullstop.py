@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from fakes.auditor import checked, dumped
@@ -468,3 +469,16 @@ async def test_what_failed_before_there_were_numbers_gets_one_when_its_subject_i
 async def _stored(contents: list[bytes]) -> AsyncIterator[Stored]:
     for index, content in enumerate(contents):
         yield Stored(index, type_of(content)[0], content)
+
+
+async def test_pages_of_other_origins_may_call_with_a_token(asked: Asked) -> None:
+    async with aiohttp.ClientSession(headers={"Origin": "https://dashboard.example.org"}) as page:
+        async with page.options(f"{asked.url}/api/violations/7/resolution") as preflight:
+            assert (preflight.status, preflight.headers["Access-Control-Allow-Origin"]) == (204, "*")
+            assert preflight.headers["Access-Control-Allow-Methods"] == "POST"
+            assert "Authorization" in preflight.headers["Access-Control-Allow-Headers"]
+        for token, status in (("", 401), ("reader", 200)):
+            given = {"Authorization": f"Bearer {token}"} if token else {}
+            async with page.get(f"{asked.url}/api/violations", headers=given) as answer:
+                assert (answer.status, "Access-Control-Allow-Credentials" in answer.headers) == (status, False)
+                assert answer.headers["Access-Control-Allow-Origin"] == "*"

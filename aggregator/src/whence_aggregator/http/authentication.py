@@ -11,6 +11,7 @@ from aiohttp import web
 from whence_aggregator.callers.caller import Caller
 from whence_aggregator.callers.sign_in import Authenticator
 from whence_aggregator.http.client_address import limited_address
+from whence_aggregator.http.cross_origin import is_preflight
 from whence_aggregator.http.own_teams import check_own_teams
 from whence_aggregator.ports import Forbidden, Unauthenticated
 from whence_common import strict_base64
@@ -48,7 +49,7 @@ def authentication(sign_in: Authenticator) -> Authenticate:
     """Return the check that authenticates a request and refuses callers that may not read."""
 
     async def authenticate(request: web.Request) -> None:
-        if request.path not in OPEN_PATHS:
+        if request.path not in OPEN_PATHS and not is_preflight(request):
             caller = await signed_in(request, sign_in)
             request[CALLER] = caller
             if request.path != WHOAMI and not _records(request, caller):

@@ -19,6 +19,7 @@ from whence_aggregator.fullstop.reporting import Reporting
 from whence_aggregator.fullstop.steps import ViolationSteps
 from whence_aggregator.fullstop.types import ViolationTypes
 from whence_aggregator.fullstop.violation import Violations
+from whence_aggregator.http.cross_origin import preflights
 from whence_aggregator.http.fullstop import FullstopCalls, WhitelistingCalls
 from whence_aggregator.http.instance_logs import InstanceLogCalls
 from whence_aggregator.ledger.ledger import Ledger
@@ -59,7 +60,7 @@ def routes_over(
         violations=violations, lists=lists, types=types, owners=owners, membership=membership, now=now
     )
     calls = FullstopCalls(lists=lists, steps=steps, types=types, reporting=reporting, lifecycles=lifecycles)
-    return [*calls.routes(), *WhitelistingCalls(violations=violations, steps=steps).routes()]
+    return preflights([*calls.routes(), *WhitelistingCalls(violations=violations, steps=steps).routes()])
 
 
 def instance_log_routes(
