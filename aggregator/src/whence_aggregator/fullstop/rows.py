@@ -16,7 +16,7 @@ from whence_aggregator.fullstop.violation import (
     ViolationState,
     WantedExemption,
 )
-from whence_aggregator.projections.fullstop import report_key, verdict_key
+from whence_aggregator.projections.fullstop import verdict_key
 from whence_aggregator.queries.fullstop import (
     CountFullstopReportsRow,
     FullstopExemptionsRow,
@@ -90,7 +90,7 @@ def of_report(row: FullstopReportsRow) -> Violation:
     comment = row["comment"]
     member = Member(instance_id=row["instance_id"], account_id=row["account_id"], region=row["region"])
     return Violation(
-        number=row["number"], key=report_key(dict(row)), type_id=row["violation_type"],
+        number=row["number"], key=row["key"], type_id=row["violation_type"],
         state="open" if comment is None else "acknowledged", created=row["recorded_at"],
         changed=row["resolved_at"] or row["recorded_at"], account_id=row["account_id"], region=row["region"],
         application_id=row["application_id"], application_version=row["application_version"],

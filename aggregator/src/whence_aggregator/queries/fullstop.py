@@ -190,6 +190,7 @@ class FullstopReportsParameters(TypedDict):
 
 class FullstopReportsRow(TypedDict):
     number: int
+    key: str
     account_id: str
     region: str
     event_id: str

@@ -70,10 +70,10 @@ order by n.number limit :limit;
 
 -- name: fullstop_reports
 -- types: last int, comment str?, resolved_at str?, resolved_by str?, any_account int, any_application int, any_type int
-select p.number, p.account_id, p.region, p.event_id, p.instance_id, p.violation_type, p.meta_info, p.username,
+select p.number, n.key, p.account_id, p.region, p.event_id, p.instance_id, p.violation_type, p.meta_info, p.username,
     p.application_id, p.application_version, p.recorded_at, p.recorded_by, r.comment, r.recorded_at as resolved_at,
     r.recorded_by as resolved_by
-from fullstop_report p left join fullstop_resolution r on r.number = p.number
+from fullstop_report p join fullstop_number n on n.number = p.number left join fullstop_resolution r on r.number = p.number
 where p.number >= :last and (cast(:any_account as bigint) = 1 or {p.account_id in texts accounts})
     and (cast(:any_application as bigint) = 1 or {p.application_id in texts applications})
     and (cast(:any_type as bigint) = 1 or {p.violation_type in texts types})
