@@ -22,11 +22,11 @@ from fakes.violations import ViolationsInMemory
 from whence_aggregator.audit.replay import Replay
 from whence_aggregator.fullstop.documents import EXEMPTION_DAYS_MAX
 from whence_aggregator.fullstop.violation import (
-    Exemption,
     Member,
     NarrowedTo,
-    Violation,
-    Violations,
+    ServedExemption,
+    ServedViolation,
+    ViolationSource,
     WantedExemption,
 )
 from whence_aggregator.ledger.log_reader import Stored
@@ -367,7 +367,7 @@ async def test_whatever_keeps_violations_takes_the_same_steps(house: InProcess, 
     async with asking(house) as asked:
         await reported(asked)
         await reported(asked, event_id="e-2", account_id=ACCOUNT, application_id="greeter", application_version="1.0")
-    source: Violations = recorded(house)
+    source: ViolationSource = recorded(house)
     found = await source.matching(NarrowedTo())
     if kept == "memory":
         memory = ViolationsInMemory(house.clock)
@@ -402,7 +402,7 @@ async def test_whatever_keeps_violations_takes_the_same_steps(house: InProcess, 
 async def test_a_violation_of_many_instances_is_one_row_that_names_them(house: InProcess) -> None:
     memory = ViolationsInMemory(house.clock)
     members = [Member(instance_id=f"i-{n:017x}", account_id=ACCOUNT, region="eu-central-1") for n in range(3)]
-    one = Violation(
+    one = ServedViolation(
         number=7, key="k", type_id="SCM_SOURCE_JSON_MISSING", state="open", created=to_instant(house.clock()),
         changed=to_instant(house.clock()), account_id=ACCOUNT, region="eu-central-1", application_id="greeter",
         application_version="1.0", members=members, rule="source-missing", severity=2, reason="no scm-source.json",
@@ -419,7 +419,7 @@ async def test_a_violation_of_many_instances_is_one_row_that_names_them(house: I
 
 def test_an_exemption_stands_until_its_end() -> None:
     wanted = WantedExemption(type_id="WRONG_AMI", reason="r", ends_at="2026-11-22T12:00:00.000Z")
-    one = Exemption(number=1, wanted=wanted, created="", created_by="", changed="", changed_by="")
+    one = ServedExemption(number=1, wanted=wanted, created="", created_by="", changed="", changed_by="")
     assert (one.stands("2026-11-22T11:59:59.999Z"), one.stands("2026-11-22T12:00:00.000Z")) == (True, False)
 
 

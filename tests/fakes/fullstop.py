@@ -20,9 +20,9 @@ from whence_aggregator.callers.membership import Membership
 from whence_aggregator.compliance.rules.catalogue import RULES
 from whence_aggregator.fullstop.lifecycles import Lifecycles
 from whence_aggregator.fullstop.recorded import RecordedViolations
-from whence_aggregator.fullstop.reporting import Reporting
+from whence_aggregator.fullstop.reporting import ViolationReporting
 from whence_aggregator.fullstop.types import ViolationTypes
-from whence_aggregator.fullstop.violation import Violations
+from whence_aggregator.fullstop.violation import ViolationSource
 from whence_aggregator.wiring.fullstop import routes_over
 
 ACCOUNT = "123456789012"
@@ -87,15 +87,15 @@ def recorded(house: InProcess) -> RecordedViolations:
     return RecordedViolations(database=house.database, ledger=house.ledger, types=TYPES, rules=RULES, now=house.clock)
 
 
-def routes(house: InProcess, violations: Violations, owners: StatedOwners) -> list[web.RouteDef]:
-    reporting = Reporting(database=house.database, ledger=house.ledger, now=house.clock)
+def routes(house: InProcess, violations: ViolationSource, owners: StatedOwners) -> list[web.RouteDef]:
+    reporting = ViolationReporting(database=house.database, ledger=house.ledger, now=house.clock)
     return routes_over(
         violations, reporting, owners, Lifecycles(house.database), TYPES, Membership(None), now=house.clock
     )
 
 
 @asynccontextmanager
-async def asking(house: InProcess, violations: Violations | None = None) -> AsyncIterator[Asked]:
+async def asking(house: InProcess, violations: ViolationSource | None = None) -> AsyncIterator[Asked]:
     owners = StatedOwners({"greeter": "hello", ACCOUNT: "hello", OTHER_ACCOUNT: "evil"})
     offered = routes(house, violations or recorded(house), owners)
     async with served(house, offered, CALLERS) as url, aiohttp.ClientSession() as client:

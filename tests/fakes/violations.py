@@ -9,10 +9,10 @@ from whence_aggregator.fullstop.recorded import with_exemptions
 from whence_aggregator.fullstop.violation import (
     EXEMPTIONS_MAX,
     VIOLATIONS_READ_MAX,
-    Exemption,
     NarrowedTo,
+    ServedExemption,
+    ServedViolation,
     TooManyViolations,
-    Violation,
     WantedExemption,
 )
 from whence_aggregator.ports import Conflict
@@ -20,50 +20,50 @@ from whence_common.clock import Now, to_instant
 
 
 class ViolationsInMemory:
-    """Violations that a test adds, and the steps on them."""
+    """ViolationSource that a test adds, and the steps on them."""
 
     def __init__(self, now: Now) -> None:
         self._now = now
-        self.kept: dict[int, Violation] = {}
-        self._exemptions: dict[int, Exemption] = {}
+        self.kept: dict[int, ServedViolation] = {}
+        self._exemptions: dict[int, ServedExemption] = {}
 
-    def add(self, violation: Violation) -> None:
+    def add(self, violation: ServedViolation) -> None:
         self.kept[violation.number] = violation
 
-    async def matching(self, narrowed: NarrowedTo) -> Sequence[Violation]:
+    async def matching(self, narrowed: NarrowedTo) -> Sequence[ServedViolation]:
         found = [one for _, one in sorted(self.kept.items()) if _may_match(one, narrowed)]
         if len(found) > VIOLATIONS_READ_MAX:
             raise TooManyViolations
         return with_exemptions(found, await self.exemptions(), to_instant(self._now()))
 
-    async def acknowledge(self, violation: Violation, comment: str, by: str) -> None:
+    async def acknowledge(self, violation: ServedViolation, comment: str, by: str) -> None:
         one = self.kept[violation.number]
         self.kept[violation.number] = replace(
             one, state="acknowledged", comment=comment, changed=to_instant(self._now()), changed_by=by
         )
 
-    async def exempt(self, wanted: WantedExemption, by: str) -> Exemption:
+    async def exempt(self, wanted: WantedExemption, by: str) -> ServedExemption:
         if len(await self.exemptions()) >= EXEMPTIONS_MAX:
             raise Conflict("exemptions-too-many", f"there are {EXEMPTIONS_MAX} whitelisting rules")
         number, at = len(self._exemptions) + 1_000, to_instant(self._now())
-        made = Exemption(number=number, wanted=wanted, created=at, created_by=by, changed=at, changed_by=by)
+        made = ServedExemption(number=number, wanted=wanted, created=at, created_by=by, changed=at, changed_by=by)
         self._exemptions[number] = made
         return made
 
-    async def end_exemption(self, exemption: Exemption, ends_at: str, by: str) -> None:
+    async def end_exemption(self, exemption: ServedExemption, ends_at: str, by: str) -> None:
         ended = replace(exemption.wanted, ends_at=ends_at)
         self._exemptions[exemption.number] = replace(
             exemption, wanted=ended, changed=to_instant(self._now()), changed_by=by
         )
 
-    async def exemptions(self, number: int | None = None) -> Sequence[Exemption]:
+    async def exemptions(self, number: int | None = None) -> Sequence[ServedExemption]:
         now = to_instant(self._now())
         return [
             one for one in self._exemptions.values() if one.number == number or (number is None and one.stands(now))
         ]
 
 
-def _may_match(one: Violation, narrowed: NarrowedTo) -> bool:
+def _may_match(one: ServedViolation, narrowed: NarrowedTo) -> bool:
     return (
         one.number >= narrowed.number_min
         and narrowed.number in (None, one.number)

@@ -36,7 +36,7 @@ _INSTEAD: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class ViolationReport:
     """A violation that another program states. An empty text is what it does not state."""
 
     event_id: str
@@ -50,7 +50,7 @@ class Report:
     application_version: str = ""
 
     @classmethod
-    def parse(cls, document: Mapping[str, Any]) -> Report:
+    def parse(cls, document: Mapping[str, Any]) -> ViolationReport:
         """Read a report; unknown keys are ignored, as fullstop. did. Raises InputError."""
         missing = [name for name in _REPORT_KEYS if document.get(name) in (None, "")]
         if missing:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from whence_aggregator.fullstop.types import ViolationTypes
-from whence_aggregator.fullstop.violation import NarrowedTo, Violation, Violations
+from whence_aggregator.fullstop.violation import NarrowedTo, ServedViolation, ViolationSource
 from whence_aggregator.ports import NotFound
 from whence_common.errors import InputError
 
@@ -29,7 +29,7 @@ class WantedPage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WantedViolations:
+class FullstopFilters:
     """The filters of violations; None means any. `whitelisted` outweighs `checked`."""
 
     accounts: Sequence[str] | None = None
@@ -53,7 +53,7 @@ class WantedViolations:
             unfixed=self.whitelisted or not self.checked,
         )  # fmt: skip
 
-    def matches(self, one: Violation, types: ViolationTypes) -> bool:
+    def matches(self, one: ServedViolation, types: ViolationTypes) -> bool:
         """Return whether a violation passes every filter."""
         kind = types.get(one.type_id)
         state = "exempted" if self.whitelisted else "checked" if self.checked else "open"
@@ -73,7 +73,7 @@ class WantedViolations:
         return all(checks)
 
 
-_PROPERTIES: dict[str, Callable[[Violation], Any]] = {
+_PROPERTIES: dict[str, Callable[[ServedViolation], Any]] = {
     "id": lambda one: one.number,
     "created": lambda one: one.created,
     "last_modified": lambda one: one.changed,
@@ -104,11 +104,11 @@ def sort_property(text: str) -> str:
 class ViolationLists:
     """Reads violations as they are served."""
 
-    def __init__(self, *, violations: Violations, types: ViolationTypes) -> None:
+    def __init__(self, *, violations: ViolationSource, types: ViolationTypes) -> None:
         self._violations = violations
         self._types = types
 
-    async def page(self, wanted: WantedViolations, page: WantedPage) -> tuple[list[Violation], int]:
+    async def page(self, wanted: FullstopFilters, page: WantedPage) -> tuple[list[ServedViolation], int]:
         """Return a page, and how many violations there are. Raises TooManyViolations."""
         found = await self._matching(wanted)
         for name, ascending in reversed((*page.sort, *BY_NUMBER)):
@@ -116,7 +116,7 @@ class ViolationLists:
         start = page.number * page.size
         return found[start : start + page.size], len(found)
 
-    async def one(self, number: int) -> Violation:
+    async def one(self, number: int) -> ServedViolation:
         """Return a violation in any state. Raises NotFound."""
         if 0 < number <= NUMBER_MAX:
             found = await self._violations.matching(NarrowedTo(number=number))
@@ -125,12 +125,12 @@ class ViolationLists:
                     return one
         raise NotFound("violation-unknown", f"there is no violation {number}")
 
-    async def by_account(self, wanted: WantedViolations) -> list[dict[str, object]]:
+    async def by_account(self, wanted: FullstopFilters) -> list[dict[str, object]]:
         """Return how many violations there are of each account and type."""
         counted = Counter((one.account_id, one.type_id) for one in await self._matching(wanted))
         return [{"account": a, "type": t, "quantity": n} for (a, t), n in sorted(counted.items())]
 
-    async def by_application(self, wanted: WantedViolations) -> list[dict[str, object]]:
+    async def by_application(self, wanted: FullstopFilters) -> list[dict[str, object]]:
         """Return how many there are of each application, version and type; the newest version first, none last."""
         found = await self._matching(wanted)
         newest: dict[tuple[str, str], str] = {}
@@ -145,6 +145,6 @@ class ViolationLists:
             {"application": a or None, "version": v or None, "type": t, "quantity": n} for (a, v, t), n in rows
         ]  # fmt: skip
 
-    async def _matching(self, wanted: WantedViolations) -> list[Violation]:
+    async def _matching(self, wanted: FullstopFilters) -> list[ServedViolation]:
         found = await self._violations.matching(wanted.narrowed())
         return [one for one in found if wanted.matches(one, self._types)]

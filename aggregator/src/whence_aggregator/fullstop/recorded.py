@@ -8,15 +8,23 @@ from dataclasses import replace
 from typing import Any
 
 from whence_aggregator.compliance.rule import Rule
-from whence_aggregator.fullstop.rows import exemption, of_instance, of_report, of_subject
+from whence_aggregator.fullstop.rows import (
+    MembersByApplication,
+    applications_in,
+    exemption,
+    members_by_application,
+    of_instance,
+    of_report,
+    of_subject,
+)
 from whence_aggregator.fullstop.types import ViolationTypes
 from whence_aggregator.fullstop.violation import (
     EXEMPTIONS_MAX,
     VIOLATIONS_READ_MAX,
-    Exemption,
     NarrowedTo,
+    ServedExemption,
+    ServedViolation,
     TooManyViolations,
-    Violation,
     WantedExemption,
 )
 from whence_aggregator.ledger.ledger import Ledger
@@ -58,7 +66,7 @@ class RecordedViolations:
         self._severities: Mapping[str, int] = {one.id: one.severity for one in rules}
         self._now = now
 
-    async def matching(self, narrowed: NarrowedTo) -> Sequence[Violation]:
+    async def matching(self, narrowed: NarrowedTo) -> Sequence[ServedViolation]:
         limit = VIOLATIONS_READ_MAX + 1 if narrowed.number is None else 1
         instances, subjects, reports = await self._database.fetch_all(
             together(
@@ -69,20 +77,20 @@ class RecordedViolations:
         )
         if narrowed.number is None and len(instances) + len(subjects) + len(reports) > VIOLATIONS_READ_MAX:
             raise TooManyViolations
-        members = await self._members({row["id"].partition("@")[0] for row in subjects})
-        found: list[Violation] = []
+        members = await self._members(applications_in(subjects))
+        found: list[ServedViolation] = []
         for row in instances:
             found.append(of_instance(row, self._severities))
             await _give_way(found)
         for kind in subjects:
-            found.append(of_subject(kind, members.get(kind["id"].partition("@")[0], ()), self._severities))
+            found.append(of_subject(kind, members, self._severities))
             await _give_way(found)
         for report in reports:
             found.append(of_report(report))
             await _give_way(found)
         return await self._exempted(sorted(found, key=lambda one: one.number))
 
-    async def acknowledge(self, violation: Violation, comment: str, by: str) -> None:
+    async def acknowledge(self, violation: ServedViolation, comment: str, by: str) -> None:
         body = {
             "account_id": violation.account_id, "violation": violation.key, "comment": comment,
             "recorded_at": to_instant(self._now()), "recorded_by": by,
@@ -91,7 +99,7 @@ class RecordedViolations:
             index = await _append(writing, FULLSTOP_RESOLUTION, body)
             await project_resolution(writing.transaction, index, body)
 
-    async def exempt(self, wanted: WantedExemption, by: str) -> Exemption:
+    async def exempt(self, wanted: WantedExemption, by: str) -> ServedExemption:
         at = to_instant(self._now())
         body = {
             "violation_type": wanted.type_id, "account_id": wanted.account_id,
@@ -107,9 +115,9 @@ class RecordedViolations:
                 )  # fmt: skip
             index = await _append(writing, FULLSTOP_EXEMPTION, body)
             number = await project_exemption(writing.transaction, index, body)
-        return Exemption(number=number, wanted=wanted, created=at, created_by=by, changed=at, changed_by=by)
+        return ServedExemption(number=number, wanted=wanted, created=at, created_by=by, changed=at, changed_by=by)
 
-    async def end_exemption(self, exemption: Exemption, ends_at: str, by: str) -> None:
+    async def end_exemption(self, exemption: ServedExemption, ends_at: str, by: str) -> None:
         body = {
             "account_id": exemption.wanted.account_id, "ends": exemption.number, "ends_at": ends_at,
             "recorded_at": to_instant(self._now()), "recorded_by": by,
@@ -118,7 +126,7 @@ class RecordedViolations:
             index = await _append(writing, FULLSTOP_EXEMPTION, body)
             await project_exemption(writing.transaction, index, body)
 
-    async def exemptions(self, number: int | None = None) -> Sequence[Exemption]:
+    async def exemptions(self, number: int | None = None) -> Sequence[ServedExemption]:
         now = to_instant(self._now()) if number is None else None
         asked = FULLSTOP_EXEMPTIONS.bind({"now": now, "only": number, "limit": EXEMPTIONS_MAX})
         return [exemption(row) for row in await self._database.fetch(asked)]
@@ -138,20 +146,17 @@ class RecordedViolations:
             "applications": array(list(narrowed.applications or ())), "limit": limit,
         }  # fmt: skip
 
-    async def _members(self, applications: set[str]) -> dict[str, list[Any]]:
+    async def _members(self, applications: set[str]) -> MembersByApplication:
         if not applications:
             return {}
         asked = FULLSTOP_MEMBERS.bind({"applications": array(sorted(applications)), "limit": _MEMBERS_READ_MAX})
-        found: dict[str, list[Any]] = {}
-        for row in await self._database.fetch(asked):
-            found.setdefault(row["application_id"], []).append(row)
-        return found
+        return members_by_application(await self._database.fetch(asked))
 
-    async def _exempted(self, found: Sequence[Violation]) -> list[Violation]:
+    async def _exempted(self, found: Sequence[ServedViolation]) -> list[ServedViolation]:
         return with_exemptions(found, await self.exemptions(), to_instant(self._now()))
 
 
-async def _give_way(found: Sequence[Violation]) -> None:
+async def _give_way(found: Sequence[ServedViolation]) -> None:
     """Let other requests run now and then: twenty thousand rows take half a second."""
     if len(found) % _TURN_ROWS == 0:
         await asyncio.sleep(0)
@@ -170,13 +175,15 @@ def _of_reports(narrowed: NarrowedTo, limit: int) -> FullstopReportsParameters:
     }  # fmt: skip
 
 
-def with_exemptions(found: Sequence[Violation], exemptions: Sequence[Exemption], now: str) -> list[Violation]:
+def with_exemptions(
+    found: Sequence[ServedViolation], exemptions: Sequence[ServedExemption], now: str
+) -> list[ServedViolation]:
     """Return violations with the first exemption that covers each now."""
     standing = [one for one in exemptions if one.stands(now)]
     return [_exempted(one, standing) for one in found]
 
 
-def _exempted(violation: Violation, standing: Sequence[Exemption]) -> Violation:
+def _exempted(violation: ServedViolation, standing: Sequence[ServedExemption]) -> ServedViolation:
     by = next((one for one in standing if one.wanted.covers(violation)), None)
     if by is None or violation.state == "fixed":
         return violation

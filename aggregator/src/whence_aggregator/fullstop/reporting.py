@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from whence_aggregator.callers.caller import Caller
-from whence_aggregator.fullstop.documents import Report
+from whence_aggregator.fullstop.documents import ViolationReport
 from whence_aggregator.fullstop.rows import counted, reported_types
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.writing import NewEntry
@@ -24,7 +24,7 @@ REPORTS_OF_ACCOUNT_MAX = 10_000
 TYPES_SHOWN_MAX = 1_000
 
 
-class Reporting:
+class ViolationReporting:
     """Takes reports."""
 
     def __init__(self, *, database: Database, ledger: Ledger, now: Now) -> None:
@@ -32,7 +32,7 @@ class Reporting:
         self._ledger = ledger
         self._now = now
 
-    async def record(self, report: Report, caller: Caller) -> bool:
+    async def record(self, report: ViolationReport, caller: Caller) -> bool:
         """Record a report durably; return whether it is new. Raises Forbidden, Conflict, StorageUnavailable."""
         check_may_report(caller, report.account_id)
         body: dict[str, Any] = {

@@ -10,9 +10,9 @@ import msgspec
 from whence_aggregator.fullstop.types import type_of_rule
 from whence_aggregator.fullstop.violation import (
     MEMBERS_SHOWN_MAX,
-    Exemption,
     Member,
-    Violation,
+    ServedExemption,
+    ServedViolation,
     ViolationState,
     WantedExemption,
 )
@@ -31,15 +31,16 @@ from whence_aggregator.queries.fullstop import (
 )
 from whence_common.clock import from_millis
 
+MembersByApplication = Mapping[str, Sequence[FullstopMembersRow]]
 _Verdict = FullstopVerdictsRow | FullstopVerdictsOfKindsRow
 
 
-def of_instance(row: FullstopVerdictsRow, severities: Mapping[str, int]) -> Violation:
+def of_instance(row: FullstopVerdictsRow, severities: Mapping[str, int]) -> ServedViolation:
     """Return the violation of a verdict about an instance."""
     member = Member(
         instance_id=row["instance_id"], account_id=row["account_id"], region=row["region"], image_id=row["image_id"]
     )
-    return Violation(
+    return ServedViolation(
         key=verdict_key(row["rule"], "instance", row["instance_id"]), account_id=row["account_id"],
         region=row["region"], application_id=row["application_id"], application_version=row["application_version"],
         members=(member,), **_of_verdict(row, severities),
@@ -47,12 +48,14 @@ def of_instance(row: FullstopVerdictsRow, severities: Mapping[str, int]) -> Viol
 
 
 def of_subject(
-    row: FullstopVerdictsOfKindsRow, members: Sequence[FullstopMembersRow], severities: Mapping[str, int]
-) -> Violation:
+    row: FullstopVerdictsOfKindsRow, members: MembersByApplication, severities: Mapping[str, int]
+) -> ServedViolation:
     """Return the violation of a verdict about another subject, with the instances that it is about."""
     kind, name = row["kind"], row["id"]
     application, _, version = name.partition("@") if kind in ("version", "application") else ("", "", "")
-    own = [one for one in members if kind == "application" or one["application_version"] == version]
+    own = [
+        one for one in members.get(application, ()) if kind == "application" or one["application_version"] == version
+    ]
     shown = [
         Member(
             instance_id=one["instance_id"], account_id=one["account_id"], region=one["region"],
@@ -61,7 +64,7 @@ def of_subject(
         for one in own[:MEMBERS_SHOWN_MAX]
     ]  # fmt: skip
     account = name if kind == "account" else shown[0].account_id if shown else ""
-    return Violation(
+    return ServedViolation(
         key=verdict_key(row["rule"], kind, name), account_id=account, region=shown[0].region if shown else "",
         application_id=application, application_version=version, members=tuple(shown),
         meta_info={"ami_id": name} if kind == "ami" else None, **_of_verdict(row, severities),
@@ -85,11 +88,23 @@ def _of_verdict(row: _Verdict, severities: Mapping[str, int]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def of_report(row: FullstopReportsRow) -> Violation:
+def applications_in(rows: Sequence[FullstopVerdictsOfKindsRow]) -> set[str]:
+    """Return the applications that verdicts of versions and applications are about."""
+    return {row["id"].partition("@")[0] for row in rows if row["kind"] in ("version", "application")}
+
+
+def members_by_application(rows: Sequence[FullstopMembersRow]) -> dict[str, list[FullstopMembersRow]]:
+    found: dict[str, list[FullstopMembersRow]] = {}
+    for row in rows:
+        found.setdefault(row["application_id"], []).append(row)
+    return found
+
+
+def of_report(row: FullstopReportsRow) -> ServedViolation:
     """Return the violation of a report."""
     comment = row["comment"]
     member = Member(instance_id=row["instance_id"], account_id=row["account_id"], region=row["region"])
-    return Violation(
+    return ServedViolation(
         number=row["number"], key=row["key"], type_id=row["violation_type"],
         state="open" if comment is None else "acknowledged", created=row["recorded_at"],
         changed=row["resolved_at"] or row["recorded_at"], account_id=row["account_id"], region=row["region"],
@@ -119,12 +134,12 @@ def logs_since(rows: Sequence[InstanceLogsSinceRow]) -> int:
     return rows[0]["bytes"]
 
 
-def exemption(row: FullstopExemptionsRow) -> Exemption:
+def exemption(row: FullstopExemptionsRow) -> ServedExemption:
     wanted = WantedExemption(
         type_id=row["violation_type"], account_id=row["account_id"], application_id=row["application_id"],
         application_version=row["application_version"], reason=row["reason"], ends_at=row["ends_at"],
     )  # fmt: skip
-    return Exemption(
+    return ServedExemption(
         number=row["number"], wanted=wanted, created=row["recorded_at"], created_by=row["recorded_by"],
         changed=row["changed_at"], changed_by=row["changed_by"],
     )  # fmt: skip

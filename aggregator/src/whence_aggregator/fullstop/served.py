@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from whence_aggregator.fullstop.types import ViolationTypes
-from whence_aggregator.fullstop.violation import Exemption, Violation
+from whence_aggregator.fullstop.violation import ServedExemption, ServedViolation
 
 _PLUGIN = "whence"
 
 
-def violation_wire(one: Violation, types: ViolationTypes) -> dict[str, object]:
+def violation_wire(one: ServedViolation, types: ViolationTypes) -> dict[str, object]:
     """Return a violation. `instance_id` is that of its only instance; several are in `meta_info`."""
     settled = one.state != "open"
     return {
@@ -26,7 +26,7 @@ def violation_wire(one: Violation, types: ViolationTypes) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _meta_info(one: Violation) -> object:
+def _meta_info(one: ServedViolation) -> object:
     """Return what was reported; for a verdict its reason, with the AMI or the instances that it is about."""
     if not one.rule:
         return one.meta_info
@@ -60,7 +60,7 @@ def page_wire(
     }  # fmt: skip
 
 
-def exemption_wire(one: Exemption) -> dict[str, object]:
+def exemption_wire(one: ServedExemption) -> dict[str, object]:
     """Return a whitelisting rule. What Whence does not match by is always null."""
     wanted = one.wanted
     return {

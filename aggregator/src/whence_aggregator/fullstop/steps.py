@@ -12,7 +12,13 @@ from whence_aggregator.fullstop.documents import wanted_exemption
 from whence_aggregator.fullstop.listing import NUMBER_MAX, ViolationLists
 from whence_aggregator.fullstop.owners import Owners
 from whence_aggregator.fullstop.types import ViolationTypes
-from whence_aggregator.fullstop.violation import Exemption, NarrowedTo, Violation, Violations, WantedExemption
+from whence_aggregator.fullstop.violation import (
+    NarrowedTo,
+    ServedExemption,
+    ServedViolation,
+    ViolationSource,
+    WantedExemption,
+)
 from whence_aggregator.ports import Forbidden, NotFound
 from whence_common.clock import Now, parse_instant, to_instant
 from whence_common.errors import InputError
@@ -30,7 +36,7 @@ class ViolationSteps:
     def __init__(
         self,
         *,
-        violations: Violations,
+        violations: ViolationSource,
         lists: ViolationLists,
         types: ViolationTypes,
         owners: Owners,
@@ -44,7 +50,7 @@ class ViolationSteps:
         self._membership = membership
         self._now = now
 
-    async def resolve(self, number: int, comment: str, caller: Caller) -> Violation:
+    async def resolve(self, number: int, comment: str, caller: Caller) -> ServedViolation:
         """Record a resolution; return the violation as it is then. Raises NotFound, Forbidden, InputError."""
         if not comment.strip() or len(comment) > COMMENT_CHARACTERS_MAX:
             fix = f"write why it is resolved, in at most {COMMENT_CHARACTERS_MAX} characters"
@@ -55,13 +61,13 @@ class ViolationSteps:
         await self._violations.acknowledge(one, comment, caller.name)
         return await self._lists.one(number)
 
-    async def exempt(self, document: Mapping[str, Any], caller: Caller) -> Exemption:
+    async def exempt(self, document: Mapping[str, Any], caller: Caller) -> ServedExemption:
         """Record a whitelisting rule. Raises InputError, Forbidden, Conflict."""
         wanted = wanted_exemption(document, self._types, self._now())
         await self._check_may_exempt(caller, wanted)
         return await self._violations.exempt(wanted, caller.name)
 
-    async def replace(self, number: int, document: Mapping[str, Any], caller: Caller) -> Exemption:
+    async def replace(self, number: int, document: Mapping[str, Any], caller: Caller) -> ServedExemption:
         """End a rule and record another one in its place. Raises NotFound, and what `exempt` raises."""
         wanted = wanted_exemption(document, self._types, self._now())
         before = await self.standing(number)
@@ -83,14 +89,14 @@ class ViolationSteps:
         ends = min(max(to_instant(at), to_instant(self._now())), one.wanted.ends_at)
         await self._violations.end_exemption(one, ends, caller.name)
 
-    async def standing(self, number: int) -> Exemption:
+    async def standing(self, number: int) -> ServedExemption:
         """Return a rule that has not ended. Raises NotFound."""
         one = await self.exemption(number)
         if not one.stands(to_instant(self._now())):
             raise NotFound("rule-unknown", f"the whitelisting rule {number} has ended")
         return one
 
-    async def exemption(self, number: int) -> Exemption:
+    async def exemption(self, number: int) -> ServedExemption:
         """Return a rule, even if it has ended. Raises NotFound."""
         found = await self._violations.exemptions(number) if 0 < number <= NUMBER_MAX else ()
         if not found:
@@ -127,7 +133,7 @@ class ViolationSteps:
         (await self._membership.assured_for(caller, [team])).check_write(team)
 
 
-def _check_not_own(caller: Caller, one: Violation) -> None:
+def _check_not_own(caller: Caller, one: ServedViolation) -> None:
     if one.reported_by and one.reported_by == caller.name:
         raise Forbidden(
             "violation-of-own-token", f"{caller.name} reported the violation {one.number}, and may take no step on it",

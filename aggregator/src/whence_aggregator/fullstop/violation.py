@@ -36,7 +36,7 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Violation:
+class ServedViolation:
     """One fault. `number` is stable: it stays when the fault is fixed and comes back."""
 
     number: int
@@ -96,7 +96,7 @@ class WantedExemption:
     reason: str
     ends_at: str
 
-    def covers(self, violation: Violation) -> bool:
+    def covers(self, violation: ServedViolation) -> bool:
         """Return whether all that is given is as in the violation."""
         given = (
             (self.type_id, (violation.type_id,)),
@@ -108,7 +108,7 @@ class WantedExemption:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exemption:
+class ServedExemption:
     """A recorded exemption."""
 
     number: int
@@ -122,20 +122,20 @@ class Exemption:
         return now < self.wanted.ends_at
 
 
-class Violations(Protocol):
+class ViolationSource(Protocol):
     """Keeps violations, and takes steps on them. Raises StorageUnavailable."""
 
-    async def matching(self, narrowed: NarrowedTo) -> Sequence[Violation]:
+    async def matching(self, narrowed: NarrowedTo) -> Sequence[ServedViolation]:
         """Return violations by number. Raises TooManyViolations. More than was asked for may be returned."""
 
-    async def acknowledge(self, violation: Violation, comment: str, by: str) -> None:
+    async def acknowledge(self, violation: ServedViolation, comment: str, by: str) -> None:
         """Record that a violation is resolved with a comment; a second one replaces the first."""
 
-    async def exempt(self, wanted: WantedExemption, by: str) -> Exemption:
+    async def exempt(self, wanted: WantedExemption, by: str) -> ServedExemption:
         """Record an exemption. Raises Conflict if there are EXEMPTIONS_MAX."""
 
-    async def end_exemption(self, exemption: Exemption, ends_at: str, by: str) -> None:
+    async def end_exemption(self, exemption: ServedExemption, ends_at: str, by: str) -> None:
         """Record that an exemption ends at a time."""
 
-    async def exemptions(self, number: int | None = None) -> Sequence[Exemption]:
+    async def exemptions(self, number: int | None = None) -> Sequence[ServedExemption]:
         """Return the exemptions that stand, by number; or the one of a number, even if it has ended."""

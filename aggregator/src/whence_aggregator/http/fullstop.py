@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from whence_aggregator.fullstop.documents import Report
+from whence_aggregator.fullstop.documents import ViolationReport
 from whence_aggregator.fullstop.lifecycles import Lifecycles
 from whence_aggregator.fullstop.listing import SIZE_MAX, ViolationLists
-from whence_aggregator.fullstop.reporting import Reporting, check_may_report
+from whence_aggregator.fullstop.reporting import ViolationReporting, check_may_report
 from whence_aggregator.fullstop.served import exemption_wire, page_wire, violation_wire
 from whence_aggregator.fullstop.steps import ViolationSteps
 from whence_aggregator.fullstop.types import ViolationTypes
-from whence_aggregator.fullstop.violation import Violations
+from whence_aggregator.fullstop.violation import ViolationSource
 from whence_aggregator.http.application_bodies import read_object
 from whence_aggregator.http.authentication import CALLER
 from whence_aggregator.http.bodies import JsonResponse, read_body, respond_json
@@ -35,7 +35,7 @@ class FullstopCalls:
         lists: ViolationLists,
         steps: ViolationSteps,
         types: ViolationTypes,
-        reporting: Reporting,
+        reporting: ViolationReporting,
         lifecycles: Lifecycles,
     ) -> None:
         self._lists = lists
@@ -71,7 +71,7 @@ class FullstopCalls:
     async def _report(self, request: web.Request) -> web.Response:
         """Record a violation before it is accepted: fullstop. queued it in memory."""
         check_may_report(request[CALLER], "")
-        await self._reporting.record(Report.parse(await read_object(request)), request[CALLER])
+        await self._reporting.record(ViolationReport.parse(await read_object(request)), request[CALLER])
         return web.Response(status=202)
 
     async def _resolve(self, request: web.Request) -> JsonResponse:
@@ -112,7 +112,7 @@ class FullstopCalls:
 class WhitelistingCalls:
     """`/api/whitelisting-rules`: exemptions, each with an end."""
 
-    def __init__(self, *, violations: Violations, steps: ViolationSteps) -> None:
+    def __init__(self, *, violations: ViolationSource, steps: ViolationSteps) -> None:
         self._violations = violations
         self._steps = steps
 

@@ -12,8 +12,8 @@ from whence_aggregator.fullstop.listing import (
     SIZE_DEFAULT,
     SIZE_MAX,
     SORTS_MAX,
+    FullstopFilters,
     WantedPage,
-    WantedViolations,
     sort_property,
 )
 from whence_aggregator.http.parameters import instant
@@ -82,9 +82,9 @@ class LenientQuery:
             sort=[one for text in given for one in _sorts(text)] or BY_NUMBER,
         )  # fmt: skip
 
-    def violations(self) -> WantedViolations:
+    def violations(self) -> FullstopFilters:
         """Return the filters of a list of violations."""
-        return WantedViolations(
+        return FullstopFilters(
             accounts=self.texts("accounts"),
             types=self.texts("types", "type"),
             applications=self.texts("application-ids"),
@@ -99,9 +99,9 @@ class LenientQuery:
             whitelisted=self.flag("whitelisted") or False,
         )
 
-    def counts(self, *, account: str | None = None) -> WantedViolations:
+    def counts(self, *, account: str | None = None) -> FullstopFilters:
         """Return the filters of a count: of one account, with both ends of the period, or of several."""
-        return WantedViolations(
+        return FullstopFilters(
             accounts=[account] if account is not None else self.texts("accounts"),
             since=self.instant("from"),
             until=self.instant("to"),

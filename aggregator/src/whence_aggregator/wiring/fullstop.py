@@ -15,10 +15,10 @@ from whence_aggregator.fullstop.lifecycles import Lifecycles
 from whence_aggregator.fullstop.listing import ViolationLists
 from whence_aggregator.fullstop.owners import Owners, StoredOwners
 from whence_aggregator.fullstop.recorded import RecordedViolations
-from whence_aggregator.fullstop.reporting import Reporting
+from whence_aggregator.fullstop.reporting import ViolationReporting
 from whence_aggregator.fullstop.steps import ViolationSteps
 from whence_aggregator.fullstop.types import ViolationTypes
-from whence_aggregator.fullstop.violation import Violations
+from whence_aggregator.fullstop.violation import ViolationSource
 from whence_aggregator.http.cross_origin import preflights
 from whence_aggregator.http.fullstop import FullstopCalls, WhitelistingCalls
 from whence_aggregator.http.instance_logs import InstanceLogCalls
@@ -40,13 +40,13 @@ def fullstop_routes(
     types = ViolationTypes(RULES)
     violations = RecordedViolations(database=database, ledger=ledger, types=types, rules=RULES, now=utc_now)
     owners = StoredOwners(database=database, directory=load_directory(settings, database))
-    reporting = Reporting(database=database, ledger=ledger, now=utc_now)
+    reporting = ViolationReporting(database=database, ledger=ledger, now=utc_now)
     return routes_over(violations, reporting, owners, Lifecycles(database), types, membership, now=utc_now)
 
 
 def routes_over(
-    violations: Violations,
-    reporting: Reporting,
+    violations: ViolationSource,
+    reporting: ViolationReporting,
     owners: Owners,
     lifecycles: Lifecycles,
     types: ViolationTypes,
