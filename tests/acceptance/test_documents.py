@@ -30,6 +30,7 @@ from whence_aggregator.settings.approvals import ApprovalSettings, parse_people
 from whence_aggregator.settings.cloud_trail import CloudTrailSettings, TrailBucketSettings, TrailQueueSettings
 from whence_aggregator.settings.findings import FindingSettings, ScannerSettings
 from whence_aggregator.settings.front import RegistryFrontSettings
+from whence_aggregator.settings.instance_logs import InstanceLogSettings
 from whence_aggregator.settings.organisation import (
     AwsOrganizationSettings,
     GroupsSettings,
@@ -254,6 +255,7 @@ def test_the_example_files_are_valid() -> None:
         ("aggregator/README.md", TrailBucketSettings.__struct_fields__),
         ("aggregator/README.md", FindingSettings.__struct_fields__),
         ("aggregator/README.md", ScannerSettings.__struct_fields__),
+        ("aggregator/README.md", InstanceLogSettings.__struct_fields__),
         ("aggregator/README.md", tuple(rule.id for rule in RULES)),
         ("aggregator/README.md", RuleSettings.__struct_fields__),
         ("aggregator/README.md", RuleInFile.__struct_fields__),

@@ -18,7 +18,7 @@ from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 from yarl import URL
 
-METHODS = ("get", "head", "put", "post", "patch", "delete")
+METHODS = ("get", "head", "put", "post", "patch", "delete", "options")
 _NAME = "urn:whence:openapi"
 _WITH_SLASHES = re.compile(r"(?<=^/v2/)\{name\}|\{artifact\}|(?<=/tile/)\{path\}")
 """Parameters that match several segments of a path, which OpenAPI cannot express."""

@@ -25,6 +25,8 @@ RIGHTS = frozenset({USER_DATA, OPERATE, AUDIT, PERSON, FINDINGS})
 """Rights that a line of the tokens file may grant in addition to reading and writing."""
 WRITE_ALL = "write-all"
 """The right to write for every team. Unlike `teams=None`, it grants no other right."""
+REPORT_VIOLATIONS = "report-violations"
+"""The right to report violations of any account; a token service grants it by the scope fullstop.violation.write."""
 Realm = Literal["people", "services", "unknown"]
 Reads = Literal["organisation", "teams", "nothing"]
 
@@ -77,6 +79,15 @@ class Caller:
         if self.teams is None:
             return True
         return FINDINGS in self.rights and bool(self.accounts & {EVERY_ACCOUNT, account_id})
+
+    @property
+    def reports_violations(self) -> bool:
+        """Return whether it may report violations of any account."""
+        return REPORT_VIOLATIONS in self.rights or self.records_findings
+
+    def may_report_violations_of(self, account_id: str) -> bool:
+        """Return whether it may report violations of an account."""
+        return REPORT_VIOLATIONS in self.rights or self.may_record_findings_of(account_id)
 
     @property
     def reads_everything(self) -> bool:

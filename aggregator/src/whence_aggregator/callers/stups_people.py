@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from whence_aggregator.callers.caller import WRITE_ALL, Caller, Reads, Realm
+from whence_aggregator.callers.caller import REPORT_VIOLATIONS, WRITE_ALL, Caller, Reads, Realm
 
 _EMPLOYEES, _SERVICES = "employees", "services"
 _WRITE, _WRITE_ALL = "application.write", ("application.write_all", "application.write_all_trusted")
+_REPORT_VIOLATIONS = "fullstop.violation.write"
 TOKENINFO = "tokeninfo"
 """The issuer of callers that the token service knows, because its responses state none."""
 
@@ -33,6 +34,8 @@ def caller_of(person: Person, token: str, *, reads: Reads, now: datetime) -> Cal
     """Return the caller that a token's owner is. The token is stored in it, for queries of the team service."""
     realm = person.realm.strip("/").partition("/")[0]
     everywhere = any(scope in person.scopes for scope in _WRITE_ALL)
+    rights = {WRITE_ALL} if everywhere else set()
+    rights |= {REPORT_VIOLATIONS} if _REPORT_VIOLATIONS in person.scopes else set()
     not_written = ""
     if realm not in (_EMPLOYEES, _SERVICES):
         not_written = "the realm is neither employees nor services"
@@ -43,7 +46,7 @@ def caller_of(person: Person, token: str, *, reads: Reads, now: datetime) -> Cal
     return Caller(
         name=person.uid,
         teams=frozenset(),
-        rights=frozenset({WRITE_ALL}) if everywhere else frozenset(),
+        rights=frozenset(rights),
         subject=(TOKENINFO, person.uid),
         realm=of_realm.get(realm, "unknown"),
         reads=reads,

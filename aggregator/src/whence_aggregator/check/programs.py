@@ -24,6 +24,7 @@ from whence_aggregator.check.witnesses import check_witnesses
 from whence_aggregator.settings.server import Settings
 from whence_aggregator.settings.witness import WitnessFile
 from whence_aggregator.wiring import parts, settings_files
+from whence_aggregator.wiring.fullstop import load_fleet
 from whence_aggregator.wiring.sign_in import read_secret
 from whence_common.note import WITNESS
 from whence_common.problems import Problem
@@ -108,6 +109,10 @@ async def _shared(
     )
     if findings.attempt("tokens_file", lambda: settings_files.load_callers(settings.tokens_file)):
         findings.readable_by_others("tokens_file", settings.tokens_file)
+    if settings.instance_logs is not None:
+        place, path = "instance_logs.credentials_file", settings.instance_logs.credentials_file
+        if findings.attempt(place, partial(load_fleet, path)):
+            findings.readable_by_others(place, path)
     asked = settings.sign_in.introspection
     if asked is not None:
         place, path = "sign_in.introspection.client_secret_file", asked.client_secret_file

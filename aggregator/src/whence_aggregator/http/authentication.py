@@ -11,6 +11,7 @@ from aiohttp import web
 from whence_aggregator.callers.caller import Caller
 from whence_aggregator.callers.sign_in import Authenticator
 from whence_aggregator.http.client_address import limited_address
+from whence_aggregator.http.cross_origin import is_preflight
 from whence_aggregator.http.own_teams import check_own_teams
 from whence_aggregator.ports import Forbidden, Unauthenticated
 from whence_common import strict_base64
@@ -21,13 +22,13 @@ log = logging.getLogger(__name__)
 OPEN_PATHS = frozenset(
     {
         "/", "/health", "/ready", "/metrics", "/openapi.yaml", "/.well-known/health", "/v1/token", "/v1/sign-in",
-        "/v1/challenges", "/v1/enrolments", "/v1/statements", "/v1/heartbeats",
+        "/v1/challenges", "/v1/enrolments", "/v1/statements", "/api/instance-logs", "/v1/heartbeats",
         "/v2/_whence/v1/challenges", "/v2/_whence/v1/enrolments", "/v2/_whence/v1/tokens",
     }
 )  # fmt: skip
 """Paths without bearer token: probes, the exchange of job tokens, and calls of agents, which prove their identity."""
 WHOAMI, SIGN_IN = "/v1/whoami", "/v1/sign-in"
-FINDINGS_PATH = "/v1/findings"
+_RECORDING = frozenset({("POST", "/v1/findings"), ("POST", "/api/violations")})
 CALLER = web.RequestKey("caller", Caller)
 Authenticate = Callable[[web.Request], Awaitable[None]]
 _ASKED = frozenset(
@@ -48,7 +49,7 @@ def authentication(sign_in: Authenticator) -> Authenticate:
     """Return the check that authenticates a request and refuses callers that may not read."""
 
     async def authenticate(request: web.Request) -> None:
-        if request.path not in OPEN_PATHS:
+        if request.path not in OPEN_PATHS and not is_preflight(request):
             caller = await signed_in(request, sign_in)
             request[CALLER] = caller
             if request.path != WHOAMI and not _records(request, caller):
@@ -78,8 +79,8 @@ def authorization(request: web.BaseRequest) -> str:
 
 
 def _records(request: web.Request, caller: Caller) -> bool:
-    """Return whether a request records findings, which needs its own right and no right to read."""
-    return (request.method, request.path) == ("POST", FINDINGS_PATH) and caller.records_findings
+    """Return whether a request records findings or violations, which needs a right of its own and no right to read."""
+    return (request.method, request.path) in _RECORDING and (caller.records_findings or caller.reports_violations)
 
 
 def _check_reads(caller: Caller) -> None:

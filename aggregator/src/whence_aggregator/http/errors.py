@@ -14,6 +14,7 @@ from whence_aggregator.callers.sign_in_unavailable import SignInUnavailable
 from whence_aggregator.http.authentication import Authenticate, log_asked, shown_path
 from whence_aggregator.http.bodies import check_request
 from whence_aggregator.http.client_address import client_address
+from whence_aggregator.http.cross_origin import is_open
 from whence_aggregator.ports import (
     Conflict,
     Forbidden,
@@ -94,6 +95,8 @@ def guarded(handler: Handler, authenticate: Authenticate | None) -> Handler:
             response = _respond(request, 500, "internal-error", "the aggregator failed; its log says how", "")
         if not response.prepared:
             response.headers["X-Request-Id"] = request_id
+            if is_open(request.path):
+                response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = "*"
         if response.status >= 400:
             said = {"path": shown_path(request), "status": response.status, "request_id": request_id}
             log.info("refused", extra=fields(address=client_address(request), **said))

@@ -14,7 +14,7 @@ from whence_aggregator.trace.lineage import Lineage, without_user_data
 _LISTS = {"/v1/instances": "team", "/v1/violations": "team", "/v1/images": "team", "/apps": "team_id",
           "/v1/applications": "team", "/v1/changes": "team", "/v1/findings": "team"}  # fmt: skip
 """Lists, each with the parameter that restricts it to a team."""
-_OF_NOBODY = frozenset({"/v1/rules"})
+_OF_NOBODY = frozenset({"/v1/rules", "/api/violation-types"})
 _CHECKED = frozenset(
     {("GET", "/v1/trace"), ("GET", "/v1/instances/{id}"), ("GET", "/apps/{id}"), ("PUT", "/apps/{id}"),
      ("PUT", "/v1/applications/{id}/tickets"), ("GET", "/v1/applications/{id}"), ("PUT", "/v1/applications/{id}"),

@@ -29,6 +29,16 @@ from whence_aggregator.projections.events import (
     project_inventory,
 )
 from whence_aggregator.projections.findings import FINDINGS, project_findings
+from whence_aggregator.projections.fullstop import (
+    FULLSTOP_EXEMPTION,
+    FULLSTOP_REPORT,
+    FULLSTOP_RESOLUTION,
+    INSTANCE_LOG,
+    project_exemption,
+    project_instance_log,
+    project_report,
+    project_resolution,
+)
 from whence_aggregator.projections.pushes import project_push, project_untag
 from whence_aggregator.projections.removals import VERSION as REMOVALS_VERSION
 from whence_aggregator.projections.removals import project_removal
@@ -85,6 +95,10 @@ async def _verdicts(transaction: Transaction, _: Replayed, entries: Entries) -> 
     await project_verdicts(transaction, entries)
 
 
+async def _verdicts_v1(transaction: Transaction, _: Replayed, entries: Entries) -> None:
+    await project_verdicts(transaction, entries, numbered=False)
+
+
 async def _pushes(transaction: Transaction, _: Replayed, entries: Entries) -> None:
     for index, event in entries:
         await project_push(transaction, index, event)
@@ -134,6 +148,26 @@ async def _violation_steps(transaction: Transaction, _: Replayed, entries: Entri
 
 async def _rule_sets(transaction: Transaction, _: Replayed, entries: Entries) -> None:
     await project_rule_sets(transaction, entries)
+
+
+async def _reports(transaction: Transaction, _: Replayed, entries: Entries) -> None:
+    for index, event in entries:
+        await project_report(transaction, index, event)
+
+
+async def _resolutions(transaction: Transaction, _: Replayed, entries: Entries) -> None:
+    for index, event in entries:
+        await project_resolution(transaction, index, event)
+
+
+async def _exemptions(transaction: Transaction, _: Replayed, entries: Entries) -> None:
+    for index, event in entries:
+        await project_exemption(transaction, index, event)
+
+
+async def _instance_logs(transaction: Transaction, _: Replayed, entries: Entries) -> None:
+    for index, event in entries:
+        await project_instance_log(transaction, index, event)
 
 
 async def _nothing(_transaction: Transaction, _replayed: Replayed, _entries: Entries) -> None:
@@ -212,10 +246,10 @@ KINDS: Mapping[str, EntryKind] = MappingProxyType({
     ),
     "verdict": replace(
         _kind(
-            "verdict", "rule_set", "instance", "tally", "subject", "verdict_fold",
+            "verdict", "rule_set", "instance", "tally", "subject", "verdict_fold", "fullstop_number",
             project=_verdicts, account=_account_stated, together=_all_together,
         ),
-        project={1: _verdicts, 2: _verdicts},
+        project={1: _verdicts_v1, 2: _verdicts},
     ),
     "evidence": _kind(account=_account_stated),
     "rule-settings": _kind(account=_of_all),
@@ -246,6 +280,12 @@ KINDS: Mapping[str, EntryKind] = MappingProxyType({
         "violation", "violation_step", "exemption", project=_violation_steps, account=_account_or_all,
         together=_all_together,
     ),
+    FULLSTOP_REPORT: _kind("fullstop_report", "fullstop_number", project=_reports, account=_account_stated),
+    FULLSTOP_RESOLUTION: _kind(
+        "fullstop_resolution", "fullstop_number", project=_resolutions, account=_account_or_all,
+    ),
+    FULLSTOP_EXEMPTION: _kind("fullstop_exemption", "fullstop_number", project=_exemptions, account=_account_or_all),
+    INSTANCE_LOG: _kind("instance_log", project=_instance_logs, account=_account_stated),
     "log-key": _kind(account=_of_all),
     "pruned": replace(
         _kind("removed_entry", "fact", account=_of_all), project={1: _nothing, REMOVALS_VERSION: _removals},
@@ -319,6 +359,11 @@ TABLES = (
     Table(name="violation", clear=audit.CLEAR_VIOLATION, dumps=(audit.DUMP_VIOLATION,)),
     Table(name="violation_step", clear=audit.CLEAR_VIOLATION_STEP, dumps=(audit.DUMP_VIOLATION_STEP,)),
     Table(name="exemption", clear=audit.CLEAR_EXEMPTION, dumps=(audit.DUMP_EXEMPTION,)),
+    Table(name="fullstop_number", clear=audit.CLEAR_FULLSTOP_NUMBER, dumps=(audit.DUMP_FULLSTOP_NUMBER,), lossy=True),
+    Table(name="fullstop_report", clear=audit.CLEAR_FULLSTOP_REPORT, dumps=(audit.DUMP_FULLSTOP_REPORT,)),
+    Table(name="fullstop_resolution", clear=audit.CLEAR_FULLSTOP_RESOLUTION, dumps=(audit.DUMP_FULLSTOP_RESOLUTION,)),
+    Table(name="fullstop_exemption", clear=audit.CLEAR_FULLSTOP_EXEMPTION, dumps=(audit.DUMP_FULLSTOP_EXEMPTION,)),
+    Table(name="instance_log", clear=audit.CLEAR_INSTANCE_LOG, dumps=(audit.DUMP_INSTANCE_LOG,)),
     Table(name="image_chain", clear=audit.CLEAR_IMAGE_CHAIN, dumps=(audit.DUMP_IMAGE_CHAIN,)),
 )
 """All derived tables: a rebuild drops and derives them, and the check derives and compares them."""

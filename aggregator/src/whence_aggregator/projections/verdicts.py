@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from whence_aggregator.ports import Transaction
+from whence_aggregator.projections.fullstop import VIOLATION, number, verdict_key
 from whence_aggregator.projections.rows import (
     known_instances,
     last_number,
@@ -61,10 +62,18 @@ class _Known:
     tally: dict[tuple[str, str], int] = field(default_factory=dict)
     moved: dict[tuple[str, int, str], SetVerdictParameters] = field(default_factory=dict)
     folds: dict[tuple[str, int, str], str] = field(default_factory=dict)
+    failing: dict[VerdictSubject, set[str]] = field(default_factory=dict)
+    """The rules that fail now, by subject."""
+    numbered: dict[str, None] = field(default_factory=dict)
+    """What is to have a number in fullstop.'s interface, in the order of the log."""
 
 
-async def project_verdicts(transaction: Transaction, entries: VerdictEntries) -> None:
-    """Update the verdicts of subjects and their counts; store which rules have judged each."""
+async def project_verdicts(transaction: Transaction, entries: VerdictEntries, *, numbered: bool = True) -> None:
+    """Update the verdicts of subjects and their counts; store which rules have judged each.
+
+    `numbered`: what fails gets a number. Entries of the first version give none, so that a database whose entries are
+    older than the numbers has the same ones as a rebuild.
+    """
     keys = [_key(event) for _, event in entries]
     sets = {index: _rules_of(event) for index, event in entries}
     known, new_subjects, new_sets = await _read(transaction, keys, sorted(set(sets.values())))
@@ -98,6 +107,8 @@ async def project_verdicts(transaction: Transaction, entries: VerdictEntries) ->
         SET_RULES_OF_SUBJECT.bind(of_subjects),
         ADD_TO_TALLY.bind([{"account_id": a, "subject": s, "n": n} for (a, s), n in known.tally.items() if n]),
     )
+    if numbered and known.numbered:
+        await number(transaction, VIOLATION, list(known.numbered))
 
 
 async def _read(
@@ -123,12 +134,14 @@ async def _read(
     found.sets |= {one: last_number(last_set) + 1 + place for place, one in enumerate(added_sets)}
     others = list(dict.fromkeys(key for key in keys if key[0] != INSTANCE))
     if not others:
+        _note_failing(found)
         return found, [], added_sets
     numbered, stood, last = await transaction.fetch_all(
         together(SUBJECTS_NAMED.bind({"ids": ids}), VERDICTS_OF_SUBJECTS.bind({"ids": ids}), LAST_SUBJECT.bind({}))
     )
     found.numbers |= subject_numbers(numbered)
     found.before |= standing_of_subjects(stood)
+    _note_failing(found)
     added: list[AddSubjectParameters] = []
     for kind, name in others:
         if (kind, name) not in found.numbers:
@@ -144,6 +157,7 @@ def _take(known: _Known, index: int, event: Mapping[str, Any]) -> None:
     kind, name = _key(event)
     number = known.numbers[kind, name]
     account = known.accounts[name] if kind == INSTANCE else str(event["account_id"])
+    failing = known.failing.setdefault((kind, name), set())
     for verdict in event["verdicts"]:
         rule, folded = verdict["rule"], str(verdict.get("folded_under") or "")
         first = rule in event["first"]
@@ -156,6 +170,8 @@ def _take(known: _Known, index: int, event: Mapping[str, Any]) -> None:
         if verdict["verdict"] == "pass" and key not in known.before:
             continue
         known.before[key] = verdict["verdict"], since
+        failing.discard(rule)
+        failing |= {rule} if verdict["verdict"] == "fail" else set()
         known.folds[kind, number, rule] = folded
         known.moved[kind, number, rule] = {
             "subject_kind": kind,
@@ -167,6 +183,13 @@ def _take(known: _Known, index: int, event: Mapping[str, Any]) -> None:
             "since": since,
             "ledger_index": index,
         }
+    known.numbered |= dict.fromkeys(verdict_key(rule, kind, name) for rule in sorted(failing))
+
+
+def _note_failing(known: _Known) -> None:
+    for (kind, name, rule), (outcome, _) in known.before.items():
+        if outcome == "fail":
+            known.failing.setdefault((kind, name), set()).add(rule)
 
 
 def _key(event: Mapping[str, Any]) -> VerdictSubject:

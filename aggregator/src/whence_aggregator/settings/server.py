@@ -14,6 +14,7 @@ from whence_aggregator.settings.approvals import ApprovalSettings, wrong_in_appr
 from whence_aggregator.settings.cloud_trail import CloudTrailSettings, wrong_in_cloud_trail
 from whence_aggregator.settings.findings import FindingSettings, wrong_in_findings
 from whence_aggregator.settings.front import RegistryFrontSettings, wrong_in_front
+from whence_aggregator.settings.instance_logs import InstanceLogSettings, wrong_in_instance_logs
 from whence_aggregator.settings.organisation import OrganisationSettings, wrong_in_organisation
 from whence_aggregator.settings.places import (
     CommitTrustSettings,
@@ -176,6 +177,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Rules that are switched off, by id, each with the reason, which is recorded in the log."""
     findings: FindingSettings = FindingSettings()
     """Scanners, and what their findings mean."""
+    instance_logs: InstanceLogSettings | None = None
+    """Logs that Taupage's agents send without a signature; None: they are refused."""
     git_cache: GitCacheSettings | None = None
     commit_trust: dict[str, CommitTrustSettings] = {}
     """By host, or host and the beginning of the path."""
@@ -268,6 +271,8 @@ def _wrong_in_parts(settings: Settings) -> list[str]:
     wrong += wrong_in_rules(settings.rules)
     wrong += wrong_in_rules_off(settings.rules_off)
     wrong += wrong_in_findings(settings.findings)
+    if settings.instance_logs is not None:
+        wrong += wrong_in_instance_logs(settings.instance_logs)
     wrong += _wrong_in_database(settings)
     wrong += wrong_in_places(settings.registries, settings.git_servers)
     wrong += wrong_in_trackers(settings.trackers)

@@ -51,6 +51,7 @@ from whence_aggregator.wiring.changes import change_routes
 from whence_aggregator.wiring.cloud_trail import TrailReading, event_routes, load_coverage, load_trail, stored_families
 from whence_aggregator.wiring.findings import finding_routes, load_findings
 from whence_aggregator.wiring.front import load_behind, load_front
+from whence_aggregator.wiring.fullstop import fullstop_routes, instance_log_routes
 from whence_aggregator.wiring.limits import LiveLimits
 from whence_aggregator.wiring.operations import (
     Operations,
@@ -226,6 +227,7 @@ def _streamed(
         *application_routes(database, ledger, limits, signing_in.membership, streams, teams, working.wake),
         *finding_routes(settings, database, ledger, working.evaluating.wake),
         *violations.routes(signing_in.membership, heard),
+        *fullstop_routes(settings, database, ledger, signing_in.membership),
     ]
 
 
@@ -337,6 +339,7 @@ async def opened_aggregator(
                     violations,
                     heard,
                 ),
+                *instance_log_routes(settings, database, ledger, allowed, limits),
                 *SignInCalls(signing_in.sign_in, signing_in.command_clients).routes(),
                 *(behind.listing_routes(database) if behind is not None else []),
                 *(front.agent_routes if front is not None else []),

@@ -1,0 +1,484 @@
+"""fullstop.'s interface over violations: filters, pages, reports, resolutions, whitelisting rules, and their numbers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from fakes.auditor import checked, dumped
+from fakes.cloud_trail import INSTANCE as LISTED
+from fakes.cloud_trail import key, log_file, record, s3_event
+from fakes.fullstop import ACCOUNT, Asked, asking, broken_instance, recorded, report
+from fakes.in_process import OTHER_ACCOUNT, InProcess
+from fakes.machine import FAILED
+from fakes.trail_world import TrailWorld
+from fakes.violations import ViolationsInMemory
+from whence_aggregator.audit.replay import Replay
+from whence_aggregator.fullstop.documents import EXEMPTION_DAYS_MAX
+from whence_aggregator.fullstop.violation import (
+    Member,
+    NarrowedTo,
+    ServedExemption,
+    ServedViolation,
+    ViolationSource,
+    WantedExemption,
+)
+from whence_aggregator.ledger.log_reader import Stored
+from whence_aggregator.ports import Database
+from whence_aggregator.projections.kinds import KINDS
+from whence_common.clock import to_instant
+from whence_common.ledger_entry import event, type_of
+
+DATA = Path(__file__).parent.parent / "data"
+INSTANCE = "i-00000000000000001"
+
+
+@pytest.fixture
+async def asked(house: InProcess) -> AsyncIterator[Asked]:
+    async with asking(house) as found:
+        yield found
+
+
+async def reported(asked: Asked, **changes: object) -> None:
+    answer = await asked.ask("POST", "/api/violations", token="scanner", body=report(**changes))
+    assert (answer.status, answer.body) == (202, None)
+
+
+async def test_a_verdict_that_fails_is_served_with_every_member_of_a_violation(asked: Asked) -> None:
+    await broken_instance(asked.house)
+    (one,) = await asked.rows(("type", "BOOT_FAILED"))
+    kind = one.pop("violation_type")
+    assert one == {
+        "id": one["id"], "version": 0, "event_id": "boot-failed-v1", "account_id": ACCOUNT, "region": "eu-central-1",
+        "instance_id": INSTANCE, "meta_info": one["meta_info"], "comment": None,
+        "plugin_fully_qualified_class_name": "whence.boot-failed", "username": None, "rule_id": None,
+        "application_id": "greeter", "application_version_id": "1.0", "created": one["created"],
+        "created_by": "whence", "last_modified": one["created"], "last_modified_by": "whence",
+    }  # fmt: skip
+    assert set(kind) == {
+        "id", "help_text", "violation_severity", "audit_relevant", "title", "priority", "version", "created",
+        "created_by", "last_modified", "last_modified_by",
+    }  # fmt: skip
+    assert one["created"][-5:-4] + one["created"][-1] == ".Z"
+    again = await asked.ask("GET", f"/api/violations/{one['id']}", params=[("size", "20"), ("accounts", "stray")])
+    assert (again.status, again.body["id"]) == (200, one["id"])
+
+
+async def test_a_number_stays_when_the_fault_is_fixed_and_comes_back(asked: Asked) -> None:
+    machine = await broken_instance(asked.house)
+    (first,) = await asked.rows(("types", "BOOT_FAILED"))
+    await asked.house.say(machine)
+    await asked.house.work()
+    assert await asked.rows(("types", "BOOT_FAILED")) == []
+    (fixed,) = await asked.rows(("types", "BOOT_FAILED"), ("checked", "true"))
+    assert (fixed["id"], fixed["comment"][:6]) == (first["id"], "fixed:")
+    await asked.house.say(machine, **FAILED)
+    await asked.house.work()
+    assert [one["id"] for one in await asked.rows(("types", "BOOT_FAILED"))] == [first["id"]]
+
+
+async def test_a_rebuild_repeats_the_numbers(asked: Asked, tmp_path: Path) -> None:
+    await broken_instance(asked.house)
+    await reported(asked)
+    await reported(asked, event_id="e-2", instance_id=None)
+    made = await asked.ask("POST", "/api/whitelisting-rules", token="operator", body=rule(asked.house))
+    assert made.status == 201, made.body
+    number = made.body["id"]
+    assert (await asked.ask("DELETE", f"/api/whitelisting-rules/{number}", token="operator")).status == 204
+    (one,) = await asked.rows(("type", "BOOT_FAILED"))
+    resolved = await asked.ask("POST", f"/api/violations/{one['id']}/resolution", token="hello", data=b"known")
+    assert resolved.status == 200, resolved.body
+    outcome = await checked(asked.house, tmp_path)
+    assert outcome.findings == [], outcome
+    stored = await dumped(asked.house.database)
+    assert len(stored["fullstop_report"]) == 2
+    assert [one["number"] for one in stored["fullstop_number"]] == list(range(1, len(stored["fullstop_number"]) + 1))
+
+
+async def test_a_report_is_recorded_once_in_any_state_and_stays_after_it_was_answered(asked: Asked) -> None:
+    await reported(asked)
+    await reported(asked, username="arn:aws:iam::123456789012:user/ada")
+    (one,) = await asked.rows()
+    assert (one["violation_type"]["id"], one["meta_info"], one["instance_id"], one["created_by"]) == (
+        "PASSWORD_USED", {"user_name": "ada"}, None, "scanner",
+    )  # fmt: skip
+    resolved = await asked.ask(
+        "POST", f"/api/violations/{one['id']}/resolution", token="hello", data="erledigt ✓".encode()
+    )
+    assert (resolved.status, resolved.body["comment"], resolved.body["last_modified_by"]) == (
+        200,
+        "erledigt ✓",
+        "hello",
+    )
+    await reported(asked)
+    assert (await asked.rows(), len(await asked.rows(("checked", "true")))) == ([], 1)
+    assert len(await asked.house.entries("fullstop-report")) == 1
+
+
+async def test_meta_info_may_be_any_json_and_a_type_that_nobody_knows_is_made(asked: Asked) -> None:
+    for number, meta in enumerate(({"a": [1]}, ["a", {"b": None}], "text")):
+        await reported(asked, event_id=f"e-{number}", meta_info=meta, violation_type="HOUSE_RULE")
+    assert [one["meta_info"] for one in await asked.rows()] == [{"a": [1]}, ["a", {"b": None}], "text"]
+    types = (await asked.ask("GET", "/api/violation-types")).body
+    (made,) = [one for one in types if one["id"] == "HOUSE_RULE"]
+    assert (made["violation_severity"], made["priority"], made["audit_relevant"]) == (0, None, False)
+
+
+async def test_only_the_scope_or_the_right_for_the_account_reports(asked: Asked) -> None:
+    for token, status, code in (
+        ("", 401, "token-missing"), ("reader", 403, "report-forbidden"), ("hello", 403, "report-forbidden"),
+        ("yourturn", 202, None),
+    ):  # fmt: skip
+        answer = await asked.ask("POST", "/api/violations", token=token, body=report(event_id=token))
+        assert answer.status == status, answer.body
+        assert code is None or answer.body["code"] == code or token == ""
+    foreign = await asked.ask("POST", "/api/violations", token="scanner", body=report(account_id=OTHER_ACCOUNT))
+    assert (foreign.status, foreign.body["code"]) == (403, "report-forbidden")
+    assert (await asked.ask("GET", "/api/violations", token="yourturn")).status == 403
+    assert (await asked.ask("GET", "/api/violations", token="own")).body["code"] == "read-own-teams"
+    assert (await asked.ask("GET", "/api/violation-types", token="own")).status == 200
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"event_id": None}, {"account_id": "12"}, {"account_id": 123456789012}, {"region": ""}, {"meta_info": None},
+        {"violation_type": "not a type"}, {"violation_type": ["A"]}, {"instance_id": "x" * 400}, {"username": "a\nb"},
+        {"meta_info": {"a": "x" * 40_000}},
+    ],
+)  # fmt: skip
+async def test_a_malformed_report_is_refused_and_records_nothing(asked: Asked, changes: dict[str, object]) -> None:
+    answer = await asked.ask("POST", "/api/violations", token="scanner", body=report(**changes))
+    assert answer.status == 400, answer.body
+    assert await asked.house.entries("fullstop-report") == []
+
+
+async def test_hostile_bodies_are_refused(asked: Asked) -> None:
+    deep = b"[" * 100_000 + b"]" * 100_000
+    for body in (b"", b"{", b"[]", b"\xff", deep, b'{"event_id": "\\u0000"}', b'{"meta_info":' + deep + b"}"):
+        for path in ("/api/violations", "/api/whitelisting-rules"):
+            answer = await asked.ask("POST", path, token="scanner", data=body)
+            assert answer.status in (400, 413), (path, body[:20], answer.body)
+    await reported(asked)
+    (one,) = await asked.rows()
+    for body in (b"", b"  \n", b"\xff\xfe", b"x" * 5_000, b"x" * 50_000, b"a\x00b"):
+        answer = await asked.ask("POST", f"/api/violations/{one['id']}/resolution", token="hello", data=body)
+        assert answer.status in (400, 413), (body[:10], answer.body)
+    for number in ("0", "-1", "x", "1e3", "9" * 19, "9" * 40, "%00", "²"):
+        answer = await asked.ask("GET", f"/api/violations/{number}")
+        assert answer.status in (400, 404), number
+
+
+async def test_lists_filter_by_all_that_fullstop_filtered_by(asked: Asked) -> None:
+    await reported(asked, event_id="a", application_id="greeter", application_version="1.0")
+    await reported(asked, event_id="b", application_id="other", application_version="2.0", violation_type="WRONG_AMI")
+    other = report(event_id="c", account_id=OTHER_ACCOUNT, violation_type="UNSECURED_ROOT_USER")
+    assert (await asked.ask("POST", "/api/violations", token="yourturn", body=other)).status == 202
+    cases: dict[tuple[tuple[str, str], ...], list[str]] = {
+        (): ["a", "b", "c"],
+        (("accounts", ACCOUNT),): ["a", "b"],
+        (("accounts", f"{ACCOUNT},{OTHER_ACCOUNT}"),): ["a", "b", "c"],
+        (("accounts", ACCOUNT), ("accounts", OTHER_ACCOUNT)): ["a", "b", "c"],
+        (("application-ids", "greeter,nobody"),): ["a"],
+        (("application-version-ids", "2.0"),): ["b"],
+        (("type", "WRONG_AMI"),): ["b"],
+        (("types", "WRONG_AMI,PASSWORD_USED"),): ["a", "b"],
+        (("severity", "4"),): ["c"],
+        (("severity", "3"),): ["b"],
+        (("severity", "1"),): ["a"],
+        (("priority", "1"),): ["a", "b", "c"],
+        (("audit-relevant", "true"),): ["b"],
+        (("last-violation", "2"),): ["b", "c"],
+        (("from", "2026-11-22T12:00:00.123456Z"),): [],
+        (("from", "2026-11-22T11:00:00Z"), ("to", "2026-11-22T12:00:00.000Z")): [],
+        (("from", ""), ("type", ""), ("applications", "stray"), ("application_versions", "stray")): ["a", "b", "c"],
+        (("sort", "id,DESC"),): ["c", "b", "a"],
+        (("sort", "created,desc"), ("sort", "id,Asc")): ["a", "b", "c"],
+        (("sort", "application_id"),): ["c", "a", "b"],
+        (("size", "2"), ("page", "1")): ["c"],
+        (("size", "99999"),): ["a", "b", "c"],
+        (("page", "7"),): [],
+        (("checked", "TRUE"),): [],
+        (("whitelisted", "true"),): [],
+    }  # fmt: skip
+    for params, expected in cases.items():
+        found = [one["event_id"] for one in (await asked.page(*params))["content"]]
+        assert found == expected, params
+    for name, value in (
+        ("severity", "x"), ("page", "-1"), ("size", "0"), ("size", "a"), ("from", "yesterday"), ("checked", "maybe"),
+        ("sort", "password,asc"), ("last-violation", "9" * 30), ("accounts", "1" * 400), ("type", "," .join(map(str, range(600)))),
+    ):  # fmt: skip
+        refused = await asked.ask("GET", "/api/violations", params=[(name, value)])
+        assert (refused.status, refused.body["code"]) == (400, "parameter-malformed"), (name, value)
+
+
+async def test_a_page_has_springs_members(asked: Asked) -> None:
+    for number in range(3):
+        await reported(asked, event_id=f"e-{number}")
+    page = await asked.page(("size", "2"), ("page", "1"), ("sort", "id,desc"))
+    assert [one["event_id"] for one in page.pop("content")] == ["e-0"]
+    assert page == {
+        "total_elements": 3, "total_pages": 2, "first": False, "last": True, "size": 2, "number": 1,
+        "number_of_elements": 1,
+        "sort": [{"direction": "DESC", "property": "id", "ignore_case": False, "null_handling": "NATIVE", "ascending": False}],
+    }  # fmt: skip
+    empty = await asked.page(("types", "WRONG_REGION"))
+    assert (empty["total_elements"], empty["total_pages"], empty["first"], empty["last"]) == (0, 0, True, True)
+
+
+async def test_counts_are_by_account_and_by_application(asked: Asked) -> None:
+    for number, application in enumerate(("greeter", "greeter", "other", None)):
+        version = {"greeter": "1.0", "other": "2.0"}.get(application or "")
+        await reported(asked, event_id=f"e-{number}", application_id=application, application_version=version)
+    assert (await asked.ask("GET", "/api/violation-count")).body == [
+        {"account": ACCOUNT, "type": "PASSWORD_USED", "quantity": 4}
+    ]
+    assert (await asked.ask("GET", f"/api/violation-count/{ACCOUNT}")).body == [
+        {"application": "greeter", "version": "1.0", "type": "PASSWORD_USED", "quantity": 2},
+        {"application": "other", "version": "2.0", "type": "PASSWORD_USED", "quantity": 1},
+        {"application": None, "version": None, "type": "PASSWORD_USED", "quantity": 1},
+    ]
+    created = (await asked.rows())[0]["created"]
+    assert (await asked.ask("GET", "/api/violation-count", params=[("to", created)])).body == []
+    assert len((await asked.ask("GET", f"/api/violation-count/{ACCOUNT}", params=[("to", created)])).body) >= 1
+    assert (await asked.ask("GET", "/api/violation-count", params=[("resolved", "true")])).body == []
+    assert (await asked.ask("GET", "/api/violation-count/12")).status == 400
+
+
+async def test_only_the_owning_team_resolves_and_nobody_what_its_own_token_reported(asked: Asked) -> None:
+    await reported(asked)
+    (one,) = await asked.rows()
+    path = f"/api/violations/{one['id']}/resolution"
+    for token, status, code in (
+        ("", 401, None), ("reader", 403, "team-forbidden"), ("evil", 403, "team-forbidden"),
+        ("scanner", 403, "violation-of-own-token"),
+    ):  # fmt: skip
+        answer = await asked.ask("POST", path, token=token, data=b"no")
+        assert answer.status == status, answer.body
+        assert code is None or answer.body["code"] == code
+    assert (await asked.ask("POST", path, token="hello", data=b"first")).body["comment"] == "first"
+    assert (await asked.ask("POST", path, token="hello", data=b"second")).body["comment"] == "second"
+    assert (await asked.ask("POST", "/api/violations/999/resolution", token="hello", data=b"x")).status == 404
+    asked.owners.teams.clear()
+    assert (await asked.ask("POST", path, token="hello", data=b"x")).body["code"] == "owner-unknown"
+    assert (await asked.ask("POST", path, token="operator", data=b"x")).status == 200
+
+
+def rule(house: InProcess, **changes: object) -> dict[str, object]:
+    """Return a whitelisting rule of ninety days."""
+    return {
+        "violation_type": "PASSWORD_USED", "account_id": ACCOUNT, "reason": "a robot of last year",
+        "expiry_date": to_instant(house.clock() + timedelta(days=90)), **changes,
+    }  # fmt: skip
+
+
+async def test_a_whitelisting_rule_exempts_what_is_there_already_and_reopens_it_at_its_end(asked: Asked) -> None:
+    await reported(asked)
+    made = await asked.ask("POST", "/api/whitelisting-rules", token="operator", body=rule(asked.house))
+    assert made.status == 201, made.body
+    number = made.body["id"]
+    assert made.body == {
+        "id": number, "account_id": ACCOUNT, "region": None, "application_id": None, "application_version": None,
+        "image_name": None, "image_owner": None, "reason": "a robot of last year",
+        "expiry_date": rule(asked.house)["expiry_date"], "violation_type_entity_id": "PASSWORD_USED",
+        "meta_info_json_path": None, "created": made.body["created"], "created_by": "operator",
+        "last_modified": made.body["created"], "last_modified_by": "operator", "version": 0,
+    }  # fmt: skip
+    assert (await asked.ask("GET", "/api/whitelisting-rules")).body == [made.body]
+    (exempted,) = await asked.rows(("whitelisted", "true"), ("checked", "true"))
+    assert (exempted["rule_id"], exempted["comment"][:14]) == (number, "exempted until")
+    assert (await asked.rows(), await asked.rows(("checked", "true"))) == ([], [])
+    asked.house.clock.advance(timedelta(days=91).total_seconds())
+    assert (len(await asked.rows()), (await asked.ask("GET", "/api/whitelisting-rules")).body) == (1, [])
+    assert (await asked.ask("GET", f"/api/whitelisting-rules/{number}")).status == 200
+    assert (await asked.ask("DELETE", f"/api/whitelisting-rules/{number}", token="operator")).status == 404
+
+
+async def test_a_rule_is_replaced_by_one_of_a_new_number_and_deleted_a_minute_later(asked: Asked) -> None:
+    await reported(asked)
+    first = (await asked.ask("POST", "/api/whitelisting-rules", token="operator", body=rule(asked.house))).body
+    changed = rule(asked.house, reason="still there")
+    second = await asked.ask("PUT", f"/api/whitelisting-rules/{first['id']}", token="operator", body=changed)
+    assert (second.status, second.body["reason"], second.body["id"] != first["id"]) == (200, "still there", True)
+    path = f"/api/whitelisting-rules/{second.body['id']}"
+    assert [one["id"] for one in (await asked.ask("GET", "/api/whitelisting-rules")).body] == [second.body["id"]]
+    assert (await asked.ask("DELETE", path, token="operator")).status == 204
+    assert await asked.rows() == []
+    asked.house.clock.advance(61)
+    assert len(await asked.rows()) == 1
+    assert (await asked.ask("DELETE", "/api/whitelisting-rules/999", token="operator")).status == 404
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "fix"),
+    [
+        ({"violation_type_entity_id": "WRONG_AMI"}, "rule-key-unknown", "write violation_type"),
+        ({"image_name": "Taupage.*"}, "rule-key-unknown", "name the application"),
+        ({"meta_info_json_path": "$.a"}, "rule-key-unknown", "name the application"),
+        ({"colour": "red"}, "rule-key-unknown", "a rule has violation_type"),
+        ({"expiry_date": None}, "rule-for-ever", "set expiry_date"),
+        ({"expiry_date": "9999-12-31T00:00:00Z"}, "rule-expiry", f"at most {EXEMPTION_DAYS_MAX} days"),
+        ({"expiry_date": "2020-01-01T00:00:00Z"}, "rule-expiry", "set expiry_date"),
+        ({"expiry_date": 17}, "rule-malformed", "set expiry_date"),
+        ({"reason": " "}, "rule-incomplete", "write why"),
+        ({"violation_type": None}, "rule-incomplete", "name the type"),
+        ({"violation_type": "NO_SUCH_TYPE"}, "rule-type-unknown", "violation-types"),
+        ({"account_id": "12"}, "rule-malformed", "12 digits"),
+        ({"application_version": "1.0"}, "rule-malformed", "send both"),
+    ],
+)
+async def test_a_rule_that_would_cover_more_than_it_says_is_refused_with_what_to_write(
+    asked: Asked, changes: dict[str, object], code: str, fix: str
+) -> None:
+    answer = await asked.ask("POST", "/api/whitelisting-rules", token="operator", body=rule(asked.house, **changes))
+    assert (answer.status, answer.body["code"], fix in answer.body["fix"]) == (400, code, True), answer.body
+    assert await asked.house.entries("fullstop-exemption") == []
+
+
+async def test_a_team_exempts_the_lesser_faults_of_its_own_and_the_right_operate_the_others(asked: Asked) -> None:
+    own = rule(asked.house, violation_type="SPEC_URL_IS_MISSING_IN_KIO", account_id=None, application_id="greeter")
+    for token, body, status in (
+        ("hello", own, 201), ("evil", own, 403), ("reader", own, 403),
+        ("hello", {**own, "application_id": None}, 403),
+        ("hello", rule(asked.house, violation_type="WRONG_AMI"), 403),
+        ("operator", rule(asked.house, violation_type="WRONG_AMI"), 201),
+        ("operator", {**own, "application_id": None}, 201),
+    ):  # fmt: skip
+        answer = await asked.ask("POST", "/api/whitelisting-rules", token=token, body=body)
+        assert answer.status == status, (token, body, answer.body)
+
+
+async def test_lifecycles_are_a_page_of_events_of_an_application(asked: Asked) -> None:
+    for path in ("/api/lifecycles/applications/greeter/versions", "/api/lifecycles/applications/greeter/versions/1.0"):
+        answer = await asked.ask("GET", path)
+        assert (answer.status, answer.body["content"], answer.body["total_elements"]) == (200, [], 0)
+        assert answer.body["sort"][0]["property"] == "created"
+    assert (await asked.ask("GET", "/api/lifecycles/applications/NO%20NAME/versions")).status == 400
+
+
+@pytest.mark.parametrize("kept", ["memory", "log"])
+async def test_whatever_keeps_violations_takes_the_same_steps(house: InProcess, kept: str) -> None:
+    async with asking(house) as asked:
+        await reported(asked)
+        await reported(asked, event_id="e-2", account_id=ACCOUNT, application_id="greeter", application_version="1.0")
+    source: ViolationSource = recorded(house)
+    found = await source.matching(NarrowedTo())
+    if kept == "memory":
+        memory = ViolationsInMemory(house.clock)
+        for one in found:
+            memory.add(one)
+        source = memory
+    first, second = await source.matching(NarrowedTo())
+    assert (first.number < second.number, first.state, second.application_version) == (True, "open", "1.0")
+    assert await source.matching(NarrowedTo(applications=["greeter"])) == [second]
+    assert await source.matching(NarrowedTo(accounts=[OTHER_ACCOUNT])) == []
+    assert await source.matching(NarrowedTo(types=["WRONG_AMI"])) == []
+    assert [one.number for one in await source.matching(NarrowedTo(number_min=second.number))] == [second.number]
+    assert [one.number for one in await source.matching(NarrowedTo(number=first.number))] == [first.number]
+    await source.acknowledge(first, "seen", "ada")
+    (seen,) = await source.matching(NarrowedTo(number=first.number))
+    assert (seen.state, seen.comment, seen.changed_by) == ("acknowledged", "seen", "ada")
+    ends_at = to_instant(house.clock() + timedelta(days=1))
+    wanted = WantedExemption(type_id="PASSWORD_USED", application_id="greeter", reason="r", ends_at=ends_at)
+    made = await source.exempt(wanted, "bob")
+    assert [one.state for one in await source.matching(NarrowedTo())] == ["acknowledged", "exempted"]
+    assert await source.exemptions() == [made]
+    now = to_instant(house.clock())
+    await source.end_exemption(made, now, "bob")
+    assert (await source.exemptions(), [one.wanted.ends_at for one in await source.exemptions(made.number)]) == (
+        [],
+        [now],
+    )
+    assert [one.state for one in await source.matching(NarrowedTo())] == ["acknowledged", "open"]
+    assert json.dumps([one.number for one in await source.exemptions(10**9)]) == "[]"
+
+
+async def test_a_violation_of_many_instances_is_one_row_that_names_them(house: InProcess) -> None:
+    memory = ViolationsInMemory(house.clock)
+    members = [Member(instance_id=f"i-{n:017x}", account_id=ACCOUNT, region="eu-central-1") for n in range(3)]
+    one = ServedViolation(
+        number=7, key="k", type_id="SCM_SOURCE_JSON_MISSING", state="open", created=to_instant(house.clock()),
+        changed=to_instant(house.clock()), account_id=ACCOUNT, region="eu-central-1", application_id="greeter",
+        application_version="1.0", members=members, rule="source-missing", severity=2, reason="no scm-source.json",
+    )  # fmt: skip
+    memory.add(one)
+    memory.add(replace(one, number=8, account_id=OTHER_ACCOUNT, members=(), type_id="WRONG_AMI"))
+    async with asking(house, memory) as asked:
+        row = (await asked.ask("GET", "/api/violations/7")).body
+        assert (row["instance_id"], row["meta_info"]["instances"]) == (None, [one.instance_id for one in members])
+        resolved = await asked.ask("POST", "/api/violations/7/resolution", token="hello", data=b"all of them")
+        assert (resolved.status, resolved.body["comment"]) == (200, "all of them")
+        assert [one["id"] for one in await asked.rows()] == [8]
+
+
+def test_an_exemption_stands_until_its_end() -> None:
+    wanted = WantedExemption(type_id="WRONG_AMI", reason="r", ends_at="2026-11-22T12:00:00.000Z")
+    one = ServedExemption(number=1, wanted=wanted, created="", created_by="", changed="", changed_by="")
+    assert (one.stands("2026-11-22T11:59:59.999Z"), one.stands("2026-11-22T12:00:00.000Z")) == (True, False)
+
+
+async def test_lifecycles_are_the_starts_and_stops_of_an_applications_instances(asked: Asked) -> None:
+    await asked.house.say(await asked.house.machine(LISTED))
+    world = TrailWorld(asked.house)
+    names = ("RunInstances", "StopInstances", "StartInstances", "TerminateInstances", "RebootInstances")
+    records = [record(name, number, eventTime=f"2026-11-22T12:0{number}:00Z") for number, name in enumerate(names, 1)]
+    world.objects.put(key(), log_file(*records))
+    world.queue.send(s3_event(key()))
+    await world.settle()
+    path = "/api/lifecycles/applications/greeter/versions"
+    first, *others = (await asked.ask("GET", path)).body["content"]
+    assert first == {
+        "application": "greeter", "version": "1.0", "event_date": "2026-11-22T00:00:00.000Z",
+        "image_id": first["image_id"], "image_name": None, "region": "eu-central-1", "instance_boot_time": None,
+        "event_type": "RunInstances", "instance_id": LISTED, "created": "2026-11-22T12:01:00.000Z",
+    }  # fmt: skip
+    assert [row["event_type"] for row in others] == ["StopInstances", "StartInstances", "TerminateInstances"]
+    params = [("sort", "created,desc"), ("size", "1"), ("page", "1")]
+    page = (await asked.ask("GET", f"{path}/1.0", params=params)).body
+    assert ([row["event_type"] for row in page["content"]], page["total_pages"]) == (["StartInstances"], 4)
+    assert (await asked.ask("GET", f"{path}/2.0")).body["total_elements"] == 0
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_what_failed_before_there_were_numbers_gets_one_when_its_subject_is_judged_again(
+    database: Database, again: bool
+) -> None:
+    lines = (DATA / "ledger-v1.ndjson").read_bytes().splitlines()
+    later = event(
+        "verdict",
+        {
+            "subject": {"kind": "instance", "id": "i-00000000000000000"}, "account_id": ACCOUNT, "first": [],
+            "at": "2026-11-23T12:00:00.000Z", "rules": {"source-missing": 1}, "verdicts": [],
+        },
+        version=2,
+    )  # fmt: skip
+    contents = [*(json.loads(line).encode() for line in lines), *([later] if again else [])]
+    async with database.transaction() as transaction:
+        replay = Replay(transaction, kinds=KINDS, on_error=lambda index, message: pytest.fail(f"{index}: {message}"))
+        await replay.apply(_stored(contents))
+    numbers = [row["key"] for row in (await dumped(database))["fullstop_number"]]
+    assert numbers == (["source-missing~instance~i-00000000000000000"] if again else [])
+
+
+async def _stored(contents: list[bytes]) -> AsyncIterator[Stored]:
+    for index, content in enumerate(contents):
+        yield Stored(index, type_of(content)[0], content)
+
+
+async def test_pages_of_other_origins_may_call_with_a_token(asked: Asked) -> None:
+    async with aiohttp.ClientSession(headers={"Origin": "https://dashboard.example.org"}) as page:
+        async with page.options(f"{asked.url}/api/violations/7/resolution") as preflight:
+            assert (preflight.status, preflight.headers["Access-Control-Allow-Origin"]) == (204, "*")
+            assert preflight.headers["Access-Control-Allow-Methods"] == "POST"
+            assert "Authorization" in preflight.headers["Access-Control-Allow-Headers"]
+        for token, status in (("", 401), ("reader", 200)):
+            given = {"Authorization": f"Bearer {token}"} if token else {}
+            async with page.get(f"{asked.url}/api/violations", headers=given) as answer:
+                assert (answer.status, "Access-Control-Allow-Credentials" in answer.headers) == (status, False)
+                assert answer.headers["Access-Control-Allow-Origin"] == "*"
