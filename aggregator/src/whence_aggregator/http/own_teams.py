@@ -12,7 +12,8 @@ from whence_aggregator.ports import Forbidden
 from whence_aggregator.trace.lineage import Lineage, without_user_data
 
 _LISTS = {"/v1/instances": "team", "/v1/violations": "team", "/v1/images": "team", "/apps": "team_id",
-          "/v1/applications": "team", "/v1/changes": "team", "/v1/findings": "team"}  # fmt: skip
+          "/v1/applications": "team", "/v1/changes": "team", "/v1/findings": "team",
+          "/v1/summary": "team", "/v1/summary/trend": "team"}  # fmt: skip
 """Lists, each with the parameter that restricts it to a team."""
 _OF_NOBODY = frozenset({"/v1/rules"})
 _CHECKED = frozenset(

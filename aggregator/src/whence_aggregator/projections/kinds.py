@@ -32,6 +32,7 @@ from whence_aggregator.projections.findings import FINDINGS, project_findings
 from whence_aggregator.projections.pushes import project_push, project_untag
 from whence_aggregator.projections.removals import VERSION as REMOVALS_VERSION
 from whence_aggregator.projections.removals import project_removal
+from whence_aggregator.projections.summaries import SUMMARY, summary_writes
 from whence_aggregator.projections.verdicts import project_verdicts
 from whence_aggregator.queries import audit
 from whence_aggregator.queries.ledger import ADD_CLOCK, AddClockParameters
@@ -125,6 +126,11 @@ async def _findings(transaction: Transaction, _: Replayed, entries: Entries) -> 
         await project_findings(transaction, index, event)
 
 
+async def _summaries(transaction: Transaction, _: Replayed, entries: Entries) -> None:
+    for index, event in entries:
+        await transaction.execute(*summary_writes(index, event))
+
+
 async def _nothing(_transaction: Transaction, _replayed: Replayed, _entries: Entries) -> None:
     """Write nothing: no table is derived from the entry."""
 
@@ -201,11 +207,12 @@ KINDS: Mapping[str, EntryKind] = MappingProxyType({
     ),
     "verdict": replace(
         _kind(
-            "verdict", "rule_set", "instance", "tally", "subject", "verdict_fold",
+            "verdict", "rule_set", "instance", "tally", "subject", "verdict_fold", "verdict_count", "counted_instance",
             project=_verdicts, account=_account_stated, together=_all_together,
         ),
         project={1: _verdicts, 2: _verdicts},
     ),
+    SUMMARY: _kind("summary_day", "summary_count", project=_summaries, account=_account_or_all),
     "evidence": _kind(account=_account_stated),
     "rule-settings": _kind(account=_of_all),
     "push": _kind(
@@ -282,6 +289,12 @@ TABLES = (
     Table(name="verdict", clear=audit.CLEAR_VERDICT, dumps=(audit.DUMP_VERDICT,), lossy=True),
     Table(name="subject", clear=audit.CLEAR_SUBJECT, dumps=(audit.DUMP_SUBJECT,), lossy=True),
     Table(name="verdict_fold", clear=audit.CLEAR_VERDICT_FOLD, dumps=(audit.DUMP_VERDICT_FOLD,), lossy=True),
+    Table(name="verdict_count", clear=audit.CLEAR_VERDICT_COUNT, dumps=(audit.DUMP_VERDICT_COUNT,), lossy=True),
+    Table(
+        name="counted_instance", clear=audit.CLEAR_COUNTED_INSTANCE, dumps=(audit.DUMP_COUNTED_INSTANCE,), lossy=True
+    ),
+    Table(name="summary_day", clear=audit.CLEAR_SUMMARY_DAY, dumps=(audit.DUMP_SUMMARY_DAY,)),
+    Table(name="summary_count", clear=audit.CLEAR_SUMMARY_COUNT, dumps=(audit.DUMP_SUMMARY_COUNT,)),
     Table(name="tally", clear=audit.CLEAR_TALLY, dumps=(audit.DUMP_TALLY,), lossy=True),
     Table(name="image_manifest", clear=audit.CLEAR_IMAGE_MANIFEST, dumps=(audit.DUMP_IMAGE_MANIFEST,)),
     Table(name="image_tag", clear=audit.CLEAR_IMAGE_TAG, dumps=(audit.DUMP_IMAGE_TAG,)),

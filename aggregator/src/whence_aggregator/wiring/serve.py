@@ -64,6 +64,7 @@ from whence_aggregator.wiring.operations import (
 from whence_aggregator.wiring.organisation import OrganisationSources, load_allowed, load_organisation, load_sources
 from whence_aggregator.wiring.outgoing import open_outgoing
 from whence_aggregator.wiring.replays import replay_routes
+from whence_aggregator.wiring.reports import load_snapshots, summary_routes
 from whence_aggregator.wiring.rules import covered_accounts, load_evaluator, rules_in_force, scanned_images
 from whence_aggregator.wiring.sign_in import SigningIn, load_sign_in
 from whence_aggregator.wiring.trackers import known_trackers, load_tracker_collectors, note_trackers
@@ -136,6 +137,7 @@ def _routes(
     operations: Operations,
     questions: Questions,
     wake: Callable[[], None],
+    allowed: AllowedAccounts,
 ) -> list[web.RouteDef]:
     """Return all routes except those of the log, the applications and the registry."""
     challenges = limits.of_challenges()
@@ -160,6 +162,7 @@ def _routes(
             load_coverage(settings, database),
         ).routes(),
         *OrganisationCalls(database=database, now=utc_now, lists_teams=not _fronts(settings)).routes(),
+        *summary_routes(settings, database, heard, allowed),
         *ViolationCalls(Violations(database=database, listening=heard), now=utc_now).routes(),
         *OperatorCalls(database=database, audience=settings.audience).routes(),
         *operations.routes(
@@ -289,6 +292,7 @@ async def opened_aggregator(
                     operations,
                     questions,
                     working.wake,
+                    allowed,
                 ),
                 *_streamed(
                     settings,
@@ -323,6 +327,7 @@ async def opened_aggregator(
             **trail.services,
             "evaluation": working.evaluating.run,
             "publisher": publisher.run,
+            "snapshots": load_snapshots(database, ledger).run,
             "sign-in": signing_in.run,
             "retention": parts.load_retention(settings, database, ledger).run,
             **({"sources": front.sources.run, "front accounts": front.allowed.run} if front is not None else {}),

@@ -97,6 +97,22 @@ select number, rules from rule_set order by number limit :limit offset :offset;
 -- name: dump_tally
 select account_id, subject, n from tally order by account_id{binary}, subject{binary} limit :limit offset :offset;
 
+-- name: dump_verdict_count
+select account_id, application_id, subject_kind, rule, passed, failed, unknown, folded from verdict_count
+where passed <> 0 or failed <> 0 or unknown <> 0 or folded <> 0
+order by account_id{binary}, application_id{binary}, subject_kind{binary}, rule{binary} limit :limit offset :offset;
+
+-- name: dump_counted_instance
+select instance, application_id from counted_instance order by instance limit :limit offset :offset;
+
+-- name: dump_summary_day
+select day, at, ledger_index from summary_day order by day{binary} limit :limit offset :offset;
+
+-- name: dump_summary_count
+select account_id, application_id, subject_kind, rule, day, ledger_index, passed, failed, unknown, folded from summary_count
+order by account_id{binary}, application_id{binary}, subject_kind{binary}, rule{binary}, day{binary}
+limit :limit offset :offset;
+
 -- name: dump_last_seen
 select instance_id, seen_at, enrolment, seal, counter, skew_millis, skew_confirmed, beat_seal from last_seen order by instance_id{binary} limit :limit offset :offset;
 
@@ -238,6 +254,18 @@ delete from verdict_fold;
 
 -- name: clear_tally
 delete from tally;
+
+-- name: clear_verdict_count
+delete from verdict_count;
+
+-- name: clear_counted_instance
+delete from counted_instance;
+
+-- name: clear_summary_day
+delete from summary_day;
+
+-- name: clear_summary_count
+delete from summary_count;
 
 -- name: dump_team_revision
 select team_id, source, ledger_index, change, into_team, spelled, team_name, aliases, observed_at from team_revision
