@@ -1,4 +1,4 @@
-"""`whence summary`, `whence coverage` and `whence accounts check`: what they print, and how they exit."""
+"""`whence summary`, `whence coverage`, `whence check` and `whence accounts check`: what they print, and how they exit."""
 
 from __future__ import annotations
 
@@ -121,3 +121,19 @@ def test_accounts_check_names_what_the_role_may_not_do(served: dict[str, Any]) -
     assert said.exit_code == 5
     assert [line.split()[3] for line in said.stdout.splitlines()[1:3]] == ["yes", "no"]
     assert "ec2:DescribeInstances" in said.output
+
+
+@pytest.mark.parametrize(
+    ("verdict", "complete", "code"),
+    [("pass", True, 0), ("fail", True, 1), ("unknown", True, 1), ("pass", False, 5), ("fail", False, 5)],
+)
+def test_a_check_of_an_image_exits_5_before_1_before_0(
+    served: dict[str, Any], verdict: str, complete: bool, code: int
+) -> None:
+    judged = {"rule": "source-dirty", "kind": "instance", "severity": 1, "verdict": verdict, "reason": "r",
+              "folded_under": None}  # fmt: skip
+    unread = [] if complete else [{"source": "the registry", "state": "failed", "reason": "away"}]
+    served["/v1/check"] = {"verdicts": [judged], "complete": complete, "unread": unread}
+    said = run(served, "check", "r.example.org/t/a@sha256:" + "a" * 64, "--application", "greeter")
+    assert said.exit_code == code
+    assert ("not read: the registry: away" in said.output) is not complete

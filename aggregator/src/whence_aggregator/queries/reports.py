@@ -271,3 +271,15 @@ class FailingQuestionsRow(TypedDict):
 
 
 FAILING_QUESTIONS = NamedQuery[NoParameters, FailingQuestionsRow]("failing_questions")
+
+
+class TeamOfApplicationParameters(TypedDict):
+    application_id: str
+    past: int
+
+
+class TeamOfApplicationRow(TypedDict):
+    team_id: str
+
+
+TEAM_OF_APPLICATION = NamedQuery[TeamOfApplicationParameters, TeamOfApplicationRow]("team_of_application")

@@ -31,6 +31,7 @@ from whence_aggregator.whence import accounts as account_commands
 from whence_aggregator.whence import apps as app_commands
 from whence_aggregator.whence import audit as audit_commands
 from whence_aggregator.whence import changes as change_commands
+from whence_aggregator.whence import checks as check_commands
 from whence_aggregator.whence import coverage as coverage_commands
 from whence_aggregator.whence import diff as diff_commands
 from whence_aggregator.whence import events as event_commands
@@ -211,6 +212,7 @@ whence.add_command(diff_commands.diff)
 whence.add_command(change_commands.changes)
 whence.add_command(rule_commands.replay)
 whence.add_command(summary_commands.summary)
+whence.add_command(check_commands.check)
 whence.add_command(coverage_commands.coverage)
 whence.add_command(event_commands.events)
 whence.add_command(account_commands.accounts)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from aiohttp import web
 
+from whence_aggregator.http.image_checks import ImageCheckCalls
 from whence_aggregator.http.summaries import SummaryCalls
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.organisation.allowed import AllowedAccounts
 from whence_aggregator.ports import Database
 from whence_aggregator.reports.coverage import CoverageReader, ExpectedSources
+from whence_aggregator.reports.image_check import ImageChecks
 from whence_aggregator.reports.snapshots import Snapshots
 from whence_aggregator.reports.summary import Summaries
 from whence_aggregator.settings.server import Settings
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.moment import Moments
+from whence_aggregator.trace.tracer import Tracer
+from whence_aggregator.wiring.rules import rules_in_force, scanned_images
 from whence_common.clock import utc_now
+from whence_common.runtime.pause import pause
 
 
 def load_snapshots(database: Database, ledger: Ledger) -> Snapshots:
@@ -38,6 +45,17 @@ def load_coverage_reader(settings: Settings, database: Database, allowed: Allowe
         organisation=[name for name, there in sources.items() if there],
     )
     return CoverageReader(database=database, expected=expected, now=utc_now)
+
+
+def check_routes(
+    settings: Settings, database: Database, tracer: Tracer, listening: Listening, wake: Callable[[], None]
+) -> list[web.RouteDef]:
+    """Return the route that judges images before they run."""
+    checks = ImageChecks(
+        database=database, tracer=tracer, rules=rules_in_force(settings), images=scanned_images(settings, database),
+        listening=listening, now=utc_now, wake=wake, pause=pause,
+    )  # fmt: skip
+    return ImageCheckCalls(checks).routes()
 
 
 def summary_routes(

@@ -119,3 +119,8 @@ order by account_id, region;
 -- types: n int, reason str
 select kind, host, count(*) as n, min(reason) as reason from task where attempts > 0 and reason <> ''
 group by kind, host order by kind, host;
+
+-- name: team_of_application
+-- types: past int
+select s.team_id from application_span s
+where s.application_id = :application_id and s.ledger_index < :past and s.until_index >= :past;
