@@ -28,7 +28,7 @@ _CHECKED = frozenset(
      ("GET", "/apps/{id}/versions/{version}/approvals"), ("POST", "/apps/{id}/versions/{version}/approvals"),
      ("GET", "/apps/{id}/approvals"), ("GET", "/v1/applications/{id}/versions"),
      ("GET", "/v1/applications/{id}/versions/{version}"), ("GET", "/v1/diff"),
-     ("POST", "/v1/findings"), ("GET", "/v1/check")}
+     ("POST", "/v1/findings"), ("GET", "/v1/check"), ("POST", "/v1/reports")}
 )  # fmt: skip
 """Requests whose handler checks the team after it has loaded the resource; writes check it in any case."""
 

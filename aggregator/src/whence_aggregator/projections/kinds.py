@@ -32,6 +32,7 @@ from whence_aggregator.projections.findings import FINDINGS, project_findings
 from whence_aggregator.projections.pushes import project_push, project_untag
 from whence_aggregator.projections.removals import VERSION as REMOVALS_VERSION
 from whence_aggregator.projections.removals import project_removal
+from whence_aggregator.projections.reports import REPORT, report_writes
 from whence_aggregator.projections.summaries import SUMMARY, summary_writes
 from whence_aggregator.projections.verdicts import project_verdicts
 from whence_aggregator.queries import audit
@@ -131,6 +132,11 @@ async def _summaries(transaction: Transaction, _: Replayed, entries: Entries) ->
         await transaction.execute(*summary_writes(index, event))
 
 
+async def _reports(transaction: Transaction, _: Replayed, entries: Entries) -> None:
+    for index, event in entries:
+        await transaction.execute(*report_writes(index, event))
+
+
 async def _nothing(_transaction: Transaction, _replayed: Replayed, _entries: Entries) -> None:
     """Write nothing: no table is derived from the entry."""
 
@@ -161,7 +167,7 @@ def _account_stated(event: Event) -> str:
 
 
 def _account_or_all(event: Event) -> str:
-    """Return the account that scanners' findings name; those that name none may concern every account."""
+    """Return the account that an entry names; one that names none may concern every account."""
     return str(event["account_id"]) or EVERY_ACCOUNT
 
 
@@ -213,6 +219,7 @@ KINDS: Mapping[str, EntryKind] = MappingProxyType({
         project={1: _verdicts, 2: _verdicts},
     ),
     SUMMARY: _kind("summary_day", "summary_count", project=_summaries, account=_account_or_all),
+    REPORT: _kind("report_file", project=_reports, account=_account_or_all),
     "evidence": _kind(account=_account_stated),
     "rule-settings": _kind(account=_of_all),
     "push": _kind(
@@ -293,6 +300,7 @@ TABLES = (
     Table(
         name="counted_instance", clear=audit.CLEAR_COUNTED_INSTANCE, dumps=(audit.DUMP_COUNTED_INSTANCE,), lossy=True
     ),
+    Table(name="report_file", clear=audit.CLEAR_REPORT_FILE, dumps=(audit.DUMP_REPORT_FILE,)),
     Table(name="summary_day", clear=audit.CLEAR_SUMMARY_DAY, dumps=(audit.DUMP_SUMMARY_DAY,)),
     Table(name="summary_count", clear=audit.CLEAR_SUMMARY_COUNT, dumps=(audit.DUMP_SUMMARY_COUNT,)),
     Table(name="tally", clear=audit.CLEAR_TALLY, dumps=(audit.DUMP_TALLY,), lossy=True),

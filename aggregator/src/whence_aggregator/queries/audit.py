@@ -479,6 +479,26 @@ class DumpCountedInstanceRow(TypedDict):
 DUMP_COUNTED_INSTANCE = NamedQuery[DumpCountedInstanceParameters, DumpCountedInstanceRow]("dump_counted_instance")
 
 
+class DumpReportFileParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpReportFileRow(TypedDict):
+    ledger_index: int
+    name: str
+    digest: str
+    team_id: str
+    account_id: str
+    since: str
+    until: str
+    made_at: str
+    made_by: str
+
+
+DUMP_REPORT_FILE = NamedQuery[DumpReportFileParameters, DumpReportFileRow]("dump_report_file")
+
+
 class DumpSummaryDayParameters(TypedDict):
     limit: int
     offset: int
@@ -806,6 +826,9 @@ CLEAR_VERDICT_COUNT = Command[NoParameters]("clear_verdict_count")
 
 
 CLEAR_COUNTED_INSTANCE = Command[NoParameters]("clear_counted_instance")
+
+
+CLEAR_REPORT_FILE = Command[NoParameters]("clear_report_file")
 
 
 CLEAR_SUMMARY_DAY = Command[NoParameters]("clear_summary_day")

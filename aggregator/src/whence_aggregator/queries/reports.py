@@ -283,3 +283,18 @@ class TeamOfApplicationRow(TypedDict):
 
 
 TEAM_OF_APPLICATION = NamedQuery[TeamOfApplicationParameters, TeamOfApplicationRow]("team_of_application")
+
+
+class AddReportFileParameters(TypedDict):
+    ledger_index: int
+    name: str
+    digest: str
+    team_id: str
+    account_id: str
+    since: str
+    until: str
+    made_at: str
+    made_by: str
+
+
+ADD_REPORT_FILE = Command[AddReportFileParameters]("add_report_file")

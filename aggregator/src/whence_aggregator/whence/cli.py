@@ -37,6 +37,7 @@ from whence_aggregator.whence import diff as diff_commands
 from whence_aggregator.whence import events as event_commands
 from whence_aggregator.whence import findings as finding_commands
 from whence_aggregator.whence import images as image_commands
+from whence_aggregator.whence import reports as report_commands
 from whence_aggregator.whence import rules as rule_commands
 from whence_aggregator.whence import sign_in as sign_in_commands
 from whence_aggregator.whence import summaries as summary_commands
@@ -212,6 +213,7 @@ whence.add_command(diff_commands.diff)
 whence.add_command(change_commands.changes)
 whence.add_command(rule_commands.replay)
 whence.add_command(summary_commands.summary)
+whence.add_command(report_commands.report)
 whence.add_command(check_commands.check)
 whence.add_command(coverage_commands.coverage)
 whence.add_command(event_commands.events)

@@ -6,14 +6,20 @@ from collections.abc import Callable
 
 from aiohttp import web
 
+from whence_aggregator import __version__
+from whence_aggregator.compliance.violations import Violations
 from whence_aggregator.http.image_checks import ImageCheckCalls
+from whence_aggregator.http.reports import ReportCalls
 from whence_aggregator.http.summaries import SummaryCalls
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.organisation.allowed import AllowedAccounts
 from whence_aggregator.ports import Database
 from whence_aggregator.reports.coverage import CoverageReader, ExpectedSources
 from whence_aggregator.reports.image_check import ImageChecks
+from whence_aggregator.reports.report_html import HtmlReports
+from whence_aggregator.reports.report_maker import ReportMaker
 from whence_aggregator.reports.snapshots import Snapshots
+from whence_aggregator.reports.standing_violations import StandingViolations
 from whence_aggregator.reports.summary import Summaries
 from whence_aggregator.settings.server import Settings
 from whence_aggregator.trace.listening import Listening
@@ -56,6 +62,23 @@ def check_routes(
         listening=listening, now=utc_now, wake=wake, pause=pause,
     )  # fmt: skip
     return ImageCheckCalls(checks).routes()
+
+
+def report_routes(
+    settings: Settings, database: Database, ledger: Ledger, listening: Listening, allowed: AllowedAccounts
+) -> list[web.RouteDef]:
+    """Return the route that makes reports."""
+    maker = ReportMaker(
+        ledger=ledger,
+        summaries=Summaries(database=database, listening=listening),
+        violations=StandingViolations(Violations(database=database, listening=listening)),
+        coverage=load_coverage_reader(settings, database, allowed),
+        moments=Moments(database=database, now=utc_now),
+        html=HtmlReports(),
+        version=__version__,
+        now=utc_now,
+    )
+    return ReportCalls(maker).routes()
 
 
 def summary_routes(

@@ -64,7 +64,7 @@ from whence_aggregator.wiring.operations import (
 from whence_aggregator.wiring.organisation import OrganisationSources, load_allowed, load_organisation, load_sources
 from whence_aggregator.wiring.outgoing import open_outgoing
 from whence_aggregator.wiring.replays import replay_routes
-from whence_aggregator.wiring.reports import check_routes, load_snapshots, summary_routes
+from whence_aggregator.wiring.reports import check_routes, load_snapshots, report_routes, summary_routes
 from whence_aggregator.wiring.rules import covered_accounts, load_evaluator, rules_in_force, scanned_images
 from whence_aggregator.wiring.sign_in import SigningIn, load_sign_in
 from whence_aggregator.wiring.trackers import known_trackers, load_tracker_collectors, note_trackers
@@ -163,6 +163,7 @@ def _routes(
         ).routes(),
         *OrganisationCalls(database=database, now=utc_now, lists_teams=not _fronts(settings)).routes(),
         *summary_routes(settings, database, heard, allowed),
+        *report_routes(settings, database, ledger, heard, allowed),
         *check_routes(settings, database, tracer, heard, wake),
         *ViolationCalls(Violations(database=database, listening=heard), now=utc_now).routes(),
         *OperatorCalls(database=database, audience=settings.audience).routes(),

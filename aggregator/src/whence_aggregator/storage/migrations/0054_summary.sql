@@ -41,6 +41,21 @@ create table summary_count (
 ){compact};
 create index summary_count_application on summary_count (application_id);
 
+-- Files of reports, by their digests.
+create table report_file (
+    ledger_index bigint not null,
+    name text not null,
+    digest text not null,
+    team_id text not null,
+    account_id text not null,
+    since text not null,
+    until text not null,
+    made_at text not null,
+    made_by text not null,
+    primary key (ledger_index, name)
+){compact};
+create index report_file_digest on report_file (digest);
+
 -- Counts of the verdicts that stand, which earlier versions did not keep.
 insert into counted_instance (instance, application_id)
 select i.number, coalesce(f.application_id, '') from instance i left join facets f on f.number = i.facets

@@ -105,6 +105,10 @@ order by account_id{binary}, application_id{binary}, subject_kind{binary}, rule{
 -- name: dump_counted_instance
 select instance, application_id from counted_instance order by instance limit :limit offset :offset;
 
+-- name: dump_report_file
+select ledger_index, name, digest, team_id, account_id, since, until, made_at, made_by from report_file
+order by ledger_index, name{binary} limit :limit offset :offset;
+
 -- name: dump_summary_day
 select day, at, ledger_index from summary_day order by day{binary} limit :limit offset :offset;
 
@@ -260,6 +264,9 @@ delete from verdict_count;
 
 -- name: clear_counted_instance
 delete from counted_instance;
+
+-- name: clear_report_file
+delete from report_file;
 
 -- name: clear_summary_day
 delete from summary_day;

@@ -124,3 +124,9 @@ group by kind, host order by kind, host;
 -- types: past int
 select s.team_id from application_span s
 where s.application_id = :application_id and s.ledger_index < :past and s.until_index >= :past;
+
+-- Reports, as files with their digests.
+
+-- name: add_report_file
+insert into report_file (ledger_index, name, digest, team_id, account_id, since, until, made_at, made_by)
+values (:ledger_index, :name, :digest, :team_id, :account_id, :since, :until, :made_at, :made_by);
