@@ -17,7 +17,7 @@ from whence_aggregator.queries.compliance import TALLIES
 from whence_aggregator.reports.counted import NONE, Counts
 from whence_aggregator.reports.coverage import CoverageReader, ExpectedSources
 from whence_aggregator.reports.snapshots import Snapshots
-from whence_aggregator.reports.summary import Summaries, Summary, WantedSummary
+from whence_aggregator.reports.summary import GROUPS, Summaries, Summary, WantedSummary
 from whence_aggregator.trace.moment import Moments
 from whence_common.clock import to_instant
 from whence_common.statement import ApplicationFacts
@@ -85,6 +85,12 @@ async def test_the_counts_of_a_random_history_are_those_of_its_verdicts(house: I
         assert group.verdicts.passed == tallies.get((ACCOUNT, f"{rule}/pass"), 0), rule
         broken = group.verdicts.failed + group.verdicts.unknown + group.verdicts.folded
         assert broken == tallies.get((ACCOUNT, f"{rule}/fail"), 0) + tallies.get((ACCOUNT, f"{rule}/unknown"), 0), rule
+    for by in GROUPS:
+        every, of_account = [
+            (await summary(house, WantedSummary(by=by, kind="instance", account=account))).everything.to_wire()
+            for account in (None, ACCOUNT)
+        ]
+        assert every == of_account, "the sums that are kept are those of the counts"
     before = await dumped(house.database)
     house.clock.advance(60.0)
     assert (await checked(house, tmp_path)).findings == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,14 @@ from whence_aggregator.collect.accounts import Accounts
 from whence_aggregator.compliance.violations import Violations
 from whence_aggregator.events.coverage import TrailCoverage
 from whence_aggregator.http.accounts import AccountCalls
+from whence_aggregator.http.image_checks import ImageCheckCalls
 from whence_aggregator.http.queries import QueryCalls
 from whence_aggregator.http.summaries import SummaryCalls
 from whence_aggregator.http.violations import ViolationCalls
 from whence_aggregator.ledger.log_reader import LogReader
 from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.reports.coverage import CoverageReader, ExpectedSources
+from whence_aggregator.reports.image_check import ImageChecks
 from whence_aggregator.reports.summary import Summaries
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_aggregator.trace.moment import Moments
@@ -68,6 +71,12 @@ def routes_of(house: InProcess) -> list[web.RouteDef]:
         coverage=CoverageReader(database=house.database, expected=expected, now=house.clock),
         moments=Moments(database=house.database, now=house.clock),
     ).routes()
+    routes += ImageCheckCalls(
+        ImageChecks(
+            database=house.database, tracer=house.tracer, rules=house.rules, images=None, listening=house.listening,
+            now=house.clock, wake=lambda: None, pause=asyncio.sleep,
+        )
+    ).routes()  # fmt: skip
     return routes + application_routes(house) + change_routes(house.database, house.tracer)
 
 
@@ -158,3 +167,12 @@ async def test_a_summary_for_one_team_does_not_name_sources_of_other_accounts(as
     assert (theirs["coverage"]["complete"], theirs["coverage"]["incomplete"]) == (False, [])
     _, every = await ask("audit", "/v1/summary?by=team")
     assert [one["source"] for one in every["coverage"]["incomplete"]] == ["inventory"]
+
+
+async def test_whoever_reads_one_team_checks_images_of_its_applications_only(ask: Ask) -> None:
+    image = f"registry.example.org/hello/greeter@sha256:{'a' * 64}"
+    status, _ = await ask("ada", f"/v1/check?application=farewell&image={image}")
+    assert status == 403
+    assert (await ask("ada", f"/v1/check?application=nobodys&image={image}"))[0] == 403
+    status, checked = await ask("ada", f"/v1/check?application=greeter&image={image}")
+    assert (status, checked["complete"]) == (200, False)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from whence_aggregator.reports.counted import Counts, Group
-from whence_aggregator.reports.report import Report, ReportedViolation, ReportScope, RuleOfReport
+from whence_aggregator.reports.report import ComplianceReport, ReportedViolation, ReportScope, RuleOfReport
 from whence_aggregator.reports.report_csv import cell, to_csv
 from whence_aggregator.reports.report_html import HtmlReports
 from whence_aggregator.reports.report_oscal import to_oscal
@@ -37,8 +37,8 @@ def rule(
     )
 
 
-def report(*rules: RuleOfReport, team: str = "hello") -> Report:
-    return Report(
+def report(*rules: RuleOfReport, team: str = "hello") -> ComplianceReport:
+    return ComplianceReport(
         scope=ReportScope(team=team, since="2026-11-01", until="2026-11-22"), made_at="2026-11-22T12:00:00.000Z",
         made_by="audit", version="0.1.0", stood_at="2026-11-22T12:00:00.000Z", snapshot_index=9, checkpoint="note",
         everything=Group(), rules=rules, days=[TrendDay(day="2026-11-22", counts=None, ledger_index=None)],

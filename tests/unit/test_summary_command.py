@@ -1,4 +1,4 @@
-"""`whence summary`, `whence coverage`, `whence check` and `whence accounts check`: what they print, and how they exit."""
+"""`whence summary`, `whence coverage`, `whence check`, `whence report` and `whence accounts check`: what they print, and how they exit."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from whence_aggregator.whence.cli import whence
+from whence_common.digest import sha256_digest
 
 NONE = {"pass": 0, "fail": 0, "unknown": 0, "folded": 0, "total": 0}
 GOOD = {**NONE, "pass": 3, "total": 3}
@@ -46,6 +48,11 @@ def served() -> Iterator[dict[str, Any]]:
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            held["asked"] = self.path
+            self.do_GET()
 
         def log_request(self, code: object = "-", size: object = "-") -> None:
             return
@@ -137,3 +144,40 @@ def test_a_check_of_an_image_exits_5_before_1_before_0(
     said = run(served, "check", "r.example.org/t/a@sha256:" + "a" * 64, "--application", "greeter")
     assert said.exit_code == code
     assert ("not read: the registry: away" in said.output) is not complete
+
+
+FILES = {"report.html": "<p>\u00fc</p>\n", "violations.csv": "a\r\n", "assessment-results.json": "{}\n"}
+
+
+def reported(**changes: object) -> dict[str, Any]:
+    digests = {name: sha256_digest(text.encode()) for name, text in FILES.items()}
+    return {"complete": True, "violations": 0, "files": FILES, "digests": digests, "ledger_index": 7, **changes}
+
+
+@pytest.mark.parametrize(("complete", "violations", "code"), [(True, 0, 0), (True, 3, 1), (False, 0, 5), (False, 3, 5)])
+def test_a_report_is_written_as_it_was_recorded(
+    served: dict[str, Any], tmp_path: Path, complete: bool, violations: int, code: int
+) -> None:
+    served["/v1/reports"] = reported(complete=complete, violations=violations)
+    period = ("--from", "2026-11-01", "--to", "2026-11-22")
+    said = run(served, "report", "--team", "he llo", *period, "-o", str(tmp_path / "new" / "place"))
+    assert said.exit_code == code
+    assert served["asked"] == "/v1/reports?team=he+llo&from=2026-11-01&to=2026-11-22"
+    written = {one.name: one.read_bytes() for one in (tmp_path / "new" / "place").iterdir()}
+    assert written == {name: text.encode() for name, text in FILES.items()}
+    assert "entry 7 of the log" in said.output
+
+
+def test_a_file_that_is_not_what_was_recorded_is_not_written(served: dict[str, Any], tmp_path: Path) -> None:
+    served["/v1/reports"] = reported(files={**FILES, "report.html": "<p>changed</p>"})
+    words = ("report", "--account", "123456789012", "--from", "2026-11-01", "--to", "2026-11-22", "-o")
+    said = run(served, *words, str(tmp_path / "out"))
+    assert said.exit_code == 3
+    assert "report.html does not have the digest that the aggregator recorded" in said.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_report_is_about_a_team_or_an_account(served: dict[str, Any], tmp_path: Path) -> None:
+    period = ("--from", "2026-11-01", "--to", "2026-11-22", "-o", str(tmp_path))
+    assert run(served, "report", *period).exit_code == 2
+    assert run(served, "report", "--team", "a", "--account", "123456789012", *period).exit_code == 2

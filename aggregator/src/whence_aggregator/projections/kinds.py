@@ -213,7 +213,8 @@ KINDS: Mapping[str, EntryKind] = MappingProxyType({
     ),
     "verdict": replace(
         _kind(
-            "verdict", "rule_set", "instance", "tally", "subject", "verdict_fold", "verdict_count", "counted_instance",
+            "verdict", "rule_set", "instance", "tally", "subject", "verdict_fold", "verdict_count", "verdict_total",
+            "counted_instance",
             project=_verdicts, account=_account_stated, together=_all_together,
         ),
         project={1: _verdicts, 2: _verdicts},
@@ -297,6 +298,7 @@ TABLES = (
     Table(name="subject", clear=audit.CLEAR_SUBJECT, dumps=(audit.DUMP_SUBJECT,), lossy=True),
     Table(name="verdict_fold", clear=audit.CLEAR_VERDICT_FOLD, dumps=(audit.DUMP_VERDICT_FOLD,), lossy=True),
     Table(name="verdict_count", clear=audit.CLEAR_VERDICT_COUNT, dumps=(audit.DUMP_VERDICT_COUNT,), lossy=True),
+    Table(name="verdict_total", clear=audit.CLEAR_VERDICT_TOTAL, dumps=(audit.DUMP_VERDICT_TOTAL,), lossy=True),
     Table(
         name="counted_instance", clear=audit.CLEAR_COUNTED_INSTANCE, dumps=(audit.DUMP_COUNTED_INSTANCE,), lossy=True
     ),

@@ -6,7 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from whence_aggregator.queries.reports import AddToVerdictCountParameters, CountedInstancesRow
+from whence_aggregator.queries.reports import (
+    AddToVerdictCountParameters,
+    AddToVerdictTotalParameters,
+    CountedInstancesRow,
+)
 
 Form = Literal["passed", "folded", "unknown", "failed"]
 """How a verdict counts. `folded`: it depends on a broken link, which has a verdict of its own."""
@@ -64,6 +68,26 @@ class VerdictCounts:
                 "folded": sums["folded"],
             }
             for (place, rule), sums in self.sums.items()
+            if any(sums.values())
+        ]  # fmt: skip
+
+    def totals(self) -> list[AddToVerdictTotalParameters]:
+        """Return the totals that changed: of rules, accounts and applications."""
+        found: dict[tuple[str, str, str, int], dict[Form, int]] = {}
+        for (place, rule), sums in self.sums.items():
+            of_subjects = int(rule == OF_SUBJECT)
+            names = (("rule", rule), ("account", place.account_id), ("application", place.application_id))
+            for scope, name in names:
+                total = found.setdefault((scope, name, place.kind, of_subjects), dict.fromkeys(FORMS, 0))
+                for form, by in sums.items():
+                    total[form] += by
+        return [
+            {
+                "scope": scope, "name": name, "subject_kind": kind, "of_subjects": of_subjects,
+                "passed": sums["passed"], "failed": sums["failed"], "unknown": sums["unknown"],
+                "folded": sums["folded"],
+            }
+            for (scope, name, kind, of_subjects), sums in found.items()
             if any(sums.values())
         ]  # fmt: skip
 

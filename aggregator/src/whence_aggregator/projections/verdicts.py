@@ -54,6 +54,7 @@ from whence_aggregator.queries.compliance import (
 from whence_aggregator.queries.query import array, instance_ids, together
 from whence_aggregator.queries.reports import (
     ADD_TO_VERDICT_COUNT,
+    ADD_TO_VERDICT_TOTAL,
     COUNT_INSTANCE,
     COUNTED_INSTANCES,
     CountInstanceParameters,
@@ -126,6 +127,7 @@ async def project_verdicts(transaction: Transaction, entries: VerdictEntries) ->
         ADD_TO_TALLY.bind([{"account_id": a, "subject": s, "n": n} for (a, s), n in known.tally.items() if n]),
         COUNT_INSTANCE.bind(counted),
         ADD_TO_VERDICT_COUNT.bind(known.counts.rows()),
+        ADD_TO_VERDICT_TOTAL.bind(known.counts.totals()),
     )
 
 

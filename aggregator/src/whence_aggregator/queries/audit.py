@@ -466,6 +466,25 @@ class DumpVerdictCountRow(TypedDict):
 DUMP_VERDICT_COUNT = NamedQuery[DumpVerdictCountParameters, DumpVerdictCountRow]("dump_verdict_count")
 
 
+class DumpVerdictTotalParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpVerdictTotalRow(TypedDict):
+    scope: str
+    name: str
+    subject_kind: str
+    of_subjects: int
+    passed: int
+    failed: int
+    unknown: int
+    folded: int
+
+
+DUMP_VERDICT_TOTAL = NamedQuery[DumpVerdictTotalParameters, DumpVerdictTotalRow]("dump_verdict_total")
+
+
 class DumpCountedInstanceParameters(TypedDict):
     limit: int
     offset: int
@@ -823,6 +842,9 @@ CLEAR_TALLY = Command[NoParameters]("clear_tally")
 
 
 CLEAR_VERDICT_COUNT = Command[NoParameters]("clear_verdict_count")
+
+
+CLEAR_VERDICT_TOTAL = Command[NoParameters]("clear_verdict_total")
 
 
 CLEAR_COUNTED_INSTANCE = Command[NoParameters]("clear_counted_instance")

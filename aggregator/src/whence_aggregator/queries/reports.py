@@ -42,16 +42,8 @@ class AddToVerdictCountParameters(TypedDict):
 ADD_TO_VERDICT_COUNT = Command[AddToVerdictCountParameters]("add_to_verdict_count")
 
 
-class CountsByRuleParameters(TypedDict):
-    account: str | None
-    kind: str | None
-    any_application: int
-    applications: str
-    any_rule: int
-    rules: str
-
-
-class CountsByRuleRow(TypedDict):
+class AddToVerdictTotalParameters(TypedDict):
+    scope: str
     name: str
     subject_kind: str
     of_subjects: int
@@ -61,19 +53,14 @@ class CountsByRuleRow(TypedDict):
     folded: int
 
 
-COUNTS_BY_RULE = NamedQuery[CountsByRuleParameters, CountsByRuleRow]("counts_by_rule")
+ADD_TO_VERDICT_TOTAL = Command[AddToVerdictTotalParameters]("add_to_verdict_total")
 
 
-class CountsByAccountParameters(TypedDict):
-    account: str | None
-    kind: str | None
-    any_application: int
-    applications: str
-    any_rule: int
-    rules: str
+class TotalsParameters(TypedDict):
+    scope: str
 
 
-class CountsByAccountRow(TypedDict):
+class TotalsRow(TypedDict):
     name: str
     subject_kind: str
     of_subjects: int
@@ -83,29 +70,61 @@ class CountsByAccountRow(TypedDict):
     folded: int
 
 
-COUNTS_BY_ACCOUNT = NamedQuery[CountsByAccountParameters, CountsByAccountRow]("counts_by_account")
+TOTALS = NamedQuery[TotalsParameters, TotalsRow]("totals")
 
 
-class CountsByApplicationParameters(TypedDict):
-    account: str | None
-    kind: str | None
-    any_application: int
-    applications: str
-    any_rule: int
-    rules: str
+class CountsOfAccountParameters(TypedDict):
+    account_id: str
 
 
-class CountsByApplicationRow(TypedDict):
-    name: str
+class CountsOfAccountRow(TypedDict):
+    account_id: str
+    application_id: str
     subject_kind: str
-    of_subjects: int
+    rule: str
     passed: int
     failed: int
     unknown: int
     folded: int
 
 
-COUNTS_BY_APPLICATION = NamedQuery[CountsByApplicationParameters, CountsByApplicationRow]("counts_by_application")
+COUNTS_OF_ACCOUNT = NamedQuery[CountsOfAccountParameters, CountsOfAccountRow]("counts_of_account")
+
+
+class CountsOfApplicationsParameters(TypedDict):
+    applications: str
+
+
+class CountsOfApplicationsRow(TypedDict):
+    account_id: str
+    application_id: str
+    subject_kind: str
+    rule: str
+    passed: int
+    failed: int
+    unknown: int
+    folded: int
+
+
+COUNTS_OF_APPLICATIONS = NamedQuery[CountsOfApplicationsParameters, CountsOfApplicationsRow]("counts_of_applications")
+
+
+class CountsOfRulesParameters(TypedDict):
+    rules: str
+
+
+class CountsOfRulesRow(TypedDict):
+    account_id: str
+    application_id: str
+    subject_kind: str
+    rule: str
+    passed: int
+    failed: int
+    unknown: int
+    folded: int
+
+
+COUNTS_OF_RULES = NamedQuery[CountsOfRulesParameters, CountsOfRulesRow]("counts_of_rules")
 
 
 class TeamsOfApplicationsParameters(TypedDict):

@@ -62,7 +62,7 @@ class RuleOfReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class ComplianceReport:
     """Everything that a report states."""
 
     scope: ReportScope

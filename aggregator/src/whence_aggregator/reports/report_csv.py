@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
-from whence_aggregator.reports.report import Report
+from whence_aggregator.reports.report import ComplianceReport
 
 _COLUMNS = (
     "rule", "severity", "verdict", "subject", "application", "account", "region", "since", "reason", "ledger_index",
@@ -14,7 +14,7 @@ _FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
 """The first characters by which spreadsheets take a cell for a formula, or for a command."""
 
 
-def to_csv(report: Report) -> str:
+def to_csv(report: ComplianceReport) -> str:
     """Return the violations; no cell begins as a formula does."""
     out = io.StringIO()
     writer = csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\r\n")

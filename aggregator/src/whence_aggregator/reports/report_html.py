@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from whence_aggregator.reports.report import Report
+from whence_aggregator.reports.report import ComplianceReport
 
 
 class HtmlReports:
@@ -15,6 +15,6 @@ class HtmlReports:
         environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
         self._template = environment.get_template("report.html")
 
-    def render(self, report: Report) -> str:
+    def render(self, report: ComplianceReport) -> str:
         """Return the file's text."""
         return self._template.render(report=report)

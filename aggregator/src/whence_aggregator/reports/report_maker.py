@@ -16,7 +16,7 @@ from whence_aggregator.reports.counted import NONE
 from whence_aggregator.reports.coverage import CoverageReader
 from whence_aggregator.reports.report import (
     VIOLATIONS_MAX,
-    Report,
+    ComplianceReport,
     ReportedViolation,
     ReportScope,
     RuleOfReport,
@@ -34,14 +34,14 @@ _RULES = {rule.id: rule for rule in RULES}
 
 
 class RendersHtml(Protocol):
-    def render(self, report: Report) -> str: ...
+    def render(self, report: ComplianceReport) -> str: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MadeReport:
     """A report's files by name, with their digests and the entry that records these."""
 
-    report: Report
+    report: ComplianceReport
     files: Mapping[str, str]
     digests: Mapping[str, str]
     ledger_index: int
@@ -95,7 +95,9 @@ class ReportMaker:
             writing.writes.extend(report_writes(index, stated))
         return MadeReport(report=report, files=files, digests=digests, ledger_index=index)
 
-    async def _report(self, scope: ReportScope, made_by: str, *, team_as_written: bool, names_sources: bool) -> Report:
+    async def _report(
+        self, scope: ReportScope, made_by: str, *, team_as_written: bool, names_sources: bool
+    ) -> ComplianceReport:
         present = await self._moments.of()
         ended = scope.until < present.at[:10]
         moment = await self._moments.of(f"{scope.until}T23:59:59.999Z") if ended else present
@@ -122,7 +124,7 @@ class ReportMaker:
                 )
             )
         covered = await self._coverage.read()
-        return Report(
+        return ComplianceReport(
             scope=scope, made_at=to_instant(self._now()), made_by=made_by, version=self._version,
             stood_at=summary.at, snapshot_index=summary.snapshot.ledger_index if summary.snapshot is not None else None,
             checkpoint=self._ledger.note, everything=summary.everything, rules=rules, days=days,

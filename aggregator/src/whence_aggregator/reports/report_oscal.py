@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import UUID, uuid5
 
-from whence_aggregator.reports.report import Report, ReportedViolation, RuleOfReport
+from whence_aggregator.reports.report import ComplianceReport, ReportedViolation, RuleOfReport
 
 OSCAL_VERSION = "1.1.2"
 _SPACE = UUID("6c1c5a0a-5b1e-5f0e-9d1c-0d6d1d9f2a22")
@@ -18,7 +18,7 @@ _NAMES = "https://whence.example.org/ns/oscal"
 _TEXT_CHARACTERS_MAX = 1_000
 
 
-def to_oscal(report: Report) -> dict[str, Any]:
+def to_oscal(report: ComplianceReport) -> dict[str, Any]:
     """Return the document: for each rule an observation with its numbers, and a finding where no verdict is unknown."""
     key = f"{report.scope.name}/{report.scope.since}/{report.scope.until}/{report.made_at}"
     plan = _id(key, "plan")
@@ -64,7 +64,7 @@ def to_oscal(report: Report) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _observation(key: str, report: Report, rule: RuleOfReport) -> dict[str, Any]:
+def _observation(key: str, report: ComplianceReport, rule: RuleOfReport) -> dict[str, Any]:
     counts = rule.counts
     found: dict[str, Any] = {
         "uuid": _id(key, "observation", rule.id),

@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from whence_aggregator.queries.reports import (
-    CountsByAccountRow,
-    CountsByApplicationRow,
-    CountsByRuleRow,
+    CountsOfAccountRow,
+    CountsOfApplicationsRow,
     CountsOfDaysRow,
+    CountsOfRulesRow,
     EveryCountRow,
     EveryNewestCountRow,
     NewestSummaryByRow,
     NewestSummaryDayRow,
     SummaryDaysRow,
     TeamsOfApplicationsRow,
+    TotalsRow,
     UnheardByAccountRow,
 )
 from whence_aggregator.reports.counted import CountKey, Counts, DayOfCount, NamedCounts
@@ -30,9 +31,7 @@ class SummaryDay:
     ledger_index: int
 
 
-def named_counts(
-    rows: Sequence[CountsByRuleRow] | Sequence[CountsByAccountRow] | Sequence[CountsByApplicationRow],
-) -> list[NamedCounts]:
+def totals(rows: Sequence[TotalsRow]) -> list[NamedCounts]:
     return [
         NamedCounts(
             name=row["name"], kind=row["subject_kind"], of_subjects=bool(row["of_subjects"]),
@@ -42,7 +41,13 @@ def named_counts(
     ]  # fmt: skip
 
 
-def counts_by_key(rows: Sequence[EveryCountRow] | Sequence[EveryNewestCountRow]) -> dict[CountKey, Counts]:
+def counts_by_key(
+    rows: Sequence[EveryCountRow]
+    | Sequence[EveryNewestCountRow]
+    | Sequence[CountsOfAccountRow]
+    | Sequence[CountsOfApplicationsRow]
+    | Sequence[CountsOfRulesRow],
+) -> dict[CountKey, Counts]:
     return {
         CountKey(row["account_id"], row["application_id"], row["subject_kind"], row["rule"]): Counts(
             row["passed"], row["failed"], row["unknown"], row["folded"]

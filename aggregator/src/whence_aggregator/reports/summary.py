@@ -14,18 +14,36 @@ from whence_aggregator.ports import Database, NotFound
 from whence_aggregator.projections.verdict_counts import OF_SUBJECT
 from whence_aggregator.queries.query import array
 from whence_aggregator.queries.reports import (
-    COUNTS_BY_ACCOUNT,
-    COUNTS_BY_APPLICATION,
-    COUNTS_BY_RULE,
+    COUNTS_OF_ACCOUNT,
+    COUNTS_OF_APPLICATIONS,
     COUNTS_OF_DAYS,
+    COUNTS_OF_RULES,
     NEWEST_SUMMARY_BY,
     SUMMARY_DAYS,
     TEAMS_OF_APPLICATIONS,
+    TOTALS,
     UNHEARD_BY_ACCOUNT,
-    CountsByRuleParameters,
+    CountsOfDaysParameters,
 )
-from whence_aggregator.reports.counted import Counts, DayOfCount, Group, NamedCounts, by_day, grouped, standing_at
-from whence_aggregator.reports.rows import SummaryDay, days_of_counts, named_counts, summary_days, teams_of, unheard
+from whence_aggregator.reports.counted import (
+    CountKey,
+    Counts,
+    DayOfCount,
+    Group,
+    NamedCounts,
+    by_day,
+    grouped,
+    standing_at,
+)
+from whence_aggregator.reports.rows import (
+    SummaryDay,
+    counts_by_key,
+    days_of_counts,
+    summary_days,
+    teams_of,
+    totals,
+    unheard,
+)
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.moment import Moment
 from whence_aggregator.trace.owners import owned_by
@@ -133,12 +151,23 @@ class Summaries:
         return [TrendDay(day=day, counts=counts.get(day), ledger_index=index.get(day)) for day in days]
 
     async def _now(self, wanted: WantedSummary, moment: Moment) -> list[NamedCounts]:
-        filters = await self._filters(wanted, moment)
-        if wanted.by == "rule":
-            return named_counts(await self._database.fetch(COUNTS_BY_RULE.bind(filters)))
-        if wanted.by == "account":
-            return named_counts(await self._database.fetch(COUNTS_BY_ACCOUNT.bind({**filters})))
-        return named_counts(await self._database.fetch(COUNTS_BY_APPLICATION.bind({**filters})))
+        """Return the counts by the narrowest way: sums that are kept, or the counts of one account, team or rules."""
+        applications = await self._applications(wanted, moment)
+        if applications is None and wanted.account is None and (wanted.rules is None or wanted.by == "rule"):
+            scope = "application" if wanted.by == "team" else wanted.by
+            found = totals(await self._database.fetch(TOTALS.bind({"scope": scope})))
+            kept = wanted.rules
+            return [one for one in found if wanted.kind in (None, one.kind) and (kept is None or one.name in kept)]
+        if applications is not None:
+            asked = COUNTS_OF_APPLICATIONS.bind({"applications": array(applications)})
+            counts = counts_by_key(await self._database.fetch(asked))
+        elif wanted.account is not None:
+            counts = counts_by_key(await self._database.fetch(COUNTS_OF_ACCOUNT.bind({"account_id": wanted.account})))
+        else:
+            counts = counts_by_key(
+                await self._database.fetch(COUNTS_OF_RULES.bind({"rules": array(wanted.rules or ())}))
+            )
+        return _named(counts, wanted)
 
     async def _then(self, wanted: WantedSummary, moment: Moment) -> tuple[list[NamedCounts], SummaryDay]:
         taken = summary_days(await self._database.fetch(NEWEST_SUMMARY_BY.bind({"at": moment.at})))
@@ -149,27 +178,24 @@ class Summaries:
             )  # fmt: skip
         (snapshot,) = taken
         standing = standing_at(await self._of_days(wanted, snapshot.day, moment), snapshot.day)
-        members = {"rule": "rule", "account": "account_id", "team": "application_id"}
-        return [
-            NamedCounts(
-                name=getattr(key, members[wanted.by]), kind=key.kind, of_subjects=key.rule == OF_SUBJECT, counts=counts
-            )
-            for key, counts in standing.items()
-        ], snapshot
+        return _named(standing, wanted), snapshot
 
     async def _of_days(self, wanted: WantedSummary, until: str, moment: Moment) -> list[DayOfCount]:
-        filters = await self._filters(wanted, moment)
-        return days_of_counts(await self._database.fetch(COUNTS_OF_DAYS.bind({**filters, "until": until})))
+        filters = await self._filters(wanted, until, moment)
+        return days_of_counts(await self._database.fetch(COUNTS_OF_DAYS.bind(filters)))
 
-    async def _filters(self, wanted: WantedSummary, moment: Moment) -> CountsByRuleParameters:
-        applications = None
-        if wanted.team is not None:
-            applications = await owned_by(
-                self._database, wanted.team, as_written=wanted.team_as_written, past=moment.past
-            )
+    async def _applications(self, wanted: WantedSummary, moment: Moment) -> list[str] | None:
+        """Return the applications of the team; None for those of any."""
+        if wanted.team is None:
+            return None
+        return await owned_by(self._database, wanted.team, as_written=wanted.team_as_written, past=moment.past)
+
+    async def _filters(self, wanted: WantedSummary, until: str, moment: Moment) -> CountsOfDaysParameters:
+        applications = await self._applications(wanted, moment)
         return {
-            "account": wanted.account, "kind": wanted.kind, "any_application": int(applications is None),
-            "applications": array(applications or ()), "any_rule": int(wanted.rules is None),
+            "until": until, "account": wanted.account, "kind": wanted.kind,
+            "any_application": int(applications is None), "applications": array(applications or ()),
+            "any_rule": int(wanted.rules is None),
             "rules": array(wanted.rules or ()),
         }  # fmt: skip
 
@@ -185,6 +211,18 @@ class Summaries:
         before = to_instant(self._listening.silent_before)
         asked = UNHEARD_BY_ACCOUNT.bind({"launched_before": before, "account": wanted.account})
         return unheard(await self._database.fetch(asked))
+
+
+def _named(counts: Mapping[CountKey, Counts], wanted: WantedSummary) -> list[NamedCounts]:
+    """Return the counts that are wanted, each by the name of its group."""
+    of_group: dict[GroupedBy, int] = {"account": 0, "team": 1, "rule": 3}
+    return [
+        NamedCounts(name=key[of_group[wanted.by]], kind=key.kind, of_subjects=key.rule == OF_SUBJECT, counts=one)
+        for key, one in counts.items()
+        if wanted.account in (None, key.account_id)
+        and wanted.kind in (None, key.kind)
+        and (wanted.rules is None or key.rule in wanted.rules)
+    ]
 
 
 def _name(by: GroupedBy, name: str, teams: Mapping[str, str]) -> str | None:

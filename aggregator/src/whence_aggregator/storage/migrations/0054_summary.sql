@@ -13,6 +13,21 @@ create table verdict_count (
     primary key (account_id, application_id, subject_kind, rule)
 ){compact};
 create index verdict_count_application on verdict_count (application_id);
+create index verdict_count_rule on verdict_count (rule);
+
+-- The same counts summed up for summaries of everything: scope is rule, account or application, and name the one of them.
+-- of_subjects: 1 for counts of subjects, whose rule is ''.
+create table verdict_total (
+    scope text not null,
+    name text not null,
+    subject_kind text not null,
+    of_subjects bigint not null,
+    passed bigint not null,
+    failed bigint not null,
+    unknown bigint not null,
+    folded bigint not null,
+    primary key (scope, name, subject_kind, of_subjects)
+){compact};
 
 -- The application that an instance is counted for.
 create table counted_instance (
@@ -87,6 +102,21 @@ select account_id, application_id, kind, rule, sum(case when form = 1 then 1 els
     sum(case when form = 4 then 1 else 0 end), sum(case when form = 3 then 1 else 0 end),
     sum(case when form = 2 then 1 else 0 end)
 from every group by account_id, application_id, kind, rule;
+
+insert into verdict_total (scope, name, subject_kind, of_subjects, passed, failed, unknown, folded)
+select 'rule', rule, subject_kind, case when rule = '' then 1 else 0 end, sum(passed), sum(failed), sum(unknown),
+    sum(folded)
+from verdict_count group by rule, subject_kind, case when rule = '' then 1 else 0 end;
+
+insert into verdict_total (scope, name, subject_kind, of_subjects, passed, failed, unknown, folded)
+select 'account', account_id, subject_kind, case when rule = '' then 1 else 0 end, sum(passed), sum(failed), sum(unknown),
+    sum(folded)
+from verdict_count group by account_id, subject_kind, case when rule = '' then 1 else 0 end;
+
+insert into verdict_total (scope, name, subject_kind, of_subjects, passed, failed, unknown, folded)
+select 'application', application_id, subject_kind, case when rule = '' then 1 else 0 end, sum(passed), sum(failed), sum(unknown),
+    sum(folded)
+from verdict_count group by application_id, subject_kind, case when rule = '' then 1 else 0 end;
 
 -- Questions whose last answer was a failure, by source and host.
 create index task_failing on task (kind, host) where attempts > 0 and reason <> '';

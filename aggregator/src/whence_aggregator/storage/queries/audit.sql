@@ -102,6 +102,11 @@ select account_id, application_id, subject_kind, rule, passed, failed, unknown, 
 where passed <> 0 or failed <> 0 or unknown <> 0 or folded <> 0
 order by account_id{binary}, application_id{binary}, subject_kind{binary}, rule{binary} limit :limit offset :offset;
 
+-- name: dump_verdict_total
+select scope, name, subject_kind, of_subjects, passed, failed, unknown, folded from verdict_total
+where passed <> 0 or failed <> 0 or unknown <> 0 or folded <> 0
+order by scope{binary}, name{binary}, subject_kind{binary}, of_subjects limit :limit offset :offset;
+
 -- name: dump_counted_instance
 select instance, application_id from counted_instance order by instance limit :limit offset :offset;
 
@@ -261,6 +266,9 @@ delete from tally;
 
 -- name: clear_verdict_count
 delete from verdict_count;
+
+-- name: clear_verdict_total
+delete from verdict_total;
 
 -- name: clear_counted_instance
 delete from counted_instance;

@@ -17,41 +17,28 @@ on conflict (account_id, application_id, subject_kind, rule) do update set passe
     failed = verdict_count.failed + excluded.failed, unknown = verdict_count.unknown + excluded.unknown,
     folded = verdict_count.folded + excluded.folded;
 
--- name: counts_by_rule
--- types: of_subjects int, passed int, failed int, unknown int, folded int
-select rule as name, subject_kind, case when rule = '' then 1 else 0 end as of_subjects,
-    cast(sum(passed) as bigint) as passed, cast(sum(failed) as bigint) as failed,
-    cast(sum(unknown) as bigint) as unknown, cast(sum(folded) as bigint) as folded
-from verdict_count
-where (cast(:account as text) is null or account_id = :account)
-    and (cast(:kind as text) is null or subject_kind = :kind)
-    and (cast(:any_application as bigint) = 1 or {application_id in texts applications})
-    and (cast(:any_rule as bigint) = 1 or {rule in texts rules})
-group by rule, subject_kind order by rule, subject_kind;
+-- name: add_to_verdict_total
+insert into verdict_total (scope, name, subject_kind, of_subjects, passed, failed, unknown, folded)
+values (:scope, :name, :subject_kind, :of_subjects, :passed, :failed, :unknown, :folded)
+on conflict (scope, name, subject_kind, of_subjects) do update set passed = verdict_total.passed + excluded.passed,
+    failed = verdict_total.failed + excluded.failed, unknown = verdict_total.unknown + excluded.unknown,
+    folded = verdict_total.folded + excluded.folded;
 
--- name: counts_by_account
--- types: of_subjects int, passed int, failed int, unknown int, folded int
-select account_id as name, subject_kind, case when rule = '' then 1 else 0 end as of_subjects,
-    cast(sum(passed) as bigint) as passed, cast(sum(failed) as bigint) as failed,
-    cast(sum(unknown) as bigint) as unknown, cast(sum(folded) as bigint) as folded
-from verdict_count
-where (cast(:account as text) is null or account_id = :account)
-    and (cast(:kind as text) is null or subject_kind = :kind)
-    and (cast(:any_application as bigint) = 1 or {application_id in texts applications})
-    and (cast(:any_rule as bigint) = 1 or {rule in texts rules})
-group by account_id, subject_kind, case when rule = '' then 1 else 0 end order by account_id, subject_kind;
+-- name: totals
+select name, subject_kind, of_subjects, passed, failed, unknown, folded from verdict_total where scope = :scope
+order by name, subject_kind;
 
--- name: counts_by_application
--- types: of_subjects int, passed int, failed int, unknown int, folded int
-select application_id as name, subject_kind, case when rule = '' then 1 else 0 end as of_subjects,
-    cast(sum(passed) as bigint) as passed, cast(sum(failed) as bigint) as failed,
-    cast(sum(unknown) as bigint) as unknown, cast(sum(folded) as bigint) as folded
-from verdict_count
-where (cast(:account as text) is null or account_id = :account)
-    and (cast(:kind as text) is null or subject_kind = :kind)
-    and (cast(:any_application as bigint) = 1 or {application_id in texts applications})
-    and (cast(:any_rule as bigint) = 1 or {rule in texts rules})
-group by application_id, subject_kind, case when rule = '' then 1 else 0 end order by application_id, subject_kind;
+-- name: counts_of_account
+select account_id, application_id, subject_kind, rule, passed, failed, unknown, folded from verdict_count
+where account_id = :account_id order by application_id, subject_kind, rule;
+
+-- name: counts_of_applications
+select account_id, application_id, subject_kind, rule, passed, failed, unknown, folded from verdict_count
+where {application_id in texts applications} order by account_id, application_id, subject_kind, rule;
+
+-- name: counts_of_rules
+select account_id, application_id, subject_kind, rule, passed, failed, unknown, folded from verdict_count
+where {rule in texts rules} order by account_id, application_id, subject_kind, rule;
 
 -- name: teams_of_applications
 -- types: past int
