@@ -17,6 +17,7 @@ from landscape.postgres import new_database
 from whence_aggregator.ports import Database, StorageUnavailable
 from whence_aggregator.queries.agents import ADD_FACETS_IMAGE
 from whence_aggregator.queries.audit import DUMP_COMMIT_WORD, DUMP_FACETS, DUMP_FACT, DumpFacetsParameters
+from whence_aggregator.queries.reports import EVERY_COUNT, TOTALS
 from whence_aggregator.queries.trace import FACETS_OF_IMAGES
 from whence_aggregator.queries.work import TASKS_OF_KIND
 from whence_aggregator.storage import named_queries
@@ -26,7 +27,7 @@ from whence_aggregator.storage.sqlite import SqliteDatabase
 
 _BEFORE = 31
 """The schema is there; what refuses changes of the ledger is not yet."""
-_NEWEST = 53
+_NEWEST = 54
 _FACETS = "insert into facets values (7, 'a', 'r', 'greeter', '1.0', 'sha256:u', 'sha256:i', '')"
 _PAGE: DumpFacetsParameters = {"limit": 10, "offset": 0}
 _EVERY_MODE: tuple[OpenMode, ...] = ("make", "read", "migrate")
@@ -232,3 +233,32 @@ async def test_spellings_of_one_repository_become_one_and_keep_the_first_entry(p
         assert [row["subject"] for row in waiting] == ["github.com/github/app@c"]
         dumped = await database.fetch(DUMP_FACT.bind({"limit": 10, "offset": 0}))
         assert [row["subject"] for row in dumped] == ["github.com/team/app@c", "git.example.org/Team/App@c"]
+
+
+async def test_verdicts_of_an_earlier_version_are_counted(place: Place) -> None:
+    """A rule without a row has always passed; what is gone is not counted."""
+    dialect = "sqlite" if isinstance(place, SqlitePlace) else "postgres"
+    await place.run(
+        *(sql for number, sql in named_queries.migrations(dialect) if number < 54),
+        _FACETS,
+        """insert into rule_set (number, rules) values (1, '{"a":1,"b":1,"c":2,"d":1}'), (2, '{"e":1}')""",
+        """insert into instance (number, instance_id, account_id, region, enrolment, sequence, ledger_index, observed_at,
+            cause, facets, judged, base, rule_set) values (3, 'i-1', '1', 'r', 1, 1, 1, 1, 'boot', 7, 1, -1, 1)""",
+        """insert into subject (number, kind, id, rule_set) values (5, 'account', '1', 2)""",
+        """insert into verdict values ('instance', 3, 'b', 1, 'fail', '', '', 1), ('instance', 3, 'c', 2, 'unknown', '', '', 1),
+            ('instance', 3, 'd', 1, 'gone', '', '', 1), ('account', 5, 'e', 1, 'unknown', '', '', 1)""",
+        "insert into verdict_fold values ('instance', 3, 'c', 'source')",
+    )
+    await place.became(53)
+    async with place.opened("migrate") as database:
+        rows = [tuple(dict(row).values()) for row in await database.fetch(EVERY_COUNT.bind({}))]
+        accounts = [tuple(dict(row).values()) for row in await database.fetch(TOTALS.bind({"scope": "account"}))]
+    assert rows == [
+        ("1", "", "account", "", 0, 0, 1, 0), ("1", "", "account", "e", 0, 0, 1, 0),
+        ("1", "greeter", "instance", "", 0, 1, 0, 0), ("1", "greeter", "instance", "a", 1, 0, 0, 0),
+        ("1", "greeter", "instance", "b", 0, 1, 0, 0), ("1", "greeter", "instance", "c", 0, 0, 0, 1),
+    ]  # fmt: skip
+    assert sorted(accounts) == [
+        ("1", "account", 0, 0, 0, 1, 0), ("1", "account", 1, 0, 0, 1, 0),
+        ("1", "instance", 0, 1, 1, 0, 1), ("1", "instance", 1, 0, 1, 0, 0),
+    ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,15 @@ from whence_aggregator.collect.accounts import Accounts
 from whence_aggregator.compliance.violations import Violations
 from whence_aggregator.events.coverage import TrailCoverage
 from whence_aggregator.http.accounts import AccountCalls
+from whence_aggregator.http.image_checks import ImageCheckCalls
 from whence_aggregator.http.queries import QueryCalls
+from whence_aggregator.http.summaries import SummaryCalls
 from whence_aggregator.http.violations import ViolationCalls
 from whence_aggregator.ledger.log_reader import LogReader
 from whence_aggregator.organisation.directory import OrganisationDirectory
+from whence_aggregator.reports.coverage import CoverageReader, ExpectedSources
+from whence_aggregator.reports.image_check import ImageChecks
+from whence_aggregator.reports.summary import Summaries
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_aggregator.trace.moment import Moments
 from whence_aggregator.wiring.changes import change_routes
@@ -55,6 +61,22 @@ def routes_of(house: InProcess) -> list[web.RouteDef]:
         Moments(database=house.database, now=house.clock),
         TrailCoverage(database=house.database, configured=False, now=house.clock),
     ).routes()
+    expected = ExpectedSources(
+        accounts=lambda: ["123456789012"], regions=["eu-central-1"], inventory_seconds=300.0, trail=False,
+        organisation=[],
+    )  # fmt: skip
+    routes += SummaryCalls(
+        database=house.database,
+        summaries=Summaries(database=house.database, listening=house.listening),
+        coverage=CoverageReader(database=house.database, expected=expected, now=house.clock),
+        moments=Moments(database=house.database, now=house.clock),
+    ).routes()
+    routes += ImageCheckCalls(
+        ImageChecks(
+            database=house.database, tracer=house.tracer, rules=house.rules, images=None, listening=house.listening,
+            now=house.clock, wake=lambda: None, pause=asyncio.sleep,
+        )
+    ).routes()  # fmt: skip
     return routes + application_routes(house) + change_routes(house.database, house.tracer)
 
 
@@ -85,7 +107,8 @@ async def test_what_belongs_to_their_teams_is_shown(ask: Ask) -> None:
     status, listed = await ask("ada", "/v1/instances?team=hello")
     assert (status, [one["instance_id"] for one in listed["instances"]]) == (200, [THEIRS])
     for path in (f"/v1/trace?instance={THEIRS}", f"/v1/instances/{THEIRS}", "/apps/greeter", "/v1/rules",
-                 "/v1/changes?team=hello", f"/v1/diff?a={THEIRS}&b=greeter/1.0", "/v1/violations?team=hello", "/apps?team_id=hello", "/apps?team_id=hello&search=greeter",
+                 "/v1/changes?team=hello", f"/v1/diff?a={THEIRS}&b=greeter/1.0", "/v1/violations?team=hello", "/apps?team_id=hello",
+                 "/v1/summary?team=hello", "/v1/summary/trend?team=hello", "/apps?team_id=hello&search=greeter",
                  "/v1/applications?team=hello&q=greeter", "/v1/applications/greeter",
                  "/v1/applications/greeter/history", "/v1/applications/greeter/handover"):  # fmt: skip
         assert (await ask("ada", path))[0] == 200, path
@@ -96,7 +119,7 @@ async def test_what_belongs_to_their_teams_is_shown(ask: Ask) -> None:
     [
         f"/v1/trace?instance={OTHERS}", f"/v1/instances/{OTHERS}", "/apps/farewell", "/apps", "/apps?team_id=other",
         "/v1/instances", "/v1/instances?team=other", "/v1/instances?team=hello&team=other", "/v1/violations",
-        "/v1/violations?team=other", "/v1/summary", "/v1/accounts", "/v1/statements/sha256:" + "a" * 64, "/v1/nothing",
+        "/v1/violations?team=other", "/v1/summary", "/v1/summary?team=other", "/v1/coverage", "/v1/accounts", "/v1/statements/sha256:" + "a" * 64, "/v1/nothing",
         "/apps?search=farewell", "/apps?search=farewell&team_id=other", "/v1/applications", "/v1/applications?q=farewell",
         "/v1/applications?q=farewell&team=other", "/v1/applications?team=hello&team=other", "/v1/applications/farewell",
         "/v1/applications/farewell/history", "/v1/applications/farewell/handover",
@@ -137,3 +160,19 @@ async def test_whose_teams_are_unknown_is_told_so(ask: Ask) -> None:
 async def test_auditors_read_everything(ask: Ask) -> None:
     for path in ("/v1/instances", "/v1/summary", "/v1/accounts", "/apps/farewell", f"/v1/trace?instance={OTHERS}"):
         assert (await ask("audit", path))[0] == 200, path
+
+
+async def test_a_summary_for_one_team_does_not_name_sources_of_other_accounts(ask: Ask) -> None:
+    _, theirs = await ask("ada", "/v1/summary?team=hello&by=team")
+    assert (theirs["coverage"]["complete"], theirs["coverage"]["incomplete"]) == (False, [])
+    _, every = await ask("audit", "/v1/summary?by=team")
+    assert [one["source"] for one in every["coverage"]["incomplete"]] == ["inventory"]
+
+
+async def test_whoever_reads_one_team_checks_images_of_its_applications_only(ask: Ask) -> None:
+    image = f"registry.example.org/hello/greeter@sha256:{'a' * 64}"
+    status, _ = await ask("ada", f"/v1/check?application=farewell&image={image}")
+    assert status == 403
+    assert (await ask("ada", f"/v1/check?application=nobodys&image={image}"))[0] == 403
+    status, checked = await ask("ada", f"/v1/check?application=greeter&image={image}")
+    assert (status, checked["complete"]) == (200, False)

@@ -21,6 +21,7 @@ from whence_aggregator.compliance.subjects import SubjectEvaluator
 from whence_aggregator.compliance.sweeping import Sweeping
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ports import Database, StorageUnavailable, Transaction
+from whence_aggregator.projections.verdict_counts import counted_instances
 from whence_aggregator.queries.agents import INSTANCES_NAMED
 from whence_aggregator.queries.compliance import (
     SET_JUDGED,
@@ -30,6 +31,7 @@ from whence_aggregator.queries.compliance import (
     UnjudgedParameters,
 )
 from whence_aggregator.queries.query import instance_ids, together
+from whence_aggregator.queries.reports import COUNTED_INSTANCES
 from whence_aggregator.queries.work import ADD_TASK, ADD_TASK_UNLESS_KNOWN
 from whence_aggregator.trace.derive import derive
 from whence_aggregator.trace.facts import RANGE_KIND, Facts
@@ -187,7 +189,10 @@ class Evaluator:
 async def _stood(transaction: Transaction, names: Sequence[str]) -> dict[str, StandingSubject]:
     """Return the instances that exist, with their rules and verdicts, by id."""
     wanted = instance_ids(sorted(names))
-    instances, rows = await transaction.fetch_all(together(INSTANCES_NAMED.bind(wanted), VERDICTS_OF.bind(wanted)))
+    instances, rows, applications = await transaction.fetch_all(
+        together(INSTANCES_NAMED.bind(wanted), VERDICTS_OF.bind(wanted), COUNTED_INSTANCES.bind(wanted))
+    )
+    counted = counted_instances(applications)
     known = standing(rows)
     found: dict[str, StandingSubject] = {}
     for instance in map(judged_instance, instances):
@@ -195,5 +200,6 @@ async def _stood(transaction: Transaction, names: Sequence[str]) -> dict[str, St
             account_id=instance.account_id,
             rules=instance.rules,
             verdicts={rule: one for (name, rule), one in known.items() if name == instance.instance_id},
+            of_other_application=counted[instance.instance_id].moved,
         )
     return found

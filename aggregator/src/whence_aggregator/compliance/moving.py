@@ -32,6 +32,8 @@ class StandingSubject:
     account_id: str
     rules: Mapping[str, int]
     verdicts: Mapping[str, StandingVerdict]
+    of_other_application: bool = False
+    """Whether an instance was counted for another application than it is of now."""
 
 
 def judge_all(
@@ -65,7 +67,7 @@ def moved_event(
 ) -> dict[str, Any] | None:
     """Return the entry of a subject whose verdicts changed: in outcome, in reason, in the rule's version, or in fold.
 
-    None where nothing changed. A rule that is no longer in force closes what it left open.
+    None where nothing changed, for the same application. A rule that is no longer in force closes what it left open.
     """
     versions = in_force.versions(evidence.kind)
     moved, first = [], []
@@ -91,7 +93,7 @@ def moved_event(
             moved.append(_stated(name, before.rules[name], JudgedVerdict(verdict=gone)))
     kept = {name: version for name, version in before.rules.items() if name not in idle}
     rules = {**kept, **{name: max(version, kept.get(name, 0)) for name, version in versions.items()}}
-    if not moved and dict(before.rules) == rules:
+    if not moved and dict(before.rules) == rules and not before.of_other_application:
         return None
     return {
         "subject": {"kind": evidence.kind, "id": evidence.id},

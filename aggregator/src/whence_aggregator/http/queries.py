@@ -1,10 +1,9 @@
-"""Queries of users and tools: traces, instances, statements, rules, the summary."""
+"""Queries of users and tools: traces, instances, statements, rules."""
 
 from __future__ import annotations
 
 from aiohttp import web
 
-from whence_aggregator.compliance.counts import count
 from whence_aggregator.compliance.rules.catalogue import RulesInForce
 from whence_aggregator.compliance.standing import standing_verdicts
 from whence_aggregator.http.authentication import CALLER, require_user_data
@@ -46,7 +45,6 @@ class QueryCalls:
             web.get("/v1/instances/{id}", self._instance),
             web.get("/v1/statements/{digest}", self._statement),
             web.get("/v1/rules", self._rules),
-            web.get("/v1/summary", self._summary),
         ]
 
     async def _trace(self, request: web.Request) -> JsonResponse:
@@ -130,21 +128,6 @@ class QueryCalls:
     async def _rules(self, request: web.Request) -> JsonResponse:
         Query(request)
         return respond_json({"rules": self._rules_in_force.to_wire()})
-
-    async def _summary(self, request: web.Request) -> JsonResponse:
-        Query(request)
-        counted = await count(self._database)
-        found = counted.tallied
-        return respond_json(
-            {
-                "ledger_size": counted.entries,
-                "instances": [{"account_id": account, "n": n} for account, n in sorted(found.instances.items())],
-                "lives": [{"account_id": a, "life": life, "n": n} for (a, life), n in sorted(found.lives.items())],
-                "verdicts": [{"rule": r, "verdict": v, "n": n} for (r, v), n in sorted(found.verdicts.items())],
-                "verdicts_by_account": found.by_account,
-                "tasks": counted.tasks_shown,
-            }
-        )
 
 
 def _may_read(lineage: Lineage, request: web.Request) -> bool:

@@ -42,7 +42,9 @@ from whence_aggregator.projections.fullstop import (
 from whence_aggregator.projections.pushes import project_push, project_untag
 from whence_aggregator.projections.removals import VERSION as REMOVALS_VERSION
 from whence_aggregator.projections.removals import project_removal
+from whence_aggregator.projections.reports import REPORT, report_writes
 from whence_aggregator.projections.rule_sets import RULE_SET, project_rule_sets
+from whence_aggregator.projections.summaries import SUMMARY, summary_writes
 from whence_aggregator.projections.verdicts import project_verdicts
 from whence_aggregator.projections.violation_rows import VIOLATION_STEP
 from whence_aggregator.projections.violations import project_violation_steps
@@ -93,10 +95,6 @@ async def _facts(transaction: Transaction, _: Replayed, entries: Entries) -> Non
 
 async def _verdicts(transaction: Transaction, _: Replayed, entries: Entries) -> None:
     await project_verdicts(transaction, entries)
-
-
-async def _verdicts_v1(transaction: Transaction, _: Replayed, entries: Entries) -> None:
-    await project_verdicts(transaction, entries, numbered=False)
 
 
 async def _pushes(transaction: Transaction, _: Replayed, entries: Entries) -> None:
@@ -150,6 +148,16 @@ async def _rule_sets(transaction: Transaction, _: Replayed, entries: Entries) ->
     await project_rule_sets(transaction, entries)
 
 
+async def _summaries(transaction: Transaction, _: Replayed, entries: Entries) -> None:
+    for index, event in entries:
+        await transaction.execute(*summary_writes(index, event))
+
+
+async def _files_of_reports(transaction: Transaction, _: Replayed, entries: Entries) -> None:
+    for index, event in entries:
+        await transaction.execute(*report_writes(index, event))
+
+
 async def _reports(transaction: Transaction, _: Replayed, entries: Entries) -> None:
     for index, event in entries:
         await project_report(transaction, index, event)
@@ -200,7 +208,7 @@ def _account_stated(event: Event) -> str:
 
 
 def _account_or_all(event: Event) -> str:
-    """Return the account that an entry names; scanners' findings and violations with none may concern every account."""
+    """Return the account that an entry names; one that names none may concern every account."""
     return str(event["account_id"]) or EVERY_ACCOUNT
 
 
@@ -246,11 +254,14 @@ KINDS: Mapping[str, EntryKind] = MappingProxyType({
     ),
     "verdict": replace(
         _kind(
-            "verdict", "rule_set", "instance", "tally", "subject", "verdict_fold", "fullstop_number",
+            "verdict", "rule_set", "instance", "tally", "subject", "verdict_fold", "verdict_count", "verdict_total",
+            "counted_instance",
             project=_verdicts, account=_account_stated, together=_all_together,
         ),
-        project={1: _verdicts_v1, 2: _verdicts},
+        project={1: _verdicts, 2: _verdicts},
     ),
+    SUMMARY: _kind("summary_day", "summary_count", project=_summaries, account=_account_or_all),
+    REPORT: _kind("report_file", project=_files_of_reports, account=_account_or_all),
     "evidence": _kind(account=_account_stated),
     "rule-settings": _kind(account=_of_all),
     RULE_SET: _kind("rule_state", project=_rule_sets, account=_of_all, together=_all_together),
@@ -339,6 +350,14 @@ TABLES = (
     Table(name="verdict", clear=audit.CLEAR_VERDICT, dumps=(audit.DUMP_VERDICT,), lossy=True),
     Table(name="subject", clear=audit.CLEAR_SUBJECT, dumps=(audit.DUMP_SUBJECT,), lossy=True),
     Table(name="verdict_fold", clear=audit.CLEAR_VERDICT_FOLD, dumps=(audit.DUMP_VERDICT_FOLD,), lossy=True),
+    Table(name="verdict_count", clear=audit.CLEAR_VERDICT_COUNT, dumps=(audit.DUMP_VERDICT_COUNT,), lossy=True),
+    Table(name="verdict_total", clear=audit.CLEAR_VERDICT_TOTAL, dumps=(audit.DUMP_VERDICT_TOTAL,), lossy=True),
+    Table(
+        name="counted_instance", clear=audit.CLEAR_COUNTED_INSTANCE, dumps=(audit.DUMP_COUNTED_INSTANCE,), lossy=True
+    ),
+    Table(name="report_file", clear=audit.CLEAR_REPORT_FILE, dumps=(audit.DUMP_REPORT_FILE,)),
+    Table(name="summary_day", clear=audit.CLEAR_SUMMARY_DAY, dumps=(audit.DUMP_SUMMARY_DAY,)),
+    Table(name="summary_count", clear=audit.CLEAR_SUMMARY_COUNT, dumps=(audit.DUMP_SUMMARY_COUNT,)),
     Table(name="tally", clear=audit.CLEAR_TALLY, dumps=(audit.DUMP_TALLY,), lossy=True),
     Table(name="image_manifest", clear=audit.CLEAR_IMAGE_MANIFEST, dumps=(audit.DUMP_IMAGE_MANIFEST,)),
     Table(name="image_tag", clear=audit.CLEAR_IMAGE_TAG, dumps=(audit.DUMP_IMAGE_TAG,)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 import msgspec
 
@@ -21,6 +21,14 @@ InstanceRows = tuple[Sequence[InstancesNamedRow], ...]
 
 class _Numbered(TypedDict):
     number: int
+
+
+class Stood(NamedTuple):
+    """A stored verdict; `outcome` is None before the first."""
+
+    outcome: str | None
+    since: str
+    folded: bool = False
 
 
 def named(names: Sequence[str]) -> BoundQuery[InstancesNamedRow]:
@@ -80,9 +88,22 @@ def rule_sets(rows: Sequence[RuleSetsRow]) -> dict[str, int]:
     return {row["rules"]: row["number"] for row in rows}
 
 
-def standing(rows: Sequence[VerdictsOfRow]) -> dict[tuple[str, str], tuple[str | None, str]]:
-    """Return outcome and beginning of verdicts, by instance id and rule."""
-    return {(row["instance_id"], row["rule"]): (row["verdict"], row["since"]) for row in rows}
+def standing(rows: Sequence[VerdictsOfRow]) -> dict[tuple[str, str], Stood]:
+    """Return the verdicts by instance id and rule."""
+    return {
+        (row["instance_id"], row["rule"]): Stood(row["verdict"], row["since"], bool(row["folded_under"]))
+        for row in rows
+    }
+
+
+def rules_of_instances(rows: Sequence[InstancesNamedRow]) -> dict[str, frozenset[str]]:
+    """Return which rules have judged instances, by instance id."""
+    return {row["instance_id"]: frozenset(msgspec.json.decode(row["rules"], type=dict[str, int])) for row in rows}
+
+
+def rules_of_subjects(rows: Sequence[SubjectsNamedRow]) -> dict[tuple[str, str], frozenset[str]]:
+    """Return which rules have judged subjects that are not instances, by kind and id."""
+    return {(row["kind"], row["id"]): frozenset(msgspec.json.decode(row["rules"], type=dict[str, int])) for row in rows}
 
 
 def subject_numbers(rows: Sequence[SubjectsNamedRow]) -> dict[tuple[str, str], int]:
@@ -90,9 +111,12 @@ def subject_numbers(rows: Sequence[SubjectsNamedRow]) -> dict[tuple[str, str], i
     return {(row["kind"], row["id"]): row["number"] for row in rows}
 
 
-def standing_of_subjects(rows: Sequence[VerdictsOfSubjectsRow]) -> dict[tuple[str, str, str], tuple[str | None, str]]:
-    """Return outcome and beginning of verdicts, by kind, id and rule."""
-    return {(row["kind"], row["id"], row["rule"]): (row["verdict"], row["since"]) for row in rows}
+def standing_of_subjects(rows: Sequence[VerdictsOfSubjectsRow]) -> dict[tuple[str, str, str], Stood]:
+    """Return the verdicts by kind, id and rule."""
+    return {
+        (row["kind"], row["id"], row["rule"]): Stood(row["verdict"], row["since"], bool(row["folded_under"]))
+        for row in rows
+    }
 
 
 class UnindexedFact(TypedDict):

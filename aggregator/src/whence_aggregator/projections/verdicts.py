@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
 
 from whence_aggregator.ports import Transaction
-from whence_aggregator.projections.fullstop import VIOLATION, number, verdict_key
 from whence_aggregator.projections.rows import (
+    Stood,
     known_instances,
     last_number,
     rule_sets,
+    rules_of_instances,
+    rules_of_subjects,
     standing,
     standing_of_subjects,
     subject_numbers,
+)
+from whence_aggregator.projections.verdict_counts import (
+    CountedInstance,
+    CountedPlace,
+    Form,
+    VerdictCounts,
+    counted_instances,
+    form_of,
 )
 from whence_aggregator.queries.agents import INSTANCES_NAMED
 from whence_aggregator.queries.compliance import (
@@ -42,6 +52,13 @@ from whence_aggregator.queries.compliance import (
     UnfoldVerdictParameters,
 )
 from whence_aggregator.queries.query import array, instance_ids, together
+from whence_aggregator.queries.reports import (
+    ADD_TO_VERDICT_COUNT,
+    ADD_TO_VERDICT_TOTAL,
+    COUNT_INSTANCE,
+    COUNTED_INSTANCES,
+    CountInstanceParameters,
+)
 
 INSTANCE = "instance"
 SUBJECT_KINDS = frozenset({INSTANCE, "version", "application", "ami", "account"})
@@ -57,29 +74,31 @@ class _Known:
     numbers: dict[VerdictSubject, int]
     accounts: dict[str, str]
     sets: dict[str, int]
-    before: dict[tuple[str, str, str], tuple[str | None, str]]
-    """Outcome and beginning, by kind, id and rule."""
+    before: dict[tuple[str, str, str], Stood]
+    """By kind, id and rule."""
+    counted: dict[str, CountedInstance]
+    forms: dict[VerdictSubject, dict[str, Form]] = field(default_factory=dict)
+    """How the verdicts of a subject are counted, by rule."""
+    recounted: set[str] = field(default_factory=set)
+    """Instances that are counted for another application than before."""
+    counts: VerdictCounts = field(default_factory=VerdictCounts)
     tally: dict[tuple[str, str], int] = field(default_factory=dict)
     moved: dict[tuple[str, int, str], SetVerdictParameters] = field(default_factory=dict)
     folds: dict[tuple[str, int, str], str] = field(default_factory=dict)
-    failing: dict[VerdictSubject, set[str]] = field(default_factory=dict)
-    """The rules that fail now, by subject."""
-    numbered: dict[str, None] = field(default_factory=dict)
-    """What is to have a number in fullstop.'s interface, in the order of the log."""
 
 
-async def project_verdicts(transaction: Transaction, entries: VerdictEntries, *, numbered: bool = True) -> None:
-    """Update the verdicts of subjects and their counts; store which rules have judged each.
-
-    `numbered`: what fails gets a number. Entries of the first version give none, so that a database whose entries are
-    older than the numbers has the same ones as a rebuild.
-    """
+async def project_verdicts(transaction: Transaction, entries: VerdictEntries) -> None:
+    """Update the verdicts of subjects and their counts; store which rules have judged each."""
     keys = [_key(event) for _, event in entries]
     sets = {index: _rules_of(event) for index, event in entries}
     known, new_subjects, new_sets = await _read(transaction, keys, sorted(set(sets.values())))
     for index, event in entries:
         _take(known, index, event)
     of_instances: list[SetRulesParameters] = []
+    counted: list[CountInstanceParameters] = [
+        {"instance": known.numbers[INSTANCE, name], "application_id": known.counted[name].application_id}
+        for name in sorted(known.recounted)
+    ]
     of_subjects: list[SetRulesOfSubjectParameters] = []
     for index, event in entries:
         key = _key(event)
@@ -106,9 +125,10 @@ async def project_verdicts(transaction: Transaction, entries: VerdictEntries, *,
         SET_RULES.bind(of_instances),
         SET_RULES_OF_SUBJECT.bind(of_subjects),
         ADD_TO_TALLY.bind([{"account_id": a, "subject": s, "n": n} for (a, s), n in known.tally.items() if n]),
+        COUNT_INSTANCE.bind(counted),
+        ADD_TO_VERDICT_COUNT.bind(known.counts.rows()),
+        ADD_TO_VERDICT_TOTAL.bind(known.counts.totals()),
     )
-    if numbered and known.numbered:
-        await number(transaction, VIOLATION, list(known.numbered))
 
 
 async def _read(
@@ -117,38 +137,40 @@ async def _read(
     """Read what is stored of the subjects; return it, with the subjects and the sets of rules that are new."""
     names = instance_ids([name for kind, name in keys if kind == INSTANCE])
     ids = array(sorted({name for kind, name in keys if kind != INSTANCE}))
-    instances, verdicts, sets_known, last_set = await transaction.fetch_all(
+    instances, verdicts, sets_known, last_set, counted = await transaction.fetch_all(
         together(
             INSTANCES_NAMED.bind(names), VERDICTS_OF.bind(names), RULE_SETS.bind({"sets": array(wanted_sets)}),
-            LAST_RULE_SET.bind({}),
+            LAST_RULE_SET.bind({}), COUNTED_INSTANCES.bind(names),
         )
     )  # fmt: skip
-    known = known_instances(instances)
+    known, stood = known_instances(instances), standing(verdicts)
     found = _Known(
         numbers={(INSTANCE, name): one.number for name, one in known.items()},
         accounts={name: one.account_id for name, one in known.items()},
         sets=rule_sets(sets_known),
-        before={(INSTANCE, name, rule): stood for (name, rule), stood in standing(verdicts).items()},
+        before={(INSTANCE, name, rule): one for (name, rule), one in stood.items()},
+        counted=counted_instances(counted),
     )
+    for name, rules in rules_of_instances(instances).items():
+        found.forms[INSTANCE, name] = _forms(found, (INSTANCE, name), rules)
     added_sets = [one for one in wanted_sets if one not in found.sets]
     found.sets |= {one: last_number(last_set) + 1 + place for place, one in enumerate(added_sets)}
     others = list(dict.fromkeys(key for key in keys if key[0] != INSTANCE))
     if not others:
-        _note_failing(found)
         return found, [], added_sets
-    numbered, stood, last = await transaction.fetch_all(
+    numbered, of_subjects, last = await transaction.fetch_all(
         together(SUBJECTS_NAMED.bind({"ids": ids}), VERDICTS_OF_SUBJECTS.bind({"ids": ids}), LAST_SUBJECT.bind({}))
     )
     found.numbers |= subject_numbers(numbered)
-    found.before |= standing_of_subjects(stood)
-    _note_failing(found)
+    found.before |= standing_of_subjects(of_subjects)
+    for key, rules in rules_of_subjects(numbered).items():
+        found.forms[key] = _forms(found, key, rules)
     added: list[AddSubjectParameters] = []
     for kind, name in others:
         if (kind, name) not in found.numbers:
             found.numbers[kind, name] = last_number(last) + 1 + len(added)
-            application = name.partition("@")[0] if kind in ("version", "application") else ""
             number = found.numbers[kind, name]
-            added.append({"number": number, "kind": kind, "id": name, "application_id": application})
+            added.append({"number": number, "kind": kind, "id": name, "application_id": application_of(kind, name)})
     return found, added, added_sets
 
 
@@ -157,21 +179,18 @@ def _take(known: _Known, index: int, event: Mapping[str, Any]) -> None:
     kind, name = _key(event)
     number = known.numbers[kind, name]
     account = known.accounts[name] if kind == INSTANCE else str(event["account_id"])
-    failing = known.failing.setdefault((kind, name), set())
     for verdict in event["verdicts"]:
         rule, folded = verdict["rule"], str(verdict.get("folded_under") or "")
         first = rule in event["first"]
         key = kind, name, rule
-        outcome, since = known.before.get(key, (None if first else "pass", event["at"]))
+        outcome, since, _ = known.before.get(key, Stood(None if first else "pass", event["at"]))
         if outcome != verdict["verdict"]:
             _count(known.tally, account, rule, outcome, -1)
             _count(known.tally, account, rule, verdict["verdict"], 1)
             since = event["at"]
         if verdict["verdict"] == "pass" and key not in known.before:
             continue
-        known.before[key] = verdict["verdict"], since
-        failing.discard(rule)
-        failing |= {rule} if verdict["verdict"] == "fail" else set()
+        known.before[key] = Stood(verdict["verdict"], since, bool(folded))
         known.folds[kind, number, rule] = folded
         known.moved[kind, number, rule] = {
             "subject_kind": kind,
@@ -183,13 +202,41 @@ def _take(known: _Known, index: int, event: Mapping[str, Any]) -> None:
             "since": since,
             "ledger_index": index,
         }
-    known.numbered |= dict.fromkeys(verdict_key(rule, kind, name) for rule in sorted(failing))
+    _move_counts(known, (kind, name), account, event["rules"])
 
 
-def _note_failing(known: _Known) -> None:
-    for (kind, name, rule), (outcome, _) in known.before.items():
-        if outcome == "fail":
-            known.failing.setdefault((kind, name), set()).add(rule)
+def _move_counts(known: _Known, key: VerdictSubject, account: str, rules: Collection[str]) -> None:
+    """Count the subject as its verdicts are now, for the application that it is of."""
+    kind, name = key
+    if kind == INSTANCE:
+        instance = known.counted[name]
+        application = instance.application_id
+        before = instance.counted if instance.counted is not None else application
+        if instance.counted != application:
+            known.counted[name] = CountedInstance(application_id=application, counted=application)
+            known.recounted.add(name)
+    else:
+        before = application = application_of(kind, name)
+    place = CountedPlace(account_id=account, application_id=application, kind=kind)
+    forms = _forms(known, key, rules)
+    known.counts.move((replace(place, application_id=before), known.forms.get(key, {})), (place, forms))
+    known.forms[key] = forms
+
+
+def _forms(known: _Known, key: VerdictSubject, rules: Collection[str]) -> dict[str, Form]:
+    """Return how the subject's verdicts are counted. A rule without a row has always passed."""
+    found = {}
+    for rule in rules:
+        stood = known.before.get((*key, rule))
+        form = form_of(stood.outcome, stood.folded) if stood is not None else "passed"
+        if form is not None:
+            found[rule] = form
+    return found
+
+
+def application_of(kind: str, name: str) -> str:
+    """Return the application of a subject that is not an instance; empty for AMIs and accounts."""
+    return name.partition("@")[0] if kind in ("version", "application") else ""
 
 
 def _key(event: Mapping[str, Any]) -> VerdictSubject:

@@ -447,6 +447,112 @@ class DumpTallyRow(TypedDict):
 DUMP_TALLY = NamedQuery[DumpTallyParameters, DumpTallyRow]("dump_tally")
 
 
+class DumpVerdictCountParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpVerdictCountRow(TypedDict):
+    account_id: str
+    application_id: str
+    subject_kind: str
+    rule: str
+    passed: int
+    failed: int
+    unknown: int
+    folded: int
+
+
+DUMP_VERDICT_COUNT = NamedQuery[DumpVerdictCountParameters, DumpVerdictCountRow]("dump_verdict_count")
+
+
+class DumpVerdictTotalParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpVerdictTotalRow(TypedDict):
+    scope: str
+    name: str
+    subject_kind: str
+    of_subjects: int
+    passed: int
+    failed: int
+    unknown: int
+    folded: int
+
+
+DUMP_VERDICT_TOTAL = NamedQuery[DumpVerdictTotalParameters, DumpVerdictTotalRow]("dump_verdict_total")
+
+
+class DumpCountedInstanceParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpCountedInstanceRow(TypedDict):
+    instance: int
+    application_id: str
+
+
+DUMP_COUNTED_INSTANCE = NamedQuery[DumpCountedInstanceParameters, DumpCountedInstanceRow]("dump_counted_instance")
+
+
+class DumpReportFileParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpReportFileRow(TypedDict):
+    ledger_index: int
+    name: str
+    digest: str
+    team_id: str
+    account_id: str
+    since: str
+    until: str
+    made_at: str
+    made_by: str
+
+
+DUMP_REPORT_FILE = NamedQuery[DumpReportFileParameters, DumpReportFileRow]("dump_report_file")
+
+
+class DumpSummaryDayParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpSummaryDayRow(TypedDict):
+    day: str
+    at: str
+    ledger_index: int
+
+
+DUMP_SUMMARY_DAY = NamedQuery[DumpSummaryDayParameters, DumpSummaryDayRow]("dump_summary_day")
+
+
+class DumpSummaryCountParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpSummaryCountRow(TypedDict):
+    account_id: str
+    application_id: str
+    subject_kind: str
+    rule: str
+    day: str
+    ledger_index: int
+    passed: int
+    failed: int
+    unknown: int
+    folded: int
+
+
+DUMP_SUMMARY_COUNT = NamedQuery[DumpSummaryCountParameters, DumpSummaryCountRow]("dump_summary_count")
+
+
 class DumpLastSeenParameters(TypedDict):
     limit: int
     offset: int
@@ -733,6 +839,24 @@ CLEAR_VERDICT_FOLD = Command[NoParameters]("clear_verdict_fold")
 
 
 CLEAR_TALLY = Command[NoParameters]("clear_tally")
+
+
+CLEAR_VERDICT_COUNT = Command[NoParameters]("clear_verdict_count")
+
+
+CLEAR_VERDICT_TOTAL = Command[NoParameters]("clear_verdict_total")
+
+
+CLEAR_COUNTED_INSTANCE = Command[NoParameters]("clear_counted_instance")
+
+
+CLEAR_REPORT_FILE = Command[NoParameters]("clear_report_file")
+
+
+CLEAR_SUMMARY_DAY = Command[NoParameters]("clear_summary_day")
+
+
+CLEAR_SUMMARY_COUNT = Command[NoParameters]("clear_summary_count")
 
 
 class DumpTeamRevisionParameters(TypedDict):

@@ -28,9 +28,15 @@ OpenMode = Literal["make", "migrate", "read"]
 """What opening a database may do: create it and its tables; migrate existing tables; neither."""
 _ARRAY = re.compile(r"\bcast\(:([a-z_]+) as [a-z]+\[\]\)")
 _DIALECTS = {
-    "sqlite": {"{key}": "integer primary key", "{compact}": " without rowid", "{binary}": "", "{find}": "instr"},
-    "postgres": {"{key}": "bigint primary key", "{compact}": "", "{binary}": ' collate "C"', "{find}": "strpos"},
-}
+    "sqlite": {
+        "{key}": "integer primary key", "{compact}": " without rowid", "{binary}": "", "{find}": "instr",
+        "{keys}": "json_each(rules) k",
+    },
+    "postgres": {
+        "{key}": "bigint primary key", "{compact}": "", "{binary}": ' collate "C"', "{find}": "strpos",
+        "{keys}": "json_object_keys(rules::json) as k(key)",
+    },
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

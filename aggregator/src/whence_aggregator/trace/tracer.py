@@ -21,6 +21,7 @@ from whence_aggregator.trace.search import PAGE_MAX, Search, Wanted
 from whence_aggregator.trace.state import NOW_ONLY, States
 from whence_aggregator.trackers.places import NO_TRACKERS, KnownTrackers
 from whence_common.clock import Now
+from whence_common.statement import ApplicationFacts, ImageFacts
 
 SubjectKind = Literal[
     "image", "layer", "commit", "review", "ticket", "application", "user_data", "ami", "account", "team", "person"
@@ -147,6 +148,10 @@ class Tracer:
     async def facts(self, instance_ids: Sequence[str], *, moment: Moment = NOW) -> dict[str, Facts]:
         """Return the facts of instances, by id; those without a statement about that time are left out."""
         return await self._reader.of(instance_ids, moment=moment)
+
+    async def imagined(self, image: ImageFacts, application: ApplicationFacts, *, now: str) -> Facts:
+        """Return the facts about an image that no instance runs, as if one did that is in no account."""
+        return await self._reader.imagined(image, application, now=now)
 
 
 def _matches(facts: Facts, lineage: Lineage, subject: TraceSubject, did: Deeds) -> bool:

@@ -7,7 +7,7 @@ Exit codes:
   2    invalid usage
   3    the aggregator is unreachable, or refuses the request
   4    not found
-  5    the answer is incomplete: retention removed what it rests on
+  5    the answer is incomplete: a source was not read, or retention removed what it rests on
   70   internal error, or the output could not be written
   130  interrupted by Ctrl-C
   141  the reader of the output closed the pipe
@@ -31,12 +31,16 @@ from whence_aggregator.whence import accounts as account_commands
 from whence_aggregator.whence import apps as app_commands
 from whence_aggregator.whence import audit as audit_commands
 from whence_aggregator.whence import changes as change_commands
+from whence_aggregator.whence import checks as check_commands
+from whence_aggregator.whence import coverage as coverage_commands
 from whence_aggregator.whence import diff as diff_commands
 from whence_aggregator.whence import events as event_commands
 from whence_aggregator.whence import findings as finding_commands
 from whence_aggregator.whence import images as image_commands
+from whence_aggregator.whence import reports as report_commands
 from whence_aggregator.whence import rules as rule_commands
 from whence_aggregator.whence import sign_in as sign_in_commands
+from whence_aggregator.whence import summaries as summary_commands
 from whence_aggregator.whence import teams as team_commands
 from whence_aggregator.whence import trace as trace_commands
 from whence_aggregator.whence import versions as version_commands
@@ -226,6 +230,10 @@ whence.add_command(trace_commands.why)
 whence.add_command(diff_commands.diff)
 whence.add_command(change_commands.changes)
 whence.add_command(rule_commands.replay)
+whence.add_command(summary_commands.summary)
+whence.add_command(report_commands.report)
+whence.add_command(check_commands.check)
+whence.add_command(coverage_commands.coverage)
 whence.add_command(event_commands.events)
 whence.add_command(account_commands.accounts)
 whence.add_command(team_commands.teams)

@@ -17,7 +17,7 @@ from whence_aggregator.whence.client import Client, Refused
 from whence_common.errors import RoadError, WhenceError
 from whence_common.visible import printable, visible_json
 
-GAPS, USAGE, UNREACHABLE, UNKNOWN, FAILED = 1, 2, 3, 4, 70
+GAPS, USAGE, UNREACHABLE, UNKNOWN, INCOMPLETE, FAILED = 1, 2, 3, 4, 5, 70
 PAGE_ROWS_MAX = 500
 """The most rows that the API returns in a page."""
 _SHOWN_DEFAULT = 100

@@ -7,10 +7,8 @@ import sys
 import click
 
 from whence_aggregator.whence.client import Client
-from whence_aggregator.whence.output import GAPS, ask, note, show
+from whence_aggregator.whence.output import GAPS, INCOMPLETE, ask, note, show
 
-INCOMPLETE = 5
-"""The answer lacks what was removed from the log, or could not be read."""
 _COLUMNS = ("rule", "version", "verdict", "replayed_verdict", "same", "reason", "replayed_reason")
 
 

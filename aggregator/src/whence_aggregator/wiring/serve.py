@@ -72,6 +72,7 @@ from whence_aggregator.wiring.organisation import (
 )
 from whence_aggregator.wiring.outgoing import Outgoing, open_outgoing
 from whence_aggregator.wiring.replays import replay_routes
+from whence_aggregator.wiring.reports import check_routes, load_snapshots, report_routes, summary_routes
 from whence_aggregator.wiring.rules import (
     covered_accounts,
     load_evaluator,
@@ -166,6 +167,7 @@ def _routes(
     wake: Callable[[], None],
     rules: RulesInForce,
     engine: RuleProcess,
+    allowed: AllowedAccounts,
 ) -> list[web.RouteDef]:
     """Return all routes except those of the log, the applications and the registry."""
     challenges = limits.of_challenges()
@@ -188,6 +190,9 @@ def _routes(
             load_coverage(settings, database),
         ).routes(),
         *OrganisationCalls(database=database, now=utc_now, lists_teams=not _fronts(settings)).routes(),
+        *summary_routes(settings, database, heard, allowed),
+        *report_routes(settings, database, ledger, heard, allowed),
+        *check_routes(settings, database, tracer, heard, rules, wake),
         *OperatorCalls(database=database, audience=settings.audience).routes(),
         *operations.routes(
             database.families,
@@ -325,6 +330,7 @@ async def opened_aggregator(
                     working.wake,
                     rules,
                     engine,
+                    allowed,
                 ),
                 *_streamed(
                     settings,
@@ -363,6 +369,7 @@ async def opened_aggregator(
             "evaluation": working.evaluating.run,
             "violations": Following(violations.recorder).run,
             "publisher": publisher.run,
+            "snapshots": load_snapshots(database, ledger).run,
             "sign-in": signing_in.run,
             "retention": parts.load_retention(settings, database, ledger).run,
             **({"sources": front.sources.run, "front accounts": front.allowed.run} if front is not None else {}),

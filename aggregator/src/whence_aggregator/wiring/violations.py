@@ -57,8 +57,13 @@ class LivingViolations:
 
 
 def load_violations(
-    database: Database, ledger: Ledger, directory: OrganisationDirectory, findings: Findings | None, *,
-    now: Now, rules: Sequence[Rule] = RULES,
+    database: Database,
+    ledger: Ledger,
+    directory: OrganisationDirectory,
+    findings: Findings | None,
+    *,
+    now: Now,
+    rules: Sequence[Rule] = RULES,
 ) -> LivingViolations:
     """Return what keeps violations; `findings` is None where no scanner is configured."""
 

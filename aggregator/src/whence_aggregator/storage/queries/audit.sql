@@ -97,6 +97,31 @@ select number, rules from rule_set order by number limit :limit offset :offset;
 -- name: dump_tally
 select account_id, subject, n from tally order by account_id{binary}, subject{binary} limit :limit offset :offset;
 
+-- name: dump_verdict_count
+select account_id, application_id, subject_kind, rule, passed, failed, unknown, folded from verdict_count
+where passed <> 0 or failed <> 0 or unknown <> 0 or folded <> 0
+order by account_id{binary}, application_id{binary}, subject_kind{binary}, rule{binary} limit :limit offset :offset;
+
+-- name: dump_verdict_total
+select scope, name, subject_kind, of_subjects, passed, failed, unknown, folded from verdict_total
+where passed <> 0 or failed <> 0 or unknown <> 0 or folded <> 0
+order by scope{binary}, name{binary}, subject_kind{binary}, of_subjects limit :limit offset :offset;
+
+-- name: dump_counted_instance
+select instance, application_id from counted_instance order by instance limit :limit offset :offset;
+
+-- name: dump_report_file
+select ledger_index, name, digest, team_id, account_id, since, until, made_at, made_by from report_file
+order by ledger_index, name{binary} limit :limit offset :offset;
+
+-- name: dump_summary_day
+select day, at, ledger_index from summary_day order by day{binary} limit :limit offset :offset;
+
+-- name: dump_summary_count
+select account_id, application_id, subject_kind, rule, day, ledger_index, passed, failed, unknown, folded from summary_count
+order by account_id{binary}, application_id{binary}, subject_kind{binary}, rule{binary}, day{binary}
+limit :limit offset :offset;
+
 -- name: dump_last_seen
 select instance_id, seen_at, enrolment, seal, counter, skew_millis, skew_confirmed, beat_seal from last_seen order by instance_id{binary} limit :limit offset :offset;
 
@@ -238,6 +263,24 @@ delete from verdict_fold;
 
 -- name: clear_tally
 delete from tally;
+
+-- name: clear_verdict_count
+delete from verdict_count;
+
+-- name: clear_verdict_total
+delete from verdict_total;
+
+-- name: clear_counted_instance
+delete from counted_instance;
+
+-- name: clear_report_file
+delete from report_file;
+
+-- name: clear_summary_day
+delete from summary_day;
+
+-- name: clear_summary_count
+delete from summary_count;
 
 -- name: dump_team_revision
 select team_id, source, ledger_index, change, into_team, spelled, team_name, aliases, observed_at from team_revision

@@ -1,0 +1,94 @@
+"""Summaries of verdicts, their trend by day, and how far the sources of answers were read."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from aiohttp import web
+
+from whence_aggregator.callers.caller import Caller
+from whence_aggregator.compliance.counts import count
+from whence_aggregator.compliance.evidence import SUBJECTS_OF_RULES
+from whence_aggregator.compliance.rules.catalogue import RULES
+from whence_aggregator.http.authentication import CALLER
+from whence_aggregator.http.bodies import JsonResponse, respond_json
+from whence_aggregator.http.parameters import Query, account_id
+from whence_aggregator.ports import Database
+from whence_aggregator.reports.coverage import CoverageReader
+from whence_aggregator.reports.summary import GROUPS, Summaries, WantedSummary
+from whence_aggregator.trace.moment import Moments
+
+_FILTERS = ("team", "account", "rule", "severity", "kind")
+_TREND_DAYS = 30
+
+
+class SummaryCalls:
+    """`/v1/summary`, `/v1/summary/trend` and `/v1/coverage`."""
+
+    def __init__(self, *, database: Database, summaries: Summaries, coverage: CoverageReader, moments: Moments) -> None:
+        self._database = database
+        self._summaries = summaries
+        self._coverage = coverage
+        self._moments = moments
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/v1/summary", self._summary),
+            web.get("/v1/summary/trend", self._trend),
+            web.get("/v1/coverage", self._read),
+        ]
+
+    async def _summary(self, request: web.Request) -> JsonResponse:
+        """Return counts by group; without a parameter also what the aggregator stores and does."""
+        query = Query(request, "by", "at", *_FILTERS)
+        caller = request[CALLER]
+        wanted = _wanted(query, caller)
+        found = await self._summaries.of(wanted, await self._moments.of(query.instant("at")))
+        covered = await self._coverage.read()
+        shown = covered.shown(account_id=wanted.account, named=caller.reads_everything)
+        stored = await self._stored() if not request.query else {}
+        return respond_json({**stored, **found.to_wire(), "coverage": shown})
+
+    async def _trend(self, request: web.Request) -> JsonResponse:
+        query = Query(request, "from", "to", *_FILTERS)
+        moment = await self._moments.of()
+        until = query.text("to") or moment.at[:10]
+        since = query.text("from") or (date.fromisoformat(moment.at[:10]) - timedelta(days=_TREND_DAYS)).isoformat()
+        days = await self._summaries.trend(_wanted(query, request[CALLER]), moment, since=since, until=until)
+        return respond_json({"from": since, "to": until, "days": [one.to_wire() for one in days]})
+
+    async def _read(self, request: web.Request) -> JsonResponse:
+        account = Query(request, "account").text("account")
+        named = account_id(account) if account is not None else None
+        covered = await self._coverage.read()
+        rows = [one for one in covered.sources if named is None or one.account_id in ("", named)]
+        complete = all(one.state == "read" for one in rows)
+        return respond_json({"complete": complete, "sources": [one.to_wire(covered.now) for one in rows]})
+
+    async def _stored(self) -> dict[str, object]:
+        counted = await count(self._database)
+        found = counted.tallied
+        return {
+            "ledger_size": counted.entries,
+            "instances": [{"account_id": account, "n": n} for account, n in sorted(found.instances.items())],
+            "lives": [{"account_id": a, "life": life, "n": n} for (a, life), n in sorted(found.lives.items())],
+            "verdicts": [{"rule": r, "verdict": v, "n": n} for (r, v), n in sorted(found.verdicts.items())],
+            "verdicts_by_account": found.by_account,
+            "tasks": counted.tasks_shown,
+        }
+
+
+def _wanted(query: Query, caller: Caller) -> WantedSummary:
+    rule = query.choice("rule", tuple(one.id for one in RULES))
+    severity = query.choice("severity", ("1", "2", "3", "4"))
+    account, kind = query.text("account"), query.choice("kind", SUBJECTS_OF_RULES)
+    rules = [one.id for one in RULES if rule in (None, one.id) and severity in (None, str(one.severity))]
+    by = query.choice("by", GROUPS)
+    return WantedSummary(
+        by=next((one for one in GROUPS if one == by), "rule"),
+        rules=rules if rule is not None or severity is not None else None,
+        team=query.text("team"),
+        team_as_written=not caller.reads_everything,
+        account=account_id(account) if account is not None else None,
+        kind=next((one for one in SUBJECTS_OF_RULES if one == kind), None),
+    )

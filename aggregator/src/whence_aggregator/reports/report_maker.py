@@ -1,0 +1,136 @@
+"""Makes reports, and records their digests in the log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+
+from whence_aggregator.compliance.rules.catalogue import RULES
+from whence_aggregator.ledger.ledger import Ledger
+from whence_aggregator.ledger.writing import NewEntry
+from whence_aggregator.projections.reports import REPORT, report_writes
+from whence_aggregator.reports.counted import NONE
+from whence_aggregator.reports.coverage import CoverageReader
+from whence_aggregator.reports.report import (
+    VIOLATIONS_MAX,
+    ComplianceReport,
+    ReportedViolation,
+    ReportScope,
+    RuleOfReport,
+    ViolationsOfReport,
+)
+from whence_aggregator.reports.report_csv import to_csv
+from whence_aggregator.reports.report_oscal import to_oscal
+from whence_aggregator.reports.summary import Summaries, WantedSummary
+from whence_aggregator.trace.moment import Moments
+from whence_common.clock import Now, to_instant
+from whence_common.digest import sha256_digest
+from whence_common.ledger_entry import event
+
+_RULES = {rule.id: rule for rule in RULES}
+
+
+class RendersHtml(Protocol):
+    def render(self, report: ComplianceReport) -> str: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeReport:
+    """A report's files by name, with their digests and the entry that records these."""
+
+    report: ComplianceReport
+    files: Mapping[str, str]
+    digests: Mapping[str, str]
+    ledger_index: int
+
+    def to_wire(self) -> dict[str, object]:
+        return {
+            "complete": self.report.complete, "violations": len(self.report.violations), "files": dict(self.files),
+            "digests": dict(self.digests), "ledger_index": self.ledger_index,
+        }  # fmt: skip
+
+
+class ReportMaker:
+    """Makes one report at a time for each request."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        summaries: Summaries,
+        violations: ViolationsOfReport,
+        coverage: CoverageReader,
+        moments: Moments,
+        html: RendersHtml,
+        version: str,
+        now: Now,
+    ) -> None:
+        self._ledger = ledger
+        self._summaries = summaries
+        self._violations = violations
+        self._coverage = coverage
+        self._moments = moments
+        self._html = html
+        self._version = version
+        self._now = now
+
+    async def make(self, scope: ReportScope, *, made_by: str, team_as_written: bool, names_sources: bool) -> MadeReport:
+        """Make a report and record its digests. Raises InputError, and NotFound for a period before any snapshot."""
+        report = await self._report(scope, made_by, team_as_written=team_as_written, names_sources=names_sources)
+        oscal = msgspec.json.format(msgspec.json.encode(to_oscal(report)), indent=2).decode()
+        files = {
+            "report.html": self._html.render(report), "violations.csv": to_csv(report),
+            "assessment-results.json": oscal + "\n",
+        }  # fmt: skip
+        digests = {name: sha256_digest(text.encode()) for name, text in files.items()}
+        stated = {
+            "team_id": scope.team or "", "account_id": scope.account or "", "since": scope.since, "until": scope.until,
+            "made_at": report.made_at, "made_by": made_by, "complete": report.complete, "digests": digests,
+        }  # fmt: skip
+        async with self._ledger.writing() as writing:
+            ((index, _),) = await writing.append([NewEntry(kind=REPORT, content=event(REPORT, stated))])
+            writing.writes.extend(report_writes(index, stated))
+        return MadeReport(report=report, files=files, digests=digests, ledger_index=index)
+
+    async def _report(
+        self, scope: ReportScope, made_by: str, *, team_as_written: bool, names_sources: bool
+    ) -> ComplianceReport:
+        present = await self._moments.of()
+        ended = scope.until < present.at[:10]
+        moment = await self._moments.of(f"{scope.until}T23:59:59.999Z") if ended else present
+        wanted = WantedSummary(team=scope.team, team_as_written=team_as_written, account=scope.account)
+        days = await self._summaries.trend(wanted, present, since=scope.since, until=scope.until)
+        summary = await self._summaries.of(wanted, moment)
+        found = await self._violations.of_report(scope, team_as_written=team_as_written, limit=VIOLATIONS_MAX + 1)
+        by_rule: dict[str, list[ReportedViolation]] = {}
+        for one in found[:VIOLATIONS_MAX]:
+            by_rule.setdefault(one.rule, []).append(one)
+        groups = {name: group.verdicts for name, group in summary.groups.items() if name is not None}
+        rules = []
+        for name in sorted({*groups, *by_rule}, key=lambda one: (_severity(one), one)):
+            rule = _RULES.get(name)
+            rules.append(
+                RuleOfReport(
+                    id=name,
+                    title=rule.title if rule is not None else name,
+                    severity=_severity(name),
+                    rationale=rule.rationale if rule is not None else "",
+                    remedy=rule.remedy if rule is not None else "",
+                    counts=groups.get(name, NONE),
+                    violations=by_rule.get(name, ()),
+                )
+            )
+        covered = await self._coverage.read()
+        return ComplianceReport(
+            scope=scope, made_at=to_instant(self._now()), made_by=made_by, version=self._version,
+            stood_at=summary.at, snapshot_index=summary.snapshot.ledger_index if summary.snapshot is not None else None,
+            checkpoint=self._ledger.note, everything=summary.everything, rules=rules, days=days,
+            coverage=covered.shown(account_id=scope.account, named=names_sources), cut=len(found) > VIOLATIONS_MAX,
+        )  # fmt: skip
+
+
+def _severity(name: str) -> int:
+    return _RULES[name].severity if name in _RULES else 4

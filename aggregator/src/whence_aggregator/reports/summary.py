@@ -1,0 +1,243 @@
+"""Summaries: how many verdicts pass, fail or are unknown, by team, account or rule, now or by a daily snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Literal
+
+from whence_aggregator.compliance.evidence import SubjectOfRule
+from whence_aggregator.ledger.kinds import EVERY_ACCOUNT
+from whence_aggregator.organisation.directory import OrganisationDirectory, team_of
+from whence_aggregator.ports import Database, NotFound
+from whence_aggregator.projections.verdict_counts import OF_SUBJECT
+from whence_aggregator.queries.query import array
+from whence_aggregator.queries.reports import (
+    COUNTS_OF_ACCOUNT,
+    COUNTS_OF_APPLICATIONS,
+    COUNTS_OF_DAYS,
+    COUNTS_OF_RULES,
+    NEWEST_SUMMARY_BY,
+    SUMMARY_DAYS,
+    TEAMS_OF_APPLICATIONS,
+    TOTALS,
+    UNHEARD_BY_ACCOUNT,
+    CountsOfDaysParameters,
+)
+from whence_aggregator.reports.counted import (
+    CountKey,
+    Counts,
+    DayOfCount,
+    Group,
+    NamedCounts,
+    by_day,
+    grouped,
+    standing_at,
+)
+from whence_aggregator.reports.rows import (
+    SummaryDay,
+    counts_by_key,
+    days_of_counts,
+    summary_days,
+    teams_of,
+    totals,
+    unheard,
+)
+from whence_aggregator.trace.listening import Listening
+from whence_aggregator.trace.moment import Moment
+from whence_aggregator.trace.owners import owned_by
+from whence_common.clock import to_instant
+from whence_common.errors import InputError
+
+GroupedBy = Literal["team", "account", "rule"]
+GROUPS: tuple[GroupedBy, ...] = ("team", "account", "rule")
+DAYS_MAX = 400
+"""The longest trend: a year, and a month to compare with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedSummary:
+    """What a summary is of; None means any. `rules`: None for every rule, and for the subjects themselves."""
+
+    by: GroupedBy = "rule"
+    rules: Sequence[str] | None = None
+    team: str | None = None
+    team_as_written: bool = False
+    account: str | None = None
+    kind: SubjectOfRule | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """A summary. `at` is when the verdicts stood; `snapshot` is the one that it is from, None for the present."""
+
+    by: GroupedBy
+    at: str
+    snapshot: SummaryDay | None
+    groups: Mapping[str | None, Group]
+    everything: Group
+    unheard: Mapping[str, int] | None
+    """Instances that run and never made a statement, by account; None where it is not known for the question."""
+
+    def to_wire(self) -> dict[str, object]:
+        shown = self.snapshot
+        return {
+            "by": self.by,
+            "at": self.at,
+            "snapshot": {"day": shown.day, "ledger_index": shown.ledger_index} if shown is not None else None,
+            "groups": [
+                {self.by: name, **one.to_wire(), **self._unheard(name)}
+                for name, one in sorted(self.groups.items(), key=lambda item: (item[0] is None, item[0] or ""))
+            ],
+            "total": {**self.everything.to_wire(), "unheard": self._unheard_total},
+        }
+
+    @property
+    def _unheard_total(self) -> int | None:
+        return sum(self.unheard.values()) if self.unheard is not None else None
+
+    def _unheard(self, name: str | None) -> dict[str, object]:
+        if self.by != "account":
+            return {}
+        return {"unheard": self.unheard.get(name or "", 0) if self.unheard is not None else None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrendDay:
+    """The verdicts of a day, by its snapshot; `counts` is None for a day without one."""
+
+    day: str
+    counts: Counts | None
+    ledger_index: int | None
+
+    def to_wire(self) -> dict[str, object]:
+        verdicts = self.counts.to_wire() if self.counts is not None else None
+        return {"day": self.day, "verdicts": verdicts, "ledger_index": self.ledger_index}
+
+
+class Summaries:
+    """Reads counts; no verdict is read."""
+
+    def __init__(self, *, database: Database, listening: Listening) -> None:
+        self._database = database
+        self._listening = listening
+        self._directory = OrganisationDirectory(database)
+
+    async def of(self, wanted: WantedSummary, moment: Moment) -> Summary:
+        """Return a summary, for a time that is past by the newest snapshot by then. Raises NotFound without one."""
+        if moment.is_now:
+            rows, snapshot, at = await self._now(wanted, moment), None, moment.at
+        else:
+            rows, snapshot = await self._then(wanted, moment)
+            at = snapshot.at
+        teams = await self._teams(moment.past) if wanted.by == "team" else {}
+        groups, everything = grouped(rows, lambda name: _name(wanted.by, name, teams))
+        groups = {name: one for name, one in groups.items() if wanted.by != "rule" or name != OF_SUBJECT}
+        return Summary(
+            by=wanted.by, at=at, snapshot=snapshot, groups=groups, everything=everything,
+            unheard=await self._unheard(wanted, moment),
+        )  # fmt: skip
+
+    async def trend(self, wanted: WantedSummary, moment: Moment, *, since: str, until: str) -> list[TrendDay]:
+        """Return the verdicts of each day, from `since` to `until`, by their snapshots. Raises InputError."""
+        days = _days(since, until)
+        taken = summary_days(
+            await self._database.fetch(SUMMARY_DAYS.bind({"since": since, "until": until, "limit": DAYS_MAX}))
+        )
+        rows = await self._of_days(wanted, until, moment)
+        counts = dict(by_day(rows, [one.day for one in taken]))
+        index = {one.day: one.ledger_index for one in taken}
+        return [TrendDay(day=day, counts=counts.get(day), ledger_index=index.get(day)) for day in days]
+
+    async def _now(self, wanted: WantedSummary, moment: Moment) -> list[NamedCounts]:
+        """Return the counts by the narrowest way: sums that are kept, or the counts of one account, team or rules."""
+        applications = await self._applications(wanted, moment)
+        if applications is None and wanted.account is None and (wanted.rules is None or wanted.by == "rule"):
+            scope = "application" if wanted.by == "team" else wanted.by
+            found = totals(await self._database.fetch(TOTALS.bind({"scope": scope})))
+            kept = wanted.rules
+            return [one for one in found if wanted.kind in (None, one.kind) and (kept is None or one.name in kept)]
+        if applications is not None:
+            asked = COUNTS_OF_APPLICATIONS.bind({"applications": array(applications)})
+            counts = counts_by_key(await self._database.fetch(asked))
+        elif wanted.account is not None:
+            counts = counts_by_key(await self._database.fetch(COUNTS_OF_ACCOUNT.bind({"account_id": wanted.account})))
+        else:
+            counts = counts_by_key(
+                await self._database.fetch(COUNTS_OF_RULES.bind({"rules": array(wanted.rules or ())}))
+            )
+        return _named(counts, wanted)
+
+    async def _then(self, wanted: WantedSummary, moment: Moment) -> tuple[list[NamedCounts], SummaryDay]:
+        taken = summary_days(await self._database.fetch(NEWEST_SUMMARY_BY.bind({"at": moment.at})))
+        if not taken:
+            raise NotFound(
+                "summary-unknown", f"no snapshot of the summary was taken by {moment.at}",
+                fix="ask about a later time: a snapshot is taken each day",
+            )  # fmt: skip
+        (snapshot,) = taken
+        standing = standing_at(await self._of_days(wanted, snapshot.day, moment), snapshot.day)
+        return _named(standing, wanted), snapshot
+
+    async def _of_days(self, wanted: WantedSummary, until: str, moment: Moment) -> list[DayOfCount]:
+        filters = await self._filters(wanted, until, moment)
+        return days_of_counts(await self._database.fetch(COUNTS_OF_DAYS.bind(filters)))
+
+    async def _applications(self, wanted: WantedSummary, moment: Moment) -> list[str] | None:
+        """Return the applications of the team; None for those of any."""
+        if wanted.team is None:
+            return None
+        return await owned_by(self._database, wanted.team, as_written=wanted.team_as_written, past=moment.past)
+
+    async def _filters(self, wanted: WantedSummary, until: str, moment: Moment) -> CountsOfDaysParameters:
+        applications = await self._applications(wanted, moment)
+        return {
+            "until": until, "account": wanted.account, "kind": wanted.kind,
+            "any_application": int(applications is None), "applications": array(applications or ()),
+            "any_rule": int(wanted.rules is None),
+            "rules": array(wanted.rules or ()),
+        }  # fmt: skip
+
+    async def _teams(self, past: int) -> Mapping[str, str]:
+        """Return the team of each application: the one that its name leads to, else the name."""
+        written = teams_of(await self._database.fetch(TEAMS_OF_APPLICATIONS.bind({"past": past})))
+        led = await self._directory.resolve(sorted({*written.values()}), past=past)
+        return {application: team_of(led[team]) or team for application, team in written.items() if team}
+
+    async def _unheard(self, wanted: WantedSummary, moment: Moment) -> Mapping[str, int] | None:
+        if not moment.is_now or wanted.team is not None or wanted.rules is not None:
+            return None
+        before = to_instant(self._listening.silent_before)
+        asked = UNHEARD_BY_ACCOUNT.bind({"launched_before": before, "account": wanted.account})
+        return unheard(await self._database.fetch(asked))
+
+
+def _named(counts: Mapping[CountKey, Counts], wanted: WantedSummary) -> list[NamedCounts]:
+    """Return the counts that are wanted, each by the name of its group."""
+    of_group: dict[GroupedBy, int] = {"account": 0, "team": 1, "rule": 3}
+    return [
+        NamedCounts(name=key[of_group[wanted.by]], kind=key.kind, of_subjects=key.rule == OF_SUBJECT, counts=one)
+        for key, one in counts.items()
+        if wanted.account in (None, key.account_id)
+        and wanted.kind in (None, key.kind)
+        and (wanted.rules is None or key.rule in wanted.rules)
+    ]
+
+
+def _name(by: GroupedBy, name: str, teams: Mapping[str, str]) -> str | None:
+    """Return the group of a count; None for what is of no team, or of no single account."""
+    if by == "team":
+        return teams.get(name)
+    return None if by == "account" and name == EVERY_ACCOUNT else name
+
+
+def _days(since: str, until: str) -> list[str]:
+    try:
+        first, last = date.fromisoformat(since), date.fromisoformat(until)
+    except ValueError as exc:
+        raise InputError("parameter-malformed", f"not a day: {exc}", fix="write it like 2026-11-22") from exc
+    if first > last or (last - first).days >= DAYS_MAX:
+        fix = f"pass a `to` that is not before `from`, and at most {DAYS_MAX} days"
+        raise InputError("parameter-malformed", f"no trend from {since} to {until}", fix=fix)
+    return [(first + timedelta(days=n)).isoformat() for n in range((last - first).days + 1)]

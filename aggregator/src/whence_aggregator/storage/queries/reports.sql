@@ -1,0 +1,119 @@
+-- Summaries: counts that are kept with the verdicts, and their daily snapshots. Rule '' counts the subjects themselves.
+
+-- name: counted_instances
+-- types: application_id str, counted str?
+select i.instance_id, coalesce(f.application_id, '') as application_id, c.application_id as counted
+from instance i left join facets f on f.number = i.facets left join counted_instance c on c.instance = i.number
+where {i.instance_id in texts instance_ids};
+
+-- name: count_instance
+insert into counted_instance (instance, application_id) values (:instance, :application_id)
+on conflict (instance) do update set application_id = excluded.application_id;
+
+-- name: add_to_verdict_count
+insert into verdict_count (account_id, application_id, subject_kind, rule, passed, failed, unknown, folded)
+values (:account_id, :application_id, :subject_kind, :rule, :passed, :failed, :unknown, :folded)
+on conflict (account_id, application_id, subject_kind, rule) do update set passed = verdict_count.passed + excluded.passed,
+    failed = verdict_count.failed + excluded.failed, unknown = verdict_count.unknown + excluded.unknown,
+    folded = verdict_count.folded + excluded.folded;
+
+-- name: add_to_verdict_total
+insert into verdict_total (scope, name, subject_kind, of_subjects, passed, failed, unknown, folded)
+values (:scope, :name, :subject_kind, :of_subjects, :passed, :failed, :unknown, :folded)
+on conflict (scope, name, subject_kind, of_subjects) do update set passed = verdict_total.passed + excluded.passed,
+    failed = verdict_total.failed + excluded.failed, unknown = verdict_total.unknown + excluded.unknown,
+    folded = verdict_total.folded + excluded.folded;
+
+-- name: totals
+select name, subject_kind, of_subjects, passed, failed, unknown, folded from verdict_total where scope = :scope
+order by name, subject_kind;
+
+-- name: counts_of_account
+select account_id, application_id, subject_kind, rule, passed, failed, unknown, folded from verdict_count
+where account_id = :account_id order by application_id, subject_kind, rule;
+
+-- name: counts_of_applications
+select account_id, application_id, subject_kind, rule, passed, failed, unknown, folded from verdict_count
+where {application_id in texts applications} order by account_id, application_id, subject_kind, rule;
+
+-- name: counts_of_rules
+select account_id, application_id, subject_kind, rule, passed, failed, unknown, folded from verdict_count
+where {rule in texts rules} order by account_id, application_id, subject_kind, rule;
+
+-- name: teams_of_applications
+-- types: past int
+select s.application_id, s.team_id from application_span s where s.ledger_index < :past and s.until_index >= :past
+order by s.application_id;
+
+-- name: every_count
+select account_id, application_id, subject_kind, rule, passed, failed, unknown, folded from verdict_count
+order by account_id, application_id, subject_kind, rule;
+
+-- name: every_newest_count
+select c.account_id, c.application_id, c.subject_kind, c.rule, c.passed, c.failed, c.unknown, c.folded
+from summary_count c where c.day = (
+    select max(d.day) from summary_count d where d.account_id = c.account_id and d.application_id = c.application_id
+        and d.subject_kind = c.subject_kind and d.rule = c.rule)
+order by c.account_id, c.application_id, c.subject_kind, c.rule;
+
+-- name: add_summary_day
+insert into summary_day (day, at, ledger_index) values (:day, :at, :ledger_index)
+on conflict (day) do nothing;
+
+-- name: add_summary_count
+insert into summary_count (account_id, application_id, subject_kind, rule, day, ledger_index, passed, failed, unknown, folded)
+values (:account_id, :application_id, :subject_kind, :rule, :day, :ledger_index, :passed, :failed, :unknown, :folded)
+on conflict (account_id, application_id, subject_kind, rule, day) do nothing;
+
+-- name: newest_summary_day
+select day, at, ledger_index from summary_day where day <= :day order by day desc limit 1;
+
+-- name: newest_summary_by
+select day, at, ledger_index from summary_day where at <= :at order by at desc limit 1;
+
+-- name: summary_days
+-- types: since str, until str, limit int
+select day, at, ledger_index from summary_day where day >= :since and day <= :until order by day limit :limit;
+
+-- name: counts_of_days
+-- types: until str
+select account_id, application_id, subject_kind, rule, day, ledger_index, passed, failed, unknown, folded from summary_count
+where day <= :until
+    and (cast(:account as text) is null or account_id = :account)
+    and (cast(:kind as text) is null or subject_kind = :kind)
+    and (cast(:any_application as bigint) = 1 or {application_id in texts applications})
+    and (cast(:any_rule as bigint) = 1 or {rule in texts rules})
+order by account_id, application_id, subject_kind, rule, day;
+
+-- Instances that run, and never made a statement: no rule judges them.
+
+-- name: unheard_by_account
+-- types: n int, launched_before str
+select v.account_id, count(*) as n from inventory v left join instance i on i.instance_id = v.instance_id
+where v.state = 'running' and (i.number is null or i.ledger_index < 0) and v.launched_at < :launched_before
+    and (cast(:account as text) is null or v.account_id = :account)
+group by v.account_id order by v.account_id;
+
+-- How far sources were read, beside listings and trails.
+
+-- name: user_data_unread
+-- types: n int, reason str
+select account_id, region, count(*) as n, min(user_data_unread) as reason from inventory
+where user_data_unread <> '' and state not in ('terminated', 'gone') group by account_id, region
+order by account_id, region;
+
+-- name: failing_questions
+-- types: n int, reason str
+select kind, host, count(*) as n, min(reason) as reason from task where attempts > 0 and reason <> ''
+group by kind, host order by kind, host;
+
+-- name: team_of_application
+-- types: past int
+select s.team_id from application_span s
+where s.application_id = :application_id and s.ledger_index < :past and s.until_index >= :past;
+
+-- Reports, as files with their digests.
+
+-- name: add_report_file
+insert into report_file (ledger_index, name, digest, team_id, account_id, since, until, made_at, made_by)
+values (:ledger_index, :name, :digest, :team_id, :account_id, :since, :until, :made_at, :made_by);

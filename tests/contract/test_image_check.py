@@ -1,0 +1,80 @@
+"""`whence check`: an image is judged before it runs, by what is recorded and by what its sources answer now."""
+
+from __future__ import annotations
+
+import pytest
+
+from fakes.in_process import InProcess
+from fakes.machine import COMMIT, DIGEST
+from whence_aggregator.ports import NotFound, SourceUnavailable
+from whence_aggregator.reports.image_check import ImageChecked, ImageChecks, WantedCheck
+from whence_common.image_reference import ImageReference
+
+REPOSITORY = "registry.example.org/demo/greeter"
+MESSAGE = b"tree x\nauthor A <a@b> 1 +0000\ncommitter A <a@b> 1 +0000\n\n"
+SOURCE = b'{"url": "https://git.example.org/demo/greeter.git", "revision": "%s", "author": "a", "status": "%s"}'
+
+
+def checks(house: InProcess) -> ImageChecks:
+    async def pause(_: float) -> None:
+        await house.work()
+
+    return ImageChecks(
+        database=house.database, tracer=house.tracer, rules=house.rules, images=None, listening=house.listening,
+        now=house.clock, wake=lambda: None, pause=pause,
+    )  # fmt: skip
+
+
+async def check(house: InProcess, *, wait: float = 10.0, asks: bool = True, image: str = "") -> ImageChecked:
+    reference = ImageReference.parse(image or f"{REPOSITORY}@{DIGEST}")
+    wanted = WantedCheck(image=reference, application_id="greeter", version="1.0", asks=asks, wait_seconds=wait)
+    return await checks(house).check(wanted)
+
+
+def verdicts(found: ImageChecked) -> dict[str, str]:
+    return {one.rule: one.judged.verdict.outcome for one in found.verdicts}
+
+
+async def test_nothing_recorded_and_nothing_asked_is_unknown_and_never_a_pass(house: InProcess) -> None:
+    found = verdicts(await check(house, asks=False))
+    assert found["application-unregistered"] == "fail"
+    assert {found[one] for one in ("source-missing", "commit-not-found", "ticket-missing", "image-not-found")} == {
+        "unknown"
+    }
+    assert await house.entries("fact") == []
+
+
+async def test_the_sources_are_asked_and_a_good_image_passes(house: InProcess) -> None:
+    await house.register(scm_url="https://git.example.org/demo/greeter.git")
+    house.sources.images[DIGEST] = SOURCE % (COMMIT.encode(), b"")
+    house.sources.commits[COMMIT] = MESSAGE + b"DEMO-1: greet"
+    answer = await check(house)
+    found = verdicts(answer)
+    for rule in ("application-unregistered", "source-missing", "source-dirty", "commit-not-found", "ticket-missing"):
+        assert found[rule] == "pass", rule
+    assert answer.to_wire()["complete"] is True
+
+
+async def test_a_dirty_build_of_an_unknown_commit_fails_before_it_runs(house: InProcess) -> None:
+    await house.register()
+    house.sources.images[DIGEST] = SOURCE % (COMMIT.encode(), b"M x")
+    house.sources.commits[COMMIT] = None
+    answer = await check(house)
+    found = verdicts(answer)
+    assert (found["source-dirty"], found["commit-not-found"]) == ("fail", "fail")
+    assert {one.rule: one.judged.folded_under for one in answer.verdicts}["source-dirty"] == ""
+
+
+async def test_a_registry_that_is_away_makes_the_answer_incomplete(house: InProcess) -> None:
+    await house.register()
+    house.sources.images[DIGEST] = SourceUnavailable("registry-unreachable", "the registry is away")
+    answer = await check(house)
+    assert verdicts(answer)["source-missing"] == "unknown"
+    wire = answer.to_wire()
+    assert wire["complete"] is False
+    assert "the registry" in str(wire["unread"])
+
+
+async def test_a_tag_whose_digest_is_not_recorded_is_refused(house: InProcess) -> None:
+    with pytest.raises(NotFound, match="is not recorded"):
+        await check(house, image=f"{REPOSITORY}:1.0")

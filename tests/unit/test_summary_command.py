@@ -1,0 +1,183 @@
+"""`whence summary`, `whence coverage`, `whence check`, `whence report` and `whence accounts check`: what they print, and how they exit."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from click.testing import CliRunner, Result
+
+from whence_aggregator.whence.cli import whence
+from whence_common.digest import sha256_digest
+
+NONE = {"pass": 0, "fail": 0, "unknown": 0, "folded": 0, "total": 0}
+GOOD = {**NONE, "pass": 3, "total": 3}
+READ: dict[str, Any] = {
+    "source": "inventory", "account_id": "123456789012", "region": "eu-central-1", "name": None, "state": "read",
+    "read_at": "2026-11-22T12:00:00.000Z", "age_seconds": 4.0, "failed_at": None, "reason": None, "permission": None,
+    "count": 0,
+}  # fmt: skip
+DENIED = {**READ, "state": "failed", "reason": "denied\x1b[2J", "permission": "ec2:DescribeInstances"}
+COMPLETE = {"complete": True, "incomplete_total": 0, "incomplete": []}
+INCOMPLETE = {"complete": False, "incomplete_total": 1, "incomplete": [DENIED]}
+
+
+def answer(verdicts: dict[str, int], coverage: dict[str, Any], unheard: int = 0) -> dict[str, Any]:
+    group = {"verdicts": verdicts, "subjects": {"instance": GOOD}}
+    return {
+        "by": "team", "at": "2026-11-22T12:00:00.000Z", "snapshot": None, "groups": [{"team": None, **group}],
+        "total": {**group, "unheard": unheard}, "coverage": coverage,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def served() -> Iterator[dict[str, Any]]:
+    """Answers by path, and the URL that serves them."""
+    held: dict[str, Any] = {}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            content = json.dumps(held[urlsplit(self.path).path]).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            held["asked"] = self.path
+            self.do_GET()
+
+        def log_request(self, code: object = "-", size: object = "-") -> None:
+            return
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        held["url"] = f"http://127.0.0.1:{server.server_port}"
+        yield held
+        server.shutdown()
+        thread.join()
+
+
+def run(served: dict[str, Any], *words: str) -> Result:
+    return CliRunner().invoke(whence, ["--url", served["url"], *words], env={"WHENCE_TOKEN": "x"})
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "coverage", "unheard", "code"),
+    [
+        (GOOD, COMPLETE, 0, 0),
+        ({**GOOD, "fail": 1}, COMPLETE, 0, 1),
+        ({**GOOD, "unknown": 1}, COMPLETE, 0, 1),
+        ({**GOOD, "folded": 1}, COMPLETE, 0, 1),
+        (GOOD, COMPLETE, 1, 1),
+        (GOOD, INCOMPLETE, 0, 5),
+        ({**GOOD, "fail": 1}, INCOMPLETE, 0, 5),
+    ],
+)
+def test_a_summary_exits_5_before_1_before_0(
+    served: dict[str, Any], verdicts: dict[str, int], coverage: dict[str, Any], unheard: int, code: int
+) -> None:
+    served["/v1/summary"] = answer(verdicts, coverage, unheard)
+    assert run(served, "summary").exit_code == code
+
+
+def test_a_summary_prints_groups_the_total_and_what_was_not_read(served: dict[str, Any]) -> None:
+    served["/v1/summary"] = answer({**GOOD, "fail": 1}, INCOMPLETE)
+    said = run(served, "summary")
+    lines = said.stdout.splitlines()
+    assert lines[0].split() == ["team", "pass", "fail", "unknown", "folded", "total", "instances", "failing", "unheard"]
+    assert lines[1].startswith("(no team)")
+    assert lines[2].startswith("total")
+    assert "not complete: inventory 123456789012/eu-central-1 failed (missing permission: ec2:DescribeInstances)" in (
+        said.output
+    )
+    assert "\x1b" not in said.output, "control characters of a reason do not reach the terminal"
+
+
+def test_a_trend_prints_days_and_refuses_a_moment_beside_it(served: dict[str, Any]) -> None:
+    days = [{"day": "2026-11-22", "verdicts": None, "ledger_index": None},
+            {"day": "2026-11-23", "verdicts": GOOD, "ledger_index": 7}]  # fmt: skip
+    served["/v1/summary/trend"] = {"from": "2026-11-22", "to": "2026-11-23", "days": days}
+    said = run(served, "summary", "--from", "2026-11-22")
+    assert said.exit_code == 0
+    assert [line.split()[:2] for line in said.stdout.splitlines()[1:3]] == [["2026-11-22", "no"], ["2026-11-23", "3"]]
+    assert run(served, "summary", "--from", "2026-11-22", "--at", "2026-11-22T12:00:00Z").exit_code == 2
+
+
+def test_coverage_exits_5_if_a_source_was_not_read(served: dict[str, Any]) -> None:
+    served["/v1/coverage"] = {"complete": True, "sources": [READ]}
+    assert run(served, "coverage").exit_code == 0
+    served["/v1/coverage"] = {"complete": False, "sources": [READ, DENIED]}
+    assert run(served, "coverage").exit_code == 5
+
+
+def test_accounts_check_names_what_the_role_may_not_do(served: dict[str, Any]) -> None:
+    organisation = {**DENIED, "source": "organisation", "account_id": None, "region": None, "name": "aws"}
+    served["/v1/coverage"] = {"complete": False, "sources": [READ, organisation]}
+    assert run(served, "accounts", "check").exit_code == 0, "the organisation is not read by an account's role"
+    served["/v1/coverage"] = {"complete": False, "sources": [READ, DENIED]}
+    said = run(served, "accounts", "check", "123456789012")
+    assert said.exit_code == 5
+    assert [line.split()[3] for line in said.stdout.splitlines()[1:3]] == ["yes", "no"]
+    assert "ec2:DescribeInstances" in said.output
+
+
+@pytest.mark.parametrize(
+    ("verdict", "complete", "code"),
+    [("pass", True, 0), ("fail", True, 1), ("unknown", True, 1), ("pass", False, 5), ("fail", False, 5)],
+)
+def test_a_check_of_an_image_exits_5_before_1_before_0(
+    served: dict[str, Any], verdict: str, complete: bool, code: int
+) -> None:
+    judged = {"rule": "source-dirty", "kind": "instance", "severity": 1, "verdict": verdict, "reason": "r",
+              "folded_under": None}  # fmt: skip
+    unread = [] if complete else [{"source": "the registry", "state": "failed", "reason": "away"}]
+    served["/v1/check"] = {"verdicts": [judged], "complete": complete, "unread": unread}
+    said = run(served, "check", "r.example.org/t/a@sha256:" + "a" * 64, "--application", "greeter")
+    assert said.exit_code == code
+    assert ("not read: the registry: away" in said.output) is not complete
+
+
+FILES = {"report.html": "<p>\u00fc</p>\n", "violations.csv": "a\r\n", "assessment-results.json": "{}\n"}
+
+
+def reported(**changes: object) -> dict[str, Any]:
+    digests = {name: sha256_digest(text.encode()) for name, text in FILES.items()}
+    return {"complete": True, "violations": 0, "files": FILES, "digests": digests, "ledger_index": 7, **changes}
+
+
+@pytest.mark.parametrize(("complete", "violations", "code"), [(True, 0, 0), (True, 3, 1), (False, 0, 5), (False, 3, 5)])
+def test_a_report_is_written_as_it_was_recorded(
+    served: dict[str, Any], tmp_path: Path, complete: bool, violations: int, code: int
+) -> None:
+    served["/v1/reports"] = reported(complete=complete, violations=violations)
+    period = ("--from", "2026-11-01", "--to", "2026-11-22")
+    said = run(served, "report", "--team", "he llo", *period, "-o", str(tmp_path / "new" / "place"))
+    assert said.exit_code == code
+    assert served["asked"] == "/v1/reports?team=he+llo&from=2026-11-01&to=2026-11-22"
+    written = {one.name: one.read_bytes() for one in (tmp_path / "new" / "place").iterdir()}
+    assert written == {name: text.encode() for name, text in FILES.items()}
+    assert "entry 7 of the log" in said.output
+
+
+def test_a_file_that_is_not_what_was_recorded_is_not_written(served: dict[str, Any], tmp_path: Path) -> None:
+    served["/v1/reports"] = reported(files={**FILES, "report.html": "<p>changed</p>"})
+    words = ("report", "--account", "123456789012", "--from", "2026-11-01", "--to", "2026-11-22", "-o")
+    said = run(served, *words, str(tmp_path / "out"))
+    assert said.exit_code == 3
+    assert "report.html does not have the digest that the aggregator recorded" in said.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_report_is_about_a_team_or_an_account(served: dict[str, Any], tmp_path: Path) -> None:
+    period = ("--from", "2026-11-01", "--to", "2026-11-22", "-o", str(tmp_path))
+    assert run(served, "report", *period).exit_code == 2
+    assert run(served, "report", "--team", "a", "--account", "123456789012", *period).exit_code == 2
