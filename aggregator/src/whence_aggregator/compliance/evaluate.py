@@ -21,7 +21,7 @@ from whence_aggregator.compliance.subjects import SubjectEvaluator
 from whence_aggregator.compliance.sweeping import Sweeping
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ports import Database, StorageUnavailable, Transaction
-from whence_aggregator.projections.verdict_counts import counted_instances
+from whence_aggregator.projections.rows import counted_instances
 from whence_aggregator.queries.agents import INSTANCES_NAMED
 from whence_aggregator.queries.compliance import (
     SET_JUDGED,

@@ -8,10 +8,12 @@ from typing import Any, NamedTuple, TypedDict
 import msgspec
 
 from whence_aggregator.projections.known import KnownInstance
+from whence_aggregator.projections.verdict_counts import CountedInstance
 from whence_aggregator.queries.agents import INSTANCES_NAMED, InstancesNamedRow
 from whence_aggregator.queries.compliance import RuleSetsRow, SubjectsNamedRow, VerdictsOfRow, VerdictsOfSubjectsRow
 from whence_aggregator.queries.fullstop import FullstopNumbersRow
 from whence_aggregator.queries.query import BoundQuery, instance_ids
+from whence_aggregator.queries.reports import CountedInstancesRow
 from whence_aggregator.queries.trace import InventoryOfRow
 from whence_aggregator.trace.life import as_life
 
@@ -115,6 +117,14 @@ def standing_of_subjects(rows: Sequence[VerdictsOfSubjectsRow]) -> dict[tuple[st
     """Return the verdicts by kind, id and rule."""
     return {
         (row["kind"], row["id"], row["rule"]): Stood(row["verdict"], row["since"], bool(row["folded_under"]))
+        for row in rows
+    }
+
+
+def counted_instances(rows: Sequence[CountedInstancesRow]) -> dict[str, CountedInstance]:
+    """Return for which application instances are counted, by instance id."""
+    return {
+        row["instance_id"]: CountedInstance(application_id=row["application_id"], counted=row["counted"])
         for row in rows
     }
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from whence_aggregator.queries.reports import (
-    AddToVerdictCountParameters,
-    AddToVerdictTotalParameters,
-    CountedInstancesRow,
-)
+from whence_aggregator.queries.reports import AddToVerdictCountParameters, AddToVerdictTotalParameters
 
 Form = Literal["passed", "folded", "unknown", "failed"]
 """How a verdict counts. `folded`: it depends on a broken link, which has a verdict of its own."""
@@ -102,14 +98,6 @@ def form_of(outcome: str | None, folded: bool) -> Form | None:
     if outcome not in ("fail", "unknown"):
         return None
     return "folded" if folded else "failed" if outcome == "fail" else "unknown"
-
-
-def counted_instances(rows: Sequence[CountedInstancesRow]) -> dict[str, CountedInstance]:
-    """Return for which application instances are counted, by instance id."""
-    return {
-        row["instance_id"]: CountedInstance(application_id=row["application_id"], counted=row["counted"])
-        for row in rows
-    }
 
 
 def _with_subject(place: CountedPlace, forms: Mapping[str, Form]) -> tuple[CountedPlace, dict[str, Form]]:

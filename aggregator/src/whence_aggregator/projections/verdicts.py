@@ -11,6 +11,7 @@ import msgspec
 from whence_aggregator.ports import Transaction
 from whence_aggregator.projections.rows import (
     Stood,
+    counted_instances,
     known_instances,
     last_number,
     rule_sets,
@@ -25,7 +26,6 @@ from whence_aggregator.projections.verdict_counts import (
     CountedPlace,
     Form,
     VerdictCounts,
-    counted_instances,
     form_of,
 )
 from whence_aggregator.queries.agents import INSTANCES_NAMED
