@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,33 +12,21 @@ import pytest
 from fakes.auditor import checked, dumped
 from fakes.cloud_trail import INSTANCE as LISTED
 from fakes.cloud_trail import key, log_file, record, s3_event
-from fakes.fullstop import ACCOUNT, Asked, asking, broken_instance, recorded, report
+from fakes.findings import AFTER_THE_SCANS
+from fakes.fullstop import ACCOUNT, Asked, asking, broken_instance, report
 from fakes.in_process import OTHER_ACCOUNT, InProcess
 from fakes.machine import FAILED
 from fakes.trail_world import TrailWorld
-from fakes.violations import ViolationsInMemory
-from whence_aggregator.audit.replay import Replay
-from whence_aggregator.fullstop.documents import EXEMPTION_DAYS_MAX
-from whence_aggregator.fullstop.violation import (
-    Member,
-    NarrowedTo,
-    ServedExemption,
-    ServedViolation,
-    ViolationSource,
-    WantedExemption,
-)
-from whence_aggregator.ledger.log_reader import Stored
-from whence_aggregator.ports import Database
-from whence_aggregator.projections.kinds import KINDS
+from whence_aggregator.fullstop.instance_logs import InstanceLog, InstanceLogs
+from whence_aggregator.violations.exemption import EXEMPTION_DAYS_MAX
 from whence_common.clock import to_instant
-from whence_common.ledger_entry import event, type_of
 
-DATA = Path(__file__).parent.parent / "data"
 INSTANCE = "i-00000000000000001"
 
 
 @pytest.fixture
 async def asked(house: InProcess) -> AsyncIterator[Asked]:
+    await house.register("greeter")
     async with asking(house) as found:
         yield found
 
@@ -51,15 +37,16 @@ async def reported(asked: Asked, **changes: object) -> None:
 
 
 async def test_a_verdict_that_fails_is_served_with_every_member_of_a_violation(asked: Asked) -> None:
-    await broken_instance(asked.house)
+    await broken_instance(asked)
     (one,) = await asked.rows(("type", "BOOT_FAILED"))
     kind = one.pop("violation_type")
     assert one == {
-        "id": one["id"], "version": 0, "event_id": "boot-failed-v1", "account_id": ACCOUNT, "region": "eu-central-1",
+        "id": one["id"], "version": 0, "event_id": one["violation"], "account_id": ACCOUNT, "region": "eu-central-1",
         "instance_id": INSTANCE, "meta_info": one["meta_info"], "comment": None,
         "plugin_fully_qualified_class_name": "whence.boot-failed", "username": None, "rule_id": None,
         "application_id": "greeter", "application_version_id": "1.0", "created": one["created"],
         "created_by": "whence", "last_modified": one["created"], "last_modified_by": "whence",
+        "violation": one["violation"], "state": "open", "team": "hello",
     }  # fmt: skip
     assert set(kind) == {
         "id", "help_text", "violation_severity", "audit_relevant", "title", "priority", "version", "created",
@@ -71,20 +58,20 @@ async def test_a_verdict_that_fails_is_served_with_every_member_of_a_violation(a
 
 
 async def test_a_number_stays_when_the_fault_is_fixed_and_comes_back(asked: Asked) -> None:
-    machine = await broken_instance(asked.house)
+    machine = await broken_instance(asked)
     (first,) = await asked.rows(("types", "BOOT_FAILED"))
     await asked.house.say(machine)
-    await asked.house.work()
+    await asked.follow()
     assert await asked.rows(("types", "BOOT_FAILED")) == []
     (fixed,) = await asked.rows(("types", "BOOT_FAILED"), ("checked", "true"))
     assert (fixed["id"], fixed["comment"][:6]) == (first["id"], "fixed:")
     await asked.house.say(machine, **FAILED)
-    await asked.house.work()
+    await asked.follow()
     assert [one["id"] for one in await asked.rows(("types", "BOOT_FAILED"))] == [first["id"]]
 
 
 async def test_a_rebuild_repeats_the_numbers(asked: Asked, tmp_path: Path) -> None:
-    await broken_instance(asked.house)
+    await broken_instance(asked)
     await reported(asked)
     await reported(asked, event_id="e-2", instance_id=None)
     made = await asked.ask("POST", "/api/whitelisting-rules", token="operator", body=rule(asked.house))
@@ -98,7 +85,8 @@ async def test_a_rebuild_repeats_the_numbers(asked: Asked, tmp_path: Path) -> No
     assert outcome.findings == [], outcome
     stored = await dumped(asked.house.database)
     assert len(stored["fullstop_report"]) == 2
-    assert [one["number"] for one in stored["fullstop_number"]] == list(range(1, len(stored["fullstop_number"]) + 1))
+    assert {one["number"] for one in stored["violation"]} == set(range(1, len(stored["violation"]) + 1))
+    assert [one["number"] for one in stored["exemption"]] == [1]
 
 
 async def test_a_report_is_recorded_once_in_any_state_and_stays_after_it_was_answered(asked: Asked) -> None:
@@ -141,7 +129,6 @@ async def test_only_the_scope_or_the_right_for_the_account_reports(asked: Asked)
     foreign = await asked.ask("POST", "/api/violations", token="scanner", body=report(account_id=OTHER_ACCOUNT))
     assert (foreign.status, foreign.body["code"]) == (403, "report-forbidden")
     assert (await asked.ask("GET", "/api/violations", token="yourturn")).status == 403
-    assert (await asked.ask("GET", "/api/violations", token="own")).body["code"] == "read-own-teams"
     assert (await asked.ask("GET", "/api/violation-types", token="own")).status == 200
 
 
@@ -178,7 +165,7 @@ async def test_hostile_bodies_are_refused(asked: Asked) -> None:
 async def test_lists_filter_by_all_that_fullstop_filtered_by(asked: Asked) -> None:
     await reported(asked, event_id="a", application_id="greeter", application_version="1.0")
     await reported(asked, event_id="b", application_id="other", application_version="2.0", violation_type="WRONG_AMI")
-    other = report(event_id="c", account_id=OTHER_ACCOUNT, violation_type="UNSECURED_ROOT_USER")
+    other = report(event_id="c", account_id=OTHER_ACCOUNT, violation_type="UNSECURED_ROOT_USER", application_id=None)
     assert (await asked.ask("POST", "/api/violations", token="yourturn", body=other)).status == 202
     cases: dict[tuple[tuple[str, str], ...], list[str]] = {
         (): ["a", "b", "c"],
@@ -251,29 +238,120 @@ async def test_counts_are_by_account_and_by_application(asked: Asked) -> None:
     assert (await asked.ask("GET", "/api/violation-count/12")).status == 400
 
 
-async def test_only_the_owning_team_resolves_and_nobody_what_its_own_token_reported(asked: Asked) -> None:
+async def test_only_the_owning_team_resolves_as_it_acknowledges(asked: Asked) -> None:
     await reported(asked)
-    (one,) = await asked.rows()
+    await reported(asked, event_id="e-2", application_id=None)
+    one, of_nobody = await asked.rows()
     path = f"/api/violations/{one['id']}/resolution"
     for token, status, code in (
-        ("", 401, None), ("reader", 403, "team-forbidden"), ("evil", 403, "team-forbidden"),
-        ("scanner", 403, "violation-of-own-token"),
+        ("", 401, None), ("reader", 403, "violation-forbidden"), ("evil", 403, "violation-forbidden"),
+        ("foreign", 403, "read-own-teams"),
     ):  # fmt: skip
         answer = await asked.ask("POST", path, token=token, data=b"no")
         assert answer.status == status, answer.body
         assert code is None or answer.body["code"] == code
-    assert (await asked.ask("POST", path, token="hello", data=b"first")).body["comment"] == "first"
+    assert (await asked.ask("POST", path, token="own", data=b"first")).body["comment"] == "first"
     assert (await asked.ask("POST", path, token="hello", data=b"second")).body["comment"] == "second"
     assert (await asked.ask("POST", "/api/violations/999/resolution", token="hello", data=b"x")).status == 404
-    asked.owners.teams.clear()
-    assert (await asked.ask("POST", path, token="hello", data=b"x")).body["code"] == "owner-unknown"
+    path = f"/api/violations/{of_nobody['id']}/resolution"
+    assert (await asked.ask("POST", path, token="hello", data=b"x")).body["code"] == "violation-forbidden"
     assert (await asked.ask("POST", path, token="operator", data=b"x")).status == 200
+
+
+async def test_a_resolution_is_a_step_of_the_violations_life_and_what_is_fixed_takes_none(asked: Asked) -> None:
+    machine = await broken_instance(asked)
+    (one,) = await asked.rows(("type", "BOOT_FAILED"))
+    path = f"/api/violations/{one['id']}/resolution"
+    assert (await asked.ask("POST", path, token="hello", data=b"known")).status == 200
+    stored = await asked.living.recorder.read(one["violation"])
+    shown = await asked.living.grouped.shown(stored)
+    assert next((step["step"], step["by"], step["comment"]) for step in shown["steps"]) == (
+        "acknowledged", "hello", "known",
+    )  # fmt: skip
+    (seen,) = await asked.rows(("type", "BOOT_FAILED"), ("checked", "true"))
+    assert (seen["state"], seen["version"], seen["last_modified_by"]) == ("acknowledged", 1, "hello")
+    await asked.living.recorder.undo(stored, by="hello")
+    assert [each["id"] for each in await asked.rows(("type", "BOOT_FAILED"))] == [one["id"]]
+    await asked.house.say(machine)
+    await asked.follow()
+    late = await asked.ask("POST", path, token="hello", data=b"late")
+    assert (late.status, late.body["code"]) == (409, "violation-state")
+
+
+async def test_a_fault_of_many_instances_is_one_row_that_counts_them_and_names_them_when_it_is_read(
+    asked: Asked,
+) -> None:
+    for number in range(3):
+        await asked.house.say(await asked.house.machine(f"i-0000000000000000{number}"), **FAILED)
+    await asked.follow()
+    (row,) = await asked.rows(("type", "BOOT_FAILED"), ("accounts", ACCOUNT))
+    assert (row["instance_id"], row["account_id"], row["region"]) == (None, ACCOUNT, "eu-central-1")
+    assert (row["meta_info"]["instance_count"], row["meta_info"]["accounts"]) == (3, [ACCOUNT])
+    read = (await asked.ask("GET", f"/api/violations/{row['id']}")).body
+    assert read["meta_info"]["instances"] == [f"i-0000000000000000{number}" for number in range(3)]
+    assert await asked.rows(("type", "BOOT_FAILED"), ("accounts", OTHER_ACCOUNT)) == []
+    resolved = await asked.ask("POST", f"/api/violations/{row['id']}/resolution", token="hello", data=b"all of them")
+    assert (resolved.status, await asked.rows(("type", "BOOT_FAILED"))) == (200, [])
+
+
+async def test_a_fault_in_two_accounts_is_found_by_either(asked: Asked) -> None:
+    await broken_instance(asked)
+    await broken_instance(asked, "i-00000000000000002", account_id=OTHER_ACCOUNT)
+    for account in (ACCOUNT, OTHER_ACCOUNT):
+        (row,) = await asked.rows(("type", "BOOT_FAILED"), ("accounts", account))
+        assert row["meta_info"]["accounts"] == [ACCOUNT, OTHER_ACCOUNT]
+    counted = (await asked.ask("GET", f"/api/violation-count/{OTHER_ACCOUNT}")).body
+    assert {"application": "greeter", "version": "1.0", "type": "BOOT_FAILED", "quantity": 1} in counted
+
+
+async def test_findings_of_scanners_are_served_with_types_of_their_own(asked: Asked) -> None:
+    asked.house.clock.moment = AFTER_THE_SCANS
+    await asked.push("prowler.ocsf.json")
+    await asked.follow()
+    rows = [one for one in await asked.rows() if one["plugin_fully_qualified_class_name"].startswith("whence.prowler/")]
+    assert rows
+    for one in rows:
+        assert one["violation_type"]["id"].startswith("PROWLER_")
+        assert 1 <= one["violation_type"]["violation_severity"] <= 4
+        again = await asked.rows(("type", one["violation_type"]["id"]), ("last-violation", str(one["id"])))
+        assert again[0]["id"] == one["id"]
+    types = [one["id"] for one in (await asked.ask("GET", "/api/violation-types")).body]
+    assert {one["violation_type"]["id"] for one in rows} <= set(types)
+    assert len(types) == len(set(types))
+    asked.house.clock.advance(timedelta(days=3).total_seconds())
+    await asked.follow()
+    late = {one["id"]: one["meta_info"]["reason"] for one in await asked.rows()}
+    assert {one["id"] for one in rows} <= set(late), "what its scanner does not confirm any more stays open"
+    assert all(late[one["id"]].startswith("not confirmed since 2026-") for one in rows)
+
+
+async def test_a_caller_of_one_team_sees_that_teams_violations_only(asked: Asked) -> None:
+    await asked.house.register("other", team_id="evil")
+    await reported(asked)
+    await reported(asked, event_id="e-2", application_id="other")
+    await reported(asked, event_id="e-3", application_id=None)
+    mine, others, of_nobody = await asked.rows()
+    for token, row in (("own", mine), ("foreign", others)):
+        assert [one["id"] for one in await asked.rows(token=token)] == [row["id"]]
+        count = await asked.ask("GET", "/api/violation-count", token=token)
+        assert count.body == [{"account": ACCOUNT, "type": "PASSWORD_USED", "quantity": 1}]
+        assert len((await asked.ask("GET", f"/api/violation-count/{ACCOUNT}", token=token)).body) == 1
+        assert (await asked.ask("GET", f"/api/violations/{row['id']}", token=token)).status == 200
+    for number in (others["id"], of_nobody["id"], 999):
+        for method, path in (("GET", ""), ("POST", "/resolution")):
+            answer = await asked.ask(method, f"/api/violations/{number}{path}", token="own", data=b"x")
+            assert (answer.status, answer.body["code"]) == (403, "read-own-teams"), (number, method)
+    assert (await asked.ask("GET", "/api/whitelisting-rules", token="own")).body["code"] == "read-own-teams"
+    path = "/api/lifecycles/applications"
+    assert (await asked.ask("GET", f"{path}/greeter/versions", token="own")).status == 200
+    for name in ("other", "nobody"):
+        assert (await asked.ask("GET", f"{path}/{name}/versions", token="own")).status == 403
 
 
 def rule(house: InProcess, **changes: object) -> dict[str, object]:
     """Return a whitelisting rule of ninety days."""
     return {
-        "violation_type": "PASSWORD_USED", "account_id": ACCOUNT, "reason": "a robot of last year",
+        "violation_type": "PASSWORD_USED", "account_id": ACCOUNT, "application_id": "greeter", "reason": "a robot of last year",
         "expiry_date": to_instant(house.clock() + timedelta(days=90)), **changes,
     }  # fmt: skip
 
@@ -284,7 +362,7 @@ async def test_a_whitelisting_rule_exempts_what_is_there_already_and_reopens_it_
     assert made.status == 201, made.body
     number = made.body["id"]
     assert made.body == {
-        "id": number, "account_id": ACCOUNT, "region": None, "application_id": None, "application_version": None,
+        "id": number, "account_id": ACCOUNT, "region": None, "application_id": "greeter", "application_version": None,
         "image_name": None, "image_owner": None, "reason": "a robot of last year",
         "expiry_date": rule(asked.house)["expiry_date"], "violation_type_entity_id": "PASSWORD_USED",
         "meta_info_json_path": None, "created": made.body["created"], "created_by": "operator",
@@ -295,24 +373,77 @@ async def test_a_whitelisting_rule_exempts_what_is_there_already_and_reopens_it_
     assert (exempted["rule_id"], exempted["comment"][:14]) == (number, "exempted until")
     assert (await asked.rows(), await asked.rows(("checked", "true"))) == ([], [])
     asked.house.clock.advance(timedelta(days=91).total_seconds())
+    assert [one["state"] for one in await asked.rows()] == ["reopened"], "before any step states it"
+    await asked.living.recorder.follow_all()
     assert (len(await asked.rows()), (await asked.ask("GET", "/api/whitelisting-rules")).body) == (1, [])
     assert (await asked.ask("GET", f"/api/whitelisting-rules/{number}")).status == 200
     assert (await asked.ask("DELETE", f"/api/whitelisting-rules/{number}", token="operator")).status == 404
 
 
-async def test_a_rule_is_replaced_by_one_of_a_new_number_and_deleted_a_minute_later(asked: Asked) -> None:
+async def test_a_rule_is_replaced_by_one_of_a_new_number_and_ended(asked: Asked) -> None:
     await reported(asked)
     first = (await asked.ask("POST", "/api/whitelisting-rules", token="operator", body=rule(asked.house))).body
     changed = rule(asked.house, reason="still there")
     second = await asked.ask("PUT", f"/api/whitelisting-rules/{first['id']}", token="operator", body=changed)
     assert (second.status, second.body["reason"], second.body["id"] != first["id"]) == (200, "still there", True)
+    assert [one["rule_id"] for one in await asked.rows(("whitelisted", "true"))] == [second.body["id"]]
     path = f"/api/whitelisting-rules/{second.body['id']}"
     assert [one["id"] for one in (await asked.ask("GET", "/api/whitelisting-rules")).body] == [second.body["id"]]
+    assert (await asked.ask("DELETE", path, token="evil")).body["code"] == "exemption-forbidden"
     assert (await asked.ask("DELETE", path, token="operator")).status == 204
-    assert await asked.rows() == []
-    asked.house.clock.advance(61)
-    assert len(await asked.rows()) == 1
+    assert (len(await asked.rows()), (await asked.ask("GET", path)).body["version"]) == (1, 1)
+    assert (await asked.ask("DELETE", path, token="operator")).status == 404
+    assert (await asked.ask("PUT", path, token="operator", body=changed)).status == 404
     assert (await asked.ask("DELETE", "/api/whitelisting-rules/999", token="operator")).status == 404
+
+
+async def test_a_rule_that_is_to_end_later_ends_then(asked: Asked) -> None:
+    await reported(asked)
+    made = (await asked.ask("POST", "/api/whitelisting-rules", token="operator", body=rule(asked.house))).body
+    path = f"/api/whitelisting-rules/{made['id']}"
+    later = to_instant(asked.house.clock() + timedelta(days=300))
+    refused = await asked.ask("DELETE", path, token="operator", params=[("expiryDate", later)])
+    assert (refused.status, refused.body["code"]) == (400, "rule-expiry")
+    soon = to_instant(asked.house.clock() + timedelta(hours=1))
+    assert (await asked.ask("DELETE", path, token="operator", params=[("expiryDate", soon)])).status == 204
+    assert [one["expiry_date"] for one in (await asked.ask("GET", "/api/whitelisting-rules")).body] == [soon]
+    assert await asked.rows() == []
+    asked.house.clock.advance(3601)
+    assert len(await asked.rows()) == 1
+
+
+async def test_a_rule_of_a_type_covers_every_rule_that_has_it_and_nothing_of_others(asked: Asked) -> None:
+    await broken_instance(asked)
+    await reported(asked, violation_type="BOOT_FAILED", application_version="1.0")
+    body = rule(asked.house, violation_type="BOOT_FAILED", account_id=None, application_version="1.0")
+    other = {one["id"] for one in await asked.rows()} - {one["id"] for one in await asked.rows(("type", "BOOT_FAILED"))}
+    assert len(await asked.rows(("type", "BOOT_FAILED"))) == 2
+    assert (await asked.ask("POST", "/api/whitelisting-rules", token="operator", body=body)).status == 201
+    assert {one["id"] for one in await asked.rows()} == other
+    await reported(asked, event_id="e-2", violation_type="BOOT_FAILED", application_version="1.0")
+    await reported(asked, event_id="e-3", violation_type="BOOT_FAILED", application_version="2.0")
+    assert [one["event_id"] for one in await asked.rows(("type", "BOOT_FAILED"))] == ["e-3"], "covered as it opens"
+    (granted,) = await asked.living.recorder.live_exemptions()
+    assert (granted.rule, granted.granted_by) == ("BOOT_FAILED", "operator")
+
+
+async def test_a_rule_covers_nothing_that_its_writers_own_token_reported(asked: Asked) -> None:
+    await reported(asked, violation_type="CROSS_ACCOUNT_ROLE")
+    body = rule(asked.house, violation_type="CROSS_ACCOUNT_ROLE", account_id=None)
+    assert (await asked.ask("POST", "/api/whitelisting-rules", token="scanner", body=body)).status == 201
+    assert len(await asked.rows()) == 1
+    assert (await asked.ask("POST", "/api/whitelisting-rules", token="hello", body=body)).status == 201
+    assert await asked.rows() == []
+
+
+async def test_a_report_has_an_owner_that_changes_and_is_never_fixed_by_itself(asked: Asked) -> None:
+    await reported(asked)
+    await asked.follow()
+    assert [(one["state"], one["team"]) for one in await asked.rows()] == [("open", "hello")]
+    await asked.house.register("greeter", team_id="evil")
+    await asked.follow()
+    assert [(one["state"], one["team"]) for one in await asked.rows()] == [("open", "evil")]
+    assert (await asked.ask("GET", "/api/violations", token="own")).body["content"] == []
 
 
 @pytest.mark.parametrize(
@@ -322,15 +453,16 @@ async def test_a_rule_is_replaced_by_one_of_a_new_number_and_deleted_a_minute_la
         ({"image_name": "Taupage.*"}, "rule-key-unknown", "name the application"),
         ({"meta_info_json_path": "$.a"}, "rule-key-unknown", "name the application"),
         ({"colour": "red"}, "rule-key-unknown", "a rule has violation_type"),
-        ({"expiry_date": None}, "rule-for-ever", "set expiry_date"),
-        ({"expiry_date": "9999-12-31T00:00:00Z"}, "rule-expiry", f"at most {EXEMPTION_DAYS_MAX} days"),
-        ({"expiry_date": "2020-01-01T00:00:00Z"}, "rule-expiry", "set expiry_date"),
+        ({"expiry_date": None}, "rule-for-ever", f"at most {EXEMPTION_DAYS_MAX} days"),
+        ({"expiry_date": "9999-12-31T00:00:00Z"}, "exemption-until", "the latest time"),
+        ({"expiry_date": "2020-01-01T00:00:00Z"}, "exemption-until", "the latest time"),
         ({"expiry_date": 17}, "rule-malformed", "set expiry_date"),
-        ({"reason": " "}, "rule-incomplete", "write why"),
+        ({"reason": " "}, "comment-malformed", "state in reason why"),
+        ({"account_id": None, "application_id": None}, "rule-incomplete", "name an account_id"),
         ({"violation_type": None}, "rule-incomplete", "name the type"),
         ({"violation_type": "NO_SUCH_TYPE"}, "rule-type-unknown", "violation-types"),
         ({"account_id": "12"}, "rule-malformed", "12 digits"),
-        ({"application_version": "1.0"}, "rule-malformed", "send both"),
+        ({"application_version": "1.0", "application_id": None}, "exemption-scope", "name the application too"),
     ],
 )
 async def test_a_rule_that_would_cover_more_than_it_says_is_refused_with_what_to_write(
@@ -338,17 +470,17 @@ async def test_a_rule_that_would_cover_more_than_it_says_is_refused_with_what_to
 ) -> None:
     answer = await asked.ask("POST", "/api/whitelisting-rules", token="operator", body=rule(asked.house, **changes))
     assert (answer.status, answer.body["code"], fix in answer.body["fix"]) == (400, code, True), answer.body
-    assert await asked.house.entries("fullstop-exemption") == []
+    assert await asked.living.recorder.live_exemptions() == []
 
 
 async def test_a_team_exempts_the_lesser_faults_of_its_own_and_the_right_operate_the_others(asked: Asked) -> None:
     own = rule(asked.house, violation_type="SPEC_URL_IS_MISSING_IN_KIO", account_id=None, application_id="greeter")
     for token, body, status in (
-        ("hello", own, 201), ("evil", own, 403), ("reader", own, 403),
-        ("hello", {**own, "application_id": None}, 403),
+        ("hello", own, 201), ("own", own, 201), ("evil", own, 403), ("reader", own, 403), ("robot", own, 403),
+        ("hello", {**own, "application_id": None, "account_id": ACCOUNT}, 403),
         ("hello", rule(asked.house, violation_type="WRONG_AMI"), 403),
         ("operator", rule(asked.house, violation_type="WRONG_AMI"), 201),
-        ("operator", {**own, "application_id": None}, 201),
+        ("operator", {**own, "application_id": None, "account_id": ACCOUNT}, 201),
     ):  # fmt: skip
         answer = await asked.ask("POST", "/api/whitelisting-rules", token=token, body=body)
         assert answer.status == status, (token, body, answer.body)
@@ -360,67 +492,6 @@ async def test_lifecycles_are_a_page_of_events_of_an_application(asked: Asked) -
         assert (answer.status, answer.body["content"], answer.body["total_elements"]) == (200, [], 0)
         assert answer.body["sort"][0]["property"] == "created"
     assert (await asked.ask("GET", "/api/lifecycles/applications/NO%20NAME/versions")).status == 400
-
-
-@pytest.mark.parametrize("kept", ["memory", "log"])
-async def test_whatever_keeps_violations_takes_the_same_steps(house: InProcess, kept: str) -> None:
-    async with asking(house) as asked:
-        await reported(asked)
-        await reported(asked, event_id="e-2", account_id=ACCOUNT, application_id="greeter", application_version="1.0")
-    source: ViolationSource = recorded(house)
-    found = await source.matching(NarrowedTo())
-    if kept == "memory":
-        memory = ViolationsInMemory(house.clock)
-        for one in found:
-            memory.add(one)
-        source = memory
-    first, second = await source.matching(NarrowedTo())
-    assert (first.number < second.number, first.state, second.application_version) == (True, "open", "1.0")
-    assert await source.matching(NarrowedTo(applications=["greeter"])) == [second]
-    assert await source.matching(NarrowedTo(accounts=[OTHER_ACCOUNT])) == []
-    assert await source.matching(NarrowedTo(types=["WRONG_AMI"])) == []
-    assert [one.number for one in await source.matching(NarrowedTo(number_min=second.number))] == [second.number]
-    assert [one.number for one in await source.matching(NarrowedTo(number=first.number))] == [first.number]
-    await source.acknowledge(first, "seen", "ada")
-    (seen,) = await source.matching(NarrowedTo(number=first.number))
-    assert (seen.state, seen.comment, seen.changed_by) == ("acknowledged", "seen", "ada")
-    ends_at = to_instant(house.clock() + timedelta(days=1))
-    wanted = WantedExemption(type_id="PASSWORD_USED", application_id="greeter", reason="r", ends_at=ends_at)
-    made = await source.exempt(wanted, "bob")
-    assert [one.state for one in await source.matching(NarrowedTo())] == ["acknowledged", "exempted"]
-    assert await source.exemptions() == [made]
-    now = to_instant(house.clock())
-    await source.end_exemption(made, now, "bob")
-    assert (await source.exemptions(), [one.wanted.ends_at for one in await source.exemptions(made.number)]) == (
-        [],
-        [now],
-    )
-    assert [one.state for one in await source.matching(NarrowedTo())] == ["acknowledged", "open"]
-    assert json.dumps([one.number for one in await source.exemptions(10**9)]) == "[]"
-
-
-async def test_a_violation_of_many_instances_is_one_row_that_names_them(house: InProcess) -> None:
-    memory = ViolationsInMemory(house.clock)
-    members = [Member(instance_id=f"i-{n:017x}", account_id=ACCOUNT, region="eu-central-1") for n in range(3)]
-    one = ServedViolation(
-        number=7, key="k", type_id="SCM_SOURCE_JSON_MISSING", state="open", created=to_instant(house.clock()),
-        changed=to_instant(house.clock()), account_id=ACCOUNT, region="eu-central-1", application_id="greeter",
-        application_version="1.0", members=members, rule="source-missing", severity=2, reason="no scm-source.json",
-    )  # fmt: skip
-    memory.add(one)
-    memory.add(replace(one, number=8, account_id=OTHER_ACCOUNT, members=(), type_id="WRONG_AMI"))
-    async with asking(house, memory) as asked:
-        row = (await asked.ask("GET", "/api/violations/7")).body
-        assert (row["instance_id"], row["meta_info"]["instances"]) == (None, [one.instance_id for one in members])
-        resolved = await asked.ask("POST", "/api/violations/7/resolution", token="hello", data=b"all of them")
-        assert (resolved.status, resolved.body["comment"]) == (200, "all of them")
-        assert [one["id"] for one in await asked.rows()] == [8]
-
-
-def test_an_exemption_stands_until_its_end() -> None:
-    wanted = WantedExemption(type_id="WRONG_AMI", reason="r", ends_at="2026-11-22T12:00:00.000Z")
-    one = ServedExemption(number=1, wanted=wanted, created="", created_by="", changed="", changed_by="")
-    assert (one.stands("2026-11-22T11:59:59.999Z"), one.stands("2026-11-22T12:00:00.000Z")) == (True, False)
 
 
 async def test_lifecycles_are_the_starts_and_stops_of_an_applications_instances(asked: Asked) -> None:
@@ -445,30 +516,33 @@ async def test_lifecycles_are_the_starts_and_stops_of_an_applications_instances(
     assert (await asked.ask("GET", f"{path}/2.0")).body["total_elements"] == 0
 
 
-@pytest.mark.parametrize("again", [False, True])
-async def test_what_failed_before_there_were_numbers_gets_one_when_its_subject_is_judged_again(
-    database: Database, again: bool
+async def test_user_data_that_instances_sent_is_in_lifecycles_if_it_states_application_and_version(
+    asked: Asked,
 ) -> None:
-    lines = (DATA / "ledger-v1.ndjson").read_bytes().splitlines()
-    later = event(
-        "verdict",
-        {
-            "subject": {"kind": "instance", "id": "i-00000000000000000"}, "account_id": ACCOUNT, "first": [],
-            "at": "2026-11-23T12:00:00.000Z", "rules": {"source-missing": 1}, "verdicts": [],
-        },
-        version=2,
+    logs = InstanceLogs(
+        database=asked.house.database, ledger=asked.house.ledger, accounts={ACCOUNT}, account_day_bytes_max=10_000,
+        keep_days=1, now=asked.house.clock,
     )  # fmt: skip
-    contents = [*(json.loads(line).encode() for line in lines), *([later] if again else [])]
-    async with database.transaction() as transaction:
-        replay = Replay(transaction, kinds=KINDS, on_error=lambda index, message: pytest.fail(f"{index}: {message}"))
-        await replay.apply(_stored(contents))
-    numbers = [row["key"] for row in (await dumped(database))["fullstop_number"]]
-    assert numbers == (["source-missing~instance~i-00000000000000000"] if again else [])
-
-
-async def _stored(contents: list[bytes]) -> AsyncIterator[Stored]:
-    for index, content in enumerate(contents):
-        yield Stored(index, type_of(content)[0], content)
+    head = b"#taupage-ami-config\nruntime: Docker\nsource: r.example.org/a/b:1\napplication_id: greeter\n"
+    for content, kind in (
+        (head + b"application_version: '1.0'\n", "USER_DATA"), (head, "USER_DATA"), (b"\xff", "USER_DATA"),
+        (head + b"application_version: '1.0'\n", "AUDIT_LOG"),
+    ):  # fmt: skip
+        one = InstanceLog(
+            account_id=ACCOUNT, region="eu-central-1", instance_id=LISTED, boot_time="2026-11-22T11:59:00.000Z",
+            log_type="USER_DATA" if kind == "USER_DATA" else "AUDIT_LOG", content=content,
+        )  # fmt: skip
+        assert await logs.record(one)
+    path = "/api/lifecycles/applications/greeter/versions"
+    (row,) = (await asked.ask("GET", path)).body["content"]
+    assert row == {
+        "application": "greeter", "version": "1.0", "event_date": f"{row['created'][:10]}T00:00:00.000Z",
+        "image_id": None, "image_name": None, "region": "eu-central-1",
+        "instance_boot_time": "2026-11-22T11:59:00.000Z", "event_type": "USER_DATA", "instance_id": LISTED,
+        "created": to_instant(asked.house.clock()),
+    }  # fmt: skip
+    assert (await asked.ask("GET", f"{path}/1.0")).body["total_elements"] == 1
+    assert (await asked.ask("GET", f"{path}/2.0")).body["total_elements"] == 0
 
 
 async def test_pages_of_other_origins_may_call_with_a_token(asked: Asked) -> None:

@@ -9,36 +9,40 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
-from aiohttp import web
 
-from fakes.in_process import OTHER_ACCOUNT, InProcess
+from fakes.findings import sample
+from fakes.in_process import InProcess
 from fakes.machine import FAILED, Machine
 from fakes.served_house import served
-from fakes.violations import StatedOwners
 from whence_aggregator.callers.caller import OPERATE, REPORT_VIOLATIONS, Caller
 from whence_aggregator.callers.membership import Membership
-from whence_aggregator.compliance.rules.catalogue import RULES
-from whence_aggregator.fullstop.lifecycles import Lifecycles
-from whence_aggregator.fullstop.recorded import RecordedViolations
-from whence_aggregator.fullstop.reporting import ViolationReporting
-from whence_aggregator.fullstop.types import ViolationTypes
-from whence_aggregator.fullstop.violation import ViolationSource
-from whence_aggregator.wiring.fullstop import routes_over
+from whence_aggregator.findings.coverage import ScannerCoverage
+from whence_aggregator.findings.listing import Findings
+from whence_aggregator.findings.scanners import Scanners
+from whence_aggregator.http.findings import FindingCalls
+from whence_aggregator.organisation.allowed import AllowedAccounts
+from whence_aggregator.organisation.directory import OrganisationDirectory
+from whence_aggregator.trace.moment import Moments
+from whence_aggregator.wiring.fullstop import fullstop_routes
+from whence_aggregator.wiring.violations import LivingViolations, load_violations
 
 ACCOUNT = "123456789012"
 RIGHT = frozenset({"findings"})
 CALLERS = {
     "reader": Caller(name="reader", teams=frozenset()),
-    "hello": Caller(name="hello", teams=frozenset({"hello"})),
-    "evil": Caller(name="evil", teams=frozenset({"evil"})),
-    "operator": Caller(name="operator", teams=frozenset(), rights=frozenset({OPERATE})),
-    "scanner": Caller(name="scanner", teams=frozenset({"hello"}), rights=RIGHT, accounts=frozenset({ACCOUNT})),
+    "hello": Caller(name="hello", teams=frozenset({"hello"}), realm="people"),
+    "robot": Caller(name="robot", teams=frozenset({"hello"}), realm="services"),
+    "evil": Caller(name="evil", teams=frozenset({"evil"}), realm="people"),
+    "operator": Caller(name="operator", teams=frozenset(), rights=frozenset({OPERATE}), realm="people"),
+    "scanner": Caller(
+        name="scanner", teams=frozenset({"hello"}), rights=RIGHT, accounts=frozenset({ACCOUNT}), realm="people"
+    ),
     "yourturn": Caller(
         name="yourturn", teams=frozenset(), rights=frozenset({REPORT_VIOLATIONS}), reads="nothing"
     ),
-    "own": Caller(name="own", teams=frozenset({"hello"}), reads="teams"),
+    "own": Caller(name="own", teams=frozenset({"hello"}), reads="teams", realm="people"),
+    "foreign": Caller(name="foreign", teams=frozenset({"evil"}), reads="teams", realm="people"),
 }  # fmt: skip
-TYPES = ViolationTypes(RULES)
 
 
 @dataclass
@@ -50,11 +54,18 @@ class Answer:
 class Asked:
     """Sends requests in the name of a caller."""
 
-    def __init__(self, url: str, client: aiohttp.ClientSession, house: InProcess, owners: StatedOwners) -> None:
+    def __init__(
+        self, url: str, client: aiohttp.ClientSession, house: InProcess, living: LivingViolations
+    ) -> None:  # fmt: skip
         self.url = url
         self.house = house
-        self.owners = owners
+        self.living = living
         self._client = client
+
+    async def follow(self) -> None:
+        """Judge, and take the steps that follow from it."""
+        await self.house.work()
+        await self.living.recorder.follow_all()
 
     async def ask(
         self, method: str, path: str, *, token: str = "reader", body: object = None, data: bytes | None = None,
@@ -69,50 +80,55 @@ class Asked:
             text = await answer.text()
             return Answer(answer.status, json.loads(text) if text else None)
 
+    async def push(self, name: str) -> None:
+        """Send the findings of a file."""
+        params = [("complete", "true")]
+        answer = await self.ask("POST", "/v1/findings", token="scanner", data=sample(name), params=params)
+        assert answer.status in (200, 201), answer.body
+
     async def page(self, *params: tuple[str, str], token: str = "reader") -> dict[str, Any]:
         answer = await self.ask("GET", "/api/violations", token=token, params=params)
         assert answer.status == 200, answer.body
         found: dict[str, Any] = answer.body
         return found
 
-    async def rows(self, *params: tuple[str, str]) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = (await self.page(("size", "2000"), *params))["content"]
+    async def rows(self, *params: tuple[str, str], token: str = "reader") -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = (await self.page(("size", "2000"), *params, token=token))["content"]
         return found
 
     async def types(self, *params: tuple[str, str]) -> list[str]:
         return [one["violation_type"]["id"] for one in await self.rows(*params)]
 
 
-def recorded(house: InProcess) -> RecordedViolations:
-    return RecordedViolations(database=house.database, ledger=house.ledger, types=TYPES, rules=RULES, now=house.clock)
-
-
-def routes(house: InProcess, violations: ViolationSource, owners: StatedOwners) -> list[web.RouteDef]:
-    reporting = ViolationReporting(database=house.database, ledger=house.ledger, now=house.clock)
-    return routes_over(
-        violations, reporting, owners, Lifecycles(house.database), TYPES, Membership(None), now=house.clock
-    )
-
-
 @asynccontextmanager
-async def asking(house: InProcess, violations: ViolationSource | None = None) -> AsyncIterator[Asked]:
-    owners = StatedOwners({"greeter": "hello", ACCOUNT: "hello", OTHER_ACCOUNT: "evil"})
-    offered = routes(house, violations or recorded(house), owners)
+async def asking(house: InProcess) -> AsyncIterator[Asked]:
+    database, directory = house.database, OrganisationDirectory(house.database)
+    findings = Findings(database=database, directory=directory, scanners=Scanners())
+    living = load_violations(database, house.ledger, directory, findings, now=house.clock)
+    accounts = AllowedAccounts(named=frozenset({ACCOUNT}), collected=False, database=database)
+    scanned = FindingCalls(
+        ledger=house.ledger, findings=findings, now=house.clock, on_change=lambda: None,
+        coverage=ScannerCoverage(database=database, scanners=findings.scanners, accounts=accounts),
+        moments=Moments(database=database, now=house.clock),
+    )  # fmt: skip
+    offered = [*fullstop_routes(living, Membership(None)), *scanned.routes()]
     async with served(house, offered, CALLERS) as url, aiohttp.ClientSession() as client:
-        yield Asked(url, client, house, owners)
+        yield Asked(url, client, house, living)
 
 
 def report(**changes: object) -> dict[str, object]:
     """Return a violation as other programs report it."""
     return {
         "event_id": "e-1", "account_id": ACCOUNT, "region": "eu-central-1", "meta_info": {"user_name": "ada"},
-        "violation_type": "PASSWORD_USED", **changes,
+        "violation_type": "PASSWORD_USED", "application_id": "greeter", **changes,
     }  # fmt: skip
 
 
-async def broken_instance(house: InProcess, instance_id: str = "i-00000000000000001") -> Machine:
+async def broken_instance(
+    asked: Asked, instance_id: str = "i-00000000000000001", account_id: str = ACCOUNT
+) -> Machine:  # fmt: skip
     """Have an instance that fails `boot-failed` and others."""
-    machine = await house.machine(instance_id)
-    await house.say(machine, **FAILED)
-    await house.work()
+    machine = await asked.house.machine(instance_id, accountId=account_id)
+    await asked.house.say(machine, **FAILED)
+    await asked.follow()
     return machine

@@ -8,11 +8,11 @@ import pytest
 
 from whence_aggregator.callers.caller import FINDINGS, REPORT_VIOLATIONS, Caller
 from whence_aggregator.callers.stups_people import Person, caller_of
-from whence_aggregator.compliance.fullstop_types import FULLSTOP_TYPES
+from whence_aggregator.compliance.fullstop_types import FULLSTOP_TYPES, type_of_rule
 from whence_aggregator.compliance.rules.catalogue import RULES
 from whence_aggregator.fullstop.listing import sort_property
 from whence_aggregator.fullstop.type_table import SHIPPED_TYPES
-from whence_aggregator.fullstop.types import TITLE_CHARACTERS_MAX, ViolationTypes, type_of_rule
+from whence_aggregator.fullstop.types import TITLE_CHARACTERS_MAX, ViolationTypes
 from whence_aggregator.settings.server import parse_settings
 from whence_common.errors import InputError
 from whence_common.settings_file import SettingsInvalid
@@ -26,25 +26,29 @@ def test_all_types_that_fullstop_shipped_are_served() -> None:
     assert set(SHIPPED_TYPES) <= {one.id for one in TYPES.served({})}
 
 
-def test_each_rule_is_served_with_one_type_and_each_type_asks_for_its_rules() -> None:
-    for rule in RULES:
-        assert rule.id in TYPES.rules([type_of_rule(rule.id)])
-    assert TYPES.rules(None) == sorted(rule.id for rule in RULES)
+def test_each_rule_is_served_with_one_type() -> None:
     assert (type_of_rule("ami-untrusted"), type_of_rule("agent-silent")) == ("WRONG_AMI", "AGENT_SILENT")
-    assert TYPES.rules(["WRONG_AMI", "NO_SUCH_TYPE"]) == ["ami-unknown", "ami-untrusted"]
+    assert (type_of_rule("prowler/iam_root.mfa"), type_of_rule("reported/WRONG_AMI")) == (
+        "PROWLER_IAM_ROOT_MFA", "WRONG_AMI",
+    )  # fmt: skip
+    assert {type_of_rule(rule.id) for rule in RULES} <= set(TYPES.known)
 
 
 def test_a_severity_is_five_less_ours_and_without_a_rule_the_one_that_it_shipped_with() -> None:
     by_rule = {rule.id: rule for rule in RULES}
     assert by_rule["source-dirty"].severity == 1
-    assert TYPES.get("ARTIFACT_BUILT_FROM_DIRTY_REPOSITORY").violation_severity == 4
-    assert TYPES.get("UNSECURED_ROOT_USER").violation_severity == 4
-    assert TYPES.get("CROSS_ACCOUNT_ROLE").violation_severity == 0
+    assert TYPES.known["ARTIFACT_BUILT_FROM_DIRTY_REPOSITORY"].violation_severity == 4
+    assert TYPES.known["UNSECURED_ROOT_USER"].violation_severity == 4
+    assert TYPES.known["CROSS_ACCOUNT_ROLE"].violation_severity == 0
+    assert TYPES.of_rule("prowler/iam_root", 1).violation_severity == 4
+    assert TYPES.of_rule("reported/NEVER_HEARD_OF", 4).violation_severity == 0
     assert [TYPES.severity(one) for one in ("UNSECURED_ROOT_USER", "CROSS_ACCOUNT_ROLE", "NEVER_HEARD_OF")] == [1, 4, 4]
 
 
 def test_types_have_short_titles_and_a_help_text() -> None:
-    for one in TYPES.served({"REPORTED_ONCE": "2026-11-22T12:00:00.000Z"}):
+    served = TYPES.served({"reported/REPORTED_ONCE": (4, "2026-11-22T12:00:00.000Z")})
+    assert "REPORTED_ONCE" in {one.id for one in served}
+    for one in served:
         assert 0 < len(one.title) <= TITLE_CHARACTERS_MAX
         assert one.help_text
 

@@ -1,10 +1,11 @@
-"""The violation types of fullstop., and the rules that take their place. Data only.
+"""The violation types of fullstop., and the rules that take their place. Data, and which type a rule has.
 
 Types without a rule are those of cloud posture, which scanners' findings report, or were never raised.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -44,6 +45,20 @@ FULLSTOP_TYPES: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "SPEC_TYPE_IS_MISSING_IN_KIO": (),
     "MISSING_SPEC_LINKS": ("ticket-missing",),
 })  # fmt: skip
+
+REPORTED = "reported/"
+"""Begins the rule of a violation that another program reported; its type follows."""
+_BY_RULE = {rule: name for name, rules in reversed(list(FULLSTOP_TYPES.items())) for rule in rules}
+"""Of several types of one rule, the first."""
+_OF_NO_TYPE = re.compile(r"[^A-Z0-9]")
+
+
+def type_of_rule(rule: str) -> str:
+    """Return the id of the type that a rule's violations are served with."""
+    return _BY_RULE.get(rule) or (
+        rule.removeprefix(REPORTED) if rule.startswith(REPORTED) else _OF_NO_TYPE.sub("_", rule.upper())
+    )
+
 
 CATALOGUE_NAMES: Mapping[str, str] = MappingProxyType({
     "instance-without-agent": "agent-silent",

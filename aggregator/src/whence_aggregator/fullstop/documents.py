@@ -5,13 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
-from whence_aggregator.fullstop.types import ViolationTypes
-from whence_aggregator.fullstop.violation import WantedExemption
+from whence_aggregator.violations.exemption import EXEMPTION_DAYS_MAX, Scope
 from whence_common.clock import parse_instant, to_instant
 from whence_common.errors import InputError, one_line
 from whence_common.identifiers import ACCOUNT_ID
@@ -19,8 +17,6 @@ from whence_common.storable import check_texts
 
 META_INFO_BYTES_MAX = 32 * 1024
 TEXT_CHARACTERS_MAX = 300
-REASON_CHARACTERS_MAX = 1_000
-EXEMPTION_DAYS_MAX = 366
 _TYPE = re.compile(r"[A-Z][A-Z0-9_]{1,100}\Z")
 _REPORT_KEYS = ("event_id", "account_id", "region", "meta_info", "violation_type")
 _RULE_KEYS = (
@@ -75,52 +71,50 @@ class ViolationReport:
         return cls(meta_info=meta, **texts)
 
 
-def wanted_exemption(document: Mapping[str, Any], types: ViolationTypes, now: datetime) -> WantedExemption:
-    """Read a whitelisting rule. Unknown keys are refused: fullstop. dropped them, and the rule covered more.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WhitelistingRule:
+    """What a whitelisting rule is to cover, and until when. The exemption that it becomes is checked as any other."""
 
-    Raises InputError.
-    """
-    for name in document:
-        if name not in _RULE_KEYS and (name not in _INSTEAD or document[name] is not None):
-            fix = _INSTEAD.get(name, f"a rule has {', '.join(_RULE_KEYS)}")
-            raise InputError("rule-key-unknown", f"a whitelisting rule has no key {one_line(name, 60)!r}", fix=fix)
-    texts = {name: _text(document, name) for name in _RULE_KEYS if name not in ("reason", "expiry_date")}
-    type_id, account_id = texts.pop("violation_type"), texts["account_id"]
-    if not type_id:
-        raise InputError("rule-incomplete", "the rule has no violation_type", fix="name the type that it is for")
-    _check_type(type_id)
-    if type_id not in types.known:
-        raise InputError(
-            "rule-type-unknown", f"there is no violation type {type_id}", fix="GET /api/violation-types lists them"
+    type_id: str
+    scope: Scope
+    reason: object
+    until: str
+
+    @classmethod
+    def parse(cls, document: Mapping[str, Any]) -> WhitelistingRule:
+        """Read a rule; unknown keys are refused: fullstop. dropped them, and rules covered more. Raises InputError."""
+        for name in document:
+            if name not in _RULE_KEYS and (name not in _INSTEAD or document[name] is not None):
+                fix = _INSTEAD.get(name, f"a rule has {', '.join(_RULE_KEYS)}")
+                raise InputError("rule-key-unknown", f"a whitelisting rule has no key {one_line(name, 60)!r}", fix=fix)
+        texts = {name: _text(document, name) for name in _RULE_KEYS if name not in ("reason", "expiry_date")}
+        if not texts["violation_type"]:
+            raise InputError("rule-incomplete", "the rule has no violation_type", fix="name the type that it is for")
+        _check_type(texts["violation_type"])
+        if not (texts["account_id"] or texts["application_id"]):
+            fix = "name an account_id or an application_id"
+            raise InputError("rule-incomplete", "the rule would cover everybody", fix=fix)
+        if texts["account_id"] and not ACCOUNT_ID.match(texts["account_id"]):
+            raise InputError("rule-malformed", "account_id is not an account id", fix="write its 12 digits")
+        scope = Scope(
+            application_id=texts["application_id"], version=texts["application_version"], account_id=texts["account_id"]
         )
-    if account_id and not ACCOUNT_ID.match(account_id):
-        raise InputError("rule-malformed", "account_id is not an account id", fix="write its 12 digits")
-    if texts["application_version"] and not texts["application_id"]:
-        raise InputError("rule-malformed", "application_version needs application_id", fix="send both")
-    reason = document.get("reason")
-    if not isinstance(reason, str) or not reason.strip() or len(reason) > REASON_CHARACTERS_MAX:
-        raise InputError(
-            "rule-incomplete", "the rule has no reason", fix=f"write why, in at most {REASON_CHARACTERS_MAX} characters"
-        )
-    check_texts([reason], "reason")
-    ends_at = _expiry(document.get("expiry_date"), now)
-    return WantedExemption(type_id=type_id, reason=reason, ends_at=ends_at, **texts)
+        until = _expiry(document.get("expiry_date"))
+        return cls(type_id=texts["violation_type"], scope=scope, reason=document.get("reason"), until=until)
 
 
-def _expiry(stated: object, now: datetime) -> str:
-    latest = now + timedelta(days=EXEMPTION_DAYS_MAX)
-    fix = f"set expiry_date, at most {EXEMPTION_DAYS_MAX} days ahead, as in {to_instant(now + timedelta(days=90))}"
+def _expiry(stated: object) -> str:
+    fix = f"set expiry_date, at most {EXEMPTION_DAYS_MAX} days ahead, as in 2026-12-24T12:00:00Z"
     if stated is None:
         raise InputError("rule-for-ever", "a whitelisting rule without expiry_date would last for ever", fix=fix)
     try:
-        at = parse_instant(stated) if isinstance(stated, str) else None
-    except ValueError:
-        at = None
-    if at is None:
-        raise InputError("rule-malformed", "expiry_date is not a time", fix=fix)
-    if not now < at <= latest:
-        raise InputError("rule-expiry", "expiry_date is in the past or too far ahead", fix=fix)
-    return to_instant(at)
+        return to_instant(parse_instant(stated)) if isinstance(stated, str) else _no_time()
+    except ValueError as exc:
+        raise InputError("rule-malformed", "expiry_date is not a time", fix=fix) from exc
+
+
+def _no_time() -> str:
+    raise ValueError("no text")
 
 
 def _text(document: Mapping[str, Any], name: str) -> str:

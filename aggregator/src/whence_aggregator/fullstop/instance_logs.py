@@ -18,7 +18,7 @@ from whence_aggregator.fullstop.rows import log_known, logs_since
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.writing import NewEntry
 from whence_aggregator.ports import Database, Forbidden, Overloaded
-from whence_aggregator.projections.fullstop import INSTANCE_LOG, project_instance_log
+from whence_aggregator.projections.fullstop import INSTANCE_LOG, instance_log_write
 from whence_aggregator.queries.fullstop import (
     DROP_INSTANCE_LOG_CONTENTS,
     INSTANCE_LOG_KNOWN,
@@ -129,7 +129,7 @@ class InstanceLogs:
                     retry_after_seconds=_AGAIN_SECONDS,
                 )  # fmt: skip
             ((index, _),) = await writing.append([NewEntry(kind=INSTANCE_LOG, content=event(INSTANCE_LOG, body))])
-            await project_instance_log(writing.transaction, index, body)
+            await writing.transaction.execute(instance_log_write(index, body))
             if one.log_type == "AUDIT_LOG":
                 await writing.transaction.execute(
                     PUT_INSTANCE_LOG_CONTENT.bind(

@@ -1,8 +1,8 @@
-"""Lifecycles of an application's instances, by CloudTrail's events about them."""
+"""Lifecycles of an application's instances: CloudTrail's events about them, and the user data that they sent."""
 
 from __future__ import annotations
 
-from whence_aggregator.fullstop.rows import lifecycle
+from whence_aggregator.fullstop.rows import lifecycles
 from whence_aggregator.ports import Database
 from whence_aggregator.queries.fullstop import FULLSTOP_LIFECYCLES
 from whence_common.errors import InputError
@@ -30,4 +30,4 @@ class Lifecycles:
                 "lifecycles-too-many", f"the application has more than {ROWS_READ_MAX} events",
                 fix="ask for one version: /api/lifecycles/applications/NAME/versions/VERSION",
             )  # fmt: skip
-        return [lifecycle(row) for row in rows]
+        return lifecycles(rows, application_id)

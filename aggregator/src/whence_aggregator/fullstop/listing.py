@@ -1,20 +1,33 @@
-"""Lists and counts of violations: the filters, orders and pages of fullstop. Pure but for the reading of violations."""
+"""Lists and counts of violations: the filters, orders and pages of fullstop."""
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from whence_aggregator.fullstop.types import ViolationTypes
-from whence_aggregator.fullstop.violation import NarrowedTo, ServedViolation, ViolationSource
-from whence_aggregator.ports import NotFound
+from whence_aggregator.compliance.fullstop_types import type_of_rule
+from whence_aggregator.fullstop.rows import rules_seen, served_violation
+from whence_aggregator.fullstop.types import ViolationType, ViolationTypes
+from whence_aggregator.fullstop.violation import ServedViolation
+from whence_aggregator.ports import Conflict, Database, NotFound
+from whence_aggregator.queries.fullstop import FULLSTOP_VIOLATIONS
+from whence_aggregator.queries.query import array
+from whence_aggregator.queries.violations import RULES_OF_VIOLATIONS
+from whence_aggregator.violations.listing import GroupedViolations
+from whence_common.clock import Now, to_instant
 from whence_common.errors import InputError
 
 SIZE_DEFAULT, SIZE_MAX = 10, 2000
 SORTS_MAX = 5
 NUMBER_MAX = 2**63 - 1
+VIOLATIONS_READ_MAX = 20_000
+"""Of one request, before the filters that only this interface has."""
+INSTANCES_SHOWN_MAX = 100
+_RULES_MAX = 5_000
+_TURN_ROWS = 500
 _Sort = tuple[str, bool]
 BY_NUMBER: Sequence[_Sort] = (("id", True),)
 
@@ -47,45 +60,44 @@ class FullstopFilters:
     checked: bool = False
     whitelisted: bool = False
 
-    def narrowed(self) -> NarrowedTo:
-        return NarrowedTo(
-            accounts=self.accounts, applications=self.applications, types=self.types, number_min=self.last,
-            unfixed=self.whitelisted or not self.checked,
-        )  # fmt: skip
+    teams: Collection[str] | None = None
+    """The teams whose violations the caller may read; None for all."""
 
     def matches(self, one: ServedViolation, types: ViolationTypes) -> bool:
         """Return whether a violation passes every filter."""
-        kind = types.get(one.type_id)
+        kind = types.of_rule(one.stored.rule, one.stored.severity)
         state = "exempted" if self.whitelisted else "checked" if self.checked else "open"
         checks = (
-            state == ("checked" if one.state in ("acknowledged", "fixed") else one.state),
+            state == _SHOWN_AS[one.state],
             self.accounts is None or not one.account_ids.isdisjoint(self.accounts),
-            self.types is None or one.type_id in self.types,
-            self.applications is None or one.application_id in self.applications,
-            self.versions is None or one.application_version in self.versions,
+            self.versions is None or one.stored.version in self.versions,
             self.severity in (None, kind.violation_severity),
             self.priority in (None, kind.priority),
             self.audit_relevant in (None, kind.audit_relevant),
-            one.number >= self.last,
             one.created >= self.since,
             not self.until or one.created < self.until or (self.until_inclusive and one.created == self.until),
         )
         return all(checks)
 
 
+_SHOWN_AS = {
+    "open": "open", "reopened": "open", "acknowledged": "checked", "fixed": "checked", "exempted": "exempted",
+}  # fmt: skip
 _PROPERTIES: dict[str, Callable[[ServedViolation], Any]] = {
     "id": lambda one: one.number,
     "created": lambda one: one.created,
-    "last_modified": lambda one: one.changed,
+    "last_modified": lambda one: one.settled[1],
     "account_id": lambda one: one.account_id,
     "region": lambda one: one.region,
     "event_id": lambda one: one.event_id,
-    "instance_id": lambda one: one.members[0].instance_id if len(one.members) == 1 else "",
-    "application_id": lambda one: one.application_id,
-    "application_version_id": lambda one: one.application_version,
+    "instance_id": lambda one: one.instance_id,
+    "application_id": lambda one: one.stored.application_id,
+    "application_version_id": lambda one: one.stored.version,
     "violation_type": lambda one: one.type_id,
     "username": lambda one: one.username,
 }
+_OF_MEMBERS = frozenset({"account_id", "region", "instance_id"})
+"""Properties that are known only with the members of each violation."""
 _SPELLINGS = {name.replace("_", ""): name for name in _PROPERTIES} | {
     "violationtype.id": "violation_type",
 }  # fmt: skip
@@ -102,42 +114,55 @@ def sort_property(text: str) -> str:
 
 
 class ViolationLists:
-    """Reads violations as they are served."""
+    """Reads violations as they are served. Raises StorageUnavailable."""
 
-    def __init__(self, *, violations: ViolationSource, types: ViolationTypes) -> None:
-        self._violations = violations
+    def __init__(self, *, database: Database, grouped: GroupedViolations, types: ViolationTypes, now: Now) -> None:
+        self._database = database
+        self._grouped = grouped
         self._types = types
+        self._now = now
 
     async def page(self, wanted: FullstopFilters, page: WantedPage) -> tuple[list[ServedViolation], int]:
-        """Return a page, and how many violations there are. Raises TooManyViolations."""
-        found = await self._matching(wanted)
+        """Return a page, and how many violations there are. Raises Conflict if there are too many."""
+        found = await self._matching(wanted, every=any(name in _OF_MEMBERS for name, _ in page.sort))
         for name, ascending in reversed((*page.sort, *BY_NUMBER)):
             found.sort(key=_PROPERTIES[name], reverse=not ascending)
         start = page.number * page.size
-        return found[start : start + page.size], len(found)
+        return await self._with_members(found[start : start + page.size], every=True), len(found)
 
     async def one(self, number: int) -> ServedViolation:
         """Return a violation in any state. Raises NotFound."""
-        if 0 < number <= NUMBER_MAX:
-            found = await self._violations.matching(NarrowedTo(number=number))
-            for one in found:
-                if one.number == number:
-                    return one
-        raise NotFound("violation-unknown", f"there is no violation {number}")
+        found = await self._read(FullstopFilters(last=number), number) if 0 < number <= NUMBER_MAX else []
+        if not found:
+            raise NotFound("violation-unknown", f"there is no violation {number}")
+        return (await self._with_members(found, every=True))[0]
+
+    async def instances(self, one: ServedViolation) -> list[str]:
+        """Return the instances of a violation that concerns several."""
+        if one.members.count < 2:
+            return []
+        return [str(each["instance_id"]) for each in await self._grouped.instances(one.stored)][:INSTANCES_SHOWN_MAX]
+
+    async def types(self) -> list[ViolationType]:
+        """Return all types: known ones, and those of violations."""
+        return self._types.served(
+            rules_seen(await self._database.fetch(RULES_OF_VIOLATIONS.bind({"limit": _RULES_MAX})))
+        )
 
     async def by_account(self, wanted: FullstopFilters) -> list[dict[str, object]]:
         """Return how many violations there are of each account and type."""
-        counted = Counter((one.account_id, one.type_id) for one in await self._matching(wanted))
+        found = await self._matching(wanted, every=False)
+        counted = Counter((one.account_id, one.type_id) for one in found)
         return [{"account": a, "type": t, "quantity": n} for (a, t), n in sorted(counted.items())]
 
     async def by_application(self, wanted: FullstopFilters) -> list[dict[str, object]]:
         """Return how many there are of each application, version and type; the newest version first, none last."""
-        found = await self._matching(wanted)
         newest: dict[tuple[str, str], str] = {}
-        for one in found:
-            place = one.application_id, one.application_version
+        counted = Counter[tuple[str, str, str]]()
+        for one in await self._matching(wanted, every=False):
+            place = one.stored.application_id, one.stored.version
             newest[place] = max(newest.get(place, ""), one.created)
-        counted = Counter((one.application_id, one.application_version, one.type_id) for one in found)
+            counted[*place, one.type_id] += 1
         rows = sorted(counted.items(), key=lambda row: row[0][2])
         rows.sort(key=lambda row: newest[row[0][:2]], reverse=True)
         rows.sort(key=lambda row: (not row[0][0], row[0][0], not row[0][1]))
@@ -145,6 +170,46 @@ class ViolationLists:
             {"application": a or None, "version": v or None, "type": t, "quantity": n} for (a, v, t), n in rows
         ]  # fmt: skip
 
-    async def _matching(self, wanted: FullstopFilters) -> list[ServedViolation]:
-        found = await self._violations.matching(wanted.narrowed())
+    async def _matching(self, wanted: FullstopFilters, *, every: bool) -> list[ServedViolation]:
+        """Return violations that pass the filters, by number; with the members of `every` one if that is needed."""
+        found = await self._with_members(await self._read(wanted), every=every)
         return [one for one in found if wanted.matches(one, self._types)]
+
+    async def _read(self, wanted: FullstopFilters, number: int | None = None) -> list[ServedViolation]:
+        rows = await self._database.fetch(
+            FULLSTOP_VIOLATIONS.bind(
+                {
+                    "first": wanted.last, "last": NUMBER_MAX if number is None else number,
+                    "open": int(number is None and (wanted.whitelisted or not wanted.checked)),
+                    "any_rule": int(wanted.types is None), "rules": array(await self._rules(wanted.types)),
+                    "any_account": int(wanted.accounts is None), "accounts": array(list(wanted.accounts or ())),
+                    "any_application": int(wanted.applications is None),
+                    "applications": array(list(wanted.applications or ())),
+                    "any_team": int(wanted.teams is None), "teams": array(sorted(wanted.teams or ())),
+                    "limit": VIOLATIONS_READ_MAX + 1,
+                }
+            )
+        )  # fmt: skip
+        if len(rows) > VIOLATIONS_READ_MAX:
+            raise Conflict(
+                "violations-too-many", f"more than {VIOLATIONS_READ_MAX} violations match",
+                fix="narrow the request by accounts, types, application-ids or last-violation",
+            )  # fmt: skip
+        found, now = list[ServedViolation](), to_instant(self._now())
+        for row in rows:
+            found.append(served_violation(row, now))
+            if len(found) % _TURN_ROWS == 0:
+                await asyncio.sleep(0)  # twenty thousand rows take a while: let other requests run
+        return found
+
+    async def _rules(self, types: Sequence[str] | None) -> list[str]:
+        """Return the rules that have violations of these types."""
+        if types is None:
+            return []
+        seen = rules_seen(await self._database.fetch(RULES_OF_VIOLATIONS.bind({"limit": _RULES_MAX})))
+        return [rule for rule in seen if type_of_rule(rule) in types]
+
+    async def _with_members(self, found: list[ServedViolation], *, every: bool) -> list[ServedViolation]:
+        """Return violations with their members; without `every`, only where they tell the account."""
+        members = await self._grouped.members([one.stored for one in found if every or not one.stored.account_id])
+        return [replace(one, members=members.get(one.stored.id, one.members)) for one in found]

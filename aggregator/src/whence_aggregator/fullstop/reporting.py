@@ -3,52 +3,64 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from whence_aggregator.callers.caller import Caller
+from whence_aggregator.compliance.fullstop_types import REPORTED
 from whence_aggregator.fullstop.documents import ViolationReport
-from whence_aggregator.fullstop.rows import counted, reported_types
-from whence_aggregator.ledger.ledger import Ledger
-from whence_aggregator.ledger.writing import NewEntry
-from whence_aggregator.ports import Conflict, Database, Forbidden
-from whence_aggregator.projections.fullstop import FULLSTOP_REPORT, VIOLATION, project_report, report_key
-from whence_aggregator.queries.fullstop import (
-    COUNT_FULLSTOP_REPORTS,
-    FULLSTOP_NUMBERS,
-    FULLSTOP_REPORTED_TYPES,
-)
-from whence_aggregator.queries.query import array
+from whence_aggregator.fullstop.rows import counted
+from whence_aggregator.fullstop.types import ViolationTypes
+from whence_aggregator.ledger.writing import NewEntry, Writing
+from whence_aggregator.ports import Conflict, Forbidden
+from whence_aggregator.projections.fullstop import FULLSTOP_REPORT, report_write
+from whence_aggregator.queries.fullstop import COUNT_FULLSTOP_REPORTS
+from whence_aggregator.violations.group import REPORT, Group
+from whence_aggregator.violations.life import About, ObservedFault
+from whence_aggregator.violations.observing import Observing
+from whence_aggregator.violations.recording import ViolationRecorder
 from whence_common.clock import Now, to_instant
 from whence_common.ledger_entry import event
 
 REPORTS_OF_ACCOUNT_MAX = 10_000
-TYPES_SHOWN_MAX = 1_000
 
 
 class ViolationReporting:
-    """Takes reports."""
+    """Takes reports, and opens the violation of each."""
 
-    def __init__(self, *, database: Database, ledger: Ledger, now: Now) -> None:
-        self._database = database
-        self._ledger = ledger
+    def __init__(
+        self, *, recorder: ViolationRecorder, observing: Observing, types: ViolationTypes, now: Now
+    ) -> None:  # fmt: skip
+        self._recorder = recorder
+        self._observing = observing
+        self._types = types
         self._now = now
 
     async def record(self, report: ViolationReport, caller: Caller) -> bool:
         """Record a report durably; return whether it is new. Raises Forbidden, Conflict, StorageUnavailable."""
         check_may_report(caller, report.account_id)
+        at = to_instant(self._now())
+        group = group_of(report)
+        team = await self._observing.owner_of(report.application_id, report.account_id)
+        severity = self._types.severity(report.violation_type)
+        title = self._types.of_rule(group.rule, severity).title
+        fault = ObservedFault(
+            group=group, failing=True, since=at, reason=f"{caller.name} reported {report.event_id}",
+            about=About(
+                application_id=report.application_id, account_id=report.account_id, team=team,
+                severity=severity,
+                detail={
+                    "source": REPORT, "title": title, "version": report.application_version, "tokens": [caller.name],
+                },
+            ),
+        )  # fmt: skip
         body: dict[str, Any] = {
-            "account_id": report.account_id, "region": report.region, "event_id": report.event_id,
-            "instance_id": report.instance_id, "violation_type": report.violation_type, "meta_info": report.meta_info,
-            "username": report.username, "application_id": report.application_id,
-            "application_version": report.application_version, "recorded_at": to_instant(self._now()),
-            "recorded_by": caller.name,
+            "violation": group.id, "account_id": report.account_id, "region": report.region,
+            "event_id": report.event_id, "instance_id": report.instance_id, "violation_type": report.violation_type,
+            "meta_info": report.meta_info, "username": report.username, "application_id": report.application_id,
+            "application_version": report.application_version, "recorded_at": at, "recorded_by": caller.name,
         }  # fmt: skip
-        key = report_key(body)
-        asked = FULLSTOP_NUMBERS.bind({"kind": VIOLATION, "keys": array([key])})
-        if await self._database.fetch(asked):
-            return False
-        async with self._ledger.writing() as writing:
-            if await writing.transaction.fetch(asked):
-                return False
+
+        async def append(writing: Writing[Any]) -> None:
             count = COUNT_FULLSTOP_REPORTS.bind({"account_id": report.account_id})
             if counted(await writing.transaction.fetch(count)) >= REPORTS_OF_ACCOUNT_MAX:
                 raise Conflict(
@@ -56,12 +68,16 @@ class ViolationReporting:
                     fix="send findings of scanners to POST /v1/findings, which closes what is fixed",
                 )  # fmt: skip
             ((index, _),) = await writing.append([NewEntry(kind=FULLSTOP_REPORT, content=event(FULLSTOP_REPORT, body))])
-            await project_report(writing.transaction, index, body)
-        return True
+            await writing.transaction.execute(report_write(index, body))
 
-    async def types(self) -> dict[str, str]:
-        """Return the types that were reported, with the time of the first report of each."""
-        return reported_types(await self._database.fetch(FULLSTOP_REPORTED_TYPES.bind({"limit": TYPES_SHOWN_MAX})))
+        return await self._recorder.open_reported(fault, append)
+
+
+def group_of(report: ViolationReport) -> Group:
+    """Return the group of a report, by what tells reports apart: fullstop. refused a second one, in any state."""
+    names = report.account_id, report.region, report.event_id, report.instance_id
+    subject = "/".join(quote(one, safe=":@ ") for one in names)
+    return Group(rule=f"{REPORTED}{report.violation_type}", kind=REPORT, subject=subject)
 
 
 def check_may_report(caller: Caller, account_id: str) -> None:

@@ -4,41 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from whence_aggregator.compliance.fullstop_types import type_of_rule
 from whence_aggregator.fullstop.types import ViolationTypes
-from whence_aggregator.fullstop.violation import ServedExemption, ServedViolation
+from whence_aggregator.fullstop.violation import SERVED_BY, ServedViolation
+from whence_aggregator.violations.exemption import Exemption
+from whence_aggregator.violations.group import AMI
 
-_PLUGIN = "whence"
+ON_THE_LIST = ("open", "reopened")
 
 
-def violation_wire(one: ServedViolation, types: ViolationTypes) -> dict[str, object]:
-    """Return a violation. `instance_id` is that of its only instance; several are in `meta_info`."""
-    settled = one.state != "open"
+def violation_wire(
+    one: ServedViolation, types: ViolationTypes, instances: Sequence[str] | None = None
+) -> dict[str, object]:
+    """Return a violation. `instance_id` is that of its only instance; how many there are is in `meta_info`."""
+    stored = one.stored
+    comment, modified, modified_by = one.settled
     return {
-        "id": one.number, "version": 1 if settled else 0, "event_id": one.event_id, "account_id": one.account_id,
-        "region": one.region, "instance_id": one.members[0].instance_id if len(one.members) == 1 else None,
-        "meta_info": _meta_info(one), "comment": one.comment or None,
-        "plugin_fully_qualified_class_name": f"{_PLUGIN}.{one.rule}" if one.rule else None,
-        "violation_type": types.get(one.type_id).to_wire(), "username": one.username or None,
-        "rule_id": one.exemption, "application_id": one.application_id or None,
-        "application_version_id": one.application_version or None, "created": one.created,
-        "created_by": one.reported_by or _PLUGIN, "last_modified": one.changed,
-        "last_modified_by": one.changed_by or one.reported_by or _PLUGIN,
+        "id": one.number, "version": 0 if one.state in ON_THE_LIST else 1, "event_id": one.event_id,
+        "account_id": one.account_id, "region": one.region, "instance_id": one.instance_id or None,
+        "meta_info": one.report.meta_info if one.report is not None else _meta_info(one, instances),
+        "comment": comment or None,
+        "plugin_fully_qualified_class_name": f"{SERVED_BY}.{stored.rule}" if one.report is None else None,
+        "violation_type": types.of_rule(stored.rule, stored.severity).to_wire(), "username": one.username or None,
+        "rule_id": one.exemption.number if one.state == "exempted" and one.exemption is not None else None,
+        "application_id": stored.application_id or None, "application_version_id": stored.version or None,
+        "created": one.created, "created_by": one.created_by, "last_modified": modified,
+        "last_modified_by": modified_by, "violation": stored.id, "state": one.state, "team": stored.team or None,
     }  # fmt: skip
 
 
-def _meta_info(one: ServedViolation) -> object:
-    """Return what was reported; for a verdict its reason, with the AMI or the instances that it is about."""
-    if not one.rule:
-        return one.meta_info
-    found: dict[str, object] = {"reason": one.reason}
-    if isinstance(one.meta_info, dict):
-        found |= one.meta_info
-    amis = sorted({member.image_id for member in one.members} - {""})
-    if len(amis) == 1:
-        found["ami_id"] = amis[0]
-    if len(one.members) > 1:
-        found["instances"] = [member.instance_id for member in one.members]
-        found["accounts"] = sorted(one.account_ids)
+def _meta_info(one: ServedViolation, instances: Sequence[str] | None) -> dict[str, object]:
+    """Return why the rule fails, with the AMI, and the instances if there are several."""
+    stored, members = one.stored, one.members
+    unconfirmed = f"not confirmed since {stored.unconfirmed_since}: " if stored.unconfirmed_since else ""
+    found: dict[str, object] = {"reason": f"{unconfirmed}{stored.reason}"}
+    if stored.kind == AMI or (members.count == 1 and members.image_id):
+        found["ami_id"] = stored.subject if stored.kind == AMI else members.image_id
+    if members.count > 1:
+        found |= {"instance_count": members.count, "accounts": sorted(one.account_ids)}
+        found |= {"instances": list(instances)} if instances is not None else {}
     return found
 
 
@@ -60,13 +64,14 @@ def page_wire(
     }  # fmt: skip
 
 
-def exemption_wire(one: ServedExemption) -> dict[str, object]:
-    """Return a whitelisting rule. What Whence does not match by is always null."""
-    wanted = one.wanted
+def exemption_wire(one: Exemption) -> dict[str, object]:
+    """Return an exemption as a whitelisting rule. What Whence does not match by is always null."""
+    scope = one.scope
     return {
-        "id": one.number, "account_id": wanted.account_id or None, "region": None,
-        "application_id": wanted.application_id or None, "application_version": wanted.application_version or None,
-        "image_name": None, "image_owner": None, "reason": wanted.reason, "expiry_date": wanted.ends_at,
-        "violation_type_entity_id": wanted.type_id or None, "meta_info_json_path": None, "created": one.created,
-        "created_by": one.created_by, "last_modified": one.changed, "last_modified_by": one.changed_by, "version": 0,
+        "id": one.number, "account_id": scope.account_id or None, "region": None,
+        "application_id": scope.application_id or None, "application_version": scope.version or None,
+        "image_name": None, "image_owner": None, "reason": one.reason, "expiry_date": one.ended_at or one.until,
+        "violation_type_entity_id": type_of_rule(one.rule), "meta_info_json_path": None, "created": one.granted_at,
+        "created_by": one.granted_by, "last_modified": one.ended_at or one.granted_at,
+        "last_modified_by": one.ended_by or one.granted_by, "version": int(bool(one.ended_at)),
     }  # fmt: skip

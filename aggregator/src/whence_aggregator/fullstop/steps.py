@@ -1,141 +1,132 @@
-"""Steps on violations: resolving one, exempting what a whitelisting rule covers; and who may take them."""
+"""Steps of violations through fullstop.'s paths: resolving one acknowledges it, a whitelisting rule is an exemption."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from whence_aggregator.callers.caller import Caller
 from whence_aggregator.callers.membership import Membership
-from whence_aggregator.fullstop.documents import wanted_exemption
+from whence_aggregator.fullstop.documents import WhitelistingRule
 from whence_aggregator.fullstop.listing import NUMBER_MAX, ViolationLists
-from whence_aggregator.fullstop.owners import Owners
 from whence_aggregator.fullstop.types import ViolationTypes
-from whence_aggregator.fullstop.violation import (
-    NarrowedTo,
-    ServedExemption,
-    ServedViolation,
-    ViolationSource,
-    WantedExemption,
-)
+from whence_aggregator.fullstop.violation import ServedViolation
 from whence_aggregator.ports import Forbidden, NotFound
+from whence_aggregator.violations.exemption import Exemption, Scope, checked_comment, new_exemption
+from whence_aggregator.violations.observing import Observing
+from whence_aggregator.violations.permission import (
+    SEVERITY_OF_TEAMS,
+    check_acknowledge,
+    check_exempt,
+    check_person,
+    check_withdraw,
+)
+from whence_aggregator.violations.recording import ViolationRecorder
 from whence_common.clock import Now, parse_instant, to_instant
 from whence_common.errors import InputError
 
-COMMENT_CHARACTERS_MAX = 4_000
-END_SECONDS = 60.0
-"""A rule that is deleted without a time ends this much later, as with fullstop."""
-_OF_TEAMS = 3
-"""The worst severity that a team may exempt by itself."""
-
 
 class ViolationSteps:
-    """Takes steps for callers."""
+    """Takes steps for callers, with the permissions of `/v1/violations`."""
 
     def __init__(
         self,
         *,
-        violations: ViolationSource,
+        recorder: ViolationRecorder,
+        observing: Observing,
         lists: ViolationLists,
         types: ViolationTypes,
-        owners: Owners,
         membership: Membership,
         now: Now,
+        random_bytes: Callable[[int], bytes],
     ) -> None:
-        self._violations = violations
+        self._recorder = recorder
+        self._observing = observing
         self._lists = lists
         self._types = types
-        self._owners = owners
         self._membership = membership
         self._now = now
+        self._random_bytes = random_bytes
 
-    async def resolve(self, number: int, comment: str, caller: Caller) -> ServedViolation:
-        """Record a resolution; return the violation as it is then. Raises NotFound, Forbidden, InputError."""
-        if not comment.strip() or len(comment) > COMMENT_CHARACTERS_MAX:
-            fix = f"write why it is resolved, in at most {COMMENT_CHARACTERS_MAX} characters"
-            raise InputError("comment-malformed", "the comment is empty or too long", fix=fix)
-        one = await self._lists.one(number)
-        await self._check_owns(caller, one.application_id, one.account_id)
-        _check_not_own(caller, one)
-        await self._violations.acknowledge(one, comment, caller.name)
-        return await self._lists.one(number)
+    async def resolve(self, one: ServedViolation, comment: str, caller: Caller) -> ServedViolation:
+        """Acknowledge a violation; return it as it is then. Raises Forbidden, InputError, Conflict."""
+        comment = checked_comment(comment, name="the comment")
+        (stored,) = await self._observing.owned_now([one.stored])
+        check_acknowledge(await self._assured(caller, stored.team), stored)
+        await self._recorder.acknowledge(stored, comment, by=caller.name)
+        return await self._lists.one(one.number)
 
-    async def exempt(self, document: Mapping[str, Any], caller: Caller) -> ServedExemption:
-        """Record a whitelisting rule. Raises InputError, Forbidden, Conflict."""
-        wanted = wanted_exemption(document, self._types, self._now())
-        await self._check_may_exempt(caller, wanted)
-        return await self._violations.exempt(wanted, caller.name)
+    async def exempt(self, document: Mapping[str, Any], caller: Caller) -> Exemption:
+        """Grant the exemption that a whitelisting rule is. Raises InputError, Forbidden, Conflict."""
+        rule = WhitelistingRule.parse(document)
+        if rule.type_id not in {one.id for one in await self._lists.types()}:
+            raise InputError(
+                "rule-type-unknown", f"there is no violation type {rule.type_id}",
+                fix="GET /api/violation-types lists them",
+            )  # fmt: skip
+        return await self._grant(rule.type_id, rule.scope, rule.reason, rule.until, caller)
 
-    async def replace(self, number: int, document: Mapping[str, Any], caller: Caller) -> ServedExemption:
-        """End a rule and record another one in its place. Raises NotFound, and what `exempt` raises."""
-        wanted = wanted_exemption(document, self._types, self._now())
-        before = await self.standing(number)
-        await self._check_may_exempt(caller, before.wanted)
-        await self._check_may_exempt(caller, wanted)
-        made = await self._violations.exempt(wanted, caller.name)
-        await self._violations.end_exemption(before, to_instant(self._now()), caller.name)
+    async def replace(self, number: int, document: Mapping[str, Any], caller: Caller) -> Exemption:
+        """Grant an exemption in the place of another one. Raises NotFound, and what `exempt` raises."""
+        before = await self._ending(number, caller)
+        made = await self.exempt(document, caller)
+        await self._recorder.withdraw(before.id, by=caller.name)
         return made
 
     async def end(self, number: int, ends_at: str | None, caller: Caller) -> None:
-        """End a rule at a time, or soon; never later than it ends already. Raises NotFound, Forbidden, InputError."""
-        one = await self.standing(number)
-        await self._check_may_exempt(caller, one.wanted)
-        at = parse_instant(ends_at) if ends_at is not None else self._now() + timedelta(seconds=END_SECONDS)
-        if to_instant(at) > one.wanted.ends_at and ends_at is not None:
-            raise InputError(
-                "rule-expiry", "expiryDate is later than the rule ends", fix="PUT a rule with a later expiry_date"
-            )
-        ends = min(max(to_instant(at), to_instant(self._now())), one.wanted.ends_at)
-        await self._violations.end_exemption(one, ends, caller.name)
+        """End an exemption now, or grant one that ends earlier in its place. Raises NotFound, Forbidden, InputError."""
+        one = await self._ending(number, caller)
+        if ends_at is not None and parse_instant(ends_at) > self._now():
+            if ends_at > one.until:
+                fix = "PUT a rule with a later expiry_date"
+                raise InputError("rule-expiry", "expiryDate is later than the rule ends", fix=fix)
+            await self._grant(one.rule, one.scope, one.reason, ends_at, caller)
+        await self._recorder.withdraw(one.id, by=caller.name)
 
-    async def standing(self, number: int) -> ServedExemption:
-        """Return a rule that has not ended. Raises NotFound."""
+    async def exemption(self, number: int) -> Exemption:
+        """Return an exemption, even if it has ended. Raises NotFound."""
+        return await self._recorder.exemption_numbered(number if 0 < number <= NUMBER_MAX else 0)
+
+    async def exemptions(self) -> list[Exemption]:
+        """Return the exemptions in force, by number."""
+        return sorted(await self._recorder.live_exemptions(), key=lambda one: one.number)
+
+    async def _ending(self, number: int, caller: Caller) -> Exemption:
+        """Return an exemption that is in force and that the caller may end. Raises NotFound or Forbidden."""
         one = await self.exemption(number)
-        if not one.stands(to_instant(self._now())):
-            raise NotFound("rule-unknown", f"the whitelisting rule {number} has ended")
+        if not one.is_live(to_instant(self._now())):
+            raise NotFound("exemption-unknown", f"the whitelisting rule {number} has ended")
+        check_withdraw(await self._assured(caller, one.scope.team), one)
         return one
 
-    async def exemption(self, number: int) -> ServedExemption:
-        """Return a rule, even if it has ended. Raises NotFound."""
-        found = await self._violations.exemptions(number) if 0 < number <= NUMBER_MAX else ()
-        if not found:
-            raise NotFound("rule-unknown", f"there is no whitelisting rule {number}")
-        return found[0]
-
-    async def _check_may_exempt(self, caller: Caller, wanted: WantedExemption) -> None:
-        severity = self._types.severity(wanted.type_id)
+    async def _grant(self, type_id: str, scope: Scope, reason: object, until: str, caller: Caller) -> Exemption:
+        """Grant an exemption. A team's covers that team's violations of severity 3 and 4 only."""
+        check_person(caller)
         if not caller.may_operate:
-            if severity < _OF_TEAMS or not (wanted.application_id or wanted.account_id):
-                what = f"of severity {severity}" if severity < _OF_TEAMS else "of every team"
-                raise Forbidden(
-                    "exempt-forbidden", f"{caller.name} may not exempt violations {what}",
-                    fix="ask somebody with the right operate"
-                    + ("" if severity < _OF_TEAMS else ", or name the application or the account"),
-                )  # fmt: skip
-            await self._check_owns(caller, wanted.application_id, wanted.account_id)
-        accounts = [wanted.account_id] if wanted.account_id else None
-        narrowed = NarrowedTo(accounts=accounts, types=[wanted.type_id], unfixed=True)
-        for one in await self._violations.matching(narrowed):
-            if wanted.covers(one):
-                _check_not_own(caller, one)
-
-    async def _check_owns(self, caller: Caller, application_id: str, account_id: str) -> None:
-        """Raise Forbidden unless the caller may act for the team that answers for it."""
-        team = await self._owners.team_of(application_id, account_id)
-        if team is None:
-            if not caller.may_operate:
-                raise Forbidden(
-                    "owner-unknown", "no team is known to own the application or the account",
-                    fix="register the application with its team, or ask somebody with the right operate",
-                )  # fmt: skip
-            return
-        (await self._membership.assured_for(caller, [team])).check_write(team)
-
-
-def _check_not_own(caller: Caller, one: ServedViolation) -> None:
-    if one.reported_by and one.reported_by == caller.name:
-        raise Forbidden(
-            "violation-of-own-token", f"{caller.name} reported the violation {one.number}, and may take no step on it",
-            fix="let somebody else of the team do that",
+            scope = replace(scope, team=await self._team(type_id, scope, caller))
+            caller = await self._assured(caller, scope.team)
+            caller.check_write(scope.team)
+        granted = new_exemption(
+            type_id, scope, reason=checked_comment(reason, name="reason"), until=until, by=caller.name,
+            now=self._now(), unique=self._random_bytes(16), severity_min=1 if caller.may_operate else SEVERITY_OF_TEAMS,
         )  # fmt: skip
+        for one in await self._observing.owned_now(await self._recorder.covered_by(granted)):
+            check_exempt(caller, one)
+        await self._recorder.exempt(granted, None)
+        return await self._recorder.exemption(granted.id)
+
+    async def _team(self, type_id: str, scope: Scope, caller: Caller) -> str:
+        """Return the team that may exempt in a scope by itself. Raises Forbidden if none may."""
+        severity = self._types.severity(type_id)
+        team = scope.team or await self._observing.owner_of(scope.application_id, scope.account_id)
+        if severity < SEVERITY_OF_TEAMS or not team:
+            what = "nobody is known to own" if not team else f"of severity {severity}"
+            raise Forbidden(
+                "violation-forbidden", f"{caller.name} may not exempt violations {what}",
+                fix="ask who operates the aggregator",
+            )  # fmt: skip
+        return team
+
+    async def _assured(self, caller: Caller, team: str) -> Caller:
+        return await self._membership.assured(caller, team) if team and not caller.may_operate else caller

@@ -1,141 +1,101 @@
-"""Violations as this interface reads them, and the port to whatever keeps them and takes steps on them."""
+"""A violation as fullstop.'s interface serves it: one row for each, whatever the number of instances. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
 
-from whence_aggregator.ports import Conflict
+from whence_aggregator.compliance.fullstop_types import type_of_rule
+from whence_aggregator.projections.violation_rows import StoredViolation
+from whence_aggregator.violations.life import ShownState
+from whence_aggregator.violations.rows import NO_MEMBERS, ViolationMembers
 
-ViolationState = Literal["open", "acknowledged", "exempted", "fixed"]
-VIOLATIONS_READ_MAX = 20_000
-"""Of one request, before the filters that only this interface has."""
-MEMBERS_SHOWN_MAX = 100
-EXEMPTIONS_MAX = 1_000
-
-
-class TooManyViolations(Conflict):
-    """More violations than one request may read match."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "violations-too-many", f"more than {VIOLATIONS_READ_MAX} violations match",
-            fix="narrow the request by accounts, types, application-ids or last-violation",
-        )  # fmt: skip
+SERVED_BY = "whence"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
-    """An instance that a violation is about."""
+class Reported:
+    """What another program stated of a violation. An empty text is what it did not state."""
 
-    instance_id: str
-    account_id: str
+    event_id: str
     region: str
-    image_id: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServedViolation:
-    """One fault. `number` is stable: it stays when the fault is fixed and comes back."""
-
-    number: int
-    key: str
-    """What it is known by where it is kept."""
-    type_id: str
-    """The type that fullstop. has for its rule, else the rule in capitals."""
-    state: ViolationState
-    created: str
-    changed: str
-    account_id: str
-    """Of its subject, else of its first member; empty if it is about no account."""
-    region: str = ""
-    application_id: str = ""
-    application_version: str = ""
-    members: Sequence[Member] = ()
-    rule: str = ""
-    """Empty for what another program reported."""
-    severity: int | None = None
-    """From 1, worst, to 4; None where nobody has rated it."""
-    reason: str = ""
-    event_id: str = ""
-    meta_info: object = None
-    username: str = ""
-    reported_by: str = ""
-    """The caller who reported it; empty for verdicts of rules."""
-    comment: str = ""
-    changed_by: str = ""
-    exemption: int | None = None
-
-    @property
-    def account_ids(self) -> frozenset[str]:
-        return frozenset({self.account_id, *(one.account_id for one in self.members)}) - {""}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NarrowedTo:
-    """What a request narrows its violations to, before they are read; None means any."""
-
-    accounts: Sequence[str] | None = None
-    applications: Sequence[str] | None = None
-    types: Sequence[str] | None = None
-    number_min: int = 0
-    number: int | None = None
-    unfixed: bool = False
-    """Leave out those that are fixed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WantedExemption:
-    """What an exemption is to cover; an empty text means any. It never lasts for ever."""
-
-    type_id: str = ""
-    account_id: str = ""
-    application_id: str = ""
-    application_version: str = ""
-    reason: str
-    ends_at: str
-
-    def covers(self, violation: ServedViolation) -> bool:
-        """Return whether all that is given is as in the violation."""
-        given = (
-            (self.type_id, (violation.type_id,)),
-            (self.account_id, violation.account_ids),
-            (self.application_id, (violation.application_id,)),
-            (self.application_version, (violation.application_version,)),
-        )
-        return all(not want or want in are for want, are in given)
+    instance_id: str
+    meta_info: object
+    username: str
+    by: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServedExemption:
-    """A recorded exemption."""
+    """The exemption that covers a violation."""
 
     number: int
-    wanted: WantedExemption
-    created: str
-    created_by: str
-    changed: str
-    changed_by: str
-
-    def stands(self, now: str) -> bool:
-        return now < self.wanted.ends_at
+    reason: str
+    at: str
+    by: str
 
 
-class ViolationSource(Protocol):
-    """Keeps violations, and takes steps on them. Raises StorageUnavailable."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServedViolation:
+    """A violation with what is served of it. Its number stays when the fault is fixed and comes back."""
 
-    async def matching(self, narrowed: NarrowedTo) -> Sequence[ServedViolation]:
-        """Return violations by number. Raises TooManyViolations. More than was asked for may be returned."""
+    stored: StoredViolation
+    state: ShownState
+    members: ViolationMembers = NO_MEMBERS
+    report: Reported | None = None
+    exemption: ServedExemption | None = None
 
-    async def acknowledge(self, violation: ServedViolation, comment: str, by: str) -> None:
-        """Record that a violation is resolved with a comment; a second one replaces the first."""
+    @property
+    def number(self) -> int:
+        return self.stored.number
 
-    async def exempt(self, wanted: WantedExemption, by: str) -> ServedExemption:
-        """Record an exemption. Raises Conflict if there are EXEMPTIONS_MAX."""
+    @property
+    def type_id(self) -> str:
+        return type_of_rule(self.stored.rule)
 
-    async def end_exemption(self, exemption: ServedExemption, ends_at: str, by: str) -> None:
-        """Record that an exemption ends at a time."""
+    @property
+    def account_ids(self) -> frozenset[str]:
+        return (self.members.accounts | {self.stored.account_id}) - {""}
 
-    async def exemptions(self, number: int | None = None) -> Sequence[ServedExemption]:
-        """Return the exemptions that stand, by number; or the one of a number, even if it has ended."""
+    @property
+    def account_id(self) -> str:
+        return self.stored.account_id or min(self.account_ids, default="")
+
+    @property
+    def region(self) -> str:
+        return self.report.region if self.report is not None else self.members.region
+
+    @property
+    def instance_id(self) -> str:
+        """Return the only instance that it concerns; empty if there are several, or none."""
+        if self.report is not None:
+            return self.report.instance_id
+        return self.members.instance_id if self.members.count == 1 else ""
+
+    @property
+    def event_id(self) -> str:
+        return self.report.event_id if self.report is not None else self.stored.id
+
+    @property
+    def username(self) -> str:
+        return self.report.username if self.report is not None else ""
+
+    @property
+    def created(self) -> str:
+        """Return when it opened, or opened again."""
+        return self.stored.since
+
+    @property
+    def created_by(self) -> str:
+        return self.report.by if self.report is not None else SERVED_BY
+
+    @property
+    def settled(self) -> tuple[str, str, str]:
+        """Return comment, time and author of the step that took it off the list; while it is on it, how it began."""
+        stored, exemption = self.stored, self.exemption
+        if self.state == "acknowledged":
+            return stored.comment, stored.acknowledged_at, stored.acknowledged_by
+        if self.state == "exempted" and exemption is not None:
+            return f"exempted until {stored.exempt_until}: {exemption.reason}", exemption.at, exemption.by
+        if self.state == "fixed":
+            return f"fixed: {stored.reason}", stored.last_seen, SERVED_BY
+        return "", stored.since, self.created_by

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from aiohttp import web
 
+from whence_aggregator.callers.caller import Caller
 from whence_aggregator.fullstop.documents import ViolationReport
 from whence_aggregator.fullstop.lifecycles import Lifecycles
-from whence_aggregator.fullstop.listing import SIZE_MAX, ViolationLists
+from whence_aggregator.fullstop.listing import SIZE_MAX, FullstopFilters, ViolationLists
 from whence_aggregator.fullstop.reporting import ViolationReporting, check_may_report
 from whence_aggregator.fullstop.served import exemption_wire, page_wire, violation_wire
 from whence_aggregator.fullstop.steps import ViolationSteps
 from whence_aggregator.fullstop.types import ViolationTypes
-from whence_aggregator.fullstop.violation import ViolationSource
+from whence_aggregator.fullstop.violation import ServedViolation
 from whence_aggregator.http.application_bodies import read_object
 from whence_aggregator.http.authentication import CALLER
 from whence_aggregator.http.bodies import JsonResponse, read_body, respond_json
 from whence_aggregator.http.fullstop_parameters import LenientQuery
+from whence_aggregator.http.own_teams import check_reads_team
 from whence_aggregator.http.parameters import account_id
 from whence_aggregator.ports import NotFound
+from whence_aggregator.violations.observing import Observing
 from whence_common.errors import InputError
 from whence_common.identifiers import is_application_id
 from whence_common.storable import check_texts
@@ -37,9 +42,11 @@ class FullstopCalls:
         types: ViolationTypes,
         reporting: ViolationReporting,
         lifecycles: Lifecycles,
+        observing: Observing,
     ) -> None:
         self._lists = lists
         self._steps = steps
+        self._observing = observing
         self._types = types
         self._reporting = reporting
         self._lifecycles = lifecycles
@@ -61,12 +68,24 @@ class FullstopCalls:
     async def _list(self, request: web.Request) -> JsonResponse:
         query = LenientQuery(request)
         page = query.page()
-        found, total = await self._lists.page(query.violations(), page)
+        found, total = await self._lists.page(_readable(request, query.violations()), page)
         content = [violation_wire(one, self._types) for one in found]
         return respond_json(page_wire(content, total=total, number=page.number, size=page.size, sort=page.sort))
 
     async def _read(self, request: web.Request) -> JsonResponse:
-        return respond_json(violation_wire(await self._lists.one(number_of(request)), self._types))
+        one = await self._one(request)
+        return respond_json(violation_wire(one, self._types, await self._lists.instances(one)))
+
+    async def _one(self, request: web.Request) -> ServedViolation:
+        """Return the violation of a path. Raises NotFound or Forbidden, which hides what there is from other teams."""
+        caller: Caller = request[CALLER]
+        try:
+            one = await self._lists.one(number_of(request))
+        except NotFound:
+            check_reads_team(caller, None)
+            raise
+        check_reads_team(caller, one.stored.team or None)
+        return one
 
     async def _report(self, request: web.Request) -> web.Response:
         """Record a violation before it is accepted: fullstop. queued it in memory."""
@@ -75,31 +94,34 @@ class FullstopCalls:
         return web.Response(status=202)
 
     async def _resolve(self, request: web.Request) -> JsonResponse:
-        number = number_of(request)
+        one = await self._one(request)
         content = await read_body(request, _COMMENT_BYTES_MAX)
         try:
             comment = content.decode("utf-8")
         except UnicodeDecodeError as exc:
             raise InputError("comment-malformed", "the comment is not UTF-8", fix="send the text as UTF-8") from exc
         check_texts([comment], "the comment")
-        resolved = await self._steps.resolve(number, comment, request[CALLER])
+        resolved = await self._steps.resolve(one, comment, request[CALLER])
         return respond_json(violation_wire(resolved, self._types))
 
     async def _list_types(self, _: web.Request) -> JsonResponse:
-        return respond_json([one.to_wire() for one in self._types.served(await self._reporting.types())])
+        return respond_json([one.to_wire() for one in await self._lists.types()])
 
     async def _count(self, request: web.Request) -> JsonResponse:
-        return respond_json(await self._lists.by_account(LenientQuery(request).counts()))
+        return respond_json(await self._lists.by_account(_readable(request, LenientQuery(request).counts())))
 
     async def _count_account(self, request: web.Request) -> JsonResponse:
         account = account_id(request.match_info["account"])
-        return respond_json(await self._lists.by_application(LenientQuery(request).counts(account=account)))
+        wanted = _readable(request, LenientQuery(request).counts(account=account))
+        return respond_json(await self._lists.by_application(wanted))
 
     async def _lifecycle(self, request: web.Request) -> JsonResponse:
         query, name = LenientQuery(request), request.match_info["name"]
         number, size = query.number("page", most=1_000_000) or 0, min(query.number("size") or 10, SIZE_MAX)
         if not is_application_id(name):
             raise InputError("application-id-malformed", "the id must be lower-case letters, digits and hyphens")
+        if not request[CALLER].reads_everything:
+            check_reads_team(request[CALLER], await self._observing.owner_of(name, "") or None)
         rows = await self._lifecycles.rows(name, request.match_info.get("version"))
         ascending = not (query.text("sort") or "").lower().endswith(",desc")
         ordered = rows if ascending else rows[::-1]
@@ -112,8 +134,7 @@ class FullstopCalls:
 class WhitelistingCalls:
     """`/api/whitelisting-rules`: exemptions, each with an end."""
 
-    def __init__(self, *, violations: ViolationSource, steps: ViolationSteps) -> None:
-        self._violations = violations
+    def __init__(self, steps: ViolationSteps) -> None:
         self._steps = steps
 
     def routes(self) -> list[web.RouteDef]:
@@ -127,7 +148,7 @@ class WhitelistingCalls:
         ]
 
     async def _list(self, _: web.Request) -> JsonResponse:
-        return respond_json([exemption_wire(one) for one in await self._violations.exemptions()])
+        return respond_json([exemption_wire(one) for one in await self._steps.exemptions()])
 
     async def _read(self, request: web.Request) -> JsonResponse:
         return respond_json(exemption_wire(await self._steps.exemption(number_of(request))))
@@ -145,6 +166,12 @@ class WhitelistingCalls:
         ends_at = LenientQuery(request).instant("expiryDate") or None
         await self._steps.end(number_of(request), ends_at, request[CALLER])
         return web.Response(status=204)
+
+
+def _readable(request: web.Request, wanted: FullstopFilters) -> FullstopFilters:
+    """Return filters that leave out what the caller may not read."""
+    caller: Caller = request[CALLER]
+    return wanted if caller.reads_everything else replace(wanted, teams=caller.teams or ())
 
 
 def number_of(request: web.Request) -> int:

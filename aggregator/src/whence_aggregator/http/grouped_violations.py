@@ -17,7 +17,7 @@ from whence_aggregator.http.authentication import CALLER
 from whence_aggregator.http.bodies import JsonResponse, respond_json
 from whence_aggregator.http.own_teams import check_reads_team
 from whence_aggregator.http.parameters import Query, account_id, check_ami, instance_id, instant, no_parameters
-from whence_aggregator.ports import Conflict, Forbidden
+from whence_aggregator.ports import Conflict
 from whence_aggregator.projections.violation_rows import StoredViolation
 from whence_aggregator.violations.exemption import (
     Exemption,
@@ -33,7 +33,9 @@ from whence_aggregator.violations.permission import (
     SEVERITY_OF_TEAMS,
     check_acknowledge,
     check_exempt,
+    check_person,
     check_undo,
+    check_withdraw,
 )
 from whence_aggregator.violations.recording import ViolationRecorder
 from whence_aggregator.violations.shown import shown_violation, to_csv
@@ -116,7 +118,7 @@ class GroupedViolationCalls:
         """Exempt a violation, or with a `scope` all of its rule that are in it. With `dry_run`, only list them."""
         no_parameters(request)
         one, caller = await self._asked(request, writes=True)
-        _check_person(caller)
+        check_person(caller)
         check_exempt(caller, one)
         body = await _body(request, "reason", "until", "scope", "covers", "dry_run")
         granted = _granted(one, caller, body, self._now(), self._random_bytes(16))
@@ -157,16 +159,9 @@ class GroupedViolationCalls:
         return respond_json({"exemption": undone.exemption, "violations": shown})
 
     async def _check_withdraw(self, caller: Caller, name: str) -> None:
-        """Raise Forbidden unless the caller may end an exemption: for its team, its own, or with the right operate."""
         granted = await self._recorder.exemption(name)
         team = granted.scope.team
-        if team:
-            caller = await self._membership.assured(caller, team)
-        if not (caller.may_operate or granted.granted_by == caller.name or (team and caller.may_write(team))):
-            raise Forbidden(
-                "exemption-forbidden", f"{caller.name} may not undo this exemption",
-                fix="ask who granted it, or who operates the aggregator",
-            )  # fmt: skip
+        check_withdraw(await self._membership.assured(caller, team) if team else caller, granted)
 
     async def _asked(self, request: web.Request, *, writes: bool = False) -> tuple[StoredViolation, Caller]:
         """Return the violation of a path with its owner of now, and the caller. Raises NotFound or Forbidden."""
@@ -184,8 +179,8 @@ class GroupedViolationCalls:
     async def _shown(self, found: Sequence[StoredViolation]) -> Sequence[dict[str, Any]]:
         """Return violations as they are now, with their instances counted."""
         current, now = await self._recorder.named([one.id for one in found]), to_instant(self._now())
-        members = await self._grouped.members_counted(current)
-        return [shown_violation(one, now=now, members=members[one.id]) for one in current]
+        members = await self._grouped.members(current)
+        return [shown_violation(one, now=now, members=members[one.id].count) for one in current]
 
 
 def _granted(one: StoredViolation, caller: Caller, body: dict[str, Any], now: datetime, unique: bytes) -> Exemption:
@@ -218,14 +213,6 @@ def _expected(body: dict[str, Any], found: int) -> int:
     if covers is not None and (not isinstance(covers, int) or isinstance(covers, bool)):
         raise InputError("exemption-covers", "covers must be a number")
     return found if covers is None else int(covers)
-
-
-def _check_person(caller: Caller) -> None:
-    if caller.job is not None or caller.realm != "people":
-        raise Forbidden(
-            "exemption-person", f"{caller.name} is not a person, and only a person may exempt",
-            fix="sign in with whence login, or use a token with the right person",
-        )  # fmt: skip
 
 
 def _flag(body: dict[str, Any], name: str) -> bool:

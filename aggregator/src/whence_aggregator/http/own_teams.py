@@ -30,7 +30,12 @@ _CHECKED = frozenset(
      ("GET", "/v1/applications/{id}/versions/{version}"), ("GET", "/v1/diff"),
      ("POST", "/v1/findings"), ("GET", "/v1/violations/{id}"), ("POST", "/v1/violations/{id}/acknowledge"),
      ("POST", "/v1/violations/{id}/exempt"), ("POST", "/v1/violations/{id}/undo"), ("POST", "/v1/exemptions/{id}/undo"),
-     ("GET", "/v1/check"), ("POST", "/v1/reports")}
+     ("GET", "/v1/check"), ("POST", "/v1/reports"), ("GET", "/api/violations"), ("GET", "/api/violations/{id}"),
+     ("POST", "/api/violations/{id}/resolution"), ("GET", "/api/violation-count"),
+     ("GET", "/api/violation-count/{account}"), ("POST", "/api/whitelisting-rules"),
+     ("PUT", "/api/whitelisting-rules/{id}"), ("DELETE", "/api/whitelisting-rules/{id}"),
+     ("GET", "/api/lifecycles/applications/{name}/versions"),
+     ("GET", "/api/lifecycles/applications/{name}/versions/{version}")}
 )  # fmt: skip
 """Requests whose handler checks the team after it has loaded the resource; writes check it in any case."""
 

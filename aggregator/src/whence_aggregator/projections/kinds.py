@@ -30,14 +30,10 @@ from whence_aggregator.projections.events import (
 )
 from whence_aggregator.projections.findings import FINDINGS, project_findings
 from whence_aggregator.projections.fullstop import (
-    FULLSTOP_EXEMPTION,
     FULLSTOP_REPORT,
-    FULLSTOP_RESOLUTION,
     INSTANCE_LOG,
-    project_exemption,
-    project_instance_log,
-    project_report,
-    project_resolution,
+    instance_log_write,
+    report_write,
 )
 from whence_aggregator.projections.pushes import project_push, project_untag
 from whence_aggregator.projections.removals import VERSION as REMOVALS_VERSION
@@ -159,23 +155,11 @@ async def _files_of_reports(transaction: Transaction, _: Replayed, entries: Entr
 
 
 async def _reports(transaction: Transaction, _: Replayed, entries: Entries) -> None:
-    for index, event in entries:
-        await project_report(transaction, index, event)
-
-
-async def _resolutions(transaction: Transaction, _: Replayed, entries: Entries) -> None:
-    for index, event in entries:
-        await project_resolution(transaction, index, event)
-
-
-async def _exemptions(transaction: Transaction, _: Replayed, entries: Entries) -> None:
-    for index, event in entries:
-        await project_exemption(transaction, index, event)
+    await transaction.execute(*(report_write(index, event) for index, event in entries))
 
 
 async def _instance_logs(transaction: Transaction, _: Replayed, entries: Entries) -> None:
-    for index, event in entries:
-        await project_instance_log(transaction, index, event)
+    await transaction.execute(*(instance_log_write(index, event) for index, event in entries))
 
 
 async def _nothing(_transaction: Transaction, _replayed: Replayed, _entries: Entries) -> None:
@@ -291,11 +275,7 @@ KINDS: Mapping[str, EntryKind] = MappingProxyType({
         "violation", "violation_step", "exemption", project=_violation_steps, account=_account_or_all,
         together=_all_together,
     ),
-    FULLSTOP_REPORT: _kind("fullstop_report", "fullstop_number", project=_reports, account=_account_stated),
-    FULLSTOP_RESOLUTION: _kind(
-        "fullstop_resolution", "fullstop_number", project=_resolutions, account=_account_or_all,
-    ),
-    FULLSTOP_EXEMPTION: _kind("fullstop_exemption", "fullstop_number", project=_exemptions, account=_account_or_all),
+    FULLSTOP_REPORT: _kind("fullstop_report", project=_reports, account=_account_stated),
     INSTANCE_LOG: _kind("instance_log", project=_instance_logs, account=_account_stated),
     "log-key": _kind(account=_of_all),
     "pruned": replace(
@@ -378,10 +358,7 @@ TABLES = (
     Table(name="violation", clear=audit.CLEAR_VIOLATION, dumps=(audit.DUMP_VIOLATION,)),
     Table(name="violation_step", clear=audit.CLEAR_VIOLATION_STEP, dumps=(audit.DUMP_VIOLATION_STEP,)),
     Table(name="exemption", clear=audit.CLEAR_EXEMPTION, dumps=(audit.DUMP_EXEMPTION,)),
-    Table(name="fullstop_number", clear=audit.CLEAR_FULLSTOP_NUMBER, dumps=(audit.DUMP_FULLSTOP_NUMBER,), lossy=True),
     Table(name="fullstop_report", clear=audit.CLEAR_FULLSTOP_REPORT, dumps=(audit.DUMP_FULLSTOP_REPORT,)),
-    Table(name="fullstop_resolution", clear=audit.CLEAR_FULLSTOP_RESOLUTION, dumps=(audit.DUMP_FULLSTOP_RESOLUTION,)),
-    Table(name="fullstop_exemption", clear=audit.CLEAR_FULLSTOP_EXEMPTION, dumps=(audit.DUMP_FULLSTOP_EXEMPTION,)),
     Table(name="instance_log", clear=audit.CLEAR_INSTANCE_LOG, dumps=(audit.DUMP_INSTANCE_LOG,)),
     Table(name="image_chain", clear=audit.CLEAR_IMAGE_CHAIN, dumps=(audit.DUMP_IMAGE_CHAIN,)),
 )

@@ -11,7 +11,6 @@ from whence_aggregator.projections.known import KnownInstance
 from whence_aggregator.projections.verdict_counts import CountedInstance
 from whence_aggregator.queries.agents import INSTANCES_NAMED, InstancesNamedRow
 from whence_aggregator.queries.compliance import RuleSetsRow, SubjectsNamedRow, VerdictsOfRow, VerdictsOfSubjectsRow
-from whence_aggregator.queries.fullstop import FullstopNumbersRow
 from whence_aggregator.queries.query import BoundQuery, instance_ids
 from whence_aggregator.queries.reports import CountedInstancesRow
 from whence_aggregator.queries.trace import InventoryOfRow
@@ -72,11 +71,6 @@ def number(rows: Sequence[_Numbered]) -> int | None:
 def last_number(rows: Sequence[_Numbered]) -> int:
     """Return the highest assigned number; 0 before the first."""
     return rows[0]["number"]
-
-
-def fullstop_numbers(rows: Sequence[FullstopNumbersRow]) -> dict[str, int]:
-    """Return the numbers that fullstop.'s interface names things by, by their keys."""
-    return {row["key"]: row["number"] for row in rows}
 
 
 def listed(rows: Sequence[InventoryOfRow], account_id: str, region: str) -> tuple[str, int] | None:

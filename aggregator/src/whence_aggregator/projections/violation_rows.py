@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import msgspec
 
-from whence_aggregator.queries.violations import PutViolationParameters, ViolationsNamedRow
+from whence_aggregator.queries.violations import LastNumbersRow, PutViolationParameters, ViolationsNamedRow
 
 VIOLATION_STEP = "violation-step"
 """The kind of entries."""
@@ -21,6 +21,8 @@ class StoredViolation:
     """A violation, as of its newest step. An empty text stands for what there is none of."""
 
     id: str
+    number: int = 0
+    """By which fullstop.'s interface names it: in the order in which violations opened first."""
     rule: str
     kind: str
     subject: str
@@ -48,6 +50,11 @@ class StoredViolation:
         return self.state == OPEN
 
     @property
+    def version(self) -> str:
+        """Return the version of the application that it is about: of its group, or as it was reported."""
+        return self.subject.partition("@")[2] if self.kind == "version" else str(self.details.get("version", ""))
+
+    @property
     def details(self) -> dict[str, Any]:
         """Return where it is from, its title and remedy, and the callers whose token caused it."""
         found: dict[str, Any] = msgspec.json.decode(self.detail)
@@ -61,6 +68,11 @@ def stored_violation(row: ViolationsNamedRow) -> StoredViolation:
 def stored_by_id(rows: Sequence[ViolationsNamedRow]) -> dict[str, StoredViolation]:
     """Return violations by id."""
     return {row["id"]: stored_violation(row) for row in rows}
+
+
+def last_numbers(rows: Sequence[LastNumbersRow]) -> tuple[int, int]:
+    """Return the highest numbers of a violation and of an exemption; 0 before the first."""
+    return rows[0]["violation"], rows[0]["exemption"]
 
 
 def violation_row(one: StoredViolation) -> PutViolationParameters:

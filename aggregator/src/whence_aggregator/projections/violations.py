@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from whence_aggregator.ports import Transaction
 from whence_aggregator.projections.violation_rows import (
     STEPS_OF_EXEMPTIONS,
     after_step,
+    last_numbers,
     stored_by_id,
     violation_row,
 )
-from whence_aggregator.queries.query import BoundCommand, array
+from whence_aggregator.queries.query import BoundCommand, array, together
 from whence_aggregator.queries.violations import (
     ADD_EXEMPTION,
     ADD_VIOLATION_STEP,
     END_EXEMPTION,
+    LAST_NUMBERS,
     PUT_VIOLATION,
     VIOLATIONS_NAMED,
     AddViolationStepParameters,
@@ -24,17 +27,26 @@ from whence_aggregator.queries.violations import (
 
 
 async def project_violation_steps(transaction: Transaction, entries: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
-    """Store what the steps make of their violations, and the exemptions that are granted or withdrawn."""
+    """Store what the steps make of their violations, and the exemptions that are granted or withdrawn.
+
+    The first step of a violation, and each grant, takes the next number.
+    """
     ids = sorted({event["violation"]["id"] for _, event in entries if event["step"] not in STEPS_OF_EXEMPTIONS})
-    rows = await transaction.fetch(VIOLATIONS_NAMED.bind({"ids": array(ids)}))
-    known = stored_by_id(rows)
+    rows, last = await transaction.fetch_all(
+        together(VIOLATIONS_NAMED.bind({"ids": array(ids)}), LAST_NUMBERS.bind({}))
+    )
+    known, (violation, exemption) = stored_by_id(rows), last_numbers(last)
     steps, exemptions = list[AddViolationStepParameters](), list[BoundCommand]()
     for index, event in entries:
         if event["step"] in STEPS_OF_EXEMPTIONS:
-            exemptions.append(_exemption(index, event))
+            exemption += event["step"] == "granted"
+            exemptions.append(_exemption(index, event, exemption))
             continue
         name = event["violation"]["id"]
-        known[name] = after_step(known.get(name), index, event)
+        before = known.get(name)
+        one = after_step(before, index, event)
+        violation += before is None
+        known[name] = one if before is not None else replace(one, number=violation)
         steps.append(_step(index, name, event))
     await transaction.execute(
         *exemptions,
@@ -43,7 +55,7 @@ async def project_violation_steps(transaction: Transaction, entries: Sequence[tu
     )
 
 
-def _exemption(index: int, event: Mapping[str, Any]) -> BoundCommand:
+def _exemption(index: int, event: Mapping[str, Any], number: int) -> BoundCommand:
     one = event["exemption"]
     if event["step"] == "withdrawn":
         return END_EXEMPTION.bind([{"id": one["id"], "ended_at": event["at"], "ended_by": event["by"]}])
@@ -51,6 +63,7 @@ def _exemption(index: int, event: Mapping[str, Any]) -> BoundCommand:
         [
             {
                 "id": one["id"],
+                "number": number,
                 "rule": one["rule"],
                 "application_id": one["application_id"],
                 "version": one["version"],

@@ -1190,6 +1190,7 @@ class DumpViolationParameters(TypedDict):
 
 class DumpViolationRow(TypedDict):
     id: str
+    number: int
     rule: str
     kind: str
     subject: str
@@ -1241,6 +1242,7 @@ class DumpExemptionParameters(TypedDict):
 
 class DumpExemptionRow(TypedDict):
     id: str
+    number: int
     rule: str
     application_id: str
     version: str
@@ -1289,85 +1291,24 @@ DUMP_RULE_STATE = NamedQuery[DumpRuleStateParameters, DumpRuleStateRow]("dump_ru
 CLEAR_RULE_STATE = Command[NoParameters]("clear_rule_state")
 
 
-class DumpFullstopNumberParameters(TypedDict):
-    limit: int
-    offset: int
-
-
-class DumpFullstopNumberRow(TypedDict):
-    number: int
-    kind: str
-    key: str
-
-
-DUMP_FULLSTOP_NUMBER = NamedQuery[DumpFullstopNumberParameters, DumpFullstopNumberRow]("dump_fullstop_number")
-
-
 class DumpFullstopReportParameters(TypedDict):
     limit: int
     offset: int
 
 
 class DumpFullstopReportRow(TypedDict):
-    number: int
+    violation: str
     ledger_index: int
     account_id: str
     region: str
     event_id: str
     instance_id: str
-    violation_type: str
     meta_info: str
     username: str
-    application_id: str
-    application_version: str
-    recorded_at: str
     recorded_by: str
 
 
 DUMP_FULLSTOP_REPORT = NamedQuery[DumpFullstopReportParameters, DumpFullstopReportRow]("dump_fullstop_report")
-
-
-class DumpFullstopResolutionParameters(TypedDict):
-    limit: int
-    offset: int
-
-
-class DumpFullstopResolutionRow(TypedDict):
-    number: int
-    ledger_index: int
-    comment: str
-    recorded_at: str
-    recorded_by: str
-
-
-DUMP_FULLSTOP_RESOLUTION = NamedQuery[DumpFullstopResolutionParameters, DumpFullstopResolutionRow](
-    "dump_fullstop_resolution"
-)
-
-
-class DumpFullstopExemptionParameters(TypedDict):
-    limit: int
-    offset: int
-
-
-class DumpFullstopExemptionRow(TypedDict):
-    number: int
-    ledger_index: int
-    violation_type: str
-    account_id: str
-    application_id: str
-    application_version: str
-    reason: str
-    recorded_at: str
-    recorded_by: str
-    ends_at: str
-    changed_at: str
-    changed_by: str
-
-
-DUMP_FULLSTOP_EXEMPTION = NamedQuery[DumpFullstopExemptionParameters, DumpFullstopExemptionRow](
-    "dump_fullstop_exemption"
-)
 
 
 class DumpInstanceLogParameters(TypedDict):
@@ -1385,22 +1326,15 @@ class DumpInstanceLogRow(TypedDict):
     ledger_index: int
     size: int
     document: str
+    application_id: str
+    application_version: str
     recorded_at: str
 
 
 DUMP_INSTANCE_LOG = NamedQuery[DumpInstanceLogParameters, DumpInstanceLogRow]("dump_instance_log")
 
 
-CLEAR_FULLSTOP_NUMBER = Command[NoParameters]("clear_fullstop_number")
-
-
 CLEAR_FULLSTOP_REPORT = Command[NoParameters]("clear_fullstop_report")
-
-
-CLEAR_FULLSTOP_RESOLUTION = Command[NoParameters]("clear_fullstop_resolution")
-
-
-CLEAR_FULLSTOP_EXEMPTION = Command[NoParameters]("clear_fullstop_exemption")
 
 
 CLEAR_INSTANCE_LOG = Command[NoParameters]("clear_instance_log")

@@ -4,210 +4,22 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from whence_aggregator.queries.query import Command, NamedQuery, NoParameters
-
-
-class FullstopNumbersParameters(TypedDict):
-    kind: str
-    keys: str
-
-
-class FullstopNumbersRow(TypedDict):
-    number: int
-    key: str
-
-
-FULLSTOP_NUMBERS = NamedQuery[FullstopNumbersParameters, FullstopNumbersRow]("fullstop_numbers")
-
-
-class LastFullstopNumberRow(TypedDict):
-    number: int
-
-
-LAST_FULLSTOP_NUMBER = NamedQuery[NoParameters, LastFullstopNumberRow]("last_fullstop_number")
-
-
-class AddFullstopNumberParameters(TypedDict):
-    number: int
-    kind: str
-    key: str
-
-
-ADD_FULLSTOP_NUMBER = Command[AddFullstopNumberParameters]("add_fullstop_number")
+from whence_aggregator.queries.query import Command, NamedQuery
 
 
 class AddFullstopReportParameters(TypedDict):
-    number: int
+    violation: str
     ledger_index: int
     account_id: str
     region: str
     event_id: str
     instance_id: str
-    violation_type: str
     meta_info: str
     username: str
-    application_id: str
-    application_version: str
-    recorded_at: str
     recorded_by: str
 
 
 ADD_FULLSTOP_REPORT = Command[AddFullstopReportParameters]("add_fullstop_report")
-
-
-class PutFullstopResolutionParameters(TypedDict):
-    number: int
-    ledger_index: int
-    comment: str
-    recorded_at: str
-    recorded_by: str
-
-
-PUT_FULLSTOP_RESOLUTION = Command[PutFullstopResolutionParameters]("put_fullstop_resolution")
-
-
-class AddFullstopExemptionParameters(TypedDict):
-    number: int
-    ledger_index: int
-    violation_type: str
-    account_id: str
-    application_id: str
-    application_version: str
-    reason: str
-    recorded_at: str
-    recorded_by: str
-    ends_at: str
-    changed_at: str
-    changed_by: str
-
-
-ADD_FULLSTOP_EXEMPTION = Command[AddFullstopExemptionParameters]("add_fullstop_exemption")
-
-
-class EndFullstopExemptionParameters(TypedDict):
-    ends_at: str
-    changed_at: str
-    changed_by: str
-    number: int
-
-
-END_FULLSTOP_EXEMPTION = Command[EndFullstopExemptionParameters]("end_fullstop_exemption")
-
-
-class FullstopExemptionsParameters(TypedDict):
-    now: str | None
-    only: int | None
-    limit: int
-
-
-class FullstopExemptionsRow(TypedDict):
-    number: int
-    violation_type: str
-    account_id: str
-    application_id: str
-    application_version: str
-    reason: str
-    recorded_at: str
-    recorded_by: str
-    ends_at: str
-    changed_at: str
-    changed_by: str
-
-
-FULLSTOP_EXEMPTIONS = NamedQuery[FullstopExemptionsParameters, FullstopExemptionsRow]("fullstop_exemptions")
-
-
-class FullstopVerdictsParameters(TypedDict):
-    last: int
-    rules: str
-    open: int
-    any_account: int
-    accounts: str
-    any_application: int
-    applications: str
-    limit: int
-
-
-class FullstopVerdictsRow(TypedDict):
-    number: int
-    rule: str
-    rule_version: int
-    verdict: str
-    reason: str
-    since: str
-    instance_id: str
-    account_id: str
-    region: str
-    image_id: str
-    application_id: str
-    application_version: str
-    comment: str | None
-    resolved_at: str | None
-    resolved_by: str | None
-
-
-FULLSTOP_VERDICTS = NamedQuery[FullstopVerdictsParameters, FullstopVerdictsRow]("fullstop_verdicts")
-
-
-class FullstopVerdictsOfKindsParameters(TypedDict):
-    last: int
-    rules: str
-    open: int
-    any_application: int
-    applications: str
-    limit: int
-
-
-class FullstopVerdictsOfKindsRow(TypedDict):
-    number: int
-    rule: str
-    rule_version: int
-    verdict: str
-    reason: str
-    since: str
-    kind: str
-    id: str
-    comment: str | None
-    resolved_at: str | None
-    resolved_by: str | None
-
-
-FULLSTOP_VERDICTS_OF_KINDS = NamedQuery[FullstopVerdictsOfKindsParameters, FullstopVerdictsOfKindsRow](
-    "fullstop_verdicts_of_kinds"
-)
-
-
-class FullstopReportsParameters(TypedDict):
-    last: int
-    any_account: int
-    accounts: str
-    any_application: int
-    applications: str
-    any_type: int
-    types: str
-    limit: int
-
-
-class FullstopReportsRow(TypedDict):
-    number: int
-    key: str
-    account_id: str
-    region: str
-    event_id: str
-    instance_id: str
-    violation_type: str
-    meta_info: str
-    username: str
-    application_id: str
-    application_version: str
-    recorded_at: str
-    recorded_by: str
-    comment: str | None
-    resolved_at: str | None
-    resolved_by: str | None
-
-
-FULLSTOP_REPORTS = NamedQuery[FullstopReportsParameters, FullstopReportsRow]("fullstop_reports")
 
 
 class CountFullstopReportsParameters(TypedDict):
@@ -221,35 +33,58 @@ class CountFullstopReportsRow(TypedDict):
 COUNT_FULLSTOP_REPORTS = NamedQuery[CountFullstopReportsParameters, CountFullstopReportsRow]("count_fullstop_reports")
 
 
-class FullstopReportedTypesParameters(TypedDict):
-    limit: int
-
-
-class FullstopReportedTypesRow(TypedDict):
-    violation_type: str
-    recorded_at: str
-
-
-FULLSTOP_REPORTED_TYPES = NamedQuery[FullstopReportedTypesParameters, FullstopReportedTypesRow](
-    "fullstop_reported_types"
-)
-
-
-class FullstopMembersParameters(TypedDict):
+class FullstopViolationsParameters(TypedDict):
+    first: int
+    last: int
+    open: int
+    any_rule: int
+    rules: str
+    any_account: int
+    accounts: str
+    any_application: int
     applications: str
+    any_team: int
+    teams: str
     limit: int
 
 
-class FullstopMembersRow(TypedDict):
-    instance_id: str
-    account_id: str
-    region: str
-    image_id: str
+class FullstopViolationsRow(TypedDict):
+    id: str
+    number: int
+    rule: str
+    kind: str
+    subject: str
     application_id: str
-    application_version: str
+    account_id: str
+    team: str
+    severity: int
+    state: str
+    first_seen: str
+    since: str
+    last_seen: str
+    unconfirmed_since: str
+    reason: str
+    reopened: int
+    acknowledged_at: str
+    acknowledged_by: str
+    comment: str
+    exemption: str
+    exempt_until: str
+    detail: str
+    ledger_index: int
+    exemption_number: int | None
+    exemption_reason: str | None
+    granted_at: str | None
+    granted_by: str | None
+    region: str | None
+    event_id: str | None
+    instance_id: str | None
+    meta_info: str | None
+    username: str | None
+    recorded_by: str | None
 
 
-FULLSTOP_MEMBERS = NamedQuery[FullstopMembersParameters, FullstopMembersRow]("fullstop_members")
+FULLSTOP_VIOLATIONS = NamedQuery[FullstopViolationsParameters, FullstopViolationsRow]("fullstop_violations")
 
 
 class FullstopLifecyclesParameters(TypedDict):
@@ -259,15 +94,15 @@ class FullstopLifecyclesParameters(TypedDict):
 
 
 class FullstopLifecyclesRow(TypedDict):
-    ledger_index: int
     name: str
-    event_at: int
+    event_at: int | None
+    recorded_at: str
     region: str
     instance_id: str
     image_id: str
-    application_id: str
     application_version: str
     launched_at: str | None
+    ledger_index: int
 
 
 FULLSTOP_LIFECYCLES = NamedQuery[FullstopLifecyclesParameters, FullstopLifecyclesRow]("fullstop_lifecycles")
@@ -283,6 +118,8 @@ class AddInstanceLogParameters(TypedDict):
     ledger_index: int
     size: int
     document: str
+    application_id: str
+    application_version: str
     recorded_at: str
 
 

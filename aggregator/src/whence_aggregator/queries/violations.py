@@ -9,6 +9,7 @@ from whence_aggregator.queries.query import Command, NamedQuery, NoParameters
 
 class PutViolationParameters(TypedDict):
     id: str
+    number: int
     rule: str
     kind: str
     subject: str
@@ -50,6 +51,7 @@ ADD_VIOLATION_STEP = Command[AddViolationStepParameters]("add_violation_step")
 
 class AddExemptionParameters(TypedDict):
     id: str
+    number: int
     rule: str
     application_id: str
     version: str
@@ -76,12 +78,21 @@ class EndExemptionParameters(TypedDict):
 END_EXEMPTION = Command[EndExemptionParameters]("end_exemption")
 
 
+class LastNumbersRow(TypedDict):
+    violation: int
+    exemption: int
+
+
+LAST_NUMBERS = NamedQuery[NoParameters, LastNumbersRow]("last_numbers")
+
+
 class ViolationsNamedParameters(TypedDict):
     ids: str
 
 
 class ViolationsNamedRow(TypedDict):
     id: str
+    number: int
     rule: str
     kind: str
     subject: str
@@ -117,6 +128,7 @@ class ViolationsOpenParameters(TypedDict):
 
 class ViolationsOpenRow(TypedDict):
     id: str
+    number: int
     rule: str
     kind: str
     subject: str
@@ -150,6 +162,7 @@ class ViolationsExemptedByParameters(TypedDict):
 
 class ViolationsExemptedByRow(TypedDict):
     id: str
+    number: int
     rule: str
     kind: str
     subject: str
@@ -200,6 +213,7 @@ class ExemptionsLiveParameters(TypedDict):
 
 class ExemptionsLiveRow(TypedDict):
     id: str
+    number: int
     rule: str
     application_id: str
     version: str
@@ -225,6 +239,7 @@ class ExemptionsNamedParameters(TypedDict):
 
 class ExemptionsNamedRow(TypedDict):
     id: str
+    number: int
     rule: str
     application_id: str
     version: str
@@ -242,6 +257,45 @@ class ExemptionsNamedRow(TypedDict):
 
 
 EXEMPTIONS_NAMED = NamedQuery[ExemptionsNamedParameters, ExemptionsNamedRow]("exemptions_named")
+
+
+class ExemptionNumberedParameters(TypedDict):
+    number: int
+
+
+class ExemptionNumberedRow(TypedDict):
+    id: str
+    number: int
+    rule: str
+    application_id: str
+    version: str
+    account_id: str
+    ami: str
+    team: str
+    severity_min: int
+    granted_at: str
+    granted_by: str
+    reason: str
+    until: str
+    ended_at: str
+    ended_by: str
+    ledger_index: int
+
+
+EXEMPTION_NUMBERED = NamedQuery[ExemptionNumberedParameters, ExemptionNumberedRow]("exemption_numbered")
+
+
+class RulesOfViolationsParameters(TypedDict):
+    limit: int
+
+
+class RulesOfViolationsRow(TypedDict):
+    rule: str
+    severity: int
+    first_seen: str
+
+
+RULES_OF_VIOLATIONS = NamedQuery[RulesOfViolationsParameters, RulesOfViolationsRow]("rules_of_violations")
 
 
 class ObservedOfInstancesParameters(TypedDict):
@@ -347,6 +401,7 @@ class ViolationsListedParameters(TypedDict):
 
 class ViolationsListedRow(TypedDict):
     id: str
+    number: int
     rule: str
     kind: str
     subject: str
@@ -402,6 +457,7 @@ class ViolationsListedBackwardsParameters(TypedDict):
 
 class ViolationsListedBackwardsRow(TypedDict):
     id: str
+    number: int
     rule: str
     kind: str
     subject: str
@@ -505,6 +561,9 @@ class MembersCountedRow(TypedDict):
     account_id: str
     verdict: str
     n: int
+    region: str
+    instance_id: str
+    image_id: str
 
 
 MEMBERS_COUNTED = NamedQuery[MembersCountedParameters, MembersCountedRow]("members_counted")
@@ -575,6 +634,9 @@ class LivingCountedRow(TypedDict):
     application_version: str
     account_id: str
     n: int
+    region: str
+    instance_id: str
+    image_id: str
 
 
 LIVING_COUNTED = NamedQuery[LivingCountedParameters, LivingCountedRow]("living_counted")

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
+from whence_aggregator.compliance.fullstop_types import type_of_rule
 from whence_aggregator.projections.violation_rows import StoredViolation
-from whence_aggregator.violations.group import AMI, VERSION
+from whence_aggregator.violations.group import ACCOUNT, AMI, VERSION
 from whence_common.clock import parse_instant, to_instant
 from whence_common.errors import InputError
 
@@ -37,7 +38,10 @@ class Exemption:
     """A rule that a person has exempted in a scope, until a time."""
 
     id: str
+    number: int = 0
+    """By which fullstop.'s interface names it."""
     rule: str
+    """Or a type of fullstop., in capitals, for all rules that are served with it."""
     scope: Scope
     severity_min: int = 1
     """It covers no violation of a worse severity, whatever becomes of one that it covers."""
@@ -48,19 +52,23 @@ class Exemption:
     ended_at: str = ""
     ended_by: str = ""
 
+    @property
+    def is_by_type(self) -> bool:
+        return self.rule.isupper()
+
     def is_live(self, now: str) -> bool:
         return not self.ended_at and self.until > now
 
     def covers(self, one: StoredViolation) -> bool:
         """Return whether a violation is in the scope. None covers what the token of its granter caused."""
-        if one.rule != self.rule or one.severity < self.severity_min:
+        if self.rule not in (one.rule, type_of_rule(one.rule)) or one.severity < self.severity_min:
             return False
         scope = self.scope
         wanted = (
             (scope.application_id, one.application_id),
             (scope.account_id, one.account_id),
             (scope.team, one.team),
-            (scope.version, one.subject.partition("@")[2] if one.kind == VERSION else ""),
+            (scope.version, one.version),
             (scope.ami, one.subject if one.kind == AMI else ""),
         )
         return (
@@ -121,12 +129,12 @@ def new_exemption(
 def scope_of(one: StoredViolation) -> Scope:
     """Return the scope that holds a violation's own group and nothing else."""
     if one.kind == VERSION:
-        return Scope(application_id=one.application_id, version=one.subject.partition("@")[2])
+        return Scope(application_id=one.application_id, version=one.version)
     if one.kind == AMI:
         return Scope(ami=one.subject)
     if one.application_id:
         return Scope(application_id=one.application_id)
-    return Scope(account_id=one.subject)
+    return Scope(account_id=one.subject if one.kind == ACCOUNT else one.account_id)
 
 
 def scope_from(wire: Mapping[str, object]) -> Scope:

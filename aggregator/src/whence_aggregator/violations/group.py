@@ -6,14 +6,17 @@ import hashlib
 import re
 from dataclasses import dataclass
 
-VERSION, APPLICATION, ACCOUNT, AMI = "version", "application", "account", "ami"
-GROUP_KINDS = (VERSION, APPLICATION, ACCOUNT, AMI)
+VERSION, APPLICATION, ACCOUNT, AMI, REPORT = "version", "application", "account", "ami", "report"
+GROUP_KINDS = (VERSION, APPLICATION, ACCOUNT, AMI, REPORT)
 _ID = re.compile(r"v-[0-9a-f]{20}\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Group:
-    """A rule and its group: an application version, else an application, an account or an AMI."""
+    """A rule and its group: an application version, else an application, an account or an AMI.
+
+    What another program reports through fullstop.'s interface is a group of its own: two reports may have two causes.
+    """
 
     rule: str
     kind: str

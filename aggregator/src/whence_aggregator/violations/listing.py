@@ -28,9 +28,11 @@ from whence_aggregator.queries.violations import (
     VIOLATIONS_LISTED_BACKWARDS,
     VIOLATIONS_OF_RUNNING,
 )
-from whence_aggregator.violations.group import ACCOUNT, AMI, APPLICATION, VERSION
+from whence_aggregator.violations.group import ACCOUNT, AMI, APPLICATION, REPORT, VERSION
 from whence_aggregator.violations.life import SHOWN_STATES, ShownState
 from whence_aggregator.violations.rows import (
+    NO_MEMBERS,
+    ViolationMembers,
     counted_facets,
     folded_rules,
     groups_named,
@@ -123,9 +125,9 @@ class GroupedViolations:
             )
         )  # fmt: skip
         found, last = listed_violations(rows[:limit])
-        members = await self.members_counted(found)
+        members = await self.members(found)
         following = _cursor(wanted, last, found[-1].id) if len(rows) > limit else None
-        return [shown_violation(one, now=filters["now"], members=members[one.id]) for one in found], following
+        return [shown_violation(one, now=filters["now"], members=members[one.id].count) for one in found], following
 
     async def facets(self, wanted: WantedGroups) -> dict[str, dict[str, int]]:
         """Return how many violations there are of each rule, severity, team, account, application, kind and state."""
@@ -138,20 +140,20 @@ class GroupedViolations:
     async def shown(self, one: StoredViolation) -> dict[str, Any]:
         """Return a violation with its members, its steps, and what follows from it."""
         now = to_instant(self._now())
-        members = await self.members_counted([one])
+        members = await self.members([one])
         steps = await self._database.fetch(STEPS_OF_VIOLATION.bind({"violation": one.id, "limit": STEPS_SHOWN_MAX}))
         return {
-            **shown_violation(one, now=now, members=members[one.id]),
-            "instances": await self._members(one),
+            **shown_violation(one, now=now, members=members[one.id].count),
+            "instances": await self.instances(one),
             "folded": await self._folded(one),
             "steps": list(map(shown_step, steps)),
         }
 
-    async def members_counted(self, found: Sequence[StoredViolation]) -> dict[str, int]:
-        """Return how many instances each violation concerns now: those that break its rule, or that run what does."""
-        counts = dict.fromkeys((one.id for one in found), 0)
+    async def members(self, found: Sequence[StoredViolation]) -> dict[str, ViolationMembers]:
+        """Return the instances that each violation concerns now: those that break its rule, or that run what does."""
+        members = dict.fromkeys((one.id for one in found), NO_MEMBERS)
         if not found:
-            return counts
+            return members
         rules, applications = {one.rule for one in found}, {one.application_id for one in found}
         rows = await self._database.fetch(
             MEMBERS_COUNTED.bind({"rules": array(sorted(rules)), "applications": array(sorted(applications))})
@@ -161,13 +163,14 @@ class GroupedViolations:
         living = living_by_subject(await self._database.fetch(asked))
         for one in found:
             if one.rule in _OF_INSTANCES:
-                counts[one.id] = by_verdicts.get(one.id, 0)
+                members[one.id] = by_verdicts.get(one.id, NO_MEMBERS)
             elif one.is_open and one.kind in (VERSION, APPLICATION):
-                counts[one.id] = living.get(one.subject, 0)
-        return counts
+                members[one.id] = living.get(one.subject, NO_MEMBERS)
+        return members
 
-    async def _members(self, one: StoredViolation) -> list[Mapping[str, object]]:
-        if one.kind == AMI or not one.is_open:
+    async def instances(self, one: StoredViolation) -> list[Mapping[str, object]]:
+        """Return the instances that an open violation concerns now."""
+        if one.kind not in (VERSION, APPLICATION, ACCOUNT) or not one.is_open:
             return []
         if one.rule not in _OF_INSTANCES:
             if one.kind == ACCOUNT:
@@ -188,7 +191,7 @@ class GroupedViolations:
     async def _folded(self, one: StoredViolation) -> list[Mapping[str, object]]:
         """Return the rules whose verdicts fold under the link that this violation's rule is about."""
         link = _LINKS.get(one.rule)
-        if link is None or one.kind == AMI:
+        if link is None or one.kind in (AMI, REPORT):
             return []
         rows = await self._database.fetch(
             FOLDED_OF_GROUP.bind({**_group_filters(one), "link": link, "limit": FOLDED_SHOWN_MAX})

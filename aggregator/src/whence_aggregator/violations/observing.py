@@ -22,7 +22,7 @@ from whence_aggregator.queries.violations import (
     TOKENS_OF_VERSIONS,
 )
 from whence_aggregator.trace.rows import applications
-from whence_aggregator.violations.group import ACCOUNT, AMI, APPLICATION, VERSION, Group
+from whence_aggregator.violations.group import ACCOUNT, AMI, APPLICATION, REPORT, VERSION, Group
 from whence_aggregator.violations.life import About, ObservedFault
 from whence_aggregator.violations.rows import (
     accounts_by_subject,
@@ -91,6 +91,25 @@ class Observing:
         return await self._described(
             [one for group, one in found.items() if group.rule not in RULES_OF_BOTH or group.subject not in judged]
         )
+
+    async def reported(self, found: Iterable[StoredViolation]) -> Observations:
+        """Return open violations that were reported as faults that are there: nobody states that they are fixed."""
+        owned = await self.owned_now([one for one in found if one.kind == REPORT and one.is_open])
+        return {
+            one.id: ObservedFault(
+                group=Group(rule=one.rule, kind=one.kind, subject=one.subject), failing=True, since=one.since,
+                reason=one.reason,
+                about=About(
+                    application_id=one.application_id, account_id=one.account_id, team=one.team, severity=one.severity,
+                    detail=one.details,
+                ),
+            )
+            for one in owned
+        }  # fmt: skip
+
+    async def owner_of(self, application_id: str, account_id: str) -> str:
+        """Return the team of an application, else of an account; empty where neither has one."""
+        return (await self._owners([(application_id, account_id)]))[application_id, account_id]
 
     def _by_rule(self, one: ObservedFault) -> ObservedFault:
         rule = self._rule_of(one.group.rule)

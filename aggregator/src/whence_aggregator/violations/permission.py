@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from whence_aggregator.callers.caller import Caller
 from whence_aggregator.ports import Forbidden
 from whence_aggregator.projections.violation_rows import StoredViolation
+from whence_aggregator.violations.exemption import Exemption
 
 SEVERITY_OF_TEAMS = 3
 """Teams exempt violations of this severity and of lower ones (3 and 4); of higher ones only who may operate."""
@@ -59,6 +61,25 @@ def check_undo(caller: Actor, one: StoredViolation) -> None:
         raise Forbidden(
             "violation-forbidden", f"{caller.name} may not undo a step of a violation of {_owner(one)}",
             fix="ask the owning team, or who operates the aggregator",
+        )  # fmt: skip
+
+
+def check_withdraw(caller: Actor, granted: Exemption) -> None:
+    """Raise Forbidden unless the caller may end an exemption: for its team, its own, or with the right operate."""
+    team = granted.scope.team
+    if not (caller.may_operate or granted.granted_by == caller.name or (team and caller.may_write(team))):
+        raise Forbidden(
+            "exemption-forbidden", f"{caller.name} may not undo this exemption",
+            fix="ask who granted it, or who operates the aggregator",
+        )  # fmt: skip
+
+
+def check_person(caller: Caller) -> None:
+    """Raise Forbidden unless the caller is a person."""
+    if caller.job is not None or caller.realm != "people":
+        raise Forbidden(
+            "exemption-person", f"{caller.name} is not a person, and only a person may exempt",
+            fix="sign in with whence login, or use a token with the right person",
         )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from whence_aggregator.projections.violation_rows import VIOLATION_STEP, StoredV
 from whence_aggregator.projections.violations import project_violation_steps
 from whence_aggregator.queries.query import array, together
 from whence_aggregator.queries.violations import (
+    EXEMPTION_NUMBERED,
     EXEMPTIONS_LIVE,
     EXEMPTIONS_NAMED,
     NEWEST_VERDICT,
@@ -23,7 +24,15 @@ from whence_aggregator.queries.violations import (
     VIOLATIONS_OPEN,
 )
 from whence_aggregator.violations.exemption import COVERED_MAX, EXEMPTIONS_MAX, Exemption, covering
-from whence_aggregator.violations.life import ViolationStep, exempted, next_steps, shown_state, step_of, unexempted
+from whence_aggregator.violations.life import (
+    ObservedFault,
+    ViolationStep,
+    exempted,
+    next_steps,
+    shown_state,
+    step_of,
+    unexempted,
+)
 from whence_aggregator.violations.observing import FINDING, Observations, Observing, together_by_source
 from whence_aggregator.violations.rows import exemptions, newest_entry, rules_named
 from whence_common.clock import Now, to_instant
@@ -72,6 +81,7 @@ class ViolationRecorder:
         stood = await self._open(rules, every_rule=every_rule)
         if not every_rule:
             stood = {name: one for name, one in stood.items() if one.details.get("source") != FINDING}
+        observed |= await self._observing.reported(stood.values())
         named = sorted({*observed, *stood})
         for start in range(0, len(named), STEPS_AT_ONCE_MAX):
             some = named[start : start + STEPS_AT_ONCE_MAX]
@@ -87,11 +97,27 @@ class ViolationRecorder:
         async with self._writing(named) as writing:
             observed = together_by_source(await self._observing.verdicts(writing.transaction, rules), findings)
             known, live = _found(writing)
+            observed |= await self._observing.reported(known.values())
             at = to_instant(self._now())
             steps = [
                 step for one in named for step in next_steps(known.get(one), observed.get(one), now=at, exemptions=live)
             ]
             await _append(writing, steps)
+
+    async def open_reported(
+        self, fault: ObservedFault, record: Callable[[Writing[Any]], Awaitable[None]]
+    ) -> bool:  # fmt: skip
+        """Open the violation of a report, which `record` appends before; return False if it was reported before."""
+        name = fault.group.id
+        if await self.named([name]):
+            return False
+        async with self._writing([name]) as writing:
+            known, live = _found(writing)
+            if known:
+                return False
+            await record(writing)
+            await _append(writing, next_steps(None, fault, now=to_instant(self._now()), exemptions=live))
+        return True
 
     async def acknowledge(self, one: StoredViolation, comment: str, *, by: str) -> StoredViolation:
         """Acknowledge a violation. Raises Conflict if it is fixed or exempted."""
@@ -188,13 +214,20 @@ class ViolationRecorder:
             raise NotFound("exemption-unknown", "no exemption has this id")
         return exemptions(rows)[0]
 
+    async def exemption_numbered(self, number: int) -> Exemption:
+        """Return an exemption, also one that has ended. Raises NotFound."""
+        rows = await self._database.fetch(EXEMPTION_NUMBERED.bind({"number": number}))
+        if not rows:
+            raise NotFound("exemption-unknown", f"there is no whitelisting rule {number}")
+        return exemptions(rows)[0]
+
     async def live_exemptions(self) -> list[Exemption]:
         asked = EXEMPTIONS_LIVE.bind({"now": to_instant(self._now()), "limit": EXEMPTIONS_MAX})
         return exemptions(await self._database.fetch(asked))
 
     async def covered_by(self, granted: Exemption) -> list[StoredViolation]:
         """Return the open violations that an exemption would cover now."""
-        found = await self._open([granted.rule], every_rule=False)
+        found = await self._open([granted.rule], every_rule=granted.is_by_type)
         return [one for one in found.values() if granted.covers(one)]
 
     async def _exempted_by(self, name: str) -> list[StoredViolation]:

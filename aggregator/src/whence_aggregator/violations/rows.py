@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypedDict
 
 from whence_aggregator.projections.violation_rows import StoredViolation
@@ -34,7 +35,7 @@ def exemptions(rows: Sequence[ExemptionsNamedRow]) -> list[Exemption]:
 
 def _exemption(row: ExemptionsNamedRow) -> Exemption:
     return Exemption(
-        id=row["id"], rule=row["rule"],
+        id=row["id"], number=row["number"], rule=row["rule"],
         scope=Scope(
             application_id=row["application_id"], version=row["version"], account_id=row["account_id"],
             ami=row["ami"], team=row["team"],
@@ -143,21 +144,43 @@ def ids_of_others(rows: Sequence[ViolationsOfRunningRow], rules: Container[str])
     return {row["id"] for row in rows if row["rule"] not in rules}
 
 
-def members_by_id(rows: Sequence[MembersCountedRow]) -> dict[str, int]:
-    """Return how many instances break the rule of each group, by the id of its violation."""
-    found: dict[str, int] = {}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViolationMembers:
+    """The instances that a violation concerns: how many, in which accounts, and one of them."""
+
+    count: int = 0
+    accounts: frozenset[str] = frozenset()
+    instance_id: str = ""
+    image_id: str = ""
+    region: str = ""
+
+
+NO_MEMBERS = ViolationMembers()
+
+
+def members_by_id(rows: Sequence[MembersCountedRow]) -> dict[str, ViolationMembers]:
+    """Return the instances that break the rule of each group, by the id of its violation."""
+    found: dict[str, ViolationMembers] = {}
     for group, row in zip(groups_named(rows), rows, strict=True):
-        found[group.id] = found.get(group.id, 0) + row["n"]
+        found[group.id] = _with_more(found.get(group.id, NO_MEMBERS), row)
     return found
 
 
-def living_by_subject(rows: Sequence[LivingCountedRow]) -> dict[str, int]:
-    """Return how many instances live that run each version and application."""
-    found: dict[str, int] = {}
+def living_by_subject(rows: Sequence[LivingCountedRow]) -> dict[str, ViolationMembers]:
+    """Return the instances that live and run each version and application."""
+    found: dict[str, ViolationMembers] = {}
     for row in rows:
         for subject in (row["application_id"], f"{row['application_id']}@{row['application_version']}"):
-            found[subject] = found.get(subject, 0) + row["n"]
+            found[subject] = _with_more(found.get(subject, NO_MEMBERS), row)
     return found
+
+
+def _with_more(members: ViolationMembers, row: MembersCountedRow | LivingCountedRow) -> ViolationMembers:
+    return ViolationMembers(
+        count=members.count + row["n"], accounts=members.accounts | {row["account_id"]},
+        instance_id=members.instance_id or row["instance_id"], image_id=members.image_id or row["image_id"],
+        region=members.region or row["region"],
+    )  # fmt: skip
 
 
 def folded_rules(rows: Sequence[FoldedOfGroupRow]) -> list[Mapping[str, object]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Container
 from pathlib import Path
 
@@ -9,16 +10,12 @@ from aiohttp import web
 
 from whence_aggregator.callers.fleet import FleetCredentials
 from whence_aggregator.callers.membership import Membership
-from whence_aggregator.compliance.rules.catalogue import RULES
 from whence_aggregator.fullstop.instance_logs import InstanceLogs
 from whence_aggregator.fullstop.lifecycles import Lifecycles
 from whence_aggregator.fullstop.listing import ViolationLists
-from whence_aggregator.fullstop.owners import Owners, StoredOwners
-from whence_aggregator.fullstop.recorded import RecordedViolations
 from whence_aggregator.fullstop.reporting import ViolationReporting
 from whence_aggregator.fullstop.steps import ViolationSteps
 from whence_aggregator.fullstop.types import ViolationTypes
-from whence_aggregator.fullstop.violation import ViolationSource
 from whence_aggregator.http.cross_origin import preflights
 from whence_aggregator.http.fullstop import FullstopCalls, WhitelistingCalls
 from whence_aggregator.http.instance_logs import InstanceLogCalls
@@ -26,41 +23,27 @@ from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ports import Database
 from whence_aggregator.settings.server import Settings
 from whence_aggregator.wiring.limits import LiveLimits
-from whence_aggregator.wiring.organisation import load_directory
-from whence_common.clock import Now, utc_now
+from whence_aggregator.wiring.violations import LivingViolations
+from whence_common.clock import utc_now
 from whence_common.settings_file import SettingsInvalid
 
 _FILE_BYTES_MAX = 64 * 1024
 
 
-def fullstop_routes(
-    settings: Settings, database: Database, ledger: Ledger, membership: Membership
-) -> list[web.RouteDef]:
+def fullstop_routes(violations: LivingViolations, membership: Membership) -> list[web.RouteDef]:
     """Return the routes of fullstop.'s interface, but for those of instance logs."""
-    types = ViolationTypes(RULES)
-    violations = RecordedViolations(database=database, ledger=ledger, types=types, rules=RULES, now=utc_now)
-    owners = StoredOwners(database=database, directory=load_directory(settings, database))
-    reporting = ViolationReporting(database=database, ledger=ledger, now=utc_now)
-    return routes_over(violations, reporting, owners, Lifecycles(database), types, membership, now=utc_now)
-
-
-def routes_over(
-    violations: ViolationSource,
-    reporting: ViolationReporting,
-    owners: Owners,
-    lifecycles: Lifecycles,
-    types: ViolationTypes,
-    membership: Membership,
-    *,
-    now: Now,
-) -> list[web.RouteDef]:
-    """Return the routes over any violations."""
-    lists = ViolationLists(violations=violations, types=types)
+    recorder, observing, now = violations.recorder, violations.observing, violations.now
+    types = ViolationTypes(violations.rules)
+    lists = ViolationLists(database=violations.database, grouped=violations.grouped, types=types, now=now)
     steps = ViolationSteps(
-        violations=violations, lists=lists, types=types, owners=owners, membership=membership, now=now
-    )
-    calls = FullstopCalls(lists=lists, steps=steps, types=types, reporting=reporting, lifecycles=lifecycles)
-    return preflights([*calls.routes(), *WhitelistingCalls(violations=violations, steps=steps).routes()])
+        recorder=recorder, observing=observing, lists=lists, types=types, membership=membership, now=now,
+        random_bytes=os.urandom,
+    )  # fmt: skip
+    calls = FullstopCalls(
+        lists=lists, steps=steps, types=types, lifecycles=Lifecycles(violations.database), observing=observing,
+        reporting=ViolationReporting(recorder=recorder, observing=observing, types=types, now=now),
+    )  # fmt: skip
+    return preflights([*calls.routes(), *WhitelistingCalls(steps).routes()])
 
 
 def instance_log_routes(

@@ -232,7 +232,7 @@ def _streamed(
         *application_routes(database, ledger, limits, signing_in.membership, streams, teams, working.wake),
         *finding_routes(settings, database, ledger, working.evaluating.wake),
         *violations.routes(signing_in.membership, heard),
-        *fullstop_routes(settings, database, ledger, signing_in.membership),
+        *fullstop_routes(violations, signing_in.membership),
     ]
 
 

@@ -45,10 +45,14 @@ class LivingViolations:
     rules: Sequence[Rule]
     now: Now
 
+    @property
+    def grouped(self) -> GroupedViolations:
+        return GroupedViolations(database=self.database, directory=self.directory, now=self.now)
+
     def routes(self, membership: Membership, listening: Listening) -> list[web.RouteDef]:
         """Return all routes of violations."""
         grouped = GroupedViolationCalls(
-            grouped=GroupedViolations(database=self.database, directory=self.directory, now=self.now),
+            grouped=self.grouped,
             recorder=self.recorder, observing=self.observing, membership=membership, now=self.now,
             random_bytes=os.urandom,
         )  # fmt: skip

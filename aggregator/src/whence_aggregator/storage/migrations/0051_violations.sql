@@ -1,9 +1,11 @@
 -- Violations: one for each rule and group of subjects that broke it, by its newest step; each step is an entry of the log.
 -- kind and subject name the group. since is when it opened or reopened, last_seen when the fault was seen last by then (while it
 -- is open and confirmed, it is seen now), unconfirmed_since since when that is not known. exemption is empty without one.
--- detail is JSON: where it is from, title, remedy, and the callers whose token caused it.
+-- detail is JSON: where it is from, title, remedy, and the callers whose token caused it. Numbers are given in the order of the
+-- log; fullstop.'s interface names violations, and exemptions, by theirs.
 create table violation (
     id text primary key,
+    number bigint not null unique,
     rule text not null,
     kind text not null,
     subject text not null,
@@ -46,6 +48,7 @@ create table violation_step (
 -- it is withdrawn.
 create table exemption (
     id text primary key,
+    number bigint not null unique,
     rule text not null,
     application_id text not null,
     version text not null,

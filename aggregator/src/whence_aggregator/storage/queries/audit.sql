@@ -390,7 +390,7 @@ delete from finding_seen;
 delete from finding_report;
 
 -- name: dump_violation
-select id, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
+select id, number, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
     unconfirmed_since, reason, reopened, acknowledged_at, acknowledged_by, comment, exemption, exempt_until, detail,
     ledger_index
 from violation order by id{binary} limit :limit offset :offset;
@@ -400,7 +400,7 @@ select violation, ledger_index, step, at, done_by, comment, exemption
 from violation_step order by violation{binary}, ledger_index limit :limit offset :offset;
 
 -- name: dump_exemption
-select id, rule, application_id, version, account_id, ami, team, severity_min, granted_at, granted_by, reason, until,
+select id, number, rule, application_id, version, account_id, ami, team, severity_min, granted_at, granted_by, reason, until,
     ended_at, ended_by, ledger_index
 from exemption order by id{binary} limit :limit offset :offset;
 
@@ -420,39 +420,17 @@ order by rule limit :limit offset :offset;
 -- name: clear_rule_state
 delete from rule_state;
 
--- name: dump_fullstop_number
-select number, kind, key from fullstop_number
-order by number limit :limit offset :offset;
-
 -- name: dump_fullstop_report
-select number, ledger_index, account_id, region, event_id, instance_id, violation_type, meta_info, username,
-    application_id, application_version, recorded_at, recorded_by from fullstop_report
-order by number limit :limit offset :offset;
-
--- name: dump_fullstop_resolution
-select number, ledger_index, comment, recorded_at, recorded_by from fullstop_resolution
-order by number limit :limit offset :offset;
-
--- name: dump_fullstop_exemption
-select number, ledger_index, violation_type, account_id, application_id, application_version, reason, recorded_at, recorded_by,
-    ends_at, changed_at, changed_by from fullstop_exemption
-order by number limit :limit offset :offset;
+select violation, ledger_index, account_id, region, event_id, instance_id, meta_info, username, recorded_by
+from fullstop_report order by ledger_index limit :limit offset :offset;
 
 -- name: dump_instance_log
-select instance_id, account_id, log_type, boot_time, digest, region, ledger_index, size, document, recorded_at from instance_log
-order by ledger_index limit :limit offset :offset;
-
--- name: clear_fullstop_number
-delete from fullstop_number;
+select instance_id, account_id, log_type, boot_time, digest, region, ledger_index, size, document, application_id,
+    application_version, recorded_at
+from instance_log order by ledger_index limit :limit offset :offset;
 
 -- name: clear_fullstop_report
 delete from fullstop_report;
-
--- name: clear_fullstop_resolution
-delete from fullstop_resolution;
-
--- name: clear_fullstop_exemption
-delete from fullstop_exemption;
 
 -- name: clear_instance_log
 delete from instance_log;

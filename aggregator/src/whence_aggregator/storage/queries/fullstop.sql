@@ -1,119 +1,57 @@
--- What fullstop.'s interface serves: violations by number, reports, resolutions, whitelisting rules, instance logs.
+-- What fullstop.'s interface serves: violations by number, with what was reported of them; lifecycles; instance logs.
 -- types: limit int
 
--- name: fullstop_numbers
-select number, key from fullstop_number where kind = :kind and {key in texts keys};
-
--- name: last_fullstop_number
--- types: number int
-select coalesce(max(number), 0) as number from fullstop_number;
-
--- name: add_fullstop_number
-insert into fullstop_number (number, kind, key) values (:number, :kind, :key);
-
 -- name: add_fullstop_report
-insert into fullstop_report (number, ledger_index, account_id, region, event_id, instance_id, violation_type, meta_info,
-    username, application_id, application_version, recorded_at, recorded_by)
-values (:number, :ledger_index, :account_id, :region, :event_id, :instance_id, :violation_type, :meta_info,
-    :username, :application_id, :application_version, :recorded_at, :recorded_by);
-
--- name: put_fullstop_resolution
-insert into fullstop_resolution (number, ledger_index, comment, recorded_at, recorded_by)
-values (:number, :ledger_index, :comment, :recorded_at, :recorded_by)
-on conflict (number) do update set ledger_index = excluded.ledger_index, comment = excluded.comment,
-    recorded_at = excluded.recorded_at, recorded_by = excluded.recorded_by;
-
--- name: add_fullstop_exemption
-insert into fullstop_exemption (number, ledger_index, violation_type, account_id, application_id,
-    application_version, reason, recorded_at, recorded_by, ends_at, changed_at, changed_by)
-values (:number, :ledger_index, :violation_type, :account_id, :application_id,
-    :application_version, :reason, :recorded_at, :recorded_by, :ends_at, :changed_at, :changed_by);
-
--- name: end_fullstop_exemption
-update fullstop_exemption set ends_at = :ends_at, changed_at = :changed_at, changed_by = :changed_by
-where number = :number;
-
--- name: fullstop_exemptions
--- types: now str?, only int?
-select number, violation_type, account_id, application_id, application_version, reason, recorded_at, recorded_by,
-    ends_at, changed_at, changed_by
-from fullstop_exemption
-where (cast(:now as text) is null or ends_at > :now) and (cast(:only as bigint) is null or number = :only)
-order by number limit :limit;
-
--- name: fullstop_verdicts
--- types: last int, open int, comment str?, resolved_at str?, resolved_by str?, any_account int, any_application int
-select n.number, v.rule, v.rule_version, v.verdict, v.reason, v.since, i.instance_id, i.account_id, i.region, i.image_id,
-    f.application_id, f.application_version, r.comment, r.recorded_at as resolved_at, r.recorded_by as resolved_by
-from verdict v join instance i on i.number = v.subject join facets f on f.number = i.facets
-join fullstop_number n on n.kind = 'violation' and n.key = v.rule || '~instance~' || i.instance_id
-left join verdict_fold b on b.subject_kind = 'instance' and b.subject = v.subject and b.rule = v.rule
-left join fullstop_resolution r on r.number = n.number
-where v.subject_kind = 'instance' and b.link is null and n.number >= :last and {v.rule in texts rules}
-    and (cast(:open as bigint) = 0 or v.verdict = 'fail' or v.verdict = 'unknown')
-    and (cast(:any_account as bigint) = 1 or {i.account_id in texts accounts})
-    and (cast(:any_application as bigint) = 1 or {f.application_id in texts applications})
-order by n.number limit :limit;
-
--- name: fullstop_verdicts_of_kinds
--- types: last int, open int, comment str?, resolved_at str?, resolved_by str?, any_application int
-select n.number, v.rule, v.rule_version, v.verdict, v.reason, v.since, s.kind, s.id, r.comment,
-    r.recorded_at as resolved_at, r.recorded_by as resolved_by
-from subject s join verdict v on v.subject_kind = s.kind and v.subject = s.number
-join fullstop_number n on n.kind = 'violation' and n.key = v.rule || '~' || s.kind || '~' || s.id
-left join verdict_fold b on b.subject_kind = s.kind and b.subject = v.subject and b.rule = v.rule
-left join fullstop_resolution r on r.number = n.number
-where b.link is null and n.number >= :last and {v.rule in texts rules}
-    and (cast(:open as bigint) = 0 or v.verdict = 'fail' or v.verdict = 'unknown')
-    and (cast(:any_application as bigint) = 1 or {s.application_id in texts applications})
-order by n.number limit :limit;
-
--- name: fullstop_reports
--- types: last int, comment str?, resolved_at str?, resolved_by str?, any_account int, any_application int, any_type int
-select p.number, n.key, p.account_id, p.region, p.event_id, p.instance_id, p.violation_type, p.meta_info, p.username,
-    p.application_id, p.application_version, p.recorded_at, p.recorded_by, r.comment, r.recorded_at as resolved_at,
-    r.recorded_by as resolved_by
-from fullstop_report p join fullstop_number n on n.number = p.number left join fullstop_resolution r on r.number = p.number
-where p.number >= :last and (cast(:any_account as bigint) = 1 or {p.account_id in texts accounts})
-    and (cast(:any_application as bigint) = 1 or {p.application_id in texts applications})
-    and (cast(:any_type as bigint) = 1 or {p.violation_type in texts types})
-order by p.number limit :limit;
+insert into fullstop_report (violation, ledger_index, account_id, region, event_id, instance_id, meta_info, username,
+    recorded_by)
+values (:violation, :ledger_index, :account_id, :region, :event_id, :instance_id, :meta_info, :username, :recorded_by);
 
 -- name: count_fullstop_reports
 -- types: n int
 select count(*) as n from fullstop_report where account_id = :account_id;
 
--- name: fullstop_reported_types
--- types: recorded_at str
-select violation_type, min(recorded_at) as recorded_at from fullstop_report group by violation_type
-order by violation_type limit :limit;
+-- An account narrows only what is in one account: of others it is known where their instances run.
 
--- Where versions, applications and AMIs run: instances that may live.
+-- name: fullstop_violations
+-- types: first int, last int, open int, any_account int, any_application int, any_team int, any_rule int
+-- types: exemption_number int?, exemption_reason str?, granted_at str?, granted_by str?
+-- types: region str?, event_id str?, instance_id str?, meta_info str?, username str?, recorded_by str?
+select v.id, v.number, v.rule, v.kind, v.subject, v.application_id, v.account_id, v.team, v.severity, v.state, v.first_seen,
+    v.since, v.last_seen, v.unconfirmed_since, v.reason, v.reopened, v.acknowledged_at, v.acknowledged_by, v.comment,
+    v.exemption, v.exempt_until, v.detail, v.ledger_index, e.number as exemption_number, e.reason as exemption_reason,
+    e.granted_at, e.granted_by, r.region, r.event_id, r.instance_id, r.meta_info, r.username, r.recorded_by
+from violation v left join exemption e on e.id = v.exemption left join fullstop_report r on r.violation = v.id
+where v.number >= :first and v.number <= :last and (cast(:open as bigint) = 0 or v.state = 'open')
+    and (cast(:any_rule as bigint) = 1 or {v.rule in texts rules})
+    and (cast(:any_account as bigint) = 1 or v.account_id = '' or {v.account_id in texts accounts})
+    and (cast(:any_application as bigint) = 1 or {v.application_id in texts applications})
+    and (cast(:any_team as bigint) = 1 or {v.team in texts teams})
+order by v.number limit :limit;
 
--- name: fullstop_members
-select i.instance_id, i.account_id, i.region, i.image_id, f.application_id, f.application_version
-from facets f join instance i on i.facets = f.number
-where {f.application_id in texts applications} and i.ledger_index >= 0
-    and i.life not in ('shutting-down', 'terminated')
-order by i.account_id, i.instance_id limit :limit;
+-- CloudTrail's events about instances of an application, and the user data that instances sent.
 
 -- name: fullstop_lifecycles
--- types: launched_at str?
-select c.ledger_index, c.name, c.event_at, c.region, i.instance_id, i.image_id, f.application_id, f.application_version,
-    (select max(v.launched_at) from inventory v where v.instance_id = i.instance_id) as launched_at
+-- types: launched_at str?, image_id str, event_at int?, recorded_at str, name str, region str, instance_id str
+-- types: application_version str, version str?
+select c.name, c.event_at, '' as recorded_at, c.region, i.instance_id, i.image_id, f.application_version,
+    (select max(v.launched_at) from inventory v where v.instance_id = i.instance_id) as launched_at, c.ledger_index
 from facets f join instance i on i.facets = f.number
 join cloud_event_instance e on e.instance_id = i.instance_id and e.account_id = i.account_id
 join cloud_event c on c.ledger_index = e.ledger_index and c.account_id = e.account_id
 where f.application_id = :application_id and f.application_version <> ''
     and (cast(:version as text) is null or f.application_version = :version)
     and c.name in ('RunInstances', 'StartInstances', 'StopInstances', 'TerminateInstances')
-order by c.event_at, c.ledger_index limit :limit;
+union all
+select g.log_type, null, g.recorded_at, g.region, g.instance_id, '', g.application_version, g.boot_time, g.ledger_index
+from instance_log g
+where g.application_id = :application_id and (cast(:version as text) is null or g.application_version = :version)
+limit :limit;
 
 -- name: add_instance_log
 insert into instance_log (instance_id, account_id, log_type, boot_time, digest, region, ledger_index, size, document,
-    recorded_at)
+    application_id, application_version, recorded_at)
 values (:instance_id, :account_id, :log_type, :boot_time, :digest, :region, :ledger_index, :size, :document,
-    :recorded_at);
+    :application_id, :application_version, :recorded_at);
 
 -- name: instance_log_known
 select ledger_index from instance_log where instance_id = :instance_id and account_id = :account_id

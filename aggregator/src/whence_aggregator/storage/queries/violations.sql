@@ -2,10 +2,10 @@
 -- types: limit int
 
 -- name: put_violation
-insert into violation (id, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since,
+insert into violation (id, number, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since,
     last_seen, unconfirmed_since, reason, reopened, acknowledged_at, acknowledged_by, comment, exemption, exempt_until,
     detail, ledger_index)
-values (:id, :rule, :kind, :subject, :application_id, :account_id, :team, :severity, :state, :first_seen, :since,
+values (:id, :number, :rule, :kind, :subject, :application_id, :account_id, :team, :severity, :state, :first_seen, :since,
     :last_seen, :unconfirmed_since, :reason, :reopened, :acknowledged_at, :acknowledged_by, :comment, :exemption,
     :exempt_until, :detail, :ledger_index)
 on conflict (id) do update set application_id = excluded.application_id, account_id = excluded.account_id,
@@ -20,30 +20,35 @@ insert into violation_step (violation, ledger_index, step, at, done_by, comment,
 values (:violation, :ledger_index, :step, :at, :done_by, :comment, :exemption);
 
 -- name: add_exemption
-insert into exemption (id, rule, application_id, version, account_id, ami, team, severity_min, granted_at, granted_by,
+insert into exemption (id, number, rule, application_id, version, account_id, ami, team, severity_min, granted_at, granted_by,
     reason, until, ended_at, ended_by, ledger_index)
-values (:id, :rule, :application_id, :version, :account_id, :ami, :team, :severity_min, :granted_at, :granted_by,
+values (:id, :number, :rule, :application_id, :version, :account_id, :ami, :team, :severity_min, :granted_at, :granted_by,
     :reason, :until, '', '', :ledger_index);
 
 -- name: end_exemption
 update exemption set ended_at = :ended_at, ended_by = :ended_by where id = :id;
 
+-- name: last_numbers
+-- types: violation int, exemption int
+select coalesce((select max(number) from violation), 0) as violation,
+    coalesce((select max(number) from exemption), 0) as exemption;
+
 -- name: violations_named
-select id, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
+select id, number, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
     unconfirmed_since, reason, reopened, acknowledged_at, acknowledged_by, comment, exemption, exempt_until, detail,
     ledger_index
 from violation where {id in texts ids} order by id{binary};
 
 -- name: violations_open
 -- types: after str
-select id, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
+select id, number, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
     unconfirmed_since, reason, reopened, acknowledged_at, acknowledged_by, comment, exemption, exempt_until, detail,
     ledger_index
 from violation where state = 'open' and (cast(:every_rule as bigint) = 1 or {rule in texts rules}) and id{binary} > :after
 order by id{binary} limit :limit;
 
 -- name: violations_exempted_by
-select id, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
+select id, number, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
     unconfirmed_since, reason, reopened, acknowledged_at, acknowledged_by, comment, exemption, exempt_until, detail,
     ledger_index
 from violation where exemption = :exemption order by id{binary} limit :limit;
@@ -54,14 +59,23 @@ where violation = :violation order by ledger_index desc limit :limit;
 
 -- name: exemptions_live
 -- types: now str
-select id, rule, application_id, version, account_id, ami, team, severity_min, granted_at, granted_by, reason, until,
+select id, number, rule, application_id, version, account_id, ami, team, severity_min, granted_at, granted_by, reason, until,
     ended_at, ended_by, ledger_index
 from exemption where ended_at = '' and until > :now order by id{binary} limit :limit;
 
 -- name: exemptions_named
-select id, rule, application_id, version, account_id, ami, team, severity_min, granted_at, granted_by, reason, until,
+select id, number, rule, application_id, version, account_id, ami, team, severity_min, granted_at, granted_by, reason, until,
     ended_at, ended_by, ledger_index
 from exemption where {id in texts ids};
+
+-- name: exemption_numbered
+select id, number, rule, application_id, version, account_id, ami, team, severity_min, granted_at, granted_by, reason, until,
+    ended_at, ended_by, ledger_index
+from exemption where number = :number;
+
+-- name: rules_of_violations
+-- types: severity int, first_seen str
+select rule, min(severity) as severity, min(first_seen) as first_seen from violation group by rule order by rule limit :limit;
 
 -- What verdicts say now, by rule and group: instances by application version, else application, else account.
 
@@ -113,11 +127,11 @@ order by 1, 2;
 
 -- name: violations_listed
 -- types: now str, status str, sort_key str, after_key str, after_id str, first int, unconfirmed int?, severity int?
-select id, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
+select id, number, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
     unconfirmed_since, reason, reopened, acknowledged_at, acknowledged_by, comment, exemption, exempt_until, detail,
     ledger_index, status, sort_key
 from (
-    select id, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
+    select id, number, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
     unconfirmed_since, reason, reopened, acknowledged_at, acknowledged_by, comment, exemption, exempt_until, detail,
     ledger_index, case when state = 'fixed' then 'fixed'
         when exemption <> '' and exempt_until > :now then 'exempted' when exemption <> '' then 'reopened'
@@ -145,11 +159,11 @@ order by sort_key{binary}, id{binary} limit :limit;
 
 -- name: violations_listed_backwards
 -- types: now str, status str, sort_key str, after_key str, after_id str, first int, unconfirmed int?, severity int?
-select id, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
+select id, number, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
     unconfirmed_since, reason, reopened, acknowledged_at, acknowledged_by, comment, exemption, exempt_until, detail,
     ledger_index, status, sort_key
 from (
-    select id, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
+    select id, number, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
     unconfirmed_since, reason, reopened, acknowledged_at, acknowledged_by, comment, exemption, exempt_until, detail,
     ledger_index, case when state = 'fixed' then 'fixed'
         when exemption <> '' and exempt_until > :now then 'exempted' when exemption <> '' then 'reopened'
@@ -231,8 +245,9 @@ select application_id, count(*) as n from found group by application_id;
 -- Instances that break a rule as members of a group; an empty version or application stands for none.
 
 -- name: members_counted
--- types: n int, rules str
-select v.rule, f.application_id, f.application_version, i.account_id, v.verdict, count(*) as n
+-- types: n int, rules str, region str, instance_id str, image_id str
+select v.rule, f.application_id, f.application_version, i.account_id, v.verdict, count(*) as n, min(i.region) as region,
+    min(i.instance_id) as instance_id, min(i.image_id) as image_id
 from verdict v join instance i on i.number = v.subject join facets f on f.number = i.facets
 where v.subject_kind = 'instance' and v.verdict <> 'pass' and v.verdict <> 'gone' and {v.rule in texts rules}
     and {f.application_id in texts applications} and not exists (
@@ -275,8 +290,9 @@ order by v.rule, f.application_id, f.application_version, i.account_id limit :li
 -- Instances that live, as members of groups whose rule is about the version or application itself.
 
 -- name: living_counted
--- types: n int
-select f.application_id, f.application_version, i.account_id, count(*) as n
+-- types: n int, region str, instance_id str, image_id str
+select f.application_id, f.application_version, i.account_id, count(*) as n, min(i.region) as region,
+    min(i.instance_id) as instance_id, min(i.image_id) as image_id
 from facets f join instance i on i.facets = f.number
 where i.life in ('running', 'unknown') and f.application_id <> '' and {f.application_id in texts applications}
 group by f.application_id, f.application_version, i.account_id
