@@ -38,7 +38,8 @@ def check_exempt(caller: Actor, one: StoredViolation) -> None:
     """Raise Forbidden if the caller may not exempt a violation."""
     if caller.name in one.details.get("tokens", ()):
         raise Forbidden(
-            "violation-own", f"{caller.name} pushed or recorded what the violation is about, and so may not exempt it",
+            "violation-own",
+            f"{caller.name} pushed, recorded or reported what the violation is about, and so may not exempt it",
             fix="ask somebody else",
         )  # fmt: skip
     if caller.may_operate:
