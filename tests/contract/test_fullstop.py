@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import aiohttp
@@ -18,7 +19,7 @@ from fakes.in_process import OTHER_ACCOUNT, InProcess
 from fakes.machine import FAILED
 from fakes.trail_world import TrailWorld
 from whence_aggregator.fullstop.instance_logs import InstanceLog, InstanceLogs
-from whence_aggregator.violations.exemption import EXEMPTION_DAYS_MAX
+from whence_aggregator.violations.exemption import EXEMPTION_DAYS_MAX, Scope, new_exemption
 from whence_common.clock import to_instant
 
 INSTANCE = "i-00000000000000001"
@@ -348,11 +349,15 @@ async def test_a_caller_of_one_team_sees_that_teams_violations_only(asked: Asked
         assert (await asked.ask("GET", f"{path}/{name}/versions", token="own")).status == 403
 
 
+def later(house: InProcess, **by: float) -> datetime:
+    return house.clock() + timedelta(**by)
+
+
 def rule(house: InProcess, **changes: object) -> dict[str, object]:
     """Return a whitelisting rule of ninety days."""
     return {
         "violation_type": "PASSWORD_USED", "account_id": ACCOUNT, "application_id": "greeter", "reason": "a robot of last year",
-        "expiry_date": to_instant(house.clock() + timedelta(days=90)), **changes,
+        "expiry_date": to_instant(later(house, days=90)), **changes,
     }  # fmt: skip
 
 
@@ -401,10 +406,10 @@ async def test_a_rule_that_is_to_end_later_ends_then(asked: Asked) -> None:
     await reported(asked)
     made = (await asked.ask("POST", "/api/whitelisting-rules", token="operator", body=rule(asked.house))).body
     path = f"/api/whitelisting-rules/{made['id']}"
-    later = to_instant(asked.house.clock() + timedelta(days=300))
-    refused = await asked.ask("DELETE", path, token="operator", params=[("expiryDate", later)])
+    late = to_instant(later(asked.house, days=300))
+    refused = await asked.ask("DELETE", path, token="operator", params=[("expiryDate", late)])
     assert (refused.status, refused.body["code"]) == (400, "rule-expiry")
-    soon = to_instant(asked.house.clock() + timedelta(hours=1))
+    soon = to_instant(later(asked.house, hours=1))
     assert (await asked.ask("DELETE", path, token="operator", params=[("expiryDate", soon)])).status == 204
     assert [one["expiry_date"] for one in (await asked.ask("GET", "/api/whitelisting-rules")).body] == [soon]
     assert await asked.rows() == []
@@ -434,6 +439,33 @@ async def test_a_rule_covers_nothing_that_its_writers_own_token_reported(asked: 
     assert len(await asked.rows()) == 1
     assert (await asked.ask("POST", "/api/whitelisting-rules", token="hello", body=body)).status == 201
     assert await asked.rows() == []
+
+
+async def test_an_exemption_of_a_rule_is_shown_as_a_whitelisting_rule_and_ended_as_one(asked: Asked) -> None:
+    await broken_instance(asked)
+    granted = new_exemption(
+        "boot-failed", Scope(application_id="greeter"), reason="moved", until=to_instant(later(asked.house, days=9)),
+        by="ada", now=asked.house.clock(), unique=b"1",
+    )  # fmt: skip
+    await asked.living.recorder.exempt(granted, None)
+    (shown,) = (await asked.ask("GET", "/api/whitelisting-rules")).body
+    assert (shown["violation_type_entity_id"], shown["created_by"]) == ("BOOT_FAILED", "ada")
+    (row,) = await asked.rows(("whitelisted", "true"))
+    assert (row["rule_id"], row["state"], row["last_modified_by"]) == (shown["id"], "exempted", "ada")
+    late = await asked.ask("POST", f"/api/violations/{row['id']}/resolution", token="hello", data=b"late")
+    assert (late.status, late.body["code"]) == (409, "violation-state"), "it is exempted"
+    path = f"/api/whitelisting-rules/{shown['id']}"
+    assert (await asked.ask("DELETE", path, token="hello")).body["code"] == "exemption-forbidden"
+    assert (await asked.ask("DELETE", path, token="operator")).status == 204
+    assert (await asked.rows(("whitelisted", "true")), await asked.living.recorder.live_exemptions()) == ([], [])
+    assert [one["id"] for one in await asked.rows(("type", "BOOT_FAILED"))] == [row["id"]]
+
+
+async def test_one_report_that_is_sent_ten_times_at_once_opens_one_violation(asked: Asked, tmp_path: Path) -> None:
+    await asyncio.gather(*(reported(asked) for _ in range(10)), reported(asked, event_id="e-2"))
+    assert sorted(one["id"] for one in await asked.rows()) == [1, 2]
+    assert len(await asked.house.entries("fullstop-report")) == 2
+    assert (await checked(asked.house, tmp_path)).findings == []
 
 
 async def test_a_report_has_an_owner_that_changes_and_is_never_fixed_by_itself(asked: Asked) -> None:

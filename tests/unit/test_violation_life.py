@@ -185,3 +185,15 @@ def test_in_any_order_of_steps_and_expiry_no_fault_is_hidden_and_the_log_tells_t
         assert one.reopened == openings
     replayed = taken(None, log)
     assert (replayed and replace(replayed, ledger_index=0)) == (one and replace(one, ledger_index=0))
+
+
+def test_an_exemption_of_a_type_covers_its_rules_and_reports_of_it_and_one_of_a_report_covers_no_rule() -> None:
+    scope = Scope(application_id="greeter", version="1.0")
+    by_type = replace(exemption(minute(9), scope=scope), rule="WRONG_AMI")
+    of_report = replace(by_type, rule="reported/WRONG_AMI")
+    judged = replace(opened(), rule="ami-untrusted")
+    reported = replace(opened(), rule="reported/WRONG_AMI", kind="report", detail='{"version": "1.0"}')
+    assert (by_type.is_by_type, of_report.is_by_type) == (True, False)
+    assert [by_type.covers(one) for one in (judged, reported, opened())] == [True, True, False]
+    assert [of_report.covers(one) for one in (judged, reported)] == [False, True]
+    assert not by_type.covers(replace(reported, detail="{}")), "of another version, or of none"
