@@ -468,6 +468,17 @@ async def test_one_report_that_is_sent_ten_times_at_once_opens_one_violation(ask
     assert (await checked(asked.house, tmp_path)).findings == []
 
 
+async def test_a_report_is_a_violation_of_its_own_with_the_instance_that_it_names(asked: Asked) -> None:
+    await reported(asked, instance_id=INSTANCE)
+    (row,) = await asked.rows()
+    assert (row["instance_id"], row["region"]) == (INSTANCE, "eu-central-1")
+    shown = await asked.living.grouped.shown(await asked.living.recorder.read(row["violation"]))
+    assert (shown["rule"], shown["source"], shown["members"]) == ("reported/PASSWORD_USED", "report", 1)
+    assert shown["subject"] == {"kind": "report", "id": f"{ACCOUNT}/eu-central-1/e-1/{INSTANCE}"}
+    assert shown["instances"] == [{"instance_id": INSTANCE, "account_id": ACCOUNT, "region": "eu-central-1"}]
+    assert [step["step"] for step in shown["steps"]] == ["opened"]
+
+
 async def test_a_report_has_an_owner_that_changes_and_is_never_fixed_by_itself(asked: Asked) -> None:
     await reported(asked)
     await asked.follow()

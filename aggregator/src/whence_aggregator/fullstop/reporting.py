@@ -50,6 +50,7 @@ class ViolationReporting:
                 severity=severity,
                 detail={
                     "source": REPORT, "title": title, "version": report.application_version, "tokens": [caller.name],
+                    "instance_id": report.instance_id, "region": report.region,
                 },
             ),
         )  # fmt: skip

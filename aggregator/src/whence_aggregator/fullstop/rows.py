@@ -35,8 +35,8 @@ def served_violation(row: FullstopViolationsRow, now: str) -> ServedViolation:
             number=number, reason=row["exemption_reason"] or "", at=row["granted_at"] or "", by=row["granted_by"] or ""
         ) if number is not None else None,
         report=Reported(
-            event_id=row["event_id"] or "", region=row["region"] or "", instance_id=row["instance_id"] or "",
-            meta_info=msgspec.json.decode(row["meta_info"] or "null"), username=row["username"] or "", by=by,
+            event_id=row["event_id"] or "", meta_info=msgspec.json.decode(row["meta_info"] or "null"),
+            username=row["username"] or "", by=by,
         ) if by is not None else None,
     )  # fmt: skip
 

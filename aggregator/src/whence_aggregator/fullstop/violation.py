@@ -17,8 +17,6 @@ class Reported:
     """What another program stated of a violation. An empty text is what it did not state."""
 
     event_id: str
-    region: str
-    instance_id: str
     meta_info: object
     username: str
     by: str
@@ -62,13 +60,11 @@ class ServedViolation:
 
     @property
     def region(self) -> str:
-        return self.report.region if self.report is not None else self.members.region
+        return self.members.region
 
     @property
     def instance_id(self) -> str:
         """Return the only instance that it concerns; empty if there are several, or none."""
-        if self.report is not None:
-            return self.report.instance_id
         return self.members.instance_id if self.members.count == 1 else ""
 
     @property

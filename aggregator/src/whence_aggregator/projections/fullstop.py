@@ -19,7 +19,7 @@ def report_write(index: int, event: Mapping[str, Any]) -> BoundCommand:
         [
             {
                 "violation": event["violation"], "ledger_index": index, "account_id": event["account_id"],
-                "region": event["region"], "event_id": event["event_id"], "instance_id": event["instance_id"],
+                "event_id": event["event_id"],
                 "meta_info": msgspec.json.encode(event["meta_info"], order="deterministic").decode(),
                 "username": event["username"], "recorded_by": event["recorded_by"],
             }

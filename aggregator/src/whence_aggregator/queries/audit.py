@@ -1300,9 +1300,7 @@ class DumpFullstopReportRow(TypedDict):
     violation: str
     ledger_index: int
     account_id: str
-    region: str
     event_id: str
-    instance_id: str
     meta_info: str
     username: str
     recorded_by: str

@@ -11,9 +11,7 @@ class AddFullstopReportParameters(TypedDict):
     violation: str
     ledger_index: int
     account_id: str
-    region: str
     event_id: str
-    instance_id: str
     meta_info: str
     username: str
     recorded_by: str
@@ -76,9 +74,7 @@ class FullstopViolationsRow(TypedDict):
     exemption_reason: str | None
     granted_at: str | None
     granted_by: str | None
-    region: str | None
     event_id: str | None
-    instance_id: str | None
     meta_info: str | None
     username: str | None
     recorded_by: str | None

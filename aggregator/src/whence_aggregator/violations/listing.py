@@ -40,6 +40,7 @@ from whence_aggregator.violations.rows import (
     listed_violations,
     living_by_subject,
     members_by_id,
+    reported_member,
     shown_step,
 )
 from whence_aggregator.violations.shown import shown_violation
@@ -162,7 +163,9 @@ class GroupedViolations:
         asked = LIVING_COUNTED.bind({"applications": array(sorted(applications))})
         living = living_by_subject(await self._database.fetch(asked))
         for one in found:
-            if one.rule in _OF_INSTANCES:
+            if one.kind == REPORT:
+                members[one.id] = reported_member(one)
+            elif one.rule in _OF_INSTANCES:
                 members[one.id] = by_verdicts.get(one.id, NO_MEMBERS)
             elif one.is_open and one.kind in (VERSION, APPLICATION):
                 members[one.id] = living.get(one.subject, NO_MEMBERS)
@@ -170,8 +173,14 @@ class GroupedViolations:
 
     async def instances(self, one: StoredViolation) -> list[Mapping[str, object]]:
         """Return the instances that an open violation concerns now."""
-        if one.kind not in (VERSION, APPLICATION, ACCOUNT) or not one.is_open:
+        if one.kind == AMI or not one.is_open:
             return []
+        if one.kind == REPORT:
+            named = reported_member(one)
+            return [
+                {"instance_id": named.instance_id, "account_id": one.account_id, "region": named.region}
+                for _ in range(named.count)
+            ]  # fmt: skip
         if one.rule not in _OF_INSTANCES:
             if one.kind == ACCOUNT:
                 return []

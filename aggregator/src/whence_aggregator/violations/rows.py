@@ -158,6 +158,14 @@ class ViolationMembers:
 NO_MEMBERS = ViolationMembers()
 
 
+def reported_member(one: StoredViolation) -> ViolationMembers:
+    """Return the instance that a report is about, if it names one, and its region."""
+    details = one.details
+    instance_id, region = str(details.get("instance_id", "")), str(details.get("region", ""))
+    accounts = frozenset({one.account_id} if instance_id else ())
+    return ViolationMembers(count=len(accounts), accounts=accounts, instance_id=instance_id, region=region)
+
+
 def members_by_id(rows: Sequence[MembersCountedRow]) -> dict[str, ViolationMembers]:
     """Return the instances that break the rule of each group, by the id of its violation."""
     found: dict[str, ViolationMembers] = {}

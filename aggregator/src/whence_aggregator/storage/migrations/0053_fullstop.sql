@@ -1,12 +1,9 @@
--- Violations that other programs reported through fullstop.'s interface, beside their rows in `violation`. instance_id is empty
--- where the report names none; meta_info is JSON.
+-- Violations that other programs reported through fullstop.'s interface, beside their rows in `violation`. meta_info is JSON.
 create table fullstop_report (
     violation text primary key,
     ledger_index bigint not null,
     account_id text not null,
-    region text not null,
     event_id text not null,
-    instance_id text not null,
     meta_info text not null,
     username text not null,
     recorded_by text not null

@@ -421,7 +421,7 @@ order by rule limit :limit offset :offset;
 delete from rule_state;
 
 -- name: dump_fullstop_report
-select violation, ledger_index, account_id, region, event_id, instance_id, meta_info, username, recorded_by
+select violation, ledger_index, account_id, event_id, meta_info, username, recorded_by
 from fullstop_report order by ledger_index limit :limit offset :offset;
 
 -- name: dump_instance_log

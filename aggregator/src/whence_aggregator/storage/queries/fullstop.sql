@@ -2,9 +2,8 @@
 -- types: limit int
 
 -- name: add_fullstop_report
-insert into fullstop_report (violation, ledger_index, account_id, region, event_id, instance_id, meta_info, username,
-    recorded_by)
-values (:violation, :ledger_index, :account_id, :region, :event_id, :instance_id, :meta_info, :username, :recorded_by);
+insert into fullstop_report (violation, ledger_index, account_id, event_id, meta_info, username, recorded_by)
+values (:violation, :ledger_index, :account_id, :event_id, :meta_info, :username, :recorded_by);
 
 -- name: count_fullstop_reports
 -- types: n int
@@ -15,11 +14,11 @@ select count(*) as n from fullstop_report where account_id = :account_id;
 -- name: fullstop_violations
 -- types: first int, last int, open int, any_account int, any_application int, any_team int, any_rule int
 -- types: exemption_number int?, exemption_reason str?, granted_at str?, granted_by str?
--- types: region str?, event_id str?, instance_id str?, meta_info str?, username str?, recorded_by str?
+-- types: event_id str?, meta_info str?, username str?, recorded_by str?
 select v.id, v.number, v.rule, v.kind, v.subject, v.application_id, v.account_id, v.team, v.severity, v.state, v.first_seen,
     v.since, v.last_seen, v.unconfirmed_since, v.reason, v.reopened, v.acknowledged_at, v.acknowledged_by, v.comment,
     v.exemption, v.exempt_until, v.detail, v.ledger_index, e.number as exemption_number, e.reason as exemption_reason,
-    e.granted_at, e.granted_by, r.region, r.event_id, r.instance_id, r.meta_info, r.username, r.recorded_by
+    e.granted_at, e.granted_by, r.event_id, r.meta_info, r.username, r.recorded_by
 from violation v left join exemption e on e.id = v.exemption left join fullstop_report r on r.violation = v.id
 where v.number >= :first and v.number <= :last and (cast(:open as bigint) = 0 or v.state = 'open')
     and (cast(:any_rule as bigint) = 1 or {v.rule in texts rules})
