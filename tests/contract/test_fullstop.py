@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -402,19 +403,29 @@ async def test_a_rule_is_replaced_by_one_of_a_new_number_and_ended(asked: Asked)
     assert (await asked.ask("DELETE", "/api/whitelisting-rules/999", token="operator")).status == 404
 
 
-async def test_a_rule_that_is_to_end_later_ends_then(asked: Asked) -> None:
-    await reported(asked)
-    made = (await asked.ask("POST", "/api/whitelisting-rules", token="operator", body=rule(asked.house))).body
+async def test_a_rule_that_is_to_end_earlier_ends_then_and_covers_no_more_than_before(
+    asked: Asked, tmp_path: Path
+) -> None:
+    await reported(asked, violation_type="CROSS_ACCOUNT_ROLE")
+    await reported(asked, violation_type="UNSECURED_ROOT_USER")
+    body = rule(asked.house, violation_type="CROSS_ACCOUNT_ROLE", account_id=None)
+    made = (await asked.ask("POST", "/api/whitelisting-rules", token="hello", body=body)).body
     path = f"/api/whitelisting-rules/{made['id']}"
     late = to_instant(later(asked.house, days=300))
     refused = await asked.ask("DELETE", path, token="operator", params=[("expiryDate", late)])
     assert (refused.status, refused.body["code"]) == (400, "rule-expiry")
     soon = to_instant(later(asked.house, hours=1))
+    assert (await asked.ask("DELETE", path, token="evil", params=[("expiryDate", soon)])).status == 403
+    (granted,) = await asked.living.recorder.live_exemptions()
     assert (await asked.ask("DELETE", path, token="operator", params=[("expiryDate", soon)])).status == 204
-    assert [one["expiry_date"] for one in (await asked.ask("GET", "/api/whitelisting-rules")).body] == [soon]
-    assert await asked.rows() == []
+    assert await asked.living.recorder.live_exemptions() == [replace(granted, until=soon)]
+    assert await asked.types() == ["UNSECURED_ROOT_USER"]
+    (row,) = await asked.rows(("whitelisted", "true"))
+    assert row["comment"] == f"exempted until {soon}: a robot of last year"
+    assert (await checked(asked.house, tmp_path)).findings == []
     asked.house.clock.advance(3601)
-    assert len(await asked.rows()) == 1
+    assert await asked.types() == ["CROSS_ACCOUNT_ROLE", "UNSECURED_ROOT_USER"]
+    assert (await asked.ask("DELETE", path, token="operator", params=[("expiryDate", soon)])).status == 404
 
 
 async def test_a_rule_of_a_type_covers_every_rule_that_has_it_and_nothing_of_others(asked: Asked) -> None:

@@ -13,7 +13,7 @@ from whence_aggregator.fullstop.listing import NUMBER_MAX, ViolationLists
 from whence_aggregator.fullstop.types import ViolationTypes
 from whence_aggregator.fullstop.violation import ServedViolation
 from whence_aggregator.ports import Forbidden, NotFound
-from whence_aggregator.violations.exemption import Exemption, Scope, checked_comment, new_exemption
+from whence_aggregator.violations.exemption import Exemption, checked_comment, new_exemption
 from whence_aggregator.violations.observing import Observing
 from whence_aggregator.violations.permission import (
     SEVERITY_OF_TEAMS,
@@ -23,7 +23,7 @@ from whence_aggregator.violations.permission import (
     check_withdraw,
 )
 from whence_aggregator.violations.recording import ViolationRecorder
-from whence_common.clock import Now, parse_instant, to_instant
+from whence_common.clock import Now, to_instant
 from whence_common.errors import InputError
 
 
@@ -65,7 +65,7 @@ class ViolationSteps:
                 "rule-type-unknown", f"there is no violation type {rule.type_id}",
                 fix="GET /api/violation-types lists them",
             )  # fmt: skip
-        return await self._grant(rule.type_id, rule.scope, rule.reason, rule.until, caller)
+        return await self._grant(rule, caller)
 
     async def replace(self, number: int, document: Mapping[str, Any], caller: Caller) -> Exemption:
         """Grant an exemption in the place of another one. Raises NotFound, and what `exempt` raises."""
@@ -75,14 +75,15 @@ class ViolationSteps:
         return made
 
     async def end(self, number: int, ends_at: str | None, caller: Caller) -> None:
-        """End an exemption now, or grant one that ends earlier in its place. Raises NotFound, Forbidden, InputError."""
+        """End an exemption now, or at a time before its end. Raises NotFound, Forbidden, InputError."""
         one = await self._ending(number, caller)
-        if ends_at is not None and parse_instant(ends_at) > self._now():
-            if ends_at > one.until:
-                fix = "PUT a rule with a later expiry_date"
-                raise InputError("rule-expiry", "expiryDate is later than the rule ends", fix=fix)
-            await self._grant(one.rule, one.scope, one.reason, ends_at, caller)
-        await self._recorder.withdraw(one.id, by=caller.name)
+        if ends_at is None or ends_at <= to_instant(self._now()):
+            await self._recorder.withdraw(one.id, by=caller.name)
+        elif ends_at <= one.until:
+            await self._recorder.shorten(one.id, ends_at, by=caller.name)
+        else:
+            fix = "PUT a rule with a later expiry_date"
+            raise InputError("rule-expiry", "expiryDate is later than the rule ends", fix=fix)
 
     async def exemption(self, number: int) -> Exemption:
         """Return an exemption, even if it has ended. Raises NotFound."""
@@ -100,15 +101,16 @@ class ViolationSteps:
         check_withdraw(await self._assured(caller, one.scope.team), one)
         return one
 
-    async def _grant(self, type_id: str, scope: Scope, reason: object, until: str, caller: Caller) -> Exemption:
+    async def _grant(self, rule: WhitelistingRule, caller: Caller) -> Exemption:
         """Grant an exemption. A team's covers that team's violations of severity 3 and 4 only."""
         check_person(caller)
+        scope = rule.scope
         if not caller.may_operate:
-            scope = replace(scope, team=await self._team(type_id, scope, caller))
+            scope = replace(scope, team=await self._team(rule, caller))
             caller = await self._assured(caller, scope.team)
             caller.check_write(scope.team)
         granted = new_exemption(
-            type_id, scope, reason=checked_comment(reason, name="reason"), until=until, by=caller.name,
+            rule.type_id, scope, reason=checked_comment(rule.reason, name="reason"), until=rule.until, by=caller.name,
             now=self._now(), unique=self._random_bytes(16), severity_min=1 if caller.may_operate else SEVERITY_OF_TEAMS,
         )  # fmt: skip
         for one in await self._observing.owned_now(await self._recorder.covered_by(granted)):
@@ -116,10 +118,10 @@ class ViolationSteps:
         await self._recorder.exempt(granted, None)
         return await self._recorder.exemption(granted.id)
 
-    async def _team(self, type_id: str, scope: Scope, caller: Caller) -> str:
-        """Return the team that may exempt in a scope by itself. Raises Forbidden if none may."""
-        severity = self._types.severity(type_id)
-        team = scope.team or await self._observing.owner_of(scope.application_id, scope.account_id)
+    async def _team(self, rule: WhitelistingRule, caller: Caller) -> str:
+        """Return the team that may exempt by itself what a rule covers. Raises Forbidden if none may."""
+        severity = self._types.severity(rule.type_id)
+        team = await self._observing.owner_of(rule.scope.application_id, rule.scope.account_id)
         if severity < SEVERITY_OF_TEAMS or not team:
             what = "nobody is known to own" if not team else f"of severity {severity}"
             raise Forbidden(

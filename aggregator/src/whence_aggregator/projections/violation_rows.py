@@ -13,7 +13,7 @@ from whence_aggregator.queries.violations import LastNumbersRow, PutViolationPar
 VIOLATION_STEP = "violation-step"
 """The kind of entries."""
 OPEN, FIXED = "open", "fixed"
-STEPS_OF_EXEMPTIONS = frozenset({"granted", "withdrawn"})
+STEPS_OF_EXEMPTIONS = frozenset({"granted", "shortened", "withdrawn"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

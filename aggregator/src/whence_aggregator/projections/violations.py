@@ -21,13 +21,14 @@ from whence_aggregator.queries.violations import (
     END_EXEMPTION,
     LAST_NUMBERS,
     PUT_VIOLATION,
+    SHORTEN_EXEMPTION,
     VIOLATIONS_NAMED,
     AddViolationStepParameters,
 )
 
 
 async def project_violation_steps(transaction: Transaction, entries: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
-    """Store what the steps make of their violations, and the exemptions that are granted or withdrawn.
+    """Store what the steps make of their violations, and the exemptions that are granted, shortened or withdrawn.
 
     The first step of a violation, and each grant, takes the next number.
     """
@@ -59,6 +60,8 @@ def _exemption(index: int, event: Mapping[str, Any], number: int) -> BoundComman
     one = event["exemption"]
     if event["step"] == "withdrawn":
         return END_EXEMPTION.bind([{"id": one["id"], "ended_at": event["at"], "ended_by": event["by"]}])
+    if event["step"] == "shortened":
+        return SHORTEN_EXEMPTION.bind([{"id": one["id"], "until": one["until"]}])
     return ADD_EXEMPTION.bind(
         [
             {

@@ -155,6 +155,14 @@ class ViolationsOpenRow(TypedDict):
 VIOLATIONS_OPEN = NamedQuery[ViolationsOpenParameters, ViolationsOpenRow]("violations_open")
 
 
+class ShortenExemptionParameters(TypedDict):
+    until: str
+    id: str
+
+
+SHORTEN_EXEMPTION = Command[ShortenExemptionParameters]("shorten_exemption")
+
+
 class ViolationsExemptedByParameters(TypedDict):
     exemption: str
     limit: int

@@ -197,6 +197,24 @@ class ViolationRecorder:
             await _append(writing, steps)
         return Undone(exemption=name, violations=await self.named([one.id for one in covered]))
 
+    async def shorten(self, name: str, until: str, *, by: str) -> None:
+        """Have an exemption end earlier. Raises NotFound or Conflict."""
+        granted = await self.exemption(name)
+        async with self._writing([one.id for one in await self._exempted_by(name)]) as writing:
+            known, live = _found(writing)
+            if name not in {one.id for one in live}:
+                raise Conflict("exemption-ended", "the exemption has ended already")
+            stated = {"id": name, "until": until}
+            common = {"at": to_instant(self._now()), "by": by}
+            first: ViolationStep = {
+                "step": "shortened", "account_id": granted.scope.account_id, **common, "exemption": stated
+            }  # fmt: skip
+            covered = [one for one in known.values() if one.exemption == name]
+            await _append(
+                writing,
+                [first, *(step_of("exempted", one, **common, comment="", exemption=stated) for one in covered)],
+            )
+
     async def read(self, name: str) -> StoredViolation:
         """Return a violation. Raises NotFound."""
         found = await self.named([name])

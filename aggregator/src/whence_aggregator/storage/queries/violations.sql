@@ -47,6 +47,9 @@ select id, number, rule, kind, subject, application_id, account_id, team, severi
 from violation where state = 'open' and (cast(:every_rule as bigint) = 1 or {rule in texts rules}) and id{binary} > :after
 order by id{binary} limit :limit;
 
+-- name: shorten_exemption
+update exemption set until = :until where id = :id;
+
 -- name: violations_exempted_by
 select id, number, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
     unconfirmed_since, reason, reopened, acknowledged_at, acknowledged_by, comment, exemption, exempt_until, detail,
