@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from fakes.findings import ACCOUNT, AFTER_THE_SCANS, IMAGE, as_bytes, asff, ocsf, sample, sarif
 from whence_aggregator.findings.finding import FileRefused, Finding, Format
 from whence_aggregator.findings.reading import FindingReader, FindingRefusal, Placed, ReadAs
-from whence_aggregator.findings.splitting import DEPTH_MAX, FINDING_BYTES_MAX, Splitter
+from whence_aggregator.findings.splitting import CONTAINERS_MAX, DEPTH_MAX, FINDING_BYTES_MAX, Splitter
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -370,3 +370,13 @@ def test_no_value_in_any_place_ends_the_reading(data: st.DataObject, value: obje
     except FileRefused:
         return
     assert all(isinstance(one, Placed | FindingRefusal) for one in found)
+
+
+def test_a_part_of_countless_small_values_is_refused_before_it_is_decoded() -> None:
+    splitter = Splitter()
+    assert list(splitter.feed(b'{"version":"2.1.0","runs":[')) == []
+    with pytest.raises(FileRefused) as refused:
+        list(splitter.feed(b"{}," * CONTAINERS_MAX))
+    assert refused.value.message == (
+        "byte 1500022: one part has more than 500000 objects and arrays: send an array of findings"
+    )
