@@ -305,6 +305,7 @@ INSTANCE_LOG_KNOWN = NamedQuery[InstanceLogKnownParameters, InstanceLogKnownRow]
 
 
 class InstanceLogsSinceParameters(TypedDict):
+    each: int
     account_id: str
     since: str
 
