@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from whence_aggregator.ports import Conflict
 from whence_aggregator.projections.violation_rows import StoredViolation, after_step
-from whence_aggregator.violations.exemption import Exemption, Scope
+from whence_aggregator.violations.exemption import Exemption, Scope, check_room
 from whence_aggregator.violations.group import Group
 from whence_aggregator.violations.life import (
     About,
@@ -185,3 +187,13 @@ def test_in_any_order_of_steps_and_expiry_no_fault_is_hidden_and_the_log_tells_t
         assert one.reopened == openings
     replayed = taken(None, log)
     assert (replayed and replace(replayed, ledger_index=0)) == (one and replace(one, ledger_index=0))
+
+
+def test_one_team_cannot_use_up_the_exemptions_that_others_need() -> None:
+    of_hello = [exemption(minute(9), scope=Scope(team="hello"))] * 200
+    with pytest.raises(Conflict) as refused:
+        check_room(of_hello, of_hello[0])
+    assert refused.value.message == "200 exemptions of team hello are in force"
+    check_room(of_hello, exemption(minute(9), scope=Scope(team="other")))
+    with pytest.raises(Conflict):
+        check_room(of_hello * 5, exemption(minute(9), scope=Scope(ami="ami-1")))

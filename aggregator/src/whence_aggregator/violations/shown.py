@@ -14,7 +14,8 @@ CSV_COLUMNS = (
     "id", "state", "severity", "rule", "title", "kind", "subject", "application_id", "account_id", "team", "members",
     "first_seen", "since", "last_seen", "not_confirmed_since", "reopened", "reason", "comment", "exempt_until",
 )  # fmt: skip
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%", "＝", "＋", "－", "＠")
+"""Spreadsheets of some languages take full-width signs for the others."""
 
 
 def shown_violation(one: StoredViolation, *, now: str, members: int | None = None) -> dict[str, Any]:
@@ -51,6 +52,6 @@ def to_csv(violations: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _cell(value: object) -> object:
-    if isinstance(value, str) and value.startswith(_FORMULA):
+    if isinstance(value, str) and value.lstrip(" ").startswith(_FORMULA):
         return f"'{value}"
     return "" if value is None else value
