@@ -9,6 +9,7 @@ from typing import Any
 
 from whence_aggregator.projections.violation_rows import StoredViolation
 from whence_aggregator.violations.life import shown_state
+from whence_common.visible import printable
 
 CSV_COLUMNS = (
     "id", "state", "severity", "rule", "title", "kind", "subject", "application_id", "account_id", "team", "members",
@@ -52,6 +53,7 @@ def to_csv(violations: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _cell(value: object) -> object:
-    if isinstance(value, str) and value.lstrip(" ").startswith(_FORMULA):
-        return f"'{value}"
-    return "" if value is None else value
+    if not isinstance(value, str):
+        return "" if value is None else value
+    text = printable(value)  # the command prints it on terminals
+    return f"'{text}" if value.lstrip(" ").startswith(_FORMULA) else text
