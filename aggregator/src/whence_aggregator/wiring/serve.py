@@ -231,7 +231,7 @@ def _streamed(
         *LogCalls(ledger=ledger, publisher=publisher, bundles=bundles, streams=streams).routes(),
         *application_routes(database, ledger, limits, signing_in.membership, streams, teams, working.wake),
         *finding_routes(settings, database, ledger, working.evaluating.wake),
-        *violations.routes(signing_in.membership, heard),
+        *violations.routes(signing_in.membership, heard, limits.of("application_bytes_per_caller", "caller")),
         *fullstop_routes(settings, database, ledger, signing_in.membership),
     ]
 
