@@ -191,7 +191,7 @@ def _routes(
         ).routes(),
         *OrganisationCalls(database=database, now=utc_now, lists_teams=not _fronts(settings)).routes(),
         *summary_routes(settings, database, heard, allowed),
-        *report_routes(settings, database, ledger, heard, allowed),
+        *report_routes(settings, database, ledger, heard, allowed, rules),
         *check_routes(settings, database, tracer, heard, rules, wake),
         *OperatorCalls(database=database, audience=settings.audience).routes(),
         *operations.routes(
