@@ -10,15 +10,20 @@ import threading
 from html.parser import HTMLParser
 from typing import Any
 
+import aiohttp
+
 from fakes.in_process import InProcess
 from fakes.machine import scm
+from fakes.served_house import served
 from fakes.signing_authority import SigningAuthority
 from whence_aggregator.adapters.rule_process import RuleProcess
+from whence_aggregator.callers.caller import Caller
 from whence_aggregator.compliance.own.recording import record_rules
 from whence_aggregator.compliance.own.rule_file import RuleInFile
 from whence_aggregator.compliance.own.rules import OwnRule
 from whence_aggregator.compliance.rules.catalogue import RulesInForce
 from whence_aggregator.compliance.violations import Violations
+from whence_aggregator.http.reports import ReportCalls
 from whence_aggregator.ports import Database
 from whence_aggregator.reports.coverage import CoverageReader, ExpectedSources
 from whence_aggregator.reports.report import ComplianceReport, ReportScope
@@ -196,3 +201,16 @@ async def test_violations_of_users_rules_are_in_the_report(database: Database, a
         assert (found.title, found.severity, found.counts.failed) == ("It has a specification", 1, 1)
         assert [one.subject for one in found.violations] == ["greeter"]
     await engine.close()
+
+
+async def test_a_report_is_made_over_http_for_who_may_read_its_team(house: InProcess) -> None:
+    await house.register("greeter")
+    await faulty(house)
+    callers = {"own": Caller(name="own", teams=frozenset({"evil"}), reads="teams"),
+               "hello": Caller(name="ada", teams=frozenset({"hello"}), reads="teams")}  # fmt: skip
+    asked = {"team": "hello", "from": "2026-11-20", "to": "2026-11-22"}
+    async with served(house, ReportCalls(maker(house)).routes(), callers) as url, aiohttp.ClientSession() as client:
+        for token, status in (("hello", 201), ("own", 403)):
+            headers = {"Authorization": f"Bearer {token}"}
+            async with client.post(f"{url}/v1/reports", params=asked, headers=headers) as answer:
+                assert answer.status == status, await answer.text()
