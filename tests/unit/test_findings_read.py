@@ -110,6 +110,7 @@ def test_trivys_template_for_asff_gives_each_package_an_id_of_its_own() -> None:
         (ocsf(result="PASS"), "pass", False),
         (ocsf(result="MANUAL"), "manual", False),
         (ocsf(result="WARNING"), "unknown", False),
+        (ocsf(class_uid=2003, compliance={"status_id": 3}, status_id=4, metadata={"event_code": "c", "product": {"name": "Other"}}), "fail", False),
         (ocsf(status_id=4), "fail", True),
         (ocsf(status_id=5), "fail", True),
         (ocsf(activity_id=3), "fail", True),
@@ -151,7 +152,7 @@ def test_a_time_that_would_outlast_later_reports_is_refused(time: object) -> Non
         ({"Compliance": {"Status": "NOT_AVAILABLE"}}, "unknown", False, False),
         ({"Compliance": {"Status": ["PASSED"]}}, "unknown", False, False),
         ({"Workflow": {"Status": "SUPPRESSED"}}, "fail", True, False),
-        ({"Workflow": {"Status": "RESOLVED"}}, "fail", False, True),
+        ({"Workflow": {"Status": "RESOLVED"}}, "fail", True, False),
         ({"RecordState": "ARCHIVED"}, "fail", False, True),
     ],
 )
