@@ -16,7 +16,7 @@ from whence_aggregator.reports.report_maker import ReportMaker
 from whence_common.errors import InputError
 
 REPORTS_AT_ONCE_MAX = 4
-"""Each holds all of its violations in memory. With fewer than three, a caller's share, half of what is free, is none."""
+"""Each holds its violations in memory. With fewer than three, a caller's share, half of what is free, is none."""
 
 
 class ReportCalls:
