@@ -18,7 +18,7 @@ from fakes.findings import AFTER_THE_SCANS, sample
 from fakes.in_process import LIMITLESS, InProcess
 from fakes.machine import Machine
 from whence_aggregator.callers.caller import Caller
-from whence_aggregator.callers.limits import Limit
+from whence_aggregator.callers.limits import Limit, Rate
 from whence_aggregator.callers.membership import Membership
 from whence_aggregator.callers.sign_in import NOBODY, Authenticator
 from whence_aggregator.callers.tokens import token_hash
@@ -106,14 +106,14 @@ class Asked:
 
 
 @asynccontextmanager
-async def served(house: InProcess) -> AsyncIterator[Asked]:
+async def served(house: InProcess, steps: Rate = LIMITLESS) -> AsyncIterator[Asked]:
     database, directory = house.database, OrganisationDirectory(house.database)
     findings = Findings(database=database, directory=directory, scanners=SCANNERS)
     living = load_violations(database, house.ledger, directory, findings, now=house.clock)
     accounts = AllowedAccounts(named=frozenset({ACCOUNT}), collected=False, database=database)
     coverage = ScannerCoverage(database=database, scanners=SCANNERS, accounts=accounts)
     calls = [
-        *living.routes(Membership(None), house.listening),
+        *living.routes(Membership(None), house.listening, Limit("caller", steps, lambda: 0.0, unit="bytes")),
         *FindingCalls(
             ledger=house.ledger, findings=findings, coverage=coverage, now=house.clock, on_change=lambda: None,
             moments=Moments(database=database, now=house.clock),
@@ -179,6 +179,17 @@ async def test_the_owning_team_acknowledges_and_nobody_else(asked: Asked) -> Non
     undone = await asked.post(path.replace("acknowledge", "undo"), HELLO)
     assert [one["state"] for one in undone["violations"]] == ["open"]
     assert (await asked.post(path.replace("acknowledge", "undo"), HELLO))["status"] == 409
+
+
+async def test_the_steps_that_one_caller_adds_to_the_log_are_limited(house: InProcess) -> None:
+    await house.register("greeter")
+    async with served(house, Rate(per_second=1.0, burst=2_048.0)) as asked:
+        await running(house)
+        await asked.follow()
+        path = f"/v1/violations/{(await asked.one())['id']}/acknowledge"
+        answers = [await asked.post(path, HELLO, comment=f"{n}") for n in range(3)]
+        assert [one["status"] for one in answers] == [200, 200, 429]
+        assert (await asked.post(path, OPERATOR, comment="not limited by others"))["code"] == "violation-forbidden"
 
 
 async def test_a_fixed_fault_closes_its_violation_and_reopens_it_when_it_is_back(asked: Asked) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import aiohttp
 import pytest
 
-from fakes.in_process import InProcess
+from fakes.in_process import OTHER_ACCOUNT, InProcess
 from fakes.machine import COMMIT, DIGEST
+from fakes.served_house import served
+from whence_aggregator.callers.caller import Caller
+from whence_aggregator.http.image_checks import ImageCheckCalls
 from whence_aggregator.ports import NotFound, SourceUnavailable
 from whence_aggregator.reports.image_check import ImageChecked, ImageChecks, WantedCheck
 from whence_common.image_reference import ImageReference
+from whence_common.statement import ImageFacts
 
 REPOSITORY = "registry.example.org/demo/greeter"
 MESSAGE = b"tree x\nauthor A <a@b> 1 +0000\ncommitter A <a@b> 1 +0000\n\n"
@@ -78,3 +83,45 @@ async def test_a_registry_that_is_away_makes_the_answer_incomplete(house: InProc
 async def test_a_tag_whose_digest_is_not_recorded_is_refused(house: InProcess) -> None:
     with pytest.raises(NotFound, match="is not recorded"):
         await check(house, image=f"{REPOSITORY}:1.0")
+
+
+async def test_an_instance_of_another_account_never_decides_which_image_a_tag_is(house: InProcess) -> None:
+    await house.register()
+    liar = await house.machine("i-00000000000000002", account_id=OTHER_ACCOUNT)
+    good = ImageFacts(source=f"{REPOSITORY}:1.0", repository=REPOSITORY, digest=f"sha256:{'a' * 64}")
+    await house.say(liar, image=good, containers=[])
+    with pytest.raises(NotFound, match="is not recorded"):
+        await check(house, image=f"{REPOSITORY}:1.0", asks=False)
+    house.sources.tags[f"{REPOSITORY}:1.0"] = DIGEST
+    await house.say(await house.machine())
+    await house.work()
+    found = await check(house, image=f"{REPOSITORY}:1.0", asks=False)
+    assert found.image.digest == DIGEST
+    assert verdicts(found)["image-mutable"] == "unknown", "no agent has read whether the tag may move"
+    house.sources.tags[f"{REPOSITORY}:1.0"] = good.digest
+    house.clock.advance(86_401)
+    await house.work()
+    with pytest.raises(NotFound, match="pointed to 2 different images"):
+        await check(house, image=f"{REPOSITORY}:1.0", asks=False)
+
+
+async def test_who_reads_only_own_teams_learns_nothing_about_images_of_others(house: InProcess) -> None:
+    await house.register()
+    await house.register("mine", team_id="evil")
+    await house.say(await house.machine())
+    callers = {"own": Caller(name="own", teams=frozenset({"evil"}), reads="teams"),
+               "hello": Caller(name="ada", teams=frozenset({"hello"}), reads="teams")}  # fmt: skip
+    asked = {"image": f"{REPOSITORY}@{DIGEST}", "application": "mine"}
+    unseen = {"image": f"{REPOSITORY}@sha256:{'b' * 64}", "application": "mine"}
+    own = {"image": f"{REPOSITORY}@{DIGEST}", "application": "greeter"}
+    async with (
+        served(house, ImageCheckCalls(checks(house)).routes(), callers) as url,
+        aiohttp.ClientSession() as client,
+    ):
+
+        async def status(token: str, query: dict[str, str]) -> int:
+            headers = {"Authorization": f"Bearer {token}"}
+            async with client.get(f"{url}/v1/check", params=query, headers=headers) as answer:
+                return answer.status
+
+        assert [await status("own", asked), await status("own", unseen), await status("hello", own)] == [403, 200, 200]

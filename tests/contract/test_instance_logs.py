@@ -128,7 +128,9 @@ async def test_wrong_credentials_are_refused_before_the_body_and_their_number_is
             assert (status, answer["code"]) == (401, "fleet-credentials")
             assert password not in answer["detail"] or not password
         assert (await fleet.send(log_of(), password="wrong"))[0] == 429
-        assert (await fleet.send(log_of()))[0] == 201
+        assert (await fleet.send(log_of()))[0] == 429, "or further guesses would still be answered"
+    async with fleet_of(house, attempts=Rate(per_second=0.001, burst=2)) as fleet:
+        assert [(await fleet.send(log_of()))[0] for _ in range(4)] == [201] * 4, "what is right does not count"
 
 
 @pytest.mark.parametrize(
@@ -162,12 +164,23 @@ async def test_hostile_bodies_are_refused(house: InProcess, fleet: Fleet) -> Non
 
 
 async def test_an_account_may_send_so_much_in_a_day(house: InProcess) -> None:
-    async with fleet_of(house, day_bytes_max=1_500) as fleet:
+    async with fleet_of(house, day_bytes_max=2_500) as fleet:
         assert (await fleet.send(log_of(b"a" * 1_000, log_type="AUDIT_LOG")))[0] == 201
         status, answer = await fleet.send(log_of(b"b" * 1_000, log_type="AUDIT_LOG"))
         assert (status, answer["code"]) == (429, "instance-logs-limited")
         house.clock.advance(86_401)
         assert (await fleet.send(log_of(b"b" * 1_000, log_type="AUDIT_LOG")))[0] == 201
+
+
+async def test_countless_tiny_logs_count_for_what_they_take(house: InProcess) -> None:
+    async with fleet_of(house, day_bytes_max=3 * 1_100) as fleet:
+        sent = [await fleet.send(log_of(bytes([n]), log_type="AUDIT_LOG")) for n in range(4)]
+        assert [status for status, _ in sent] == [201, 201, 201, 429]
+
+
+async def test_what_a_body_has_beside_a_log_is_skipped(fleet: Fleet) -> None:
+    assert (await fleet.send(log_of(more=[{}] * 100_000)))[0] == 201
+    assert (await fleet.send(log_of(log_data=[{}] * 100_000)))[1]["code"] == "instance-log-malformed"
 
 
 async def test_without_settings_the_path_refuses_and_says_what_to_do(house: InProcess) -> None:

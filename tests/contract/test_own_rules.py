@@ -10,7 +10,7 @@ import pytest
 
 from fakes.clocks import FakeClock
 from fakes.in_process import InProcess
-from fakes.machine import COMMIT
+from fakes.machine import COMMIT, DIGEST
 from fakes.signing_authority import SigningAuthority
 from whence_aggregator.adapters.rule_process import RuleProcess
 from whence_aggregator.compliance.evidence import SubjectEvidence, SubjectOfRule
@@ -25,7 +25,14 @@ from whence_aggregator.replays.verdicts import VerdictReplay, VerdictReplays
 from whence_aggregator.trace.state import States
 from whence_aggregator.wiring.replays import scratch_database
 from whence_common.ledger_entry import type_of
+from whence_common.statement import ImageFacts
 
+BAD = f"sha256:{'e' * 64}"
+REPOSITORY = "registry.example.org/demo/greeter"
+SOURCE = (
+    b'{"url": "git:https://git.example.org/demo/greeter.git", "revision": "%s", "author": "a", "status": ""}'
+    % COMMIT.encode()
+)
 MESSAGE = b"tree x\nauthor A <a@b> 1 +0000\ncommitter A <a@b> 1 +0000\n\nno ticket"
 
 
@@ -112,6 +119,7 @@ def differences(found: list[VerdictReplay]) -> list[object]:
 async def spoken(house: InProcess) -> None:
     await house.register()
     house.sources.commits[COMMIT] = MESSAGE
+    house.sources.images[DIGEST] = SOURCE
     await house.say(await house.machine())
     await house.work()
 
@@ -239,3 +247,35 @@ async def test_a_rule_that_another_replica_added_is_not_closed_by_one_that_does_
         await running.say(await running.machine("i-00000000000000002"))
         await running.work()
         assert (await standing(running))["own-source"][0] == "fail"
+
+
+async def test_an_instance_that_is_right_hides_no_other_one_of_its_version(house: House, engine: RuleProcess) -> None:
+    rules = (
+        rule("own-image", f"image.digest != '{BAD}'", "version"),
+        rule("own-other", f"image.digest == '{BAD}'", "version"),
+    )
+    async with house.started(rules, engine) as running:
+        await running.register()
+        bad = ImageFacts(source=f"{REPOSITORY}:1.0", repository=REPOSITORY, digest=BAD)
+        wrong = await running.machine("i-00000000000000001")
+        await running.say(wrong, image=bad, containers=[])
+        await running.work()
+        right = await running.machine("i-00000000000000002")
+        for _ in range(2):
+            running.clock.advance(60)
+            await running.say(right)
+            await running.work()
+        found = await standing(running)
+        assert {name: found[name][0] for name in found} == {"own-image": "fail", "own-other": "fail"}
+        assert differences(await replayed(running, engine)) == []
+        size = await running.reader.size()
+        await running.say(right)
+        await running.work()
+        kinds = [one.kind for one in await running.entries()][size:]
+        assert kinds == ["statement"], "what was judged before is not recorded again"
+        await running.say(wrong)
+        await running.work()
+        assert {name: one[0] for name, one in (await standing(running)).items()} == {
+            "own-image": "pass",
+            "own-other": "fail",
+        }

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
+import threading
 from html.parser import HTMLParser
 from typing import Any
 
+import aiohttp
+
 from fakes.in_process import InProcess
 from fakes.machine import scm
+from fakes.served_house import served
+from fakes.signing_authority import SigningAuthority
+from whence_aggregator.adapters.rule_process import RuleProcess
+from whence_aggregator.callers.caller import Caller
+from whence_aggregator.compliance.own.recording import record_rules
+from whence_aggregator.compliance.own.rule_file import RuleInFile
+from whence_aggregator.compliance.own.rules import OwnRule
+from whence_aggregator.compliance.rules.catalogue import RulesInForce
 from whence_aggregator.compliance.violations import Violations
+from whence_aggregator.http.reports import ReportCalls
+from whence_aggregator.ports import Database
 from whence_aggregator.reports.coverage import CoverageReader, ExpectedSources
-from whence_aggregator.reports.report import ReportScope
+from whence_aggregator.reports.report import ComplianceReport, ReportScope
 from whence_aggregator.reports.report_html import HtmlReports
-from whence_aggregator.reports.report_maker import MadeReport, ReportMaker
+from whence_aggregator.reports.report_maker import MadeReport, RendersHtml, ReportMaker
 from whence_aggregator.reports.snapshots import Snapshots
 from whence_aggregator.reports.standing_violations import StandingViolations
 from whence_aggregator.reports.summary import Summaries
@@ -47,17 +61,31 @@ class Elements(HTMLParser):
                 self.links.add(value or "")
 
 
-def maker(house: InProcess) -> ReportMaker:
+class HeldHtml:
+    """Renders once the loop has done something else, however long that takes."""
+
+    def __init__(self, going: threading.Event) -> None:
+        self._going = going
+
+    def render(self, report: ComplianceReport) -> str:
+        assert self._going.wait(30.0)
+        return HtmlReports().render(report)
+
+
+def maker(house: InProcess, html: RendersHtml | None = None) -> ReportMaker:
     expected = ExpectedSources(
         accounts=lambda: [ACCOUNT], regions=["eu-central-1"], inventory_seconds=300.0, trail=False, organisation=[]
     )
     return ReportMaker(
         ledger=house.ledger,
         summaries=Summaries(database=house.database, listening=house.listening),
-        violations=StandingViolations(Violations(database=house.database, listening=house.listening)),
+        violations=StandingViolations(
+            Violations(database=house.database, listening=house.listening, rules=house.rules.every), house.rules.every
+        ),
         coverage=CoverageReader(database=house.database, expected=expected, now=house.clock),
         moments=Moments(database=house.database, now=house.clock),
-        html=HtmlReports(),
+        html=html or HtmlReports(),
+        rules=house.rules.every,
         version="0.1.0",
         now=house.clock,
     )
@@ -143,3 +171,46 @@ async def test_the_csv_has_a_row_for_each_violation(house: InProcess) -> None:
     rows = list(csv.DictReader(io.StringIO(report.files["violations.csv"])))
     assert len(rows) == len(report.report.violations)
     assert {"rule", "verdict", "subject", "ledger_index"} <= rows[0].keys()
+
+
+async def test_others_are_answered_while_a_report_is_written(house: InProcess) -> None:
+    going, scope = threading.Event(), ReportScope(account=ACCOUNT, since="2026-11-20", until="2026-11-22")
+    made_ = asyncio.create_task(
+        maker(house, HeldHtml(going)).make(scope, made_by="audit", team_as_written=False, names_sources=True)
+    )
+    await house.reader.size()
+    asyncio.get_running_loop().call_later(0.05, going.set)
+    assert (await made_).files["report.html"].startswith("<!doctype html>")
+
+
+async def test_violations_of_users_rules_are_in_the_report(database: Database, authority: SigningAuthority) -> None:
+    own = OwnRule.of(
+        RuleInFile(id="own-spec", title="It has a specification", kind="application", severity=1, rationale="Why.",
+                   remedy="Do.", pass_when="application.specification_url != ''", examples=[])
+    )  # fmt: skip
+    first = InProcess(database, authority)
+    async with first.running():
+        recorded = await record_rules(database, first.ledger, [own], {}, at=first.clock())
+    engine = RuleProcess()
+    rules = RulesInForce.of(recorded=recorded, engine=engine)
+    async with InProcess(database, authority, rules=rules).running() as house:
+        await house.register("greeter", specification_url="")
+        await faulty(house)
+        report = (await made(house, ReportScope(team="hello", since="2026-11-20", until="2026-11-22"))).report
+        (found,) = (one for one in report.rules if one.id == "own-spec")
+        assert (found.title, found.severity, found.counts.failed) == ("It has a specification", 1, 1)
+        assert [one.subject for one in found.violations] == ["greeter"]
+    await engine.close()
+
+
+async def test_a_report_is_made_over_http_for_who_may_read_its_team(house: InProcess) -> None:
+    await house.register("greeter")
+    await faulty(house)
+    callers = {"own": Caller(name="own", teams=frozenset({"evil"}), reads="teams"),
+               "hello": Caller(name="ada", teams=frozenset({"hello"}), reads="teams")}  # fmt: skip
+    asked = {"team": "hello", "from": "2026-11-20", "to": "2026-11-22"}
+    async with served(house, ReportCalls(maker(house)).routes(), callers) as url, aiohttp.ClientSession() as client:
+        for token, status in (("hello", 201), ("own", 403)):
+            headers = {"Authorization": f"Bearer {token}"}
+            async with client.post(f"{url}/v1/reports", params=asked, headers=headers) as answer:
+                assert answer.status == status, await answer.text()

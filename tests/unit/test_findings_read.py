@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from fakes.findings import ACCOUNT, AFTER_THE_SCANS, IMAGE, as_bytes, asff, ocsf, sample, sarif
 from whence_aggregator.findings.finding import FileRefused, Finding, Format
 from whence_aggregator.findings.reading import FindingReader, FindingRefusal, Placed, ReadAs
-from whence_aggregator.findings.splitting import DEPTH_MAX, FINDING_BYTES_MAX, Splitter
+from whence_aggregator.findings.splitting import CONTAINERS_MAX, DEPTH_MAX, FINDING_BYTES_MAX, Splitter
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -110,6 +110,7 @@ def test_trivys_template_for_asff_gives_each_package_an_id_of_its_own() -> None:
         (ocsf(result="PASS"), "pass", False),
         (ocsf(result="MANUAL"), "manual", False),
         (ocsf(result="WARNING"), "unknown", False),
+        (ocsf(class_uid=2003, compliance={"status_id": 3}, status_id=4, metadata={"event_code": "c", "product": {"name": "Other"}}), "fail", False),
         (ocsf(status_id=4), "fail", True),
         (ocsf(status_id=5), "fail", True),
         (ocsf(activity_id=3), "fail", True),
@@ -151,7 +152,7 @@ def test_a_time_that_would_outlast_later_reports_is_refused(time: object) -> Non
         ({"Compliance": {"Status": "NOT_AVAILABLE"}}, "unknown", False, False),
         ({"Compliance": {"Status": ["PASSED"]}}, "unknown", False, False),
         ({"Workflow": {"Status": "SUPPRESSED"}}, "fail", True, False),
-        ({"Workflow": {"Status": "RESOLVED"}}, "fail", False, True),
+        ({"Workflow": {"Status": "RESOLVED"}}, "fail", True, False),
         ({"RecordState": "ARCHIVED"}, "fail", False, True),
     ],
 )
@@ -370,3 +371,13 @@ def test_no_value_in_any_place_ends_the_reading(data: st.DataObject, value: obje
     except FileRefused:
         return
     assert all(isinstance(one, Placed | FindingRefusal) for one in found)
+
+
+def test_a_part_of_countless_small_values_is_refused_before_it_is_decoded() -> None:
+    splitter = Splitter()
+    assert list(splitter.feed(b'{"version":"2.1.0","runs":[')) == []
+    with pytest.raises(FileRefused) as refused:
+        list(splitter.feed(b"{}," * CONTAINERS_MAX))
+    assert refused.value.message == (
+        "byte 1500022: one part has more than 500000 objects and arrays: send an array of findings"
+    )

@@ -23,7 +23,10 @@ from fakes.facts import (
     verdict,
 )
 from fakes.machine import DIGEST, scm
-from whence_aggregator.compliance.rules.catalogue import RULES
+from whence_aggregator.compliance.evidence import LinkOfEvidence, SubjectEvidence
+from whence_aggregator.compliance.folding import folded_under
+from whence_aggregator.compliance.rule import Verdict
+from whence_aggregator.compliance.rules.catalogue import RULES, RulesInForce
 from whence_aggregator.trace.facts import NOT_ASKED, Facts, HeardClock, InventoryFacts
 from whence_aggregator.trace.tags import TagHistory, TagSeen
 from whence_common.statement import ApplicationFacts, DriftFacts, ScmSourceFacts
@@ -340,3 +343,11 @@ NOBODY_ASKED: Facts = facts(image_source=NOT_ASKED, commit=NOT_ASKED, branch=NOT
 )  # fmt: skip
 def test_a_rule_without_collected_evidence_is_unknown(rule: str) -> None:
     assert verdict(rule, NOBODY_ASKED).outcome == "unknown"
+
+
+def test_nothing_folds_under_a_broken_link_whose_own_rule_is_switched_off() -> None:
+    evidence = SubjectEvidence(links={"image": LinkOfEvidence(state="contradicted", reason="the tag has moved")})
+    missing = next(one for one in RULES if one.id == "ticket-missing")
+    verdict = Verdict(outcome="fail", reason="the commit names no ticket")
+    assert folded_under(missing, verdict, evidence, RulesInForce.of()) == "image"
+    assert folded_under(missing, verdict, evidence, RulesInForce.of(off={"image-mutable": "tags move here"})) is None

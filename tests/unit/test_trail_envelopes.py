@@ -86,6 +86,12 @@ def test_a_message_that_cannot_be_used_is_refused_with_a_code(body: str, code: s
     assert len(caught.value.message) < 500
 
 
+def test_an_event_that_somebody_put_on_the_bus_is_no_record_of_cloudtrail() -> None:
+    with pytest.raises(TrailRefused) as refused:
+        parse_envelope(bridged(record()).replace('"aws.ec2"', '"custom.app"'))
+    assert refused.value.code == "event-not-of-aws"
+
+
 @given(st.text())
 def test_no_text_at_all_does_anything_else_than_to_be_read_or_refused(text: str) -> None:
     for body in (text, sns(text), json.dumps({"Records": text}), json.dumps({"detail": text})):

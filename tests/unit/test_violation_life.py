@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from whence_aggregator.ports import Conflict
 from whence_aggregator.projections.violation_rows import StoredViolation, after_step
-from whence_aggregator.violations.exemption import Exemption, Scope
+from whence_aggregator.violations.exemption import Exemption, Scope, check_room
 from whence_aggregator.violations.group import Group
 from whence_aggregator.violations.life import (
     About,
@@ -197,3 +199,13 @@ def test_an_exemption_of_a_type_covers_its_rules_and_reports_of_it_and_one_of_a_
     assert [by_type.covers(one) for one in (judged, reported, opened())] == [True, True, False]
     assert [of_report.covers(one) for one in (judged, reported)] == [False, True]
     assert not by_type.covers(replace(reported, detail="{}")), "of another version, or of none"
+
+
+def test_one_team_cannot_use_up_the_exemptions_that_others_need() -> None:
+    of_hello = [exemption(minute(9), scope=Scope(team="hello"))] * 200
+    with pytest.raises(Conflict) as refused:
+        check_room(of_hello, of_hello[0])
+    assert refused.value.message == "200 exemptions of team hello are in force"
+    check_room(of_hello, exemption(minute(9), scope=Scope(team="other")))
+    with pytest.raises(Conflict):
+        check_room(of_hello * 5, exemption(minute(9), scope=Scope(ami="ami-1")))

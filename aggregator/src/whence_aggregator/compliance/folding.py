@@ -29,7 +29,7 @@ BROKEN = ("missing", "contradicted")
 def folded_under(rule: Rule, verdict: Verdict, evidence: SubjectEvidence, in_force: RulesInForce) -> LinkName | None:
     """Return the first broken link that a failed or unknown verdict depends on; None where it stands for itself.
 
-    A link that no rule in force is about hides nothing: nothing else would show that it is broken.
+    A link that no rule in force is about hides nothing, nor one whose break a rule would show that is switched off.
     """
     if verdict.outcome not in ("fail", "unknown") or rule.link is None:
         return None

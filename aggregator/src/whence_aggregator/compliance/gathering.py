@@ -40,7 +40,7 @@ from whence_common.repositories import compare, repository_named
 from whence_common.scm_source import ScmSource
 
 _MASKED = "MASKED"
-_MASKED_KEYS_MAX = 50
+MASKED_KEYS_MAX = 50
 _LEVELS_MAX = 60
 _SIGNATURE_FORMS_READ = ("good", "bad", "unknown key", "none")
 
@@ -125,7 +125,7 @@ def _masked(document: Mapping[str, Any]) -> Iterable[str]:
     """Return the paths of masked values, the first ones of many."""
     found: list[str] = []
     waiting: list[tuple[str, Any, int]] = [("", document, 0)]
-    while waiting and len(found) < _MASKED_KEYS_MAX:
+    while waiting and len(found) < MASKED_KEYS_MAX:
         path, value, level = waiting.pop()
         if value == _MASKED:
             found.append(path)

@@ -63,15 +63,19 @@ def storable_verdict(verdict: Verdict) -> Verdict:
 
 
 def moved_event(
-    evidence: SubjectEvidence, verdicts: Mapping[str, JudgedVerdict], before: StandingSubject, in_force: RulesInForce
-) -> dict[str, Any] | None:
+    evidence: SubjectEvidence, verdicts: Mapping[str, JudgedVerdict], before: StandingSubject, in_force: RulesInForce,
+    *, closes: bool = True,
+) -> dict[str, Any] | None:  # fmt: skip
     """Return the entry of a subject whose verdicts changed: in outcome, in reason, in the rule's version, or in fold.
 
-    None where nothing changed, for the same application. A rule that is no longer in force closes what it left open.
+    None where nothing changed, for the same application. With `closes`, a rule that is no longer in force closes what
+    it left open. `verdicts` may be those of some rules only.
     """
     versions = in_force.versions(evidence.kind)
     moved, first = [], []
     for rule in in_force.of_kind(evidence.kind):
+        if rule.id not in verdicts:
+            continue  # its verdict is from another instance, and in an entry of its own
         if before.rules.get(rule.id, 0) > rule.version:
             continue  # a newer version of the program has judged by this rule, and will do so again
         judged, stood = verdicts[rule.id], before.verdicts.get(rule.id)
@@ -85,7 +89,7 @@ def moved_event(
             moved.append(_stated(rule.id, rule.version, judged))
     known = in_force.known
     idle = [one for one, version in before.rules.items() if one not in versions and version <= known.get(one, -1)]
-    for name in idle:
+    for name in idle if closes else ():
         stood = before.verdicts.get(name)
         if stood is not None and stood.outcome in ("fail", "unknown"):
             why = in_force.not_in_force.get(name, "the rule is about another kind of subject")

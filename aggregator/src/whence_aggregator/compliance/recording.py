@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -44,6 +44,31 @@ class JudgedNow:
     """The instance that the evidence is from; empty where it is from none."""
     broken: Mapping[str, str] = field(default_factory=dict)
     """Rules that users wrote that could not be evaluated, and why."""
+    further: bool = False
+    """Whether it has some of the verdicts about a subject, and another one before it has the others."""
+
+
+_WORST = ("gone", "pass", "unknown", "fail")
+
+
+def worst_of(judged: Sequence[JudgedNow]) -> list[JudgedNow]:
+    """Return the worst verdict of each rule, by the instance that it is from: one that is right hides no other.
+
+    `judged` are of one subject. Of equal ones the first by the instance's id counts, whichever spoke last.
+    """
+    if len(judged) < 2:
+        return list(judged)
+    judged = sorted(judged, key=lambda one: one.instance, reverse=True)
+    parts: dict[int, dict[str, JudgedVerdict]] = {}
+    for rule in judged[0].verdicts:
+        worst = max(range(len(judged)), key=lambda n: (_badness(judged[n].verdicts[rule]), n))
+        parts.setdefault(worst, {})[rule] = judged[worst].verdicts[rule]
+    found = [replace(judged[n], verdicts=parts[n]) for n in sorted(parts)]
+    return [replace(one, further=place > 0) for place, one in enumerate(found)]
+
+
+def _badness(one: JudgedVerdict) -> tuple[int, bool]:
+    return _WORST.index(one.verdict.outcome), not one.folded_under
 
 
 class Recording:
@@ -77,7 +102,12 @@ class Recording:
             (one, moved)
             for one in judged
             if one.evidence.id in stood
-            and (moved := moved_event(one.evidence, one.verdicts, stood[one.evidence.id], self._rules)) is not None
+            and (
+                moved := moved_event(
+                    one.evidence, one.verdicts, stood[one.evidence.id], self._rules, closes=not one.further
+                )
+            )
+            is not None
         ]
         if not found:
             return

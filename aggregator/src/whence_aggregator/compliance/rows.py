@@ -186,9 +186,9 @@ class ShownBy(TypedDict):
     instance_id: str
 
 
-def shown_by(rows: Sequence[ShownBy]) -> str | None:
-    """Return the instance that shows a subject; None when none lives."""
-    return rows[0]["instance_id"] if rows else None
+def shown_by(rows: Sequence[ShownBy]) -> list[str]:
+    """Return the instances that show a subject, the one that spoke last first; none when none lives."""
+    return [row["instance_id"] for row in rows]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

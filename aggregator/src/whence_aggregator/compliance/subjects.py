@@ -14,7 +14,7 @@ from whence_aggregator.compliance.evidence import AccountOfOrganisation, Subject
 from whence_aggregator.compliance.gathering import InstanceEvidence, evidence_of
 from whence_aggregator.compliance.moving import StandingSubject, ended_all, judge_all
 from whence_aggregator.compliance.own.rules import broken_rules
-from whence_aggregator.compliance.recording import JudgedNow, Recording
+from whence_aggregator.compliance.recording import JudgedNow, Recording, worst_of
 from whence_aggregator.compliance.resting import Unlogged, digest_of, entries_of, unlogged_of
 from whence_aggregator.compliance.rows import DueSubject, ShownBy, due_subjects, seen_subjects, shown_by, stood_subjects
 from whence_aggregator.compliance.rules.catalogue import RulesInForce
@@ -26,7 +26,7 @@ from whence_aggregator.ports import Database, Transaction
 from whence_aggregator.queries.compliance import (
     INSTANCE_OF_AMI,
     INSTANCE_OF_APPLICATION,
-    INSTANCE_OF_VERSION,
+    INSTANCES_OF_VERSION,
     MARK_SUBJECT,
     SUBJECT_JUDGED,
     SUBJECTS_DUE,
@@ -50,6 +50,10 @@ log = logging.getLogger(__name__)
 PAGE_SUBJECTS = 16
 DISCOVER_SWEEPS = 20
 """One in this many sweeps judges the accounts of the organisation: their listings are in no entry."""
+IMAGES_OF_VERSION_MAX = 20
+"""Different images that one version runs as: each is judged, by the instance of it that spoke last."""
+_SEVERAL = "several"
+"""In place of the digest of what an instance shows: whichever of them is judged then marks the subject."""
 NOTHING_LEFT = "subject gone: no instance of it lives"
 
 
@@ -130,16 +134,26 @@ class SubjectEvaluator:
 
     async def _evaluate(self, due: Sequence[DueSubject]) -> None:
         shown = await self._instances_of([one for one in due if one.kind != "account"])
-        gathered = await self._tracer.facts(sorted(set(shown.values()))) if shown else {}
+        every = sorted({name for names in shown.values() for name in names})
+        gathered = await self._tracer.facts(every) if every else {}
+        shown = {key: [name for name in names if name in gathered] for key, names in shown.items()}
         accounts = await self._of_accounts([one.id for one in due if one.kind == "account"])
-        scans = await self._scans({key: gathered[name] for key, name in shown.items() if name in gathered})
         judged, written = list[JudgedNow](), list[SubjectJudgedParameters]()
+        scans = [
+            await self._scans({key: gathered[names[n]] for key, names in shown.items() if n < len(names)})
+            for n in range(max(map(len, shown.values()), default=0))
+        ]
         for one in due:
-            facts = gathered.get(shown.get((one.kind, one.id), ""))
-            found = accounts.get(one.id) if one.kind == "account" else await self._judged(one, facts, scans.get(one.id))
-            if found is not None:
-                judged.append(found)
-            digest = _shown_digest(found.evidence) if found is not None else ""
+            names = shown.get((one.kind, one.id), [])
+            if one.kind == "account":
+                found = [accounts.get(one.id)]
+            elif names:
+                found = [await self._judged(one, gathered[each], scans[n].get(one.id)) for n, each in enumerate(names)]
+            else:
+                found = [await self._judged(one, None, None)]
+            some = [each for each in found if each is not None]
+            judged += worst_of(some)
+            digest = _SEVERAL if len(some) > 1 else _shown_digest(some[0].evidence) if some else ""
             written.append({"kind": one.kind, "id": one.id, "evidence": digest, "seen": one.due})
             await asyncio.sleep(0)
         await self._recording.prepare()
@@ -152,13 +166,13 @@ class SubjectEvaluator:
                 )
             await writing.transaction.execute(SUBJECT_JUDGED.bind(written))
 
-    async def _instances_of(self, due: Sequence[DueSubject]) -> dict[SubjectKey, str]:
-        """Return the instance that shows each subject, in one round trip; those without one are left out."""
+    async def _instances_of(self, due: Sequence[DueSubject]) -> dict[SubjectKey, list[str]]:
+        """Return the instances that show each subject, in one round trip."""
         if not due:
             return {}
         asked = [_instance_of(one) for one in due]
         found = [shown_by(some) for some in await self._database.fetch_all(each(asked))]
-        return {(one.kind, one.id): name for one, name in zip(due, found, strict=True) if name is not None}
+        return {(one.kind, one.id): names for one, names in zip(due, found, strict=True)}
 
     async def _scans(self, facts: Mapping[SubjectKey, Facts]) -> Mapping[str, ImageScans]:
         """Return what scanners state of the images of versions."""
@@ -235,7 +249,9 @@ def _instance_of(one: DueSubject) -> BoundQuery[ShownBy]:
     if one.kind == "application":
         return INSTANCE_OF_APPLICATION.bind({"application_id": one.id})
     application, _, version = one.id.partition("@")
-    return INSTANCE_OF_VERSION.bind({"application_id": application, "application_version": version})
+    return INSTANCES_OF_VERSION.bind(
+        {"application_id": application, "application_version": version, "limit": IMAGES_OF_VERSION_MAX}
+    )
 
 
 async def _stood(transaction: Transaction, due: Sequence[DueSubject]) -> dict[SubjectKey, StandingSubject]:

@@ -26,6 +26,8 @@ _SNS_DEPTH_MAX = 2
 """An SNS topic may forward to another one; nothing forwards more often."""
 X = TypeVar("X")
 _ABSENT = msgspec.Raw()
+_AWS = "aws."
+"""EventBridge refuses events with such a source from whoever is not AWS (PutEvents)."""
 EVENT_BRIDGE_DETAIL = "AWS API Call via CloudTrail"
 
 
@@ -66,6 +68,7 @@ class _Any(msgspec.Struct, frozen=True):
     s3_object_key: list[str] | None = msgspec.field(name="s3ObjectKey", default=None)
     detail_type: str | None = msgspec.field(name="detail-type", default=None)
     detail: msgspec.Raw = _ABSENT
+    source: str = ""
     account: str = ""
     region: str = ""
 
@@ -124,6 +127,9 @@ def _of_form(form: _Any) -> TrailEnvelope:
 def _inline(form: _Any) -> TrailEnvelope:
     if form.detail_type != EVENT_BRIDGE_DETAIL:
         return Nothing(reason=f"EventBridge's event of type {one_line(str(form.detail_type), 60)}")
+    if not form.source.startswith(_AWS):
+        shown = one_line(form.source, 60)
+        raise TrailRefused("event-not-of-aws", f"the event's source is {shown!r}, not AWS: anybody may have put it")
     return InlineRecord(account_id=form.account, region=form.region, record=bytes(form.detail))
 
 

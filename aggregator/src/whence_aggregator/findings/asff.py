@@ -80,8 +80,9 @@ def _parsed(finding: Mapping[str, Any], uid: str, now: datetime) -> Finding:
         title=line(finding.get("Title"), TITLE_CHARACTERS_MAX),
         severity=_severity(child(finding, "Severity")),
         result=result,
-        suppressed=workflow == "SUPPRESSED" or (product == "prowler" and result == "unknown"),  # muted is WARNING there
-        closed=workflow == "RESOLVED" or finding.get("RecordState") == "ARCHIVED",
+        # RESOLVED is what a customer states, and stays although the check still fails; muted is WARNING in Prowler's
+        suppressed=workflow in ("SUPPRESSED", "RESOLVED") or (product == "prowler" and result == "unknown"),
+        closed=finding.get("RecordState") == "ARCHIVED",
         vulnerability=_is_vulnerability(finding, other),
         resource=_resource(finding, first),
         observed_at=moment(finding.get("UpdatedAt"), "UpdatedAt", now=now),

@@ -49,6 +49,8 @@ _CODES: Mapping[object, Result] = {"PASS": "pass", "FAIL": "fail", "MANUAL": "ma
 _SUPPRESSED = 3
 _DONE = {4, 5, 6}
 """Of status_id: resolved, archived, deleted."""
+_RESOLVED = 4
+"""Of status_id. Of a compliance finding it is what a person states of the work, and the check may still fail."""
 _CLOSE = 3
 """Of activity_id."""
 _PROWLER = "prowler"
@@ -79,6 +81,7 @@ def _parsed(event: Mapping[str, Any], uid: str, now: datetime) -> Finding:
     first = next(iter(children(event, "resources")), {})
     remediation = child(event, "remediation")
     references = remediation.get("references")
+    is_said_to_be_done = class_uid == COMPLIANCE and status == _RESOLVED
     return Finding(
         product=product,
         uid=uid,
@@ -86,8 +89,9 @@ def _parsed(event: Mapping[str, Any], uid: str, now: datetime) -> Finding:
         title=line(info.get("title"), TITLE_CHARACTERS_MAX) or line(event.get("message"), TITLE_CHARACTERS_MAX),
         severity=_severity(event.get("severity_id")),
         result=_result(event, class_uid),
-        suppressed=status == _SUPPRESSED,
-        closed=(isinstance(status, int) and status in _DONE) or event.get("activity_id") == _CLOSE,
+        suppressed=status == _SUPPRESSED or is_said_to_be_done,
+        closed=(isinstance(status, int) and status in _DONE and not is_said_to_be_done)
+        or event.get("activity_id") == _CLOSE,
         vulnerability=class_uid == VULNERABILITY,
         resource=_resource(event, first),
         observed_at=moment(event.get("time"), "time", now=now),

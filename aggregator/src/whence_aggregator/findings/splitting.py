@@ -17,6 +17,8 @@ FINDING_BYTES_MAX = 512 * 1024
 """Of one element of an array."""
 DOCUMENT_BYTES_MAX = 32 * 1024 * 1024
 """Of one object that stands by itself: it may hold all findings of a file, as SARIF's does."""
+CONTAINERS_MAX = 500_000
+"""Of objects and arrays in one part: decoded, each takes a hundred times the memory of its bytes."""
 DEPTH_MAX = 64
 _DEPTH_SKIPPED_MAX = 1_000
 """How deep a finding that is refused for its depth is still skipped, so that those after it are read."""
@@ -49,6 +51,8 @@ class Splitter:
         self._mode: Literal["start", "array", "objects", "over"] = "start"
         self._depth = 0
         """Of brackets that are open in the present part; 0 between parts."""
+        self._containers = 0
+        """Of brackets that were opened in the present part."""
         self._begun = -1
         """Where the present part begins in what is held; -1 between parts, and while one that is refused is skipped."""
         self._at = 0
@@ -120,7 +124,7 @@ class Splitter:
 
     def _begin(self) -> bool:
         self._in_part, self._begun, self._at, self._problem = True, self._position, self._before + self._position, ""
-        self._depth = 0
+        self._depth = self._containers = 0
         return True
 
     def _scalar(self) -> JsonPart | bool | None:
@@ -165,6 +169,11 @@ class Splitter:
             self._in_string = True
         elif byte in _OPEN:
             self._depth += 1
+            self._containers += 1
+            if self._containers > CONTAINERS_MAX:
+                raise self._broken(
+                    f"one part has more than {CONTAINERS_MAX} objects and arrays: send an array of findings"
+                )
             if self._depth > _DEPTH_SKIPPED_MAX:
                 raise self._broken(f"nested deeper than {_DEPTH_SKIPPED_MAX} levels")
             if self._depth > DEPTH_MAX:

@@ -44,6 +44,8 @@ BODY_BYTES_MAX = 2 * LOG_BYTES_MAX
 SOURCE = "unsigned report"
 DOCUMENT_BYTES_MAX = 64 * 1024
 LogType = Literal["USER_DATA", "AUDIT_LOG"]
+ENTRY_BYTES = 1024
+"""What a log takes beside its content and its document: the entry and its row."""
 LOG_TYPES: tuple[LogType, ...] = ("USER_DATA", "AUDIT_LOG")
 _SPACE = re.compile(r"[\r\n\t ]+")
 _AGAIN_SECONDS = 3600.0
@@ -122,8 +124,9 @@ class InstanceLogs:
         async with self._ledger.writing() as writing:
             if log_known(await writing.transaction.fetch(known)):
                 return False
-            asked = INSTANCE_LOGS_SINCE.bind({"account_id": one.account_id, "since": since})
-            if logs_since(await writing.transaction.fetch(asked)) + len(one.content) > self._account_day_bytes_max:
+            asked = INSTANCE_LOGS_SINCE.bind({"account_id": one.account_id, "since": since, "each": ENTRY_BYTES})
+            taken = logs_since(await writing.transaction.fetch(asked)) + ENTRY_BYTES + len(one.content)
+            if taken > self._account_day_bytes_max:
                 raise Overloaded(
                     "instance-logs-limited", f"account {one.account_id} has sent too many logs in a day",
                     retry_after_seconds=_AGAIN_SECONDS,

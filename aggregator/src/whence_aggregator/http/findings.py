@@ -33,6 +33,8 @@ FILES_AT_ONCE_MAX = 8
 _PACE = RequestPace(grace_seconds=30.0, bytes_per_second_min=4096.0)
 _THREAD_BYTES_MIN = 256 * 1024
 """A larger part is decoded in a thread, so that other requests do not wait."""
+_LARGE_AT_ONCE_MAX = 2
+"""Parts decoded in threads at once: one of them may take 500 MiB of memory."""
 _KEY_CHARACTERS_MAX = 255
 _YES_NO = ("true", "false")
 _SHOWN_REASONS_MAX = 3
@@ -62,6 +64,7 @@ class FindingCalls:
         self._now = now
         self._on_change = on_change
         self._slots = Slots("transfers", FILES_AT_ONCE_MAX)
+        self._large = asyncio.Semaphore(_LARGE_AT_ONCE_MAX)
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -98,7 +101,7 @@ class FindingCalls:
         reason = ""
         try:
             async for part in _parts(request, reader):
-                batch += await _read(reader, part)
+                batch += await self._read(reader, part)
                 while len(batch) >= BATCH_FINDINGS_MAX:
                     await recording.add(batch[:BATCH_FINDINGS_MAX])
                     del batch[:BATCH_FINDINGS_MAX]
@@ -114,6 +117,12 @@ class FindingCalls:
         await recording.add(batch)
         return await recording.end(reason or ("a scanner states that it failed" if reader.failed else ""))
 
+    async def _read(self, reader: FindingReader, part: JsonPart) -> list[Placed | FindingRefusal]:
+        if len(part.content) < _THREAD_BYTES_MIN:
+            return list(reader.read(part))
+        async with self._large:
+            return await asyncio.to_thread(lambda: list(reader.read(part)))
+
     async def _list(self, request: web.Request) -> JsonResponse:
         query = Query(request, *_FILTERS, "at", "limit", "cursor")
         wanted, limit = _wanted(query, as_written=not request[CALLER].reads_everything), query.limit()
@@ -128,12 +137,6 @@ class FindingCalls:
         moment = await self._moments.of(Query(request, "at").instant("at"))
         states = await self._coverage.states(now=parse_instant(moment.at), past=moment.past)
         return respond_json({"scanners": [one.to_wire() for one in states], "at": moment.at})
-
-
-async def _read(reader: FindingReader, part: JsonPart) -> list[Placed | FindingRefusal]:
-    if len(part.content) < _THREAD_BYTES_MIN:
-        return list(reader.read(part))
-    return await asyncio.to_thread(lambda: list(reader.read(part)))
 
 
 async def _parts(request: web.Request, reader: FindingReader) -> AsyncIterator[JsonPart]:

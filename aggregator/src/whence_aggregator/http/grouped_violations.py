@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 from aiohttp import hdrs, web
 
 from whence_aggregator.callers.caller import Caller
+from whence_aggregator.callers.limits import Limit
 from whence_aggregator.callers.membership import Membership
 from whence_aggregator.http.application_bodies import read_object
 from whence_aggregator.http.authentication import CALLER
@@ -49,6 +50,8 @@ GROUPED_FILTERS = (
 _YES = ("true",)
 _BODY_BYTES_MAX = 16 * 1024
 _CURSOR_CHARACTERS_MAX = 1_000
+_STEP_BYTES = 1024
+"""What a step takes in the log, as the caller's limit counts it."""
 _CSV = "text/csv"
 
 
@@ -62,6 +65,7 @@ class GroupedViolationCalls:
         recorder: ViolationRecorder,
         observing: Observing,
         membership: Membership,
+        caller_bytes: Limit,
         now: Now,
         random_bytes: Callable[[int], bytes],
     ) -> None:
@@ -69,6 +73,7 @@ class GroupedViolationCalls:
         self._recorder = recorder
         self._observing = observing
         self._membership = membership
+        self._caller_bytes = caller_bytes
         self._now = now
         self._random_bytes = random_bytes
 
@@ -111,6 +116,7 @@ class GroupedViolationCalls:
         check_acknowledge(caller, one)
         body = await _body(request, "comment")
         comment = checked_comment(body.get("comment"), name="comment")
+        self._count(caller, 1)
         moved = await self._recorder.acknowledge(one, comment, by=caller.name)
         return respond_json((await self._shown([moved]))[0])
 
@@ -129,6 +135,7 @@ class GroupedViolationCalls:
             check_exempt(caller, each)
         dry_run = _flag(body, "dry_run")
         if not dry_run:
+            self._count(caller, 1 + len(covered))
             covered = list(await self._recorder.exempt(granted, _expected(body, len(covered))))
         shown = await self._shown(covered)
         answer = {"dry_run": dry_run, "exemption": granted.to_wire(), "covers": len(shown), "violations": shown}
@@ -141,6 +148,7 @@ class GroupedViolationCalls:
         await _body(request)
         if one.exemption:
             await self._check_withdraw(caller, one.exemption)
+        self._count(caller, 1)
         undone = await self._recorder.undo(one, by=caller.name)
         shown = await self._shown(undone.violations)
         return respond_json({"exemption": undone.exemption or None, "violations": shown})
@@ -154,9 +162,14 @@ class GroupedViolationCalls:
         caller = request[CALLER]
         await self._check_withdraw(caller, request.match_info["id"])
         await _body(request)
+        self._count(caller, 1)
         undone = await self._recorder.withdraw(request.match_info["id"], by=caller.name)
         shown = await self._shown(undone.violations)
         return respond_json({"exemption": undone.exemption, "violations": shown})
+
+    def _count(self, caller: Caller, steps: int) -> None:
+        """Count steps that the caller adds to the log. Raises Overloaded."""
+        self._caller_bytes.take(caller.name, _STEP_BYTES * steps)
 
     async def _check_withdraw(self, caller: Caller, name: str) -> None:
         granted = await self._recorder.exemption(name)

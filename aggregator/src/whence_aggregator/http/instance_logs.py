@@ -14,7 +14,7 @@ from whence_aggregator.http.authentication import authorization
 from whence_aggregator.http.bodies import read_body
 from whence_aggregator.http.client_address import limited_address
 from whence_aggregator.http.slots import Slots
-from whence_aggregator.ports import NotFound, Unauthenticated
+from whence_aggregator.ports import NotFound
 from whence_common.errors import InputError
 
 LOGS_AT_ONCE_MAX = 16
@@ -40,11 +40,10 @@ class InstanceLogCalls:
                 "instance-logs-off", "this aggregator takes no instance logs",
                 fix="set instance_logs, or install whence-agent, whose statements are signed",
             )  # fmt: skip
-        try:
-            user = self._credentials.user(authorization(request))
-        except Unauthenticated:
-            self._attempts.take(limited_address(request))
-            raise
+        address = limited_address(request)
+        self._attempts.take(address)  # before the password is compared: an exhausted limit is no answer about it
+        user = self._credentials.user(authorization(request))
+        self._attempts.give_back(address)
         with self._slots.take(request, user):
             content = await read_body(request, BODY_BYTES_MAX)
             one = await asyncio.to_thread(_parsed, content)
@@ -55,11 +54,29 @@ class InstanceLogCalls:
         return response
 
 
+class _Sent(msgspec.Struct, frozen=True):
+    """What is read of a body: anything else in it is skipped, and takes no memory."""
+
+    account_id: msgspec.Raw = msgspec.Raw()
+    region: msgspec.Raw = msgspec.Raw()
+    instance_id: msgspec.Raw = msgspec.Raw()
+    instance_boot_time: msgspec.Raw = msgspec.Raw()
+    log_type: msgspec.Raw = msgspec.Raw()
+    log_data: msgspec.Raw = msgspec.Raw()
+
+
 def _parsed(content: bytes) -> InstanceLog:
-    try:
-        document = msgspec.json.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-        raise InputError("body-not-json", "the body is not JSON") from exc
-    if not isinstance(document, dict):
+    if not content.lstrip(b" \t\r\n").startswith(b"{"):
         raise InputError("body-not-object", "the body is not a JSON object")
-    return InstanceLog.parse(document)
+    try:
+        sent = msgspec.json.decode(content, type=_Sent)
+        found = {name: _text(getattr(sent, name)) for name in sent.__struct_fields__}
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+        raise InputError("body-not-json", "the body is not JSON") from exc
+    return InstanceLog.parse(found)
+
+
+def _text(raw: msgspec.Raw) -> str | None:
+    """Return a member that is a text; None for another one."""
+    content = bytes(raw)
+    return msgspec.json.decode(content, type=str) if content.startswith(b'"') else None

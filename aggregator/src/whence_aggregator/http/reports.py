@@ -15,8 +15,8 @@ from whence_aggregator.reports.report import ReportScope
 from whence_aggregator.reports.report_maker import ReportMaker
 from whence_common.errors import InputError
 
-REPORTS_AT_ONCE_MAX = 2
-"""Each holds all of its violations in memory."""
+REPORTS_AT_ONCE_MAX = 4
+"""Each holds its violations in memory. With fewer than three, a caller's share, half of what is free, is none."""
 
 
 class ReportCalls:

@@ -356,16 +356,17 @@ class MarkEverySubjectParameters(TypedDict):
 MARK_EVERY_SUBJECT = Command[MarkEverySubjectParameters]("mark_every_subject")
 
 
-class InstanceOfVersionParameters(TypedDict):
+class InstancesOfVersionParameters(TypedDict):
     application_id: str
     application_version: str
+    limit: int
 
 
-class InstanceOfVersionRow(TypedDict):
+class InstancesOfVersionRow(TypedDict):
     instance_id: str
 
 
-INSTANCE_OF_VERSION = NamedQuery[InstanceOfVersionParameters, InstanceOfVersionRow]("instance_of_version")
+INSTANCES_OF_VERSION = NamedQuery[InstancesOfVersionParameters, InstancesOfVersionRow]("instances_of_version")
 
 
 class InstanceOfApplicationParameters(TypedDict):

@@ -138,6 +138,7 @@ INSTANCE_LOG_KNOWN = NamedQuery[InstanceLogKnownParameters, InstanceLogKnownRow]
 
 
 class InstanceLogsSinceParameters(TypedDict):
+    each: int
     account_id: str
     since: str
 

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from whence_aggregator.compliance.evidence import ReadOfSource, SubjectEvidence, SubjectOfRule
 from whence_aggregator.compliance.gathering import InstanceEvidence, evidence_of
 from whence_aggregator.compliance.moving import JudgedVerdict, judge_all
 from whence_aggregator.compliance.open_questions import open_questions
+from whence_aggregator.compliance.rule import unknown
 from whence_aggregator.compliance.rules.catalogue import RulesInForce
 from whence_aggregator.compliance.views import image_digests, views_of, with_scans
 from whence_aggregator.findings.images import ImageScans, ScannedImages
 from whence_aggregator.ports import Database, NotFound
+from whence_aggregator.queries.findings import VERSIONS_OF_IMAGES
 from whence_aggregator.queries.query import EVERY_ENTRY, array
 from whence_aggregator.queries.reports import TEAM_OF_APPLICATION
-from whence_aggregator.queries.trace import TAG_DIGESTS
+from whence_aggregator.queries.trace import TAG_DIGESTS, TagDigestsRow
 from whence_aggregator.queries.work import ADD_TASK_UNLESS_KNOWN, AddTaskParameters
 from whence_aggregator.trace.derive import derive
 from whence_aggregator.trace.facts import NOT_ASKED, Facts
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.moment import NOW
+from whence_aggregator.trace.tags import FRONT, REGISTRY
 from whence_aggregator.trace.tracer import Tracer
 from whence_aggregator.work.questions import SHARED_LANE, question
 from whence_common.clock import Now, to_instant
@@ -30,6 +33,9 @@ from whence_common.statement import ApplicationFacts, ImageFacts
 
 LOOK_SECONDS = 0.5
 WAIT_SECONDS_MAX = 60.0
+APPLICATIONS_OF_IMAGE_MAX = 20
+_MUTABLE = "image-mutable"
+_BY_TAG = unknown("the image is named by a tag: name it by its digest, or the agent judges whether the tag may move")
 _OF_INSTANCES = frozenset(
     {"image-mutable", "source-missing", "source-dirty", "commit-not-found", "commit-unmerged", "ticket-missing",
      "application-unregistered", "application-inactive"}
@@ -115,6 +121,16 @@ class ImageChecks:
         )
         return rows[0]["team_id"] if rows else None
 
+    async def teams_of_image(self, reference: ImageReference) -> list[str | None]:
+        """Return the teams of the applications that the image is known to be of; none if it was never seen.
+
+        Raises NotFound for a tag whose digest is not known.
+        """
+        digests = array([(await self._named(reference)).digest])
+        rows = await self._database.fetch(VERSIONS_OF_IMAGES.bind({"digests": digests, "past": EVERY_ENTRY}))
+        named = sorted({row["application_id"] for row in rows})
+        return [await self.team_of(one) for one in named[:APPLICATIONS_OF_IMAGE_MAX]]
+
     async def check(self, wanted: WantedCheck) -> ImageChecked:
         """Return the verdicts. Raises NotFound for a tag whose digest is not known, and InputError without rules."""
         image = await self._named(wanted.image)
@@ -133,12 +149,7 @@ class ImageChecks:
         if digest is None:
             tag = tag_reference(str(reference)) or ""
             rows = await self._database.fetch(TAG_DIGESTS.bind({"references": array([tag]), "past": EVERY_ENTRY}))
-            if not rows:
-                raise NotFound(
-                    "image-digest-unknown", f"the digest of {reference} is not recorded",
-                    fix="name the image by its digest: REGISTRY/TEAM/ARTIFACT@sha256:…",
-                )  # fmt: skip
-            digest = rows[-1]["digest"]
+            digest = _digest_of(reference, rows)
         return ImageFacts(source=str(reference), repository=reference.repository, digest=digest)
 
     async def _ask(self, facts: Facts, image: ImageFacts) -> bool:
@@ -171,7 +182,10 @@ class ImageChecks:
         found: list[CheckedVerdict] = []
         for one in (evidence, *views.values()):
             judged = with_scans(one, await self._scans(facts)) if one.kind == "version" else one
-            verdicts = judge_all(judged, self._rules, await self._rules.own_answers(judged))
+            verdicts = dict(judge_all(judged, self._rules, await self._rules.own_answers(judged)))
+            mutable = verdicts.get(_MUTABLE)
+            if mutable is not None and mutable.verdict.outcome == "pass" and wanted.image.digest is None:
+                verdicts[_MUTABLE] = replace(mutable, verdict=_BY_TAG)  # no agent has read the tag
             found += [
                 CheckedVerdict(rule=rule.id, severity=rule.severity, kind=judged.kind, judged=verdicts[rule.id])
                 for rule in self._rules.of_kind(judged.kind)
@@ -190,3 +204,20 @@ class ImageChecks:
             return None
         digests = image_digests(facts.statement.predicate)
         return await self._images.of_digests(digests, now=self._now())
+
+
+def _digest_of(reference: ImageReference, rows: Sequence[TagDigestsRow]) -> str:
+    """Return the digest of a tag by the front, else by its registry: instances state whatever they like.
+
+    Raises NotFound where neither has stated it, and where the tag has moved.
+    """
+    by_front = {row["digest"] for row in rows if row["said_by"] == FRONT}
+    found = sorted(by_front or {row["digest"] for row in rows if row["said_by"] == REGISTRY})
+    if len(found) == 1:
+        return found[0]
+    why = (
+        f"{reference} pointed to {len(found)} different images"
+        if found
+        else f"the digest of {reference} is not recorded"
+    )
+    raise NotFound("image-digest-unknown", why, fix="name the image by its digest: REGISTRY/TEAM/ARTIFACT@sha256:…")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
 
-from whence_aggregator.compliance.rules.catalogue import RULES
+from whence_aggregator.compliance.rule import Rule
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.writing import NewEntry
 from whence_aggregator.projections.reports import REPORT, report_writes
@@ -29,8 +30,6 @@ from whence_aggregator.trace.moment import Moments
 from whence_common.clock import Now, to_instant
 from whence_common.digest import sha256_digest
 from whence_common.ledger_entry import event
-
-_RULES = {rule.id: rule for rule in RULES}
 
 
 class RendersHtml(Protocol):
@@ -65,26 +64,25 @@ class ReportMaker:
         coverage: CoverageReader,
         moments: Moments,
         html: RendersHtml,
+        rules: Sequence[Rule],
         version: str,
         now: Now,
     ) -> None:
+        """`rules` are all rules, those that users wrote included."""
         self._ledger = ledger
         self._summaries = summaries
         self._violations = violations
         self._coverage = coverage
         self._moments = moments
         self._html = html
+        self._rules = {rule.id: rule for rule in rules}
         self._version = version
         self._now = now
 
     async def make(self, scope: ReportScope, *, made_by: str, team_as_written: bool, names_sources: bool) -> MadeReport:
         """Make a report and record its digests. Raises InputError, and NotFound for a period before any snapshot."""
         report = await self._report(scope, made_by, team_as_written=team_as_written, names_sources=names_sources)
-        oscal = msgspec.json.format(msgspec.json.encode(to_oscal(report)), indent=2).decode()
-        files = {
-            "report.html": self._html.render(report), "violations.csv": to_csv(report),
-            "assessment-results.json": oscal + "\n",
-        }  # fmt: skip
+        files = await asyncio.to_thread(self._files, report)  # seconds, for a long report
         digests = {name: sha256_digest(text.encode()) for name, text in files.items()}
         stated = {
             "team_id": scope.team or "", "account_id": scope.account or "", "since": scope.since, "until": scope.until,
@@ -94,6 +92,13 @@ class ReportMaker:
             ((index, _),) = await writing.append([NewEntry(kind=REPORT, content=event(REPORT, stated))])
             writing.writes.extend(report_writes(index, stated))
         return MadeReport(report=report, files=files, digests=digests, ledger_index=index)
+
+    def _files(self, report: ComplianceReport) -> dict[str, str]:
+        oscal = msgspec.json.format(msgspec.json.encode(to_oscal(report)), indent=2).decode()
+        return {
+            "report.html": self._html.render(report), "violations.csv": to_csv(report),
+            "assessment-results.json": oscal + "\n",
+        }  # fmt: skip
 
     async def _report(
         self, scope: ReportScope, made_by: str, *, team_as_written: bool, names_sources: bool
@@ -110,13 +115,13 @@ class ReportMaker:
             by_rule.setdefault(one.rule, []).append(one)
         groups = {name: group.verdicts for name, group in summary.groups.items() if name is not None}
         rules = []
-        for name in sorted({*groups, *by_rule}, key=lambda one: (_severity(one), one)):
-            rule = _RULES.get(name)
+        for name in sorted({*groups, *by_rule}, key=lambda one: (self._severity(one), one)):
+            rule = self._rules.get(name)
             rules.append(
                 RuleOfReport(
                     id=name,
                     title=rule.title if rule is not None else name,
-                    severity=_severity(name),
+                    severity=self._severity(name),
                     rationale=rule.rationale if rule is not None else "",
                     remedy=rule.remedy if rule is not None else "",
                     counts=groups.get(name, NONE),
@@ -131,6 +136,5 @@ class ReportMaker:
             coverage=covered.shown(account_id=scope.account, named=names_sources), cut=len(found) > VIOLATIONS_MAX,
         )  # fmt: skip
 
-
-def _severity(name: str) -> int:
-    return _RULES[name].severity if name in _RULES else 4
+    def _severity(self, name: str) -> int:
+        return self._rules[name].severity if name in self._rules else 4

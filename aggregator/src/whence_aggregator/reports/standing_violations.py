@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from whence_aggregator.compliance.evidence import SUBJECTS_OF_RULES
-from whence_aggregator.compliance.rules.catalogue import RULES
+from whence_aggregator.compliance.rule import Rule
 from whence_aggregator.compliance.violations import Violations, WantedViolations
 from whence_aggregator.reports.report import ReportedViolation, ReportScope
 from whence_aggregator.trace.state import States
@@ -18,15 +18,16 @@ _AFTER_THE_DAY = "T23:59:59.999Z"
 class StandingViolations:
     """Reads violations page by page."""
 
-    def __init__(self, violations: Violations) -> None:
+    def __init__(self, violations: Violations, rules: Sequence[Rule]) -> None:
         self._violations = violations
+        self._rules = [rule.id for rule in rules]
 
     async def of_report(self, scope: ReportScope, *, team_as_written: bool, limit: int) -> Sequence[ReportedViolation]:
         """Return violations that began before the period ended."""
         found: list[ReportedViolation] = []
         for kind in SUBJECTS_OF_RULES:
             wanted = WantedViolations(
-                rules=[rule.id for rule in RULES], states=States.parse("any"), team=scope.team,
+                rules=self._rules, states=States.parse("any"), team=scope.team,
                 team_as_written=team_as_written, account=scope.account, kind=kind, folded=True,
                 until=f"{scope.until}{_AFTER_THE_DAY}",
             )  # fmt: skip
@@ -39,7 +40,7 @@ class StandingViolations:
 
 def _reported(one: Mapping[str, Any]) -> ReportedViolation:
     return ReportedViolation(
-        rule=one["rule"], verdict=one["verdict"], subject=str(one.get("instance_id") or one.get("subject") or ""),
+        rule=one["rule"], verdict=one["verdict"], subject=one.get("instance_id") or one["subject"]["id"],
         application_id=one.get("application_id") or "", account_id=one.get("account_id") or "",
         region=one.get("region") or "", since=one["since"] or "", reason=one["reason"],
         ledger_index=one.get("ledger_index"),

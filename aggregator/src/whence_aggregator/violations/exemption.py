@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from whence_aggregator.compliance.fullstop_types import type_of_rule
+from whence_aggregator.ports import Conflict
 from whence_aggregator.projections.violation_rows import StoredViolation
 from whence_aggregator.violations.group import ACCOUNT, AMI, VERSION
 from whence_common.clock import parse_instant, to_instant
@@ -16,6 +17,8 @@ from whence_common.errors import InputError
 EXEMPTION_DAYS_MAX = 366
 EXEMPTIONS_MAX = 1_000
 """In force at once."""
+EXEMPTIONS_OF_TEAM_MAX = 200
+"""Of those, with one team in their scope: no team can use up what others need."""
 COVERED_MAX = 1_000
 """Open violations that one exemption may cover when it is granted."""
 COMMENT_CHARACTERS_MAX = 1_000
@@ -104,6 +107,17 @@ def covering(one: StoredViolation, exemptions: Iterable[Exemption], *, now: str)
     """Return the exemption that covers a violation for longest; None where none does."""
     found = [each for each in exemptions if each.is_live(now) and each.covers(one)]
     return max(found, key=lambda each: (each.until, each.id), default=None)
+
+
+def check_room(live: Sequence[Exemption], granted: Exemption) -> None:
+    """Raise Conflict if a bound on exemptions in force is reached: that of all, or that of the team in the scope."""
+    team, bound = granted.scope.team, EXEMPTIONS_MAX
+    if team and sum(one.scope.team == team for one in live) >= EXEMPTIONS_OF_TEAM_MAX:
+        bound = EXEMPTIONS_OF_TEAM_MAX
+    elif len(live) < EXEMPTIONS_MAX:
+        return
+    of = f" of team {team}" if bound == EXEMPTIONS_OF_TEAM_MAX else ""
+    raise Conflict("exemptions-bound", f"{bound} exemptions{of} are in force", fix="undo one that is not needed")
 
 
 def new_exemption(

@@ -23,6 +23,7 @@ from whence_aggregator.queries.violations import (
     VIOLATIONS_NAMED,
     VIOLATIONS_OPEN,
 )
+<<<<<<< HEAD
 from whence_aggregator.violations.exemption import COVERED_MAX, EXEMPTIONS_MAX, Exemption, covering
 from whence_aggregator.violations.life import (
     ObservedFault,
@@ -33,6 +34,16 @@ from whence_aggregator.violations.life import (
     step_of,
     unexempted,
 )
+=======
+from whence_aggregator.violations.exemption import (
+    COVERED_MAX,
+    EXEMPTIONS_MAX,
+    Exemption,
+    check_room,
+    covering,
+)
+from whence_aggregator.violations.life import ViolationStep, exempted, next_steps, shown_state, step_of, unexempted
+>>>>>>> h/attack
 from whence_aggregator.violations.observing import FINDING, Observations, Observing, together_by_source
 from whence_aggregator.violations.rows import exemptions, newest_entry, rules_named
 from whence_common.clock import Now, to_instant
@@ -142,10 +153,7 @@ class ViolationRecorder:
             )
         async with self._writing([one.id for one in candidates]) as writing:
             known, live = _found(writing)
-            if len(live) >= EXEMPTIONS_MAX:
-                raise Conflict(
-                    "exemptions-bound", f"{EXEMPTIONS_MAX} exemptions are in force", fix="undo one that is not needed"
-                )
+            check_room(live, granted)
             at = granted.granted_at
             covered = [one for one in known.values() if one.is_open and granted.covers(one)]
             if expected is not None and len(covered) != expected:

@@ -9,12 +9,14 @@ from typing import Any
 
 from whence_aggregator.projections.violation_rows import StoredViolation
 from whence_aggregator.violations.life import shown_state
+from whence_common.visible import printable
 
 CSV_COLUMNS = (
     "id", "state", "severity", "rule", "title", "kind", "subject", "application_id", "account_id", "team", "members",
     "first_seen", "since", "last_seen", "not_confirmed_since", "reopened", "reason", "comment", "exempt_until",
 )  # fmt: skip
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%", "＝", "＋", "－", "＠")
+"""Spreadsheets of some languages take full-width signs for the others."""
 
 
 def shown_violation(one: StoredViolation, *, now: str, members: int | None = None) -> dict[str, Any]:
@@ -51,6 +53,7 @@ def to_csv(violations: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _cell(value: object) -> object:
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
-    return "" if value is None else value
+    if not isinstance(value, str):
+        return "" if value is None else value
+    text = printable(value)  # the command prints it on terminals
+    return f"'{text}" if value.lstrip(" ").startswith(_FORMULA) else text

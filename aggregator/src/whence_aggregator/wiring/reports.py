@@ -71,16 +71,24 @@ def check_routes(
 
 
 def report_routes(
-    settings: Settings, database: Database, ledger: Ledger, listening: Listening, allowed: AllowedAccounts
+    settings: Settings,
+    database: Database,
+    ledger: Ledger,
+    listening: Listening,
+    allowed: AllowedAccounts,
+    rules: RulesInForce,
 ) -> list[web.RouteDef]:
     """Return the route that makes reports."""
     maker = ReportMaker(
         ledger=ledger,
         summaries=Summaries(database=database, listening=listening),
-        violations=StandingViolations(Violations(database=database, listening=listening)),
+        violations=StandingViolations(
+            Violations(database=database, listening=listening, rules=rules.every), rules.every
+        ),
         coverage=load_coverage_reader(settings, database, allowed),
         moments=Moments(database=database, now=utc_now),
         html=HtmlReports(),
+        rules=rules.every,
         version=__version__,
         now=utc_now,
     )

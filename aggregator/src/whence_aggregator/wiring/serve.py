@@ -191,7 +191,7 @@ def _routes(
         ).routes(),
         *OrganisationCalls(database=database, now=utc_now, lists_teams=not _fronts(settings)).routes(),
         *summary_routes(settings, database, heard, allowed),
-        *report_routes(settings, database, ledger, heard, allowed),
+        *report_routes(settings, database, ledger, heard, allowed, rules),
         *check_routes(settings, database, tracer, heard, rules, wake),
         *OperatorCalls(database=database, audience=settings.audience).routes(),
         *operations.routes(
@@ -231,7 +231,7 @@ def _streamed(
         *LogCalls(ledger=ledger, publisher=publisher, bundles=bundles, streams=streams).routes(),
         *application_routes(database, ledger, limits, signing_in.membership, streams, teams, working.wake),
         *finding_routes(settings, database, ledger, working.evaluating.wake),
-        *violations.routes(signing_in.membership, heard),
+        *violations.routes(signing_in.membership, heard, limits.of("application_bytes_per_caller", "caller")),
         *fullstop_routes(violations, signing_in.membership),
     ]
 

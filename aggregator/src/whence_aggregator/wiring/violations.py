@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from whence_aggregator.callers.limits import Limit
 from whence_aggregator.callers.membership import Membership
 from whence_aggregator.compliance.rule import Rule
 from whence_aggregator.compliance.rules.catalogue import RULES
@@ -49,12 +50,12 @@ class LivingViolations:
     def grouped(self) -> GroupedViolations:
         return GroupedViolations(database=self.database, directory=self.directory, now=self.now)
 
-    def routes(self, membership: Membership, listening: Listening) -> list[web.RouteDef]:
+    def routes(self, membership: Membership, listening: Listening, caller_bytes: Limit) -> list[web.RouteDef]:
         """Return all routes of violations."""
         grouped = GroupedViolationCalls(
             grouped=self.grouped,
             recorder=self.recorder, observing=self.observing, membership=membership, now=self.now,
-            random_bytes=os.urandom,
+            caller_bytes=caller_bytes, random_bytes=os.urandom,
         )  # fmt: skip
         listed = Violations(database=self.database, listening=listening, rules=self.rules)
         return ViolationCalls(listed, now=self.now, rules=self.rules, grouped=grouped).routes()

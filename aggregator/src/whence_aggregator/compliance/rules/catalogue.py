@@ -18,9 +18,19 @@ from whence_aggregator.compliance.rules.of_commits import COMMIT_RULES
 from whence_aggregator.compliance.rules.of_images import IMAGE_RULES
 from whence_aggregator.compliance.rules.of_instances import INSTANCE_RULES
 from whence_aggregator.compliance.rules.of_owners import OWNER_RULES
+from whence_aggregator.trace.lineage import LinkName
 
 RULES: tuple[Rule, ...] = (*INSTANCE_RULES, *AGENT_RULES, *IMAGE_RULES, *COMMIT_RULES, *OWNER_RULES)
 assert len({rule.id for rule in RULES}) == len(RULES)
+
+SHOWN_BY: Mapping[LinkName, frozenset[str]] = MappingProxyType({
+    "user_data": frozenset({"user-data-missing", "user-data-changed"}),
+    "application": frozenset({"application-unregistered"}),
+    "image": frozenset({"image-mutable", "boot-failed"}),
+    "source": frozenset({"source-missing"}),
+    "commit": frozenset({"commit-not-found", "commit-unmerged", "commit-rewritten", "commit-unsigned", "source-dirty"}),
+})  # fmt: skip
+"""The rules that fail when a link is missing or contradicted: if one is switched off, nothing folds under the link."""
 
 
 class NoRules(ValueError):
@@ -36,7 +46,7 @@ class RulesInForce:
     not_in_force: Mapping[str, str]
     by_kind: Mapping[str, tuple[Rule, ...]]
     links: frozenset[str]
-    """The links of the lineage that some of the rules are about."""
+    """The links of the lineage whose breaks are shown: verdicts may fold under them."""
     every: tuple[Rule, ...] = RULES
     """All rules, also those that are not in force."""
     own: Mapping[str, OwnRule] = field(default_factory=dict)
@@ -69,7 +79,11 @@ class RulesInForce:
         return cls(
             rules=chosen,
             by_kind={kind: tuple(one for one in chosen if one.kind == kind) for kind in SUBJECTS_OF_RULES},
-            links=frozenset(one.link for one in chosen if one.link is not None),
+            links=frozenset(
+                one.link
+                for one in chosen
+                if one.link is not None and not SHOWN_BY.get(one.link, frozenset()) & off.keys()
+            ),
             settings=settings,
             not_in_force={name: reason for name, reason in reasons.items() if reason},
             every=every,

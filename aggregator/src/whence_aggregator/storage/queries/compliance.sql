@@ -186,11 +186,16 @@ update subject_due set due = due + 1 where due = 0 and kind = :kind;
 -- The instance that shows what a version, an application or an AMI is: of those that may live, the one whose image is known
 -- and that spoke last.
 
--- name: instance_of_version
-select i.instance_id from facets f join instance i on i.facets = f.number
-where f.application_id = :application_id and f.application_version = :application_version and i.ledger_index >= 0
-    and i.life not in ('shutting-down', 'terminated')
-order by case when f.image_digest <> '' then 0 else 1 end, i.ledger_index desc limit 1;
+-- name: instances_of_version
+-- types: instance_id str
+select s.instance_id from (
+    select i.instance_id, i.ledger_index, f.image_digest, max(f.image_digest) over () as some_image,
+        row_number() over (partition by f.image_digest, f.other_digests order by i.ledger_index desc) as place
+    from facets f join instance i on i.facets = f.number
+    where f.application_id = :application_id and f.application_version = :application_version and i.ledger_index >= 0
+        and i.life not in ('shutting-down', 'terminated')) s
+where s.place = 1 and (s.image_digest <> '' or s.some_image = '')
+order by s.ledger_index desc limit :limit;
 
 -- name: instance_of_application
 select i.instance_id from facets f join instance i on i.facets = f.number

@@ -57,8 +57,8 @@ select ledger_index from instance_log where instance_id = :instance_id and accou
     and log_type = :log_type and boot_time = :boot_time and digest = :digest;
 
 -- name: instance_logs_since
--- types: since str, n int, bytes int
-select count(*) as n, cast(coalesce(sum(size), 0) as bigint) as bytes from instance_log
+-- types: since str, each int, n int, bytes int
+select count(*) as n, cast(coalesce(sum(size + length(document) + :each), 0) as bigint) as bytes from instance_log
 where account_id = :account_id and recorded_at >= :since;
 
 -- name: put_instance_log_content
