@@ -66,6 +66,8 @@ SECTIONS: dict[str, st.SearchStrategy[Any]] = {
             "state": st.sampled_from(("", "running", "stopped", "terminated", "gone")), "launched_at": INSTANTS,
             "user_data_digest": TEXT, "user_data_unread": TEXT, "same_launch": WHETHER, "next_start": WHETHER,
             "key_name": TEXT, "imds_tokens": st.sampled_from(("required", "optional")),
+            "secrets": st.lists(st.just("environment.X"), max_size=1),
+            "doubtful": st.lists(st.just("environment.Y"), max_size=1),
         },
     ),
     "ami": section(
@@ -129,7 +131,7 @@ documents = st.fixed_dictionaries(
 )
 KEPT = ("kind", "now", "settings", "life")
 FACTS = {
-    "cloud": ("key_name", "imds_tokens"),
+    "cloud": ("key_name", "imds_tokens", "secrets", "doubtful"),
     "ami": ("name", "owner", "state", "created_at", "deprecated_at", "expires_at", "was_seen"),
     "image": ("created_at", "signed_by", "signatures", "sboms"),
     "build": ("builder", "other_subjects", "contradiction"),

@@ -109,6 +109,10 @@ class ListedByCloud(msgspec.Struct, frozen=True, kw_only=True):
     """Empty: the instance has no key pair."""
     imds_tokens: str | None = None
     """`required`: only version 2 of the metadata service answers."""
+    secrets: tuple[str, ...] | None = None
+    """Paths of secrets in plain text in the user data that the EC2 API returns."""
+    doubtful: tuple[str, ...] | None = None
+    """Paths of values there that may be secrets."""
 
 
 class UsedAmi(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,6 +145,7 @@ class ImageInRegistry(msgspec.Struct, frozen=True, kw_only=True):
     signatures: int | None = None
     """How many signatures it has, by whomever."""
     sboms: int | None = None
+    """How many SBOMs the registry lists for it."""
 
 
 class BuildOfImage(msgspec.Struct, frozen=True, kw_only=True):

@@ -172,6 +172,8 @@ def _cloud(facts: Facts) -> ListedByCloud:
         next_start=facts.data_of_next_start,
         key_name=listed.key_name,
         imds_tokens=listed.imds_tokens,
+        secrets=listed.secrets,
+        doubtful=listed.doubtful,
     )
 
 

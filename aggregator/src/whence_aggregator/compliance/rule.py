@@ -13,9 +13,9 @@ from whence_aggregator.trace.lineage import LinkName
 Outcome = Literal["pass", "fail", "unknown", "gone"]
 """`gone`: the subject ended, and its violations are closed; neither a pass nor a violation."""
 ConfiguredSource = Literal[
-    "inventory", "organisation", "reviews", "tickets", "approvals", "trust", "commit-trust", "findings", "sboms"
+    "inventory", "organisation", "reviews", "tickets", "approvals", "trust", "commit-trust", "findings"
 ]
-"""What the settings may configure, and a rule may need. No version has configured `sboms` yet."""
+"""What the settings may configure, and a rule may need."""
 T = TypeVar("T")
 
 
@@ -94,7 +94,6 @@ SETTING_OF_SOURCE: Mapping[ConfiguredSource, str] = {
     "trust": "`trust`, with keys or builders",
     "commit-trust": "`commit_trust`",
     "findings": "`findings.scanners`",
-    "sboms": "SBOMs and further attestations, which this version does not collect",
 }
 
 

@@ -175,6 +175,10 @@ class InventoryFacts:
     """None where the entry does not state it, as old ones; empty: no key pair."""
     imds_tokens: str | None = None
     """`required` or `optional`; None where the entry does not state it."""
+    secrets: tuple[str, ...] | None = None
+    """Paths of secrets in plain text in the API's user data; None where none were looked for."""
+    doubtful: tuple[str, ...] | None = None
+    """Paths of values that may be secrets; None as above."""
     ledger_index: int | None = None
     user_data_index: int | None = None
     """The entry with `user_data`."""

@@ -179,12 +179,19 @@ def inventory(rows: Sequence[InventoryOfRow], known: Mapping[str, LifeFacts]) ->
 class _Details(TypedDict):
     key_name: str | None
     imds_tokens: str | None
+    secrets: tuple[str, ...] | None
+    doubtful: tuple[str, ...] | None
 
 
 def _details(text: str | None) -> _Details:
     """Return the further members of an entry of the inventory; old ones state none of them."""
     found = msgspec.json.decode(text) if text else {}
-    return {"key_name": found.get("key_name"), "imds_tokens": found.get("imds_tokens")}
+    secrets, doubtful = (found.get(name) for name in ("user_data_secrets", "user_data_doubtful"))
+    return {
+        "key_name": found.get("key_name"), "imds_tokens": found.get("imds_tokens"),
+        "secrets": tuple(secrets.splitlines()) if secrets is not None else None,
+        "doubtful": tuple(doubtful.splitlines()) if doubtful is not None else None,
+    }  # fmt: skip
 
 
 def _instant(millis: int | None) -> str:
