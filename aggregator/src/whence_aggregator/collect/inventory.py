@@ -32,8 +32,13 @@ from whence_aggregator.queries.collect import (
     PUT_LISTING,
     ListingBegunParameters,
 )
-from whence_aggregator.queries.compliance import UNJUDGE_AWAITING
-from whence_aggregator.queries.query import array
+from whence_aggregator.queries.compliance import (
+    MARK_ACCOUNT_LISTED,
+    UNJUDGE_AWAITING,
+    UNJUDGE_LISTED,
+    UnjudgeListedParameters,
+)
+from whence_aggregator.queries.query import BoundCommand, array
 from whence_aggregator.queries.work import ADD_TASK_UNLESS_KNOWN, AddTaskParameters
 from whence_aggregator.trace.facts import AMI_KIND
 from whence_aggregator.trace.life import GONE, life_of
@@ -80,7 +85,10 @@ class InventoryCollector:
         try:
             found = await self._listed(account_id, region)
         except SourceUnavailable as exc:
-            await self._database.write(FAIL_LISTING.bind([{**place, "failed_at": asked_at, "failure": exc.message}]))
+            await self._database.write(
+                *_marks(place, exc.message),
+                FAIL_LISTING.bind([{**place, "failed_at": asked_at, "failure": exc.message}]),
+            )
             raise
         listed = list({one.instance_id: one for one in found}.values())  # pages may overlap while instances come and go
         rows = await self._database.fetch(INVENTORY_OF_REGION.bind(place))
@@ -102,6 +110,7 @@ class InventoryCollector:
         if not await self._append(changed, place, asked_at):
             return f"discarded: a newer listing began after this one of {from_millis(asked_at)}"
         await self._database.write(
+            *_marks(place, ""),
             PUT_LISTING.bind([{**place, "listed_at": asked_at, "instances": len(listed)}]),
             UNJUDGE_AWAITING.bind([{**place, "rules": array(AWAIT_LISTINGS)}]),
         )
@@ -166,6 +175,12 @@ class InventoryCollector:
                 indexed = [(index, one) for (index, _), one in zip(places, events, strict=True)]
                 writing.moved |= await project_inventory(writing.transaction, indexed)
         return True
+
+
+def _marks(place: ListingBegunParameters, failure: str) -> list[BoundCommand]:
+    """Return what has everything judged again that rests on a listing, if it failed otherwise before."""
+    about: UnjudgeListedParameters = {**place, "failure": failure}
+    return [UNJUDGE_LISTED.bind([about]), MARK_ACCOUNT_LISTED.bind([{**about}])]
 
 
 def _is_fresh(one: ListedInstance, before: InventoryRecord | None) -> bool:

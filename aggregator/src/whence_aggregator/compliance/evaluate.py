@@ -35,6 +35,7 @@ from whence_aggregator.queries.reports import COUNTED_INSTANCES
 from whence_aggregator.queries.work import ADD_TASK, ADD_TASK_UNLESS_KNOWN
 from whence_aggregator.trace.derive import derive
 from whence_aggregator.trace.facts import RANGE_KIND, Facts
+from whence_aggregator.trace.judged_facts import judged_facts
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.moment import NOW
 from whence_aggregator.trace.tracer import Tracer
@@ -163,6 +164,7 @@ class Evaluator:
             writing.writes.append(ADD_TASK.bind(read_again(gathered.values(), at)))
 
     async def _judged(self, facts: Facts, now: datetime) -> JudgedNow:
+        facts = judged_facts(facts)
         lineage = derive(facts, moment=NOW)
         evidence = evidence_of(
             InstanceEvidence(

@@ -95,6 +95,8 @@ class ListedByCloud(msgspec.Struct, frozen=True, kw_only=True):
 
     listed_at: str = ""
     """When the last complete listing began; empty: the account and region were never listed."""
+    unlisted: str = ""
+    """Why the newest listing failed; empty: it was complete."""
     state: str = ""
     asked_at: str = ""
     launched_at: str = ""

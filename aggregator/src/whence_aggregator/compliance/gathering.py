@@ -162,6 +162,7 @@ def _cloud(facts: Facts) -> ListedByCloud:
     listed = facts.listed
     return ListedByCloud(
         listed_at=listed.listed_at,
+        unlisted=listed.unlisted,
         state=listed.state,
         asked_at=listed.asked_at,
         launched_at=listed.launched_at,

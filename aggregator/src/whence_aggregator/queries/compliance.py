@@ -114,6 +114,24 @@ class UnjudgeAwaitingParameters(TypedDict):
 UNJUDGE_AWAITING = Command[UnjudgeAwaitingParameters]("unjudge_awaiting")
 
 
+class UnjudgeListedParameters(TypedDict):
+    account_id: str
+    region: str
+    failure: str
+
+
+UNJUDGE_LISTED = Command[UnjudgeListedParameters]("unjudge_listed")
+
+
+class MarkAccountListedParameters(TypedDict):
+    account_id: str
+    region: str
+    failure: str
+
+
+MARK_ACCOUNT_LISTED = Command[MarkAccountListedParameters]("mark_account_listed")
+
+
 class JudgedByOthersParameters(TypedDict):
     after: int
     sets: str
@@ -179,6 +197,13 @@ class UnjudgeTicketParameters(TypedDict):
 
 
 UNJUDGE_TICKET = Command[UnjudgeTicketParameters]("unjudge_ticket")
+
+
+class UnjudgeInAccountParameters(TypedDict):
+    account_id: str
+
+
+UNJUDGE_IN_ACCOUNT = Command[UnjudgeInAccountParameters]("unjudge_in_account")
 
 
 UNJUDGE_EVERY = Command[NoParameters]("unjudge_every")

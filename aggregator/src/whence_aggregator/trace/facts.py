@@ -163,6 +163,8 @@ class InventoryFacts:
     """
 
     listed_at: str = ""
+    unlisted: str = ""
+    """Why the newest listing failed; empty if it did not, and of the past."""
     state: str = ""
     asked_at: str = ""
     launched_at: str = ""
@@ -210,6 +212,10 @@ class Answer:
     """How the newest attempt to read it again ended, and when the next one is due; known only of the present."""
     due_at: str = ""
     """When it is read again; empty when it is not, and of the past."""
+    waits: str = ""
+    """Of an unknown answer that is read again: its reason without the time of the next attempt."""
+    failed: str = ""
+    """Why the newest attempts to read a known answer again failed, and since when; empty: they did not."""
 
 
 class AboutCommit(Protocol):

@@ -55,9 +55,10 @@ def _heard(heard: Members) -> Members:
 
 
 def _cloud(cloud: Members) -> Members:
-    if not cloud.get("listed_at"):
+    if not cloud.get("listed_at") or cloud.get("unlisted"):
         return {}
     compared = cloud if cloud.get("user_data_digest") else {n: one for n, one in cloud.items() if n != "difference"}
+    compared = {name: one for name, one in compared.items() if name != "unlisted"}
     return _without_empty(compared, ("state", "asked_at", "launched_at", "user_data_digest"))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from whence_aggregator.compliance.evidence import SubjectEvidence
-from whence_aggregator.compliance.rule import NOT_COLLECTED, Verdict, failed, known, passed, unknown
+from whence_aggregator.compliance.rule import NOT_COLLECTED, Verdict, failed, inventory_of, known, passed, unknown
 
 _NAMED_MAX = 5
 
@@ -16,7 +16,7 @@ def secret_in_user_data(evidence: SubjectEvidence) -> Verdict:
     A secret of a known format, or a password in plain text, fails. A value that may be a secret by its name, or because
     it looks random, is unknown.
     """
-    listed = known(evidence.cloud, "the inventory")
+    listed = inventory_of(evidence)
     if not listed.listed_at:
         return NOT_COLLECTED
     if listed.secrets:

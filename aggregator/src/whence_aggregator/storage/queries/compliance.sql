@@ -59,6 +59,17 @@ update instance set judged = case when judged < 0 then judged - 1 else -1 end wh
     and number in (select v.subject from verdict v
         where v.subject_kind = 'instance' and v.verdict = 'unknown' and {v.rule in texts rules});
 
+-- Of what rests on the listing of an account and region, only if it fails otherwise than before, or does no more.
+
+-- name: unjudge_listed
+update instance set judged = case when judged < 0 then judged - 1 else -1 end
+where account_id = :account_id and region = :region and ledger_index >= 0 and exists (
+    select 1 from listing l where l.account_id = :account_id and l.region = :region and l.failure <> :failure);
+
+-- name: mark_account_listed
+update subject_due set due = due + 1 where kind = 'account' and id = :account_id and exists (
+    select 1 from listing l where l.account_id = :account_id and l.region = :region and l.failure <> :failure);
+
 -- name: judged_by_others
 -- types: after int
 select i.instance_id, i.number from instance i
@@ -105,6 +116,9 @@ update instance set judged = case when judged < 0 then judged - 1 else -1 end wh
     join image_commit c on c.commit_id = w.commit_id and c.repository = w.repository
     join facets f on f.image_digest = c.image_digest
     where w.word = :word or ({w.word in texts words} and w.repository = :repository));
+
+-- name: unjudge_in_account
+update instance set judged = case when judged < 0 then judged - 1 else -1 end where account_id = :account_id and ledger_index >= 0;
 
 -- name: unjudge_every
 update instance set judged = case when judged < 0 then judged - 1 else -1 end where ledger_index >= 0;
