@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +23,7 @@ from whence_aggregator.organisation.values import Account, SourceName
 from whence_aggregator.ports import BranchAnswer, Database, DescribedImage, SourceUnavailable
 from whence_aggregator.queries.compliance import VERDICTS_OF_SUBJECTS
 from whence_aggregator.queries.query import array
+from whence_aggregator.storage.sqlite import SqliteDatabase
 
 AMI, ACCOUNT = "ami-12c6146b", "123456789012"
 PLACE = f"{ACCOUNT}/eu-central-1"
@@ -32,6 +34,14 @@ AWAY = SourceUnavailable("git-refused", "the Git server is away")
 DENIED = SourceUnavailable("ec2-denied", "EC2 denies it: UnauthorizedOperation")
 RULES = RulesInForce.of(RuleSettings(ami_owners=(ACCOUNT,)), ["inventory"])
 UNREACHED = BranchAnswer(branch="main", commit_id="f" * 40, reachable=False, reached_by=())
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    """SQLite alone: the same queries run on both databases in other tests."""
+    opened = await SqliteDatabase.open(tmp_path / "ledger.db")
+    yield opened
+    await opened.close()
 
 
 @pytest.fixture
