@@ -127,6 +127,18 @@ async def test_a_source_that_was_never_read_gives_the_same_reason_at_each_attemp
     assert link.reason == "the Git server is away; next attempt at 2026-11-22T12:00:40.000Z"
 
 
+async def test_an_image_that_its_registry_lacked_does_not_pass_when_the_registry_fails(house: InProcess) -> None:
+    house.sources.images[DIGEST] = SourceUnavailable("registry-image-unknown", "the registry does not have it")
+    await boot(house)
+    assert await of_instance(house, "image-mutable") == ("fail", "the registry does not have it")
+    house.sources.images[DIGEST] = SourceUnavailable("registry-unreachable", "the registry is away")
+    house.clock.advance(300)
+    await house.worker.work()
+    await judge(house)
+    why = "the registry was not read: it could not be read again since 2026-11-22T12:05:00.000Z: the registry is away"
+    assert await of_instance(house, "image-mutable") == ("unknown", why)
+
+
 async def test_an_ami_is_unknown_while_it_cannot_be_described(house: InProcess) -> None:
     await boot(house)
     assert (await of_subject(house, AMI, "ami-untrusted"))[0] == "fail"

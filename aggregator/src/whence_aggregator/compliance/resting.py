@@ -58,8 +58,9 @@ def unlogged_of(facts: Facts, evidence: SubjectEvidence) -> Unlogged:
 
 
 def _unlogged_answer(answer: Answer) -> dict[str, str]:
-    if answer.ledger_index is None:
-        return {"outcome": answer.outcome, "reason": answer.reason}
+    if answer.ledger_index is None or answer.failed:
+        found = {"outcome": answer.outcome, "reason": answer.reason}
+        return {**found, "failed": answer.failed} if answer.failed else found
     return {"due_at": answer.due_at} if answer.due_at else {}
 
 

@@ -181,7 +181,8 @@ def with_unlogged(facts: Facts, unlogged: Unlogged) -> Facts:
 
 def _answer(found: Answer, stated: Mapping[str, str]) -> Answer:
     if "outcome" in stated:
-        return Answer(outcome=msgspec.convert(stated["outcome"], AnswerOutcome), reason=stated["reason"])
+        outcome = msgspec.convert(stated["outcome"], AnswerOutcome)
+        return replace(found, outcome=outcome, reason=stated["reason"], failed=stated.get("failed", ""))
     return replace(found, due_at=stated["due_at"])
 
 

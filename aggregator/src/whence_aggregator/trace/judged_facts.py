@@ -28,9 +28,10 @@ def judged_facts(facts: Facts) -> Facts:
 
 
 def judged_answer(answer: Answer) -> Answer:
+    """Return an answer as rules judge it. The value of one that cannot be read again stays: it may deny."""
     if answer.outcome == "unknown":
         return replace(answer, reason=answer.waits) if answer.waits else answer
-    return Answer(outcome="unknown", reason=answer.failed) if answer.failed else answer
+    return replace(answer, outcome="unknown", reason=answer.failed) if answer.failed else answer
 
 
 def _each(answers: Mapping[str, Answer]) -> dict[str, Answer]:
