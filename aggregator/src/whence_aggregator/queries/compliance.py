@@ -96,6 +96,21 @@ class UnjudgedRow(TypedDict):
 UNJUDGED = NamedQuery[UnjudgedParameters, UnjudgedRow]("unjudged")
 
 
+class UnjudgedMarkedParameters(TypedDict):
+    after: int
+    limit: int
+
+
+class UnjudgedMarkedRow(TypedDict):
+    number: int
+    instance_id: str
+    ledger_index: int
+    judged: int
+
+
+UNJUDGED_MARKED = NamedQuery[UnjudgedMarkedParameters, UnjudgedMarkedRow]("unjudged_marked")
+
+
 class SetJudgedParameters(TypedDict):
     judged: int
     number: int

@@ -305,6 +305,8 @@ class Facts:
     """None when the image was not pushed to the registry front by a job."""
     ami: Answer = NOT_ASKED
     """The AMI as DescribeImages returns it, as of the time asked about."""
+    _claims: list[SourceClaim] | None = field(default=None, init=False, repr=False, compare=False)
+    """The claims, once they were asked for: each link of a lineage asks again."""
 
     @property
     def parents_at(self) -> str:
@@ -351,10 +353,14 @@ class Facts:
 
         Labels that may be a base image's and name a repository that is not the application's are left out.
         """
+        if self._claims is not None:
+            return self._claims
         read = self.agent_source or self.registry_source
         claims = [one for one in self._stated if not self._foreign(one)]
         claims += [SourceClaim(kind="scm-source", source=read)] if read is not None else []
-        return claims + ([self.job.claim] if self.job is not None else [])
+        claims += [self.job.claim] if self.job is not None else []
+        object.__setattr__(self, "_claims", claims)  # derived from the other members, which never change
+        return claims
 
     @property
     def source_unknown(self) -> list[str]:

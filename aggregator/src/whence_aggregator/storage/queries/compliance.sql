@@ -48,6 +48,11 @@ order by i.number limit :limit;
 select number, instance_id, ledger_index, judged from instance where judged < ledger_index and number > :after
 order by number limit :limit;
 
+-- name: unjudged_marked
+-- types: after int
+select number, instance_id, ledger_index, judged from instance where judged < 0 and ledger_index >= 0 and number > :after
+order by number limit :limit;
+
 -- An instance that was marked again since its facts were read has another number below zero, and stays to be judged.
 
 -- name: set_judged
