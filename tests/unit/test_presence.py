@@ -11,8 +11,9 @@ from whence_aggregator.compliance.evidence import SubjectEvidence
 from whence_aggregator.compliance.gathering import InstanceEvidence, evidence_of
 from whence_aggregator.compliance.rule import Verdict
 from whence_aggregator.compliance.rules.catalogue import RULES, judge
-from whence_aggregator.trace.facts import NOT_ASKED, Binding, Facts, InventoryFacts, StoredStatement
+from whence_aggregator.trace.facts import NOT_ASKED, Facts, InventoryFacts
 from whence_aggregator.trace.life import Life
+from whence_aggregator.trace.stored_statement import Binding, StoredStatement
 from whence_common.clock import to_instant
 from whence_common.statement import InstanceFacts, Predicate, UserDataFacts
 

@@ -21,7 +21,7 @@ from whence_aggregator.queries.trace import (
     StatementsAtParameters,
     StatementsLaterParameters,
 )
-from whence_aggregator.trace.facts import Binding, InventoryFacts, StatementRecord, StoredStatement
+from whence_aggregator.trace.facts import InventoryFacts
 from whence_aggregator.trace.moment import Moment
 from whence_aggregator.trace.rows import (
     HeardFacts,
@@ -34,6 +34,7 @@ from whence_aggregator.trace.rows import (
     lives,
     statement_record,
 )
+from whence_aggregator.trace.stored_statement import Binding, StatementRecord, StoredStatement
 
 LATER_MAX = 5
 """The number of later reported statements that are shown of an instance; all are counted."""

@@ -37,13 +37,12 @@ from whence_aggregator.trace.facts import (
     HeardClock,
     InventoryFacts,
     Registered,
-    StatementRecord,
-    StoredStatement,
 )
 from whence_aggregator.trace.life import Life, as_life
 from whence_aggregator.trace.moment import Moment
 from whence_aggregator.trace.pushing_job import PushingJob
 from whence_aggregator.trace.registered import repositories_of, trackers_of
+from whence_aggregator.trace.stored_statement import StatementRecord, StoredStatement
 from whence_aggregator.trace.tags import TagSeen
 from whence_common.clock import from_millis, parse_instant
 from whence_common.image_reference import image_subject
