@@ -132,13 +132,16 @@ update instance set judged = case when judged < 0 then judged - 1 else -1 end wh
 update instance set judged = case when judged < 0 then judged - 1 else -1 end where ledger_index >= 0
     and facets in (select number from facets where application_id = :application_id);
 
+-- A cross join, since SQLite keeps its order: else it reads the verdicts of all instances, to have them sorted.
+
 -- name: verdicts_of
 -- types: folded_under str?
 select i.instance_id, v.subject, v.rule, v.rule_version, v.verdict, v.reason, v.since, v.ledger_index,
     f.link as folded_under
-from instance i join verdict v on v.subject_kind = 'instance' and v.subject = i.number
+from instance i cross join verdict v
 left join verdict_fold f on f.subject_kind = 'instance' and f.subject = v.subject and f.rule = v.rule
-where {i.instance_id in texts instance_ids} order by v.subject, v.rule;
+where v.subject_kind = 'instance' and v.subject = i.number and {i.instance_id in texts instance_ids}
+order by v.subject, v.rule;
 
 -- name: verdicts_of_subjects
 -- types: folded_under str?
