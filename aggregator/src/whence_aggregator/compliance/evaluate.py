@@ -14,7 +14,7 @@ from whence_aggregator.compliance.open_questions import open_questions, read_aga
 from whence_aggregator.compliance.own.rules import broken_rules
 from whence_aggregator.compliance.recording import JudgedNow, Recording
 from whence_aggregator.compliance.resting import entries_of, unlogged_of
-from whence_aggregator.compliance.rows import StandingVerdict, UnjudgedInstance, standing, unjudged
+from whence_aggregator.compliance.rows import StandingVerdict, UnjudgedInstance, UnjudgedQuery, standing, unjudged
 from whence_aggregator.compliance.rows import judged as judged_instance
 from whence_aggregator.compliance.rules.catalogue import RulesInForce
 from whence_aggregator.compliance.subjects import SubjectEvaluator
@@ -29,10 +29,8 @@ from whence_aggregator.queries.compliance import (
     UNJUDGED_MARKED,
     VERDICTS_OF,
     SetJudgedParameters,
-    UnjudgedParameters,
-    UnjudgedRow,
 )
-from whence_aggregator.queries.query import NamedQuery, instance_ids, together
+from whence_aggregator.queries.query import instance_ids, together
 from whence_aggregator.queries.reports import COUNTED_INSTANCES
 from whence_aggregator.queries.work import ADD_TASK, ADD_TASK_UNLESS_KNOWN
 from whence_aggregator.trace.derive import derive
@@ -114,7 +112,7 @@ class Evaluator:
                 break
         return total or await self._subjects.work()
 
-    async def _next(self, query: NamedQuery[UnjudgedParameters, UnjudgedRow], limit: int) -> Sequence[UnjudgedInstance]:
+    async def _next(self, query: UnjudgedQuery, limit: int) -> Sequence[UnjudgedInstance]:
         """Return the next page of instances to judge, and begin anew after the last one."""
         after = self._after.get(query.name, 0)
         rows = await self._database.fetch(query.bind({"after": after, "limit": limit}))
