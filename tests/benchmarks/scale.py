@@ -210,22 +210,14 @@ async def fill(database: Database, size: int) -> None:
     """Have so many instances say what they run; a tenth of them is judged."""
     house = InProcess(database, SigningAuthority.make())
     await house.ledger.start()
-    key = new_key()
-    signature = base64.b64encode(b"s" * 71).decode()
-    machines = [_Unsigned(number, key) for number in range(size)]
-    await enrol_all(house, machines)  # type: ignore[arg-type]  # the same but for the key
-    for start in range(0, size, _BATCH):
-        batch = []
-        for machine in machines[start : start + _BATCH]:
-            batch.append(machine.taken(signature))
-        await house.ingest._commit(batch)
-        house.clock.advance(0.05)
+    await speak(house, size)
     for start in range(0, size, 10 * _BATCH):
         events = [
             {
-                "instance_id": name_of(number), "account_id": account_of(number), "at": "2026-11-22T12:00:00.000Z",
-                "first": [rule.id for rule in RULES], "rules": (1 << len(RULES)) - 1,
-                "verdicts": [{"rule": rule.id, "verdict": "fail" if rule.id == "ticket-missing" else "pass", "reason": "no ticket"} for rule in RULES],
+                "subject": {"kind": "instance", "id": name_of(number)}, "account_id": account_of(number),
+                "at": "2026-11-22T12:00:00.000Z", "first": [rule.id for rule in RULES],
+                "rules": {rule.id: rule.version for rule in RULES},
+                "verdicts": [{"rule": rule.id, "version": rule.version, "verdict": "fail" if rule.id == "ticket-missing" else "pass", "reason": "no ticket"} for rule in RULES],
             }
             for number in range(start, min(size, start + 10 * _BATCH), 10)
         ]  # fmt: skip
@@ -233,6 +225,16 @@ async def fill(database: Database, size: int) -> None:
             places = await writing.append([NewEntry(kind="verdict", content=event("verdict", one)) for one in events])
             entries = [(index, one) for (index, _), one in zip(places, events, strict=True)]
             await project_verdicts(writing.transaction, entries)
+
+
+async def speak(house: InProcess, size: int) -> None:
+    """Have so many instances enrol and say what they run; their signatures are not valid."""
+    key, signature = new_key(), base64.b64encode(b"s" * 71).decode()
+    machines = [_Unsigned(number, key) for number in range(size)]
+    await enrol_all(house, machines)  # type: ignore[arg-type]  # the same but for the key
+    for start in range(0, size, _BATCH):
+        await house.ingest._commit([machine.taken(signature) for machine in machines[start : start + _BATCH]])
+        house.clock.advance(0.05)
 
 
 async def fill_sqlite(path: Path, size: int) -> None:

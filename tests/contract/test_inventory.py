@@ -13,10 +13,12 @@ import pytest
 from fakes.auditor import checked
 from fakes.in_process import SILENT_AFTER_SECONDS, InProcess
 from fakes.machine import Machine
+from fakes.signing_authority import SigningAuthority
 from whence_aggregator.audit.rebuild import rebuild
 from whence_aggregator.collect.user_data import ASKED_MAX
+from whence_aggregator.compliance.rules.catalogue import RulesInForce
 from whence_aggregator.compliance.standing import standing_verdicts
-from whence_aggregator.ports import ListedInstance, SourceUnavailable
+from whence_aggregator.ports import Database, ListedInstance, SourceUnavailable
 from whence_aggregator.queries.agents import SEE, SET_LIFE, SetLifeParameters
 from whence_aggregator.queries.audit import DUMP_INVENTORY_HISTORY, DUMP_LIFE
 from whence_aggregator.queries.collect import (
@@ -32,6 +34,7 @@ from whence_aggregator.queries.work import TASKS_OF_KIND
 from whence_aggregator.wiring.work import kinds_of
 from whence_common.clock import to_instant, to_millis
 from whence_common.digest import sha256_digest
+from whence_common.ledger_entry import type_of
 from whence_common.statement import UserDataFacts
 from whence_common.user_data.judge import judge
 from whence_common.user_data.masking import masked
@@ -265,6 +268,7 @@ DENIED = SourceUnavailable("ec2-denied", "EC2 of account 123456789012 in eu-cent
 THROTTLED = SourceUnavailable(
     "ec2-throttled", "EC2 of account 123456789012 in eu-central-1 throttles requests: Throttling"
 )
+WITH_INVENTORY = RulesInForce.of(sources=["inventory"])
 FAILED = SourceUnavailable(
     "ec2-unavailable", "EC2 of account 123456789012 in eu-central-1 cannot be asked: InternalError"
 )
@@ -273,6 +277,33 @@ FAILED = SourceUnavailable(
 async def unread(house: InProcess) -> dict[str, str]:
     rows = await house.database.fetch(INVENTORY_UNREAD.bind({"most": 10}))
     return {row["instance_id"]: row["reason"] for row in rows}
+
+
+@pytest.mark.parametrize(
+    ("data", "outcome", "reason"),
+    [
+        (USER_DATA, "fail", "user data contains a secret in plain text: environment.PASSWORD"),
+        (b"#taupage-ami-config\nenvironment: {API_TOKEN: abc}\n", "unknown",
+         "these values may be secrets in plain text: environment.API_TOKEN"),
+        (b"#taupage-ami-config\nenvironment: {LEVEL: info, PASSWORD: 'aws:ssm:/pay/db'}\n", "pass", ""),
+        (b"#taupage-ami-config\n- no document\n", "unknown",
+         "not known: whether the user data contains secrets: it was not searched, or cannot be read as YAML"),
+        (DENIED, "unknown", f"the EC2 API's user data was not read: {DENIED.message}"),
+    ],
+)  # fmt: skip
+async def test_secrets_are_looked_for_in_the_user_data_that_the_ec2_api_returns(
+    database: Database, authority: SigningAuthority, data: bytes | SourceUnavailable, outcome: str, reason: str
+) -> None:
+    async with InProcess(database, authority, rules=WITH_INVENTORY).running() as house:
+        house.ec2.listed, house.ec2.data = {ONE: ("running", STARTED)}, {ONE: data}
+        await house.say(await house.machine(ONE))
+        await house.inventory.collect(PLACE)
+        await house.inventory.collect(PLACE)
+        assert await verdict(house, "secret-in-user-data") == outcome
+        (found,) = [one for one in await standing_verdicts(house.database, ONE) if one["rule"] == "secret-in-user-data"]
+        assert found["reason"] == reason
+        listed = [type_of(one.content or b"")[2] for one in await house.entries("fact")]
+    assert b"hunter2" not in repr(listed).encode()
 
 
 async def test_one_instance_whose_user_data_is_denied_keeps_no_other_from_being_listed(house: InProcess) -> None:

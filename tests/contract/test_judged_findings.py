@@ -27,7 +27,7 @@ from whence_aggregator.queries.compliance import (
     SubjectsDueParameters,
 )
 from whence_aggregator.queries.query import array
-from whence_aggregator.replays.verdicts import VerdictReplays
+from whence_aggregator.replays.verdicts import StoredLog, VerdictReplays
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_common.statement import ImageFacts
 
@@ -95,7 +95,8 @@ async def entries_of_the_rule(house: InProcess) -> int:
 async def differences(house: InProcess, directory: Path) -> list[object]:
     """Return the verdicts that are others when they are replayed."""
     replays = VerdictReplays(
-        database=house.database, log=house.reader, scratch=lambda: an_empty_database(directory / "scratch.db")
+        log=StoredLog(database=house.database, log=house.reader),
+        scratch=lambda: an_empty_database(directory / "scratch.db"),
     )
     found = [await replays.replay(one.ledger_index) for one in await house.entries("verdict")]
     return [(one.subject, verdict.to_wire()) for one in found for verdict in one.verdicts if not verdict.same]

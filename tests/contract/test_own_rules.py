@@ -21,7 +21,7 @@ from whence_aggregator.compliance.rule import unknown
 from whence_aggregator.compliance.rules.catalogue import RulesInForce
 from whence_aggregator.compliance.violations import Violations, WantedViolations
 from whence_aggregator.ports import Database
-from whence_aggregator.replays.verdicts import VerdictReplay, VerdictReplays
+from whence_aggregator.replays.verdicts import StoredLog, VerdictReplay, VerdictReplays
 from whence_aggregator.trace.state import States
 from whence_aggregator.wiring.replays import scratch_database
 from whence_common.ledger_entry import type_of
@@ -108,7 +108,9 @@ async def changes(house: InProcess) -> list[tuple[str, str, int]]:
 
 
 async def replayed(house: InProcess, engine: JudgesByOwnRules) -> list[VerdictReplay]:
-    replays = VerdictReplays(database=house.database, log=house.reader, scratch=scratch_database, engine=engine)
+    replays = VerdictReplays(
+        log=StoredLog(database=house.database, log=house.reader), scratch=scratch_database, engine=engine
+    )
     return [await replays.replay(one.ledger_index) for one in await house.entries("verdict")]
 
 

@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
-from collections.abc import AsyncIterator
+from argparse import Namespace
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fakes.in_process import InProcess
+from fakes.auditor import bundle
+from fakes.in_process import OTHER_ACCOUNT, InProcess
 from fakes.machine import COMMIT, DIGEST, FAILED, Machine, scm
 from fakes.signing_authority import SigningAuthority
 from landscape.endurance import repeated
+from whence_aggregator.adapters.bundle_file import BundleFile
+from whence_aggregator.commands.replay import run_replay
 from whence_aggregator.compliance.rule import ConfiguredSource
 from whence_aggregator.compliance.rule_settings import RuleSettings
 from whence_aggregator.compliance.rules.catalogue import RulesInForce
+from whence_aggregator.ledger.log_reader import Stored
 from whence_aggregator.ports import BranchAnswer, Database, DescribedImage, NotFound, SourceUnavailable
-from whence_aggregator.queries.compliance import SUBJECTS_NAMED, VERDICTS_OF_SUBJECTS
+from whence_aggregator.queries.compliance import (
+    MARK_EVERY_SUBJECT,
+    SUBJECTS_NAMED,
+    UNJUDGE_EVERY,
+    VERDICTS_OF_SUBJECTS,
+)
 from whence_aggregator.queries.query import array
-from whence_aggregator.replays.verdicts import ScratchDatabase, VerdictReplay, VerdictReplays
+from whence_aggregator.replays.verdicts import ScratchDatabase, StoredLog, VerdictReplay, VerdictReplays
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_aggregator.trackers.places import KnownTracker, KnownTrackers
+from whence_common.evidence_bundle import BundleInvalid
+from whence_common.identity_document import Authorities
 from whence_common.ledger_entry import type_of
+from whence_common.log_policy import Policy
 from whence_common.statement import DriftFacts
 
 AMI = "ami-12c6146b"
@@ -37,6 +51,11 @@ SETTINGS = RuleSettings(
 )  # fmt: skip
 INVENTORY: ConfiguredSource = "inventory"
 RULES = RulesInForce.of(SETTINGS, [INVENTORY])
+OTHER_RULES = RulesInForce.of(
+    RuleSettings(registries=("elsewhere.example",), ami_owners=("1",), image_days_max=30), [INVENTORY, "tickets"],
+    off={"ssh-keypair-used": "sessions need it"},
+)  # fmt: skip
+KINDS = ("version", "application", "ami", "account")
 
 
 @pytest.fixture(scope="session")
@@ -71,7 +90,7 @@ async def ruled(database: Database, authority: SigningAuthority) -> AsyncIterato
 
 
 def replays_of(house: InProcess, scratch: ScratchDatabase) -> VerdictReplays:
-    return VerdictReplays(database=house.database, log=house.reader, scratch=scratch)
+    return VerdictReplays(log=StoredLog(database=house.database, log=house.reader), scratch=scratch)
 
 
 async def replayed(house: InProcess, scratch: ScratchDatabase) -> list[VerdictReplay]:
@@ -207,6 +226,12 @@ class History:
             name = f"i-{number:017x}"
             self.machines[name] = await self.house.machine(name)
 
+    def continue_in(self, house: InProcess) -> None:
+        """Go on in a program that was started again, with other rules; the outside answers as before."""
+        for name in ("sources", "ec2"):
+            vars(getattr(house, name)).update(vars(getattr(self.house, name)))
+        self.house = house
+
     async def step(self) -> None:
         moves = (self.speak, self.speak, self.list, self.register, self.answer, self.wait)
         await self.chance.choice(moves)()
@@ -284,12 +309,86 @@ async def test_live_verdicts_of_random_histories_are_those_replayed(
             async with InProcess(database, authority, rules=RULES).running() as house:
                 history = History(house, seed)
                 await history.begin()
-                for _ in range(12):
+                for _ in range(7):
                     await history.step()
-                assert differences(await replayed(house, scratch)) == [], f"seed {seed}"
+                clock = house.clock
+            async with InProcess(database, authority, rules=OTHER_RULES, clock=clock).running() as later:
+                history.continue_in(later)
+                for _ in range(5):
+                    await history.step()
+                assert differences(await replayed(later, scratch)) == [], f"seed {seed}"
         finally:
             await database.close()
             path.unlink()
+
+
+async def test_somebody_without_our_database_replays_a_verdict_from_a_bundle(
+    ruled: InProcess, scratch: ScratchDatabase, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await ruled.register()
+    await ruled.say(await ruled.machine(), **FAILED)
+    await ruled.work()
+    indexes = [one.ledger_index for one in await ruled.entries("verdict")]
+    policy = Policy(log_keys=[one.verifier for one in ruled.signers])
+    authorities = Authorities.from_pem({"eu-central-1": ruled.authority.pem})
+    (tmp_path / "whole").write_bytes(b"".join(await bundle(ruled)))
+    with BundleFile.verified(tmp_path / "whole", policy, authorities) as log:
+        replays = VerdictReplays(log=log, scratch=scratch)
+        found = [await replays.replay(one) for one in indexes]
+        with pytest.raises(NotFound, match="fetch one of a longer period"):
+            await replays.replay(10**6)
+    assert (len(found), differences(found)) == (len(indexes), [])
+    assert ("boot-failed", "fail") in {(v.rule, v.recorded.outcome) for one in found for v in one.verdicts}
+    (tmp_path / "log.keys").write_text(f"{ruled.signers[0].verifier}\n")
+    (tmp_path / "eu-central-1.pem").write_bytes(ruled.authority.pem)
+    given = Namespace(
+        verdict=indexes[0], bundle=tmp_path / "whole", log_key=[tmp_path / "log.keys"], authorities=tmp_path, json=True
+    )
+    assert await run_replay(given) == 0
+    assert json.loads(capsys.readouterr().out)["same"] is True
+    (tmp_path / "other").write_bytes(b"".join(await bundle(ruled, account=OTHER_ACCOUNT)))
+    with BundleFile.verified(tmp_path / "other", policy, authorities) as log, pytest.raises(NotFound):
+        await VerdictReplays(log=log, scratch=scratch).replay(indexes[0])
+    changed = (tmp_path / "whole").read_bytes().replace(b"boot-failed", b"boot-worked")
+    (tmp_path / "forged").write_bytes(changed)
+    with pytest.raises(BundleInvalid, match="an entry was changed"):
+        BundleFile.verified(tmp_path / "forged", policy, authorities)
+
+
+@pytest.mark.endurance
+async def test_judging_again_with_nothing_new_appends_nothing(
+    tmp_path: Path, empty: Path, authority: SigningAuthority
+) -> None:
+    """Retries fail as before, listings and statements repeat what they stated, and everything is judged again."""
+    for seed in range(repeated(sample=5, whole=300)):
+        path = tmp_path / f"again-{seed}.db"
+        shutil.copy(empty, path)
+        database = await SqliteDatabase.open(path)
+        try:
+            async with InProcess(database, authority, rules=RULES).running() as house:
+                history = History(house, seed)
+                await history.begin()
+                for _ in range(8):
+                    await history.step()
+                house.clock.advance(4_000)  # whoever falls silent has done so
+                await settle(house)
+                stood = await house.reader.size()
+                for seconds in (0, 10, 10, 60):
+                    house.clock.advance(seconds)
+                    await settle(house)
+                added = [one for one in await house.entries() if one.ledger_index >= stood]
+                assert [(one.kind, one.content) for one in added] == [], f"seed {seed}"
+        finally:
+            await database.close()
+            path.unlink()
+
+
+async def settle(house: InProcess) -> None:
+    """List, retry what is due, and judge everybody."""
+    await house.inventory.collect(PLACE)
+    await house.evaluator.sweep()
+    await house.database.write(UNJUDGE_EVERY.bind([{}]), *[MARK_EVERY_SUBJECT.bind([{"kind": one}]) for one in KINDS])
+    await house.work()
 
 
 async def test_where_retention_took_the_evidence_the_entries_are_named(
@@ -300,8 +399,8 @@ async def test_where_retention_took_the_evidence_the_entries_are_named(
     (first, *_) = await ruled.entries("verdict")
     verdict = type_of(first.content or b"")[2]
     statement = next(iter(await ruled.entries("statement"))).ledger_index
-    log = WithoutBodies(ruled.reader, {statement})
-    replays = VerdictReplays(database=ruled.database, log=log, scratch=scratch)  # type: ignore[arg-type]  # reads entries
+    log = WithoutBodies(StoredLog(database=ruled.database, log=ruled.reader), {statement})
+    replays = VerdictReplays(log=log, scratch=scratch)
     found = await replays.replay(first.ledger_index)
     assert list(found.missing) == [statement]
     assert {one.replayed for one in found.verdicts} == {None}
@@ -314,9 +413,12 @@ async def test_where_retention_took_the_evidence_the_entries_are_named(
 class WithoutBodies:
     """A log of which the bodies of some entries were removed."""
 
-    def __init__(self, log: Any, removed: set[int]) -> None:
+    def __init__(self, log: StoredLog, removed: set[int]) -> None:
         self._log, self._removed = log, removed
 
-    async def entry(self, index: int) -> Any:
+    async def entry(self, index: int) -> Stored:
         stored = await self._log.entry(index)
         return type(stored)(stored.ledger_index, stored.kind, None) if index in self._removed else stored
+
+    async def clocks(self, indexes: Collection[int]) -> Collection[int]:
+        return await self._log.clocks(indexes)

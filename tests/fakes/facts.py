@@ -14,11 +14,12 @@ from whence_aggregator.compliance.rules.catalogue import RULES, judge
 from whence_aggregator.organisation.resolving import KnownAccount
 from whence_aggregator.organisation.values import ACTIVE
 from whence_aggregator.trace.derive import derive
-from whence_aggregator.trace.facts import Answer, Binding, Facts, Registered, StoredStatement
+from whence_aggregator.trace.facts import Answer, Facts, Registered
 from whence_aggregator.trace.lineage import Lineage, Link, LinkName
 from whence_aggregator.trace.moment import Moment
 from whence_aggregator.trace.owned import Ownership
 from whence_aggregator.trace.registered import Tracker, repositories_of, trackers_of
+from whence_aggregator.trace.stored_statement import Binding, StoredStatement
 from whence_common.clock import parse_instant
 from whence_common.image_provenance import ClaimKind, SourceClaim
 from whence_common.scm_source import ScmSource

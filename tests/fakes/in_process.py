@@ -52,6 +52,7 @@ from whence_aggregator.ports import (
 )
 from whence_aggregator.ports_commits import CommitObject, RangeAnswer, SignatureAnswer
 from whence_aggregator.projections.kinds import KINDS
+from whence_aggregator.projections.readings import resting_on
 from whence_aggregator.projections.statements import Combinations
 from whence_aggregator.registry.pushes import Pushes, Rules
 from whence_aggregator.trace.facts import BRANCH_KIND, RANGE_KIND, SIGNATURE_KIND
@@ -405,7 +406,7 @@ class InProcess:
         """Return a worker on the test's clock."""
         return Worker(
             database=self.database, kinds=kinds, now=self.clock, seconds=lambda: self.clock().timestamp(), shares=shares,
-            backoff=Backoff(first_seconds=10.0, longest_seconds=10.0, random=lambda: 1.0),
+            backoff=Backoff(first_seconds=10.0, longest_seconds=10.0, random=lambda: 1.0), marks=resting_on,
         )  # fmt: skip
 
     def wake(self, tasks: bool = True) -> None:

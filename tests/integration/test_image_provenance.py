@@ -23,8 +23,9 @@ from whence_agent.boot.image import ImageUntrusted, TrustPolicy
 from whence_aggregator.adapters.front_images import FrontImageStores
 from whence_aggregator.adapters.layer_stream import Windows
 from whence_aggregator.adapters.registry_images import RegistryImages
+from whence_aggregator.collect.attached import Trust
 from whence_aggregator.collect.collectors import finding_of
-from whence_aggregator.collect.image_reader import RegistryImageReader, Trust
+from whence_aggregator.collect.image_reader import RegistryImageReader
 from whence_aggregator.ports import ImageSaid, SourceUnavailable
 from whence_common.clock import utc_now
 from whence_common.image_provenance import SOURCE, chains

@@ -9,7 +9,8 @@ import pytest
 from whence_aggregator.compliance.evidence import SubjectEvidence
 from whence_aggregator.compliance.gathering import InstanceEvidence, evidence_of
 from whence_aggregator.compliance.rules.catalogue import RULES
-from whence_aggregator.trace.facts import NOT_ASKED, Binding, Facts, StoredStatement
+from whence_aggregator.trace.facts import NOT_ASKED, Facts
+from whence_aggregator.trace.stored_statement import Binding, StoredStatement
 from whence_common.statement import InstanceFacts, Predicate
 
 JUDGE = next(rule.judge for rule in RULES if rule.id == "clock-off")

@@ -7,8 +7,9 @@ import json
 import pytest
 
 from landscape.signing import BUILDER, MANIFEST, new_key, provenance
+from whence_aggregator.collect.attached import Trust
 from whence_aggregator.collect.collectors import finding_of
-from whence_aggregator.collect.image_reader import RegistryImageReader, Trust
+from whence_aggregator.collect.image_reader import RegistryImageReader
 from whence_aggregator.ports import ImageStore, SourceUnavailable
 from whence_common.digest import sha256_digest
 from whence_common.image_layers import LayerFinding

@@ -11,8 +11,9 @@ from whence_aggregator.compliance.evidence import SubjectEvidence
 from whence_aggregator.compliance.gathering import InstanceEvidence, evidence_of
 from whence_aggregator.compliance.rule import Verdict
 from whence_aggregator.compliance.rules.catalogue import RULES, judge
-from whence_aggregator.trace.facts import NOT_ASKED, Binding, Facts, InventoryFacts, StoredStatement
+from whence_aggregator.trace.facts import NOT_ASKED, Facts, InventoryFacts
 from whence_aggregator.trace.life import Life
+from whence_aggregator.trace.stored_statement import Binding, StoredStatement
 from whence_common.clock import to_instant
 from whence_common.statement import InstanceFacts, Predicate, UserDataFacts
 
@@ -76,7 +77,7 @@ def listing(
     [
         ({"seen": ago(10), "listed": listing(5)}, "pass", "heard recently"),
         ({"seen": ago(SILENT_AFTER), "listed": listing(5)}, "pass", "heard recently"),
-        ({"seen": ago(400), "listed": listing(50)}, "fail", "running in the listing of"),
+        ({"seen": ago(400), "listed": listing(50)}, "fail", "running in a listing after"),
         ({"seen": ago(400), "listed": listing(100)}, "unknown", "is awaited"),
         ({"seen": ago(400), "listed": listing(380)}, "unknown", "is awaited"),
         ({"seen": ago(400)}, "unknown", "not collected"),
@@ -125,7 +126,7 @@ def test_whatever_was_open_of_an_instance_closes_when_it_ends(rule: str, life: L
         ({"seen": ago(5), "listed": InventoryFacts(listed_at=ago(2))}, "unknown", "not listed yet"),
         ({"seen": ago(600), "life": "terminated", "listed": listing(2, "terminated", 600)}, "pass", "not heard since"),
         ({"seen": ago(480), "life": "terminated", "listed": listing(2, "terminated", 600)}, "pass", "not heard since"),
-        ({"seen": ago(479), "life": "terminated", "listed": listing(2, "terminated", 600)}, "fail", "and heard at"),
+        ({"seen": ago(479), "life": "terminated", "listed": listing(2, "terminated", 600)}, "fail", "and heard later"),
         ({"seen": ago(5), "life": "terminated", "listed": listing(480, "gone", 600)}, "unknown", "second listing"),
         ({"seen": ago(5), "life": "terminated", "listed": listing(2, "gone", 600)}, "fail", "no longer listed"),
         (

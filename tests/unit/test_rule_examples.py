@@ -27,7 +27,6 @@ EVERY_SOURCE: tuple[ConfiguredSource, ...] = (
     "trust",
     "commit-trust",
     "findings",
-    "sboms",
 )
 
 

@@ -2,116 +2,83 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from landscape.endurance import repeated
 from whence_aggregator.compliance.evidence import SUBJECTS_OF_RULES, SubjectEvidence
 from whence_aggregator.compliance.rule import Rule
 from whence_aggregator.compliance.rules.catalogue import RULES, judge
-from whence_aggregator.trace.lineage import LINK_NAMES
 
-EXAMPLES, PIECES = 1_000, 4
-INSTANTS = st.sampled_from(
-    ("2026-11-22T12:00:00.000Z", "2026-11-22T11:00:00.000Z", "2026-01-01T00:00:00.000Z", "2026-11-22T12:10:00.000Z")
-)
-STATES = st.sampled_from(("confirmed", "asserted", "contradicted", "missing", "unknown"))
-OUTCOMES = st.sampled_from(("found", "missing", "absent", "unknown"))
-ANSWER = {"outcome": OUTCOMES, "reason": st.just("HTTP 503")}
-STATED = st.fixed_dictionaries(
-    {"outcome": st.sampled_from(("pass", "fail", "unknown"))}, optional={"reason": st.just("why")}
-)
-NAMES = st.sampled_from(("", "release", "ci"))
-TEXT = st.sampled_from(("", "something"))
-WHETHER = st.booleans()
-
-
-def section(**members: Any) -> st.SearchStrategy[dict[str, Any]]:
-    return st.fixed_dictionaries({}, optional=members)
-
-
-SECTIONS: dict[str, st.SearchStrategy[Any]] = {
-    "links": st.fixed_dictionaries(
-        {}, optional={name: st.fixed_dictionaries({"state": STATES, "reason": st.just("why")}) for name in LINK_NAMES}
-    ),
-    "machine": st.fixed_dictionaries(
-        {"observed_at": INSTANTS, "recorded_at": INSTANTS},
-        optional={
-            "cause": st.sampled_from(("boot", "failed", "stop")), "runs": WHETHER, "counts_heartbeats": WHETHER,
-            "user_data": st.sampled_from(("read", "absent", "unreadable")), "user_data_digest": TEXT,
-            "application_id": TEXT, "application_version": TEXT, "source": TEXT, "account_id": NAMES,
-            "proved_account_id": NAMES, "region": NAMES, "proved_region": NAMES,
-            "launched_at": INSTANTS, "masked": st.lists(TEXT, max_size=2),
-            "problems": st.lists(
-                st.fixed_dictionaries(
-                    {"code": st.sampled_from(("image-tag-mutable", "secret-in-user-data", "x"))},
-                    optional={"severity": st.sampled_from(("error", "warning"))},
-                ),
-                max_size=2,
-            ),
-            "drift": st.lists(st.just({"kind": "exec", "container": "c"}), max_size=1),
-        },
-    ),
-    "heard": st.fixed_dictionaries(
-        {"listening_since": INSTANTS},
-        optional={"last_seen": st.just("") | INSTANTS,
-                  "clock": st.sampled_from(("not heard", "right", "ahead", "behind", "late"))},
-    ),
-    "cloud": st.fixed_dictionaries(
-        {"listed_at": st.just("") | INSTANTS, "asked_at": INSTANTS},
-        optional={
-            "state": st.sampled_from(("", "running", "stopped", "terminated", "gone")), "launched_at": INSTANTS,
-            "user_data_digest": TEXT, "user_data_unread": TEXT, "same_launch": WHETHER, "next_start": WHETHER,
-            "key_name": TEXT, "imds_tokens": st.sampled_from(("required", "optional")),
-        },
-    ),
-    "ami": section(
-        **ANSWER, name=NAMES, owner=NAMES, state=st.sampled_from(("available", "deregistered")),
-        created_at=INSTANTS | st.just("yesterday"), deprecated_at=INSTANTS | st.sampled_from(("", "soon")),
-        expires_at=INSTANTS | st.sampled_from(("", "soon")), was_seen=WHETHER,
-    ),
-    "image": section(
-        **ANSWER, repository=st.sampled_from(("registry.example.org/demo", "elsewhere.example/x")),
-        created_at=INSTANTS, signed_by=NAMES, signatures=st.integers(0, 2), sboms=st.integers(0, 2),
-    ),
-    "build": section(builder=NAMES, other_subjects=WHETHER, contradiction=TEXT),
-    "scans": section(vulnerabilities=STATED, base_image=STATED),
-    "source": section(
-        stated=WHETHER, url=TEXT, host=st.sampled_from(("", "git.example.org", "elsewhere.example")),
-        path=st.sampled_from(("demo/greeter", "fork/greeter")), dirty=WHETHER, registered=TEXT,
-        comparison=st.sampled_from(("same", "other", "unclear")),
-    ),
-    "commit": section(
-        **ANSWER, reachable=WHETHER, branch_reason=TEXT, rewritten=TEXT,
-        signature=st.sampled_from(("good", "bad", "unknown key", "none")),
-    ),
-    "tickets": st.lists(
-        st.fixed_dictionaries(
-            {"id": st.just("PAY-7"), "state": STATES},
-            optional={
-                "problem": st.sampled_from(("", "missing", "forbidden", "closed-before-commit", "other-project")),
-                "approved": WHETHER,
-            },
-        ),
-        max_size=3,
-    ),
-    "application": section(
-        registered=WHETHER, active=WHETHER, team_id=TEXT, criticality_level=st.integers(0, 4),
-        incident_contact=TEXT, specification_url=TEXT, uses_tickets=WHETHER,
-    ),
-    "account": section(status=st.sampled_from(("", "ACTIVE", "SUSPENDED")), allowed=WHETHER, listed=WHETHER,
-        events=st.sampled_from(("read", "failed", "never", "not configured")), events_failing=TEXT),
-    "reads": st.lists(
-        st.fixed_dictionaries(
-            {"source": st.just("the registry")},
-            optional={"outcome": st.sampled_from(("read", "waiting")), "due_at": INSTANTS},
-        ),
-        max_size=2,
-    ),
+EXAMPLES, PIECES = repeated(sample=100, whole=1_000), 4
+INSTANTS = ("2026-11-22T12:00:00.000Z", "2026-11-22T11:00:00.000Z", "2026-01-01T00:00:00.000Z",
+            "2026-11-22T12:10:00.000Z")  # fmt: skip
+TEXTS = ("", "something", "release", "ci")
+STATED: dict[str, tuple[str, ...]] = {
+    "cause": ("boot", "failed", "stop"), "code": ("image-tag-mutable", "x"), "severity": ("error", "warning"),
+    "kind": ("exec",), "tokens": ("required",), "imds_tokens": ("required", "optional"),
+    "state": ("", "running", "stopped", "terminated", "gone", "available", "deregistered"),
+    "repository": ("registry.example.org/demo/greeter", "elsewhere.example/x"),
+    "host": ("", "git.example.org", "elsewhere.example"), "path": ("demo/greeter", "fork/greeter"),
+    "signature": ("good", "bad", "unknown key", "none"), "status": ("", "ACTIVE", "SUSPENDED"),
+    "problem": ("", "missing", "forbidden", "closed-before-commit", "other-project"), "reason": ("why",),
+    "created_at": (*INSTANTS, "yesterday"), "deprecated_at": ("", "soon", *INSTANTS),
+    "expires_at": ("", "soon", *INSTANTS), "last_seen": ("", *INSTANTS), "listed_at": ("", *INSTANTS),
+    "listening_since": INSTANTS, "observed_at": INSTANTS, "recorded_at": INSTANTS, "asked_at": INSTANTS,
+    "due_at": ("", *INSTANTS), "unlisted": ("", "", "", "EC2 is away"),
 }  # fmt: skip
+"""Texts that rules compare, by the member's name; the others have any of TEXTS."""
+NEEDED = {"StatedMachine": ("observed_at", "recorded_at"), "HeardAgent": ("listening_since",),
+          "ListedByCloud": ("listed_at", "asked_at")}  # fmt: skip
+"""Members without which no such section is gathered."""
+
+
+def _sort(kind: Any) -> Any:
+    """Return a type without its None."""
+    some = [one for one in get_args(kind) if one is not type(None)]
+    return some[0] if type(None) in get_args(kind) and len(some) == 1 else kind
+
+
+def _values(kind: Any, name: str) -> st.SearchStrategy[Any]:
+    """Return what a member of the documented evidence may be, by its type."""
+    kind = _sort(kind)
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return _section(kind)
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return st.sampled_from(inner)
+    if origin is tuple:
+        return st.lists(_values(inner[0], name), max_size=2)
+    if origin is dict:
+        return st.fixed_dictionaries({}, optional={one: _values(inner[1], name) for one in get_args(inner[0])})
+    numbers = {bool: st.booleans(), int: st.integers(0, 4), float: st.sampled_from((0.0, 300.0, 301.0, -400.0))}
+    return numbers[kind] if kind in numbers else st.sampled_from(STATED.get(name, TEXTS))
+
+
+def _section(kind: type[msgspec.Struct]) -> st.SearchStrategy[dict[str, Any]]:
+    """Return documents of a type. What has no default is always there."""
+    members = {one.encode_name: _values(one.type, one.encode_name) for one in msgspec.structs.fields(kind)}
+    needed = {one.encode_name for one in msgspec.structs.fields(kind) if one.required} | {
+        *NEEDED.get(kind.__name__, ())
+    }
+    return st.fixed_dictionaries(
+        {name: one for name, one in members.items() if name in needed},
+        optional={name: one for name, one in members.items() if name not in needed},
+    )
+
+
+KEPT = ("kind", "id", "now", "settings", "life", "life_since")
+SECTIONS = {one.name: one.type for one in msgspec.structs.fields(SubjectEvidence) if one.name not in KEPT}
+FACTS = {
+    name: [one.name for one in msgspec.structs.fields(_sort(kind)) if type(None) in get_args(one.type)]
+    for name, kind in SECTIONS.items()
+    if isinstance(_sort(kind), type) and issubclass(_sort(kind), msgspec.Struct)
+}
+"""Members that are absent where they are not known; the others have a default, and a section is known with them."""
 SETTINGS = {
     "ami_owners": ["release"], "ami_name_prefixes": ["ci"], "ami_days_max": 30, "instance_days_max": 30,
     "image_days_max": 30, "evidence_days_max": 30, "regions": ["release"], "registries": ["registry.example.org"],
@@ -125,20 +92,8 @@ documents = st.fixed_dictionaries(
         "settings": st.just(SETTINGS),
         "life": st.sampled_from(("running", "unknown", "stopped", "terminated")),
     },
-    optional=SECTIONS,
+    optional={name: _values(kind, name) for name, kind in SECTIONS.items()},
 )
-KEPT = ("kind", "now", "settings", "life")
-FACTS = {
-    "cloud": ("key_name", "imds_tokens"),
-    "ami": ("name", "owner", "state", "created_at", "deprecated_at", "expires_at", "was_seen"),
-    "image": ("created_at", "signed_by", "signatures", "sboms"),
-    "build": ("builder", "other_subjects", "contradiction"),
-    "source": ("dirty", "comparison"),
-    "commit": ("reachable", "rewritten", "signature"),
-    "scans": ("vulnerabilities", "base_image"),
-    "account": ("listed", "events"),
-}
-"""Members that are absent where they are not known; the others have a default, and a section is known with them."""
 
 
 def verdicts(document: dict[str, Any]) -> dict[str, str]:
@@ -160,6 +115,41 @@ def without(document: dict[str, Any], piece: tuple[str, str]) -> dict[str, Any]:
     return {**document, name: {one: value for one, value in document[name].items() if one != member}}
 
 
+def unread(document: dict[str, Any], piece: tuple[str, str]) -> dict[str, Any] | None:
+    """Return the document where the newest reading of a piece failed; None for what is not read from a source."""
+    name, member = piece
+    if name == "links" and member:
+        found = {**document["links"], member: {"state": "unknown", "reason": "HTTP 503"}}
+        return {**document, "links": found}
+    if name in ("ami", "image", "commit") and not member:
+        links = {**document.get("links", {})}
+        links |= {name: {"state": "unknown", "reason": "HTTP 503"}} if name in links else {}
+        return {**document, "links": links, name: {"outcome": "unknown", "reason": "HTTP 503"}}
+    if name == "cloud" and not member:
+        return {**document, "cloud": {**document["cloud"], "unlisted": "HTTP 503"}}
+    return None
+
+
+@pytest.mark.endurance
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(documents)
+def test_a_reading_that_failed_passes_nothing_and_fails_nothing(document: dict[str, Any]) -> None:
+    whole, found = verdicts(document), [(one, unread(document, one)) for one in pieces(document)]
+    for piece, changed in [one for one in found if one[1] is not None][:PIECES]:
+        for rule, outcome in verdicts(changed or {}).items():
+            assert outcome != "pass" or whole[rule] == "pass", (rule, piece)
+            assert outcome != "fail" or whole[rule] == "fail", (rule, piece)
+
+
+def test_every_piece_of_the_documented_evidence_is_looked_at() -> None:
+    assert set(FACTS) == {
+        "machine", "heard", "cloud", "ami", "image", "build", "scans", "source", "commit", "application", "account",
+    }  # fmt: skip
+    assert FACTS["image"] == ["created_at", "signed_by", "signatures", "sboms"]
+    assert FACTS["cloud"] == ["key_name", "imds_tokens", "secrets", "doubtful"]
+
+
+@pytest.mark.endurance
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(documents, st.data())
 def test_less_evidence_never_passes_and_more_never_turns_a_fail_into_not_knowing(
@@ -175,7 +165,8 @@ def test_less_evidence_never_passes_and_more_never_turns_a_fail_into_not_knowing
             assert not (less[rule] == "fail" and outcome == "unknown"), (rule, piece, "added")
 
 
-@settings(max_examples=200, deadline=None)
+@pytest.mark.endurance
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(documents, st.lists(st.integers(0, 50), max_size=6))
 def test_taking_away_several_pieces_never_passes(document: dict[str, Any], chosen: list[int]) -> None:
     whole, less = verdicts(document), document
@@ -200,7 +191,8 @@ def test_each_piece_of_the_evidence_of_a_pass_is_needed_or_says_nothing(rule: Ru
     assert "unknown" in outcomes.values(), "some piece of the example is needed"
 
 
-@settings(max_examples=200, deadline=None)
+@pytest.mark.endurance
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(documents)
 def test_every_rule_states_a_reason(document: dict[str, Any]) -> None:
     found = msgspec.convert(document, SubjectEvidence)

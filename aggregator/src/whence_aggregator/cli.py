@@ -19,7 +19,7 @@ import uvloop
 from whence_aggregator import __version__
 from whence_aggregator.callers.tokens import TokensInvalid
 from whence_aggregator.check.command import PROGRAMS, SETTINGS_FILE, WITNESS_FILE, check, load_settings, open_settings
-from whence_aggregator.commands import events, ledger, rules, tokens
+from whence_aggregator.commands import events, ledger, replay, rules, tokens
 from whence_aggregator.settings.server import Settings, read_settings
 from whence_aggregator.settings.witness import WitnessFile, read_witness_settings
 from whence_aggregator.wiring.audit import run_witness
@@ -42,6 +42,7 @@ def main(words: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(words)
     commands = {"serve": _serve, "check": _check, "token": _token, "witness": _witness, "ledger": _ledger}
     commands |= {"registry": _registry, "migrate": _migrate, "backup": _backup, "events": _events, "rules": _rules}
+    commands |= {"replay": _replay}
     return commands[arguments.command](arguments)
 
 
@@ -75,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     ledger.add_parsers(commands, settings_file=SETTINGS_FILE)
     events.add_parsers(commands, settings_file=SETTINGS_FILE)
     rules.add_parsers(commands, settings_file=SETTINGS_FILE)
+    replay.add_parsers(commands)
     token = commands.add_parser("token", help="create a token (printed once; the file has its hash), list or revoke")
     tokens.add_arguments(token, config=SETTINGS_FILE)
     return parser
@@ -164,6 +166,10 @@ def _rules(arguments: argparse.Namespace) -> int:
     if document is None:
         return 78
     return _run(rules.run_rules(document.settings, arguments), document)
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    return _run(replay.run_replay(arguments), None)
 
 
 def _backup(arguments: argparse.Namespace) -> int:

@@ -139,6 +139,10 @@ class ImageSaid:
     """How many signatures the registry has, by whomever; None where not all were read."""
     signer_known: bool = True
     """Whether `signed_by` is complete: keys are configured, and all signatures were read."""
+    sboms: int | None = None
+    """How many SBOMs the registry lists; None where none is listed and not everything was read."""
+    other_subjects: bool | None = None
+    """Whether provenance beside the image is about other digests only; None where not all of it was read."""
 
 
 class ImageReader(Protocol):

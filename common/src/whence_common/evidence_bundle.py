@@ -8,7 +8,7 @@ marks the end. The checkpoint's root is computed from these, so a removed, added
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Annotated, Any, Literal, TypeVar
@@ -32,6 +32,8 @@ HEADER_TYPE, END_TYPE = "urn:whence:bundle:v1", "urn:whence:bundle-end:v1"
 LINE_BYTES_MAX = 2 * 1024 * 1024
 _HEIGHT_MAX = 62
 S = TypeVar("S")
+Taken = Callable[[int, bytes, bytes | None], None]
+"""Receives an entry: its index, the hash of its leaf, and its bytes; None where only the hash is in the bundle."""
 
 
 class BundleInvalid(InputError):
@@ -141,8 +143,11 @@ def outside(first: int, past: int, size: int) -> list[tuple[int, int]]:
     return found
 
 
-def check(lines: Iterable[bytes], policy: Policy, authorities: Authorities) -> Report:
-    """Verify a bundle and return its contents. Raises BundleInvalid, which names the entry, or another InputError."""
+def check(lines: Iterable[bytes], policy: Policy, authorities: Authorities, *, taken: Taken | None = None) -> Report:
+    """Verify a bundle and return its contents. Raises BundleInvalid, which names the entry, or another InputError.
+
+    `taken` is called for each entry: nothing that it was called with is verified before this returns.
+    """
     reader = _Reader(iter(lines))
     header = reader.header()
     checkpoint, witnesses = policy.check(Note.parse(header.checkpoint.encode()))
@@ -163,6 +168,8 @@ def check(lines: Iterable[bytes], policy: Policy, authorities: Authorities) -> R
             if line.index != header.first + len(leaves):
                 raise BundleInvalid(f"is at the place of entry {header.first + len(leaves)}", line.index)
             leaves.append(leaf)
+        if taken is not None:
+            taken(line.index, leaf, content)
         if content is None:
             report.hidden += 1
             continue

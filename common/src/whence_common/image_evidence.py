@@ -1,7 +1,8 @@
 """Gather the signatures and provenance of an image from a registry: which manifests and blobs to read. Not verified.
 
-Source: OCI distribution 1.1 referrers and their fallback tag, cosign's tags, Sigstore bundles. SBOMs, scans and other
-artifacts are skipped before anything is counted; what a bound excludes is listed in `unread`.
+Source: OCI distribution 1.1 referrers and their fallback tag, cosign's tags, Sigstore bundles. SBOMs are found by
+their types and not read; scans and other artifacts are skipped before anything is counted. What a bound excludes is
+listed in `unread`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from whence_common import strict_base64
+from whence_common import sbom_types, strict_base64
 from whence_common.digest import is_sha256_digest
 from whence_common.envelope import Envelope, EnvelopeInvalid
 from whence_common.image_trust import EVIDENCE_BYTES_MAX, PROVENANCE_PREFIX, WANTED_PREDICATES, read_bundle
@@ -58,6 +59,8 @@ class ImageEvidence:
     """Signatures in DER over the manifest's digest."""
     envelopes: tuple[bytes, ...] = ()
     """DSSE envelopes as JSON."""
+    sboms: frozenset[str] = frozenset()
+    """The digests by which the registry lists SBOMs of the image; their contents are not read."""
     unread: tuple[str, ...] = ()
     """What was not read, and why. If this is not empty, missing evidence proves nothing."""
 
@@ -79,6 +82,7 @@ class Gathering:
     signatures: list[tuple[bytes, bytes]] = field(default_factory=list)
     digest_signatures: list[bytes] = field(default_factory=list)
     envelopes: list[bytes] = field(default_factory=list)
+    sboms: set[str] = field(default_factory=set)
     unread: list[str] = field(default_factory=list)
     blobs: int = 0
     bytes_left: int = TOTAL_BYTES_MAX
@@ -118,26 +122,34 @@ class Gathering:
     def _add_envelope(self, blob: WantedBlob, envelope: bytes) -> None:
         """Add an envelope. A malformed one is not evidence; one that exceeds a bound is listed as unread."""
         try:
-            Envelope.parse(envelope, bytes_max=EVIDENCE_BYTES_MAX)
+            parsed = Envelope.parse(envelope, bytes_max=EVIDENCE_BYTES_MAX)
         except EnvelopeInvalid as exc:
             if exc.code != "envelope-malformed":
                 self.skip(f"{blob.digest}: {exc.message}")
             return
         self.envelopes.append(envelope)
+        if sbom_types.is_predicate(_text(loose(parsed.payload).get("predicateType"))):
+            self.sboms.add(blob.digest)
 
     def evidence(self) -> ImageEvidence:
         return ImageEvidence(
             signatures=tuple(self.signatures),
             digest_signatures=tuple(self.digest_signatures),
             envelopes=tuple(self.envelopes),
+            sboms=frozenset(self.sboms),
             unread=tuple(self.unread),
         )
 
 
-async def gather(digest: str, referrers: bytes | None, source: EvidenceSource) -> ImageEvidence:
-    """Read what may be signatures or provenance of a digest. `referrers` is the registry's list of its referrers."""
-    gathering = Gathering()
+async def gather(digest: str, referrers: bytes | None, source: EvidenceSource, *, sboms: bool = False) -> ImageEvidence:
+    """Read what may be signatures or provenance of a digest. `referrers` is the registry's list of its referrers.
+
+    `sboms`: read the manifest of cosign's tag for SBOMs too.
+    """
+    gathering = Gathering(sboms=listed_sboms(referrers))
     names = evidence_manifests(digest, referrers)
+    if sboms:
+        names.insert(2, f"{fallback_tag(digest)}.sbom")
     if len(names) > MANIFESTS_MAX:
         gathering.skip(f"more than {MANIFESTS_MAX} manifests may hold signatures or attestations")
     for name in names[:MANIFESTS_MAX]:
@@ -146,7 +158,10 @@ async def gather(digest: str, referrers: bytes | None, source: EvidenceSource) -
         except Unreadable as exc:
             gathering.skip(f"{name}: {exc}")
             continue
-        for blob in wanted_blobs(content) if content is not None else []:
+        if content is None:
+            continue
+        gathering.sboms |= sboms_in(content, name)
+        for blob in wanted_blobs(content):
             if gathering.takes(blob):
                 await _read(gathering, blob, source)
     return gathering.evidence()
@@ -178,6 +193,34 @@ def evidence_manifests(digest: str, referrers: bytes | None) -> list[str]:
     tag = fallback_tag(digest)
     digests = dict.fromkeys(one for one in named if isinstance(one, str) and is_sha256_digest(one))
     return [f"{tag}.sig", f"{tag}.att", *digests]
+
+
+def listed_sboms(referrers: bytes | None) -> set[str]:
+    """Return the digests of the referrers that are SBOMs by their entries in the registry's list."""
+    found = loose(referrers).get("manifests") if referrers is not None else None
+    entries = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+    return {
+        digest
+        for one in entries
+        if is_sha256_digest(digest := _text(one.get("digest")))
+        and (sbom_types.is_media_type(_text(one.get("artifactType"))) or sbom_types.is_predicate(_predicate(one)))
+    }
+
+
+def sboms_in(manifest: bytes, name: str) -> set[str]:
+    """Return the SBOMs that a manifest is or contains, by its own types: its name, and the digests of its layers."""
+    document = loose(manifest)
+    config, layers = document.get("config"), document.get("layers")
+    kinds = [document.get("artifactType"), config.get("mediaType") if isinstance(config, dict) else None]
+    if any(sbom_types.is_media_type(_text(one)) for one in kinds) or sbom_types.is_predicate(_predicate(document)):
+        return {name}
+    return {
+        digest
+        for one in (layers if isinstance(layers, list) else [])
+        if isinstance(one, dict)
+        and is_sha256_digest(digest := _text(one.get("digest")))
+        and (sbom_types.is_media_type(_text(one.get("mediaType"))) or sbom_types.is_predicate(_predicate(one)))
+    }
 
 
 def wanted_blobs(manifest: bytes) -> list[WantedBlob]:
@@ -235,6 +278,10 @@ def _predicate(described: Mapping[str, Any]) -> str:
 def _may_be_wanted(predicate: str) -> bool:
     """Return whether a predicate type is wanted, is another version of provenance, or is not stated."""
     return "://" not in predicate or predicate in WANTED_PREDICATES or predicate.startswith(PROVENANCE_PREFIX)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _decoded(text: Any) -> bytes | None:

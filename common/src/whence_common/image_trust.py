@@ -6,7 +6,7 @@ Formats: cosign simple signing, Sigstore bundles, DSSE, SLSA provenance v0.2 and
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,6 +85,25 @@ def signing(envelopes: Sequence[bytes]) -> int:
             continue
         found += loose(payload).get("predicateType") == _SIGN
     return found
+
+
+def other_subjects(envelopes: Sequence[bytes], digests: Collection[str]) -> bool:
+    """Return whether provenance, by whomever, is about other digests only. Its signatures are not verified."""
+    for envelope in envelopes:
+        try:
+            payload = Envelope.parse(envelope, bytes_max=EVIDENCE_BYTES_MAX).payload
+        except EnvelopeInvalid:
+            continue
+        if about_others(loose(payload), digests):
+            return True
+    return False
+
+
+def about_others(statement: Mapping[str, Any], digests: Collection[str]) -> bool:
+    """Return whether a statement is provenance that names subjects, and none of these digests."""
+    subjects = set(subjects_of(statement))
+    is_provenance = str(statement.get("predicateType")).startswith(PROVENANCE_PREFIX)
+    return is_provenance and bool(subjects) and subjects.isdisjoint(digests)
 
 
 def builder_of(digest: str, *, envelopes: Sequence[bytes], builders: Iterable[TrustedBuilder]) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -30,6 +31,8 @@ _PREFIXES = re.compile(r"\A(?:scm:)?(?:git\+|git:(?!//))?", re.IGNORECASE)
 _WITHOUT_SCHEME = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+(?::[0-9]{1,5})?/")
 _WEB = ("http", "https")
 _PORTS = {"http": 80, "https": 443, "ssh": 22, "git": 9418}
+_KEPT_CHARACTERS_MAX = 300
+"""Longer URLs are parsed each time: a fleet has few repositories, and each instance names one of them many times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,10 @@ def repository_named(url: str) -> SourceRepository | None:
     Other hosts of the same service (`ssh.github.com`) and the paths of web pages lead to the repository itself. The
     case of a path is kept, as only its server knows whether it matters, but for hosts that are known to ignore it.
     """
+    return _known(url) if len(url) <= _KEPT_CHARACTERS_MAX else _named(url)
+
+
+def _named(url: str) -> SourceRepository | None:
     text = _PREFIXES.sub("", url.strip())
     found = repository_of(text if "://" in text or not _WITHOUT_SCHEME.match(text) else f"https://{text}")
     if found is None:
@@ -78,6 +85,9 @@ def repository_named(url: str) -> SourceRepository | None:
     usual = not port or _PORTS.get(text.partition("://")[0].lower()) == int(port)
     place = host if usual else f"{host}:{port}"
     return SourceRepository(host=place, path=folded_place(f"{place}/{path}")[len(place) + 1 :]) if path else None
+
+
+_known = lru_cache(maxsize=4096)(_named)
 
 
 def folded_place(place: str) -> str:

@@ -76,6 +76,10 @@ def finding_of(said: ImageSaid) -> CollectedFact:
         value["created_at"] = said.created_at
     if said.signatures is not None:
         value["signatures"] = said.signatures
+    if said.sboms is not None:
+        value["sboms"] = said.sboms
+    if said.other_subjects is not None:
+        value["other_subjects"] = said.other_subjects
     if said.unknown:
         value["unknown"] = said.unknown
     reason = said.notes[0] if said.notes else "the image has no /scm-source.json"

@@ -51,7 +51,7 @@ class Asking:
         share = self._shares.take(task.host, task.lane) if self._shares is not None and task.kind in _SHARED else None
         if share is not None and share.wait_seconds:
             reason = f"waits: {shown_lane(task.lane)} asked {task.host} {share.share} times, its share of this hour"
-            return Again(seconds=share.wait_seconds, reason=reason)
+            return Again(seconds=share.wait_seconds, reason=reason, asked=False)
         finding, since = await self._recorder.ask(task.kind, task.subject, task.lane)
         if task.lane == RANGES_LANE and finding.outcome == "found":
             return None  # what no instance runs is read once

@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any, Protocol
 
-from cryptography.hazmat.primitives.asymmetric import ec
-
+from whence_aggregator.collect.attached import Beside, Pieces, Trust, judge_attached
 from whence_aggregator.collect.rows import image_digest
 from whence_aggregator.ports import Database, ImageSaid, ImageStore, SourceUnavailable
 from whence_aggregator.queries.collect import IMAGES_OF_CHAINS, IMAGES_OF_CHAINS_AND_COMMIT
 from whence_aggregator.queries.query import array
 from whence_common.digest import sha256_digest
 from whence_common.errors import InputError
-from whence_common.image_evidence import (
-    ImageEvidence,
-    Unreadable,
-    fallback_tag,
-    gather,
-    provenance_blobs,
-)
+from whence_common.image_evidence import Unreadable, provenance_blobs, sboms_in
 from whence_common.image_layers import LayerFinding
 from whence_common.image_provenance import (
     BASE_DIGEST,
@@ -33,10 +25,9 @@ from whence_common.image_provenance import (
     claims_of_index,
     claims_of_labels,
     claims_of_manifest,
-    claims_of_provenance,
 )
 from whence_common.image_reference import ImageReference, registry_name
-from whence_common.image_trust import EVIDENCE_BYTES_MAX, TrustedBuilder, builder_of, signer_of, signing
+from whence_common.image_trust import EVIDENCE_BYTES_MAX, about_others
 from whence_common.loose_json import loose
 from whence_common.oci_manifest import Descriptor, Manifest, ManifestInvalid
 
@@ -44,17 +35,7 @@ _ATTESTATION = ("vnd.docker.reference.type", "attestation-manifest")
 _REFERENCE = "vnd.docker.reference.digest"
 _FINDINGS_KEPT_MAX = 10_000
 _STATEMENTS_MAX = 20
-_UNREADABLE = ("registry-no-manifest", "registry-wrong-digest", "registry-denied")
-"""Codes for one part of an image, which rarely change: some registries deny access to tags that do not exist."""
 _FORMS = ("image.layer", "image.rootfs", "oci.image.layer", "tar")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trust:
-    """The trusted signers for a registry: keys that sign images, builders that sign provenance."""
-
-    keys: tuple[ec.EllipticCurvePublicKey, ...] = ()
-    builders: tuple[TrustedBuilder, ...] = ()
 
 
 class ImageStores(Protocol):
@@ -89,28 +70,6 @@ class KnownBaseImages:
         return image_digest(rows)
 
 
-class _Pieces:
-    """One repository: parts that are too large or have wrong bytes are unreadable, and the others are still read."""
-
-    def __init__(self, store: ImageStore, repository: str) -> None:
-        self._store = store
-        self._repository = repository
-
-    async def manifest(self, name: str) -> bytes | None:
-        return await self._read(self._store.manifest, name)
-
-    async def blob(self, digest: str) -> bytes | None:
-        return await self._read(self._store.blob, digest)
-
-    async def _read(self, ask: Callable[[str, str], Awaitable[bytes | None]], name: str) -> bytes | None:
-        try:
-            return await ask(self._repository, name)
-        except SourceUnavailable as exc:
-            if exc.code in _UNREADABLE:
-                raise Unreadable(exc.message) from exc
-            raise
-
-
 class RegistryImageReader:
     """Reads images. `trust` is by the registry's host."""
 
@@ -140,80 +99,39 @@ class RegistryImageReader:
         said.layers = [one.digest for one in manifest.layers]
         said.chains = chains(said.layers)
         index = await self._index(store, repository, index_digest)
-        await self._judge(said, store, repository, [one for one in (manifest, index) if one is not None])
+        trust = self._trust.get(registry_name(repository.partition("/")[0]), Trust())
+        manifests = [one for one in (manifest, index) if one is not None]
+        pieces = Pieces(store, repository)
+        beside = await judge_attached(said, pieces, manifests, trust)
         said.claims += claims_of_manifest(manifest.content)
         if index is not None:
-            await self._read_index(said, store, repository, manifest, index)
+            await self._read_index(said, pieces, manifest, index, beside)
+        beside.state(said)
         await self._read_labels(said, store, repository, manifest)
         await self._read_layers(said, store, repository, manifest)
         return said
-
-    async def _judge(self, said: ImageSaid, store: ImageStore, repository: str, manifests: list[Manifest]) -> None:
-        """Add the claims that trusted keys have signed, for the image itself or the index that contains it."""
-        trust = self._trust.get(registry_name(repository.partition("/")[0]), Trust())
-        said.signer_known = False
-        if not trust.keys and not trust.builders:
-            return
-        unread: list[str] = []
-        signatures = 0
-        for manifest in manifests:
-            evidence = await self._evidence(store, repository, manifest.digest)
-            unread += evidence.unread
-            signatures += len(evidence.signatures) + len(evidence.digest_signatures) + signing(evidence.envelopes)
-            signed_by = signer_of(
-                manifest.digest,
-                signatures=evidence.signatures,
-                digest_signatures=evidence.digest_signatures,
-                envelopes=evidence.envelopes,
-                keys=trust.keys,
-            )
-            built_by = builder_of(manifest.digest, envelopes=evidence.envelopes, builders=trust.builders)
-            said.signed_by, said.built_by = said.signed_by or signed_by or "", said.built_by or built_by or ""
-            claims, unclear = claims_of_provenance(
-                manifest.digest, envelopes=evidence.envelopes, builders=trust.builders
-            )
-            said.claims += claims
-            said.unknown += unclear
-        if trust.keys and not said.signed_by:
-            said.awaited = "a trusted signature"
-        if trust.builders and not said.built_by:
-            said.awaited = "a trusted builder's provenance"
-        reasons = [f"not all signatures and attestations were read: {one}" for one in dict.fromkeys(unread)]
-        said.signer_known = bool(said.signed_by or (trust.keys and not reasons))
-        said.signatures = signatures if not reasons else None
-        if any(one.kind == "provenance" for one in said.claims):
-            said.unknown.clear()
-        elif trust.builders:
-            said.unknown += reasons
-
-    async def _evidence(self, store: ImageStore, repository: str, digest: str) -> ImageEvidence:
-        referrers = await store.referrers(repository, digest)
-        if referrers is None:
-            referrers = await store.manifest(repository, fallback_tag(digest))
-        return await gather(digest, referrers, _Pieces(store, repository))
 
     async def _index(self, store: ImageStore, repository: str, digest: str | None) -> Manifest | None:
         content = await store.manifest(repository, digest) if digest else None
         return _manifest(content, repository) if content is not None else None
 
     async def _read_index(
-        self, said: ImageSaid, store: ImageStore, repository: str, manifest: Manifest, index: Manifest
+        self, said: ImageSaid, pieces: Pieces, manifest: Manifest, index: Manifest, beside: Beside
     ) -> None:
         said.claims += claims_of_index(index.content, manifest.digest)
         statements: list[Mapping[str, Any]] = []
-        pieces = _Pieces(store, repository)
         for child in [one for one in index.children if _attests(one, manifest.digest)]:
-            content = await store.manifest(repository, child.digest)
-            for digest, size in provenance_blobs(content or b""):
-                if size > EVIDENCE_BYTES_MAX or len(statements) >= _STATEMENTS_MAX:
-                    said.unknown.append(
-                        f"BuildKit's attestation {digest} was not read: it is too large, or one of too many"
-                    )
-                    continue
+            content = await pieces.needed_manifest(child.digest) or b""
+            beside.sboms |= sboms_in(content, child.digest)
+            for digest, size in provenance_blobs(content):
                 try:
+                    if size > EVIDENCE_BYTES_MAX or len(statements) >= _STATEMENTS_MAX:
+                        raise Unreadable("it is too large, or one of too many")
                     statements.append(loose(await pieces.blob(digest) or b""))
                 except Unreadable as exc:
+                    beside.whole = False
                     said.unknown.append(f"BuildKit's attestation {digest} was not read: {exc}")
+        beside.others |= any(about_others(one, (manifest.digest,)) for one in statements)
         said.claims += claims_of_buildkit(manifest.digest, statements)
 
     async def _read_labels(self, said: ImageSaid, store: ImageStore, repository: str, manifest: Manifest) -> None:

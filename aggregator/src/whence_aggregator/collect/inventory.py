@@ -14,7 +14,7 @@ import msgspec
 
 from whence_aggregator.collect.amis import AmiCollector
 from whence_aggregator.collect.rows import EnrolledLife, InventoryRecord, begun_at, inventory_record, unlisted
-from whence_aggregator.collect.user_data import NOT_YET, UserDataRead, UserDataRounds
+from whence_aggregator.collect.user_data import DOUBTFUL, NOT_YET, SECRETS, UserDataRead, UserDataRounds
 from whence_aggregator.compliance.presence import EC2_LAG
 from whence_aggregator.compliance.rules.agent import AGENT_SILENT
 from whence_aggregator.compliance.rules.instance import INSTANCE_UNLISTED
@@ -32,8 +32,13 @@ from whence_aggregator.queries.collect import (
     PUT_LISTING,
     ListingBegunParameters,
 )
-from whence_aggregator.queries.compliance import UNJUDGE_AWAITING
-from whence_aggregator.queries.query import array
+from whence_aggregator.queries.compliance import (
+    MARK_ACCOUNT_LISTED,
+    UNJUDGE_AWAITING,
+    UNJUDGE_LISTED,
+    UnjudgeListedParameters,
+)
+from whence_aggregator.queries.query import BoundCommand, array
 from whence_aggregator.queries.work import ADD_TASK_UNLESS_KNOWN, AddTaskParameters
 from whence_aggregator.trace.facts import AMI_KIND
 from whence_aggregator.trace.life import GONE, life_of
@@ -80,7 +85,10 @@ class InventoryCollector:
         try:
             found = await self._listed(account_id, region)
         except SourceUnavailable as exc:
-            await self._database.write(FAIL_LISTING.bind([{**place, "failed_at": asked_at, "failure": exc.message}]))
+            await self._database.write(
+                *_marks(place, exc.message),
+                FAIL_LISTING.bind([{**place, "failed_at": asked_at, "failure": exc.message}]),
+            )
             raise
         listed = list({one.instance_id: one for one in found}.values())  # pages may overlap while instances come and go
         rows = await self._database.fetch(INVENTORY_OF_REGION.bind(place))
@@ -102,6 +110,7 @@ class InventoryCollector:
         if not await self._append(changed, place, asked_at):
             return f"discarded: a newer listing began after this one of {from_millis(asked_at)}"
         await self._database.write(
+            *_marks(place, ""),
             PUT_LISTING.bind([{**place, "listed_at": asked_at, "instances": len(listed)}]),
             UNJUDGE_AWAITING.bind([{**place, "rules": array(AWAIT_LISTINGS)}]),
         )
@@ -168,6 +177,12 @@ class InventoryCollector:
         return True
 
 
+def _marks(place: ListingBegunParameters, failure: str) -> list[BoundCommand]:
+    """Return what has everything judged again that rests on a listing, if it failed otherwise before."""
+    about: UnjudgeListedParameters = {**place, "failure": failure}
+    return [UNJUDGE_LISTED.bind([about]), MARK_ACCOUNT_LISTED.bind([{**about}])]
+
+
 def _is_fresh(one: ListedInstance, before: InventoryRecord | None) -> bool:
     """Return whether user data has not been read since the last start of the instance."""
     if one.state in _ENDING:
@@ -182,25 +197,28 @@ def _is_asked_again(one: ListedInstance, before: InventoryRecord | None) -> bool
     return one.state == "stopped" or (before is not None and before.user_data_unread != "")
 
 
-def _user_data(one: ListedInstance, before: InventoryRecord | None, read: UserDataRead | None) -> dict[str, Any]:
+def _user_data(one: ListedInstance, before: InventoryRecord | None, read: UserDataRead | None) -> UserDataRead:
     """Return the user data as read now, else as read since the last start.
 
     A temporary failure does not replace an earlier result; a denial does, as the user data is then no longer known.
     """
     same_start = before is not None and before.launched_at == one.launched_at
     if read is not None and (not read.unread or read.denied or not same_start):
-        return read.to_wire()
+        return read
     if before is not None and (same_start or one.state in _ENDING):
         unread = read.unread if read is not None and before.user_data_unread else before.user_data_unread
-        return UserDataRead(digest=before.user_data_digest, unread=unread).to_wire()
-    return UserDataRead(unread="" if one.state in _ENDING else NOT_YET).to_wire()
+        secrets = {name: before.details[name] for name in (SECRETS, DOUBTFUL) if name in before.details}
+        return UserDataRead(digest=before.user_data_digest, unread=unread, secrets=secrets)
+    return UserDataRead(unread="" if one.state in _ENDING else NOT_YET)
 
 
-def _event(one: ListedInstance, place: ListingBegunParameters, user_data: Mapping[str, Any]) -> dict[str, Any]:
-    stated: dict[str, Any] = cleaned({**place, **msgspec.structs.asdict(one), **user_data})
-    if not one.details:
+def _event(one: ListedInstance, place: ListingBegunParameters, user_data: UserDataRead) -> dict[str, Any]:
+    details = {**one.details, **user_data.secrets}
+    stated: dict[str, Any] = {**place, **msgspec.structs.asdict(one), **user_data.to_wire(), "details": details}
+    if not details:
         del stated["details"]
-    return stated
+    clean: dict[str, Any] = cleaned(stated)
+    return clean
 
 
 def _kept(one: InventoryRecord) -> dict[str, Any]:

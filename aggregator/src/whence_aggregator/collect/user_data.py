@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from whence_aggregator.ports import Ec2Inventory, SourceUnavailable
@@ -19,6 +19,7 @@ from whence_common.errors import one_line
 from whence_common.runtime.logs import fields
 from whence_common.user_data.judge import judge
 from whence_common.user_data.masking import masked
+from whence_common.user_data.plain_secrets import plain_secrets
 from whence_common.user_data.platform import PlatformRules
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,9 @@ _REASON_CHARACTERS_MAX = 300
 DENIED = "ec2-denied"
 THROTTLED = "ec2-throttled"
 NOT_YET = "it was not read yet"
+SECRETS, DOUBTFUL = "user_data_secrets", "user_data_doubtful"
+"""Details of an instance: the paths of secrets in plain text, and of values that may be secrets."""
+_PATH_CHARACTERS_MAX = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +47,8 @@ class UserDataRead:
     document: dict[str, Any] | None = None
     unread: str = ""
     denied: bool = False
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    """Paths of values, one a line: `user_data_secrets`, `user_data_doubtful`. Absent where none were looked for."""
 
     def to_wire(self) -> dict[str, Any]:
         return {"user_data_digest": self.digest, "user_data": self.document, "user_data_unread": self.unread}
@@ -92,11 +98,19 @@ class UserDataRounds:
 def _masked(name: str, raw: bytes | None) -> UserDataRead:
     """Return the digest of user data, and its masked document if it can be parsed."""
     if raw is None:
-        return UserDataRead()
+        return UserDataRead(secrets=_secrets({}))
     try:
         document = judge(raw, PlatformRules()).document
         shown = masked(document, whole_environment=True) if document is not None else None
+        secrets = _secrets(document) if document is not None else {}
     except Exception:
         log.exception("a bug prevented reading the user data of one instance", extra=fields(instance=name))
-        shown = None
-    return UserDataRead(digest=sha256_digest(raw), document=shown)
+        shown, secrets = None, {}
+    return UserDataRead(digest=sha256_digest(raw), document=shown, secrets=secrets)
+
+
+def _secrets(document: Mapping[str, Any]) -> dict[str, str]:
+    """Return where a document has secrets in plain text, and where it may have some."""
+    found = plain_secrets(document)
+    named = {SECRETS: found.certain, DOUBTFUL: found.doubtful}
+    return {name: "\n".join(one_line(path, _PATH_CHARACTERS_MAX) for path in some) for name, some in named.items()}

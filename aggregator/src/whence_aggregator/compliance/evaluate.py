@@ -14,7 +14,7 @@ from whence_aggregator.compliance.open_questions import open_questions, read_aga
 from whence_aggregator.compliance.own.rules import broken_rules
 from whence_aggregator.compliance.recording import JudgedNow, Recording
 from whence_aggregator.compliance.resting import entries_of, unlogged_of
-from whence_aggregator.compliance.rows import UnjudgedInstance, standing, unjudged
+from whence_aggregator.compliance.rows import StandingVerdict, UnjudgedInstance, UnjudgedQuery, standing, unjudged
 from whence_aggregator.compliance.rows import judged as judged_instance
 from whence_aggregator.compliance.rules.catalogue import RulesInForce
 from whence_aggregator.compliance.subjects import SubjectEvaluator
@@ -26,15 +26,16 @@ from whence_aggregator.queries.agents import INSTANCES_NAMED
 from whence_aggregator.queries.compliance import (
     SET_JUDGED,
     UNJUDGED,
+    UNJUDGED_MARKED,
     VERDICTS_OF,
     SetJudgedParameters,
-    UnjudgedParameters,
 )
 from whence_aggregator.queries.query import instance_ids, together
 from whence_aggregator.queries.reports import COUNTED_INSTANCES
 from whence_aggregator.queries.work import ADD_TASK, ADD_TASK_UNLESS_KNOWN
 from whence_aggregator.trace.derive import derive
 from whence_aggregator.trace.facts import RANGE_KIND, Facts
+from whence_aggregator.trace.judged_facts import judged_facts
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.moment import NOW
 from whence_aggregator.trace.tracer import Tracer
@@ -46,7 +47,9 @@ from whence_common.runtime.logs import fields
 log = logging.getLogger(__name__)
 
 PAGE_INSTANCES = 16
-"""A small page, so that other requests do not wait long."""
+"""A small page, so that what is new is visible soon and other requests do not wait long."""
+BACKLOG_INSTANCES = 64
+"""A page while more than one page waits: each has some thirty round trips to the database, whatever its size."""
 _LATER_SECONDS, _LATER_SECONDS_MAX = 15.0, 3600.0
 _LATER_MAX = 10_000
 
@@ -75,7 +78,10 @@ class Evaluator:
         self._subjects = subjects
         self._recording = recording
         self._sweeping = Sweeping(database=database, now=now, listening=listening, rules=rules)
-        self._after = 0
+        self._after: dict[str, int] = {}
+        """By query: the number of the last instance of the last page."""
+        self._page = PAGE_INSTANCES
+        self._turns = 0
         self._later: dict[str, tuple[datetime, int]] = {}
         """Instances whose evaluation failed: the time of the next attempt, and the number of attempts."""
 
@@ -84,20 +90,37 @@ class Evaluator:
         await self._subjects.discover()
         return await self._sweeping.sweep()
 
-    async def work(self) -> int:
-        """Judge the next page of instances with new evidence, else of other subjects; return how many were judged."""
-        page: UnjudgedParameters = {"after": self._after, "limit": PAGE_INSTANCES}
-        rows = await self._database.fetch(UNJUDGED.bind(page))
-        if not rows and self._after:
-            self._after = 0
-            rows = await self._database.fetch(UNJUDGED.bind({**page, "after": 0}))
-        if rows:
-            page_of = list(map(unjudged, rows))
-            self._after = page_of[-1].number
-            due = [one for one in page_of if self._is_due(one.instance_id)]
-            if due:
-                return await self._judge(due)
-        return await self._subjects.work()
+    async def work(self, *, few: bool = False) -> int:
+        """Judge the next page of instances with new evidence, or of other subjects; return how many were judged.
+
+        Those that a fact marked are first, in turn with those that made statements, of which there may always be more.
+        `few`: judge a small page, because others need the processor.
+        """
+        limit = PAGE_INSTANCES if few else self._page
+        self._turns += 1
+        asked = (UNJUDGED_MARKED, UNJUDGED) if self._turns % 2 else (UNJUDGED, UNJUDGED_MARKED)
+        if asked[0] is UNJUDGED and (judged := await self._subjects.work()):
+            return judged
+        total, done = 0, set[str]()
+        for query in asked:
+            found = await self._next(query, limit)
+            self._page = BACKLOG_INSTANCES if len(found) == limit else PAGE_INSTANCES
+            due = [one for one in found if self._is_due(one.instance_id) and one.instance_id not in done]
+            done |= {one.instance_id for one in due}
+            total += await self._judge(due) if due else 0
+            if total >= PAGE_INSTANCES:
+                break
+        return total or await self._subjects.work()
+
+    async def _next(self, query: UnjudgedQuery, limit: int) -> Sequence[UnjudgedInstance]:
+        """Return the next page of instances to judge, and begin anew after the last one."""
+        after = self._after.get(query.name, 0)
+        rows = await self._database.fetch(query.bind({"after": after, "limit": limit}))
+        if not rows and after:
+            rows = await self._database.fetch(query.bind({"after": 0, "limit": limit}))
+        found = list(map(unjudged, rows))
+        self._after[query.name] = found[-1].number if found else 0
+        return found
 
     async def _judge(self, found: Sequence[UnjudgedInstance]) -> int:
         """Judge instances, and return how many were judged. A failure of one does not affect the others.
@@ -163,6 +186,7 @@ class Evaluator:
             writing.writes.append(ADD_TASK.bind(read_again(gathered.values(), at)))
 
     async def _judged(self, facts: Facts, now: datetime) -> JudgedNow:
+        facts = judged_facts(facts)
         lineage = derive(facts, moment=NOW)
         evidence = evidence_of(
             InstanceEvidence(
@@ -193,13 +217,15 @@ async def _stood(transaction: Transaction, names: Sequence[str]) -> dict[str, St
         together(INSTANCES_NAMED.bind(wanted), VERDICTS_OF.bind(wanted), COUNTED_INSTANCES.bind(wanted))
     )
     counted = counted_instances(applications)
-    known = standing(rows)
+    known: dict[str, dict[str, StandingVerdict]] = {}
+    for (name, rule), one in standing(rows).items():
+        known.setdefault(name, {})[rule] = one
     found: dict[str, StandingSubject] = {}
     for instance in map(judged_instance, instances):
         found[instance.instance_id] = StandingSubject(
             account_id=instance.account_id,
             rules=instance.rules,
-            verdicts={rule: one for (name, rule), one in known.items() if name == instance.instance_id},
+            verdicts=known.get(instance.instance_id, {}),
             of_other_application=counted[instance.instance_id].moved,
         )
     return found

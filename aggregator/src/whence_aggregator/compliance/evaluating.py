@@ -12,13 +12,14 @@ from whence_common.runtime.pause import pause
 
 log = logging.getLogger(__name__)
 
-EVALUATE_AFTER_SECONDS = 1.0
-"""An instance with several new statements is judged once for all of them."""
+EVALUATE_AFTER_SECONDS = 0.4
+"""An instance with several new statements is judged once for all of them; what is new is visible within a second."""
 EVALUATION_REST = 0.5
 BUSY_WAKES = 10
 """Ingest is busy when it commits more often than this per second."""
 BUSY_REST = 30.0
-BUSY_SECONDS_MAX = 5.0
+BUSY_SECONDS_MAX = 0.5
+"""Longer, and a new fact would not be visible within a second."""
 SWEEP_SECONDS = 15.0
 
 
@@ -35,19 +36,20 @@ class Evaluating:
 
     async def run(self) -> None:
         """Judge until cancelled. Ingest has priority: while it is busy, evaluation pauses longer."""
-        swept = -SWEEP_SECONDS
+        swept, busy = -SWEEP_SECONDS, False
         while True:
             began, wakes = time.monotonic(), self._wakes
             try:
                 if began - swept >= SWEEP_SECONDS:
                     swept = began
                     await self._evaluator.sweep()
-                judged = await self._evaluator.work()
+                judged = await self._evaluator.work(few=busy)
             except StorageUnavailable as exc:
                 log.error("storage unavailable", extra=fields(code=exc.code, message=exc.message))
                 judged = 0
             took = time.monotonic() - began
-            await pause(max(took * EVALUATION_REST, 0.01) if judged == PAGE_INSTANCES else EVALUATE_AFTER_SECONDS)
+            await pause(max(took * EVALUATION_REST, 0.01) if judged >= PAGE_INSTANCES else EVALUATE_AFTER_SECONDS)
+            busy = self._wakes - wakes > BUSY_WAKES * (time.monotonic() - began)
             while (since := time.monotonic() - began) < min(took * BUSY_REST, BUSY_SECONDS_MAX) and (
                 self._wakes - wakes > BUSY_WAKES * since
             ):

@@ -95,6 +95,8 @@ class ListedByCloud(msgspec.Struct, frozen=True, kw_only=True):
 
     listed_at: str = ""
     """When the last complete listing began; empty: the account and region were never listed."""
+    unlisted: str = ""
+    """Why the newest listing failed; empty: it was complete."""
     state: str = ""
     asked_at: str = ""
     launched_at: str = ""
@@ -109,6 +111,10 @@ class ListedByCloud(msgspec.Struct, frozen=True, kw_only=True):
     """Empty: the instance has no key pair."""
     imds_tokens: str | None = None
     """`required`: only version 2 of the metadata service answers."""
+    secrets: tuple[str, ...] | None = None
+    """Paths of secrets in plain text in the user data that the EC2 API returns."""
+    doubtful: tuple[str, ...] | None = None
+    """Paths of values there that may be secrets."""
 
 
 class UsedAmi(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,6 +147,7 @@ class ImageInRegistry(msgspec.Struct, frozen=True, kw_only=True):
     signatures: int | None = None
     """How many signatures it has, by whomever."""
     sboms: int | None = None
+    """How many SBOMs the registry lists for it."""
 
 
 class BuildOfImage(msgspec.Struct, frozen=True, kw_only=True):

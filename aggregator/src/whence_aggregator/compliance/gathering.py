@@ -8,16 +8,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from whence_aggregator.compliance.evidence import (
-    BuildOfImage,
     ClockByHeartbeats,
     CommitOfImage,
     HeardAgent,
-    ImageInRegistry,
     LinkOfEvidence,
     ListedByCloud,
     ReadOfSource,
     RegisteredApplication,
-    SourceOfImage,
     StatedDrift,
     StatedMachine,
     StatedProblem,
@@ -25,6 +22,7 @@ from whence_aggregator.compliance.evidence import (
     TicketOfCommit,
     UsedAmi,
 )
+from whence_aggregator.compliance.gathered_image import build_of_image, image_in_registry, source_of_image
 from whence_aggregator.compliance.rule_settings import NO_RULE_SETTINGS, RuleSettings
 from whence_aggregator.trace.commit_details import disproved, signature_members
 from whence_aggregator.trace.derive_source import branch_reason
@@ -32,11 +30,8 @@ from whence_aggregator.trace.facts import Answer, Facts, HeardClock
 from whence_aggregator.trace.lineage import Lineage
 from whence_aggregator.trace.listening import CLOCK_OFF_SECONDS
 from whence_aggregator.trace.named_tickets import own_trackers
-from whence_aggregator.trace.registered import closest
 from whence_common.clock import to_instant
 from whence_common.heartbeat import HEARTBEATS
-from whence_common.image_provenance import SourceClaim, choose
-from whence_common.repositories import compare, repository_named
 from whence_common.scm_source import ScmSource
 
 _MASKED = "MASKED"
@@ -75,9 +70,9 @@ def evidence_of(gathered: InstanceEvidence) -> SubjectEvidence:
         heard=_heard(gathered),
         cloud=_cloud(facts),
         ami=_ami(facts.ami),
-        image=_image(facts),
-        build=_build(facts),
-        source=_source(facts, source),
+        image=image_in_registry(facts),
+        build=build_of_image(facts),
+        source=source_of_image(facts, source),
         commit=_commit(facts),
         tickets=_tickets(facts, lineage),
         application=_application(facts),
@@ -162,6 +157,7 @@ def _cloud(facts: Facts) -> ListedByCloud:
     listed = facts.listed
     return ListedByCloud(
         listed_at=listed.listed_at,
+        unlisted=listed.unlisted,
         state=listed.state,
         asked_at=listed.asked_at,
         launched_at=listed.launched_at,
@@ -172,6 +168,8 @@ def _cloud(facts: Facts) -> ListedByCloud:
         next_start=facts.data_of_next_start,
         key_name=listed.key_name,
         imds_tokens=listed.imds_tokens,
+        secrets=listed.secrets,
+        doubtful=listed.doubtful,
     )
 
 
@@ -188,66 +186,6 @@ def _ami(answer: Answer) -> UsedAmi:
         expires_at=value.get("expires_at"),
         was_seen=value.get("was_seen", False if answer.outcome in ("missing", "absent") else None),
     )
-
-
-def _image(facts: Facts) -> ImageInRegistry | None:
-    image, answer = facts.statement.predicate.image, facts.image_source
-    if image is None:
-        return None
-    read = answer.outcome in ("found", "missing")
-    return ImageInRegistry(
-        repository=image.repository,
-        digest=image.digest,
-        outcome=answer.outcome,
-        reason=answer.reason,
-        created_at=answer.value.get("created_at"),
-        signed_by=answer.value.get("signed_by") if read else None,
-        signatures=answer.value.get("signatures") if read else None,
-        sboms=answer.value.get("sboms") if read else None,
-    )
-
-
-def _build(facts: Facts) -> BuildOfImage | None:
-    answer = facts.image_source
-    if facts.statement.predicate.image is None or answer.outcome not in ("found", "missing"):
-        return None
-    builder = str(answer.value.get("built_by") or "")
-    signed = any(one.get("kind") == "provenance" for one in answer.value.get("claims", ()))
-    chosen, against = choose(facts.claims) if signed else (None, [])
-    contradiction = None
-    if chosen is not None and chosen.kind == "provenance":
-        contradiction = _contradiction(chosen, against[0]) if against else ""
-    return BuildOfImage(
-        builder=builder or (None if facts.source_unknown else ""),
-        other_subjects=answer.value.get("other_subjects"),
-        contradiction=contradiction,
-    )
-
-
-def _contradiction(provenance: SourceClaim, other: SourceClaim) -> str:
-    stated, signed = other.source, provenance.source
-    return (
-        f"the {other.kind} states {stated.revision[:40]} of {stated.url[:120]}, "
-        f"and the provenance {signed.revision[:40]} of {signed.url[:120]}"
-    )
-
-
-def _source(facts: Facts, source: ScmSource | None) -> SourceOfImage | None:
-    if facts.statement.predicate.image is None:
-        return None
-    if source is None:
-        return SourceOfImage(stated=False)
-    place = repository_named(source.url)
-    host, _, path = str(place).partition("/") if place is not None else ("", "", "")
-    registered = facts.application.repositories if facts.application is not None else ()
-    url, comparison = closest(registered, source.url)
-    moved = facts.branch.value.get("moved_to")
-    if comparison != "same" and moved and any(compare(one, f"https://{moved}") == "same" for one in registered):
-        comparison = "same"
-    return SourceOfImage(
-        url=source.url, revision=source.revision, host=host, path=path, dirty=facts.dirty,
-        registered=(url or "")[:500], comparison=comparison if facts.application is not None else None,
-    )  # fmt: skip
 
 
 def _commit(facts: Facts) -> CommitOfImage:

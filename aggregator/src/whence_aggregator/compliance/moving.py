@@ -59,7 +59,8 @@ def ended_all(reason: str, evidence: SubjectEvidence, in_force: RulesInForce) ->
 
 def storable_verdict(verdict: Verdict) -> Verdict:
     """Return the verdict with a reason that every store accepts: old statements may contain unchecked text."""
-    return replace(verdict, reason=cleaned(verdict.reason)[:_REASON_CHARACTERS_MAX])
+    reason = cleaned(verdict.reason)[:_REASON_CHARACTERS_MAX]
+    return verdict if reason == verdict.reason else replace(verdict, reason=reason)
 
 
 def moved_event(

@@ -22,6 +22,8 @@ class Unlogged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     heard: HeardAgent | None = None
     listed_at: str = ""
+    unlisted: str = ""
+    """Why the newest listing failed."""
     life: str = ""
     life_since: str = ""
     links: dict[LinkName, LinkOfEvidence] = {}
@@ -44,6 +46,7 @@ def unlogged_of(facts: Facts, evidence: SubjectEvidence) -> Unlogged:
     return Unlogged(
         heard=evidence.heard,
         listed_at=facts.listed.listed_at,
+        unlisted=facts.listed.unlisted,
         life=facts.life,
         life_since=facts.life_since,
         links={name: evidence.links[name] for name in UNLOGGED_LINKS if name in evidence.links},
@@ -55,8 +58,9 @@ def unlogged_of(facts: Facts, evidence: SubjectEvidence) -> Unlogged:
 
 
 def _unlogged_answer(answer: Answer) -> dict[str, str]:
-    if answer.ledger_index is None:
-        return {"outcome": answer.outcome, "reason": answer.reason}
+    if answer.ledger_index is None or answer.failed:
+        found = {"outcome": answer.outcome, "reason": answer.reason}
+        return {**found, "failed": answer.failed} if answer.failed else found
     return {"due_at": answer.due_at} if answer.due_at else {}
 
 

@@ -21,12 +21,14 @@ from whence_aggregator.queries.compliance import (
     SubjectsNamedRow,
     SubjectsSeenRow,
     TalliesRow,
+    UnjudgedParameters,
     UnjudgedRow,
     VerdictsOfKindRow,
     VerdictsOfRow,
     VerdictsOfSubjectsRow,
     VerdictsRow,
 )
+from whence_aggregator.queries.query import NamedQuery
 from whence_common.clock import parse_instant, to_instant
 
 
@@ -92,6 +94,10 @@ def rule_states(rows: Sequence[RuleStatesRow]) -> dict[str, RuleState]:
         )
         for row in rows
     }
+
+
+UnjudgedQuery = NamedQuery[UnjudgedParameters, UnjudgedRow]
+"""A query for instances that are to be judged."""
 
 
 def unjudged(row: UnjudgedRow) -> UnjudgedInstance:

@@ -6,16 +6,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from whence_aggregator.compliance.evidence import LinkOfEvidence, StatedByScanners, SubjectEvidence, SubjectOfRule
+from whence_aggregator.compliance.evidence import (
+    LinkOfEvidence,
+    ListedByCloud,
+    StatedByScanners,
+    SubjectEvidence,
+    SubjectOfRule,
+)
 from whence_aggregator.compliance.rule_settings import RuleSettings
 from whence_aggregator.trace.lineage import LinkName
 
 Outcome = Literal["pass", "fail", "unknown", "gone"]
 """`gone`: the subject ended, and its violations are closed; neither a pass nor a violation."""
 ConfiguredSource = Literal[
-    "inventory", "organisation", "reviews", "tickets", "approvals", "trust", "commit-trust", "findings", "sboms"
+    "inventory", "organisation", "reviews", "tickets", "approvals", "trust", "commit-trust", "findings"
 ]
-"""What the settings may configure, and a rule may need. No version has configured `sboms` yet."""
+"""What the settings may configure, and a rule may need."""
 T = TypeVar("T")
 
 
@@ -94,7 +100,6 @@ SETTING_OF_SOURCE: Mapping[ConfiguredSource, str] = {
     "trust": "`trust`, with keys or builders",
     "commit-trust": "`commit_trust`",
     "findings": "`findings.scanners`",
-    "sboms": "SBOMs and further attestations, which this version does not collect",
 }
 
 
@@ -125,6 +130,14 @@ def known(value: T | None, what: str) -> T:
 def link_of(evidence: SubjectEvidence, name: LinkName) -> LinkOfEvidence:
     """Return a link. Raises NotKnown when the evidence has none of this name."""
     return known(evidence.links.get(name), f"the link {name}")
+
+
+def inventory_of(evidence: SubjectEvidence) -> ListedByCloud:
+    """Return the inventory, which may never have been read. Raises NotKnown when it cannot be read now."""
+    listed = known(evidence.cloud, "the inventory")
+    if listed.unlisted:
+        raise NotKnown(f"the inventory, because the newest listing failed: {listed.unlisted}")
+    return listed
 
 
 def from_link(evidence: SubjectEvidence, name: LinkName) -> Verdict:

@@ -39,6 +39,7 @@ from whence_aggregator.queries.compliance import (
 from whence_aggregator.queries.query import BoundCommand, BoundQuery, array, each, together
 from whence_aggregator.trace.derive import derive
 from whence_aggregator.trace.facts import Facts
+from whence_aggregator.trace.judged_facts import judged_facts
 from whence_aggregator.trace.life import ENDED
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.moment import NOW
@@ -189,6 +190,7 @@ class SubjectEvaluator:
             gone = SubjectEvidence(kind=one.kind, id=one.id, now=to_instant(self._now()), settings=self._rules.settings)
             verdicts = ended_all(NOTHING_LEFT, gone, self._rules)
             return JudgedNow(evidence=gone, verdicts=verdicts, unlogged=Unlogged, entries=tuple)
+        facts = judged_facts(facts)
         lineage = derive(facts, moment=NOW)
         evidence = evidence_of(
             InstanceEvidence(

@@ -9,6 +9,7 @@ import msgspec
 
 from whence_aggregator.organisation.changes import ACCOUNT, MEMBERS, MERGED, READ, TEAM
 from whence_aggregator.organisation.values import ACTIVE
+from whence_aggregator.queries.compliance import UNJUDGE_EVERY, UNJUDGE_IN_ACCOUNT
 from whence_aggregator.queries.organisation import (
     ADD_ACCOUNT_REVISION,
     ADD_ORGANISATION_READ,
@@ -42,6 +43,7 @@ def _teams(entries: OrganisationEntries) -> list[BoundCommand]:
             for index, one in entries
             for held, names in ((LEFT, one["left"]), (HELD, one["took"])) for name in names
         ]),
+        UNJUDGE_EVERY.bind([{}]),
     ]  # fmt: skip
 
 
@@ -55,6 +57,7 @@ def _merges(entries: OrganisationEntries) -> list[BoundCommand]:
                 (one["team_id"], LEFT, one["left"]), (one["into"], INHERITED, one["inherited"]),
             ) for name in names
         ]),
+        UNJUDGE_EVERY.bind([{}]),
     ]  # fmt: skip
 
 
@@ -84,7 +87,8 @@ def _accounts(entries: OrganisationEntries) -> list[BoundCommand]:
         }
         for index, one in entries
     ]
-    return [ADD_ACCOUNT_REVISION.bind(rows)]
+    accounts = sorted({row["account_id"] for row in rows})
+    return [ADD_ACCOUNT_REVISION.bind(rows), UNJUDGE_IN_ACCOUNT.bind([{"account_id": one} for one in accounts])]
 
 
 def _reads(entries: OrganisationEntries) -> list[BoundCommand]:

@@ -96,6 +96,21 @@ class UnjudgedRow(TypedDict):
 UNJUDGED = NamedQuery[UnjudgedParameters, UnjudgedRow]("unjudged")
 
 
+class UnjudgedMarkedParameters(TypedDict):
+    after: int
+    limit: int
+
+
+class UnjudgedMarkedRow(TypedDict):
+    number: int
+    instance_id: str
+    ledger_index: int
+    judged: int
+
+
+UNJUDGED_MARKED = NamedQuery[UnjudgedMarkedParameters, UnjudgedMarkedRow]("unjudged_marked")
+
+
 class SetJudgedParameters(TypedDict):
     judged: int
     number: int
@@ -112,6 +127,24 @@ class UnjudgeAwaitingParameters(TypedDict):
 
 
 UNJUDGE_AWAITING = Command[UnjudgeAwaitingParameters]("unjudge_awaiting")
+
+
+class UnjudgeListedParameters(TypedDict):
+    account_id: str
+    region: str
+    failure: str
+
+
+UNJUDGE_LISTED = Command[UnjudgeListedParameters]("unjudge_listed")
+
+
+class MarkAccountListedParameters(TypedDict):
+    account_id: str
+    region: str
+    failure: str
+
+
+MARK_ACCOUNT_LISTED = Command[MarkAccountListedParameters]("mark_account_listed")
 
 
 class JudgedByOthersParameters(TypedDict):
@@ -179,6 +212,13 @@ class UnjudgeTicketParameters(TypedDict):
 
 
 UNJUDGE_TICKET = Command[UnjudgeTicketParameters]("unjudge_ticket")
+
+
+class UnjudgeInAccountParameters(TypedDict):
+    account_id: str
+
+
+UNJUDGE_IN_ACCOUNT = Command[UnjudgeInAccountParameters]("unjudge_in_account")
 
 
 UNJUDGE_EVERY = Command[NoParameters]("unjudge_every")

@@ -83,6 +83,8 @@ class ClaimTaskParameters(TypedDict):
 
 class ClaimTaskRow(TypedDict):
     attempts: int
+    reason: str
+    failed_at: str
 
 
 CLAIM_TASK = NamedQuery[ClaimTaskParameters, ClaimTaskRow]("claim_task")
@@ -118,6 +120,7 @@ class PostponeTaskParameters(TypedDict):
     due_at: str
     reason: str
     host: str
+    failed_at: str
     kind: str
     subject: str
 
@@ -141,6 +144,16 @@ class RepeatTaskParameters(TypedDict):
 
 
 REPEAT_TASK = Command[RepeatTaskParameters]("repeat_task")
+
+
+class PutOffTaskParameters(TypedDict):
+    due_at: str
+    reason: str
+    kind: str
+    subject: str
+
+
+PUT_OFF_TASK = Command[PutOffTaskParameters]("put_off_task")
 
 
 class TasksOfKindParameters(TypedDict):
@@ -191,6 +204,7 @@ class TasksOfRow(TypedDict):
     due_at: str
     attempts: int
     reason: str
+    failed_at: str
 
 
 TASKS_OF = NamedQuery[TasksOfParameters, TasksOfRow]("tasks_of")

@@ -173,7 +173,7 @@ def with_unlogged(facts: Facts, unlogged: Unlogged) -> Facts:
         ami=found["ami"],
         tickets=tickets,
         tag=TagHistory(in_front=unlogged.tag_in_front, seen=seen),
-        listed=replace(facts.listed, listed_at=unlogged.listed_at),
+        listed=replace(facts.listed, listed_at=unlogged.listed_at, unlisted=unlogged.unlisted),
         life_since=unlogged.life_since,
         last_seen=(unlogged.heard.last_seen or None) if unlogged.heard is not None else None,
     )
@@ -181,7 +181,8 @@ def with_unlogged(facts: Facts, unlogged: Unlogged) -> Facts:
 
 def _answer(found: Answer, stated: Mapping[str, str]) -> Answer:
     if "outcome" in stated:
-        return Answer(outcome=msgspec.convert(stated["outcome"], AnswerOutcome), reason=stated["reason"])
+        outcome = msgspec.convert(stated["outcome"], AnswerOutcome)
+        return replace(found, outcome=outcome, reason=stated["reason"], failed=stated.get("failed", ""))
     return replace(found, due_at=stated["due_at"])
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from whence_aggregator.compliance.evidence import SubjectEvidence
 from whence_aggregator.compliance.moving import storable_verdict
@@ -77,15 +77,37 @@ class VerdictReplay:
         }  # fmt: skip
 
 
+class ReplayedLog(Protocol):
+    """The log that verdicts are replayed from."""
+
+    async def entry(self, index: int) -> Stored:
+        """Return an entry, without its content where that was removed. Raises NotFound."""
+
+    async def clocks(self, indexes: Collection[int]) -> Collection[int]:
+        """Return the indexes of the clock entries by which these entries were recorded."""
+
+
+class StoredLog:
+    """The log in the database."""
+
+    def __init__(self, *, database: Database, log: LogReader) -> None:
+        self._database = database
+        self._log = log
+
+    async def entry(self, index: int) -> Stored:
+        return await self._log.entry(index)
+
+    async def clocks(self, indexes: Collection[int]) -> Collection[int]:
+        asked = each([CLOCK_ENTRY_AT.bind({"ledger_index": one}) for one in sorted(indexes)])
+        return clock_entries(await self._database.fetch_all(asked))
+
+
 class VerdictReplays:
     """Replays verdicts from the log."""
 
-    def __init__(
-        self, *, database: Database, log: LogReader, scratch: ScratchDatabase, engine: JudgesByOwnRules = NO_OWN_RULES
-    ) -> None:
+    def __init__(self, *, log: ReplayedLog, scratch: ScratchDatabase, engine: JudgesByOwnRules = NO_OWN_RULES) -> None:
         """`engine` evaluates the rules that users wrote."""
         self._engine = engine
-        self._database = database
         self._log = log
         self._scratch = scratch
 
@@ -160,8 +182,7 @@ class VerdictReplays:
     async def _document(self, judged: Judging, entries: Mapping[int, bytes | None]) -> SubjectEvidence:
         """Return the evidence again, from the entries alone."""
         named = sorted(one for one, content in entries.items() if content is not None)
-        clocks = await self._database.fetch_all(each([CLOCK_ENTRY_AT.bind({"ledger_index": one}) for one in named]))
-        contents = {**await self._entries(sorted(clock_entries(clocks))), **entries}
+        contents = {**await self._entries(sorted(await self._log.clocks(named))), **entries}
         async with self._scratch() as scratch:
             return await gather(scratch, _stored(contents), judged)
 

@@ -11,7 +11,7 @@ from whence_aggregator.trace.derive_start import started_by
 from whence_aggregator.trace.derive_ticket import specification_link, ticket_link
 from whence_aggregator.trace.evidence import by_agent, by_aws, by_collector, by_registry, nothing_runs
 from whence_aggregator.trace.facts import Facts
-from whence_aggregator.trace.lineage import REQUIRED_LINKS, Evidence, Lineage, Link, not_checked
+from whence_aggregator.trace.lineage import REQUIRED_LINKS, Evidence, Lineage, Link, LinkState, not_checked
 from whence_aggregator.trace.moment import Moment
 from whence_aggregator.trace.named_tickets import review_wanted
 from whence_aggregator.trace.ownership import account_link, team_link
@@ -194,6 +194,7 @@ def _image(facts: Facts) -> Link:
         return Link(link="image", state="contradicted", value=value, reason=reason, evidence=evidence)
     if answer.outcome == "unknown":
         reason = f"the registry was not read: {answer.reason}"
-        return Link(link="image", state="asserted", value=value, reason=reason, evidence=evidence)
+        state: LinkState = "unknown" if answer.failed else "asserted"  # a registry that was read before may deny it now
+        return Link(link="image", state=state, value=value, reason=reason, evidence=evidence)
     evidence += (by_collector(answer, "registry", image.digest),)
     return Link(link="image", state="confirmed", value=value, evidence=evidence)

@@ -19,14 +19,11 @@ from whence_aggregator.trace.facts import (
     NOT_ASKED,
     SIGNATURE_KIND,
     Answer,
-    Binding,
     Facts,
     InventoryFacts,
-    Later,
     Registered,
-    ReportedLater,
-    StoredStatement,
 )
+from whence_aggregator.trace.imagined import NOBODY, imagined_statement
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.moment import NOW, Moment
 from whence_aggregator.trace.owner_facts import KnownOwners, OwnershipFacts
@@ -49,20 +46,18 @@ from whence_aggregator.trace.rows import (
 )
 from whence_aggregator.trace.start_event import StartEvent
 from whence_aggregator.trace.start_rows import start_events, starts
+from whence_aggregator.trace.stored_statement import Binding, Later, ReportedLater, StoredStatement
 from whence_aggregator.trace.tags import TagHistory, TagSeen
 from whence_aggregator.trace.tracked import with_tracked, with_withheld
 from whence_aggregator.trace.version_commits import VersionCommitsReader
 from whence_aggregator.trace.with_commits import with_version_commits
 from whence_aggregator.trackers.places import KnownTrackers
 from whence_common.clock import Now
-from whence_common.digest import sha256_digest
 from whence_common.image_reference import tag_reference
 from whence_common.ledger_entry import kind_of
-from whence_common.statement import ApplicationFacts, ImageFacts, InstanceFacts, Predicate, UserDataFacts
+from whence_common.statement import ApplicationFacts, ImageFacts
 
 _BRIEF_INSTANCES = 2
-_NOBODY = "i-00000000"
-"""In place of an instance: no instance has this id."""
 
 
 class Log(Protocol):
@@ -161,34 +156,22 @@ class FactReader:
 
     async def imagined(self, image: ImageFacts, application: ApplicationFacts, *, now: str) -> Facts:
         """Return the facts about an image that no instance runs, as if one did that is in no account."""
-        machine = InstanceFacts(account_id="", region="", instance_id=_NOBODY)
-        predicate = Predicate(
-            instance=machine, boot_id="", sequence=0, cause="boot", observed_at=now, agent_version="",
-            application=application, image=image,
-            user_data=UserDataFacts(
-                digest=sha256_digest(b""), document={"application_id": application.id, "source": image.source}
-            ),
-        )  # fmt: skip
-        statement = StoredStatement(
-            digest="", ledger_index=-1, instance_id=_NOBODY, observed_at=now, recorded_at=now, enrolment=0,
-            predicate=predicate,
-        )  # fmt: skip
-        nobody = {"account_id": "", "region": "", "instance_id": _NOBODY, "instance_type": "", "image_id": ""}
+        statement, binding = imagined_statement(image, application, now=now)
         outside = await self._outside([statement], [], NOW)
         tag = tag_reference(image.source)
         facts = Facts(
             statement=statement,
-            binding=Binding(number=0, level="", enrolled_at=now, ledger_index=-1, identity=nobody),
+            binding=binding,
             application=outside.applications.get(application.id),
             ownership=outside.owners.of(""),
-            approved=outside.versions.approved(application.id, predicate.application_version),
+            approved=outside.versions.approved(application.id, statement.predicate.application_version),
             image_source=outside.images[subject_of_image(image)],
             tag=TagHistory.of(outside.tags.get(tag or "", ()), account_id=""),
             commit=NOT_ASKED,
             last_seen=None,
             job=next((outside.jobs[one] for one in names_of([image]) if one in outside.jobs), None),
         )
-        return (await self._with_commits({_NOBODY: facts}, outside, NOW))[_NOBODY]
+        return (await self._with_commits({NOBODY: facts}, outside, NOW))[NOBODY]
 
     async def _listed_document(self, name: str, listed: InventoryFacts) -> tuple[Mapping[str, Any] | None, int | None]:
         """Return the masked document in the first entry with this digest, and its index; later ones have none."""

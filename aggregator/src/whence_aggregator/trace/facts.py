@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
-from whence_aggregator.ledger.rows import PackedEntry
 from whence_aggregator.trace.approved import Approved
 from whence_aggregator.trace.differences import difference
 from whence_aggregator.trace.life import Life
@@ -15,15 +14,13 @@ from whence_aggregator.trace.owned import Ownership
 from whence_aggregator.trace.pushing_job import PushingJob
 from whence_aggregator.trace.registered import Tracker
 from whence_aggregator.trace.start_event import StartEvent
+from whence_aggregator.trace.stored_statement import Binding, ReportedLater, StoredStatement
 from whence_aggregator.trace.tags import TagHistory
 from whence_aggregator.trackers.places import NO_TRACKERS, KnownTrackers
 from whence_common.clock import parse_instant
-from whence_common.digest import sha256_digest
-from whence_common.envelope import Envelope
 from whence_common.image_provenance import SourceClaim, choose
 from whence_common.repositories import compare
 from whence_common.scm_source import ScmSource, same_repository, without_credentials
-from whence_common.statement import Predicate, Statement
 
 BRANCH_KIND = "commit-branch"
 """Facts about which protected branches and tags reach a commit: these change, a commit's content does not."""
@@ -50,111 +47,6 @@ def subject_of_range(repository: object, base: str, head: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StatementRecord:
-    """The row of a statement. `observed_at` is by the machine's clock."""
-
-    instance_id: str
-    enrolment: int
-    observed_at: str
-    recorded_at: str
-    packed: PackedEntry
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredStatement:
-    """A statement in the ledger; its signature was verified before it was appended."""
-
-    digest: str
-    ledger_index: int
-    instance_id: str
-    observed_at: str
-    """By the machine's clock."""
-    recorded_at: str
-    enrolment: int
-    predicate: Predicate = field(repr=False)
-
-    @classmethod
-    def of(cls, record: StatementRecord, content: bytes) -> StoredStatement:
-        """Return the statement in an entry's bytes."""
-        return cls(
-            digest=sha256_digest(content),
-            ledger_index=record.packed.ledger_index,
-            instance_id=record.instance_id,
-            observed_at=record.observed_at,
-            recorded_at=record.recorded_at,
-            enrolment=record.enrolment,
-            predicate=Statement.from_wire(Envelope.parse(content).payload).predicate,
-        )
-
-    @property
-    def skew_seconds(self) -> float:
-        """Return `observed_at` less `recorded_at`; below zero also when the statement was delivered late."""
-        return (parse_instant(self.observed_at) - parse_instant(self.recorded_at)).total_seconds()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Later:
-    """A statement that was recorded after the time asked about and names a time at or before it."""
-
-    digest: str | None
-    """None when its body was pruned."""
-    ledger_index: int
-    observed_at: str
-    recorded_at: str
-
-    @classmethod
-    def of(cls, record: StatementRecord, content: bytes | None) -> Later:
-        """Return a statement with the digest of its entry's bytes, where they are kept."""
-        return cls(
-            digest=sha256_digest(content) if content is not None else None,
-            ledger_index=record.packed.ledger_index,
-            observed_at=record.observed_at,
-            recorded_at=record.recorded_at,
-        )
-
-    def to_wire(self) -> dict[str, object]:
-        return {
-            "digest": self.digest,
-            "ledger_index": self.ledger_index,
-            "observed_at": self.observed_at,
-            "recorded_at": self.recorded_at,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReportedLater:
-    """Statements that were recorded after the time they are about: the newest ones, and the total number."""
-
-    total: int = 0
-    statements: Sequence[Later] = ()
-
-    def to_wire(self) -> dict[str, object]:
-        return {"total": self.total, "statements": [one.to_wire() for one in self.statements]}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Binding:
-    """A binding of a key to the instance, with the identity that was proved at enrolment."""
-
-    number: int
-    level: str
-    enrolled_at: str
-    ledger_index: int
-    identity: Mapping[str, Any]
-
-    @classmethod
-    def of(cls, stated: Mapping[str, Any], ledger_index: int) -> Binding:
-        """Return the binding in an enrolment's entry."""
-        return cls(
-            number=stated["number"],
-            level=stated["level"],
-            enrolled_at=stated["enrolled_at"],
-            ledger_index=ledger_index,
-            identity=stated["instance"],
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class InventoryFacts:
     """The instance as the EC2 API lists it.
 
@@ -163,6 +55,8 @@ class InventoryFacts:
     """
 
     listed_at: str = ""
+    unlisted: str = ""
+    """Why the newest listing failed; empty if it did not, and of the past."""
     state: str = ""
     asked_at: str = ""
     launched_at: str = ""
@@ -175,6 +69,10 @@ class InventoryFacts:
     """None where the entry does not state it, as old ones; empty: no key pair."""
     imds_tokens: str | None = None
     """`required` or `optional`; None where the entry does not state it."""
+    secrets: tuple[str, ...] | None = None
+    """Paths of secrets in plain text in the API's user data; None where none were looked for."""
+    doubtful: tuple[str, ...] | None = None
+    """Paths of values that may be secrets; None as above."""
     ledger_index: int | None = None
     user_data_index: int | None = None
     """The entry with `user_data`."""
@@ -206,6 +104,10 @@ class Answer:
     """How the newest attempt to read it again ended, and when the next one is due; known only of the present."""
     due_at: str = ""
     """When it is read again; empty when it is not, and of the past."""
+    waits: str = ""
+    """Of an unknown answer that is read again: its reason without the time of the next attempt."""
+    failed: str = ""
+    """Why the newest attempts to read a known answer again failed, and since when; empty: they did not."""
 
 
 class AboutCommit(Protocol):
@@ -271,7 +173,7 @@ class Facts:
     """The tickets that commit and review name, by subject, as of the time asked about."""
     bindings: Sequence[Binding] = ()
     """All bindings of the instance, oldest first; `binding` is the one that signed the statement."""
-    reported_later: ReportedLater = ReportedLater()
+    reported_later: ReportedLater = field(default_factory=ReportedLater)
     late: bool = False
     """Whether nothing was recorded by the time asked about: `statement` is the newest of `reported_later`."""
     listed: InventoryFacts = InventoryFacts()
@@ -295,6 +197,8 @@ class Facts:
     """None when the image was not pushed to the registry front by a job."""
     ami: Answer = NOT_ASKED
     """The AMI as DescribeImages returns it, as of the time asked about."""
+    _claims: list[SourceClaim] | None = field(default=None, init=False, repr=False, compare=False)
+    """The claims, once they were asked for: each link of a lineage asks again."""
 
     @property
     def parents_at(self) -> str:
@@ -341,10 +245,14 @@ class Facts:
 
         Labels that may be a base image's and name a repository that is not the application's are left out.
         """
+        if self._claims is not None:
+            return self._claims
         read = self.agent_source or self.registry_source
         claims = [one for one in self._stated if not self._foreign(one)]
         claims += [SourceClaim(kind="scm-source", source=read)] if read is not None else []
-        return claims + ([self.job.claim] if self.job is not None else [])
+        claims += [self.job.claim] if self.job is not None else []
+        object.__setattr__(self, "_claims", claims)  # derived from the other members, which never change
+        return claims
 
     @property
     def source_unknown(self) -> list[str]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from whence_aggregator.trace.facts import Heard, ReportedLater
+from whence_aggregator.trace.facts import Heard
 from whence_aggregator.trace.life import Life
+from whence_aggregator.trace.stored_statement import ReportedLater
 
 LinkState = Literal["confirmed", "asserted", "contradicted", "missing", "unknown"]
 LinkName = Literal[

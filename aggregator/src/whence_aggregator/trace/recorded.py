@@ -21,7 +21,7 @@ from whence_aggregator.queries.trace import (
     StatementsAtParameters,
     StatementsLaterParameters,
 )
-from whence_aggregator.trace.facts import Binding, InventoryFacts, StatementRecord, StoredStatement
+from whence_aggregator.trace.facts import InventoryFacts
 from whence_aggregator.trace.moment import Moment
 from whence_aggregator.trace.rows import (
     HeardFacts,
@@ -34,6 +34,7 @@ from whence_aggregator.trace.rows import (
     lives,
     statement_record,
 )
+from whence_aggregator.trace.stored_statement import Binding, StatementRecord, StoredStatement
 
 LATER_MAX = 5
 """The number of later reported statements that are shown of an instance; all are counted."""
@@ -55,7 +56,8 @@ class Recorded:
     def inventory_of(self, name: str) -> InventoryFacts:
         """Return an instance as the EC2 API lists it."""
         found = self.listed.get(name)
-        return found or InventoryFacts(listed_at=self.lives.get(name, LifeFacts()).listed_at)
+        life = self.lives.get(name, LifeFacts())
+        return found or InventoryFacts(listed_at=life.listed_at, unlisted=life.unlisted)
 
 
 async def read_recorded(database: Database, names: Sequence[str], moment: Moment, *, brief: bool) -> Recorded:

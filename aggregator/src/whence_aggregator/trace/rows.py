@@ -37,13 +37,12 @@ from whence_aggregator.trace.facts import (
     HeardClock,
     InventoryFacts,
     Registered,
-    StatementRecord,
-    StoredStatement,
 )
 from whence_aggregator.trace.life import Life, as_life
 from whence_aggregator.trace.moment import Moment
 from whence_aggregator.trace.pushing_job import PushingJob
 from whence_aggregator.trace.registered import repositories_of, trackers_of
+from whence_aggregator.trace.stored_statement import StatementRecord, StoredStatement
 from whence_aggregator.trace.tags import TagSeen
 from whence_common.clock import from_millis, parse_instant
 from whence_common.image_reference import image_subject
@@ -79,6 +78,8 @@ class LifeFacts:
     life: Life = "unknown"
     since: str = ""
     listed_at: str = ""
+    unlisted: str = ""
+    """Why the newest listing failed; empty if it did not."""
 
 
 _NO_LIFE = LifeFacts()
@@ -153,7 +154,10 @@ def _clock(row: SeenRow) -> HeardClock | None:
 def lives(rows: Sequence[LivesOfRow]) -> dict[str, LifeFacts]:
     return {
         row["instance_id"]: LifeFacts(
-            life=as_life(row["life"]), since=_instant(row["since"]), listed_at=_instant(row["listed_at"])
+            life=as_life(row["life"]),
+            since=_instant(row["since"]),
+            listed_at=_instant(row["listed_at"]),
+            unlisted=row["failure"] or "",
         )
         for row in rows
     }
@@ -164,6 +168,7 @@ def inventory(rows: Sequence[InventoryOfRow], known: Mapping[str, LifeFacts]) ->
     return {
         row["instance_id"]: InventoryFacts(
             listed_at=known.get(row["instance_id"], _NO_LIFE).listed_at,
+            unlisted=known.get(row["instance_id"], _NO_LIFE).unlisted,
             state=row["state"],
             asked_at=from_millis(row["asked_at"]),
             launched_at=row["launched_at"],
@@ -179,12 +184,19 @@ def inventory(rows: Sequence[InventoryOfRow], known: Mapping[str, LifeFacts]) ->
 class _Details(TypedDict):
     key_name: str | None
     imds_tokens: str | None
+    secrets: tuple[str, ...] | None
+    doubtful: tuple[str, ...] | None
 
 
 def _details(text: str | None) -> _Details:
     """Return the further members of an entry of the inventory; old ones state none of them."""
     found = msgspec.json.decode(text) if text else {}
-    return {"key_name": found.get("key_name"), "imds_tokens": found.get("imds_tokens")}
+    secrets, doubtful = (found.get(name) for name in ("user_data_secrets", "user_data_doubtful"))
+    return {
+        "key_name": found.get("key_name"), "imds_tokens": found.get("imds_tokens"),
+        "secrets": tuple(secrets.splitlines()) if secrets is not None else None,
+        "doubtful": tuple(doubtful.splitlines()) if doubtful is not None else None,
+    }  # fmt: skip
 
 
 def _instant(millis: int | None) -> str:
@@ -258,7 +270,7 @@ def merged(
     if moment.is_now:
         waits = {row["subject"]: row for row in waiting}
         read = {
-            one: replace(answer, read=_read(waits[one]), due_at=waits[one]["due_at"])
+            one: replace(answer, read=_read(waits[one]), due_at=waits[one]["due_at"], failed=_failed(waits[one]))
             for one, answer in known.items()
             if one in waits
         }
@@ -280,8 +292,13 @@ def _answer(row: FactsAtRow) -> Answer:
 
 def _waiting(row: TasksOfRow) -> Answer:
     if not row["reason"]:
-        return Answer(outcome="unknown", reason=f"not collected yet; due at {row['due_at']}")
-    return Answer(outcome="unknown", reason=f"{row['reason']}; next attempt at {row['due_at']}")
+        return Answer(outcome="unknown", reason=f"{NOT_ASKED.reason}; due at {row['due_at']}", waits=NOT_ASKED.reason)
+    return Answer(outcome="unknown", reason=f"{row['reason']}; next attempt at {row['due_at']}", waits=row["reason"])
+
+
+def _failed(row: TasksOfRow) -> str:
+    """Return why the newest attempts to read it again failed, without the time of the next one."""
+    return f"it could not be read again since {row['failed_at']}: {row['reason']}" if row["failed_at"] else ""
 
 
 def commits_of(rows: Sequence[CommitsOfImagesRow]) -> list[tuple[str, str]]:

@@ -8,9 +8,9 @@ import msgspec
 
 from whence_aggregator.queries.query import EVERY_ENTRY, BoundQuery, array
 from whence_aggregator.queries.trace import STARTS_OF, StartsOfRow
-from whence_aggregator.trace.facts import StoredStatement
 from whence_aggregator.trace.moment import Moment
 from whence_aggregator.trace.start_event import StartEvent
+from whence_aggregator.trace.stored_statement import StoredStatement
 from whence_common.clock import from_millis
 
 

@@ -181,7 +181,7 @@ def _commits_in(answer: Answer) -> tuple[str, Sequence[str]]:
     """Return why not all commits are known, or nothing, and the commits."""
     side: Any = answer.value.get("ahead")
     if answer.outcome != "found" or side is None:
-        return answer.reason or "they were not read", ()
+        return answer.waits or answer.reason or "they were not read", ()
     commits = side["commits"]
     if not side["counted_whole"] or side["count"] > len(commits):
         more = "" if side["counted_whole"] else "more than "

@@ -23,8 +23,13 @@ from whence_aggregator.queries.violations import (
     VIOLATIONS_NAMED,
     VIOLATIONS_OPEN,
 )
-<<<<<<< HEAD
-from whence_aggregator.violations.exemption import COVERED_MAX, EXEMPTIONS_MAX, Exemption, covering
+from whence_aggregator.violations.exemption import (
+    COVERED_MAX,
+    EXEMPTIONS_MAX,
+    Exemption,
+    check_room,
+    covering,
+)
 from whence_aggregator.violations.life import (
     ObservedFault,
     ViolationStep,
@@ -34,16 +39,6 @@ from whence_aggregator.violations.life import (
     step_of,
     unexempted,
 )
-=======
-from whence_aggregator.violations.exemption import (
-    COVERED_MAX,
-    EXEMPTIONS_MAX,
-    Exemption,
-    check_room,
-    covering,
-)
-from whence_aggregator.violations.life import ViolationStep, exempted, next_steps, shown_state, step_of, unexempted
->>>>>>> h/attack
 from whence_aggregator.violations.observing import FINDING, Observations, Observing, together_by_source
 from whence_aggregator.violations.rows import exemptions, newest_entry, rules_named
 from whence_common.clock import Now, to_instant

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from whence_aggregator.adapters.server_tls import ServerTls
 from whence_aggregator.callers.tokens import CallerToken, parse_tokens
-from whence_aggregator.collect.image_reader import Trust
+from whence_aggregator.collect.attached import Trust
 from whence_aggregator.settings.server import ImageTrustSettings, Settings
 from whence_common.identity_document import Authorities
 from whence_common.image_trust import TrustedBuilder, TrustKeyInvalid, load_public_key

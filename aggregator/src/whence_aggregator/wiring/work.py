@@ -16,6 +16,7 @@ from whence_aggregator.collect.version_ranges import VersionRanges
 from whence_aggregator.compliance.evaluating import Evaluating
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ports import Database
+from whence_aggregator.projections.readings import resting_on
 from whence_aggregator.trace.facts import AMI_KIND
 from whence_aggregator.trace.version_commits import VersionCommitsReader
 from whence_aggregator.trackers.places import KnownTrackers
@@ -84,4 +85,5 @@ def load_worker(database: Database, kinds: Mapping[str, Work]) -> Worker:
         now=utc_now,
         seconds=time.monotonic,
         backoff=Backoff(first_seconds=1.0, longest_seconds=600.0, random=random.random),
+        marks=resting_on,
     )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
+
+from whence_aggregator.queries.query import BoundCommand
 
 
 class Due(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -29,10 +32,11 @@ class Task:
     lease: str
     """When the claim expires: then another replica may do the task."""
     attempts: int
-
-    @classmethod
-    def of(cls, due: Due, *, lease: str, attempts: int) -> Task:
-        return cls(kind=due.kind, subject=due.subject, lane=due.lane, host=due.host, lease=lease, attempts=attempts)
+    """Including this one."""
+    reason: str = ""
+    """How the attempt before ended."""
+    failed_at: str = ""
+    """Since when attempts have failed; empty: the one before did not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +45,15 @@ class Again:
 
     seconds: float
     reason: str
+    asked: bool = True
+    """Whether its source was asked: if not, a failure before stands."""
+
+
+class Marks(Protocol):
+    """What rests on a source that is read."""
+
+    def __call__(self, kind: str, subject: str) -> Sequence[BoundCommand]:
+        """Return what has everything judged again that rests on the answer to a question."""
 
 
 class Handler(Protocol):

@@ -20,13 +20,16 @@ from whence_aggregator.queries.work import (
     FORGET_TASK,
     NEXT_DUE,
     POSTPONE_TASK,
+    PUT_OFF_TASK,
     REPEAT_TASK,
     ForgetTaskParameters,
     PostponeTaskParameters,
+    RepeatTaskParameters,
 )
 from whence_aggregator.work.lanes import SHARES, Lanes, LaneShares, choose
-from whence_aggregator.work.rows import attempts, due, next_due
-from whence_aggregator.work.task import Again, Due, Task, Work
+from whence_aggregator.work.rows import claimed as claimed_task
+from whence_aggregator.work.rows import due, next_due
+from whence_aggregator.work.task import Again, Due, Marks, Task, Work
 from whence_common.backoff import Backoff
 from whence_common.clock import Now, to_instant
 from whence_common.errors import InputError
@@ -66,9 +69,11 @@ class Worker:
         now: Now,
         seconds: Callable[[], float],
         backoff: Backoff,
+        marks: Marks,
         shares: LaneShares = SHARES,
     ) -> None:
         self._database = database
+        self._marks = marks
         self._kinds = kinds
         self._lanes = Lanes(shares, kinds)
         self._turn = ""
@@ -127,7 +132,7 @@ class Worker:
                         {"kind": task.kind, "subject": task.subject, "due_at": task.due_at, "lease": lease}
                     )
                     rows = await transaction.fetch(claim)
-                    claimed += [Task.of(task, lease=lease, attempts=attempts(row)) for row in rows]
+                    claimed += [claimed_task(task, row, lease=lease) for row in rows]
         except BaseException:
             claimed.clear()
             raise
@@ -198,21 +203,27 @@ class Worker:
 
     async def _finish(self, task: Task, again: Again | None) -> None:
         named: ForgetTaskParameters = {"kind": task.kind, "subject": task.subject}
+        marks = self._marks(task.kind, task.subject) if task.failed_at and (again is None or again.asked) else ()
         if again is None:
             async with self._database.transaction() as transaction:
-                await transaction.execute(FINISH_TASK.bind([{**named, "lease": task.lease}]))
+                await transaction.execute(FINISH_TASK.bind([{**named, "lease": task.lease}]), *marks)
             return
         due_at = to_instant(self._now() + timedelta(seconds=again.seconds))
-        await self._database.write(REPEAT_TASK.bind([{**named, "due_at": due_at, "reason": again.reason}]))
+        row: RepeatTaskParameters = {**named, "due_at": due_at, "reason": again.reason}
+        await self._database.write(REPEAT_TASK.bind([row]) if again.asked else PUT_OFF_TASK.bind([{**row}]), *marks)
 
     async def _postpone(self, task: Task, reason: str, seconds: float, *, host: str) -> None:
+        """Try a failed task again later. What rests on its answer is judged again, unless it failed so before."""
         log.warning("task postponed", extra=fields(kind=task.kind, subject=task.subject, reason=reason))
-        due_at = to_instant(self._now() + timedelta(seconds=seconds))
+        now = self._now()
         row: PostponeTaskParameters = {
-            "kind": task.kind, "subject": task.subject, "due_at": due_at, "reason": reason, "host": host,
+            "kind": task.kind, "subject": task.subject, "due_at": to_instant(now + timedelta(seconds=seconds)),
+            "reason": reason, "host": host, "failed_at": to_instant(now),
         }  # fmt: skip
+        is_known = task.failed_at != "" and task.reason == reason
         async with self._database.transaction() as transaction:
-            await transaction.execute(POSTPONE_TASK.bind([row]))
+            marks = () if is_known else self._marks(task.kind, task.subject)
+            await transaction.execute(POSTPONE_TASK.bind([row]), *marks)
 
     async def _idle_seconds(self) -> float:
         """Return the time until a task becomes due. Due tasks without room wait until a running task ends."""

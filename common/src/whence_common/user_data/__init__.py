@@ -8,6 +8,7 @@ container, options, images, storage, lifecycle, log_plan, host   the meaning of 
 platform              the platform's rules, and the effective configuration
 judge                 the whole document: `judge(bytes)` returns the UserData, or None, and all problems
 masking               the copy without secrets
+plain_secrets         which values are secrets in plain text
 """
 
 from __future__ import annotations

@@ -75,6 +75,8 @@ _FORMS = re.compile(
     r"\b(?i:login)\s+\S+\s+(?i:password)\s+\S|"
     r"(?<!\barn:)\baws:(?:kms|secretsmanager|ssm):"
 )
+_REFERENCE = re.compile(r"(?<!\barn:)\baws:(?:kms|secretsmanager|ssm):")
+_USER_AND_PASSWORD = re.compile(r"://[^/?#\s@:]{1,300}:[^/?#\s@$]{1,300}@")
 _URL = re.compile(r"""[A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s"'<>\\]+""")
 _USER = re.compile(r"://[^/?#\s@]{1,300}@")
 _WEBHOOK = re.compile(
@@ -166,6 +168,11 @@ def holds_secret(text: str, depth: int = 0) -> bool:
     return (plain != text and holds_secret(plain, depth + 1)) or any(
         _is_secret_within(decoded, depth) for decoded in _decoded(rest)
     )
+
+
+def has_known_form(text: str) -> bool:
+    """Return whether a text contains a key or token of a known format; references to secrets are none."""
+    return _FORMS.search(_REFERENCE.sub("", text)) is not None or _USER_AND_PASSWORD.search(text) is not None
 
 
 def is_identifier(text: str) -> bool:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from whence_aggregator.compliance.ages import instant_or_none
 from whence_aggregator.compliance.evidence import SubjectEvidence
 from whence_aggregator.compliance.presence import EC2_LAG, STANDING_STILL, life_of
-from whence_aggregator.compliance.rule import NOT_COLLECTED, Verdict, failed, known, passed, unknown
+from whence_aggregator.compliance.rule import NOT_COLLECTED, Verdict, failed, inventory_of, known, passed, unknown
 from whence_common.clock import parse_instant, to_instant
 
 AGENT_SILENT = "agent-silent"
@@ -31,12 +31,13 @@ def agent_silent(evidence: SubjectEvidence) -> Verdict:
         since = to_instant(owed)
         why = f"was launched at {since}" if owed == launched else f"could be heard only since {since}"
         return unknown(f"{silent}; it {why}")
+    cloud = inventory_of(evidence)
     if not cloud.listed_at:
         return unknown(f"{silent}; {NOT_COLLECTED.reason}")
     if evidence.life == "running" and not known(evidence.machine, "a statement of the agent").counts_heartbeats:
         upgrade = "its agent sends heartbeats without a counter, which are not accepted: upgrade the agent"
         return unknown(f"{silent}; {upgrade}")
     if evidence.life == "running" and parse_instant(cloud.listed_at) > due:
-        return failed(f"{silent}, and running in the listing of {cloud.listed_at}")
-    awaited = f"the next listing after {to_instant(due)} is awaited; the last one was at {cloud.listed_at}"
+        return failed(f"{silent}, and running in a listing after {to_instant(due)}")
+    awaited = f"a listing after {to_instant(due)} is awaited"
     return unknown(f"{silent}; {life_of(evidence)}, and {awaited}")

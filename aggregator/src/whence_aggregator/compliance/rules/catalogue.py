@@ -54,10 +54,20 @@ class RulesInForce:
     recorded: RecordedRules = NOTHING_RECORDED
     engine: JudgesByOwnRules = NO_OWN_RULES
     """What evaluates the rules that users wrote."""
+    known: Mapping[str, int] = field(init=False)
+    """The newest versions of all rules that this program knows, by id; also of removed ones."""
+    _versions: Mapping[str, Mapping[str, int]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.rules:
             raise NoRules("no rule is in force: with an empty set of rules, everything would pass")
+        # made once: each instance that is judged asks for both
+        object.__setattr__(self, "known", {**self.recorded.removed, **{one.id: one.version for one in self.every}})
+        versions = {
+            kind: {one.id: one.version for one in sorted(some, key=lambda one: one.id)}
+            for kind, some in self.by_kind.items()
+        }
+        object.__setattr__(self, "_versions", versions)
 
     @classmethod
     def of(
@@ -92,11 +102,6 @@ class RulesInForce:
             engine=engine,
         )
 
-    @property
-    def known(self) -> dict[str, int]:
-        """The newest versions of all rules that this program knows, by id; also of removed ones."""
-        return {**self.recorded.removed, **{one.id: one.version for one in self.every}}
-
     async def own_answers(self, evidence: SubjectEvidence) -> Mapping[str, OwnAnswer]:
         """Return what the rules that users wrote state of a subject, by id."""
         own = [one for one in self.own.values() if one.source.kind == evidence.kind]
@@ -107,9 +112,9 @@ class RulesInForce:
     def of_kind(self, kind: SubjectOfRule) -> tuple[Rule, ...]:
         return self.by_kind[kind]
 
-    def versions(self, kind: SubjectOfRule) -> dict[str, int]:
+    def versions(self, kind: SubjectOfRule) -> Mapping[str, int]:
         """Return the versions of the rules about a kind of subject, in the order of ids."""
-        return {one.id: one.version for one in sorted(self.of_kind(kind), key=lambda one: one.id)}
+        return self._versions[kind]
 
     def to_wire(self) -> list[dict[str, object]]:
         """Return all rules, also those that are not in force, with the reason."""

@@ -49,14 +49,20 @@ def _by_heartbeats(heard: HeardAgent) -> Verdict | None:
     be delayed by the network or the aggregator. If all heartbeats over some time are late, the clock is behind or all
     are delayed, and both are worth a check.
     """
-    seconds = f"{abs(heard.skew_seconds):.0f} s"
+    skew = _rounded(abs(heard.skew_seconds))
     if heard.clock == "ahead":
-        return failed(f"{BY_HEARTBEATS}the clock is {seconds} ahead")
+        return failed(f"{BY_HEARTBEATS}the clock is {skew} ahead")
     if heard.clock == "behind":
-        return failed(f"{BY_HEARTBEATS}the clock is {seconds} behind")
+        return failed(f"{BY_HEARTBEATS}the clock is {skew} behind")
     if heard.clock == "late":
-        return unknown(f"{BY_HEARTBEATS}the clock is {seconds} behind, or one of them was delayed")
+        return unknown(f"{BY_HEARTBEATS}the clock is {skew} behind, or one of them was delayed")
     return None
+
+
+def _rounded(seconds: float) -> str:
+    """Return a skew in words that stay the same: each other reason is another entry of the log."""
+    days, hours = seconds / 86_400, seconds / 3_600
+    return "more than a day" if days > 1 else "more than an hour" if hours > 1 else f"more than {CLOCK_OFF_SECONDS} s"
 
 
 def _seconds(difference: timedelta) -> str:

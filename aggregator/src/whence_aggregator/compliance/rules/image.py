@@ -29,6 +29,8 @@ def image_mutable(evidence: SubjectEvidence) -> Verdict:
     link = link_of(evidence, "image")
     if link.state == "contradicted":
         return failed(link.reason)
+    if link.state == "unknown":
+        return unknown(link.reason)
     return passed("the image runs by digest")
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from whence_aggregator.compliance.ages import older_than
 from whence_aggregator.compliance.evidence import SubjectEvidence
 from whence_aggregator.compliance.presence import EC2_LAG, ON_THE_WAY
-from whence_aggregator.compliance.rule import NOT_COLLECTED, Verdict, failed, known, passed, unknown
+from whence_aggregator.compliance.rule import NOT_COLLECTED, Verdict, failed, inventory_of, known, passed, unknown
 from whence_aggregator.trace.life import GONE
 from whence_common.clock import parse_instant
 
@@ -16,21 +16,21 @@ INSTANCE_UNLISTED, INSTANCE_TOO_OLD = "instance-unlisted", "instance-too-old"
 
 def instance_unlisted(evidence: SubjectEvidence) -> Verdict:
     """Judge a machine that is heard although AWS does not list it, or lists it as terminated."""
-    listed, seen = known(evidence.cloud, "the inventory"), known(evidence.heard, "the heartbeats").last_seen
+    listed, seen = inventory_of(evidence), known(evidence.heard, "the heartbeats").last_seen
     if not listed.listed_at:
         return NOT_COLLECTED
     if listed.state not in ("", "terminated", GONE):
         return passed(f"the EC2 API lists the instance as {listed.state}")
     if not listed.state:
-        reason = f"not listed yet: a listing later than {EC2_LAG.total_seconds():.0f} s after its enrolment is awaited"
-        return unknown(f"{reason}, the last one was at {listed.listed_at}")
+        lag = f"{EC2_LAG.total_seconds():.0f} s"
+        return unknown(f"not listed yet: a listing later than {lag} after its enrolment is awaited")
     state = "no longer listed" if listed.state == GONE else "terminated"
     heard = _heard_after(seen, parse_instant(listed.asked_at))
     if heard and parse_instant(listed.listed_at) <= parse_instant(listed.asked_at) + ON_THE_WAY:
-        reason = f"{state} in the listing of {listed.asked_at}, and heard at {seen}"
+        reason = f"{state} in the listing of {listed.asked_at}, and heard later"
         return unknown(f"{reason}; a second listing is awaited")
     if heard:
-        return failed(f"{state} in the EC2 API since the listing of {listed.asked_at}, and heard at {seen}")
+        return failed(f"{state} in the EC2 API since the listing of {listed.asked_at}, and heard later")
     return passed(f"{state} in the EC2 API, and not heard since")
 
 
@@ -40,7 +40,7 @@ def _heard_after(seen: str, moment: datetime) -> bool:
 
 def instance_too_old(evidence: SubjectEvidence) -> Verdict:
     days = known(evidence.settings.instance_days_max, "the setting rules.instance_days_max")
-    listed = known(evidence.cloud, "the inventory")
+    listed = inventory_of(evidence)
     if not listed.launched_at:
         return NOT_COLLECTED if not listed.listed_at else unknown("the EC2 API states no time of launch")
     old = older_than(listed.launched_at, days, evidence.now)

@@ -12,7 +12,9 @@ def no_sbom(evidence: SubjectEvidence) -> Verdict:
     image = known(evidence.image, "the image in its registry")
     if image.outcome not in ("found", "missing"):
         return unknown(f"the registry was not read: {image.reason or 'it does not have the image'}")
-    if not known(image.sboms, "the number of SBOMs"):
+    if not known(
+        image.sboms, "whether the image has an SBOM: `trust` names nobody for its registry, or not all was read"
+    ):
         return failed("the registry has no SBOM of the image")
     return passed("the registry has an SBOM of the image")
 

@@ -10,6 +10,7 @@ def provenance_subject_mismatch(evidence: SubjectEvidence) -> Verdict:
     if nothing_runs(evidence):
         return NOTHING_RUNS
     build = known(evidence.build, "the provenance")
-    if known(build.other_subjects, "the subjects of the provenance beside the image"):
+    what = "the subjects of the provenance beside the image: `trust` names nobody for its registry, or not all was read"
+    if known(build.other_subjects, what):
         return failed("a provenance beside the image is about another digest")
     return passed("no provenance beside the image is about another digest")

@@ -48,6 +48,11 @@ order by i.number limit :limit;
 select number, instance_id, ledger_index, judged from instance where judged < ledger_index and number > :after
 order by number limit :limit;
 
+-- name: unjudged_marked
+-- types: after int
+select number, instance_id, ledger_index, judged from instance where judged < 0 and ledger_index >= 0 and number > :after
+order by number limit :limit;
+
 -- An instance that was marked again since its facts were read has another number below zero, and stays to be judged.
 
 -- name: set_judged
@@ -58,6 +63,17 @@ update instance set judged = :judged where number = :number and judged = :before
 update instance set judged = case when judged < 0 then judged - 1 else -1 end where account_id = :account_id and region = :region and ledger_index >= 0
     and number in (select v.subject from verdict v
         where v.subject_kind = 'instance' and v.verdict = 'unknown' and {v.rule in texts rules});
+
+-- Of what rests on the listing of an account and region, only if it fails otherwise than before, or does no more.
+
+-- name: unjudge_listed
+update instance set judged = case when judged < 0 then judged - 1 else -1 end
+where account_id = :account_id and region = :region and ledger_index >= 0 and exists (
+    select 1 from listing l where l.account_id = :account_id and l.region = :region and l.failure <> :failure);
+
+-- name: mark_account_listed
+update subject_due set due = due + 1 where kind = 'account' and id = :account_id and exists (
+    select 1 from listing l where l.account_id = :account_id and l.region = :region and l.failure <> :failure);
 
 -- name: judged_by_others
 -- types: after int
@@ -106,6 +122,9 @@ update instance set judged = case when judged < 0 then judged - 1 else -1 end wh
     join facets f on f.image_digest = c.image_digest
     where w.word = :word or ({w.word in texts words} and w.repository = :repository));
 
+-- name: unjudge_in_account
+update instance set judged = case when judged < 0 then judged - 1 else -1 end where account_id = :account_id and ledger_index >= 0;
+
 -- name: unjudge_every
 update instance set judged = case when judged < 0 then judged - 1 else -1 end where ledger_index >= 0;
 
@@ -113,13 +132,16 @@ update instance set judged = case when judged < 0 then judged - 1 else -1 end wh
 update instance set judged = case when judged < 0 then judged - 1 else -1 end where ledger_index >= 0
     and facets in (select number from facets where application_id = :application_id);
 
+-- A cross join, since SQLite keeps its order: else it reads the verdicts of all instances, to have them sorted.
+
 -- name: verdicts_of
 -- types: folded_under str?
 select i.instance_id, v.subject, v.rule, v.rule_version, v.verdict, v.reason, v.since, v.ledger_index,
     f.link as folded_under
-from instance i join verdict v on v.subject_kind = 'instance' and v.subject = i.number
+from instance i cross join verdict v
 left join verdict_fold f on f.subject_kind = 'instance' and f.subject = v.subject and f.rule = v.rule
-where {i.instance_id in texts instance_ids} order by v.subject, v.rule;
+where v.subject_kind = 'instance' and v.subject = i.number and {i.instance_id in texts instance_ids}
+order by v.subject, v.rule;
 
 -- name: verdicts_of_subjects
 -- types: folded_under str?

@@ -42,7 +42,7 @@ limit :limit;
 -- types: lease str
 update task set due_at = :lease, attempts = attempts + 1
 where kind = :kind and subject = :subject and due_at = :due_at
-returning attempts;
+returning attempts, reason, failed_at;
 
 -- name: next_due
 -- types: due_at str?
@@ -61,13 +61,21 @@ select kind, n from (
 ) as waiting where n > 0 order by kind;
 
 -- name: postpone_task
-update task set due_at = :due_at, reason = :reason, host = :host where kind = :kind and subject = :subject;
+update task set due_at = :due_at, reason = :reason, host = :host,
+    failed_at = case when failed_at = '' then :failed_at else failed_at end
+where kind = :kind and subject = :subject;
 
 -- name: forget_task
 delete from task where kind = :kind and subject = :subject;
 
 -- name: repeat_task
-update task set due_at = :due_at, reason = :reason, attempts = 0 where kind = :kind and subject = :subject;
+update task set due_at = :due_at, reason = :reason, attempts = 0, failed_at = '' where kind = :kind and subject = :subject;
+
+-- Its source was not asked: whether reading it fails is as it was.
+
+-- name: put_off_task
+update task set due_at = :due_at, reason = case when failed_at = '' then :reason else reason end, attempts = 0
+where kind = :kind and subject = :subject;
 
 -- name: tasks_of_kind
 select kind, subject, due_at, attempts, reason from task where kind = :kind order by subject;
@@ -81,4 +89,4 @@ delete from task where kind = :kind and subject = :subject and due_at = :lease;
 select count(*) as n from (select 1 from task where lane = :lane and due_at <= :now limit :limit) as waiting;
 
 -- name: tasks_of
-select kind, subject, due_at, attempts, reason from task where kind = :kind and {subject in texts subjects};
+select kind, subject, due_at, attempts, reason, failed_at from task where kind = :kind and {subject in texts subjects};
