@@ -8,10 +8,10 @@ import json
 from html.parser import HTMLParser
 from typing import Any
 
+from fakes.coverage import coverage_of
 from fakes.in_process import InProcess
 from fakes.machine import scm
 from whence_aggregator.compliance.violations import Violations
-from whence_aggregator.reports.coverage import CoverageReader, ExpectedSources
 from whence_aggregator.reports.report import ReportScope
 from whence_aggregator.reports.report_html import HtmlReports
 from whence_aggregator.reports.report_maker import MadeReport, ReportMaker
@@ -48,14 +48,11 @@ class Elements(HTMLParser):
 
 
 def maker(house: InProcess) -> ReportMaker:
-    expected = ExpectedSources(
-        accounts=lambda: [ACCOUNT], regions=["eu-central-1"], inventory_seconds=300.0, trail=False, organisation=[]
-    )
     return ReportMaker(
         ledger=house.ledger,
         summaries=Summaries(database=house.database, listening=house.listening),
         violations=StandingViolations(Violations(database=house.database, listening=house.listening)),
-        coverage=CoverageReader(database=house.database, expected=expected, now=house.clock),
+        coverage=coverage_of(house, accounts=[ACCOUNT], regions=["eu-central-1"]),
         moments=Moments(database=house.database, now=house.clock),
         html=HtmlReports(),
         version="0.1.0",

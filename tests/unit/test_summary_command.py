@@ -112,6 +112,56 @@ def test_a_trend_prints_days_and_refuses_a_moment_beside_it(served: dict[str, An
     assert run(served, "summary", "--from", "2026-11-22", "--at", "2026-11-22T12:00:00Z").exit_code == 2
 
 
+VIOLATION = {
+    "id": "v-1", "state": "open", "verdict": "fail", "rule": "source-dirty", "severity": 1, "suppressed": False,
+    "subject": {"kind": "version", "id": "greeter@1.0"}, "reason": "r", "since": "2026-11-22T12:00:00.000Z",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", [["violations"], ["violations", "--grouped"], ["violations", "--format", "sarif"]])
+@pytest.mark.parametrize(("coverage", "code"), [(COMPLETE, 0), (INCOMPLETE, 5), (None, 5)])
+def test_an_empty_list_of_violations_is_good_only_if_everything_was_read(
+    served: dict[str, Any], words: list[str], coverage: dict[str, Any] | None, code: int
+) -> None:
+    served["/v1/violations"] = {"violations": [], "next": None} | ({"coverage": coverage} if coverage else {})
+    said = run(served, *words)
+    assert said.exit_code == code
+    assert ("not complete" in said.stderr) is (code == 5)
+    assert "not complete" not in said.stdout
+
+
+@pytest.mark.parametrize(
+    "path, words", [("violations", ["violations", "--grouped"]), ("findings", ["findings", "list"])]
+)
+def test_an_incomplete_list_exits_5_before_1(served: dict[str, Any], path: str, words: list[str]) -> None:
+    served[f"/v1/{path}"] = {path: [{**VIOLATION, "subjects": []}], "next": None, "coverage": INCOMPLETE}
+    said = run(served, *words)
+    assert said.exit_code == 5
+    assert "(missing permission: ec2:DescribeInstances)" in said.stderr
+    served[f"/v1/{path}"]["coverage"] = COMPLETE
+    assert run(served, *words).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("verdict", "suppressed", "code"),
+    [("pass", False, 0), ("unknown", False, 1), ("fail", True, 0), ("fixed", False, 0)],
+)
+def test_a_list_of_findings_exits_1_for_those_that_count(
+    served: dict[str, Any], verdict: str, suppressed: bool, code: int
+) -> None:
+    one = {"verdict": verdict, "suppressed": suppressed, "subjects": []}
+    served["/v1/findings"] = {"findings": [one], "next": None, "coverage": COMPLETE}
+    assert run(served, "findings", "list").exit_code == code
+
+
+def test_more_sources_than_an_answer_names_are_counted(served: dict[str, Any]) -> None:
+    many = {"complete": False, "incomplete_total": 60, "incomplete": [DENIED] * 50}
+    served["/v1/violations"] = {"violations": [], "next": None, "coverage": many}
+    said = run(served, "violations")
+    assert said.stderr.count("not complete: inventory") == 20
+    assert "not complete: 40 more sources; see whence coverage" in said.stderr
+
+
 def test_coverage_exits_5_if_a_source_was_not_read(served: dict[str, Any]) -> None:
     served["/v1/coverage"] = {"complete": True, "sources": [READ]}
     assert run(served, "coverage").exit_code == 0

@@ -14,7 +14,8 @@ from whence_aggregator.http.authentication import CALLER
 from whence_aggregator.http.bodies import JsonResponse, respond_json
 from whence_aggregator.http.parameters import Query, account_id
 from whence_aggregator.ports import Database
-from whence_aggregator.reports.coverage import CoverageReader
+from whence_aggregator.reports.coverage import AskedAbout
+from whence_aggregator.reports.coverage_reading import CoverageReader
 from whence_aggregator.reports.summary import GROUPS, Summaries, WantedSummary
 from whence_aggregator.trace.moment import Moments
 
@@ -44,8 +45,8 @@ class SummaryCalls:
         caller = request[CALLER]
         wanted = _wanted(query, caller)
         found = await self._summaries.of(wanted, await self._moments.of(query.instant("at")))
-        covered = await self._coverage.read()
-        shown = covered.shown(account_id=wanted.account, named=caller.reads_everything)
+        about = AskedAbout(account=wanted.account, team=wanted.team, team_as_written=wanted.team_as_written)
+        shown = await self._coverage.of(about, named=caller.reads_everything)
         stored = await self._stored() if not request.query else {}
         return respond_json({**stored, **found.to_wire(), "coverage": shown})
 

@@ -282,6 +282,30 @@ class UserDataUnreadRow(TypedDict):
 USER_DATA_UNREAD = NamedQuery[NoParameters, UserDataUnreadRow]("user_data_unread")
 
 
+class CountedAccountsParameters(TypedDict):
+    applications: str
+    accounts: str
+
+
+class CountedAccountsRow(TypedDict):
+    account_id: str
+
+
+COUNTED_ACCOUNTS = NamedQuery[CountedAccountsParameters, CountedAccountsRow]("counted_accounts")
+
+
+class PlacesOfInstanceParameters(TypedDict):
+    instance_id: str
+
+
+class PlacesOfInstanceRow(TypedDict):
+    account_id: str
+    region: str
+
+
+PLACES_OF_INSTANCE = NamedQuery[PlacesOfInstanceParameters, PlacesOfInstanceRow]("places_of_instance")
+
+
 class FailingQuestionsRow(TypedDict):
     kind: str
     host: str

@@ -13,7 +13,8 @@ from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.writing import NewEntry
 from whence_aggregator.projections.reports import REPORT, report_writes
 from whence_aggregator.reports.counted import NONE
-from whence_aggregator.reports.coverage import CoverageReader
+from whence_aggregator.reports.coverage import AskedAbout
+from whence_aggregator.reports.coverage_reading import CoverageReader
 from whence_aggregator.reports.report import (
     VIOLATIONS_MAX,
     ComplianceReport,
@@ -123,12 +124,12 @@ class ReportMaker:
                     violations=by_rule.get(name, ()),
                 )
             )
-        covered = await self._coverage.read()
+        about = AskedAbout(account=scope.account, team=scope.team, team_as_written=team_as_written)
         return ComplianceReport(
             scope=scope, made_at=to_instant(self._now()), made_by=made_by, version=self._version,
             stood_at=summary.at, snapshot_index=summary.snapshot.ledger_index if summary.snapshot is not None else None,
             checkpoint=self._ledger.note, everything=summary.everything, rules=rules, days=days,
-            coverage=covered.shown(account_id=scope.account, named=names_sources), cut=len(found) > VIOLATIONS_MAX,
+            coverage=await self._coverage.of(about, named=names_sources), cut=len(found) > VIOLATIONS_MAX,
         )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from whence_aggregator.queries.reports import (
+    CountedAccountsRow,
     CountsOfAccountRow,
     CountsOfApplicationsRow,
     CountsOfDaysRow,
@@ -14,6 +15,7 @@ from whence_aggregator.queries.reports import (
     EveryNewestCountRow,
     NewestSummaryByRow,
     NewestSummaryDayRow,
+    PlacesOfInstanceRow,
     SummaryDaysRow,
     TeamsOfApplicationsRow,
     TotalsRow,
@@ -82,3 +84,13 @@ def teams_of(rows: Sequence[TeamsOfApplicationsRow]) -> dict[str, str]:
 def unheard(rows: Sequence[UnheardByAccountRow]) -> dict[str, int]:
     """Return how many instances never made a statement, by account."""
     return {row["account_id"]: row["n"] for row in rows}
+
+
+def accounts_counted(rows: Sequence[CountedAccountsRow]) -> set[str]:
+    """Return the accounts in which applications have subjects."""
+    return {row["account_id"] for row in rows}
+
+
+def places_named(rows: Sequence[PlacesOfInstanceRow]) -> tuple[set[str], set[str]]:
+    """Return the accounts and the regions of an instance, by its statements and by the EC2 API."""
+    return {row["account_id"] for row in rows}, {row["region"] for row in rows}

@@ -9,13 +9,15 @@ from aiohttp import web
 from whence_aggregator import __version__
 from whence_aggregator.compliance.rules.catalogue import RulesInForce
 from whence_aggregator.compliance.violations import Violations
+from whence_aggregator.findings.coverage import ScannerCoverage
 from whence_aggregator.http.image_checks import ImageCheckCalls
 from whence_aggregator.http.reports import ReportCalls
 from whence_aggregator.http.summaries import SummaryCalls
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.organisation.allowed import AllowedAccounts
 from whence_aggregator.ports import Database
-from whence_aggregator.reports.coverage import CoverageReader, ExpectedSources
+from whence_aggregator.reports.coverage_reading import CoverageReader
+from whence_aggregator.reports.coverage_sources import ExpectedSources
 from whence_aggregator.reports.image_check import ImageChecks
 from whence_aggregator.reports.report_html import HtmlReports
 from whence_aggregator.reports.report_maker import ReportMaker
@@ -26,6 +28,7 @@ from whence_aggregator.settings.server import Settings
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.moment import Moments
 from whence_aggregator.trace.tracer import Tracer
+from whence_aggregator.wiring.findings import load_scanners
 from whence_aggregator.wiring.rules import scanned_images
 from whence_common.clock import utc_now
 from whence_common.runtime.pause import pause
@@ -50,8 +53,10 @@ def load_coverage_reader(settings: Settings, database: Database, allowed: Allowe
         inventory_seconds=inventory.seconds if inventory is not None else 0.0,
         trail=settings.cloud_trail is not None,
         organisation=[name for name, there in sources.items() if there],
+        scanners=[one.product for one in settings.findings.scanners],
     )
-    return CoverageReader(database=database, expected=expected, now=utc_now)
+    scanners = ScannerCoverage(database=database, scanners=load_scanners(settings), accounts=allowed)
+    return CoverageReader(database=database, expected=expected, now=utc_now, scanners=scanners)
 
 
 def check_routes(
@@ -71,14 +76,14 @@ def check_routes(
 
 
 def report_routes(
-    settings: Settings, database: Database, ledger: Ledger, listening: Listening, allowed: AllowedAccounts
+    database: Database, ledger: Ledger, listening: Listening, coverage: CoverageReader
 ) -> list[web.RouteDef]:
     """Return the route that makes reports."""
     maker = ReportMaker(
         ledger=ledger,
         summaries=Summaries(database=database, listening=listening),
         violations=StandingViolations(Violations(database=database, listening=listening)),
-        coverage=load_coverage_reader(settings, database, allowed),
+        coverage=coverage,
         moments=Moments(database=database, now=utc_now),
         html=HtmlReports(),
         version=__version__,
@@ -87,14 +92,12 @@ def report_routes(
     return ReportCalls(maker).routes()
 
 
-def summary_routes(
-    settings: Settings, database: Database, listening: Listening, allowed: AllowedAccounts
-) -> list[web.RouteDef]:
+def summary_routes(database: Database, listening: Listening, coverage: CoverageReader) -> list[web.RouteDef]:
     """Return the routes of summaries and coverage."""
     calls = SummaryCalls(
         database=database,
         summaries=Summaries(database=database, listening=listening),
-        coverage=load_coverage_reader(settings, database, allowed),
+        coverage=coverage,
         moments=Moments(database=database, now=utc_now),
     )
     return calls.routes()

@@ -102,6 +102,16 @@ select account_id, region, count(*) as n, min(user_data_unread) as reason from i
 where user_data_unread <> '' and state not in ('terminated', 'gone') group by account_id, region
 order by account_id, region;
 
+-- name: counted_accounts
+select distinct account_id from verdict_count
+where {application_id in texts applications} and {account_id in texts accounts} and rule = '' order by account_id;
+
+-- name: places_of_instance
+select account_id, region from instance where instance_id = :instance_id
+union
+select account_id, region from inventory where instance_id = :instance_id
+order by account_id, region;
+
 -- name: failing_questions
 -- types: n int, reason str
 select kind, host, count(*) as n, min(reason) as reason from task where attempts > 0 and reason <> ''
