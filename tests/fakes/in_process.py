@@ -142,6 +142,8 @@ class FakeEc2:
     """What else it states of an instance."""
     amis: dict[str, DescribedImage | SourceUnavailable] = field(default_factory=dict)
     away: bool = False
+    refuses: dict[str, SourceUnavailable] = field(default_factory=dict)
+    """By account: its listings are refused."""
     asked: list[str] = field(default_factory=list)
     twice: bool = False
     """Whether its pages overlap."""
@@ -149,6 +151,8 @@ class FakeEc2:
     async def instances(self, account_id: str, region: str) -> list[ListedInstance]:
         if self.away:
             raise SourceUnavailable("ec2-unavailable", "EC2 is away")
+        if account_id in self.refuses:
+            raise self.refuses[account_id]
         return [
             ListedInstance(instance_id=name, state=state, launched_at=launched_at, details=self.details.get(name, {}))
             for name, (state, launched_at) in self.listed.items()

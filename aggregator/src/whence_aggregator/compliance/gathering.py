@@ -160,6 +160,8 @@ def _clock(heard: HeardClock | None) -> ClockByHeartbeats:
 
 def _cloud(facts: Facts) -> ListedByCloud:
     listed = facts.listed
+    if listed.unread:
+        return ListedByCloud(unread=listed.unread)
     return ListedByCloud(
         listed_at=listed.listed_at,
         state=listed.state,

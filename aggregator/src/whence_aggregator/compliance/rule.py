@@ -6,7 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from whence_aggregator.compliance.evidence import LinkOfEvidence, StatedByScanners, SubjectEvidence, SubjectOfRule
+from whence_aggregator.compliance.evidence import (
+    LinkOfEvidence,
+    ListedByCloud,
+    StatedByScanners,
+    SubjectEvidence,
+    SubjectOfRule,
+)
 from whence_aggregator.compliance.rule_settings import RuleSettings
 from whence_aggregator.trace.lineage import LinkName
 
@@ -120,6 +126,14 @@ def known(value: T | None, what: str) -> T:
     if value is None:
         raise NotKnown(what)
     return value
+
+
+def inventory_of(evidence: SubjectEvidence) -> ListedByCloud:
+    """Return the instance as the EC2 API lists it. Raises NotKnown, with the reason, when it cannot be read now."""
+    cloud = known(evidence.cloud, "the inventory")
+    if cloud.unread:
+        raise NotKnown(f"the inventory, which cannot be read: {cloud.unread}")
+    return cloud
 
 
 def link_of(evidence: SubjectEvidence, name: LinkName) -> LinkOfEvidence:

@@ -114,6 +114,14 @@ class UnjudgeAwaitingParameters(TypedDict):
 UNJUDGE_AWAITING = Command[UnjudgeAwaitingParameters]("unjudge_awaiting")
 
 
+class UnjudgePlaceParameters(TypedDict):
+    account_id: str
+    region: str
+
+
+UNJUDGE_PLACE = Command[UnjudgePlaceParameters]("unjudge_place")
+
+
 class JudgedByOthersParameters(TypedDict):
     after: int
     sets: str

@@ -15,6 +15,7 @@ class LivesOfRow(TypedDict):
     instance_id: str
     life: str
     listed_at: int | None
+    unread: str
     since: int | None
 
 
@@ -30,6 +31,7 @@ class LivesAtRow(TypedDict):
     instance_id: str
     life: str
     listed_at: int | None
+    unread: str
     since: int | None
 
 

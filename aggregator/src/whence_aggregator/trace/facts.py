@@ -163,6 +163,8 @@ class InventoryFacts:
     """
 
     listed_at: str = ""
+    unread: str = ""
+    """Why the newest listings failed; then the rest is how it was before, and not how it is."""
     state: str = ""
     asked_at: str = ""
     launched_at: str = ""

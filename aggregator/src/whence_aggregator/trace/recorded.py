@@ -55,7 +55,8 @@ class Recorded:
     def inventory_of(self, name: str) -> InventoryFacts:
         """Return an instance as the EC2 API lists it."""
         found = self.listed.get(name)
-        return found or InventoryFacts(listed_at=self.lives.get(name, LifeFacts()).listed_at)
+        life = self.lives.get(name, LifeFacts())
+        return found or InventoryFacts(listed_at=life.listed_at, unread=life.unread)
 
 
 async def read_recorded(database: Database, names: Sequence[str], moment: Moment, *, brief: bool) -> Recorded:

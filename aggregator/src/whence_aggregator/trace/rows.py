@@ -79,6 +79,8 @@ class LifeFacts:
     life: Life = "unknown"
     since: str = ""
     listed_at: str = ""
+    unread: str = ""
+    """Why the newest listings failed; empty while too few did."""
 
 
 _NO_LIFE = LifeFacts()
@@ -153,7 +155,10 @@ def _clock(row: SeenRow) -> HeardClock | None:
 def lives(rows: Sequence[LivesOfRow]) -> dict[str, LifeFacts]:
     return {
         row["instance_id"]: LifeFacts(
-            life=as_life(row["life"]), since=_instant(row["since"]), listed_at=_instant(row["listed_at"])
+            life=as_life(row["life"]),
+            since=_instant(row["since"]),
+            listed_at=_instant(row["listed_at"]),
+            unread=row["unread"],
         )
         for row in rows
     }
@@ -164,6 +169,7 @@ def inventory(rows: Sequence[InventoryOfRow], known: Mapping[str, LifeFacts]) ->
     return {
         row["instance_id"]: InventoryFacts(
             listed_at=known.get(row["instance_id"], _NO_LIFE).listed_at,
+            unread=known.get(row["instance_id"], _NO_LIFE).unread,
             state=row["state"],
             asked_at=from_millis(row["asked_at"]),
             launched_at=row["launched_at"],

@@ -7,7 +7,7 @@ from datetime import datetime
 from whence_aggregator.compliance.ages import older_than
 from whence_aggregator.compliance.evidence import SubjectEvidence
 from whence_aggregator.compliance.presence import EC2_LAG, ON_THE_WAY
-from whence_aggregator.compliance.rule import NOT_COLLECTED, Verdict, failed, known, passed, unknown
+from whence_aggregator.compliance.rule import NOT_COLLECTED, Verdict, failed, inventory_of, known, passed, unknown
 from whence_aggregator.trace.life import GONE
 from whence_common.clock import parse_instant
 
@@ -16,7 +16,7 @@ INSTANCE_UNLISTED, INSTANCE_TOO_OLD = "instance-unlisted", "instance-too-old"
 
 def instance_unlisted(evidence: SubjectEvidence) -> Verdict:
     """Judge a machine that is heard although AWS does not list it, or lists it as terminated."""
-    listed, seen = known(evidence.cloud, "the inventory"), known(evidence.heard, "the heartbeats").last_seen
+    listed, seen = inventory_of(evidence), known(evidence.heard, "the heartbeats").last_seen
     if not listed.listed_at:
         return NOT_COLLECTED
     if listed.state not in ("", "terminated", GONE):
@@ -40,7 +40,7 @@ def _heard_after(seen: str, moment: datetime) -> bool:
 
 def instance_too_old(evidence: SubjectEvidence) -> Verdict:
     days = known(evidence.settings.instance_days_max, "the setting rules.instance_days_max")
-    listed = known(evidence.cloud, "the inventory")
+    listed = inventory_of(evidence)
     if not listed.launched_at:
         return NOT_COLLECTED if not listed.listed_at else unknown("the EC2 API states no time of launch")
     old = older_than(listed.launched_at, days, evidence.now)

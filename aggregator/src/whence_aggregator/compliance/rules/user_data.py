@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from whence_aggregator.compliance.evidence import SubjectEvidence
-from whence_aggregator.compliance.rule import NOT_COLLECTED, Verdict, failed, known, passed, unknown
+from whence_aggregator.compliance.rule import NOT_COLLECTED, Verdict, failed, inventory_of, known, passed, unknown
 
 USER_DATA_CHANGED = "user-data-changed"
 
 
 def user_data_changed(evidence: SubjectEvidence) -> Verdict:
     """Compare the user data of agent and EC2 API, if both are of the same launch."""
-    listed, machine = known(evidence.cloud, "the inventory"), known(evidence.machine, "a statement of the agent")
+    listed, machine = inventory_of(evidence), known(evidence.machine, "a statement of the agent")
     if not listed.listed_at:
         return NOT_COLLECTED
     if listed.user_data_unread:

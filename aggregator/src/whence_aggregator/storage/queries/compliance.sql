@@ -59,6 +59,10 @@ update instance set judged = case when judged < 0 then judged - 1 else -1 end wh
     and number in (select v.subject from verdict v
         where v.subject_kind = 'instance' and v.verdict = 'unknown' and {v.rule in texts rules});
 
+-- name: unjudge_place
+update instance set judged = case when judged < 0 then judged - 1 else -1 end
+where account_id = :account_id and region = :region and ledger_index >= 0;
+
 -- name: judged_by_others
 -- types: after int
 select i.instance_id, i.number from instance i

@@ -1,0 +1,3 @@
+-- How many listings failed in succession; a denial counts as many as make a place unread. What rests on the inventory of an
+-- unread account and region is unknown.
+alter table listing add column failures bigint not null default 0;
