@@ -8,7 +8,7 @@ import json
 from html.parser import HTMLParser
 from typing import Any
 
-from fakes.coverage import coverage_of
+from fakes.coverage import coverage_of, findings_of_reports
 from fakes.in_process import InProcess
 from fakes.machine import scm
 from whence_aggregator.compliance.violations import Violations
@@ -53,6 +53,7 @@ def maker(house: InProcess) -> ReportMaker:
         summaries=Summaries(database=house.database, listening=house.listening),
         violations=StandingViolations(Violations(database=house.database, listening=house.listening)),
         coverage=coverage_of(house, accounts=[ACCOUNT], regions=["eu-central-1"]),
+        findings=findings_of_reports(house),
         moments=Moments(database=house.database, now=house.clock),
         html=HtmlReports(),
         version="0.1.0",

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from fakes.coverage import coverage_of
+from fakes.coverage import counts_of, coverage_of
 from fakes.in_process import InProcess
 from fakes.served_house import application_routes, served
 from fakes.signing_authority import SigningAuthority
@@ -68,6 +68,7 @@ def routes_of(house: InProcess) -> list[web.RouteDef]:
         summaries=Summaries(database=house.database, listening=house.listening),
         coverage=coverage_of(house, accounts=["123456789012"], regions=["eu-central-1"], organisation=["aws"]),
         moments=Moments(database=house.database, now=house.clock),
+        findings=counts_of(house),
     ).routes()
     routes += ImageCheckCalls(
         ImageChecks(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from whence_aggregator.findings.counting import ScannerFindings
 from whence_aggregator.reports.counted import Counts, Group
 from whence_aggregator.reports.summary import TrendDay
 
@@ -80,7 +81,9 @@ class ComplianceReport:
     days: Sequence[TrendDay]
     coverage: Mapping[str, Any]
     cut: bool
-    """Whether there are more violations than a report lists."""
+    """Whether there are more violations than a report lists, or more findings than it counts."""
+    findings: Sequence[ScannerFindings] = ()
+    """By scanner and account, as known when the counts stood."""
 
     @property
     def complete(self) -> bool:

@@ -24,6 +24,7 @@ from whence_aggregator.reports.report import (
     ViolationsOfReport,
 )
 from whence_aggregator.reports.report_csv import to_csv
+from whence_aggregator.reports.report_findings import FindingsOfReports
 from whence_aggregator.reports.report_oscal import to_oscal
 from whence_aggregator.reports.summary import Summaries, WantedSummary
 from whence_aggregator.trace.moment import Moments
@@ -64,6 +65,7 @@ class ReportMaker:
         summaries: Summaries,
         violations: ViolationsOfReport,
         coverage: CoverageReader,
+        findings: FindingsOfReports,
         moments: Moments,
         html: RendersHtml,
         version: str,
@@ -73,6 +75,7 @@ class ReportMaker:
         self._summaries = summaries
         self._violations = violations
         self._coverage = coverage
+        self._findings = findings
         self._moments = moments
         self._html = html
         self._version = version
@@ -124,12 +127,14 @@ class ReportMaker:
                     violations=by_rule.get(name, ()),
                 )
             )
+        counted = await self._findings.of(scope, moment, team_as_written=team_as_written)
         about = AskedAbout(account=scope.account, team=scope.team, team_as_written=team_as_written)
         return ComplianceReport(
             scope=scope, made_at=to_instant(self._now()), made_by=made_by, version=self._version,
             stood_at=summary.at, snapshot_index=summary.snapshot.ledger_index if summary.snapshot is not None else None,
             checkpoint=self._ledger.note, everything=summary.everything, rules=rules, days=days,
-            coverage=await self._coverage.of(about, named=names_sources), cut=len(found) > VIOLATIONS_MAX,
+            coverage=await self._coverage.of(about, named=names_sources),
+            cut=len(found) > VIOLATIONS_MAX or counted.cut, findings=counted.scanners,
         )  # fmt: skip
 
 

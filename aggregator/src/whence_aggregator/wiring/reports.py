@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from aiohttp import web
 
 from whence_aggregator import __version__
 from whence_aggregator.compliance.rules.catalogue import RulesInForce
 from whence_aggregator.compliance.violations import Violations
+from whence_aggregator.findings.counting import FindingCounts
 from whence_aggregator.findings.coverage import ScannerCoverage
 from whence_aggregator.http.image_checks import ImageCheckCalls
 from whence_aggregator.http.reports import ReportCalls
@@ -19,6 +21,7 @@ from whence_aggregator.ports import Database
 from whence_aggregator.reports.coverage_reading import CoverageReader
 from whence_aggregator.reports.coverage_sources import ExpectedSources
 from whence_aggregator.reports.image_check import ImageChecks
+from whence_aggregator.reports.report_findings import FindingsOfReports
 from whence_aggregator.reports.report_html import HtmlReports
 from whence_aggregator.reports.report_maker import ReportMaker
 from whence_aggregator.reports.snapshots import Snapshots
@@ -28,7 +31,7 @@ from whence_aggregator.settings.server import Settings
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.moment import Moments
 from whence_aggregator.trace.tracer import Tracer
-from whence_aggregator.wiring.findings import load_scanners
+from whence_aggregator.wiring.findings import load_findings, load_scanners
 from whence_aggregator.wiring.rules import scanned_images
 from whence_common.clock import utc_now
 from whence_common.runtime.pause import pause
@@ -39,8 +42,29 @@ def load_snapshots(database: Database, ledger: Ledger) -> Snapshots:
     return Snapshots(database=database, ledger=ledger, now=utc_now)
 
 
-def load_coverage_reader(settings: Settings, database: Database, allowed: AllowedAccounts) -> CoverageReader:
-    """Return what reads how far each source that the settings name was read."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Covering:
+    """How far sources were read, and what scanners found."""
+
+    coverage: CoverageReader
+    counts: FindingCounts
+    of_reports: FindingsOfReports
+
+
+def load_covering(settings: Settings, database: Database, allowed: AllowedAccounts) -> Covering:
+    """Return what reads how far each source that the settings name was read, and what counts findings."""
+    scanners = load_scanners(settings)
+    states = ScannerCoverage(database=database, scanners=scanners, accounts=allowed)
+    return Covering(
+        coverage=_coverage_reader(settings, database, allowed, states),
+        counts=FindingCounts(database=database, scanners=scanners, states=states, now=utc_now),
+        of_reports=FindingsOfReports(findings=load_findings(settings, database), states=states),
+    )
+
+
+def _coverage_reader(
+    settings: Settings, database: Database, allowed: AllowedAccounts, states: ScannerCoverage
+) -> CoverageReader:
     inventory, organisation = settings.inventory, settings.organisation
     sources = {
         "file": organisation is not None and organisation.file is not None,
@@ -55,8 +79,7 @@ def load_coverage_reader(settings: Settings, database: Database, allowed: Allowe
         organisation=[name for name, there in sources.items() if there],
         scanners=[one.product for one in settings.findings.scanners],
     )
-    scanners = ScannerCoverage(database=database, scanners=load_scanners(settings), accounts=allowed)
-    return CoverageReader(database=database, expected=expected, now=utc_now, scanners=scanners)
+    return CoverageReader(database=database, expected=expected, now=utc_now, scanners=states)
 
 
 def check_routes(
@@ -75,15 +98,14 @@ def check_routes(
     return ImageCheckCalls(checks).routes()
 
 
-def report_routes(
-    database: Database, ledger: Ledger, listening: Listening, coverage: CoverageReader
-) -> list[web.RouteDef]:
+def report_routes(database: Database, ledger: Ledger, listening: Listening, covering: Covering) -> list[web.RouteDef]:
     """Return the route that makes reports."""
     maker = ReportMaker(
         ledger=ledger,
         summaries=Summaries(database=database, listening=listening),
         violations=StandingViolations(Violations(database=database, listening=listening)),
-        coverage=coverage,
+        coverage=covering.coverage,
+        findings=covering.of_reports,
         moments=Moments(database=database, now=utc_now),
         html=HtmlReports(),
         version=__version__,
@@ -92,12 +114,13 @@ def report_routes(
     return ReportCalls(maker).routes()
 
 
-def summary_routes(database: Database, listening: Listening, coverage: CoverageReader) -> list[web.RouteDef]:
+def summary_routes(database: Database, listening: Listening, covering: Covering) -> list[web.RouteDef]:
     """Return the routes of summaries and coverage."""
     calls = SummaryCalls(
         database=database,
         summaries=Summaries(database=database, listening=listening),
-        coverage=coverage,
+        coverage=covering.coverage,
         moments=Moments(database=database, now=utc_now),
+        findings=covering.counts,
     )
     return calls.routes()

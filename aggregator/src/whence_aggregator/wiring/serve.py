@@ -36,7 +36,6 @@ from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.ports import Database
 from whence_aggregator.projections.applications import index_applications
 from whence_aggregator.projections.indexing import index_facts
-from whence_aggregator.reports.coverage_reading import CoverageReader
 from whence_aggregator.settings.server import Settings, accounts_named
 from whence_aggregator.storage.measured import MeasuredDatabase
 from whence_aggregator.trace.listening import Listening
@@ -74,8 +73,9 @@ from whence_aggregator.wiring.organisation import (
 from whence_aggregator.wiring.outgoing import Outgoing, open_outgoing
 from whence_aggregator.wiring.replays import replay_routes
 from whence_aggregator.wiring.reports import (
+    Covering,
     check_routes,
-    load_coverage_reader,
+    load_covering,
     load_snapshots,
     report_routes,
     summary_routes,
@@ -174,7 +174,7 @@ def _routes(
     wake: Callable[[], None],
     rules: RulesInForce,
     engine: RuleProcess,
-    coverage: CoverageReader,
+    covering: Covering,
 ) -> list[web.RouteDef]:
     """Return all routes except those of the log, the applications and the registry."""
     challenges = limits.of_challenges()
@@ -197,8 +197,8 @@ def _routes(
             load_coverage(settings, database),
         ).routes(),
         *OrganisationCalls(database=database, now=utc_now, lists_teams=not _fronts(settings)).routes(),
-        *summary_routes(database, heard, coverage),
-        *report_routes(database, ledger, heard, coverage),
+        *summary_routes(database, heard, covering),
+        *report_routes(database, ledger, heard, covering),
         *check_routes(settings, database, tracer, heard, rules, wake),
         *OperatorCalls(database=database, audience=settings.audience).routes(),
         *operations.routes(
@@ -229,7 +229,7 @@ def _streamed(
     policy: ApprovalPolicy | None,
     violations: LivingViolations,
     heard: Listening,
-    coverage: CoverageReader,
+    covering: Covering,
 ) -> list[web.RouteDef]:
     """Return the log, the applications and their versions, whose long answers share their slots."""
     streams = Slots("streams", STREAMS_AT_ONCE_MAX)
@@ -238,8 +238,8 @@ def _streamed(
         *version_routes(settings, database, ledger, policy, limits, streams, signing_in.membership),
         *LogCalls(ledger=ledger, publisher=publisher, bundles=bundles, streams=streams).routes(),
         *application_routes(database, ledger, limits, signing_in.membership, streams, teams, working.wake),
-        *finding_routes(settings, database, ledger, coverage, working.evaluating.wake),
-        *violations.routes(signing_in.membership, heard, coverage),
+        *finding_routes(settings, database, ledger, covering.coverage, working.evaluating.wake),
+        *violations.routes(signing_in.membership, heard, covering.coverage),
         *fullstop_routes(settings, database, ledger, signing_in.membership),
     ]
 
@@ -301,7 +301,7 @@ async def opened_aggregator(
         working = await _working(
             settings, database, ledger, tracer, collectors, questions, heard, sources, allowed, trail, rules
         )
-        coverage = load_coverage_reader(settings, database, allowed)
+        covering = load_covering(settings, database, allowed)
         limits = LiveLimits(settings.limits)
         speaking = await load_speaking(
             settings, database, ledger, working, authorities, session, heard, limits, stack, allowed
@@ -339,7 +339,7 @@ async def opened_aggregator(
                     working.wake,
                     rules,
                     engine,
-                    coverage,
+                    covering,
                 ),
                 *_streamed(
                     settings,
@@ -353,7 +353,7 @@ async def opened_aggregator(
                     policy,
                     violations,
                     heard,
-                    coverage,
+                    covering,
                 ),
                 *instance_log_routes(settings, database, ledger, allowed, limits),
                 *SignInCalls(signing_in.sign_in, signing_in.command_clients).routes(),
