@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from click.testing import CliRunner, Result
@@ -24,6 +24,7 @@ READ: dict[str, Any] = {
     "count": 0,
 }  # fmt: skip
 DENIED = {**READ, "state": "failed", "reason": "denied\x1b[2J", "permission": "ec2:DescribeInstances"}
+REFUSED = {"code": "report-unknown", "title": "Not Found", "status": 404, "detail": "no file has this digest"}
 COMPLETE = {"complete": True, "incomplete_total": 0, "incomplete": []}
 INCOMPLETE = {"complete": False, "incomplete_total": 1, "incomplete": [DENIED]}
 
@@ -43,8 +44,9 @@ def served() -> Iterator[dict[str, Any]]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            content = json.dumps(held[urlsplit(self.path).path]).encode()
-            self.send_response(200)
+            found = held[unquote(urlsplit(self.path).path)]
+            content = json.dumps(found).encode()
+            self.send_response(404 if found is REFUSED else 200)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
@@ -196,12 +198,15 @@ def test_a_check_of_an_image_exits_5_before_1_before_0(
     assert ("not read: the registry: away" in said.output) is not complete
 
 
-FILES = {"report.html": "<p>\u00fc</p>\n", "violations.csv": "a\r\n", "assessment-results.json": "{}\n"}
+FILES = {
+    "report.html": "<p>\u00fc</p>\n", "violations.csv": "a\r\n", "steps.csv": "s\r\n", "assessment-results.json": "{}\n",
+}  # fmt: skip
 
 
 def reported(**changes: object) -> dict[str, Any]:
     digests = {name: sha256_digest(text.encode()) for name, text in FILES.items()}
-    return {"complete": True, "violations": 0, "files": FILES, "digests": digests, "ledger_index": 7, **changes}
+    given = {"complete": True, "violations": 0, "files": FILES, "digests": digests, "ledger_index": 7, **changes}
+    return {"coverage": COMPLETE if given["complete"] else INCOMPLETE, **given}
 
 
 @pytest.mark.parametrize(("complete", "violations", "code"), [(True, 0, 0), (True, 3, 1), (False, 0, 5), (False, 3, 5)])
@@ -231,3 +236,61 @@ def test_a_report_is_about_a_team_or_an_account(served: dict[str, Any], tmp_path
     period = ("--from", "2026-11-01", "--to", "2026-11-22", "-o", str(tmp_path))
     assert run(served, "report", *period).exit_code == 2
     assert run(served, "report", "--team", "a", "--account", "123456789012", *period).exit_code == 2
+
+
+def test_a_report_that_is_cut_exits_5_though_every_source_was_read(served: dict[str, Any], tmp_path: Path) -> None:
+    served["/v1/reports"] = reported(complete=False, coverage=COMPLETE)
+    words = ("report", "--team", "a", "--period", "2026-11", "-o", str(tmp_path))
+    said = run(served, *words)
+    assert said.exit_code == 5
+    assert "not complete: there are more violations, steps or findings than a report lists" in said.stderr
+
+
+@pytest.mark.parametrize(
+    ("period", "asked"),
+    [
+        ("2026", "from=2026-01-01&to=2026-12-31"), ("2024-02", "from=2024-02-01&to=2024-02-29"),
+        ("2026-Q4", "from=2026-10-01&to=2026-12-31"), ("2026-Q1", "from=2026-01-01&to=2026-03-31"),
+    ],
+)  # fmt: skip
+def test_a_period_is_a_year_a_month_or_a_quarter(
+    served: dict[str, Any], tmp_path: Path, period: str, asked: str
+) -> None:
+    served["/v1/reports"] = reported()
+    assert run(served, "report", "--team", "a", "--period", period, "-o", str(tmp_path)).exit_code == 0
+    assert served["asked"] == f"/v1/reports?team=a&{asked}"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (), ("--period", "2026-13"), ("--period", "2026-Q5"), ("--period", "0000"), ("--period", "x"),
+        ("--since", "2026-11-01"), ("--period", "2026", "--until", "2026-11-01"),
+    ],
+)  # fmt: skip
+def test_a_period_that_is_none_is_a_usage_error(served: dict[str, Any], tmp_path: Path, words: tuple[str, ...]) -> None:
+    assert run(served, "report", "--team", "a", "-o", str(tmp_path), *words).exit_code == 2
+    assert run(served, "report", "--team", "a", "--period", "2026").exit_code == 2, "without a directory"
+
+
+def test_a_file_is_verified_by_its_digest_and_a_changed_one_is_not_recorded(
+    served: dict[str, Any], tmp_path: Path
+) -> None:
+    good, changed = tmp_path / "report.html", tmp_path / "changed.html"
+    good.write_text("<p>as it was</p>")
+    changed.write_text("<p>as it was not</p>")
+    one = {
+        "ledger_index": 7, "team": "hello", "account": None, "from": "2026-11-01", "to": "2026-11-30",
+        "made_at": "2026-12-01T08:00:00.000Z", "made_by": "ada\x1b[2J", "digests": {}, "files": ["report.html"],
+    }  # fmt: skip
+    digest = sha256_digest(good.read_bytes())
+    served[f"/v1/reports/{digest}"] = {"digest": digest, "reports": [one]}
+    served[f"/v1/reports/{sha256_digest(changed.read_bytes())}"] = REFUSED
+    said = run(served, "report", "verify", str(good))
+    assert said.exit_code == 0
+    assert "report.html of team hello from 2026-11-01 to 2026-11-30, made by ada" in said.stdout
+    assert "\x1b" not in said.stdout
+    both = run(served, "report", "verify", str(good), str(changed))
+    assert both.exit_code == 4
+    assert "changed.html: not recorded" in both.stderr
+    assert "made by ada" in both.stdout, "one unknown file holds up no other"

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from whence_aggregator.findings.counting import ScannerFindings
 from whence_aggregator.reports.counted import Counts, Group
+from whence_aggregator.reports.period import ViolationsOverPeriod
 from whence_aggregator.reports.summary import TrendDay
 
 VIOLATIONS_MAX = 10_000
@@ -82,6 +83,8 @@ class ComplianceReport:
     coverage: Mapping[str, Any]
     cut: bool
     """Whether there are more violations than a report lists, or more findings than it counts."""
+    period: ViolationsOverPeriod
+    """What became of the violations."""
     findings: Sequence[ScannerFindings] = ()
     """By scanner and account, as known when the counts stood."""
 
@@ -98,4 +101,6 @@ class ComplianceReport:
     def entries(self) -> list[int]:
         """Return the indexes of the entries that the numbers rest on."""
         found = {one.ledger_index for one in self.violations} | {one.ledger_index for one in self.days}
+        for one in self.period.violations:
+            found |= {one.before.entry, one.after.entry, *(step.ledger_index for step in one.within)}
         return sorted(one for one in {*found, self.snapshot_index} if one is not None)

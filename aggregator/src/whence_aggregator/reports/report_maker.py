@@ -15,6 +15,7 @@ from whence_aggregator.projections.reports import REPORT, report_writes
 from whence_aggregator.reports.counted import NONE
 from whence_aggregator.reports.coverage import AskedAbout
 from whence_aggregator.reports.coverage_reading import CoverageReader
+from whence_aggregator.reports.period_reading import StepsOfPeriods
 from whence_aggregator.reports.report import (
     VIOLATIONS_MAX,
     ComplianceReport,
@@ -23,7 +24,7 @@ from whence_aggregator.reports.report import (
     RuleOfReport,
     ViolationsOfReport,
 )
-from whence_aggregator.reports.report_csv import to_csv
+from whence_aggregator.reports.report_csv import to_csv, to_steps_csv
 from whence_aggregator.reports.report_findings import FindingsOfReports
 from whence_aggregator.reports.report_oscal import to_oscal
 from whence_aggregator.reports.summary import Summaries, WantedSummary
@@ -50,7 +51,8 @@ class MadeReport:
 
     def to_wire(self) -> dict[str, object]:
         return {
-            "complete": self.report.complete, "violations": len(self.report.violations), "files": dict(self.files),
+            "complete": self.report.complete, "coverage": dict(self.report.coverage),
+            "violations": len(self.report.violations), "files": dict(self.files),
             "digests": dict(self.digests), "ledger_index": self.ledger_index,
         }  # fmt: skip
 
@@ -66,6 +68,7 @@ class ReportMaker:
         violations: ViolationsOfReport,
         coverage: CoverageReader,
         findings: FindingsOfReports,
+        steps: StepsOfPeriods,
         moments: Moments,
         html: RendersHtml,
         version: str,
@@ -76,6 +79,7 @@ class ReportMaker:
         self._violations = violations
         self._coverage = coverage
         self._findings = findings
+        self._steps = steps
         self._moments = moments
         self._html = html
         self._version = version
@@ -87,6 +91,7 @@ class ReportMaker:
         oscal = msgspec.json.format(msgspec.json.encode(to_oscal(report)), indent=2).decode()
         files = {
             "report.html": self._html.render(report), "violations.csv": to_csv(report),
+            "steps.csv": to_steps_csv(report),
             "assessment-results.json": oscal + "\n",
         }  # fmt: skip
         digests = {name: sha256_digest(text.encode()) for name, text in files.items()}
@@ -128,13 +133,14 @@ class ReportMaker:
                 )
             )
         counted = await self._findings.of(scope, moment, team_as_written=team_as_written)
+        period = await self._steps.of(scope, team_as_written=team_as_written)
         about = AskedAbout(account=scope.account, team=scope.team, team_as_written=team_as_written)
         return ComplianceReport(
             scope=scope, made_at=to_instant(self._now()), made_by=made_by, version=self._version,
             stood_at=summary.at, snapshot_index=summary.snapshot.ledger_index if summary.snapshot is not None else None,
             checkpoint=self._ledger.note, everything=summary.everything, rules=rules, days=days,
             coverage=await self._coverage.of(about, named=names_sources),
-            cut=len(found) > VIOLATIONS_MAX or counted.cut, findings=counted.scanners,
+            cut=len(found) > VIOLATIONS_MAX or counted.cut or period.cut, period=period, findings=counted.scanners,
         )  # fmt: skip
 
 

@@ -21,6 +21,8 @@ from whence_aggregator.ports import Database
 from whence_aggregator.reports.coverage_reading import CoverageReader
 from whence_aggregator.reports.coverage_sources import ExpectedSources
 from whence_aggregator.reports.image_check import ImageChecks
+from whence_aggregator.reports.period_reading import StepsOfPeriods
+from whence_aggregator.reports.recorded_reports import RecordedReports
 from whence_aggregator.reports.report_findings import FindingsOfReports
 from whence_aggregator.reports.report_html import HtmlReports
 from whence_aggregator.reports.report_maker import ReportMaker
@@ -106,12 +108,13 @@ def report_routes(database: Database, ledger: Ledger, listening: Listening, cove
         violations=StandingViolations(Violations(database=database, listening=listening)),
         coverage=covering.coverage,
         findings=covering.of_reports,
+        steps=StepsOfPeriods(database),
         moments=Moments(database=database, now=utc_now),
         html=HtmlReports(),
         version=__version__,
         now=utc_now,
     )
-    return ReportCalls(maker).routes()
+    return ReportCalls(maker, RecordedReports(database)).routes()
 
 
 def summary_routes(database: Database, listening: Listening, covering: Covering) -> list[web.RouteDef]:
