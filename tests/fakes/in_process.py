@@ -86,7 +86,7 @@ class FakeSources:
     """A registry and a Git server that answer what a test says; an exception is raised, None means it is not there."""
 
     images: dict[str, bytes | SourceUnavailable | None] = field(default_factory=dict)
-    tags: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str | SourceUnavailable] = field(default_factory=dict)
     says: dict[str, ImageSaid] = field(default_factory=dict)
     commits: dict[str, bytes | SourceUnavailable | None] = field(default_factory=dict)
     branches: dict[str, BranchAnswer | SourceUnavailable] = field(default_factory=dict)
@@ -103,7 +103,10 @@ class FakeSources:
         return said if said is not None else ImageSaid(scm_source=_answer(self.images.get(digest, away)))
 
     async def digest_of(self, reference: str) -> str | None:
-        return self.tags.get(reference)
+        found = self.tags.get(reference)
+        if isinstance(found, SourceUnavailable):
+            raise found
+        return found
 
     async def commit(self, repository: SourceRepository, commit_id: str) -> CommitObject | None:
         away = SourceUnavailable("git-refused", "the Git server is away")

@@ -73,7 +73,7 @@ def routes_of(house: InProcess) -> list[web.RouteDef]:
     routes += ImageCheckCalls(
         ImageChecks(
             database=house.database, tracer=house.tracer, rules=house.rules, images=None, listening=house.listening,
-            now=house.clock, wake=lambda: None, pause=asyncio.sleep,
+            now=house.clock, tags=house.collectors["tag"], wake=lambda: None, pause=asyncio.sleep,
         )
     ).routes()  # fmt: skip
     return routes + application_routes(house) + change_routes(house.database, house.tracer)

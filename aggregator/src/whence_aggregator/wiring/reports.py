@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from whence_aggregator import __version__
+from whence_aggregator.collect.collectors import Collector
 from whence_aggregator.compliance.rules.catalogue import RulesInForce
 from whence_aggregator.compliance.violations import Violations
 from whence_aggregator.findings.counting import FindingCounts
@@ -90,12 +91,13 @@ def check_routes(
     tracer: Tracer,
     listening: Listening,
     rules: RulesInForce,
+    tags: Collector,
     wake: Callable[[], None],
 ) -> list[web.RouteDef]:
     """Return the route that judges images before they run."""
     checks = ImageChecks(
         database=database, tracer=tracer, rules=rules, images=scanned_images(settings, database),
-        listening=listening, now=utc_now, wake=wake, pause=pause,
+        listening=listening, now=utc_now, tags=tags, wake=wake, pause=pause,
     )  # fmt: skip
     return ImageCheckCalls(checks).routes()
 

@@ -175,6 +175,7 @@ def _routes(
     rules: RulesInForce,
     engine: RuleProcess,
     covering: Covering,
+    tags: Collector,
 ) -> list[web.RouteDef]:
     """Return all routes except those of the log, the applications and the registry."""
     challenges = limits.of_challenges()
@@ -199,7 +200,7 @@ def _routes(
         *OrganisationCalls(database=database, now=utc_now, lists_teams=not _fronts(settings)).routes(),
         *summary_routes(database, heard, covering),
         *report_routes(database, ledger, heard, covering),
-        *check_routes(settings, database, tracer, heard, rules, wake),
+        *check_routes(settings, database, tracer, heard, rules, tags, wake),
         *OperatorCalls(database=database, audience=settings.audience).routes(),
         *operations.routes(
             database.families,
@@ -340,6 +341,7 @@ async def opened_aggregator(
                     rules,
                     engine,
                     covering,
+                    collectors["tag"],
                 ),
                 *_streamed(
                     settings,
