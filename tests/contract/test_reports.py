@@ -215,7 +215,8 @@ async def asked(house: InProcess, caller: Caller) -> AsyncIterator[Callable[[str
     async with TestClient(TestServer(application)) as client:
 
         async def ask(path: str) -> tuple[int, Any]:
-            async with client.get(path) as answer:
+            method, _, named = path.rpartition(" ")
+            async with client.request(method or "GET", named) as answer:
                 return answer.status, await answer.json(content_type=None)
 
         yield ask
@@ -247,6 +248,12 @@ async def test_recorded_reports_are_listed_and_found_by_the_digest_of_a_file(hou
         assert (await ask("/v1/reports/digest"))[0] == 400
         assert (await ask("/v1/reports?cursor=x"))[0] == 400
         assert (await ask("/v1/reports?cursor=99999999999999999999"))[0] == 400
+    async with asked(house, ROOT) as ask:
+        status, report = await ask("POST /v1/reports?team=hello&from=2026-11-20&to=2026-11-22")
+        assert (status, sorted(report["files"])) == (
+            201, ["assessment-results.json", "report.html", "steps.csv", "violations.csv"]
+        )  # fmt: skip
+        assert report["complete"] is report["coverage"]["complete"] is False, "the Git server of this house is away"
     async with asked(house, Caller(name="eve", teams=frozenset({"evil"}), reads="teams")) as ask:
         assert (await ask(f"/v1/reports/{digest}"))[0] == 403, "nobody learns what other teams reported"
         assert (await ask(f"/v1/reports/{about_account.digests['report.html']}"))[0] == 403

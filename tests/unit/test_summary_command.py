@@ -171,15 +171,52 @@ def test_coverage_exits_5_if_a_source_was_not_read(served: dict[str, Any]) -> No
     assert run(served, "coverage").exit_code == 5
 
 
+ALLOWED = {
+    "account_id": "123456789012", "region": "eu-central-1", "source": "inventory", "outcome": "allowed",
+    "permission": "ec2:DescribeInstances", "reason": None,
+}  # fmt: skip
+
+
+def checked(*rows: dict[str, Any], configured: bool = True) -> dict[str, Any]:
+    return {"configured": configured, "checks": list(rows), "next": None}
+
+
 def test_accounts_check_names_what_the_role_may_not_do(served: dict[str, Any]) -> None:
     organisation = {**DENIED, "source": "organisation", "account_id": None, "region": None, "name": "aws"}
     served["/v1/coverage"] = {"complete": False, "sources": [READ, organisation]}
+    served["/v1/accounts/check"] = checked(ALLOWED)
     assert run(served, "accounts", "check").exit_code == 0, "the organisation is not read by an account's role"
-    served["/v1/coverage"] = {"complete": False, "sources": [READ, DENIED]}
+    denied = {**ALLOWED, "source": "user data", "outcome": "denied", "permission": "ec2:DescribeInstanceAttribute",
+              "reason": "no\x1b[2J"}  # fmt: skip
+    served["/v1/accounts/check"] = checked(ALLOWED, denied)
     said = run(served, "accounts", "check", "123456789012")
     assert said.exit_code == 5
-    assert [line.split()[3] for line in said.stdout.splitlines()[1:3]] == ["yes", "no"]
-    assert "ec2:DescribeInstances" in said.output
+    assert served["asked"] == "/v1/accounts/check?account=123456789012"
+    assert "ec2:DescribeInstanceAttribute" in said.stdout
+    assert "ec2:DescribeInstances " not in said.stdout, "what is allowed is not missing"
+    assert "\x1b" not in said.stdout
+
+
+@pytest.mark.parametrize("outcome", ["denied", "unavailable", "not asked"])
+def test_accounts_check_exits_5_unless_everything_is_known_to_work(served: dict[str, Any], outcome: str) -> None:
+    served["/v1/coverage"] = {"complete": True, "sources": []}
+    served["/v1/accounts/check"] = checked({**ALLOWED, "outcome": outcome})
+    assert run(served, "accounts", "check").exit_code == 5
+
+
+def test_accounts_check_without_an_inventory_says_so_and_exits_5(served: dict[str, Any]) -> None:
+    served["/v1/coverage"] = {"complete": True, "sources": []}
+    served["/v1/accounts/check"] = checked(configured=False)
+    said = run(served, "accounts", "check")
+    assert (said.exit_code, "it assumes no role" in said.stderr) == (5, True)
+
+
+def test_accounts_check_shows_a_trail_that_is_not_read(served: dict[str, Any]) -> None:
+    trail = {**DENIED, "source": "trail", "permission": "s3:GetObject"}
+    served["/v1/coverage"] = {"complete": False, "sources": [trail]}
+    served["/v1/accounts/check"] = checked(ALLOWED)
+    said = run(served, "accounts", "check")
+    assert (said.exit_code, "s3:GetObject" in said.stdout) == (5, True)
 
 
 @pytest.mark.parametrize(

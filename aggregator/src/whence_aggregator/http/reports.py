@@ -18,8 +18,8 @@ from whence_aggregator.reports.rows import RecordedReport
 from whence_common.digest import is_sha256_digest
 from whence_common.errors import InputError
 
-REPORTS_AT_ONCE_MAX = 2
-"""Each holds all of its violations in memory."""
+REPORTS_AT_ONCE_MAX = 4
+"""Each holds all of its violations in memory. Two run at once: a caller gets a slot only while as many are free."""
 
 
 class ReportCalls:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from whence_aggregator import __version__
+from whence_aggregator.adapters.aws_probe import AwsRoleProbe
 from whence_aggregator.collect.collectors import Collector
 from whence_aggregator.compliance.rules.catalogue import RulesInForce
 from whence_aggregator.compliance.violations import Violations
@@ -15,6 +16,7 @@ from whence_aggregator.findings.counting import FindingCounts
 from whence_aggregator.findings.coverage import ScannerCoverage
 from whence_aggregator.http.image_checks import ImageCheckCalls
 from whence_aggregator.http.reports import ReportCalls
+from whence_aggregator.http.role_checks import RoleCheckCalls
 from whence_aggregator.http.summaries import SummaryCalls
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.organisation.allowed import AllowedAccounts
@@ -27,6 +29,7 @@ from whence_aggregator.reports.recorded_reports import RecordedReports
 from whence_aggregator.reports.report_findings import FindingsOfReports
 from whence_aggregator.reports.report_html import HtmlReports
 from whence_aggregator.reports.report_maker import ReportMaker
+from whence_aggregator.reports.role_checks import RoleChecks
 from whence_aggregator.reports.snapshots import Snapshots
 from whence_aggregator.reports.standing_violations import StandingViolations
 from whence_aggregator.reports.summary import Summaries
@@ -129,3 +132,16 @@ def summary_routes(database: Database, listening: Listening, covering: Covering)
         findings=covering.counts,
     )
     return calls.routes()
+
+
+def role_check_routes(settings: Settings, allowed: AllowedAccounts) -> list[web.RouteDef]:
+    """Return the route that checks what the inventory's role may do."""
+    inventory = settings.inventory
+    probe = None
+    if inventory is not None:
+        probe = AwsRoleProbe(
+            role_name=inventory.role_name, session_name=inventory.session_name, external_id=inventory.external_id,
+            endpoint_url=settings.aws_endpoint_url,
+        )  # fmt: skip
+    regions = inventory.regions if inventory is not None else ()
+    return RoleCheckCalls(RoleChecks(probe=probe, accounts=lambda: allowed.names, regions=regions)).routes()

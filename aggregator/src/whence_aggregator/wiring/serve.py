@@ -78,6 +78,7 @@ from whence_aggregator.wiring.reports import (
     load_covering,
     load_snapshots,
     report_routes,
+    role_check_routes,
     summary_routes,
 )
 from whence_aggregator.wiring.rules import (
@@ -357,6 +358,7 @@ async def opened_aggregator(
                     heard,
                     covering,
                 ),
+                *role_check_routes(settings, allowed),
                 *instance_log_routes(settings, database, ledger, allowed, limits),
                 *SignInCalls(signing_in.sign_in, signing_in.command_clients).routes(),
                 *(behind.listing_routes(database) if behind is not None else []),
