@@ -28,6 +28,7 @@ from benchmarks import (
     peer,
     scale,
     sign_in,
+    summary,
     trace,
     trail,
     weather,
@@ -50,6 +51,7 @@ _ALL = {
     "commits": commits.measure,
     "diffs": diffs.measure,
     "git-cache": git_caches.measure,
+    "summary": summary.measure,
     "trail": trail.measure,
 }
 _AGENTS = {"boot": boot.measure, "idle": idle.measure}

@@ -28,13 +28,16 @@ def coverage_of(
     organisation: Sequence[str] = (),
     scanners: ScannerStates | None = None,
     named: Sequence[str] = (),
+    kept_seconds: float = 0.0,
 ) -> CoverageReader:
     """Return the reader of a house whose settings name these sources; `named` are the scanners of the settings."""
     expected = ExpectedSources(
         accounts=lambda: accounts, regions=regions, inventory_seconds=300.0, trail=trail, organisation=organisation,
         scanners=named,
     )  # fmt: skip
-    return CoverageReader(database=house.database, expected=expected, now=house.clock, scanners=scanners)
+    return CoverageReader(
+        database=house.database, expected=expected, now=house.clock, scanners=scanners, kept_seconds=kept_seconds
+    )
 
 
 def counts_of(house: InProcess) -> FindingCounts:

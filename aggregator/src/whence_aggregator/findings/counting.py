@@ -18,6 +18,8 @@ from whence_aggregator.queries.findings import FINDINGS_BY_SCANNER
 from whence_aggregator.queries.query import EVERY_ENTRY
 from whence_common.clock import Now, to_instant
 
+SCANNERS_SHOWN_MAX = 50
+"""Scanners and accounts that an answer lists, those that are late first; `account` names one account."""
 KEPT_SECONDS = 30.0
 """How long counts are kept, since each counting reads every finding; an answer states when it was."""
 _VERDICTS: tuple[FindingVerdict, ...] = get_args(FindingVerdict)
@@ -66,7 +68,8 @@ class CountedFindings:
         suppressed = sum(one.suppressed for one in self.scanners)
         return {
             "counted_at": self.counted_at,
-            "scanners": [one.to_wire() for one in self.scanners],
+            "scanners": [one.to_wire() for one in self.scanners[:SCANNERS_SHOWN_MAX]],
+            "scanners_total": len(self.scanners),
             "total": {**total, "suppressed": suppressed, "total": sum(total.values())},
         }
 
@@ -104,7 +107,11 @@ class FindingCounts:
                 if state is not None and state.interval_seconds == seconds:
                     tallies[row.account_id, row.product].add(self._verdict(row, state), row.count, row.suppressed)
         return CountedFindings(
-            counted_at=to_instant(now), scanners=[tallies[key].of(by_key[key]) for key in sorted(by_key)]
+            counted_at=to_instant(now),
+            scanners=[
+                tallies[key].of(by_key[key])
+                for key in sorted(by_key, key=lambda key: (by_key[key].state == "reporting", key))
+            ],
         )  # fmt: skip
 
     def _verdict(self, row: CountedFinding, state: ScannerState) -> FindingVerdict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
@@ -42,19 +43,38 @@ class ScannerStates(Protocol):
 
 
 class CoverageReader:
-    """Reads how far each source was read. `scanners`: None where the settings name none."""
+    """Reads how far each source was read. `scanners`: None where the settings name none.
+
+    What was read is kept for `kept_seconds`, for a crowd of requests.
+    """
 
     def __init__(
-        self, *, database: Database, expected: ExpectedSources, now: Now, scanners: ScannerStates | None = None
+        self,
+        *,
+        database: Database,
+        expected: ExpectedSources,
+        now: Now,
+        scanners: ScannerStates | None = None,
+        kept_seconds: float = 0.0,
     ) -> None:
         self._database = database
         self._expected = expected
         self._scanners = scanners
         self._now = now
+        self._kept_seconds = kept_seconds
+        self._kept: Covered | None = None
+        self._reading = asyncio.Lock()
         self._directory = OrganisationDirectory(database)
 
     async def read(self) -> Covered:
-        """Return the coverage of all sources. Raises StorageUnavailable."""
+        """Return the coverage of all sources, as of now or of at most `kept_seconds` ago. Raises StorageUnavailable."""
+        async with self._reading:
+            kept = self._kept
+            if kept is None or (self._now() - kept.now).total_seconds() >= self._kept_seconds:
+                kept = self._kept = await self._read()
+            return kept
+
+    async def _read(self) -> Covered:
         listings, unread, trails, failing = await self._database.fetch_all(
             together(LISTINGS.bind({}), USER_DATA_UNREAD.bind({}), TRAIL_COVERAGES.bind({}), FAILING_QUESTIONS.bind({}))
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Literal
 
 from whence_aggregator.compliance.evidence import SubjectOfRule
@@ -119,10 +119,13 @@ class TrendDay:
 class Summaries:
     """Reads counts; no verdict is read."""
 
-    def __init__(self, *, database: Database, listening: Listening) -> None:
+    def __init__(self, *, database: Database, listening: Listening, unheard_kept_seconds: float = 0.0) -> None:
+        """`unheard_kept_seconds`: how long the number of unheard instances of all accounts is kept."""
         self._database = database
+        self._unheard_kept_seconds = unheard_kept_seconds
         self._listening = listening
         self._directory = OrganisationDirectory(database)
+        self._kept_unheard: tuple[datetime, Mapping[str, int]] | None = None
 
     async def of(self, wanted: WantedSummary, moment: Moment) -> Summary:
         """Return a summary, for a time that is past by the newest snapshot by then. Raises NotFound without one."""
@@ -208,9 +211,17 @@ class Summaries:
     async def _unheard(self, wanted: WantedSummary, moment: Moment) -> Mapping[str, int] | None:
         if not moment.is_now or wanted.team is not None or wanted.rules is not None:
             return None
-        before = to_instant(self._listening.silent_before)
+        silent_before = self._listening.silent_before
+        if wanted.account is None and self._kept_unheard is not None and self._unheard_kept_seconds:
+            kept_at, kept = self._kept_unheard
+            if (silent_before - kept_at).total_seconds() < self._unheard_kept_seconds:
+                return kept
+        before = to_instant(silent_before)
         asked = UNHEARD_BY_ACCOUNT.bind({"launched_before": before, "account": wanted.account})
-        return unheard(await self._database.fetch(asked))
+        found = unheard(await self._database.fetch(asked))
+        if wanted.account is None:
+            self._kept_unheard = silent_before, found
+        return found
 
 
 def _named(counts: Mapping[CountKey, Counts], wanted: WantedSummary) -> list[NamedCounts]:

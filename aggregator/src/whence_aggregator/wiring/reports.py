@@ -48,6 +48,12 @@ def load_snapshots(database: Database, ledger: Ledger) -> Snapshots:
     return Snapshots(database=database, ledger=ledger, now=utc_now)
 
 
+UNHEARD_KEPT_SECONDS = 30.0
+"""How old the number of unheard instances may be: it reads the whole inventory."""
+COVERAGE_KEPT_SECONDS = 5.0
+"""How old the coverage of an answer may be: it reads all accounts, and they are listed every few minutes."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Covering:
     """How far sources were read, and what scanners found."""
@@ -85,7 +91,9 @@ def _coverage_reader(
         organisation=[name for name, there in sources.items() if there],
         scanners=[one.product for one in settings.findings.scanners],
     )
-    return CoverageReader(database=database, expected=expected, now=utc_now, scanners=states)
+    return CoverageReader(
+        database=database, expected=expected, now=utc_now, scanners=states, kept_seconds=COVERAGE_KEPT_SECONDS
+    )
 
 
 def check_routes(
@@ -126,7 +134,7 @@ def summary_routes(database: Database, listening: Listening, covering: Covering)
     """Return the routes of summaries and coverage."""
     calls = SummaryCalls(
         database=database,
-        summaries=Summaries(database=database, listening=listening),
+        summaries=Summaries(database=database, listening=listening, unheard_kept_seconds=UNHEARD_KEPT_SECONDS),
         coverage=covering.coverage,
         moments=Moments(database=database, now=utc_now),
         findings=covering.counts,
