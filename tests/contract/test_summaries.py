@@ -166,6 +166,8 @@ async def test_a_snapshot_is_taken_once_a_day_and_answers_for_its_time(house: In
     assert then.everything.verdicts == Counts(failed=1)
     assert then.snapshot is not None
     assert then.snapshot.day == "2026-11-22"
+    assert then.to_wire()["age_seconds"] == 3600.0
+    assert (await summary(house, wanted)).to_wire()["age_seconds"] == 0.0
     asked_at = to_instant(house.clock())
     house.clock.advance(60.0)
     now = await summary(house, wanted, at=asked_at)

@@ -55,7 +55,7 @@ def rule(
 def report(*rules: RuleOfReport, team: str = "hello") -> ComplianceReport:
     return ComplianceReport(
         scope=ReportScope(team=team, since="2026-11-01", until="2026-11-22"), made_at="2026-11-22T12:00:00.000Z",
-        made_by="audit", version="0.1.0", stood_at="2026-11-22T12:00:00.000Z", snapshot_index=9, checkpoint="note",
+        made_by="audit", version="0.1.0", stood_at="2026-11-22T12:00:00.000Z", age_seconds=0.0, snapshot_index=9, checkpoint="note",
         everything=Group(), rules=rules, days=[TrendDay(day="2026-11-22", counts=None, ledger_index=None)],
         coverage={"complete": True, "incomplete_total": 0, "incomplete": []}, cut=False, period=PERIOD,
     )  # fmt: skip

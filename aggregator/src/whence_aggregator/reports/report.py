@@ -73,6 +73,8 @@ class ComplianceReport:
     version: str
     stood_at: str
     """When the counts stood: the end of the period, by its snapshot, or the time of the report."""
+    age_seconds: float
+    """How much older the counts are than the end of the period."""
     snapshot_index: int | None
     """The entry of the snapshot; None where the counts are those of the time of the report."""
     checkpoint: str

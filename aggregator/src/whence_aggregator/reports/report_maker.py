@@ -137,7 +137,8 @@ class ReportMaker:
         about = AskedAbout(account=scope.account, team=scope.team, team_as_written=team_as_written)
         return ComplianceReport(
             scope=scope, made_at=to_instant(self._now()), made_by=made_by, version=self._version,
-            stood_at=summary.at, snapshot_index=summary.snapshot.ledger_index if summary.snapshot is not None else None,
+            stood_at=summary.at, age_seconds=summary.age_seconds,
+            snapshot_index=summary.snapshot.ledger_index if summary.snapshot is not None else None,
             checkpoint=self._ledger.note, everything=summary.everything, rules=rules, days=days,
             coverage=await self._coverage.of(about, named=names_sources),
             cut=len(found) > VIOLATIONS_MAX or counted.cut or period.cut, period=period, findings=counted.scanners,

@@ -47,7 +47,7 @@ from whence_aggregator.reports.rows import (
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.moment import Moment
 from whence_aggregator.trace.owners import owned_by
-from whence_common.clock import to_instant
+from whence_common.clock import parse_instant, to_instant
 from whence_common.errors import InputError
 
 GroupedBy = Literal["team", "account", "rule"]
@@ -74,17 +74,25 @@ class Summary:
 
     by: GroupedBy
     at: str
+    asked_at: str
+    """The moment that was asked about: a snapshot may be a day older."""
     snapshot: SummaryDay | None
     groups: Mapping[str | None, Group]
     everything: Group
     unheard: Mapping[str, int] | None
     """Instances that run and never made a statement, by account; None where it is not known for the question."""
 
+    @property
+    def age_seconds(self) -> float:
+        """Return how much older the counts are than the moment that was asked about."""
+        return (parse_instant(self.asked_at) - parse_instant(self.at)).total_seconds()
+
     def to_wire(self) -> dict[str, object]:
         shown = self.snapshot
         return {
             "by": self.by,
             "at": self.at,
+            "age_seconds": self.age_seconds,
             "snapshot": {"day": shown.day, "ledger_index": shown.ledger_index} if shown is not None else None,
             "groups": [
                 {self.by: name, **one.to_wire(), **self._unheard(name)}
@@ -138,7 +146,7 @@ class Summaries:
         groups, everything = grouped(rows, lambda name: _name(wanted.by, name, teams))
         groups = {name: one for name, one in groups.items() if wanted.by != "rule" or name != OF_SUBJECT}
         return Summary(
-            by=wanted.by, at=at, snapshot=snapshot, groups=groups, everything=everything,
+            by=wanted.by, at=at, asked_at=moment.at, snapshot=snapshot, groups=groups, everything=everything,
             unheard=await self._unheard(wanted, moment),
         )  # fmt: skip
 

@@ -48,7 +48,8 @@ def summary(
     rows = [_row(by, one) for one in (*found["groups"], {by: "total", **total})]
     show(found, rows, (by, *_COUNTS, "instances", "failing", "unheard"), as_json=as_json)
     if found["snapshot"] is not None:
-        note(f"as of the snapshot of {found['at']} (ledger {found['snapshot']['ledger_index']})")
+        age = f"{found['age_seconds'] / 3600:.1f} h before the time asked about, " if "age_seconds" in found else ""
+        note(f"as of the snapshot of {found['at']} ({age}ledger {found['snapshot']['ledger_index']})")
     verdicts = total["verdicts"]
     gaps = verdicts["fail"] or verdicts["unknown"] or verdicts["folded"] or total.get("unheard")
     end_covered(found.get("coverage"), gaps=bool(gaps))
