@@ -14,7 +14,8 @@ from fakes.organisation import FakeOrganisation
 from whence_aggregator.findings.coverage import ScannerState
 from whence_aggregator.organisation.recorder import OrganisationRecorder
 from whence_aggregator.organisation.snapshots import snapshot
-from whence_aggregator.organisation.values import Account
+from whence_aggregator.organisation.source import OrganisationSource
+from whence_aggregator.organisation.values import Account, SourceName
 from whence_aggregator.ports import SourceUnavailable
 from whence_aggregator.reports.coverage import AskedAbout, Covered, Places, SourceCoverage
 from whence_aggregator.reports.coverage_sources import of_scanners
@@ -79,7 +80,7 @@ async def test_a_team_is_denied_by_accounts_where_it_has_instances_and_no_others
 
 async def test_a_team_is_denied_by_an_account_that_it_owns_though_nothing_of_it_runs_there(broken: InProcess) -> None:
     stated = snapshot("file", accounts=[Account(account_id=BROKEN, owner="hello")])
-    sources = {"file": FakeOrganisation(stated)}
+    sources: dict[SourceName, OrganisationSource] = {"file": FakeOrganisation(stated)}
     await OrganisationRecorder(
         database=broken.database, ledger=broken.ledger, sources=sources, now=broken.clock
     ).read("file")  # fmt: skip
