@@ -17,8 +17,9 @@ from whence_aggregator.organisation.snapshots import snapshot
 from whence_aggregator.organisation.source import OrganisationSource
 from whence_aggregator.organisation.values import Account, SourceName
 from whence_aggregator.ports import SourceUnavailable
+from whence_aggregator.queries.reports import FailingQuestionsRow
 from whence_aggregator.reports.coverage import AskedAbout, Covered, Places, SourceCoverage
-from whence_aggregator.reports.coverage_sources import of_scanners
+from whence_aggregator.reports.coverage_sources import of_questions, of_scanners
 
 ACCOUNT, BROKEN = "123456789012", "210987654321"
 BOTH = [ACCOUNT, BROKEN]
@@ -97,6 +98,20 @@ async def test_what_several_accounts_share_denies_answers_about_each(broken: InP
     assert "git.example.org" in found
     assert "git.example.org" in await unread(broken, AskedAbout(team="nobody"))
     assert "git.example.org" not in await unread(broken, AskedAbout(findings_alone=True))
+
+
+def test_a_host_that_the_settings_do_not_name_is_no_source_and_the_kinds_of_questions_have_theirs() -> None:
+    rows: list[FailingQuestionsRow] = [
+        {"kind": kind, "host": host, "n": 1, "reason": "r"}
+        for kind, host in [
+            ("image-source", "-"), ("image-source", "r.example.org"), ("commit", "git.example.org"),
+            ("ticket", "jira.example.org"), ("ami", f"ec2/{ACCOUNT}/{REGION}"), ("inventory", f"ec2/{ACCOUNT}/{REGION}"),
+        ]
+    ]  # fmt: skip
+    assert [(one.source, one.account_id, one.name) for one in of_questions(rows)] == [
+        ("registries", "", "r.example.org"), ("Git", "", "git.example.org"), ("trackers", "", "jira.example.org"),
+        ("AMIs", ACCOUNT, ""),
+    ]  # fmt: skip
 
 
 def covered(*sources: SourceCoverage) -> Covered:

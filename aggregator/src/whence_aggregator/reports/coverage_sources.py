@@ -12,12 +12,13 @@ from whence_aggregator.queries.collect import ListingsRow
 from whence_aggregator.queries.events import TrailCoveragesRow
 from whence_aggregator.queries.reports import FailingQuestionsRow, UserDataUnreadRow
 from whence_aggregator.reports.coverage import ReadState, SourceCoverage, SourceKind
+from whence_aggregator.work.worker import UNLISTED
 from whence_common.clock import from_millis, parse_instant
 
 _KINDS: dict[str, SourceKind] = {
-    "image": "registries", "tag": "registries", "commit": "Git", "commit-branch": "Git", "commit-signature": "Git",
-    "commit-range": "Git", "review": "trackers", "ticket": "trackers", "range-tracking": "trackers", "ami": "AMIs",
-    "trail-log": "trail", "trail-digest": "trail",
+    "image-source": "registries", "tag": "registries", "commit": "Git", "commit-branch": "Git",
+    "commit-signature": "Git", "commit-range": "Git", "review": "trackers", "ticket": "trackers",
+    "range-tracking": "trackers", "ami": "AMIs", "trail-log": "trail", "trail-digest": "trail",
 }  # fmt: skip
 _ELSEWHERE = frozenset({"inventory", "organisation"})
 """Kinds of tasks whose failures are read from where their results are."""
@@ -98,8 +99,8 @@ def of_organisation(states: Sequence[SourceState], expected: Sequence[str]) -> I
 def of_questions(rows: Iterable[FailingQuestionsRow]) -> Iterator[SourceCoverage]:
     """Yield the sources and hosts whose last answer was a failure; AMIs by account and region."""
     for row in rows:
-        if row["kind"] in _ELSEWHERE:
-            continue
+        if row["kind"] in _ELSEWHERE or row["host"] == UNLISTED:
+            continue  # a host that the settings do not name is no source: what rests on it is unknown by its verdicts
         source, host = _KINDS.get(row["kind"], "other"), row["host"]
         account, region, name = _EVERY, _EVERY, host
         if host.startswith(_OF_EC2):
