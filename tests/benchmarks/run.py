@@ -29,6 +29,7 @@ from benchmarks import (
     rules,
     scale,
     sign_in,
+    summary,
     trace,
     trail,
     weather,
@@ -51,6 +52,7 @@ _ALL = {
     "commits": commits.measure,
     "diffs": diffs.measure,
     "git-cache": git_caches.measure,
+    "summary": summary.measure,
     "trail": trail.measure,
 }
 _AGENTS = {"boot": boot.measure, "idle": idle.measure}

@@ -74,10 +74,11 @@ async def test_an_account_that_nobody_reads_is_a_violation(ruled: InProcess, sta
     assert await verdicts(ruled) == {FORGOTTEN: "pass", UNLISTED: "unknown"}
 
 
-def listing(region: str, listed_at: int | None, failed_at: int | None = None) -> ListingsRow:
+def listing(region: str, listed_at: int | None, failed_at: int | None = None, failures: int = 3) -> ListingsRow:
     return {
         "account_id": COVERED, "region": region, "listed_at": listed_at, "instances": 0, "failed_at": failed_at,
         "failure": "access denied" if failed_at is not None else "",
+        "failures": failures if failed_at is not None else 0,
     }  # fmt: skip
 
 
@@ -86,6 +87,7 @@ def listing(region: str, listed_at: int | None, failed_at: int | None = None) ->
     [
         ([listing("a", 1), listing("b", 2)], True, ""),
         ([listing("a", 1), listing("b", 2, 3)], False, "b: access denied"),
+        ([listing("a", 1), listing("b", 2, 3, failures=2)], True, ""),
         ([listing("a", None, 3)], False, "a: access denied"),
         ([listing("a", None)], None, ""),
     ],

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from fakes.coverage import coverage_of
 from fakes.in_process import ROOT, SILENT_AFTER_SECONDS, InProcess
 from fakes.known_caller import called_by
 from fakes.machine import COMMIT, DIGEST, FAILED, Machine
@@ -49,7 +50,9 @@ async def served(house: InProcess) -> AsyncIterator[Any]:
         tracer=house.tracer,
         rules=house.rules,
     ).routes()
-    calls += ViolationCalls(Violations(database=house.database, listening=house.listening), now=house.clock).routes()
+    calls += ViolationCalls(
+        Violations(database=house.database, listening=house.listening), coverage=coverage_of(house), now=house.clock
+    ).routes()
     calls += AccountCalls(
         Accounts(database=house.database, accounts=["123456789012"], listening=house.listening),
         OrganisationDirectory(house.database),

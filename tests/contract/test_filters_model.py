@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from fakes.coverage import coverage_of
 from fakes.in_process import ROOT, SILENT_AFTER_SECONDS, InProcess
 from fakes.known_caller import called_by
 from fakes.machine import FAILED, Machine, scm
@@ -202,7 +203,9 @@ async def ask(house: InProcess) -> AsyncIterator[Any]:
         tracer=house.tracer,
         rules=house.rules,
     ).routes()
-    calls += ViolationCalls(Violations(database=house.database, listening=house.listening), now=house.clock).routes()
+    calls += ViolationCalls(
+        Violations(database=house.database, listening=house.listening), coverage=coverage_of(house), now=house.clock
+    ).routes()
     application = web.Application(middlewares=[called_by(ROOT)])
     application.add_routes(web.route(one.method, one.path, guarded(one.handler, None)) for one in calls)
     async with TestClient(TestServer(application)) as client:

@@ -16,6 +16,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from fakes.auditor import checked, dumped
+from fakes.coverage import coverage_of
 from fakes.findings import ACCOUNT, AFTER_THE_SCANS, IMAGE, as_bytes, asff, ocsf, sample, sarif
 from fakes.in_process import LIMITLESS, OTHER_ACCOUNT, InProcess
 from whence_aggregator.callers.caller import Caller
@@ -97,9 +98,10 @@ async def served(house: InProcess, scanners: Scanners = SCANNERS) -> AsyncIterat
         database=house.database, directory=OrganisationDirectory(house.database), scanners=scanners
     )  # fmt: skip
     accounts = AllowedAccounts(named=BOTH, collected=False, database=house.database)
-    coverage = ScannerCoverage(database=house.database, scanners=scanners, accounts=accounts)
+    states = ScannerCoverage(database=house.database, scanners=scanners, accounts=accounts)
+    coverage = coverage_of(house, scanners=states, named=[one.product for one in scanners.named])
     calls = FindingCalls(
-        ledger=house.ledger, findings=findings, coverage=coverage, moments=Moments(database=house.database, now=house.clock),
+        ledger=house.ledger, findings=findings, scanners=states, coverage=coverage, moments=Moments(database=house.database, now=house.clock),
         now=house.clock, on_change=lambda: None,
     ).routes()  # fmt: skip
     check = authentication(Authenticator(

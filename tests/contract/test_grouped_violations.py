@@ -14,6 +14,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from click.testing import CliRunner, Result
 
 from fakes.auditor import checked
+from fakes.coverage import coverage_of
 from fakes.findings import AFTER_THE_SCANS, sample
 from fakes.in_process import LIMITLESS, InProcess
 from fakes.machine import Machine
@@ -111,11 +112,13 @@ async def served(house: InProcess, steps: Rate = LIMITLESS) -> AsyncIterator[Ask
     findings = Findings(database=database, directory=directory, scanners=SCANNERS)
     living = load_violations(database, house.ledger, directory, findings, now=house.clock)
     accounts = AllowedAccounts(named=frozenset({ACCOUNT}), collected=False, database=database)
-    coverage = ScannerCoverage(database=database, scanners=SCANNERS, accounts=accounts)
+    scanners = ScannerCoverage(database=database, scanners=SCANNERS, accounts=accounts)
     calls = [
-        *living.routes(Membership(None), house.listening, Limit("caller", steps, lambda: 0.0, unit="bytes")),
+        *living.routes(
+            Membership(None), house.listening, coverage_of(house), Limit("caller", steps, lambda: 0.0, unit="bytes")
+        ),
         *FindingCalls(
-            ledger=house.ledger, findings=findings, coverage=coverage, now=house.clock, on_change=lambda: None,
+            ledger=house.ledger, findings=findings, scanners=scanners, coverage=coverage_of(house), now=house.clock, on_change=lambda: None,
             moments=Moments(database=database, now=house.clock),
         ).routes(),
     ]  # fmt: skip
@@ -360,7 +363,8 @@ async def test_the_command_lists_shows_acknowledges_exempts_and_undoes(asked: As
     await asked.follow()
     name = (await asked.one())["id"]
     listed = await asked.whence("violations", "--grouped", "--rule", RULE, "--json")
-    assert (listed.exit_code, name in listed.output) == (1, True), listed.output
+    assert (listed.exit_code, name in listed.output) == (5, True), listed.output
+    assert "not complete: Git git.example.org failed" in listed.stderr
     assert (await asked.whence("violations", "--grouped", "--csv")).stdout.startswith("id,state,severity,rule")
     assert (await asked.whence("violations", "--csv")).exit_code == 2
     assert "opened" in (await asked.whence("violation", "show", name)).output

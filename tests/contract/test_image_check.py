@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import aiohttp
 import pytest
 
@@ -13,6 +15,7 @@ from whence_aggregator.http.image_checks import ImageCheckCalls
 from whence_aggregator.ports import NotFound, SourceUnavailable
 from whence_aggregator.reports.image_check import ImageChecked, ImageChecks, WantedCheck
 from whence_common.image_reference import ImageReference
+from whence_common.ledger_entry import type_of
 from whence_common.statement import ImageFacts
 
 REPOSITORY = "registry.example.org/demo/greeter"
@@ -26,14 +29,14 @@ def checks(house: InProcess) -> ImageChecks:
 
     return ImageChecks(
         database=house.database, tracer=house.tracer, rules=house.rules, images=None, listening=house.listening,
-        now=house.clock, wake=lambda: None, pause=pause,
+        now=house.clock, tags=house.collectors["tag"], wake=lambda: None, pause=pause,
     )  # fmt: skip
 
 
 async def check(house: InProcess, *, wait: float = 10.0, asks: bool = True, image: str = "") -> ImageChecked:
     reference = ImageReference.parse(image or f"{REPOSITORY}@{DIGEST}")
     wanted = WantedCheck(image=reference, application_id="greeter", version="1.0", asks=asks, wait_seconds=wait)
-    return await checks(house).check(wanted)
+    return await checks(house).check(wanted, lambda _: None)
 
 
 def verdicts(found: ImageChecked) -> dict[str, str]:
@@ -80,8 +83,52 @@ async def test_a_registry_that_is_away_makes_the_answer_incomplete(house: InProc
     assert "the registry" in str(wire["unread"])
 
 
-async def test_a_tag_whose_digest_is_not_recorded_is_refused(house: InProcess) -> None:
-    with pytest.raises(NotFound, match="is not recorded"):
+async def test_a_tag_that_was_never_seen_is_asked_of_its_registry_and_judged(house: InProcess) -> None:
+    await house.register(scm_url="https://git.example.org/demo/greeter.git")
+    house.sources.tags[f"{REPOSITORY}:1.0"] = DIGEST
+    house.sources.images[DIGEST] = SOURCE % (COMMIT.encode(), b"")
+    house.sources.commits[COMMIT] = MESSAGE + b"DEMO-1: greet"
+    answer = await check(house, image=f"{REPOSITORY}:1.0")
+    assert answer.to_wire()["image"] == f"{REPOSITORY}@{DIGEST}"
+    assert verdicts(answer)["source-missing"] == "pass"
+    assert "tag" not in {one["kind"] for one in await facts(house)}, "a pipeline's tag is not read again for ever"
+
+
+async def test_a_tag_that_moved_is_judged_by_where_it_points_now(house: InProcess) -> None:
+    await house.say(await house.machine())
+    await house.work()
+    moved = "sha256:" + "e" * 64
+    house.sources.tags[f"{REPOSITORY}:1.0"] = moved
+    assert (await check(house, image=f"{REPOSITORY}:1.0", wait=0.0)).image.digest == moved
+
+
+async def test_a_registry_that_cannot_be_asked_for_a_tag_makes_the_answer_incomplete_and_nothing_passes(
+    house: InProcess,
+) -> None:
+    house.sources.tags[f"{REPOSITORY}:2.0"] = SourceUnavailable("registry-denied", "the registry denies it (401)")
+    wire = (await check(house, image=f"{REPOSITORY}:2.0")).to_wire()
+    assert (wire["image"], wire["verdicts"], wire["complete"]) == (f"{REPOSITORY}:2.0", [], False)
+    assert wire["unread"] == [
+        {"source": "the registry", "state": "failed", "reason": "the registry denies it (401)"}
+    ]  # fmt: skip
+    covered: Any = wire["coverage"]
+    assert (covered["complete"], covered["incomplete"][0]["source"]) == (False, "registries")
+
+
+async def test_a_registry_that_is_away_leaves_a_recorded_tag_as_it_was_recorded_and_the_answer_incomplete(
+    house: InProcess,
+) -> None:
+    await house.say(await house.machine())
+    await house.work()
+    house.sources.tags[f"{REPOSITORY}:1.0"] = SourceUnavailable("registry-unreachable", "the registry is away")
+    answer = await check(house, image=f"{REPOSITORY}:1.0", wait=0.0)
+    assert answer.image.digest == DIGEST
+    assert answer.verdicts
+    assert answer.to_wire()["complete"] is False
+
+
+async def test_a_tag_that_the_registry_does_not_have_is_not_found(house: InProcess) -> None:
+    with pytest.raises(NotFound, match=f"the registry has no tag {REPOSITORY}:1.0"):
         await check(house, image=f"{REPOSITORY}:1.0")
 
 
@@ -125,3 +172,13 @@ async def test_who_reads_only_own_teams_learns_nothing_about_images_of_others(ho
                 return answer.status
 
         assert [await status("own", asked), await status("own", unseen), await status("hello", own)] == [403, 200, 200]
+
+
+async def test_whoever_may_not_ask_gets_what_is_recorded_and_no_registry_is_asked(house: InProcess) -> None:
+    house.sources.tags[f"{REPOSITORY}:2.0"] = DIGEST
+    with pytest.raises(NotFound, match="is not recorded"):
+        await check(house, image=f"{REPOSITORY}:2.0", asks=False)
+
+
+async def facts(house: InProcess) -> list[dict[str, Any]]:
+    return [type_of(one.content or b"")[2] for one in await house.entries("fact")]

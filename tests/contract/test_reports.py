@@ -7,12 +7,18 @@ import csv
 import io
 import json
 import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from html.parser import HTMLParser
 from typing import Any
 
 import aiohttp
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 
-from fakes.in_process import InProcess
+from fakes.coverage import coverage_of, findings_of_reports
+from fakes.in_process import OTHER_ACCOUNT, ROOT, InProcess
+from fakes.known_caller import called_by
 from fakes.machine import scm
 from fakes.served_house import served
 from fakes.signing_authority import SigningAuthority
@@ -23,9 +29,12 @@ from whence_aggregator.compliance.own.rule_file import RuleInFile
 from whence_aggregator.compliance.own.rules import OwnRule
 from whence_aggregator.compliance.rules.catalogue import RulesInForce
 from whence_aggregator.compliance.violations import Violations
+from whence_aggregator.http.errors import guarded
 from whence_aggregator.http.reports import ReportCalls
+from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.ports import Database
-from whence_aggregator.reports.coverage import CoverageReader, ExpectedSources
+from whence_aggregator.reports.period_reading import StepsOfPeriods
+from whence_aggregator.reports.recorded_reports import RecordedReports
 from whence_aggregator.reports.report import ComplianceReport, ReportScope
 from whence_aggregator.reports.report_html import HtmlReports
 from whence_aggregator.reports.report_maker import MadeReport, RendersHtml, ReportMaker
@@ -33,6 +42,7 @@ from whence_aggregator.reports.snapshots import Snapshots
 from whence_aggregator.reports.standing_violations import StandingViolations
 from whence_aggregator.reports.summary import Summaries
 from whence_aggregator.trace.moment import Moments
+from whence_aggregator.wiring.violations import load_violations
 from whence_common.digest import sha256_digest
 from whence_common.ledger_entry import type_of
 
@@ -73,16 +83,15 @@ class HeldHtml:
 
 
 def maker(house: InProcess, html: RendersHtml | None = None) -> ReportMaker:
-    expected = ExpectedSources(
-        accounts=lambda: [ACCOUNT], regions=["eu-central-1"], inventory_seconds=300.0, trail=False, organisation=[]
-    )
     return ReportMaker(
         ledger=house.ledger,
         summaries=Summaries(database=house.database, listening=house.listening),
         violations=StandingViolations(
             Violations(database=house.database, listening=house.listening, rules=house.rules.every), house.rules.every
         ),
-        coverage=CoverageReader(database=house.database, expected=expected, now=house.clock),
+        coverage=coverage_of(house, accounts=[ACCOUNT], regions=["eu-central-1"]),
+        findings=findings_of_reports(house),
+        steps=StepsOfPeriods(house.database),
         moments=Moments(database=house.database, now=house.clock),
         html=html or HtmlReports(),
         rules=house.rules.every,
@@ -209,8 +218,115 @@ async def test_a_report_is_made_over_http_for_who_may_read_its_team(house: InPro
     callers = {"own": Caller(name="own", teams=frozenset({"evil"}), reads="teams"),
                "hello": Caller(name="ada", teams=frozenset({"hello"}), reads="teams")}  # fmt: skip
     asked = {"team": "hello", "from": "2026-11-20", "to": "2026-11-22"}
-    async with served(house, ReportCalls(maker(house)).routes(), callers) as url, aiohttp.ClientSession() as client:
+    async with (
+        served(house, ReportCalls(maker(house), RecordedReports(house.database)).routes(), callers) as url,
+        aiohttp.ClientSession() as client,
+    ):
         for token, status in (("hello", 201), ("own", 403)):
             headers = {"Authorization": f"Bearer {token}"}
             async with client.post(f"{url}/v1/reports", params=asked, headers=headers) as answer:
                 assert answer.status == status, await answer.text()
+
+
+async def follow(house: InProcess) -> None:
+    directory = OrganisationDirectory(house.database)
+    await house.work()
+    await load_violations(house.database, house.ledger, directory, None, now=house.clock).recorder.follow_all()
+
+
+async def test_a_period_states_what_was_open_opened_and_fixed_and_leads_to_each_step(house: InProcess) -> None:
+    machine = await house.machine()
+    await house.register(team_id="hello")
+    await house.say(machine, scm_source=scm(status="M x"))
+    await follow(house)
+    steps = {one.ledger_index for one in await house.entries("violation-step")}
+    first = await made(house, ReportScope(team="hello", since="2026-11-20", until="2026-11-22"))
+    counts = first.report.period.counts
+    assert counts["opened"] == counts["open_at_end"] == len(steps) > 1
+    assert counts["open_at_start"] == 0
+    await Snapshots(database=house.database, ledger=house.ledger, now=house.clock).take()
+    house.clock.advance(2 * 86_400.0)
+    await house.say(machine)
+    await follow(house)
+    second = await made(house, ReportScope(team="hello", since="2026-11-23", until="2026-11-24"))
+    now = second.report.period.counts
+    assert now["open_at_start"] == counts["open_at_end"]
+    assert now["fixed"] >= 1
+    assert now["open_at_start"] + now["opened"] + now["reopened"] - now["fixed"] == now["open_at_end"]
+    (dirty,) = (one for one in second.report.period.violations if one.violation.rule == "source-dirty")
+    assert (dirty.before.state, dirty.after.state, [one.step for one in dirty.within]) == ("open", "fixed", ["fixed"])
+    named = {step.ledger_index for one in second.report.period.violations for step in one.within}
+    assert named <= {one.ledger_index for one in await house.entries("violation-step")} - steps
+    page = Elements(second.files["report.html"])
+    assert {f"entry-{index}" for index in named} <= page.ids
+    assert {link.removeprefix("#") for link in page.links} <= page.ids
+    other = await made(house, ReportScope(team="other", since="2026-11-20", until="2026-11-22"))
+    assert other.report.period.violations == []
+
+
+async def test_a_violation_of_a_version_is_reported_for_each_account_where_it_runs(house: InProcess) -> None:
+    await house.register(team_id="hello")
+    await house.say(await house.machine(), scm_source=scm(status="M x"))
+    away = await house.machine("i-00000000000000002", accountId=OTHER_ACCOUNT)
+    await house.say(away, scm_source=scm(status="M x"))
+    await follow(house)
+    for account in (ACCOUNT, OTHER_ACCOUNT):
+        report = (await made(house, ReportScope(account=account, since="2026-11-20", until="2026-11-22"))).report
+        assert "source-dirty" in {one.violation.rule for one in report.period.violations}, account
+    nobody = await made(house, ReportScope(account="000000000001", since="2026-11-20", until="2026-11-22"))
+    assert nobody.report.period.violations == []
+
+
+@asynccontextmanager
+async def asked(house: InProcess, caller: Caller) -> AsyncIterator[Callable[[str], Awaitable[tuple[int, Any]]]]:
+    """Return what the API answers to a path, as status and document."""
+    calls = ReportCalls(maker(house), RecordedReports(house.database)).routes()
+    application = web.Application(middlewares=[called_by(caller)])
+    application.add_routes(web.route(one.method, one.path, guarded(one.handler, None)) for one in calls)
+    async with TestClient(TestServer(application)) as client:
+
+        async def ask(path: str) -> tuple[int, Any]:
+            method, _, named = path.rpartition(" ")
+            async with client.request(method or "GET", named) as answer:
+                return answer.status, await answer.json(content_type=None)
+
+        yield ask
+
+
+async def test_recorded_reports_are_listed_and_found_by_the_digest_of_a_file(house: InProcess) -> None:
+    await faulty(house)
+    about_team = await made(house, ReportScope(team="hello", since="2026-11-20", until="2026-11-22"))
+    house.clock.advance(1.0)
+    about_account = await made(house)
+    digest = about_team.digests["report.html"]
+    async with asked(house, ROOT) as ask:
+        _, found = await ask("/v1/reports?limit=1")
+        assert [one["account"] for one in found["reports"]] == [ACCOUNT]
+        _, rest = await ask(f"/v1/reports?cursor={found['next']}")
+        assert [(one["team"], rest["next"]) for one in rest["reports"]] == [("hello", None)]
+        _, of_team = await ask("/v1/reports?team=hello")
+        assert [one["ledger_index"] for one in of_team["reports"]] == [about_team.ledger_index]
+        _, of_account = await ask(f"/v1/reports?account={ACCOUNT}")
+        assert [one["ledger_index"] for one in of_account["reports"]] == [about_account.ledger_index]
+        _, shown = await ask(f"/v1/reports/{digest}")
+        (one,) = shown["reports"]
+        assert (one["made_by"], one["team"], one["from"], one["files"]) == (
+            "audit", "hello", "2026-11-20", ["report.html"]
+        )  # fmt: skip
+        assert one["digests"] == about_team.digests
+        unknown, refused = await ask(f"/v1/reports/sha256:{'0' * 64}")
+        assert (unknown, refused["code"]) == (404, "report-unknown")
+        assert (await ask("/v1/reports/digest"))[0] == 400
+        assert (await ask("/v1/reports?cursor=x"))[0] == 400
+        assert (await ask("/v1/reports?cursor=99999999999999999999"))[0] == 400
+    async with asked(house, ROOT) as ask:
+        status, report = await ask("POST /v1/reports?team=hello&from=2026-11-20&to=2026-11-22")
+        assert (status, sorted(report["files"])) == (
+            201, ["assessment-results.json", "report.html", "steps.csv", "violations.csv"]
+        )  # fmt: skip
+        assert report["complete"] is report["coverage"]["complete"] is False, "the Git server of this house is away"
+    async with asked(house, Caller(name="eve", teams=frozenset({"evil"}), reads="teams")) as ask:
+        assert (await ask(f"/v1/reports/{digest}"))[0] == 403, "nobody learns what other teams reported"
+        assert (await ask(f"/v1/reports/{about_account.digests['report.html']}"))[0] == 403
+    async with asked(house, Caller(name="ada", teams=frozenset({"hello"}), reads="teams")) as ask:
+        assert (await ask(f"/v1/reports/{digest}"))[0] == 200

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from fakes.auditor import checked, dumped
+from fakes.coverage import coverage_of
 from fakes.in_process import InProcess
 from fakes.machine import COMMIT, DIGEST, FAILED, scm
 from whence_aggregator.audit.rebuild import rebuild
 from whence_aggregator.ports import NotFound, SourceUnavailable
 from whence_aggregator.queries.compliance import TALLIES
 from whence_aggregator.reports.counted import NONE, Counts
-from whence_aggregator.reports.coverage import CoverageReader, ExpectedSources
+from whence_aggregator.reports.coverage_reading import CoverageReader
 from whence_aggregator.reports.snapshots import Snapshots
 from whence_aggregator.reports.summary import GROUPS, Summaries, Summary, WantedSummary
 from whence_aggregator.trace.moment import Moments
@@ -165,6 +166,8 @@ async def test_a_snapshot_is_taken_once_a_day_and_answers_for_its_time(house: In
     assert then.everything.verdicts == Counts(failed=1)
     assert then.snapshot is not None
     assert then.snapshot.day == "2026-11-22"
+    assert then.to_wire()["age_seconds"] == 3600.0
+    assert (await summary(house, wanted)).to_wire()["age_seconds"] == 0.0
     asked_at = to_instant(house.clock())
     house.clock.advance(60.0)
     now = await summary(house, wanted, at=asked_at)
@@ -207,10 +210,7 @@ async def test_snapshots_are_rebuilt_from_the_log(house: InProcess, tmp_path: Pa
 
 
 def coverage(house: InProcess, *, trail: bool = False) -> CoverageReader:
-    expected = ExpectedSources(
-        accounts=lambda: [ACCOUNT], regions=["eu-central-1"], inventory_seconds=300.0, trail=trail, organisation=["aws"]
-    )
-    return CoverageReader(database=house.database, expected=expected, now=house.clock)
+    return coverage_of(house, accounts=[ACCOUNT], regions=["eu-central-1"], trail=trail, organisation=["aws"])
 
 
 async def test_what_was_never_read_makes_an_answer_incomplete(house: InProcess) -> None:

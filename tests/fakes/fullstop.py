@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 
+from fakes.coverage import coverage_of
 from fakes.findings import sample
 from fakes.in_process import InProcess
 from fakes.machine import FAILED, Machine
@@ -108,7 +109,8 @@ async def asking(house: InProcess) -> AsyncIterator[Asked]:
     accounts = AllowedAccounts(named=frozenset({ACCOUNT}), collected=False, database=database)
     scanned = FindingCalls(
         ledger=house.ledger, findings=findings, now=house.clock, on_change=lambda: None,
-        coverage=ScannerCoverage(database=database, scanners=findings.scanners, accounts=accounts),
+        coverage=coverage_of(house),
+        scanners=ScannerCoverage(database=database, scanners=findings.scanners, accounts=accounts),
         moments=Moments(database=database, now=house.clock),
     )  # fmt: skip
     offered = [*fullstop_routes(living, Membership(None)), *scanned.routes()]

@@ -87,7 +87,7 @@ class FakeSources:
     """A registry and a Git server that answer what a test says; an exception is raised, None means it is not there."""
 
     images: dict[str, bytes | SourceUnavailable | None] = field(default_factory=dict)
-    tags: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str | SourceUnavailable] = field(default_factory=dict)
     says: dict[str, ImageSaid] = field(default_factory=dict)
     commits: dict[str, bytes | SourceUnavailable | None] = field(default_factory=dict)
     branches: dict[str, BranchAnswer | SourceUnavailable] = field(default_factory=dict)
@@ -104,7 +104,10 @@ class FakeSources:
         return said if said is not None else ImageSaid(scm_source=_answer(self.images.get(digest, away)))
 
     async def digest_of(self, reference: str) -> str | None:
-        return self.tags.get(reference)
+        found = self.tags.get(reference)
+        if isinstance(found, SourceUnavailable):
+            raise found
+        return found
 
     async def commit(self, repository: SourceRepository, commit_id: str) -> CommitObject | None:
         away = SourceUnavailable("git-refused", "the Git server is away")
@@ -143,6 +146,8 @@ class FakeEc2:
     """What else it states of an instance."""
     amis: dict[str, DescribedImage | SourceUnavailable] = field(default_factory=dict)
     away: bool = False
+    refuses: dict[str, SourceUnavailable] = field(default_factory=dict)
+    """By account: its listings are refused."""
     asked: list[str] = field(default_factory=list)
     twice: bool = False
     """Whether its pages overlap."""
@@ -150,6 +155,8 @@ class FakeEc2:
     async def instances(self, account_id: str, region: str) -> list[ListedInstance]:
         if self.away:
             raise SourceUnavailable("ec2-unavailable", "EC2 is away")
+        if account_id in self.refuses:
+            raise self.refuses[account_id]
         return [
             ListedInstance(instance_id=name, state=state, launched_at=launched_at, details=self.details.get(name, {}))
             for name, (state, launched_at) in self.listed.items()

@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from fakes.coverage import counts_of, coverage_of
 from fakes.in_process import InProcess
 from fakes.served_house import application_routes, served
 from fakes.signing_authority import SigningAuthority
@@ -25,7 +26,6 @@ from whence_aggregator.http.summaries import SummaryCalls
 from whence_aggregator.http.violations import ViolationCalls
 from whence_aggregator.ledger.log_reader import LogReader
 from whence_aggregator.organisation.directory import OrganisationDirectory
-from whence_aggregator.reports.coverage import CoverageReader, ExpectedSources
 from whence_aggregator.reports.image_check import ImageChecks
 from whence_aggregator.reports.summary import Summaries
 from whence_aggregator.storage.sqlite import SqliteDatabase
@@ -53,7 +53,9 @@ def routes_of(house: InProcess) -> list[web.RouteDef]:
         tracer=house.tracer,
         rules=house.rules,
     ).routes()
-    routes += ViolationCalls(Violations(database=house.database, listening=house.listening), now=house.clock).routes()
+    routes += ViolationCalls(
+        Violations(database=house.database, listening=house.listening), coverage=coverage_of(house), now=house.clock
+    ).routes()
     accounts = Accounts(database=house.database, accounts=["123456789012"], listening=house.listening)
     routes += AccountCalls(
         accounts,
@@ -61,20 +63,17 @@ def routes_of(house: InProcess) -> list[web.RouteDef]:
         Moments(database=house.database, now=house.clock),
         TrailCoverage(database=house.database, configured=False, now=house.clock),
     ).routes()
-    expected = ExpectedSources(
-        accounts=lambda: ["123456789012"], regions=["eu-central-1"], inventory_seconds=300.0, trail=False,
-        organisation=[],
-    )  # fmt: skip
     routes += SummaryCalls(
         database=house.database,
         summaries=Summaries(database=house.database, listening=house.listening),
-        coverage=CoverageReader(database=house.database, expected=expected, now=house.clock),
+        coverage=coverage_of(house, accounts=["123456789012"], regions=["eu-central-1"], organisation=["aws"]),
         moments=Moments(database=house.database, now=house.clock),
+        findings=counts_of(house),
     ).routes()
     routes += ImageCheckCalls(
         ImageChecks(
             database=house.database, tracer=house.tracer, rules=house.rules, images=None, listening=house.listening,
-            now=house.clock, wake=lambda: None, pause=asyncio.sleep,
+            now=house.clock, tags=house.collectors["tag"], wake=lambda: None, pause=asyncio.sleep,
         )
     ).routes()  # fmt: skip
     return routes + application_routes(house) + change_routes(house.database, house.tracer)
@@ -164,9 +163,11 @@ async def test_auditors_read_everything(ask: Ask) -> None:
 
 async def test_a_summary_for_one_team_does_not_name_sources_of_other_accounts(ask: Ask) -> None:
     _, theirs = await ask("ada", "/v1/summary?team=hello&by=team")
-    assert (theirs["coverage"]["complete"], theirs["coverage"]["incomplete"]) == (False, [])
+    assert theirs["coverage"] == {"complete": False, "incomplete_total": 1, "incomplete": []}
+    _, listed = await ask("ada", "/v1/violations?team=hello")
+    assert listed["coverage"] == {"complete": True, "incomplete_total": 0, "incomplete": []}
     _, every = await ask("audit", "/v1/summary?by=team")
-    assert [one["source"] for one in every["coverage"]["incomplete"]] == ["inventory"]
+    assert [one["source"] for one in every["coverage"]["incomplete"]] == ["inventory", "organisation"]
 
 
 async def test_whoever_reads_one_team_checks_images_of_its_applications_only(ask: Ask) -> None:

@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from click.testing import CliRunner, Result
 
+from fakes.coverage import COVERED
 from whence_aggregator.whence.cli import whence
 
 WHENCE = Path(sys.executable).parent / "whence"
@@ -45,7 +46,8 @@ class Answers:
         rows = [{**self.row, "number": number} for number in range(first, past)]
         if past == self.total and rows and self.last is not None:
             rows[-1] = self.last
-        return 200, {"at": "now", name: rows, "next": str(past) if past < self.total else None}
+        following = str(past) if past < self.total else None
+        return 200, {"at": "now", name: rows, "next": following, "coverage": COVERED}
 
 
 @pytest.fixture

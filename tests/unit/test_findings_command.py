@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from click.testing import CliRunner, Result
 
+from fakes.coverage import COVERED
 from unit.test_violations_export import violation
 from whence_aggregator.whence.cli import whence
 
@@ -31,6 +32,7 @@ class Aggregator:
         self.bodies: list[bytes] = []
         self.queries: list[dict[str, str]] = []
         self.reads = True
+        self.coverage: dict[str, Any] | None = dict(COVERED)
 
 
 @pytest.fixture
@@ -41,7 +43,7 @@ def aggregator() -> Iterator[Aggregator]:
         def do_GET(self) -> None:
             held.queries.append(dict(parse_qsl(urlsplit(self.path).query)))
             name = urlsplit(self.path).path.rpartition("/")[2]
-            self._say(200, {name: held.listed, "next": None, "at": "now"})
+            self._say(200, {name: held.listed, "next": None, "at": "now", "coverage": held.coverage})
 
         def do_POST(self) -> None:
             held.queries.append(dict(parse_qsl(urlsplit(self.path).query)))
@@ -162,10 +164,10 @@ def test_nothing_is_sent_without_a_file(aggregator: Aggregator) -> None:
 def test_a_list_shows_what_each_finding_is_about(aggregator: Aggregator) -> None:
     aggregator.listed = [{
         "verdict": "fail", "severity": 2, "rule": "prowler/x", "account_id": "123456789012", "since": "s",
-        "last_seen": "l", "reason": "r", "subjects": [{"kind": "version", "id": "greeter@1.0", "team": "hello"}],
-    }, {"verdict": "unknown", "subjects": []}]  # fmt: skip
+        "last_seen": "l", "reason": "r", "suppressed": False, "subjects": [{"kind": "version", "id": "greeter@1.0", "team": "hello"}],
+    }, {"verdict": "unknown", "suppressed": False, "subjects": []}]  # fmt: skip
     found = run(aggregator, "list", "--verdict", "fail", "--at", "2026-11-22T12:00:00Z")
-    assert found.exit_code == 0
+    assert found.exit_code == 1
     assert found.stdout.splitlines()[1].split() == [
         "fail", "2", "prowler/x", "greeter@1.0", "hello", "123456789012", "s", "l", "r",
     ]  # fmt: skip

@@ -10,14 +10,29 @@ from typing import Any
 import pytest
 
 from whence_aggregator.reports.counted import Counts, Group
+from whence_aggregator.reports.period import PeriodStep, StepsOfViolation, ViolationsOverPeriod, over_period
 from whence_aggregator.reports.report import ComplianceReport, ReportedViolation, ReportScope, RuleOfReport
-from whence_aggregator.reports.report_csv import cell, to_csv
+from whence_aggregator.reports.report_csv import cell, to_csv, to_steps_csv
 from whence_aggregator.reports.report_html import HtmlReports
 from whence_aggregator.reports.report_oscal import to_oscal
 from whence_aggregator.reports.summary import TrendDay
 
 UUID_5 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-5[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z")
 HOSTILE = '=HYPERLINK("http://x")\r\n<img src=x onerror=alert(1)>\u202e'
+
+
+_STEPS = [
+    PeriodStep(ledger_index=3, step="opened", at="2026-10-30T12:00:00.000Z", comment=HOSTILE),
+    PeriodStep(ledger_index=5, step="exempted", at="2026-11-05T12:00:00.000Z", by=HOSTILE, comment=HOSTILE,
+               exemption="e-1", exempt_until="2026-12-01T00:00:00.000Z"),
+]  # fmt: skip
+_EXEMPTED = StepsOfViolation(
+    id="v-1", rule="source-dirty", severity=1, kind="version", subject=HOSTILE, application_id="greeter",
+    account_id="", team=HOSTILE, steps=_STEPS,
+)  # fmt: skip
+PERIOD = ViolationsOverPeriod(
+    violations=over_period([_EXEMPTED], since="2026-11-01T00:00:00.000Z", until="2026-11-23T00:00:00.000Z")
+)
 
 
 def violation(**changes: object) -> ReportedViolation:
@@ -40,9 +55,9 @@ def rule(
 def report(*rules: RuleOfReport, team: str = "hello") -> ComplianceReport:
     return ComplianceReport(
         scope=ReportScope(team=team, since="2026-11-01", until="2026-11-22"), made_at="2026-11-22T12:00:00.000Z",
-        made_by="audit", version="0.1.0", stood_at="2026-11-22T12:00:00.000Z", snapshot_index=9, checkpoint="note",
+        made_by="audit", version="0.1.0", stood_at="2026-11-22T12:00:00.000Z", age_seconds=0.0, snapshot_index=9, checkpoint="note",
         everything=Group(), rules=rules, days=[TrendDay(day="2026-11-22", counts=None, ledger_index=None)],
-        coverage={"complete": True, "incomplete_total": 0, "incomplete": []}, cut=False,
+        coverage={"complete": True, "incomplete_total": 0, "incomplete": []}, cut=False, period=PERIOD,
     )  # fmt: skip
 
 
@@ -63,8 +78,21 @@ def test_hostile_text_stays_text_in_html_and_csv() -> None:
     page = HtmlReports().render(broken)
     assert "<img" not in page
     assert "&lt;img src=x onerror=alert(1)&gt;" in page
-    for row in csv.reader(io.StringIO(to_csv(broken))):
-        assert not any(one.startswith("=") for one in row)
+    for text in (to_csv(broken), to_steps_csv(broken)):
+        for row in csv.reader(io.StringIO(text)):
+            assert not any(one.startswith("=") for one in row)
+
+
+def test_each_step_of_the_period_is_a_row_with_who_why_until_when_and_its_entry() -> None:
+    (head, row) = csv.reader(io.StringIO(to_steps_csv(report())))
+    found = dict(zip(head, row, strict=True))
+    assert (found["state_at_start"], found["state_at_end"], found["step"], found["ledger_index"]) == (
+        "open", "exempted", "exempted", "5"
+    )  # fmt: skip
+    assert found["exempt_until"] == "2026-12-01T00:00:00.000Z"
+    (result,) = to_oscal(report())["assessment-results"]["results"]
+    props = {one["name"]: one["value"] for one in result["props"]}
+    assert (props["open-at-start"], props["exempted"], props["open-at-end"]) == ("1", "1", "1")
 
 
 def test_oscal_has_what_its_schema_requires() -> None:

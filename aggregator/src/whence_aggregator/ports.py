@@ -259,6 +259,19 @@ class DescribedImage(msgspec.Struct, frozen=True, kw_only=True):
     tags: dict[str, str] = {}
 
 
+ProbeOutcome = Literal["allowed", "denied", "unavailable", "not asked"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbedCall:
+    """How a call would end that a source makes, and the permission that it needs."""
+
+    source: str
+    permission: str
+    outcome: ProbeOutcome
+    reason: str = ""
+
+
 class Ec2Inventory(Protocol):
     """The EC2 API of many accounts. Raises SourceUnavailable."""
 

@@ -27,10 +27,17 @@ class AwsInventory:
     """Lists instances. The SDK finds our own credentials as usual: the instance's role, or the environment."""
 
     def __init__(
-        self, *, role_name: str, session_name: str, endpoint_url: str | None, instances_max: int = _INSTANCES_MAX
+        self,
+        *,
+        role_name: str,
+        session_name: str,
+        endpoint_url: str | None,
+        external_id: str | None = None,
+        instances_max: int = _INSTANCES_MAX,
     ) -> None:
         self._role_name = role_name
         self._session_name = session_name
+        self._external_id = external_id
         self._endpoint_url = endpoint_url
         self._instances_max = instances_max
         self._session = get_session()
@@ -128,15 +135,16 @@ class AwsInventory:
         held = self._keys.get((account_id, region))
         if held is not None and held[0] > time.monotonic():
             return held[1]
-        partition = "aws-cn" if region.startswith("cn-") else "aws-us-gov" if region.startswith("us-gov-") else "aws"
+        external = {"ExternalId": self._external_id} if self._external_id is not None else {}
         client = self._session.create_client(
             "sts", region_name=region, endpoint_url=self._endpoint_url, config=self._config
         )
         async with client as sts:
             answer = await sts.assume_role(
-                RoleArn=f"arn:{partition}:iam::{account_id}:role/{self._role_name}",
+                RoleArn=role_arn(account_id, region, self._role_name),
                 RoleSessionName=self._session_name,
                 DurationSeconds=_ROLE_SECONDS,
+                **external,
             )
         given = answer["Credentials"]
         keys = {
@@ -146,6 +154,12 @@ class AwsInventory:
         }
         self._keys[account_id, region] = time.monotonic() + _ROLE_SECONDS - _SPARE_SECONDS, keys
         return keys
+
+
+def role_arn(account_id: str, region: str, role_name: str) -> str:
+    """Return the name of a role in the partition of a region."""
+    partition = "aws-cn" if region.startswith("cn-") else "aws-us-gov" if region.startswith("us-gov-") else "aws"
+    return f"arn:{partition}:iam::{account_id}:role/{role_name}"
 
 
 def _listed(one: dict[str, Any]) -> ListedInstance:

@@ -13,9 +13,9 @@ from typing import Any
 import msgspec
 
 from whence_aggregator.collect.amis import AmiCollector
-from whence_aggregator.collect.rows import EnrolledLife, InventoryRecord, begun_at, inventory_record, unlisted
-from whence_aggregator.collect.user_data import DOUBTFUL, NOT_YET, SECRETS, UserDataRead, UserDataRounds
-from whence_aggregator.compliance.presence import EC2_LAG
+from whence_aggregator.collect.rows import EnrolledLife, InventoryRecord, begun_at, failures, inventory_record, unlisted
+from whence_aggregator.collect.user_data import DENIED, DOUBTFUL, NOT_YET, SECRETS, UserDataRead, UserDataRounds
+from whence_aggregator.compliance.presence import EC2_LAG, UNREAD_AFTER_FAILURES
 from whence_aggregator.compliance.rules.agent import AGENT_SILENT
 from whence_aggregator.compliance.rules.instance import INSTANCE_UNLISTED
 from whence_aggregator.compliance.rules.user_data import USER_DATA_CHANGED
@@ -30,20 +30,17 @@ from whence_aggregator.queries.collect import (
     INVENTORY_OF_REGION,
     LISTING_BEGUN,
     PUT_LISTING,
+    FailListingParameters,
     ListingBegunParameters,
 )
-from whence_aggregator.queries.compliance import (
-    MARK_ACCOUNT_LISTED,
-    UNJUDGE_AWAITING,
-    UNJUDGE_LISTED,
-    UnjudgeListedParameters,
-)
+from whence_aggregator.queries.compliance import MARK_ACCOUNT, UNJUDGE_AWAITING, UNJUDGE_PLACE
 from whence_aggregator.queries.query import BoundCommand, array
 from whence_aggregator.queries.work import ADD_TASK_UNLESS_KNOWN, AddTaskParameters
 from whence_aggregator.trace.facts import AMI_KIND
 from whence_aggregator.trace.life import GONE, life_of
 from whence_aggregator.work.questions import INVENTORY_KIND, question
 from whence_common.clock import Now, from_millis, to_instant, to_millis
+from whence_common.errors import one_line
 from whence_common.ledger_entry import event
 from whence_common.storable import cleaned
 
@@ -55,6 +52,7 @@ AWAIT_LISTINGS = (AGENT_SILENT, INSTANCE_UNLISTED, USER_DATA_CHANGED)
 """Rules whose unknown verdicts a newer listing may resolve."""
 _UNLISTED_MAX = 500
 LISTING_SECONDS_MAX = 240.0
+_FAILURE_CHARACTERS_MAX = 600
 
 
 class InventoryCollector:
@@ -85,10 +83,7 @@ class InventoryCollector:
         try:
             found = await self._listed(account_id, region)
         except SourceUnavailable as exc:
-            await self._database.write(
-                *_marks(place, exc.message),
-                FAIL_LISTING.bind([{**place, "failed_at": asked_at, "failure": exc.message}]),
-            )
+            await self._failed(place, asked_at, exc)
             raise
         listed = list({one.instance_id: one for one in found}.values())  # pages may overlap while instances come and go
         rows = await self._database.fetch(INVENTORY_OF_REGION.bind(place))
@@ -109,10 +104,10 @@ class InventoryCollector:
         changed = [one for one in stated if _differs(one, known.get(one["instance_id"]), asked_at)]
         if not await self._append(changed, place, asked_at):
             return f"discarded: a newer listing began after this one of {from_millis(asked_at)}"
+        was_unread = (await self._failures(place)) >= UNREAD_AFTER_FAILURES
         await self._database.write(
-            *_marks(place, ""),
             PUT_LISTING.bind([{**place, "listed_at": asked_at, "instances": len(listed)}]),
-            UNJUDGE_AWAITING.bind([{**place, "rules": array(AWAIT_LISTINGS)}]),
+            *(_marks(place) if was_unread else [UNJUDGE_AWAITING.bind([{**place, "rules": array(AWAIT_LISTINGS)}])]),
         )
         await self._database.write(ADD_TASK_UNLESS_KNOWN.bind(self._questions(listed, place)))
         summary = f"{len(listed)} instances listed at {to_instant(self._now())}, {len(changed)} of them changed"
@@ -121,6 +116,20 @@ class InventoryCollector:
             return summary
         more = f" and {len(unread) - _NAMED_MAX} more" if len(unread) > _NAMED_MAX else ""
         return f"{summary}; user data not read of {', '.join(unread[:_NAMED_MAX])}{more}"
+
+    async def _failed(self, place: ListingBegunParameters, asked_at: int, exc: SourceUnavailable) -> None:
+        """Note that a listing failed. From enough failures on, what rests on the inventory of the place is unknown."""
+        before = await self._failures(place)
+        more = UNREAD_AFTER_FAILURES if exc.code == DENIED else 1
+        failed: FailListingParameters = {
+            **place, "failed_at": asked_at, "failure": one_line(exc.message, _FAILURE_CHARACTERS_MAX), "failures": more
+        }  # fmt: skip
+        becomes_unread = before < UNREAD_AFTER_FAILURES <= before + more
+        await self._database.write(FAIL_LISTING.bind([failed]), *(_marks(place) if becomes_unread else []))
+
+    async def _failures(self, place: ListingBegunParameters) -> int:
+        (row,) = await self._database.fetch(LISTING_BEGUN.bind(place))
+        return failures(row)
 
     def _questions(self, listed: Sequence[ListedInstance], place: ListingBegunParameters) -> list[AddTaskParameters]:
         """Return the questions about the AMIs of instances that were not asked yet."""
@@ -177,10 +186,9 @@ class InventoryCollector:
         return True
 
 
-def _marks(place: ListingBegunParameters, failure: str) -> list[BoundCommand]:
-    """Return what has everything judged again that rests on a listing, if it failed otherwise before."""
-    about: UnjudgeListedParameters = {**place, "failure": failure}
-    return [UNJUDGE_LISTED.bind([about]), MARK_ACCOUNT_LISTED.bind([{**about}])]
+def _marks(place: ListingBegunParameters) -> list[BoundCommand]:
+    """Return what has everything judged again that rests on the listings of a place."""
+    return [UNJUDGE_PLACE.bind([place]), MARK_ACCOUNT.bind([{"account_id": place["account_id"]}])]
 
 
 def _is_fresh(one: ListedInstance, before: InventoryRecord | None) -> bool:

@@ -100,6 +100,11 @@ def begun_at(row: ListingBegunRow) -> int:
     return row["begun_at"]
 
 
+def failures(row: ListingBegunRow) -> int:
+    """Return how many listings of an account and region failed in succession."""
+    return row["failures"]
+
+
 def image_digest(rows: Sequence[_Image]) -> str | None:
     """Return the first image; None when there is none."""
     return rows[0]["image_digest"] if rows else None

@@ -94,9 +94,9 @@ class ListedByCloud(msgspec.Struct, frozen=True, kw_only=True):
     """The instance as the EC2 API lists it, compared with the statement."""
 
     listed_at: str = ""
-    """When the last complete listing began; empty: the account and region were never listed."""
-    unlisted: str = ""
-    """Why the newest listing failed; empty: it was complete."""
+    """When the last complete listing began; empty: the account and region were never listed, or are not now."""
+    unread: str = ""
+    """Why the newest listings failed; then nothing else is known."""
     state: str = ""
     asked_at: str = ""
     launched_at: str = ""

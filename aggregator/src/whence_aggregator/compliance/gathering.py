@@ -155,9 +155,10 @@ def _clock(heard: HeardClock | None) -> ClockByHeartbeats:
 
 def _cloud(facts: Facts) -> ListedByCloud:
     listed = facts.listed
+    if listed.unread:
+        return ListedByCloud(unread=listed.unread)
     return ListedByCloud(
         listed_at=listed.listed_at,
-        unlisted=listed.unlisted,
         state=listed.state,
         asked_at=listed.asked_at,
         launched_at=listed.launched_at,

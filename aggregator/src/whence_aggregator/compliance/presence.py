@@ -17,6 +17,11 @@ EC2_LAG = timedelta(seconds=120)
 """How long a listing may lack an enrolled instance, or show its previous state."""
 ON_THE_WAY = timedelta(seconds=120)
 """The longest delay of a message: one that arrives later than this after a machine's end was sent after that end."""
+UNREAD_AFTER_FAILURES = 3
+"""Failed listings in succession until what rests on the inventory is unknown; a denial counts as all of them.
+
+One throttled request does not change the verdicts of a whole account back and forth. The query `lives_of` has it too.
+"""
 STANDING_STILL = ("stopping", "stopped", *ENDED)
 """States in which an agent is not expected to speak."""
 

@@ -22,8 +22,8 @@ class Unlogged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     heard: HeardAgent | None = None
     listed_at: str = ""
-    unlisted: str = ""
-    """Why the newest listing failed."""
+    unread: str = ""
+    """Why the newest listings failed."""
     life: str = ""
     life_since: str = ""
     links: dict[LinkName, LinkOfEvidence] = {}
@@ -46,7 +46,7 @@ def unlogged_of(facts: Facts, evidence: SubjectEvidence) -> Unlogged:
     return Unlogged(
         heard=evidence.heard,
         listed_at=facts.listed.listed_at,
-        unlisted=facts.listed.unlisted,
+        unread=facts.listed.unread,
         life=facts.life,
         life_since=facts.life_since,
         links={name: evidence.links[name] for name in UNLOGGED_LINKS if name in evidence.links},

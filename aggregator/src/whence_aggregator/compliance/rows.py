@@ -10,6 +10,7 @@ from typing import Any, TypedDict, cast
 import msgspec
 
 from whence_aggregator.compliance.evidence import SubjectOfRule
+from whence_aggregator.compliance.presence import UNREAD_AFTER_FAILURES
 from whence_aggregator.queries.agents import InstancesNamedRow
 from whence_aggregator.queries.collect import ListingsRow
 from whence_aggregator.queries.compliance import (
@@ -214,7 +215,7 @@ def account_listings(rows: Sequence[ListingsRow]) -> dict[str, AccountListings]:
 
 
 def _listings(rows: Sequence[ListingsRow]) -> AccountListings:
-    wrong = [f"{row['region']}: {row['failure']}" for row in rows if row["failed_at"] is not None]
+    wrong = [f"{row['region']}: {row['failure']}" for row in rows if row["failures"] >= UNREAD_AFTER_FAILURES]
     ever = any(row["listed_at"] is not None for row in rows)
     listed = not wrong if ever else False if wrong else None
     return AccountListings(listed=listed, reason=wrong[0] if wrong else "")

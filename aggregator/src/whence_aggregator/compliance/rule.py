@@ -127,17 +127,17 @@ def known(value: T | None, what: str) -> T:
     return value
 
 
+def inventory_of(evidence: SubjectEvidence) -> ListedByCloud:
+    """Return the instance as the EC2 API lists it. Raises NotKnown, with the reason, when it cannot be read now."""
+    cloud = known(evidence.cloud, "the inventory")
+    if cloud.unread:
+        raise NotKnown(f"the inventory, which cannot be read: {cloud.unread}")
+    return cloud
+
+
 def link_of(evidence: SubjectEvidence, name: LinkName) -> LinkOfEvidence:
     """Return a link. Raises NotKnown when the evidence has none of this name."""
     return known(evidence.links.get(name), f"the link {name}")
-
-
-def inventory_of(evidence: SubjectEvidence) -> ListedByCloud:
-    """Return the inventory, which may never have been read. Raises NotKnown when it cannot be read now."""
-    listed = known(evidence.cloud, "the inventory")
-    if listed.unlisted:
-        raise NotKnown(f"the inventory, because the newest listing failed: {listed.unlisted}")
-    return listed
 
 
 def from_link(evidence: SubjectEvidence, name: LinkName) -> Verdict:

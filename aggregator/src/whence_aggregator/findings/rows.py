@@ -14,6 +14,7 @@ from whence_aggregator.queries.findings import (
     ApplicationsOfInstancesRow,
     CompleteReportRow,
     FindingsAtRow,
+    FindingsByScannerRow,
     FindingsCountedRow,
     FindingsMovedFromImageRow,
     FindingsNowRow,
@@ -224,3 +225,26 @@ def report_times(rows: Sequence[ScannerReportsRow]) -> dict[tuple[str, str], Rep
         )
         for row in rows
     }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountedFinding:
+    """How many findings of a scanner state the same. `confirmed`: whether it stated them within its interval."""
+
+    account_id: str
+    product: str
+    result: str
+    closed: bool
+    suppressed: bool
+    confirmed: bool
+    count: int
+
+
+def counted_findings(rows: Sequence[FindingsByScannerRow]) -> list[CountedFinding]:
+    return [
+        CountedFinding(
+            account_id=row["account_id"], product=row["product"], result=row["result"], closed=bool(row["closed"]),
+            suppressed=bool(row["suppressed"]), confirmed=bool(row["confirmed"]), count=row["n"],
+        )
+        for row in rows
+    ]  # fmt: skip

@@ -22,6 +22,8 @@ from whence_aggregator.http.parameters import Query, account_id, check_image, in
 from whence_aggregator.http.slots import Slots
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ports import Forbidden
+from whence_aggregator.reports.coverage import AskedAbout
+from whence_aggregator.reports.coverage_reading import CoverageReader
 from whence_aggregator.trace.moment import Moments
 from whence_common.clock import Now, parse_instant
 from whence_common.errors import InputError, one_line
@@ -52,13 +54,15 @@ class FindingCalls:
         *,
         ledger: Ledger,
         findings: Findings,
-        coverage: ScannerCoverage,
+        scanners: ScannerCoverage,
+        coverage: CoverageReader,
         moments: Moments,
         now: Now,
         on_change: Callable[[], None],
     ) -> None:
         self._ledger = ledger
         self._findings = findings
+        self._scanner_coverage = scanners
         self._coverage = coverage
         self._moments = moments
         self._now = now
@@ -125,17 +129,20 @@ class FindingCalls:
 
     async def _list(self, request: web.Request) -> JsonResponse:
         query = Query(request, *_FILTERS, "at", "limit", "cursor")
-        wanted, limit = _wanted(query, as_written=not request[CALLER].reads_everything), query.limit()
+        everything = request[CALLER].reads_everything
+        wanted, limit = _wanted(query, as_written=not everything), query.limit()
         moment = await self._moments.of(query.instant("at"))
         after = query.text("cursor", characters_max=CURSOR_CHARACTERS_MAX) or ""
         page, following = await self._findings.page(
             wanted, after=after, limit=limit, now=parse_instant(moment.at), past=moment.past
         )
-        return respond_json({"findings": [one.to_wire() for one in page], "next": following, "at": moment.at})
+        covered = await self._coverage.of(_about(wanted), named=everything)
+        shown = [one.to_wire() for one in page]
+        return respond_json({"findings": shown, "next": following, "at": moment.at, "coverage": covered})
 
     async def _scanners(self, request: web.Request) -> JsonResponse:
         moment = await self._moments.of(Query(request, "at").instant("at"))
-        states = await self._coverage.states(now=parse_instant(moment.at), past=moment.past)
+        states = await self._scanner_coverage.states(now=parse_instant(moment.at), past=moment.past)
         return respond_json({"scanners": [one.to_wire() for one in states], "at": moment.at})
 
 
@@ -199,6 +206,13 @@ def _wanted(query: Query, *, as_written: bool) -> WantedFindings:
         since=query.instant("since"),
         until=query.instant("until"),
     )
+
+
+def _about(wanted: WantedFindings) -> AskedAbout:
+    return AskedAbout(
+        account=wanted.account, team=wanted.team, team_as_written=wanted.team_as_written,
+        application=wanted.application, scanner=wanted.product, findings_alone=True,
+    )  # fmt: skip
 
 
 def _all_refused(recorded: RecordedFindings) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -20,6 +20,8 @@ from whence_aggregator.http.own_teams import check_reads_team
 from whence_aggregator.http.parameters import Query, account_id, check_ami, instance_id, instant, no_parameters
 from whence_aggregator.ports import Conflict
 from whence_aggregator.projections.violation_rows import StoredViolation
+from whence_aggregator.reports.coverage import AskedAbout
+from whence_aggregator.reports.coverage_reading import CoverageReader
 from whence_aggregator.violations.exemption import (
     Exemption,
     checked_comment,
@@ -53,6 +55,8 @@ _CURSOR_CHARACTERS_MAX = 1_000
 _STEP_BYTES = 1024
 """What a step takes in the log, as the caller's limit counts it."""
 _CSV = "text/csv"
+COMPLETE = "Whence-Complete"
+"""Of answers in other forms than JSON: whether every source that could deny them was read."""
 
 
 class GroupedViolationCalls:
@@ -66,6 +70,7 @@ class GroupedViolationCalls:
         observing: Observing,
         membership: Membership,
         caller_bytes: Limit,
+        coverage: CoverageReader,
         now: Now,
         random_bytes: Callable[[int], bytes],
     ) -> None:
@@ -74,6 +79,7 @@ class GroupedViolationCalls:
         self._observing = observing
         self._membership = membership
         self._caller_bytes = caller_bytes
+        self._coverage = coverage
         self._now = now
         self._random_bytes = random_bytes
 
@@ -95,11 +101,13 @@ class GroupedViolationCalls:
         after = query.text("cursor", characters_max=_CURSOR_CHARACTERS_MAX) or ""
         form = query.choice("format", ("json", "csv")) or ("csv" if _CSV in _accepted(request) else "json")
         found, following = await self._grouped.page(wanted, after=after, limit=limit)
+        covered = await self._coverage.of(_about(wanted), named=request[CALLER].reads_everything)
         if form == "json":
             facets = await self._grouped.facets(wanted) if query.choice("facets", _YES) else None
-            answer = {"violations": found, "next": following}
+            answer = {"violations": found, "next": following, "coverage": covered}
             return respond_json({**answer, "facets": facets} if facets is not None else answer)
         response = web.Response(text=to_csv(found), content_type=_CSV, charset="utf-8")
+        response.headers[COMPLETE] = complete_header(covered)
         if following is not None:
             link = f"{quote(request.path)}?{urlencode({**request.query, 'cursor': following})}"
             response.headers[hdrs.LINK] = f'<{link}>; rel="next"'
@@ -272,3 +280,15 @@ def _wanted(query: Query, caller: Caller) -> WantedGroups:
         exemption=query.text("exemption"), since=query.instant("since"), until=query.instant("until"), sort=key,
         descending=sort.startswith("-"),
     )  # fmt: skip
+
+
+def _about(wanted: WantedGroups) -> AskedAbout:
+    return AskedAbout(
+        account=wanted.account, region=wanted.region, instance=wanted.instance, team=wanted.team,
+        team_as_written=wanted.team_as_written, application=wanted.application,
+    )  # fmt: skip
+
+
+def complete_header(covered: Mapping[str, object]) -> str:
+    """Return the value of the header that states whether an answer is complete."""
+    return "true" if covered["complete"] else "false"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from aiohttp import web
 
@@ -47,20 +48,20 @@ class ImageCheckCalls:
             raise InputError("parameter-malformed", "version is not a version of an application")
         team = await self._checks.team_of(application)
         check_reads_team(caller, team)
-        if not caller.reads_everything:
-            await self._check_image(caller, image)
         wanted = WantedCheck(
             image=image, application_id=application, version=version, asks=_may_ask(caller, team),
             wait_seconds=_seconds(query.text("wait")),
         )  # fmt: skip
         with self._slots.take(request, caller.name):
-            return respond_json((await self._checks.check(wanted)).to_wire())
+            checked = await self._checks.check(wanted, lambda teams: _check_teams(caller, teams))
+        return respond_json(checked.to_wire())
 
-    async def _check_image(self, caller: Caller, image: ImageReference) -> None:
-        """Raise Forbidden for an image that only applications of other teams are known to be."""
-        teams = await self._checks.teams_of_image(image)
-        if teams and not any(one is not None and caller.may_read(one) for one in teams):
-            check_reads_team(caller, None)
+
+def _check_teams(caller: Caller, teams: Sequence[str | None]) -> None:
+    """Raise Forbidden for an image that only applications of other teams are known to be."""
+    own = caller.reads_everything or any(one is not None and caller.may_read(one) for one in teams)
+    if teams and not own:
+        check_reads_team(caller, None)
 
 
 def _may_ask(caller: Caller, team: str | None) -> bool:

@@ -13,7 +13,7 @@ from whence_aggregator.trace.lineage import Lineage, without_user_data
 
 _LISTS = {"/v1/instances": "team", "/v1/violations": "team", "/v1/images": "team", "/apps": "team_id",
           "/v1/applications": "team", "/v1/changes": "team", "/v1/findings": "team",
-          "/v1/summary": "team", "/v1/summary/trend": "team"}  # fmt: skip
+          "/v1/reports": "team", "/v1/summary": "team", "/v1/summary/trend": "team"}  # fmt: skip
 """Lists, each with the parameter that restricts it to a team."""
 _OF_NOBODY = frozenset({"/v1/rules", "/api/violation-types"})
 _CHECKED = frozenset(
@@ -30,7 +30,8 @@ _CHECKED = frozenset(
      ("GET", "/v1/applications/{id}/versions/{version}"), ("GET", "/v1/diff"),
      ("POST", "/v1/findings"), ("GET", "/v1/violations/{id}"), ("POST", "/v1/violations/{id}/acknowledge"),
      ("POST", "/v1/violations/{id}/exempt"), ("POST", "/v1/violations/{id}/undo"), ("POST", "/v1/exemptions/{id}/undo"),
-     ("GET", "/v1/check"), ("POST", "/v1/reports"), ("GET", "/api/violations"), ("GET", "/api/violations/{id}"),
+     ("GET", "/v1/check"), ("POST", "/v1/reports"), ("GET", "/v1/reports/{digest}"),
+     ("GET", "/api/violations"), ("GET", "/api/violations/{id}"),
      ("POST", "/api/violations/{id}/resolution"), ("GET", "/api/violation-count"),
      ("GET", "/api/violation-count/{account}"), ("POST", "/api/whitelisting-rules"),
      ("PUT", "/api/whitelisting-rules/{id}"), ("DELETE", "/api/whitelisting-rules/{id}"),

@@ -10,12 +10,14 @@ from whence_aggregator.callers.caller import Caller
 from whence_aggregator.compliance.counts import count
 from whence_aggregator.compliance.evidence import SUBJECTS_OF_RULES
 from whence_aggregator.compliance.rules.catalogue import RULES
+from whence_aggregator.findings.counting import FindingCounts
 from whence_aggregator.http.authentication import CALLER
 from whence_aggregator.http.bodies import JsonResponse, respond_json
 from whence_aggregator.http.parameters import Query, account_id
 from whence_aggregator.ports import Database
-from whence_aggregator.reports.coverage import CoverageReader
-from whence_aggregator.reports.summary import GROUPS, Summaries, WantedSummary
+from whence_aggregator.reports.coverage import AskedAbout
+from whence_aggregator.reports.coverage_reading import CoverageReader
+from whence_aggregator.reports.summary import GROUPS, Summaries, Summary, WantedSummary
 from whence_aggregator.trace.moment import Moments
 
 _FILTERS = ("team", "account", "rule", "severity", "kind")
@@ -25,11 +27,20 @@ _TREND_DAYS = 30
 class SummaryCalls:
     """`/v1/summary`, `/v1/summary/trend` and `/v1/coverage`."""
 
-    def __init__(self, *, database: Database, summaries: Summaries, coverage: CoverageReader, moments: Moments) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        summaries: Summaries,
+        coverage: CoverageReader,
+        moments: Moments,
+        findings: FindingCounts,
+    ) -> None:
         self._database = database
         self._summaries = summaries
         self._coverage = coverage
         self._moments = moments
+        self._findings = findings
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -44,10 +55,18 @@ class SummaryCalls:
         caller = request[CALLER]
         wanted = _wanted(query, caller)
         found = await self._summaries.of(wanted, await self._moments.of(query.instant("at")))
-        covered = await self._coverage.read()
-        shown = covered.shown(account_id=wanted.account, named=caller.reads_everything)
+        about = AskedAbout(account=wanted.account, team=wanted.team, team_as_written=wanted.team_as_written)
+        shown = await self._coverage.of(about, named=caller.reads_everything)
         stored = await self._stored() if not request.query else {}
-        return respond_json({**stored, **found.to_wire(), "coverage": shown})
+        counted = await self._counted(wanted, found)
+        return respond_json({**stored, **found.to_wire(), "findings": counted, "coverage": shown})
+
+    async def _counted(self, wanted: WantedSummary, found: Summary) -> dict[str, object] | None:
+        """Return the findings of scanners; None where the question is about less than an account, or about the past."""
+        of_rules = wanted.rules is not None or wanted.kind is not None
+        if found.snapshot is not None or wanted.team is not None or of_rules:
+            return None
+        return (await self._findings.counted()).of(wanted.account).to_wire()
 
     async def _trend(self, request: web.Request) -> JsonResponse:
         query = Query(request, "from", "to", *_FILTERS)

@@ -16,8 +16,10 @@ from whence_aggregator.compliance.rules.catalogue import RULES
 from whence_aggregator.compliance.violations import Violations, WantedViolations, cursor_of_silent
 from whence_aggregator.http.authentication import CALLER
 from whence_aggregator.http.bodies import JsonResponse, respond_json
-from whence_aggregator.http.grouped_violations import GroupedViolationCalls
+from whence_aggregator.http.grouped_violations import COMPLETE, GroupedViolationCalls, complete_header
 from whence_aggregator.http.parameters import Query, account_id, check_ami, instance_id
+from whence_aggregator.reports.coverage import AskedAbout
+from whence_aggregator.reports.coverage_reading import CoverageReader
 from whence_aggregator.trace.state import States
 from whence_common.clock import Now
 
@@ -36,11 +38,13 @@ class ViolationCalls:
         self,
         violations: Violations,
         *,
+        coverage: CoverageReader,
         now: Now,
         rules: Sequence[Rule] = RULES,
         grouped: GroupedViolationCalls | None = None,
     ) -> None:
         self._violations = violations
+        self._coverage = coverage
         self._rules = rules
         self._grouped = grouped
         self._now = now
@@ -59,15 +63,24 @@ class ViolationCalls:
             instance_id(silent)
         form = query.choice("format", _FORMATS) or _accepted(request)
         violations, following = await self._violations.page(wanted, after=after, limit=limit)
+        covered = await self._coverage.of(_about(wanted), named=request[CALLER].reads_everything)
         if form == "json":
-            return respond_json({"violations": violations, "next": following})
+            return respond_json({"violations": violations, "next": following, "coverage": covered})
         convert = to_ocsf if form == "ocsf" else to_sarif
         response = respond_json(convert(violations, version=__version__, now=self._now()))
         response.headers[hdrs.CONTENT_TYPE] = _MEDIA_TYPES[form]
+        response.headers[COMPLETE] = complete_header(covered)
         if following is not None:
             link = f"{quote(request.path)}?{urlencode({**request.query, 'cursor': following})}"
             response.headers[hdrs.LINK] = f'<{link}>; rel="next"'
         return response
+
+
+def _about(wanted: WantedViolations) -> AskedAbout:
+    return AskedAbout(
+        account=wanted.account, region=wanted.region, instance=wanted.instance, team=wanted.team,
+        team_as_written=wanted.team_as_written, application=wanted.application,
+    )  # fmt: skip
 
 
 def _accepted(request: web.Request) -> str:

@@ -286,6 +286,7 @@ PUT_LISTING = Command[PutListingParameters]("put_listing")
 class FailListingParameters(TypedDict):
     failed_at: int | None
     failure: str
+    failures: int
     account_id: str
     region: str
 
@@ -309,6 +310,7 @@ class ListingBegunParameters(TypedDict):
 
 class ListingBegunRow(TypedDict):
     begun_at: int
+    failures: int
 
 
 LISTING_BEGUN = NamedQuery[ListingBegunParameters, ListingBegunRow]("listing_begun")
@@ -345,6 +347,7 @@ class ListingsRow(TypedDict):
     instances: int
     failed_at: int | None
     failure: str
+    failures: int
 
 
 LISTINGS = NamedQuery[NoParameters, ListingsRow]("listings")

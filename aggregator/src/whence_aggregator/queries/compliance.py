@@ -129,22 +129,19 @@ class UnjudgeAwaitingParameters(TypedDict):
 UNJUDGE_AWAITING = Command[UnjudgeAwaitingParameters]("unjudge_awaiting")
 
 
-class UnjudgeListedParameters(TypedDict):
+class UnjudgePlaceParameters(TypedDict):
     account_id: str
     region: str
-    failure: str
 
 
-UNJUDGE_LISTED = Command[UnjudgeListedParameters]("unjudge_listed")
+UNJUDGE_PLACE = Command[UnjudgePlaceParameters]("unjudge_place")
 
 
-class MarkAccountListedParameters(TypedDict):
+class MarkAccountParameters(TypedDict):
     account_id: str
-    region: str
-    failure: str
 
 
-MARK_ACCOUNT_LISTED = Command[MarkAccountListedParameters]("mark_account_listed")
+MARK_ACCOUNT = Command[MarkAccountParameters]("mark_account")
 
 
 class JudgedByOthersParameters(TypedDict):

@@ -297,3 +297,20 @@ class FindingsMovedFromImageRow(TypedDict):
 FINDINGS_MOVED_FROM_IMAGE = NamedQuery[FindingsMovedFromImageParameters, FindingsMovedFromImageRow](
     "findings_moved_from_image"
 )
+
+
+class FindingsByScannerParameters(TypedDict):
+    confirmed_since: str
+
+
+class FindingsByScannerRow(TypedDict):
+    account_id: str
+    product: str
+    result: str
+    closed: str
+    suppressed: int
+    confirmed: int
+    n: int
+
+
+FINDINGS_BY_SCANNER = NamedQuery[FindingsByScannerParameters, FindingsByScannerRow]("findings_by_scanner")

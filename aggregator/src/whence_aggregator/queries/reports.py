@@ -282,6 +282,30 @@ class UserDataUnreadRow(TypedDict):
 USER_DATA_UNREAD = NamedQuery[NoParameters, UserDataUnreadRow]("user_data_unread")
 
 
+class CountedAccountsParameters(TypedDict):
+    applications: str
+    accounts: str
+
+
+class CountedAccountsRow(TypedDict):
+    account_id: str
+
+
+COUNTED_ACCOUNTS = NamedQuery[CountedAccountsParameters, CountedAccountsRow]("counted_accounts")
+
+
+class PlacesOfInstanceParameters(TypedDict):
+    instance_id: str
+
+
+class PlacesOfInstanceRow(TypedDict):
+    account_id: str
+    region: str
+
+
+PLACES_OF_INSTANCE = NamedQuery[PlacesOfInstanceParameters, PlacesOfInstanceRow]("places_of_instance")
+
+
 class FailingQuestionsRow(TypedDict):
     kind: str
     host: str
@@ -317,3 +341,75 @@ class AddReportFileParameters(TypedDict):
 
 
 ADD_REPORT_FILE = Command[AddReportFileParameters]("add_report_file")
+
+
+class ReportsRecordedParameters(TypedDict):
+    before: int
+    any_team: int
+    teams: str
+    account: str | None
+    limit: int
+
+
+class ReportsRecordedRow(TypedDict):
+    ledger_index: int
+    name: str
+    digest: str
+    team_id: str
+    account_id: str
+    since: str
+    until: str
+    made_at: str
+    made_by: str
+
+
+REPORTS_RECORDED = NamedQuery[ReportsRecordedParameters, ReportsRecordedRow]("reports_recorded")
+
+
+class ReportsWithDigestParameters(TypedDict):
+    digest: str
+    limit: int
+
+
+class ReportsWithDigestRow(TypedDict):
+    ledger_index: int
+    name: str
+    digest: str
+    team_id: str
+    account_id: str
+    since: str
+    until: str
+    made_at: str
+    made_by: str
+
+
+REPORTS_WITH_DIGEST = NamedQuery[ReportsWithDigestParameters, ReportsWithDigestRow]("reports_with_digest")
+
+
+class StepsOfScopeParameters(TypedDict):
+    until: str
+    any_team: int
+    teams: str
+    account: str | None
+    limit: int
+
+
+class StepsOfScopeRow(TypedDict):
+    id: str
+    rule: str
+    severity: int
+    kind: str
+    subject: str
+    application_id: str
+    account_id: str
+    team: str
+    ledger_index: int
+    step: str
+    at: str
+    done_by: str
+    comment: str
+    exemption: str
+    exempt_until: str
+
+
+STEPS_OF_SCOPE = NamedQuery[StepsOfScopeParameters, StepsOfScopeRow]("steps_of_scope")

@@ -15,7 +15,7 @@ class LivesOfRow(TypedDict):
     instance_id: str
     life: str
     listed_at: int | None
-    failure: str | None
+    unread: str
     since: int | None
 
 
@@ -31,7 +31,7 @@ class LivesAtRow(TypedDict):
     instance_id: str
     life: str
     listed_at: int | None
-    failure: str | None
+    unread: str
     since: int | None
 
 

@@ -173,7 +173,7 @@ def with_unlogged(facts: Facts, unlogged: Unlogged) -> Facts:
         ami=found["ami"],
         tickets=tickets,
         tag=TagHistory(in_front=unlogged.tag_in_front, seen=seen),
-        listed=replace(facts.listed, listed_at=unlogged.listed_at, unlisted=unlogged.unlisted),
+        listed=replace(facts.listed, listed_at=unlogged.listed_at, unread=unlogged.unread),
         life_since=unlogged.life_since,
         last_seen=(unlogged.heard.last_seen or None) if unlogged.heard is not None else None,
     )

@@ -1,45 +1,31 @@
-"""How far answers about compliance are covered: each source by account and region, when it was read, and why not."""
+"""How far answers about compliance are covered: each source by account and region, when it was read, and why not.
+
+Pure. Only sources that could deny an answer make it incomplete: those of accounts and regions that it is not about do
+not. A source that several accounts share, as a Git server, counts for each of them.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from whence_aggregator.organisation.directory import OrganisationDirectory
-from whence_aggregator.organisation.directory_rows import SourceState
-from whence_aggregator.ports import Database
-from whence_aggregator.queries.collect import LISTINGS, ListingsRow
-from whence_aggregator.queries.events import TRAIL_COVERAGES, TrailCoveragesRow
-from whence_aggregator.queries.query import together
-from whence_aggregator.queries.reports import (
-    FAILING_QUESTIONS,
-    USER_DATA_UNREAD,
-    FailingQuestionsRow,
-    UserDataUnreadRow,
-)
-from whence_common.clock import Now, from_millis, parse_instant
+from whence_common.clock import parse_instant
 
 SourceKind = Literal[
-    "inventory", "user data", "trail", "registries", "Git", "trackers", "AMIs", "organisation", "other"
+    "inventory", "user data", "trail", "registries", "Git", "trackers", "AMIs", "organisation", "scanners", "other"
 ]
 ReadState = Literal["read", "late", "failed", "never"]
-"""`late`: the last success is older than three intervals."""
+"""`late`: the last success is older than three intervals, or for a scanner than its own."""
 SHOWN_MAX = 50
 """Sources that an answer names; `GET /v1/coverage` lists them all."""
 _REASON_CHARACTERS_MAX = 300
 _PERMISSION = re.compile(r"\b([a-z][a-z0-9-]{1,30}:[A-Z][A-Za-z]{2,60})\b")
 """An action of AWS, as `ec2:DescribeInstances`: AWS names the missing one in its refusal."""
 _DENIED = ("AccessDenied", "UnauthorizedOperation", "not authorized", "AuthFailure", "denies")
-_KINDS: dict[str, SourceKind] = {
-    "image": "registries", "tag": "registries", "commit": "Git", "commit-branch": "Git", "commit-signature": "Git",
-    "commit-range": "Git", "review": "trackers", "ticket": "trackers", "range-tracking": "trackers", "ami": "AMIs",
-    "trail-log": "trail", "trail-digest": "trail",
-}  # fmt: skip
-_ELSEWHERE = frozenset({"inventory", "organisation"})
-"""Kinds of tasks whose failures are read from where their results are."""
+_OF_FINDINGS: frozenset[SourceKind] = frozenset({"scanners", "organisation"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +36,7 @@ class SourceCoverage:
     account_id: str = ""
     region: str = ""
     name: str = ""
-    """The host, or the source of the organisation."""
+    """The host, the scanner, or the source of the organisation."""
     state: ReadState
     read_at: str | None = None
     """The last success; None where there was none, or where it is not kept."""
@@ -78,19 +64,45 @@ class SourceCoverage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AskedAbout:
+    """What an answer is about; None means any. A filter that is not here excludes no source."""
+
+    account: str | None = None
+    region: str | None = None
+    instance: str | None = None
+    team: str | None = None
+    team_as_written: bool = False
+    """Only this very name of the team counts, for callers that may read resources of no other."""
+    application: str | None = None
+    scanner: str | None = None
+    findings_alone: bool = False
+    """Whether nothing but findings of scanners is in the answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """The accounts and regions that an answer is about; None means any."""
+
+    accounts: Collection[str] | None = None
+    regions: Collection[str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Covered:
     """All sources, at one moment. A source that is not read makes every answer incomplete that it could change."""
 
     sources: Sequence[SourceCoverage]
     now: datetime
 
-    def shown(self, *, account_id: str | None = None, named: bool = True) -> dict[str, object]:
-        """Return what an answer states: about one account, or all. `named`: whether the caller may see them all."""
-        missing = [
-            one
-            for one in self.sources
-            if one.state != "read" and (account_id is None or one.account_id in ("", account_id))
-        ]
+    def unread(self, about: AskedAbout, places: Places) -> list[SourceCoverage]:
+        """Return the sources that could deny an answer and were not read."""
+        return [one for one in self.sources if one.state != "read" and _could_deny(one, about, places)]
+
+    def shown(
+        self, about: AskedAbout | None = None, places: Places | None = None, *, named: bool = True
+    ) -> dict[str, object]:
+        """Return what an answer states. `named`: whether the caller may see which sources there are."""
+        missing = self.unread(about or AskedAbout(), places or Places())
         return {
             "complete": not missing,
             "incomplete_total": len(missing),
@@ -98,105 +110,12 @@ class Covered:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExpectedSources:
-    """What the settings have read."""
-
-    accounts: Callable[[], Collection[str]]
-    regions: Sequence[str]
-    """Of the inventory; none where it is not configured."""
-    inventory_seconds: float
-    trail: bool
-    organisation: Sequence[str]
-
-
-class CoverageReader:
-    """Reads how far each source was read."""
-
-    def __init__(self, *, database: Database, expected: ExpectedSources, now: Now) -> None:
-        self._database = database
-        self._expected = expected
-        self._now = now
-        self._directory = OrganisationDirectory(database)
-
-    async def read(self) -> Covered:
-        """Return the coverage of all sources. Raises StorageUnavailable."""
-        listings, unread, trails, failing = await self._database.fetch_all(
-            together(LISTINGS.bind({}), USER_DATA_UNREAD.bind({}), TRAIL_COVERAGES.bind({}), FAILING_QUESTIONS.bind({}))
-        )
-        now, expected = self._now(), self._expected
-        accounts = sorted(expected.accounts())
-        found = [
-            *_inventory(listings, accounts, expected, now),
-            *_user_data(unread),
-            *(_trails(trails, accounts) if expected.trail else ()),
-            *_organisation(await self._directory.sources(), expected.organisation),
-            *_questions(failing),
-        ]
-        return Covered(sources=found, now=now)
-
-
-def _inventory(
-    rows: Iterable[ListingsRow], accounts: Sequence[str], expected: ExpectedSources, now: datetime
-) -> Iterator[SourceCoverage]:
-    listed = {(row["account_id"], row["region"]): row for row in rows}
-    places = {(account, region) for account in accounts for region in expected.regions} if expected.regions else set()
-    for account, region in sorted(places):
-        row = listed.get((account, region))
-        read_at = from_millis(row["listed_at"]) if row is not None and row["listed_at"] is not None else None
-        failed_at = from_millis(row["failed_at"]) if row is not None and row["failed_at"] is not None else None
-        late = read_at is not None and (now - parse_instant(read_at)).total_seconds() > 3 * expected.inventory_seconds
-        state: ReadState = (
-            "failed" if failed_at is not None else "never" if read_at is None else "late" if late else "read"
-        )
-        reason = row["failure"] if row is not None and failed_at is not None else ""
-        yield SourceCoverage(
-            source="inventory", account_id=account, region=region, state=state, read_at=read_at, failed_at=failed_at,
-            reason=reason,
-        )  # fmt: skip
-
-
-def _user_data(rows: Iterable[UserDataUnreadRow]) -> Iterator[SourceCoverage]:
-    for row in rows:
-        yield SourceCoverage(
-            source="user data", account_id=row["account_id"], region=row["region"], state="failed",
-            reason=row["reason"], count=row["n"],
-        )  # fmt: skip
-
-
-def _trails(rows: Iterable[TrailCoveragesRow], accounts: Sequence[str]) -> Iterator[SourceCoverage]:
-    seen = set()
-    for row in rows:
-        seen.add(row["account_id"])
-        yield SourceCoverage(
-            source="trail", account_id=row["account_id"], region=row["region"],
-            state="failed" if row["failed_at"] is not None else "read",
-            read_at=from_millis(row["read_at"]) if row["read_at"] is not None else None,
-            failed_at=from_millis(row["failed_at"]) if row["failed_at"] is not None else None, reason=row["failure"],
-        )  # fmt: skip
-    for account in accounts:
-        if account not in seen:
-            yield SourceCoverage(source="trail", account_id=account, state="never", reason="no log file was read")
-
-
-def _organisation(states: Sequence[SourceState], expected: Sequence[str]) -> Iterator[SourceCoverage]:
-    by_source = {one.source: one for one in states}
-    for name in expected:
-        one = by_source.get(name)
-        read_at = one.read_at if one is not None else None
-        failed = one is not None and one.failed_at is not None
-        yield SourceCoverage(
-            source="organisation", name=name, state="failed" if failed else "never" if read_at is None else "read",
-            read_at=read_at, failed_at=one.failed_at if one is not None else None,
-            reason=one.failure if one is not None and failed else "",
-        )  # fmt: skip
-
-
-def _questions(rows: Iterable[FailingQuestionsRow]) -> Iterator[SourceCoverage]:
-    """Return the sources and hosts whose last answer was a failure."""
-    for row in rows:
-        if row["kind"] not in _ELSEWHERE:
-            yield SourceCoverage(
-                source=_KINDS.get(row["kind"], "other"), name=row["host"], state="failed", reason=row["reason"],
-                count=row["n"],
-            )  # fmt: skip
+def _could_deny(one: SourceCoverage, about: AskedAbout, places: Places) -> bool:
+    if about.findings_alone and one.source not in _OF_FINDINGS:
+        return False
+    if one.source == "scanners" and about.scanner not in (None, one.name):
+        return False
+    return (
+        (not one.account_id or places.accounts is None or one.account_id in places.accounts)
+        and (not one.region or places.regions is None or one.region in places.regions)
+    )  # fmt: skip

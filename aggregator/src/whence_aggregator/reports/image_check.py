@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from whence_aggregator.compliance.evidence import ReadOfSource, SubjectEvidence, SubjectOfRule
 from whence_aggregator.compliance.gathering import InstanceEvidence, evidence_of
@@ -13,25 +15,31 @@ from whence_aggregator.compliance.rule import unknown
 from whence_aggregator.compliance.rules.catalogue import RulesInForce
 from whence_aggregator.compliance.views import image_digests, views_of, with_scans
 from whence_aggregator.findings.images import ImageScans, ScannedImages
-from whence_aggregator.ports import Database, NotFound
+from whence_aggregator.ports import CollectedFact, Database, NotFound, SourceUnavailable
 from whence_aggregator.queries.findings import VERSIONS_OF_IMAGES
 from whence_aggregator.queries.query import EVERY_ENTRY, array
 from whence_aggregator.queries.reports import TEAM_OF_APPLICATION
-from whence_aggregator.queries.trace import TAG_DIGESTS, TagDigestsRow
+from whence_aggregator.queries.trace import TAG_DIGESTS
 from whence_aggregator.queries.work import ADD_TASK_UNLESS_KNOWN, AddTaskParameters
+from whence_aggregator.reports.coverage import Covered, ReadState, SourceCoverage, SourceKind
+from whence_aggregator.reports.rows import applications_of_image, digests_by_registry, team_of_application
 from whence_aggregator.trace.derive import derive
 from whence_aggregator.trace.facts import NOT_ASKED, Facts
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.moment import NOW
-from whence_aggregator.trace.tags import FRONT, REGISTRY
 from whence_aggregator.trace.tracer import Tracer
 from whence_aggregator.work.questions import SHARED_LANE, question
-from whence_common.clock import Now, to_instant
+from whence_common.clock import Now, parse_instant, to_instant
 from whence_common.errors import InputError
 from whence_common.image_reference import ImageReference, image_subject, tag_reference
 from whence_common.statement import ApplicationFacts, ImageFacts
 
 LOOK_SECONDS = 0.5
+TAG_SECONDS_MAX = 20.0
+"""For the registry to answer which digest a tag points to."""
+_REGISTRY = "the registry"
+_SOURCES: dict[str, SourceKind] = {_REGISTRY: "registries", "the Git server": "Git", "the default branch": "Git"}
+"""By the names of readings; the others are of tickets."""
 WAIT_SECONDS_MAX = 60.0
 APPLICATIONS_OF_IMAGE_MAX = 20
 _MUTABLE = "image-mutable"
@@ -75,6 +83,7 @@ class ImageChecked:
 
     at: str
     image: ImageFacts
+    """Without a digest where nobody knows what its tag points to; then nothing was judged."""
     application_id: str
     version: str
     verdicts: Sequence[CheckedVerdict]
@@ -82,12 +91,21 @@ class ImageChecked:
 
     def to_wire(self) -> dict[str, object]:
         unread = [one for one in self.reads if one.outcome != "read"]
+        named = f"{self.image.repository}@{self.image.digest}" if self.image.digest else self.image.source
+        covered = Covered(sources=[_covered(one) for one in self.reads], now=parse_instant(self.at))
         return {
-            "at": self.at, "image": f"{self.image.repository}@{self.image.digest}", "application": self.application_id,
+            "at": self.at, "image": named, "application": self.application_id, "coverage": covered.shown(),
             "version": self.version, "verdicts": [one.to_wire() for one in self.verdicts],
             "complete": not unread,
             "unread": [{"source": one.source, "state": one.outcome, "reason": one.reason} for one in unread],
         }  # fmt: skip
+
+
+class ReadsTags(Protocol):
+    """Reads tags from registries, as instances' tags are read: with the same sign-ins, limits and refusals."""
+
+    async def collect(self, subject: str) -> CollectedFact:
+        """Return the digest that a tag points to now. Raises SourceUnavailable."""
 
 
 class ImageChecks:
@@ -102,6 +120,7 @@ class ImageChecks:
         images: ScannedImages | None,
         listening: Listening,
         now: Now,
+        tags: ReadsTags,
         wake: Callable[[], None],
         pause: Callable[[float], Awaitable[object]],
     ) -> None:
@@ -111,6 +130,7 @@ class ImageChecks:
         self._images = images
         self._listening = listening
         self._now = now
+        self._tags = tags
         self._wake = wake
         self._pause = pause
 
@@ -119,21 +139,27 @@ class ImageChecks:
         rows = await self._database.fetch(
             TEAM_OF_APPLICATION.bind({"application_id": application_id, "past": EVERY_ENTRY - 1})
         )
-        return rows[0]["team_id"] if rows else None
+        return team_of_application(rows)
 
-    async def teams_of_image(self, reference: ImageReference) -> list[str | None]:
-        """Return the teams of the applications that the image is known to be of; none if it was never seen.
-
-        Raises NotFound for a tag whose digest is not known.
-        """
-        digests = array([(await self._named(reference)).digest])
-        rows = await self._database.fetch(VERSIONS_OF_IMAGES.bind({"digests": digests, "past": EVERY_ENTRY}))
-        named = sorted({row["application_id"] for row in rows})
+    async def _teams_of_image(self, digest: str) -> list[str | None]:
+        """Return the teams of the applications that the image is known to be of; none if it was never seen."""
+        rows = await self._database.fetch(VERSIONS_OF_IMAGES.bind({"digests": array([digest]), "past": EVERY_ENTRY}))
+        named = applications_of_image(rows)
         return [await self.team_of(one) for one in named[:APPLICATIONS_OF_IMAGE_MAX]]
 
-    async def check(self, wanted: WantedCheck) -> ImageChecked:
-        """Return the verdicts. Raises NotFound for a tag whose digest is not known, and InputError without rules."""
-        image = await self._named(wanted.image)
+    async def check(self, wanted: WantedCheck, check_teams: Callable[[Sequence[str | None]], None]) -> ImageChecked:
+        """Return the verdicts. `check_teams` raises for an image that the caller may not read, by its teams.
+
+        Raises NotFound for a tag that nobody knows, and InputError without rules.
+        """
+        image, read = await self._named(wanted.image, asks=wanted.asks)
+        if image.digest:
+            check_teams(await self._teams_of_image(image.digest))
+        if not image.digest:
+            return ImageChecked(
+                at=to_instant(self._now()), image=image, application_id=wanted.application_id, version=wanted.version,
+                verdicts=(), reads=(read,) if read is not None else (),
+            )  # fmt: skip
         application = ApplicationFacts(id=wanted.application_id, version=wanted.version)
         facts = await self._tracer.imagined(image, application, now=to_instant(self._now()))
         left = wanted.wait_seconds
@@ -141,16 +167,56 @@ class ImageChecks:
             await self._pause(LOOK_SECONDS)
             left -= LOOK_SECONDS
             facts = await self._tracer.imagined(image, application, now=to_instant(self._now()))
-        return await self._judged(facts, image, wanted)
+        return await self._judged(facts, image, wanted, [] if read is None else [read])
 
-    async def _named(self, reference: ImageReference) -> ImageFacts:
+    async def _named(self, reference: ImageReference, *, asks: bool) -> tuple[ImageFacts, ReadOfSource | None]:
+        """Return the image, and how asking its registry for the tag ended, if it failed.
+
+        The registry is asked about each tag, since it may have moved since it was recorded. Raises NotFound.
+        """
         reference = reference.canonical()
-        digest = reference.digest
+        digest, failed = reference.digest, None
         if digest is None:
             tag = tag_reference(str(reference)) or ""
-            rows = await self._database.fetch(TAG_DIGESTS.bind({"references": array([tag]), "past": EVERY_ENTRY}))
-            digest = _digest_of(reference, rows)
-        return ImageFacts(source=str(reference), repository=reference.repository, digest=digest)
+            if asks:
+                digest, failed = await self._asked(tag)
+            if digest is None and (failed is not None or not asks):
+                digest = await self._recorded(tag)
+            if digest is None and failed is None:
+                raise NotFound(
+                    "image-digest-unknown",
+                    f"the registry has no tag {tag}" if asks else f"the digest of {reference} is not recorded",
+                    fix="name the image by its digest: REGISTRY/TEAM/ARTIFACT@sha256:…, or use a token of the team",
+                )  # fmt: skip
+        return ImageFacts(source=str(reference), repository=reference.repository, digest=digest or ""), failed
+
+    async def _asked(self, tag: str) -> tuple[str | None, ReadOfSource | None]:
+        """Ask the registry now which digest a tag points to; None where it has none, or where it cannot be read."""
+        try:
+            async with asyncio.timeout(TAG_SECONDS_MAX):
+                found = await self._tags.collect(tag)
+        except TimeoutError:
+            reason = f"the registry did not answer within {TAG_SECONDS_MAX:g} seconds"
+        except SourceUnavailable as exc:
+            reason = exc.message
+        else:
+            digest = found.value.get("digest")
+            return (str(digest) if digest else None), None
+        return None, ReadOfSource(source=_REGISTRY, outcome="failed", reason=reason)
+
+    async def _recorded(self, tag: str) -> str | None:
+        """Return the digest of a tag by the front, else by its registry: instances state whatever they like.
+
+        Raises NotFound for a tag that has moved.
+        """
+        rows = await self._database.fetch(TAG_DIGESTS.bind({"references": array([tag]), "past": EVERY_ENTRY}))
+        found = digests_by_registry(rows)
+        if len(found) > 1:
+            raise NotFound(
+                "image-digest-unknown", f"{tag} pointed to {len(found)} different images",
+                fix="name the image by its digest: REGISTRY/TEAM/ARTIFACT@sha256:…",
+            )  # fmt: skip
+        return found[0] if found else None
 
     async def _ask(self, facts: Facts, image: ImageFacts) -> bool:
         """Ask what is not known yet; return whether an answer is awaited."""
@@ -176,7 +242,9 @@ class ImageChecks:
             )
         )
 
-    async def _judged(self, facts: Facts, image: ImageFacts, wanted: WantedCheck) -> ImageChecked:
+    async def _judged(
+        self, facts: Facts, image: ImageFacts, wanted: WantedCheck, reads: Sequence[ReadOfSource]
+    ) -> ImageChecked:
         evidence = self._evidence(facts)
         views: Mapping[tuple[SubjectOfRule, str], SubjectEvidence] = views_of(evidence, "")
         found: list[CheckedVerdict] = []
@@ -196,7 +264,7 @@ class ImageChecks:
         found.sort(key=lambda one: (one.severity, one.rule))
         return ImageChecked(
             at=to_instant(self._now()), image=image, application_id=wanted.application_id, version=wanted.version,
-            verdicts=found, reads=tuple(evidence.reads or ()),
+            verdicts=found, reads=(*reads, *(evidence.reads or ())),
         )  # fmt: skip
 
     async def _scans(self, facts: Facts) -> ImageScans | None:
@@ -206,18 +274,8 @@ class ImageChecks:
         return await self._images.of_digests(digests, now=self._now())
 
 
-def _digest_of(reference: ImageReference, rows: Sequence[TagDigestsRow]) -> str:
-    """Return the digest of a tag by the front, else by its registry: instances state whatever they like.
-
-    Raises NotFound where neither has stated it, and where the tag has moved.
-    """
-    by_front = {row["digest"] for row in rows if row["said_by"] == FRONT}
-    found = sorted(by_front or {row["digest"] for row in rows if row["said_by"] == REGISTRY})
-    if len(found) == 1:
-        return found[0]
-    why = (
-        f"{reference} pointed to {len(found)} different images"
-        if found
-        else f"the digest of {reference} is not recorded"
-    )
-    raise NotFound("image-digest-unknown", why, fix="name the image by its digest: REGISTRY/TEAM/ARTIFACT@sha256:…")
+def _covered(one: ReadOfSource) -> SourceCoverage:
+    """Return a reading as a source of the answer; one that was not asked yet was never read."""
+    source = _SOURCES.get(one.source, "trackers")
+    state: ReadState = "read" if one.outcome == "read" else "failed" if one.outcome == "failed" else "never"
+    return SourceCoverage(source=source, name=one.source, state=state, reason=one.reason, count=int(state != "read"))

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from whence_aggregator.findings.counting import ScannerFindings
 from whence_aggregator.reports.counted import Counts, Group
+from whence_aggregator.reports.period import ViolationsOverPeriod
 from whence_aggregator.reports.summary import TrendDay
 
 VIOLATIONS_MAX = 10_000
@@ -71,6 +73,8 @@ class ComplianceReport:
     version: str
     stood_at: str
     """When the counts stood: the end of the period, by its snapshot, or the time of the report."""
+    age_seconds: float
+    """How much older the counts are than the end of the period."""
     snapshot_index: int | None
     """The entry of the snapshot; None where the counts are those of the time of the report."""
     checkpoint: str
@@ -80,7 +84,11 @@ class ComplianceReport:
     days: Sequence[TrendDay]
     coverage: Mapping[str, Any]
     cut: bool
-    """Whether there are more violations than a report lists."""
+    """Whether there are more violations than a report lists, or more findings than it counts."""
+    period: ViolationsOverPeriod
+    """What became of the violations."""
+    findings: Sequence[ScannerFindings] = ()
+    """By scanner and account, as known when the counts stood."""
 
     @property
     def complete(self) -> bool:
@@ -95,4 +103,6 @@ class ComplianceReport:
     def entries(self) -> list[int]:
         """Return the indexes of the entries that the numbers rest on."""
         found = {one.ledger_index for one in self.violations} | {one.ledger_index for one in self.days}
+        for one in self.period.violations:
+            found |= {one.before.entry, one.after.entry, *(step.ledger_index for step in one.within)}
         return sorted(one for one in {*found, self.snapshot_index} if one is not None)

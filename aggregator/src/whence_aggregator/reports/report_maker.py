@@ -14,7 +14,9 @@ from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.writing import NewEntry
 from whence_aggregator.projections.reports import REPORT, report_writes
 from whence_aggregator.reports.counted import NONE
-from whence_aggregator.reports.coverage import CoverageReader
+from whence_aggregator.reports.coverage import AskedAbout
+from whence_aggregator.reports.coverage_reading import CoverageReader
+from whence_aggregator.reports.period_reading import StepsOfPeriods
 from whence_aggregator.reports.report import (
     VIOLATIONS_MAX,
     ComplianceReport,
@@ -23,7 +25,8 @@ from whence_aggregator.reports.report import (
     RuleOfReport,
     ViolationsOfReport,
 )
-from whence_aggregator.reports.report_csv import to_csv
+from whence_aggregator.reports.report_csv import to_csv, to_steps_csv
+from whence_aggregator.reports.report_findings import FindingsOfReports
 from whence_aggregator.reports.report_oscal import to_oscal
 from whence_aggregator.reports.summary import Summaries, WantedSummary
 from whence_aggregator.trace.moment import Moments
@@ -47,7 +50,8 @@ class MadeReport:
 
     def to_wire(self) -> dict[str, object]:
         return {
-            "complete": self.report.complete, "violations": len(self.report.violations), "files": dict(self.files),
+            "complete": self.report.complete, "coverage": dict(self.report.coverage),
+            "violations": len(self.report.violations), "files": dict(self.files),
             "digests": dict(self.digests), "ledger_index": self.ledger_index,
         }  # fmt: skip
 
@@ -62,6 +66,8 @@ class ReportMaker:
         summaries: Summaries,
         violations: ViolationsOfReport,
         coverage: CoverageReader,
+        findings: FindingsOfReports,
+        steps: StepsOfPeriods,
         moments: Moments,
         html: RendersHtml,
         rules: Sequence[Rule],
@@ -73,6 +79,8 @@ class ReportMaker:
         self._summaries = summaries
         self._violations = violations
         self._coverage = coverage
+        self._findings = findings
+        self._steps = steps
         self._moments = moments
         self._html = html
         self._rules = {rule.id: rule for rule in rules}
@@ -97,7 +105,7 @@ class ReportMaker:
         oscal = msgspec.json.format(msgspec.json.encode(to_oscal(report)), indent=2).decode()
         return {
             "report.html": self._html.render(report), "violations.csv": to_csv(report),
-            "assessment-results.json": oscal + "\n",
+            "steps.csv": to_steps_csv(report), "assessment-results.json": oscal + "\n",
         }  # fmt: skip
 
     async def _report(
@@ -128,12 +136,16 @@ class ReportMaker:
                     violations=by_rule.get(name, ()),
                 )
             )
-        covered = await self._coverage.read()
+        counted = await self._findings.of(scope, moment, team_as_written=team_as_written)
+        period = await self._steps.of(scope, team_as_written=team_as_written)
+        about = AskedAbout(account=scope.account, team=scope.team, team_as_written=team_as_written)
         return ComplianceReport(
             scope=scope, made_at=to_instant(self._now()), made_by=made_by, version=self._version,
-            stood_at=summary.at, snapshot_index=summary.snapshot.ledger_index if summary.snapshot is not None else None,
+            stood_at=summary.at, age_seconds=summary.age_seconds,
+            snapshot_index=summary.snapshot.ledger_index if summary.snapshot is not None else None,
             checkpoint=self._ledger.note, everything=summary.everything, rules=rules, days=days,
-            coverage=covered.shown(account_id=scope.account, named=names_sources), cut=len(found) > VIOLATIONS_MAX,
+            coverage=await self._coverage.of(about, named=names_sources),
+            cut=len(found) > VIOLATIONS_MAX or counted.cut or period.cut, period=period, findings=counted.scanners,
         )  # fmt: skip
 
     def _severity(self, name: str) -> int:

@@ -37,7 +37,10 @@ def to_oscal(report: ComplianceReport) -> dict[str, Any]:
                 else {"include-all": {}}
             ]
         },
-        "props": [_prop("complete", "yes" if report.complete else "no")],
+        "props": [
+            _prop("complete", "yes" if report.complete else "no"),
+            *(_prop(name.replace("_", "-"), number) for name, number in report.period.counts.items()),
+        ],
     }
     if observations:
         result["observations"] = observations

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
+from whence_aggregator.queries.findings import VersionsOfImagesRow
 from whence_aggregator.queries.reports import (
+    CountedAccountsRow,
     CountsOfAccountRow,
     CountsOfApplicationsRow,
     CountsOfDaysRow,
@@ -14,12 +17,20 @@ from whence_aggregator.queries.reports import (
     EveryNewestCountRow,
     NewestSummaryByRow,
     NewestSummaryDayRow,
+    PlacesOfInstanceRow,
+    ReportsRecordedRow,
+    ReportsWithDigestRow,
+    StepsOfScopeRow,
     SummaryDaysRow,
+    TeamOfApplicationRow,
     TeamsOfApplicationsRow,
     TotalsRow,
     UnheardByAccountRow,
 )
+from whence_aggregator.queries.trace import TagDigestsRow
 from whence_aggregator.reports.counted import CountKey, Counts, DayOfCount, NamedCounts
+from whence_aggregator.reports.period import PeriodStep, StepsOfViolation
+from whence_aggregator.trace.tags import FRONT, REGISTRY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,3 +93,82 @@ def teams_of(rows: Sequence[TeamsOfApplicationsRow]) -> dict[str, str]:
 def unheard(rows: Sequence[UnheardByAccountRow]) -> dict[str, int]:
     """Return how many instances never made a statement, by account."""
     return {row["account_id"]: row["n"] for row in rows}
+
+
+def accounts_counted(rows: Sequence[CountedAccountsRow]) -> set[str]:
+    """Return the accounts in which applications have subjects."""
+    return {row["account_id"] for row in rows}
+
+
+def places_named(rows: Sequence[PlacesOfInstanceRow]) -> tuple[set[str], set[str]]:
+    """Return the accounts and the regions of an instance, by its statements and by the EC2 API."""
+    return {row["account_id"] for row in rows}, {row["region"] for row in rows}
+
+
+def steps_by_violation(rows: Sequence[StepsOfScopeRow]) -> Iterator[StepsOfViolation]:
+    """Yield violations with their steps; rows are in the order of their ids."""
+    for _, some in groupby(rows, key=lambda row: row["id"]):
+        steps = list(some)
+        one = steps[0]
+        yield StepsOfViolation(
+            id=one["id"], rule=one["rule"], severity=one["severity"], kind=one["kind"], subject=one["subject"],
+            application_id=one["application_id"], account_id=one["account_id"], team=one["team"],
+            steps=[
+                PeriodStep(
+                    ledger_index=row["ledger_index"], step=row["step"], at=row["at"], by=row["done_by"],
+                    comment=row["comment"], exemption=row["exemption"], exempt_until=row["exempt_until"],
+                )
+                for row in steps
+            ],
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedReport:
+    """A report as its entry states it, with the digests of its files by name."""
+
+    ledger_index: int
+    team: str
+    account: str
+    since: str
+    until: str
+    made_at: str
+    made_by: str
+    digests: dict[str, str]
+
+    def to_wire(self) -> dict[str, object]:
+        return {
+            "ledger_index": self.ledger_index, "team": self.team or None, "account": self.account or None,
+            "from": self.since, "to": self.until, "made_at": self.made_at, "made_by": self.made_by,
+            "digests": self.digests,
+        }  # fmt: skip
+
+
+def recorded_reports(rows: Sequence[ReportsRecordedRow] | Sequence[ReportsWithDigestRow]) -> list[RecordedReport]:
+    """Return reports; the rows of one follow each other."""
+    found: dict[int, RecordedReport] = {}
+    for row in rows:
+        one = found.setdefault(
+            row["ledger_index"],
+            RecordedReport(
+                ledger_index=row["ledger_index"], team=row["team_id"], account=row["account_id"], since=row["since"],
+                until=row["until"], made_at=row["made_at"], made_by=row["made_by"], digests={},
+            ),
+        )  # fmt: skip
+        one.digests[row["name"]] = row["digest"]
+    return list(found.values())
+
+
+def digests_by_registry(rows: Sequence[TagDigestsRow]) -> list[str]:
+    """Return the digests that the front stated for a tag, else those of its registry; an instance's do not count."""
+    by_front = {row["digest"] for row in rows if row["said_by"] == FRONT}
+    return sorted(by_front or {row["digest"] for row in rows if row["said_by"] == REGISTRY})
+
+
+def applications_of_image(rows: Sequence[VersionsOfImagesRow]) -> list[str]:
+    return sorted({row["application_id"] for row in rows})
+
+
+def team_of_application(rows: Sequence[TeamOfApplicationRow]) -> str | None:
+    """Return the team of an application; None if nobody registered it."""
+    return rows[0]["team_id"] if rows else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Literal
 
 from whence_aggregator.compliance.evidence import SubjectOfRule
@@ -47,7 +47,7 @@ from whence_aggregator.reports.rows import (
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.moment import Moment
 from whence_aggregator.trace.owners import owned_by
-from whence_common.clock import to_instant
+from whence_common.clock import parse_instant, to_instant
 from whence_common.errors import InputError
 
 GroupedBy = Literal["team", "account", "rule"]
@@ -74,17 +74,25 @@ class Summary:
 
     by: GroupedBy
     at: str
+    asked_at: str
+    """The moment that was asked about: a snapshot may be a day older."""
     snapshot: SummaryDay | None
     groups: Mapping[str | None, Group]
     everything: Group
     unheard: Mapping[str, int] | None
     """Instances that run and never made a statement, by account; None where it is not known for the question."""
 
+    @property
+    def age_seconds(self) -> float:
+        """Return how much older the counts are than the moment that was asked about."""
+        return (parse_instant(self.asked_at) - parse_instant(self.at)).total_seconds()
+
     def to_wire(self) -> dict[str, object]:
         shown = self.snapshot
         return {
             "by": self.by,
             "at": self.at,
+            "age_seconds": self.age_seconds,
             "snapshot": {"day": shown.day, "ledger_index": shown.ledger_index} if shown is not None else None,
             "groups": [
                 {self.by: name, **one.to_wire(), **self._unheard(name)}
@@ -119,10 +127,13 @@ class TrendDay:
 class Summaries:
     """Reads counts; no verdict is read."""
 
-    def __init__(self, *, database: Database, listening: Listening) -> None:
+    def __init__(self, *, database: Database, listening: Listening, unheard_kept_seconds: float = 0.0) -> None:
+        """`unheard_kept_seconds`: how long the number of unheard instances of all accounts is kept."""
         self._database = database
+        self._unheard_kept_seconds = unheard_kept_seconds
         self._listening = listening
         self._directory = OrganisationDirectory(database)
+        self._kept_unheard: tuple[datetime, Mapping[str, int]] | None = None
 
     async def of(self, wanted: WantedSummary, moment: Moment) -> Summary:
         """Return a summary, for a time that is past by the newest snapshot by then. Raises NotFound without one."""
@@ -135,7 +146,7 @@ class Summaries:
         groups, everything = grouped(rows, lambda name: _name(wanted.by, name, teams))
         groups = {name: one for name, one in groups.items() if wanted.by != "rule" or name != OF_SUBJECT}
         return Summary(
-            by=wanted.by, at=at, snapshot=snapshot, groups=groups, everything=everything,
+            by=wanted.by, at=at, asked_at=moment.at, snapshot=snapshot, groups=groups, everything=everything,
             unheard=await self._unheard(wanted, moment),
         )  # fmt: skip
 
@@ -208,9 +219,17 @@ class Summaries:
     async def _unheard(self, wanted: WantedSummary, moment: Moment) -> Mapping[str, int] | None:
         if not moment.is_now or wanted.team is not None or wanted.rules is not None:
             return None
-        before = to_instant(self._listening.silent_before)
+        silent_before = self._listening.silent_before
+        if wanted.account is None and self._kept_unheard is not None and self._unheard_kept_seconds:
+            kept_at, kept = self._kept_unheard
+            if (silent_before - kept_at).total_seconds() < self._unheard_kept_seconds:
+                return kept
+        before = to_instant(silent_before)
         asked = UNHEARD_BY_ACCOUNT.bind({"launched_before": before, "account": wanted.account})
-        return unheard(await self._database.fetch(asked))
+        found = unheard(await self._database.fetch(asked))
+        if wanted.account is None:
+            self._kept_unheard = silent_before, found
+        return found
 
 
 def _named(counts: Mapping[CountKey, Counts], wanted: WantedSummary) -> list[NamedCounts]:

@@ -55,8 +55,8 @@ class InventoryFacts:
     """
 
     listed_at: str = ""
-    unlisted: str = ""
-    """Why the newest listing failed; empty if it did not, and of the past."""
+    unread: str = ""
+    """Why the newest listings failed; then the rest is how it was before, and not how it is."""
     state: str = ""
     asked_at: str = ""
     launched_at: str = ""

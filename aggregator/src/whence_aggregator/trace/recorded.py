@@ -57,7 +57,7 @@ class Recorded:
         """Return an instance as the EC2 API lists it."""
         found = self.listed.get(name)
         life = self.lives.get(name, LifeFacts())
-        return found or InventoryFacts(listed_at=life.listed_at, unlisted=life.unlisted)
+        return found or InventoryFacts(listed_at=life.listed_at, unread=life.unread)
 
 
 async def read_recorded(database: Database, names: Sequence[str], moment: Moment, *, brief: bool) -> Recorded:

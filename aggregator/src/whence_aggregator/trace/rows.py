@@ -78,8 +78,8 @@ class LifeFacts:
     life: Life = "unknown"
     since: str = ""
     listed_at: str = ""
-    unlisted: str = ""
-    """Why the newest listing failed; empty if it did not."""
+    unread: str = ""
+    """Why the newest listings failed; empty while too few did."""
 
 
 _NO_LIFE = LifeFacts()
@@ -157,7 +157,7 @@ def lives(rows: Sequence[LivesOfRow]) -> dict[str, LifeFacts]:
             life=as_life(row["life"]),
             since=_instant(row["since"]),
             listed_at=_instant(row["listed_at"]),
-            unlisted=row["failure"] or "",
+            unread=row["unread"],
         )
         for row in rows
     }
@@ -168,7 +168,7 @@ def inventory(rows: Sequence[InventoryOfRow], known: Mapping[str, LifeFacts]) ->
     return {
         row["instance_id"]: InventoryFacts(
             listed_at=known.get(row["instance_id"], _NO_LIFE).listed_at,
-            unlisted=known.get(row["instance_id"], _NO_LIFE).unlisted,
+            unread=known.get(row["instance_id"], _NO_LIFE).unread,
             state=row["state"],
             asked_at=from_millis(row["asked_at"]),
             launched_at=row["launched_at"],

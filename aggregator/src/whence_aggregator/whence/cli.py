@@ -47,10 +47,10 @@ from whence_aggregator.whence import versions as version_commands
 from whence_aggregator.whence import violations as violation_commands
 from whence_aggregator.whence.client import Client
 from whence_aggregator.whence.connection import CONNECTION, AggregatorAccess
+from whence_aggregator.whence.covered import end_covered
 from whence_aggregator.whence.importing import commands as import_commands
 from whence_aggregator.whence.output import (
     FAILED,
-    GAPS,
     USAGE,
     ReaderGone,
     end,
@@ -205,7 +205,10 @@ def violations(
     client: Client, /, form: str | None, limit: int, everything: bool, as_json: bool, grouped: bool, as_csv: bool,
     **filters: str | None,
 ) -> None:  # fmt: skip
-    """List violations of rules, and rules that could not be evaluated. Exits 1 if there are any."""
+    """List violations of rules, and rules that could not be evaluated.
+
+    Exits 5 if a source was not read that could add to the list, else 1 if there are any.
+    """
     if grouped and form is None:
         asked = {**filters, "grouped": "true"}
         found = listed(client, "/v1/violations", "violations", asked, None if everything else limit)
@@ -216,11 +219,11 @@ def violations(
     if form is not None:
         rows = [row for page in found.pages for row in page]
         show_json((to_ocsf if form == "ocsf" else to_sarif)(rows, version=__version__, now=utc_now()))
-        sys.exit(GAPS if rows else 0)
+        end_covered(found.first.get("coverage"), gaps=bool(rows))
     subject = ("instance_id", "account_id") if filters["kind"] in (None, "instance") else ("subject",)
     columns = ("verdict", "rule", "severity", *subject, "application_id", "reason", "since")
     show_list(found, "violations", columns, as_json=as_json)
-    sys.exit(GAPS if found.rows else 0)
+    end_covered(found.first.get("coverage"), gaps=bool(found.rows))
 
 
 whence.add_command(image_commands.images)

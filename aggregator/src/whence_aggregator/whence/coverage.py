@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
+from urllib.parse import urlencode
 
 import click
 
 from whence_aggregator.whence.accounts import accounts
 from whence_aggregator.whence.client import Client
-from whence_aggregator.whence.output import INCOMPLETE, ask, show
+from whence_aggregator.whence.output import INCOMPLETE, UNREACHABLE, ask, end, note, show
 
 _COLUMNS = ("source", "account_id", "region", "name", "state", "read_at", "failed_at", "permission", "count", "reason")
 
@@ -29,26 +31,50 @@ def coverage(client: Client, account: str | None, as_json: bool) -> None:
     sys.exit(0 if found["complete"] else INCOMPLETE)
 
 
-_OF_ROLES = ("inventory", "user data", "AMIs", "trail")
+_OF_CHECK = ("account_id", "region", "source", "may", "permission", "reason")
+_MAY = {"allowed": "yes", "denied": "no"}
+NO_INVENTORY = "the aggregator's settings have no `inventory`: it assumes no role"
 
 
 @accounts.command()
 @click.argument("account", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print the response as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def check(client: Client, account: str | None, as_json: bool) -> None:
-    """Show what the role in each account and region may do, by the newest readings, with the missing permission.
+    """Have the aggregator assume its role in each account and region now, and try each call as a dry run.
 
-    Exits 5 if a reading failed, or was never made.
+    Shows what works, and which permission is missing. CloudTrail is shown by its newest reading. Exits 0 if everything
+    works, and 5 if anything does not, or could not be found out.
     """
-    found = ask(lambda: client.get("/v1/coverage", account=account))
-    rows = [{**one, "may": _may(one)} for one in found["sources"] if one["source"] in _OF_ROLES]
-    shown = ("account_id", "region", "source", "may", "permission", "read_at", "reason")
-    show({"sources": rows}, rows, shown, as_json=as_json)
-    sys.exit(0 if all(one["may"] == "yes" for one in rows) else INCOMPLETE)
+    rows, configured = _checked(client, account)
+    rows += [_of_trail(one) for one in ask(lambda: client.get("/v1/coverage", account=account))["sources"]
+             if one["source"] == "trail"]  # fmt: skip
+    show({"checks": rows}, rows, _OF_CHECK, as_json=as_json)
+    if not configured:
+        note(NO_INVENTORY)
+    sys.exit(0 if configured and all(one["may"] == "yes" for one in rows) else INCOMPLETE)
 
 
-def _may(one: Mapping[str, Any]) -> str:
-    if one["state"] == "read":
-        return "yes"
-    return "no" if one["permission"] else "not known"
+def _checked(client: Client, account: str | None) -> tuple[list[dict[str, Any]], bool]:
+    """Return the checks of every place, and whether there is an inventory. Ends the command if the pages do not end."""
+    rows: list[dict[str, Any]] = []
+    cursor: str | None = None
+    seen = set[str | None]()
+    while True:
+        named = {name: value for name, value in (("account", account), ("cursor", cursor)) if value is not None}
+        path = "/v1/accounts/check" + (f"?{urlencode(named)}" if named else "")
+        found = ask(partial(client.post, path, {}))
+        for one in found["checks"]:
+            missing = one["permission"] if one["outcome"] == "denied" else None
+            rows.append({**one, "may": _MAY.get(one["outcome"], "not known"), "permission": missing})
+        seen.add(cursor)
+        cursor = found["next"]
+        if cursor is None:
+            return rows, bool(found["configured"])
+        if cursor in seen:
+            end("the list of checks does not end: the aggregator repeats a page", UNREACHABLE)
+
+
+def _of_trail(one: Mapping[str, Any]) -> dict[str, Any]:
+    may = "yes" if one["state"] == "read" else "no" if one["permission"] else "not known"
+    return {name: one[name] for name in ("account_id", "region", "source", "permission", "reason")} | {"may": may}

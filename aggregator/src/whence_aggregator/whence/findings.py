@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from whence_aggregator.whence.client import Client, FileUpload, Refused
+from whence_aggregator.whence.covered import end_covered
 from whence_aggregator.whence.output import (
     AT,
     GAPS,
@@ -103,13 +104,19 @@ def push(
 @listing
 @click.pass_obj
 def list_findings(client: Client, /, limit: int, everything: bool, as_json: bool, **filters: str | None) -> None:
-    """List findings: what each means now, and who answers for it. Exits 0 whatever they are."""
+    """List findings: what each means now, and who answers for it.
+
+    Exits 5 if a scanner is late or never reported, else 1 if a finding that is not muted fails or is unknown.
+    """
     found = listed(client, "/v1/findings", "findings", filters, None if everything else limit)
+    gaps = _Gaps()
+    found.pages = gaps.watched(found.pages)
     if not as_json:
         pages = found.pages
         found.pages = ([{**one, **_about(one)} for one in page] for page in pages)
     columns = ("verdict", "severity", "rule", "subject", "team", "account_id", "since", "last_seen", "reason")
     show_list(found, "findings", columns, as_json=as_json)
+    end_covered(found.first.get("coverage"), gaps=gaps.found)
 
 
 @findings.command()
@@ -160,6 +167,19 @@ def _print(name: str, answer: Mapping[str, Any]) -> None:
         )
     if answer.get("incomplete_reason"):
         note(f"whence: {name}: nothing was closed, as the file is not complete: {answer['incomplete_reason']}")
+
+
+class _Gaps:
+    """Whether any finding that was listed fails or is unknown, and is not muted in its scanner."""
+
+    def __init__(self) -> None:
+        self.found = False
+
+    def watched(self, pages: Iterator[Sequence[Mapping[str, Any]]]) -> Iterator[Sequence[Mapping[str, Any]]]:
+        for page in pages:
+            broken = [one for one in page if one["verdict"] in ("fail", "unknown") and not one["suppressed"]]
+            self.found = self.found or bool(broken)
+            yield page
 
 
 def _about(one: Mapping[str, Any]) -> dict[str, object]:

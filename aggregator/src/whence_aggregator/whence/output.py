@@ -227,11 +227,16 @@ def _indented(value: object, by: str = "  ") -> str:
     return visible_json(value, indent=2).replace("\n", "\n" + by)
 
 
-def ask(request: Callable[[], Any]) -> Any:
-    """Return the result of a request; on an error, print it and exit with its code."""
+def ask(request: Callable[[], Any], *, unless: str = "") -> Any:
+    """Return the result of a request; on an error, print it and exit with its code.
+
+    None for a refusal with the code `unless`.
+    """
     try:
         return request()
     except Refused as exc:
+        if unless and exc.code == unless:
+            return None
         end(exc.diagnostics(), _exit_code(exc))
     except RoadError as exc:
         end(exc.diagnostics(), UNREACHABLE)

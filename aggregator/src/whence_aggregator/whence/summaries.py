@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
 from whence_aggregator.whence.client import Client
-from whence_aggregator.whence.output import AT, GAPS, INCOMPLETE, ask, note, show
+from whence_aggregator.whence.covered import end_covered
+from whence_aggregator.whence.output import AT, ask, note, show
 
 _COUNTS = ("pass", "fail", "unknown", "folded", "total")
 
@@ -48,25 +48,11 @@ def summary(
     rows = [_row(by, one) for one in (*found["groups"], {by: "total", **total})]
     show(found, rows, (by, *_COUNTS, "instances", "failing", "unheard"), as_json=as_json)
     if found["snapshot"] is not None:
-        note(f"as of the snapshot of {found['at']} (ledger {found['snapshot']['ledger_index']})")
-    incomplete = note_coverage(found["coverage"])
+        age = f"{found['age_seconds'] / 3600:.1f} h before the time asked about, " if "age_seconds" in found else ""
+        note(f"as of the snapshot of {found['at']} ({age}ledger {found['snapshot']['ledger_index']})")
     verdicts = total["verdicts"]
     gaps = verdicts["fail"] or verdicts["unknown"] or verdicts["folded"] or total.get("unheard")
-    sys.exit(INCOMPLETE if incomplete else GAPS if gaps else 0)
-
-
-def note_coverage(coverage: Mapping[str, Any]) -> bool:
-    """Print which sources were not read; return whether there are any."""
-    sources: Sequence[Mapping[str, Any]] = coverage["incomplete"]
-    for one in sources:
-        place = "/".join(str(one[name]) for name in ("account_id", "region", "name") if one[name])
-        why = f": {one['reason']}" if one["reason"] else ""
-        missing = f" (missing permission: {one['permission']})" if one["permission"] else ""
-        note(f"not complete: {one['source']} {place} {one['state']}{missing}{why}")
-    more = coverage["incomplete_total"] - len(sources)
-    if more > 0:
-        note(f"not complete: {more} more sources; see whence coverage")
-    return not coverage["complete"]
+    end_covered(found.get("coverage"), gaps=bool(gaps))
 
 
 def _row(by: str, group: Mapping[str, Any]) -> dict[str, object]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 from whence_aggregator.violations.shown import to_csv
 from whence_aggregator.whence.client import Client, segment
+from whence_aggregator.whence.covered import end_covered
 from whence_aggregator.whence.output import (
     GAPS,
     USAGE,
@@ -34,8 +35,8 @@ _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print the respo
 _YES = click.option("--yes", is_flag=True, help="Do not ask after the list was shown.")
 
 
-def show_grouped(found: PagedList, *, as_json: bool, as_csv: bool) -> None:
-    """Print violations with their life. Exits 1 if there are any."""
+def show_grouped(found: PagedList, *, as_json: bool, as_csv: bool) -> NoReturn:
+    """Print violations with their life. Exits 5 if a source was not read, else 1 if there are any."""
     if as_csv:
         out(to_csv([row for page in found.pages for row in page]))
         note(found.note())
@@ -44,7 +45,7 @@ def show_grouped(found: PagedList, *, as_json: bool, as_csv: bool) -> None:
             pages = found.pages
             found.pages = ([_flat(one) for one in page] for page in pages)
         show_list(found, "violations", COLUMNS, as_json=as_json)
-    sys.exit(GAPS if found.rows else 0)
+    end_covered(found.first.get("coverage"), gaps=bool(found.rows))
 
 
 @click.group()

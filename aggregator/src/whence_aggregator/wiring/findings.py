@@ -12,6 +12,7 @@ from whence_aggregator.findings.scanners import Scanner, Scanners
 from whence_aggregator.http.findings import FindingCalls
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ports import Database
+from whence_aggregator.reports.coverage_reading import CoverageReader
 from whence_aggregator.settings.server import Settings
 from whence_aggregator.trace.moment import Moments
 from whence_aggregator.wiring.organisation import load_allowed, load_directory
@@ -44,13 +45,18 @@ def load_findings(settings: Settings, database: Database) -> Findings:
 
 
 def finding_routes(
-    settings: Settings, database: Database, ledger: Ledger, on_change: Callable[[], None]
+    settings: Settings,
+    database: Database,
+    ledger: Ledger,
+    coverage: CoverageReader,
+    on_change: Callable[[], None],
 ) -> list[web.RouteDef]:
     """Return the routes of findings."""
     findings = load_findings(settings, database)
     scanners = findings.scanners
-    coverage = ScannerCoverage(database=database, scanners=scanners, accounts=load_allowed(settings, database))
+    states = ScannerCoverage(database=database, scanners=scanners, accounts=load_allowed(settings, database))
     moments = Moments(database=database, now=utc_now)
     return FindingCalls(
-        ledger=ledger, findings=findings, coverage=coverage, moments=moments, now=utc_now, on_change=on_change
+        ledger=ledger, findings=findings, scanners=states, coverage=coverage, moments=moments, now=utc_now,
+        on_change=on_change,
     ).routes()  # fmt: skip

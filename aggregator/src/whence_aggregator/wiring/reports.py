@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from aiohttp import web
 
 from whence_aggregator import __version__
+from whence_aggregator.adapters.aws_probe import AwsRoleProbe
+from whence_aggregator.collect.collectors import Collector
 from whence_aggregator.compliance.rules.catalogue import RulesInForce
 from whence_aggregator.compliance.violations import Violations
+from whence_aggregator.findings.counting import FindingCounts
+from whence_aggregator.findings.coverage import ScannerCoverage
 from whence_aggregator.http.image_checks import ImageCheckCalls
 from whence_aggregator.http.reports import ReportCalls
+from whence_aggregator.http.role_checks import RoleCheckCalls
 from whence_aggregator.http.summaries import SummaryCalls
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.organisation.allowed import AllowedAccounts
 from whence_aggregator.ports import Database
-from whence_aggregator.reports.coverage import CoverageReader, ExpectedSources
+from whence_aggregator.reports.coverage_reading import CoverageReader
+from whence_aggregator.reports.coverage_sources import ExpectedSources
 from whence_aggregator.reports.image_check import ImageChecks
+from whence_aggregator.reports.period_reading import StepsOfPeriods
+from whence_aggregator.reports.recorded_reports import RecordedReports
+from whence_aggregator.reports.report_findings import FindingsOfReports
 from whence_aggregator.reports.report_html import HtmlReports
 from whence_aggregator.reports.report_maker import ReportMaker
+from whence_aggregator.reports.role_checks import RoleChecks
 from whence_aggregator.reports.snapshots import Snapshots
 from whence_aggregator.reports.standing_violations import StandingViolations
 from whence_aggregator.reports.summary import Summaries
@@ -26,6 +37,7 @@ from whence_aggregator.settings.server import Settings
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.moment import Moments
 from whence_aggregator.trace.tracer import Tracer
+from whence_aggregator.wiring.findings import load_findings, load_scanners
 from whence_aggregator.wiring.rules import scanned_images
 from whence_common.clock import utc_now
 from whence_common.runtime.pause import pause
@@ -36,8 +48,35 @@ def load_snapshots(database: Database, ledger: Ledger) -> Snapshots:
     return Snapshots(database=database, ledger=ledger, now=utc_now)
 
 
-def load_coverage_reader(settings: Settings, database: Database, allowed: AllowedAccounts) -> CoverageReader:
-    """Return what reads how far each source that the settings name was read."""
+UNHEARD_KEPT_SECONDS = 30.0
+"""How old the number of unheard instances may be: it reads the whole inventory."""
+COVERAGE_KEPT_SECONDS = 5.0
+"""How old the coverage of an answer may be: it reads all accounts, and they are listed every few minutes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Covering:
+    """How far sources were read, and what scanners found."""
+
+    coverage: CoverageReader
+    counts: FindingCounts
+    of_reports: FindingsOfReports
+
+
+def load_covering(settings: Settings, database: Database, allowed: AllowedAccounts) -> Covering:
+    """Return what reads how far each source that the settings name was read, and what counts findings."""
+    scanners = load_scanners(settings)
+    states = ScannerCoverage(database=database, scanners=scanners, accounts=allowed)
+    return Covering(
+        coverage=_coverage_reader(settings, database, allowed, states),
+        counts=FindingCounts(database=database, scanners=scanners, states=states, now=utc_now),
+        of_reports=FindingsOfReports(findings=load_findings(settings, database), states=states),
+    )
+
+
+def _coverage_reader(
+    settings: Settings, database: Database, allowed: AllowedAccounts, states: ScannerCoverage
+) -> CoverageReader:
     inventory, organisation = settings.inventory, settings.organisation
     sources = {
         "file": organisation is not None and organisation.file is not None,
@@ -50,8 +89,11 @@ def load_coverage_reader(settings: Settings, database: Database, allowed: Allowe
         inventory_seconds=inventory.seconds if inventory is not None else 0.0,
         trail=settings.cloud_trail is not None,
         organisation=[name for name, there in sources.items() if there],
+        scanners=[one.product for one in settings.findings.scanners],
     )
-    return CoverageReader(database=database, expected=expected, now=utc_now)
+    return CoverageReader(
+        database=database, expected=expected, now=utc_now, scanners=states, kept_seconds=COVERAGE_KEPT_SECONDS
+    )
 
 
 def check_routes(
@@ -60,23 +102,19 @@ def check_routes(
     tracer: Tracer,
     listening: Listening,
     rules: RulesInForce,
+    tags: Collector,
     wake: Callable[[], None],
 ) -> list[web.RouteDef]:
     """Return the route that judges images before they run."""
     checks = ImageChecks(
         database=database, tracer=tracer, rules=rules, images=scanned_images(settings, database),
-        listening=listening, now=utc_now, wake=wake, pause=pause,
+        listening=listening, now=utc_now, tags=tags, wake=wake, pause=pause,
     )  # fmt: skip
     return ImageCheckCalls(checks).routes()
 
 
 def report_routes(
-    settings: Settings,
-    database: Database,
-    ledger: Ledger,
-    listening: Listening,
-    allowed: AllowedAccounts,
-    rules: RulesInForce,
+    database: Database, ledger: Ledger, listening: Listening, covering: Covering, rules: RulesInForce
 ) -> list[web.RouteDef]:
     """Return the route that makes reports."""
     maker = ReportMaker(
@@ -85,24 +123,38 @@ def report_routes(
         violations=StandingViolations(
             Violations(database=database, listening=listening, rules=rules.every), rules.every
         ),
-        coverage=load_coverage_reader(settings, database, allowed),
+        coverage=covering.coverage,
+        findings=covering.of_reports,
+        steps=StepsOfPeriods(database),
         moments=Moments(database=database, now=utc_now),
         html=HtmlReports(),
         rules=rules.every,
         version=__version__,
         now=utc_now,
     )
-    return ReportCalls(maker).routes()
+    return ReportCalls(maker, RecordedReports(database)).routes()
 
 
-def summary_routes(
-    settings: Settings, database: Database, listening: Listening, allowed: AllowedAccounts
-) -> list[web.RouteDef]:
+def summary_routes(database: Database, listening: Listening, covering: Covering) -> list[web.RouteDef]:
     """Return the routes of summaries and coverage."""
     calls = SummaryCalls(
         database=database,
-        summaries=Summaries(database=database, listening=listening),
-        coverage=load_coverage_reader(settings, database, allowed),
+        summaries=Summaries(database=database, listening=listening, unheard_kept_seconds=UNHEARD_KEPT_SECONDS),
+        coverage=covering.coverage,
         moments=Moments(database=database, now=utc_now),
+        findings=covering.counts,
     )
     return calls.routes()
+
+
+def role_check_routes(settings: Settings, allowed: AllowedAccounts) -> list[web.RouteDef]:
+    """Return the route that checks what the inventory's role may do."""
+    inventory = settings.inventory
+    probe = None
+    if inventory is not None:
+        probe = AwsRoleProbe(
+            role_name=inventory.role_name, session_name=inventory.session_name, external_id=inventory.external_id,
+            endpoint_url=settings.aws_endpoint_url,
+        )  # fmt: skip
+    regions = inventory.regions if inventory is not None else ()
+    return RoleCheckCalls(RoleChecks(probe=probe, accounts=lambda: allowed.names, regions=regions)).routes()

@@ -72,7 +72,15 @@ from whence_aggregator.wiring.organisation import (
 )
 from whence_aggregator.wiring.outgoing import Outgoing, open_outgoing
 from whence_aggregator.wiring.replays import replay_routes
-from whence_aggregator.wiring.reports import check_routes, load_snapshots, report_routes, summary_routes
+from whence_aggregator.wiring.reports import (
+    Covering,
+    check_routes,
+    load_covering,
+    load_snapshots,
+    report_routes,
+    role_check_routes,
+    summary_routes,
+)
 from whence_aggregator.wiring.rules import (
     covered_accounts,
     load_evaluator,
@@ -167,7 +175,8 @@ def _routes(
     wake: Callable[[], None],
     rules: RulesInForce,
     engine: RuleProcess,
-    allowed: AllowedAccounts,
+    covering: Covering,
+    tags: Collector,
 ) -> list[web.RouteDef]:
     """Return all routes except those of the log, the applications and the registry."""
     challenges = limits.of_challenges()
@@ -190,9 +199,9 @@ def _routes(
             load_coverage(settings, database),
         ).routes(),
         *OrganisationCalls(database=database, now=utc_now, lists_teams=not _fronts(settings)).routes(),
-        *summary_routes(settings, database, heard, allowed),
-        *report_routes(settings, database, ledger, heard, allowed, rules),
-        *check_routes(settings, database, tracer, heard, rules, wake),
+        *summary_routes(database, heard, covering),
+        *report_routes(database, ledger, heard, covering, rules),
+        *check_routes(settings, database, tracer, heard, rules, tags, wake),
         *OperatorCalls(database=database, audience=settings.audience).routes(),
         *operations.routes(
             database.families,
@@ -222,6 +231,7 @@ def _streamed(
     policy: ApprovalPolicy | None,
     violations: LivingViolations,
     heard: Listening,
+    covering: Covering,
 ) -> list[web.RouteDef]:
     """Return the log, the applications and their versions, whose long answers share their slots."""
     streams = Slots("streams", STREAMS_AT_ONCE_MAX)
@@ -230,8 +240,10 @@ def _streamed(
         *version_routes(settings, database, ledger, policy, limits, streams, signing_in.membership),
         *LogCalls(ledger=ledger, publisher=publisher, bundles=bundles, streams=streams).routes(),
         *application_routes(database, ledger, limits, signing_in.membership, streams, teams, working.wake),
-        *finding_routes(settings, database, ledger, working.evaluating.wake),
-        *violations.routes(signing_in.membership, heard, limits.of("application_bytes_per_caller", "caller")),
+        *finding_routes(settings, database, ledger, covering.coverage, working.evaluating.wake),
+        *violations.routes(
+            signing_in.membership, heard, covering.coverage, limits.of("application_bytes_per_caller", "caller")
+        ),
         *fullstop_routes(violations, signing_in.membership),
     ]
 
@@ -293,6 +305,7 @@ async def opened_aggregator(
         working = await _working(
             settings, database, ledger, tracer, collectors, questions, heard, sources, allowed, trail, rules
         )
+        covering = load_covering(settings, database, allowed)
         limits = LiveLimits(settings.limits)
         speaking = await load_speaking(
             settings, database, ledger, working, authorities, session, heard, limits, stack, allowed
@@ -330,7 +343,8 @@ async def opened_aggregator(
                     working.wake,
                     rules,
                     engine,
-                    allowed,
+                    covering,
+                    collectors["tag"],
                 ),
                 *_streamed(
                     settings,
@@ -344,7 +358,9 @@ async def opened_aggregator(
                     policy,
                     violations,
                     heard,
+                    covering,
                 ),
+                *role_check_routes(settings, allowed),
                 *instance_log_routes(settings, database, ledger, allowed, limits),
                 *SignInCalls(signing_in.sign_in, signing_in.command_clients).routes(),
                 *(behind.listing_routes(database) if behind is not None else []),

@@ -20,6 +20,7 @@ from whence_aggregator.http.violations import ViolationCalls
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.ports import Database
+from whence_aggregator.reports.coverage_reading import CoverageReader
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.violations.listing import GroupedViolations
 from whence_aggregator.violations.observing import Observing, RuleShown
@@ -50,15 +51,19 @@ class LivingViolations:
     def grouped(self) -> GroupedViolations:
         return GroupedViolations(database=self.database, directory=self.directory, now=self.now)
 
-    def routes(self, membership: Membership, listening: Listening, caller_bytes: Limit) -> list[web.RouteDef]:
+    def routes(
+        self, membership: Membership, listening: Listening, coverage: CoverageReader, caller_bytes: Limit
+    ) -> list[web.RouteDef]:
         """Return all routes of violations."""
         grouped = GroupedViolationCalls(
             grouped=self.grouped,
-            recorder=self.recorder, observing=self.observing, membership=membership, now=self.now,
+            recorder=self.recorder, observing=self.observing, membership=membership, coverage=coverage, now=self.now,
             caller_bytes=caller_bytes, random_bytes=os.urandom,
         )  # fmt: skip
         listed = Violations(database=self.database, listening=listening, rules=self.rules)
-        return ViolationCalls(listed, now=self.now, rules=self.rules, grouped=grouped).routes()
+        return ViolationCalls(
+            listed, coverage=coverage, now=self.now, rules=self.rules, grouped=grouped
+        ).routes()  # fmt: skip
 
 
 def load_violations(

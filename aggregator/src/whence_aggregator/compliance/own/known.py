@@ -91,10 +91,10 @@ def _heard(heard: Members) -> Members:
 
 
 def _cloud(cloud: Members) -> Members:
-    if not cloud.get("listed_at") or cloud.get("unlisted"):
+    if not cloud.get("listed_at") or cloud.get("unread"):
         return {}
     found = dict(cloud)
-    found.pop("unlisted", None)
+    found.pop("unread", None)
     read = bool(cloud.get("user_data_digest"))
     if not read or not cloud.get("same_launch", True) or cloud.get("next_start"):
         found.pop("difference", None)

@@ -15,17 +15,19 @@ AGENT_SILENT = "agent-silent"
 
 def agent_silent(evidence: SubjectEvidence) -> Verdict:
     """Judge silence: it fails only when a listing shows that the machine ran after the silence began."""
-    heard, cloud = known(evidence.heard, "the heartbeats"), known(evidence.cloud, "the inventory")
+    heard = known(evidence.heard, "the heartbeats")
     if evidence.life in STANDING_STILL:
         return Verdict(outcome="gone", reason=f"subject gone: {life_of(evidence)}")
     if not heard.last_seen:
         return unknown("the agent was never heard")
     now, seen = parse_instant(evidence.now), parse_instant(heard.last_seen)
-    launched, silent_after = instant_or_none(cloud.launched_at), timedelta(seconds=heard.silent_after_seconds)
-    owed = max(seen, parse_instant(heard.listening_since), launched or seen)
-    due = owed + max(silent_after, EC2_LAG)
+    silent_after = timedelta(seconds=heard.silent_after_seconds)
     if seen + silent_after >= now:
         return passed("the agent was heard recently")
+    cloud = inventory_of(evidence)
+    launched = instant_or_none(cloud.launched_at)
+    owed = max(seen, parse_instant(heard.listening_since), launched or seen)
+    due = owed + max(silent_after, EC2_LAG)
     silent = f"silent since {heard.last_seen}"
     if due >= now:
         since = to_instant(owed)

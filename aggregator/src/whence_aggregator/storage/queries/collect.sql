@@ -106,20 +106,20 @@ select i.instance_id from instance i where i.account_id = :account_id and i.regi
 order by i.instance_id limit :limit;
 
 -- name: put_listing
-update listing set listed_at = :listed_at, instances = :instances, failed_at = null, failure = ''
+update listing set listed_at = :listed_at, instances = :instances, failed_at = null, failure = '', failures = 0
 where account_id = :account_id and region = :region and begun_at = :listed_at;
 
 -- name: fail_listing
-update listing set failed_at = :failed_at, failure = :failure
+update listing set failed_at = :failed_at, failure = :failure, failures = failures + :failures
 where account_id = :account_id and region = :region and begun_at = :failed_at;
 
 -- name: begin_listing
-insert into listing (account_id, region, begun_at, listed_at, instances, failed_at, failure)
-values (:account_id, :region, :begun_at, null, 0, null, '')
+insert into listing (account_id, region, begun_at, listed_at, instances, failed_at, failure, failures)
+values (:account_id, :region, :begun_at, null, 0, null, '', 0)
 on conflict (account_id, region) do update set begun_at = excluded.begun_at where excluded.begun_at > listing.begun_at;
 
 -- name: listing_begun
-select begun_at from listing where account_id = :account_id and region = :region;
+select begun_at, failures from listing where account_id = :account_id and region = :region;
 
 -- name: add_inventory_detail
 insert into inventory_detail (instance_id, ledger_index, details) values (:instance_id, :ledger_index, :details);
@@ -131,7 +131,7 @@ values (:account_id, :region, :instance_id, :state, :launched_at, :user_data_dig
     :asked_at);
 
 -- name: listings
-select account_id, region, listed_at, instances, failed_at, failure from listing order by account_id, region;
+select account_id, region, listed_at, instances, failed_at, failure, failures from listing order by account_id, region;
 
 -- name: presence_counts
 -- types: heard str, n int, silent_before int, awaited_since str

@@ -64,16 +64,15 @@ update instance set judged = case when judged < 0 then judged - 1 else -1 end wh
     and number in (select v.subject from verdict v
         where v.subject_kind = 'instance' and v.verdict = 'unknown' and {v.rule in texts rules});
 
--- Of what rests on the listing of an account and region, only if it fails otherwise than before, or does no more.
+-- What rests on the listings of an account and region, when they begin to fail, and when they do no more.
 
--- name: unjudge_listed
+-- name: unjudge_place
 update instance set judged = case when judged < 0 then judged - 1 else -1 end
-where account_id = :account_id and region = :region and ledger_index >= 0 and exists (
-    select 1 from listing l where l.account_id = :account_id and l.region = :region and l.failure <> :failure);
+where account_id = :account_id and region = :region and ledger_index >= 0;
 
--- name: mark_account_listed
-update subject_due set due = due + 1 where kind = 'account' and id = :account_id and exists (
-    select 1 from listing l where l.account_id = :account_id and l.region = :region and l.failure <> :failure);
+-- name: mark_account
+-- types: account_id str
+update subject_due set due = due + 1 where kind = 'account' and id = :account_id;
 
 -- name: judged_by_others
 -- types: after int

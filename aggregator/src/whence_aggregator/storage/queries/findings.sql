@@ -147,3 +147,20 @@ select n.account_id, n.ledger_index from finding p join finding n on n.account_i
     and n.uid = p.uid and n.ledger_index = p.until_index
 where p.image_digest = :image_digest and n.image_digest <> p.image_digest
 order by n.ledger_index desc limit :limit;
+
+-- Findings as they are now, by scanner and account. confirmed: whether the scanner stated them since a time.
+
+-- name: findings_by_scanner
+-- types: n int, confirmed int, confirmed_since str
+select account_id, product, result, closed, suppressed, confirmed, count(*) as n from (
+    select f.account_id, f.product, f.result, f.closed, f.suppressed, case
+        when f.observed_at >= :confirmed_since then 1
+        when exists (select 1 from finding_seen s where s.account_id = f.account_id and s.product = f.product
+            and s.uid = f.uid and s.observed_at >= :confirmed_since) then 1
+        when f.closed <> 'absent' and exists (select 1 from finding_report r where r.account_id = f.account_id
+            and r.product = f.product and r.image_digest = f.image_digest and r.complete = 1
+            and r.ledger_index > f.ledger_index and r.observed_at >= :confirmed_since) then 1
+        else 0 end as confirmed
+    from finding f where f.until_index = 4611686018427387904) as stated
+group by account_id, product, result, closed, suppressed, confirmed
+order by account_id, product, result, closed, suppressed, confirmed;

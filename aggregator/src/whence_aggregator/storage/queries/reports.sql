@@ -102,6 +102,16 @@ select account_id, region, count(*) as n, min(user_data_unread) as reason from i
 where user_data_unread <> '' and state not in ('terminated', 'gone') group by account_id, region
 order by account_id, region;
 
+-- name: counted_accounts
+select distinct account_id from verdict_count
+where {application_id in texts applications} and {account_id in texts accounts} and rule = '' order by account_id;
+
+-- name: places_of_instance
+select account_id, region from instance where instance_id = :instance_id
+union
+select account_id, region from inventory where instance_id = :instance_id
+order by account_id, region;
+
 -- name: failing_questions
 -- types: n int, reason str
 select kind, host, count(*) as n, min(reason) as reason from task where attempts > 0 and reason <> ''
@@ -117,3 +127,33 @@ where s.application_id = :application_id and s.ledger_index < :past and s.until_
 -- name: add_report_file
 insert into report_file (ledger_index, name, digest, team_id, account_id, since, until, made_at, made_by)
 values (:ledger_index, :name, :digest, :team_id, :account_id, :since, :until, :made_at, :made_by);
+
+-- name: reports_recorded
+-- types: limit int, before int
+select ledger_index, name, digest, team_id, account_id, since, until, made_at, made_by from report_file
+where ledger_index in (
+    select distinct r.ledger_index from report_file r where r.ledger_index < :before
+        and (cast(:any_team as bigint) = 1 or {r.team_id in texts teams})
+        and (cast(:account as text) is null or r.account_id = :account)
+    order by r.ledger_index desc limit :limit)
+order by ledger_index desc, name;
+
+-- name: reports_with_digest
+-- types: limit int
+select ledger_index, name, digest, team_id, account_id, since, until, made_at, made_by from report_file
+where ledger_index in (select r.ledger_index from report_file r where r.digest = :digest)
+order by ledger_index, name limit :limit;
+
+-- The steps of violations that a team owns, or that are in an account: where a version runs in several, in each of them.
+
+-- name: steps_of_scope
+-- types: limit int, exempt_until str, until str
+select v.id, v.rule, v.severity, v.kind, v.subject, v.application_id, v.account_id, v.team, s.ledger_index, s.step, s.at,
+    s.done_by, s.comment, s.exemption, coalesce(e.until, '') as exempt_until
+from violation v join violation_step s on s.violation = v.id left join exemption e on e.id = s.exemption
+where s.at < :until
+    and (cast(:any_team as bigint) = 1 or {v.team in texts teams})
+    and (cast(:account as text) is null or v.account_id = :account or (v.account_id = '' and exists (
+        select 1 from verdict_count c
+        where c.account_id = :account and c.application_id = v.application_id and c.rule = '')))
+order by v.id{binary}, s.ledger_index limit :limit;

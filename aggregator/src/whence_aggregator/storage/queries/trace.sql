@@ -1,16 +1,18 @@
 -- The facts of lineages, and the search for instances.
 -- types: base_body bytes?, limit int, past int, known_past int, soon_past int, at int, first int, before int, after int, silent_before int
 
+-- A place is unread after three failures in succession.
+
 -- name: lives_of
--- types: listed_at int?, since int?, failure str?
-select i.instance_id, i.life, v.listed_at, v.failure,
+-- types: listed_at int?, since int?, unread str
+select i.instance_id, i.life, v.listed_at, case when v.failures >= 3 then v.failure else '' end as unread,
     (select c.recorded_at from clock c where c.ledger_index <= i.life_index order by c.ledger_index desc limit 1) as since
 from instance i left join listing v on v.account_id = i.account_id and v.region = i.region
 where {i.instance_id in texts instance_ids};
 
 -- name: lives_at
--- types: listed_at int?, since int?, failure str?
-select i.instance_id, h.life, cast(null as bigint) as listed_at, cast(null as text) as failure,
+-- types: listed_at int?, since int?, unread str
+select i.instance_id, h.life, cast(null as bigint) as listed_at, '' as unread,
     (select c.recorded_at from clock c where c.ledger_index <= h.ledger_index order by c.ledger_index desc limit 1) as since
 from instance i join life h on h.instance = i.number and h.ledger_index = (
     select max(n.ledger_index) from life n where n.instance = i.number and n.ledger_index < :past)
