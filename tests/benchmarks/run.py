@@ -30,6 +30,7 @@ from benchmarks import (
     sign_in,
     trace,
     trail,
+    violations,
     weather,
 )
 from landscape.whole import ROOT
@@ -51,6 +52,7 @@ _ALL = {
     "diffs": diffs.measure,
     "git-cache": git_caches.measure,
     "trail": trail.measure,
+    "violations": violations.measure,
 }
 _AGENTS = {"boot": boot.measure, "idle": idle.measure}
 """These can measure another checkout's agent too."""

@@ -34,6 +34,7 @@ from whence_aggregator.trace.moment import Moments
 from whence_aggregator.violations.recording import ViolationRecorder
 from whence_aggregator.whence.cli import whence
 from whence_aggregator.wiring.violations import LivingViolations, load_violations
+from whence_common.clock import to_instant
 from whence_common.statement import ApplicationFacts
 
 ACCOUNT = "123456789012"
@@ -162,7 +163,90 @@ async def test_the_list_of_instances_answers_as_before_unless_asked_for_groups(a
     found = await asked.get("/v1/violations", kind="version")
     assert {one["subject"]["id"] for one in found["violations"]} == {"greeter@1.0"}
     assert "state" not in found["violations"][0]
-    assert (await asked.get("/v1/violations", status="open"))["code"] == "parameter-unknown"
+    for name, value in (("status", "open"), ("at", "2026-11-22T12:00:00Z"), ("facets", "true"), ("sort", "rule")):
+        refused = await asked.get("/v1/violations", **{name: value})
+        assert (refused["code"], refused["detail"]) == ("parameter-unknown", f"{name}: only with grouped")
+        assert refused["fix"] == "add grouped=true, or omit them"
+
+
+async def test_filters_of_verdicts_are_refused_with_groups_and_with_what_to_ask_instead(asked: Asked) -> None:
+    state = await asked.get("/v1/violations", grouped="true", state="running")
+    assert (state["code"], "use status, as in status=open,reopened" in state["fix"]) == ("parameter-unknown", True)
+    folded = await asked.get("/v1/violations", grouped="true", folded="all")
+    assert (folded["code"], "GET /v1/violations/{id}" in folded["fix"]) == ("parameter-unknown", True)
+
+
+async def moments(asked: Asked) -> dict[str, str]:
+    """Return the times at which a violation was open, acknowledged, exempted, fixed and back."""
+    times = {}
+
+    def now(name: str) -> None:
+        asked.house.clock.advance(60)
+        times[name] = to_instant(asked.house.clock())
+        asked.house.clock.advance(60)
+
+    now("nothing")
+    await running(asked.house)
+    await asked.follow()
+    path = f"/v1/violations/{(await asked.one())['id']}"
+    now("open")
+    await asked.post(f"{path}/acknowledge", HELLO, comment="on it")
+    now("acknowledged")
+    await asked.post(f"{path}/exempt", HELLO, reason="moved", until="2026-12-01T00:00:00Z")
+    now("exempted")
+    await asked.house.register("greeter", specification_url="https://example.org/spec")
+    await asked.follow()
+    now("fixed")
+    await asked.house.register("greeter", specification_url="")
+    await asked.follow()
+    asked.house.clock.advance(60)
+    return times
+
+
+async def test_a_violation_and_its_list_are_shown_as_they_were_recorded_at_a_time(asked: Asked) -> None:
+    times = await moments(asked)
+    name = (await asked.one())["id"]
+    for state in ("open", "acknowledged", "exempted", "fixed"):
+        shown = await asked.get(f"/v1/violations/{name}", at=times[state])
+        assert (shown["state"], shown["at"], shown["members"], shown["instances"]) == (state, times[state], None, None)
+        (listed,) = await asked.list(rule=RULE, status="any", at=times[state])
+        assert listed == {key: shown[key] for key in listed}
+        assert len(await asked.list(rule=RULE, status=state, at=times[state])) == 1
+        facets = (await asked.get(
+            "/v1/violations", grouped="true", rule=RULE, status="any", facets="true", at=times[state]
+        ))["facets"]  # fmt: skip
+        assert facets["status"] == {state: 1}
+    acknowledged = await asked.get(f"/v1/violations/{name}", at=times["acknowledged"])
+    by_then = [one["step"] for one in acknowledged["steps"] if one["recorded_by_then"]]
+    assert (by_then, acknowledged["steps"][0]["step"]) == (["acknowledged", "opened"], "exempted")
+    narrowed = await asked.get(f"/v1/violations/{name}", at=times["acknowledged"], known_at=times["acknowledged"])
+    assert [one["step"] for one in narrowed["steps"]] == ["acknowledged", "opened"]
+    assert await asked.list(status="any", at=times["nothing"]) == []
+    assert (await asked.get(f"/v1/violations/{name}", at=times["nothing"]))["code"] == "violation-unknown"
+    assert (await asked.get("/v1/violations", grouped="true"))["at"] == to_instant(asked.house.clock())
+
+
+async def test_times_that_no_answer_has_and_filters_by_instances_of_then_are_refused(asked: Asked) -> None:
+    times = await moments(asked)
+    name = (await asked.one())["id"]
+    late = await asked.get("/v1/violations", grouped="true", at="2036-01-01T00:00:00Z")
+    assert late["code"] == "time-in-future"
+    reverse = await asked.get(f"/v1/violations/{name}", at=times["fixed"], known_at=times["open"])
+    assert reverse["code"] == "time-not-known"
+    assert (await asked.get(f"/v1/violations/{name}", at="noon"))["code"] == "parameter-malformed"
+    by_instance = await asked.get("/v1/violations", grouped="true", at=times["open"], region="eu-central-1")
+    assert (by_instance["code"], by_instance["fix"]) == ("parameter-malformed", "omit them with at and known_at")
+
+
+async def test_an_exemption_covers_from_its_recording_on_and_earlier_answers_stay(asked: Asked) -> None:
+    times = await moments(asked)
+    before = await asked.list(status="any", at=times["open"])
+    path = f"/v1/violations/{(await asked.one())['id']}/exempt"
+    await asked.post(path, HELLO, reason="moved again", until="2026-12-02T00:00:00Z")
+    assert await asked.list(status="any", at=times["open"]) == before
+    assert (await asked.get("/v1/exemptions", at=times["open"]))["exemptions"] == []
+    assert len((await asked.get("/v1/exemptions", at=times["exempted"]))["exemptions"]) == 1
+    assert len((await asked.get("/v1/exemptions"))["exemptions"]) == 2
 
 
 async def test_the_owning_team_acknowledges_and_nobody_else(asked: Asked) -> None:

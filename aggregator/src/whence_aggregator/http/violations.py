@@ -16,10 +16,11 @@ from whence_aggregator.compliance.rules.catalogue import RULES
 from whence_aggregator.compliance.violations import Violations, WantedViolations, cursor_of_silent
 from whence_aggregator.http.authentication import CALLER
 from whence_aggregator.http.bodies import JsonResponse, respond_json
-from whence_aggregator.http.grouped_violations import GroupedViolationCalls
+from whence_aggregator.http.grouped_violations import ONLY_GROUPED, GroupedViolationCalls
 from whence_aggregator.http.parameters import Query, account_id, check_ami, instance_id
 from whence_aggregator.trace.state import States
 from whence_common.clock import Now
+from whence_common.errors import InputError
 
 _FILTERS = (
     "verdict", "rule", "severity", "team", "account", "region", "ami", "application", "instance", "state", "since",
@@ -52,6 +53,9 @@ class ViolationCalls:
     async def _list(self, request: web.Request) -> web.Response | JsonResponse:
         if self._grouped is not None and "grouped" in request.query:
             return await self._grouped.list(request)
+        if self._grouped is not None and (given := sorted(ONLY_GROUPED & set(request.query))):
+            what = ", ".join(given)
+            raise InputError("parameter-unknown", f"{what}: only with grouped", fix="add grouped=true, or omit them")
         query = Query(request, *_FILTERS, "format", "limit", "cursor")
         wanted, after, limit = _wanted(query, request[CALLER], self._rules), query.text("cursor") or "", query.limit()
         silent = cursor_of_silent(after)

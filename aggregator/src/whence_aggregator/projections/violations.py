@@ -15,29 +15,35 @@ from whence_aggregator.projections.violation_rows import (
 from whence_aggregator.queries.query import BoundCommand, array
 from whence_aggregator.queries.violations import (
     ADD_EXEMPTION,
+    ADD_VIOLATION_PAST,
     ADD_VIOLATION_STEP,
     END_EXEMPTION,
     PUT_VIOLATION,
     VIOLATIONS_NAMED,
+    AddViolationPastParameters,
     AddViolationStepParameters,
 )
 
 
 async def project_violation_steps(transaction: Transaction, entries: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
-    """Store what the steps make of their violations, and the exemptions that are granted or withdrawn."""
+    """Store what the steps make of their violations, what these were, and exemptions that are granted or withdrawn."""
     ids = sorted({event["violation"]["id"] for _, event in entries if event["step"] not in STEPS_OF_EXEMPTIONS})
     rows = await transaction.fetch(VIOLATIONS_NAMED.bind({"ids": array(ids)}))
     known = stored_by_id(rows)
     steps, exemptions = list[AddViolationStepParameters](), list[BoundCommand]()
+    past = list[AddViolationPastParameters]()
     for index, event in entries:
         if event["step"] in STEPS_OF_EXEMPTIONS:
             exemptions.append(_exemption(index, event))
             continue
         name = event["violation"]["id"]
+        if name in known:
+            past.append({**violation_row(known[name]), "until_index": index})
         known[name] = after_step(known.get(name), index, event)
         steps.append(_step(index, name, event))
     await transaction.execute(
         *exemptions,
+        ADD_VIOLATION_PAST.bind(past),
         PUT_VIOLATION.bind([violation_row(known[name]) for name in ids]),
         ADD_VIOLATION_STEP.bind(steps),
     )

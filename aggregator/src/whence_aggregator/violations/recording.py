@@ -15,6 +15,7 @@ from whence_aggregator.queries.query import array, together
 from whence_aggregator.queries.violations import (
     EXEMPTIONS_LIVE,
     EXEMPTIONS_NAMED,
+    EXEMPTIONS_THEN,
     NEWEST_VERDICT,
     RULES_MOVED_SINCE,
     RULES_VIOLATED,
@@ -22,6 +23,7 @@ from whence_aggregator.queries.violations import (
     VIOLATIONS_NAMED,
     VIOLATIONS_OPEN,
 )
+from whence_aggregator.trace.moment import Moment
 from whence_aggregator.violations.exemption import COVERED_MAX, EXEMPTIONS_MAX, Exemption, covering
 from whence_aggregator.violations.life import ViolationStep, exempted, next_steps, shown_state, step_of, unexempted
 from whence_aggregator.violations.observing import FINDING, Observations, Observing, together_by_source
@@ -190,6 +192,11 @@ class ViolationRecorder:
 
     async def live_exemptions(self) -> list[Exemption]:
         asked = EXEMPTIONS_LIVE.bind({"now": to_instant(self._now()), "limit": EXEMPTIONS_MAX})
+        return exemptions(await self._database.fetch(asked))
+
+    async def exemptions_then(self, moment: Moment) -> list[Exemption]:
+        """Return the exemptions that were in force at a moment."""
+        asked = EXEMPTIONS_THEN.bind({"past": moment.past, "at": moment.at, "limit": EXEMPTIONS_MAX})
         return exemptions(await self._database.fetch(asked))
 
     async def covered_by(self, granted: Exemption) -> list[StoredViolation]:

@@ -54,11 +54,13 @@ def violation() -> None:
 
 @violation.command("show")
 @click.argument("name", metavar="ID")
+@click.option("--at", help="As it was recorded at this time, 2026-11-22T12:00:00Z.")
+@click.option("--known-at", help="Without the steps that were recorded after this time; by default now.")
 @_AS_JSON
 @click.pass_obj
-def show_violation(client: Client, name: str, as_json: bool) -> None:
+def show_violation(client: Client, /, name: str, as_json: bool, **times: str | None) -> None:
     """Show a violation: its state, its owner, its instances, and every step. Exits 1 unless it is fixed."""
-    found = _read(client, name)
+    found = _read(client, name, **times)
     if as_json:
         show_json(found)
     else:
@@ -67,9 +69,10 @@ def show_violation(client: Client, name: str, as_json: bool) -> None:
             "since", "last_seen", "not_confirmed_since", "reopened", "remedy",
         )  # fmt: skip
         show_lines([(one, found.get(one)) for one in names if found.get(one) is not None])
-        show(found, found["steps"], ("at", "step", "by", "comment"), as_json=False)
-        show(found, found["instances"], ("instance_id", "account_id", "region"), as_json=False)
-        for one in found["folded"]:
+        steps = ("at", "step", "by", "comment", *(["recorded_by_then"] if times["at"] else []))
+        show(found, found["steps"], steps, as_json=False)
+        show(found, found["instances"] or (), ("instance_id", "account_id", "region"), as_json=False)
+        for one in found["folded"] or ():
             note(f"{one['rule']} of {one['instances']} instances follows from it")
     sys.exit(0 if found["state"] == "fixed" else GAPS)
 
@@ -133,8 +136,8 @@ def unexempt(client: Client, name: str, as_json: bool) -> None:
     _moved(done["violations"], as_json)
 
 
-def _read(client: Client, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = ask(lambda: client.get(f"/v1/violations/{segment(name)}"))
+def _read(client: Client, name: str, **times: str | None) -> dict[str, Any]:
+    found: dict[str, Any] = ask(lambda: client.get(f"/v1/violations/{segment(name)}", **times))
     return found
 
 

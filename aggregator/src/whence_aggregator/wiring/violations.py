@@ -20,6 +20,7 @@ from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.ports import Database
 from whence_aggregator.trace.listening import Listening
+from whence_aggregator.trace.moment import Moments
 from whence_aggregator.violations.listing import GroupedViolations
 from whence_aggregator.violations.observing import Observing, RuleShown
 from whence_aggregator.violations.recording import ViolationRecorder
@@ -48,9 +49,9 @@ class LivingViolations:
     def routes(self, membership: Membership, listening: Listening) -> list[web.RouteDef]:
         """Return all routes of violations."""
         grouped = GroupedViolationCalls(
-            grouped=GroupedViolations(database=self.database, directory=self.directory, now=self.now),
-            recorder=self.recorder, observing=self.observing, membership=membership, now=self.now,
-            random_bytes=os.urandom,
+            grouped=GroupedViolations(database=self.database, directory=self.directory),
+            recorder=self.recorder, observing=self.observing, membership=membership,
+            moments=Moments(database=self.database, now=self.now), now=self.now, random_bytes=os.urandom,
         )  # fmt: skip
         listed = Violations(database=self.database, listening=listening, rules=self.rules)
         return ViolationCalls(listed, now=self.now, rules=self.rules, grouped=grouped).routes()

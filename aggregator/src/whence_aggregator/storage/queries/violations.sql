@@ -15,6 +15,14 @@ on conflict (id) do update set application_id = excluded.application_id, account
     acknowledged_by = excluded.acknowledged_by, comment = excluded.comment, exemption = excluded.exemption,
     exempt_until = excluded.exempt_until, detail = excluded.detail, ledger_index = excluded.ledger_index;
 
+-- name: add_violation_past
+insert into violation_past (id, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
+    unconfirmed_since, reason, reopened, acknowledged_at, acknowledged_by, comment, exemption, exempt_until, detail,
+    ledger_index, until_index)
+values (:id, :rule, :kind, :subject, :application_id, :account_id, :team, :severity, :state, :first_seen, :since,
+    :last_seen, :unconfirmed_since, :reason, :reopened, :acknowledged_at, :acknowledged_by, :comment, :exemption,
+    :exempt_until, :detail, :ledger_index, :until_index);
+
 -- name: add_violation_step
 insert into violation_step (violation, ledger_index, step, at, done_by, comment, exemption)
 values (:violation, :ledger_index, :step, :at, :done_by, :comment, :exemption);
@@ -49,14 +57,22 @@ select id, rule, kind, subject, application_id, account_id, team, severity, stat
 from violation where exemption = :exemption order by id{binary} limit :limit;
 
 -- name: steps_of_violation
+-- types: past int
 select ledger_index, step, at, done_by, comment, exemption from violation_step
-where violation = :violation order by ledger_index desc limit :limit;
+where violation = :violation and ledger_index < :past order by ledger_index desc limit :limit;
 
 -- name: exemptions_live
 -- types: now str
 select id, rule, application_id, version, account_id, ami, team, severity_min, granted_at, granted_by, reason, until,
     ended_at, ended_by, ledger_index
 from exemption where ended_at = '' and until > :now order by id{binary} limit :limit;
+
+-- name: exemptions_then
+-- types: past int, at str
+select id, rule, application_id, version, account_id, ami, team, severity_min, granted_at, granted_by, reason, until,
+    ended_at, ended_by, ledger_index
+from exemption where ledger_index < :past and until > :at and (ended_at = '' or ended_at > :at)
+order by id{binary} limit :limit;
 
 -- name: exemptions_named
 select id, rule, application_id, version, account_id, ami, team, severity_min, granted_at, granted_by, reason, until,
@@ -111,122 +127,40 @@ where {a.application_id in texts applications} and a.revision = (
     select max(b.revision) from application_revision b where b.application_id = a.application_id)
 order by 1, 2;
 
--- name: violations_listed
--- types: now str, status str, sort_key str, after_key str, after_id str, first int, unconfirmed int?, severity int?
+-- What lists are filtered, sorted and counted by: of each violation that moved since an entry, and of all as of an entry.
+
+-- name: violations_moved
+-- types: after int
 select id, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
-    unconfirmed_since, reason, reopened, acknowledged_at, acknowledged_by, comment, exemption, exempt_until, detail,
-    ledger_index, status, sort_key
+    unconfirmed_since, reopened, acknowledged_at, exemption, exempt_until, ledger_index
+from violation where ledger_index > :after order by ledger_index limit :limit;
+
+-- name: violations_then
+-- types: past int, after str
+select id, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
+    unconfirmed_since, reopened, acknowledged_at, exemption, exempt_until, ledger_index
 from (
     select id, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
-    unconfirmed_since, reason, reopened, acknowledged_at, acknowledged_by, comment, exemption, exempt_until, detail,
-    ledger_index, case when state = 'fixed' then 'fixed'
-        when exemption <> '' and exempt_until > :now then 'exempted' when exemption <> '' then 'reopened'
-        when acknowledged_at <> '' then 'acknowledged' when reopened > 0 then 'reopened' else 'open' end as status, case cast(:sort as text) when 'severity' then cast(severity as text) when 'since' then since
-        when 'first_seen' then first_seen when 'last_seen' then last_seen when 'rule' then rule when 'team' then team
-        when 'application' then application_id else id end as sort_key
-    from violation
-) as found
-where (cast(:any_rule as bigint) = 1 or {rule in texts rules})
-        and (cast(:severity as bigint) is null or severity = :severity)
-        and (cast(:any_team as bigint) = 1 or {team in texts teams})
-        and (cast(:any_id as bigint) = 1 or {id in texts ids})
-        and (cast(:kind as text) is null or kind = :kind)
-        and (cast(:subject as text) is null or subject = :subject)
-        and (cast(:application as text) is null or application_id = :application)
-        and (cast(:account as text) is null or account_id = :account)
-        and (cast(:exemption as text) is null or exemption = :exemption)
-        and (cast(:unconfirmed as bigint) is null or (:unconfirmed = 1 and unconfirmed_since <> '')
-            or (:unconfirmed = 0 and unconfirmed_since = '' and state = 'open'))
-        and (cast(:since as text) is null or since >= :since)
-        and (cast(:until as text) is null or since < :until)
-        and {status in texts states}
-    and (cast(:first as bigint) = 1 or (sort_key{binary}, id{binary}) > (:after_key, :after_id))
-order by sort_key{binary}, id{binary} limit :limit;
+    unconfirmed_since, reopened, acknowledged_at, exemption, exempt_until, ledger_index
+    from violation where ledger_index < :past
+    union all
+    select id, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
+    unconfirmed_since, reopened, acknowledged_at, exemption, exempt_until, ledger_index
+    from violation_past where ledger_index < :past and until_index >= :past
+) as found where id{binary} > :after order by id{binary} limit :limit;
 
--- name: violations_listed_backwards
--- types: now str, status str, sort_key str, after_key str, after_id str, first int, unconfirmed int?, severity int?
+-- name: violations_named_then
+-- types: past int
 select id, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
     unconfirmed_since, reason, reopened, acknowledged_at, acknowledged_by, comment, exemption, exempt_until, detail,
-    ledger_index, status, sort_key
-from (
-    select id, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
+    ledger_index
+from violation where {id in texts ids} and ledger_index < :past
+union all
+select id, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
     unconfirmed_since, reason, reopened, acknowledged_at, acknowledged_by, comment, exemption, exempt_until, detail,
-    ledger_index, case when state = 'fixed' then 'fixed'
-        when exemption <> '' and exempt_until > :now then 'exempted' when exemption <> '' then 'reopened'
-        when acknowledged_at <> '' then 'acknowledged' when reopened > 0 then 'reopened' else 'open' end as status, case cast(:sort as text) when 'severity' then cast(severity as text) when 'since' then since
-        when 'first_seen' then first_seen when 'last_seen' then last_seen when 'rule' then rule when 'team' then team
-        when 'application' then application_id else id end as sort_key
-    from violation
-) as found
-where (cast(:any_rule as bigint) = 1 or {rule in texts rules})
-        and (cast(:severity as bigint) is null or severity = :severity)
-        and (cast(:any_team as bigint) = 1 or {team in texts teams})
-        and (cast(:any_id as bigint) = 1 or {id in texts ids})
-        and (cast(:kind as text) is null or kind = :kind)
-        and (cast(:subject as text) is null or subject = :subject)
-        and (cast(:application as text) is null or application_id = :application)
-        and (cast(:account as text) is null or account_id = :account)
-        and (cast(:exemption as text) is null or exemption = :exemption)
-        and (cast(:unconfirmed as bigint) is null or (:unconfirmed = 1 and unconfirmed_since <> '')
-            or (:unconfirmed = 0 and unconfirmed_since = '' and state = 'open'))
-        and (cast(:since as text) is null or since >= :since)
-        and (cast(:until as text) is null or since < :until)
-        and {status in texts states}
-    and (cast(:first as bigint) = 1 or (sort_key{binary}, id{binary}) < (:after_key, :after_id))
-order by sort_key{binary} desc, id{binary} desc limit :limit;
-
--- name: violation_facets
--- types: now str, status str, n int, unconfirmed int?, severity int?
-with every as (
-    select rule, severity, team, account_id, application_id, kind, subject, id, exemption, unconfirmed_since, state, since,
-        case when state = 'fixed' then 'fixed'
-        when exemption <> '' and exempt_until > :now then 'exempted' when exemption <> '' then 'reopened'
-        when acknowledged_at <> '' then 'acknowledged' when reopened > 0 then 'reopened' else 'open' end as status from violation
-), found as (
-    select rule, severity, team, account_id, application_id, kind, status from every
-    where (cast(:any_rule as bigint) = 1 or {rule in texts rules})
-        and (cast(:severity as bigint) is null or severity = :severity)
-        and (cast(:any_team as bigint) = 1 or {team in texts teams})
-        and (cast(:any_id as bigint) = 1 or {id in texts ids})
-        and (cast(:kind as text) is null or kind = :kind)
-        and (cast(:subject as text) is null or subject = :subject)
-        and (cast(:application as text) is null or application_id = :application)
-        and (cast(:account as text) is null or account_id = :account)
-        and (cast(:exemption as text) is null or exemption = :exemption)
-        and (cast(:unconfirmed as bigint) is null or (:unconfirmed = 1 and unconfirmed_since <> '')
-            or (:unconfirmed = 0 and unconfirmed_since = '' and state = 'open'))
-        and (cast(:since as text) is null or since >= :since)
-        and (cast(:until as text) is null or since < :until)
-        and {status in texts states}
-)
-select rule, severity, team, account_id, kind, status, count(*) as n from found
-group by rule, severity, team, account_id, kind, status;
-
--- name: violation_applications
--- types: now str, n int, unconfirmed int?, severity int?
-with every as (
-    select rule, severity, team, account_id, application_id, kind, subject, id, exemption, unconfirmed_since, state, since,
-        case when state = 'fixed' then 'fixed'
-        when exemption <> '' and exempt_until > :now then 'exempted' when exemption <> '' then 'reopened'
-        when acknowledged_at <> '' then 'acknowledged' when reopened > 0 then 'reopened' else 'open' end as status from violation
-), found as (
-    select rule, severity, team, account_id, application_id, kind, status from every
-    where (cast(:any_rule as bigint) = 1 or {rule in texts rules})
-        and (cast(:severity as bigint) is null or severity = :severity)
-        and (cast(:any_team as bigint) = 1 or {team in texts teams})
-        and (cast(:any_id as bigint) = 1 or {id in texts ids})
-        and (cast(:kind as text) is null or kind = :kind)
-        and (cast(:subject as text) is null or subject = :subject)
-        and (cast(:application as text) is null or application_id = :application)
-        and (cast(:account as text) is null or account_id = :account)
-        and (cast(:exemption as text) is null or exemption = :exemption)
-        and (cast(:unconfirmed as bigint) is null or (:unconfirmed = 1 and unconfirmed_since <> '')
-            or (:unconfirmed = 0 and unconfirmed_since = '' and state = 'open'))
-        and (cast(:since as text) is null or since >= :since)
-        and (cast(:until as text) is null or since < :until)
-        and {status in texts states}
-)
-select application_id, count(*) as n from found group by application_id;
+    ledger_index
+from violation_past where {id in texts ids} and ledger_index < :past and until_index >= :past
+order by 1;
 
 -- Instances that break a rule as members of a group; an empty version or application stands for none.
 
