@@ -14,9 +14,11 @@ from aiohttp.test_utils import TestClient, TestServer
 from click.testing import CliRunner, Result
 
 from fakes.auditor import checked
+from fakes.cloud_trail import ROLE, identity, key, log_file, record, s3_event
 from fakes.findings import AFTER_THE_SCANS, sample
 from fakes.in_process import LIMITLESS, InProcess
 from fakes.machine import Machine
+from fakes.trail_world import TrailWorld
 from whence_aggregator.callers.caller import Caller
 from whence_aggregator.callers.limits import Limit
 from whence_aggregator.callers.membership import Membership
@@ -107,10 +109,10 @@ class Asked:
 
 
 @asynccontextmanager
-async def served(house: InProcess) -> AsyncIterator[Asked]:
+async def served(house: InProcess, *, reads_events: bool = True) -> AsyncIterator[Asked]:
     database, directory = house.database, OrganisationDirectory(house.database)
     findings = Findings(database=database, directory=directory, scanners=SCANNERS)
-    living = load_violations(database, house.ledger, directory, findings, now=house.clock)
+    living = load_violations(database, house.ledger, directory, findings, now=house.clock, reads_events=reads_events)
     accounts = AllowedAccounts(named=frozenset({ACCOUNT}), collected=False, database=database)
     coverage = ScannerCoverage(database=database, scanners=SCANNERS, accounts=accounts)
     calls = [
@@ -450,3 +452,66 @@ async def test_the_command_lists_shows_acknowledges_exempts_and_undoes(asked: As
     assert f"{name}: acknowledged" in (await asked.whence("unexempt", exemption)).output
     assert f"{name}: open" in (await asked.whence("unexempt", name)).output
     assert (await asked.whence("acknowledge", *[name] * 101, "--comment", "x")).exit_code == 2
+
+
+def stopped(number: int, instance: str, at: str, person: str) -> dict[str, Any]:
+    """Return the record of a person's call that stopped an instance."""
+    session = {"sessionIssuer": {"arn": ROLE}, "sourceIdentity": person}
+    touched = {"instancesSet": {"items": [{"instanceId": instance}]}}
+    return record(
+        "StopInstances", number, eventTime=at, requestParameters=touched, userIdentity=identity(sessionContext=session)
+    )
+
+
+async def delivered(world: TrailWorld, *records: dict[str, Any]) -> None:
+    """Have a trail deliver a log file."""
+    world.objects.put(key(), log_file(*records))
+    world.queue.send(s3_event(key()))
+    await world.settle()
+
+
+async def test_a_violation_states_for_each_instance_who_touched_it_last_before_its_fault(asked: Asked) -> None:
+    world = TrailWorld(asked.house)
+    first, second = (f"i-0123456789abcde{n:02}" for n in range(2))
+    asked.house.clock.advance(600)
+    await running(asked.house, 2)
+    await asked.follow()
+    path = f"/v1/violations/{(await asked.one('scm-url-not-match-with-kio'))['id']}"
+    unread = (await asked.get(path))["caused_by"]
+    reason = f"no log file of the trail of account {ACCOUNT} in eu-central-1 was read"
+    assert unread == {"state": "unknown", "value": None, "reason": reason}
+    calls = ((1, "2026-11-22T12:01:00Z", "ada"), (2, "2026-11-22T12:02:00Z", "bob"), (3, "2026-11-22T12:30:00Z", "eve"))
+    await delivered(world, *(stopped(number, first, at, person) for number, at, person in calls))
+    shown = await asked.get(path)
+    causes = {one["instance_id"]: one["caused_by"] for one in shown["instances"]}
+    value = causes[first]["value"]
+    assert (causes[first]["state"], causes[first]["reason"], shown["caused_by"]) == ("asserted", None, causes[first])
+    assert (value["event"], value["at"], value["by"]["person"], value["by"]["role"]) == (
+        "StopInstances", "2026-11-22T12:02:00.000Z", "bob", ROLE
+    )  # fmt: skip
+    assert (value["event_id"], value["ledger_index"]) == ("11111111-0000-4000-8000-000000000002", value["ledger_index"])
+    assert causes[second] == {
+        "state": "unknown", "value": None, "reason": "no recorded event names the instance before its fault"
+    }  # fmt: skip
+    output = (await asked.whence("violation", "show", shown["id"])).output
+    assert "bob" in output
+    assert "not known: no recorded event names the instance before its fault" in output
+
+
+async def test_an_event_that_is_known_says_what_was_not_read_after_it(house: InProcess) -> None:
+    await house.register("greeter")
+    world = TrailWorld(house)
+    async with served(house) as asked:
+        house.clock.advance(600)
+        await running(house)
+        await asked.follow()
+        await delivered(world, stopped(1, "i-0123456789abcde00", "2026-11-22T12:01:00Z", "ada"))
+        path = f"/v1/violations/{(await asked.one('scm-url-not-match-with-kio'))['id']}"
+        cause = (await asked.get(path))["caused_by"]
+    assert (cause["state"], cause["value"]["by"]["person"]) == ("asserted", "ada")
+    assert cause["reason"] == (
+        f"the trail of account {ACCOUNT} in eu-central-1 is read up to 2026-11-22T12:01:00.000Z, before the fault"
+    )
+    async with served(house, reads_events=False) as asked:
+        cause = (await asked.get(path))["caused_by"]
+    assert cause["reason"] == "events of CloudTrail are not read: cloud_trail is not configured"

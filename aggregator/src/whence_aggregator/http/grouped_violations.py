@@ -21,6 +21,7 @@ from whence_aggregator.ports import Conflict, Forbidden
 from whence_aggregator.projections.violation_rows import StoredViolation
 from whence_aggregator.trace.moment import Moments
 from whence_aggregator.violations.brief import SORT_KEYS
+from whence_aggregator.violations.causing import CauseReader, caused, with_causes
 from whence_aggregator.violations.exemption import (
     Exemption,
     checked_comment,
@@ -73,6 +74,7 @@ class GroupedViolationCalls:
         observing: Observing,
         membership: Membership,
         moments: Moments,
+        causes: CauseReader,
         now: Now,
         random_bytes: Callable[[int], bytes],
     ) -> None:
@@ -81,6 +83,7 @@ class GroupedViolationCalls:
         self._observing = observing
         self._membership = membership
         self._moments = moments
+        self._causes = causes
         self._now = now
         self._random_bytes = random_bytes
 
@@ -122,7 +125,9 @@ class GroupedViolationCalls:
         one, _ = await self._asked(request)
         if not moment.is_now:
             one = await self._grouped.then(one.id, moment)
-        return respond_json({**moment.to_wire(), **await self._grouped.shown(one, moment)})
+        shown = await self._grouped.shown(one, moment)
+        found = await caused(shown["instances"] or (), since=one.since, reader=self._causes)
+        return respond_json({**moment.to_wire(), **with_causes(shown, found)})
 
     async def _acknowledge(self, request: web.Request) -> JsonResponse:
         no_parameters(request)

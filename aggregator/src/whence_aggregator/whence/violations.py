@@ -23,6 +23,7 @@ from whence_aggregator.whence.output import (
     show_lines,
     show_list,
 )
+from whence_aggregator.whence.picture import doer_text
 from whence_common.visible import printable
 
 BULK_MAX = 100
@@ -30,6 +31,7 @@ BULK_MAX = 100
 COLUMNS = (
     "id", "state", "severity", "rule", "subject", "team", "members", "since", "last_seen", "reopened", "reason",
 )  # fmt: skip
+_INSTANCE_COLUMNS = ("instance_id", "account_id", "region", "since", "caused_by", "event", "event_at", "event_id")
 _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print the response as JSON.")
 _YES = click.option("--yes", is_flag=True, help="Do not ask after the list was shown.")
 
@@ -71,7 +73,8 @@ def show_violation(client: Client, /, name: str, as_json: bool, **times: str | N
         show_lines([(one, found.get(one)) for one in names if found.get(one) is not None])
         steps = ("at", "step", "by", "comment", *(["recorded_by_then"] if times["at"] else []))
         show(found, found["steps"], steps, as_json=False)
-        show(found, found["instances"] or (), ("instance_id", "account_id", "region"), as_json=False)
+        instances = [{**one, **_cause(one.get("caused_by"))} for one in found["instances"] or ()]
+        show(found, instances, _INSTANCE_COLUMNS, as_json=False)
         for one in found["folded"] or ():
             note(f"{one['rule']} of {one['instances']} instances follows from it")
     sys.exit(0 if found["state"] == "fixed" else GAPS)
@@ -134,6 +137,17 @@ def unexempt(client: Client, name: str, as_json: bool) -> None:
         show_json(done)
         return
     _moved(done["violations"], as_json)
+
+
+def _cause(cause: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the columns about the event that touched an instance last before its fault."""
+    if cause is None:
+        return {"caused_by": "not read"}
+    value = cause["value"]
+    if value is None:
+        return {"caused_by": f"not known: {cause['reason']}"}
+    named = doer_text(value["by"]) + (f" (but {cause['reason']})" if cause["reason"] else "")
+    return {"caused_by": named, "event": value["event"], "event_at": value["at"], "event_id": value["event_id"]}
 
 
 def _read(client: Client, name: str, **times: str | None) -> dict[str, Any]:

@@ -308,7 +308,7 @@ async def opened_aggregator(
             )
         violations = load_violations(
             database, ledger, load_directory(settings, database), load_findings(settings, database), now=utc_now,
-            rules=rules.every,
+            rules=rules.every, reads_events=settings.cloud_trail is not None,
         )  # fmt: skip
         operations = Operations(
             "serve", settings, readiness=Readiness(answering(database)), tls=tls, known=known,

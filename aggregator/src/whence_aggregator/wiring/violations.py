@@ -12,6 +12,7 @@ from whence_aggregator.callers.membership import Membership
 from whence_aggregator.compliance.rule import Rule
 from whence_aggregator.compliance.rules.catalogue import RULES
 from whence_aggregator.compliance.violations import Violations
+from whence_aggregator.events.causing import TrailCauses
 from whence_aggregator.findings.listing import Findings, WantedFindings
 from whence_aggregator.findings.violations import FindingViolation, finding_violations
 from whence_aggregator.http.grouped_violations import GroupedViolationCalls
@@ -44,6 +45,8 @@ class LivingViolations:
     observing: Observing
     recorder: ViolationRecorder
     rules: Sequence[Rule]
+    reads_events: bool
+    """Whether events of CloudTrail are read."""
     now: Now
 
     def routes(self, membership: Membership, listening: Listening) -> list[web.RouteDef]:
@@ -51,7 +54,9 @@ class LivingViolations:
         grouped = GroupedViolationCalls(
             grouped=GroupedViolations(database=self.database, directory=self.directory),
             recorder=self.recorder, observing=self.observing, membership=membership,
-            moments=Moments(database=self.database, now=self.now), now=self.now, random_bytes=os.urandom,
+            moments=Moments(database=self.database, now=self.now),
+            causes=TrailCauses(database=self.database, configured=self.reads_events), now=self.now,
+            random_bytes=os.urandom,
         )  # fmt: skip
         listed = Violations(database=self.database, listening=listening, rules=self.rules)
         return ViolationCalls(listed, now=self.now, rules=self.rules, grouped=grouped).routes()
@@ -65,6 +70,7 @@ def load_violations(
     *,
     now: Now,
     rules: Sequence[Rule] = RULES,
+    reads_events: bool = False,
 ) -> LivingViolations:
     """Return what keeps violations; `findings` is None where no scanner is configured."""
 
@@ -74,5 +80,6 @@ def load_violations(
     observing = Observing(database=database, directory=directory, rule_of=rules_shown(rules), findings=by_findings)
     recorder = ViolationRecorder(database=database, ledger=ledger, observing=observing, now=now)
     return LivingViolations(
-        database=database, directory=directory, observing=observing, recorder=recorder, rules=rules, now=now
+        database=database, directory=directory, observing=observing, recorder=recorder, rules=rules,
+        reads_events=reads_events, now=now,
     )  # fmt: skip
