@@ -32,6 +32,7 @@ from whence_aggregator.http.errors import guarded
 from whence_aggregator.http.findings import FindingCalls
 from whence_aggregator.organisation.allowed import AllowedAccounts
 from whence_aggregator.organisation.directory import OrganisationDirectory
+from whence_aggregator.ports import SourceUnavailable
 from whence_aggregator.trace.moment import Moments
 from whence_aggregator.violations.recording import ViolationRecorder
 from whence_aggregator.whence.cli import whence
@@ -112,7 +113,15 @@ class Asked:
 async def served(house: InProcess, *, reads_events: bool = True) -> AsyncIterator[Asked]:
     database, directory = house.database, OrganisationDirectory(house.database)
     findings = Findings(database=database, directory=directory, scanners=SCANNERS)
-    living = load_violations(database, house.ledger, directory, findings, now=house.clock, reads_events=reads_events)
+    living = load_violations(
+        database,
+        house.ledger,
+        directory,
+        findings,
+        now=house.clock,
+        reads_events=reads_events,
+        listening=house.listening,
+    )
     accounts = AllowedAccounts(named=frozenset({ACCOUNT}), collected=False, database=database)
     coverage = ScannerCoverage(database=database, scanners=SCANNERS, accounts=accounts)
     calls = [
@@ -515,3 +524,39 @@ async def test_an_event_that_is_known_says_what_was_not_read_after_it(house: InP
     async with served(house, reads_events=False) as asked:
         cause = (await asked.get(path))["caused_by"]
     assert cause["reason"] == "events of CloudTrail are not read: cloud_trail is not configured"
+
+
+async def listed_again(asked: Asked) -> None:
+    await asked.house.inventory.collect(f"{ACCOUNT}/eu-central-1")
+    await asked.follow()
+
+
+async def test_instances_that_never_spoke_are_one_violation_of_their_account_with_themselves_as_members(
+    asked: Asked,
+) -> None:
+    quiet = ["i-0123456789abcdea0", "i-0123456789abcdea1"]
+    (machine,) = await running(asked.house)
+    asked.house.ec2.listed = dict.fromkeys([machine.instance_id, *quiet], ("running", "2026-11-22T12:00:00.000Z"))
+    await listed_again(asked)
+    assert await asked.list(rule="agent-silent") == [], "agents have their time to speak after a launch"
+    asked.house.clock.advance(290)
+    await asked.house.say(machine)
+    asked.house.clock.advance(60)
+    await listed_again(asked)
+    (one,) = await asked.list(rule="agent-silent")
+    assert (one["subject"], one["members"], one["state"]) == ({"kind": "account", "id": ACCOUNT}, 2, "open")
+    assert one["since"] == "2026-11-22T12:05:00.000Z"
+    shown = await asked.get(f"/v1/violations/{one['id']}")
+    assert [each["instance_id"] for each in shown["instances"]] == quiet
+    assert {each["id"] for each in await asked.list(instance=quiet[0])} == {one["id"]}
+    assert one["id"] in {each["id"] for each in await asked.list(region="eu-central-1")}
+    asked.house.ec2.away = True
+    with pytest.raises(SourceUnavailable):
+        await listed_again(asked)
+    await asked.follow()
+    late = await asked.one("agent-silent")
+    assert (late["state"], late["not_confirmed_since"] is not None) == ("open", True), "a failed read fixes nothing"
+    asked.house.ec2.away = False
+    asked.house.ec2.listed |= dict.fromkeys(quiet, ("terminated", "2026-11-22T12:00:00.000Z"))
+    await listed_again(asked)
+    assert await asked.state("agent-silent") == "fixed"

@@ -322,6 +322,22 @@ class ObservedOfInstancesRow(TypedDict):
 OBSERVED_OF_INSTANCES = NamedQuery[ObservedOfInstancesParameters, ObservedOfInstancesRow]("observed_of_instances")
 
 
+class NeverSpokenByAccountParameters(TypedDict):
+    launched_before: str
+
+
+class NeverSpokenByAccountRow(TypedDict):
+    account_id: str
+    confirmed: int
+    n: int
+    launched_at: str
+    listed_at: int | None
+    failure: str | None
+
+
+NEVER_SPOKEN_BY_ACCOUNT = NamedQuery[NeverSpokenByAccountParameters, NeverSpokenByAccountRow]("never_spoken_by_account")
+
+
 class ObservedOfSubjectsParameters(TypedDict):
     rules: str
 

@@ -40,6 +40,7 @@ from whence_aggregator.violations.brief import (
 from whence_aggregator.violations.group import ACCOUNT, AMI, APPLICATION, VERSION
 from whence_aggregator.violations.kept import KeptViolations
 from whence_aggregator.violations.life import SHOWN_STATES, ShownState
+from whence_aggregator.violations.never_spoken import RULE, NeverSpoken, group_of
 from whence_aggregator.violations.rows import (
     folded_rules,
     groups_named,
@@ -97,7 +98,10 @@ class GroupedPage:
 class GroupedViolations:
     """Reads violations with their life, as they are now or as the log had them at a moment."""
 
-    def __init__(self, *, database: Database, directory: OrganisationDirectory) -> None:
+    def __init__(
+        self, *, database: Database, directory: OrganisationDirectory, never_spoken: NeverSpoken | None = None
+    ) -> None:
+        self._never_spoken = never_spoken
         self._database = database
         self._directory = directory
         self._kept = KeptViolations(database)
@@ -168,9 +172,10 @@ class GroupedViolations:
         by_verdicts = members_by_id(rows)
         asked = LIVING_COUNTED.bind({"applications": array(sorted(applications))})
         living = living_by_subject(await self._database.fetch(asked))
+        silent = await self._never_spoken.counted() if self._never_spoken is not None and RULE in rules else {}
         for one in found:
             if one.rule in _OF_INSTANCES:
-                counts[one.id] = by_verdicts.get(one.id, 0)
+                counts[one.id] = by_verdicts.get(one.id, 0) + silent.get(one.id, 0)
             elif one.is_open and one.kind in (VERSION, APPLICATION):
                 counts[one.id] = living.get(one.subject, 0)
         return counts
@@ -192,7 +197,10 @@ class GroupedViolations:
         rows = await self._database.fetch(
             MEMBERS_OF_GROUP.bind({**_group_filters(one), "rule": one.rule, "after": "", "limit": MEMBERS_SHOWN_MAX})
         )
-        return [dict(row) for row in rows]
+        found: list[Mapping[str, object]] = [dict(row) for row in rows]
+        if self._never_spoken is not None and one.id == group_of(one.subject).id:
+            found += await self._never_spoken.members(one.subject, limit=MEMBERS_SHOWN_MAX - len(found))
+        return found
 
     async def _folded(self, one: StoredViolation) -> list[Mapping[str, object]]:
         """Return the rules whose verdicts fold under the link that this violation's rule is about."""
@@ -240,7 +248,10 @@ class GroupedViolations:
         )
         if max(len(groups), len(running)) > GROUPS_MAX:
             raise InputError("too-many-groups", f"more than {GROUPS_MAX} groups", fix="add another filter")
-        return {one.id for one in groups_named(groups)} | ids_of_others(running, _OF_INSTANCES)
+        ids = {one.id for one in groups_named(groups)} | ids_of_others(running, _OF_INSTANCES)
+        if self._never_spoken is not None:
+            ids |= await self._never_spoken.ids(instance=wanted.instance, region=wanted.region, limit=GROUPS_MAX)
+        return ids
 
 
 class _GroupFilters(TypedDict):

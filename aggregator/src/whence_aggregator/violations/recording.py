@@ -66,7 +66,8 @@ class ViolationRecorder:
     async def follow_all(self) -> None:
         """Take the steps that follow from everything: verdicts, findings, owners, and exemptions that expired."""
         rules = rules_named(await self._database.fetch(RULES_VIOLATED.bind({})))
-        await self._follow(rules, await self._observing.findings(), every_rule=True)
+        every = sorted({*rules, *self._observing.beside_verdicts})
+        await self._follow(every, await self._observing.findings(), every_rule=True)
 
     async def _follow(self, rules: Sequence[str], findings: Observations, *, every_rule: bool) -> None:
         verdicts = await self._observing.verdicts(self._database, rules)

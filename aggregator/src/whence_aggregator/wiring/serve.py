@@ -18,6 +18,7 @@ from whence_aggregator.collect.image_reader import RegistryImageReader
 from whence_aggregator.collect.kept_answers import KeptAnswers
 from whence_aggregator.collect.measured import Questions
 from whence_aggregator.compliance.evaluating import Evaluating
+from whence_aggregator.compliance.rules.agent import AGENT_SILENT
 from whence_aggregator.compliance.rules.catalogue import RulesInForce
 from whence_aggregator.http.accounts import AccountCalls
 from whence_aggregator.http.agents import AgentCalls
@@ -309,6 +310,7 @@ async def opened_aggregator(
         violations = load_violations(
             database, ledger, load_directory(settings, database), load_findings(settings, database), now=utc_now,
             rules=rules.every, reads_events=settings.cloud_trail is not None,
+            listening=heard if AGENT_SILENT not in rules.not_in_force else None,
         )  # fmt: skip
         operations = Operations(
             "serve", settings, readiness=Readiness(answering(database)), tls=tls, known=known,

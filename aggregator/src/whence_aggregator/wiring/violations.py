@@ -23,6 +23,7 @@ from whence_aggregator.ports import Database
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.moment import Moments
 from whence_aggregator.violations.listing import GroupedViolations
+from whence_aggregator.violations.never_spoken import NeverSpoken
 from whence_aggregator.violations.observing import Observing, RuleShown
 from whence_aggregator.violations.recording import ViolationRecorder
 from whence_common.clock import Now
@@ -47,12 +48,15 @@ class LivingViolations:
     rules: Sequence[Rule]
     reads_events: bool
     """Whether events of CloudTrail are read."""
+    never_spoken: NeverSpoken | None
     now: Now
 
     def routes(self, membership: Membership, listening: Listening) -> list[web.RouteDef]:
         """Return all routes of violations."""
         grouped = GroupedViolationCalls(
-            grouped=GroupedViolations(database=self.database, directory=self.directory),
+            grouped=GroupedViolations(
+                database=self.database, directory=self.directory, never_spoken=self.never_spoken
+            ),
             recorder=self.recorder, observing=self.observing, membership=membership,
             moments=Moments(database=self.database, now=self.now),
             causes=TrailCauses(database=self.database, configured=self.reads_events), now=self.now,
@@ -71,15 +75,23 @@ def load_violations(
     now: Now,
     rules: Sequence[Rule] = RULES,
     reads_events: bool = False,
+    listening: Listening | None = None,
 ) -> LivingViolations:
-    """Return what keeps violations; `findings` is None where no scanner is configured."""
+    """Return what keeps violations; `findings` is None where no scanner is configured.
+
+    `listening` is None where the rule about silent agents is not in force.
+    """
 
     async def by_findings() -> Sequence[FindingViolation]:
         return [] if findings is None else await finding_violations(findings, WantedFindings(), now=now())
 
-    observing = Observing(database=database, directory=directory, rule_of=rules_shown(rules), findings=by_findings)
+    never_spoken = NeverSpoken(database=database, listening=listening) if listening is not None else None
+    observing = Observing(
+        database=database, directory=directory, rule_of=rules_shown(rules), findings=by_findings,
+        never_spoken=never_spoken,
+    )  # fmt: skip
     recorder = ViolationRecorder(database=database, ledger=ledger, observing=observing, now=now)
     return LivingViolations(
         database=database, directory=directory, observing=observing, recorder=recorder, rules=rules,
-        reads_events=reads_events, now=now,
+        reads_events=reads_events, never_spoken=never_spoken, now=now,
     )  # fmt: skip

@@ -93,6 +93,18 @@ where v.subject_kind = 'instance' and v.verdict <> 'pass' and v.verdict <> 'gone
 group by v.rule, f.application_id, f.application_version, case when f.application_id = '' then i.account_id else '' end,
     v.verdict;
 
+-- Running instances that never made a statement, by whether the list that has them was read last.
+
+-- name: never_spoken_by_account
+-- types: launched_before str, confirmed int, n int, launched_at str, listed_at int?, failure str?
+select v.account_id, case when coalesce(l.failure, '') = '' then 1 else 0 end as confirmed, count(*) as n,
+    min(v.launched_at) as launched_at, max(l.listed_at) as listed_at, min(l.failure) as failure
+from inventory v left join instance i on i.instance_id = v.instance_id
+left join listing l on l.account_id = v.account_id and l.region = v.region
+where v.state = 'running' and (i.number is null or i.ledger_index < 0) and v.launched_at <> ''
+    and v.launched_at < :launched_before
+group by v.account_id, case when coalesce(l.failure, '') = '' then 1 else 0 end;
+
 -- name: observed_of_subjects
 select v.rule, s.kind, s.id, s.application_id, v.verdict, v.since, v.reason, v.ledger_index
 from verdict v join subject s on s.kind = v.subject_kind and s.number = v.subject
