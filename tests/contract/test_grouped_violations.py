@@ -463,6 +463,22 @@ async def test_the_command_lists_shows_acknowledges_exempts_and_undoes(asked: As
     assert (await asked.whence("acknowledge", *[name] * 101, "--comment", "x")).exit_code == 2
 
 
+async def test_several_are_acknowledged_and_undone_with_one_command_after_their_list_was_shown(asked: Asked) -> None:
+    await running(asked.house)
+    await asked.follow()
+    names = [one["id"] for one in await asked.list()][:2]
+    unasked = await asked.whence("acknowledge", *names, "--comment", "on it")
+    assert (unasked.exit_code, all(name in unasked.stderr for name in names)) == (2, True), unasked.output
+    done = await asked.whence("acknowledge", *names, "--comment", "on it", "--yes")
+    assert all(f"  {name}  open  " in done.stderr for name in names), "the list is shown, asked or not"
+    assert done.stdout.splitlines() == [f"{name}: acknowledged" for name in names]
+    unasked = await asked.whence("unexempt", *names)
+    assert (unasked.exit_code, all(name in unasked.stderr for name in names)) == (2, True), unasked.output
+    undone = await asked.whence("unexempt", *names, "--yes")
+    assert undone.stdout.splitlines() == [f"{name}: open" for name in names]
+    assert (await asked.whence("unexempt", *[names[0]] * 101)).exit_code == 2
+
+
 def stopped(number: int, instance: str, at: str, person: str) -> dict[str, Any]:
     """Return the record of a person's call that stopped an instance."""
     session = {"sessionIssuer": {"arn": ROLE}, "sourceIdentity": person}

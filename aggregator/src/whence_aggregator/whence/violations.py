@@ -88,8 +88,7 @@ def show_violation(client: Client, /, name: str, as_json: bool, **times: str | N
 @click.pass_obj
 def acknowledge(client: Client, names: tuple[str, ...], comment: str, yes: bool, as_json: bool) -> None:
     """Acknowledge violations of your team, at most 100. The list is shown first. It ends when the fault is fixed."""
-    if len(names) > BULK_MAX:
-        end(f"{len(names)} violations: at most {BULK_MAX} are acknowledged at once", USAGE)
+    _check_count(names, "acknowledged")
     if len(names) > 1 or not yes:
         found = [_read(client, name) for name in names]
         _confirmed(found, f"Acknowledge {len(found)}?", yes)
@@ -126,17 +125,30 @@ def exempt(
 
 
 @click.command()
-@click.argument("name", metavar="ID")
+@click.argument("names", nargs=-1, required=True, metavar="ID…")
+@_YES
 @_AS_JSON
 @click.pass_obj
-def unexempt(client: Client, name: str, as_json: bool) -> None:
-    """Undo an exemption by its id, or what was done last about a violation: its exemption, else its acknowledgement."""
-    path = f"/v1/exemptions/{segment(name)}/undo" if name.startswith("e-") else _path(name, "undo")
-    done = ask(lambda: client.post(path, {}))
+def unexempt(client: Client, names: tuple[str, ...], yes: bool, as_json: bool) -> None:
+    """Undo exemptions by their ids, or what was done last about violations: their exemption, else acknowledgement.
+
+    At most 100; of several, the list is shown first.
+    """
+    _check_count(names, "undone")
+    if len(names) > 1:
+        for name in names:
+            note(f"  {printable(name)}")
+        _agreed(f"Undo {len(names)}?", yes)
+    done = [_undone(client, name) for name in names]
     if as_json:
-        show_json(done)
+        show_json(done if len(done) > 1 else done[0])
         return
-    _moved(done["violations"], as_json)
+    _moved([one for each in done for one in each["violations"]], as_json)
+
+
+def _check_count(names: Sequence[str], what: str) -> None:
+    if len(names) > BULK_MAX:
+        end(f"{len(names)} are named: at most {BULK_MAX} are {what} at once", USAGE)
 
 
 def _cause(cause: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -160,6 +172,12 @@ def _acknowledged(client: Client, name: str, comment: str) -> dict[str, Any]:
     return found
 
 
+def _undone(client: Client, name: str) -> dict[str, Any]:
+    path = f"/v1/exemptions/{segment(name)}/undo" if name.startswith("e-") else _path(name, "undo")
+    found: dict[str, Any] = ask(lambda: client.post(path, {}))
+    return found
+
+
 def _path(name: str, step: str) -> str:
     return f"/v1/violations/{segment(name)}/{step}"
 
@@ -168,6 +186,11 @@ def _confirmed(found: Sequence[Mapping[str, Any]], question: str, yes: bool) -> 
     """Show what a step is about to move, and ask. Ends the command where nobody agrees."""
     for one in found:
         note(f"  {one['id']}  {one['state']}  {printable(one['rule'])}  {printable(one['subject']['id'])}")
+    _agreed(question, yes)
+
+
+def _agreed(question: str, yes: bool) -> None:
+    """Ask whether to go on. Ends the command where nobody agrees."""
     if yes:
         return
     if not sys.stdin.isatty():
