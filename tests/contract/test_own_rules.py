@@ -133,6 +133,31 @@ async def test_users_rules_judge_instances_versions_and_applications_and_are_rep
         assert await changes(running) == [(one.id, "added", 1) for one in SOME]
 
 
+async def test_a_rule_about_instances_that_reads_the_time_judges_each_of_them_again_within_an_hour(
+    house: House, engine: RuleProcess
+) -> None:
+    ours = rule("own-young", "timestamp(now) - timestamp(machine.recorded_at) < duration('60s')")
+    async with house.started([ours], engine) as running:
+        await spoken(running)
+        assert (await standing(running))["own-young"][0] == "pass"
+        running.clock.advance(120)
+        await running.evaluator.sweep()
+        await running.work()
+        assert (await standing(running))["own-young"][0] == "pass", "it is another instance's turn"
+        await running.evaluator.sweep()
+        await running.work()
+        assert (await standing(running))["own-young"][0] == "fail"
+        assert differences(await replayed(running, engine)) == []
+
+
+async def test_no_instance_is_judged_again_by_time_where_no_rule_reads_it(house: House, engine: RuleProcess) -> None:
+    async with house.started([rule("own-runs", "machine.runs")], engine) as running:
+        await spoken(running)
+        for _ in range(4):
+            assert await running.evaluator.sweep() == 0
+        assert await running.evaluator.work() == 0
+
+
 async def test_the_violations_of_users_rules_are_listed_with_their_severity(house: House, engine: RuleProcess) -> None:
     async with house.started(SOME, engine) as running:
         await spoken(running)

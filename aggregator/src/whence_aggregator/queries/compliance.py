@@ -184,6 +184,14 @@ UNJUDGE_TICKET = Command[UnjudgeTicketParameters]("unjudge_ticket")
 UNJUDGE_EVERY = Command[NoParameters]("unjudge_every")
 
 
+class UnjudgeShareParameters(TypedDict):
+    shares: int
+    share: int
+
+
+UNJUDGE_SHARE = Command[UnjudgeShareParameters]("unjudge_share")
+
+
 class UnjudgeApplicationParameters(TypedDict):
     application_id: str
 
