@@ -12,7 +12,7 @@ from whence_aggregator.callers.caller import Caller
 from whence_aggregator.compliance.evidence import SUBJECTS_OF_RULES, SubjectOfRule
 from whence_aggregator.compliance.export import to_ocsf, to_sarif
 from whence_aggregator.compliance.rule import Rule
-from whence_aggregator.compliance.rules.catalogue import RULES
+from whence_aggregator.compliance.rules.live import CATALOGUE, CurrentRules
 from whence_aggregator.compliance.violations import Violations, WantedViolations, cursor_of_silent
 from whence_aggregator.http.authentication import CALLER
 from whence_aggregator.http.bodies import JsonResponse, respond_json
@@ -38,7 +38,7 @@ class ViolationCalls:
         violations: Violations,
         *,
         now: Now,
-        rules: Sequence[Rule] = RULES,
+        rules: CurrentRules = CATALOGUE,
         grouped: GroupedViolationCalls | None = None,
     ) -> None:
         self._violations = violations
@@ -57,7 +57,11 @@ class ViolationCalls:
             what = ", ".join(given)
             raise InputError("parameter-unknown", f"{what}: only with grouped", fix="add grouped=true, or omit them")
         query = Query(request, *_FILTERS, "format", "limit", "cursor")
-        wanted, after, limit = _wanted(query, request[CALLER], self._rules), query.text("cursor") or "", query.limit()
+        wanted, after, limit = (
+            _wanted(query, request[CALLER], self._rules.current.every),
+            query.text("cursor") or "",
+            query.limit(),
+        )
         silent = cursor_of_silent(after)
         if silent is not None:
             instance_id(silent)

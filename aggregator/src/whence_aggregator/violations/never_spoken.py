@@ -6,7 +6,7 @@ read; while its last reading failed, it is not confirmed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from whence_aggregator.compliance.rules.agent import AGENT_SILENT
@@ -33,7 +33,9 @@ class _Reader(Protocol):
 class NeverSpoken:
     """Reads the list of EC2."""
 
-    def __init__(self, *, database: Database, listening: Listening) -> None:
+    def __init__(self, *, database: Database, listening: Listening, in_force: Callable[[], bool]) -> None:
+        """`in_force`: whether the rule is; else nobody breaks it."""
+        self._in_force = in_force
         self._database = database
         self._listening = listening
 
@@ -59,12 +61,16 @@ class NeverSpoken:
         return {group_of(row["account_id"]).id for row in rows}
 
     async def _by_account(self, reader: _Reader) -> Sequence[NeverSpokenByAccountRow]:
+        if not self._in_force():
+            return ()
         before = to_instant(self._listening.silent_before)
         return await reader.fetch(NEVER_SPOKEN_BY_ACCOUNT.bind({"launched_before": before}))
 
     async def _listed(
         self, *, limit: int, account_id: str | None = None, instance: str | None = None, region: str | None = None
     ) -> Sequence[NeverSpokeRow]:
+        if not self._in_force():
+            return ()
         asked = NEVER_SPOKE.bind(
             {
                 "account": account_id, "region": region, "instance": instance, "since": None, "until": None,

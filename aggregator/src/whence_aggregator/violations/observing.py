@@ -75,7 +75,7 @@ class Observing:
         findings: FindingViolations,
         never_spoken: NeverSpoken | None,
     ) -> None:
-        """`never_spoken` is None where the rule about silent agents is not in force."""
+        """`never_spoken` is None where no list of EC2 is read."""
         self._database = database
         self._directory = directory
         self._rule_of = rule_of

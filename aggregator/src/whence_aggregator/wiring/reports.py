@@ -7,7 +7,7 @@ from collections.abc import Callable
 from aiohttp import web
 
 from whence_aggregator import __version__
-from whence_aggregator.compliance.rules.catalogue import RulesInForce
+from whence_aggregator.compliance.rules.live import CurrentRules
 from whence_aggregator.compliance.violations import Violations
 from whence_aggregator.http.image_checks import ImageCheckCalls
 from whence_aggregator.http.reports import ReportCalls
@@ -59,7 +59,7 @@ def check_routes(
     database: Database,
     tracer: Tracer,
     listening: Listening,
-    rules: RulesInForce,
+    rules: CurrentRules,
     wake: Callable[[], None],
 ) -> list[web.RouteDef]:
     """Return the route that judges images before they run."""

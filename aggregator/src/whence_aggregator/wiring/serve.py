@@ -17,9 +17,10 @@ from whence_aggregator.collect.collectors import Collector
 from whence_aggregator.collect.image_reader import RegistryImageReader
 from whence_aggregator.collect.kept_answers import KeptAnswers
 from whence_aggregator.collect.measured import Questions
+from whence_aggregator.compliance.evaluate import Evaluator
 from whence_aggregator.compliance.evaluating import Evaluating
-from whence_aggregator.compliance.rules.agent import AGENT_SILENT
 from whence_aggregator.compliance.rules.catalogue import RulesInForce
+from whence_aggregator.compliance.rules.live import LiveRules
 from whence_aggregator.http.accounts import AccountCalls
 from whence_aggregator.http.agents import AgentCalls
 from whence_aggregator.http.log import LogCalls
@@ -77,6 +78,7 @@ from whence_aggregator.wiring.reports import check_routes, load_snapshots, repor
 from whence_aggregator.wiring.rules import (
     covered_accounts,
     load_evaluator,
+    load_rule_reload,
     open_rules,
     own_rule_families,
     own_rules,
@@ -125,6 +127,17 @@ async def _collectors(
     return {**parts.load_collectors(settings, images, outgoing.session, protection), **trackers}
 
 
+def _evaluators(
+    settings: Settings, database: Database, ledger: Ledger, tracer: Tracer, listening: Listening,
+    allowed: AllowedAccounts,
+) -> Callable[[RulesInForce], Evaluator]:  # fmt: skip
+    """Return what makes the evaluator that judges by given rules."""
+    return lambda rules: load_evaluator(
+        database, ledger, tracer, listening, rules, now=utc_now, trackers=known_trackers(settings),
+        accounts=covered_accounts(settings, database, allowed), images=scanned_images(settings, database),
+    )  # fmt: skip
+
+
 async def _working(
     settings: Settings,
     database: Database,
@@ -136,12 +149,8 @@ async def _working(
     sources: OrganisationSources,
     allowed: AllowedAccounts,
     trail: TrailReading,
-    rules: RulesInForce,
+    evaluator: Evaluator,
 ) -> Working:
-    evaluator = load_evaluator(
-        database, ledger, tracer, listening, rules, now=utc_now, trackers=known_trackers(settings),
-        accounts=covered_accounts(settings, database, allowed), images=scanned_images(settings, database),
-    )  # fmt: skip
     inventory = await parts.load_inventory(settings, database, ledger, questions)
     organisation = await load_organisation(settings, database, ledger, sources, allowed, inventory)
     reader = tracer.commits if settings.approvals is not None else None
@@ -166,7 +175,7 @@ def _routes(
     operations: Operations,
     questions: Questions,
     wake: Callable[[], None],
-    rules: RulesInForce,
+    rules: LiveRules,
     engine: RuleProcess,
     allowed: AllowedAccounts,
 ) -> list[web.RouteDef]:
@@ -280,7 +289,7 @@ async def opened_aggregator(
         await index_facts(database)
         engine = RuleProcess()
         stack.push_async_callback(engine.close)
-        rules = await open_rules(settings, database, ledger, engine, now=utc_now)
+        rules = LiveRules(await open_rules(settings, database, ledger, engine, now=utc_now))
         heard = await parts.load_listening(settings, database)
         policy = load_policy(settings)
         sources = load_sources(settings, session, database)
@@ -291,9 +300,11 @@ async def opened_aggregator(
         allowed = load_allowed(settings, database)
         collectors = questions.of(await _collectors(settings, database, outgoing, images, stack))
         trail = await load_trail(settings, database, ledger, allowed, stack)
+        judging_by = _evaluators(settings, database, ledger, tracer, heard, allowed)
         working = await _working(
-            settings, database, ledger, tracer, collectors, questions, heard, sources, allowed, trail, rules
-        )
+            settings, database, ledger, tracer, collectors, questions, heard, sources, allowed, trail,
+            judging_by(rules.current),
+        )  # fmt: skip
         limits = LiveLimits(settings.limits)
         speaking = await load_speaking(
             settings, database, ledger, working, authorities, session, heard, limits, stack, allowed
@@ -309,8 +320,7 @@ async def opened_aggregator(
             )
         violations = load_violations(
             database, ledger, load_directory(settings, database), load_findings(settings, database), now=utc_now,
-            rules=rules.every, reads_events=settings.cloud_trail is not None,
-            listening=heard if AGENT_SILENT not in rules.not_in_force else None,
+            rules=rules, reads_events=settings.cloud_trail is not None, listening=heard,
         )  # fmt: skip
         operations = Operations(
             "serve", settings, readiness=Readiness(answering(database)), tls=tls, known=known,
@@ -362,8 +372,17 @@ async def opened_aggregator(
             around=operations.around,
             refused=operations.refused,
         )
+
+        def judge_by(changed: RulesInForce) -> None:
+            rules.replace(changed)
+            working.evaluating.replace(judging_by(changed))
+
+        reloading, prepare_rules = load_rule_reload(
+            settings, database, ledger, engine, replace=judge_by, count=operations.reloads.add, now=utc_now
+        )
         services = {
             "ingest": speaking.ingest.run,
+            "rules": reloading.run,
             "heartbeats": speaking.heartbeats.run,
             "accounts": allowed.run,
             "worker": working.worker.run,
@@ -376,5 +395,5 @@ async def opened_aggregator(
             "retention": parts.load_retention(settings, database, ledger).run,
             **({"sources": front.sources.run, "front accounts": front.allowed.run} if front is not None else {}),
         }
-        reload = load_reload(operations, limits, settings, read)
+        reload = load_reload(operations, limits, settings, read, prepare_rules)
         yield Program(operations=operations, server=server, services=services, reload=reload)

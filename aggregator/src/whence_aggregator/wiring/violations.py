@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from whence_aggregator.callers.membership import Membership
-from whence_aggregator.compliance.rule import Rule
-from whence_aggregator.compliance.rules.catalogue import RULES
+from whence_aggregator.compliance.rules.catalogue import RulesInForce
+from whence_aggregator.compliance.rules.live import CATALOGUE, CurrentRules
 from whence_aggregator.compliance.violations import Violations
 from whence_aggregator.events.causing import TrailCauses
 from whence_aggregator.findings.listing import Findings, WantedFindings
@@ -23,7 +23,7 @@ from whence_aggregator.ports import Database
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.moment import Moments
 from whence_aggregator.violations.listing import GroupedViolations
-from whence_aggregator.violations.never_spoken import NeverSpoken
+from whence_aggregator.violations.never_spoken import RULE, NeverSpoken
 from whence_aggregator.violations.observing import Observing, RuleShown
 from whence_aggregator.violations.recording import ViolationRecorder
 from whence_common.clock import Now
@@ -31,10 +31,21 @@ from whence_common.clock import Now
 _NOT_KNOWN = RuleShown(severity=2, title="", remedy="")
 
 
-def rules_shown(rules: Sequence[Rule] = RULES) -> Callable[[str], RuleShown]:
+def rules_shown(rules: CurrentRules = CATALOGUE) -> Callable[[str], RuleShown]:
     """Return what tells how a violation shows a rule; one that this program does not know counts as severity 2."""
-    shown = {one.id: RuleShown(severity=one.severity, title=one.title, remedy=one.remedy) for one in rules}
-    return lambda rule: shown.get(rule, _NOT_KNOWN)
+    made: tuple[RulesInForce, dict[str, RuleShown]] | None = None
+
+    def shown(name: str) -> RuleShown:
+        nonlocal made
+        current = rules.current
+        if made is None or made[0] is not current:
+            known = {
+                one.id: RuleShown(severity=one.severity, title=one.title, remedy=one.remedy) for one in current.every
+            }
+            made = current, known
+        return made[1].get(name, _NOT_KNOWN)
+
+    return shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +56,7 @@ class LivingViolations:
     directory: OrganisationDirectory
     observing: Observing
     recorder: ViolationRecorder
-    rules: Sequence[Rule]
+    rules: CurrentRules
     reads_events: bool
     """Whether events of CloudTrail are read."""
     never_spoken: NeverSpoken | None
@@ -73,19 +84,20 @@ def load_violations(
     findings: Findings | None,
     *,
     now: Now,
-    rules: Sequence[Rule] = RULES,
+    rules: CurrentRules = CATALOGUE,
     reads_events: bool = False,
     listening: Listening | None = None,
 ) -> LivingViolations:
-    """Return what keeps violations; `findings` is None where no scanner is configured.
-
-    `listening` is None where the rule about silent agents is not in force.
-    """
+    """Return what keeps violations; `findings` is None without scanners, `listening` where nothing lists instances."""
 
     async def by_findings() -> Sequence[FindingViolation]:
         return [] if findings is None else await finding_violations(findings, WantedFindings(), now=now())
 
-    never_spoken = NeverSpoken(database=database, listening=listening) if listening is not None else None
+    never_spoken = None
+    if listening is not None:
+        never_spoken = NeverSpoken(
+            database=database, listening=listening, in_force=lambda: RULE not in rules.current.not_in_force
+        )
     observing = Observing(
         database=database, directory=directory, rule_of=rules_shown(rules), findings=by_findings,
         never_spoken=never_spoken,

@@ -79,6 +79,11 @@ class RulesInForce:
         )
 
     @property
+    def current(self) -> RulesInForce:
+        """Return these rules: they are never replaced by themselves (see `live`)."""
+        return self
+
+    @property
     def known(self) -> dict[str, int]:
         """The newest versions of all rules that this program knows, by id; also of removed ones."""
         return {**self.recorded.removed, **{one.id: one.version for one in self.every}}
