@@ -486,8 +486,9 @@ VIOLATIONS_NAMED_THEN = NamedQuery[ViolationsNamedThenParameters, ViolationsName
 
 
 class MembersCountedParameters(TypedDict):
-    rules: str
     applications: str
+    places: str
+    rules: str
 
 
 class MembersCountedRow(TypedDict):

@@ -25,6 +25,7 @@ from whence_aggregator.queries.violations import (
     VIOLATIONS_NAMED,
     VIOLATIONS_NAMED_THEN,
     VIOLATIONS_OF_RUNNING,
+    MembersCountedParameters,
 )
 from whence_aggregator.trace.moment import Moment
 from whence_aggregator.violations.brief import (
@@ -163,21 +164,20 @@ class GroupedViolations:
     async def members_counted(self, found: Sequence[StoredViolation]) -> dict[str, int]:
         """Return how many instances each violation concerns now: those that break its rule, or that run what does."""
         counts = dict.fromkeys((one.id for one in found), 0)
-        if not found:
-            return counts
-        rules, applications = {one.rule for one in found}, {one.application_id for one in found}
-        rows = await self._database.fetch(
-            MEMBERS_COUNTED.bind({"rules": array(sorted(rules)), "applications": array(sorted(applications))})
-        )
-        by_verdicts = members_by_id(rows)
-        asked = LIVING_COUNTED.bind({"applications": array(sorted(applications))})
-        living = living_by_subject(await self._database.fetch(asked))
-        silent = await self._never_spoken.counted() if self._never_spoken is not None and RULE in rules else {}
-        for one in found:
-            if one.rule in _OF_INSTANCES:
-                counts[one.id] = by_verdicts.get(one.id, 0) + silent.get(one.id, 0)
-            elif one.is_open and one.kind in (VERSION, APPLICATION):
-                counts[one.id] = living.get(one.subject, 0)
+        of_instances = [one for one in found if one.rule in _OF_INSTANCES]
+        others = [one for one in found if one.is_open and one.kind in (VERSION, APPLICATION)]
+        others = [one for one in others if one.rule not in _OF_INSTANCES]
+        if of_instances:
+            rows = await self._database.fetch(MEMBERS_COUNTED.bind(_groups_asked(of_instances)))
+            by_verdicts = members_by_id(rows)
+            counts |= {one.id: by_verdicts.get(one.id, 0) for one in of_instances}
+        if self._never_spoken is not None and any(one.rule == RULE for one in of_instances):
+            for name, n in (await self._never_spoken.counted()).items():
+                counts[name] = counts.get(name, 0) + n
+        if others:
+            applications = array(sorted({one.application_id for one in others}))
+            living = living_by_subject(await self._database.fetch(LIVING_COUNTED.bind({"applications": applications})))
+            counts |= {one.id: living.get(one.subject, 0) for one in others}
         return counts
 
     async def _members(self, one: StoredViolation) -> list[Mapping[str, object]]:
@@ -252,6 +252,14 @@ class GroupedViolations:
         if self._never_spoken is not None:
             ids |= await self._never_spoken.ids(instance=wanted.instance, region=wanted.region, limit=GROUPS_MAX)
         return ids
+
+
+def _groups_asked(found: Sequence[StoredViolation]) -> MembersCountedParameters:
+    places = {f"{one.application_id}@" if one.kind == APPLICATION else one.subject for one in found}
+    return {
+        "rules": array(sorted({one.rule for one in found})), "places": array(sorted(places)),
+        "applications": array(sorted({one.application_id if one.kind != ACCOUNT else "" for one in found})),
+    }  # fmt: skip
 
 
 class _GroupFilters(TypedDict):

@@ -174,14 +174,20 @@ select id, rule, kind, subject, application_id, account_id, team, severity, stat
 from violation_past where {id in texts ids} and ledger_index < :past and until_index >= :past
 order by 1;
 
--- Instances that break a rule as members of a group; an empty version or application stands for none.
+-- Instances that break a rule as members of a group; an empty version or application stands for none. `cross join` has SQLite
+-- begin with the groups' own instances: it would read all verdicts by the rules.
 
 -- name: members_counted
--- types: n int, rules str
+-- types: n int, rules str, places str
 select v.rule, f.application_id, f.application_version, i.account_id, v.verdict, count(*) as n
-from verdict v join instance i on i.number = v.subject join facets f on f.number = i.facets
-where v.subject_kind = 'instance' and v.verdict <> 'pass' and v.verdict <> 'gone' and {v.rule in texts rules}
-    and {f.application_id in texts applications} and not exists (
+from (
+    select number, application_id, application_version,
+        case when application_id = '' then account_id else application_id || '@' || application_version end as place
+    from facets
+) as f cross join instance i cross join verdict v
+where {f.application_id in texts applications} and {f.place in texts places} and i.facets = f.number
+    and v.subject_kind = 'instance' and v.subject = i.number and v.verdict <> 'pass' and v.verdict <> 'gone'
+    and {v.rule in texts rules} and not exists (
         select 1 from verdict_fold b where b.subject_kind = 'instance' and b.subject = v.subject and b.rule = v.rule)
 group by v.rule, f.application_id, f.application_version, i.account_id, v.verdict;
 
