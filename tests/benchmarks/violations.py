@@ -31,6 +31,7 @@ from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_aggregator.trace.moment import Moments
 from whence_aggregator.violations.group import Group
 from whence_aggregator.violations.listing import GroupedViolations, WantedGroups
+from whence_aggregator.violations.members import GroupMembers
 from whence_common.clock import to_instant
 
 VIOLATIONS = 10_000
@@ -47,6 +48,7 @@ _WANTED: Mapping[str, WantedGroups] = {
     "newest first": WantedGroups(sort="since", descending=True),
     "of a team": WantedGroups(team="team-7"),
     "of a rule and an account": WantedGroups(rules=[RULES[0].id], account="100000000007"),
+    "of an instance": WantedGroups(instance="i-00000000000000007"),
     "any state": WantedGroups(states=("open", "acknowledged", "exempted", "fixed", "reopened")),
 }
 
@@ -69,7 +71,9 @@ async def measure(directory: Path, *, rounds: int, limit: Path) -> None:
 
 async def _measured(name: str, database: Database) -> None:
     await fill(database, VIOLATIONS)
-    listed = GroupedViolations(database=database, directory=OrganisationDirectory(database))
+    listed = GroupedViolations(
+        database=database, directory=OrganisationDirectory(database), members=GroupMembers(database=database)
+    )
     moment = await Moments(database=database, now=lambda: _NOW).of()
     for what, wanted in _WANTED.items():
         taken = []

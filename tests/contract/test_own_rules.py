@@ -350,7 +350,7 @@ async def test_a_users_rule_is_a_grouped_violation_with_its_severity_and_another
             running.database, running.ledger, OrganisationDirectory(running.database), None, now=running.clock,
             rules=live,
         )  # fmt: skip
-        grouped = GroupedViolations(database=running.database, directory=living.directory)
+        grouped = GroupedViolations(database=running.database, directory=living.directory, members=living.members)
 
         async def severity() -> tuple[int, str]:
             await running.work()
@@ -358,6 +358,7 @@ async def test_a_users_rule_is_a_grouped_violation_with_its_severity_and_another
             moment = await running.tracer.moments.of()
             page = await grouped.page(WantedGroups(rules=["own-runs"]), moment=moment, after="", limit=2)
             (one,) = page.violations
+            assert one["members"] == 1, "verdicts by users' rules name members as others do"
             return one["severity"], one["title"]
 
         assert await severity() == (4, "It is right")

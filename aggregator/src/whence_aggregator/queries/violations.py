@@ -543,20 +543,35 @@ class FoldedOfGroupRow(TypedDict):
 FOLDED_OF_GROUP = NamedQuery[FoldedOfGroupParameters, FoldedOfGroupRow]("folded_of_group")
 
 
-class GroupsOfInstancesParameters(TypedDict):
-    instance: str | None
+class GroupsOfInstanceParameters(TypedDict):
+    instance: str
     region: str | None
     limit: int
 
 
-class GroupsOfInstancesRow(TypedDict):
+class GroupsOfInstanceRow(TypedDict):
     rule: str
     application_id: str
     application_version: str
     account_id: str
 
 
-GROUPS_OF_INSTANCES = NamedQuery[GroupsOfInstancesParameters, GroupsOfInstancesRow]("groups_of_instances")
+GROUPS_OF_INSTANCE = NamedQuery[GroupsOfInstanceParameters, GroupsOfInstanceRow]("groups_of_instance")
+
+
+class GroupsOfRegionParameters(TypedDict):
+    region: str
+    limit: int
+
+
+class GroupsOfRegionRow(TypedDict):
+    rule: str
+    application_id: str
+    application_version: str
+    account_id: str
+
+
+GROUPS_OF_REGION = NamedQuery[GroupsOfRegionParameters, GroupsOfRegionRow]("groups_of_region")
 
 
 class LivingCountedParameters(TypedDict):
@@ -589,9 +604,24 @@ class LivingOfGroupRow(TypedDict):
 LIVING_OF_GROUP = NamedQuery[LivingOfGroupParameters, LivingOfGroupRow]("living_of_group")
 
 
-class ViolationsOfRunningParameters(TypedDict):
-    instance: str | None
+class ViolationsOfOneRunningParameters(TypedDict):
+    instance: str
     region: str | None
+    limit: int
+
+
+class ViolationsOfOneRunningRow(TypedDict):
+    id: str
+    rule: str
+
+
+VIOLATIONS_OF_ONE_RUNNING = NamedQuery[ViolationsOfOneRunningParameters, ViolationsOfOneRunningRow](
+    "violations_of_one_running"
+)
+
+
+class ViolationsOfRunningParameters(TypedDict):
+    region: str
     limit: int
 
 

@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any
 
 import msgspec
 
-from whence_aggregator.compliance.rules.catalogue import RULES
 from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.ports import Database, NotFound
 from whence_aggregator.projections.violation_rows import StoredViolation, stored_by_id
-from whence_aggregator.queries.query import array, together
+from whence_aggregator.queries.query import array
 from whence_aggregator.queries.violations import (
-    FOLDED_OF_GROUP,
-    GROUPS_OF_INSTANCES,
-    LIVING_COUNTED,
-    LIVING_OF_GROUP,
-    MEMBERS_COUNTED,
-    MEMBERS_OF_GROUP,
     STEPS_OF_VIOLATION,
     VIOLATIONS_NAMED,
     VIOLATIONS_NAMED_THEN,
-    VIOLATIONS_OF_RUNNING,
-    MembersCountedParameters,
 )
 from whence_aggregator.trace.moment import Moment
 from whence_aggregator.violations.brief import (
@@ -38,28 +29,18 @@ from whence_aggregator.violations.brief import (
     page_after,
     place_of,
 )
-from whence_aggregator.violations.group import ACCOUNT, AMI, APPLICATION, VERSION
+from whence_aggregator.violations.group import AMI, VERSION
 from whence_aggregator.violations.kept import KeptViolations
 from whence_aggregator.violations.life import SHOWN_STATES, ShownState
-from whence_aggregator.violations.never_spoken import RULE, NeverSpoken, group_of
+from whence_aggregator.violations.members import GroupMembers
 from whence_aggregator.violations.rows import (
-    folded_rules,
-    groups_named,
-    ids_of_others,
-    living_by_subject,
-    members_by_id,
     shown_step,
 )
 from whence_aggregator.violations.shown import shown_violation
 from whence_common import strict_base64
 from whence_common.errors import InputError
 
-GROUPS_MAX = 5_000
-MEMBERS_SHOWN_MAX = 500
 STEPS_SHOWN_MAX = 200
-FOLDED_SHOWN_MAX = 100
-_OF_INSTANCES = frozenset(rule.id for rule in RULES if rule.kind == "instance")
-_LINKS = {rule.id: rule.link for rule in RULES}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,10 +80,8 @@ class GroupedPage:
 class GroupedViolations:
     """Reads violations with their life, as they are now or as the log had them at a moment."""
 
-    def __init__(
-        self, *, database: Database, directory: OrganisationDirectory, never_spoken: NeverSpoken | None = None
-    ) -> None:
-        self._never_spoken = never_spoken
+    def __init__(self, *, database: Database, directory: OrganisationDirectory, members: GroupMembers) -> None:
+        self._members = members
         self._database = database
         self._directory = directory
         self._kept = KeptViolations(database)
@@ -142,7 +121,7 @@ class GroupedViolations:
 
     async def with_members(self, found: Sequence[StoredViolation], moment: Moment) -> list[dict[str, Any]]:
         """Return violations as they are shown. The instances of an earlier moment are not known: see `shown`."""
-        members = await self.members_counted(found) if moment.is_now else {}
+        members = await self._members.counted(found) if moment.is_now else {}
         return [shown_violation(one, now=moment.at, members=members.get(one.id)) for one in found]
 
     async def shown(self, one: StoredViolation, moment: Moment) -> dict[str, Any]:
@@ -156,61 +135,10 @@ class GroupedViolations:
         steps = await self._database.fetch(asked)
         return {
             **shown,
-            "instances": await self._members(one) if moment.is_now else None,
-            "folded": await self._folded(one) if moment.is_now else None,
+            "instances": await self._members.of(one) if moment.is_now else None,
+            "folded": await self._members.folded(one) if moment.is_now else None,
             "steps": [shown_step(row, past=moment.past) for row in steps],
         }
-
-    async def members_counted(self, found: Sequence[StoredViolation]) -> dict[str, int]:
-        """Return how many instances each violation concerns now: those that break its rule, or that run what does."""
-        counts = dict.fromkeys((one.id for one in found), 0)
-        of_instances = [one for one in found if one.rule in _OF_INSTANCES]
-        others = [one for one in found if one.is_open and one.kind in (VERSION, APPLICATION)]
-        others = [one for one in others if one.rule not in _OF_INSTANCES]
-        if of_instances:
-            rows = await self._database.fetch(MEMBERS_COUNTED.bind(_groups_asked(of_instances)))
-            by_verdicts = members_by_id(rows)
-            counts |= {one.id: by_verdicts.get(one.id, 0) for one in of_instances}
-        if self._never_spoken is not None and any(one.rule == RULE for one in of_instances):
-            for name, n in (await self._never_spoken.counted()).items():
-                counts[name] = counts.get(name, 0) + n
-        if others:
-            applications = array(sorted({one.application_id for one in others}))
-            living = living_by_subject(await self._database.fetch(LIVING_COUNTED.bind({"applications": applications})))
-            counts |= {one.id: living.get(one.subject, 0) for one in others}
-        return counts
-
-    async def _members(self, one: StoredViolation) -> list[Mapping[str, object]]:
-        if one.kind == AMI or not one.is_open:
-            return []
-        if one.rule not in _OF_INSTANCES:
-            if one.kind == ACCOUNT:
-                return []
-            whole, version = int(one.kind == APPLICATION), one.subject.partition("@")[2]
-            living = await self._database.fetch(
-                LIVING_OF_GROUP.bind(
-                    {"application_id": one.application_id, "any_version": whole, "version": version,
-                     "limit": MEMBERS_SHOWN_MAX}
-                )
-            )  # fmt: skip
-            return [dict(row) for row in living]
-        rows = await self._database.fetch(
-            MEMBERS_OF_GROUP.bind({**_group_filters(one), "rule": one.rule, "after": "", "limit": MEMBERS_SHOWN_MAX})
-        )
-        found: list[Mapping[str, object]] = [dict(row) for row in rows]
-        if self._never_spoken is not None and one.id == group_of(one.subject).id:
-            found += await self._never_spoken.members(one.subject, limit=MEMBERS_SHOWN_MAX - len(found))
-        return found
-
-    async def _folded(self, one: StoredViolation) -> list[Mapping[str, object]]:
-        """Return the rules whose verdicts fold under the link that this violation's rule is about."""
-        link = _LINKS.get(one.rule)
-        if link is None or one.kind == AMI:
-            return []
-        rows = await self._database.fetch(
-            FOLDED_OF_GROUP.bind({**_group_filters(one), "link": link, "limit": FOLDED_SHOWN_MAX})
-        )
-        return folded_rules(rows)
 
     async def _matched(self, wanted: WantedGroups, moment: Moment) -> Matched:
         teams: frozenset[str] | None = None
@@ -225,12 +153,12 @@ class GroupedViolations:
         return Matched(
             states=wanted.states, rules=wanted.rules,
             severity=str(wanted.severity) if wanted.severity is not None else None, teams=teams,
-            ids=await self._of_instances(wanted, moment), kind=kind, subject=subject, application=wanted.application,
+            ids=await self._of_members(wanted, moment), kind=kind, subject=subject, application=wanted.application,
             account=wanted.account, exemption=wanted.exemption, confirmed=wanted.confirmed, since=wanted.since,
             until=wanted.until,
         )  # fmt: skip
 
-    async def _of_instances(self, wanted: WantedGroups, moment: Moment) -> set[str] | None:
+    async def _of_members(self, wanted: WantedGroups, moment: Moment) -> set[str] | None:
         """Return the ids of violations with a member that is this instance, or in this region; None for any."""
         if wanted.instance is None and wanted.region is None:
             return None
@@ -239,40 +167,7 @@ class GroupedViolations:
                 "parameter-malformed", "instance and region filter by the instances of now",
                 fix="omit them with at and known_at",
             )  # fmt: skip
-        bound = GROUPS_MAX + 1
-        groups, running = await self._database.fetch_all(
-            together(
-                GROUPS_OF_INSTANCES.bind({"instance": wanted.instance, "region": wanted.region, "limit": bound}),
-                VIOLATIONS_OF_RUNNING.bind({"instance": wanted.instance, "region": wanted.region, "limit": bound}),
-            )
-        )
-        if max(len(groups), len(running)) > GROUPS_MAX:
-            raise InputError("too-many-groups", f"more than {GROUPS_MAX} groups", fix="add another filter")
-        ids = {one.id for one in groups_named(groups)} | ids_of_others(running, _OF_INSTANCES)
-        if self._never_spoken is not None:
-            ids |= await self._never_spoken.ids(instance=wanted.instance, region=wanted.region, limit=GROUPS_MAX)
-        return ids
-
-
-def _groups_asked(found: Sequence[StoredViolation]) -> MembersCountedParameters:
-    places = {f"{one.application_id}@" if one.kind == APPLICATION else one.subject for one in found}
-    return {
-        "rules": array(sorted({one.rule for one in found})), "places": array(sorted(places)),
-        "applications": array(sorted({one.application_id if one.kind != ACCOUNT else "" for one in found})),
-    }  # fmt: skip
-
-
-class _GroupFilters(TypedDict):
-    application_id: str
-    any_version: int
-    version: str
-    account: str | None
-
-
-def _group_filters(one: StoredViolation) -> _GroupFilters:
-    version = one.subject.partition("@")[2] if one.kind == VERSION else ""
-    account = one.subject if one.kind == ACCOUNT else None
-    return {"application_id": one.application_id, "any_version": 0, "version": version, "account": account}
+        return await self._members.ids(instance=wanted.instance, region=wanted.region)
 
 
 def _cursor(wanted: WantedGroups, last: BriefViolation) -> str:

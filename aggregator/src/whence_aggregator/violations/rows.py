@@ -16,6 +16,7 @@ from whence_aggregator.queries.violations import (
     ObservedOfSubjectsRow,
     StepsOfViolationRow,
     TokensOfVersionsRow,
+    ViolationsOfOneRunningRow,
     ViolationsOfRunningRow,
 )
 from whence_aggregator.violations.exemption import Exemption, Scope
@@ -108,7 +109,9 @@ def groups_named(rows: Sequence[_GroupColumns]) -> list[Group]:
     ]  # fmt: skip
 
 
-def ids_of_others(rows: Sequence[ViolationsOfRunningRow], rules: Container[str]) -> set[str]:
+def ids_of_others(
+    rows: Sequence[ViolationsOfRunningRow | ViolationsOfOneRunningRow], rules: Container[str]
+) -> set[str]:
     """Return the ids of violations by other rules than these."""
     return {row["id"] for row in rows if row["rule"] not in rules}
 

@@ -23,6 +23,7 @@ from whence_aggregator.ports import Database
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.moment import Moments
 from whence_aggregator.violations.listing import GroupedViolations
+from whence_aggregator.violations.members import GroupMembers
 from whence_aggregator.violations.never_spoken import RULE, NeverSpoken
 from whence_aggregator.violations.observing import Observing, RuleShown
 from whence_aggregator.violations.recording import ViolationRecorder
@@ -59,15 +60,13 @@ class LivingViolations:
     rules: CurrentRules
     reads_events: bool
     """Whether events of CloudTrail are read."""
-    never_spoken: NeverSpoken | None
+    members: GroupMembers
     now: Now
 
     def routes(self, membership: Membership, listening: Listening) -> list[web.RouteDef]:
         """Return all routes of violations."""
         grouped = GroupedViolationCalls(
-            grouped=GroupedViolations(
-                database=self.database, directory=self.directory, never_spoken=self.never_spoken
-            ),
+            grouped=GroupedViolations(database=self.database, directory=self.directory, members=self.members),
             recorder=self.recorder, observing=self.observing, membership=membership,
             moments=Moments(database=self.database, now=self.now),
             causes=TrailCauses(database=self.database, configured=self.reads_events), now=self.now,
@@ -105,5 +104,6 @@ def load_violations(
     recorder = ViolationRecorder(database=database, ledger=ledger, observing=observing, now=now)
     return LivingViolations(
         database=database, directory=directory, observing=observing, recorder=recorder, rules=rules,
-        reads_events=reads_events, never_spoken=never_spoken, now=now,
+        reads_events=reads_events, members=GroupMembers(database=database, rules=rules, never_spoken=never_spoken),
+        now=now,
     )  # fmt: skip

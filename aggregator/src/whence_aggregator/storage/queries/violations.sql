@@ -214,14 +214,21 @@ where b.subject_kind = 'instance' and b.link = :link and f.application_id = :app
     and (cast(:account as text) is null or i.account_id = :account)
 group by v.rule order by v.rule limit :limit;
 
--- The groups of instances, to filter by an instance or a region.
+-- The groups of an instance, and those of a region, to filter by them.
 
--- name: groups_of_instances
+-- name: groups_of_instance
+-- types: instance str
+select distinct v.rule, f.application_id, f.application_version, i.account_id
+from instance i cross join facets f cross join verdict v
+where i.instance_id = :instance and (cast(:region as text) is null or i.region = :region) and f.number = i.facets
+    and v.subject_kind = 'instance' and v.subject = i.number and v.verdict <> 'pass' and v.verdict <> 'gone'
+order by v.rule, f.application_id, f.application_version, i.account_id limit :limit;
+
+-- name: groups_of_region
+-- types: region str
 select distinct v.rule, f.application_id, f.application_version, i.account_id
 from verdict v join instance i on i.number = v.subject join facets f on f.number = i.facets
-where v.subject_kind = 'instance' and v.verdict <> 'pass' and v.verdict <> 'gone'
-    and (cast(:instance as text) is null or i.instance_id = :instance)
-    and (cast(:region as text) is null or i.region = :region)
+where v.subject_kind = 'instance' and v.verdict <> 'pass' and v.verdict <> 'gone' and i.region = :region
 order by v.rule, f.application_id, f.application_version, i.account_id limit :limit;
 
 -- Instances that live, as members of groups whose rule is about the version or application itself.
@@ -244,13 +251,23 @@ order by i.instance_id{binary} limit :limit;
 
 -- Violations about what instances run, by the version or application itself.
 
+-- name: violations_of_one_running
+-- types: instance str
+select distinct v.id, v.rule
+from instance i cross join facets f cross join violation v
+where i.instance_id = :instance and (cast(:region as text) is null or i.region = :region) and f.number = i.facets
+    and i.life in ('running', 'unknown') and f.application_id <> '' and v.kind in ('version', 'application')
+    and v.application_id = f.application_id
+    and (v.subject = f.application_id or v.subject = f.application_id || '@' || f.application_version)
+order by v.id limit :limit;
+
 -- name: violations_of_running
+-- types: region str
 -- types: limit int
 select distinct v.id, v.rule
 from instance i join facets f on f.number = i.facets
 join violation v on v.application_id = f.application_id and (
     v.subject = f.application_id or v.subject = f.application_id || '@' || f.application_version)
 where i.life in ('running', 'unknown') and f.application_id <> '' and v.kind in ('version', 'application')
-    and (cast(:instance as text) is null or i.instance_id = :instance)
-    and (cast(:region as text) is null or i.region = :region)
+    and i.region = :region
 order by v.id limit :limit;
