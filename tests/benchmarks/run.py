@@ -32,6 +32,7 @@ from benchmarks import (
     summary,
     trace,
     trail,
+    violations,
     weather,
 )
 from landscape.whole import ROOT
@@ -54,6 +55,7 @@ _ALL = {
     "git-cache": git_caches.measure,
     "summary": summary.measure,
     "trail": trail.measure,
+    "violations": violations.measure,
 }
 _AGENTS = {"boot": boot.measure, "idle": idle.measure}
 """These can measure another checkout's agent too."""

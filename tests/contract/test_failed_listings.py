@@ -16,6 +16,7 @@ from whence_aggregator.ports import SourceUnavailable
 from whence_aggregator.reports.coverage import AskedAbout
 from whence_aggregator.trace.moment import NOW
 from whence_aggregator.violations.listing import GroupedViolations, WantedGroups
+from whence_aggregator.violations.members import GroupMembers
 from whence_aggregator.wiring.violations import load_violations
 from whence_common.digest import sha256_digest
 from whence_common.statement import UserDataFacts
@@ -64,7 +65,8 @@ class Watched:
     async def violation(self) -> tuple[str, str, bool]:
         """Return the state of the violation, its reason, and whether it is confirmed now."""
         wanted = WantedGroups(rules=[RULE], states=("open", "reopened", "fixed", "acknowledged", "exempted"))
-        ((one,), _) = await self.grouped.page(wanted, after="", limit=10)
+        page = await self.grouped.page(wanted, moment=await self.house.tracer.moments.of(), after="", limit=10)
+        (one,) = page.violations
         return one["state"], one["reason"], one["not_confirmed_since"] is None
 
     async def verdict(self, instance_id: str = ONE, rule: str = RULE) -> tuple[str, str]:
@@ -76,9 +78,8 @@ class Watched:
 @pytest.fixture
 async def watched(house: InProcess) -> Watched:
     """An instance whose user data in the EC2 API is not what its agent read: a fault that the inventory shows."""
-    grouped = GroupedViolations(
-        database=house.database, directory=OrganisationDirectory(house.database), now=house.clock
-    )  # fmt: skip
+    directory, members = OrganisationDirectory(house.database), GroupMembers(database=house.database)
+    grouped = GroupedViolations(database=house.database, directory=directory, members=members)
     house.sources.images[DIGEST], house.sources.commits[COMMIT] = None, MESSAGE
     found = Watched(house=house, grouped=grouped, machine=await house.machine(ONE))
     house.ec2.listed, house.ec2.data = {ONE: ("running", STARTED)}, {ONE: CHANGED}

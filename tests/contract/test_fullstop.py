@@ -266,7 +266,7 @@ async def test_a_resolution_is_a_step_of_the_violations_life_and_what_is_fixed_t
     path = f"/api/violations/{one['id']}/resolution"
     assert (await asked.ask("POST", path, token="hello", data=b"known")).status == 200
     stored = await asked.living.recorder.read(one["violation"])
-    shown = await asked.living.grouped.shown(stored)
+    shown = await asked.shown(stored)
     assert next((step["step"], step["by"], step["comment"]) for step in shown["steps"]) == (
         "acknowledged", "hello", "known",
     )  # fmt: skip
@@ -483,7 +483,7 @@ async def test_a_report_is_a_violation_of_its_own_with_the_instance_that_it_name
     await reported(asked, instance_id=INSTANCE)
     (row,) = await asked.rows()
     assert (row["instance_id"], row["region"]) == (INSTANCE, "eu-central-1")
-    shown = await asked.living.grouped.shown(await asked.living.recorder.read(row["violation"]))
+    shown = await asked.shown(await asked.living.recorder.read(row["violation"]))
     assert (shown["rule"], shown["source"], shown["members"]) == ("reported/PASSWORD_USED", "report", 1)
     assert shown["subject"] == {"kind": "report", "id": f"{ACCOUNT}/eu-central-1/e-1/{INSTANCE}"}
     assert shown["instances"] == [{"instance_id": INSTANCE, "account_id": ACCOUNT, "region": "eu-central-1"}]

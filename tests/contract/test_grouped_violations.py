@@ -14,10 +14,12 @@ from aiohttp.test_utils import TestClient, TestServer
 from click.testing import CliRunner, Result
 
 from fakes.auditor import checked
+from fakes.cloud_trail import ROLE, identity, key, log_file, record, s3_event
 from fakes.coverage import coverage_of
 from fakes.findings import AFTER_THE_SCANS, sample
 from fakes.in_process import LIMITLESS, InProcess
 from fakes.machine import Machine
+from fakes.trail_world import TrailWorld
 from whence_aggregator.callers.caller import Caller
 from whence_aggregator.callers.limits import Limit, Rate
 from whence_aggregator.callers.membership import Membership
@@ -31,10 +33,12 @@ from whence_aggregator.http.errors import guarded
 from whence_aggregator.http.findings import FindingCalls
 from whence_aggregator.organisation.allowed import AllowedAccounts
 from whence_aggregator.organisation.directory import OrganisationDirectory
+from whence_aggregator.ports import SourceUnavailable
 from whence_aggregator.trace.moment import Moments
 from whence_aggregator.violations.recording import ViolationRecorder
 from whence_aggregator.whence.cli import whence
 from whence_aggregator.wiring.violations import LivingViolations, load_violations
+from whence_common.clock import to_instant
 from whence_common.statement import ApplicationFacts
 
 ACCOUNT = "123456789012"
@@ -107,10 +111,18 @@ class Asked:
 
 
 @asynccontextmanager
-async def served(house: InProcess, steps: Rate = LIMITLESS) -> AsyncIterator[Asked]:
+async def served(house: InProcess, steps: Rate = LIMITLESS, *, reads_events: bool = True) -> AsyncIterator[Asked]:
     database, directory = house.database, OrganisationDirectory(house.database)
     findings = Findings(database=database, directory=directory, scanners=SCANNERS)
-    living = load_violations(database, house.ledger, directory, findings, now=house.clock)
+    living = load_violations(
+        database,
+        house.ledger,
+        directory,
+        findings,
+        now=house.clock,
+        reads_events=reads_events,
+        listening=house.listening,
+    )
     accounts = AllowedAccounts(named=frozenset({ACCOUNT}), collected=False, database=database)
     scanners = ScannerCoverage(database=database, scanners=SCANNERS, accounts=accounts)
     calls = [
@@ -165,7 +177,90 @@ async def test_the_list_of_instances_answers_as_before_unless_asked_for_groups(a
     found = await asked.get("/v1/violations", kind="version")
     assert {one["subject"]["id"] for one in found["violations"]} == {"greeter@1.0"}
     assert "state" not in found["violations"][0]
-    assert (await asked.get("/v1/violations", status="open"))["code"] == "parameter-unknown"
+    for name, value in (("status", "open"), ("at", "2026-11-22T12:00:00Z"), ("facets", "true"), ("sort", "rule")):
+        refused = await asked.get("/v1/violations", **{name: value})
+        assert (refused["code"], refused["detail"]) == ("parameter-unknown", f"{name}: only with grouped")
+        assert refused["fix"] == "add grouped=true, or omit them"
+
+
+async def test_filters_of_verdicts_are_refused_with_groups_and_with_what_to_ask_instead(asked: Asked) -> None:
+    state = await asked.get("/v1/violations", grouped="true", state="running")
+    assert (state["code"], "use status, as in status=open,reopened" in state["fix"]) == ("parameter-unknown", True)
+    folded = await asked.get("/v1/violations", grouped="true", folded="all")
+    assert (folded["code"], "GET /v1/violations/{id}" in folded["fix"]) == ("parameter-unknown", True)
+
+
+async def moments(asked: Asked) -> dict[str, str]:
+    """Return the times at which a violation was open, acknowledged, exempted, fixed and back."""
+    times = {}
+
+    def now(name: str) -> None:
+        asked.house.clock.advance(60)
+        times[name] = to_instant(asked.house.clock())
+        asked.house.clock.advance(60)
+
+    now("nothing")
+    await running(asked.house)
+    await asked.follow()
+    path = f"/v1/violations/{(await asked.one())['id']}"
+    now("open")
+    await asked.post(f"{path}/acknowledge", HELLO, comment="on it")
+    now("acknowledged")
+    await asked.post(f"{path}/exempt", HELLO, reason="moved", until="2026-12-01T00:00:00Z")
+    now("exempted")
+    await asked.house.register("greeter", specification_url="https://example.org/spec")
+    await asked.follow()
+    now("fixed")
+    await asked.house.register("greeter", specification_url="")
+    await asked.follow()
+    asked.house.clock.advance(60)
+    return times
+
+
+async def test_a_violation_and_its_list_are_shown_as_they_were_recorded_at_a_time(asked: Asked) -> None:
+    times = await moments(asked)
+    name = (await asked.one())["id"]
+    for state in ("open", "acknowledged", "exempted", "fixed"):
+        shown = await asked.get(f"/v1/violations/{name}", at=times[state])
+        assert (shown["state"], shown["at"], shown["members"], shown["instances"]) == (state, times[state], None, None)
+        (listed,) = await asked.list(rule=RULE, status="any", at=times[state])
+        assert listed == {key: shown[key] for key in listed}
+        assert len(await asked.list(rule=RULE, status=state, at=times[state])) == 1
+        facets = (await asked.get(
+            "/v1/violations", grouped="true", rule=RULE, status="any", facets="true", at=times[state]
+        ))["facets"]  # fmt: skip
+        assert facets["status"] == {state: 1}
+    acknowledged = await asked.get(f"/v1/violations/{name}", at=times["acknowledged"])
+    by_then = [one["step"] for one in acknowledged["steps"] if one["recorded_by_then"]]
+    assert (by_then, acknowledged["steps"][0]["step"]) == (["acknowledged", "opened"], "exempted")
+    narrowed = await asked.get(f"/v1/violations/{name}", at=times["acknowledged"], known_at=times["acknowledged"])
+    assert [one["step"] for one in narrowed["steps"]] == ["acknowledged", "opened"]
+    assert await asked.list(status="any", at=times["nothing"]) == []
+    assert (await asked.get(f"/v1/violations/{name}", at=times["nothing"]))["code"] == "violation-unknown"
+    assert (await asked.get("/v1/violations", grouped="true"))["at"] == to_instant(asked.house.clock())
+
+
+async def test_times_that_no_answer_has_and_filters_by_instances_of_then_are_refused(asked: Asked) -> None:
+    times = await moments(asked)
+    name = (await asked.one())["id"]
+    late = await asked.get("/v1/violations", grouped="true", at="2036-01-01T00:00:00Z")
+    assert late["code"] == "time-in-future"
+    reverse = await asked.get(f"/v1/violations/{name}", at=times["fixed"], known_at=times["open"])
+    assert reverse["code"] == "time-not-known"
+    assert (await asked.get(f"/v1/violations/{name}", at="noon"))["code"] == "parameter-malformed"
+    by_instance = await asked.get("/v1/violations", grouped="true", at=times["open"], region="eu-central-1")
+    assert (by_instance["code"], by_instance["fix"]) == ("parameter-malformed", "omit them with at and known_at")
+
+
+async def test_an_exemption_covers_from_its_recording_on_and_earlier_answers_stay(asked: Asked) -> None:
+    times = await moments(asked)
+    before = await asked.list(status="any", at=times["open"])
+    path = f"/v1/violations/{(await asked.one())['id']}/exempt"
+    await asked.post(path, HELLO, reason="moved again", until="2026-12-02T00:00:00Z")
+    assert await asked.list(status="any", at=times["open"]) == before
+    assert (await asked.get("/v1/exemptions", at=times["open"]))["exemptions"] == []
+    assert len((await asked.get("/v1/exemptions", at=times["exempted"]))["exemptions"]) == 1
+    assert len((await asked.get("/v1/exemptions"))["exemptions"]) == 2
 
 
 async def test_the_owning_team_acknowledges_and_nobody_else(asked: Asked) -> None:
@@ -381,3 +476,118 @@ async def test_the_command_lists_shows_acknowledges_exempts_and_undoes(asked: As
     assert f"{name}: acknowledged" in (await asked.whence("unexempt", exemption)).output
     assert f"{name}: open" in (await asked.whence("unexempt", name)).output
     assert (await asked.whence("acknowledge", *[name] * 101, "--comment", "x")).exit_code == 2
+
+
+async def test_several_are_acknowledged_and_undone_with_one_command_after_their_list_was_shown(asked: Asked) -> None:
+    await running(asked.house)
+    await asked.follow()
+    names = [one["id"] for one in await asked.list()][:2]
+    unasked = await asked.whence("acknowledge", *names, "--comment", "on it")
+    assert (unasked.exit_code, all(name in unasked.stderr for name in names)) == (2, True), unasked.output
+    done = await asked.whence("acknowledge", *names, "--comment", "on it", "--yes")
+    assert all(f"  {name}  open  " in done.stderr for name in names), "the list is shown, asked or not"
+    assert done.stdout.splitlines() == [f"{name}: acknowledged" for name in names]
+    unasked = await asked.whence("unexempt", *names)
+    assert (unasked.exit_code, all(name in unasked.stderr for name in names)) == (2, True), unasked.output
+    undone = await asked.whence("unexempt", *names, "--yes")
+    assert undone.stdout.splitlines() == [f"{name}: open" for name in names]
+    assert (await asked.whence("unexempt", *[names[0]] * 101)).exit_code == 2
+
+
+def stopped(number: int, instance: str, at: str, person: str) -> dict[str, Any]:
+    """Return the record of a person's call that stopped an instance."""
+    session = {"sessionIssuer": {"arn": ROLE}, "sourceIdentity": person}
+    touched = {"instancesSet": {"items": [{"instanceId": instance}]}}
+    return record(
+        "StopInstances", number, eventTime=at, requestParameters=touched, userIdentity=identity(sessionContext=session)
+    )
+
+
+async def delivered(world: TrailWorld, *records: dict[str, Any]) -> None:
+    """Have a trail deliver a log file."""
+    world.objects.put(key(), log_file(*records))
+    world.queue.send(s3_event(key()))
+    await world.settle()
+
+
+async def test_a_violation_states_for_each_instance_who_touched_it_last_before_its_fault(asked: Asked) -> None:
+    world = TrailWorld(asked.house)
+    first, second = (f"i-0123456789abcde{n:02}" for n in range(2))
+    asked.house.clock.advance(600)
+    await running(asked.house, 2)
+    await asked.follow()
+    path = f"/v1/violations/{(await asked.one('scm-url-not-match-with-kio'))['id']}"
+    unread = (await asked.get(path))["caused_by"]
+    reason = f"no log file of the trail of account {ACCOUNT} in eu-central-1 was read"
+    assert unread == {"state": "unknown", "value": None, "reason": reason}
+    calls = ((1, "2026-11-22T12:01:00Z", "ada"), (2, "2026-11-22T12:02:00Z", "bob"), (3, "2026-11-22T12:30:00Z", "eve"))
+    await delivered(world, *(stopped(number, first, at, person) for number, at, person in calls))
+    shown = await asked.get(path)
+    causes = {one["instance_id"]: one["caused_by"] for one in shown["instances"]}
+    value = causes[first]["value"]
+    assert (causes[first]["state"], causes[first]["reason"], shown["caused_by"]) == ("asserted", None, causes[first])
+    assert (value["event"], value["at"], value["by"]["person"], value["by"]["role"]) == (
+        "StopInstances", "2026-11-22T12:02:00.000Z", "bob", ROLE
+    )  # fmt: skip
+    assert (value["event_id"], value["ledger_index"]) == ("11111111-0000-4000-8000-000000000002", value["ledger_index"])
+    assert causes[second] == {
+        "state": "unknown", "value": None, "reason": "no recorded event names the instance before its fault"
+    }  # fmt: skip
+    output = (await asked.whence("violation", "show", shown["id"])).output
+    assert "bob" in output
+    assert "not known: no recorded event names the instance before its fault" in output
+
+
+async def test_an_event_that_is_known_says_what_was_not_read_after_it(house: InProcess) -> None:
+    await house.register("greeter")
+    world = TrailWorld(house)
+    async with served(house) as asked:
+        house.clock.advance(600)
+        await running(house)
+        await asked.follow()
+        await delivered(world, stopped(1, "i-0123456789abcde00", "2026-11-22T12:01:00Z", "ada"))
+        path = f"/v1/violations/{(await asked.one('scm-url-not-match-with-kio'))['id']}"
+        cause = (await asked.get(path))["caused_by"]
+    assert (cause["state"], cause["value"]["by"]["person"]) == ("asserted", "ada")
+    assert cause["reason"] == (
+        f"the trail of account {ACCOUNT} in eu-central-1 is read up to 2026-11-22T12:01:00.000Z, before the fault"
+    )
+    async with served(house, reads_events=False) as asked:
+        cause = (await asked.get(path))["caused_by"]
+    assert cause["reason"] == "events of CloudTrail are not read: cloud_trail is not configured"
+
+
+async def listed_again(asked: Asked) -> None:
+    await asked.house.inventory.collect(f"{ACCOUNT}/eu-central-1")
+    await asked.follow()
+
+
+async def test_instances_that_never_spoke_are_one_violation_of_their_account_with_themselves_as_members(
+    asked: Asked,
+) -> None:
+    quiet = ["i-0123456789abcdea0", "i-0123456789abcdea1"]
+    (machine,) = await running(asked.house)
+    asked.house.ec2.listed = dict.fromkeys([machine.instance_id, *quiet], ("running", "2026-11-22T12:00:00.000Z"))
+    await listed_again(asked)
+    assert await asked.list(rule="agent-silent") == [], "agents have their time to speak after a launch"
+    asked.house.clock.advance(290)
+    await asked.house.say(machine)
+    asked.house.clock.advance(60)
+    await listed_again(asked)
+    (one,) = await asked.list(rule="agent-silent")
+    assert (one["subject"], one["members"], one["state"]) == ({"kind": "account", "id": ACCOUNT}, 2, "open")
+    assert one["since"] == "2026-11-22T12:05:00.000Z"
+    shown = await asked.get(f"/v1/violations/{one['id']}")
+    assert [each["instance_id"] for each in shown["instances"]] == quiet
+    assert {each["id"] for each in await asked.list(instance=quiet[0])} == {one["id"]}
+    assert one["id"] in {each["id"] for each in await asked.list(region="eu-central-1")}
+    asked.house.ec2.away = True
+    with pytest.raises(SourceUnavailable):
+        await listed_again(asked)
+    await asked.follow()
+    late = await asked.one("agent-silent")
+    assert (late["state"], late["not_confirmed_since"] is not None) == ("open", True), "a failed read fixes nothing"
+    asked.house.ec2.away = False
+    asked.house.ec2.listed |= dict.fromkeys(quiet, ("terminated", "2026-11-22T12:00:00.000Z"))
+    await listed_again(asked)
+    assert await asked.state("agent-silent") == "fixed"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -15,15 +15,21 @@ from fakes.signing_authority import SigningAuthority
 from whence_aggregator.adapters.rule_process import RuleProcess
 from whence_aggregator.compliance.evidence import SubjectEvidence, SubjectOfRule
 from whence_aggregator.compliance.own.recording import record_rules
-from whence_aggregator.compliance.own.rule_file import RuleInFile
+from whence_aggregator.compliance.own.reloading import RuleReloading, WantedRules
+from whence_aggregator.compliance.own.rule_file import ExampleInFile, RuleInFile
 from whence_aggregator.compliance.own.rules import JudgesByOwnRules, OwnAnswer, OwnRule
 from whence_aggregator.compliance.rule import unknown
 from whence_aggregator.compliance.rules.catalogue import RulesInForce
+from whence_aggregator.compliance.rules.live import LiveRules
 from whence_aggregator.compliance.violations import Violations, WantedViolations
+from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.ports import Database
 from whence_aggregator.replays.verdicts import StoredLog, VerdictReplay, VerdictReplays
 from whence_aggregator.trace.state import States
+from whence_aggregator.violations.listing import GroupedViolations, WantedGroups
 from whence_aggregator.wiring.replays import scratch_database
+from whence_aggregator.wiring.rules import load_evaluator
+from whence_aggregator.wiring.violations import load_violations
 from whence_common.ledger_entry import type_of
 from whence_common.statement import ImageFacts
 
@@ -143,10 +149,35 @@ async def test_users_rules_judge_instances_versions_and_applications_and_are_rep
         assert await changes(running) == [(one.id, "added", 1) for one in SOME]
 
 
+async def test_a_rule_about_instances_that_reads_the_time_judges_each_of_them_again_within_an_hour(
+    house: House, engine: RuleProcess
+) -> None:
+    ours = rule("own-young", "timestamp(now) - timestamp(machine.recorded_at) < duration('60s')")
+    async with house.started([ours], engine) as running:
+        await spoken(running)
+        assert (await standing(running))["own-young"][0] == "pass"
+        running.clock.advance(120)
+        await running.evaluator.sweep()
+        await running.work()
+        assert (await standing(running))["own-young"][0] == "pass", "it is another instance's turn"
+        await running.evaluator.sweep()
+        await running.work()
+        assert (await standing(running))["own-young"][0] == "fail"
+        assert differences(await replayed(running, engine)) == []
+
+
+async def test_no_instance_is_judged_again_by_time_where_no_rule_reads_it(house: House, engine: RuleProcess) -> None:
+    async with house.started([rule("own-runs", "machine.runs")], engine) as running:
+        await spoken(running)
+        for _ in range(4):
+            assert await running.evaluator.sweep() == 0
+        assert await running.evaluator.work() == 0
+
+
 async def test_the_violations_of_users_rules_are_listed_with_their_severity(house: House, engine: RuleProcess) -> None:
     async with house.started(SOME, engine) as running:
         await spoken(running)
-        listing = Violations(database=running.database, listening=running.listening, rules=running.rules.every)
+        listing = Violations(database=running.database, listening=running.listening, rules=running.rules)
         wanted = WantedViolations(rules=["own-source"], states=States.parse("any"), kind="version")
         page, _ = await listing.page(wanted, after="", limit=10)
         assert [(one["rule"], one["severity"], one["remedy"], one["verdict"]) for one in page] == [
@@ -281,3 +312,97 @@ async def test_an_instance_that_is_right_hides_no_other_one_of_its_version(house
             "own-image": "pass",
             "own-other": "fail",
         }
+
+
+@asynccontextmanager
+async def reloaded(
+    running: InProcess, engine: JudgesByOwnRules
+) -> AsyncIterator[tuple[RuleReloading, LiveRules, list[str]]]:
+    """Return what reloads rules of a running house, the rules that judge then, and how reloads ended."""
+    live, counted = LiveRules(running.rules), list[str]()
+
+    def replace(changed: RulesInForce) -> None:
+        live.replace(changed)
+        running.evaluator = load_evaluator(
+            running.database, running.ledger, running.tracer, running.listening, changed, now=running.clock
+        )
+
+    reloading = RuleReloading(
+        database=running.database, ledger=running.ledger, engine=engine, replace=replace, count=counted.append,
+        in_force=lambda recorded, off: RulesInForce.of(recorded=recorded, engine=engine, off=off), now=running.clock,
+    )  # fmt: skip
+    yield reloading, live, counted
+
+
+def exemplified(given: Mapping[str, Any], expect: Literal["pass", "fail", "unknown"]) -> OwnRule:
+    source = RuleInFile(
+        id="own-runs", title="It is right", kind="instance", severity=1, rationale="It matters.", remedy="Do it.",
+        pass_when="!machine.runs", examples=[ExampleInFile(given=dict(given), expect=expect)],
+    )  # fmt: skip
+    return OwnRule.of(source)
+
+
+async def test_a_reload_with_a_wrong_example_leaves_the_rules_and_the_log_as_they_were(
+    house: House, engine: RuleProcess
+) -> None:
+    async with (
+        house.started([rule("own-runs", "machine.runs")], engine) as running,
+        reloaded(running, engine) as (reloading, live, counted),
+    ):
+        await spoken(running)
+        wrong = exemplified({"machine": {"runs": True}}, "pass")
+        assert not await reloading.take(WantedRules(own=[wrong], off={}))
+        assert (live.current, counted) == (running.rules, ["refused"])
+        assert await changes(running) == [("own-runs", "added", 1)]
+
+
+async def test_a_reload_records_the_change_and_judges_everybody_by_the_new_rule(
+    house: House, engine: RuleProcess
+) -> None:
+    async with (
+        house.started([rule("own-runs", "machine.runs")], engine) as running,
+        reloaded(running, engine) as (reloading, live, counted),
+    ):
+        await spoken(running)
+        assert (await standing(running))["own-runs"][0] == "pass"
+        right = exemplified({"machine": {"runs": True}}, "fail")
+        assert await reloading.take(WantedRules(own=[right], off={"drift": "noisy"}))
+        await running.work()
+        assert (await standing(running))["own-runs"][0] == "fail"
+        assert await changes(running) == [
+            ("own-runs", "added", 1),
+            ("drift", "off", 0),
+            ("own-runs", "changed", 2),
+        ]
+        listed = {str(one["id"]): one for one in live.current.to_wire()}
+        assert (listed["own-runs"]["severity"], listed["drift"]["reason"]) == (1, "it is switched off: noisy")
+        assert counted == []
+        assert differences(await replayed(running, engine)) == []
+
+
+async def test_a_users_rule_is_a_grouped_violation_with_its_severity_and_another_one_after_a_reload(
+    house: House, engine: RuleProcess
+) -> None:
+    async with (
+        house.started([rule("own-runs", "!machine.runs", severity=4)], engine) as running,
+        reloaded(running, engine) as (reloading, live, _),
+    ):
+        await spoken(running)
+        living = load_violations(
+            running.database, running.ledger, OrganisationDirectory(running.database), None, now=running.clock,
+            rules=live,
+        )  # fmt: skip
+        grouped = GroupedViolations(database=running.database, directory=living.directory, members=living.members)
+
+        async def severity() -> tuple[int, str]:
+            await running.work()
+            await living.recorder.follow_all()
+            moment = await running.tracer.moments.of()
+            page = await grouped.page(WantedGroups(rules=["own-runs"]), moment=moment, after="", limit=2)
+            (one,) = page.violations
+            assert one["members"] == 1, "verdicts by users' rules name members as others do"
+            return one["severity"], one["title"]
+
+        assert await severity() == (4, "It is right")
+        assert await reloading.take(WantedRules(own=[rule("own-runs", "!machine.runs", severity=1)], off={}))
+        assert await severity() == (1, "It is right")

@@ -87,14 +87,14 @@ def maker(house: InProcess, html: RendersHtml | None = None) -> ReportMaker:
         ledger=house.ledger,
         summaries=Summaries(database=house.database, listening=house.listening),
         violations=StandingViolations(
-            Violations(database=house.database, listening=house.listening, rules=house.rules.every), house.rules.every
+            Violations(database=house.database, listening=house.listening, rules=house.rules), house.rules
         ),
         coverage=coverage_of(house, accounts=[ACCOUNT], regions=["eu-central-1"]),
         findings=findings_of_reports(house),
         steps=StepsOfPeriods(house.database),
         moments=Moments(database=house.database, now=house.clock),
         html=html or HtmlReports(),
-        rules=house.rules.every,
+        rules=house.rules,
         version="0.1.0",
         now=house.clock,
     )

@@ -23,6 +23,7 @@ from whence_aggregator.findings.scanners import Scanners
 from whence_aggregator.http.findings import FindingCalls
 from whence_aggregator.organisation.allowed import AllowedAccounts
 from whence_aggregator.organisation.directory import OrganisationDirectory
+from whence_aggregator.projections.violation_rows import StoredViolation
 from whence_aggregator.trace.moment import Moments
 from whence_aggregator.wiring.fullstop import fullstop_routes
 from whence_aggregator.wiring.violations import LivingViolations, load_violations
@@ -96,6 +97,10 @@ class Asked:
     async def rows(self, *params: tuple[str, str], token: str = "reader") -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = (await self.page(("size", "2000"), *params, token=token))["content"]
         return found
+
+    async def shown(self, one: StoredViolation) -> dict[str, Any]:
+        """Return a violation as /v1/violations shows it."""
+        return await self.living.grouped.shown(one, await self.house.tracer.moments.of())
 
     async def types(self, *params: tuple[str, str]) -> list[str]:
         return [one["violation_type"]["id"] for one in await self.rows(*params)]

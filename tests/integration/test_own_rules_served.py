@@ -11,7 +11,8 @@ import aiohttp
 from fakes.agent_client import AgentClient
 from fakes.machine import Machine
 from fakes.signing_authority import SigningAuthority
-from landscape.programs import BIN, aggregator
+from integration.test_operations import change, reloaded
+from landscape.programs import BIN, Aggregator, aggregator
 from whence_aggregator.check.command import SETTINGS_WRONG
 from whence_common.runtime.pause import pause
 
@@ -70,6 +71,24 @@ async def test_the_violation_of_a_users_rule_is_listed_and_the_rule_beside_the_b
         assert replay.get("same"), replay
         async with session.get(f"{server.url}/metrics") as answer:
             assert "whence_own_rules_failing 0" in await answer.text()
+        await reloaded_and_judged(server, tmp_path)
+
+
+async def reloaded_and_judged(server: Aggregator, tmp_path: Path) -> None:
+    """Change the rule of a running server with a signal: wrongly, which changes nothing, then rightly."""
+    directory(tmp_path, RULES.replace("!= ", "!! "))
+    assert "reload refused" in (await reloaded(server))["event"]
+    directory(tmp_path, RULES.replace("severity: 4", "severity: 1").replace("in the cellar.", "in the attic."))
+    change(server.config, rules_off={})
+    assert (await reloaded(server))["restart_needed_for"] == []
+    async with asyncio.timeout(60):
+        while (found := (await server.get("/v1/violations", rule="own-not-in-cellar"))["violations"]) and (
+            found[0]["reason"] != "It is the one in the attic."
+        ):
+            await pause(0.5)
+    assert [(one["severity"], one["reason"]) for one in found] == [(1, "It is the one in the attic.")]
+    rules = {one["id"]: one for one in (await server.get("/v1/rules"))["rules"]}
+    assert (rules["own-not-in-cellar"]["version"], rules["drift"]["reason"]) == (2, None)
 
 
 async def test_the_program_does_not_start_with_a_wrong_rule_or_a_wrong_example(

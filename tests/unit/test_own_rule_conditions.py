@@ -58,9 +58,13 @@ def test_an_age_can_be_computed_from_now_where_time_alone_has_a_subject_judged_a
     assert text("timestamp(now) - timestamp(ami.created_at) < duration('720h')", "ami") == (
         '((timestamp(now) - timestamp(ami.created_at)) < duration("720h"))'
     )
+    assert text("timestamp(now) > timestamp(machine.launched_at)") == (
+        "(timestamp(now) > timestamp(machine.launched_at))"
+    )
     assert (
-        refused("now > ''") == "0: the evidence about instance does not have now (its members are ami, application, "
-        "build, cloud, commit, heard, id, image, kind, life, life_since, links, machine, reads, settings, source, tickets)"
+        refused("then > ''") == "0: the evidence about instance does not have then (its members are ami, application, "
+        "build, cloud, commit, heard, id, image, kind, life, life_since, links, machine, now, reads, settings, source, "
+        "tickets)"
     )
 
 

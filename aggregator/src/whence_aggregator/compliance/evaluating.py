@@ -30,6 +30,10 @@ class Evaluating:
         self._evaluator = evaluator
         self._wakes = 0
 
+    def replace(self, evaluator: Evaluator) -> None:
+        """Judge by another evaluator from the next page on: the rules were changed."""
+        self._evaluator = evaluator
+
     def wake(self) -> None:
         """Record that ingest committed, so that there are instances to judge."""
         self._wakes += 1

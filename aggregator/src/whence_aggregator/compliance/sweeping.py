@@ -25,6 +25,7 @@ from whence_aggregator.queries.compliance import (
     SPEAKING_AGAIN,
     SPEAKING_THOUGH_ENDED,
     UNJUDGE,
+    UNJUDGE_SHARE,
     MarkEverySubjectParameters,
     MarkSubjectsJudgedByOthersParameters,
 )
@@ -36,7 +37,11 @@ SWEEP_INSTANCES_MAX = 1_000
 ENDED_SWEEPS = 20
 """One in this many sweeps also reads ended instances: an old log has many, and they rarely speak."""
 SUBJECT_SWEEPS = 240
-"""One in this many sweeps judges versions and AMIs again, which grow old: an hour, at a sweep each 15 seconds."""
+"""One in this many sweeps judges versions and AMIs again, which grow old: an hour, at a sweep each 15 seconds.
+
+Where a rule of users about instances reads `now`, each sweep judges one in so many instances again: each of them once
+an hour, and never all of them at once, before new facts.
+"""
 
 
 class Sweeping:
@@ -80,10 +85,12 @@ class Sweeping:
         by_others: list[MarkSubjectsJudgedByOthersParameters] = [
             {"kind": kind, "sets": array(lacking)} for kind in kinds if (lacking := self._lacking(kind, sets))
         ]
-        aged: list[MarkEverySubjectParameters] = [
-            {"kind": kind} for kind in kinds if self._sweeps % SUBJECT_SWEEPS == SUBJECT_SWEEPS - 1
-        ]
-        return [MARK_SUBJECTS_JUDGED_BY_OTHERS.bind(by_others), MARK_EVERY_SUBJECT.bind(aged)]
+        turn = self._sweeps % SUBJECT_SWEEPS
+        aged: list[MarkEverySubjectParameters] = [{"kind": kind} for kind in kinds if turn == SUBJECT_SWEEPS - 1]
+        marks = [MARK_SUBJECTS_JUDGED_BY_OTHERS.bind(by_others), MARK_EVERY_SUBJECT.bind(aged)]
+        if any(one.source.kind == "instance" and one.reads_time for one in self._rules.own.values()):
+            marks.append(UNJUDGE_SHARE.bind([{"shares": SUBJECT_SWEEPS, "share": turn}]))
+        return marks
 
     async def _fallen_silent(self, now: datetime) -> tuple[list[str], tuple[int, str] | None]:
         """Return the next instances whose silence has begun, and the position of the last one."""

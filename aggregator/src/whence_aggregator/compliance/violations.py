@@ -10,7 +10,7 @@ from whence_aggregator.compliance.evidence import SubjectOfRule
 from whence_aggregator.compliance.rows import never_spoke, violation, violation_of_kind
 from whence_aggregator.compliance.rule import Rule
 from whence_aggregator.compliance.rules.agent import AGENT_SILENT
-from whence_aggregator.compliance.rules.catalogue import RULES
+from whence_aggregator.compliance.rules.live import CATALOGUE, CurrentRules
 from whence_aggregator.ports import Database
 from whence_aggregator.queries.compliance import NEVER_SPOKE, VERDICTS, VERDICTS_OF_KIND
 from whence_aggregator.queries.query import EVERY_ENTRY, array
@@ -77,9 +77,8 @@ class WantedViolations:
 class Violations:
     """Lists violations."""
 
-    def __init__(self, *, database: Database, listening: Listening, rules: Sequence[Rule] = RULES) -> None:
-        """`rules`: all that may have judged, also those that are not in force."""
-        self._rules = {one.id: one for one in rules}
+    def __init__(self, *, database: Database, listening: Listening, rules: CurrentRules = CATALOGUE) -> None:
+        self._rules_now = rules
         self._database = database
         self._listening = listening
 
@@ -128,7 +127,8 @@ class Violations:
             }
         )
         found = [violation(row) for row in await self._database.fetch(asked)]
-        return [self._shown(one) for one in found if one["rule"] in self._rules]
+        known = self._rules
+        return [self._shown(one) for one in found if one["rule"] in known]
 
     async def _of_kind(self, wanted: WantedViolations, cursor: str, limit: int) -> list[dict[str, Any]]:
         """Return violations of subjects that are not instances."""
@@ -171,6 +171,11 @@ class Violations:
         )
         rows = await self._database.fetch(asked)
         return [self._shown(never_spoke(row, AGENT_SILENT, self._listening.silent_after, _NEVER)) for row in rows]
+
+    @property
+    def _rules(self) -> Mapping[str, Rule]:
+        """All rules that may have judged, also those that are not in force, by id."""
+        return {one.id: one for one in self._rules_now.current.every}
 
     async def _applications(self, wanted: WantedViolations) -> list[str] | None:
         """Return the applications to filter by; None means any."""

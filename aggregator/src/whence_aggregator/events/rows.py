@@ -19,6 +19,7 @@ from whence_aggregator.queries.events import (
     TrailChainsReadRow,
     TrailChainStatedRow,
     TrailChangesRow,
+    TrailCoveragesOfRow,
     TrailCoveragesRow,
     TrailDeadPageRow,
     TrailDigestsOfChainRow,
@@ -167,7 +168,7 @@ def object_digests(rows: Iterable[TrailObjectsKnownRow]) -> dict[str, str]:
     return {row["object_key"]: row["digest"] for row in rows}
 
 
-def covered_regions(rows: Iterable[TrailCoveragesRow]) -> list[CoveredRegion]:
+def covered_regions(rows: Iterable[TrailCoveragesRow | TrailCoveragesOfRow]) -> list[CoveredRegion]:
     return [
         CoveredRegion(
             account_id=row["account_id"], region=row["region"], newest_at=row["newest_at"], read_at=row["read_at"],

@@ -16,7 +16,7 @@ from whence_aggregator.ports import Conflict, Database, NotFound
 from whence_aggregator.queries.fullstop import FULLSTOP_VIOLATIONS
 from whence_aggregator.queries.query import array
 from whence_aggregator.queries.violations import RULES_OF_VIOLATIONS
-from whence_aggregator.violations.listing import GroupedViolations
+from whence_aggregator.violations.members import GroupMembers
 from whence_common.clock import Now, to_instant
 from whence_common.errors import InputError
 
@@ -116,9 +116,9 @@ def sort_property(text: str) -> str:
 class ViolationLists:
     """Reads violations as they are served. Raises StorageUnavailable."""
 
-    def __init__(self, *, database: Database, grouped: GroupedViolations, types: ViolationTypes, now: Now) -> None:
+    def __init__(self, *, database: Database, members: GroupMembers, types: ViolationTypes, now: Now) -> None:
         self._database = database
-        self._grouped = grouped
+        self._members = members
         self._types = types
         self._now = now
 
@@ -141,7 +141,7 @@ class ViolationLists:
         """Return the instances of a violation that concerns several."""
         if one.members.count < 2:
             return []
-        return [str(each["instance_id"]) for each in await self._grouped.instances(one.stored)][:INSTANCES_SHOWN_MAX]
+        return [str(each["instance_id"]) for each in await self._members.of(one.stored)][:INSTANCES_SHOWN_MAX]
 
     async def types(self) -> list[ViolationType]:
         """Return all types: known ones, and those of violations."""
@@ -211,5 +211,5 @@ class ViolationLists:
 
     async def _with_members(self, found: list[ServedViolation], *, every: bool) -> list[ServedViolation]:
         """Return violations with their members; without `every`, only where they tell the account."""
-        members = await self._grouped.members([one.stored for one in found if every or not one.stored.account_id])
+        members = await self._members.each([one.stored for one in found if every or not one.stored.account_id])
         return [replace(one, members=members.get(one.stored.id, one.members)) for one in found]

@@ -22,6 +22,9 @@ from whence_aggregator.ports import Conflict
 from whence_aggregator.projections.violation_rows import StoredViolation
 from whence_aggregator.reports.coverage import AskedAbout
 from whence_aggregator.reports.coverage_reading import CoverageReader
+from whence_aggregator.trace.moment import Moments
+from whence_aggregator.violations.brief import SORT_KEYS
+from whence_aggregator.violations.causing import CauseReader, caused, with_causes
 from whence_aggregator.violations.exemption import (
     Exemption,
     checked_comment,
@@ -30,7 +33,7 @@ from whence_aggregator.violations.exemption import (
     scope_of,
 )
 from whence_aggregator.violations.group import GROUP_KINDS
-from whence_aggregator.violations.listing import SORT_KEYS, GroupedViolations, WantedGroups, parse_states
+from whence_aggregator.violations.listing import GroupedViolations, WantedGroups, parse_states
 from whence_aggregator.violations.observing import Observing
 from whence_aggregator.violations.permission import (
     SEVERITY_OF_TEAMS,
@@ -41,14 +44,24 @@ from whence_aggregator.violations.permission import (
     check_withdraw,
 )
 from whence_aggregator.violations.recording import ViolationRecorder
-from whence_aggregator.violations.shown import shown_violation, to_csv
-from whence_common.clock import Now, to_instant
+from whence_aggregator.violations.shown import to_csv
+from whence_common.clock import Now
 from whence_common.errors import InputError
 
 GROUPED_FILTERS = (
     "grouped", "status", "verdict", "rule", "severity", "team", "account", "region", "ami", "application", "version",
-    "instance", "kind", "exemption", "since", "until", "sort", "facets", "format", "limit", "cursor",
+    "instance", "kind", "exemption", "since", "until", "at", "known_at", "sort", "facets", "format", "limit", "cursor",
 )  # fmt: skip
+ONLY_GROUPED = frozenset(GROUPED_FILTERS) - {
+    "verdict", "rule", "severity", "team", "account", "region", "ami", "application", "instance", "kind", "since",
+    "until", "format", "limit", "cursor",
+}  # fmt: skip
+"""What filters violations with their life, and no verdicts."""
+_OF_VERDICTS = {
+    "state": "violations have states of their own: use status, as in status=open,reopened, or omit grouped",
+    "folded": "what folds under a violation is in GET /v1/violations/{id}: omit folded, or grouped",
+}
+"""What filters verdicts and not violations, and what to ask instead."""
 _YES = ("true",)
 _BODY_BYTES_MAX = 16 * 1024
 _CURSOR_CHARACTERS_MAX = 1_000
@@ -71,6 +84,8 @@ class GroupedViolationCalls:
         membership: Membership,
         caller_bytes: Limit,
         coverage: CoverageReader,
+        moments: Moments,
+        causes: CauseReader,
         now: Now,
         random_bytes: Callable[[int], bytes],
     ) -> None:
@@ -80,6 +95,8 @@ class GroupedViolationCalls:
         self._membership = membership
         self._caller_bytes = caller_bytes
         self._coverage = coverage
+        self._moments = moments
+        self._causes = causes
         self._now = now
         self._random_bytes = random_bytes
 
@@ -95,28 +112,37 @@ class GroupedViolationCalls:
 
     async def list(self, request: web.Request) -> web.Response | JsonResponse:
         """Respond to `GET /v1/violations` with `grouped`."""
+        for name, fix in _OF_VERDICTS.items():
+            if name in request.query:
+                raise InputError("parameter-unknown", f"{name} does not go with grouped", fix=fix)
         query = Query(request, *GROUPED_FILTERS)
         query.choice("grouped", _YES)
         wanted, limit = _wanted(query, request[CALLER]), query.limit()
+        moment = await self._moments.of(query.instant("at"), query.instant("known_at"))
         after = query.text("cursor", characters_max=_CURSOR_CHARACTERS_MAX) or ""
         form = query.choice("format", ("json", "csv")) or ("csv" if _CSV in _accepted(request) else "json")
-        found, following = await self._grouped.page(wanted, after=after, limit=limit)
+        facets = form == "json" and query.choice("facets", _YES) is not None
+        page = await self._grouped.page(wanted, moment=moment, after=after, limit=limit, facets=facets)
         covered = await self._coverage.of(_about(wanted), named=request[CALLER].reads_everything)
         if form == "json":
-            facets = await self._grouped.facets(wanted) if query.choice("facets", _YES) else None
-            answer = {"violations": found, "next": following, "coverage": covered}
-            return respond_json({**answer, "facets": facets} if facets is not None else answer)
-        response = web.Response(text=to_csv(found), content_type=_CSV, charset="utf-8")
+            answer = {**moment.to_wire(), "violations": page.violations, "next": page.following, "coverage": covered}
+            return respond_json({**answer, "facets": page.facets} if facets else answer)
+        response = web.Response(text=to_csv(page.violations), content_type=_CSV, charset="utf-8")
         response.headers[COMPLETE] = complete_header(covered)
-        if following is not None:
-            link = f"{quote(request.path)}?{urlencode({**request.query, 'cursor': following})}"
+        if page.following is not None:
+            link = f"{quote(request.path)}?{urlencode({**request.query, 'cursor': page.following})}"
             response.headers[hdrs.LINK] = f'<{link}>; rel="next"'
         return response
 
     async def _show(self, request: web.Request) -> JsonResponse:
-        no_parameters(request)
+        query = Query(request, "at", "known_at")
+        moment = await self._moments.of(query.instant("at"), query.instant("known_at"))
         one, _ = await self._asked(request)
-        return respond_json(await self._grouped.shown(one))
+        if not moment.is_now:
+            one = await self._grouped.then(one.id, moment)
+        shown = await self._grouped.shown(one, moment)
+        found = await caused(shown["instances"] or (), since=one.since, reader=self._causes)
+        return respond_json({**moment.to_wire(), **with_causes(shown, found)})
 
     async def _acknowledge(self, request: web.Request) -> JsonResponse:
         no_parameters(request)
@@ -162,8 +188,10 @@ class GroupedViolationCalls:
         return respond_json({"exemption": undone.exemption or None, "violations": shown})
 
     async def _exemptions(self, request: web.Request) -> JsonResponse:
-        no_parameters(request)
-        return respond_json({"exemptions": [one.to_wire() for one in await self._recorder.live_exemptions()]})
+        query = Query(request, "at", "known_at")
+        moment = await self._moments.of(query.instant("at"), query.instant("known_at"))
+        found = await self._recorder.exemptions_then(moment)
+        return respond_json({**moment.to_wire(), "exemptions": [one.to_wire() for one in found]})
 
     async def _withdraw(self, request: web.Request) -> JsonResponse:
         no_parameters(request)
@@ -199,9 +227,8 @@ class GroupedViolationCalls:
 
     async def _shown(self, found: Sequence[StoredViolation]) -> Sequence[dict[str, Any]]:
         """Return violations as they are now, with their instances counted."""
-        current, now = await self._recorder.named([one.id for one in found]), to_instant(self._now())
-        members = await self._grouped.members(current)
-        return [shown_violation(one, now=now, members=members[one.id].count) for one in current]
+        current = await self._recorder.named([one.id for one in found])
+        return await self._grouped.with_members(current, await self._moments.of())
 
 
 def _granted(one: StoredViolation, caller: Caller, body: dict[str, Any], now: datetime, unique: bytes) -> Exemption:

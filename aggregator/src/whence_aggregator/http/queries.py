@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from whence_aggregator.compliance.rules.catalogue import RulesInForce
+from whence_aggregator.compliance.rules.live import CurrentRules
 from whence_aggregator.compliance.standing import standing_verdicts
 from whence_aggregator.http.authentication import CALLER, require_user_data
 from whence_aggregator.http.bodies import JsonResponse, respond_json
@@ -30,7 +30,7 @@ class QueryCalls:
     """Handlers that answer from storage alone."""
 
     def __init__(
-        self, *, database: Database, log: LogReader, search: Search, tracer: Tracer, rules: RulesInForce
+        self, *, database: Database, log: LogReader, search: Search, tracer: Tracer, rules: CurrentRules
     ) -> None:
         self._rules_in_force = rules
         self._database = database
@@ -127,7 +127,7 @@ class QueryCalls:
 
     async def _rules(self, request: web.Request) -> JsonResponse:
         Query(request)
-        return respond_json({"rules": self._rules_in_force.to_wire()})
+        return respond_json({"rules": self._rules_in_force.current.to_wire()})
 
 
 def _may_read(lineage: Lineage, request: web.Request) -> bool:

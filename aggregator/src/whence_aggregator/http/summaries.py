@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 from aiohttp import web
@@ -9,7 +10,8 @@ from aiohttp import web
 from whence_aggregator.callers.caller import Caller
 from whence_aggregator.compliance.counts import count
 from whence_aggregator.compliance.evidence import SUBJECTS_OF_RULES
-from whence_aggregator.compliance.rules.catalogue import RULES
+from whence_aggregator.compliance.rule import Rule
+from whence_aggregator.compliance.rules.live import CATALOGUE, CurrentRules
 from whence_aggregator.findings.counting import FindingCounts
 from whence_aggregator.http.authentication import CALLER
 from whence_aggregator.http.bodies import JsonResponse, respond_json
@@ -35,10 +37,12 @@ class SummaryCalls:
         coverage: CoverageReader,
         moments: Moments,
         findings: FindingCounts,
+        rules: CurrentRules = CATALOGUE,
     ) -> None:
         self._database = database
         self._summaries = summaries
         self._coverage = coverage
+        self._rules = rules
         self._moments = moments
         self._findings = findings
 
@@ -53,7 +57,7 @@ class SummaryCalls:
         """Return counts by group; without a parameter also what the aggregator stores and does."""
         query = Query(request, "by", "at", *_FILTERS)
         caller = request[CALLER]
-        wanted = _wanted(query, caller)
+        wanted = _wanted(query, caller, self._rules.current.every)
         found = await self._summaries.of(wanted, await self._moments.of(query.instant("at")))
         about = AskedAbout(account=wanted.account, team=wanted.team, team_as_written=wanted.team_as_written)
         shown = await self._coverage.of(about, named=caller.reads_everything)
@@ -73,7 +77,9 @@ class SummaryCalls:
         moment = await self._moments.of()
         until = query.text("to") or moment.at[:10]
         since = query.text("from") or (date.fromisoformat(moment.at[:10]) - timedelta(days=_TREND_DAYS)).isoformat()
-        days = await self._summaries.trend(_wanted(query, request[CALLER]), moment, since=since, until=until)
+        days = await self._summaries.trend(
+            _wanted(query, request[CALLER], self._rules.current.every), moment, since=since, until=until
+        )
         return respond_json({"from": since, "to": until, "days": [one.to_wire() for one in days]})
 
     async def _read(self, request: web.Request) -> JsonResponse:
@@ -97,11 +103,11 @@ class SummaryCalls:
         }
 
 
-def _wanted(query: Query, caller: Caller) -> WantedSummary:
-    rule = query.choice("rule", tuple(one.id for one in RULES))
+def _wanted(query: Query, caller: Caller, known: Sequence[Rule]) -> WantedSummary:
+    rule = query.choice("rule", tuple(one.id for one in known))
     severity = query.choice("severity", ("1", "2", "3", "4"))
     account, kind = query.text("account"), query.choice("kind", SUBJECTS_OF_RULES)
-    rules = [one.id for one in RULES if rule in (None, one.id) and severity in (None, str(one.severity))]
+    rules = [one.id for one in known if rule in (None, one.id) and severity in (None, str(one.severity))]
     by = query.choice("by", GROUPS)
     return WantedSummary(
         by=next((one for one in GROUPS if one == by), "rule"),

@@ -12,16 +12,22 @@ from whence_aggregator.callers.caller import Caller
 from whence_aggregator.compliance.evidence import SUBJECTS_OF_RULES, SubjectOfRule
 from whence_aggregator.compliance.export import to_ocsf, to_sarif
 from whence_aggregator.compliance.rule import Rule
-from whence_aggregator.compliance.rules.catalogue import RULES
+from whence_aggregator.compliance.rules.live import CATALOGUE, CurrentRules
 from whence_aggregator.compliance.violations import Violations, WantedViolations, cursor_of_silent
 from whence_aggregator.http.authentication import CALLER
 from whence_aggregator.http.bodies import JsonResponse, respond_json
-from whence_aggregator.http.grouped_violations import COMPLETE, GroupedViolationCalls, complete_header
+from whence_aggregator.http.grouped_violations import (
+    COMPLETE,
+    ONLY_GROUPED,
+    GroupedViolationCalls,
+    complete_header,
+)
 from whence_aggregator.http.parameters import Query, account_id, check_ami, instance_id
 from whence_aggregator.reports.coverage import AskedAbout
 from whence_aggregator.reports.coverage_reading import CoverageReader
 from whence_aggregator.trace.state import States
 from whence_common.clock import Now
+from whence_common.errors import InputError
 
 _FILTERS = (
     "verdict", "rule", "severity", "team", "account", "region", "ami", "application", "instance", "state", "since",
@@ -40,7 +46,7 @@ class ViolationCalls:
         *,
         coverage: CoverageReader,
         now: Now,
-        rules: Sequence[Rule] = RULES,
+        rules: CurrentRules = CATALOGUE,
         grouped: GroupedViolationCalls | None = None,
     ) -> None:
         self._violations = violations
@@ -56,8 +62,15 @@ class ViolationCalls:
     async def _list(self, request: web.Request) -> web.Response | JsonResponse:
         if self._grouped is not None and "grouped" in request.query:
             return await self._grouped.list(request)
+        if self._grouped is not None and (given := sorted(ONLY_GROUPED & set(request.query))):
+            what = ", ".join(given)
+            raise InputError("parameter-unknown", f"{what}: only with grouped", fix="add grouped=true, or omit them")
         query = Query(request, *_FILTERS, "format", "limit", "cursor")
-        wanted, after, limit = _wanted(query, request[CALLER], self._rules), query.text("cursor") or "", query.limit()
+        wanted, after, limit = (
+            _wanted(query, request[CALLER], self._rules.current.every),
+            query.text("cursor") or "",
+            query.limit(),
+        )
         silent = cursor_of_silent(after)
         if silent is not None:
             instance_id(silent)

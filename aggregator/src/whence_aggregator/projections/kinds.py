@@ -272,7 +272,7 @@ KINDS: Mapping[str, EntryKind] = MappingProxyType({
     ),
     FINDINGS: _kind("finding", "finding_seen", "finding_report", project=_findings, account=_account_or_all),
     VIOLATION_STEP: _kind(
-        "violation", "violation_step", "exemption", project=_violation_steps, account=_account_or_all,
+        "violation", "violation_past", "violation_step", "exemption", project=_violation_steps, account=_account_or_all,
         together=_all_together,
     ),
     FULLSTOP_REPORT: _kind("fullstop_report", project=_reports, account=_account_stated),
@@ -356,6 +356,7 @@ TABLES = (
     Table(name="finding_seen", clear=audit.CLEAR_FINDING_SEEN, dumps=(audit.DUMP_FINDING_SEEN,)),
     Table(name="finding_report", clear=audit.CLEAR_FINDING_REPORT, dumps=(audit.DUMP_FINDING_REPORT,)),
     Table(name="violation", clear=audit.CLEAR_VIOLATION, dumps=(audit.DUMP_VIOLATION,)),
+    Table(name="violation_past", clear=audit.CLEAR_VIOLATION_PAST, dumps=(audit.DUMP_VIOLATION_PAST,)),
     Table(name="violation_step", clear=audit.CLEAR_VIOLATION_STEP, dumps=(audit.DUMP_VIOLATION_STEP,)),
     Table(name="exemption", clear=audit.CLEAR_EXEMPTION, dumps=(audit.DUMP_EXEMPTION,)),
     Table(name="fullstop_report", clear=audit.CLEAR_FULLSTOP_REPORT, dumps=(audit.DUMP_FULLSTOP_REPORT,)),

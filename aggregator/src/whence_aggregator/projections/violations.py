@@ -17,18 +17,20 @@ from whence_aggregator.projections.violation_rows import (
 from whence_aggregator.queries.query import BoundCommand, array, together
 from whence_aggregator.queries.violations import (
     ADD_EXEMPTION,
+    ADD_VIOLATION_PAST,
     ADD_VIOLATION_STEP,
     END_EXEMPTION,
     LAST_NUMBERS,
     PUT_VIOLATION,
     SHORTEN_EXEMPTION,
     VIOLATIONS_NAMED,
+    AddViolationPastParameters,
     AddViolationStepParameters,
 )
 
 
 async def project_violation_steps(transaction: Transaction, entries: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
-    """Store what the steps make of their violations, and the exemptions that are granted, shortened or withdrawn.
+    """Store what the steps make of their violations, what these were, and what becomes of exemptions.
 
     The first step of a violation, and each grant, takes the next number.
     """
@@ -38,6 +40,7 @@ async def project_violation_steps(transaction: Transaction, entries: Sequence[tu
     )
     known, (violation, exemption) = stored_by_id(rows), last_numbers(last)
     steps, exemptions = list[AddViolationStepParameters](), list[BoundCommand]()
+    past = list[AddViolationPastParameters]()
     for index, event in entries:
         if event["step"] in STEPS_OF_EXEMPTIONS:
             exemption += event["step"] == "granted"
@@ -45,12 +48,15 @@ async def project_violation_steps(transaction: Transaction, entries: Sequence[tu
             continue
         name = event["violation"]["id"]
         before = known.get(name)
+        if before is not None:
+            past.append({**violation_row(before), "until_index": index})
         one = after_step(before, index, event)
         violation += before is None
         known[name] = one if before is not None else replace(one, number=violation)
         steps.append(_step(index, name, event))
     await transaction.execute(
         *exemptions,
+        ADD_VIOLATION_PAST.bind(past),
         PUT_VIOLATION.bind([violation_row(known[name]) for name in ids]),
         ADD_VIOLATION_STEP.bind(steps),
     )

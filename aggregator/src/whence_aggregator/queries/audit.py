@@ -1217,6 +1217,41 @@ class DumpViolationRow(TypedDict):
 DUMP_VIOLATION = NamedQuery[DumpViolationParameters, DumpViolationRow]("dump_violation")
 
 
+class DumpViolationPastParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpViolationPastRow(TypedDict):
+    id: str
+    number: int
+    rule: str
+    kind: str
+    subject: str
+    application_id: str
+    account_id: str
+    team: str
+    severity: int
+    state: str
+    first_seen: str
+    since: str
+    last_seen: str
+    unconfirmed_since: str
+    reason: str
+    reopened: int
+    acknowledged_at: str
+    acknowledged_by: str
+    comment: str
+    exemption: str
+    exempt_until: str
+    detail: str
+    ledger_index: int
+    until_index: int
+
+
+DUMP_VIOLATION_PAST = NamedQuery[DumpViolationPastParameters, DumpViolationPastRow]("dump_violation_past")
+
+
 class DumpViolationStepParameters(TypedDict):
     limit: int
     offset: int
@@ -1263,6 +1298,9 @@ DUMP_EXEMPTION = NamedQuery[DumpExemptionParameters, DumpExemptionRow]("dump_exe
 
 
 CLEAR_VIOLATION = Command[NoParameters]("clear_violation")
+
+
+CLEAR_VIOLATION_PAST = Command[NoParameters]("clear_violation_past")
 
 
 CLEAR_VIOLATION_STEP = Command[NoParameters]("clear_violation_step")

@@ -221,6 +221,14 @@ UNJUDGE_IN_ACCOUNT = Command[UnjudgeInAccountParameters]("unjudge_in_account")
 UNJUDGE_EVERY = Command[NoParameters]("unjudge_every")
 
 
+class UnjudgeShareParameters(TypedDict):
+    shares: int
+    share: int
+
+
+UNJUDGE_SHARE = Command[UnjudgeShareParameters]("unjudge_share")
+
+
 class UnjudgeApplicationParameters(TypedDict):
     application_id: str
 

@@ -208,6 +208,22 @@ class TrailCoveragesRow(TypedDict):
 TRAIL_COVERAGES = NamedQuery[NoParameters, TrailCoveragesRow]("trail_coverages")
 
 
+class TrailCoveragesOfParameters(TypedDict):
+    accounts: str
+
+
+class TrailCoveragesOfRow(TypedDict):
+    account_id: str
+    region: str
+    newest_at: int | None
+    read_at: int | None
+    failed_at: int | None
+    failure: str
+
+
+TRAIL_COVERAGES_OF = NamedQuery[TrailCoveragesOfParameters, TrailCoveragesOfRow]("trail_coverages_of")
+
+
 class TrailQueueAskedParameters(TypedDict):
     url: str
     region: str

@@ -36,6 +36,36 @@ class PutViolationParameters(TypedDict):
 PUT_VIOLATION = Command[PutViolationParameters]("put_violation")
 
 
+class AddViolationPastParameters(TypedDict):
+    id: str
+    number: int
+    rule: str
+    kind: str
+    subject: str
+    application_id: str
+    account_id: str
+    team: str
+    severity: int
+    state: str
+    first_seen: str
+    since: str
+    last_seen: str
+    unconfirmed_since: str
+    reason: str
+    reopened: int
+    acknowledged_at: str
+    acknowledged_by: str
+    comment: str
+    exemption: str
+    exempt_until: str
+    detail: str
+    ledger_index: int
+    until_index: int
+
+
+ADD_VIOLATION_PAST = Command[AddViolationPastParameters]("add_violation_past")
+
+
 class AddViolationStepParameters(TypedDict):
     violation: str
     ledger_index: int
@@ -199,6 +229,7 @@ VIOLATIONS_EXEMPTED_BY = NamedQuery[ViolationsExemptedByParameters, ViolationsEx
 
 class StepsOfViolationParameters(TypedDict):
     violation: str
+    past: int
     limit: int
 
 
@@ -239,6 +270,34 @@ class ExemptionsLiveRow(TypedDict):
 
 
 EXEMPTIONS_LIVE = NamedQuery[ExemptionsLiveParameters, ExemptionsLiveRow]("exemptions_live")
+
+
+class ExemptionsThenParameters(TypedDict):
+    past: int
+    at: str
+    limit: int
+
+
+class ExemptionsThenRow(TypedDict):
+    id: str
+    number: int
+    rule: str
+    application_id: str
+    version: str
+    account_id: str
+    ami: str
+    team: str
+    severity_min: int
+    granted_at: str
+    granted_by: str
+    reason: str
+    until: str
+    ended_at: str
+    ended_by: str
+    ledger_index: int
+
+
+EXEMPTIONS_THEN = NamedQuery[ExemptionsThenParameters, ExemptionsThenRow]("exemptions_then")
 
 
 class ExemptionsNamedParameters(TypedDict):
@@ -327,6 +386,22 @@ class ObservedOfInstancesRow(TypedDict):
 OBSERVED_OF_INSTANCES = NamedQuery[ObservedOfInstancesParameters, ObservedOfInstancesRow]("observed_of_instances")
 
 
+class NeverSpokenByAccountParameters(TypedDict):
+    launched_before: str
+
+
+class NeverSpokenByAccountRow(TypedDict):
+    account_id: str
+    confirmed: int
+    n: int
+    launched_at: str
+    listed_at: int | None
+    failure: str | None
+
+
+NEVER_SPOKEN_BY_ACCOUNT = NamedQuery[NeverSpokenByAccountParameters, NeverSpokenByAccountRow]("never_spoken_by_account")
+
+
 class ObservedOfSubjectsParameters(TypedDict):
     rules: str
 
@@ -382,32 +457,71 @@ class TokensOfVersionsRow(TypedDict):
 TOKENS_OF_VERSIONS = NamedQuery[TokensOfVersionsParameters, TokensOfVersionsRow]("tokens_of_versions")
 
 
-class ViolationsListedParameters(TypedDict):
-    now: str
-    sort: str
-    any_rule: int
-    rules: str
-    severity: int | None
-    any_team: int
-    teams: str
-    any_id: int
-    ids: str
-    kind: str | None
-    subject: str | None
-    application: str | None
-    account: str | None
-    exemption: str | None
-    unconfirmed: int | None
-    since: str | None
-    until: str | None
-    states: str
-    first: int
-    after_key: str
-    after_id: str
+class ViolationsMovedParameters(TypedDict):
+    after: int
     limit: int
 
 
-class ViolationsListedRow(TypedDict):
+class ViolationsMovedRow(TypedDict):
+    id: str
+    rule: str
+    kind: str
+    subject: str
+    application_id: str
+    account_id: str
+    team: str
+    severity: int
+    state: str
+    first_seen: str
+    since: str
+    last_seen: str
+    unconfirmed_since: str
+    reopened: int
+    acknowledged_at: str
+    exemption: str
+    exempt_until: str
+    ledger_index: int
+
+
+VIOLATIONS_MOVED = NamedQuery[ViolationsMovedParameters, ViolationsMovedRow]("violations_moved")
+
+
+class ViolationsThenParameters(TypedDict):
+    past: int
+    after: str
+    limit: int
+
+
+class ViolationsThenRow(TypedDict):
+    id: str
+    rule: str
+    kind: str
+    subject: str
+    application_id: str
+    account_id: str
+    team: str
+    severity: int
+    state: str
+    first_seen: str
+    since: str
+    last_seen: str
+    unconfirmed_since: str
+    reopened: int
+    acknowledged_at: str
+    exemption: str
+    exempt_until: str
+    ledger_index: int
+
+
+VIOLATIONS_THEN = NamedQuery[ViolationsThenParameters, ViolationsThenRow]("violations_then")
+
+
+class ViolationsNamedThenParameters(TypedDict):
+    ids: str
+    past: int
+
+
+class ViolationsNamedThenRow(TypedDict):
     id: str
     number: int
     rule: str
@@ -416,7 +530,7 @@ class ViolationsListedRow(TypedDict):
     application_id: str
     account_id: str
     team: str
-    severity: int | None
+    severity: int
     state: str
     first_seen: str
     since: str
@@ -431,135 +545,15 @@ class ViolationsListedRow(TypedDict):
     exempt_until: str
     detail: str
     ledger_index: int
-    status: str
-    sort_key: str
 
 
-VIOLATIONS_LISTED = NamedQuery[ViolationsListedParameters, ViolationsListedRow]("violations_listed")
-
-
-class ViolationsListedBackwardsParameters(TypedDict):
-    now: str
-    sort: str
-    any_rule: int
-    rules: str
-    severity: int | None
-    any_team: int
-    teams: str
-    any_id: int
-    ids: str
-    kind: str | None
-    subject: str | None
-    application: str | None
-    account: str | None
-    exemption: str | None
-    unconfirmed: int | None
-    since: str | None
-    until: str | None
-    states: str
-    first: int
-    after_key: str
-    after_id: str
-    limit: int
-
-
-class ViolationsListedBackwardsRow(TypedDict):
-    id: str
-    number: int
-    rule: str
-    kind: str
-    subject: str
-    application_id: str
-    account_id: str
-    team: str
-    severity: int | None
-    state: str
-    first_seen: str
-    since: str
-    last_seen: str
-    unconfirmed_since: str
-    reason: str
-    reopened: int
-    acknowledged_at: str
-    acknowledged_by: str
-    comment: str
-    exemption: str
-    exempt_until: str
-    detail: str
-    ledger_index: int
-    status: str
-    sort_key: str
-
-
-VIOLATIONS_LISTED_BACKWARDS = NamedQuery[ViolationsListedBackwardsParameters, ViolationsListedBackwardsRow](
-    "violations_listed_backwards"
-)
-
-
-class ViolationFacetsParameters(TypedDict):
-    now: str
-    any_rule: int
-    rules: str
-    severity: int | None
-    any_team: int
-    teams: str
-    any_id: int
-    ids: str
-    kind: str | None
-    subject: str | None
-    application: str | None
-    account: str | None
-    exemption: str | None
-    unconfirmed: int | None
-    since: str | None
-    until: str | None
-    states: str
-
-
-class ViolationFacetsRow(TypedDict):
-    rule: str
-    severity: int | None
-    team: str
-    account_id: str
-    kind: str
-    status: str
-    n: int
-
-
-VIOLATION_FACETS = NamedQuery[ViolationFacetsParameters, ViolationFacetsRow]("violation_facets")
-
-
-class ViolationApplicationsParameters(TypedDict):
-    now: str
-    any_rule: int
-    rules: str
-    severity: int | None
-    any_team: int
-    teams: str
-    any_id: int
-    ids: str
-    kind: str | None
-    subject: str | None
-    application: str | None
-    account: str | None
-    exemption: str | None
-    unconfirmed: int | None
-    since: str | None
-    until: str | None
-    states: str
-
-
-class ViolationApplicationsRow(TypedDict):
-    application_id: str
-    n: int
-
-
-VIOLATION_APPLICATIONS = NamedQuery[ViolationApplicationsParameters, ViolationApplicationsRow]("violation_applications")
+VIOLATIONS_NAMED_THEN = NamedQuery[ViolationsNamedThenParameters, ViolationsNamedThenRow]("violations_named_then")
 
 
 class MembersCountedParameters(TypedDict):
-    rules: str
     applications: str
+    places: str
+    rules: str
 
 
 class MembersCountedRow(TypedDict):
@@ -617,20 +611,35 @@ class FoldedOfGroupRow(TypedDict):
 FOLDED_OF_GROUP = NamedQuery[FoldedOfGroupParameters, FoldedOfGroupRow]("folded_of_group")
 
 
-class GroupsOfInstancesParameters(TypedDict):
-    instance: str | None
+class GroupsOfInstanceParameters(TypedDict):
+    instance: str
     region: str | None
     limit: int
 
 
-class GroupsOfInstancesRow(TypedDict):
+class GroupsOfInstanceRow(TypedDict):
     rule: str
     application_id: str
     application_version: str
     account_id: str
 
 
-GROUPS_OF_INSTANCES = NamedQuery[GroupsOfInstancesParameters, GroupsOfInstancesRow]("groups_of_instances")
+GROUPS_OF_INSTANCE = NamedQuery[GroupsOfInstanceParameters, GroupsOfInstanceRow]("groups_of_instance")
+
+
+class GroupsOfRegionParameters(TypedDict):
+    region: str
+    limit: int
+
+
+class GroupsOfRegionRow(TypedDict):
+    rule: str
+    application_id: str
+    application_version: str
+    account_id: str
+
+
+GROUPS_OF_REGION = NamedQuery[GroupsOfRegionParameters, GroupsOfRegionRow]("groups_of_region")
 
 
 class LivingCountedParameters(TypedDict):
@@ -666,9 +675,24 @@ class LivingOfGroupRow(TypedDict):
 LIVING_OF_GROUP = NamedQuery[LivingOfGroupParameters, LivingOfGroupRow]("living_of_group")
 
 
-class ViolationsOfRunningParameters(TypedDict):
-    instance: str | None
+class ViolationsOfOneRunningParameters(TypedDict):
+    instance: str
     region: str | None
+    limit: int
+
+
+class ViolationsOfOneRunningRow(TypedDict):
+    id: str
+    rule: str
+
+
+VIOLATIONS_OF_ONE_RUNNING = NamedQuery[ViolationsOfOneRunningParameters, ViolationsOfOneRunningRow](
+    "violations_of_one_running"
+)
+
+
+class ViolationsOfRunningParameters(TypedDict):
+    region: str
     limit: int
 
 

@@ -12,7 +12,7 @@ from whence_aggregator.compliance.gathering import InstanceEvidence, evidence_of
 from whence_aggregator.compliance.moving import JudgedVerdict, judge_all
 from whence_aggregator.compliance.open_questions import open_questions
 from whence_aggregator.compliance.rule import unknown
-from whence_aggregator.compliance.rules.catalogue import RulesInForce
+from whence_aggregator.compliance.rules.live import CurrentRules
 from whence_aggregator.compliance.views import image_digests, views_of, with_scans
 from whence_aggregator.findings.images import ImageScans, ScannedImages
 from whence_aggregator.ports import CollectedFact, Database, NotFound, SourceUnavailable
@@ -116,7 +116,7 @@ class ImageChecks:
         *,
         database: Database,
         tracer: Tracer,
-        rules: RulesInForce,
+        rules: CurrentRules,
         images: ScannedImages | None,
         listening: Listening,
         now: Now,
@@ -238,25 +238,25 @@ class ImageChecks:
                 now=self._now(),
                 silent_after_seconds=self._listening.silent_after.total_seconds(),
                 listening_since=self._listening.since,
-                settings=self._rules.settings,
+                settings=self._rules.current.settings,
             )
         )
 
     async def _judged(
         self, facts: Facts, image: ImageFacts, wanted: WantedCheck, reads: Sequence[ReadOfSource]
     ) -> ImageChecked:
-        evidence = self._evidence(facts)
+        evidence, rules = self._evidence(facts), self._rules.current
         views: Mapping[tuple[SubjectOfRule, str], SubjectEvidence] = views_of(evidence, "")
         found: list[CheckedVerdict] = []
         for one in (evidence, *views.values()):
             judged = with_scans(one, await self._scans(facts)) if one.kind == "version" else one
-            verdicts = dict(judge_all(judged, self._rules, await self._rules.own_answers(judged)))
+            verdicts = dict(judge_all(judged, rules, await rules.own_answers(judged)))
             mutable = verdicts.get(_MUTABLE)
             if mutable is not None and mutable.verdict.outcome == "pass" and wanted.image.digest is None:
                 verdicts[_MUTABLE] = replace(mutable, verdict=_BY_TAG)  # no agent has read the tag
             found += [
                 CheckedVerdict(rule=rule.id, severity=rule.severity, kind=judged.kind, judged=verdicts[rule.id])
-                for rule in self._rules.of_kind(judged.kind)
+                for rule in rules.of_kind(judged.kind)
                 if judged.kind != "instance" or rule.id in _OF_INSTANCES
             ]
         if not found:

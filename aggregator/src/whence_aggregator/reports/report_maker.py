@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
 
 from whence_aggregator.compliance.rule import Rule
+from whence_aggregator.compliance.rules.live import CurrentRules
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.writing import NewEntry
 from whence_aggregator.projections.reports import REPORT, report_writes
@@ -70,11 +71,11 @@ class ReportMaker:
         steps: StepsOfPeriods,
         moments: Moments,
         html: RendersHtml,
-        rules: Sequence[Rule],
+        rules: CurrentRules,
         version: str,
         now: Now,
     ) -> None:
-        """`rules` are all rules, those that users wrote included."""
+        """`rules` include those that users wrote."""
         self._ledger = ledger
         self._summaries = summaries
         self._violations = violations
@@ -83,7 +84,7 @@ class ReportMaker:
         self._steps = steps
         self._moments = moments
         self._html = html
-        self._rules = {rule.id: rule for rule in rules}
+        self._rules = rules
         self._version = version
         self._now = now
 
@@ -122,14 +123,14 @@ class ReportMaker:
         for one in found[:VIOLATIONS_MAX]:
             by_rule.setdefault(one.rule, []).append(one)
         groups = {name: group.verdicts for name, group in summary.groups.items() if name is not None}
-        rules = []
-        for name in sorted({*groups, *by_rule}, key=lambda one: (self._severity(one), one)):
-            rule = self._rules.get(name)
+        rules, known = [], {rule.id: rule for rule in self._rules.current.every}
+        for name in sorted({*groups, *by_rule}, key=lambda one: (_severity(known, one), one)):
+            rule = known.get(name)
             rules.append(
                 RuleOfReport(
                     id=name,
                     title=rule.title if rule is not None else name,
-                    severity=self._severity(name),
+                    severity=_severity(known, name),
                     rationale=rule.rationale if rule is not None else "",
                     remedy=rule.remedy if rule is not None else "",
                     counts=groups.get(name, NONE),
@@ -148,5 +149,6 @@ class ReportMaker:
             cut=len(found) > VIOLATIONS_MAX or counted.cut or period.cut, period=period, findings=counted.scanners,
         )  # fmt: skip
 
-    def _severity(self, name: str) -> int:
-        return self._rules[name].severity if name in self._rules else 4
+
+def _severity(known: Mapping[str, Rule], name: str) -> int:
+    return known[name].severity if name in known else 4

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from whence_aggregator.compliance.evidence import SUBJECTS_OF_RULES
-from whence_aggregator.compliance.rule import Rule
+from whence_aggregator.compliance.rules.live import CurrentRules
 from whence_aggregator.compliance.violations import Violations, WantedViolations
 from whence_aggregator.reports.report import ReportedViolation, ReportScope
 from whence_aggregator.trace.state import States
@@ -18,16 +18,16 @@ _AFTER_THE_DAY = "T23:59:59.999Z"
 class StandingViolations:
     """Reads violations page by page."""
 
-    def __init__(self, violations: Violations, rules: Sequence[Rule]) -> None:
+    def __init__(self, violations: Violations, rules: CurrentRules) -> None:
         self._violations = violations
-        self._rules = [rule.id for rule in rules]
+        self._rules = rules
 
     async def of_report(self, scope: ReportScope, *, team_as_written: bool, limit: int) -> Sequence[ReportedViolation]:
         """Return violations that began before the period ended."""
         found: list[ReportedViolation] = []
         for kind in SUBJECTS_OF_RULES:
             wanted = WantedViolations(
-                rules=self._rules, states=States.parse("any"), team=scope.team,
+                rules=[rule.id for rule in self._rules.current.every], states=States.parse("any"), team=scope.team,
                 team_as_written=team_as_written, account=scope.account, kind=kind, folded=True,
                 until=f"{scope.until}{_AFTER_THE_DAY}",
             )  # fmt: skip

@@ -22,8 +22,10 @@ from whence_aggregator.queries.violations import (
     TOKENS_OF_VERSIONS,
 )
 from whence_aggregator.trace.rows import applications
+from whence_aggregator.violations import never_spoken
 from whence_aggregator.violations.group import ACCOUNT, AMI, APPLICATION, REPORT, VERSION, Group
 from whence_aggregator.violations.life import About, ObservedFault
+from whence_aggregator.violations.never_spoken import NeverSpoken
 from whence_aggregator.violations.rows import (
     accounts_by_subject,
     ids_of_kind,
@@ -65,19 +67,34 @@ class Observing:
     """Reads what is the case now."""
 
     def __init__(
-        self, *, database: Database, directory: OrganisationDirectory, rule_of: RuleOf, findings: FindingViolations
+        self,
+        *,
+        database: Database,
+        directory: OrganisationDirectory,
+        rule_of: RuleOf,
+        findings: FindingViolations,
+        never_spoken: NeverSpoken | None,
     ) -> None:
+        """`never_spoken` is None where no list of EC2 is read."""
         self._database = database
         self._directory = directory
         self._rule_of = rule_of
         self._findings = findings
+        self._never_spoken = never_spoken
+
+    @property
+    def beside_verdicts(self) -> frozenset[str]:
+        """The rules that are broken by what no verdict judges."""
+        return frozenset() if self._never_spoken is None else frozenset({never_spoken.RULE})
 
     async def verdicts(self, reader: VerdictReader, rules: Sequence[str]) -> Observations:
-        """Return what verdicts by these rules say."""
+        """Return what verdicts by these rules say, and the list of EC2 about instances that never spoke."""
         named = {"rules": array(rules)}
         instances = await reader.fetch(OBSERVED_OF_INSTANCES.bind({"rules": named["rules"]}))
         subjects = await reader.fetch(OBSERVED_OF_SUBJECTS.bind({"rules": named["rules"]}))
         found = [*map(observed_of_instances, instances), *map(observed_of_subject, subjects)]
+        if self._never_spoken is not None and never_spoken.RULE in rules:
+            found += await self._never_spoken.observed(reader)
         return await self._described([self._by_rule(one) for one in merged(found).values()])
 
     async def findings(self) -> Observations:

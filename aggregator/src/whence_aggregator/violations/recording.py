@@ -16,6 +16,7 @@ from whence_aggregator.queries.violations import (
     EXEMPTION_NUMBERED,
     EXEMPTIONS_LIVE,
     EXEMPTIONS_NAMED,
+    EXEMPTIONS_THEN,
     NEWEST_VERDICT,
     RULES_MOVED_SINCE,
     RULES_VIOLATED,
@@ -23,6 +24,7 @@ from whence_aggregator.queries.violations import (
     VIOLATIONS_NAMED,
     VIOLATIONS_OPEN,
 )
+from whence_aggregator.trace.moment import Moment
 from whence_aggregator.violations.exemption import (
     COVERED_MAX,
     EXEMPTIONS_MAX,
@@ -79,7 +81,8 @@ class ViolationRecorder:
     async def follow_all(self) -> None:
         """Take the steps that follow from everything: verdicts, findings, owners, and exemptions that expired."""
         rules = rules_named(await self._database.fetch(RULES_VIOLATED.bind({})))
-        await self._follow(rules, await self._observing.findings(), every_rule=True)
+        every = sorted({*rules, *self._observing.beside_verdicts})
+        await self._follow(every, await self._observing.findings(), every_rule=True)
 
     async def _follow(self, rules: Sequence[str], findings: Observations, *, every_rule: bool) -> None:
         verdicts = await self._observing.verdicts(self._database, rules)
@@ -244,6 +247,11 @@ class ViolationRecorder:
 
     async def live_exemptions(self) -> list[Exemption]:
         asked = EXEMPTIONS_LIVE.bind({"now": to_instant(self._now()), "limit": EXEMPTIONS_MAX})
+        return exemptions(await self._database.fetch(asked))
+
+    async def exemptions_then(self, moment: Moment) -> list[Exemption]:
+        """Return the exemptions that were in force at a moment."""
+        asked = EXEMPTIONS_THEN.bind({"past": moment.past, "at": moment.at, "limit": EXEMPTIONS_MAX})
         return exemptions(await self._database.fetch(asked))
 
     async def covered_by(self, granted: Exemption) -> list[StoredViolation]:

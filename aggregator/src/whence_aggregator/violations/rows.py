@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from whence_aggregator.projections.violation_rows import StoredViolation
 from whence_aggregator.queries.compliance import SubjectsNamedRow
@@ -19,9 +18,7 @@ from whence_aggregator.queries.violations import (
     ObservedOfSubjectsRow,
     StepsOfViolationRow,
     TokensOfVersionsRow,
-    ViolationApplicationsRow,
-    ViolationFacetsRow,
-    ViolationsListedRow,
+    ViolationsOfOneRunningRow,
     ViolationsOfRunningRow,
 )
 from whence_aggregator.violations.exemption import Exemption, Scope
@@ -83,9 +80,6 @@ def newest_entry(rows: Sequence[NewestVerdictRow]) -> int:
     return rows[0]["entry"]
 
 
-FACETS = ("rule", "severity", "team", "account", "kind", "status", "application")
-
-
 class _RuleNamed(TypedDict):
     rule: str
 
@@ -97,28 +91,6 @@ def rules_named(rows: Sequence[_RuleNamed]) -> list[str]:
 def ids_of_kind(rows: Sequence[SubjectsNamedRow], kind: str) -> set[str]:
     """Return the ids of subjects of a kind."""
     return {row["id"] for row in rows if row["kind"] == kind}
-
-
-def listed_violations(rows: Sequence[ViolationsListedRow]) -> tuple[list[StoredViolation], str]:
-    """Return the violations of a page, and the key by which the last one is sorted."""
-    found = []
-    for row in rows:
-        columns: Any = {name: value for name, value in dict(row).items() if name not in ("status", "sort_key")}
-        found.append(StoredViolation(**columns))
-    return found, rows[-1]["sort_key"] if rows else ""
-
-
-def counted_facets(
-    rows: Sequence[ViolationFacetsRow], applications: Sequence[ViolationApplicationsRow]
-) -> dict[str, dict[str, int]]:
-    """Return counts by facet and value, the most frequent first."""
-    counts: dict[str, Counter[str]] = {name: Counter() for name in FACETS}
-    for row in rows:
-        values = (row["rule"], str(row["severity"]), row["team"], row["account_id"], row["kind"], row["status"])
-        for name, value in zip(FACETS, values, strict=False):
-            counts[name][value] += row["n"]
-    counts["application"].update({row["application_id"]: row["n"] for row in applications})
-    return {name: dict(sorted(one.items(), key=lambda each: (-each[1], each[0]))) for name, one in counts.items()}
 
 
 class _GroupColumns(TypedDict):
@@ -139,7 +111,9 @@ def groups_named(rows: Sequence[_GroupColumns]) -> list[Group]:
     ]  # fmt: skip
 
 
-def ids_of_others(rows: Sequence[ViolationsOfRunningRow], rules: Container[str]) -> set[str]:
+def ids_of_others(
+    rows: Sequence[ViolationsOfRunningRow | ViolationsOfOneRunningRow], rules: Container[str]
+) -> set[str]:
     """Return the ids of violations by other rules than these."""
     return {row["id"] for row in rows if row["rule"] not in rules}
 
@@ -204,8 +178,10 @@ def accounts_by_subject(rows: Sequence[LivingCountedRow]) -> dict[str, set[str]]
     return found
 
 
-def shown_step(row: StepsOfViolationRow) -> Mapping[str, object]:
+def shown_step(row: StepsOfViolationRow, *, past: int) -> Mapping[str, object]:
+    """Return a step; `past` is the first entry that was not recorded at the moment asked about."""
     return {
         "step": row["step"], "at": row["at"], "by": row["done_by"] or None, "comment": row["comment"] or None,
-        "exemption": row["exemption"] or None, "ledger_index": row["ledger_index"],
+        "exemption": row["exemption"] or None, "recorded_by_then": row["ledger_index"] < past,
+        "ledger_index": row["ledger_index"],
     }  # fmt: skip

@@ -194,6 +194,8 @@ def instances(client: Client, /, limit: int, everything: bool, as_json: bool, **
 @click.option("--version", help="With --grouped and --application: only of this version.")
 @click.option("--exemption", help="With --grouped: only what this exemption covers.")
 @click.option("--sort", help="With --grouped: severity (default), since, last_seen, rule, team; -since is descending.")
+@click.option("--at", help="With --grouped: as they were recorded at this time, 2026-11-22T12:00:00Z.")
+@click.option("--known-at", help="With --grouped: use only what was recorded by this time; by default now.")
 @click.option("--csv", "as_csv", is_flag=True, help="With --grouped: print CSV.")
 @click.option(
     "--format", "form", type=click.Choice(["ocsf", "sarif"]),
@@ -232,6 +234,7 @@ whence.add_command(trace_commands.trace)
 whence.add_command(trace_commands.why)
 whence.add_command(diff_commands.diff)
 whence.add_command(change_commands.changes)
+whence.add_command(rule_commands.rules)
 whence.add_command(rule_commands.replay)
 whence.add_command(summary_commands.summary)
 whence.add_command(report_commands.report)

@@ -24,6 +24,7 @@ from whence_aggregator.whence.output import (
     show_lines,
     show_list,
 )
+from whence_aggregator.whence.picture import doer_text
 from whence_common.visible import printable
 
 BULK_MAX = 100
@@ -31,6 +32,7 @@ BULK_MAX = 100
 COLUMNS = (
     "id", "state", "severity", "rule", "subject", "team", "members", "since", "last_seen", "reopened", "reason",
 )  # fmt: skip
+_INSTANCE_COLUMNS = ("instance_id", "account_id", "region", "since", "caused_by", "event", "event_at", "event_id")
 _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print the response as JSON.")
 _YES = click.option("--yes", is_flag=True, help="Do not ask after the list was shown.")
 
@@ -55,11 +57,13 @@ def violation() -> None:
 
 @violation.command("show")
 @click.argument("name", metavar="ID")
+@click.option("--at", help="As it was recorded at this time, 2026-11-22T12:00:00Z.")
+@click.option("--known-at", help="Without the steps that were recorded after this time; by default now.")
 @_AS_JSON
 @click.pass_obj
-def show_violation(client: Client, name: str, as_json: bool) -> None:
+def show_violation(client: Client, /, name: str, as_json: bool, **times: str | None) -> None:
     """Show a violation: its state, its owner, its instances, and every step. Exits 1 unless it is fixed."""
-    found = _read(client, name)
+    found = _read(client, name, **times)
     if as_json:
         show_json(found)
     else:
@@ -68,9 +72,11 @@ def show_violation(client: Client, name: str, as_json: bool) -> None:
             "since", "last_seen", "not_confirmed_since", "reopened", "remedy",
         )  # fmt: skip
         show_lines([(one, found.get(one)) for one in names if found.get(one) is not None])
-        show(found, found["steps"], ("at", "step", "by", "comment"), as_json=False)
-        show(found, found["instances"], ("instance_id", "account_id", "region"), as_json=False)
-        for one in found["folded"]:
+        steps = ("at", "step", "by", "comment", *(["recorded_by_then"] if times["at"] else []))
+        show(found, found["steps"], steps, as_json=False)
+        instances = [{**one, **_cause(one.get("caused_by"))} for one in found["instances"] or ()]
+        show(found, instances, _INSTANCE_COLUMNS, as_json=False)
+        for one in found["folded"] or ():
             note(f"{one['rule']} of {one['instances']} instances follows from it")
     sys.exit(0 if found["state"] == "fixed" else GAPS)
 
@@ -83,8 +89,7 @@ def show_violation(client: Client, name: str, as_json: bool) -> None:
 @click.pass_obj
 def acknowledge(client: Client, names: tuple[str, ...], comment: str, yes: bool, as_json: bool) -> None:
     """Acknowledge violations of your team, at most 100. The list is shown first. It ends when the fault is fixed."""
-    if len(names) > BULK_MAX:
-        end(f"{len(names)} violations: at most {BULK_MAX} are acknowledged at once", USAGE)
+    _check_count(names, "acknowledged")
     if len(names) > 1 or not yes:
         found = [_read(client, name) for name in names]
         _confirmed(found, f"Acknowledge {len(found)}?", yes)
@@ -121,26 +126,56 @@ def exempt(
 
 
 @click.command()
-@click.argument("name", metavar="ID")
+@click.argument("names", nargs=-1, required=True, metavar="ID…")
+@_YES
 @_AS_JSON
 @click.pass_obj
-def unexempt(client: Client, name: str, as_json: bool) -> None:
-    """Undo an exemption by its id, or what was done last about a violation: its exemption, else its acknowledgement."""
-    path = f"/v1/exemptions/{segment(name)}/undo" if name.startswith("e-") else _path(name, "undo")
-    done = ask(lambda: client.post(path, {}))
+def unexempt(client: Client, names: tuple[str, ...], yes: bool, as_json: bool) -> None:
+    """Undo exemptions by their ids, or what was done last about violations: their exemption, else acknowledgement.
+
+    At most 100; of several, the list is shown first.
+    """
+    _check_count(names, "undone")
+    if len(names) > 1:
+        for name in names:
+            note(f"  {printable(name)}")
+        _agreed(f"Undo {len(names)}?", yes)
+    done = [_undone(client, name) for name in names]
     if as_json:
-        show_json(done)
+        show_json(done if len(done) > 1 else done[0])
         return
-    _moved(done["violations"], as_json)
+    _moved([one for each in done for one in each["violations"]], as_json)
 
 
-def _read(client: Client, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = ask(lambda: client.get(f"/v1/violations/{segment(name)}"))
+def _check_count(names: Sequence[str], what: str) -> None:
+    if len(names) > BULK_MAX:
+        end(f"{len(names)} are named: at most {BULK_MAX} are {what} at once", USAGE)
+
+
+def _cause(cause: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the columns about the event that touched an instance last before its fault."""
+    if cause is None:
+        return {"caused_by": "not read"}
+    value = cause["value"]
+    if value is None:
+        return {"caused_by": f"not known: {cause['reason']}"}
+    named = doer_text(value["by"]) + (f" (but {cause['reason']})" if cause["reason"] else "")
+    return {"caused_by": named, "event": value["event"], "event_at": value["at"], "event_id": value["event_id"]}
+
+
+def _read(client: Client, name: str, **times: str | None) -> dict[str, Any]:
+    found: dict[str, Any] = ask(lambda: client.get(f"/v1/violations/{segment(name)}", **times))
     return found
 
 
 def _acknowledged(client: Client, name: str, comment: str) -> dict[str, Any]:
     found: dict[str, Any] = ask(lambda: client.post(_path(name, "acknowledge"), {"comment": comment}))
+    return found
+
+
+def _undone(client: Client, name: str) -> dict[str, Any]:
+    path = f"/v1/exemptions/{segment(name)}/undo" if name.startswith("e-") else _path(name, "undo")
+    found: dict[str, Any] = ask(lambda: client.post(path, {}))
     return found
 
 
@@ -152,6 +187,11 @@ def _confirmed(found: Sequence[Mapping[str, Any]], question: str, yes: bool) -> 
     """Show what a step is about to move, and ask. Ends the command where nobody agrees."""
     for one in found:
         note(f"  {one['id']}  {one['state']}  {printable(one['rule'])}  {printable(one['subject']['id'])}")
+    _agreed(question, yes)
+
+
+def _agreed(question: str, yes: bool) -> None:
+    """Ask whether to go on. Ends the command where nobody agrees."""
     if yes:
         return
     if not sys.stdin.isatty():

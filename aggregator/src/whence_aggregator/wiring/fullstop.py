@@ -33,8 +33,8 @@ _FILE_BYTES_MAX = 64 * 1024
 def fullstop_routes(violations: LivingViolations, membership: Membership) -> list[web.RouteDef]:
     """Return the routes of fullstop.'s interface, but for those of instance logs."""
     recorder, observing, now = violations.recorder, violations.observing, violations.now
-    types = ViolationTypes(violations.rules)
-    lists = ViolationLists(database=violations.database, grouped=violations.grouped, types=types, now=now)
+    types = ViolationTypes(violations.rules.current.every)
+    lists = ViolationLists(database=violations.database, members=violations.members, types=types, now=now)
     steps = ViolationSteps(
         recorder=recorder, observing=observing, lists=lists, types=types, membership=membership, now=now,
         random_bytes=os.urandom,

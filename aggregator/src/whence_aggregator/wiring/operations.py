@@ -24,7 +24,7 @@ from whence_aggregator.http.server import Server
 from whence_aggregator.ledger.log_reader import size_of
 from whence_aggregator.ledger.publishing import Publisher
 from whence_aggregator.ports import Database
-from whence_aggregator.settings.reload import Reload
+from whence_aggregator.settings.reload import Prepare, Reload
 from whence_aggregator.settings.server import Settings
 from whence_aggregator.settings.witness import WitnessFile
 from whence_aggregator.wiring import settings_files
@@ -190,14 +190,20 @@ class Program:
 
 
 def load_reload(
-    operations: Operations, limits: LiveLimits, settings: Settings, read: Callable[[], Settings]
-) -> Reload[Settings]:
-    """Build the reload that SIGHUP starts, for `serve` and for the front alone."""
+    operations: Operations, limits: LiveLimits, settings: Settings, read: Callable[[], Settings],
+    prepare_rules: Prepare[Settings] | None = None,
+) -> Reload[Settings]:  # fmt: skip
+    """Build the reload that SIGHUP starts, for `serve` and for the front alone, which has no rules."""
     known = operations.known
     assert known is not None, "both programs have callers"
     live = {"tokens_file", "drain_seconds", "metrics_public_labels", "limits"}
     live |= _TLS if operations.tls is not None else frozenset()
-    prepare = [known.prepare, operations.prepare_tls, operations.live.prepare, limits.prepare]
+    prepare: list[Prepare[Settings]] = [
+        known.prepare, operations.prepare_tls, operations.live.prepare, limits.prepare,
+    ]  # fmt: skip
+    if prepare_rules is not None:
+        live |= {"own_rules_directory", "rules_off"}
+        prepare.append(prepare_rules)
     return Reload(read=read, settings=settings, live=frozenset(live), prepare=prepare, count=operations.reloads.add)
 
 

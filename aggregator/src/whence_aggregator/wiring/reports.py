@@ -10,7 +10,7 @@ from aiohttp import web
 from whence_aggregator import __version__
 from whence_aggregator.adapters.aws_probe import AwsRoleProbe
 from whence_aggregator.collect.collectors import Collector
-from whence_aggregator.compliance.rules.catalogue import RulesInForce
+from whence_aggregator.compliance.rules.live import CurrentRules
 from whence_aggregator.compliance.violations import Violations
 from whence_aggregator.findings.counting import FindingCounts
 from whence_aggregator.findings.coverage import ScannerCoverage
@@ -101,7 +101,7 @@ def check_routes(
     database: Database,
     tracer: Tracer,
     listening: Listening,
-    rules: RulesInForce,
+    rules: CurrentRules,
     tags: Collector,
     wake: Callable[[], None],
 ) -> list[web.RouteDef]:
@@ -114,28 +114,28 @@ def check_routes(
 
 
 def report_routes(
-    database: Database, ledger: Ledger, listening: Listening, covering: Covering, rules: RulesInForce
+    database: Database, ledger: Ledger, listening: Listening, covering: Covering, rules: CurrentRules
 ) -> list[web.RouteDef]:
     """Return the route that makes reports."""
     maker = ReportMaker(
         ledger=ledger,
         summaries=Summaries(database=database, listening=listening),
-        violations=StandingViolations(
-            Violations(database=database, listening=listening, rules=rules.every), rules.every
-        ),
+        violations=StandingViolations(Violations(database=database, listening=listening, rules=rules), rules),
         coverage=covering.coverage,
         findings=covering.of_reports,
         steps=StepsOfPeriods(database),
         moments=Moments(database=database, now=utc_now),
         html=HtmlReports(),
-        rules=rules.every,
+        rules=rules,
         version=__version__,
         now=utc_now,
     )
     return ReportCalls(maker, RecordedReports(database)).routes()
 
 
-def summary_routes(database: Database, listening: Listening, covering: Covering) -> list[web.RouteDef]:
+def summary_routes(
+    database: Database, listening: Listening, covering: Covering, rules: CurrentRules
+) -> list[web.RouteDef]:
     """Return the routes of summaries and coverage."""
     calls = SummaryCalls(
         database=database,
@@ -143,6 +143,7 @@ def summary_routes(database: Database, listening: Listening, covering: Covering)
         coverage=covering.coverage,
         moments=Moments(database=database, now=utc_now),
         findings=covering.counts,
+        rules=rules,
     )
     return calls.routes()
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
+
+import msgspec
 
 from whence_aggregator.adapters.own_rule_files import load_own_rules
 from whence_aggregator.adapters.rule_process import RuleProcess
@@ -11,6 +13,7 @@ from whence_aggregator.compliance.evaluate import Evaluator
 from whence_aggregator.compliance.own.examples import judge_examples
 from whence_aggregator.compliance.own.recorded import NOTHING_RECORDED, RecordedRules
 from whence_aggregator.compliance.own.recording import record_rules
+from whence_aggregator.compliance.own.reloading import RuleReloading, WantedRules
 from whence_aggregator.compliance.own.rule_file import PREFIX
 from whence_aggregator.compliance.own.rules import NO_OWN_RULES, JudgesByOwnRules, OwnRule
 from whence_aggregator.compliance.recording import Recording
@@ -22,6 +25,7 @@ from whence_aggregator.http.metrics import Source
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.ports import Database
+from whence_aggregator.settings.reload import Prepare
 from whence_aggregator.settings.server import Settings
 from whence_aggregator.settings.trackers import reads_reviews
 from whence_aggregator.trace.listening import Listening
@@ -66,6 +70,35 @@ async def open_rules(
     own = await checked_rules(settings, engine)
     recorded = await record_rules(database, ledger, own, settings.rules_off, at=now())
     return rules_in_force(settings, recorded, engine)
+
+
+def load_rule_reload(
+    settings: Settings,
+    database: Database,
+    ledger: Ledger,
+    engine: JudgesByOwnRules,
+    *,
+    replace: Callable[[RulesInForce], None],
+    count: Callable[[str], None],
+    now: Now,
+) -> tuple[RuleReloading, Prepare[Settings]]:
+    """Return what takes changed rules, and what reads them again at a reload: the other settings need a restart."""
+
+    def in_force(recorded: RecordedRules, off: Mapping[str, str]) -> RulesInForce:
+        return rules_in_force(msgspec.structs.replace(settings, rules_off=dict(off)), recorded, engine)
+
+    reloading = RuleReloading(
+        database=database, ledger=ledger, engine=engine, in_force=in_force, replace=replace, count=count, now=now
+    )
+
+    def prepare(read: Settings) -> Callable[[], None]:
+        wanted = msgspec.structs.replace(
+            settings, own_rules_directory=read.own_rules_directory, rules_off=read.rules_off
+        )
+        own = own_rules(wanted)
+        return lambda: reloading.want(WantedRules(own=own, off=wanted.rules_off))
+
+    return reloading, prepare
 
 
 def own_rule_families(engine: RuleProcess) -> Source:

@@ -17,8 +17,10 @@ from whence_aggregator.collect.collectors import Collector
 from whence_aggregator.collect.image_reader import RegistryImageReader
 from whence_aggregator.collect.kept_answers import KeptAnswers
 from whence_aggregator.collect.measured import Questions
+from whence_aggregator.compliance.evaluate import Evaluator
 from whence_aggregator.compliance.evaluating import Evaluating
 from whence_aggregator.compliance.rules.catalogue import RulesInForce
+from whence_aggregator.compliance.rules.live import LiveRules
 from whence_aggregator.http.accounts import AccountCalls
 from whence_aggregator.http.agents import AgentCalls
 from whence_aggregator.http.log import LogCalls
@@ -84,6 +86,7 @@ from whence_aggregator.wiring.reports import (
 from whence_aggregator.wiring.rules import (
     covered_accounts,
     load_evaluator,
+    load_rule_reload,
     open_rules,
     own_rule_families,
     own_rules,
@@ -132,6 +135,17 @@ async def _collectors(
     return {**parts.load_collectors(settings, images, outgoing.session, protection), **trackers}
 
 
+def _evaluators(
+    settings: Settings, database: Database, ledger: Ledger, tracer: Tracer, listening: Listening,
+    allowed: AllowedAccounts,
+) -> Callable[[RulesInForce], Evaluator]:  # fmt: skip
+    """Return what makes the evaluator that judges by given rules."""
+    return lambda rules: load_evaluator(
+        database, ledger, tracer, listening, rules, now=utc_now, trackers=known_trackers(settings),
+        accounts=covered_accounts(settings, database, allowed), images=scanned_images(settings, database),
+    )  # fmt: skip
+
+
 async def _working(
     settings: Settings,
     database: Database,
@@ -143,12 +157,8 @@ async def _working(
     sources: OrganisationSources,
     allowed: AllowedAccounts,
     trail: TrailReading,
-    rules: RulesInForce,
+    evaluator: Evaluator,
 ) -> Working:
-    evaluator = load_evaluator(
-        database, ledger, tracer, listening, rules, now=utc_now, trackers=known_trackers(settings),
-        accounts=covered_accounts(settings, database, allowed), images=scanned_images(settings, database),
-    )  # fmt: skip
     inventory = await parts.load_inventory(settings, database, ledger, questions)
     organisation = await load_organisation(settings, database, ledger, sources, allowed, inventory)
     reader = tracer.commits if settings.approvals is not None else None
@@ -173,7 +183,7 @@ def _routes(
     operations: Operations,
     questions: Questions,
     wake: Callable[[], None],
-    rules: RulesInForce,
+    rules: LiveRules,
     engine: RuleProcess,
     covering: Covering,
     tags: Collector,
@@ -199,7 +209,7 @@ def _routes(
             load_coverage(settings, database),
         ).routes(),
         *OrganisationCalls(database=database, now=utc_now, lists_teams=not _fronts(settings)).routes(),
-        *summary_routes(database, heard, covering),
+        *summary_routes(database, heard, covering, rules),
         *report_routes(database, ledger, heard, covering, rules),
         *check_routes(settings, database, tracer, heard, rules, tags, wake),
         *OperatorCalls(database=database, audience=settings.audience).routes(),
@@ -291,7 +301,7 @@ async def opened_aggregator(
         await index_facts(database)
         engine = RuleProcess()
         stack.push_async_callback(engine.close)
-        rules = await open_rules(settings, database, ledger, engine, now=utc_now)
+        rules = LiveRules(await open_rules(settings, database, ledger, engine, now=utc_now))
         heard = await parts.load_listening(settings, database)
         policy = load_policy(settings)
         sources = load_sources(settings, session, database)
@@ -302,9 +312,11 @@ async def opened_aggregator(
         allowed = load_allowed(settings, database)
         collectors = questions.of(await _collectors(settings, database, outgoing, images, stack))
         trail = await load_trail(settings, database, ledger, allowed, stack)
+        judging_by = _evaluators(settings, database, ledger, tracer, heard, allowed)
         working = await _working(
-            settings, database, ledger, tracer, collectors, questions, heard, sources, allowed, trail, rules
-        )
+            settings, database, ledger, tracer, collectors, questions, heard, sources, allowed, trail,
+            judging_by(rules.current),
+        )  # fmt: skip
         covering = load_covering(settings, database, allowed)
         limits = LiveLimits(settings.limits)
         speaking = await load_speaking(
@@ -321,7 +333,7 @@ async def opened_aggregator(
             )
         violations = load_violations(
             database, ledger, load_directory(settings, database), load_findings(settings, database), now=utc_now,
-            rules=rules.every,
+            rules=rules, reads_events=settings.cloud_trail is not None, listening=heard,
         )  # fmt: skip
         operations = Operations(
             "serve", settings, readiness=Readiness(answering(database)), tls=tls, known=known,
@@ -376,8 +388,17 @@ async def opened_aggregator(
             around=operations.around,
             refused=operations.refused,
         )
+
+        def judge_by(changed: RulesInForce) -> None:
+            rules.replace(changed)
+            working.evaluating.replace(judging_by(changed))
+
+        reloading, prepare_rules = load_rule_reload(
+            settings, database, ledger, engine, replace=judge_by, count=operations.reloads.add, now=utc_now
+        )
         services = {
             "ingest": speaking.ingest.run,
+            "rules": reloading.run,
             "heartbeats": speaking.heartbeats.run,
             "accounts": allowed.run,
             "worker": working.worker.run,
@@ -390,5 +411,5 @@ async def opened_aggregator(
             "retention": parts.load_retention(settings, database, ledger).run,
             **({"sources": front.sources.run, "front accounts": front.allowed.run} if front is not None else {}),
         }
-        reload = load_reload(operations, limits, settings, read)
+        reload = load_reload(operations, limits, settings, read, prepare_rules)
         yield Program(operations=operations, server=server, services=services, reload=reload)

@@ -10,9 +10,10 @@ from aiohttp import web
 
 from whence_aggregator.callers.limits import Limit
 from whence_aggregator.callers.membership import Membership
-from whence_aggregator.compliance.rule import Rule
-from whence_aggregator.compliance.rules.catalogue import RULES
+from whence_aggregator.compliance.rules.catalogue import RulesInForce
+from whence_aggregator.compliance.rules.live import CATALOGUE, CurrentRules
 from whence_aggregator.compliance.violations import Violations
+from whence_aggregator.events.causing import TrailCauses
 from whence_aggregator.findings.listing import Findings, WantedFindings
 from whence_aggregator.findings.violations import FindingViolation, finding_violations
 from whence_aggregator.http.grouped_violations import GroupedViolationCalls
@@ -22,7 +23,10 @@ from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.ports import Database
 from whence_aggregator.reports.coverage_reading import CoverageReader
 from whence_aggregator.trace.listening import Listening
+from whence_aggregator.trace.moment import Moments
 from whence_aggregator.violations.listing import GroupedViolations
+from whence_aggregator.violations.members import GroupMembers
+from whence_aggregator.violations.never_spoken import RULE, NeverSpoken
 from whence_aggregator.violations.observing import Observing, RuleShown
 from whence_aggregator.violations.recording import ViolationRecorder
 from whence_common.clock import Now
@@ -30,10 +34,21 @@ from whence_common.clock import Now
 _NOT_KNOWN = RuleShown(severity=2, title="", remedy="")
 
 
-def rules_shown(rules: Sequence[Rule] = RULES) -> Callable[[str], RuleShown]:
+def rules_shown(rules: CurrentRules = CATALOGUE) -> Callable[[str], RuleShown]:
     """Return what tells how a violation shows a rule; one that this program does not know counts as severity 2."""
-    shown = {one.id: RuleShown(severity=one.severity, title=one.title, remedy=one.remedy) for one in rules}
-    return lambda rule: shown.get(rule, _NOT_KNOWN)
+    made: tuple[RulesInForce, dict[str, RuleShown]] | None = None
+
+    def shown(name: str) -> RuleShown:
+        nonlocal made
+        current = rules.current
+        if made is None or made[0] is not current:
+            known = {
+                one.id: RuleShown(severity=one.severity, title=one.title, remedy=one.remedy) for one in current.every
+            }
+            made = current, known
+        return made[1].get(name, _NOT_KNOWN)
+
+    return shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,21 +59,25 @@ class LivingViolations:
     directory: OrganisationDirectory
     observing: Observing
     recorder: ViolationRecorder
-    rules: Sequence[Rule]
+    rules: CurrentRules
+    reads_events: bool
+    """Whether events of CloudTrail are read."""
+    members: GroupMembers
     now: Now
 
     @property
     def grouped(self) -> GroupedViolations:
-        return GroupedViolations(database=self.database, directory=self.directory, now=self.now)
+        return GroupedViolations(database=self.database, directory=self.directory, members=self.members)
 
     def routes(
         self, membership: Membership, listening: Listening, coverage: CoverageReader, caller_bytes: Limit
     ) -> list[web.RouteDef]:
         """Return all routes of violations."""
         grouped = GroupedViolationCalls(
-            grouped=self.grouped,
-            recorder=self.recorder, observing=self.observing, membership=membership, coverage=coverage, now=self.now,
-            caller_bytes=caller_bytes, random_bytes=os.urandom,
+            grouped=self.grouped, recorder=self.recorder, observing=self.observing, membership=membership,
+            coverage=coverage, moments=Moments(database=self.database, now=self.now),
+            causes=TrailCauses(database=self.database, configured=self.reads_events), caller_bytes=caller_bytes,
+            now=self.now, random_bytes=os.urandom,
         )  # fmt: skip
         listed = Violations(database=self.database, listening=listening, rules=self.rules)
         return ViolationCalls(
@@ -73,15 +92,27 @@ def load_violations(
     findings: Findings | None,
     *,
     now: Now,
-    rules: Sequence[Rule] = RULES,
+    rules: CurrentRules = CATALOGUE,
+    reads_events: bool = False,
+    listening: Listening | None = None,
 ) -> LivingViolations:
-    """Return what keeps violations; `findings` is None where no scanner is configured."""
+    """Return what keeps violations; `findings` is None without scanners, `listening` where nothing lists instances."""
 
     async def by_findings() -> Sequence[FindingViolation]:
         return [] if findings is None else await finding_violations(findings, WantedFindings(), now=now())
 
-    observing = Observing(database=database, directory=directory, rule_of=rules_shown(rules), findings=by_findings)
+    never_spoken = None
+    if listening is not None:
+        never_spoken = NeverSpoken(
+            database=database, listening=listening, in_force=lambda: RULE not in rules.current.not_in_force
+        )
+    observing = Observing(
+        database=database, directory=directory, rule_of=rules_shown(rules), findings=by_findings,
+        never_spoken=never_spoken,
+    )  # fmt: skip
     recorder = ViolationRecorder(database=database, ledger=ledger, observing=observing, now=now)
     return LivingViolations(
-        database=database, directory=directory, observing=observing, recorder=recorder, rules=rules, now=now
+        database=database, directory=directory, observing=observing, recorder=recorder, rules=rules,
+        reads_events=reads_events, members=GroupMembers(database=database, rules=rules, never_spoken=never_spoken),
+        now=now,
     )  # fmt: skip

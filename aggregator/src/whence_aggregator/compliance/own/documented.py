@@ -41,7 +41,7 @@ ValueType = Scalar | ListType | MapType | Structure
 
 _OF_KIND: Mapping[SubjectOfRule, tuple[str, ...]] = MappingProxyType({
     "instance": (
-        "links", "life", "life_since", "machine", "heard", "cloud", "ami", "image", "build", "source", "commit",
+        "now", "links", "life", "life_since", "machine", "heard", "cloud", "ami", "image", "build", "source", "commit",
         "tickets", "application", "reads",
     ),
     "version": (
@@ -51,7 +51,7 @@ _OF_KIND: Mapping[SubjectOfRule, tuple[str, ...]] = MappingProxyType({
     "ami": ("now", "ami"),
     "account": ("now", "account"),
 })  # fmt: skip
-"""What is gathered about each kind. Without `now` for instances: the passing of time has none judged again."""
+"""What is gathered about each kind."""
 _OF_MACHINE_OF_VERSION = ("runs",)
 ALWAYS = ("kind", "id", "settings")
 

@@ -46,6 +46,11 @@ class OwnRule:
         """The members of the evidence that it reads."""
         return members_read(parse(self.source.pass_when))
 
+    @property
+    def reads_time(self) -> bool:
+        """Return whether time alone may change its verdict."""
+        return "now" in self.members
+
     def to_rule(self) -> Rule:
         """Return it as the list of rules has it."""
         source = self.source

@@ -102,6 +102,11 @@ class RulesInForce:
             engine=engine,
         )
 
+    @property
+    def current(self) -> RulesInForce:
+        """Return these rules: they are never replaced by themselves (see `live`)."""
+        return self
+
     async def own_answers(self, evidence: SubjectEvidence) -> Mapping[str, OwnAnswer]:
         """Return what the rules that users wrote state of a subject, by id."""
         own = [one for one in self.own.values() if one.source.kind == evidence.kind]

@@ -395,6 +395,12 @@ select id, number, rule, kind, subject, application_id, account_id, team, severi
     ledger_index
 from violation order by id{binary} limit :limit offset :offset;
 
+-- name: dump_violation_past
+select id, number, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
+    unconfirmed_since, reason, reopened, acknowledged_at, acknowledged_by, comment, exemption, exempt_until, detail,
+    ledger_index, until_index
+from violation_past order by id{binary}, ledger_index limit :limit offset :offset;
+
 -- name: dump_violation_step
 select violation, ledger_index, step, at, done_by, comment, exemption
 from violation_step order by violation{binary}, ledger_index limit :limit offset :offset;
@@ -406,6 +412,9 @@ from exemption order by id{binary} limit :limit offset :offset;
 
 -- name: clear_violation
 delete from violation;
+
+-- name: clear_violation_past
+delete from violation_past;
 
 -- name: clear_violation_step
 delete from violation_step;

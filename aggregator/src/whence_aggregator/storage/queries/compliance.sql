@@ -127,6 +127,11 @@ update instance set judged = case when judged < 0 then judged - 1 else -1 end wh
 -- name: unjudge_every
 update instance set judged = case when judged < 0 then judged - 1 else -1 end where ledger_index >= 0;
 
+-- name: unjudge_share
+-- types: shares int, share int
+update instance set judged = case when judged < 0 then judged - 1 else -1 end where ledger_index >= 0
+    and life not in ('shutting-down', 'terminated') and number % :shares = :share;
+
 -- name: unjudge_application
 update instance set judged = case when judged < 0 then judged - 1 else -1 end where ledger_index >= 0
     and facets in (select number from facets where application_id = :application_id);

@@ -70,6 +70,10 @@ on conflict (account_id, region) do update set failed_at = excluded.failed_at, f
 -- name: trail_coverages
 select account_id, region, newest_at, read_at, failed_at, failure from trail_coverage order by account_id, region;
 
+-- name: trail_coverages_of
+select account_id, region, newest_at, read_at, failed_at, failure from trail_coverage
+where {account_id in texts accounts} order by account_id, region;
+
 -- name: trail_queue_asked
 insert into trail_queue (url, region, asked_at, waiting, oldest_at, failed_at, failure)
 values (:url, :region, :asked_at, :waiting, :oldest_at, null, '')

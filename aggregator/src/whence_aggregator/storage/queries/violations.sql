@@ -15,6 +15,14 @@ on conflict (id) do update set application_id = excluded.application_id, account
     acknowledged_by = excluded.acknowledged_by, comment = excluded.comment, exemption = excluded.exemption,
     exempt_until = excluded.exempt_until, detail = excluded.detail, ledger_index = excluded.ledger_index;
 
+-- name: add_violation_past
+insert into violation_past (id, number, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
+    unconfirmed_since, reason, reopened, acknowledged_at, acknowledged_by, comment, exemption, exempt_until, detail,
+    ledger_index, until_index)
+values (:id, :number, :rule, :kind, :subject, :application_id, :account_id, :team, :severity, :state, :first_seen, :since,
+    :last_seen, :unconfirmed_since, :reason, :reopened, :acknowledged_at, :acknowledged_by, :comment, :exemption,
+    :exempt_until, :detail, :ledger_index, :until_index);
+
 -- name: add_violation_step
 insert into violation_step (violation, ledger_index, step, at, done_by, comment, exemption)
 values (:violation, :ledger_index, :step, :at, :done_by, :comment, :exemption);
@@ -57,14 +65,22 @@ select id, number, rule, kind, subject, application_id, account_id, team, severi
 from violation where exemption = :exemption order by id{binary} limit :limit;
 
 -- name: steps_of_violation
+-- types: past int
 select ledger_index, step, at, done_by, comment, exemption from violation_step
-where violation = :violation order by ledger_index desc limit :limit;
+where violation = :violation and ledger_index < :past order by ledger_index desc limit :limit;
 
 -- name: exemptions_live
 -- types: now str
 select id, number, rule, application_id, version, account_id, ami, team, severity_min, granted_at, granted_by, reason, until,
     ended_at, ended_by, ledger_index
 from exemption where ended_at = '' and until > :now order by id{binary} limit :limit;
+
+-- name: exemptions_then
+-- types: past int, at str
+select id, number, rule, application_id, version, account_id, ami, team, severity_min, granted_at, granted_by, reason, until,
+    ended_at, ended_by, ledger_index
+from exemption where ledger_index < :past and until > :at and (ended_at = '' or ended_at > :at)
+order by id{binary} limit :limit;
 
 -- name: exemptions_named
 select id, number, rule, application_id, version, account_id, ami, team, severity_min, granted_at, granted_by, reason, until,
@@ -93,6 +109,18 @@ where v.subject_kind = 'instance' and v.verdict <> 'pass' and v.verdict <> 'gone
     and {v.rule in texts rules}
 group by v.rule, f.application_id, f.application_version, case when f.application_id = '' then i.account_id else '' end,
     v.verdict;
+
+-- Running instances that never made a statement, by whether the list that has them was read last.
+
+-- name: never_spoken_by_account
+-- types: launched_before str, confirmed int, n int, launched_at str, listed_at int?, failure str?
+select v.account_id, case when coalesce(l.failure, '') = '' then 1 else 0 end as confirmed, count(*) as n,
+    min(v.launched_at) as launched_at, max(l.listed_at) as listed_at, min(l.failure) as failure
+from inventory v left join instance i on i.instance_id = v.instance_id
+left join listing l on l.account_id = v.account_id and l.region = v.region
+where v.state = 'running' and (i.number is null or i.ledger_index < 0) and v.launched_at <> ''
+    and v.launched_at < :launched_before
+group by v.account_id, case when coalesce(l.failure, '') = '' then 1 else 0 end;
 
 -- name: observed_of_subjects
 select v.rule, s.kind, s.id, s.application_id, v.verdict, v.since, v.reason, v.ledger_index
@@ -128,132 +156,56 @@ where {a.application_id in texts applications} and a.revision = (
     select max(b.revision) from application_revision b where b.application_id = a.application_id)
 order by 1, 2;
 
--- name: violations_listed
--- types: now str, status str, sort_key str, after_key str, after_id str, first int, unconfirmed int?, severity int?
+-- What lists are filtered, sorted and counted by: of each violation that moved since an entry, and of all as of an entry.
+
+-- name: violations_moved
+-- types: after int
+select id, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
+    unconfirmed_since, reopened, acknowledged_at, exemption, exempt_until, ledger_index
+from violation where ledger_index > :after order by ledger_index limit :limit;
+
+-- name: violations_then
+-- types: past int, after str
+select id, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
+    unconfirmed_since, reopened, acknowledged_at, exemption, exempt_until, ledger_index
+from (
+    select id, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
+    unconfirmed_since, reopened, acknowledged_at, exemption, exempt_until, ledger_index
+    from violation where ledger_index < :past
+    union all
+    select id, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
+    unconfirmed_since, reopened, acknowledged_at, exemption, exempt_until, ledger_index
+    from violation_past where ledger_index < :past and until_index >= :past
+) as found where id{binary} > :after order by id{binary} limit :limit;
+
+-- name: violations_named_then
+-- types: past int
 select id, number, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
     unconfirmed_since, reason, reopened, acknowledged_at, acknowledged_by, comment, exemption, exempt_until, detail,
-    ledger_index, status, sort_key
-from (
-    select id, number, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
-    unconfirmed_since, reason, reopened, acknowledged_at, acknowledged_by, comment, exemption, exempt_until, detail,
-    ledger_index, case when state = 'fixed' then 'fixed'
-        when exemption <> '' and exempt_until > :now then 'exempted' when exemption <> '' then 'reopened'
-        when acknowledged_at <> '' then 'acknowledged' when reopened > 0 then 'reopened' else 'open' end as status, case cast(:sort as text) when 'severity' then cast(severity as text) when 'since' then since
-        when 'first_seen' then first_seen when 'last_seen' then last_seen when 'rule' then rule when 'team' then team
-        when 'application' then application_id else id end as sort_key
-    from violation
-) as found
-where (cast(:any_rule as bigint) = 1 or {rule in texts rules})
-        and (cast(:severity as bigint) is null or severity = :severity)
-        and (cast(:any_team as bigint) = 1 or {team in texts teams})
-        and (cast(:any_id as bigint) = 1 or {id in texts ids})
-        and (cast(:kind as text) is null or kind = :kind)
-        and (cast(:subject as text) is null or subject = :subject)
-        and (cast(:application as text) is null or application_id = :application)
-        and (cast(:account as text) is null or account_id = :account)
-        and (cast(:exemption as text) is null or exemption = :exemption)
-        and (cast(:unconfirmed as bigint) is null or (:unconfirmed = 1 and unconfirmed_since <> '')
-            or (:unconfirmed = 0 and unconfirmed_since = '' and state = 'open'))
-        and (cast(:since as text) is null or since >= :since)
-        and (cast(:until as text) is null or since < :until)
-        and {status in texts states}
-    and (cast(:first as bigint) = 1 or (sort_key{binary}, id{binary}) > (:after_key, :after_id))
-order by sort_key{binary}, id{binary} limit :limit;
-
--- name: violations_listed_backwards
--- types: now str, status str, sort_key str, after_key str, after_id str, first int, unconfirmed int?, severity int?
+    ledger_index
+from violation where {id in texts ids} and ledger_index < :past
+union all
 select id, number, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
     unconfirmed_since, reason, reopened, acknowledged_at, acknowledged_by, comment, exemption, exempt_until, detail,
-    ledger_index, status, sort_key
-from (
-    select id, number, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
-    unconfirmed_since, reason, reopened, acknowledged_at, acknowledged_by, comment, exemption, exempt_until, detail,
-    ledger_index, case when state = 'fixed' then 'fixed'
-        when exemption <> '' and exempt_until > :now then 'exempted' when exemption <> '' then 'reopened'
-        when acknowledged_at <> '' then 'acknowledged' when reopened > 0 then 'reopened' else 'open' end as status, case cast(:sort as text) when 'severity' then cast(severity as text) when 'since' then since
-        when 'first_seen' then first_seen when 'last_seen' then last_seen when 'rule' then rule when 'team' then team
-        when 'application' then application_id else id end as sort_key
-    from violation
-) as found
-where (cast(:any_rule as bigint) = 1 or {rule in texts rules})
-        and (cast(:severity as bigint) is null or severity = :severity)
-        and (cast(:any_team as bigint) = 1 or {team in texts teams})
-        and (cast(:any_id as bigint) = 1 or {id in texts ids})
-        and (cast(:kind as text) is null or kind = :kind)
-        and (cast(:subject as text) is null or subject = :subject)
-        and (cast(:application as text) is null or application_id = :application)
-        and (cast(:account as text) is null or account_id = :account)
-        and (cast(:exemption as text) is null or exemption = :exemption)
-        and (cast(:unconfirmed as bigint) is null or (:unconfirmed = 1 and unconfirmed_since <> '')
-            or (:unconfirmed = 0 and unconfirmed_since = '' and state = 'open'))
-        and (cast(:since as text) is null or since >= :since)
-        and (cast(:until as text) is null or since < :until)
-        and {status in texts states}
-    and (cast(:first as bigint) = 1 or (sort_key{binary}, id{binary}) < (:after_key, :after_id))
-order by sort_key{binary} desc, id{binary} desc limit :limit;
+    ledger_index
+from violation_past where {id in texts ids} and ledger_index < :past and until_index >= :past
+order by 1;
 
--- name: violation_facets
--- types: now str, status str, n int, unconfirmed int?, severity int?
-with every as (
-    select rule, severity, team, account_id, application_id, kind, subject, id, exemption, unconfirmed_since, state, since,
-        case when state = 'fixed' then 'fixed'
-        when exemption <> '' and exempt_until > :now then 'exempted' when exemption <> '' then 'reopened'
-        when acknowledged_at <> '' then 'acknowledged' when reopened > 0 then 'reopened' else 'open' end as status from violation
-), found as (
-    select rule, severity, team, account_id, application_id, kind, status from every
-    where (cast(:any_rule as bigint) = 1 or {rule in texts rules})
-        and (cast(:severity as bigint) is null or severity = :severity)
-        and (cast(:any_team as bigint) = 1 or {team in texts teams})
-        and (cast(:any_id as bigint) = 1 or {id in texts ids})
-        and (cast(:kind as text) is null or kind = :kind)
-        and (cast(:subject as text) is null or subject = :subject)
-        and (cast(:application as text) is null or application_id = :application)
-        and (cast(:account as text) is null or account_id = :account)
-        and (cast(:exemption as text) is null or exemption = :exemption)
-        and (cast(:unconfirmed as bigint) is null or (:unconfirmed = 1 and unconfirmed_since <> '')
-            or (:unconfirmed = 0 and unconfirmed_since = '' and state = 'open'))
-        and (cast(:since as text) is null or since >= :since)
-        and (cast(:until as text) is null or since < :until)
-        and {status in texts states}
-)
-select rule, severity, team, account_id, kind, status, count(*) as n from found
-group by rule, severity, team, account_id, kind, status;
-
--- name: violation_applications
--- types: now str, n int, unconfirmed int?, severity int?
-with every as (
-    select rule, severity, team, account_id, application_id, kind, subject, id, exemption, unconfirmed_since, state, since,
-        case when state = 'fixed' then 'fixed'
-        when exemption <> '' and exempt_until > :now then 'exempted' when exemption <> '' then 'reopened'
-        when acknowledged_at <> '' then 'acknowledged' when reopened > 0 then 'reopened' else 'open' end as status from violation
-), found as (
-    select rule, severity, team, account_id, application_id, kind, status from every
-    where (cast(:any_rule as bigint) = 1 or {rule in texts rules})
-        and (cast(:severity as bigint) is null or severity = :severity)
-        and (cast(:any_team as bigint) = 1 or {team in texts teams})
-        and (cast(:any_id as bigint) = 1 or {id in texts ids})
-        and (cast(:kind as text) is null or kind = :kind)
-        and (cast(:subject as text) is null or subject = :subject)
-        and (cast(:application as text) is null or application_id = :application)
-        and (cast(:account as text) is null or account_id = :account)
-        and (cast(:exemption as text) is null or exemption = :exemption)
-        and (cast(:unconfirmed as bigint) is null or (:unconfirmed = 1 and unconfirmed_since <> '')
-            or (:unconfirmed = 0 and unconfirmed_since = '' and state = 'open'))
-        and (cast(:since as text) is null or since >= :since)
-        and (cast(:until as text) is null or since < :until)
-        and {status in texts states}
-)
-select application_id, count(*) as n from found group by application_id;
-
--- Instances that break a rule as members of a group; an empty version or application stands for none.
+-- Instances that break a rule as members of a group; an empty version or application stands for none. `cross join` has SQLite
+-- begin with the groups' own instances: it would read all verdicts by the rules.
 
 -- name: members_counted
--- types: n int, rules str, region str, instance_id str, image_id str
+-- types: n int, rules str, places str, region str, instance_id str, image_id str
 select v.rule, f.application_id, f.application_version, i.account_id, v.verdict, count(*) as n, min(i.region) as region,
     min(i.instance_id) as instance_id, min(i.image_id) as image_id
-from verdict v join instance i on i.number = v.subject join facets f on f.number = i.facets
-where v.subject_kind = 'instance' and v.verdict <> 'pass' and v.verdict <> 'gone' and {v.rule in texts rules}
-    and {f.application_id in texts applications} and not exists (
+from (
+    select number, application_id, application_version,
+        case when application_id = '' then account_id else application_id || '@' || application_version end as place
+    from facets
+) as f cross join instance i cross join verdict v
+where {f.application_id in texts applications} and {f.place in texts places} and i.facets = f.number
+    and v.subject_kind = 'instance' and v.subject = i.number and v.verdict <> 'pass' and v.verdict <> 'gone'
+    and {v.rule in texts rules} and not exists (
         select 1 from verdict_fold b where b.subject_kind = 'instance' and b.subject = v.subject and b.rule = v.rule)
 group by v.rule, f.application_id, f.application_version, i.account_id, v.verdict;
 
@@ -280,14 +232,21 @@ where b.subject_kind = 'instance' and b.link = :link and f.application_id = :app
     and (cast(:account as text) is null or i.account_id = :account)
 group by v.rule order by v.rule limit :limit;
 
--- The groups of instances, to filter by an instance or a region.
+-- The groups of an instance, and those of a region, to filter by them.
 
--- name: groups_of_instances
+-- name: groups_of_instance
+-- types: instance str
+select distinct v.rule, f.application_id, f.application_version, i.account_id
+from instance i cross join facets f cross join verdict v
+where i.instance_id = :instance and (cast(:region as text) is null or i.region = :region) and f.number = i.facets
+    and v.subject_kind = 'instance' and v.subject = i.number and v.verdict <> 'pass' and v.verdict <> 'gone'
+order by v.rule, f.application_id, f.application_version, i.account_id limit :limit;
+
+-- name: groups_of_region
+-- types: region str
 select distinct v.rule, f.application_id, f.application_version, i.account_id
 from verdict v join instance i on i.number = v.subject join facets f on f.number = i.facets
-where v.subject_kind = 'instance' and v.verdict <> 'pass' and v.verdict <> 'gone'
-    and (cast(:instance as text) is null or i.instance_id = :instance)
-    and (cast(:region as text) is null or i.region = :region)
+where v.subject_kind = 'instance' and v.verdict <> 'pass' and v.verdict <> 'gone' and i.region = :region
 order by v.rule, f.application_id, f.application_version, i.account_id limit :limit;
 
 -- Instances that live, as members of groups whose rule is about the version or application itself.
@@ -311,13 +270,23 @@ order by i.instance_id{binary} limit :limit;
 
 -- Violations about what instances run, by the version or application itself.
 
+-- name: violations_of_one_running
+-- types: instance str
+select distinct v.id, v.rule
+from instance i cross join facets f cross join violation v
+where i.instance_id = :instance and (cast(:region as text) is null or i.region = :region) and f.number = i.facets
+    and i.life in ('running', 'unknown') and f.application_id <> '' and v.kind in ('version', 'application')
+    and v.application_id = f.application_id
+    and (v.subject = f.application_id or v.subject = f.application_id || '@' || f.application_version)
+order by v.id limit :limit;
+
 -- name: violations_of_running
+-- types: region str
 -- types: limit int
 select distinct v.id, v.rule
 from instance i join facets f on f.number = i.facets
 join violation v on v.application_id = f.application_id and (
     v.subject = f.application_id or v.subject = f.application_id || '@' || f.application_version)
 where i.life in ('running', 'unknown') and f.application_id <> '' and v.kind in ('version', 'application')
-    and (cast(:instance as text) is null or i.instance_id = :instance)
-    and (cast(:region as text) is null or i.region = :region)
+    and i.region = :region
 order by v.id limit :limit;
