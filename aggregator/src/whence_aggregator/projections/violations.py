@@ -8,6 +8,7 @@ from typing import Any
 from whence_aggregator.ports import Transaction
 from whence_aggregator.projections.violation_rows import (
     STEPS_OF_EXEMPTIONS,
+    StoredViolation,
     after_step,
     stored_by_id,
     violation_row,
@@ -35,7 +36,7 @@ async def project_violation_steps(transaction: Transaction, entries: Sequence[tu
             continue
         name = event["violation"]["id"]
         known[name] = after_step(known.get(name), index, event)
-        steps.append(_step(index, name, event))
+        steps.append(_step(index, known[name], event))
     await transaction.execute(
         *exemptions,
         PUT_VIOLATION.bind([violation_row(known[name]) for name in ids]),
@@ -68,13 +69,14 @@ def _exemption(index: int, event: Mapping[str, Any]) -> BoundCommand:
     )
 
 
-def _step(index: int, name: str, event: Mapping[str, Any]) -> AddViolationStepParameters:
+def _step(index: int, after: StoredViolation, event: Mapping[str, Any]) -> AddViolationStepParameters:
     return {
-        "violation": name,
+        "violation": after.id,
         "ledger_index": index,
         "step": event["step"],
         "at": event["at"],
         "done_by": event["by"],
         "comment": event.get("comment") or event.get("reason") or "",
         "exemption": (event.get("exemption") or {}).get("id", ""),
+        "state_after": after.to_text(),
     }

@@ -396,7 +396,7 @@ select id, rule, kind, subject, application_id, account_id, team, severity, stat
 from violation order by id{binary} limit :limit offset :offset;
 
 -- name: dump_violation_step
-select violation, ledger_index, step, at, done_by, comment, exemption
+select violation, ledger_index, step, at, done_by, comment, exemption, state_after
 from violation_step order by violation{binary}, ledger_index limit :limit offset :offset;
 
 -- name: dump_exemption

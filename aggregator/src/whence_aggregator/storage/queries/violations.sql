@@ -16,8 +16,8 @@ on conflict (id) do update set application_id = excluded.application_id, account
     exempt_until = excluded.exempt_until, detail = excluded.detail, ledger_index = excluded.ledger_index;
 
 -- name: add_violation_step
-insert into violation_step (violation, ledger_index, step, at, done_by, comment, exemption)
-values (:violation, :ledger_index, :step, :at, :done_by, :comment, :exemption);
+insert into violation_step (violation, ledger_index, step, at, done_by, comment, exemption, state_after)
+values (:violation, :ledger_index, :step, :at, :done_by, :comment, :exemption, :state_after);
 
 -- name: add_exemption
 insert into exemption (id, rule, application_id, version, account_id, ami, team, severity_min, granted_at, granted_by,
