@@ -53,9 +53,11 @@ from whence_aggregator.wiring.findings import finding_routes, load_findings
 from whence_aggregator.wiring.front import load_behind, load_front
 from whence_aggregator.wiring.fullstop import fullstop_routes, instance_log_routes
 from whence_aggregator.wiring.limits import LiveLimits
+from whence_aggregator.wiring.notifications import Notifications, load_notifications
 from whence_aggregator.wiring.operations import (
     Operations,
     Program,
+    all_of,
     answering,
     load_known,
     load_questions,
@@ -168,6 +170,7 @@ def _routes(
     rules: RulesInForce,
     engine: RuleProcess,
     allowed: AllowedAccounts,
+    notifications: Notifications,
 ) -> list[web.RouteDef]:
     """Return all routes except those of the log, the applications and the registry."""
     challenges = limits.of_challenges()
@@ -193,6 +196,7 @@ def _routes(
         *summary_routes(settings, database, heard, allowed),
         *report_routes(settings, database, ledger, heard, allowed),
         *check_routes(settings, database, tracer, heard, rules, wake),
+        *notifications.routes(),
         *OperatorCalls(database=database, audience=settings.audience).routes(),
         *operations.routes(
             database.families,
@@ -200,7 +204,8 @@ def _routes(
             queue_families(speaking.ingest.queues, speaking.heartbeats.queues),
             log_families(publisher),
             own_rule_families(engine),
-            stored=stored_families(settings, database),
+            notifications.measures.families,
+            stored=all_of(stored_families(settings, database), notifications.measures.stored),
         ),
     ]
 
@@ -310,6 +315,7 @@ async def opened_aggregator(
             database, ledger, load_directory(settings, database), load_findings(settings, database), now=utc_now,
             rules=rules.every,
         )  # fmt: skip
+        notifications = load_notifications(settings, database, outgoing)
         operations = Operations(
             "serve", settings, readiness=Readiness(answering(database)), tls=tls, known=known,
             signing_in=signing_in,
@@ -331,6 +337,7 @@ async def opened_aggregator(
                     rules,
                     engine,
                     allowed,
+                    notifications,
                 ),
                 *_streamed(
                     settings,
@@ -368,6 +375,7 @@ async def opened_aggregator(
             **trail.services,
             "evaluation": working.evaluating.run,
             "violations": Following(violations.recorder).run,
+            **notifications.services,
             "publisher": publisher.run,
             "snapshots": load_snapshots(database, ledger).run,
             "sign-in": signing_in.run,

@@ -1,0 +1,220 @@
+"""Delivers what is due: claims it for the holder of the destination's lease, sends it, and marks what became of it."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from whence_aggregator.notifications.destination import Destination
+from whence_aggregator.notifications.outcome import Outcome, Parcel, Sender
+from whence_aggregator.notifications.rows import Waiting, destination_states, waiting
+from whence_aggregator.ports import Database, Transaction
+from whence_aggregator.queries.notifications import (
+    BEGUN_DIGEST,
+    DISABLE_DESTINATION,
+    LEASE_DESTINATION,
+    MARK_DESTINATION,
+    MARK_NOTIFICATION,
+    NEXT_DIGEST,
+    NEXT_NOTIFICATION,
+    NOTIFICATION_DESTINATIONS,
+    TRY_NOTIFICATION,
+    DisableDestinationParameters,
+    MarkDestinationParameters,
+    MarkNotificationParameters,
+)
+from whence_aggregator.queries.query import array
+from whence_common.backoff import Backoff
+from whence_common.clock import Now, parse_instant, to_instant
+from whence_common.runtime.logs import fields
+
+log = logging.getLogger(__name__)
+
+LEASE_SECONDS = 180.0
+"""Longer than any message may take (webhooks.SECONDS_MAX, smtp_mailer.SECONDS_MAX): no other replica sends it too."""
+PARCELS_AT_ONCE_MAX = 100
+"""After so many, the others of a destination wait for the next turn."""
+DIGEST_STEPS_MAX = 1_000
+RETRY_AFTER_SECONDS_MAX = 4 * 3_600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """A destination with what sends to it."""
+
+    destination: Destination
+    sender: Sender
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retries:
+    """How long is waited after a failure: before the delivery is tried again, and before the destination is."""
+
+    delivery: Backoff
+    destination: Backoff
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Claimed:
+    parcel: Parcel
+    tried: Sequence[Waiting]
+    """As they were before this try."""
+    failures: int
+    """Of the destination, one after the other."""
+
+
+class Delivering:
+    """Sends to destinations. `holder` names this process among replicas; `count` is told destination and outcome."""
+
+    def __init__(
+        self, *, database: Database, lanes: Sequence[Lane], holder: str, retries: Retries, now: Now,
+        count: Callable[[str, str], None],
+    ) -> None:  # fmt: skip
+        self._database = database
+        self._lanes: Mapping[str, Lane] = {one.destination.name: one for one in lanes}
+        self._holder = holder
+        self._retries = retries
+        self._now = now
+        self._count = count
+
+    async def due(self) -> list[str]:
+        """Return the destinations to which something may be sent now."""
+        rows = await self._database.fetch(NOTIFICATION_DESTINATIONS.bind({"names": array(sorted(self._lanes))}))
+        now, found = self._now(), []
+        for one in destination_states(rows).values():
+            until = self._lanes[one.name].destination.hours.ready_until(now)
+            if not one.due_at or one.disabled_at or one.paused_until > to_instant(now) or until is None:
+                continue
+            if one.due_at <= to_instant(until):
+                found.append(one.name)
+        return found
+
+    async def run(self, name: str) -> int:
+        """Send what is due to a destination, one message after the other; return their number."""
+        lane = self._lanes[name]
+        for number in range(PARCELS_AT_ONCE_MAX):
+            claimed = await self._claim(lane)
+            if claimed is None:
+                return number
+            outcome = await lane.sender.send(claimed.parcel, self._now())
+            await self._mark(lane.destination, claimed, outcome)
+        return PARCELS_AT_ONCE_MAX
+
+    async def _claim(self, lane: Lane) -> _Claimed | None:
+        """Return the next message after noting the try; None if there is none, or another replica sends."""
+        name = lane.destination.name
+        async with self._database.transaction() as transaction:
+            now = self._now()
+            until = lane.destination.hours.ready_until(now)
+            found = await self._next(transaction, lane.destination, until) if until is not None else []
+            if not found:
+                return None
+            lease = to_instant(now + timedelta(seconds=LEASE_SECONDS))
+            leased = await transaction.fetch(
+                LEASE_DESTINATION.bind(
+                    {"name": name, "lease_by": self._holder, "lease_until": lease, "now": to_instant(now)}
+                )
+            )
+            if not leased:
+                return None
+            (state,) = destination_states(
+                await transaction.fetch(NOTIFICATION_DESTINATIONS.bind({"names": array([name])}))
+            ).values()
+            parcel = _parcel(lane.destination, found)
+            digest = parcel.id if lane.destination.kind == "mail" else ""
+            await transaction.execute(
+                TRY_NOTIFICATION.bind(
+                    [
+                        {
+                            "destination": name, "violation": one.violation, "digest": digest,
+                            "ledger_index": one.notification.ledger_index, "attempts": one.attempts + 1,
+                            "first_tried_at": one.first_tried_at or to_instant(now),
+                        }
+                        for one in found
+                    ]
+                )
+            )  # fmt: skip
+        return _Claimed(parcel=parcel, tried=found, failures=state.failures)
+
+    async def _next(self, transaction: Transaction, destination: Destination, until: datetime) -> list[Waiting]:
+        if destination.kind != "mail":
+            asked = NEXT_NOTIFICATION.bind({"destination": destination.name, "until": to_instant(until)})
+            return waiting(await transaction.fetch(asked))
+        begun = waiting(await transaction.fetch(BEGUN_DIGEST.bind({"destination": destination.name})))
+        if begun:
+            return begun
+        wanted = NEXT_DIGEST.bind(
+            {"destination": destination.name, "until": to_instant(until), "limit": DIGEST_STEPS_MAX}
+        )
+        return waiting(await transaction.fetch(wanted))
+
+    async def _mark(self, destination: Destination, claimed: _Claimed, outcome: Outcome) -> None:
+        now = self._now()
+        rows = [self._marked(destination, one, outcome, now) for one in claimed.tried]
+        died = [row for row in rows if row["state"] == "dead"]
+        failed = outcome.kind == "failed"
+        failures = claimed.failures + 1 if failed else 0
+        pause = destination.seconds_between
+        if failed:
+            stated = min(outcome.retry_after_seconds or 0.0, RETRY_AFTER_SECONDS_MAX)
+            pause = max(self._retries.destination.seconds(failures), stated)
+        state: MarkDestinationParameters = {
+            "name": destination.name, "failures": failures, "lease_by": self._holder,
+            "paused_until": to_instant(now + timedelta(seconds=pause)) if pause else "",
+        }  # fmt: skip
+        writes = [MARK_NOTIFICATION.bind(rows), MARK_DESTINATION.bind([state])]
+        if outcome.kind == "gone":
+            gone: DisableDestinationParameters = {
+                "name": destination.name, "disabled_at": to_instant(now), "disabled_reason": outcome.reason,
+            }  # fmt: skip
+            writes.append(DISABLE_DESTINATION.bind([gone]))
+        await self._database.write(*writes)
+        self._count(destination.name, "dead" if died else outcome.kind)
+        _log(destination, claimed, outcome, dead=bool(died))
+
+    def _marked(
+        self, destination: Destination, one: Waiting, outcome: Outcome, now: datetime
+    ) -> MarkNotificationParameters:  # fmt: skip
+        first = parse_instant(one.first_tried_at) if one.first_tried_at else now
+        late = now - first >= timedelta(seconds=destination.give_up_after_seconds)
+        state, due_at, code = "waiting", "", outcome.code
+        if outcome.kind == "accepted":
+            state = "sent"
+        elif outcome.kind == "refused" or (outcome.kind == "failed" and late):
+            state = "dead"
+        elif outcome.kind == "failed" and destination.kind != "mail":
+            pause = self._retries.delivery.seconds(one.attempts + 1, at_least_seconds=outcome.retry_after_seconds)
+            due_at = to_instant(now + timedelta(seconds=pause))
+        return {
+            "destination": destination.name, "violation": one.violation,
+            "ledger_index": one.notification.ledger_index, "attempts": one.attempts + 1, "state": state,
+            "due_at": due_at, "code": code, "failure": outcome.reason,
+            "done_at": to_instant(now) if state != "waiting" else "",
+        }  # fmt: skip
+
+
+def _parcel(destination: Destination, found: Sequence[Waiting]) -> Parcel:
+    notifications = [one.notification for one in found]
+    if destination.kind != "mail":
+        return Parcel(id=notifications[0].id, notifications=notifications)
+    named = "\n".join(sorted(one.id for one in notifications))
+    identity = found[0].digest or f"digest-{hashlib.sha256(named.encode()).hexdigest()[:32]}"
+    return Parcel(id=identity, notifications=notifications)
+
+
+def _log(destination: Destination, claimed: _Claimed, outcome: Outcome, *, dead: bool) -> None:
+    about = fields(
+        destination=destination.name, id=claimed.parcel.id, steps=len(claimed.tried), code=outcome.code,
+        reason=outcome.reason,
+    )  # fmt: skip
+    if outcome.kind == "gone":
+        log.error("a destination wants no more notifications, and is switched off", extra=about)
+    elif dead:
+        log.error("a notification is a dead letter", extra=about)
+    elif outcome.kind == "failed":
+        log.warning("a notification failed, and is tried again", extra=about)
+    else:
+        log.info("notified", extra=about)
