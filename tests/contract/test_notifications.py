@@ -96,6 +96,19 @@ async def test_a_violation_that_is_fixed_within_notify_after_is_never_sent(
     assert len(house.receivers["ops"].got) == 1
 
 
+async def test_a_fix_that_was_not_planned_yet_counts_when_its_fault_is_about_to_be_sent(
+    database: Database, clock: FakeClock, violations: Violations
+) -> None:
+    house = await started(database, clock, notify_after_seconds=600.0)
+    await violations.step("opened")
+    await house.feeding.feed()
+    clock.advance(590)
+    await violations.step("fixed")
+    clock.advance(20)
+    assert await house.delivering.run("ops") == 0
+    assert house.receivers["ops"].tried == []
+
+
 async def test_what_is_no_longer_confirmed_is_not_sent_until_it_is(
     database: Database, clock: FakeClock, violations: Violations
 ) -> None:

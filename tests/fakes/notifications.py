@@ -127,7 +127,7 @@ class House:
         lanes = [Lane(destination=one, sender=self.receivers[one.name]) for one in destinations]
         self.feeding = Feeding(database=database, destinations=destinations, now=clock)
         self.delivering = Delivering(
-            database=database, lanes=lanes, holder=holder, retries=RETRIES, now=clock,
+            database=database, feeding=self.feeding, lanes=lanes, holder=holder, retries=RETRIES, now=clock,
             count=lambda *of: self.counted.append(of),
         )  # fmt: skip
         self.service = Notifying(feeding=self.feeding, delivering=self.delivering)

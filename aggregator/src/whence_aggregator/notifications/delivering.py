@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from whence_aggregator.notifications.destination import Destination
+from whence_aggregator.notifications.feeding import Feeding
 from whence_aggregator.notifications.outcome import Outcome, Parcel, Sender
 from whence_aggregator.notifications.rows import Waiting, destination_states, waiting
 from whence_aggregator.ports import Database, Transaction
@@ -70,10 +71,11 @@ class Delivering:
     """Sends to destinations. `holder` names this process among replicas; `count` is told destination and outcome."""
 
     def __init__(
-        self, *, database: Database, lanes: Sequence[Lane], holder: str, retries: Retries, now: Now,
+        self, *, database: Database, feeding: Feeding, lanes: Sequence[Lane], holder: str, retries: Retries, now: Now,
         count: Callable[[str, str], None],
     ) -> None:  # fmt: skip
         self._database = database
+        self._feeding = feeding
         self._lanes: Mapping[str, Lane] = {one.destination.name: one for one in lanes}
         self._holder = holder
         self._retries = retries
@@ -104,9 +106,14 @@ class Delivering:
         return PARCELS_AT_ONCE_MAX
 
     async def _claim(self, lane: Lane) -> _Claimed | None:
-        """Return the next message after noting the try; None if there is none, or another replica sends."""
+        """Return the next message after noting the try; None if there is none, or another replica sends.
+
+        Every step of until now is planned first, so that nothing is sent that has ended meanwhile.
+        """
         name = lane.destination.name
         async with self._database.transaction() as transaction:
+            if await self._feeding.plan(transaction, name):
+                return None  # the next turn plans the others
             now = self._now()
             until = lane.destination.hours.ready_until(now)
             found = await self._next(transaction, lane.destination, until) if until is not None else []

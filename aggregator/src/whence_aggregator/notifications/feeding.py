@@ -98,7 +98,8 @@ class Feeding:
         more = False
         for one in destination_states(rows).values():
             if one.fed_index < newest:
-                more |= await self._feed(one.name)
+                async with self._database.transaction() as transaction:
+                    more |= await self.plan(transaction, one.name)
             elif parse_instant(one.fed_at) + FED_NOTED < now:
                 fed_at = to_instant(now)
                 await self._database.write(
@@ -107,28 +108,23 @@ class Feeding:
                 await self._database.write(DROP_OLD_NOTIFICATIONS.bind([{"before": to_instant(now - KEPT)}]))
         return more
 
-    async def _feed(self, name: str) -> bool:
-        destination = self._destinations[name]
-        async with self._database.transaction() as transaction:
-            states = await self._states(transaction)
-            rows = await transaction.fetch(
-                STEPS_TO_PLAN.bind({"after": states[name].fed_index, "limit": STEPS_AT_ONCE_MAX})
-            )
-            if not rows:
-                return False
-            taken = taken_steps(rows)
-            violations = array(sorted({one.after.id for one in taken}))
-            tracks = await transaction.fetch(
-                NOTIFICATION_TRACKS.bind({"destination": name, "violations": violations})
-            )  # fmt: skip
-            planned = _planned(told_by_violation(tracks), taken, destination)
-            await self._write(transaction, name, planned)
-            fed: FedToParameters = {
-                "name": name,
-                "fed_index": rows[-1]["ledger_index"],
-                "fed_at": to_instant(self._now()),
-            }
-            await transaction.execute(FED_TO.bind([fed]))
+    async def plan(self, transaction: Transaction, name: str) -> bool:
+        """Plan a destination's next steps in a transaction; return whether there may be more."""
+        states = await self._states(transaction)
+        rows = await transaction.fetch(
+            STEPS_TO_PLAN.bind({"after": states[name].fed_index, "limit": STEPS_AT_ONCE_MAX})
+        )
+        if not rows:
+            return False
+        taken = taken_steps(rows)
+        violations = array(sorted({one.after.id for one in taken}))
+        tracks = await transaction.fetch(NOTIFICATION_TRACKS.bind({"destination": name, "violations": violations}))
+        planned = _planned(told_by_violation(tracks), taken, self._destinations[name])
+        await self._write(transaction, name, planned)
+        fed: FedToParameters = {
+            "name": name, "fed_index": rows[-1]["ledger_index"], "fed_at": to_instant(self._now())
+        }  # fmt: skip
+        await transaction.execute(FED_TO.bind([fed]))
         return len(rows) == STEPS_AT_ONCE_MAX
 
     async def _states(self, transaction: Transaction) -> dict[str, DestinationState]:

@@ -69,10 +69,12 @@ def load_notifications(settings: Settings, database: Database, outgoing: Outgoin
     measures = NotificationMeasures(box, names=[one.name for one in destinations], now=utc_now)
     if not lanes:
         return Notifications(box=box, measures=measures, services={})
+    feeding = Feeding(database=database, destinations=destinations, now=utc_now)
     notifying = Notifying(
-        feeding=Feeding(database=database, destinations=destinations, now=utc_now),
+        feeding=feeding,
         delivering=Delivering(
-            database=database, lanes=lanes, holder=secrets.token_hex(16), now=utc_now, count=measures.count,
+            database=database, feeding=feeding, lanes=lanes, holder=secrets.token_hex(16), now=utc_now,
+            count=measures.count,
             retries=Retries(
                 delivery=Backoff(first_seconds=10.0, longest_seconds=3_600.0, random=random.random),
                 destination=Backoff(first_seconds=1.0, longest_seconds=300.0, random=random.random),
