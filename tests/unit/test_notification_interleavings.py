@@ -29,7 +29,8 @@ ACTIONS = st.lists(
         st.tuples(st.just("wait"), st.sampled_from([1, 30, 200, 700])),
         st.tuples(st.sampled_from(["fail", "die before", "die after"]), st.just(0)),
     ),
-    min_size=6, max_size=24,
+    min_size=6,
+    max_size=24,
 )
 
 
