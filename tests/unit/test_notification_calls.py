@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
@@ -18,6 +19,7 @@ from fakes.clocks import FakeClock
 from fakes.in_process import LIMITLESS
 from fakes.notifications import GONE, REFUSED, House, Violations, everything
 from landscape.contract import checked
+from landscape.whole import ROOT
 from whence_aggregator.callers.caller import Caller
 from whence_aggregator.callers.limits import Limit
 from whence_aggregator.callers.sign_in import NOBODY, Authenticator
@@ -158,3 +160,6 @@ async def test_metrics_state_what_was_sent_what_waits_and_what_is_dead(asked: As
         "whence_notifications_waiting": [0, 1], "whence_notifications_dead_letters": [0, 1],
         "whence_notifications_late_seconds": [0, 60.001], "whence_notifications_disabled": [0, 1],
     }  # fmt: skip
+    described = (ROOT / "packaging" / "monitoring" / "README.md").read_text("utf-8")
+    exposed = {f"{sent.name}_total", *(one.name for one in stored)}
+    assert set(re.findall(r"`(whence_notifications_[a-z_]+)`", described)) == exposed
