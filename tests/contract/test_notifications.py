@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from contract.test_grouped_violations import HELLO, running, served
 from fakes.clocks import FakeClock
+from fakes.in_process import InProcess
 from fakes.notifications import FAILED, GONE, REFUSED, House, Killed, Receiver, Violations, everything
 from whence_aggregator.notifications.dead_box import NotificationBox
 from whence_aggregator.notifications.delivering import LEASE_SECONDS
@@ -333,3 +335,37 @@ async def test_a_digest_has_all_of_a_team_at_its_time_and_keeps_its_id(
     clock.advance(DAY)
     await house.turn()
     assert len(receiver.got) == 3, "there is no mail without news"
+
+
+async def test_steps_of_verdicts_and_people_are_told_as_the_log_has_them(house: InProcess) -> None:
+    await house.register("greeter")
+    async with served(house) as asked:
+        told = House(house.database, house.clock, [everything(steps=frozenset({"opened", "acknowledged"}))])
+        await told.feeding.start()
+        await running(asked.house, 2)
+        await asked.follow()
+        house.clock.advance(1)
+        name = (await asked.one())["id"]
+        await asked.post(f"/v1/violations/{name}/acknowledge", HELLO, comment="on it")
+        await told.turn()
+        shown = await asked.get(f"/v1/violations/{name}")
+    ours = [one.notifications[0] for one in told.receivers["ops"].got if one.notifications[0].after.id == name]
+    assert [(one.step, one.by, one.comment, one.after.team) for one in ours] == [
+        ("opened", "", ours[0].comment, "hello"), ("acknowledged", "ada", "on it", "hello"),
+    ]  # fmt: skip
+    assert [one.ledger_index for one in ours] == sorted(each["ledger_index"] for each in shown["steps"])
+    assert (ours[0].after.acknowledged_at, ours[1].after.acknowledged_by) == ("", "ada")
+
+
+async def test_what_was_sent_a_month_ago_is_deleted_and_not_sent_again(
+    database: Database, clock: FakeClock, violations: Violations
+) -> None:
+    house = await started(database, clock)
+    await violations.step("opened")
+    await house.turn()
+    clock.advance(31 * DAY)
+    await house.feeding.tidy()
+    await house.turn()
+    await violations.step("fixed")
+    await house.turn()
+    assert house.receivers["ops"].steps == ["opened", "fixed"]

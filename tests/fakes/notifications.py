@@ -35,7 +35,7 @@ def everything(name: str = "ops", **changes: Any) -> Destination:
     return Destination(name=name, **{**stated, **changes})
 
 
-class Killed(Exception):
+class Killed(BaseException):
     """The process ended here."""
 
 

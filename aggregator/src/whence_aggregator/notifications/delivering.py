@@ -101,7 +101,7 @@ class Delivering:
             claimed = await self._claim(lane)
             if claimed is None:
                 return number
-            outcome = await lane.sender.send(claimed.parcel, self._now())
+            outcome = await _sent(lane, claimed.parcel, self._now())
             await self._mark(lane.destination, claimed, outcome)
         return PARCELS_AT_ONCE_MAX
 
@@ -203,6 +203,15 @@ class Delivering:
         }  # fmt: skip
 
 
+async def _sent(lane: Lane, parcel: Parcel, now: datetime) -> Outcome:
+    """Send a message. One that our own bug breaks must not end the program again and again."""
+    try:
+        return await lane.sender.send(parcel, now)
+    except Exception:
+        log.exception("a bug made a notification fail", extra=fields(destination=lane.destination.name, id=parcel.id))
+        return Outcome(kind="failed", code="bug", reason="the aggregator failed; see its log")
+
+
 def _parcel(destination: Destination, found: Sequence[Waiting]) -> Parcel:
     notifications = [one.notification for one in found]
     if destination.kind != "mail":
@@ -223,5 +232,7 @@ def _log(destination: Destination, claimed: _Claimed, outcome: Outcome, *, dead:
         log.error("a notification is a dead letter", extra=about)
     elif outcome.kind == "failed":
         log.warning("a notification failed, and is tried again", extra=about)
+    elif outcome.code:
+        log.warning("notified, but not everybody", extra=about)
     else:
         log.info("notified", extra=about)

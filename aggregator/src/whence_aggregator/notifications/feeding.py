@@ -6,7 +6,7 @@ import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from whence_aggregator.notifications.destination import Destination
 from whence_aggregator.notifications.planning import Effect, Hold, Send, Skip, TakenStep, Told, plan
@@ -44,7 +44,7 @@ STEPS_AT_ONCE_MAX = 200
 """Steps that one transaction plans."""
 AWAY = timedelta(days=7)
 """A destination that was not configured for so long begins with what is new, as one that was never there."""
-FED_NOTED = timedelta(hours=1)
+FED_NOTED = TIDIED = timedelta(hours=1)
 KEPT = timedelta(days=30)
 """How long it is kept what was sent or skipped."""
 
@@ -72,6 +72,7 @@ class Feeding:
         self._database = database
         self._destinations: Mapping[str, Destination] = {one.name: one for one in destinations}
         self._now = now
+        self._tidied: datetime | None = None
 
     async def start(self) -> None:
         """Let destinations that are new begin with what is new."""
@@ -105,8 +106,14 @@ class Feeding:
                 await self._database.write(
                     FED_TO.bind([{"name": one.name, "fed_index": one.fed_index, "fed_at": fed_at}])
                 )
-                await self._database.write(DROP_OLD_NOTIFICATIONS.bind([{"before": to_instant(now - KEPT)}]))
         return more
+
+    async def tidy(self) -> None:
+        """Delete what was sent or skipped long ago, once an hour."""
+        now = self._now()
+        if self._tidied is None or self._tidied + TIDIED < now:
+            await self._database.write(DROP_OLD_NOTIFICATIONS.bind([{"before": to_instant(now - KEPT)}]))
+            self._tidied = now
 
     async def plan(self, transaction: Transaction, name: str) -> bool:
         """Plan a destination's next steps in a transaction; return whether there may be more."""

@@ -60,7 +60,7 @@ def slack_body(one: Notification, *, address: str) -> bytes:
     title = _slack(str(violation.details.get("title", "")) or violation.rule)
     where = link(address, violation.id)
     lines = [
-        f"*{_WORDS[one.step]}*: {f'<{where}|{title}>' if where else title} (severity {violation.severity})",
+        f"*{_word(one.step)}*: {f'<{where}|{title}>' if where else title} (severity {violation.severity})",
         _slack(f"{violation.rule}: {violation.kind} {violation.subject}{_owner(violation.team)}"),
     ]
     if said := one.comment or violation.reason:
@@ -115,13 +115,17 @@ def _paragraph(one: Notification, steps: Sequence[Notification], address: str) -
     for each in steps:
         who = f" by {_plain(each.by)}" if each.by else ""
         said = f": {_plain(each.comment)}" if each.comment else ""
-        lines.append(f"  {each.at} {_WORDS[each.step]}{who}{said}")
+        lines.append(f"  {each.at} {_word(each.step)}{who}{said}")
     return [*lines, f"  {link(address, violation.id) or f'whence violation show {violation.id}'}"]
 
 
 def _counted(found: Sequence[Notification]) -> str:
     counts = [(heading.lower(), sum(one.step in kinds for one in found)) for heading, kinds in _SECTIONS]
     return ", ".join(f"{n} {heading}" for heading, n in counts if n)
+
+
+def _word(step: str) -> str:
+    return _WORDS.get(step, step)
 
 
 def _owner(team: str) -> str:

@@ -127,7 +127,7 @@ def newest_index(rows: Sequence[NewestStepRow]) -> int:
 
 def counts(rows: Sequence[CountNotificationsRow]) -> dict[tuple[str, str], tuple[int, str]]:
     """Return how many deliveries wait or are dead by destination and state, with when the oldest was due."""
-    return {(row["destination"], row["state"]): (row["n"], row["oldest"]) for row in rows}
+    return {(row["destination"], row["state"]): (row["n"], row["oldest"] or "") for row in rows}
 
 
 def dead_notifications(rows: Sequence[DeadNotificationsRow]) -> list[DeadNotification]:

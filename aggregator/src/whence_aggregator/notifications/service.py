@@ -40,6 +40,7 @@ class Notifying:
             self._started = True
         while await self._feeding.feed():
             pass
+        await self._feeding.tidy()
         for name in await self._delivering.due():
             if name not in self._under_way and len(self._under_way) < LANES_AT_ONCE_MAX:
                 self._under_way.add(name)

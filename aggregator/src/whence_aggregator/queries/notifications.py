@@ -286,7 +286,7 @@ class CountNotificationsRow(TypedDict):
     destination: str
     state: str
     n: int
-    oldest: str
+    oldest: str | None
 
 
 COUNT_NOTIFICATIONS = NamedQuery[NoParameters, CountNotificationsRow]("count_notifications")

@@ -120,8 +120,8 @@ update notification_destination set disabled_at = '', disabled_reason = '', paus
 where name = :name and disabled_at <> '' returning name;
 
 -- name: count_notifications
--- types: n int, oldest str
-select destination, state, count(*) as n, min(due_at) as oldest from notification_delivery
+-- types: n int, oldest str?
+select destination, state, count(*) as n, min(case when held = 0 then due_at end) as oldest from notification_delivery
 where state in ('waiting', 'dead') group by destination, state order by destination, state;
 
 -- name: dead_notifications
