@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from fakes.clocks import FakeClock
-from whence_aggregator.notifications.delivering import Delivering, Lane, Retries
+from whence_aggregator.notifications.delivering import Delivering, Lane, Patience
 from whence_aggregator.notifications.destination import STEPS, Destination
 from whence_aggregator.notifications.feeding import Feeding
 from whence_aggregator.notifications.outcome import ACCEPTED, Outcome, Parcel
@@ -23,9 +23,11 @@ from whence_common.clock import to_instant
 FAILED = Outcome(kind="failed", code="http-503", reason="hooks.example.org answers with HTTP 503")
 REFUSED = Outcome(kind="refused", code="http-400", reason="hooks.example.org answers with HTTP 400")
 GONE = Outcome(kind="gone", code="gone", reason="hooks.example.org answers with HTTP 410")
-RETRIES = Retries(
+PATIENCE = Patience(
     delivery=Backoff(first_seconds=10.0, longest_seconds=3_600.0, random=lambda: 1.0),
     destination=Backoff(first_seconds=1.0, longest_seconds=300.0, random=lambda: 1.0),
+    finish_seconds_max=0.01,
+    mark_seconds=0.0,
 )
 
 
@@ -119,7 +121,7 @@ class House:
 
     def __init__(
         self, database: Database, clock: FakeClock, destinations: Sequence[Destination], *, holder: str = "a",
-        receivers: dict[str, Receiver] | None = None,
+        receivers: dict[str, Receiver] | None = None, patience: Patience = PATIENCE,
     ) -> None:  # fmt: skip
         self.clock = clock
         self.receivers = receivers or {one.name: Receiver() for one in destinations}
@@ -127,7 +129,7 @@ class House:
         lanes = [Lane(destination=one, sender=self.receivers[one.name]) for one in destinations]
         self.feeding = Feeding(database=database, destinations=destinations, now=clock)
         self.delivering = Delivering(
-            database=database, feeding=self.feeding, lanes=lanes, holder=holder, retries=RETRIES, now=clock,
+            database=database, feeding=self.feeding, lanes=lanes, holder=holder, patience=patience, now=clock,
             count=lambda *of: self.counted.append(of),
         )  # fmt: skip
         self.service = Notifying(feeding=self.feeding, delivering=self.delivering)

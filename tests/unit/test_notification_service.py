@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,10 @@ from typing import Any
 import pytest
 
 from fakes.clocks import FakeClock
-from fakes.notifications import House, Receiver, Violations, everything
+from fakes.notifications import PATIENCE, House, Receiver, Violations, everything
 from whence_aggregator.notifications.outcome import Outcome, Parcel
 from whence_aggregator.ports import StorageUnavailable
-from whence_aggregator.queries.query import BoundQuery
+from whence_aggregator.queries.query import BoundCommand, BoundQuery
 from whence_aggregator.storage.sqlite import SqliteDatabase
 
 SECONDS_MAX = 60.0
@@ -49,11 +50,12 @@ class Broken(Receiver):
 
 
 class Troubled:
-    """A database whose first read fails."""
+    """A database whose first reads or writes fail."""
 
     def __init__(self, database: SqliteDatabase) -> None:
         self._database = database
         self.failures = 1
+        self.write_failures = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._database, name)
@@ -63,6 +65,12 @@ class Troubled:
             self.failures -= 1
             raise StorageUnavailable("storage-locked", "the database is locked")
         return await self._database.fetch(asked)
+
+    async def write(self, *writes: BoundCommand) -> None:
+        if self.write_failures:
+            self.write_failures -= 1
+            raise StorageUnavailable("storage-locked", "the database is locked")
+        await self._database.write(*writes)
 
 
 @pytest.fixture
@@ -104,3 +112,48 @@ async def test_a_database_in_trouble_does_not_end_the_service(database: SqliteDa
     with pytest.raises(asyncio.CancelledError):
         await serving
     assert (noted.steps, troubled.failures) == (["opened"], 0)
+
+
+class Held(Receiver):
+    """Answers when it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.let_go = asyncio.Event(), asyncio.Event()
+
+    async def send(self, parcel: Parcel, now: datetime) -> Outcome:
+        self.asked.set()
+        await self.let_go.wait()
+        return await super().send(parcel, now)
+
+
+async def test_a_message_that_is_under_way_when_the_program_stops_is_noted_and_not_sent_again(
+    database: SqliteDatabase,
+) -> None:
+    clock, held = FakeClock(), Held()
+    patient = replace(PATIENCE, finish_seconds_max=SECONDS_MAX)
+    house = House(database, clock, [everything()], receivers={"ops": held}, patience=patient)
+    await house.feeding.start()
+    await Violations(database, clock).step("opened")
+    serving = asyncio.create_task(house.service.run())
+    async with asyncio.timeout(SECONDS_MAX):
+        await held.asked.wait()
+        serving.cancel()
+        held.let_go.set()
+        with pytest.raises(asyncio.CancelledError):
+            await serving
+    clock.advance(86_400)
+    await House(database, clock, [everything()], holder="b", receivers={"ops": held}).turn()
+    assert held.steps == ["opened"]
+
+
+async def test_an_outcome_that_cannot_be_noted_at_once_is_noted_a_moment_later(database: SqliteDatabase) -> None:
+    clock, troubled = FakeClock(), Troubled(database)
+    troubled.failures, troubled.write_failures = 0, 3
+    house = House(troubled, clock, [everything()])
+    await house.feeding.start()
+    await Violations(database, clock).step("opened")
+    await house.turn()
+    clock.advance(86_400)
+    await house.turn()
+    assert (house.receivers["ops"].steps, troubled.write_failures) == (["opened"], 0)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from whence_aggregator.notifications.destination import Destination
 from whence_aggregator.notifications.feeding import Feeding
 from whence_aggregator.notifications.outcome import Outcome, Parcel, Sender
 from whence_aggregator.notifications.rows import Waiting, destination_states, waiting
-from whence_aggregator.ports import Database, Transaction
+from whence_aggregator.ports import Database, StorageUnavailable, Transaction
 from whence_aggregator.queries.notifications import (
     BEGUN_DIGEST,
     DISABLE_DESTINATION,
@@ -27,18 +29,20 @@ from whence_aggregator.queries.notifications import (
     MarkDestinationParameters,
     MarkNotificationParameters,
 )
-from whence_aggregator.queries.query import array
+from whence_aggregator.queries.query import BoundCommand, array
 from whence_common.backoff import Backoff
 from whence_common.clock import Now, parse_instant, to_instant
 from whence_common.runtime.logs import fields
+from whence_common.runtime.pause import pause
 
 log = logging.getLogger(__name__)
 
 LEASE_SECONDS = 180.0
-"""Longer than any message may take (webhooks.SECONDS_MAX, smtp_mailer.SECONDS_MAX): no other replica sends it too."""
+"""Longer than a message takes with its mark (webhooks.SECONDS_MAX, smtp_mailer.SECONDS_MAX)."""
 PARCELS_AT_ONCE_MAX = 100
 """After so many, the others of a destination wait for the next turn."""
 DIGEST_STEPS_MAX = 1_000
+MARKS_MAX = 10
 RETRY_AFTER_SECONDS_MAX = 4 * 3_600.0
 
 
@@ -51,11 +55,15 @@ class Lane:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Retries:
+class Patience:
     """How long is waited after a failure: before the delivery is tried again, and before the destination is."""
 
     delivery: Backoff
     destination: Backoff
+    finish_seconds_max: float = 10.0
+    """For a message that is under way when the program stops."""
+    mark_seconds: float = 2.0
+    """Before an outcome that could not be noted is noted again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,14 +79,14 @@ class Delivering:
     """Sends to destinations. `holder` names this process among replicas; `count` is told destination and outcome."""
 
     def __init__(
-        self, *, database: Database, feeding: Feeding, lanes: Sequence[Lane], holder: str, retries: Retries, now: Now,
+        self, *, database: Database, feeding: Feeding, lanes: Sequence[Lane], holder: str, patience: Patience, now: Now,
         count: Callable[[str, str], None],
     ) -> None:  # fmt: skip
         self._database = database
         self._feeding = feeding
         self._lanes: Mapping[str, Lane] = {one.destination.name: one for one in lanes}
         self._holder = holder
-        self._retries = retries
+        self._patience = patience
         self._now = now
         self._count = count
 
@@ -101,9 +109,23 @@ class Delivering:
             claimed = await self._claim(lane)
             if claimed is None:
                 return number
-            outcome = await _sent(lane, claimed.parcel, self._now())
-            await self._mark(lane.destination, claimed, outcome)
+            await self._finished(self._deliver(lane, claimed))
         return PARCELS_AT_ONCE_MAX
+
+    async def _deliver(self, lane: Lane, claimed: _Claimed) -> None:
+        outcome = await _sent(lane, claimed.parcel, self._now())
+        await self._mark(lane.destination, claimed, outcome)
+
+    async def _finished(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do work; if the program stops meanwhile, give it time to end, else a message would be sent twice."""
+        task = asyncio.create_task(work)
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait({task}, timeout=self._patience.finish_seconds_max)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            raise
 
     async def _claim(self, lane: Lane) -> _Claimed | None:
         """Return the next message after noting the try; None if there is none, or another replica sends.
@@ -164,13 +186,13 @@ class Delivering:
         died = [row for row in rows if row["state"] == "dead"]
         failed = outcome.kind == "failed"
         failures = claimed.failures + 1 if failed else 0
-        pause = destination.seconds_between
+        rest = destination.seconds_between
         if failed:
             stated = min(outcome.retry_after_seconds or 0.0, RETRY_AFTER_SECONDS_MAX)
-            pause = max(self._retries.destination.seconds(failures), stated)
+            rest = max(self._patience.destination.seconds(failures), stated)
         state: MarkDestinationParameters = {
             "name": destination.name, "failures": failures, "lease_by": self._holder,
-            "paused_until": to_instant(now + timedelta(seconds=pause)) if pause else "",
+            "paused_until": to_instant(now + timedelta(seconds=rest)) if rest else "",
         }  # fmt: skip
         writes = [MARK_NOTIFICATION.bind(rows), MARK_DESTINATION.bind([state])]
         if outcome.kind == "gone":
@@ -178,9 +200,21 @@ class Delivering:
                 "name": destination.name, "disabled_at": to_instant(now), "disabled_reason": outcome.reason,
             }  # fmt: skip
             writes.append(DISABLE_DESTINATION.bind([gone]))
-        await self._database.write(*writes)
+        await self._write(writes)
         self._count(destination.name, "dead" if died else outcome.kind)
         _log(destination, claimed, outcome, dead=bool(died))
+
+    async def _write(self, writes: Sequence[BoundCommand]) -> None:
+        """Note an outcome; a database that is busy for a moment is no reason to send a message twice."""
+        for _ in range(MARKS_MAX - 1):
+            try:
+                await self._database.write(*writes)
+            except StorageUnavailable as exc:
+                log.error("storage unavailable", extra=fields(code=exc.code, message=exc.message))
+                await pause(self._patience.mark_seconds)
+            else:
+                return
+        await self._database.write(*writes)
 
     def _marked(
         self, destination: Destination, one: Waiting, outcome: Outcome, now: datetime
@@ -193,8 +227,8 @@ class Delivering:
         elif outcome.kind == "refused" or (outcome.kind == "failed" and late):
             state = "dead"
         elif outcome.kind == "failed" and destination.kind != "mail":
-            pause = self._retries.delivery.seconds(one.attempts + 1, at_least_seconds=outcome.retry_after_seconds)
-            due_at = to_instant(now + timedelta(seconds=pause))
+            rest = self._patience.delivery.seconds(one.attempts + 1, at_least_seconds=outcome.retry_after_seconds)
+            due_at = to_instant(now + timedelta(seconds=rest))
         return {
             "destination": destination.name, "violation": one.violation,
             "ledger_index": one.notification.ledger_index, "attempts": one.attempts + 1, "state": state,
