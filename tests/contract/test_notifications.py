@@ -74,8 +74,11 @@ async def test_a_destination_that_was_away_for_a_week_is_not_flooded_and_one_tha
     house = await started(database, clock)
     await house.turn()
     await violations.step("opened", "shop@2.0")
+    await house.feeding.feed()
+    await violations.step("acknowledged", "shop@2.0")
     clock.advance(8 * DAY)
     late = await started(database, clock)
+    await violations.step("fixed", "shop@2.0")
     await late.turn()
     assert (house.receivers["ops"].steps, late.receivers["ops"].steps) == (["opened"], [])
 

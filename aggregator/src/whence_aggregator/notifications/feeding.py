@@ -22,6 +22,7 @@ from whence_aggregator.queries.notifications import (
     ADD_NOTIFICATION,
     ADD_NOTIFICATION_DESTINATION,
     DROP_NOTIFICATION_TRACK,
+    DROP_NOTIFICATION_TRACKS,
     DROP_OLD_NOTIFICATIONS,
     FED_TO,
     HOLD_NOTIFICATION,
@@ -30,6 +31,7 @@ from whence_aggregator.queries.notifications import (
     NOTIFICATION_TRACKS,
     PUT_NOTIFICATION_TRACK,
     SKIP_NOTIFICATION,
+    SKIP_WAITING_NOTIFICATIONS,
     STEPS_TO_PLAN,
     AddNotificationParameters,
     FedToParameters,
@@ -86,7 +88,9 @@ class Feeding:
             await transaction.execute(
                 ADD_NOTIFICATION_DESTINATION.bind(
                     [{"name": name, "fed_index": newest, "fed_at": to_instant(now)} for name in new]
-                )
+                ),
+                SKIP_WAITING_NOTIFICATIONS.bind([{"destination": name, "done_at": to_instant(now)} for name in new]),
+                DROP_NOTIFICATION_TRACKS.bind([{"destination": name} for name in new]),
             )
         for name in new:
             log.info("notifications begin with what is new", extra=fields(destination=name))

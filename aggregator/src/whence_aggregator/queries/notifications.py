@@ -132,6 +132,21 @@ class SkipNotificationParameters(TypedDict):
 SKIP_NOTIFICATION = Command[SkipNotificationParameters]("skip_notification")
 
 
+class SkipWaitingNotificationsParameters(TypedDict):
+    done_at: str
+    destination: str
+
+
+SKIP_WAITING_NOTIFICATIONS = Command[SkipWaitingNotificationsParameters]("skip_waiting_notifications")
+
+
+class DropNotificationTracksParameters(TypedDict):
+    destination: str
+
+
+DROP_NOTIFICATION_TRACKS = Command[DropNotificationTracksParameters]("drop_notification_tracks")
+
+
 class HoldNotificationParameters(TypedDict):
     held: int
     destination: str

@@ -53,6 +53,15 @@ update notification_delivery set state = 'skipped', code = :code, failure = :fai
 where destination = :destination and violation = :violation and ledger_index = :ledger_index and state = 'waiting'
     and attempts = 0;
 
+-- What waited for a destination that was away, and what it was told.
+
+-- name: skip_waiting_notifications
+update notification_delivery set state = 'skipped', code = 'away', failure = 'the destination was not configured for a week',
+    done_at = :done_at where destination = :destination and state = 'waiting';
+
+-- name: drop_notification_tracks
+delete from notification_track where destination = :destination;
+
 -- name: hold_notification
 update notification_delivery set held = :held
 where destination = :destination and violation = :violation and ledger_index = :ledger_index and state = 'waiting'
