@@ -28,7 +28,9 @@ from whence_aggregator.http.authentication import authentication
 from whence_aggregator.http.errors import guarded
 from whence_aggregator.http.notifications import NotificationCalls
 from whence_aggregator.notifications.dead_box import NotificationBox
+from whence_aggregator.notifications.delivering import Lane
 from whence_aggregator.notifications.measures import NotificationMeasures
+from whence_aggregator.notifications.trial import Trial
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_aggregator.whence.cli import whence
 
@@ -81,7 +83,8 @@ async def asked(tmp_path: Path) -> AsyncIterator[Asked]:
         known=CALLERS, sources=NOBODY, sessions=None, attempts=Limit("address", LIMITLESS), now=clock
     ))  # fmt: skip
     application = web.Application()
-    calls = NotificationCalls(box).routes()
+    lanes = [Lane(destination=everything(), sender=house.receivers["ops"])]
+    calls = NotificationCalls(box, Trial(lanes=lanes, now=clock)).routes()
     application.add_routes(web.route(one.method, one.path, guarded(one.handler, check)) for one in calls)
     server = TestServer(application)
     await server.start_server()
@@ -101,7 +104,7 @@ async def test_operators_see_how_destinations_stand_and_nobody_else_does(asked: 
     }  # fmt: skip
     for path in ("/v1/notifications", "/v1/notifications/dead"):
         assert (await asked.get(path, "reader"))[0] == 403
-    for path in ("dead/replay", "dead/discard", "enable"):
+    for path in ("dead/replay", "dead/discard", "enable", "test"):
         assert (await asked.post(f"/v1/notifications/{path}", {}, "reader"))[0] == 403
 
 
@@ -144,6 +147,18 @@ async def test_the_command_lists_replays_discards_and_enables(asked: Asked) -> N
     unknown = await asked.whence("discard", FIRST)
     assert (unknown.exit_code, "there is no dead letter" in unknown.output) == (4, True)
     assert (await asked.whence("list", token="reader")).exit_code == 3
+
+
+async def test_a_test_message_goes_out_at_once_and_its_answer_is_shown(asked: Asked) -> None:
+    receiver = asked.house.receivers["ops"]
+    sent = await asked.whence("test", "ops")
+    assert (sent.exit_code, sent.output) == (0, "ops accepted a test message\n")
+    (one,) = receiver.got[-1].notifications
+    assert (one.step, one.by, one.after.reason) == ("test", "olga", "This is a test, and no violation.")
+    receiver.answers.append(REFUSED)
+    refused = await asked.whence("test", "ops")
+    assert (refused.exit_code, "refused: hooks.example.org answers with HTTP 400" in refused.output) == (1, True)
+    assert (await asked.whence("test", "nobody")).exit_code == 4
 
 
 async def test_metrics_state_what_was_sent_what_waits_and_what_is_dead(asked: Asked) -> None:

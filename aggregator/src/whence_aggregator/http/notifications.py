@@ -12,6 +12,7 @@ from whence_aggregator.http.authentication import CALLER
 from whence_aggregator.http.bodies import JsonResponse, read_body, respond_json
 from whence_aggregator.http.parameters import Query, no_parameters
 from whence_aggregator.notifications.dead_box import LETTERS_AT_ONCE_MAX, NotificationBox
+from whence_aggregator.notifications.trial import Trial
 from whence_aggregator.ports import Forbidden
 from whence_common.errors import InputError, one_line
 
@@ -28,15 +29,16 @@ class _Letters(msgspec.Struct, forbid_unknown_fields=True):
     destination: str | None = None
 
 
-class _Enabled(msgspec.Struct, forbid_unknown_fields=True):
+class _Named(msgspec.Struct, forbid_unknown_fields=True):
     destination: str
 
 
 class NotificationCalls:
     """`/v1/notifications`."""
 
-    def __init__(self, box: NotificationBox) -> None:
+    def __init__(self, box: NotificationBox, trial: Trial) -> None:
         self._box = box
+        self._trial = trial
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -45,6 +47,7 @@ class NotificationCalls:
             web.post("/v1/notifications/dead/replay", self._replay),
             web.post("/v1/notifications/dead/discard", self._discard),
             web.post("/v1/notifications/enable", self._enable),
+            web.post("/v1/notifications/test", self._test),
         ]
 
     async def _list(self, request: web.Request) -> JsonResponse:
@@ -84,9 +87,15 @@ class NotificationCalls:
 
     async def _enable(self, request: web.Request) -> JsonResponse:
         """Send to a destination again that wanted no more messages."""
-        wanted = await _body(request, _Enabled)
+        wanted = await _body(request, _Named)
         await self._box.enable(wanted.destination, by=request[CALLER].name)
         return respond_json({"enabled": wanted.destination})
+
+    async def _test(self, request: web.Request) -> JsonResponse:
+        """Send a test message to a destination; return how it answered."""
+        wanted = await _body(request, _Named)
+        found = await self._trial.send(wanted.destination, by=request[CALLER].name)
+        return respond_json({"outcome": found.kind, "code": found.code or None, "reason": found.reason or None})
 
 
 async def _body(request: web.Request, form: type[T]) -> T:

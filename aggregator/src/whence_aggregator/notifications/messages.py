@@ -23,12 +23,12 @@ _WORDS = {
     "opened": "Opened", "reopened": "Open again", "expired": "Open again: its exemption expired",
     "unexempted": "Open again: its exemption was withdrawn", "unacknowledged": "No longer acknowledged",
     "acknowledged": "Acknowledged", "exempted": "Exempted", "changed": "Changed", "unconfirmed": "Not confirmed",
-    "confirmed": "Confirmed", "fixed": "Fixed",
+    "confirmed": "Confirmed", "fixed": "Fixed", "test": "Test",
 }  # fmt: skip
 _SECTIONS = (
     ("Open", ("opened", "reopened", "expired", "unexempted", "unacknowledged")),
     ("Fixed", ("fixed",)),
-    ("Other news", ("acknowledged", "exempted", "changed", "unconfirmed", "confirmed")),
+    ("Other news", ("acknowledged", "exempted", "changed", "unconfirmed", "confirmed", "test")),
 )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import click
 
 from whence_aggregator.whence.client import Client
-from whence_aggregator.whence.output import ask, document_of, listed, listing, out, show, show_list
+from whence_aggregator.whence.output import GAPS, ask, document_of, end, listed, listing, out, show, show_list
 
 _DESTINATIONS = ("name", "kind", "host", "waiting", "dead", "oldest_due_at", "paused_until", "disabled_reason")
 _DEAD_COLUMNS = ("id", "destination", "violation", "step", "attempts", "code", "reason", "dead_at")
@@ -67,3 +67,14 @@ def enable(client: Client, destination: str) -> None:
     """Send to DESTINATION again, which wanted no more messages (HTTP 410)."""
     ask(lambda: client.post("/v1/notifications/enable", {"destination": destination}))
     out(f"{destination} is sent to again\n")
+
+
+@notifications.command()
+@click.argument("destination")
+@click.pass_obj
+def test(client: Client, destination: str) -> None:
+    """Send a test message to DESTINATION. Ends with 1 if it was not accepted."""
+    found = ask(lambda: client.post("/v1/notifications/test", {"destination": destination}))
+    if found["outcome"] != "accepted":
+        end(f"{found['outcome']}: {found['reason']}", GAPS)
+    out(f"{destination} accepted a test message\n")

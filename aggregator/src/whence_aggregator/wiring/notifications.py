@@ -25,6 +25,7 @@ from whence_aggregator.notifications.outcome import Sender
 from whence_aggregator.notifications.sending import MailSender, SlackSender, WebhookSender
 from whence_aggregator.notifications.service import Notifying
 from whence_aggregator.notifications.signing import parse_secrets
+from whence_aggregator.notifications.trial import Trial
 from whence_aggregator.ports import Database
 from whence_aggregator.settings.notifications import (
     OTHERS,
@@ -51,11 +52,12 @@ class Notifications:
     """What notifies. Without the setting there is nothing to send, and no destination."""
 
     box: NotificationBox
+    trial: Trial
     measures: NotificationMeasures
     services: Mapping[str, Callable[[], Awaitable[None]]]
 
     def routes(self) -> list[web.RouteDef]:
-        return NotificationCalls(self.box).routes()
+        return NotificationCalls(self.box, self.trial).routes()
 
 
 def load_notifications(settings: Settings, database: Database, outgoing: Outgoing) -> Notifications:
@@ -67,8 +69,9 @@ def load_notifications(settings: Settings, database: Database, outgoing: Outgoin
     destinations = [one.destination for one in lanes]
     box = NotificationBox(database=database, destinations=destinations, now=utc_now)
     measures = NotificationMeasures(box, names=[one.name for one in destinations], now=utc_now)
+    trial = Trial(lanes=lanes, now=utc_now)
     if not lanes:
-        return Notifications(box=box, measures=measures, services={})
+        return Notifications(box=box, trial=trial, measures=measures, services={})
     feeding = Feeding(database=database, destinations=destinations, now=utc_now)
     notifying = Notifying(
         feeding=feeding,
@@ -81,7 +84,7 @@ def load_notifications(settings: Settings, database: Database, outgoing: Outgoin
             ),
         ),
     )  # fmt: skip
-    return Notifications(box=box, measures=measures, services={"notifications": notifying.run})
+    return Notifications(box=box, trial=trial, measures=measures, services={"notifications": notifying.run})
 
 
 def files_of(found: NotificationSettings) -> Iterator[tuple[str, str, Callable[[], object]]]:
