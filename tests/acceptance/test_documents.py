@@ -31,6 +31,12 @@ from whence_aggregator.settings.cloud_trail import CloudTrailSettings, TrailBuck
 from whence_aggregator.settings.findings import FindingSettings, ScannerSettings
 from whence_aggregator.settings.front import RegistryFrontSettings
 from whence_aggregator.settings.instance_logs import InstanceLogSettings
+from whence_aggregator.settings.notifications import (
+    DestinationSettings,
+    NotificationSettings,
+    QuietHoursSettings,
+    SmtpSettings,
+)
 from whence_aggregator.settings.organisation import (
     AwsOrganizationSettings,
     GroupsSettings,
@@ -256,6 +262,10 @@ def test_the_example_files_are_valid() -> None:
         ("aggregator/README.md", FindingSettings.__struct_fields__),
         ("aggregator/README.md", ScannerSettings.__struct_fields__),
         ("aggregator/README.md", InstanceLogSettings.__struct_fields__),
+        ("aggregator/README.md", NotificationSettings.__struct_fields__),
+        ("aggregator/README.md", DestinationSettings.__struct_fields__),
+        ("aggregator/README.md", QuietHoursSettings.__struct_fields__),
+        ("aggregator/README.md", SmtpSettings.__struct_fields__),
         ("aggregator/README.md", tuple(rule.id for rule in RULES)),
         ("aggregator/README.md", RuleSettings.__struct_fields__),
         ("aggregator/README.md", RuleInFile.__struct_fields__),

@@ -18,6 +18,7 @@ from whence_aggregator.check.keys import check_keys, check_signers, check_trust
 from whence_aggregator.check.listening import check_listening
 from whence_aggregator.check.log import check_log
 from whence_aggregator.check.logins import check_backend_login, check_logins
+from whence_aggregator.check.notifications import check_notifications
 from whence_aggregator.check.organisation import check_organisation, check_people
 from whence_aggregator.check.rules import check_rules
 from whence_aggregator.check.witnesses import check_witnesses
@@ -48,6 +49,7 @@ async def check_serve(document: Document[Settings], around: Surroundings) -> Seq
         await check_organisation(findings, settings, session)
     check_people(findings, settings)
     await check_rules(findings, settings)
+    check_notifications(findings, settings)
     findings.attempt("required_links", lambda: parts.required_links(settings))
     if settings.registry_front is not None and not settings.registry_front.alone:
         check_backend_login(findings, settings.registry_front)

@@ -60,6 +60,14 @@ class StoredViolation:
         found: dict[str, Any] = msgspec.json.decode(self.detail)
         return found
 
+    def to_text(self) -> str:
+        """Return it as JSON, for the row of the step that made it so."""
+        return msgspec.json.encode(self, order="deterministic").decode()
+
+    @classmethod
+    def of_text(cls, text: str) -> StoredViolation:
+        return msgspec.json.decode(text, type=cls)
+
 
 def stored_violation(row: ViolationsNamedRow) -> StoredViolation:
     return StoredViolation(**row)

@@ -9,6 +9,7 @@ from typing import Any
 from whence_aggregator.ports import Transaction
 from whence_aggregator.projections.violation_rows import (
     STEPS_OF_EXEMPTIONS,
+    StoredViolation,
     after_step,
     last_numbers,
     stored_by_id,
@@ -53,7 +54,7 @@ async def project_violation_steps(transaction: Transaction, entries: Sequence[tu
         one = after_step(before, index, event)
         violation += before is None
         known[name] = one if before is not None else replace(one, number=violation)
-        steps.append(_step(index, name, event))
+        steps.append(_step(index, known[name], event))
     await transaction.execute(
         *exemptions,
         ADD_VIOLATION_PAST.bind(past),
@@ -90,13 +91,14 @@ def _exemption(index: int, event: Mapping[str, Any], number: int) -> BoundComman
     )
 
 
-def _step(index: int, name: str, event: Mapping[str, Any]) -> AddViolationStepParameters:
+def _step(index: int, after: StoredViolation, event: Mapping[str, Any]) -> AddViolationStepParameters:
     return {
-        "violation": name,
+        "violation": after.id,
         "ledger_index": index,
         "step": event["step"],
         "at": event["at"],
         "done_by": event["by"],
         "comment": event.get("comment") or event.get("reason") or "",
         "exemption": (event.get("exemption") or {}).get("id", ""),
+        "state_after": after.to_text(),
     }

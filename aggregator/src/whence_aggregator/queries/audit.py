@@ -1265,6 +1265,7 @@ class DumpViolationStepRow(TypedDict):
     done_by: str
     comment: str
     exemption: str
+    state_after: str
 
 
 DUMP_VIOLATION_STEP = NamedQuery[DumpViolationStepParameters, DumpViolationStepRow]("dump_violation_step")

@@ -74,6 +74,7 @@ class AddViolationStepParameters(TypedDict):
     done_by: str
     comment: str
     exemption: str
+    state_after: str
 
 
 ADD_VIOLATION_STEP = Command[AddViolationStepParameters]("add_violation_step")

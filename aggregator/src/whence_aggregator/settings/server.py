@@ -15,6 +15,7 @@ from whence_aggregator.settings.cloud_trail import EXTERNAL_ID, CloudTrailSettin
 from whence_aggregator.settings.findings import FindingSettings, wrong_in_findings
 from whence_aggregator.settings.front import RegistryFrontSettings, wrong_in_front
 from whence_aggregator.settings.instance_logs import InstanceLogSettings, wrong_in_instance_logs
+from whence_aggregator.settings.notifications import NotificationSettings, wrong_in_notifications
 from whence_aggregator.settings.organisation import OrganisationSettings, wrong_in_organisation
 from whence_aggregator.settings.places import (
     CommitTrustSettings,
@@ -179,6 +180,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Rules that are switched off, by id, each with the reason, which is recorded in the log."""
     findings: FindingSettings = FindingSettings()
     """Scanners, and what their findings mean."""
+    notifications: NotificationSettings | None = None
+    """Who is told of violations; None: nobody."""
     instance_logs: InstanceLogSettings | None = None
     """Logs that Taupage's agents send without a signature; None: they are refused."""
     git_cache: GitCacheSettings | None = None
@@ -273,6 +276,8 @@ def _wrong_in_parts(settings: Settings) -> list[str]:
     wrong += wrong_in_rules(settings.rules)
     wrong += wrong_in_rules_off(settings.rules_off)
     wrong += wrong_in_findings(settings.findings)
+    if settings.notifications is not None:
+        wrong += wrong_in_notifications(settings.notifications)
     if settings.instance_logs is not None:
         wrong += wrong_in_instance_logs(settings.instance_logs)
     wrong += _wrong_in_database(settings)

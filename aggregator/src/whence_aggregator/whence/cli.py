@@ -37,6 +37,7 @@ from whence_aggregator.whence import diff as diff_commands
 from whence_aggregator.whence import events as event_commands
 from whence_aggregator.whence import findings as finding_commands
 from whence_aggregator.whence import images as image_commands
+from whence_aggregator.whence import notifications as notification_commands
 from whence_aggregator.whence import reports as report_commands
 from whence_aggregator.whence import rules as rule_commands
 from whence_aggregator.whence import sign_in as sign_in_commands
@@ -241,6 +242,7 @@ whence.add_command(report_commands.report)
 whence.add_command(check_commands.check)
 whence.add_command(coverage_commands.coverage)
 whence.add_command(event_commands.events)
+whence.add_command(notification_commands.notifications)
 whence.add_command(account_commands.accounts)
 whence.add_command(team_commands.teams)
 whence.add_command(version_commands.versions)

@@ -20,7 +20,7 @@ _PROBLEM_BYTES_MAX = 64 * 1024
 _QUERY_BYTES_MAX = 7_000
 """Servers and proxies refuse longer request lines, with a page that is no answer of an aggregator."""
 _REQUEST_SECONDS_MAX = 30.0
-_DONE = (200, 201)
+_DONE = (200, 201, 202)
 _REDIRECTS = (301, 302, 303, 307, 308)
 _REFUSED_EARLY = (BrokenPipeError, ConnectionResetError)
 """The server has responded before it read the whole body: the response says why."""

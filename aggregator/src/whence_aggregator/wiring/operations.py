@@ -240,6 +240,15 @@ def queue_families(*queues: Callable[[], Mapping[str, tuple[int, int]]]) -> Sour
     return families
 
 
+def all_of(*stored: Callable[[], Awaitable[Sequence[Family]]]) -> Callable[[], Awaitable[Sequence[Family]]]:
+    """Return all metrics that are read from the database as one."""
+
+    async def families() -> Sequence[Family]:
+        return [family for one in stored for family in await one()]
+
+    return families
+
+
 def log_families(publisher: Publisher) -> Source:
     """Return metrics of the age of the published and of the witnessed checkpoint."""
 

@@ -55,9 +55,11 @@ from whence_aggregator.wiring.findings import finding_routes, load_findings
 from whence_aggregator.wiring.front import load_behind, load_front
 from whence_aggregator.wiring.fullstop import fullstop_routes, instance_log_routes
 from whence_aggregator.wiring.limits import LiveLimits
+from whence_aggregator.wiring.notifications import Notifications, load_notifications
 from whence_aggregator.wiring.operations import (
     Operations,
     Program,
+    all_of,
     answering,
     load_known,
     load_questions,
@@ -187,6 +189,7 @@ def _routes(
     engine: RuleProcess,
     covering: Covering,
     tags: Collector,
+    notifications: Notifications,
 ) -> list[web.RouteDef]:
     """Return all routes except those of the log, the applications and the registry."""
     challenges = limits.of_challenges()
@@ -212,6 +215,7 @@ def _routes(
         *summary_routes(database, heard, covering, rules),
         *report_routes(database, ledger, heard, covering, rules),
         *check_routes(settings, database, tracer, heard, rules, tags, wake),
+        *notifications.routes(),
         *OperatorCalls(database=database, audience=settings.audience).routes(),
         *operations.routes(
             database.families,
@@ -219,7 +223,8 @@ def _routes(
             queue_families(speaking.ingest.queues, speaking.heartbeats.queues),
             log_families(publisher),
             own_rule_families(engine),
-            stored=stored_families(settings, database),
+            notifications.measures.families,
+            stored=all_of(stored_families(settings, database), notifications.measures.stored),
         ),
     ]
 
@@ -335,6 +340,7 @@ async def opened_aggregator(
             database, ledger, load_directory(settings, database), load_findings(settings, database), now=utc_now,
             rules=rules, reads_events=settings.cloud_trail is not None, listening=heard,
         )  # fmt: skip
+        notifications = load_notifications(settings, database, outgoing)
         operations = Operations(
             "serve", settings, readiness=Readiness(answering(database)), tls=tls, known=known,
             signing_in=signing_in,
@@ -357,6 +363,7 @@ async def opened_aggregator(
                     engine,
                     covering,
                     collectors["tag"],
+                    notifications,
                 ),
                 *_streamed(
                     settings,
@@ -405,6 +412,7 @@ async def opened_aggregator(
             **trail.services,
             "evaluation": working.evaluating.run,
             "violations": Following(violations.recorder).run,
+            **notifications.services,
             "publisher": publisher.run,
             "snapshots": load_snapshots(database, ledger).run,
             "sign-in": signing_in.run,

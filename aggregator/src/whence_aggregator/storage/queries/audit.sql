@@ -402,7 +402,7 @@ select id, number, rule, kind, subject, application_id, account_id, team, severi
 from violation_past order by id{binary}, ledger_index limit :limit offset :offset;
 
 -- name: dump_violation_step
-select violation, ledger_index, step, at, done_by, comment, exemption
+select violation, ledger_index, step, at, done_by, comment, exemption, state_after
 from violation_step order by violation{binary}, ledger_index limit :limit offset :offset;
 
 -- name: dump_exemption

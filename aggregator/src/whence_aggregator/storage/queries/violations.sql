@@ -24,8 +24,8 @@ values (:id, :number, :rule, :kind, :subject, :application_id, :account_id, :tea
     :exempt_until, :detail, :ledger_index, :until_index);
 
 -- name: add_violation_step
-insert into violation_step (violation, ledger_index, step, at, done_by, comment, exemption)
-values (:violation, :ledger_index, :step, :at, :done_by, :comment, :exemption);
+insert into violation_step (violation, ledger_index, step, at, done_by, comment, exemption, state_after)
+values (:violation, :ledger_index, :step, :at, :done_by, :comment, :exemption, :state_after);
 
 -- name: add_exemption
 insert into exemption (id, number, rule, application_id, version, account_id, ami, team, severity_min, granted_at, granted_by,
