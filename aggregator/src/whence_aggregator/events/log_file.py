@@ -17,6 +17,7 @@ from isal.igzip_lib import IsalError
 
 from whence_aggregator.events.cloud_record import CloudRecord, parse_record
 from whence_aggregator.events.refused import TrailRefused
+from whence_aggregator.events.role_session import RoleSession
 from whence_common.errors import one_line
 
 COMPRESSED_BYTES_MAX = 64 * 1024 * 1024
@@ -60,6 +61,8 @@ class LogFile:
     records: Sequence[CloudRecord]
     refused: Sequence[RefusedRecord]
     total: int
+    sessions: Sequence[RoleSession] = ()
+    """Sessions of roles that were made."""
     newest_at: str
     """The newest time of any event; empty for a file without records."""
 
@@ -96,6 +99,7 @@ def read_log_file(content: bytes, *, inflated_bytes_max: int = INFLATED_BYTES_MA
     if len(pieces) > RECORDS_MAX:
         raise TrailRefused("file-too-many", f"the file has {len(pieces)} records, and at most {RECORDS_MAX} are read")
     records: list[CloudRecord] = []
+    sessions: list[RoleSession] = []
     refused: list[RefusedRecord] = []
     newest = ""
     for number, piece in enumerate(pieces):
@@ -107,11 +111,13 @@ def read_log_file(content: bytes, *, inflated_bytes_max: int = INFLATED_BYTES_MA
             refused.append(RefusedRecord(number=number, code=exc.code, reason=exc.message))
             continue
         newest = max(newest, time)
-        if record is not None:
+        if isinstance(record, RoleSession):
+            sessions.append(record)
+        elif record is not None:
             records.append(record)
     return LogFile(
         digest=hashlib.sha256(plain).hexdigest(), records=records, refused=bounded_refusals(refused), total=len(pieces),
-        newest_at=newest,
+        newest_at=newest, sessions=sessions,
     )  # fmt: skip
 
 

@@ -1,11 +1,12 @@
-"""Upkeep: rows about objects that were read, and digest files beyond the chains' length, are dropped."""
+"""Upkeep: rows about objects that were read, sessions that nothing refers to, and old digest files are dropped."""
 
 from __future__ import annotations
 
 import logging
 
+from whence_aggregator.events.session_keeping import SESSION_DAYS
 from whence_aggregator.ports import Database, StorageUnavailable
-from whence_aggregator.queries.events import DROP_TRAIL_DIGESTS, DROP_TRAIL_OBJECTS
+from whence_aggregator.queries.events import DROP_SESSIONS, DROP_TRAIL_DIGESTS, DROP_TRAIL_OBJECTS
 from whence_common.clock import Now, to_millis
 from whence_common.runtime.logs import fields
 from whence_common.runtime.pause import pause
@@ -40,5 +41,6 @@ class TrailUpkeep:
         at = to_millis(self._now())
         await self._database.write(
             DROP_TRAIL_OBJECTS.bind([{"before": at - OBJECT_DAYS * _DAY_MILLIS}]),
+            DROP_SESSIONS.bind([{"before": at - SESSION_DAYS * _DAY_MILLIS}]),
             DROP_TRAIL_DIGESTS.bind([{"before": at - self._digest_days * _DAY_MILLIS}]),
         )

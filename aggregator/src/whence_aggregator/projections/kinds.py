@@ -43,6 +43,7 @@ from whence_aggregator.projections.pushes import project_push, project_untag
 from whence_aggregator.projections.removals import VERSION as REMOVALS_VERSION
 from whence_aggregator.projections.removals import project_removal
 from whence_aggregator.projections.reports import REPORT, report_writes
+from whence_aggregator.projections.role_sessions import ROLE_SESSION, project_role_sessions
 from whence_aggregator.projections.rule_sets import RULE_SET, project_rule_sets
 from whence_aggregator.projections.summaries import SUMMARY, summary_writes
 from whence_aggregator.projections.verdicts import project_verdicts
@@ -129,6 +130,10 @@ async def _approvals(transaction: Transaction, _: Replayed, entries: Entries) ->
 
 async def _cloud_events(transaction: Transaction, _: Replayed, entries: Entries) -> None:
     await project_cloud_events(transaction, entries)
+
+
+async def _role_sessions(transaction: Transaction, _: Replayed, entries: Entries) -> None:
+    await project_role_sessions(transaction, entries)
 
 
 async def _verifications(transaction: Transaction, _: Replayed, entries: Entries) -> None:
@@ -280,8 +285,11 @@ KINDS: Mapping[str, EntryKind] = MappingProxyType({
     VERSION: _kind("version_revision", project=_versions, account=_of_all, together=_all_together),
     APPROVAL: _kind("approval", project=_approvals, account=_of_all, together=_all_together),
     CLOUD_EVENT: _kind(
-        "cloud_event", "cloud_event_instance", "instance", project=_cloud_events, account=_account_stated,
-        together=_all_together,
+        "cloud_event", "cloud_event_instance", "instance", "session_word", project=_cloud_events,
+        account=_account_stated, together=_all_together,
+    ),
+    ROLE_SESSION: _kind(
+        "role_session", "session_word", project=_role_sessions, account=_account_stated, together=_all_together,
     ),
     TRAIL_VERIFICATION: _kind(
         "trail_verification", project=_verifications, account=_account_stated, together=_all_together,
@@ -371,6 +379,8 @@ TABLES = (
     Table(
         name="cloud_event_instance", clear=audit.CLEAR_CLOUD_EVENT_INSTANCE, dumps=(audit.DUMP_CLOUD_EVENT_INSTANCE,)
     ),
+    Table(name="role_session", clear=audit.CLEAR_ROLE_SESSION, dumps=(audit.DUMP_ROLE_SESSION,)),
+    Table(name="session_word", clear=audit.CLEAR_SESSION_WORD, dumps=(audit.DUMP_SESSION_WORD,)),
     Table(name="trail_verification", clear=audit.CLEAR_TRAIL_VERIFICATION, dumps=(audit.DUMP_TRAIL_VERIFICATION,)),
     Table(name="finding", clear=audit.CLEAR_FINDING, dumps=(audit.DUMP_FINDING,)),
     Table(name="finding_seen", clear=audit.CLEAR_FINDING_SEEN, dumps=(audit.DUMP_FINDING_SEEN,)),
