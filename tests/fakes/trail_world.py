@@ -189,7 +189,7 @@ class TrailWorld:
         self.keys = FakeKeys()
         self.accounts = set(accounts)
         self.inline = set(inline)
-        self.buckets = buckets if buckets is not None else {BUCKET: ()}
+        self.buckets = dict(buckets) if buckets is not None else {BUCKET: ()}
         self.woken = 0
         self.ledger = house.ledger
         self.start(house.database, house.ledger)
