@@ -13,6 +13,8 @@ from whence_aggregator.queries.findings import (
     AccountsOfApplicationsRow,
     ApplicationsOfInstancesRow,
     CompleteReportRow,
+    CountFindingReportsRow,
+    CountFindingsOpenRow,
     FindingsAtRow,
     FindingsCountedRow,
     FindingsMovedFromImageRow,
@@ -224,3 +226,7 @@ def report_times(rows: Sequence[ScannerReportsRow]) -> dict[tuple[str, str], Rep
         )
         for row in rows
     }
+
+
+def counts_by_product(rows: Sequence[CountFindingReportsRow | CountFindingsOpenRow]) -> dict[str, int]:
+    return {row["product"]: row["n"] for row in rows}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from whence_aggregator.queries.query import Command, NamedQuery
+from whence_aggregator.queries.query import Command, NamedQuery, NoParameters
 
 
 class FindingsNowParameters(TypedDict):
@@ -242,6 +242,22 @@ class ScannerReportsRow(TypedDict):
 
 
 SCANNER_REPORTS = NamedQuery[ScannerReportsParameters, ScannerReportsRow]("scanner_reports")
+
+
+class CountFindingReportsRow(TypedDict):
+    product: str
+    n: int
+
+
+COUNT_FINDING_REPORTS = NamedQuery[NoParameters, CountFindingReportsRow]("count_finding_reports")
+
+
+class CountFindingsOpenRow(TypedDict):
+    product: str
+    n: int
+
+
+COUNT_FINDINGS_OPEN = NamedQuery[NoParameters, CountFindingsOpenRow]("count_findings_open")
 
 
 class FindingsOfImageParameters(TypedDict):

@@ -36,6 +36,7 @@ from whence_aggregator.queries.query import array
 from whence_aggregator.settings.cloud_trail import CloudTrailSettings, TrailBucketSettings, TrailQueueSettings
 from whence_aggregator.settings.server import Settings
 from whence_aggregator.trace.moment import Moments
+from whence_aggregator.wiring.findings import load_scanner_coverage
 from whence_aggregator.wiring.parts import open_database
 from whence_aggregator.work.task import Work
 from whence_common.backoff import Backoff
@@ -123,11 +124,13 @@ def load_coverage(settings: Settings, database: Database) -> TrailCoverage:
 
 
 def stored_families(settings: Settings, database: Database) -> Callable[[], Awaitable[Sequence[Family]]]:
-    """Return the metrics from the database: its counts, and how far events were read."""
+    """Return the metrics from the database: its counts, how far events were read, and how scanners report."""
     counts, coverage = StoredCounts(database, now=utc_now), load_coverage(settings, database)
+    scanners = load_scanner_coverage(settings, database)
 
     async def families() -> Sequence[Family]:
-        return [*await counts.families(), *await coverage.families()]
+        of_scanners = await scanners.families(now=utc_now())
+        return [*await counts.families(), *await coverage.families(), *of_scanners]
 
     return families
 

@@ -34,3 +34,6 @@ create table trail_session (
 create index trail_session_key on trail_session (access_key) where access_key <> '';
 create index trail_session_shared on trail_session (shared_id) where shared_id <> '';
 create index trail_session_seen on trail_session (seen_at);
+
+-- Findings that are open, as metrics count them.
+create index finding_open on finding (product) where until_index = 4611686018427387904 and closed = '' and result = 'fail';

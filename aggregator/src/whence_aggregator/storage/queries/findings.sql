@@ -109,6 +109,15 @@ select account_id, product, max(observed_at) as observed_at,
     max(case when complete = 1 then observed_at end) as complete_at
 from finding_report where ledger_index < :past group by account_id, product order by account_id, product;
 
+-- name: count_finding_reports
+-- types: n int
+select product, count(*) as n from finding_report group by product order by product;
+
+-- name: count_findings_open
+-- types: n int
+select product, count(*) as n from finding
+where until_index = 4611686018427387904 and closed = '' and result = 'fail' group by product order by product;
+
 -- The findings about an image, each with the entries that its state rests on: the row before one that a report did not have,
 -- the newest confirmations, and the newest report of its scanner.
 
