@@ -18,9 +18,11 @@ from whence_aggregator.queries.findings import (
     FindingsAtRow,
     FindingsCountedRow,
     FindingsMovedFromImageRow,
+    FindingsNeededRow,
     FindingsNowRow,
     FindingsOfImageRow,
     FindingsOpenRow,
+    FindingsStaleRow,
     ScannerReportsRow,
     VersionsOfImagesRow,
 )
@@ -230,3 +232,13 @@ def report_times(rows: Sequence[ScannerReportsRow]) -> dict[tuple[str, str], Rep
 
 def counts_by_product(rows: Sequence[CountFindingReportsRow | CountFindingsOpenRow]) -> dict[str, int]:
     return {row["product"]: row["n"] for row in rows}
+
+
+def needed_entries(rows: Sequence[FindingsNeededRow]) -> set[int]:
+    """Return the entries that rows still rest on."""
+    return {row["ledger_index"] for row in rows}
+
+
+def some_stale(rows: Sequence[FindingsStaleRow]) -> bool:
+    """Return whether there is any finding that can go."""
+    return bool(rows)

@@ -39,6 +39,7 @@ from whence_aggregator.projections.fullstop import (
     project_report,
     project_resolution,
 )
+from whence_aggregator.projections.pruned_findings import project_pruned
 from whence_aggregator.projections.pushes import project_push, project_untag
 from whence_aggregator.projections.removals import VERSION as REMOVALS_VERSION
 from whence_aggregator.projections.removals import project_removal
@@ -138,6 +139,11 @@ async def _role_sessions(transaction: Transaction, _: Replayed, entries: Entries
 
 async def _verifications(transaction: Transaction, _: Replayed, entries: Entries) -> None:
     await project_verifications(transaction, entries)
+
+
+async def _pruned(transaction: Transaction, _: Replayed, entries: Entries) -> None:
+    for _index, event in entries:
+        await project_pruned(transaction, event)
 
 
 async def _findings(transaction: Transaction, _: Replayed, entries: Entries) -> None:
@@ -307,7 +313,7 @@ KINDS: Mapping[str, EntryKind] = MappingProxyType({
     INSTANCE_LOG: _kind("instance_log", project=_instance_logs, account=_account_stated),
     "log-key": _kind(account=_of_all),
     "pruned": replace(
-        _kind("removed_entry", "fact", account=_of_all), project={1: _nothing, REMOVALS_VERSION: _removals},
+        _kind("removed_entry", "fact", account=_of_all), project={1: _pruned, REMOVALS_VERSION: _removals},
     ),
 })  # fmt: skip
 """Statements are projected in batches by projections.statements; `account` takes their predicate's members."""
@@ -382,9 +388,9 @@ TABLES = (
     Table(name="role_session", clear=audit.CLEAR_ROLE_SESSION, dumps=(audit.DUMP_ROLE_SESSION,)),
     Table(name="session_word", clear=audit.CLEAR_SESSION_WORD, dumps=(audit.DUMP_SESSION_WORD,)),
     Table(name="trail_verification", clear=audit.CLEAR_TRAIL_VERIFICATION, dumps=(audit.DUMP_TRAIL_VERIFICATION,)),
-    Table(name="finding", clear=audit.CLEAR_FINDING, dumps=(audit.DUMP_FINDING,)),
-    Table(name="finding_seen", clear=audit.CLEAR_FINDING_SEEN, dumps=(audit.DUMP_FINDING_SEEN,)),
-    Table(name="finding_report", clear=audit.CLEAR_FINDING_REPORT, dumps=(audit.DUMP_FINDING_REPORT,)),
+    Table(name="finding", clear=audit.CLEAR_FINDING, dumps=(audit.DUMP_FINDING,), lossy=True),
+    Table(name="finding_seen", clear=audit.CLEAR_FINDING_SEEN, dumps=(audit.DUMP_FINDING_SEEN,), lossy=True),
+    Table(name="finding_report", clear=audit.CLEAR_FINDING_REPORT, dumps=(audit.DUMP_FINDING_REPORT,), lossy=True),
     Table(name="violation", clear=audit.CLEAR_VIOLATION, dumps=(audit.DUMP_VIOLATION,)),
     Table(name="violation_step", clear=audit.CLEAR_VIOLATION_STEP, dumps=(audit.DUMP_VIOLATION_STEP,)),
     Table(name="exemption", clear=audit.CLEAR_EXEMPTION, dumps=(audit.DUMP_EXEMPTION,)),

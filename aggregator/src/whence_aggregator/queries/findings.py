@@ -313,3 +313,47 @@ class FindingsMovedFromImageRow(TypedDict):
 FINDINGS_MOVED_FROM_IMAGE = NamedQuery[FindingsMovedFromImageParameters, FindingsMovedFromImageRow](
     "findings_moved_from_image"
 )
+
+
+class FindingsStaleParameters(TypedDict):
+    past: int
+
+
+class FindingsStaleRow(TypedDict):
+    ledger_index: int
+
+
+FINDINGS_STALE = NamedQuery[FindingsStaleParameters, FindingsStaleRow]("findings_stale")
+
+
+class FindingsNeededParameters(TypedDict):
+    indexes: str
+    past: int
+
+
+class FindingsNeededRow(TypedDict):
+    ledger_index: int
+
+
+FINDINGS_NEEDED = NamedQuery[FindingsNeededParameters, FindingsNeededRow]("findings_needed")
+
+
+class DropOldFindingsParameters(TypedDict):
+    past: int
+
+
+DROP_OLD_FINDINGS = Command[DropOldFindingsParameters]("drop_old_findings")
+
+
+class DropOldSeenParameters(TypedDict):
+    past: int
+
+
+DROP_OLD_SEEN = Command[DropOldSeenParameters]("drop_old_seen")
+
+
+class DropOldReportsParameters(TypedDict):
+    past: int
+
+
+DROP_OLD_REPORTS = Command[DropOldReportsParameters]("drop_old_reports")
