@@ -13,6 +13,8 @@ from fakes.cloud_trail import key, log_file, record, s3_event
 from fakes.findings import IMAGE, ocsf, sarif
 from fakes.in_process import InProcess
 from fakes.trail_world import TrailWorld
+from whence_aggregator.audit.forgetting import Forgetting
+from whence_aggregator.audit.naming import Persons
 from whence_aggregator.audit.rebuild import rebuild
 from whence_aggregator.findings.ageing import FindingsRemoved
 from whence_aggregator.ledger.retention import Retention
@@ -98,3 +100,16 @@ async def test_a_fixed_finding_that_is_back_after_it_was_removed_is_a_new_one(ho
         assert (await asked.push(ocsf("gone", at="2026-11-25T11:30:00Z")))["new"] == 1
         assert (await asked.verdicts())["gone"] == "fail"
         assert await retention(house).prune("findings") == 0 or (await asked.verdicts())["gone"] == "fail"
+
+
+async def test_a_finding_that_names_a_person_is_listed_with_what_to_do_about_it(house: InProcess) -> None:
+    async with served(house) as asked:
+        named = {"uid": "arn:aws:iam::123456789012:user/ada", "type": "AwsIamUser", "region": "eu-central-1"}
+        await asked.push(ocsf("a", resources=[named]), ocsf("b"))
+        forgetting = Forgetting(database=house.database, ledger=house.ledger, archive=None, now=house.clock)
+        (found,) = await forgetting.find(Persons(["ada"]))
+        assert (found.kind, found.kept) == (
+            "findings",
+            "a scanner states it of a resource: rename that at its source; retention.finding_days removes it once fixed",
+        )  # fmt: skip
+        assert await forgetting.remove([found], reason="request 7") == 0
