@@ -110,6 +110,6 @@ async def test_a_finding_that_names_a_person_is_listed_with_what_to_do_about_it(
         (found,) = await forgetting.find(Persons(["ada"]))
         assert (found.kind, found.kept) == (
             "findings",
-            "a scanner states it of a resource: rename that at its source; retention.finding_days removes it once fixed",
+            "a scanner states it: rename the resource; retention.finding_days removes it once it is fixed",
         )  # fmt: skip
         assert await forgetting.remove([found], reason="request 7") == 0

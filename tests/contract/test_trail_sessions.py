@@ -98,7 +98,7 @@ async def test_a_chain_over_two_accounts_is_named_in_any_order_with_copies(house
         await arrive(world, *order)
     found = await person(house)
     assert (found["state"], found["name"], found["account_id"], found["roles"]) == (
-        "confirmed", "ben", OTHER, [ROLE, ADMIN],
+        "asserted", "ben", OTHER, [ROLE, ADMIN],
     )  # fmt: skip
     assert len(await sessions(house)) == 3
     assert (await checked(house, tmp_path)).findings == []
@@ -131,3 +131,14 @@ async def test_another_accounts_record_names_none_of_our_users(house: InProcess)
     found = await person(house)
     assert (found["name"], found["known_by"]) == ("jane-laptop", "session-name")
     assert found["reason"].startswith("the trail of the role's account has not recorded the call")
+
+
+async def test_no_other_account_crowds_out_the_record_of_the_roles_own_account(house: InProcess) -> None:
+    hostile = "000000000001"  # sorts before ours
+    world = await a_world(house, ACCOUNT, hostile)
+    forged = [assumed(100 + n, caller=user("boss", hostile), account=hostile) for n in range(1_100)]
+    world.objects.put(key(account=hostile), log_file(*forged))
+    world.queue.send(s3_event(key(account=hostile)))
+    await arrive(world, assumed(caller=user()))
+    await arrive(world, start(in_session()))
+    assert (await person(house))["name"] == "jane"

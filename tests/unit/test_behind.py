@@ -115,6 +115,22 @@ def test_nobody_is_named_by_calls_that_do_not_fit(calls: list[AssumedRole], reas
     }  # fmt: skip
 
 
+def test_another_account_cannot_make_the_record_of_the_roles_own_account_ambiguous() -> None:
+    forged = [made(BEN, account_id=B, role=CHAINED), made(BEN, account_id=B)]
+    found = who_is_behind(session(), AT, [*forged, made(JANE)])
+    assert (found.name, found.known_by, [one.account_id for one in found.evidence]) == ("jane", "assume-role", [A])
+
+
+def test_a_chain_is_confirmed_only_if_two_trails_agree_on_each_step() -> None:
+    calls = [
+        made(session("FIRST", CHAINED)),
+        made(OF_B, access_key="FIRST", role=CHAINED, shared_id="S"),
+        made(BEN, access_key="FIRST", role=CHAINED, shared_id="S", account_id=B),
+    ]
+    found = who_is_behind(session(), AT, calls)
+    assert (found.state, found.name) == ("asserted", "ben")
+
+
 def test_the_callers_account_alone_names_its_own_user() -> None:
     found = who_is_behind(session(), AT, [made(BEN, account_id=B)])
     assert (found.state, found.name, found.known_by) == ("asserted", "ben", "assume-role")

@@ -67,5 +67,10 @@ def session_of(
     )  # fmt: skip
 
 
+def role_account(role: str) -> str:
+    """Return the account in the ARN of a role."""
+    return role.split(":", 5)[4]
+
+
 def _matched(pattern: re.Pattern[str], value: Any) -> str:
     return value if isinstance(value, str) and pattern.match(value) else ""

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from whence_aggregator.events.role_session import RoleSession
+from whence_aggregator.events.role_session import RoleSession, role_account
 from whence_aggregator.events.rows import kept_sessions, wanted_words
 from whence_aggregator.ledger.writing import NewEntry, Writing
 from whence_aggregator.projections.role_sessions import ROLE_SESSION, role_session_writes, words_of_session
@@ -33,8 +33,8 @@ SESSION_DAYS = 3
 """A session lasts 12 hours at most, and CloudTrail delivers within minutes; what is later names nobody."""
 STEPS_MAX = 6
 """Roles that one after another assumed the next."""
-FOUND_MAX = 100
-"""Sessions for one step: a key is made by one call, which is recorded in two accounts at most."""
+FOUND_MAX = 1_000
+"""Sessions for one step, those first that the role's own account recorded: no other account can crowd them out."""
 
 
 async def keep(
@@ -79,5 +79,5 @@ def _row(one: RoleSession, source: Mapping[str, str], now: datetime) -> KeepSess
     return {
         "account_id": one.account_id, "event_id": one.event_id, "access_key": one.access_key,
         "shared_id": one.shared_id, "content": msgspec.json.encode(stated, order="deterministic").decode(),
-        "seen_at": to_millis(now),
+        "own": int(role_account(one.role) == one.account_id), "seen_at": to_millis(now),
     }  # fmt: skip

@@ -472,6 +472,7 @@ class KeepSessionParameters(TypedDict):
     access_key: str
     shared_id: str
     content: str
+    own: int
     seen_at: int
 
 
@@ -495,6 +496,7 @@ class SessionsKeptParameters(TypedDict):
 
 
 class SessionsKeptRow(TypedDict):
+    own: int
     account_id: str
     event_id: str
     content: str

@@ -39,7 +39,7 @@ class AssumedRole:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behind:
-    """Who made a call. `confirmed`: two accounts' trails agree; `asserted`: one trail, or the caller's own words."""
+    """Who made a call. `confirmed`: two accounts' trails agree on each step; else one trail, or the caller's words."""
 
     state: Literal["confirmed", "asserted", "unknown"]
     name: str = ""
@@ -66,7 +66,7 @@ class Behind:
 def who_is_behind(doer: Mapping[str, Any], at: str, sessions: Sequence[AssumedRole]) -> Behind:
     """Return who made a call at a time, as far as recorded calls of STS name them."""
     first, roles, evidence = doer, list[str](), list[AssumedRole]()
-    confirmed, gap = False, ""
+    confirmed, gap = True, ""
     for _ in range(STEPS_MAX):
         if doer.get("type") not in _ROLE_TYPES:
             break
@@ -77,14 +77,14 @@ def who_is_behind(doer: Mapping[str, Any], at: str, sessions: Sequence[AssumedRo
             break
         doer, at, calls, both = found
         evidence += calls
-        confirmed = confirmed or both
+        confirmed = confirmed and both
     else:
         gap = f"more than {STEPS_MAX} roles were assumed one after another"
     known_by: KnownBy = "assume-role" if roles else "service" if doer.get("type") == "AWSService" else "identity"
     name = _name(doer)
     if not gap and name:
         return Behind(
-            state="confirmed" if confirmed else "asserted", name=name, type=str(doer["type"]),
+            state="confirmed" if confirmed and roles else "asserted", name=name, type=str(doer["type"]),
             account_id=str(doer.get("account_id", "")), known_by=known_by, roles=tuple(roles),
             evidence=tuple(evidence),
         )  # fmt: skip
@@ -122,9 +122,9 @@ def _made_by(doer: Mapping[str, Any], at: str, sessions: Sequence[AssumedRole]) 
     made = [one for one in sessions if one.access_key == key and _in_time(one.at, at)]
     if not made:
         return f"no recorded call of STS made the key of the session of {role or 'the role'}"
-    if any(one.role != role for one in made):
+    own = [one for one in made if one.account_id == doer.get("account_id")]  # others cannot make it ambiguous
+    if any(one.role != role for one in own or made):
         return f"a recorded call of STS made the key for another role than {role}"
-    own = [one for one in made if one.account_id == doer.get("account_id")]
     if len(own) > 1:
         return f"{len(own)} recorded calls of STS made the same key"
     if not own:

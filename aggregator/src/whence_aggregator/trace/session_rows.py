@@ -16,7 +16,8 @@ from whence_aggregator.trace.facts import Facts
 from whence_aggregator.trace.moment import Moment
 from whence_common.clock import from_millis
 
-FOUND_MAX = 500
+FOUND_MAX = 20_000
+"""For a page of instances, each with its chain."""
 
 
 async def with_sessions(gathered: dict[str, Facts], database: Database, moment: Moment) -> dict[str, Facts]:

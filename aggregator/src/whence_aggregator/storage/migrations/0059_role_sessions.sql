@@ -21,13 +21,14 @@ create table session_word (
 ){compact};
 
 -- No evidence and in no entry: calls that no recorded event refers to, dropped after three days. content is the entry that
--- they would be, as JSON; seen_at is in milliseconds.
+-- they would be, as JSON; own is 1 if the role's own account recorded it; seen_at is in milliseconds.
 create table trail_session (
     account_id text not null,
     event_id text not null,
     access_key text not null,
     shared_id text not null,
     content text not null,
+    own bigint not null,
     seen_at bigint not null,
     primary key (account_id, event_id)
 ){compact};

@@ -170,8 +170,8 @@ order by e.event_at desc, e.ledger_index desc limit :limit;
 select event_id from role_session where account_id = :account_id and {event_id in texts event_ids};
 
 -- name: keep_session
-insert into trail_session (account_id, event_id, access_key, shared_id, content, seen_at)
-values (:account_id, :event_id, :access_key, :shared_id, :content, :seen_at)
+insert into trail_session (account_id, event_id, access_key, shared_id, content, own, seen_at)
+values (:account_id, :event_id, :access_key, :shared_id, :content, :own, :seen_at)
 on conflict (account_id, event_id) do nothing;
 
 -- name: words_wanted
@@ -180,9 +180,9 @@ select word from session_word where {word in texts words};
 
 -- name: sessions_kept
 -- types: words str
-select account_id, event_id, content from trail_session where access_key <> '' and {access_key in texts words}
-union select account_id, event_id, content from trail_session where shared_id <> '' and {shared_id in texts words}
-order by account_id, event_id limit :limit;
+select own, account_id, event_id, content from trail_session where access_key <> '' and {access_key in texts words}
+union select own, account_id, event_id, content from trail_session where shared_id <> '' and {shared_id in texts words}
+order by own desc, account_id, event_id limit :limit;
 
 -- name: drop_session
 delete from trail_session where account_id = :account_id and event_id = :event_id;
