@@ -34,6 +34,7 @@ _GZIP = b"\x1f\x8b"
 _GZIP_WINDOW = 31
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[\]{}]', re.DOTALL)
 """A string, or a bracket outside of one. A string without an end matches too: else each quote in it is tried anew."""
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 class _Cut(msgspec.Struct, frozen=True):
@@ -131,7 +132,10 @@ def bounded_refusals(refused: Sequence[RefusedRecord]) -> Sequence[RefusedRecord
 
 
 def _pieces(plain: bytes) -> Sequence[msgspec.Raw | bytes]:
-    """Return each record's bytes. A file that the decoder finds too deep is cut by its brackets instead."""
+    """Return each record's bytes.
+
+    A file with a record that the decoder finds too deep, or with half of a surrogate pair, is cut by its brackets.
+    """
     try:
         return _CUT.decode(plain).records
     except RecursionError as exc:
@@ -141,6 +145,8 @@ def _pieces(plain: bytes) -> Sequence[msgspec.Raw | bytes]:
             ) from exc
         return list(_cut_by_brackets(plain))
     except (msgspec.DecodeError, UnicodeError) as exc:
+        if len(plain) <= CUT_BYTES_MAX and _SURROGATE.search(plain):
+            return list(_cut_by_brackets(plain))
         raise TrailRefused("file-malformed", f"not a JSON object with Records: {one_line(str(exc), 200)}") from exc
 
 

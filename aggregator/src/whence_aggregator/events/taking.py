@@ -32,10 +32,14 @@ LOG_KIND, DIGEST_KIND, REPLAY_KIND = "trail-log", "trail-digest", "trail-replay"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessagePlace:
-    """The queue that messages are from. `inline_accounts`: whose records EventBridge may send to it."""
+    """The queue that messages are from. `inline_accounts`: whose records EventBridge may send to it.
+
+    `topics`: ARNs of the SNS topics whose notifications are taken; empty: of any topic that the queue's policy admits.
+    """
 
     url: str
     inline_accounts: Collection[str] = ()
+    topics: Collection[str] = ()
 
 
 @dataclass(slots=True)
@@ -92,7 +96,7 @@ class MessageTaker:
 
     def _sort(self, body: str, place: MessagePlace, taken: _Taken) -> None:
         """Add what one message becomes. Raises TrailRefused."""
-        found = parse_envelope(body)
+        found = parse_envelope(body, topics=place.topics)
         if isinstance(found, InlineRecord):
             record = self._inline(found, place)
             if isinstance(record, RoleSession):

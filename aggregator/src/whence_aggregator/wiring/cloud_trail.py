@@ -87,7 +87,10 @@ async def load_trail(
         database=database, objects=objects, reader=_reader(trail, stack), recorder=recorder, allowed=accepts,
         now=utc_now,
     )  # fmt: skip
-    places = {one.url: MessagePlace(url=one.url, inline_accounts=one.event_bridge_accounts) for one in trail.queues}
+    places = {
+        one.url: MessagePlace(url=one.url, inline_accounts=one.event_bridge_accounts, topics=one.topics)
+        for one in trail.queues
+    }
     replaying = Replaying(
         box=DeadBox(database=database, now=utc_now), database=database, taker=taker, places=places, now=utc_now
     )
@@ -109,7 +112,7 @@ async def load_trail(
         **{
             f"trail {number}/{receiver}": TrailIntake(
                 queue=SqsQueue(clients=clients, url=one.url, region=one.region, role=_role(one, trail)),
-                inline_accounts=one.event_bridge_accounts, database=database, taker=taker, backoff=backoff, now=utc_now,
+                place=places[one.url], database=database, taker=taker, backoff=backoff, now=utc_now,
             ).run
             for number, one in enumerate(trail.queues)
             for receiver in range(trail.receivers)
