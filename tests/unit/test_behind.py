@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import pytest
+import yaml
 
-from whence_aggregator.trace.behind import STEPS_MAX, AssumedRole, who_is_behind
+import whence_aggregator
+from whence_aggregator.trace.behind import STEPS_MAX, AssumedRole, KnownBy, who_is_behind
 
 A, B = "123456789012", "210987654321"
 ROLE, CHAINED = f"arn:aws:iam::{A}:role/deploy", f"arn:aws:iam::{A}:role/admin"
@@ -140,3 +143,11 @@ def test_a_source_identity_is_the_callers_word_where_no_call_is_recorded() -> No
     found = who_is_behind(session(person="jane@example.org"), AT, [])
     assert (found.state, found.name, found.known_by) == ("asserted", "jane@example.org", "source-identity")
     assert found.reason.endswith("; the source identity was set by the call that assumed the first role")
+
+
+def test_what_is_shown_has_the_members_that_the_contract_names() -> None:
+    document = yaml.safe_load((Path(whence_aggregator.__file__).parent / "openapi.yaml").read_text("utf-8"))
+    contract = document["components"]["schemas"]["Behind"]
+    wire = who_is_behind(session(), AT, [made(JANE)]).to_wire()
+    assert set(wire) == set(contract["required"]) == set(contract["properties"])
+    assert set(contract["properties"]["known_by"]["enum"]) == {*get_args(KnownBy), None}
