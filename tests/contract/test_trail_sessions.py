@@ -125,6 +125,19 @@ async def test_calls_that_no_event_refers_to_are_no_entries_and_are_dropped_afte
     assert ((await person(house))["known_by"], await sessions(house)) == ("session-name", [])
 
 
+async def test_of_one_account_only_the_newest_calls_are_kept(house: InProcess) -> None:
+    world = await a_world(house)
+    for number in range(3):
+        await arrive(
+            world, assumed(50 + number, caller=user(f"user-{number}"), access_key=f"ASIAEXAMPLEOFAKEY1{number}")
+        )
+        house.clock.advance(1)
+    await TrailUpkeep(database=house.database, digest_days=7, now=house.clock, sessions_of_account_max=2).round()
+    for number in range(3):
+        await arrive(world, start(in_session(f"ASIAEXAMPLEOFAKEY1{number}"), number))
+    assert [one["doer"]["user"] for one in await sessions(house)] == ["user-1", "user-2"]
+
+
 async def test_another_accounts_record_names_none_of_our_users(house: InProcess) -> None:
     world = await a_world(house, ACCOUNT, OTHER)
     await arrive(world, start(in_session()), assumed(caller=user("boss"), account=OTHER))

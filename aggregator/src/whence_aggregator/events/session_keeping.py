@@ -31,6 +31,8 @@ from whence_common.storable import cleaned
 
 SESSION_DAYS = 3
 """A session lasts 12 hours at most, and CloudTrail delivers within minutes; what is later names nobody."""
+SESSIONS_OF_ACCOUNT_MAX = 500_000
+"""Kept of one account; the newest stay, about half a gigabyte."""
 STEPS_MAX = 6
 """Roles that one after another assumed the next."""
 FOUND_MAX = 1_000

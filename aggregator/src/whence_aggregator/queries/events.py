@@ -520,6 +520,13 @@ class DropSessionsParameters(TypedDict):
 DROP_SESSIONS = Command[DropSessionsParameters]("drop_sessions")
 
 
+class DropSessionsBeyondParameters(TypedDict):
+    kept: int
+
+
+DROP_SESSIONS_BEYOND = Command[DropSessionsBeyondParameters]("drop_sessions_beyond")
+
+
 class AddRoleSessionParameters(TypedDict):
     account_id: str
     event_id: str

@@ -191,6 +191,15 @@ delete from trail_session where account_id = :account_id and event_id = :event_i
 -- types: before int
 delete from trail_session where seen_at < :before;
 
+-- name: drop_sessions_beyond
+-- types: kept int
+delete from trail_session where (account_id, event_id) in (
+    select account_id, event_id from (
+        select account_id, event_id,
+            row_number() over (partition by account_id order by seen_at desc, event_id) as place
+        from trail_session) as kept_sessions
+    where place > :kept);
+
 -- name: add_role_session
 insert into role_session (account_id, event_id, ledger_index, access_key, caller_key, shared_id, role, event_at, doer)
 values (:account_id, :event_id, :ledger_index, :access_key, :caller_key, :shared_id, :role, :event_at, :doer);
