@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import itertools
 import json
@@ -14,10 +15,11 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from click.testing import CliRunner, Result
 
 from fakes.auditor import checked, dumped
 from fakes.coverage import coverage_of
-from fakes.findings import ACCOUNT, AFTER_THE_SCANS, IMAGE, as_bytes, asff, ocsf, sample, sarif
+from fakes.findings import ACCOUNT, AFTER_THE_SCANS, DATA, IMAGE, as_bytes, asff, ocsf, sample, sarif
 from fakes.in_process import LIMITLESS, OTHER_ACCOUNT, InProcess
 from whence_aggregator.callers.caller import Caller
 from whence_aggregator.callers.limits import Limit
@@ -33,6 +35,7 @@ from whence_aggregator.http.findings import FindingCalls
 from whence_aggregator.organisation.allowed import AllowedAccounts
 from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.trace.moment import Moments
+from whence_aggregator.whence.cli import whence
 
 BOTH = frozenset({ACCOUNT, OTHER_ACCOUNT})
 RIGHT = frozenset({"findings"})
@@ -131,6 +134,25 @@ async def test_prowlers_own_file_is_recorded_and_the_same_file_again_changes_not
     again = await asked.push(body=sample("prowler.ocsf.json"), complete="true")
     assert (again["status"], again["new"], again["unchanged"], again["updated"]) == (200, 0, 7, 0)
     assert await asked.entries() == entries
+
+
+async def test_whence_pushes_prowlers_own_file_unmodified_and_lists_what_it_found(asked: Asked) -> None:
+    asked.house.clock.moment = AFTER_THE_SCANS
+
+    async def whence_(*words: str, token: str) -> Result:
+        given = ["--url", str(asked.client.make_url("")).rstrip("/"), "findings", *words]
+        return await asyncio.to_thread(CliRunner(env={"WHENCE_TOKEN": token}).invoke, whence, given)
+
+    file = str(DATA / "prowler.ocsf.json")
+    pushed = await whence_("push", "--complete", file, token="scanner")
+    assert (pushed.exit_code, pushed.output) == (
+        0, f"{file}: 7 new, 0 updated, 0 unchanged, 0 closed, 0 refused\n",
+    )  # fmt: skip
+    again = await whence_("push", "--complete", file, token="scanner")
+    assert (again.exit_code, "0 new, 0 updated, 7 unchanged" in again.output) == (0, True)
+    listed = await whence_("list", "--json", "--rule", "prowler/ec2_instance_imdsv2_enabled", token="reader")
+    (found,) = json.loads(listed.stdout)["findings"]
+    assert (listed.exit_code, found["verdict"]) == (0, "fail")
 
 
 async def test_prowlers_next_run_fixes_what_passes_and_what_a_complete_report_does_not_have(asked: Asked) -> None:

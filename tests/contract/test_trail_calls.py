@@ -201,6 +201,7 @@ async def test_metrics_show_the_lag_the_queues_and_the_dead_letters(house: InPro
         "whence_trail_queue_messages": [0],
         "whence_trail_queue_oldest_timestamp_seconds": [0.001],
         "whence_trail_queue_failing": [0],
+        "whence_trail_chains": [],
         "whence_trail_dead_letters": [1],
     }
     assert await TrailCoverage(database=house.database, configured=False, now=house.clock).families() == ()

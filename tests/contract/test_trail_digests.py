@@ -195,7 +195,78 @@ async def test_log_files_in_a_bucket_that_is_not_read_leave_the_chain_unverified
     world, signer = a_world(house), DigestSigner()
     named = {"s3Bucket": "moved-logs", "s3Object": key(), "hashAlgorithm": "SHA-256", "hashValue": "0" * 64}
     store(world, signer.sign(None, logFiles=[named]))
-    assert await verified(world, signer.made[0]) == []
+    place = f"s3://{BUCKET}/{signer.made[0].key}"
+    why = f"{place}: log files are in bucket moved-logs, which is not in the settings"
+    assert await verified(world, signer.made[0]) == [("unknown", why)]
+
+
+OTHER, CENTRAL = "210987654321", "central-logs"
+
+
+async def in_central_bucket(world: TrailWorld, signer: DigestSigner) -> list[tuple[str, str, str]]:
+    """Have the files of an organisation's trail arrive; return account, state and reason of its chains."""
+    for one in signer.made:
+        world.objects.put(one.key, one.content, bucket=CENTRAL, signature=one.signature)
+        world.queue.send(s3_event(one.key, bucket=CENTRAL))
+    await world.settle()
+    rows = await world.house.database.fetch(TRAIL_VERIFICATIONS.bind({}))
+    return [(row["account_id"], row["state"], row["reason"]) for row in rows]
+
+
+async def test_an_organisations_trail_in_the_bucket_of_another_account_is_verified(house: InProcess) -> None:
+    world = TrailWorld(house, accounts=[ACCOUNT, OTHER], buckets={CENTRAL: ()})
+    world.keys.keys[REGION] = [public()]
+    signer = DigestSigner(account=OTHER, organisation="o-exampleorg1", bucket=CENTRAL)
+    name = key(account=OTHER, organisation="o-exampleorg1")
+    content = log_file(record(recipientAccountId=OTHER))
+    world.objects.put(name, content, bucket=CENTRAL)
+    signer.sign()
+    signer.sign({name: content})
+    assert await in_central_bucket(world, signer) == [(OTHER, "valid", "")]
+    assert [one["account_id"] for one in await world.events()] == [OTHER]
+
+
+async def test_a_member_of_the_organisation_that_is_not_accepted_is_refused_with_the_reason(house: InProcess) -> None:
+    world = TrailWorld(house, accounts=[ACCOUNT], buckets={CENTRAL: ()})
+    signer = DigestSigner(account=OTHER, organisation="o-exampleorg1", bucket=CENTRAL)
+    signer.sign()
+    assert await in_central_bucket(world, signer) == []
+    assert await world.dead() == [("object", "account-not-accepted", -1)]
+
+
+async def test_a_copy_of_a_digest_file_in_another_bucket_is_refused_because_aws_signed_its_place(
+    house: InProcess,
+) -> None:
+    world = TrailWorld(house, buckets={BUCKET: (), CENTRAL: ()})
+    world.keys.keys[REGION] = [public()]
+    signer = DigestSigner()
+    signer.sign()
+    ((_, state, reason),) = await in_central_bucket(world, signer)
+    assert (state, "states that its place is" in reason) == ("invalid", True)
+
+
+async def test_a_chain_that_began_in_a_bucket_that_is_not_read_is_unknown_until_it_is(house: InProcess) -> None:
+    world = TrailWorld(house, buckets={CENTRAL: ()})
+    world.keys.keys[REGION] = [public()]
+    signer = DigestSigner(bucket="of-another-account")
+    before = signer.sign()
+    signer.bucket = CENTRAL
+    after = signer.sign()
+    world.objects.put(before.key, before.content, bucket="of-another-account", signature=before.signature)
+    signer.made.remove(before)
+    why = f"s3://of-another-account/{before.key}: the bucket is not in the settings"
+    assert (await in_central_bucket(world, signer))[-1][1:] == (
+        "unknown",
+        f"s3://of-another-account/{before.key}: {why}",
+    )
+    house.clock.advance(86_401)
+    await world.settle()
+    assert (await states(world))[-1][0] == "unknown"
+    world.buckets["of-another-account"] = ()
+    house.clock.advance(86_401)
+    await world.settle()
+    assert (await states(world))[-1] == ("valid", "")
+    assert {before.key, after.key} <= set(world.objects.reads)
 
 
 def test_a_signature_is_over_the_documented_text(database: object) -> None:

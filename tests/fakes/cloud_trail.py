@@ -115,3 +115,46 @@ def bridged(one: Mapping[str, Any], *, account: str = ACCOUNT, region: str = REG
             "time": "2026-11-22T12:00:00Z", "resources": [], "detail": one,
         }
     )  # fmt: skip
+
+
+KEY, CHAINED_KEY = "ASIAEXAMPLEOFAKEY01", "ASIAEXAMPLEOFAKEY02"
+"""Ids of temporary keys."""
+
+
+def in_session(access_key: str = KEY, **members: Any) -> dict[str, Any]:
+    """Return the identity of a session of the role, with the id of its key and without a source identity."""
+    found = identity(accessKeyId=access_key, **members)
+    found["sessionContext"].pop("sourceIdentity")
+    return found
+
+
+def user(name: str = "jane", account: str = ACCOUNT) -> dict[str, Any]:
+    """Return the identity of a user of IAM, with a permanent key."""
+    return {
+        "type": "IAMUser", "principalId": "AIDAEXAMPLE", "arn": f"arn:aws:iam::{account}:user/{name}",
+        "accountId": account, "accessKeyId": "AKIAEXAMPLEOFAKEY01", "userName": name,
+    }  # fmt: skip
+
+
+def assumed(
+    number: int = 50,
+    *,
+    caller: Mapping[str, Any],
+    access_key: str = KEY,
+    role: str = ROLE,
+    account: str = ACCOUNT,
+    **members: Any,
+) -> dict[str, Any]:
+    """Return STS's record of a call that assumed a role, with secrets in it as AWS records them."""
+    answer = {
+        "credentials": {"accessKeyId": access_key, "sessionToken": "SECRET-TOKEN", "expiration": "Nov 22, 2026"},
+        "assumedRoleUser": {"assumedRoleId": "AROAEXAMPLE:jane-laptop", "arn": f"{role}/jane-laptop"},
+    }  # fmt: skip
+    return record(
+        "AssumeRole", number,
+        **{
+            "eventSource": "sts.amazonaws.com", "eventTime": "2026-11-22T11:30:00Z", "userIdentity": dict(caller),
+            "requestParameters": {"roleArn": role, "roleSessionName": "jane-laptop"}, "responseElements": answer,
+            "recipientAccountId": account, **members,
+        },
+    )  # fmt: skip

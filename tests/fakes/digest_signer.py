@@ -46,9 +46,10 @@ class Signed:
     plain: bytes
 
 
-def digest_key(ends_at: datetime, *, backfill: bool = False) -> str:
-    name = f"{ACCOUNT}_CloudTrail-Digest_{REGION}_Default_{REGION}_{ends_at:%Y%m%dT%H%M%SZ}{'_backfill' * backfill}"
-    return f"audit/AWSLogs/{ACCOUNT}/CloudTrail-Digest/{REGION}/{ends_at:%Y/%m/%d}/{name}.json.gz"
+def digest_key(ends_at: datetime, *, backfill: bool = False, account: str = ACCOUNT, organisation: str = "") -> str:
+    whose = f"{organisation}/{account}" if organisation else account
+    name = f"{account}_CloudTrail-Digest_{REGION}_Default_{REGION}_{ends_at:%Y%m%dT%H%M%SZ}{'_backfill' * backfill}"
+    return f"audit/AWSLogs/{whose}/CloudTrail-Digest/{REGION}/{ends_at:%Y/%m/%d}/{name}.json.gz"
 
 
 @dataclass
@@ -59,7 +60,12 @@ class DigestSigner:
     """Of the key."""
     backfill: bool = False
     hour: int = 0
+    account: str = ACCOUNT
+    organisation: str = ""
+    """Of an organisation's trail: its id is in the keys."""
+    bucket: str = BUCKET
     last: Signed | None = None
+    last_bucket: str = BUCKET
     made: list[Signed] = field(default_factory=list)
 
     def skip(self) -> None:
@@ -71,18 +77,20 @@ class DigestSigner:
         """Return the next digest file, over log files by their keys; `changes` are made before it is signed."""
         starts_at = FIRST + timedelta(hours=self.hour)
         ends_at = starts_at + timedelta(hours=1)
-        key, before = digest_key(ends_at, backfill=self.backfill), self.last
+        key, before = (
+            digest_key(ends_at, backfill=self.backfill, account=self.account, organisation=self.organisation), self.last,
+        )  # fmt: skip
         document = {
-            "awsAccountId": ACCOUNT,
+            "awsAccountId": self.account,
             "digestStartTime": f"{starts_at:%Y-%m-%dT%H:%M:%SZ}",
             "digestEndTime": f"{ends_at:%Y-%m-%dT%H:%M:%SZ}",
-            "digestS3Bucket": BUCKET,
+            "digestS3Bucket": self.bucket,
             "digestS3Object": key,
             "digestPublicKeyFingerprint": public(self.number).fingerprint,
             "digestSignatureAlgorithm": "SHA256withRSA",
             "newestEventTime": None,
             "oldestEventTime": None,
-            "previousDigestS3Bucket": BUCKET if before is not None else None,
+            "previousDigestS3Bucket": self.last_bucket if before is not None else None,
             "previousDigestS3Object": before.key if before is not None else None,
             "previousDigestHashValue": hashlib.sha256(before.plain).hexdigest() if before is not None else None,
             "previousDigestHashAlgorithm": "SHA-256" if before is not None else None,
@@ -101,6 +109,7 @@ class DigestSigner:
             signing_key(self.number).sign("\n".join(map(str, text)).encode(), padding.PKCS1v15(), SHA256()).hex()
         )
         self.last = Signed(key=key, content=gzip.compress(plain, mtime=0), signature=signature, plain=plain)
+        self.last_bucket = self.bucket
         self.made.append(self.last)
         self.hour += 1
         return self.last
@@ -108,7 +117,7 @@ class DigestSigner:
     def _files(self, files: Mapping[str, bytes]) -> Sequence[dict[str, str]]:
         return [
             {
-                "s3Bucket": BUCKET, "s3Object": key, "hashAlgorithm": "SHA-256",
+                "s3Bucket": self.bucket, "s3Object": key, "hashAlgorithm": "SHA-256",
                 "hashValue": hashlib.sha256(gzip.decompress(content)).hexdigest(),
                 "newestEventTime": "2026-11-22T00:10:00Z", "oldestEventTime": "2026-11-22T00:00:00Z",
             }

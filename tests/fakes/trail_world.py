@@ -180,6 +180,7 @@ class TrailWorld:
         accounts: Collection[str] = (ACCOUNT,),
         inline: Collection[str] = (ACCOUNT,),
         buckets: Mapping[str, Collection[str]] | None = None,
+        topics: Collection[str] = (),
         seed: int = 1,
     ) -> None:
         self.house = house
@@ -189,7 +190,8 @@ class TrailWorld:
         self.keys = FakeKeys()
         self.accounts = set(accounts)
         self.inline = set(inline)
-        self.buckets = buckets if buckets is not None else {BUCKET: ()}
+        self.buckets = dict(buckets) if buckets is not None else {BUCKET: ()}
+        self.place = MessagePlace(url=QUEUE, inline_accounts=self.inline, topics=tuple(topics))
         self.woken = 0
         self.ledger = house.ledger
         self.start(house.database, house.ledger)
@@ -203,7 +205,7 @@ class TrailWorld:
             database=database, recorder=recorder, allowed=allowed, verifies=True, now=house.clock, on_work=self._wake
         )
         self.intake = TrailIntake(
-            queue=self.queue, inline_accounts=self.inline, database=database, taker=taker, now=house.clock,
+            queue=self.queue, place=self.place, database=database, taker=taker, now=house.clock,
             backoff=Backoff(first_seconds=1.0, longest_seconds=1.0, random=lambda: 1.0),
         )  # fmt: skip
         self.box = DeadBox(database=database, now=house.clock)
@@ -215,7 +217,7 @@ class TrailWorld:
             database=database, ledger=ledger, objects=self.objects, keys=self.keys, allowed=allowed, days_max=7,
             now=house.clock, on_work=self._wake,
         )  # fmt: skip
-        places = {QUEUE: MessagePlace(url=QUEUE, inline_accounts=self.inline)}
+        places = {QUEUE: self.place}
         replaying = Replaying(box=self.box, database=database, taker=taker, places=places, now=house.clock)
         others = {
             LOG_KIND: Work(handler=reading), DIGEST_KIND: Work(handler=verifying), REPLAY_KIND: Work(handler=replaying),

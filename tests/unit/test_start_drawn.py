@@ -33,6 +33,24 @@ def test_the_person_the_time_and_the_call_are_shown() -> None:
     assert "(RunInstances, recorded later)" in drawn(start(recorded_later=True))
 
 
+@pytest.mark.parametrize(
+    "changes, shown",
+    [
+        ({}, "ben, who assumed deploy, at"),
+        ({"state": "confirmed", "account_id": "210987654321"},
+         "ben of account 210987654321, who assumed deploy, confirmed, at"),
+        ({"known_by": "source-identity", "name": "jane@example.org"},
+         "jane@example.org (source identity of a session of deploy) at"),
+        ({"known_by": "session-name", "name": "laptop"}, "jane@example.org (a session's name, chosen by its caller) at"),
+        ({"known_by": "identity"}, "jane@example.org at"),
+        ({"state": "unknown", "known_by": None, "name": None}, "jane@example.org at"),
+    ],
+)  # fmt: skip
+def test_it_is_shown_how_the_person_is_known(changes: dict[str, Any], shown: str) -> None:
+    person = {"state": "asserted", "name": "ben", "known_by": "assume-role", "account_id": None, **changes}
+    assert drawn(start(person=person)).startswith(f"   started by {shown} 2026-11-22")
+
+
 def test_a_name_that_a_caller_chose_cannot_write_to_the_terminal() -> None:
     assert "\x1b" not in drawn(start(by={"type": "AssumedRole", "session": "\x1b[2J"}))
 

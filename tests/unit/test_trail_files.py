@@ -44,6 +44,7 @@ def test_a_file_is_read_with_its_records_that_matter_its_digest_and_its_newest_t
     found = read_log_file(log_file(record(), later, compressed=compressed))
     assert found == LogFile(
         digest="211f410898e6e04874bdc29398b2d07bbf2fe810eee3681b148853cc16fc8a05", records=[RUN], refused=[], total=2,
+        sessions=[],
         newest_at="2026-11-22T12:04:59.000Z",
     )  # fmt: skip
 

@@ -40,6 +40,7 @@ def test_queues_and_buckets_with_their_roles_are_accepted() -> None:
         ({"queues": [{**QUEUE, "region": "here"}]}, "cloud_trail.queues[0].region is not a region"),
         ({"queues": [{**QUEUE, "role_arn": "admin"}]}, "cloud_trail.queues[0].role_arn is not the ARN of a role"),
         ({"queues": [{**QUEUE, "external_id": "an-id"}]}, "cloud_trail.queues[0].external_id needs role_arn"),
+        ({"queues": [{**QUEUE, "topics": ["trail"]}]}, "topics: 'trail' is not the ARN of an SNS topic"),
         ({"queues": [{**QUEUE, "event_bridge_accounts": ["1"]}]}, "event_bridge_accounts: '1' is not an account id"),
         ({"buckets": {"Not_A_Bucket": {"region": "eu-central-1"}}}, "is not the name of a bucket"),
         (

@@ -63,6 +63,8 @@ _WHY_KEPT = {
     "version": "it states which image the version is",
     "push": "the registry front serves the image by it",
     "cloud-event": "AWS states who changed an instance: that is evidence",
+    "role-session": "AWS states who assumed the role: that is evidence",
+    "findings": "a scanner states it: rename the resource; retention.finding_days removes it once it is fixed",
     "untag": "the registry front knows by it that the tag was removed",
 }
 

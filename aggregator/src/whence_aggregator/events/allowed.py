@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from whence_aggregator.events.cloud_record import CloudRecord
 from whence_aggregator.events.object_keys import TrailKey, TrailObject, parse_key
 from whence_aggregator.events.refused import TrailRefused
+from whence_aggregator.events.role_session import RoleSession
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +40,7 @@ class AllowedTrails:
             )
 
 
-def check_place(record: CloudRecord, account_id: str) -> None:
+def check_place(record: CloudRecord | RoleSession, account_id: str) -> None:
     """Raise TrailRefused for an event of another account than that of its file or envelope: it proves nothing."""
     if record.account_id != account_id:
         message = f"event {record.event_id} is of account {record.account_id}, in a place of account {account_id}"

@@ -14,6 +14,7 @@ import msgspec
 
 from whence_aggregator.events.doer import Doer, doer_of
 from whence_aggregator.events.refused import TrailRefused
+from whence_aggregator.events.role_session import ASSUME_EVENTS, STS, RoleSession, session_of
 from whence_common.clock import parse_instant, to_instant
 from whence_common.errors import InputError, one_line
 from whence_common.identifiers import ACCOUNT_ID, INSTANCE_ID, REGION
@@ -35,7 +36,7 @@ TEXT_CHARACTERS_MAX = 500
 _VERSION = re.compile(r"1\.[0-9]{1,6}\Z")
 _TIME = re.compile(r"[12][0-9]{3}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]Z\Z")
 _ID = re.compile(r"[0-9A-Za-z-]{8,64}\Z")
-_MATTER = {EC2: INSTANCE_EVENTS, TRAIL: TRAIL_EVENTS}
+_MATTER = {EC2: INSTANCE_EVENTS, TRAIL: TRAIL_EVENTS, STS: ASSUME_EVENTS}
 
 
 class _Head(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -52,6 +53,7 @@ class _Whole(
     frozen=True,
     rename={
         "event_id": "eventID",
+        "shared_event_id": "sharedEventID",
         "source_ip_address": "sourceIPAddress",
         "aws_region": "awsRegion",
         "error_code": "errorCode",
@@ -71,6 +73,7 @@ class _Whole(
     source_ip_address: str | None = None
     user_agent: str | None = None
     error_code: str | None = None
+    shared_event_id: str | None = None
     request_parameters: Any = None
     response_elements: Any = None
 
@@ -106,8 +109,8 @@ _HEADS = msgspec.json.Decoder(_Head)
 _WHOLES = msgspec.json.Decoder(_Whole)
 
 
-def parse_record(content: bytes | msgspec.Raw) -> tuple[str, CloudRecord | None]:
-    """Return when an event was, and the record if it matters. Raises TrailRefused."""
+def parse_record(content: bytes | msgspec.Raw) -> tuple[str, CloudRecord | RoleSession | None]:
+    """Return when an event was, and the record or the session of a role if it matters. Raises TrailRefused."""
     try:
         head = _HEADS.decode(content)
         if not _VERSION.match(head.event_version):
@@ -119,15 +122,34 @@ def parse_record(content: bytes | msgspec.Raw) -> tuple[str, CloudRecord | None]
     except (msgspec.DecodeError, UnicodeError, RecursionError) as exc:
         reason = "nested too deeply" if isinstance(exc, RecursionError) else one_line(str(exc), 200)
         raise TrailRefused("record-malformed", f"the record cannot be read: {reason}") from exc
+    _check_ids(whole)
+    if head.event_source == STS:
+        return _session(head, whole)
     record = _record(head, whole)
     return record.at, record if record.matters else None
 
 
-def _record(head: _Head, whole: _Whole) -> CloudRecord:
+def _check_ids(whole: _Whole) -> None:
     if not _ID.match(whole.event_id):
         raise TrailRefused("record-malformed", f"eventID {one_line(whole.event_id, 80)!r} is not an id")
     if not REGION.match(whole.aws_region):
         raise TrailRefused("record-malformed", f"awsRegion {one_line(whole.aws_region, 40)!r} is not a region")
+
+
+def _session(head: _Head, whole: _Whole) -> tuple[str, RoleSession | None]:
+    """Return when a role was assumed, and the session; None for a call that failed."""
+    at, identity = _time(head.event_time, exact=True), whole.user_identity or {}
+    account_id = account_of(whole.recipient_account_id, identity)
+    if whole.error_code:
+        return at, None
+    return at, session_of(
+        event_id=whole.event_id, name=head.event_name, at=at, account_id=account_id, region=whole.aws_region,
+        doer=doer_of(identity), shared_id=whole.shared_event_id, request=_mapping(whole.request_parameters),
+        answer=_mapping(whole.response_elements),
+    )  # fmt: skip
+
+
+def _record(head: _Head, whole: _Whole) -> CloudRecord:
     identity = whole.user_identity or {}
     found = list(dict.fromkeys(_instances(head.event_name, whole))) if head.event_source == EC2 else []
     return CloudRecord(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -116,6 +116,14 @@ class TrailCoverage:
             _gauge(
                 "trail_queue_failing", "1 if a queue of a trail could not be read.",
                 [Sample(int(bool(one.failure)), {"queue": one.url}) for one in found.queues], _QUEUE,
+            ),
+            _gauge(
+                "trail_chains", "Chains of digest files, by what they prove.",
+                [
+                    Sample(n, {"account": account, "region": region, "state": state})
+                    for (account, region), some in found.chains.items()
+                    for state, n in sorted(Counter(one.state for one in some).items())
+                ], _PLACE,
             ),
             _gauge(
                 "trail_dead_letters", "Dead letters of trails, by reason.",

@@ -57,6 +57,9 @@ def judge_chain(links: Sequence[VerifiedDigest]) -> ChainVerdict:
     missing += [f"{one.files_missing} log files of {one.place} do not exist" for one in links if one.files_missing]
     if missing:
         return ChainVerdict(state="missing", reason=_first(missing))
+    unread = [f"{one.place}: {one.reason}" for one in links if one.state == "unread"]
+    if unread:
+        return ChainVerdict(state="unknown", reason=_first(unread))
     gaps = _gaps([one for one in links if one.state == "valid"])
     return ChainVerdict(state="gap", reason=_first(gaps)) if gaps else ChainVerdict(state="valid")
 

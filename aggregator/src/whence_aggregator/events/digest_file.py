@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import msgspec
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -27,7 +28,7 @@ ALGORITHM = "SHA256withRSA"
 DIGEST_BYTES_MAX = 32 * 1024 * 1024
 FILES_MAX = 20_000
 _HEX = re.compile(r"[0-9a-f]{64}\Z")
-_NAME = re.compile(r"[0-9]{12}_CloudTrail-Digest_[a-z0-9-]+?_(.+)_[0-9]{8}T[0-9]{6}Z(_backfill)?\.json(?:\.gz)?\Z")
+_NAME = re.compile(r"[0-9]{12}_CloudTrail-Digest_[a-z0-9-]+?_(.+)_([0-9]{8}T[0-9]{6}Z)(_backfill)?\.json(?:\.gz)?\Z")
 
 
 class DigestedFile(msgspec.Struct, frozen=True, rename="camel"):
@@ -141,4 +142,13 @@ def chain_of(key: str) -> str:
     """Return the chain that a digest file is in: its trail and home region; those for late log files are another."""
     found = _NAME.match(key.rpartition("/")[2])
     name = found[1] if found is not None else "unnamed"
-    return f"{one_line(name, 200)}{' backfill' if found is not None and found[2] else ''}"
+    return f"{one_line(name, 200)}{' backfill' if found is not None and found[3] else ''}"
+
+
+def ended_at(key: str) -> int:
+    """Return when the hour of a digest file ended, by its key, in milliseconds; 0 if the key does not state it."""
+    found = _NAME.match(key.rpartition("/")[2])
+    try:
+        return to_millis(datetime.strptime(f"{found[2]}+0000", "%Y%m%dT%H%M%SZ%z")) if found is not None else 0
+    except ValueError:
+        return 0

@@ -55,6 +55,11 @@ def refused_digest_row(one: TrailObject, key: TrailKey, exc: TrailRefused, *, at
     return _common(one, key, at=at, state="missing" if exc.code == MISSING else "invalid", reason=exc.message)
 
 
+def unread_digest_row(one: TrailObject, key: TrailKey, reason: str, *, at: int) -> PutTrailDigestParameters:
+    """Return the row of a digest file that cannot be read, or not compared: nothing is known of it."""
+    return _common(one, key, at=at, state="unread", reason=reason)
+
+
 def _common(
     one: TrailObject, key: TrailKey, *, at: int, state: str = "invalid", reason: str = ""
 ) -> PutTrailDigestParameters:

@@ -17,10 +17,17 @@ from typing import Any
 from whence_aggregator.events.allowed import AllowedTrails
 from whence_aggregator.events.dead_letters import object_of_text
 from whence_aggregator.events.digest_chain import judge_chain
-from whence_aggregator.events.digest_file import DigestedFile, DigestFile, check_signature, parse_digest
-from whence_aggregator.events.digest_rows import MISSING, CheckedFiles, digest_row, place_of, refused_digest_row
+from whence_aggregator.events.digest_file import DigestedFile, DigestFile, check_signature, ended_at, parse_digest
+from whence_aggregator.events.digest_rows import (
+    MISSING,
+    CheckedFiles,
+    digest_row,
+    place_of,
+    refused_digest_row,
+    unread_digest_row,
+)
 from whence_aggregator.events.log_file import inflate
-from whence_aggregator.events.object_keys import TrailKey, TrailObject
+from whence_aggregator.events.object_keys import TrailKey, TrailObject, parse_key
 from whence_aggregator.events.ports import ReadObject, TrailKeys, TrailObjects
 from whence_aggregator.events.refused import TrailRefused
 from whence_aggregator.events.rows import (
@@ -61,8 +68,12 @@ log = logging.getLogger(__name__)
 FILES_READ_MAX = 100
 """Log files that one run reads because nothing else has; the rest is read by tasks first."""
 AGAIN_SECONDS = 300.0
+FOREIGN_SECONDS = 86_400.0
+"""Until a file in a bucket that is not read is looked at again: the settings may have it then."""
 LINKS_MAX = 24 * 400
 _HOUR_MILLIS = 3_600_000
+_BUCKET = "trail-bucket"
+"""The code for log files in a bucket that is not in the settings."""
 
 
 class DigestVerifying:
@@ -95,8 +106,7 @@ class DigestVerifying:
         try:
             key = self._allowed.key_of(one)
         except TrailRefused as exc:
-            log.warning("digest file not read", extra=fields(object=str(one), code=exc.code, reason=exc.message))
-            return None
+            return await self._unread(one, exc)
         if key is None:
             return None
         try:
@@ -109,6 +119,10 @@ class DigestVerifying:
                 await self._add_tasks(checked.unread, key)
                 return Again(seconds=AGAIN_SECONDS, reason=f"{len(checked.unread)} log files are not read yet")
             row = digest_row(one, key, digest, checked, at=to_millis(self._now()))
+        except SourceUnavailable as exc:
+            if exc.code == _BUCKET:
+                await self._state_unread(one, key, exc)
+            raise
         except TrailRefused as exc:
             checked, digest = CheckedFiles(), None
             row = refused_digest_row(one, key, exc, at=to_millis(self._now()))
@@ -116,6 +130,23 @@ class DigestVerifying:
         await self._follow(digest, checked, key)
         await self._judge(key, row["chain"])
         return None
+
+    async def _unread(self, one: TrailObject, exc: TrailRefused) -> Again | None:
+        """Show why a file that another one names is not read: it may be in another account's bucket."""
+        log.warning("digest file not read", extra=fields(object=str(one), code=exc.code, reason=exc.message))
+        key = parse_key(one.key)
+        if key is None or exc.code != "bucket-foreign":
+            return None
+        await self._state_unread(one, key, exc)
+        if ended_at(one.key) < to_millis(self._now()) - self._millis_max:
+            return None  # chains are not followed back so far
+        return Again(seconds=FOREIGN_SECONDS, reason=exc.message)
+
+    async def _state_unread(self, one: TrailObject, key: TrailKey, exc: TrailRefused | SourceUnavailable) -> None:
+        """Record that the chain is unknown because a file, or the log files that it names, are not read."""
+        row = unread_digest_row(one, key, exc.message, at=to_millis(self._now()))
+        await self._database.write(PUT_TRAIL_DIGEST.bind([row]))
+        await self._judge(key, row["chain"])
 
     async def _check_signature(self, digest: DigestFile, stored: ReadObject, one: TrailObject, key: TrailKey) -> None:
         """Raise TrailRefused unless AWS signed the file, by its metadata or else by what the next file states."""
@@ -187,7 +218,7 @@ class DigestVerifying:
         """Raise SourceUnavailable for log files in a bucket that is not read: they are neither missing nor invalid."""
         if bucket not in self._allowed.buckets:
             message = f"log files are in bucket {one_line(bucket, 70)}, which is not in the settings"
-            raise SourceUnavailable("trail-bucket", message, fix="add it to cloud_trail.buckets")
+            raise SourceUnavailable(_BUCKET, message, fix="add it to cloud_trail.buckets")
 
     async def _hash_of(self, one: TrailObject, key: TrailKey) -> str | None:
         """Return the SHA-256 of a stored log file; None when it does not exist, empty when it cannot be the file."""

@@ -6,6 +6,7 @@ name of a session, so it is a hint; sourceIdentity cannot change along a chain o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,8 @@ import msgspec
 from whence_common.errors import one_line
 
 TEXT_CHARACTERS_MAX = 400
+ACCESS_KEY = re.compile(r"ASIA[A-Z0-9]{12,124}\Z")
+"""Id of a temporary key. Ids are unique in AWS; who has one cannot call with it."""
 DOER_TYPES = frozenset({
     "Root", "IAMUser", "AssumedRole", "Role", "FederatedUser", "SAMLUser", "WebIdentityUser", "IdentityCenterUser",
     "AWSAccount", "AWSService", "Directory",
@@ -36,6 +39,10 @@ class Doer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The source identity of the session, which cannot change along a chain of roles."""
     service: str = ""
     """The AWS service that made the call, for itself or for the identity."""
+    provider: str = ""
+    """The identity provider that names a user of SAML or OpenID Connect."""
+    access_key: str = ""
+    """Id of the temporary key of a role's session: by it the call is found that assumed the role."""
 
     @property
     def name(self) -> str:
@@ -54,6 +61,7 @@ def doer_of(identity: Mapping[str, Any]) -> Doer:
     doer_type = stated if stated in DOER_TYPES else "Unknown"
     user = _text(identity, "userName")
     role = session_name = ""
+    access_key = _text(identity, "accessKeyId")
     match doer_type:
         case "AssumedRole" | "Role":
             role = _text(issuer, "arn")
@@ -80,6 +88,8 @@ def doer_of(identity: Mapping[str, Any]) -> Doer:
         session=session_name,
         person=_text(session, "sourceIdentity"),
         service=_text(identity, "invokedBy"),
+        provider=_text(identity, "identityProvider") if doer_type in ("SAMLUser", "WebIdentityUser") else "",
+        access_key=access_key if doer_type == "AssumedRole" and ACCESS_KEY.match(access_key) else "",
     )
 
 

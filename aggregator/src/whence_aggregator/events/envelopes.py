@@ -6,7 +6,7 @@ EventBridge's event with the record in `detail`, and S3's test message.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import unquote_plus
@@ -63,6 +63,7 @@ class _Any(msgspec.Struct, frozen=True):
     event: str | None = msgspec.field(name="Event", default=None)
     type_: str | None = msgspec.field(name="Type", default=None)
     message: str | None = msgspec.field(name="Message", default=None)
+    topic_arn: str | None = msgspec.field(name="TopicArn", default=None)
     records: msgspec.Raw = msgspec.field(name="Records", default=_ABSENT)
     s3_bucket: str | None = msgspec.field(name="s3Bucket", default=None)
     s3_object_key: list[str] | None = msgspec.field(name="s3ObjectKey", default=None)
@@ -92,14 +93,21 @@ class _S3Record(msgspec.Struct, frozen=True, rename={"event_name": "eventName"})
     event_name: str = ""
 
 
-def parse_envelope(body: str) -> TrailEnvelope:
-    """Return what a message is about. Raises TrailRefused with the reason for a dead letter."""
+def parse_envelope(body: str, *, topics: Collection[str] = ()) -> TrailEnvelope:
+    """Return what a message is about. Raises TrailRefused with the reason for a dead letter.
+
+    With `topics`, each SNS notification must state one of them.
+    """
     for _ in range(_SNS_DEPTH_MAX + 1):
         form = _decoded(body, _Any)
         if form.message is None:
             return _of_form(form)
         if form.type_ not in (None, "Notification"):
             return Nothing(reason=f"an SNS message of type {one_line(str(form.type_), 60)}")
+        if topics and form.topic_arn not in topics:
+            stated = one_line(str(form.topic_arn), 200)
+            fix = "add it to the queue's topics, and replay"
+            raise TrailRefused("topic-foreign", f"the SNS notification is of topic {stated}", fix=fix)
         # NOTE: SNS's signature is not verified: the queue's policy states who may send, and a message only names
         # objects, which are read from the buckets in the settings with our own credentials
         body = form.message

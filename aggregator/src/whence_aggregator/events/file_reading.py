@@ -16,6 +16,7 @@ from whence_aggregator.events.object_keys import TrailKey, TrailObject
 from whence_aggregator.events.ports import LogFileReader, ReadObject, TrailObjects
 from whence_aggregator.events.recorder import EventRecorder
 from whence_aggregator.events.refused import TrailRefused
+from whence_aggregator.events.role_session import RoleSession
 from whence_aggregator.events.rows import etags
 from whence_aggregator.ports import Database, SourceUnavailable
 from whence_aggregator.queries.events import (
@@ -90,8 +91,9 @@ class LogFileReading:
 
     async def _read(self, one: TrailObject, key: TrailKey, stored: ReadObject) -> None:
         file = await self._reader.read(stored.content)
-        records, foreign = _of_account(file, key)
+        records, sessions, foreign = _of_account(file, key)
         source = {"bucket": one.bucket, "key": one.key, "digest": file.digest}
+        await self._recorder.keep_sessions(sessions, source=source)
         if records:
             await self._recorder.record(records, source=source)
         of, at = (key.account_id, key.region), self._at
@@ -132,14 +134,21 @@ class LogFileReading:
             log.warning("dead letter", extra=fields(place=row["place"], code=row["code"], reason=row["reason"]))
 
 
-def _of_account(file: LogFile, key: TrailKey) -> tuple[Sequence[CloudRecord], Sequence[RefusedRecord]]:
-    """Return the events of the key's account, and why the others are refused."""
+def _of_account(
+    file: LogFile, key: TrailKey
+) -> tuple[Sequence[CloudRecord], Sequence[RoleSession], Sequence[RefusedRecord]]:
+    """Return the events and sessions of the key's account, and why the others are refused."""
     records: list[CloudRecord] = []
+    sessions: list[RoleSession] = []
     refused: list[RefusedRecord] = []
-    for one in file.records:
+    found: list[CloudRecord | RoleSession] = [*file.records, *file.sessions]
+    for one in found:
         try:
             check_place(one, key.account_id)
-            records.append(one)
+            if isinstance(one, RoleSession):
+                sessions.append(one)
+            else:
+                records.append(one)
         except TrailRefused as exc:
             refused.append(RefusedRecord(number=len(refused), code=exc.code, reason=exc.message))
-    return records, bounded_refusals(refused)
+    return records, sessions, bounded_refusals(refused)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from whence_aggregator.events.dead_letters import DEAD_LETTERS_MAX
@@ -42,14 +42,14 @@ class TrailIntake:
         self,
         *,
         queue: TrailQueue,
-        inline_accounts: Collection[str],
+        place: MessagePlace,
         database: Database,
         taker: MessageTaker,
         backoff: Backoff,
         now: Now,
     ) -> None:
         self._queue = queue
-        self._place = MessagePlace(url=queue.url, inline_accounts=inline_accounts)
+        self._place = place
         self._database = database
         self._taker = taker
         self._backoff = backoff

@@ -17,6 +17,7 @@ from isal.igzip_lib import IsalError
 
 from whence_aggregator.events.cloud_record import CloudRecord, parse_record
 from whence_aggregator.events.refused import TrailRefused
+from whence_aggregator.events.role_session import RoleSession
 from whence_common.errors import one_line
 
 COMPRESSED_BYTES_MAX = 64 * 1024 * 1024
@@ -33,6 +34,7 @@ _GZIP = b"\x1f\x8b"
 _GZIP_WINDOW = 31
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[\]{}]', re.DOTALL)
 """A string, or a bracket outside of one. A string without an end matches too: else each quote in it is tried anew."""
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 class _Cut(msgspec.Struct, frozen=True):
@@ -60,6 +62,8 @@ class LogFile:
     records: Sequence[CloudRecord]
     refused: Sequence[RefusedRecord]
     total: int
+    sessions: Sequence[RoleSession] = ()
+    """Sessions of roles that were made."""
     newest_at: str
     """The newest time of any event; empty for a file without records."""
 
@@ -96,6 +100,7 @@ def read_log_file(content: bytes, *, inflated_bytes_max: int = INFLATED_BYTES_MA
     if len(pieces) > RECORDS_MAX:
         raise TrailRefused("file-too-many", f"the file has {len(pieces)} records, and at most {RECORDS_MAX} are read")
     records: list[CloudRecord] = []
+    sessions: list[RoleSession] = []
     refused: list[RefusedRecord] = []
     newest = ""
     for number, piece in enumerate(pieces):
@@ -107,11 +112,13 @@ def read_log_file(content: bytes, *, inflated_bytes_max: int = INFLATED_BYTES_MA
             refused.append(RefusedRecord(number=number, code=exc.code, reason=exc.message))
             continue
         newest = max(newest, time)
-        if record is not None:
+        if isinstance(record, RoleSession):
+            sessions.append(record)
+        elif record is not None:
             records.append(record)
     return LogFile(
         digest=hashlib.sha256(plain).hexdigest(), records=records, refused=bounded_refusals(refused), total=len(pieces),
-        newest_at=newest,
+        newest_at=newest, sessions=sessions,
     )  # fmt: skip
 
 
@@ -125,7 +132,10 @@ def bounded_refusals(refused: Sequence[RefusedRecord]) -> Sequence[RefusedRecord
 
 
 def _pieces(plain: bytes) -> Sequence[msgspec.Raw | bytes]:
-    """Return each record's bytes. A file that the decoder finds too deep is cut by its brackets instead."""
+    """Return each record's bytes.
+
+    A file with a record that the decoder finds too deep, or with half of a surrogate pair, is cut by its brackets.
+    """
     try:
         return _CUT.decode(plain).records
     except RecursionError as exc:
@@ -135,6 +145,8 @@ def _pieces(plain: bytes) -> Sequence[msgspec.Raw | bytes]:
             ) from exc
         return list(_cut_by_brackets(plain))
     except (msgspec.DecodeError, UnicodeError) as exc:
+        if len(plain) <= CUT_BYTES_MAX and _SURROGATE.search(plain):
+            return list(_cut_by_brackets(plain))
         raise TrailRefused("file-malformed", f"not a JSON object with Records: {one_line(str(exc), 200)}") from exc
 
 

@@ -15,6 +15,8 @@ from whence_aggregator.queries.events import (
     CloudEventsKnownRow,
     CountTrailDeadRow,
     EventsOfInstanceRow,
+    SessionsKeptRow,
+    SessionsKnownRow,
     SignatureBySuccessorRow,
     TrailChainsReadRow,
     TrailChainStatedRow,
@@ -29,6 +31,7 @@ from whence_aggregator.queries.events import (
     TrailQueuesRow,
     TrailTasksWaitingRow,
     TrailVerificationsRow,
+    WordsWantedRow,
 )
 from whence_common.clock import from_millis
 
@@ -97,9 +100,19 @@ class TrailChange:
         }
 
 
-def event_ids(rows: Iterable[CloudEventsKnownRow]) -> frozenset[str]:
+def event_ids(rows: Iterable[CloudEventsKnownRow | SessionsKnownRow]) -> frozenset[str]:
     """Return the ids of events that are recorded."""
     return frozenset(row["event_id"] for row in rows)
+
+
+def wanted_words(rows: Iterable[WordsWantedRow]) -> frozenset[str]:
+    """Return the words by which recorded entries refer to sessions."""
+    return frozenset(row["word"] for row in rows)
+
+
+def kept_sessions(rows: Iterable[SessionsKeptRow]) -> list[dict[str, Any]]:
+    """Return the members of the entries that kept sessions become."""
+    return [msgspec.json.decode(row["content"], type=dict[str, Any]) for row in rows]
 
 
 def etags(rows: Iterable[TrailObjectsKnownRow]) -> dict[str, str]:

@@ -16,6 +16,7 @@ from whence_aggregator.events.envelopes import InlineRecord, NamedObjects, parse
 from whence_aggregator.events.object_keys import TrailObject
 from whence_aggregator.events.recorder import EventRecorder
 from whence_aggregator.events.refused import TrailRefused
+from whence_aggregator.events.role_session import RoleSession
 from whence_aggregator.ports import Database
 from whence_aggregator.queries.events import ADD_TRAIL_DEAD, AddTrailDeadParameters
 from whence_aggregator.queries.work import ADD_TASK, AddTaskParameters
@@ -31,10 +32,14 @@ LOG_KIND, DIGEST_KIND, REPLAY_KIND = "trail-log", "trail-digest", "trail-replay"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessagePlace:
-    """The queue that messages are from. `inline_accounts`: whose records EventBridge may send to it."""
+    """The queue that messages are from. `inline_accounts`: whose records EventBridge may send to it.
+
+    `topics`: ARNs of the SNS topics whose notifications are taken; empty: of any topic that the queue's policy admits.
+    """
 
     url: str
     inline_accounts: Collection[str] = ()
+    topics: Collection[str] = ()
 
 
 @dataclass(slots=True)
@@ -44,6 +49,7 @@ class _Taken:
     tasks: dict[tuple[str, str], AddTaskParameters] = field(default_factory=dict)
     dead: dict[str, AddTrailDeadParameters] = field(default_factory=dict)
     records: dict[str, list[CloudRecord]] = field(default_factory=dict)
+    sessions: list[RoleSession] = field(default_factory=list)
 
 
 class MessageTaker:
@@ -75,6 +81,7 @@ class MessageTaker:
             except TrailRefused as exc:
                 row = dead_message(place.url, body, exc, at=to_millis(self._now()))
                 taken.dead[row["id"]] = row
+        await self._recorder.keep_sessions(taken.sessions, source={"queue": place.url})
         for records in taken.records.values():
             await self._recorder.record(records, source={"queue": place.url})
         if taken.tasks or taken.dead:
@@ -89,10 +96,12 @@ class MessageTaker:
 
     def _sort(self, body: str, place: MessagePlace, taken: _Taken) -> None:
         """Add what one message becomes. Raises TrailRefused."""
-        found = parse_envelope(body)
+        found = parse_envelope(body, topics=place.topics)
         if isinstance(found, InlineRecord):
             record = self._inline(found, place)
-            if record is not None:
+            if isinstance(record, RoleSession):
+                taken.sessions.append(record)
+            elif record is not None:
                 taken.records.setdefault(record.account_id, []).append(record)
         elif isinstance(found, NamedObjects):
             for one in found.objects:
@@ -111,7 +120,7 @@ class MessageTaker:
         row_ = task_of(one, DIGEST_KIND if key.sort == "digest" else LOG_KIND, key.account_id, due_at=to_instant(at))
         taken.tasks[row_["kind"], row_["subject"]] = row_
 
-    def _inline(self, found: InlineRecord, place: MessagePlace) -> CloudRecord | None:
+    def _inline(self, found: InlineRecord, place: MessagePlace) -> CloudRecord | RoleSession | None:
         """Return EventBridge's record; its envelope, which AWS writes, states whose it is. Raises TrailRefused."""
         if found.account_id not in place.inline_accounts:
             fix = "add it to the queue's event_bridge_accounts, and replay"

@@ -13,13 +13,17 @@ from whence_aggregator.queries.findings import (
     AccountsOfApplicationsRow,
     ApplicationsOfInstancesRow,
     CompleteReportRow,
+    CountFindingReportsRow,
+    CountFindingsOpenRow,
     FindingsAtRow,
     FindingsByScannerRow,
     FindingsCountedRow,
     FindingsMovedFromImageRow,
+    FindingsNeededRow,
     FindingsNowRow,
     FindingsOfImageRow,
     FindingsOpenRow,
+    FindingsStaleRow,
     ScannerReportsRow,
     VersionsOfImagesRow,
 )
@@ -248,3 +252,17 @@ def counted_findings(rows: Sequence[FindingsByScannerRow]) -> list[CountedFindin
         )
         for row in rows
     ]  # fmt: skip
+
+
+def counts_by_product(rows: Sequence[CountFindingReportsRow | CountFindingsOpenRow]) -> dict[str, int]:
+    return {row["product"]: row["n"] for row in rows}
+
+
+def needed_entries(rows: Sequence[FindingsNeededRow]) -> set[int]:
+    """Return the entries that rows still rest on."""
+    return {row["ledger_index"] for row in rows}
+
+
+def some_stale(rows: Sequence[FindingsStaleRow]) -> bool:
+    """Return whether there is any finding that can go."""
+    return bool(rows)

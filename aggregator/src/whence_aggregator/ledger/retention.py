@@ -33,9 +33,13 @@ class Derived(Protocol):
     """The rows of a kind of entry that are removed with the entry's body."""
 
     async def needed(self, indexes: Sequence[int]) -> set[int]:
-        """Return those of the entries that an answer of today needs."""
+        """Return those of the entries, which are the next ones of their kind, that an answer of today needs."""
 
-    def removes(self, indexes: Sequence[int]) -> BoundCommand: ...
+    async def is_stale(self, past: int) -> bool:
+        """Return whether rows of entries before `past` can go although their bodies stay."""
+
+    def removes(self, indexes: Sequence[int], past: int) -> Sequence[BoundCommand]:
+        """Return what removes the rows of entries whose bodies go, or which are all before `past`."""
 
 
 class Retention:
@@ -85,9 +89,11 @@ class Retention:
             needed |= await self._derived[kind].needed(old)
         indexes = [index for index in old if index not in needed]
         self._first[kind] = old[-1] + 1 if old else past
+        until = old[-1] + 1 if old else past
         if indexes:
             await self._archive_bundles(indexes)
-            await self._take(kind, indexes)
+        if indexes or (kind in self._derived and await self._derived[kind].is_stale(until)):
+            await self._take(kind, indexes, until)
         return len(old)
 
     async def _past(self, kind: str) -> int:
@@ -114,11 +120,11 @@ class Retention:
                 )
             await self._archive.store(number, contents)
 
-    async def _take(self, kind: str, indexes: list[int]) -> None:
+    async def _take(self, kind: str, indexes: list[int], until: int) -> None:
         stated = {
             "kind": kind,
-            "first": indexes[0],
-            "past": indexes[-1] + 1,
+            "first": indexes[0] if indexes else until,
+            "past": until if kind in self._derived else indexes[-1] + 1,
             "bodies": len(indexes),
             "days": self._days[kind],
             "archived": self._archive is not None,
@@ -128,5 +134,5 @@ class Retention:
             await writing.append([NewEntry(kind="pruned", content=event("pruned", stated))])
             writing.writes.append(PRUNE_ENTRY.bind([{"ledger_index": index} for index in indexes]))
             if kind in self._derived:
-                writing.writes.append(self._derived[kind].removes(indexes))
+                writing.writes += self._derived[kind].removes(indexes, until)
         log.info("bodies pruned", extra=fields(**stated))

@@ -21,5 +21,8 @@ class MembersRemoved:
         rows = await self._database.fetch(TEAM_MEMBERS_REPLACED.bind({"indexes": array(list(indexes))}))
         return newest_members(rows)
 
-    def removes(self, indexes: Sequence[int]) -> BoundCommand:
-        return REMOVE_TEAM_MEMBERS.bind([{"ledger_index": index} for index in indexes])
+    async def is_stale(self, past: int) -> bool:
+        return False
+
+    def removes(self, indexes: Sequence[int], past: int) -> Sequence[BoundCommand]:
+        return [REMOVE_TEAM_MEMBERS.bind([{"ledger_index": index} for index in indexes])]

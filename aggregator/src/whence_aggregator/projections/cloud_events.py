@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from whence_aggregator.ports import Transaction
+from whence_aggregator.projections.role_sessions import word_writes
 from whence_aggregator.queries.events import (
     ADD_CLOUD_EVENT,
     ADD_CLOUD_EVENT_INSTANCE,
@@ -57,6 +58,7 @@ def cloud_event_writes(entries: Sequence[tuple[int, Mapping[str, Any]]]) -> list
         UNJUDGE_OF_ACCOUNT.bind(
             [{"account_id": account, "instance_ids": array(sorted(names))} for account, names in by_account.items()]
         ),
+        word_writes(one["doer"]["access_key"] for _, one in entries if one["doer"].get("access_key")),
     ]
 
 

@@ -35,10 +35,12 @@ from whence_aggregator.projections.fullstop import (
     instance_log_write,
     report_write,
 )
+from whence_aggregator.projections.pruned_findings import project_pruned
 from whence_aggregator.projections.pushes import project_push, project_untag
 from whence_aggregator.projections.removals import VERSION as REMOVALS_VERSION
 from whence_aggregator.projections.removals import project_removal
 from whence_aggregator.projections.reports import REPORT, report_writes
+from whence_aggregator.projections.role_sessions import ROLE_SESSION, project_role_sessions
 from whence_aggregator.projections.rule_sets import RULE_SET, project_rule_sets
 from whence_aggregator.projections.summaries import SUMMARY, summary_writes
 from whence_aggregator.projections.verdicts import project_verdicts
@@ -127,8 +129,17 @@ async def _cloud_events(transaction: Transaction, _: Replayed, entries: Entries)
     await project_cloud_events(transaction, entries)
 
 
+async def _role_sessions(transaction: Transaction, _: Replayed, entries: Entries) -> None:
+    await project_role_sessions(transaction, entries)
+
+
 async def _verifications(transaction: Transaction, _: Replayed, entries: Entries) -> None:
     await project_verifications(transaction, entries)
+
+
+async def _pruned(transaction: Transaction, _: Replayed, entries: Entries) -> None:
+    for _index, event in entries:
+        await project_pruned(transaction, event)
 
 
 async def _findings(transaction: Transaction, _: Replayed, entries: Entries) -> None:
@@ -264,8 +275,11 @@ KINDS: Mapping[str, EntryKind] = MappingProxyType({
     VERSION: _kind("version_revision", project=_versions, account=_of_all, together=_all_together),
     APPROVAL: _kind("approval", project=_approvals, account=_of_all, together=_all_together),
     CLOUD_EVENT: _kind(
-        "cloud_event", "cloud_event_instance", "instance", project=_cloud_events, account=_account_stated,
-        together=_all_together,
+        "cloud_event", "cloud_event_instance", "instance", "session_word", project=_cloud_events,
+        account=_account_stated, together=_all_together,
+    ),
+    ROLE_SESSION: _kind(
+        "role_session", "session_word", project=_role_sessions, account=_account_stated, together=_all_together,
     ),
     TRAIL_VERIFICATION: _kind(
         "trail_verification", project=_verifications, account=_account_stated, together=_all_together,
@@ -279,7 +293,7 @@ KINDS: Mapping[str, EntryKind] = MappingProxyType({
     INSTANCE_LOG: _kind("instance_log", project=_instance_logs, account=_account_stated),
     "log-key": _kind(account=_of_all),
     "pruned": replace(
-        _kind("removed_entry", "fact", account=_of_all), project={1: _nothing, REMOVALS_VERSION: _removals},
+        _kind("removed_entry", "fact", account=_of_all), project={1: _pruned, REMOVALS_VERSION: _removals},
     ),
 })  # fmt: skip
 """Statements are projected in batches by projections.statements; `account` takes their predicate's members."""
@@ -351,10 +365,12 @@ TABLES = (
     Table(
         name="cloud_event_instance", clear=audit.CLEAR_CLOUD_EVENT_INSTANCE, dumps=(audit.DUMP_CLOUD_EVENT_INSTANCE,)
     ),
+    Table(name="role_session", clear=audit.CLEAR_ROLE_SESSION, dumps=(audit.DUMP_ROLE_SESSION,)),
+    Table(name="session_word", clear=audit.CLEAR_SESSION_WORD, dumps=(audit.DUMP_SESSION_WORD,)),
     Table(name="trail_verification", clear=audit.CLEAR_TRAIL_VERIFICATION, dumps=(audit.DUMP_TRAIL_VERIFICATION,)),
-    Table(name="finding", clear=audit.CLEAR_FINDING, dumps=(audit.DUMP_FINDING,)),
-    Table(name="finding_seen", clear=audit.CLEAR_FINDING_SEEN, dumps=(audit.DUMP_FINDING_SEEN,)),
-    Table(name="finding_report", clear=audit.CLEAR_FINDING_REPORT, dumps=(audit.DUMP_FINDING_REPORT,)),
+    Table(name="finding", clear=audit.CLEAR_FINDING, dumps=(audit.DUMP_FINDING,), lossy=True),
+    Table(name="finding_seen", clear=audit.CLEAR_FINDING_SEEN, dumps=(audit.DUMP_FINDING_SEEN,), lossy=True),
+    Table(name="finding_report", clear=audit.CLEAR_FINDING_REPORT, dumps=(audit.DUMP_FINDING_REPORT,), lossy=True),
     Table(name="violation", clear=audit.CLEAR_VIOLATION, dumps=(audit.DUMP_VIOLATION,)),
     Table(name="violation_past", clear=audit.CLEAR_VIOLATION_PAST, dumps=(audit.DUMP_VIOLATION_PAST,)),
     Table(name="violation_step", clear=audit.CLEAR_VIOLATION_STEP, dumps=(audit.DUMP_VIOLATION_STEP,)),

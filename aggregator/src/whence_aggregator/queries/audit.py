@@ -1101,6 +1101,44 @@ DUMP_TRAIL_VERIFICATION = NamedQuery[DumpTrailVerificationParameters, DumpTrailV
 )
 
 
+class DumpRoleSessionParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpRoleSessionRow(TypedDict):
+    account_id: str
+    event_id: str
+    ledger_index: int
+    access_key: str
+    caller_key: str
+    shared_id: str
+    role: str
+    event_at: int
+    doer: str
+
+
+DUMP_ROLE_SESSION = NamedQuery[DumpRoleSessionParameters, DumpRoleSessionRow]("dump_role_session")
+
+
+class DumpSessionWordParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpSessionWordRow(TypedDict):
+    word: str
+
+
+DUMP_SESSION_WORD = NamedQuery[DumpSessionWordParameters, DumpSessionWordRow]("dump_session_word")
+
+
+CLEAR_ROLE_SESSION = Command[NoParameters]("clear_role_session")
+
+
+CLEAR_SESSION_WORD = Command[NoParameters]("clear_session_word")
+
+
 CLEAR_CLOUD_EVENT = Command[NoParameters]("clear_cloud_event")
 
 

@@ -468,3 +468,98 @@ class EventsOfInstanceRow(TypedDict):
 
 
 EVENTS_OF_INSTANCE = NamedQuery[EventsOfInstanceParameters, EventsOfInstanceRow]("events_of_instance")
+
+
+class SessionsKnownParameters(TypedDict):
+    account_id: str
+    event_ids: str
+
+
+class SessionsKnownRow(TypedDict):
+    event_id: str
+
+
+SESSIONS_KNOWN = NamedQuery[SessionsKnownParameters, SessionsKnownRow]("sessions_known")
+
+
+class KeepSessionParameters(TypedDict):
+    account_id: str
+    event_id: str
+    access_key: str
+    shared_id: str
+    content: str
+    own: int
+    seen_at: int
+
+
+KEEP_SESSION = Command[KeepSessionParameters]("keep_session")
+
+
+class WordsWantedParameters(TypedDict):
+    words: str
+
+
+class WordsWantedRow(TypedDict):
+    word: str
+
+
+WORDS_WANTED = NamedQuery[WordsWantedParameters, WordsWantedRow]("words_wanted")
+
+
+class SessionsKeptParameters(TypedDict):
+    words: str
+    limit: int
+
+
+class SessionsKeptRow(TypedDict):
+    own: int
+    account_id: str
+    event_id: str
+    content: str
+
+
+SESSIONS_KEPT = NamedQuery[SessionsKeptParameters, SessionsKeptRow]("sessions_kept")
+
+
+class DropSessionParameters(TypedDict):
+    account_id: str
+    event_id: str
+
+
+DROP_SESSION = Command[DropSessionParameters]("drop_session")
+
+
+class DropSessionsParameters(TypedDict):
+    before: int
+
+
+DROP_SESSIONS = Command[DropSessionsParameters]("drop_sessions")
+
+
+class DropSessionsBeyondParameters(TypedDict):
+    kept: int
+
+
+DROP_SESSIONS_BEYOND = Command[DropSessionsBeyondParameters]("drop_sessions_beyond")
+
+
+class AddRoleSessionParameters(TypedDict):
+    account_id: str
+    event_id: str
+    ledger_index: int
+    access_key: str
+    caller_key: str
+    shared_id: str
+    role: str
+    event_at: int
+    doer: str
+
+
+ADD_ROLE_SESSION = Command[AddRoleSessionParameters]("add_role_session")
+
+
+class AddSessionWordParameters(TypedDict):
+    word: str
+
+
+ADD_SESSION_WORD = Command[AddSessionWordParameters]("add_session_word")

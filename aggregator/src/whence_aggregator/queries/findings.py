@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from whence_aggregator.queries.query import Command, NamedQuery
+from whence_aggregator.queries.query import Command, NamedQuery, NoParameters
 
 
 class FindingsNowParameters(TypedDict):
@@ -244,6 +244,22 @@ class ScannerReportsRow(TypedDict):
 SCANNER_REPORTS = NamedQuery[ScannerReportsParameters, ScannerReportsRow]("scanner_reports")
 
 
+class CountFindingReportsRow(TypedDict):
+    product: str
+    n: int
+
+
+COUNT_FINDING_REPORTS = NamedQuery[NoParameters, CountFindingReportsRow]("count_finding_reports")
+
+
+class CountFindingsOpenRow(TypedDict):
+    product: str
+    n: int
+
+
+COUNT_FINDINGS_OPEN = NamedQuery[NoParameters, CountFindingsOpenRow]("count_findings_open")
+
+
 class FindingsOfImageParameters(TypedDict):
     image_digest: str
     after_account: str
@@ -314,3 +330,47 @@ class FindingsByScannerRow(TypedDict):
 
 
 FINDINGS_BY_SCANNER = NamedQuery[FindingsByScannerParameters, FindingsByScannerRow]("findings_by_scanner")
+
+
+class FindingsStaleParameters(TypedDict):
+    past: int
+
+
+class FindingsStaleRow(TypedDict):
+    ledger_index: int
+
+
+FINDINGS_STALE = NamedQuery[FindingsStaleParameters, FindingsStaleRow]("findings_stale")
+
+
+class FindingsNeededParameters(TypedDict):
+    indexes: str
+    past: int
+
+
+class FindingsNeededRow(TypedDict):
+    ledger_index: int
+
+
+FINDINGS_NEEDED = NamedQuery[FindingsNeededParameters, FindingsNeededRow]("findings_needed")
+
+
+class DropOldFindingsParameters(TypedDict):
+    past: int
+
+
+DROP_OLD_FINDINGS = Command[DropOldFindingsParameters]("drop_old_findings")
+
+
+class DropOldSeenParameters(TypedDict):
+    past: int
+
+
+DROP_OLD_SEEN = Command[DropOldSeenParameters]("drop_old_seen")
+
+
+class DropOldReportsParameters(TypedDict):
+    past: int
+
+
+DROP_OLD_REPORTS = Command[DropOldReportsParameters]("drop_old_reports")

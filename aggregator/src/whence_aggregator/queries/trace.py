@@ -876,3 +876,24 @@ class StartsOfRow(TypedDict):
 
 
 STARTS_OF = NamedQuery[StartsOfParameters, StartsOfRow]("starts_of")
+
+
+class RoleSessionsOfParameters(TypedDict):
+    keys: str
+    known_past: int
+    depth_max: int
+    limit: int
+
+
+class RoleSessionsOfRow(TypedDict):
+    ledger_index: int
+    event_id: str
+    account_id: str
+    access_key: str
+    shared_id: str
+    role: str
+    event_at: int
+    doer: str
+
+
+ROLE_SESSIONS_OF = NamedQuery[RoleSessionsOfParameters, RoleSessionsOfRow]("role_sessions_of")

@@ -14,6 +14,7 @@ from whence_common.identifiers import ACCOUNT_ID, REGION, ROLE_ARN
 
 EXTERNAL_ID = re.compile(r"[A-Za-z0-9+=,.@:/_-]{2,1224}\Z")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")
+_TOPIC = re.compile(r"arn:[a-z-]{3,20}:sns:[a-z0-9-]{5,30}:[0-9]{12}:[A-Za-z0-9_-]{1,256}(\.fifo)?\Z")
 _PLACES_MAX = 200
 
 
@@ -27,6 +28,8 @@ class TrailQueueSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     external_id: str | None = None
     event_bridge_accounts: list[str] = []
     """Accounts whose records EventBridge may send to this queue; the queue's policy must admit no other sender."""
+    topics: list[str] = []
+    """ARNs of the SNS topics whose notifications are taken from it; empty: those of any topic."""
 
 
 class TrailBucketSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -75,6 +78,11 @@ def wrong_in_cloud_trail(trail: CloudTrailSettings) -> list[str]:
         wrong += _wrong_in_place(name, queue) + _wrong_accounts(
             f"{name}.event_bridge_accounts", queue.event_bridge_accounts
         )
+        wrong += [
+            f"{name}.topics: {one_line(one, 100)!r} is not the ARN of an SNS topic"
+            for one in queue.topics
+            if not _TOPIC.match(one)
+        ]
     for bucket, place in trail.buckets.items():
         name = f"cloud_trail.buckets.{one_line(bucket, 70)}"
         if not _BUCKET.match(bucket):

@@ -88,6 +88,8 @@ class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
     statement_days: int | None = None
     verdict_days: int | None = None
+    finding_days: int | None = None
+    """Findings of scanners that have been fixed for so long, with the reports about them."""
     member_days: int | None = None
     """Lists of a team's members that a newer one has replaced; the newest of each team stays."""
     archive_bucket: str | None = None
@@ -298,9 +300,9 @@ def _wrong_in_parts(settings: Settings) -> list[str]:
 
 def _wrong_in_retention(retention: RetentionSettings) -> list[str]:
     wrong = []
-    days = (retention.statement_days, retention.verdict_days, retention.member_days)
+    days = (retention.statement_days, retention.verdict_days, retention.finding_days, retention.member_days)
     if any(one is not None and one < 1 for one in days):
-        wrong.append("retention: statement_days, verdict_days and member_days must be at least 1")
+        wrong.append("retention: statement_days, verdict_days, finding_days and member_days must be at least 1")
     if retention.member_days is not None and retention.archive_bucket is not None:
         wrong.append("retention.member_days and archive_bucket exclude each other: the archive would keep the names")
     return wrong

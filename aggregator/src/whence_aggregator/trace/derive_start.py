@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from whence_aggregator.trace.behind import who_is_behind
 from whence_aggregator.trace.facts import Facts
 from whence_aggregator.trace.lineage import Evidence, StartedBy
 from whence_common.clock import parse_instant
@@ -25,13 +26,16 @@ def started_by(facts: Facts) -> StartedBy:
     if launched_at and abs(parse_instant(launched_at) - parse_instant(event.at)) > OTHER_LAUNCH:
         reason = f"EC2 lists a launch at {launched_at}; the newest recorded start is {event.name} at {event.at}"
         return StartedBy(state="unknown", reason=reason)
+    behind = who_is_behind(event.doer, event.at, event.sessions)
     value = {
         "event": event.name,
         "event_id": event.event_id,
         "at": event.at,
         "region": event.region,
         "by": dict(event.doer),
+        "person": behind.to_wire(),
         "recorded_later": event.later,
     }
-    evidence = Evidence(source="cloudtrail", observed_at=event.at, ledger_index=event.ledger_index)
-    return StartedBy(state="asserted", value=value, evidence=(evidence,))
+    places = [(event.at, event.ledger_index), *((one.at, one.ledger_index) for one in behind.evidence)]
+    evidence = [Evidence(source="cloudtrail", observed_at=at, ledger_index=index) for at, index in places]
+    return StartedBy(state="asserted", value=value, evidence=tuple(evidence))

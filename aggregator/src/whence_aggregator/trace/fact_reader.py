@@ -44,6 +44,7 @@ from whence_aggregator.trace.rows import (
     subject_of_commit,
     subject_of_image,
 )
+from whence_aggregator.trace.session_rows import with_sessions
 from whence_aggregator.trace.start_event import StartEvent
 from whence_aggregator.trace.start_rows import start_events, starts
 from whence_aggregator.trace.stored_statement import Binding, Later, ReportedLater, StoredStatement
@@ -271,6 +272,7 @@ class FactReader:
                 gathered[name] = replace(gathered[name], commit=commits[subject], branch=branches[subject])
             else:
                 gathered[name] = replace(gathered[name], commit=subject, branch=subject)
+        gathered = await with_sessions(gathered, self._database, moment)
         gathered = with_withheld(gathered, self._trackers)
         gathered = await self._with_signatures(gathered, subjects, moment)
         gathered = await with_tracked(gathered, self._database, moment, self._trackers)

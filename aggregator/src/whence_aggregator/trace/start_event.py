@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from whence_aggregator.trace.behind import AssumedRole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,3 +22,5 @@ class StartEvent:
     doer: Mapping[str, Any]
     later: bool
     """Whether it was recorded after the time asked about: nothing that was recorded by then names a start."""
+    sessions: Sequence[AssumedRole] = ()
+    """Recorded calls that made the keys of sessions, this one's among them."""

@@ -117,13 +117,30 @@ def _draw_start(console: Console, start: Mapping[str, Any] | None, *, evidence: 
     value = (start or {}).get("value")
     if start is None or value is None:
         return
-    name = doer_text(value["by"])
+    name = _person_text(value.get("person"), value["by"])
     later = ", recorded later" if value["recorded_later"] else ""
     line = f"   started by {printable(name)} at {value['at']} ({printable(value['event'])}{later})"
     console.print(Text(line), soft_wrap=True)
     if evidence:
         seen = "".join(f", ledger {one['ledger_index']}" for one in start["evidence"])
         console.print(Text(f"     cloudtrail {printable(value['event_id'])}{seen}", "dim"), soft_wrap=True)
+
+
+def _person_text(person: Mapping[str, Any] | None, by: Mapping[str, Any]) -> str:
+    """Return who is behind a call and how that is known. An earlier aggregator does not state it."""
+    if person is None or not person["name"] or person["known_by"] in ("identity", "service"):
+        return doer_text(by)
+    role = str(by.get("role", "")).rpartition("/")[2]
+    match person["known_by"]:
+        case "assume-role":
+            elsewhere = person["account_id"] not in (None, by.get("account_id"))
+            account = f" of account {person['account_id']}" if elsewhere else ""
+            agreed = ", confirmed" if person["state"] == "confirmed" else ""
+            return f"{person['name']}{account}, who assumed {role}{agreed},"
+        case "source-identity":
+            return f"{person['name']} (source identity of a session of {role})"
+        case _:
+            return f"{doer_text(by)} (a session's name, chosen by its caller)"
 
 
 def doer_text(by: Mapping[str, Any]) -> str:

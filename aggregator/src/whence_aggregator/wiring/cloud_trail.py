@@ -36,6 +36,7 @@ from whence_aggregator.queries.query import array
 from whence_aggregator.settings.cloud_trail import CloudTrailSettings, TrailBucketSettings, TrailQueueSettings
 from whence_aggregator.settings.server import Settings
 from whence_aggregator.trace.moment import Moments
+from whence_aggregator.wiring.findings import load_scanner_coverage
 from whence_aggregator.wiring.parts import open_database
 from whence_aggregator.work.task import Work
 from whence_common.backoff import Backoff
@@ -86,7 +87,10 @@ async def load_trail(
         database=database, objects=objects, reader=_reader(trail, stack), recorder=recorder, allowed=accepts,
         now=utc_now,
     )  # fmt: skip
-    places = {one.url: MessagePlace(url=one.url, inline_accounts=one.event_bridge_accounts) for one in trail.queues}
+    places = {
+        one.url: MessagePlace(url=one.url, inline_accounts=one.event_bridge_accounts, topics=one.topics)
+        for one in trail.queues
+    }
     replaying = Replaying(
         box=DeadBox(database=database, now=utc_now), database=database, taker=taker, places=places, now=utc_now
     )
@@ -108,7 +112,7 @@ async def load_trail(
         **{
             f"trail {number}/{receiver}": TrailIntake(
                 queue=SqsQueue(clients=clients, url=one.url, region=one.region, role=_role(one, trail)),
-                inline_accounts=one.event_bridge_accounts, database=database, taker=taker, backoff=backoff, now=utc_now,
+                place=places[one.url], database=database, taker=taker, backoff=backoff, now=utc_now,
             ).run
             for number, one in enumerate(trail.queues)
             for receiver in range(trail.receivers)
@@ -123,11 +127,13 @@ def load_coverage(settings: Settings, database: Database) -> TrailCoverage:
 
 
 def stored_families(settings: Settings, database: Database) -> Callable[[], Awaitable[Sequence[Family]]]:
-    """Return the metrics from the database: its counts, and how far events were read."""
+    """Return the metrics from the database: its counts, how far events were read, and how scanners report."""
     counts, coverage = StoredCounts(database, now=utc_now), load_coverage(settings, database)
+    scanners = load_scanner_coverage(settings, database)
 
     async def families() -> Sequence[Family]:
-        return [*await counts.families(), *await coverage.families()]
+        of_scanners = await scanners.families(now=utc_now())
+        return [*await counts.families(), *await coverage.families(), *of_scanners]
 
     return families
 

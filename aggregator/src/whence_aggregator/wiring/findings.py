@@ -44,6 +44,13 @@ def load_findings(settings: Settings, database: Database) -> Findings:
     )  # fmt: skip
 
 
+def load_scanner_coverage(settings: Settings, database: Database) -> ScannerCoverage:
+    """Return what shows how scanners report."""
+    return ScannerCoverage(
+        database=database, scanners=load_scanners(settings), accounts=load_allowed(settings, database)
+    )  # fmt: skip
+
+
 def finding_routes(
     settings: Settings,
     database: Database,
@@ -53,8 +60,7 @@ def finding_routes(
 ) -> list[web.RouteDef]:
     """Return the routes of findings."""
     findings = load_findings(settings, database)
-    scanners = findings.scanners
-    states = ScannerCoverage(database=database, scanners=scanners, accounts=load_allowed(settings, database))
+    states = load_scanner_coverage(settings, database)
     moments = Moments(database=database, now=utc_now)
     return FindingCalls(
         ledger=ledger, findings=findings, scanners=states, coverage=coverage, moments=moments, now=utc_now,

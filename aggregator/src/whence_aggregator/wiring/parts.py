@@ -30,6 +30,7 @@ from whence_aggregator.collect.collectors import (
 from whence_aggregator.collect.image_reader import KnownBaseImages, RegistryImageReader
 from whence_aggregator.collect.inventory import InventoryCollector
 from whence_aggregator.collect.measured import Questions
+from whence_aggregator.findings.ageing import FindingsRemoved
 from whence_aggregator.ledger.continuity import CHAPTER, StartRefused, check_start, checkpoint_of
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.log_reader import LogReader
@@ -38,6 +39,7 @@ from whence_aggregator.ledger.rows import PackedEntry
 from whence_aggregator.organisation.changes import MEMBERS
 from whence_aggregator.organisation.erasure import MembersRemoved
 from whence_aggregator.ports import Database, ImageStore, StorageUnavailable
+from whence_aggregator.projections.findings import FINDINGS
 from whence_aggregator.projections.kinds import KINDS
 from whence_aggregator.queries.agents import HEARD_LAST
 from whence_aggregator.settings.server import Settings, accounts_named, log_origin
@@ -259,6 +261,7 @@ def load_retention(settings: Settings, database: Database, ledger: Ledger) -> Re
         "statement": settings.retention.statement_days,
         "verdict": settings.retention.verdict_days,
         "evidence": settings.retention.verdict_days,
+        FINDINGS: settings.retention.finding_days,
         MEMBERS: settings.retention.member_days,
     }
     days = {kind: one for kind, one in wanted.items() if one is not None}
@@ -268,7 +271,7 @@ def load_retention(settings: Settings, database: Database, ledger: Ledger) -> Re
         archive=ledger.reader.archive,
         days=days,
         now=utc_now,
-        derived={MEMBERS: MembersRemoved(database)},
+        derived={MEMBERS: MembersRemoved(database), FINDINGS: FindingsRemoved(database)},
     )
 
 

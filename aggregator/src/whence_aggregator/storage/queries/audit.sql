@@ -358,6 +358,19 @@ order by instance_id{binary}, account_id{binary}, ledger_index limit :limit offs
 select account_id, region, chain, ledger_index, state, reason, observed_at from trail_verification
 order by account_id{binary}, region{binary}, chain{binary}, ledger_index limit :limit offset :offset;
 
+-- name: dump_role_session
+select account_id, event_id, ledger_index, access_key, caller_key, shared_id, role, event_at, doer from role_session
+order by account_id{binary}, event_id{binary} limit :limit offset :offset;
+
+-- name: dump_session_word
+select word from session_word order by word{binary} limit :limit offset :offset;
+
+-- name: clear_role_session
+delete from role_session;
+
+-- name: clear_session_word
+delete from session_word;
+
 -- name: clear_cloud_event
 delete from cloud_event;
 

@@ -167,3 +167,46 @@ where e.instance_id = :instance_id and e.ledger_index < :past and e.event_at < :
     and (e.event_at < :after_at or (e.event_at = :after_at and e.ledger_index < :after))
     and not exists (select 1 from instance i where i.instance_id = e.instance_id and i.account_id <> e.account_id)
 order by e.event_at desc, e.ledger_index desc limit :limit;
+
+-- Sessions of roles: calls of STS, which are recorded once an event refers to them.
+
+-- name: sessions_known
+select event_id from role_session where account_id = :account_id and {event_id in texts event_ids};
+
+-- name: keep_session
+insert into trail_session (account_id, event_id, access_key, shared_id, content, own, seen_at)
+values (:account_id, :event_id, :access_key, :shared_id, :content, :own, :seen_at)
+on conflict (account_id, event_id) do nothing;
+
+-- name: words_wanted
+-- types: words str
+select word from session_word where {word in texts words};
+
+-- name: sessions_kept
+-- types: words str
+select own, account_id, event_id, content from trail_session where access_key <> '' and {access_key in texts words}
+union select own, account_id, event_id, content from trail_session where shared_id <> '' and {shared_id in texts words}
+order by own desc, account_id, event_id limit :limit;
+
+-- name: drop_session
+delete from trail_session where account_id = :account_id and event_id = :event_id;
+
+-- name: drop_sessions
+-- types: before int
+delete from trail_session where seen_at < :before;
+
+-- name: drop_sessions_beyond
+-- types: kept int
+delete from trail_session where (account_id, event_id) in (
+    select account_id, event_id from (
+        select account_id, event_id,
+            row_number() over (partition by account_id order by seen_at desc, event_id) as place
+        from trail_session) as kept_sessions
+    where place > :kept);
+
+-- name: add_role_session
+insert into role_session (account_id, event_id, ledger_index, access_key, caller_key, shared_id, role, event_at, doer)
+values (:account_id, :event_id, :ledger_index, :access_key, :caller_key, :shared_id, :role, :event_at, :doer);
+
+-- name: add_session_word
+insert into session_word (word) values (:word) on conflict (word) do nothing;

@@ -109,6 +109,15 @@ select account_id, product, max(observed_at) as observed_at,
     max(case when complete = 1 then observed_at end) as complete_at
 from finding_report where ledger_index < :past group by account_id, product order by account_id, product;
 
+-- name: count_finding_reports
+-- types: n int
+select product, count(*) as n from finding_report group by product order by product;
+
+-- name: count_findings_open
+-- types: n int
+select product, count(*) as n from finding
+where until_index = 4611686018427387904 and closed = '' and result = 'fail' group by product order by product;
+
 -- The findings about an image, each with the entries that its state rests on: the row before one that a report did not have,
 -- the newest confirmations, and the newest report of its scanner.
 
@@ -164,3 +173,55 @@ select account_id, product, result, closed, suppressed, confirmed, count(*) as n
     from finding f where f.until_index = 4611686018427387904) as stated
 group by account_id, product, result, closed, suppressed, confirmed
 order by account_id, product, result, closed, suppressed, confirmed;
+
+-- Findings that were closed before an entry, and have not been stated since, go whole. Of confirmations and reports, those
+-- that a newer one makes needless. findings_needed returns the entries that rows rest on afterwards.
+
+-- name: findings_stale
+select f.ledger_index from finding f where (f.account_id, f.product, f.uid) in (select o.account_id, o.product, o.uid from finding o
+    where o.until_index = 4611686018427387904 and o.ledger_index < :past and o.closed <> ''
+        and (o.image_digest = '' or (o.vulnerability = 1 and o.check_id <> 'image-scanned'))
+        and not exists (select 1 from finding_seen s where s.account_id = o.account_id and s.product = o.product
+            and s.uid = o.uid and s.ledger_index >= :past))
+limit 1;
+
+-- name: findings_needed
+select f.ledger_index from finding f where {f.ledger_index in integers indexes}
+    and (f.account_id, f.product, f.uid) not in (select o.account_id, o.product, o.uid from finding o
+    where o.until_index = 4611686018427387904 and o.ledger_index < :past and o.closed <> ''
+        and (o.image_digest = '' or (o.vulnerability = 1 and o.check_id <> 'image-scanned'))
+        and not exists (select 1 from finding_seen s where s.account_id = o.account_id and s.product = o.product
+            and s.uid = o.uid and s.ledger_index >= :past))
+union select s.ledger_index from finding_seen s where {s.ledger_index in integers indexes}
+    and (s.account_id, s.product, s.uid) not in (select o.account_id, o.product, o.uid from finding o
+    where o.until_index = 4611686018427387904 and o.ledger_index < :past and o.closed <> ''
+        and (o.image_digest = '' or (o.vulnerability = 1 and o.check_id <> 'image-scanned'))
+        and not exists (select 1 from finding_seen s where s.account_id = o.account_id and s.product = o.product
+            and s.uid = o.uid and s.ledger_index >= :past))
+    and not exists (select 1 from finding_seen n where n.account_id = s.account_id
+    and n.product = s.product and n.uid = s.uid and n.ledger_index > s.ledger_index
+    and n.observed_at >= s.observed_at)
+union select r.ledger_index from finding_report r where {r.ledger_index in integers indexes}
+    and not exists (select 1 from finding_report n where n.account_id = r.account_id
+    and n.product = r.product and n.image_digest = r.image_digest and n.ledger_index > r.ledger_index
+    and n.observed_at >= r.observed_at and n.complete >= r.complete);
+
+-- name: drop_old_findings
+delete from finding where (account_id, product, uid) in (select o.account_id, o.product, o.uid from finding o
+    where o.until_index = 4611686018427387904 and o.ledger_index < :past and o.closed <> ''
+        and (o.image_digest = '' or (o.vulnerability = 1 and o.check_id <> 'image-scanned'))
+        and not exists (select 1 from finding_seen s where s.account_id = o.account_id and s.product = o.product
+            and s.uid = o.uid and s.ledger_index >= :past));
+
+-- name: drop_old_seen
+delete from finding_seen where ledger_index < :past and (
+    not exists (select 1 from finding f where f.account_id = finding_seen.account_id
+        and f.product = finding_seen.product and f.uid = finding_seen.uid)
+    or exists (select 1 from finding_seen n where n.account_id = finding_seen.account_id
+    and n.product = finding_seen.product and n.uid = finding_seen.uid and n.ledger_index > finding_seen.ledger_index
+    and n.observed_at >= finding_seen.observed_at));
+
+-- name: drop_old_reports
+delete from finding_report where ledger_index < :past and exists (select 1 from finding_report n where n.account_id = finding_report.account_id
+    and n.product = finding_report.product and n.image_digest = finding_report.image_digest and n.ledger_index > finding_report.ledger_index
+    and n.observed_at >= finding_report.observed_at and n.complete >= finding_report.complete);

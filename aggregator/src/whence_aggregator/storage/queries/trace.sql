@@ -447,3 +447,20 @@ select instance_id, ledger_index, event_id, account_id, region, name, event_at, 
     where {e.instance_id in texts instance_ids} and e.name in ('RunInstances', 'StartInstances')
         and e.ledger_index < :known_past and e.event_at <= :at) as starts
 where place = 1 order by instance_id;
+
+-- Calls that made the keys, and those that made the keys with which they were made; of a call from another account, both
+-- records of it.
+
+-- name: role_sessions_of
+-- types: keys str, known_past int, depth_max int
+with recursive behind (ledger_index, event_id, account_id, access_key, caller_key, shared_id, role, event_at, doer, depth) as (
+    select s.ledger_index, s.event_id, s.account_id, s.access_key, s.caller_key, s.shared_id, s.role, s.event_at, s.doer, 1
+    from role_session s where s.access_key <> '' and {s.access_key in texts keys} and s.ledger_index < :known_past
+    union
+    select s.ledger_index, s.event_id, s.account_id, s.access_key, s.caller_key, s.shared_id, s.role, s.event_at, s.doer,
+        b.depth + 1
+    from behind b join role_session s on (s.access_key = b.caller_key and s.access_key <> '')
+        or (s.shared_id = b.shared_id and s.shared_id <> '')
+    where b.depth < :depth_max and s.ledger_index < :known_past)
+select distinct ledger_index, event_id, account_id, access_key, shared_id, role, event_at, doer
+from behind order by ledger_index limit :limit;
