@@ -12,7 +12,7 @@ from whence_aggregator.settings.places import is_safe_url
 from whence_common.errors import one_line
 from whence_common.identifiers import ACCOUNT_ID, REGION, ROLE_ARN
 
-_EXTERNAL_ID = re.compile(r"[A-Za-z0-9+=,.@:/_-]{2,1224}\Z")
+EXTERNAL_ID = re.compile(r"[A-Za-z0-9+=,.@:/_-]{2,1224}\Z")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")
 _PLACES_MAX = 200
 
@@ -99,7 +99,7 @@ def _wrong_role(name: str, one: TrailQueueSettings | TrailBucketSettings | Cloud
     wrong = []
     if one.role_arn is not None and not ROLE_ARN.match(one.role_arn):
         wrong.append(f"{name}.role_arn is not the ARN of a role")
-    if one.external_id is not None and not _EXTERNAL_ID.match(one.external_id):
+    if one.external_id is not None and not EXTERNAL_ID.match(one.external_id):
         wrong.append(f"{name}.external_id must be 2 to 1224 letters, digits or +=,.@:/_-")
     if one.external_id is not None and one.role_arn is None:
         wrong.append(f"{name}.external_id needs role_arn")

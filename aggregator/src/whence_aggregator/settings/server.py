@@ -11,7 +11,7 @@ import msgspec
 from whence_aggregator.callers.trusted_proxies import AddressFrom, wrong_in_proxies
 from whence_aggregator.compliance.rule_settings import NO_RULE_SETTINGS, RuleSettings, wrong_in_rules
 from whence_aggregator.settings.approvals import ApprovalSettings, wrong_in_approvals
-from whence_aggregator.settings.cloud_trail import CloudTrailSettings, wrong_in_cloud_trail
+from whence_aggregator.settings.cloud_trail import EXTERNAL_ID, CloudTrailSettings, wrong_in_cloud_trail
 from whence_aggregator.settings.findings import FindingSettings, wrong_in_findings
 from whence_aggregator.settings.front import RegistryFrontSettings, wrong_in_front
 from whence_aggregator.settings.instance_logs import InstanceLogSettings, wrong_in_instance_logs
@@ -52,6 +52,8 @@ class InventorySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     regions: list[str]
     role_name: str = "whence-inventory"
     """Role that is assumed in each of `accounts`."""
+    external_id: str | None = None
+    """External id that the trust policies of these roles require."""
     seconds: float = 300.0
     """How often each account and region is asked."""
     session_name: str = "whence-aggregator"
@@ -307,6 +309,8 @@ def _wrong_in_inventory(inventory: InventorySettings) -> list[str]:
         wrong.append("inventory.role_name must be the name of a role, with its path if it has one")
     if not re.fullmatch(r"[A-Za-z0-9+=,.@_-]{2,64}", inventory.session_name):
         wrong.append("inventory.session_name must be 2 to 64 letters, digits or +=,.@_-")
+    if inventory.external_id is not None and not EXTERNAL_ID.match(inventory.external_id):
+        wrong.append("inventory.external_id must be 2 to 1224 letters, digits or +=,.@:/_-")
     return wrong
 
 

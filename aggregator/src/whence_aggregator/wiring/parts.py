@@ -227,6 +227,7 @@ async def load_inventory(
     ec2 = AwsInventory(
         role_name=settings.inventory.role_name,
         session_name=settings.inventory.session_name,
+        external_id=settings.inventory.external_id,
         endpoint_url=settings.aws_endpoint_url,
     )
     inventory = InventoryCollector(
