@@ -26,6 +26,7 @@ from benchmarks import (
     judge,
     kills,
     peer,
+    peers,
     scale,
     sign_in,
     trace,
@@ -56,6 +57,7 @@ _AGENTS = {"boot": boot.measure, "idle": idle.measure}
 """These can measure another checkout's agent too."""
 _NAMED_ONLY = {
     "peer": peer.measure,
+    "peers": peers.measure,
     "queries-on-postgres": scale.queries_on_postgres,
     "weather": weather.Weather().measure,
 }

@@ -1,0 +1,100 @@
+"""Four faults of one account: what Custodian, Prowler and the aggregator state about its instances."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.peers_fleet import ACCOUNTS, Launched
+from benchmarks.peers_programs import OURS_ON_INVENTORY, OURS_ON_USER_DATA, custodian, ours, prowler
+from benchmarks.peers_runs import Took
+from fakes.aws_front import AwsFront, Call, Refusal
+
+BROKEN, RIGHT = ACCOUNTS
+_SECONDS_MAX = 150.0
+"""For a program that retries: its documents name no deadline."""
+_NOT_ALLOWED = "You are not authorized to perform this operation."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """Every call of one action is refused for the broken account."""
+
+    name: str
+    action: str
+    refusal: Refusal
+    rules: Sequence[str]
+    """Our rules that rest on what is refused."""
+
+    def refuse(self, call: Call) -> Refusal | None:
+        return self.refusal if (call.account_id, call.action) == (BROKEN, self.action) else None
+
+
+FAULTS = (
+    Fault(
+        name="DescribeInstances denied", action="DescribeInstances", rules=(*OURS_ON_INVENTORY, *OURS_ON_USER_DATA),
+        refusal=Refusal("UnauthorizedOperation", _NOT_ALLOWED, status=403),
+    ),
+    Fault(
+        name="DescribeInstances throttled", action="DescribeInstances", rules=(*OURS_ON_INVENTORY, *OURS_ON_USER_DATA),
+        refusal=Refusal("RequestLimitExceeded", "Request limit exceeded.", status=503),
+    ),
+    Fault(
+        name="user data denied", action="DescribeInstanceAttribute", rules=OURS_ON_USER_DATA,
+        refusal=Refusal("UnauthorizedOperation", _NOT_ALLOWED, status=403),
+    ),
+    Fault(
+        name="AssumeRole denied", action="AssumeRole", rules=(*OURS_ON_INVENTORY, *OURS_ON_USER_DATA),
+        refusal=Refusal("AccessDenied", "User: whence is not authorized to perform: sts:AssumeRole", status=403),
+    ),
+)  # fmt: skip
+
+
+async def compare(fleet: Sequence[Launched], front: AwsFront, directory: Path) -> None:
+    """Print what each program states about the broken account, by fault; first without one."""
+    print(
+        f"about one of two accounts, {len(fleet) // 2} instances in two regions; -9: stopped after {_SECONDS_MAX:g} s"
+    )
+    await _states("no fault", lambda _: None, fleet, front, directory / "none", FAULTS[0].rules)
+    for number, fault in enumerate(FAULTS):
+        await _states(fault.name, fault.refuse, fleet, front, directory / str(number), fault.rules)
+
+
+async def _states(
+    name: str, refuse: Callable[[Call], Refusal | None], fleet: Sequence[Launched], front: AwsFront, directory: Path,
+    rules: Sequence[str],
+) -> None:  # fmt: skip
+    front.refuse = refuse
+    print(f"-- {name}", flush=True)
+    for program in (custodian, prowler):
+        took = await program(BROKEN, front, directory, seconds_max=_SECONDS_MAX)
+        print(f"{program.__name__:<10} exit {took.exit_code}; {_counted(took.found)}; {_said(took)}", flush=True)
+    async with ours(fleet, front, directory / "ours") as running:
+        await running.until_read(4)
+        broken = await running.verdicts(rules, BROKEN)
+        right = await running.verdicts(rules, RIGHT)
+        code, _ = await running.server.whence("summary", "--account", BROKEN)
+        coverage = await running.server.get("/v1/coverage", account=BROKEN)
+        found = await running.server.get("/v1/violations", verdict="unknown", rule=rules[-1], account=BROKEN, limit="1")
+    print(f"whence     exit {code}; {', '.join(rules)}: {_counted(broken)}; the other account: {_counted(right)}")
+    for one in found["violations"]:
+        print(f"           {one['rule']} of {one['instance_id']} is {one['verdict']}: {one['reason']}")
+    for one in coverage["sources"]:
+        if one["state"] != "read" and one["source"] in ("inventory", "user data"):
+            named = f" (missing permission: {one['permission']})" if one["permission"] else ""
+            print(
+                f"           {one['source']} {one['account_id']}/{one['region']} {one['state']}{named}: {one['reason']}"
+            )
+
+
+def _counted(found: Counter[str]) -> str:
+    return ", ".join(f"{name} {n}" for name, n in sorted(found.items())) or "nothing"
+
+
+def _said(took: Took) -> str:
+    """Return the last line that names the refusal, or an exception, as the program printed it."""
+    words = ("Unauthorized", "RequestLimitExceeded", "AccessDenied", "not authorized", "Error:", "no findings")
+    lines = [one.strip() for one in took.output.splitlines() if any(word in one for word in words)]
+    return f"printed: {lines[-1][:160]}" if lines else "no refusal printed"
