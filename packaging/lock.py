@@ -19,15 +19,14 @@ ROOT = Path(__file__).resolve().parents[1]
 CONSTRAINTS = ROOT / "packaging" / "dev.constraints"
 _PLATFORMS = ("x86_64", "aarch64")
 _HEAD = "# Made by `make lock`; do not edit. Installed with --require-hashes and no index.\n"
-
-
+_HEAD_OF_PEERS = "# Made by `packaging/lock.py peers`; do not edit. Installed with --require-hashes.\n"
 _PEERS = {"custodian": "c7n==0.9.53", "prowler": "prowler==5.46.0"}
 
 
 def main() -> int:
     if sys.argv[1:] == ["peers"]:
         for name, pin in _PEERS.items():
-            _write(ROOT / "tests" / "benchmarks" / f"{name}.lock", _reported([pin]))
+            _write(ROOT / "tests" / "benchmarks" / f"{name}.lock", _reported([pin]), head=_HEAD_OF_PEERS)
         return 0
     for part in ("agent", "aggregator"):
         _lock(part)
@@ -42,7 +41,7 @@ def _lock(part: str) -> None:
     _write(ROOT / "packaging" / f"{part}.lock", [one for name in _PLATFORMS for one in _resolve(wanted, name)])
 
 
-def _write(lock: Path, packages: list[dict[str, Any]]) -> None:
+def _write(lock: Path, packages: list[dict[str, Any]], *, head: str = _HEAD) -> None:
     hashes: dict[str, set[str]] = {}
     for package in packages:
         metadata, archive = package["metadata"], package["download_info"]["archive_info"]
@@ -52,7 +51,7 @@ def _write(lock: Path, packages: list[dict[str, Any]]) -> None:
         " \\\n    ".join([pin, *(f"--hash=sha256:{one}" for one in sorted(found))])
         for pin, found in sorted(hashes.items())
     ]
-    lock.write_text(_HEAD + "\n".join(lines) + "\n", encoding="utf-8")
+    lock.write_text(head + "\n".join(lines) + "\n", encoding="utf-8")
     print(f"{lock.relative_to(ROOT)}: {len(lines)} packages")
 
 
