@@ -72,7 +72,7 @@ async def custodian(account_id: str, front: AwsFront, directory: Path, *, second
     return replace(took, found=found)
 
 
-async def prowler(account_id: str, front: AwsFront, directory: Path, *, seconds_max: float = RUN_SECONDS_MAX) -> Took:
+async def prowler(account_id: str, front: AwsFront, directory: Path) -> Took:
     """Run its checks of IMDSv2, of secrets in user data and of outdated AMIs; `found` counts their rows."""
     home = directory / f"prowler-{account_id}"
     options: tuple[str | Path, ...] = (
@@ -82,7 +82,7 @@ async def prowler(account_id: str, front: AwsFront, directory: Path, *, seconds_
         await installed("prowler") / "prowler", "aws", "--role", role_of(account_id), "--region", *REGIONS, *options,
         "--checks", *_CHECKS,
     )  # fmt: skip
-    took = await ended(command, front, home, seconds_max=seconds_max)
+    took = await ended(command, front, home)
     found: Counter[str] = Counter()
     for rows in home.glob("out/*.csv"):
         with rows.open(encoding="utf-8", newline="") as stream:
