@@ -15,7 +15,10 @@ from fakes.aws_front import AwsFront, Call, Refusal
 BROKEN, RIGHT = ACCOUNTS
 _RETRIES_SECONDS_MAX = 150.0
 """For Custodian, which retries what is throttled for longer."""
-_NOT_ALLOWED = "You are not authorized to perform this operation."
+_NOT_ALLOWED = (
+    "You are not authorized to perform this operation. User: arn:aws:sts::111111111111:assumed-role/whence-inventory/x"
+    " is not authorized to perform: {0} because no identity-based policy allows the {0} action"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +38,7 @@ class Fault:
 FAULTS = (
     Fault(
         name="DescribeInstances denied", action="DescribeInstances", rules=(*OURS_ON_INVENTORY, *OURS_ON_USER_DATA),
-        refusal=Refusal("UnauthorizedOperation", _NOT_ALLOWED, status=403),
+        refusal=Refusal("UnauthorizedOperation", _NOT_ALLOWED.format("ec2:DescribeInstances"), status=403),
     ),
     Fault(
         name="DescribeInstances throttled", action="DescribeInstances", rules=(*OURS_ON_INVENTORY, *OURS_ON_USER_DATA),
@@ -43,7 +46,7 @@ FAULTS = (
     ),
     Fault(
         name="user data denied", action="DescribeInstanceAttribute", rules=OURS_ON_USER_DATA,
-        refusal=Refusal("UnauthorizedOperation", _NOT_ALLOWED, status=403),
+        refusal=Refusal("UnauthorizedOperation", _NOT_ALLOWED.format("ec2:DescribeInstanceAttribute"), status=403),
     ),
     Fault(
         name="AssumeRole denied", action="AssumeRole", rules=(*OURS_ON_INVENTORY, *OURS_ON_USER_DATA),
