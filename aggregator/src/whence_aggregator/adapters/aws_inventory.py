@@ -41,8 +41,8 @@ class AwsInventory:
         attempts_max: int = _ATTEMPTS_MAX,
     ) -> None:
         self._role_name = role_name
-        self._external_id = external_id
         self._session_name = session_name
+        self._external_id = external_id
         self._endpoint_url = endpoint_url
         self._instances_max = instances_max
         self._session = get_session()
@@ -140,14 +140,13 @@ class AwsInventory:
         held = self._keys.get((account_id, region))
         if held is not None and held[0] > time.monotonic():
             return held[1]
-        partition = "aws-cn" if region.startswith("cn-") else "aws-us-gov" if region.startswith("us-gov-") else "aws"
+        external = {"ExternalId": self._external_id} if self._external_id is not None else {}
         client = self._session.create_client(
             "sts", region_name=region, endpoint_url=self._endpoint_url, config=self._config
         )
-        external = {"ExternalId": self._external_id} if self._external_id is not None else {}
         async with client as sts:
             answer = await sts.assume_role(
-                RoleArn=f"arn:{partition}:iam::{account_id}:role/{self._role_name}",
+                RoleArn=role_arn(account_id, region, self._role_name),
                 RoleSessionName=self._session_name,
                 DurationSeconds=_ROLE_SECONDS,
                 **external,
@@ -160,6 +159,12 @@ class AwsInventory:
         }
         self._keys[account_id, region] = time.monotonic() + _ROLE_SECONDS - _SPARE_SECONDS, keys
         return keys
+
+
+def role_arn(account_id: str, region: str, role_name: str) -> str:
+    """Return the name of a role in the partition of a region."""
+    partition = "aws-cn" if region.startswith("cn-") else "aws-us-gov" if region.startswith("us-gov-") else "aws"
+    return f"arn:{partition}:iam::{account_id}:role/{role_name}"
 
 
 def _listed(one: dict[str, Any]) -> ListedInstance:

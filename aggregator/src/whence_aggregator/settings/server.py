@@ -52,11 +52,11 @@ class InventorySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     regions: list[str]
     role_name: str = "whence-inventory"
     """Role that is assumed in each of `accounts`."""
-    external_id: str | None = None
-    """External id that the trust policies of these roles require."""
     seconds: float = 300.0
     """How often each account and region is asked."""
     session_name: str = "whence-aggregator"
+    external_id: str | None = None
+    """External id that the trust policies of these roles require."""
 
 
 class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
