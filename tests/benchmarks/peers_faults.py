@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.peers_fleet import ACCOUNTS, Launched
-from benchmarks.peers_programs import OURS_ON_INVENTORY, OURS_ON_USER_DATA, custodian, ours, prowler
+from benchmarks.peers_programs import OURS_ON_INVENTORY, OURS_ON_USER_DATA, Ours, custodian, ours, prowler
 from benchmarks.peers_runs import Took
 from fakes.aws_front import AwsFront, Call, Refusal
 
@@ -77,20 +77,24 @@ async def _states(
     print(f"prowler    exit {theirs.exit_code}; {_counted(theirs.found)}; {_said(theirs)}", flush=True)
     async with ours(fleet, front, directory / "ours") as running:
         await running.until_read(4)
-        broken = await running.verdicts(rules, BROKEN)
-        right = await running.verdicts(rules, RIGHT)
-        code, _ = await running.server.whence("summary", "--account", BROKEN)
-        coverage = await running.server.get("/v1/coverage", account=BROKEN)
-        found = await running.server.get("/v1/violations", verdict="unknown", rule=rules[-1], account=BROKEN, limit="1")
-    print(f"whence     exit {code}; {', '.join(rules)}: {_counted(broken)}; the other account: {_counted(right)}")
+        await _told(running, rules)
+
+
+async def _told(running: Ours, rules: Sequence[str]) -> None:
+    """Print what the aggregator states about both accounts, and what it could not read."""
+    broken, right = await running.verdicts(rules, BROKEN), await running.verdicts(rules, RIGHT)
+    server = running.server
+    codes = [(await server.whence("summary", "--account", one))[0] for one in (BROKEN, RIGHT)]
+    print(f"whence     exit {codes[0]}; {', '.join(rules)}: {_counted(broken)}")
+    print(f"           the other account: exit {codes[1]}; {_counted(right)}")
+    found = await server.get("/v1/violations", verdict="unknown", rule=rules[-1], account=BROKEN, limit="1")
     for one in found["violations"]:
         print(f"           {one['rule']} of {one['instance_id']} is {one['verdict']}: {one['reason']}")
-    for one in coverage["sources"]:
-        if one["state"] != "read" and one["source"] in ("inventory", "user data"):
+    for one in (await server.get("/v1/coverage"))["sources"]:
+        if one["state"] != "read":
             named = f" (missing permission: {one['permission']})" if one["permission"] else ""
-            print(
-                f"           {one['source']} {one['account_id']}/{one['region']} {one['state']}{named}: {one['reason']}"
-            )
+            place = f"{one['account_id']}/{one['region']}"
+            print(f"           {one['source']} of {place} {one['state']}{named}: {one['reason']}", flush=True)
 
 
 def _counted(found: Counter[str]) -> str:
