@@ -78,4 +78,4 @@ queries: dev
 	$(BIN)/python packaging/queries.py
 
 clean:
-	rm -rf .venv $(CLIENTS) dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv $(CLIENTS) .venv-peers dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

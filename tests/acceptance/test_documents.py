@@ -54,7 +54,9 @@ SIGN_IN = (
     sign_in_settings.JobRuleSettings, sign_in_settings.ClaimSettings, sign_in_settings.IntrospectionSettings,
 )  # fmt: skip
 DOCUMENTS = sorted(
-    path for path in ROOT.rglob("*.md") if not {".venv", ".venv-clients", "node_modules"} & set(path.parts)
+    path
+    for path in ROOT.rglob("*.md")
+    if not {".venv", ".venv-clients", ".venv-peers", "node_modules"} & set(path.parts)
 )
 SHOWN_ELSEWHERE = {
     "make demo": "tests/acceptance/test_demo.py",

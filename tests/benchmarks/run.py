@@ -26,6 +26,7 @@ from benchmarks import (
     judge,
     kills,
     peer,
+    peers,
     rules,
     scale,
     sign_in,
@@ -62,6 +63,7 @@ _AGENTS = {"boot": boot.measure, "idle": idle.measure}
 _NAMED_ONLY = {
     "peer": peer.measure,
     "rules": rules.measure,
+    "peers": peers.measure,
     "queries-on-postgres": scale.queries_on_postgres,
     "weather": weather.Weather().measure,
 }

@@ -17,7 +17,8 @@ from whence_aggregator.findings.scanners import IMAGE_CVE
 from whence_aggregator.organisation.allowed import AllowedAccounts
 from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.ports import Database
-from whence_aggregator.violations.listing import UNFIXED, GroupedViolations, WantedGroups
+from whence_aggregator.violations.brief import UNFIXED
+from whence_aggregator.violations.listing import WantedGroups
 from whence_aggregator.violations.recording import ViolationRecorder
 from whence_aggregator.wiring.violations import load_violations
 
@@ -30,10 +31,9 @@ class Lives:
     def __init__(self, asked: Asked) -> None:
         house, directory = asked.house, OrganisationDirectory(asked.house.database)
         self._house = house
-        self._listed = GroupedViolations(database=house.database, directory=directory, now=house.clock)
-        self.recorder: ViolationRecorder = load_violations(
-            house.database, house.ledger, directory, asked.findings, now=house.clock
-        ).recorder
+        living = load_violations(house.database, house.ledger, directory, asked.findings, now=house.clock)
+        self._listed = living.grouped
+        self.recorder: ViolationRecorder = living.recorder
 
     async def of(self, rule: str, *, fixed: bool = False) -> list[dict[str, Any]]:
         """Return the violations of a rule after everything was judged and followed."""
@@ -41,8 +41,9 @@ class Lives:
         await self._house.work()
         await self.recorder.follow_all()
         states = (*UNFIXED, "fixed") if fixed else UNFIXED
-        found, _ = await self._listed.page(WantedGroups(rules=[rule], states=states), after="", limit=100)
-        return found
+        moment = await self._house.tracer.moments.of()
+        wanted = WantedGroups(rules=[rule], states=states)
+        return (await self._listed.page(wanted, moment=moment, after="", limit=100)).violations
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ Auto Scaling 2011-01-01), and refuses in the form of each service: the query pro
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
@@ -17,6 +18,7 @@ import aiohttp
 from aiohttp import web
 
 _OURS = ("SignalResource", "CompleteLifecycleAction")
+_ACCESS_KEY = re.compile(rb"<AccessKeyId>([^<]+)<")
 
 
 @dataclass(frozen=True)
@@ -29,20 +31,34 @@ class Refusal:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Call:
+    """One call. `account_id` is that of the role to assume, or that was assumed for the call's keys; empty without one."""
+
+    action: str
+    account_id: str
+    region: str
+    external_id: str | None
+
+
 @dataclass
 class AwsFront:
     """`told` holds the calls that were answered here. `errors` are codes for the next of them.
 
     `refusals` are for the next calls of an action (`Decrypt`, `AttachVolume`, `GET` of S3), whoever answers the others;
-    `asked` counts the calls by action, refused ones too, and `keys` are the access keys that were used, in order.
+    `refuse` decides about all other calls. `asked` counts the calls by action, refused ones too, and `keys` are the
+    access keys that were used, in order.
     """
 
     backend: str
     told: list[dict[str, str]] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     refusals: dict[str, list[Refusal]] = field(default_factory=dict)
+    refuse: Callable[[Call], Refusal | None] = lambda _: None
     asked: Counter[str] = field(default_factory=Counter)
     keys: list[str] = field(default_factory=list)
+    accounts: dict[str, str] = field(default_factory=dict)
+    """The account of each access key that was given for an assumed role."""
     url: str = ""
 
     @asynccontextmanager
@@ -70,11 +86,21 @@ class AwsFront:
         target = request.headers.get("X-Amz-Target", "").rpartition(".")[2]
         action = form.get("Action", "") or target or request.method
         self.asked[action] += 1
-        self.keys.append(request.headers.get("Authorization", "").partition("Credential=")[2].partition("/")[0])
+        key, _, scope = request.headers.get("Authorization", "").partition("Credential=")[2].partition("/")
+        self.keys.append(key)
         if self.refusals.get(action):
             return _refused(request, self.refusals[action].pop(0), query="Action" in form)
+        role_account = form.get("RoleArn", "::::").split(":")[4]
+        account = role_account or self.accounts.get(key, "")
+        call = Call(action, account, [*scope.split("/"), "", ""][1], form.get("ExternalId"))
+        refusal = self.refuse(call)
+        if refusal is not None:
+            return _refused(request, refusal, query="Action" in form)
         if action not in _OURS:
-            return await self._forward(request, body)
+            answer = await self._forward(request, body)
+            if action == "AssumeRole" and (given := _ACCESS_KEY.search(bytes(answer.body or b""))) is not None:  # type: ignore[arg-type]  # bytes, as read
+                self.accounts[given[1].decode()] = call.account_id
+            return answer
         assert "Signature=" in request.headers.get("Authorization", ""), "AWS takes no unsigned call"
         if self.errors:
             return _refused(request, Refusal(self.errors.pop(0)), query=True)

@@ -78,6 +78,7 @@ SILENT_AFTER_SECONDS = 300.0
 ORIGIN = "whence.example.org"
 SECRET = b"s" * 32
 OTHER_ACCOUNT = "210987654321"
+REGIONS = ("eu-central-1", "eu-west-1")
 LIMITLESS = Rate(per_second=1e9, burst=1e9)
 ROOT = Caller(name="root", teams=None)
 
@@ -344,7 +345,7 @@ class InProcess:
             challenges=Challenges(
                 database=self.database, secret=SECRET, audience=AUDIENCE, now=self.clock, random_bytes=CountingRandom()
             ),
-            authorities=Authorities.from_pem({"eu-central-1": self.authority.pem}),
+            authorities=Authorities.from_pem(dict.fromkeys(REGIONS, self.authority.pem)),
             accounts=accounts,
             audience=AUDIENCE,
             heartbeat_secret=SECRET,

@@ -103,7 +103,9 @@ def test_a_clock_that_is_wrong_is_named_to_who_runs_the_aggregator() -> None:
 
 
 def test_an_instance_without_a_launch_time_or_state_is_listed_all_the_same() -> None:
-    assert _listed({"InstanceId": "i-1"}) == ListedInstance(instance_id="i-1", state="unknown", launched_at="")
+    details = {"key_name": "", "image_id": ""}
+    expected = ListedInstance(instance_id="i-1", state="unknown", launched_at="", details=details)
+    assert _listed({"InstanceId": "i-1"}) == expected
 
 
 async def test_an_unreachable_ec2_api_is_reported_as_unavailable() -> None:

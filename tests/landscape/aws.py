@@ -7,6 +7,8 @@ import json
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,14 @@ from landscape.processes import answers, free_port, started
 ACCOUNT = "123456789012"
 REGION = "eu-central-1"
 AMI = "ami-12c6146b"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchedInstance:
+    """A started instance, and when."""
+
+    instance_id: str
+    at: datetime
 
 
 class Aws:
@@ -42,6 +52,21 @@ class Aws:
                 ImageId=AMI, MinCount=1, MaxCount=1, UserData=user_data.decode("utf-8", "replace")
             )
             return str(answer["Instances"][0]["InstanceId"])
+
+        return await asyncio.to_thread(start)
+
+    async def run_instance_in(self, account_id: str, region: str, user_data: bytes) -> LaunchedInstance:
+        """Start an instance in another account, by a role of it."""
+
+        def start() -> LaunchedInstance:
+            role = f"arn:aws:iam::{account_id}:role/launch"
+            given = self.client("sts").assume_role(RoleArn=role, RoleSessionName="launch")["Credentials"]
+            ec2 = boto3.client(
+                "ec2", endpoint_url=self.url, region_name=region, aws_access_key_id=given["AccessKeyId"],
+                aws_secret_access_key=given["SecretAccessKey"], aws_session_token=given["SessionToken"],
+            )  # fmt: skip
+            (one,) = ec2.run_instances(ImageId=AMI, MinCount=1, MaxCount=1, UserData=user_data.decode())["Instances"]
+            return LaunchedInstance(instance_id=str(one["InstanceId"]), at=one["LaunchTime"])
 
         return await asyncio.to_thread(start)
 
@@ -72,9 +97,12 @@ class Aws:
 
 
 @asynccontextmanager
-async def moto_server(logs: Path) -> AsyncIterator[Aws]:
+async def moto_server(logs: Path, *, amis: Path | None = None) -> AsyncIterator[Aws]:
+    """Start moto; `amis` is a file with the only AMIs that there are, instead of a thousand and as many snapshots."""
     port = free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     environment = {"MOTO_EC2_LOAD_DEFAULT_AMIS": "true", "MOTO_IAM_LOAD_MANAGED_POLICIES": "false"}
+    if amis is not None:
+        environment["MOTO_AMIS_PATH"] = str(amis)
     async with started("moto", command, logs=logs, ready=lambda: answers(port), environment=environment):
         yield Aws(f"http://127.0.0.1:{port}")

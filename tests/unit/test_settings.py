@@ -228,6 +228,7 @@ def test_accounts_may_be_those_of_the_organisation() -> None:
             "organisation.groups: no issuer of sign_in, nor introspection, has claims.groups",
         ),
         ("organisation: {groups: {days: 0}}", "organisation.groups.days must be from 1 to 3650"),
+        ("inventory: {regions: [eu-central-1], external_id: 'a b'}", "inventory.external_id must be 2 to 1224"),
         ("organisation: {groups: {seconds: 1}}", "organisation.groups.seconds must be from 10 to 86400"),
         ("organisation: {aws: {region: here}}", "organisation.aws.region is not a region"),
         ("organisation: {aws: {role_arn: x}}", "organisation.aws.role_arn is not an ARN of a role"),

@@ -11,6 +11,7 @@ from typing import Any
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
+from botocore.exceptions import ClientError
 
 from whence_aggregator.adapters.aws_refusals import FAILURES, refusal, why
 from whence_aggregator.ports import DescribedImage, ListedInstance, SourceUnavailable
@@ -21,6 +22,9 @@ _PAGE_INSTANCES = 500
 _INSTANCES_MAX = 100_000
 _ROLE_SECONDS = 3600
 _SPARE_SECONDS = 300
+_ATTEMPTS_MAX = 3
+_REGION_DISABLED = frozenset({"AuthFailure", "OptInRequired", "RegionDisabledException"})
+"""How EC2 and STS refuse where a region is not enabled. EC2 refuses keys that STS has just issued with AuthFailure."""
 
 
 class AwsInventory:
@@ -34,6 +38,7 @@ class AwsInventory:
         endpoint_url: str | None,
         external_id: str | None = None,
         instances_max: int = _INSTANCES_MAX,
+        attempts_max: int = _ATTEMPTS_MAX,
     ) -> None:
         self._role_name = role_name
         self._session_name = session_name
@@ -44,7 +49,7 @@ class AwsInventory:
         self._config = AioConfig(
             connect_timeout=_REQUEST_SECONDS_MAX,
             read_timeout=_REQUEST_SECONDS_MAX,
-            retries={"max_attempts": 3, "mode": "standard"},
+            retries={"max_attempts": attempts_max, "mode": "standard"},
         )
         self._keys: dict[tuple[str, str], tuple[float, dict[str, str]]] = {}
         self._kept: dict[tuple[str, str], tuple[AsyncExitStack, list[Any]]] = {}
@@ -198,18 +203,30 @@ def _unavailable(account_id: str, region: str, exc: Exception) -> SourceUnavaila
     """Return the error for a denial, which lasts until a policy changes, for throttling, or for any other failure."""
     error, place = refusal(exc), f"EC2 of account {account_id} in {region}"
     kind = error.kind if error is not None else None
-    if error is not None and (kind == "denied" or (kind == "keys" and error.code == "AuthFailure")):
-        fix = (
-            "let the inventory's role allow ec2:DescribeInstances, ec2:DescribeInstanceAttribute and ec2:DescribeImages"
-        )
+    if isinstance(exc, ClientError) and exc.operation_name == "AssumeRole":
+        place = f"the role of account {account_id} in {region}"
+    if error is not None and error.code in _REGION_DISABLED and kind != "clock":
+        fix = f"enable {region} in account {account_id}, or remove it from inventory.regions"
         return SourceUnavailable("ec2-denied", f"{place} denies the request: {error}", fix=fix)
+    if error is not None and kind == "denied":
+        return SourceUnavailable("ec2-denied", f"{place} denies the request: {error}", fix=_fix(exc))
     if error is not None and kind == "throttled":
         return SourceUnavailable(
             "ec2-throttled", f"{place} throttles requests: {error}", retry_after_seconds=error.retry_after_seconds
         )
-    fix = error.fix if error is not None and kind == "clock" else ""
-    return SourceUnavailable(
-        "ec2-unavailable",
-        f"{place} cannot be asked: {why(exc)}",
-        fix=fix or "check that the inventory's role exists in that account and may be assumed",
-    )
+    fix = "check that the inventory's role exists in that account and may be assumed"
+    if error is not None and kind == "clock":
+        fix = error.fix
+    elif kind == "keys":
+        fix = f"check the aggregator's credentials, and that {region} is enabled for its own account"
+    return SourceUnavailable("ec2-unavailable", f"{place} cannot be asked: {why(exc)}", fix=fix)
+
+
+def _fix(exc: Exception) -> str:
+    """Return what to do about a denial, which is of the role itself or of what it may do."""
+    if isinstance(exc, ClientError) and exc.operation_name == "AssumeRole":
+        return (
+            "allow the aggregator's own role sts:AssumeRole, and let the trust policy of the inventory's role name it,"
+            " with the external id of inventory.external_id"
+        )
+    return "let the inventory's role allow ec2:DescribeInstances, ec2:DescribeInstanceAttribute and ec2:DescribeImages"
