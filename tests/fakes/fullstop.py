@@ -12,10 +12,11 @@ import aiohttp
 
 from fakes.coverage import coverage_of
 from fakes.findings import sample
-from fakes.in_process import InProcess
+from fakes.in_process import LIMITLESS, InProcess
 from fakes.machine import FAILED, Machine
 from fakes.served_house import served
 from whence_aggregator.callers.caller import OPERATE, REPORT_VIOLATIONS, Caller
+from whence_aggregator.callers.limits import Limit
 from whence_aggregator.callers.membership import Membership
 from whence_aggregator.findings.coverage import ScannerCoverage
 from whence_aggregator.findings.listing import Findings
@@ -118,7 +119,7 @@ async def asking(house: InProcess) -> AsyncIterator[Asked]:
         scanners=ScannerCoverage(database=database, scanners=findings.scanners, accounts=accounts),
         moments=Moments(database=database, now=house.clock),
     )  # fmt: skip
-    offered = [*fullstop_routes(living, Membership(None)), *scanned.routes()]
+    offered = [*fullstop_routes(living, Membership(None), Limit("caller", LIMITLESS, unit="bytes")), *scanned.routes()]
     async with served(house, offered, CALLERS) as url, aiohttp.ClientSession() as client:
         yield Asked(url, client, house, living)
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from aiohttp import web
 
 from whence_aggregator.callers.caller import Caller
+from whence_aggregator.callers.limits import Limit
 from whence_aggregator.fullstop.documents import ViolationReport
 from whence_aggregator.fullstop.lifecycles import Lifecycles
 from whence_aggregator.fullstop.listing import SIZE_MAX, FullstopFilters, ViolationLists
@@ -19,6 +20,7 @@ from whence_aggregator.http.application_bodies import read_object
 from whence_aggregator.http.authentication import CALLER
 from whence_aggregator.http.bodies import JsonResponse, read_body, respond_json
 from whence_aggregator.http.fullstop_parameters import LenientQuery
+from whence_aggregator.http.grouped_violations import STEP_BYTES
 from whence_aggregator.http.own_teams import check_reads_team
 from whence_aggregator.http.parameters import account_id
 from whence_aggregator.ports import NotFound
@@ -43,8 +45,11 @@ class FullstopCalls:
         reporting: ViolationReporting,
         lifecycles: Lifecycles,
         observing: Observing,
+        caller_bytes: Limit,
     ) -> None:
+        """`caller_bytes` bounds what a caller writes to the log."""
         self._lists = lists
+        self._caller_bytes = caller_bytes
         self._steps = steps
         self._observing = observing
         self._types = types
@@ -90,6 +95,7 @@ class FullstopCalls:
     async def _report(self, request: web.Request) -> web.Response:
         """Record a violation before it is accepted: fullstop. queued it in memory."""
         check_may_report(request[CALLER], "")
+        self._caller_bytes.take(request[CALLER].name, STEP_BYTES)
         await self._reporting.record(ViolationReport.parse(await read_object(request)), request[CALLER])
         return web.Response(status=202)
 
@@ -101,6 +107,7 @@ class FullstopCalls:
         except UnicodeDecodeError as exc:
             raise InputError("comment-malformed", "the comment is not UTF-8", fix="send the text as UTF-8") from exc
         check_texts([comment], "the comment")
+        self._caller_bytes.take(request[CALLER].name, STEP_BYTES)
         resolved = await self._steps.resolve(one, comment, request[CALLER])
         return respond_json(violation_wire(resolved, self._types))
 
@@ -134,8 +141,9 @@ class FullstopCalls:
 class WhitelistingCalls:
     """`/api/whitelisting-rules`: exemptions, each with an end."""
 
-    def __init__(self, steps: ViolationSteps) -> None:
+    def __init__(self, steps: ViolationSteps, caller_bytes: Limit) -> None:
         self._steps = steps
+        self._caller_bytes = caller_bytes
 
     def routes(self) -> list[web.RouteDef]:
         one = "/api/whitelisting-rules/{id}"
@@ -154,15 +162,18 @@ class WhitelistingCalls:
         return respond_json(exemption_wire(await self._steps.exemption(number_of(request))))
 
     async def _make(self, request: web.Request) -> JsonResponse:
+        self._caller_bytes.take(request[CALLER].name, STEP_BYTES)
         made = await self._steps.exempt(await read_object(request), request[CALLER])
         return respond_json(exemption_wire(made), status=201)
 
     async def _replace(self, request: web.Request) -> JsonResponse:
+        self._caller_bytes.take(request[CALLER].name, STEP_BYTES)
         number = number_of(request)
         made = await self._steps.replace(number, await read_object(request), request[CALLER])
         return respond_json(exemption_wire(made))
 
     async def _end(self, request: web.Request) -> web.Response:
+        self._caller_bytes.take(request[CALLER].name, STEP_BYTES)
         ends_at = LenientQuery(request).instant("expiryDate") or None
         await self._steps.end(number_of(request), ends_at, request[CALLER])
         return web.Response(status=204)

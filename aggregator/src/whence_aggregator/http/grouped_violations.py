@@ -65,7 +65,7 @@ _OF_VERDICTS = {
 _YES = ("true",)
 _BODY_BYTES_MAX = 16 * 1024
 _CURSOR_CHARACTERS_MAX = 1_000
-_STEP_BYTES = 1024
+STEP_BYTES = 1024
 """What a step takes in the log, as the caller's limit counts it."""
 _CSV = "text/csv"
 COMPLETE = "Whence-Complete"
@@ -205,7 +205,7 @@ class GroupedViolationCalls:
 
     def _count(self, caller: Caller, steps: int) -> None:
         """Count steps that the caller adds to the log. Raises Overloaded."""
-        self._caller_bytes.take(caller.name, _STEP_BYTES * steps)
+        self._caller_bytes.take(caller.name, STEP_BYTES * steps)
 
     async def _check_withdraw(self, caller: Caller, name: str) -> None:
         granted = await self._recorder.exemption(name)

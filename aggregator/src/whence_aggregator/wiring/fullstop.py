@@ -9,6 +9,7 @@ from pathlib import Path
 from aiohttp import web
 
 from whence_aggregator.callers.fleet import FleetCredentials
+from whence_aggregator.callers.limits import Limit
 from whence_aggregator.callers.membership import Membership
 from whence_aggregator.fullstop.instance_logs import InstanceLogs
 from whence_aggregator.fullstop.lifecycles import Lifecycles
@@ -30,7 +31,7 @@ from whence_common.settings_file import SettingsInvalid
 _FILE_BYTES_MAX = 64 * 1024
 
 
-def fullstop_routes(violations: LivingViolations, membership: Membership) -> list[web.RouteDef]:
+def fullstop_routes(violations: LivingViolations, membership: Membership, caller_bytes: Limit) -> list[web.RouteDef]:
     """Return the routes of fullstop.'s interface, but for those of instance logs."""
     recorder, observing, now = violations.recorder, violations.observing, violations.now
     types = ViolationTypes(violations.rules.current.every)
@@ -42,8 +43,9 @@ def fullstop_routes(violations: LivingViolations, membership: Membership) -> lis
     calls = FullstopCalls(
         lists=lists, steps=steps, types=types, lifecycles=Lifecycles(violations.database), observing=observing,
         reporting=ViolationReporting(recorder=recorder, observing=observing, types=types, now=now),
+        caller_bytes=caller_bytes,
     )  # fmt: skip
-    return preflights([*calls.routes(), *WhitelistingCalls(steps).routes()])
+    return preflights([*calls.routes(), *WhitelistingCalls(steps, caller_bytes).routes()])
 
 
 def instance_log_routes(

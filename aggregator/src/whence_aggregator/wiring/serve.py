@@ -249,17 +249,15 @@ def _streamed(
     covering: Covering,
 ) -> list[web.RouteDef]:
     """Return the log, the applications and their versions, whose long answers share their slots."""
-    streams = Slots("streams", STREAMS_AT_ONCE_MAX)
+    streams, caller_bytes = Slots("streams", STREAMS_AT_ONCE_MAX), limits.of("application_bytes_per_caller", "caller")
     bundles = Bundles(database=database, ledger=ledger)
     return [
         *version_routes(settings, database, ledger, policy, limits, streams, signing_in.membership),
         *LogCalls(ledger=ledger, publisher=publisher, bundles=bundles, streams=streams).routes(),
         *application_routes(database, ledger, limits, signing_in.membership, streams, teams, working.wake),
         *finding_routes(settings, database, ledger, covering.coverage, working.evaluating.wake),
-        *violations.routes(
-            signing_in.membership, heard, covering.coverage, limits.of("application_bytes_per_caller", "caller")
-        ),
-        *fullstop_routes(violations, signing_in.membership),
+        *violations.routes(signing_in.membership, heard, covering.coverage, caller_bytes),
+        *fullstop_routes(violations, signing_in.membership, caller_bytes),
     ]
 
 
