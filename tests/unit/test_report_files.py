@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from whence_aggregator.reports.counted import Counts, Group
+from whence_aggregator.reports.counted import CountedGroup, Counts
 from whence_aggregator.reports.period import PeriodStep, StepsOfViolation, ViolationsOverPeriod, over_period
 from whence_aggregator.reports.report import ComplianceReport, ReportedViolation, ReportScope, RuleOfReport
 from whence_aggregator.reports.report_csv import cell, to_csv, to_steps_csv
@@ -56,7 +56,7 @@ def report(*rules: RuleOfReport, team: str = "hello") -> ComplianceReport:
     return ComplianceReport(
         scope=ReportScope(team=team, since="2026-11-01", until="2026-11-22"), made_at="2026-11-22T12:00:00.000Z",
         made_by="audit", version="0.1.0", stood_at="2026-11-22T12:00:00.000Z", age_seconds=0.0, snapshot_index=9, checkpoint="note",
-        everything=Group(), rules=rules, days=[TrendDay(day="2026-11-22", counts=None, ledger_index=None)],
+        everything=CountedGroup(), rules=rules, days=[TrendDay(day="2026-11-22", counts=None, ledger_index=None)],
         coverage={"complete": True, "incomplete_total": 0, "incomplete": []}, cut=False, period=PERIOD,
     )  # fmt: skip
 

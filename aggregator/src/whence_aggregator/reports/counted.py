@@ -54,7 +54,7 @@ class NamedCounts:
 
 
 @dataclass(slots=True, kw_only=True)
-class Group:
+class CountedGroup:
     """A row of a summary: its verdicts, and by kind its subjects, each with the worst of its verdicts."""
 
     verdicts: Counts = NONE
@@ -81,16 +81,18 @@ class DayOfCount:
     counts: Counts
 
 
-def grouped(rows: Iterable[NamedCounts], name_of: Callable[[str], str | None]) -> tuple[dict[str | None, Group], Group]:
+def grouped(
+    rows: Iterable[NamedCounts], name_of: Callable[[str], str | None]
+) -> tuple[dict[str | None, CountedGroup], CountedGroup]:
     """Return the groups by the names that `name_of` makes of theirs, without empty ones; and all together."""
-    found: dict[str | None, Group] = {}
-    everything = Group()
+    found: dict[str | None, CountedGroup] = {}
+    everything = CountedGroup()
     for one in rows:
         if one.counts.total:
             everything.add(one)
             name = name_of(one.name)
             if name is not None or one.name != OF_SUBJECT:
-                found.setdefault(name, Group()).add(one)
+                found.setdefault(name, CountedGroup()).add(one)
     return found, everything
 
 

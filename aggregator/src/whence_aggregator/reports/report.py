@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from whence_aggregator.findings.counting import ScannerFindings
-from whence_aggregator.reports.counted import Counts, Group
+from whence_aggregator.reports.counted import CountedGroup, Counts
 from whence_aggregator.reports.period import ViolationsOverPeriod
 from whence_aggregator.reports.summary import TrendDay
 
@@ -79,7 +79,7 @@ class ComplianceReport:
     """The entry of the snapshot; None where the counts are those of the time of the report."""
     checkpoint: str
     """The signed checkpoint of the log that the report rests on."""
-    everything: Group
+    everything: CountedGroup
     rules: Sequence[RuleOfReport]
     days: Sequence[TrendDay]
     coverage: Mapping[str, Any]

@@ -26,10 +26,10 @@ from whence_aggregator.queries.reports import (
     CountsOfDaysParameters,
 )
 from whence_aggregator.reports.counted import (
+    CountedGroup,
     CountKey,
     Counts,
     DayOfCount,
-    Group,
     NamedCounts,
     by_day,
     grouped,
@@ -77,8 +77,8 @@ class Summary:
     asked_at: str
     """The moment that was asked about: a snapshot may be a day older."""
     snapshot: SummaryDay | None
-    groups: Mapping[str | None, Group]
-    everything: Group
+    groups: Mapping[str | None, CountedGroup]
+    everything: CountedGroup
     unheard: Mapping[str, int] | None
     """Instances that run and never made a statement, by account; None where it is not known for the question."""
 
