@@ -19,7 +19,7 @@ from whence_aggregator.organisation.values import Account, SourceName
 from whence_aggregator.ports import SourceUnavailable
 from whence_aggregator.queries.reports import FailingQuestionsRow
 from whence_aggregator.reports.coverage import AskedAbout, Covered, Places, SourceCoverage
-from whence_aggregator.reports.coverage_sources import of_questions, of_scanners
+from whence_aggregator.reports.coverage_rows import of_questions, of_scanners
 
 ACCOUNT, BROKEN = "123456789012", "210987654321"
 BOTH = [ACCOUNT, BROKEN]

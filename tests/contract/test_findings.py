@@ -152,7 +152,7 @@ async def test_whence_pushes_prowlers_own_file_unmodified_and_lists_what_it_foun
     assert (again.exit_code, "0 new, 0 updated, 7 unchanged" in again.output) == (0, True)
     listed = await whence_("list", "--json", "--rule", "prowler/ec2_instance_imdsv2_enabled", token="reader")
     (found,) = json.loads(listed.stdout)["findings"]
-    assert (listed.exit_code, found["verdict"]) == (0, "fail")
+    assert (listed.exit_code, found["verdict"]) == (5, "fail"), "the other scanners of the settings never reported"
 
 
 async def test_prowlers_next_run_fixes_what_passes_and_what_a_complete_report_does_not_have(asked: Asked) -> None:

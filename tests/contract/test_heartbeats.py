@@ -187,7 +187,7 @@ async def test_a_clock_that_is_ahead_fails_until_it_is_set_right(house: InProces
     await house.say(machine)
     assert await clock_rule(house) == ("pass", "")
     await told(house, recorded(ONE, 1, house.clock() + timedelta(seconds=7200)))
-    assert await clock_rule(house) == ("fail", "by its heartbeats, the clock is 7200 s ahead")
+    assert await clock_rule(house) == ("fail", "by its heartbeats, the clock is more than an hour ahead")
     entries = await house.reader.size()
     await told(house, recorded(ONE, 2, house.clock() + timedelta(seconds=7201)))
     await clock_rule(house)
@@ -203,7 +203,7 @@ async def test_a_clock_that_is_behind_fails_when_heartbeats_show_it_over_some_ti
         house.clock.advance(MINUTE)
         assert await told(house, recorded(ONE, counter, house.clock() - timedelta(seconds=3600))) == "taken"
         assert (await clock_rule(house))[0] == verdict
-    assert (await clock_rule(house))[1] == "by its heartbeats, the clock is 3600 s behind"
+    assert (await clock_rule(house))[1] == "by its heartbeats, the clock is more than 300 s behind"
     house.clock.advance(MINUTE)
     await told(house, recorded(ONE, 3, house.clock()))
     assert (await clock_rule(house))[0] == "pass"

@@ -118,6 +118,7 @@ async def test_a_registry_that_cannot_be_asked_for_a_tag_makes_the_answer_incomp
 async def test_a_registry_that_is_away_leaves_a_recorded_tag_as_it_was_recorded_and_the_answer_incomplete(
     house: InProcess,
 ) -> None:
+    house.sources.tags[f"{REPOSITORY}:1.0"] = DIGEST
     await house.say(await house.machine())
     await house.work()
     house.sources.tags[f"{REPOSITORY}:1.0"] = SourceUnavailable("registry-unreachable", "the registry is away")

@@ -14,7 +14,7 @@ from fakes.notifications import FAILED, GONE, REFUSED, House, Killed, Receiver, 
 from whence_aggregator.notifications.dead_box import NotificationBox
 from whence_aggregator.notifications.delivering import LEASE_SECONDS
 from whence_aggregator.notifications.hours import Hours, QuietPeriod
-from whence_aggregator.notifications.outcome import Outcome
+from whence_aggregator.notifications.outcome import DeliveryOutcome
 from whence_aggregator.ports import Database, NotFound
 from whence_common.errors import InputError
 
@@ -150,7 +150,7 @@ async def test_a_receiver_that_asks_for_time_gets_it(
     database: Database, clock: FakeClock, violations: Violations
 ) -> None:
     house = await started(database, clock)
-    limited = Outcome(kind="failed", code="http-429", reason="limited", retry_after_seconds=120.0)
+    limited = DeliveryOutcome(kind="failed", code="http-429", reason="limited", retry_after_seconds=120.0)
     house.receivers["ops"].answers.append(limited)
     await violations.step("opened")
     await violations.step("opened", "shop@2.0")

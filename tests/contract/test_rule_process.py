@@ -125,8 +125,8 @@ async def test_evidence_of_ten_megabytes_is_unknown(process: RuleProcess) -> Non
     assert (await outcome(process, "life == 'running'", {"life": "running"}))[0] == "pass"
 
 
-ENDLESS = "tickets.all(a, tickets.all(b, (a.id + b.id).matches('^(x|y)*$')))"
-MANY = {"life": "running", "tickets": [{"id": "x" * 200} for _ in range(10_000)]}
+ENDLESS = "machine.drift.all(a, machine.drift.all(b, (a.detail + b.detail).matches('^(x|y)*$')))"
+MANY = {"life": "running", "machine": {"drift": [{"detail": "x" * 200} for _ in range(10_000)]}}
 
 
 async def test_a_rule_that_takes_too_long_is_unknown_and_the_others_are_evaluated(own_process: RuleProcess) -> None:
@@ -152,7 +152,7 @@ async def test_a_rule_that_breaks_again_and_again_is_not_evaluated_for_a_while(
         assert found["own-rule"].broken
     assert process.counted == {("own-rule", "too-long"): 1, ("own-rule", "suspended"): 2}
     monotonic.seconds += 601.0
-    assert (await process.judge([endless], evidence({"tickets": []})))["own-rule"].verdict.outcome == "pass"
+    assert (await process.judge([endless], evidence({"machine": {"drift": []}})))["own-rule"].verdict.outcome == "pass"
     assert process.failing == {}
 
 

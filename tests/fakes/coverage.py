@@ -11,8 +11,8 @@ from whence_aggregator.findings.listing import Findings
 from whence_aggregator.findings.scanners import Scanners
 from whence_aggregator.organisation.allowed import AllowedAccounts
 from whence_aggregator.organisation.directory import OrganisationDirectory
-from whence_aggregator.reports.coverage_reading import CoverageReader, ScannerStates
-from whence_aggregator.reports.coverage_sources import ExpectedSources
+from whence_aggregator.reports.coverage_reading import CoverageReader, ReportingScanners
+from whence_aggregator.reports.coverage_rows import ExpectedSources
 from whence_aggregator.reports.report_findings import FindingsOfReports
 
 COVERED = {"complete": True, "incomplete_total": 0, "incomplete": []}
@@ -26,7 +26,7 @@ def coverage_of(
     regions: Sequence[str] = (),
     trail: bool = False,
     organisation: Sequence[str] = (),
-    scanners: ScannerStates | None = None,
+    scanners: ReportingScanners | None = None,
     named: Sequence[str] = (),
     kept_seconds: float = 0.0,
 ) -> CoverageReader:

@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import Any
 
 from fakes.clocks import FakeClock
-from whence_aggregator.notifications.delivering import Delivering, Lane, Patience
+from whence_aggregator.notifications.delivering import Delivering, DeliveryPatience, Lane
 from whence_aggregator.notifications.destination import STEPS, Destination
 from whence_aggregator.notifications.feeding import Feeding
-from whence_aggregator.notifications.outcome import ACCEPTED, Outcome, Parcel
+from whence_aggregator.notifications.outcome import ACCEPTED, DeliveryOutcome, Parcel
 from whence_aggregator.notifications.service import Notifying
 from whence_aggregator.ports import Database
 from whence_aggregator.projections.violations import project_violation_steps
@@ -20,10 +20,10 @@ from whence_aggregator.violations.group import Group
 from whence_common.backoff import Backoff
 from whence_common.clock import to_instant
 
-FAILED = Outcome(kind="failed", code="http-503", reason="hooks.example.org answers with HTTP 503")
-REFUSED = Outcome(kind="refused", code="http-400", reason="hooks.example.org answers with HTTP 400")
-GONE = Outcome(kind="gone", code="gone", reason="hooks.example.org answers with HTTP 410")
-PATIENCE = Patience(
+FAILED = DeliveryOutcome(kind="failed", code="http-503", reason="hooks.example.org answers with HTTP 503")
+REFUSED = DeliveryOutcome(kind="refused", code="http-400", reason="hooks.example.org answers with HTTP 400")
+GONE = DeliveryOutcome(kind="gone", code="gone", reason="hooks.example.org answers with HTTP 410")
+PATIENCE = DeliveryPatience(
     delivery=Backoff(first_seconds=10.0, longest_seconds=3_600.0, random=lambda: 1.0),
     destination=Backoff(first_seconds=1.0, longest_seconds=300.0, random=lambda: 1.0),
     finish_seconds_max=0.01,
@@ -86,7 +86,7 @@ class Violations:
 class Receiver:
     """A Sender that keeps what arrives. `answers` are given in turn; then everything is accepted."""
 
-    answers: deque[Outcome] = field(default_factory=deque)
+    answers: deque[DeliveryOutcome] = field(default_factory=deque)
     killed_before: bool = False
     """The process dies before the message leaves."""
     killed_after: bool = False
@@ -94,7 +94,7 @@ class Receiver:
     got: list[Parcel] = field(default_factory=list)
     tried: list[Parcel] = field(default_factory=list)
 
-    async def send(self, parcel: Parcel, now: datetime) -> Outcome:
+    async def send(self, parcel: Parcel, now: datetime) -> DeliveryOutcome:
         self.tried.append(parcel)
         if self.killed_before:
             self.killed_before = False
@@ -121,7 +121,7 @@ class House:
 
     def __init__(
         self, database: Database, clock: FakeClock, destinations: Sequence[Destination], *, holder: str = "a",
-        receivers: dict[str, Receiver] | None = None, patience: Patience = PATIENCE,
+        receivers: dict[str, Receiver] | None = None, patience: DeliveryPatience = PATIENCE,
     ) -> None:  # fmt: skip
         self.clock = clock
         self.receivers = receivers or {one.name: Receiver() for one in destinations}

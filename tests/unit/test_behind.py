@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 import whence_aggregator
-from whence_aggregator.trace.behind import STEPS_MAX, AssumedRole, KnownBy, who_is_behind
+from whence_aggregator.trace.behind import STEPS_MAX, KnownBy, TakenRole, who_is_behind
 
 A, B = "123456789012", "210987654321"
 ROLE, CHAINED = f"arn:aws:iam::{A}:role/deploy", f"arn:aws:iam::{A}:role/admin"
@@ -19,15 +19,15 @@ JANE = {"type": "IAMUser", "account_id": A, "user": "jane"}
 
 
 def session(key: str = "KEY", role: str = ROLE, **members: str) -> dict[str, Any]:
-    return {"type": "AssumedRole", "account_id": A, "role": role, "session": "boss", "access_key": key, **members}
+    return {"type": "TakenRole", "account_id": A, "role": role, "session": "boss", "access_key": key, **members}
 
 
-def made(doer: Mapping[str, Any], **changes: Any) -> AssumedRole:
+def made(doer: Mapping[str, Any], **changes: Any) -> TakenRole:
     given: dict[str, Any] = {
         "ledger_index": 7, "event_id": "e", "account_id": A, "access_key": "KEY", "shared_id": "", "role": ROLE,
         "at": BEFORE, "doer": doer, **changes,
     }  # fmt: skip
-    return AssumedRole(**given)
+    return TakenRole(**given)
 
 
 def test_the_user_whose_call_made_the_key_is_behind_it_whatever_the_session_is_called() -> None:
@@ -104,7 +104,7 @@ def test_the_trails_of_two_accounts_that_agree_confirm_the_caller() -> None:
          f"account {B} assumed {ROLE}, and its trail does not state who"),
     ],
 )  # fmt: skip
-def test_nobody_is_named_by_calls_that_do_not_fit(calls: list[AssumedRole], reason: str) -> None:
+def test_nobody_is_named_by_calls_that_do_not_fit(calls: list[TakenRole], reason: str) -> None:
     if "2 recorded" in reason:
         calls = [calls[0], made(calls[1].doer, event_id="f", shared_id=calls[1].shared_id)]
     found = who_is_behind(session(), AT, calls)
@@ -147,7 +147,7 @@ def test_a_source_identity_is_the_callers_word_where_no_call_is_recorded() -> No
 
 def test_what_is_shown_has_the_members_that_the_contract_names() -> None:
     document = yaml.safe_load((Path(whence_aggregator.__file__).parent / "openapi.yaml").read_text("utf-8"))
-    contract = document["components"]["schemas"]["Behind"]
+    contract = document["components"]["schemas"]["BehindRole"]
     wire = who_is_behind(session(), AT, [made(JANE)]).to_wire()
     assert set(wire) == set(contract["required"]) == set(contract["properties"])
     assert set(contract["properties"]["known_by"]["enum"]) == {*get_args(KnownBy), None}

@@ -26,7 +26,7 @@ from fakes.loopback import loopback
 from landscape.certificates import dated_certificate
 from whence_aggregator.adapters.smtp_mailer import SmtpMailer, SmtpSecurity
 from whence_aggregator.adapters.webhooks import HttpPoster
-from whence_aggregator.notifications.outcome import ACCEPTED, Notification, Outcome, Parcel
+from whence_aggregator.notifications.outcome import ACCEPTED, DeliveryOutcome, Notification, Parcel
 from whence_aggregator.notifications.sending import MailSender, SlackSender, WebhookSender
 from whence_aggregator.notifications.signing import SecretInvalid, parse_secrets
 from whence_aggregator.projections.violation_rows import StoredViolation
@@ -140,7 +140,7 @@ async def test_a_receiver_that_is_away_or_has_a_private_address_is_a_failure_tha
         gone = await SlackSender(poster=poster, url=lambda: away, address="").send(parcel(), datetime.now(UTC))
     assert found.got == []
     assert (private.kind, private.code) == ("failed", "private-address")
-    assert gone == Outcome(
+    assert gone == DeliveryOutcome(
         kind="failed", code="unreachable", reason="127.0.0.1 does not answer (ClientConnectorError)"
     )  # fmt: skip
 

@@ -13,7 +13,7 @@ import pytest
 
 from fakes.clocks import FakeClock
 from fakes.notifications import PATIENCE, House, Receiver, Violations, everything
-from whence_aggregator.notifications.outcome import Outcome, Parcel
+from whence_aggregator.notifications.outcome import DeliveryOutcome, Parcel
 from whence_aggregator.ports import StorageUnavailable
 from whence_aggregator.queries.query import BoundCommand, BoundQuery
 from whence_aggregator.storage.sqlite import SqliteDatabase
@@ -24,7 +24,7 @@ SECONDS_MAX = 60.0
 class Hanging(Receiver):
     """Never answers."""
 
-    async def send(self, parcel: Parcel, now: datetime) -> Outcome:
+    async def send(self, parcel: Parcel, now: datetime) -> DeliveryOutcome:
         self.tried.append(parcel)
         await asyncio.Event().wait()
         raise AssertionError("nothing sets the event")
@@ -37,14 +37,14 @@ class Noted(Receiver):
         super().__init__()
         self.arrived = asyncio.Event()
 
-    async def send(self, parcel: Parcel, now: datetime) -> Outcome:
+    async def send(self, parcel: Parcel, now: datetime) -> DeliveryOutcome:
         answer = await super().send(parcel, now)
         self.arrived.set()
         return answer
 
 
 class Broken(Receiver):
-    async def send(self, parcel: Parcel, now: datetime) -> Outcome:
+    async def send(self, parcel: Parcel, now: datetime) -> DeliveryOutcome:
         self.tried.append(parcel)
         raise KeyError("a bug")
 
@@ -121,7 +121,7 @@ class Held(Receiver):
         super().__init__()
         self.asked, self.let_go = asyncio.Event(), asyncio.Event()
 
-    async def send(self, parcel: Parcel, now: datetime) -> Outcome:
+    async def send(self, parcel: Parcel, now: datetime) -> DeliveryOutcome:
         self.asked.set()
         await self.let_go.wait()
         return await super().send(parcel, now)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from whence_aggregator.notifications.outcome import ACCEPTED, Outcome
+from whence_aggregator.notifications.outcome import ACCEPTED, DeliveryOutcome
 from whence_common.errors import InputError, one_line
 from whence_common.registry_sign_in import Login
 
@@ -30,7 +30,7 @@ class SmtpMailer:
     login: Callable[[], Login | None]
     context: Callable[[], ssl.SSLContext] = ssl.create_default_context
 
-    async def mail(self, content: bytes, *, sender: str, recipients: Sequence[str]) -> Outcome:
+    async def mail(self, content: bytes, *, sender: str, recipients: Sequence[str]) -> DeliveryOutcome:
         opened: list[smtplib.SMTP] = []
         try:
             async with asyncio.timeout(SECONDS_MAX):
@@ -40,7 +40,9 @@ class SmtpMailer:
                 _cut(one)  # so that the thread ends, too
             return self._failed("it took too long")
 
-    def _mail(self, content: bytes, sender: str, recipients: Sequence[str], opened: list[smtplib.SMTP]) -> Outcome:
+    def _mail(
+        self, content: bytes, sender: str, recipients: Sequence[str], opened: list[smtplib.SMTP]
+    ) -> DeliveryOutcome:
         try:
             login = self.login()
             with self._connected() as server:
@@ -51,7 +53,7 @@ class SmtpMailer:
                     server.login(login.username, login.password)
                 refused = server.sendmail(sender, list(recipients), content)
         except InputError as exc:
-            return Outcome(kind="failed", code=exc.code, reason=exc.message)
+            return DeliveryOutcome(kind="failed", code=exc.code, reason=exc.message)
         except smtplib.SMTPRecipientsRefused as exc:
             return self._refused([code for code, _ in exc.recipients.values()], "no recipient is accepted")
         except (smtplib.SMTPSenderRefused, smtplib.SMTPDataError) as exc:
@@ -62,7 +64,7 @@ class SmtpMailer:
             return self._failed(f"it does not take the mail ({type(exc).__name__})")
         if refused:
             names = one_line(", ".join(sorted(refused)), 200)
-            return Outcome(kind="accepted", code="some-refused", reason=f"{self.host} refuses {names}")
+            return DeliveryOutcome(kind="accepted", code="some-refused", reason=f"{self.host} refuses {names}")
         return ACCEPTED
 
     def _connected(self) -> smtplib.SMTP:
@@ -73,15 +75,15 @@ class SmtpMailer:
             )
         return smtplib.SMTP(self.host, self.port, local_hostname=name, timeout=_STEP_SECONDS_MAX)
 
-    def _refused(self, codes: Sequence[int], what: str) -> Outcome:
+    def _refused(self, codes: Sequence[int], what: str) -> DeliveryOutcome:
         """Return a refusal: for good if every code says so (RFC 5321, 4.2.1)."""
         reason = f"{self.host}: {what} ({', '.join(map(str, sorted(set(codes))))})"
         if all(500 <= code < 600 for code in codes):
-            return Outcome(kind="refused", code="mail-refused", reason=reason)
-        return Outcome(kind="failed", code="mail-failed", reason=reason)
+            return DeliveryOutcome(kind="refused", code="mail-refused", reason=reason)
+        return DeliveryOutcome(kind="failed", code="mail-failed", reason=reason)
 
-    def _failed(self, what: str) -> Outcome:
-        return Outcome(kind="failed", code="mail-failed", reason=f"{self.host}: {what}")
+    def _failed(self, what: str) -> DeliveryOutcome:
+        return DeliveryOutcome(kind="failed", code="mail-failed", reason=f"{self.host}: {what}")
 
 
 def _cut(server: smtplib.SMTP) -> None:

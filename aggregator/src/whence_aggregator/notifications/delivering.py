@@ -12,8 +12,8 @@ from typing import Any
 
 from whence_aggregator.notifications.destination import Destination
 from whence_aggregator.notifications.feeding import Feeding
-from whence_aggregator.notifications.outcome import Outcome, Parcel, Sender
-from whence_aggregator.notifications.rows import Waiting, destination_states, waiting
+from whence_aggregator.notifications.outcome import DeliveryOutcome, Parcel, Sender
+from whence_aggregator.notifications.rows import WaitingDelivery, destination_states, waiting
 from whence_aggregator.ports import Database, StorageUnavailable, Transaction
 from whence_aggregator.queries.notifications import (
     BEGUN_DIGEST,
@@ -55,7 +55,7 @@ class Lane:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class DeliveryPatience:
     """How long is waited after a failure: before the delivery is tried again, and before the destination is."""
 
     delivery: Backoff
@@ -69,7 +69,7 @@ class Patience:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Claimed:
     parcel: Parcel
-    tried: Sequence[Waiting]
+    tried: Sequence[WaitingDelivery]
     """As they were before this try."""
     failures: int
     """Of the destination, one after the other."""
@@ -79,8 +79,8 @@ class Delivering:
     """Sends to destinations. `holder` names this process among replicas; `count` is told destination and outcome."""
 
     def __init__(
-        self, *, database: Database, feeding: Feeding, lanes: Sequence[Lane], holder: str, patience: Patience, now: Now,
-        count: Callable[[str, str], None],
+        self, *, database: Database, feeding: Feeding, lanes: Sequence[Lane], holder: str,
+        patience: DeliveryPatience, now: Now, count: Callable[[str, str], None],
     ) -> None:  # fmt: skip
         self._database = database
         self._feeding = feeding
@@ -168,7 +168,7 @@ class Delivering:
             )  # fmt: skip
         return _Claimed(parcel=parcel, tried=found, failures=state.failures)
 
-    async def _next(self, transaction: Transaction, destination: Destination, until: datetime) -> list[Waiting]:
+    async def _next(self, transaction: Transaction, destination: Destination, until: datetime) -> list[WaitingDelivery]:
         if destination.kind != "mail":
             asked = NEXT_NOTIFICATION.bind({"destination": destination.name, "until": to_instant(until)})
             return waiting(await transaction.fetch(asked))
@@ -180,7 +180,7 @@ class Delivering:
         )
         return waiting(await transaction.fetch(wanted))
 
-    async def _mark(self, destination: Destination, claimed: _Claimed, outcome: Outcome) -> None:
+    async def _mark(self, destination: Destination, claimed: _Claimed, outcome: DeliveryOutcome) -> None:
         now = self._now()
         rows = [self._marked(destination, one, outcome, now) for one in claimed.tried]
         died = [row for row in rows if row["state"] == "dead"]
@@ -217,7 +217,7 @@ class Delivering:
         await self._database.write(*writes)
 
     def _marked(
-        self, destination: Destination, one: Waiting, outcome: Outcome, now: datetime
+        self, destination: Destination, one: WaitingDelivery, outcome: DeliveryOutcome, now: datetime
     ) -> MarkNotificationParameters:  # fmt: skip
         first = parse_instant(one.first_tried_at) if one.first_tried_at else now
         late = now - first >= timedelta(seconds=destination.give_up_after_seconds)
@@ -237,16 +237,16 @@ class Delivering:
         }  # fmt: skip
 
 
-async def _sent(lane: Lane, parcel: Parcel, now: datetime) -> Outcome:
+async def _sent(lane: Lane, parcel: Parcel, now: datetime) -> DeliveryOutcome:
     """Send a message. One that our own bug breaks must not end the program again and again."""
     try:
         return await lane.sender.send(parcel, now)
     except Exception:
         log.exception("a bug made a notification fail", extra=fields(destination=lane.destination.name, id=parcel.id))
-        return Outcome(kind="failed", code="bug", reason="the aggregator failed; see its log")
+        return DeliveryOutcome(kind="failed", code="bug", reason="the aggregator failed; see its log")
 
 
-def _parcel(destination: Destination, found: Sequence[Waiting]) -> Parcel:
+def _parcel(destination: Destination, found: Sequence[WaitingDelivery]) -> Parcel:
     notifications = [one.notification for one in found]
     if destination.kind != "mail":
         return Parcel(id=notifications[0].id, notifications=notifications)
@@ -255,7 +255,7 @@ def _parcel(destination: Destination, found: Sequence[Waiting]) -> Parcel:
     return Parcel(id=identity, notifications=notifications)
 
 
-def _log(destination: Destination, claimed: _Claimed, outcome: Outcome, *, dead: bool) -> None:
+def _log(destination: Destination, claimed: _Claimed, outcome: DeliveryOutcome, *, dead: bool) -> None:
     about = fields(
         destination=destination.name, id=claimed.parcel.id, steps=len(claimed.tried), code=outcome.code,
         reason=outcome.reason,

@@ -14,6 +14,7 @@ from whence_aggregator.notifications.rows import (
     DestinationState,
     destination_states,
     newest_index,
+    newest_planned,
     taken_steps,
     told_by_violation,
 )
@@ -133,7 +134,7 @@ class Feeding:
         planned = _planned(told_by_violation(tracks), taken, self._destinations[name])
         await self._write(transaction, name, planned)
         fed: FedToParameters = {
-            "name": name, "fed_index": rows[-1]["ledger_index"], "fed_at": to_instant(self._now())
+            "name": name, "fed_index": newest_planned(rows), "fed_at": to_instant(self._now())
         }  # fmt: skip
         await transaction.execute(FED_TO.bind([fed]))
         return len(rows) == STEPS_AT_ONCE_MAX

@@ -14,7 +14,7 @@ _AGAIN = (408, 425, 429)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class DeliveryOutcome:
     """`failed` is tried again, `refused` is a dead letter at once, `gone` switches the destination off."""
 
     kind: OutcomeKind
@@ -23,7 +23,7 @@ class Outcome:
     retry_after_seconds: float | None = None
 
 
-ACCEPTED = Outcome(kind="accepted")
+ACCEPTED = DeliveryOutcome(kind="accepted")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,31 +48,31 @@ class Parcel:
 
 
 class Sender(Protocol):
-    async def send(self, parcel: Parcel, now: datetime) -> Outcome:
+    async def send(self, parcel: Parcel, now: datetime) -> DeliveryOutcome:
         """Send a message; never raises for what the receiver does."""
 
 
 class Poster(Protocol):
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes, now: datetime) -> Outcome:
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes, now: datetime) -> DeliveryOutcome:
         """POST a body to a receiver."""
 
 
 class Mailer(Protocol):
-    async def mail(self, content: bytes, *, sender: str, recipients: Sequence[str]) -> Outcome:
+    async def mail(self, content: bytes, *, sender: str, recipients: Sequence[str]) -> DeliveryOutcome:
         """Hand a mail to the server."""
 
 
-def outcome_of_status(status: int, *, host: str, retry_after_seconds: float | None = None) -> Outcome:
+def outcome_of_status(status: int, *, host: str, retry_after_seconds: float | None = None) -> DeliveryOutcome:
     """Return what the status of an answer means."""
     if 200 <= status < 300:
         return ACCEPTED
     reason = f"{host} answers with HTTP {status}"
     if 300 <= status < 400:
-        return Outcome(kind="failed", code="redirected", reason=f"{reason}, and redirects are not followed")
+        return DeliveryOutcome(kind="failed", code="redirected", reason=f"{reason}, and redirects are not followed")
     if status == 410:
-        return Outcome(kind="gone", code="gone", reason=f"{reason}: it wants no more messages")
+        return DeliveryOutcome(kind="gone", code="gone", reason=f"{reason}: it wants no more messages")
     if 400 <= status < 500 and status not in _AGAIN:
-        return Outcome(kind="refused", code=f"http-{status}", reason=reason)
-    return Outcome(
+        return DeliveryOutcome(kind="refused", code=f"http-{status}", reason=reason)
+    return DeliveryOutcome(
         kind="failed", code=f"http-{status}", reason=reason, retry_after_seconds=retry_after_seconds
     )  # fmt: skip

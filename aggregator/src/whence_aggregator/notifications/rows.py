@@ -39,7 +39,7 @@ class DestinationState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
+class WaitingDelivery:
     """A delivery with what it was before this try."""
 
     violation: str
@@ -106,9 +106,9 @@ def told_by_violation(rows: Sequence[NotificationTracksRow]) -> dict[str, Told]:
     }  # fmt: skip
 
 
-def waiting(rows: Sequence[NotificationRow]) -> list[Waiting]:
+def waiting(rows: Sequence[NotificationRow]) -> list[WaitingDelivery]:
     return [
-        Waiting(
+        WaitingDelivery(
             violation=row["violation"], attempts=row["attempts"], first_tried_at=row["first_tried_at"],
             digest=row["digest"],
             notification=Notification(
@@ -139,3 +139,8 @@ def dead_notifications(rows: Sequence[DeadNotificationsRow]) -> list[DeadNotific
         )
         for row in rows
     ]  # fmt: skip
+
+
+def newest_planned(rows: Sequence[StepsToPlanRow]) -> int:
+    """Return the index of the newest step of a page that is not empty."""
+    return rows[-1]["ledger_index"]

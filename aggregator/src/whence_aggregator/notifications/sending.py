@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from whence_aggregator.notifications.messages import mail_content, slack_body, webhook_body
-from whence_aggregator.notifications.outcome import Mailer, Outcome, Parcel, Poster
+from whence_aggregator.notifications.outcome import DeliveryOutcome, Mailer, Parcel, Poster
 from whence_aggregator.notifications.signing import signed_headers
 from whence_common.clock import to_instant
 from whence_common.errors import InputError
@@ -24,7 +24,7 @@ class WebhookSender:
     keys: Callable[[], Sequence[bytes]]
     address: str
 
-    async def send(self, parcel: Parcel, now: datetime) -> Outcome:
+    async def send(self, parcel: Parcel, now: datetime) -> DeliveryOutcome:
         (one,) = parcel.notifications
         body = webhook_body(one, address=self.address)
         try:
@@ -43,7 +43,7 @@ class SlackSender:
     url: Callable[[], str]
     address: str
 
-    async def send(self, parcel: Parcel, now: datetime) -> Outcome:
+    async def send(self, parcel: Parcel, now: datetime) -> DeliveryOutcome:
         (one,) = parcel.notifications
         try:
             url = self.url()
@@ -62,7 +62,7 @@ class MailSender:
     team: str
     address: str
 
-    async def send(self, parcel: Parcel, now: datetime) -> Outcome:
+    async def send(self, parcel: Parcel, now: datetime) -> DeliveryOutcome:
         content = mail_content(
             parcel, sender=self.sender, recipients=self.recipients, team=self.team, address=self.address,
             at=to_instant(now), date=now,
@@ -70,5 +70,5 @@ class MailSender:
         return await self.mailer.mail(content, sender=self.sender, recipients=self.recipients)
 
 
-def _unusable(exc: InputError) -> Outcome:
-    return Outcome(kind="failed", code=exc.code, reason=exc.message)
+def _unusable(exc: InputError) -> DeliveryOutcome:
+    return DeliveryOutcome(kind="failed", code=exc.code, reason=exc.message)

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 
 from whence_aggregator.notifications.delivering import Lane
-from whence_aggregator.notifications.outcome import Notification, Outcome, Parcel
+from whence_aggregator.notifications.outcome import DeliveryOutcome, Notification, Parcel
 from whence_aggregator.ports import NotFound
 from whence_aggregator.projections.violation_rows import StoredViolation
 from whence_common.clock import Now, to_instant
@@ -23,7 +23,7 @@ class Trial:
         self._lanes = {one.destination.name: one for one in lanes}
         self._now = now
 
-    async def send(self, name: str, *, by: str) -> Outcome:
+    async def send(self, name: str, *, by: str) -> DeliveryOutcome:
         """Send a test message to a destination; return how it answered. Raises NotFound."""
         lane = self._lanes.get(name)
         if lane is None:

@@ -21,7 +21,7 @@ from whence_aggregator.queries.reports import (
     USER_DATA_UNREAD,
 )
 from whence_aggregator.reports.coverage import AskedAbout, Covered, Places
-from whence_aggregator.reports.coverage_sources import (
+from whence_aggregator.reports.coverage_rows import (
     ExpectedSources,
     of_inventory,
     of_organisation,
@@ -35,7 +35,7 @@ from whence_aggregator.trace.owners import owned_by
 from whence_common.clock import Now
 
 
-class ScannerStates(Protocol):
+class ReportingScanners(Protocol):
     """How scanners report."""
 
     async def states(self, *, now: datetime, past: int) -> Sequence[ScannerState]:
@@ -54,7 +54,7 @@ class CoverageReader:
         database: Database,
         expected: ExpectedSources,
         now: Now,
-        scanners: ScannerStates | None = None,
+        scanners: ReportingScanners | None = None,
         kept_seconds: float = 0.0,
     ) -> None:
         self._database = database

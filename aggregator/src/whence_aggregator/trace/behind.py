@@ -19,12 +19,12 @@ STEPS_MAX = 5
 SESSION_MAX = timedelta(hours=36)
 """AWS's longest session of any kind; a role's lasts 12 hours at most."""
 _SKEW = timedelta(minutes=5)
-_ROLE_TYPES = ("AssumedRole", "Role")
+_ROLE_TYPES = ("TakenRole", "Role")
 KnownBy = Literal["identity", "assume-role", "source-identity", "session-name", "service"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AssumedRole:
+class TakenRole:
     """A recorded call of STS that made a key: whose trail has it, the role, and who called."""
 
     ledger_index: int
@@ -38,7 +38,7 @@ class AssumedRole:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Behind:
+class BehindRole:
     """Who made a call. `confirmed`: two accounts' trails agree on each step; else one trail, or the caller's words."""
 
     state: Literal["confirmed", "asserted", "unknown"]
@@ -49,7 +49,7 @@ class Behind:
     reason: str = ""
     roles: tuple[str, ...] = ()
     """The roles that were assumed, the one that made the call first."""
-    evidence: tuple[AssumedRole, ...] = field(default=())
+    evidence: tuple[TakenRole, ...] = field(default=())
 
     def to_wire(self) -> dict[str, object]:
         return {
@@ -63,9 +63,9 @@ class Behind:
         }
 
 
-def who_is_behind(doer: Mapping[str, Any], at: str, sessions: Sequence[AssumedRole]) -> Behind:
+def who_is_behind(doer: Mapping[str, Any], at: str, sessions: Sequence[TakenRole]) -> BehindRole:
     """Return who made a call at a time, as far as recorded calls of STS name them."""
-    first, roles, evidence = doer, list[str](), list[AssumedRole]()
+    first, roles, evidence = doer, list[str](), list[TakenRole]()
     confirmed, gap = True, ""
     for _ in range(STEPS_MAX):
         if doer.get("type") not in _ROLE_TYPES:
@@ -83,7 +83,7 @@ def who_is_behind(doer: Mapping[str, Any], at: str, sessions: Sequence[AssumedRo
     known_by: KnownBy = "assume-role" if roles else "service" if doer.get("type") == "AWSService" else "identity"
     name = _name(doer)
     if not gap and name:
-        return Behind(
+        return BehindRole(
             state="confirmed" if confirmed and roles else "asserted", name=name, type=str(doer["type"]),
             account_id=str(doer.get("account_id", "")), known_by=known_by, roles=tuple(roles),
             evidence=tuple(evidence),
@@ -93,28 +93,28 @@ def who_is_behind(doer: Mapping[str, Any], at: str, sessions: Sequence[AssumedRo
 
 
 def _by_own_words(
-    first: Mapping[str, Any], gap: str, roles: tuple[str, ...], evidence: tuple[AssumedRole, ...]
-) -> Behind:
+    first: Mapping[str, Any], gap: str, roles: tuple[str, ...], evidence: tuple[TakenRole, ...]
+) -> BehindRole:
     """Return what the session itself states, which is the caller's own choice, with why no more is known."""
     account_id = str(first.get("account_id", ""))
     if first.get("person"):
         reason = f"{gap}; the source identity was set by the call that assumed the first role"
-        return Behind(
+        return BehindRole(
             state="asserted", name=str(first["person"]), known_by="source-identity", reason=reason, roles=roles,
             evidence=evidence,
         )  # fmt: skip
     if first.get("session"):
-        return Behind(
+        return BehindRole(
             state="asserted", name=str(first["session"]), account_id=account_id, known_by="session-name",
             reason=f"{gap}; the session's name was chosen by its caller", roles=roles, evidence=evidence,
         )  # fmt: skip
-    return Behind(state="unknown", reason=gap, roles=roles, evidence=evidence)
+    return BehindRole(state="unknown", reason=gap, roles=roles, evidence=evidence)
 
 
-_Found = tuple[Mapping[str, Any], str, list[AssumedRole], bool]
+_Found = tuple[Mapping[str, Any], str, list[TakenRole], bool]
 
 
-def _made_by(doer: Mapping[str, Any], at: str, sessions: Sequence[AssumedRole]) -> _Found | str:
+def _made_by(doer: Mapping[str, Any], at: str, sessions: Sequence[TakenRole]) -> _Found | str:
     """Return who assumed the role of a session, when, by which calls, and whether two accounts agree; else why not."""
     key, role = str(doer.get("access_key", "")), str(doer.get("role", ""))
     if not key:
@@ -144,7 +144,7 @@ def _made_by(doer: Mapping[str, Any], at: str, sessions: Sequence[AssumedRole]) 
     return others[0].doer, others[0].at, [call, others[0]], True
 
 
-def _by_callers_account(made: Sequence[AssumedRole]) -> _Found | str:
+def _by_callers_account(made: Sequence[TakenRole]) -> _Found | str:
     """Return the caller by the trail of its own account alone, which can name nobody of another one."""
     named = [
         one for one in made if one.doer.get("account_id") == one.account_id and one.doer.get("type") != "AWSAccount"

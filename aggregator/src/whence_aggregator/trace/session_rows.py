@@ -11,7 +11,7 @@ import msgspec
 from whence_aggregator.ports import Database
 from whence_aggregator.queries.query import array
 from whence_aggregator.queries.trace import ROLE_SESSIONS_OF, RoleSessionsOfRow
-from whence_aggregator.trace.behind import STEPS_MAX, AssumedRole
+from whence_aggregator.trace.behind import STEPS_MAX, TakenRole
 from whence_aggregator.trace.facts import Facts
 from whence_aggregator.trace.moment import Moment
 from whence_common.clock import from_millis
@@ -40,9 +40,9 @@ async def with_sessions(gathered: dict[str, Facts], database: Database, moment: 
     }
 
 
-def _session(row: RoleSessionsOfRow) -> AssumedRole:
+def _session(row: RoleSessionsOfRow) -> TakenRole:
     doer: Mapping[str, Any] = msgspec.json.decode(row["doer"], type=dict[str, Any])
-    return AssumedRole(
+    return TakenRole(
         ledger_index=row["ledger_index"], event_id=row["event_id"], account_id=row["account_id"],
         access_key=row["access_key"], shared_id=row["shared_id"], role=row["role"], at=from_millis(row["event_at"]),
         doer=doer,

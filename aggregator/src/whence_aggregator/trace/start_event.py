@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from whence_aggregator.trace.behind import AssumedRole
+from whence_aggregator.trace.behind import TakenRole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,5 +22,5 @@ class StartEvent:
     doer: Mapping[str, Any]
     later: bool
     """Whether it was recorded after the time asked about: nothing that was recorded by then names a start."""
-    sessions: Sequence[AssumedRole] = ()
+    sessions: Sequence[TakenRole] = ()
     """Recorded calls that made the keys of sessions, this one's among them."""

@@ -6,20 +6,15 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from sys import intern
 from typing import Any, Literal
 
 import msgspec
 
-from whence_aggregator.projections.violation_rows import FIXED
-from whence_aggregator.queries.violations import ViolationsMovedRow, ViolationsThenRow
 from whence_aggregator.violations.life import SHOWN_STATES, ShownState
 
 SortKey = Literal["severity", "since", "first_seen", "last_seen", "rule", "team", "application"]
 SORT_KEYS: tuple[SortKey, ...] = ("severity", "since", "first_seen", "last_seen", "rule", "team", "application")
 UNFIXED: tuple[ShownState, ...] = ("open", "acknowledged", "exempted", "reopened")
-_SEEN_NOW = "9"
-"""Sorts after every time: the fault of an open and confirmed violation is seen now."""
 _FACETS: Mapping[str, str] = {
     "rule": "rule", "severity": "severity", "team": "team", "account": "account_id", "kind": "kind",
     "application": "application_id",
@@ -72,26 +67,6 @@ class Matched:
     confirmed: bool | None = None
     since: str | None = None
     until: str | None = None
-
-
-def brief(row: ViolationsMovedRow | ViolationsThenRow) -> BriefViolation:
-    """Return a row in brief. Texts that many have are interned: they take no memory twice, and are counted faster."""
-    fixed = row["state"] == FIXED
-    state: ShownState = "open"
-    if fixed:
-        state = "fixed"
-    elif row["acknowledged_at"] and not row["exemption"]:
-        state = "acknowledged"
-    elif row["exemption"] or row["reopened"] > 0:
-        state = "reopened"
-    return BriefViolation(
-        id=row["id"], rule=intern(row["rule"]), kind=intern(row["kind"]), subject=row["subject"],
-        application_id=intern(row["application_id"]), account_id=intern(row["account_id"]), team=intern(row["team"]),
-        severity=intern(str(row["severity"])), first_seen=row["first_seen"], since=row["since"],
-        last_seen=row["last_seen"] if fixed or row["unconfirmed_since"] else _SEEN_NOW,
-        unconfirmed=row["unconfirmed_since"] != "", state=state, exemption=intern(row["exemption"]),
-        exempt_until="" if fixed else row["exempt_until"], ledger_index=row["ledger_index"],
-    )  # fmt: skip
 
 
 def matching(every: Iterable[BriefViolation], wanted: Matched, *, now: str) -> list[BriefViolation]:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from whence_aggregator.ports import Database
 from whence_aggregator.queries.violations import VIOLATIONS_MOVED, VIOLATIONS_THEN
 from whence_aggregator.trace.moment import Moment
-from whence_aggregator.violations.brief import BriefViolation, brief
+from whence_aggregator.violations.brief import BriefViolation
+from whence_aggregator.violations.brief_rows import brief, newest_moved
 
 PAGE = 5_000
 """Rows of one query."""
@@ -35,7 +36,7 @@ class KeptViolations:
                 if known is None or known.ledger_index < one.ledger_index:  # another list may have read newer ones
                     self._by_id[one.id] = one
             if rows:
-                after = rows[-1]["ledger_index"]
+                after = newest_moved(rows)
                 self._newest = max(self._newest, after)
                 self._sorted = ()
             if len(rows) < PAGE:

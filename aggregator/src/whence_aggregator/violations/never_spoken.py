@@ -11,12 +11,18 @@ from typing import Protocol, TypeVar
 
 from whence_aggregator.compliance.rules.agent import AGENT_SILENT
 from whence_aggregator.ports import Database
-from whence_aggregator.queries.compliance import NEVER_SPOKE, NeverSpokeRow
+from whence_aggregator.queries.compliance import NEVER_SPOKE
 from whence_aggregator.queries.query import BoundQuery
-from whence_aggregator.queries.violations import NEVER_SPOKEN_BY_ACCOUNT, NeverSpokenByAccountRow
+from whence_aggregator.queries.violations import NEVER_SPOKEN_BY_ACCOUNT
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.violations.group import ACCOUNT, Group
 from whence_aggregator.violations.life import About, ObservedFault
+from whence_aggregator.violations.never_spoken_rows import (
+    UnheardAccount,
+    UnheardInstance,
+    unheard_accounts,
+    unheard_instances,
+)
 from whence_common.clock import from_millis, parse_instant, to_instant
 
 R = TypeVar("R")
@@ -47,8 +53,8 @@ class NeverSpoken:
         """Return how many there are by the id of the violation."""
         found: dict[str, int] = {}
         for row in await self._by_account(self._database):
-            name = group_of(row["account_id"]).id
-            found[name] = found.get(name, 0) + row["n"]
+            name = group_of(row.account_id).id
+            found[name] = found.get(name, 0) + row.count
         return found
 
     async def members(self, account_id: str, *, limit: int) -> list[Mapping[str, object]]:
@@ -58,17 +64,17 @@ class NeverSpoken:
     async def ids(self, *, instance: str | None, region: str | None, limit: int) -> set[str]:
         """Return the ids of violations that such an instance belongs to, by its id or its region."""
         rows = await self._listed(instance=instance, region=region, limit=limit)
-        return {group_of(row["account_id"]).id for row in rows}
+        return {group_of(row.account_id).id for row in rows}
 
-    async def _by_account(self, reader: _Reader) -> Sequence[NeverSpokenByAccountRow]:
+    async def _by_account(self, reader: _Reader) -> Sequence[UnheardAccount]:
         if not self._in_force():
             return ()
         before = to_instant(self._listening.silent_before)
-        return await reader.fetch(NEVER_SPOKEN_BY_ACCOUNT.bind({"launched_before": before}))
+        return unheard_accounts(await reader.fetch(NEVER_SPOKEN_BY_ACCOUNT.bind({"launched_before": before})))
 
     async def _listed(
         self, *, limit: int, account_id: str | None = None, instance: str | None = None, region: str | None = None
-    ) -> Sequence[NeverSpokeRow]:
+    ) -> Sequence[UnheardInstance]:
         if not self._in_force():
             return ()
         asked = NEVER_SPOKE.bind(
@@ -77,23 +83,23 @@ class NeverSpoken:
                 "launched_before": to_instant(self._listening.silent_before), "after": "", "limit": limit,
             }
         )  # fmt: skip
-        return await self._database.fetch(asked)
+        return unheard_instances(await self._database.fetch(asked))
 
-    def _observed(self, row: NeverSpokenByAccountRow) -> ObservedFault:
-        confirmed, listed_at = bool(row["confirmed"]), row["listed_at"]
-        began = self._since(row["launched_at"])
+    def _observed(self, row: UnheardAccount) -> ObservedFault:
+        confirmed, listed_at = row.confirmed, row.listed_at
+        began = self._since(row.launched_at)
         return ObservedFault(
-            group=group_of(row["account_id"]), failing=confirmed,
+            group=group_of(row.account_id), failing=confirmed,
             since=began if confirmed or not listed_at else max(began, from_millis(listed_at)),
-            reason=REASON if confirmed else f"the list of EC2 could not be read: {row['failure']}",
-            about=About(account_id=row["account_id"], severity=0),
+            reason=REASON if confirmed else f"the list of EC2 could not be read: {row.failure}",
+            about=About(account_id=row.account_id, severity=0),
         )  # fmt: skip
 
-    def _member(self, row: NeverSpokeRow) -> Mapping[str, object]:
+    def _member(self, row: UnheardInstance) -> Mapping[str, object]:
         return {
-            "instance_id": row["instance_id"], "account_id": row["account_id"], "region": row["region"],
-            "verdict": "unknown", "reason": REASON, "since": self._since(row["launched_at"]),
-            "ledger_index": row["ledger_index"],
+            "instance_id": row.instance_id, "account_id": row.account_id, "region": row.region,
+            "verdict": "unknown", "reason": REASON, "since": self._since(row.launched_at),
+            "ledger_index": row.ledger_index,
         }  # fmt: skip
 
     def _since(self, launched_at: str) -> str:

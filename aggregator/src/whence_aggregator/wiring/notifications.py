@@ -17,7 +17,7 @@ from whence_aggregator.adapters.smtp_mailer import SmtpMailer
 from whence_aggregator.adapters.webhooks import HttpPoster
 from whence_aggregator.http.notifications import NotificationCalls
 from whence_aggregator.notifications.dead_box import NotificationBox
-from whence_aggregator.notifications.delivering import Delivering, Lane, Patience
+from whence_aggregator.notifications.delivering import Delivering, DeliveryPatience, Lane
 from whence_aggregator.notifications.destination import Destination
 from whence_aggregator.notifications.feeding import Feeding
 from whence_aggregator.notifications.measures import NotificationMeasures
@@ -78,7 +78,7 @@ def load_notifications(settings: Settings, database: Database, outgoing: Outgoin
         delivering=Delivering(
             database=database, feeding=feeding, lanes=lanes, holder=secrets.token_hex(16), now=utc_now,
             count=measures.count,
-            patience=Patience(
+            patience=DeliveryPatience(
                 delivery=Backoff(first_seconds=10.0, longest_seconds=3_600.0, random=random.random),
                 destination=Backoff(first_seconds=1.0, longest_seconds=300.0, random=random.random),
             ),

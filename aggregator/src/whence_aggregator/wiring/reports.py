@@ -22,7 +22,7 @@ from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.organisation.allowed import AllowedAccounts
 from whence_aggregator.ports import Database
 from whence_aggregator.reports.coverage_reading import CoverageReader
-from whence_aggregator.reports.coverage_sources import ExpectedSources
+from whence_aggregator.reports.coverage_rows import ExpectedSources
 from whence_aggregator.reports.image_check import ImageChecks
 from whence_aggregator.reports.period_reading import StepsOfPeriods
 from whence_aggregator.reports.recorded_reports import RecordedReports
