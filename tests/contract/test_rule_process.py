@@ -126,7 +126,12 @@ async def test_evidence_of_ten_megabytes_is_unknown(process: RuleProcess) -> Non
 
 
 ENDLESS = "machine.drift.all(a, machine.drift.all(b, (a.detail + b.detail).matches('^(x|y)*$')))"
-MANY = {"life": "running", "machine": {"drift": [{"detail": "x" * 200} for _ in range(10_000)]}}
+MANY = {
+    "life": "running",
+    "machine": {
+        "drift": [{"kind": "exec", "container": "c", "detail": "x" * 200, "first_at": ""} for _ in range(10_000)]
+    },
+}
 
 
 async def test_a_rule_that_takes_too_long_is_unknown_and_the_others_are_evaluated(own_process: RuleProcess) -> None:

@@ -127,7 +127,12 @@ async def test_a_hostile_file_is_a_dead_letter_and_the_next_one_is_read(
         (bridged(record(eventVersion="9.9")), "record-version"),
         (bridged(record()).replace(f'"account": "{ACCOUNT}"', '"account": null'), "message-malformed"),
         (bridged(record(), account="210987654321"), "account-not-accepted"),
-        ('{"detail": null, "detail-type": "AWS API Call via CloudTrail", "account": "123456789012"}', "record-malformed"),
+        ('{"detail": null, "detail-type": "AWS API Call via CloudTrail", "account": "123456789012"}', "event-not-of-aws"),
+        (
+            '{"detail": null, "detail-type": "AWS API Call via CloudTrail", "source": "aws.ec2", '
+            '"account": "123456789012"}',
+            "record-malformed",
+        ),
     ],
 )  # fmt: skip
 async def test_a_hostile_message_is_a_dead_letter_and_is_not_received_again(
