@@ -8,7 +8,7 @@ from fakes.in_process import InProcess
 from whence_aggregator.audit.bundle import Bundles
 from whence_aggregator.audit.check import AuditOutcome, Check
 from whence_aggregator.ports import Database
-from whence_aggregator.projections.kinds import TABLES
+from whence_aggregator.projections.derived_tables import TABLES
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_common.evidence_bundle import Report, check
 from whence_common.identity_document import Authorities

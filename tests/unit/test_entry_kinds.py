@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 from whence_aggregator.ledger.kinds import EVERY_ACCOUNT
-from whence_aggregator.projections.kinds import KINDS, TABLES
+from whence_aggregator.projections.derived_tables import TABLES
+from whence_aggregator.projections.kinds import KINDS
 from whence_common.ledger_entry import type_of
 
 DATA = Path(__file__).parent.parent / "data"

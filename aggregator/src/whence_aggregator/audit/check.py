@@ -19,7 +19,8 @@ from whence_aggregator.ledger.log_reader import LogReader, Stored
 from whence_aggregator.ledger.rows import EntryRecord, record
 from whence_aggregator.ledger.writing import digest_head
 from whence_aggregator.ports import Database, R, StorageUnavailable
-from whence_aggregator.projections.kinds import KINDS, TABLES
+from whence_aggregator.projections.derived_tables import TABLES
+from whence_aggregator.projections.kinds import KINDS
 from whence_aggregator.queries.audit import DUMP_CHECKPOINT, DUMP_LAST_SEEN, DUMP_TILE, DUMP_UNSEEN
 from whence_aggregator.queries.ledger import ENTRIES_FROM
 from whence_aggregator.queries.query import NamedQuery

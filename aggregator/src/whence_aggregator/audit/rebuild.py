@@ -5,7 +5,8 @@ from __future__ import annotations
 from whence_aggregator.audit.replay import Replay
 from whence_aggregator.ledger.log_reader import LogReader
 from whence_aggregator.ports import Conflict, Database
-from whence_aggregator.projections.kinds import KINDS, TABLES
+from whence_aggregator.projections.derived_tables import TABLES
+from whence_aggregator.projections.kinds import KINDS
 
 
 async def rebuild(database: Database, reader: LogReader) -> int:
