@@ -354,9 +354,9 @@ async def test_the_agents_verdict_at_boot_and_the_aggregators_later_agree(
     said = await place.said(digest, trust=Trust(keys=keys, builders=BUILDERS))
     assert (bool(said.signed_by), bool(said.built_by)) == (is_signed, is_built)
     of_builder = await place.said(digest, trust=Trust(builders=BUILDERS))
-    assert of_builder.awaited == ("" if is_built else "a trusted builder's provenance")
+    assert of_builder.awaited == ("an SBOM" if is_built else "a trusted builder's provenance")
     alone = await place.said(digest, trust=Trust(keys=keys))
-    assert alone.awaited == ("" if is_signed else "a trusted signature")
+    assert alone.awaited == ("an SBOM" if is_signed else "a trusted signature")
     assert (await place.said(digest)).awaited == ""
     expected = [COMMIT] if is_built else []
     assert [one.source.revision for one in said.claims if one.kind == "provenance"] == expected

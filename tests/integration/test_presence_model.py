@@ -178,6 +178,8 @@ class World:
         import json
 
         stated = json.loads(content)
+        if stated["subject"]["kind"] != "instance":
+            return
         truth = self.truths[stated["subject"]["id"]]
         for one in stated["verdicts"]:
             if one["verdict"] == "fail" and one["rule"] in ("agent-silent", "instance-unlisted", "user-data-changed"):

@@ -62,10 +62,10 @@ class ViolationCalls:
     async def _list(self, request: web.Request) -> web.Response | JsonResponse:
         if self._grouped is not None and "grouped" in request.query:
             return await self._grouped.list(request)
-        if self._grouped is not None and (given := sorted(ONLY_GROUPED & set(request.query))):
+        query = Query(request, *_FILTERS, *ONLY_GROUPED, "format", "limit", "cursor")
+        if given := sorted(ONLY_GROUPED & set(request.query)):
             what = ", ".join(given)
             raise InputError("parameter-unknown", f"{what}: only with grouped", fix="add grouped=true, or omit them")
-        query = Query(request, *_FILTERS, "format", "limit", "cursor")
         wanted, after, limit = (
             _wanted(query, request[CALLER], self._rules.current.every),
             query.text("cursor") or "",
