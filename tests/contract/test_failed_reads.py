@@ -33,6 +33,10 @@ MESSAGE = b"tree x\nauthor A <a@b> 1 +0000\ncommitter A <a@b> 1 +0000\n\nDEMO-1:
 AWAY = SourceUnavailable("git-refused", "the Git server is away")
 DENIED = SourceUnavailable("ec2-denied", "EC2 denies it: UnauthorizedOperation")
 RULES = RulesInForce.of(RuleSettings(ami_owners=(ACCOUNT,)), ["inventory"])
+DIRTY_IN_REGISTRY = (
+    b'{"url":"git:https://git.example.org/other/thing.git","revision":"%s","status":"M a.py","author":"a"}'
+    % (b"d" * 40)
+)
 UNREACHED = BranchAnswer(branch="main", commit_id="f" * 40, reachable=False, reached_by=())
 
 
@@ -137,6 +141,20 @@ async def test_an_image_that_its_registry_lacked_does_not_pass_when_the_registry
     await judge(house)
     why = "the registry was not read: it could not be read again since 2026-11-22T12:05:00.000Z: the registry is away"
     assert await of_instance(house, "image-mutable") == ("unknown", why)
+
+
+async def test_a_clean_source_is_unknown_until_the_registry_was_read_which_may_state_changes(house: InProcess) -> None:
+    house.sources.images[DIGEST] = SourceUnavailable("registry-unreachable", "the registry is away")
+    await boot(house)
+    why = "the registry was not read, and may state uncommitted changes: the registry is away"
+    assert await of_instance(house, "source-dirty") == ("unknown", why)
+    house.sources.images[DIGEST] = DIRTY_IN_REGISTRY
+    house.clock.advance(300)
+    await house.worker.work()
+    await judge(house)
+    expected = ("fail", "the image was built from a tree with uncommitted changes")
+    assert await of_instance(house, "source-dirty") == expected
+    assert (await of_instance(house, "source-missing"))[0] == "fail", "agent and registry read different files"
 
 
 async def test_an_ami_is_unknown_while_it_cannot_be_described(house: InProcess) -> None:
