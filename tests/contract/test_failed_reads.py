@@ -227,6 +227,30 @@ async def test_an_account_is_not_covered_while_one_of_its_regions_cannot_be_list
         assert (await of_subject(house, ACCOUNT, "account-uncovered"))[0] == "pass"
 
 
+async def test_an_account_is_not_known_to_be_covered_until_each_of_its_regions_was_listed(
+    database: Database, authority: SigningAuthority
+) -> None:
+    covered = CoveredAccounts(
+        database=database, directory=OrganisationDirectory(database), allowed={ACCOUNT}, lists=True, events=None
+    )
+    async with InProcess(database, authority).running() as house:
+        stated = snapshot("file", accounts=[Account(account_id=ACCOUNT, status="ACTIVE")])
+        sources = {stated.source: FakeOrganisation(stated)}
+        await OrganisationRecorder(database=database, ledger=house.ledger, sources=sources, now=house.clock).read(
+            "file"
+        )
+        await house.inventory.collect(PLACE)
+        assert (await covered.of([ACCOUNT]))[ACCOUNT].listed is True
+        house.ec2.away = True
+        with pytest.raises(SourceUnavailable):
+            await house.inventory.collect(f"{ACCOUNT}/eu-west-1")
+        assert (await covered.of([ACCOUNT]))[ACCOUNT].listed is None
+        house.ec2.away = False
+        house.clock.advance(1)
+        await house.inventory.collect(f"{ACCOUNT}/eu-west-1")
+        assert (await covered.of([ACCOUNT]))[ACCOUNT].listed is True
+
+
 async def test_instances_are_judged_again_when_who_owns_their_account_changes(house: InProcess) -> None:
     await boot(house)
     source = FakeOrganisation(snapshot("file"))
