@@ -33,6 +33,10 @@ MESSAGE = b"tree x\nauthor A <a@b> 1 +0000\ncommitter A <a@b> 1 +0000\n\nDEMO-1:
 AWAY = SourceUnavailable("git-refused", "the Git server is away")
 DENIED = SourceUnavailable("ec2-denied", "EC2 denies it: UnauthorizedOperation")
 RULES = RulesInForce.of(RuleSettings(ami_owners=(ACCOUNT,)), ["inventory"])
+DIRTY_IN_REGISTRY = (
+    b'{"url":"git:https://git.example.org/other/thing.git","revision":"%s","status":"M a.py","author":"a"}'
+    % (b"d" * 40)
+)
 UNREACHED = BranchAnswer(branch="main", commit_id="f" * 40, reachable=False, reached_by=())
 
 
@@ -139,6 +143,20 @@ async def test_an_image_that_its_registry_lacked_does_not_pass_when_the_registry
     assert await of_instance(house, "image-mutable") == ("unknown", why)
 
 
+async def test_a_clean_source_is_unknown_until_the_registry_was_read_which_may_state_changes(house: InProcess) -> None:
+    house.sources.images[DIGEST] = SourceUnavailable("registry-unreachable", "the registry is away")
+    await boot(house)
+    why = "the registry was not read, and may state uncommitted changes: the registry is away"
+    assert await of_instance(house, "source-dirty") == ("unknown", why)
+    house.sources.images[DIGEST] = DIRTY_IN_REGISTRY
+    house.clock.advance(300)
+    await house.worker.work()
+    await judge(house)
+    expected = ("fail", "the image was built from a tree with uncommitted changes")
+    assert await of_instance(house, "source-dirty") == expected
+    assert (await of_instance(house, "source-missing"))[0] == "fail", "agent and registry read different files"
+
+
 async def test_an_ami_is_unknown_while_it_cannot_be_described(house: InProcess) -> None:
     await boot(house)
     assert (await of_subject(house, AMI, "ami-untrusted"))[0] == "fail"
@@ -207,6 +225,30 @@ async def test_an_account_is_not_covered_while_one_of_its_regions_cannot_be_list
         await house.inventory.collect(PLACE)
         await judge(house)
         assert (await of_subject(house, ACCOUNT, "account-uncovered"))[0] == "pass"
+
+
+async def test_an_account_is_not_known_to_be_covered_until_each_of_its_regions_was_listed(
+    database: Database, authority: SigningAuthority
+) -> None:
+    covered = CoveredAccounts(
+        database=database, directory=OrganisationDirectory(database), allowed={ACCOUNT}, lists=True, events=None
+    )
+    async with InProcess(database, authority).running() as house:
+        stated = snapshot("file", accounts=[Account(account_id=ACCOUNT, status="ACTIVE")])
+        sources = {stated.source: FakeOrganisation(stated)}
+        await OrganisationRecorder(database=database, ledger=house.ledger, sources=sources, now=house.clock).read(
+            "file"
+        )
+        await house.inventory.collect(PLACE)
+        assert (await covered.of([ACCOUNT]))[ACCOUNT].listed is True
+        house.ec2.away = True
+        with pytest.raises(SourceUnavailable):
+            await house.inventory.collect(f"{ACCOUNT}/eu-west-1")
+        assert (await covered.of([ACCOUNT]))[ACCOUNT].listed is None
+        house.ec2.away = False
+        house.clock.advance(1)
+        await house.inventory.collect(f"{ACCOUNT}/eu-west-1")
+        assert (await covered.of([ACCOUNT]))[ACCOUNT].listed is True
 
 
 async def test_instances_are_judged_again_when_who_owns_their_account_changes(house: InProcess) -> None:

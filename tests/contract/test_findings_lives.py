@@ -12,8 +12,9 @@ from contract.test_judged_findings import AN_HOUR_LATER, HIGH, LOW, NEVER, RULES
 from fakes.findings import ACCOUNT, ocsf
 from fakes.in_process import InProcess
 from fakes.signing_authority import SigningAuthority
+from whence_aggregator.compliance.rules.catalogue import RulesInForce
 from whence_aggregator.findings.coverage import ScannerCoverage
-from whence_aggregator.findings.scanners import IMAGE_CVE
+from whence_aggregator.findings.scanners import IMAGE_CVE, Scanners
 from whence_aggregator.organisation.allowed import AllowedAccounts
 from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.ports import Database
@@ -151,3 +152,33 @@ async def test_metrics_show_scanners_by_state_their_newest_report_and_open_findi
         "whence_scanner_reports": [(1, {"product": "trivy"})],
         "whence_findings_open": [(2, {"product": "trivy"})],
     }  # fmt: skip
+
+
+async def test_a_fault_stays_open_after_the_scanners_are_removed_from_the_settings(
+    asked: Asked, ruled: InProcess, database: Database, authority: SigningAuthority
+) -> None:
+    lives = Lives(asked)
+    await ruled.say(await ruled.machine())
+    await scan(asked, HIGH)
+    (opened,) = await lives.of(IMAGE_CVE)
+    assert shown(opened) == ("version", "greeter@1.0", "verdict", "open")
+    without = InProcess(database, authority, rules=RulesInForce.of(sources=["trust"]))
+    async with without.running() as restarted, served(restarted, Scanners()) as served_again:
+        restarted.clock.advance(60)
+        later = Lives(served_again)
+        (one,) = await later.of(IMAGE_CVE)
+        assert (one["id"], *shown(one)) == (opened["id"], "version", "greeter@1.0", "finding", "open")
+        restarted.clock.advance(3 * DAY)
+        (late,) = await later.of(IMAGE_CVE)
+        assert (late["id"], late["state"], late["not_confirmed_since"] is not None) == (opened["id"], "open", True)
+
+
+async def test_findings_about_a_version_that_runs_are_a_violation_without_scanners_in_the_settings(
+    database: Database, authority: SigningAuthority
+) -> None:
+    house = InProcess(database, authority, rules=RulesInForce.of(sources=["trust"]))
+    async with house.running() as running, served(running, Scanners()) as asked:
+        lives = Lives(asked)
+        await running.say(await running.machine())
+        await scan(asked, HIGH)
+        assert list(map(shown, await lives.of(IMAGE_CVE))) == [("version", "greeter@1.0", "finding", "open")]

@@ -19,6 +19,7 @@ from fakes.fullstop import ACCOUNT, Asked, asking, broken_instance, report
 from fakes.in_process import OTHER_ACCOUNT, InProcess
 from fakes.machine import FAILED
 from fakes.trail_world import TrailWorld
+from whence_aggregator.callers.limits import Rate
 from whence_aggregator.fullstop.instance_logs import InstanceLog, InstanceLogs
 from whence_aggregator.violations.exemption import EXEMPTION_DAYS_MAX, Scope, new_exemption
 from whence_common.clock import to_instant
@@ -441,6 +442,16 @@ async def test_a_rule_of_a_type_covers_every_rule_that_has_it_and_nothing_of_oth
     assert [one["event_id"] for one in await asked.rows(("type", "BOOT_FAILED"))] == ["e-3"], "covered as it opens"
     (granted,) = await asked.living.recorder.live_exemptions()
     assert (granted.rule, granted.granted_by) == ("BOOT_FAILED", "operator")
+
+
+async def test_a_rule_counts_each_violation_that_it_covers_as_a_step_of_its_writer(house: InProcess) -> None:
+    async with asking(house, Rate(per_second=1.0, burst=3 * 1024.0)) as asked:
+        for n in range(3):
+            await reported(asked, event_id=f"e-{n}")
+        wanted = rule(house)
+        refused = await asked.ask("POST", "/api/whitelisting-rules", token="operator", body=wanted)
+        assert (refused.status, refused.body["code"]) == (429, "rate-limited"), refused.body
+        assert (await asked.ask("GET", "/api/whitelisting-rules")).body == []
 
 
 async def test_a_rule_covers_nothing_that_its_writers_own_token_reported(asked: Asked) -> None:

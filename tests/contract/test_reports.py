@@ -19,7 +19,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from fakes.coverage import coverage_of, findings_of_reports
 from fakes.in_process import OTHER_ACCOUNT, ROOT, InProcess
 from fakes.known_caller import called_by
-from fakes.machine import scm
+from fakes.machine import DIGEST, scm
 from fakes.served_house import served
 from fakes.signing_authority import SigningAuthority
 from whence_aggregator.adapters.rule_process import RuleProcess
@@ -235,6 +235,7 @@ async def follow(house: InProcess) -> None:
 
 
 async def test_a_period_states_what_was_open_opened_and_fixed_and_leads_to_each_step(house: InProcess) -> None:
+    house.sources.images[DIGEST] = None
     machine = await house.machine()
     await house.register(team_id="hello")
     await house.say(machine, scm_source=scm(status="M x"))

@@ -49,6 +49,7 @@ async def test_an_empty_aggregator_has_judged_nothing(house: InProcess) -> None:
 
 
 async def test_counts_move_with_the_verdicts_and_have_their_denominator(house: InProcess) -> None:
+    house.sources.images[DIGEST] = None
     other = await house.machine("i-00000000000000002")
     await house.say(await house.machine())
     await house.say(other)
@@ -148,6 +149,7 @@ async def test_what_is_gone_is_no_longer_counted(house: InProcess) -> None:
 
 
 async def test_a_snapshot_is_taken_once_a_day_and_answers_for_its_time(house: InProcess) -> None:
+    house.sources.images[DIGEST] = None
     machine = await house.machine()
     await house.say(machine, scm_source=scm(status="M x"))
     await house.work()
@@ -175,6 +177,7 @@ async def test_a_snapshot_is_taken_once_a_day_and_answers_for_its_time(house: In
 
 
 async def test_a_trend_states_days_without_a_snapshot_as_such(house: InProcess) -> None:
+    house.sources.images[DIGEST] = None
     machine = await house.machine()
     await house.say(machine, scm_source=scm(status="M x"))
     await house.work()

@@ -16,7 +16,7 @@ from fakes.in_process import LIMITLESS, InProcess
 from fakes.machine import FAILED, Machine
 from fakes.served_house import served
 from whence_aggregator.callers.caller import OPERATE, REPORT_VIOLATIONS, Caller
-from whence_aggregator.callers.limits import Limit
+from whence_aggregator.callers.limits import Limit, Rate
 from whence_aggregator.callers.membership import Membership
 from whence_aggregator.findings.coverage import ScannerCoverage
 from whence_aggregator.findings.listing import Findings
@@ -108,7 +108,7 @@ class Asked:
 
 
 @asynccontextmanager
-async def asking(house: InProcess) -> AsyncIterator[Asked]:
+async def asking(house: InProcess, steps: Rate = LIMITLESS) -> AsyncIterator[Asked]:
     database, directory = house.database, OrganisationDirectory(house.database)
     findings = Findings(database=database, directory=directory, scanners=Scanners())
     living = load_violations(database, house.ledger, directory, findings, now=house.clock)
@@ -119,7 +119,10 @@ async def asking(house: InProcess) -> AsyncIterator[Asked]:
         scanners=ScannerCoverage(database=database, scanners=findings.scanners, accounts=accounts),
         moments=Moments(database=database, now=house.clock),
     )  # fmt: skip
-    offered = [*fullstop_routes(living, Membership(None), Limit("caller", LIMITLESS, unit="bytes")), *scanned.routes()]
+    offered = [
+        *fullstop_routes(living, Membership(None), Limit("caller", steps, lambda: 0.0, unit="bytes")),
+        *scanned.routes(),
+    ]
     async with served(house, offered, CALLERS) as url, aiohttp.ClientSession() as client:
         yield Asked(url, client, house, living)
 

@@ -216,8 +216,8 @@ def account_listings(rows: Sequence[ListingsRow]) -> dict[str, AccountListings]:
 
 def _listings(rows: Sequence[ListingsRow]) -> AccountListings:
     wrong = [f"{row['region']}: {row['failure']}" for row in rows if row["failures"] >= UNREAD_AFTER_FAILURES]
-    ever = any(row["listed_at"] is not None for row in rows)
-    listed = not wrong if ever else False if wrong else None
+    every = all(row["listed_at"] is not None for row in rows)
+    listed = False if wrong else True if every else None
     return AccountListings(listed=listed, reason=wrong[0] if wrong else "")
 
 

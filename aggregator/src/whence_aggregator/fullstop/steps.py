@@ -26,6 +26,9 @@ from whence_aggregator.violations.recording import ViolationRecorder
 from whence_common.clock import Now, to_instant
 from whence_common.errors import InputError
 
+Count = Callable[[int], None]
+"""Counts steps of the caller. Raises Overloaded."""
+
 
 class ViolationSteps:
     """Takes steps for callers, with the permissions of `/v1/violations`."""
@@ -57,20 +60,23 @@ class ViolationSteps:
         await self._recorder.acknowledge(stored, comment, by=caller.name)
         return await self._lists.one(one.number)
 
-    async def exempt(self, document: Mapping[str, Any], caller: Caller) -> Exemption:
-        """Grant the exemption that a whitelisting rule is. Raises InputError, Forbidden, Conflict."""
+    async def exempt(self, document: Mapping[str, Any], caller: Caller, count: Count) -> Exemption:
+        """Grant the exemption that a whitelisting rule is. Raises InputError, Forbidden, Conflict, Overloaded.
+
+        `count` counts the steps that it adds to the log beside its own, before it does.
+        """
         rule = WhitelistingRule.parse(document)
         if rule.type_id not in {one.id for one in await self._lists.types()}:
             raise InputError(
                 "rule-type-unknown", f"there is no violation type {rule.type_id}",
                 fix="GET /api/violation-types lists them",
             )  # fmt: skip
-        return await self._grant(rule, caller)
+        return await self._grant(rule, caller, count)
 
-    async def replace(self, number: int, document: Mapping[str, Any], caller: Caller) -> Exemption:
+    async def replace(self, number: int, document: Mapping[str, Any], caller: Caller, count: Count) -> Exemption:
         """Grant an exemption in the place of another one. Raises NotFound, and what `exempt` raises."""
         before = await self._ending(number, caller)
-        made = await self.exempt(document, caller)
+        made = await self.exempt(document, caller, count)
         await self._recorder.withdraw(before.id, by=caller.name)
         return made
 
@@ -101,7 +107,7 @@ class ViolationSteps:
         check_withdraw(await self._assured(caller, one.scope.team), one)
         return one
 
-    async def _grant(self, rule: WhitelistingRule, caller: Caller) -> Exemption:
+    async def _grant(self, rule: WhitelistingRule, caller: Caller, count: Count) -> Exemption:
         """Grant an exemption. A team's covers that team's violations of severity 3 and 4 only."""
         check_person(caller)
         scope = rule.scope
@@ -113,8 +119,10 @@ class ViolationSteps:
             rule.type_id, scope, reason=checked_comment(rule.reason, name="reason"), until=rule.until, by=caller.name,
             now=self._now(), unique=self._random_bytes(16), severity_min=1 if caller.may_operate else SEVERITY_OF_TEAMS,
         )  # fmt: skip
-        for one in await self._observing.owned_now(await self._recorder.covered_by(granted)):
+        covered = await self._observing.owned_now(await self._recorder.covered_by(granted))
+        for one in covered:
             check_exempt(caller, one)
+        count(len(covered))
         await self._recorder.exempt(granted, None)
         return await self._recorder.exemption(granted.id)
 

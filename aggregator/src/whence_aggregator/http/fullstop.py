@@ -13,7 +13,7 @@ from whence_aggregator.fullstop.lifecycles import Lifecycles
 from whence_aggregator.fullstop.listing import SIZE_MAX, FullstopFilters, ViolationLists
 from whence_aggregator.fullstop.reporting import ViolationReporting, check_may_report
 from whence_aggregator.fullstop.served import exemption_wire, page_wire, violation_wire
-from whence_aggregator.fullstop.steps import ViolationSteps
+from whence_aggregator.fullstop.steps import Count, ViolationSteps
 from whence_aggregator.fullstop.types import ViolationTypes
 from whence_aggregator.fullstop.violation import ServedViolation
 from whence_aggregator.http.application_bodies import read_object
@@ -163,13 +163,13 @@ class WhitelistingCalls:
 
     async def _make(self, request: web.Request) -> JsonResponse:
         self._caller_bytes.take(request[CALLER].name, STEP_BYTES)
-        made = await self._steps.exempt(await read_object(request), request[CALLER])
+        made = await self._steps.exempt(await read_object(request), request[CALLER], self._counting(request))
         return respond_json(exemption_wire(made), status=201)
 
     async def _replace(self, request: web.Request) -> JsonResponse:
         self._caller_bytes.take(request[CALLER].name, STEP_BYTES)
         number = number_of(request)
-        made = await self._steps.replace(number, await read_object(request), request[CALLER])
+        made = await self._steps.replace(number, await read_object(request), request[CALLER], self._counting(request))
         return respond_json(exemption_wire(made))
 
     async def _end(self, request: web.Request) -> web.Response:
@@ -177,6 +177,10 @@ class WhitelistingCalls:
         ends_at = LenientQuery(request).instant("expiryDate") or None
         await self._steps.end(number_of(request), ends_at, request[CALLER])
         return web.Response(status=204)
+
+    def _counting(self, request: web.Request) -> Count:
+        name = request[CALLER].name
+        return lambda steps: self._caller_bytes.take(name, STEP_BYTES * steps)
 
 
 def _readable(request: web.Request, wanted: FullstopFilters) -> FullstopFilters:

@@ -296,7 +296,10 @@ class Facts:
 
     @property
     def dirty(self) -> bool:
-        """Return whether any claim states uncommitted changes."""
+        """Return whether any claim states uncommitted changes, or the image's own file as the registry has it."""
+        read = self.registry_source
+        if read is not None and read.dirty and not self.image_source.value.get("inherited"):
+            return True
         return any(one.source.dirty for one in self.claims if not one.maybe_inherited or one.source == self.source)
 
     @property

@@ -28,9 +28,9 @@ from whence_aggregator.violations.life import About, ObservedFault
 from whence_aggregator.violations.never_spoken import NeverSpoken
 from whence_aggregator.violations.rows import (
     accounts_by_subject,
-    ids_of_kind,
     observed_of_instances,
     observed_of_subject,
+    rules_by_id,
     tokens_by_id,
 )
 
@@ -54,6 +54,8 @@ class RuleShown:
     severity: int
     title: str
     remedy: str
+    switched_off: bool = False
+    """Whether the settings switch it off; a rule may also lack the source that it needs."""
 
 
 RuleOf = Callable[[str], RuleShown]
@@ -98,15 +100,23 @@ class Observing:
         return await self._described([self._by_rule(one) for one in merged(found).values()])
 
     async def findings(self) -> Observations:
-        """Return what findings of scanners say. Of versions that run or ran, verdicts decide about their images."""
+        """Return what findings of scanners say. Of versions that are judged by the same rule, verdicts decide.
+
+        Without a scanner in the settings the rule is not in force, and findings are all that is known.
+        """
         found = merged([observed_of_finding(one) for one in await self._findings()])
         doubtful = sorted({one.subject for one in found if one.kind == VERSION and one.rule in RULES_OF_BOTH})
-        judged = set[str]()
+        judged = dict[str, frozenset[str]]()
         for some in _parts(doubtful):
             rows = await self._database.fetch(SUBJECTS_NAMED.bind({"ids": array(some)}))
-            judged |= ids_of_kind(rows, VERSION)
+            judged |= rules_by_id(rows, VERSION)
         return await self._described(
-            [one for group, one in found.items() if group.rule not in RULES_OF_BOTH or group.subject not in judged]
+            [
+                one
+                for group, one in found.items()
+                if group.rule not in RULES_OF_BOTH
+                or not (self._rule_of(group.rule).switched_off or group.rule in judged.get(group.subject, ()))
+            ]
         )
 
     async def reported(self, found: Iterable[StoredViolation]) -> Observations:

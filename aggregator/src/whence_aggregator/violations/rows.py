@@ -6,6 +6,8 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
+import msgspec
+
 from whence_aggregator.projections.violation_rows import StoredViolation
 from whence_aggregator.queries.compliance import SubjectsNamedRow
 from whence_aggregator.queries.violations import (
@@ -88,9 +90,10 @@ def rules_named(rows: Sequence[_RuleNamed]) -> list[str]:
     return [row["rule"] for row in rows]
 
 
-def ids_of_kind(rows: Sequence[SubjectsNamedRow], kind: str) -> set[str]:
-    """Return the ids of subjects of a kind."""
-    return {row["id"] for row in rows if row["kind"] == kind}
+def rules_by_id(rows: Sequence[SubjectsNamedRow], kind: str) -> dict[str, frozenset[str]]:
+    """Return the rules by which subjects of a kind were judged, by their ids."""
+    return {row["id"]: frozenset(msgspec.json.decode(row["rules"], type=dict[str, int])) for row in rows
+            if row["kind"] == kind}  # fmt: skip
 
 
 class _GroupColumns(TypedDict):

@@ -43,7 +43,10 @@ def rules_shown(rules: CurrentRules = CATALOGUE) -> Callable[[str], RuleShown]:
         current = rules.current
         if made is None or made[0] is not current:
             known = {
-                one.id: RuleShown(severity=one.severity, title=one.title, remedy=one.remedy) for one in current.every
+                one.id: RuleShown(
+                    severity=one.severity, title=one.title, remedy=one.remedy, switched_off=one.id in current.off
+                )
+                for one in current.every
             }
             made = current, known
         return made[1].get(name, _NOT_KNOWN)

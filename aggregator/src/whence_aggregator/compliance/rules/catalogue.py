@@ -51,6 +51,8 @@ class RulesInForce:
     """All rules, also those that are not in force."""
     own: Mapping[str, OwnRule] = field(default_factory=dict)
     """The rules in force that users wrote, by id."""
+    off: frozenset[str] = frozenset()
+    """The rules that the settings switch off."""
     recorded: RecordedRules = NOTHING_RECORDED
     engine: JudgesByOwnRules = NO_OWN_RULES
     """What evaluates the rules that users wrote."""
@@ -98,6 +100,7 @@ class RulesInForce:
             not_in_force={name: reason for name, reason in reasons.items() if reason},
             every=every,
             own={one.id: one for one in recorded.own if not reasons[one.id]},
+            off=frozenset(off),
             recorded=recorded,
             engine=engine,
         )

@@ -19,7 +19,7 @@ from whence_aggregator.compliance.rules.scm import scm_source_contradicts_proven
 from whence_aggregator.compliance.rules.signature import signature_invalid
 from whence_aggregator.compliance.rules.signer import signer_not_allowed
 from whence_aggregator.compliance.rules.slsa import slsa_level_too_low
-from whence_aggregator.compliance.rules.source import source_dirty, source_missing
+from whence_aggregator.compliance.rules.source import source_dirty, source_dirty_2, source_missing, source_missing_1
 
 _NOW = "2026-11-22T12:00:00.000Z"
 _REGISTRIES = {"registries": ["registry.example.org"]}
@@ -137,8 +137,9 @@ IMAGE_RULES: tuple[Rule, ...] = (
     Rule(id="source-missing", title="The image states which source it was built from", severity=2, link="source",
          audit_relevant=True,
          rationale="Without its source, nobody can tell what runs.",
-         remedy="put scm-source.json at the image's root when building it", judge=source_missing,
-         examples=(given("pass", machine={}, links={"source": {"state": "asserted"}}),
+         remedy="put scm-source.json at the image's root when building it", judge=source_missing, version=2,
+         earlier={1: source_missing_1},
+         examples=(given("pass", machine={}, image={}, links={"source": {"state": "asserted"}}),
                    given("fail", machine={}, links={"source": {"state": "missing", "reason": "the image names none"}}),
                    given("unknown", machine={}, links={"source": {"state": "unknown", "reason": "HTTP 503"}}))),
     Rule(id="scm-source-contradicts-provenance", title="The image's scm-source agrees with its provenance", severity=1,
@@ -151,8 +152,9 @@ IMAGE_RULES: tuple[Rule, ...] = (
     Rule(id="source-dirty", title="The image was built from committed source", severity=1, link="source",
          audit_relevant=True,
          rationale="Changes that were never committed were never reviewed.",
-         remedy="commit, build again from the commit, deploy that image", judge=source_dirty, version=2,
-         examples=(given("pass", machine={}, source={"dirty": False}),
+         remedy="commit, build again from the commit, deploy that image", judge=source_dirty, version=3,
+         earlier={2: source_dirty_2},
+         examples=(given("pass", machine={}, image={}, source={"dirty": False}),
                    given("fail", machine={}, source={"dirty": True}),
                    given("unknown", machine={}, source={"stated": False}))),
 )  # fmt: skip
