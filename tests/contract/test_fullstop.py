@@ -34,8 +34,8 @@ async def asked(house: InProcess) -> AsyncIterator[Asked]:
         yield found
 
 
-async def reported(asked: Asked, **changes: object) -> None:
-    answer = await asked.ask("POST", "/api/violations", token="scanner", body=report(**changes))
+async def reported(asked: Asked, token: str = "yourturn", **changes: object) -> None:
+    answer = await asked.ask("POST", "/api/violations", token=token, body=report(**changes))
     assert (answer.status, answer.body) == (202, None)
 
 
@@ -97,7 +97,7 @@ async def test_a_report_is_recorded_once_in_any_state_and_stays_after_it_was_ans
     await reported(asked, username="arn:aws:iam::123456789012:user/ada")
     (one,) = await asked.rows()
     assert (one["violation_type"]["id"], one["meta_info"], one["instance_id"], one["created_by"]) == (
-        "PASSWORD_USED", {"user_name": "ada"}, None, "scanner",
+        "PASSWORD_USED", {"user_name": "ada"}, None, "yourturn",
     )  # fmt: skip
     resolved = await asked.ask(
         "POST", f"/api/violations/{one['id']}/resolution", token="hello", data="erledigt ✓".encode()
@@ -455,12 +455,13 @@ async def test_a_rule_counts_each_violation_that_it_covers_as_a_step_of_its_writ
 
 
 async def test_a_rule_covers_nothing_that_its_writers_own_token_reported(asked: Asked) -> None:
-    await reported(asked, violation_type="CROSS_ACCOUNT_ROLE")
+    await broken_instance(asked)
+    await reported(asked, "scanner", violation_type="CROSS_ACCOUNT_ROLE")
     body = rule(asked.house, violation_type="CROSS_ACCOUNT_ROLE", account_id=None)
     assert (await asked.ask("POST", "/api/whitelisting-rules", token="scanner", body=body)).status == 201
-    assert len(await asked.rows()) == 1
+    assert len(await asked.rows(("types", "CROSS_ACCOUNT_ROLE"))) == 1
     assert (await asked.ask("POST", "/api/whitelisting-rules", token="hello", body=body)).status == 201
-    assert await asked.rows() == []
+    assert await asked.rows(("types", "CROSS_ACCOUNT_ROLE")) == []
 
 
 async def test_an_exemption_of_a_rule_is_shown_as_a_whitelisting_rule_and_ended_as_one(asked: Asked) -> None:
@@ -621,3 +622,16 @@ async def test_pages_of_other_origins_may_call_with_a_token(asked: Asked) -> Non
             async with page.get(f"{asked.url}/api/violations", headers=given) as answer:
                 assert (answer.status, "Access-Control-Allow-Credentials" in answer.headers) == (status, False)
                 assert answer.headers["Access-Control-Allow-Origin"] == "*"
+
+
+async def test_who_reports_for_one_account_reaches_no_application_that_does_not_run_there(asked: Asked) -> None:
+    await broken_instance(asked)
+    for token, application, event in (
+        ("scanner", "other", "1"),
+        ("scanner", "greeter", "2"),
+        ("yourturn", "other", "3"),
+    ):
+        body = report(event_id=event, application_id=application)
+        assert (await asked.ask("POST", "/api/violations", token=token, body=body)).status == 202
+    rows = await asked.rows(("type", "PASSWORD_USED"))
+    assert {one["event_id"]: one["application_id"] for one in rows} == {"1": None, "2": "greeter", "3": "other"}

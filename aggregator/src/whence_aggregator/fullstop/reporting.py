@@ -39,14 +39,17 @@ class ViolationReporting:
         """Record a report durably; return whether it is new. Raises Forbidden, Conflict, StorageUnavailable."""
         check_may_report(caller, report.account_id)
         at = to_instant(self._now())
-        group = group_of(report)
-        team = await self._observing.owner_of(report.application_id, report.account_id)
+        group, application = group_of(report), report.application_id
+        bounded = not caller.may_report_violations_of("")
+        if bounded and application and not await self._observing.runs_in(application, report.account_id):
+            application = ""  # the team of an application elsewhere is not reached through an account of somebody else
+        team = await self._observing.owner_of(application, report.account_id)
         severity = self._types.severity(report.violation_type)
         title = self._types.of_rule(group.rule, severity).title
         fault = ObservedFault(
             group=group, failing=True, since=at, reason=f"{caller.name} reported {report.event_id}",
             about=About(
-                application_id=report.application_id, account_id=report.account_id, team=team,
+                application_id=application, account_id=report.account_id, team=team,
                 severity=severity,
                 detail={
                     "source": REPORT, "title": title, "version": report.application_version, "tokens": [caller.name],

@@ -156,6 +156,11 @@ class Observing:
         owners = await self._owners([(one.about.application_id, one.about.account_id) for one in found])
         return {one.group.id: _with(one, owners, tokens) for one in found}
 
+    async def runs_in(self, application_id: str, account_id: str) -> bool:
+        """Return whether living instances of an application are in an account."""
+        rows = await self._database.fetch(LIVING_COUNTED.bind({"applications": array([application_id])}))
+        return account_id in accounts_by_subject(rows).get(application_id, set())
+
     async def owned_now(self, found: Sequence[StoredViolation]) -> list[StoredViolation]:
         """Return violations with the teams that own them now."""
         owners = await self._owners([(one.application_id, one.account_id) for one in found])
