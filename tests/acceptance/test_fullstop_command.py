@@ -58,7 +58,7 @@ class Fullstop:
 async def fullstop(tmp_path: Path, authority: SigningAuthority) -> AsyncIterator[Fullstop]:
     scanner, line = new_token(
         "scanner", [], admin=False, made=utc_now(), until=utc_now() + timedelta(days=1), rights=["findings"],
-        accounts=[ACCOUNT],
+        accounts=["*"],
     )  # fmt: skip
     (tmp_path / "aggregator").mkdir()
     (tmp_path / "aggregator" / "tokens").write_text(f"{line.to_line()}\n", encoding="ascii")
