@@ -19,7 +19,7 @@ JANE = {"type": "IAMUser", "account_id": A, "user": "jane"}
 
 
 def session(key: str = "KEY", role: str = ROLE, **members: str) -> dict[str, Any]:
-    return {"type": "TakenRole", "account_id": A, "role": role, "session": "boss", "access_key": key, **members}
+    return {"type": "AssumedRole", "account_id": A, "role": role, "session": "boss", "access_key": key, **members}
 
 
 def made(doer: Mapping[str, Any], **changes: Any) -> TakenRole:
@@ -147,7 +147,7 @@ def test_a_source_identity_is_the_callers_word_where_no_call_is_recorded() -> No
 
 def test_what_is_shown_has_the_members_that_the_contract_names() -> None:
     document = yaml.safe_load((Path(whence_aggregator.__file__).parent / "openapi.yaml").read_text("utf-8"))
-    contract = document["components"]["schemas"]["BehindRole"]
+    contract = document["components"]["schemas"]["Behind"]
     wire = who_is_behind(session(), AT, [made(JANE)]).to_wire()
     assert set(wire) == set(contract["required"]) == set(contract["properties"])
     assert set(contract["properties"]["known_by"]["enum"]) == {*get_args(KnownBy), None}

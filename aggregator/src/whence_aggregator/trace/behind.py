@@ -19,7 +19,7 @@ STEPS_MAX = 5
 SESSION_MAX = timedelta(hours=36)
 """AWS's longest session of any kind; a role's lasts 12 hours at most."""
 _SKEW = timedelta(minutes=5)
-_ROLE_TYPES = ("TakenRole", "Role")
+_ROLE_TYPES = ("AssumedRole", "Role")
 KnownBy = Literal["identity", "assume-role", "source-identity", "session-name", "service"]
 
 
