@@ -151,9 +151,11 @@ def _violations(draw: random.Random, count: int) -> list[PutViolationParameters]
         rule, number = draw.choice(RULES), draw.randrange(_APPLICATIONS)
         application, state = f"application-{number}", "fixed" if draw.random() < 0.1 else "open"
         group = Group(rule=rule.id, kind="version", subject=f"{application}@1.{draw.randrange(20)}")
+        if group.id in found:
+            continue
         since = to_instant(_NOW - timedelta(minutes=draw.randrange(100_000)))
         one = StoredViolation(
-            id=group.id, rule=rule.id, kind=group.kind, subject=group.subject, application_id=application,
+            id=group.id, number=len(found) + 1, rule=rule.id, kind=group.kind, subject=group.subject, application_id=application,
             account_id=_account(application), team=f"team-{number % _TEAMS}",
             severity=rule.severity, state=state, first_seen=since, since=since, last_seen=since,
             reason="the image of the instance has no signature that verifies against a trusted key",
