@@ -21,6 +21,7 @@ from whence_aggregator.compliance.own.rules import JudgesByOwnRules, OwnAnswer, 
 from whence_aggregator.compliance.rule import unknown
 from whence_aggregator.compliance.rules.catalogue import RulesInForce
 from whence_aggregator.compliance.rules.live import LiveRules
+from whence_aggregator.compliance.subjects import IMAGES_OF_VERSION_MAX
 from whence_aggregator.compliance.violations import Violations, WantedViolations
 from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.ports import Database
@@ -280,6 +281,29 @@ async def test_a_rule_that_another_replica_added_is_not_closed_by_one_that_does_
         await running.say(await running.machine("i-00000000000000002"))
         await running.work()
         assert (await standing(running))["own-source"][0] == "fail"
+
+
+async def test_a_version_with_more_images_than_are_judged_passes_by_none_of_them(
+    house: House, engine: RuleProcess
+) -> None:
+    rules = (
+        rule("own-image", f"image.digest != '{BAD}'", "version"),
+        rule("own-newest", "image.digest == ''", "version"),
+    )
+    async with house.started(rules, engine) as running:
+        await running.register()
+        for number in range(IMAGES_OF_VERSION_MAX + 2):
+            digest = BAD if number == 0 else f"sha256:{number:064x}"
+            image = ImageFacts(source=f"{REPOSITORY}:1.0", repository=REPOSITORY, digest=digest)
+            await running.say(await running.machine(f"i-{number + 1:017x}"), image=image, containers=[])
+            if number == IMAGES_OF_VERSION_MAX - 1:
+                await running.work()
+                assert (await standing(running))["own-image"][0] == "fail"
+        await running.work()
+        found = await standing(running)
+        assert found["own-image"] == ("unknown", "the version runs as more images than are judged")
+        assert found["own-newest"][0] == "fail"
+        assert differences(await replayed(running, engine)) == []
 
 
 async def test_an_instance_that_is_right_hides_no_other_one_of_its_version(house: House, engine: RuleProcess) -> None:

@@ -17,6 +17,10 @@ from whence_common.storable import cleaned
 _REASON_CHARACTERS_MAX = 1_000
 
 
+MORE_IMAGES = "the version runs as more images than are judged"
+"""The reason of verdicts that would pass by those that are."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedVerdict:
     """A verdict by one rule, and the broken link that it folds under; empty: none."""
@@ -49,6 +53,11 @@ def judge_all(
         fold = folded_under(rule, verdict, evidence, in_force)
         found[rule.id] = JudgedVerdict(verdict=storable_verdict(verdict), folded_under=fold or "")
     return found
+
+
+def of_some_images(verdict: Verdict) -> Verdict:
+    """Return a verdict about a version of whose images only some were judged: it passes by none of them."""
+    return Verdict(outcome="unknown", reason=MORE_IMAGES) if verdict.outcome == "pass" else verdict
 
 
 def ended_all(reason: str, evidence: SubjectEvidence, in_force: RulesInForce) -> dict[str, JudgedVerdict]:

@@ -35,6 +35,8 @@ class Unlogged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tag_in_front: bool = False
     account: AccountOfOrganisation | None = None
     """The account by the settings and the listings, for subjects that are accounts."""
+    more_images: bool = False
+    """Whether a version runs as more images than are judged, so that it does not pass by these."""
     broken_rules: dict[str, str] = {}
     """Rules that users wrote that could not be evaluated, and why."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
@@ -12,7 +13,7 @@ import msgspec
 
 from whence_aggregator.compliance.evidence import AccountOfOrganisation, SubjectEvidence
 from whence_aggregator.compliance.gathering import InstanceEvidence, evidence_of
-from whence_aggregator.compliance.moving import StandingSubject, ended_all, judge_all
+from whence_aggregator.compliance.moving import StandingSubject, ended_all, judge_all, of_some_images
 from whence_aggregator.compliance.own.rules import broken_rules
 from whence_aggregator.compliance.recording import JudgedNow, Recording, worst_of
 from whence_aggregator.compliance.resting import Unlogged, digest_of, entries_of, unlogged_of
@@ -52,7 +53,10 @@ PAGE_SUBJECTS = 16
 DISCOVER_SWEEPS = 20
 """One in this many sweeps judges the accounts of the organisation: their listings are in no entry."""
 IMAGES_OF_VERSION_MAX = 20
-"""Different images that one version runs as: each is judged, by the instance of it that spoke last."""
+"""Different images that one version may run as: each is judged by the instance of it that spoke last.
+
+With more, one more is judged, and the version passes by none.
+"""
 _SEVERAL = "several"
 """In place of the digest of what an instance shows: whichever of them is judged then marks the subject."""
 NOTHING_LEFT = "subject gone: no instance of it lives"
@@ -137,6 +141,7 @@ class SubjectEvaluator:
         shown = await self._instances_of([one for one in due if one.kind != "account"])
         every = sorted({name for names in shown.values() for name in names})
         gathered = await self._tracer.facts(every) if every else {}
+        more = {key for key, names in shown.items() if len(names) > IMAGES_OF_VERSION_MAX}
         shown = {key: [name for name in names if name in gathered] for key, names in shown.items()}
         accounts = await self._of_accounts([one.id for one in due if one.kind == "account"])
         judged, written = list[JudgedNow](), list[SubjectJudgedParameters]()
@@ -153,6 +158,8 @@ class SubjectEvaluator:
             else:
                 found = [await self._judged(one, None, None)]
             some = [each for each in found if each is not None]
+            if (one.kind, one.id) in more:
+                some = list(map(_of_some_images, some))
             judged += worst_of(some)
             digest = _SEVERAL if len(some) > 1 else _shown_digest(some[0].evidence) if some else ""
             written.append({"kind": one.kind, "id": one.id, "evidence": digest, "seen": one.due})
@@ -252,8 +259,16 @@ def _instance_of(one: DueSubject) -> BoundQuery[ShownBy]:
         return INSTANCE_OF_APPLICATION.bind({"application_id": one.id})
     application, _, version = one.id.partition("@")
     return INSTANCES_OF_VERSION.bind(
-        {"application_id": application, "application_version": version, "limit": IMAGES_OF_VERSION_MAX}
+        {"application_id": application, "application_version": version, "limit": IMAGES_OF_VERSION_MAX + 1}
     )
+
+
+def _of_some_images(one: JudgedNow) -> JudgedNow:
+    """Return what was judged of a version by some of its images."""
+    verdicts = {name: replace(each, verdict=of_some_images(each.verdict)) for name, each in one.verdicts.items()}
+    return replace(
+        one, verdicts=verdicts, unlogged=lambda: msgspec.structs.replace(one.unlogged(), more_images=True)
+    )  # fmt: skip
 
 
 async def _stood(transaction: Transaction, due: Sequence[DueSubject]) -> dict[SubjectKey, StandingSubject]:

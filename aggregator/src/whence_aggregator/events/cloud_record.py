@@ -25,7 +25,6 @@ INSTANCE_EVENTS = frozenset({
     "ModifyInstanceAttribute", "CreateTags", "DeleteTags",
 })  # fmt: skip
 """Events of EC2 that touch instances."""
-START_EVENTS = ("RunInstances", "StartInstances")
 TRAIL_EVENTS = frozenset(
     {"StartLogging", "StopLogging", "CreateTrail", "DeleteTrail", "UpdateTrail", "PutEventSelectors"}
 )

@@ -19,7 +19,7 @@ from whence_common.digest import is_sha256_digest
 from whence_common.errors import InputError
 
 REPORTS_AT_ONCE_MAX = 4
-"""Each holds all of its violations in memory. Two run at once: a caller gets a slot only while as many are free."""
+"""Each holds all its violations in memory. One caller may use half of them, so that others are not kept waiting."""
 
 
 class ReportCalls:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from whence_aggregator.compliance.evidence import SubjectEvidence
-from whence_aggregator.compliance.moving import storable_verdict
+from whence_aggregator.compliance.moving import of_some_images, storable_verdict
 from whence_aggregator.compliance.own.rule_file import PREFIX
 from whence_aggregator.compliance.own.rules import NO_OWN_RULES, JudgesByOwnRules, OwnAnswer, OwnRule
 from whence_aggregator.compliance.recording import EVIDENCE, RULE_SETTINGS, VERDICT
@@ -230,4 +230,5 @@ def _replayed(
             replayed = storable_verdict(judge(rule, document, version=version, answer=answer))
         except KeyError:
             return _unreplayed(stated, f"this program does not have version {version} of the rule")
+        replayed = of_some_images(replayed) if judged.unlogged.more_images else replayed
     return ReplayedVerdict(rule=name, version=version, recorded=recorded, replayed=replayed)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass
 
 VERSION, APPLICATION, ACCOUNT, AMI, REPORT = "version", "application", "account", "ami", "report"
 GROUP_KINDS = (VERSION, APPLICATION, ACCOUNT, AMI, REPORT)
-_ID = re.compile(r"v-[0-9a-f]{20}\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -40,7 +38,3 @@ def group_of_instance(rule: str, *, application_id: str, version: str, account_i
     if application_id:
         return Group(rule=rule, kind=APPLICATION, subject=application_id)
     return Group(rule=rule, kind=ACCOUNT, subject=account_id)
-
-
-def is_violation_id(text: str) -> bool:
-    return _ID.match(text) is not None
