@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from whence_aggregator.adapters.rule_process import RuleProcess
+from whence_aggregator.adapters.server_tls import ServerTls
 from whence_aggregator.compliance.rules.catalogue import RulesInForce
 from whence_aggregator.compliance.rules.live import LiveRules
 from whence_aggregator.http.readiness import Readiness
@@ -52,6 +53,7 @@ from whence_aggregator.wiring.rules import (
 from whence_aggregator.wiring.sign_in import load_sign_in
 from whence_aggregator.wiring.violations import load_violations
 from whence_common.clock import utc_now
+from whence_common.runtime.lifecycle import Service
 
 
 async def run_aggregator(
@@ -142,18 +144,6 @@ async def opened_aggregator(
             notifications=notifications, signing_in=signing_in, policy=policy, violations=violations, allowed=allowed,
             behind=behind, front=front,
         )  # fmt: skip
-        server = Server(
-            routes=load_routes(opened),
-            proving=front.routes if front is not None else (),
-            sign_in=signing_in.sign_in,
-            address=settings.listen_address,
-            port=settings.listen_port,
-            tls=tls.context if tls is not None else None,
-            listening=listening,
-            proxies=parts.load_proxies(settings),
-            around=operations.around,
-            refused=operations.refused,
-        )
 
         def judge_by(changed: RulesInForce) -> None:
             rules.replace(changed)
@@ -162,21 +152,45 @@ async def opened_aggregator(
         reloading, prepare_rules = load_rule_reload(
             settings, database, ledger, engine, replace=judge_by, count=operations.reloads.add, now=utc_now
         )
-        services = {
-            "ingest": speaking.ingest.run,
-            "rules": reloading.run,
-            "heartbeats": speaking.heartbeats.run,
-            "accounts": allowed.run,
-            "worker": working.worker.run,
-            **trail.services,
-            "evaluation": working.evaluating.run,
-            "violations": Following(violations.recorder).run,
-            **notifications.services,
-            "publisher": publisher.run,
-            "snapshots": load_snapshots(database, ledger).run,
-            "sign-in": signing_in.run,
-            "retention": parts.load_retention(settings, database, ledger).run,
-            **({"sources": front.sources.run, "front accounts": front.allowed.run} if front is not None else {}),
-        }
         reload = load_reload(operations, limits, settings, read, prepare_rules)
-        yield Program(operations=operations, server=server, services=services, reload=reload)
+        yield Program(
+            operations=operations,
+            server=_server(opened, tls, listening),
+            services={**_services(opened), "rules": reloading.run, **trail.services},
+            reload=reload,
+        )
+
+
+def _server(opened: ServingParts, tls: ServerTls | None, listening: Callable[[int], None]) -> Server:
+    settings, front = opened.settings, opened.front
+    return Server(
+        routes=load_routes(opened),
+        proving=front.routes if front is not None else (),
+        sign_in=opened.signing_in.sign_in,
+        address=settings.listen_address,
+        port=settings.listen_port,
+        tls=tls.context if tls is not None else None,
+        listening=listening,
+        proxies=parts.load_proxies(settings),
+        around=opened.operations.around,
+        refused=opened.operations.refused,
+    )
+
+
+def _services(opened: ServingParts) -> dict[str, Service]:
+    """Return what runs beside the server, by name."""
+    front = opened.front
+    return {
+        "ingest": opened.speaking.ingest.run,
+        "heartbeats": opened.speaking.heartbeats.run,
+        "accounts": opened.allowed.run,
+        "worker": opened.working.worker.run,
+        "evaluation": opened.working.evaluating.run,
+        "violations": Following(opened.violations.recorder).run,
+        **opened.notifications.services,
+        "publisher": opened.publisher.run,
+        "snapshots": load_snapshots(opened.database, opened.ledger).run,
+        "sign-in": opened.signing_in.run,
+        "retention": parts.load_retention(opened.settings, opened.database, opened.ledger).run,
+        **({"sources": front.sources.run, "front accounts": front.allowed.run} if front is not None else {}),
+    }
