@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -27,8 +28,9 @@ from whence_aggregator.compliance.evidence import LinkOfEvidence, SubjectEvidenc
 from whence_aggregator.compliance.folding import folded_under
 from whence_aggregator.compliance.rule import Verdict
 from whence_aggregator.compliance.rules.catalogue import RULES, RulesInForce
-from whence_aggregator.trace.facts import NOT_ASKED, Facts, HeardClock, InventoryFacts
+from whence_aggregator.trace.facts import NOT_ASKED, Answer, Facts, HeardClock, InventoryFacts
 from whence_aggregator.trace.tags import TagHistory, TagSeen
+from whence_aggregator.trackers.places import KnownTracker, KnownTrackers
 from whence_common.statement import ApplicationFacts, DriftFacts, ScmSourceFacts
 
 ELSEWHERE = "sha256:" + "7" * 64
@@ -351,3 +353,26 @@ def test_nothing_folds_under_a_broken_link_whose_own_rule_is_switched_off() -> N
     verdict = Verdict(outcome="fail", reason="the commit names no ticket")
     assert folded_under(missing, verdict, evidence, RulesInForce.of()) == "image"
     assert folded_under(missing, verdict, evidence, RulesInForce.of(off={"image-mutable": "tags move here"})) is None
+
+
+def test_a_review_that_cannot_be_read_fails_the_check_and_one_that_waits_for_its_turn_is_unknown() -> None:
+    host = "git.example.org"
+    tracker = KnownTracker(host=host, type="github", reviews=True, shared=True)
+    read = KnownTrackers(by_host={host: tracker})
+    put_off = answer("unknown", "waits: team hello asked git.example.org 500 times, its share of this hour")
+
+    def judged(review: Answer, trackers: KnownTrackers = read) -> tuple[str, str]:
+        found = verdict("check-could-not-run", replace(facts(), review=review, trackers=trackers))
+        return found.outcome, found.reason
+
+    assert judged(answer("missing", "no review has it")) == ("pass", "every source was read")
+    assert judged(AWAY) == ("fail", "the review was not read: HTTP 503")
+    assert judged(put_off) == ("unknown", "the review was not asked yet")
+    assert judged(NOT_ASKED) == ("unknown", "the review was not asked yet")
+    assert judged(NOT_ASKED, KnownTrackers()) == ("pass", "every source was read"), "no reviews are read of this host"
+
+
+def test_a_ticket_that_waits_for_its_turn_is_no_source_that_cannot_be_read() -> None:
+    put_off = answer("unknown", "waits: team hello asked tracker.example.org 500 times, its share of this hour")
+    found = verdict("check-could-not-run", replace(facts(), tickets={"tracker.example.org/DEMO-1": put_off}))
+    assert found.outcome == "unknown"

@@ -12,7 +12,7 @@ from whence_aggregator.collect.inventory import InventoryCollector
 from whence_aggregator.organisation.recorder import OrganisationRecorder
 from whence_aggregator.organisation.values import SourceName
 from whence_aggregator.ports import CollectedFact
-from whence_aggregator.trace.facts import AMI_KIND, BRANCH_KIND, REVIEW_KIND, SIGNATURE_KIND, TICKET_KIND
+from whence_aggregator.trace.facts import AMI_KIND, BRANCH_KIND, PUT_OFF, REVIEW_KIND, SIGNATURE_KIND, TICKET_KIND
 from whence_aggregator.work.hour_shares import HourShares
 from whence_aggregator.work.questions import RANGES_LANE, shown_lane
 from whence_aggregator.work.task import Again, Task
@@ -50,7 +50,7 @@ class Asking:
     async def do(self, task: Task) -> Again | None:
         share = self._shares.take(task.host, task.lane) if self._shares is not None and task.kind in _SHARED else None
         if share is not None and share.wait_seconds:
-            reason = f"waits: {shown_lane(task.lane)} asked {task.host} {share.share} times, its share of this hour"
+            reason = f"{PUT_OFF}{shown_lane(task.lane)} asked {task.host} {share.share} times, its share of this hour"
             return Again(seconds=share.wait_seconds, reason=reason, asked=False)
         finding, since = await self._recorder.ask(task.kind, task.subject, task.lane)
         if task.lane == RANGES_LANE and finding.outcome == "found":

@@ -26,7 +26,7 @@ from whence_aggregator.compliance.gathered_image import build_of_image, image_in
 from whence_aggregator.compliance.rule_settings import NO_RULE_SETTINGS, RuleSettings
 from whence_aggregator.trace.commit_details import disproved, signature_members
 from whence_aggregator.trace.derive_source import branch_reason
-from whence_aggregator.trace.facts import Answer, Facts, HeardClock
+from whence_aggregator.trace.facts import NOT_ASKED, PUT_OFF, Answer, Facts, HeardClock
 from whence_aggregator.trace.lineage import Lineage
 from whence_aggregator.trace.listening import CLOCK_OFF_SECONDS
 from whence_aggregator.trace.named_tickets import own_trackers
@@ -248,6 +248,9 @@ def _reads(facts: Facts, source: ScmSource | None) -> tuple[ReadOfSource, ...]:
             found.append(_read("the Git server", facts.commit))
             if facts.commit.outcome == "found":
                 found.append(_read("the default branch", facts.branch))
+                host = str(facts.commit.value.get("repository", "")).partition("/")[0]
+                if facts.trackers.reads_reviews(host) and not facts.withheld:
+                    found.append(_read("the review", facts.review))
     found += [_read(f"the ticket {name}", one) for name, one in facts.tickets.items()]
     return tuple(found)
 
@@ -255,5 +258,5 @@ def _reads(facts: Facts, source: ScmSource | None) -> tuple[ReadOfSource, ...]:
 def _read(source: str, answer: Answer) -> ReadOfSource:
     if answer.outcome != "unknown":
         return ReadOfSource(source=source, due_at=answer.due_at)
-    waiting = answer.reason.startswith("not collected yet")
+    waiting = answer.reason.startswith((NOT_ASKED.reason, PUT_OFF))
     return ReadOfSource(source=source, outcome="waiting" if waiting else "failed", reason=answer.reason)

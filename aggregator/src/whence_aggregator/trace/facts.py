@@ -137,6 +137,8 @@ class HeardClock:
 
 
 NOT_ASKED = Answer(outcome="unknown", reason="not collected yet")
+PUT_OFF = "waits: "
+"""The beginning of the reason of a question that was not asked yet, because its team asked much in this hour."""
 
 
 def _instant(text: str) -> datetime | None:
