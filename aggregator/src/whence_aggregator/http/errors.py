@@ -109,7 +109,7 @@ def guarded(handler: Handler, authenticate: Authenticate | None) -> Handler:
 def problem(request: web.Request, error: WhenceError) -> web.Response:
     """Return an error as a problem response, with Retry-After if it has a time."""
     response = _respond(
-        request, _status(error), error.code, error.message, error.fix, last_taken=getattr(error, "last_taken", None)
+        request, status_of(error), error.code, error.message, error.fix, last_taken=getattr(error, "last_taken", None)
     )
     seconds = getattr(error, "retry_after_seconds", None)
     if seconds is None and response.status == 503:
@@ -128,7 +128,8 @@ def _challenge(request: web.Request, status: int) -> str:
     return f'Bearer realm="whence", error="{"invalid_token" if status == 401 else "insufficient_scope"}"'
 
 
-def _status(error: WhenceError) -> int:
+def status_of(error: WhenceError) -> int:
+    """Return the HTTP status of an error."""
     if error.code in _STATUS_BY_CODE:
         return _STATUS_BY_CODE[error.code]
     if error.code.startswith(_PROOF_CODES):

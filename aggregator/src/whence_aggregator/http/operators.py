@@ -43,7 +43,8 @@ class ProbeCalls:
 class OperatorCalls:
     """The contract, and a start page for browsers, without a token; they name no instance."""
 
-    def __init__(self, *, database: Database, audience: str) -> None:
+    def __init__(self, *, database: Database, audience: str, console: bool = False) -> None:
+        self._console = console
         self._size = Shared(lambda: size_of(database))
         self._audience = audience
         self._text = (resources.files("whence_aggregator") / "openapi.yaml").read_bytes()
@@ -57,6 +58,8 @@ class OperatorCalls:
 
     async def _page(self, request: web.Request) -> web.StreamResponse:
         no_parameters(request)
+        if self._console and "text/html" in request.headers.get("Accept", ""):
+            return web.Response(status=303, headers={"Location": "/console/", "Vary": "Accept"})
         try:
             size = await self._size.get(seconds_max=ANSWER_SECONDS_MAX)
         except TimeoutError as exc:

@@ -21,3 +21,67 @@ class TokenUsesRow(TypedDict):
 
 
 TOKEN_USES = NamedQuery[NoParameters, TokenUsesRow]("token_uses")
+
+
+class AddBrowserSessionParameters(TypedDict):
+    name: str
+    kind: str
+    caller: str
+    sealed: str
+    ends_at: str
+
+
+ADD_BROWSER_SESSION = Command[AddBrowserSessionParameters]("add_browser_session")
+
+
+class BrowserSessionParameters(TypedDict):
+    name: str
+    kind: str
+
+
+class BrowserSessionRow(TypedDict):
+    sealed: str
+    ends_at: str
+
+
+BROWSER_SESSION = NamedQuery[BrowserSessionParameters, BrowserSessionRow]("browser_session")
+
+
+class TakeBrowserSessionParameters(TypedDict):
+    name: str
+    kind: str
+
+
+class TakeBrowserSessionRow(TypedDict):
+    sealed: str
+    ends_at: str
+
+
+TAKE_BROWSER_SESSION = NamedQuery[TakeBrowserSessionParameters, TakeBrowserSessionRow]("take_browser_session")
+
+
+class ForgetBrowserSessionsParameters(TypedDict):
+    now: str
+
+
+FORGET_BROWSER_SESSIONS = Command[ForgetBrowserSessionsParameters]("forget_browser_sessions")
+
+
+class ForgetFurtherSessionsParameters(TypedDict):
+    caller: str
+    kind: str
+    most: int
+
+
+FORGET_FURTHER_SESSIONS = Command[ForgetFurtherSessionsParameters]("forget_further_sessions")
+
+
+class CountBrowserSessionsParameters(TypedDict):
+    kind: str
+
+
+class CountBrowserSessionsRow(TypedDict):
+    n: int
+
+
+COUNT_BROWSER_SESSIONS = NamedQuery[CountBrowserSessionsParameters, CountBrowserSessionsRow]("count_browser_sessions")

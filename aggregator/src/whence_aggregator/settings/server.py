@@ -12,6 +12,7 @@ from whence_aggregator.callers.trusted_proxies import AddressFrom, wrong_in_prox
 from whence_aggregator.compliance.rule_settings import NO_RULE_SETTINGS, RuleSettings, wrong_in_rules
 from whence_aggregator.settings.approvals import ApprovalSettings, wrong_in_approvals
 from whence_aggregator.settings.cloud_trail import EXTERNAL_ID, CloudTrailSettings, wrong_in_cloud_trail
+from whence_aggregator.settings.console import ConsoleSettings, wrong_in_console
 from whence_aggregator.settings.findings import FindingSettings, wrong_in_findings
 from whence_aggregator.settings.front import RegistryFrontSettings, wrong_in_front
 from whence_aggregator.settings.instance_logs import InstanceLogSettings, wrong_in_instance_logs
@@ -184,6 +185,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Scanners, and what their findings mean."""
     notifications: NotificationSettings | None = None
     """Who is told of violations; None: nobody."""
+    console: bool | ConsoleSettings = False
+    """Pages for people, below /console; true serves them at the audience."""
     instance_logs: InstanceLogSettings | None = None
     """Logs that Taupage's agents send without a signature; None: they are refused."""
     git_cache: GitCacheSettings | None = None
@@ -280,6 +283,7 @@ def _wrong_in_parts(settings: Settings) -> list[str]:
     wrong += wrong_in_findings(settings.findings)
     if settings.notifications is not None:
         wrong += wrong_in_notifications(settings.notifications)
+    wrong += wrong_in_console(settings.console, settings.audience)
     if settings.instance_logs is not None:
         wrong += wrong_in_instance_logs(settings.instance_logs)
     wrong += _wrong_in_database(settings)

@@ -150,7 +150,9 @@ def _compliance(one: ServingParts) -> list[web.RouteDef]:
 def _operating(one: ServingParts) -> list[web.RouteDef]:
     """Return the routes of those who operate the aggregator."""
     return [
-        *OperatorCalls(database=one.database, audience=one.settings.audience).routes(),
+        *OperatorCalls(
+            database=one.database, audience=one.settings.audience, console=one.settings.console is not False
+        ).routes(),
         *one.operations.routes(
             one.database.families,
             one.questions.families,

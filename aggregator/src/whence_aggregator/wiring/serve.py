@@ -22,6 +22,7 @@ from whence_aggregator.wiring.agents import load_speaking
 from whence_aggregator.wiring.answering import load_collectors, load_evaluators, load_tracer, load_working
 from whence_aggregator.wiring.approvals import load_policy
 from whence_aggregator.wiring.cloud_trail import load_trail
+from whence_aggregator.wiring.console import console_routes
 from whence_aggregator.wiring.findings import load_findings
 from whence_aggregator.wiring.front import load_behind, load_front
 from whence_aggregator.wiring.limits import LiveLimits
@@ -163,9 +164,11 @@ async def opened_aggregator(
 
 def _server(opened: ServingParts, tls: ServerTls | None, listening: Callable[[int], None]) -> Server:
     settings, front = opened.settings, opened.front
+    routes = load_routes(opened)
+    console = console_routes(settings, opened.database, opened.signing_in, routes)
     return Server(
-        routes=load_routes(opened),
-        proving=front.routes if front is not None else (),
+        routes=routes,
+        proving=[*(front.routes if front is not None else ()), *console],
         sign_in=opened.signing_in.sign_in,
         address=settings.listen_address,
         port=settings.listen_port,

@@ -1,0 +1,8 @@
+"""The pages of the console, by their addresses below /console."""
+
+from __future__ import annotations
+
+from whence_aggregator.console.overview import show_overview
+from whence_aggregator.console.page import PageAddress, PageAddresses
+
+PLACES: PageAddresses = (PageAddress(path="/", show=show_overview),)

@@ -1,0 +1,47 @@
+"""Pages for what cannot be shown: what happened, what to do, and what to quote when asking for help."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from whence_aggregator.console.asking import ApiAnswer, ApiRefused
+from whence_aggregator.console.page import Elsewhere, Visit, WebPage
+from whence_common.clock import to_instant
+from whence_common.errors import WhenceError
+
+_HEADINGS = {
+    400: "This address does not fit what the page can show",
+    403: "This is not there, or not for you to see",
+    404: "This is not there, or not for you to see",
+    409: "Something has changed meanwhile",
+    429: "Too many requests: wait a moment",
+    503: "The answer cannot be read now",
+}
+
+
+def problem_page(error: WhenceError, status: int, request_id: str, now: datetime) -> WebPage:
+    """Return the page for an error. A refusal and an absence read alike: the difference would reveal what exists."""
+    hidden = status in (403, 404) and error.code not in ("form-foreign", "origin-foreign")
+    heading = _HEADINGS.get(status, "The server failed")
+    if status == 403 and not hidden:
+        heading = "Not sent"
+    return WebPage(
+        template="problem.html",
+        title=heading,
+        status=status,
+        values={
+            "heading": heading,
+            "detail": "The address may be mistyped, or belong to a team whose resources you may not read."
+            if hidden
+            else error.message,
+            "fix": "Search for it by its key, or ask the owning team." if hidden else error.fix,
+            "code": "not-found" if hidden else error.code,
+            "request_id": request_id,
+            "now": to_instant(now),
+        },
+    )
+
+
+async def unknown_page(visit: Visit) -> WebPage | Elsewhere:
+    """Refuse an address that is no page."""
+    raise ApiRefused(ApiAnswer(status=404, document={"code": "not-found", "detail": "there is no such page"}))
