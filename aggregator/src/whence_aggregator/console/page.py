@@ -22,6 +22,8 @@ class Visitor:
     rights: frozenset[str]
     is_person: bool = True
     """Whether it is a person and not a job or a program: only persons exempt."""
+    reads_all: bool = True
+    """Whether it may read what belongs to no team, such as entries of the ledger, and not only its own teams'."""
 
     def writes_for(self, team: str | None) -> bool:
         """Return whether it may write for a team; for None, what has no team."""

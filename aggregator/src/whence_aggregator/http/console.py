@@ -101,6 +101,7 @@ class ConsoleCalls:
                 teams=frozenset(stated["teams"]) if stated["teams"] is not None else None,
                 rights=frozenset(stated["rights"]),
                 is_person=stated["realm"] == "people" and stated["job"] is None,
+                reads_all=stated["reads"] == "organisation",
             )
             visit = Visit(
                 ask=ask, visitor=visitor, now=self._now(), path=dict(request.match_info), query=dict(request.query),
