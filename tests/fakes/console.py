@@ -47,7 +47,9 @@ class FakeAsk:
         answer = found if isinstance(found, ApiAnswer) else ApiAnswer(status=200, document=found)
         if answer.status < 400:
             body = json.dumps(answer.document).encode()
-            contract().check(method, path, answer.status, "application/json", body)
+            is_envelope = path.startswith("/v1/statements/")
+            form = "application/vnd.dsse.envelope.v1+json" if is_envelope else "application/json"
+            contract().check(method, path, answer.status, form, body)
         return answer
 
 

@@ -23,7 +23,15 @@ def whole_answer() -> dict[str, Any]:
     answer = instance_answer("right")
     lineage = answer["lineage"]
     lineage |= {"complete": True, "not_checked": []}
-    approval = {"by": "grace", "state": "approved", "commit": "", "at": "", "counts": True, "why": None, "committer": False}
+    approval = {
+        "by": "grace",
+        "state": "approved",
+        "commit": "",
+        "at": "",
+        "counts": True,
+        "why": None,
+        "committer": False,
+    }
     review = {
         "number": 7, "url": "https://code.example.org/7", "title": "Serve pages", "branch": "pages", "base": "main",
         "head": "ccb6bd28b66f5aa8e6bf60947a9c9f31e804ed08", "author": "ada", "merged_at": "2026-11-27T03:19:25.000Z",

@@ -81,7 +81,13 @@ def test_owners_that_disagree_are_named_by_their_sources() -> None:
 def test_other_contradictions_show_what_each_source_saw() -> None:
     answer = whole_answer()
     link = link_of(answer, "user_data")
-    ec2 = {"source": "ec2-api", "observed_at": "", "recorded_at": None, "digest": "sha256:" + "e" * 64, "ledger_index": 9}
+    ec2 = {
+        "source": "ec2-api",
+        "observed_at": "",
+        "recorded_at": None,
+        "digest": "sha256:" + "e" * 64,
+        "ledger_index": 9,
+    }
     link["evidence"].append(ec2)
     voices = _links(change(answer, "user_data", state="contradicted", reason="two"))["user_data"].voices
     assert [one.heading for one in voices] == ["agent saw", "EC2 API saw", "What follows"]

@@ -104,7 +104,9 @@ def test_the_worst_gap_decides_and_the_others_are_named() -> None:
 
 
 def test_a_gap_that_is_not_required_does_not_decide() -> None:
-    answer = change(whole_answer(), "approval", state="unknown", reason="not configured: the settings have no `approvals`")
+    answer = change(
+        whole_answer(), "approval", state="unknown", reason="not configured: the settings have no `approvals`"
+    )
     assert _said(answer)[1] == "complete"
     assert "Not required here: approval." in _explained(answer)[0]
 

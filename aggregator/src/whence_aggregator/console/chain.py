@@ -105,5 +105,10 @@ def mini(links: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     for _, names in STAGES:
         glyphs += [(states.get(name, "unknown"), round(at + number * 11.5, 1)) for number, name in enumerate(names)]
         at += len(names) * 11.5 + 2.5
-    gaps = [f"{link_name(name)} {state}" for _, names in STAGES for name in names if (state := states.get(name, "unknown")) in GAPS]
+    gaps = [
+        f"{link_name(name)} {state}"
+        for _, names in STAGES
+        for name in names
+        if (state := states.get(name, "unknown")) in GAPS
+    ]
     return {"glyphs": glyphs, "text": f"Gaps: {', '.join(gaps)}" if gaps else f"No gaps in {len(links)} links"}

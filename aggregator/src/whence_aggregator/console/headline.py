@@ -154,7 +154,9 @@ def _failed(links: Mapping[str, LinkDocument], what: str) -> Headline:
     count = len(errors_of(links))
     because = f", because its user data has {count} error{'s' * (count > 1)}" if count else ""
     link = "user_data" if count else "image"
-    return Headline(sign="missing", word="failed boot", sentence=f"Failed boot: {what} does not run{because}", link=link)
+    return Headline(
+        sign="missing", word="failed boot", sentence=f"Failed boot: {what} does not run{because}", link=link
+    )
 
 
 def _gap(gap: LinkDocument, links: Mapping[str, LinkDocument], what: str) -> Headline:

@@ -68,9 +68,7 @@ async def _page(visit: Visit, instance_id: str, answer: _Document, current: _Doc
         _headlines(visit.ask, instance_id, runs, shown_run),
     )
     verdicts = {**earlier, **({shown_run: found} if shown_run is not None else {})}
-    rows = (
-        rule_rows(answer["verdicts"] or (), violations, (rules or {"rules": ()})["rules"]) if is_now else None
-    )
+    rows = rule_rows(answer["verdicts"] or (), violations, (rules or {"rules": ()})["rules"]) if is_now else None
     stated = stated_by_agent(envelope)
     events = life_events(current)
     data = value_of(links, "user_data")
@@ -114,9 +112,7 @@ async def _statement(visit: Visit, links: Mapping[str, _Document]) -> object:
     return await visit.ask.find(f"/v1/statements/{part(str(digest))}")
 
 
-async def _headlines(
-    ask: Ask, instance_id: str, runs: Sequence[LifeRun], shown: int | None
-) -> Mapping[int, Headline]:
+async def _headlines(ask: Ask, instance_id: str, runs: Sequence[LifeRun], shown: int | None) -> Mapping[int, Headline]:
     """Return the verdicts on the newest other runs, each as it stood when the run ended."""
     numbers = [number for number in range(len(runs)) if number != shown and not runs[number].is_failed]
     asked = numbers[-_EARLIER_RUNS_TRACED_MAX:]

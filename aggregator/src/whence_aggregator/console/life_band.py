@@ -61,7 +61,12 @@ class LifeBand:
 
 
 def life_band(
-    events: Sequence[LifeEvent], runs: Sequence[LifeRun], verdicts: Mapping[int, Headline], *, shown: str, now: datetime,
+    events: Sequence[LifeEvent],
+    runs: Sequence[LifeRun],
+    verdicts: Mapping[int, Headline],
+    *,
+    shown: str,
+    now: datetime,
     silent_since: str,
 ) -> LifeBand | None:
     """Return the band from the first event to now; None without an event. `verdicts` is by the number of the run."""

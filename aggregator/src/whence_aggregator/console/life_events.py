@@ -74,7 +74,9 @@ def _of_lineage(lineage: Mapping[str, Any], first: str) -> Iterator[LifeEvent]:
     if start is not None:
         person = (start.get("person") or {}).get("name") or (start.get("by") or {}).get("arn") or ""
         why = f"{start['event']}{f' by {person}' if person else ''}"
-        yield LifeEvent(at=str(start["at"]), what="started", why=why, is_shown=bool(first) and str(start["at"]) >= first)
+        yield LifeEvent(
+            at=str(start["at"]), what="started", why=why, is_shown=bool(first) and str(start["at"]) >= first
+        )
     if lineage["life_since"]:
         yield LifeEvent(at=str(lineage["life_since"]), what=str(lineage["life"]), why="by the EC2 API")
     if lineage["heard"] == "silent" and lineage["last_seen"] and not has_ended(lineage):
@@ -98,9 +100,7 @@ def life_runs(answer: Mapping[str, Any]) -> Sequence[LifeRun]:
 
     def close(end: str | None) -> None:
         if current is not None:
-            found.append(
-                LifeRun(begin=current.begin, end=end, digest=current.digest, is_failed=current.is_failed)
-            )
+            found.append(LifeRun(begin=current.begin, end=end, digest=current.digest, is_failed=current.is_failed))
 
     for one in sorted(answer["statements"], key=lambda one: (one["recorded_at"], one["ledger_index"])):
         at, digest, cause = str(one["recorded_at"]), str(one["image_digest"] or ""), str(one["cause"])

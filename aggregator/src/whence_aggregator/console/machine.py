@@ -1,4 +1,4 @@
-"""What an agent stated about its machine beyond the lineage: containers, drift, credentials and its own version. Pure."""
+"""What an agent stated about its machine beyond the lineage: containers, drift, credentials, its version. Pure."""
 
 from __future__ import annotations
 

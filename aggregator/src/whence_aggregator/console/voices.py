@@ -68,7 +68,9 @@ def _sides(name: str, links: Mapping[str, LinkDocument], value: Mapping[str, Any
         case "account":
             owners = value.get("owners") or {}
             team = value_of(links, "team").get("team_id")
-            stated = [(f"{source_name(f'organisation:{source}')} states", str(owner)) for source, owner in owners.items()]
+            stated = [
+                (f"{source_name(f'organisation:{source}')} states", str(owner)) for source, owner in owners.items()
+            ]
             stated += [("The application registry states", str(team))] if team else []
             return _marked([Voice(heading=heading, text=f"Team {owner}") for heading, owner in stated])
         case _:
