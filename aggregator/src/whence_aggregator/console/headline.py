@@ -14,7 +14,7 @@ from whence_aggregator.console.ages import shown_time
 from whence_aggregator.console.link_words import GAPS, LinkDocument, by_name, is_held, link_name, short_commit, value_of
 
 ChainSign = Literal["confirmed", "contradicted", "missing", "unknown"]
-_ENDED = ("stopping", "stopped", "shutting-down", "terminated")
+ENDED = ("stopping", "stopped", "shutting-down", "terminated")
 _GAP_SENTENCES: Mapping[str, tuple[str, str, str]] = {
     "account": (
         "sources disagree about the account that {what} runs in",
@@ -126,7 +126,7 @@ def worst_gap(lineage: Mapping[str, Any]) -> LinkDocument | None:
 
 def has_ended(lineage: Mapping[str, Any]) -> bool:
     """Return whether the instance no longer runs, by the EC2 API or by its own last statement."""
-    return lineage["life"] in _ENDED or value_of(by_name(lineage), "instance").get("cause") == "stop"
+    return lineage["life"] in ENDED or value_of(by_name(lineage), "instance").get("cause") == "stop"
 
 
 def named(links: Mapping[str, LinkDocument], instance_id: str) -> str:
