@@ -37,6 +37,19 @@ def test_a_whole_chain_states_commit_and_ticket() -> None:
     )  # fmt: skip
 
 
+def test_where_it_comes_from_is_stated_though_another_link_has_a_gap() -> None:
+    because, _ = _explained(instance_answer("right"))
+    assert because.startswith(
+        "Not configured: reviews of git.example.org are not read. Even so, whence-demo ccb6bd28b66f comes from commit "
+        "ccb6bd28, which names ticket #26. 12 of 14 links hold: 8 confirmed, 4 asserted."
+    )
+
+
+def test_where_a_disputed_image_comes_from_is_not_stated() -> None:
+    answer = change(whole_answer(), "image", state="contradicted", reason="a container runs a different image")
+    assert "commit ccb6bd28" not in _explained(answer)[0]
+
+
 def test_what_one_source_states_is_not_told_as_proved() -> None:
     answer = change(whole_answer(), "commit", state="asserted", reason="no provenance signed by a trusted builder")
     change(answer, "ticket", state="asserted")

@@ -43,12 +43,14 @@ class ShownLink:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
+class ChainStage:
     name: str
     links: Sequence[ShownLink]
 
 
-def stages(lineage: Mapping[str, Any], found: Headline, statements: Sequence[Mapping[str, Any]]) -> Sequence[Stage]:
+def stages(
+    lineage: Mapping[str, Any], found: Headline, statements: Sequence[Mapping[str, Any]]
+) -> Sequence[ChainStage]:
     """Return the picture. The link that decides the verdict is open; in a whole chain the ticket."""
     links = by_name(lineage)
     far, opened = beyond(links), found.link or "ticket"
@@ -73,7 +75,7 @@ def stages(lineage: Mapping[str, Any], found: Headline, statements: Sequence[Map
             evidence=[_sighting(one, digests) for one in link["evidence"]],
         )
 
-    return [Stage(name=title, links=[shown(name) for name in names]) for title, names in STAGES]
+    return [ChainStage(name=title, links=[shown(name) for name in names]) for title, names in STAGES]
 
 
 def _note(name: str, link: Mapping[str, Any], required: frozenset[str], unchecked: Mapping[str, str]) -> str:

@@ -108,9 +108,8 @@ def headline(lineage: Mapping[str, Any]) -> Headline:
         return _incomplete(lineage, links, what)
     if lineage["heard"] in ("silent", "never") and not has_ended(lineage):
         return _unheard(lineage, what)
-    return Headline(
-        sign="confirmed", word="complete", sentence=f"Complete: {_origin(links, what, ended=has_ended(lineage))}"
-    )
+    whole = origin(lineage) or f"every link of {what} holds that this server requires"
+    return Headline(sign="confirmed", word="complete", sentence=f"Complete: {whole}")
 
 
 def worst_gap(lineage: Mapping[str, Any]) -> LinkDocument | None:
@@ -204,17 +203,24 @@ def _unheard(lineage: Mapping[str, Any], what: str) -> Headline:
     return Headline(sign="unknown", word="never heard", sentence=sentence)
 
 
-def _origin(links: Mapping[str, LinkDocument], what: str, *, ended: bool) -> str:
-    """Return where a whole chain comes from, as strongly as its weakest link states it."""
+def origin(lineage: Mapping[str, Any]) -> str:
+    """Return where what runs comes from, as strongly as the weakest link states it; empty if that does not hold."""
+    links = by_name(lineage)
     commit, source, ticket = (links.get(name) for name in ("commit", "source", "ticket"))
-    if not is_held(commit) or not is_held(source) or commit is None or source is None:
-        return f"every link of {what} holds that this server requires"
+    if commit is None or source is None or not is_held(commit) or not is_held(source) or _is_disputed(links):
+        return ""
+    what = named(links, str(lineage["subject"]["instance"]))
     short = short_commit(value_of(links, "commit").get("commit"))
     proved = commit["state"] == "confirmed" and source["state"] == "confirmed"
-    verb = "came" if ended else "comes"
-    origin = f"{what} {verb} from commit {short}" if proved else f"{what} names commit {short} as its source"
+    verb = "came" if has_ended(lineage) else "comes"
+    found = f"{what} {verb} from commit {short}" if proved else f"{what} names commit {short} as its source"
     tickets = [str(one["id"]) for one in value_of(links, "ticket").get("tickets", ())][:_TICKETS_MAX]
     if ticket is None or not is_held(ticket) or not tickets:
-        return origin
+        return found
     plural = f"ticket{'s' * (len(tickets) > 1)} {', '.join(tickets)}"
-    return f"{origin}, asked for in {plural}" if ticket["state"] == "confirmed" else f"{origin}, which names {plural}"
+    return f"{found}, asked for in {plural}" if ticket["state"] == "confirmed" else f"{found}, which names {plural}"
+
+
+def _is_disputed(links: Mapping[str, LinkDocument]) -> bool:
+    """Return whether it is disputed which image runs, so that its source is not that of what runs."""
+    return any((links.get(name) or {}).get("state") == "contradicted" for name in ("image", "source", "commit"))

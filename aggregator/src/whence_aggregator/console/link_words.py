@@ -49,10 +49,12 @@ def listed(words: Sequence[str]) -> str:
 
 
 def capital(text: str) -> str:
-    """Return a reason as a sentence: with a capital and a full stop."""
+    """Return a reason as a sentence, with a full stop; with a capital unless it begins with an identifier."""
     sentence = text.strip()
+    first = sentence.split(" ", 1)[0]
     end = "" if sentence.endswith((".", "!", "?")) else "."
-    return f"{sentence[0].upper()}{sentence[1:]}{end}" if sentence else ""
+    shown = f"{sentence[:1].upper()}{sentence[1:]}" if first.rstrip(",:;").isalpha() else sentence
+    return f"{shown}{end}" if shown else ""
 
 
 def stated(link: LinkDocument) -> str:

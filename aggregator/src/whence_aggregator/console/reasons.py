@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from whence_aggregator.console.ages import shown_time
-from whence_aggregator.console.headline import Headline, errors_of, has_ended
+from whence_aggregator.console.headline import Headline, errors_of, has_ended, origin
 from whence_aggregator.console.link_words import GAPS, by_name, capital, is_held, link_name, listed
 from whence_aggregator.console.rule_rows import RuleRow, counted
 
@@ -36,6 +36,8 @@ def _why(lineage: Mapping[str, Any], found: Headline, rules: Sequence[RuleRow] |
         link = links[found.link]
         unchecked = next((str(one["reason"]) for one in lineage["not_checked"] if one["link"] == found.link), "")
         yield capital(str(link["reason"] or unchecked))
+    if not found.is_whole and (known := origin(lineage)):
+        yield f"Even so, {known}."
     yield _counts(lineage)
     yield _others(lineage, found)
     yield _presence(lineage, found)

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-RuleState = Literal["fail", "unknown", "pass", "gone"]
-_WORST_FIRST: tuple[RuleState, ...] = ("fail", "unknown", "gone", "pass")
+RuleRowState = Literal["fail", "unknown", "pass", "gone"]
+_WORST_FIRST: tuple[RuleRowState, ...] = ("fail", "unknown", "gone", "pass")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +15,7 @@ class RuleRow:
     """What one rule found. `violation` is the id of the open violation that it is part of; empty if there is none."""
 
     rule: str
-    state: RuleState
+    state: RuleRowState
     reason: str
     title: str = ""
     severity: int = 4
@@ -40,7 +40,7 @@ def rule_rows(
     return sorted(found, key=lambda one: (_WORST_FIRST.index(one.state), one.severity, one.rule))
 
 
-def counted(rows: Sequence[RuleRow], state: RuleState) -> int:
+def counted(rows: Sequence[RuleRow], state: RuleRowState) -> int:
     return sum(one.state == state for one in rows)
 
 
@@ -48,7 +48,7 @@ def _of_verdict(
     verdict: Mapping[str, Any], rule: Mapping[str, Any] | None, violation: Mapping[str, Any] | None
 ) -> RuleRow:
     stated = str(verdict["verdict"])
-    state: RuleState = next((one for one in _WORST_FIRST if one == stated), "unknown")
+    state: RuleRowState = next((one for one in _WORST_FIRST if one == stated), "unknown")
     return RuleRow(
         rule=str(verdict["rule"]), state=state, reason=str(verdict["reason"] or ""), since=str(verdict["since"] or ""),
         ledger_index=verdict["ledger_index"],
