@@ -95,11 +95,14 @@ def test_other_contradictions_show_what_each_source_saw() -> None:
 
 def test_each_state_has_a_sentence() -> None:
     answer = whole_answer()
-    assert stated(link_of(answer, "ami")) == "AWS signature proves it."
-    assert stated(link_of(answer, "application")) == "Agent and application registry agree."
-    assert stated(link_of(answer, "version")) == "Agent states it."
+    assert stated(link_of(answer, "ami")) == "Confirmed by AWS signature."
+    assert stated(link_of(answer, "application")) == "Confirmed: agent and application registry agree."
+    assert stated(link_of(answer, "version")) == "Asserted by agent."
     assert stated(link_of(instance_answer("dirty"), "review")) == (
         "Not configured: reviews of git.example.org are not read."
+    )
+    assert stated(link_of(instance_answer("five-mistakes"), "user_data")) == (
+        "Asserted by agent: 5 errors; nothing was started."
     )
     assert source_name("unheard-of:x") == "unheard-of: x"
 

@@ -169,7 +169,9 @@ def test_a_silent_agent_leaves_a_whole_chain_unknown() -> None:
         "unknown", "silent",
         "Silent since 27 Nov 2026 03:24:01 UTC: it is not known what whence-demo ccb6bd28b66f runs now",
     )  # fmt: skip
-    assert _explained(answer)[1] == "look at the instance."
+    because, to_do = _explained(answer)
+    assert because.startswith("When it was last heard, whence-demo ccb6bd28b66f comes from commit ccb6bd28, asked for")
+    assert to_do == "look at the instance."
 
 
 def test_an_agent_whose_heartbeats_never_arrived_leaves_a_whole_chain_unknown() -> None:

@@ -16,6 +16,7 @@ _LIVES = {
     "pending": "It is starting", "stopping": "It is stopping", "stopped": "It is stopped",
     "shutting-down": "It is being terminated", "terminated": "It is terminated",
 }  # fmt: skip
+_UNHEARD = ("silent", "never heard")
 _NOT_CONFIGURED = "not configured"
 _ASK_OPERATOR = "ask the operator of this server to configure the source; until then this stays unknown"
 _ASKED_AGAIN = "nothing, if this is new: the server asks again by itself; else see which source the overview names"
@@ -37,7 +38,7 @@ def _why(lineage: Mapping[str, Any], found: Headline, rules: Sequence[RuleRow] |
         unchecked = next((str(one["reason"]) for one in lineage["not_checked"] if one["link"] == found.link), "")
         yield capital(str(link["reason"] or unchecked))
     if not found.is_whole and (known := origin(lineage)):
-        yield f"Even so, {known}."
+        yield f"{'When it was last heard' if found.word in _UNHEARD else 'Even so'}, {known}."
     yield _counts(lineage)
     yield _others(lineage, found)
     yield _presence(lineage, found)
@@ -70,7 +71,7 @@ def _to_do(lineage: Mapping[str, Any], found: Headline, rules: Sequence[RuleRow]
 
 def _remedy(found: Headline, rules: Sequence[RuleRow]) -> str:
     """Return the remedy of the worst rule that fails about the link that decides; of any rule for a whole chain."""
-    if found.word in ("silent", "never heard"):
+    if found.word in _UNHEARD:
         return next((one.remedy for one in rules if one.rule == "agent-silent"), "")
     failing = [one for one in rules if one.state == "fail" and one.remedy]
     if not found.is_whole and found.word != "failed boot":
@@ -109,7 +110,7 @@ def _presence(lineage: Mapping[str, Any], found: Headline) -> str:
         life = _LIVES.get(str(lineage["life"]), "Its agent reported that it stops")
         since = f", since {shown_time(lineage['life_since'])}" if lineage["life_since"] else ""
         return f"{life}{since}."
-    if found.word in ("silent", "never heard"):
+    if found.word in _UNHEARD:
         return ""
     if lineage["heard"] == "silent":
         return f"Its agent has been silent since {shown_time(lineage['last_seen'])}."
