@@ -116,10 +116,17 @@ def test_evidence_names_the_statement_that_it_is_in() -> None:
 
 def test_the_strip_has_a_glyph_for_each_link_and_names_the_gaps() -> None:
     strip = mini(instance_answer("dirty")["lineage"]["links"])
-    assert [state for state, _ in strip["glyphs"]] == [
+    assert [state for state, _ in strip.glyphs] == [
         "asserted", "asserted", "confirmed", "confirmed", "asserted", "confirmed", "asserted", "unknown", "confirmed",
         "asserted", "contradicted", "unknown", "asserted", "asserted",
     ]  # fmt: skip
-    assert [x for _, x in strip["glyphs"]][:5] == [0.0, 11.5, 23.0, 34.5, 48.5]
-    assert strip["text"] == "Gaps: approval unknown, commit contradicted, review unknown"
-    assert mini(whole_answer()["lineage"]["links"])["text"] == "No gaps in 14 links"
+    assert [x for _, x in strip.glyphs][:5] == [0.0, 11.5, 23.0, 34.5, 48.5]
+    assert strip.text == "Gaps: approval unknown, commit contradicted, review unknown"
+    assert mini(whole_answer()["lineage"]["links"]).text == "No gaps in 14 links"
+
+
+def test_a_strip_has_no_state_but_those_that_are_known() -> None:
+    strip = mini([{"link": "account", "state": '"/><script>'}])
+    assert "script" not in strip.svg
+    assert strip.glyphs[0] == ("unknown", 0.0)
+    assert len(strip.glyphs) == 14

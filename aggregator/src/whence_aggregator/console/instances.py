@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from whence_aggregator.console.ages import ago
-from whence_aggregator.console.chain import mini
+from whence_aggregator.console.chain import LinkStrip, mini
 from whence_aggregator.console.headline import ENDED, ChainSign
 from whence_aggregator.console.instance import asked_moment
 from whence_aggregator.console.link_words import GAPS, listed
@@ -45,7 +45,7 @@ class InstanceRow:
     row: Mapping[str, Any]
     sign: ChainSign
     word: str
-    strip: Mapping[str, Any] | None
+    strip: LinkStrip | None
 
 
 async def show_instances(visit: Visit) -> WebPage:
