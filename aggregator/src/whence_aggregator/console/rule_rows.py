@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from whence_aggregator.console.ages import shown_time
+
 RuleRowState = Literal["fail", "unknown", "pass", "gone"]
 _WORST_FIRST: tuple[RuleRowState, ...] = ("fail", "unknown", "gone", "pass")
 
@@ -25,6 +27,8 @@ class RuleRow:
     since: str = ""
     ledger_index: int | None = None
     violation: str = ""
+    standing: str = ""
+    """Whether the violation is acknowledged or exempted, which leaves the verdict as it is."""
     of_version: bool = False
 
 
@@ -52,8 +56,7 @@ def _of_verdict(
     return RuleRow(
         rule=str(verdict["rule"]), state=state, reason=str(verdict["reason"] or ""), since=str(verdict["since"] or ""),
         ledger_index=verdict["ledger_index"],
-        violation=str(violation["id"]) if violation is not None and state != "pass" else "",
-        **_of_rule(rule),
+        **(_of_open(violation) if violation is not None and state != "pass" else {}), **_of_rule(rule),
     )  # fmt: skip
 
 
@@ -64,8 +67,8 @@ def _of_violation(violation: Mapping[str, Any], rule: Mapping[str, Any] | None) 
              "remedy": str(violation["remedy"])}  # fmt: skip
     return RuleRow(
         rule=str(violation["rule"]), state="unknown" if unsure else "fail", reason=str(violation["reason"]),
-        since=str(violation["since"]), ledger_index=violation["ledger_index"], violation=str(violation["id"]),
-        of_version=True, **shown,
+        since=str(violation["since"]), ledger_index=violation["ledger_index"], of_version=True,
+        **_of_open(violation), **shown,
     )  # fmt: skip
 
 
@@ -74,3 +77,14 @@ def _of_rule(rule: Mapping[str, Any] | None) -> dict[str, Any]:
         return {}
     return {"title": str(rule["title"]), "severity": rule["severity"], "remedy": str(rule["remedy"]),
             "link": str(rule["link"] or "")}  # fmt: skip
+
+
+def _of_open(violation: Mapping[str, Any]) -> dict[str, Any]:
+    """Return which violation it is, and whether somebody looks after it or accepted it for a time."""
+    acknowledged, exemption = violation["acknowledged"], violation["exemption"]
+    standing = ""
+    if violation["state"] == "exempted" and exemption is not None:
+        standing = f"exempted until {shown_time(exemption.get('until'))}"
+    elif violation["state"] == "acknowledged" and acknowledged is not None:
+        standing = f"acknowledged by {acknowledged.get('by')}"
+    return {"violation": str(violation["id"]), "standing": standing}
