@@ -227,3 +227,18 @@ def test_rules_that_have_not_judged_are_no_pass() -> None:
     answer = whole_answer()
     answer["verdicts"] = []
     assert _explained(answer)[0].endswith("No rule has judged it yet.")
+
+
+def test_a_name_that_cannot_be_an_applications_is_not_in_the_sentence() -> None:
+    answer = change(instance_answer("five-mistakes"), "application", value=None, state="missing", reason="none")
+    link_of(answer, "user_data")["value"]["document"]["application_id"] = "x" * 10_000
+    assert _said(answer)[2].startswith("Failed boot: i-bee3aad706702bfce does not run")
+
+
+def test_a_long_message_is_cut() -> None:
+    answer = instance_answer("five-mistakes")
+    link_of(answer, "user_data")["value"]["problems"][0] |= {"message": "m" * 10_000, "fix": "f" * 10_000, "line": "x"}
+    because, to_do = _explained(answer)
+    assert len(because) < 1000
+    assert len(to_do) < 1000
+    assert because.startswith("mmm")

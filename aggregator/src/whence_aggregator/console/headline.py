@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from whence_aggregator.console.ages import shown_time
 from whence_aggregator.console.link_words import GAPS, LinkDocument, by_name, is_held, link_name, short_commit, value_of
+from whence_common.identifiers import is_application_id
 
 ChainSign = Literal["confirmed", "contradicted", "missing", "unknown"]
 ENDED = ("stopping", "stopped", "shutting-down", "terminated")
@@ -139,7 +140,7 @@ def _asked_application(links: Mapping[str, LinkDocument]) -> object:
     """Return the application that user data names, though it is not registered."""
     document = value_of(links, "user_data").get("document")
     named_there = document.get("application_id") if isinstance(document, Mapping) else None
-    return named_there if isinstance(named_there, str) else None
+    return named_there if isinstance(named_there, str) and is_application_id(named_there) else None
 
 
 def errors_of(links: Mapping[str, LinkDocument]) -> Sequence[Mapping[str, Any]]:

@@ -52,7 +52,7 @@ def capital(text: str) -> str:
     """Return a reason as a sentence, with a full stop; with a capital unless it begins with an identifier."""
     sentence = text.strip()
     first = sentence.split(" ", 1)[0]
-    end = "" if sentence.endswith((".", "!", "?")) else "."
+    end = "" if sentence.endswith((".", "!", "?", "…")) else "."
     shown = f"{sentence[:1].upper()}{sentence[1:]}" if first.rstrip(",:;").isalpha() else sentence
     return f"{shown}{end}" if shown else ""
 
