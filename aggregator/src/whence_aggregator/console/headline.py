@@ -223,5 +223,5 @@ def origin(lineage: Mapping[str, Any]) -> str:
 
 
 def _is_disputed(links: Mapping[str, LinkDocument]) -> bool:
-    """Return whether it is disputed which image runs, so that its source is not that of what runs."""
-    return any((links.get(name) or {}).get("state") == "contradicted" for name in ("image", "source", "commit"))
+    """Return whether nothing runs, or it is disputed which image does: its source is then not that of what runs."""
+    return (links.get("image") or {}).get("state") in ("contradicted", "missing")
