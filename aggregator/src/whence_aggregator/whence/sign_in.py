@@ -13,17 +13,17 @@ from typing import Any
 import click
 from click.decorators import pass_meta_key
 
+from whence_aggregator.openid.authorization import AuthorizationRequest
+from whence_aggregator.openid.metadata import ProviderMetadata, SignInClient, choose_client
+from whence_aggregator.openid.tokens import Tokens, check_id_token
 from whence_aggregator.whence.client import Client, Refused
 from whence_aggregator.whence.connection import CONNECTION, AggregatorAccess, server_of
-from whence_aggregator.whence.login.authorization import AuthorizationRequest
 from whence_aggregator.whence.login.browser import Way, choose_way, open_browser, opens_browser
 from whence_aggregator.whence.login.cache import TerminalSession, TokenCache
 from whence_aggregator.whence.login.device import poll_until_confirmed
 from whence_aggregator.whence.login.loopback import listening
-from whence_aggregator.whence.login.metadata import ProviderMetadata, SignInClient, choose_client
 from whence_aggregator.whence.login.provider import IdentityProvider
 from whence_aggregator.whence.login.session import new_session
-from whence_aggregator.whence.login.tokens import Tokens, check_id_token
 from whence_aggregator.whence.output import ask, note, out, show_json
 from whence_common.errors import RoadError, WhenceError
 from whence_common.visible import printable
