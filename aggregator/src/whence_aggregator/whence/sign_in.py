@@ -166,6 +166,35 @@ def _revoke(provider: IdentityProvider, metadata: ProviderMetadata, client_id: s
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the response as JSON.")
 @click.pass_obj
+def console(client: Client, as_json: bool) -> None:
+    """Print a link to the console that signs a browser in as you, once, within five minutes.
+
+    Treat the link as a password until it was used. The session ends with your token, or when you sign out.
+    """
+    link = ask(lambda: _console_link(client))
+    if as_json:
+        show_json(link)
+        return
+    out(f"{printable(link.get('url'))}\n")
+    note(f"whence: valid once, until {printable(link.get('until'))}")
+
+
+def _console_link(client: Client) -> Mapping[str, Any]:
+    try:
+        link = client.post("/v1/console/links", {})
+    except Refused as exc:
+        if exc.status != 404:
+            raise
+        fix = "set `console: true` in its settings"
+        raise Refused(404, "console-off", "this aggregator has no console", fix) from exc
+    if not isinstance(link, dict):
+        raise RoadError("answer-not-json", "the response is not a link: is this a whence-aggregator?")
+    return link
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the response as JSON.")
+@click.pass_obj
 def whoami(client: Client, as_json: bool) -> None:
     """Show who the aggregator takes you for: name, issuer, teams, rights and expiry."""
     caller = ask(lambda: client.get("/v1/whoami"))
