@@ -72,6 +72,17 @@ def number(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else printable(value)
 
 
+def plain(value: object) -> str:
+    """Return a value of a document as people write it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}: {plain(inner)}" for name, inner in value.items() if inner is not None)
+    if isinstance(value, list):
+        return "; ".join(map(plain, value)) or "none"
+    return "none" if value is None else str(value)
+
+
 def digest(text: object) -> Markup:
     """Return a digest as an element that holds it whole, and shows its beginning."""
     algorithm, colon, rest = str(text).partition(":")
@@ -101,7 +112,14 @@ class Frame:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.filters |= {"time": time, "number": number, "digest": digest, "outside": outside, "part": part}
+        self._templates.filters |= {
+            "time": time,
+            "number": number,
+            "digest": digest,
+            "outside": outside,
+            "part": part,
+            "plain": plain,
+        }
         self._templates.globals |= {"here": here, "asset": {name: one.path for name, one in ASSETS.items()}}
 
     def render(self, page: WebPage, *, visitor: Visitor | None, csrf: str, address: str) -> str:

@@ -34,6 +34,15 @@ class Visit:
     form: Mapping[str, str] = field(default_factory=dict)
     """The fields of a form that was sent; its CSRF token was checked and is not among them."""
 
+    def chosen(self, *names: str) -> dict[str, str | None]:
+        """Return parameters of the address by name; None for one that is missing or empty."""
+        return {name: self.query.get(name) or None for name in names}
+
+
+def given(parameters: Mapping[str, str | None]) -> dict[str, str]:
+    """Return the parameters that are set."""
+    return {name: value for name, value in parameters.items() if value is not None}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebPage:
