@@ -34,9 +34,12 @@ ASSETS: Mapping[str, Asset] = {name: Asset(name) for name in _ASSETS}
 
 
 def here(path: str, /, **parameters: str | None) -> str:
-    """Return the address of a page of the console, with its path quoted; parameters that are None are left out."""
+    """Return the address of a page of the console, with its path quoted; parameters that are None are left out.
+
+    Parts that `part` has quoted are not quoted again.
+    """
     query = urlencode({name: value for name, value in parameters.items() if value is not None})
-    return f"/console{quote(path)}" + (f"?{query}" if query else "")
+    return f"/console{quote(path, safe='/%')}" + (f"?{query}" if query else "")
 
 
 def part(text: str) -> str:
