@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from landscape.contract import contract
 from whence_aggregator.console.asking import ApiAnswer, ApiRefused, QueryFields
 from whence_aggregator.console.frame import Frame
-from whence_aggregator.console.page import Elsewhere, ShowPage, Visit, Visitor, WebPage
+from whence_aggregator.console.page import Elsewhere, PageAnswer, ShowPage, Visit, Visitor, WebPage
 
 NOW = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
 AUDITOR = Visitor(name="ada", teams=frozenset(), rights=frozenset({"audit"}))
@@ -62,9 +62,17 @@ async def shown(
     form: Mapping[str, str] | None = None, visitor: Visitor = EVERYBODY,
 ) -> str:  # fmt: skip
     """Return the HTML of a page for a visit; the address for one that sends elsewhere."""
-    visit = Visit(ask=ask, visitor=visitor, now=NOW, path=path or {}, query=query or {}, form=form or {})
-    page = await show(visit)
+    page = await answered(show, ask, path=path, query=query, form=form, visitor=visitor)
     if isinstance(page, Elsewhere):
         return page.path
     assert isinstance(page, WebPage)
     return Frame().render(page, visitor=visitor, csrf="c" * 64, address="/console/")
+
+
+async def answered(
+    show: ShowPage, ask: FakeAsk, *, path: Mapping[str, str] | None = None, query: Mapping[str, str] | None = None,
+    form: Mapping[str, str] | None = None, visitor: Visitor = EVERYBODY,
+) -> PageAnswer:  # fmt: skip
+    """Return what a page answers a visit with."""
+    visit = Visit(ask=ask, visitor=visitor, now=NOW, path=path or {}, query=query or {}, form=form or {})
+    return await show(visit)

@@ -20,6 +20,22 @@ class Visitor:
     teams: frozenset[str] | None
     """The teams it may write for; None for every team."""
     rights: frozenset[str]
+    is_person: bool = True
+    """Whether it is a person and not a job or a program: only persons exempt."""
+
+    def writes_for(self, team: str | None) -> bool:
+        """Return whether it may write for a team; for None, what has no team."""
+        if self.teams is None or team is None:
+            return self.operates
+        return "write-all" in self.rights or team in self.teams
+
+    @property
+    def operates(self) -> bool:
+        return self.teams is None or "operate" in self.rights
+
+    @property
+    def reads_user_data(self) -> bool:
+        return self.teams is None or bool(self.rights & {"user-data", "audit"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +69,26 @@ class Elsewhere:
     path: str
 
 
-ShowPage = Callable[[Visit], Awaitable[WebPage | Elsewhere]]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedFile:
+    """Answers a visit with a file that the browser saves, and never shows as a page of the console."""
+
+    name: str
+    media_type: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedAnswer:
+    """Answers a visit with an answer of the API, of any length, as a file. `path` is quoted."""
+
+    name: str
+    path: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+PageAnswer = WebPage | Elsewhere | SavedFile | SavedAnswer
+ShowPage = Callable[[Visit], Awaitable[PageAnswer]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

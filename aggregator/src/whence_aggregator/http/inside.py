@@ -15,6 +15,7 @@ from whence_aggregator.console.asking import ApiAnswer, ApiRefused, QueryFields
 from whence_aggregator.http.authentication import authentication
 from whence_aggregator.http.bodies import JsonResponse
 from whence_aggregator.http.errors import REQUEST_ID, guarded
+from whence_aggregator.http.streams import FURTHER_HEADERS
 
 _BODY_BYTES_MAX = 1024 * 1024
 _NOT_SHOWN = (403, 404)
@@ -59,6 +60,25 @@ class AskInside:
         match_info = await self._router.resolve(inner)
         inner._match_info = match_info  # as aiohttp's own application sets it
         return _answer(inner, await match_info.handler(inner))
+
+    async def save(self, path: str, parameters: QueryFields, headers: Mapping[str, str]) -> web.StreamResponse:
+        """Return an answer with further headers, for the browser itself. Raises ApiRefused for a status of 400 or more.
+
+        One that is sent in pieces has been sent when this returns. `path` is quoted.
+        """
+        if self._request.method == hdrs.METH_HEAD:
+            return web.Response(headers=headers)
+        inner = self._inner("GET", URL(path, encoded=True).with_query(dict(parameters)), b"")
+        inner[FURTHER_HEADERS] = headers
+        match_info = await self._router.resolve(inner)
+        inner._match_info = match_info  # as aiohttp's own application sets it
+        response = await match_info.handler(inner)
+        if response.prepared:
+            return response
+        if response.status >= 400:
+            raise ApiRefused(_answer(inner, response))
+        response.headers.update(headers)
+        return response
 
     def _inner(self, method: str, url: URL, body: bytes) -> web.Request:
         """Return a request on the browser's connection, without its headers and body."""
