@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+from whence_aggregator.console.exemptions_page import send_exemptions, show_exemptions
 from whence_aggregator.console.overview import show_overview
 from whence_aggregator.console.page import PageAddress, PageAddresses
+from whence_aggregator.console.violation_list import save_violations, show_violations
+from whence_aggregator.console.violation_page import send_violation, show_violation
 
-PLACES: PageAddresses = (PageAddress(path="/", show=show_overview),)
+PLACES: PageAddresses = (
+    PageAddress(path="/", show=show_overview),
+    PageAddress(path="/violations", show=show_violations),
+    PageAddress(path="/violations.csv", show=save_violations),
+    PageAddress(path="/violations/{id}", show=show_violation, send=send_violation),
+    PageAddress(path="/exemptions", show=show_exemptions, send=send_exemptions),
+)
