@@ -5,6 +5,7 @@ from __future__ import annotations
 from whence_aggregator.console.exemptions_page import send_exemptions, show_exemptions
 from whence_aggregator.console.overview import show_overview
 from whence_aggregator.console.page import PageAddress, PageAddresses
+from whence_aggregator.console.report_pages import send_reports, show_report, show_reports
 from whence_aggregator.console.rule_pages import show_rule, show_rules
 from whence_aggregator.console.violation_list import save_violations, show_violations
 from whence_aggregator.console.violation_page import send_violation, show_violation
@@ -17,4 +18,6 @@ PLACES: PageAddresses = (
     PageAddress(path="/exemptions", show=show_exemptions, send=send_exemptions),
     PageAddress(path="/rules", show=show_rules),
     PageAddress(path="/rules/{id}", show=show_rule),
+    PageAddress(path="/reports", show=show_reports, send=send_reports),
+    PageAddress(path="/reports/{digest}", show=show_report),
 )
