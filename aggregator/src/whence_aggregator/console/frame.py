@@ -16,21 +16,36 @@ from whence_aggregator.console.page import Visitor, WebPage
 from whence_common.clock import to_instant
 from whence_common.visible import printable
 
-_ASSETS = ("style.css",)
+_STYLES = ("style.css",)
+_SCRIPTS = ("bundles.js", "bytes.js", "merkle.js", "notes.js", "receipts.js", "verify-page.js", "verify.js")
 _ASSET_TYPES = {"css": "text/css", "js": "text/javascript"}
 _LINK_CHARACTERS_MAX = 2000
 
 
 class Asset:
-    """A file that pages refer to by its digest, so that browsers may keep it for ever."""
+    """A file that pages refer to by a digest, so that browsers may keep it for ever.
 
-    def __init__(self, name: str) -> None:
-        self.content = (resources.files("whence_aggregator.console") / "assets" / name).read_bytes()
-        self.path = f"/console/assets/{sha256(self.content).hexdigest()[:16]}/{name}"
+    Scripts import each other by their names, so all are below the digest of all.
+    """
+
+    def __init__(self, name: str, below: str) -> None:
+        self.content = _content(name)
+        self.path = f"/console/assets/{below[:16]}/{name}"
         self.type = _ASSET_TYPES[name.rpartition(".")[2]]
 
 
-ASSETS: Mapping[str, Asset] = {name: Asset(name) for name in _ASSETS}
+def _content(name: str) -> bytes:
+    return (resources.files("whence_aggregator.console") / "assets" / name).read_bytes()
+
+
+def _digest(*names: str) -> str:
+    return sha256(b"".join(sha256(_content(name)).digest() for name in names)).hexdigest()
+
+
+ASSETS: Mapping[str, Asset] = {
+    **{name: Asset(name, _digest(name)) for name in _STYLES},
+    **{name: Asset(name, _digest(*_SCRIPTS)) for name in _SCRIPTS},
+}
 
 
 def here(path: str, /, **parameters: str | None) -> str:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from whence_aggregator.console.asking import Ask
+from whence_aggregator.console.held_files import HeldFiles
 
 NavigationMark = Literal["overview", "instances", "applications", "changes", "violations", "evidence", "report", ""]
 
@@ -47,6 +48,8 @@ class Visit:
     ask: Ask
     visitor: Visitor
     now: datetime
+    held: HeldFiles = field(default_factory=HeldFiles)
+    """Files that were made for visitors, for a while."""
     path: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
     form: Mapping[str, str] = field(default_factory=dict)

@@ -13,6 +13,7 @@ from aiohttp import web
 from whence_aggregator.callers.browser_sessions import BrowserSession, BrowserSessions, csrf_token
 from whence_aggregator.console.asking import ApiRefused
 from whence_aggregator.console.frame import ASSETS, Asset, Frame
+from whence_aggregator.console.held_files import HeldFiles
 from whence_aggregator.console.page import (
     Elsewhere,
     PageAddress,
@@ -56,6 +57,7 @@ class ConsoleCalls:
         self._address = address
         self._now = now
         self._frame = Frame()
+        self._held = HeldFiles(now=now)
 
     def routes(self) -> list[web.RouteDef]:
         shown = [web.get(f"/console{one.path}", self._guarded(self._page(one, one.show))) for one in self._places]
@@ -105,7 +107,7 @@ class ConsoleCalls:
             )
             visit = Visit(
                 ask=ask, visitor=visitor, now=self._now(), path=dict(request.match_info), query=dict(request.query),
-                form=form,
+                form=form, held=self._held,
             )  # fmt: skip
             answer: PageAnswer
             try:
