@@ -10,6 +10,7 @@ from aiohttp import web
 from whence_aggregator import __version__
 from whence_aggregator.adapters.aws_probe import AwsRoleProbe
 from whence_aggregator.collect.collectors import Collector
+from whence_aggregator.collect.presence_total import PresenceTotal
 from whence_aggregator.compliance.rules.live import CurrentRules
 from whence_aggregator.compliance.violations import Violations
 from whence_aggregator.findings.counting import FindingCounts
@@ -50,6 +51,8 @@ def load_snapshots(database: Database, ledger: Ledger) -> Snapshots:
 
 UNHEARD_KEPT_SECONDS = 30.0
 """How old the number of unheard instances may be: it reads the whole inventory."""
+PRESENCE_KEPT_SECONDS = 10.0
+"""How old the number of instances that are listed and heard may be: it reads the whole inventory, too."""
 COVERAGE_KEPT_SECONDS = 5.0
 """How old the coverage of an answer may be: it reads all accounts, and they are listed every few minutes."""
 
@@ -144,6 +147,7 @@ def summary_routes(
         moments=Moments(database=database, now=utc_now),
         findings=covering.counts,
         rules=rules,
+        presence=PresenceTotal(database=database, listening=listening, now=utc_now, kept_seconds=PRESENCE_KEPT_SECONDS),
     )
     return calls.routes()
 
