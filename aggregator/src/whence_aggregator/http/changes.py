@@ -16,14 +16,15 @@ from whence_aggregator.http.bodies import JsonResponse, respond_json
 from whence_aggregator.http.own_teams import as_read_by
 from whence_aggregator.http.parameters import Query
 from whence_aggregator.http.readiness import slow_database
-from whence_aggregator.http.shared import Shared
+from whence_aggregator.http.shared import Refreshed
 from whence_aggregator.trace.moment import Moments
 from whence_common.errors import InputError
 
 _FILTERS = ("application", "team", "account")
 _NEWEST_MAX = 20
-_NEWEST_SECONDS = 5.0
-"""How old the newest changes of all may be: all instances are read to find them."""
+_NEWEST_SECONDS = 2.0
+_NEWEST_OLD_SECONDS_MAX = 20.0
+"""How old the newest changes of all may be: all instances are read to find them, in the background meanwhile."""
 _NEWEST_SECONDS_MAX = 8.0
 
 
@@ -34,9 +35,10 @@ class ChangeCalls:
         self._record = record
         self._newest = newest
         self._moments = moments
-        self._newest_of_all = Shared(
-            lambda: newest.page(WantedChanges(), limit=_NEWEST_MAX), fresh_seconds=_NEWEST_SECONDS
-        )
+        self._newest_of_all = Refreshed(
+            lambda: newest.page(WantedChanges(), limit=_NEWEST_MAX),
+            fresh_seconds=_NEWEST_SECONDS, old_seconds_max=_NEWEST_OLD_SECONDS_MAX,
+        )  # fmt: skip
 
     def routes(self) -> list[web.RouteDef]:
         return [web.get("/v1/changes", self._changes)]

@@ -17,6 +17,8 @@ from whence_aggregator.findings.counting import FindingCounts
 from whence_aggregator.http.authentication import CALLER
 from whence_aggregator.http.bodies import JsonResponse, respond_json
 from whence_aggregator.http.parameters import Query, account_id
+from whence_aggregator.http.readiness import slow_database
+from whence_aggregator.http.shared import Refreshed
 from whence_aggregator.ports import Database
 from whence_aggregator.reports.coverage import AskedAbout
 from whence_aggregator.reports.coverage_reading import CoverageReader
@@ -26,6 +28,10 @@ from whence_common.errors import InputError
 
 _FILTERS = ("team", "account", "rule", "severity", "kind")
 _TREND_DAYS = 30
+_PRESENCE_SECONDS = 15.0
+_PRESENCE_OLD_SECONDS_MAX = 60.0
+"""How old the presence of all instances may be: the whole inventory is read for it, in the background meanwhile."""
+_PRESENCE_READ_SECONDS_MAX = 9.0
 
 
 class SummaryCalls:
@@ -42,7 +48,11 @@ class SummaryCalls:
         rules: CurrentRules = CATALOGUE,
         presence: PresenceTotal | None = None,
     ) -> None:
-        self._presence = presence
+        self._presence: Refreshed[dict[str, object]] | None = None
+        if presence is not None:
+            self._presence = Refreshed(
+                presence.read, fresh_seconds=_PRESENCE_SECONDS, old_seconds_max=_PRESENCE_OLD_SECONDS_MAX
+            )
         self._database = database
         self._summaries = summaries
         self._coverage = coverage
@@ -75,7 +85,10 @@ class SummaryCalls:
         narrowed = wanted.rules is not None or wanted.kind is not None or wanted.team or wanted.account
         if self._presence is None or found.snapshot is not None or narrowed:
             return None
-        return await self._presence.read()
+        try:
+            return await self._presence.get(seconds_max=_PRESENCE_READ_SECONDS_MAX)
+        except TimeoutError as exc:
+            raise slow_database() from exc
 
     async def _counted(self, wanted: WantedSummary, found: Summary) -> dict[str, object] | None:
         """Return the findings of scanners; None where the question is about less than an account, or about the past."""

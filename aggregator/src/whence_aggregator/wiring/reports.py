@@ -51,8 +51,6 @@ def load_snapshots(database: Database, ledger: Ledger) -> Snapshots:
 
 UNHEARD_KEPT_SECONDS = 30.0
 """How old the number of unheard instances may be: it reads the whole inventory."""
-PRESENCE_KEPT_SECONDS = 10.0
-"""How old the number of instances that are listed and heard may be: it reads the whole inventory, too."""
 COVERAGE_KEPT_SECONDS = 5.0
 """How old the coverage of an answer may be: it reads all accounts, and they are listed every few minutes."""
 
@@ -147,7 +145,7 @@ def summary_routes(
         moments=Moments(database=database, now=utc_now),
         findings=covering.counts,
         rules=rules,
-        presence=PresenceTotal(database=database, listening=listening, now=utc_now, kept_seconds=PRESENCE_KEPT_SECONDS),
+        presence=PresenceTotal(database=database, listening=listening, now=utc_now),
     )
     return calls.routes()
 
