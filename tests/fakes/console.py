@@ -34,11 +34,20 @@ class FakeAsk:
         answer = self._answer("GET", path, parameters)
         return None if answer.status in (403, 404) else _document(answer)
 
+    async def text(self, path: str) -> str | None:
+        answer = self._answer("GET", path, None, "text/plain")
+        if answer.status in (403, 404):
+            return None
+        _document(answer)
+        return answer.text
+
     async def post(self, path: str, document: Mapping[str, Any], parameters: QueryFields | None = None) -> Any:
         self.sent.append((path, document))
         return _document(self._answer("POST", path, parameters))
 
-    def _answer(self, method: str, path: str, parameters: QueryFields | None) -> ApiAnswer:
+    def _answer(
+        self, method: str, path: str, parameters: QueryFields | None, media_type: str = "application/json"
+    ) -> ApiAnswer:
         whole = path + (f"?{urlencode(parameters)}" if parameters else "")
         self.asked.append(whole)
         found = self.answers.get(whole, self.answers.get(path))
@@ -46,8 +55,8 @@ class FakeAsk:
             found = ApiAnswer(status=404, document={"code": "not-found", "detail": "not found", "fix": ""})
         answer = found if isinstance(found, ApiAnswer) else ApiAnswer(status=200, document=found)
         if answer.status < 400:
-            body = json.dumps(answer.document).encode()
-            contract().check(method, path, answer.status, "application/json", body)
+            body = answer.text.encode() or json.dumps(answer.document).encode()
+            contract().check(method, path, answer.status, media_type, body)
         return answer
 
 

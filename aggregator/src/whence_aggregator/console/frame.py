@@ -16,7 +16,7 @@ from whence_aggregator.console.page import Visitor, WebPage
 from whence_common.clock import to_instant
 from whence_common.visible import printable
 
-_ASSETS = ("style.css",)
+_ASSETS = ("style.css", "live.js", "zone.js")
 _ASSET_TYPES = {"css": "text/css", "js": "text/javascript"}
 _LINK_CHARACTERS_MAX = 2000
 

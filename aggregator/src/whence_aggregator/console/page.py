@@ -33,6 +33,13 @@ class Visit:
     query: Mapping[str, str] = field(default_factory=dict)
     form: Mapping[str, str] = field(default_factory=dict)
     """The fields of a form that was sent; its CSRF token was checked and is not among them."""
+    shared: Ask | None = None
+    """Asks for answers that may be some seconds old, and are shared by visitors with the same rights."""
+
+    @property
+    def glance(self) -> Ask:
+        """Return what pages with sums of everything ask."""
+        return self.shared or self.ask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from whence_aggregator.http.console_answers import PublicAddress, elsewhere, htm
 from whence_aggregator.http.console_forms import read_form
 from whence_aggregator.http.errors import REQUEST_ID, status_of
 from whence_aggregator.http.inside import Inside
+from whence_aggregator.http.shared_answers import SharedAnswers, rights_of
 from whence_aggregator.ports import Forbidden, Unauthenticated
 from whence_common.clock import Now
 from whence_common.errors import WhenceError
@@ -37,8 +38,10 @@ class ConsoleCalls:
     """The pages of the console and their assets. They are `proving` routes: they find out themselves who calls."""
 
     def __init__(
-        self, *, places: PageAddresses, inside: Inside, sessions: BrowserSessions, address: PublicAddress, now: Now
-    ) -> None:
+        self, *, places: PageAddresses, inside: Inside, sessions: BrowserSessions, address: PublicAddress, now: Now,
+        shared: SharedAnswers,
+    ) -> None:  # fmt: skip
+        self._shared = shared
         self._places = places
         self._inside = inside
         self._sessions = sessions
@@ -92,7 +95,7 @@ class ConsoleCalls:
             )
             visit = Visit(
                 ask=ask, visitor=visitor, now=self._now(), path=dict(request.match_info), query=dict(request.query),
-                form=form,
+                form=form, shared=self._shared.asking(ask, rights_of(stated)),
             )  # fmt: skip
             try:
                 answer = await shown(visit)

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from whence_aggregator.reports.coverage import Covered, SourceCoverage
+from whence_aggregator.reports.coverage import Covered, ReadState, SourceCoverage
 from whence_common.clock import parse_instant
 
-_WORST = ("failed", "never", "late", "read")
+_WORST: tuple[ReadState, ...] = ("failed", "never", "late", "read")
 GROUPS_MAX = 100
 """Groups that an answer has: the worst come first."""
 
