@@ -25,12 +25,12 @@ def percent(part: int, whole: int) -> str:
 
 
 def age(seconds: float) -> str:
-    """Return how long ago something was, in one unit."""
+    """Return how long ago something was, in one unit; seconds are not counted, so that the text rests for a minute."""
     whole = max(0, int(seconds))
     for unit, name in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min")):
         if whole >= 2 * unit or (whole >= unit and name == "min"):
             return f"{whole // unit} {name}"
-    return f"{whole} s"
+    return "under 1 min"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,8 +39,9 @@ class ConsoleCalls:
 
     def __init__(
         self, *, places: PageAddresses, inside: Inside, sessions: BrowserSessions, address: PublicAddress, now: Now,
-        shared: SharedAnswers,
+        shared: SharedAnswers, signed_out: Callable[[str], None],
     ) -> None:  # fmt: skip
+        self._signed_out = signed_out
         self._shared = shared
         self._places = places
         self._inside = inside
@@ -78,6 +79,7 @@ class ConsoleCalls:
         session = await self._signed_in(request)
         await self._form(request, session)
         await self._sessions.take("session", session.secret)
+        self._signed_out(session.secret)
         response = elsewhere("/console/sign-in")
         self._address.forget(response)
         return response

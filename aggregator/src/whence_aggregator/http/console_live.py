@@ -56,6 +56,15 @@ class LiveViewers:
     def __init__(self, bounds: LiveBounds) -> None:
         self._bounds = bounds
         self._of: Counter[str] = Counter()
+        self._ended = set[str]()
+
+    def end(self, secret: str) -> None:
+        """Have the viewers of a session end."""
+        if secret in self._of:
+            self._ended.add(secret)
+
+    def has_ended(self, secret: str) -> bool:
+        return secret in self._ended
 
     @contextmanager
     def take(self, secret: str) -> Iterator[None]:
@@ -74,6 +83,7 @@ class LiveViewers:
             self._of[secret] -= 1
             if not self._of[secret]:
                 del self._of[secret]
+                self._ended.discard(secret)
 
 
 class ConsoleLive:
@@ -96,6 +106,10 @@ class ConsoleLive:
 
     def routes(self) -> list[web.RouteDef]:
         return [web.get("/console/live", self._live)]
+
+    def end(self, secret: str) -> None:
+        """Have the viewers of a session end: it was signed out."""
+        self._viewers.end(secret)
 
     async def _live(self, request: web.Request) -> web.StreamResponse:
         request[REQUEST_ID] = "console-live"
@@ -144,9 +158,10 @@ class ConsoleLive:
         seen: Parts = {}
         began = checked = time.monotonic()
         while not self._draining() and time.monotonic() - began < self._bounds.stream_seconds_max:
-            if self._now() >= session.until or time.monotonic() - checked >= self._bounds.check_seconds:
+            has_ended = self._viewers.has_ended(session.secret) or self._now() >= session.until
+            if has_ended or time.monotonic() - checked >= self._bounds.check_seconds:
                 checked = time.monotonic()
-                if not await self._still(session, ask, rights):
+                if has_ended or not await self._still(session, ask, rights):
                     await response.write(b"event: ended\ndata: {}\n\n")
                     return
             parts = await reading.next(seen, seconds_max=self._bounds.wait_seconds_max)

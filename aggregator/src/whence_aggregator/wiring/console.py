@@ -52,20 +52,21 @@ def console_routes(
     address = PublicAddress(origin=origin)
     inside = Inside(routes, signing_in.sign_in)
     shared = SharedAnswers()
+    live = ConsoleLive(
+        inside=inside, sessions=sessions, address=address, shared=shared, now=utc_now, draining=draining, pause=pause
+    )
     return [
         *ConsoleSignIn(
             sign_in=signing_in.sign_in, sessions=sessions, address=address, issuers=(), now=utc_now
         ).routes(),
-        *ConsoleLive(
+        *live.routes(),
+        *ConsoleCalls(
+            places=PLACES,
             inside=inside,
             sessions=sessions,
             address=address,
-            shared=shared,
             now=utc_now,
-            draining=draining,
-            pause=pause,
-        ).routes(),
-        *ConsoleCalls(
-            places=PLACES, inside=inside, sessions=sessions, address=address, now=utc_now, shared=shared
+            shared=shared,
+            signed_out=live.end,
         ).routes(),
     ]
