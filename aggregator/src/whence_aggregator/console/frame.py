@@ -17,7 +17,10 @@ from whence_common.clock import to_instant
 from whence_common.visible import printable
 
 _STYLES = ("style.css",)
-_SCRIPTS = ("bundles.js", "bytes.js", "merkle.js", "notes.js", "receipts.js", "verify-page.js", "verify.js")
+_SCRIPTS = (
+    "bundles.js", "bytes.js", "live.js", "merkle.js", "notes.js", "receipts.js", "verify-page.js", "verify.js",
+    "zone.js",
+)  # fmt: skip
 _ASSET_TYPES = {"css": "text/css", "js": "text/javascript"}
 _LINK_CHARACTERS_MAX = 2000
 

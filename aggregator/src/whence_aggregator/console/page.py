@@ -54,6 +54,13 @@ class Visit:
     query: Mapping[str, str] = field(default_factory=dict)
     form: Mapping[str, str] = field(default_factory=dict)
     """The fields of a form that was sent; its CSRF token was checked and is not among them."""
+    shared: Ask | None = None
+    """Asks for answers that may be some seconds old, and are shared by visitors with the same rights."""
+
+    @property
+    def glance(self) -> Ask:
+        """Return what pages with sums of everything ask."""
+        return self.shared or self.ask
 
     def chosen(self, *names: str) -> dict[str, str | None]:
         """Return parameters of the address by name; None for one that is missing or empty."""

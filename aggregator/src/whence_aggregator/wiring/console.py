@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +16,11 @@ from whence_aggregator.console.places import PLACES
 from whence_aggregator.http.console import ConsoleCalls
 from whence_aggregator.http.console_answers import PublicAddress
 from whence_aggregator.http.console_links import ConsoleLinks, LinkCalls
+from whence_aggregator.http.console_live import ConsoleLive
 from whence_aggregator.http.console_openid import ConsoleIssuer, ConsoleOpenId
 from whence_aggregator.http.console_sign_in import ConsoleSignIn
 from whence_aggregator.http.inside import Inside
+from whence_aggregator.http.shared_answers import SharedAnswers
 from whence_aggregator.openid.metadata import SignInClient
 from whence_aggregator.ports import Database
 from whence_aggregator.settings.console import console_of, origin_of
@@ -28,6 +30,7 @@ from whence_aggregator.wiring import settings_files
 from whence_aggregator.wiring.outgoing import Outgoing
 from whence_aggregator.wiring.sign_in import SigningIn, read_secret
 from whence_common.clock import utc_now
+from whence_common.runtime.pause import pause
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,13 +66,16 @@ def link_routes(console: Console | None) -> list[web.RouteDef]:
 
 
 def console_routes(
-    console: Console | None, signing_in: SigningIn, routes: Sequence[web.RouteDef]
+    console: Console | None, signing_in: SigningIn, routes: Sequence[web.RouteDef], draining: Callable[[], bool]
 ) -> list[web.RouteDef]:
-    """Return the console's routes, whose pages are made of answers of `routes`; none if it is off."""
+    """Return the console's routes, whose pages are made of answers of `routes`; none if it is off.
+
+    `draining` states whether the program is about to end.
+    """
     if console is None:
         return []
     sign_in, sessions, address = signing_in.sign_in, console.sessions, console.address
-    inside = Inside(routes, sign_in)
+    inside, shared = Inside(routes, sign_in), SharedAnswers()
     pages = ConsoleSignIn(
         sign_in=sign_in, sessions=sessions, address=address, issuers=tuple(console.issuers), now=utc_now
     )
@@ -77,11 +83,19 @@ def console_routes(
         issuers=console.issuers, sign_in=sign_in, sessions=sessions, address=address, pages=pages,
         random_text=secrets.token_urlsafe, now=utc_now,
     )  # fmt: skip
+    live = ConsoleLive(
+        inside=inside, sessions=sessions, address=address, shared=shared, now=utc_now, draining=draining, pause=pause
+    )
+    calls = ConsoleCalls(
+        places=PLACES, inside=inside, sessions=sessions, address=address, now=utc_now, shared=shared,
+        signed_out=live.end,
+    )  # fmt: skip
     return [
         *pages.routes(),
         *openid.routes(),
         *ConsoleLinks(sign_in=sign_in, sessions=sessions, address=address, pages=pages).routes(),
-        *ConsoleCalls(places=PLACES, inside=inside, sessions=sessions, address=address, now=utc_now).routes(),
+        *live.routes(),
+        *calls.routes(),
     ]
 
 

@@ -165,7 +165,8 @@ async def opened_aggregator(
 def _server(opened: ServingParts, tls: ServerTls | None, listening: Callable[[int], None]) -> Server:
     settings, front = opened.settings, opened.front
     routes = load_routes(opened)
-    console = console_routes(opened.console, opened.signing_in, routes)
+    readiness = opened.operations.readiness
+    console = console_routes(opened.console, opened.signing_in, routes, lambda: readiness.draining)
     return Server(
         routes=routes,
         proving=[*(front.routes if front is not None else ()), *console],
