@@ -55,7 +55,7 @@ async def main() -> int:
     try:
         async with AsyncExitStack() as stack:
             scape = await stack.enter_async_context(landscape(say=say))
-            server, shown = await _set_up(scape, stack)
+            server, shown = await set_up(scape, stack)
             for one in shown:
                 await _show(server, one)
             wrong = [f"{one.title}: {mistake}" for one in shown for mistake in one.wrong]
@@ -91,7 +91,7 @@ def _organisation(directory: Path) -> Path:
     return file
 
 
-async def _set_up(scape: Landscape, stack: AsyncExitStack) -> tuple[Aggregator, list[Shown]]:
+async def set_up(scape: Landscape, stack: AsyncExitStack) -> tuple[Aggregator, list[Shown]]:
     say("images: one from the commit that was cloned, one from a dirty tree")
     head = scape.sources.head
     page = b"<h1>whence</h1>\n"
