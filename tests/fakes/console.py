@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 from landscape.contract import contract
 from whence_aggregator.console.asking import ApiAnswer, ApiRefused, QueryFields
 from whence_aggregator.console.frame import Frame
+from whence_aggregator.console.held_files import HeldFiles
 from whence_aggregator.console.page import Elsewhere, PageAnswer, ShowPage, Visit, Visitor, WebPage
 
 NOW = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
@@ -34,6 +35,19 @@ class FakeAsk:
         answer = self._answer("GET", path, parameters)
         return None if answer.status in (403, 404) else _document(answer)
 
+    async def text(self, path: str, parameters: QueryFields | None = None) -> str:
+        """Return the text of an answer."""
+        answer = self._answer("GET", path, parameters)
+        _document(answer)
+        return answer.text
+
+    async def find_text(self, path: str) -> str | None:
+        answer = self._answer("GET", path, None)
+        if answer.status in (403, 404):
+            return None
+        _document(answer)
+        return answer.text
+
     async def post(self, path: str, document: Mapping[str, Any], parameters: QueryFields | None = None) -> Any:
         self.sent.append((path, document))
         return _document(self._answer("POST", path, parameters))
@@ -44,13 +58,20 @@ class FakeAsk:
         found = self.answers.get(whole, self.answers.get(path))
         if found is None:
             found = ApiAnswer(status=404, document={"code": "not-found", "detail": "not found", "fix": ""})
+        if isinstance(found, str):
+            found = ApiAnswer(status=200, document=None, text=found)
         answer = found if isinstance(found, ApiAnswer) else ApiAnswer(status=200, document=found)
         if answer.status < 400:
-            body = json.dumps(answer.document).encode()
-            is_envelope = path.startswith("/v1/statements/")
-            form = "application/vnd.dsse.envelope.v1+json" if is_envelope else "application/json"
-            contract().check(method, path, answer.status, form, body)
+            body = answer.text.encode() or json.dumps(answer.document).encode()
+            contract().check(method, path, answer.status, _form(path, answer), body)
         return answer
+
+
+def _form(path: str, answer: ApiAnswer) -> str:
+    """Return the media type of an answer."""
+    if path.startswith("/v1/statements/"):
+        return "application/vnd.dsse.envelope.v1+json"
+    return "text/plain" if answer.text else "application/json"
 
 
 def _document(answer: ApiAnswer) -> Any:
@@ -76,5 +97,6 @@ async def answered(
     form: Mapping[str, str] | None = None, visitor: Visitor = EVERYBODY,
 ) -> PageAnswer:  # fmt: skip
     """Return what a page answers a visit with."""
-    visit = Visit(ask=ask, visitor=visitor, now=NOW, path=path or {}, query=query or {}, form=form or {})
+    held = HeldFiles(now=lambda: NOW)
+    visit = Visit(ask=ask, visitor=visitor, now=NOW, path=path or {}, query=query or {}, form=form or {}, held=held)
     return await show(visit)

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from whence_aggregator.console.asking import Ask
+from whence_aggregator.console.held_files import HeldFiles
 
 NavigationMark = Literal["overview", "instances", "applications", "changes", "violations", "evidence", "report", ""]
 
@@ -47,10 +48,28 @@ class Visit:
     ask: Ask
     visitor: Visitor
     now: datetime
+    held: HeldFiles = field(default_factory=HeldFiles)
+    """Files that were made for visitors, for a while."""
     path: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
     form: Mapping[str, str] = field(default_factory=dict)
     """The fields of a form that was sent; its CSRF token was checked and is not among them."""
+    shared: Ask | None = None
+    """Asks for answers that may be some seconds old, and are shared by visitors with the same rights."""
+
+    @property
+    def glance(self) -> Ask:
+        """Return what pages with sums of everything ask."""
+        return self.shared or self.ask
+
+    def chosen(self, *names: str) -> dict[str, str | None]:
+        """Return parameters of the address by name; None for one that is missing or empty."""
+        return {name: self.query.get(name) or None for name in names}
+
+
+def given(parameters: Mapping[str, str | None]) -> dict[str, str]:
+    """Return the parameters that are set."""
+    return {name: value for name, value in parameters.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
