@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from whence_aggregator.console.entry_page import save_entry, save_receipt, show_entry
+from whence_aggregator.console.evidence_page import save_bundle, save_checkpoint, save_keys, show_evidence
 from whence_aggregator.console.exemptions_page import send_exemptions, show_exemptions
 from whence_aggregator.console.overview import show_overview
 from whence_aggregator.console.page import PageAddress, PageAddresses
@@ -20,4 +22,11 @@ PLACES: PageAddresses = (
     PageAddress(path="/rules/{id}", show=show_rule),
     PageAddress(path="/reports", show=show_reports, send=send_reports),
     PageAddress(path="/reports/{digest}", show=show_report),
+    PageAddress(path="/evidence", show=show_evidence),
+    PageAddress(path="/evidence/bundle", show=save_bundle),
+    PageAddress(path="/evidence/checkpoint", show=save_checkpoint),
+    PageAddress(path="/evidence/keys", show=save_keys),
+    PageAddress(path="/evidence/{index}", show=show_entry),
+    PageAddress(path="/evidence/{index}/entry", show=save_entry),
+    PageAddress(path="/evidence/{index}/receipt", show=save_receipt),
 )
