@@ -82,7 +82,11 @@ async def save_bundle(visit: Visit) -> SavedAnswer | WebPage:
 async def _page(visit: Visit, *, wrong: str = "", wrong_period: bool = False) -> WebPage:
     note, keys = await asyncio.gather(visit.ask.text("/v1/log/checkpoint"), visit.ask.text("/v1/log/keys"))
     checkpoint, trusted = shown_checkpoint(note), _keys(keys)
-    usual = {"from": f"{last_day(visit.now, -_USUAL_DAYS)}T00:00:00Z", "to": to_instant(visit.now), "account": ""}
+    usual = {
+        "from": f"{last_day(visit.now, -_USUAL_DAYS)}T00:00:00Z",
+        "to": f"{last_day(visit.now, 1)}T00:00:00Z",
+        "account": "",
+    }
     bundle = {name: to_api_instant(visit.query.get(name, usual[name])) for name in _BUNDLE_FIELDS}
     values = {
         "note": note, "keys": keys, "checkpoint": checkpoint, "trusted": trusted, "now": to_instant(visit.now),
@@ -150,9 +154,9 @@ def _why(checkpoint: CheckpointShown | None) -> str:
     if not checkpoint.witnesses:
         return (
             "This is what the server states, and nothing confirms it: without witnesses, a server can show different "
-            "histories to different readers. Verify what you save with a key that you received on another way."
+            "histories to different readers. Verify what you save with a key that you received over a separate channel."
         )
     return (
         "This is what the server states. Whoever changes an entry has to change what its key and the witnesses signed: "
-        "verify what you save with keys that you received on another way."
+        "verify what you save with keys that you received over a separate channel."
     )
