@@ -233,7 +233,7 @@ async def test_the_list_is_saved_as_csv(served: Served) -> None:
 async def test_rules_are_shown_with_what_they_judged(served: Served) -> None:
     async with served.visit("reader") as visited:
         status, page = await visited.get("/console/rules")
-        assert (status, "are in force" in page) == (200, True)
+        assert (status, "rules in force fail for some subject" in page) == (200, True)
         status, page = await visited.get("/console/rules/boot-failed")
         assert "The rule boot-failed passes for 0 of 3, fails for 3 and is unknown for 0" in page
         assert (await visited.get("/console/rules/nothing"))[0] == 404

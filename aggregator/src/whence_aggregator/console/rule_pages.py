@@ -31,8 +31,8 @@ async def show_rules(visit: Visit) -> WebPage:
     values = {
         "on": on, "off": off, "verdicts": verdicts, "summary": summary, "no_counts": NO_COUNTS,
         "open": violations["facets"]["rule"] if violations is not None else {}, "counted": counted,
-        "heading": f"{counted(len(on), 'rule')} of {len(rules):,} {'is' if len(on) == 1 else 'are'} in force",
-        "state": _state(summary, failing, unknown), "why": _why(summary, failing, unknown),
+        "heading": _sentence(summary, len(on), failing, unknown), "state": _state(summary, failing, unknown),
+        "why": _why(summary, len(off)),
     }  # fmt: skip
     return WebPage(template="rules.html", title="Rules", section="violations", values=values)
 
@@ -67,16 +67,31 @@ def _state(summary: Mapping[str, Any] | None, failing: int, unknown: int) -> str
     return "pass" if known else "unknown"
 
 
-def _why(summary: Mapping[str, Any] | None, failing: int, unknown: int) -> str:
+def _sentence(summary: Mapping[str, Any] | None, on: int, failing: int, unknown: int) -> str:
+    if not on:
+        return "No rule is in force"
+    rules, be = f"{counted(on, 'rule')} in force", "is" if on == 1 else "are"
     if summary is None:
-        return "What they judged is not for you to see."
+        return f"{counted(on, 'rule')} {be} in force"
+    if not summary["total"]["verdicts"]["total"]:
+        return f"{counted(on, 'rule')} {be} in force, and judged nothing yet"
+    unknown_too = f"{unknown:,} {'is' if unknown == 1 else 'are'} unknown for some subject"
+    if failing:
+        sentence = f"{failing:,} of {rules} {'fails' if failing == 1 else 'fail'} for some subject"
+        return f"{sentence}, {unknown_too}" if unknown else sentence
+    return f"None of {rules} fails, but {unknown_too}" if unknown else f"None of {rules} fails"
+
+
+def _why(summary: Mapping[str, Any] | None, off: int) -> str:
+    others = f" {counted(off, 'rule')} {'is' if off == 1 else 'are'} off." if off else ""
+    if summary is None:
+        return f"What they judged is not for you to see.{others}"
     verdicts = summary["total"]["verdicts"]
     if not verdicts["total"]:
-        return "Nothing was judged yet: an agent has to submit a statement first."
+        return f"An agent has to submit a statement first.{others}"
     return (
-        f"{counted(failing, 'rule')} {'fails' if failing == 1 else 'fail'} somewhere, {counted(unknown, 'rule')} "
-        f"{'has' if unknown == 1 else 'have'} unknown verdicts. Of {counted(verdicts['total'], 'verdict')}, "
-        f"{verdicts['pass']:,} pass, {verdicts['fail']:,} fail and {verdicts['unknown']:,} are unknown."
+        f"Of {counted(verdicts['total'], 'verdict')}, {verdicts['pass']:,} pass, {verdicts['fail']:,} fail, "
+        f"{verdicts['unknown']:,} are unknown and {verdicts['folded']:,} follow from a broken link.{others}"
     )
 
 

@@ -157,10 +157,11 @@ def _members(one: Mapping[str, Any], page: str) -> dict[str, Any] | None:
     pages = max(1, -(-len(instances) // MEMBERS_PER_PAGE))
     number = min(int(page), pages) if page.isdecimal() and 0 < len(page) < 6 and int(page) else 1
     first = (number - 1) * MEMBERS_PER_PAGE
-    reasons = {(each.get("caused_by") or {}).get("reason") for each in instances}
-    known = any((each.get("caused_by") or {}).get("value") for each in instances)
+    causes = [each["caused_by"] for each in instances if each.get("caused_by")]
+    reasons = {cause["reason"] for cause in causes}
+    unknown = len(reasons) == 1 and all(cause["value"] is None for cause in causes)
     return {
-        "shared_cause": next(iter(reasons)) if len(reasons) == 1 and not known else None,
+        "shared_cause": next(iter(reasons)) if unknown else None,
         "shown": instances[first : first + MEMBERS_PER_PAGE], "first": first + 1, "number": number, "pages": pages,
         "listed": len(instances), "total": max(one["members"] or 0, len(instances)),
     }  # fmt: skip
