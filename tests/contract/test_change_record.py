@@ -28,6 +28,7 @@ from whence_aggregator.changes.approvals import ApprovedBy
 from whence_aggregator.changes.arrivals import Arrivals
 from whence_aggregator.changes.collected import CollectedRanges
 from whence_aggregator.changes.counted import ApprovalCounts
+from whence_aggregator.changes.newest import NewestRecord
 from whence_aggregator.changes.ranges import CommitRange, CommitRanges, RangeCommit
 from whence_aggregator.changes.record import ChangeRecord, WantedChanges
 from whence_aggregator.changes.tracked import TrackedCommits
@@ -66,8 +67,9 @@ def arrivals_of(house: InProcess, ranges: CommitRanges | None = None) -> Arrival
 async def served(house: InProcess, ranges: CommitRanges | None = None) -> AsyncIterator[Any]:
     """Return what `/v1/changes` answers, as status and document."""
     record = ChangeRecord(database=house.database, arrivals=arrivals_of(house, ranges))
-    calls = ChangeCalls(record=record, moments=house.tracer.moments)
-
+    calls = ChangeCalls(
+        record=record, newest=NewestRecord(database=house.database, record=record), moments=house.tracer.moments
+    )
     application = web.Application(middlewares=[called_by(ROOT)])
     application.add_routes(web.route(one.method, one.path, guarded(one.handler, None)) for one in calls.routes())
     async with TestClient(TestServer(application)) as client:
@@ -123,6 +125,20 @@ async def test_a_rollout_is_recorded_when_it_begins_and_when_the_old_version_has
     async with served(house) as ask:
         status, found = await ask(**query)
         assert (status, shown(found), found["next"]) == (200, ROLLOUT, None)
+
+
+async def test_the_newest_changes_come_first_and_need_no_filter(house: InProcess) -> None:
+    await rollout(house)
+    await house.register("farewell", team_id="other")
+    async with served(house) as ask:
+        status, found = await ask(newest="true")
+        assert (status, shown(found), found["next"], found["left_out"]) == (200, ROLLOUT[::-1], None, [])
+        assert shown((await ask(newest="true", limit="1"))[1]) == ROLLOUT[:1:-1]
+        assert shown((await ask(newest="true", team="hello", limit="2"))[1]) == ROLLOUT[:0:-1]
+        assert shown((await ask(newest="true", team="other"))[1]) == []
+        for other in ("account", "from", "cursor", "application"):
+            status, found = await ask(newest="true", **{other: "123456789012" if other == "account" else "1"})
+            assert (status, found["code"]) == (400, "parameter-malformed")
 
 
 @pytest.mark.parametrize(

@@ -172,3 +172,19 @@ def test_a_scanner_of_the_settings_is_a_source(states: list[tuple[str, str, str]
 def test_the_missing_permission_is_named_as_aws_names_it(reason: str, permission: str) -> None:
     one = SourceCoverage(source="inventory", account_id=ACCOUNT, region=REGION, state="failed", reason=reason)
     assert one.permission == permission
+
+
+async def test_sums_by_source_state_the_worst_place_and_how_many_accounts_are_not_read(broken: InProcess) -> None:
+    reader = coverage_of(broken, accounts=BOTH, regions=[REGION], organisation=["file"])
+    found: Any = await reader.by_source()
+    assert found["complete"] is False
+    inventory, organisation = found["groups"]
+    names = ("source", "state", "places", "read", "late", "failed", "never", "accounts", "accounts_unread")
+    assert [inventory[name] for name in names] == ["inventory", "failed", 2, 1, 0, 1, 0, 2, 1]
+    assert inventory["worst"]["account_id"] == BROKEN
+    assert inventory["oldest_read_at"] == inventory["newest_read_at"] == "2026-11-22T12:00:00.000Z"
+    assert inventory["oldest_age_seconds"] == 0
+    assert [organisation[name] for name in names] == ["organisation", "never", 1, 0, 0, 0, 1, 0, 0]
+    assert (organisation["name"], organisation["oldest_read_at"], organisation["oldest_age_seconds"]) == (
+        "file", None, None,
+    )  # fmt: skip

@@ -13,6 +13,7 @@ from fakes.coverage import coverage_of
 from fakes.in_process import InProcess
 from fakes.machine import COMMIT, DIGEST, FAILED, scm
 from whence_aggregator.audit.rebuild import rebuild
+from whence_aggregator.collect.presence_total import PresenceTotal
 from whence_aggregator.ports import NotFound, SourceUnavailable
 from whence_aggregator.queries.compliance import TALLIES
 from whence_aggregator.reports.counted import NONE, Counts
@@ -40,6 +41,26 @@ async def verdicts(house: InProcess, rule: str) -> Counts:
 
 def snapshots(house: InProcess) -> Snapshots:
     return Snapshots(database=house.database, ledger=house.ledger, now=house.clock)
+
+
+async def test_presence_is_summed_over_all_regions(house: InProcess) -> None:
+    """Two run by the listing, of which one was never heard; one that no listing shows is of unknown life."""
+    heard, unlisted, unheard = (f"i-{number:017x}" for number in (1, 2, 3))
+    for one in (heard, unlisted):
+        await house.say(await house.machine(one))
+    launched = "2026-11-22T09:00:00.000Z"
+    house.ec2.listed = {heard: ("running", launched), unheard: ("running", launched)}
+    total = PresenceTotal(database=house.database, listening=house.listening, now=house.clock)
+    counted = {"counted_at": "2026-11-22T12:00:00.000Z", "listed": 0, "silent": 0, "never": 0, "awaited": 0}
+    assert await total.read() == {
+        **counted, "speaking": 0, "unknown": {"speaking": 2, "silent": 0, "never": 0}, "oldest_listed_at": None
+    }  # fmt: skip
+    await house.inventory.collect(PLACE)
+    house.clock.advance(10)
+    assert await total.read() == {
+        **counted, "counted_at": "2026-11-22T12:00:10.000Z", "listed": 2, "speaking": 1, "never": 1,
+        "unknown": {"speaking": 1, "silent": 0, "never": 0}, "oldest_listed_at": "2026-11-22T12:00:00.000Z",
+    }  # fmt: skip
 
 
 async def test_an_empty_aggregator_has_judged_nothing(house: InProcess) -> None:

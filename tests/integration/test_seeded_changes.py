@@ -30,6 +30,7 @@ from whence_aggregator.changes.arrivals import Arrivals
 from whence_aggregator.changes.collected import CollectedRanges
 from whence_aggregator.changes.counted import ApprovalCounts
 from whence_aggregator.changes.differ import Differ
+from whence_aggregator.changes.newest import NewestRecord
 from whence_aggregator.changes.ranges import COMMITS_MAX
 from whence_aggregator.changes.record import ChangeRecord
 from whence_aggregator.changes.tracked import TrackedCommits
@@ -59,7 +60,9 @@ async def served(house: InProcess) -> AsyncIterator[str]:
     counts = ApprovalCounts(database=house.database, reader=house.tracer.commits, policy=house.tracer.policy)
     arrivals = Arrivals(database=house.database, ranges=ranges, tracked=tracked, counts=counts)
     record = ChangeRecord(database=house.database, arrivals=arrivals)
-    changes = ChangeCalls(record=record, moments=house.tracer.moments)
+    changes = ChangeCalls(
+        record=record, newest=NewestRecord(database=house.database, record=record), moments=house.tracer.moments
+    )
     diffs = DiffCalls(Differ(database=house.database, tracer=house.tracer, ranges=ranges, tracked=tracked))
     application = web.Application(middlewares=[called_by(ROOT)])
     routes = (*changes.routes(), *diffs.routes())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,7 +59,7 @@ class ChangeRecord:
         Raises InputError, NotFound for a name that nobody knows, and Conflict when there are too many instances.
         """
         first = max(_cursor(after), wanted.first)
-        applications = await self._applications(wanted)
+        applications = await self.applications(wanted)
         found, following = await self._scan(wanted, applications, first, limit)
         if not found and following is None:
             await self._check_known(wanted, applications)
@@ -67,7 +68,17 @@ class ChangeRecord:
             following = found[len(shown)].ledger_index
         return shown, str(following) if following is not None else None
 
-    async def _applications(self, wanted: WantedChanges) -> set[str] | None:
+    async def scanned(self, wanted: WantedChanges) -> list[ProductionChange]:
+        """Return the changes of one application from an entry on, as many as one request reads. Raises Conflict."""
+        assert wanted.application is not None
+        found, _ = await self._scan(wanted, {wanted.application}, wanted.first, STEPS_MAX)
+        return found
+
+    async def shown(self, found: Sequence[ProductionChange]) -> list[dict[str, Any]]:
+        """Return changes with what started: its commits, tickets and approvals. There may be fewer than were asked."""
+        return await self._arrivals.of(list(found))
+
+    async def applications(self, wanted: WantedChanges) -> set[str] | None:
         """Return the applications that match; None for all."""
         named = {wanted.application} if wanted.application is not None else None
         if wanted.team is None:

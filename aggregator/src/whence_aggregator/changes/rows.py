@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from whence_aggregator.changes.production import (
     Deployed,
@@ -18,6 +19,8 @@ from whence_aggregator.queries.changes import (
     FacetsWholeRow,
     InstancesOfFacetsRow,
     LivesFromRow,
+    NewestInstancesRow,
+    NewestOfFacetsRow,
     RunningBeforeRow,
     StatementsFromRow,
 )
@@ -25,6 +28,26 @@ from whence_common.clock import from_millis
 
 Combined = Mapping[int, tuple[ProductionPlace, Deployed]]
 """Place and what is deployed, by the number of a combination of facets."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportedLately:
+    """An application, the newest entry about an instance that runs it, and the entry since which all were read."""
+
+    application_id: str
+    newest: int
+    since: int
+
+
+def reported_lately(
+    rows: Sequence[NewestInstancesRow] | Sequence[NewestOfFacetsRow], known: Combined, limit: int
+) -> list[ReportedLately]:
+    """Return the applications of the instances that reported last, the newest first; `limit` is how many were read."""
+    since = rows[-1]["newest"] if len(rows) >= limit else 0
+    newest: dict[str, int] = {}
+    for row in rows:
+        newest.setdefault(known[row["facets"]][0].application_id, row["newest"])
+    return [ReportedLately(application_id=one, newest=index, since=since) for one, index in newest.items()]
 
 
 def instance_numbers(rows: Sequence[InstancesOfFacetsRow]) -> list[int]:

@@ -29,6 +29,23 @@ def presence(rows: Sequence[PresenceCountsRow], listings: Sequence[ListingsRow])
     return {place: _presence(counted.get(place, ()), listed.get(place)) for place in {*counted, *listed}}
 
 
+def presence_total(rows: Sequence[PresenceCountsRow], listings: Sequence[ListingsRow]) -> dict[str, object]:
+    """Return the sums over all regions. `listed` counts instances that run, in regions with a complete listing."""
+    listed = {_region(row) for row in listings if row["listed_at"] is not None}
+    running = dict.fromkeys(("speaking", "silent", "never", "awaited"), 0)
+    unknown = dict.fromkeys(("speaking", "silent", "never"), 0)
+    for row in rows:
+        if row["life"] == "running" and _region(row) in listed:
+            running[row["heard"]] += row["n"]
+        elif row["life"] in ("running", "unknown"):
+            unknown["never" if row["heard"] == "awaited" else row["heard"]] += row["n"]
+    times = [row["listed_at"] for row in listings if row["listed_at"] is not None]
+    return {
+        "listed": sum(running.values()), **running, "unknown": unknown,
+        "oldest_listed_at": from_millis(min(times)) if times else None,
+    }  # fmt: skip
+
+
 def no_presence() -> dict[str, object]:
     """Return the counts of a region without a listing and without instances."""
     return _presence((), None)

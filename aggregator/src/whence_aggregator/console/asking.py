@@ -46,5 +46,8 @@ class Ask(Protocol):
     async def text(self, path: str, parameters: QueryFields | None = None) -> str:
         """Return the text of an answer that is not JSON, such as a signed note. Raises ApiRefused as `get` does."""
 
+    async def find_text(self, path: str) -> str | None:
+        """Return an answer that is not JSON, as text; None as for `find`."""
+
     async def post(self, path: str, document: Mapping[str, Any], parameters: QueryFields | None = None) -> Any:
         """Send a change and return the document of its answer. Raises ApiRefused for a status of 400 or more."""

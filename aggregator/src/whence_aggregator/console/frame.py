@@ -17,7 +17,10 @@ from whence_common.clock import to_instant
 from whence_common.visible import printable
 
 _STYLES = ("style.css",)
-_SCRIPTS = ("bundles.js", "bytes.js", "merkle.js", "notes.js", "receipts.js", "verify-page.js", "verify.js")
+_SCRIPTS = (
+    "bundles.js", "bytes.js", "live.js", "merkle.js", "notes.js", "receipts.js", "verify-page.js", "verify.js",
+    "zone.js",
+)  # fmt: skip
 _ASSET_TYPES = {"css": "text/css", "js": "text/javascript"}
 _LINK_CHARACTERS_MAX = 2000
 
@@ -49,9 +52,12 @@ ASSETS: Mapping[str, Asset] = {
 
 
 def here(path: str, /, **parameters: str | None) -> str:
-    """Return the address of a page of the console, with its path quoted; parameters that are None are left out."""
+    """Return the address of a page of the console, with its path quoted; parameters that are None are left out.
+
+    Parts that `part` has quoted are not quoted again.
+    """
     query = urlencode({name: value for name, value in parameters.items() if value is not None})
-    return f"/console{quote(path)}" + (f"?{query}" if query else "")
+    return f"/console{quote(path, safe='/%')}" + (f"?{query}" if query else "")
 
 
 def part(text: str) -> str:
@@ -87,6 +93,17 @@ def number(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else printable(value)
 
 
+def plain(value: object) -> str:
+    """Return a value of a document as people write it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}: {plain(inner)}" for name, inner in value.items() if inner is not None)
+    if isinstance(value, list):
+        return "; ".join(map(plain, value)) or "none"
+    return "none" if value is None else str(value)
+
+
 def digest(text: object) -> Markup:
     """Return a digest as an element that holds it whole, and shows its beginning."""
     algorithm, colon, rest = str(text).partition(":")
@@ -116,7 +133,14 @@ class Frame:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.filters |= {"time": time, "number": number, "digest": digest, "outside": outside, "part": part}
+        self._templates.filters |= {
+            "time": time,
+            "number": number,
+            "digest": digest,
+            "outside": outside,
+            "part": part,
+            "plain": plain,
+        }
         self._templates.globals |= {"here": here, "asset": {name: one.path for name, one in ASSETS.items()}}
 
     def render(self, page: WebPage, *, visitor: Visitor | None, csrf: str, address: str) -> str:

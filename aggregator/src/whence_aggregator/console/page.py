@@ -23,6 +23,8 @@ class Visitor:
     rights: frozenset[str]
     is_person: bool = True
     """Whether it is a person and not a job or a program: only persons exempt."""
+    reads_all: bool = True
+    """Whether it may read what belongs to no team, such as entries of the ledger, and not only its own teams'."""
 
     def writes_for(self, team: str | None) -> bool:
         """Return whether it may write for a team; for None, what has no team."""
@@ -52,6 +54,22 @@ class Visit:
     query: Mapping[str, str] = field(default_factory=dict)
     form: Mapping[str, str] = field(default_factory=dict)
     """The fields of a form that was sent; its CSRF token was checked and is not among them."""
+    shared: Ask | None = None
+    """Asks for answers that may be some seconds old, and are shared by visitors with the same rights."""
+
+    @property
+    def glance(self) -> Ask:
+        """Return what pages with sums of everything ask."""
+        return self.shared or self.ask
+
+    def chosen(self, *names: str) -> dict[str, str | None]:
+        """Return parameters of the address by name; None for one that is missing or empty."""
+        return {name: self.query.get(name) or None for name in names}
+
+
+def given(parameters: Mapping[str, str | None]) -> dict[str, str]:
+    """Return the parameters that are set."""
+    return {name: value for name, value in parameters.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,6 +32,7 @@ from whence_aggregator.http.console_answers import PublicAddress, elsewhere, htm
 from whence_aggregator.http.console_forms import read_form
 from whence_aggregator.http.errors import REQUEST_ID, status_of
 from whence_aggregator.http.inside import Inside
+from whence_aggregator.http.shared_answers import SharedAnswers, rights_of
 from whence_aggregator.ports import Forbidden, Unauthenticated
 from whence_common.clock import Now
 from whence_common.errors import WhenceError
@@ -49,8 +50,11 @@ class ConsoleCalls:
     """The pages of the console and their assets. They are `proving` routes: they find out themselves who calls."""
 
     def __init__(
-        self, *, places: PageAddresses, inside: Inside, sessions: BrowserSessions, address: PublicAddress, now: Now
-    ) -> None:
+        self, *, places: PageAddresses, inside: Inside, sessions: BrowserSessions, address: PublicAddress, now: Now,
+        shared: SharedAnswers, signed_out: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        self._signed_out = signed_out
+        self._shared = shared
         self._places = places
         self._inside = inside
         self._sessions = sessions
@@ -88,6 +92,7 @@ class ConsoleCalls:
         session = await self._signed_in(request)
         await self._form(request, session)
         await self._sessions.take("session", session.secret)
+        self._signed_out(session.secret)
         response = elsewhere("/console/sign-in")
         self._address.forget(response)
         return response
@@ -103,10 +108,11 @@ class ConsoleCalls:
                 teams=frozenset(stated["teams"]) if stated["teams"] is not None else None,
                 rights=frozenset(stated["rights"]),
                 is_person=stated["realm"] == "people" and stated["job"] is None,
+                reads_all=stated["reads"] == "organisation",
             )
             visit = Visit(
                 ask=ask, visitor=visitor, now=self._now(), path=dict(request.match_info), query=dict(request.query),
-                form=form, held=self._held,
+                form=form, held=self._held, shared=self._shared.asking(ask, rights_of(stated)),
             )  # fmt: skip
             answer: PageAnswer
             try:

@@ -53,6 +53,7 @@ _STATUS_BY_CODE = {
     "internal-error": 500,
     "entry-damaged": 500,
     "draining": 503,
+    "live-full": 503,
 }
 _PROOF_CODES = ("identity-", "cms-", "sts-")
 REQUEST_ID = web.RequestKey("request_id", str)

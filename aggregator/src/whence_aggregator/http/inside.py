@@ -56,6 +56,13 @@ class AskInside:
         _document(answer)
         return answer.text
 
+    async def find_text(self, path: str) -> str | None:
+        answer = await self.answer("GET", path, {})
+        if answer.status in _NOT_SHOWN:
+            return None
+        _document(answer)
+        return answer.text
+
     async def post(self, path: str, document: Mapping[str, Any], parameters: QueryFields | None = None) -> Any:
         return _document(await self.answer("POST", path, parameters or {}, msgspec.json.encode(document)))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 FRESH_SECONDS = 1.0
@@ -55,3 +56,49 @@ class Shared(Generic[T]):
     def _note(self, asked: asyncio.Task[T]) -> None:
         if not asked.cancelled():
             asked.exception()  # the waiting callers raise it; there may be none left
+
+
+class Refreshed(Generic[T]):
+    """Returns what was read last without waiting, and has it read again when that is older than `fresh_seconds`.
+
+    For what takes long to read, and may be some seconds old. Only the first reading, and one that is missing for longer
+    than `old_seconds_max`, are waited for.
+    """
+
+    def __init__(
+        self,
+        ask: Callable[[], Awaitable[T]],
+        *,
+        fresh_seconds: float,
+        old_seconds_max: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._ask = ask
+        self._reading = Shared(self._read, fresh_seconds=fresh_seconds, clock=clock)
+        self._waiting: asyncio.Task[None] | None = None
+        self._fresh_seconds = fresh_seconds
+        self._old_seconds_max = old_seconds_max
+        self._clock = clock
+        self._known: tuple[float, T] | None = None
+
+    async def get(self, *, seconds_max: float) -> T:
+        """Return the last answer. Raises TimeoutError when the first takes longer, and what the query raises."""
+        known = self._known
+        if known is None or self._clock() - known[0] >= self._old_seconds_max:
+            return await self._reading.get(seconds_max=seconds_max)
+        if self._clock() - known[0] >= self._fresh_seconds and (self._waiting is None or self._waiting.done()):
+            self._waiting = asyncio.create_task(self._again())
+        return known[1]
+
+    async def close(self) -> None:
+        """Cancel a query in progress."""
+        await self._reading.close()
+
+    async def _again(self) -> None:
+        with suppress(Exception):  # what was read last is returned until it is too old; then the error is raised
+            await self._reading.get(seconds_max=ASKED_SECONDS_MAX)
+
+    async def _read(self) -> T:
+        found = await self._ask()
+        self._known = self._clock(), found
+        return found

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from aiohttp import web
 
 from whence_aggregator.callers.caller import Caller
+from whence_aggregator.collect.presence_total import PresenceTotal
 from whence_aggregator.compliance.counts import count
 from whence_aggregator.compliance.evidence import SUBJECTS_OF_RULES
 from whence_aggregator.compliance.rule import Rule
@@ -16,14 +17,21 @@ from whence_aggregator.findings.counting import FindingCounts
 from whence_aggregator.http.authentication import CALLER
 from whence_aggregator.http.bodies import JsonResponse, respond_json
 from whence_aggregator.http.parameters import Query, account_id
+from whence_aggregator.http.readiness import slow_database
+from whence_aggregator.http.shared import Refreshed
 from whence_aggregator.ports import Database
 from whence_aggregator.reports.coverage import AskedAbout
 from whence_aggregator.reports.coverage_reading import CoverageReader
 from whence_aggregator.reports.summary import GROUPS, Summaries, Summary, WantedSummary
 from whence_aggregator.trace.moment import Moments
+from whence_common.errors import InputError
 
 _FILTERS = ("team", "account", "rule", "severity", "kind")
 _TREND_DAYS = 30
+_PRESENCE_SECONDS = 15.0
+_PRESENCE_OLD_SECONDS_MAX = 60.0
+"""How old the presence of all instances may be: the whole inventory is read for it, in the background meanwhile."""
+_PRESENCE_READ_SECONDS_MAX = 9.0
 
 
 class SummaryCalls:
@@ -38,7 +46,13 @@ class SummaryCalls:
         moments: Moments,
         findings: FindingCounts,
         rules: CurrentRules = CATALOGUE,
+        presence: PresenceTotal | None = None,
     ) -> None:
+        self._presence: Refreshed[dict[str, object]] | None = None
+        if presence is not None:
+            self._presence = Refreshed(
+                presence.read, fresh_seconds=_PRESENCE_SECONDS, old_seconds_max=_PRESENCE_OLD_SECONDS_MAX
+            )
         self._database = database
         self._summaries = summaries
         self._coverage = coverage
@@ -63,7 +77,18 @@ class SummaryCalls:
         shown = await self._coverage.of(about, named=caller.reads_everything)
         stored = await self._stored() if not request.query else {}
         counted = await self._counted(wanted, found)
-        return respond_json({**stored, **found.to_wire(), "findings": counted, "coverage": shown})
+        presence = await self._present(wanted, found)
+        return respond_json({**stored, **found.to_wire(), "presence": presence, "findings": counted, "coverage": shown})
+
+    async def _present(self, wanted: WantedSummary, found: Summary) -> dict[str, object] | None:
+        """Return how many instances are listed and heard; None where the question is not about all, or about now."""
+        narrowed = wanted.rules is not None or wanted.kind is not None or wanted.team or wanted.account
+        if self._presence is None or found.snapshot is not None or narrowed:
+            return None
+        try:
+            return await self._presence.get(seconds_max=_PRESENCE_READ_SECONDS_MAX)
+        except TimeoutError as exc:
+            raise slow_database() from exc
 
     async def _counted(self, wanted: WantedSummary, found: Summary) -> dict[str, object] | None:
         """Return the findings of scanners; None where the question is about less than an account, or about the past."""
@@ -83,8 +108,13 @@ class SummaryCalls:
         return respond_json({"from": since, "to": until, "days": [one.to_wire() for one in days]})
 
     async def _read(self, request: web.Request) -> JsonResponse:
-        account = Query(request, "account").text("account")
+        query = Query(request, "account", "by")
+        account = query.text("account")
         named = account_id(account) if account is not None else None
+        if query.choice("by", ("source",)) is not None:
+            if named is not None:
+                raise InputError("parameter-malformed", "by and account exclude each other", fix="send one of them")
+            return respond_json(await self._coverage.by_source())
         covered = await self._coverage.read()
         rows = [one for one in covered.sources if named is None or one.account_id in ("", named)]
         complete = all(one.state == "read" for one in rows)

@@ -19,6 +19,31 @@ class InstancesOfFacetsRow(TypedDict):
 INSTANCES_OF_FACETS = NamedQuery[InstancesOfFacetsParameters, InstancesOfFacetsRow]("instances_of_facets")
 
 
+class NewestInstancesParameters(TypedDict):
+    limit: int
+
+
+class NewestInstancesRow(TypedDict):
+    facets: int
+    newest: int
+
+
+NEWEST_INSTANCES = NamedQuery[NewestInstancesParameters, NewestInstancesRow]("newest_instances")
+
+
+class NewestOfFacetsParameters(TypedDict):
+    facets: str
+    limit: int
+
+
+class NewestOfFacetsRow(TypedDict):
+    facets: int
+    newest: int
+
+
+NEWEST_OF_FACETS = NamedQuery[NewestOfFacetsParameters, NewestOfFacetsRow]("newest_of_facets")
+
+
 class RunningBeforeParameters(TypedDict):
     past: int
     instances: str

@@ -30,9 +30,10 @@ from whence_aggregator.reports.coverage_rows import (
     of_trails,
     of_user_data,
 )
+from whence_aggregator.reports.coverage_totals import totals_of
 from whence_aggregator.reports.rows import accounts_counted, places_named
 from whence_aggregator.trace.owners import owned_by
-from whence_common.clock import Now
+from whence_common.clock import Now, to_instant
 
 
 class ReportingScanners(Protocol):
@@ -63,6 +64,7 @@ class CoverageReader:
         self._now = now
         self._kept_seconds = kept_seconds
         self._kept: Covered | None = None
+        self._summed: tuple[Covered, list[dict[str, object]]] | None = None
         self._reading = asyncio.Lock()
         self._directory = OrganisationDirectory(database)
 
@@ -92,6 +94,14 @@ class CoverageReader:
             *of_scanners(scanners, expected.scanners),
         ]
         return Covered(sources=found, now=now)
+
+    async def by_source(self) -> dict[str, object]:
+        """Return the coverage summed over accounts and regions. Raises StorageUnavailable."""
+        covered = await self.read()
+        if self._summed is None or self._summed[0] is not covered:
+            self._summed = covered, totals_of(covered)
+        complete = all(one.state == "read" for one in covered.sources)
+        return {"complete": complete, "at": to_instant(covered.now), "groups": self._summed[1]}
 
     async def of(self, about: AskedAbout, *, named: bool) -> dict[str, object]:
         """Return what an answer states of the sources that could deny it. Raises StorageUnavailable.

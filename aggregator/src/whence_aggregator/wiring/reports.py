@@ -10,6 +10,7 @@ from aiohttp import web
 from whence_aggregator import __version__
 from whence_aggregator.adapters.aws_probe import AwsRoleProbe
 from whence_aggregator.collect.collectors import Collector
+from whence_aggregator.collect.presence_total import PresenceTotal
 from whence_aggregator.compliance.rules.live import CurrentRules
 from whence_aggregator.compliance.violations import Violations
 from whence_aggregator.findings.counting import FindingCounts
@@ -144,6 +145,7 @@ def summary_routes(
         moments=Moments(database=database, now=utc_now),
         findings=covering.counts,
         rules=rules,
+        presence=PresenceTotal(database=database, listening=listening, now=utc_now),
     )
     return calls.routes()
 

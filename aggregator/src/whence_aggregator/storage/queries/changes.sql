@@ -4,6 +4,18 @@
 -- name: instances_of_facets
 select distinct instance from instance_facets where {facets in integers facets} order by instance limit :limit;
 
+-- Instances that reported last, or whose life changed last: they are read whole, in place of a further index.
+
+-- name: newest_instances
+-- types: newest int
+select facets, case when life_index > ledger_index then life_index else ledger_index end as newest
+from instance where facets > 0 order by newest desc limit :limit;
+
+-- name: newest_of_facets
+-- types: newest int
+select facets, case when life_index > ledger_index then life_index else ledger_index end as newest
+from instance where {facets in integers facets} order by newest desc limit :limit;
+
 -- name: running_before
 -- types: life str
 select i.number as instance, i.instance_id, s.enrolment, s.sequence, s.cause, s.facets, s.ledger_index,
