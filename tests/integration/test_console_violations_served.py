@@ -4,111 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from html import unescape
-from pathlib import Path
 
-import aiohttp
 import pytest
 
-from fakes.agent_client import AgentClient
-from fakes.machine import FAILED, Machine
 from fakes.signing_authority import SigningAuthority
 from landscape.node_verify import ChosenFiles, verified
-from landscape.processes import free_port
-from landscape.programs import Aggregator, aggregator
-from whence_aggregator.callers.tokens import new_token
+from landscape.violations_served import Served, Visited, violations_served
 from whence_common.clock import utc_now
-from whence_common.runtime.pause import pause
-
-ORGANISATION = (
-    "teams: [{id: platform, name: Platform}]\n"
-    'accounts: [{id: "123456789012", name: demo, owner: platform, allows: [platform]}]\n'
-)
-
-
-@dataclass
-class Visited:
-    """A browser that is signed in."""
-
-    session: aiohttp.ClientSession
-    origin: str
-
-    async def get(self, path: str, **query: str) -> tuple[int, str]:
-        async with self.session.get(path, params=query) as answer:
-            return answer.status, await answer.text()
-
-    async def save(self, path: str, **query: str) -> tuple[bytes, dict[str, str]]:
-        async with self.session.get(path, params=query) as answer:
-            assert answer.status == 200, await answer.text()
-            return await answer.read(), dict(answer.headers)
-
-    async def send(self, path: str, page: str, **form: str) -> tuple[int, str]:
-        """Send a form of a page, and follow to where it leads."""
-        found = re.search(r'name="csrf" value="([0-9a-f]{64})"', page)
-        assert found is not None
-        fields = {"csrf": found[1], **form}
-        async with self.session.post(path, data=fields, headers={"Origin": self.origin}) as answer:
-            return answer.status, await answer.text()
-
-
-@dataclass
-class Served:
-    server: Aggregator
-    tokens: dict[str, str]
-    digest: str
-
-    @asynccontextmanager
-    async def visit(self, name: str) -> AsyncIterator[Visited]:
-        jar = aiohttp.CookieJar(unsafe=True)  # of an address, not of a name
-        url = self.server.url
-        async with aiohttp.ClientSession(url, cookie_jar=jar, headers={"Accept": "text/html"}) as session:
-            form = {"token": self.tokens[name], "next": "/console/violations"}
-            async with session.post("/console/sign-in", data=form, headers={"Origin": url}) as answer:
-                assert answer.status == 200
-            yield Visited(session, url)
 
 
 @pytest.fixture(scope="module")
 async def served(authority: SigningAuthority, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
-    directory: Path = tmp_path_factory.mktemp("console-violations")
-    home = directory / "aggregator"
-    home.mkdir()
-    (home / "organisation.yaml").write_text(ORGANISATION, encoding="utf-8")
-    now = utc_now()
-    made = {
-        name: new_token(name, teams, admin=False, made=now, until=now + timedelta(days=1), rights=rights)
-        for name, teams, rights in (
-            ("ada", ["platform"], ("operate", "person", "user-data")),
-            ("reader", ["other"], ()),
-        )
-    }
-    (home / "tokens").write_text("".join(f"{line.to_line()}\n" for _, line in made.values()))
-    port = free_port()
-    async with (
-        aggregator(
-            directory,
-            directory,
-            authority_pem={"eu-central-1": authority.pem},
-            port=port,
-            console={"url": f"http://127.0.0.1:{port}"},
-            organisation={"file": str(home / "organisation.yaml")},
-        ) as server,
-        aiohttp.ClientSession() as session,
-    ):
-        client, digest = AgentClient(session, server.url), ""
-        for number in range(3):
-            machine = Machine(authority, f"i-{number:017x}")
-            assert (await client.enrol(machine))[0] == 201
-            digest = (await client.say(machine, **FAILED))[1]["digest"]
-        while True:
-            found = await server.get("/v1/violations", grouped="true", rule="boot-failed", team="platform")
-            if found["violations"] and found["violations"][0]["members"] == 3:
-                break
-            await pause(0.1)
-        yield Served(server, {name: token for name, (token, _) in made.items()}, digest)
+    async with violations_served(authority, tmp_path_factory.mktemp("console-violations")) as one:
+        yield one
 
 
 def shown(page: str) -> str:
@@ -267,10 +177,10 @@ async def test_a_receipt_and_its_entry_are_saved_and_verified_in_the_browser(ser
             path, page = answer.url.path, await answer.text()
         assert re.fullmatch(r"/console/evidence/[0-9]+", path)
         assert "is a statement" in page
-        entry, headers = await visited.save(f"{path}/entry")
+        entry, headers = await visited.save(path.replace("/evidence/", "/files/entries/"))
         assert headers["Content-Security-Policy"].endswith("; sandbox")
-        receipt, _ = await visited.save(f"{path}/receipt")
-        keys, _ = await visited.save("/console/evidence/keys")
+        receipt, _ = await visited.save(path.replace("/evidence/", "/receipts/"))
+        keys, _ = await visited.save("/console/files/keys")
         (found,) = verified(ChosenFiles(files=[entry, receipt], keys=keys.decode()))
         assert (found["verdict"], found["fault"]) == ("pass", None)
 
@@ -278,15 +188,15 @@ async def test_a_receipt_and_its_entry_are_saved_and_verified_in_the_browser(ser
 async def test_a_bundle_is_passed_on_as_it_is_sent_and_verified_in_the_browser(served: Served) -> None:
     async with served.visit("ada") as visited:
         query = {"from": "2020-01-01T00:00", "to": "2100-01-01T00:00"}
-        async with visited.session.head("/console/evidence/bundle", params=query) as answer:
+        async with visited.session.head("/console/files/bundle", params=query) as answer:
             assert (answer.status, await answer.read()) == (200, b"")
-        content, headers = await visited.save("/console/evidence/bundle", **query)
+        content, headers = await visited.save("/console/files/bundle", **query)
         assert headers["Content-Disposition"] == 'attachment; filename="2020-01-01-2100-01-01.bundle"'
         assert headers["Content-Security-Policy"].endswith("; sandbox")
-        keys, _ = await visited.save("/console/evidence/keys")
+        keys, _ = await visited.save("/console/files/keys")
         (found,) = verified(ChosenFiles(files=[content], keys=keys.decode()))
         assert (found["verdict"], found["fault"]) == ("pass", None)
-        assert (await visited.get("/console/evidence/bundle", **{**query, "to": "2019-01-01T00:00"}))[0] == 400
+        assert (await visited.get("/console/files/bundle", **{**query, "to": "2019-01-01T00:00"}))[0] == 400
 
 
 async def test_who_may_not_read_user_data_sees_no_text_of_entries_and_saves_no_bundle(served: Served) -> None:
@@ -296,7 +206,7 @@ async def test_who_may_not_read_user_data_sees_no_text_of_entries_and_saves_no_b
         assert "Entries contain user data" in page
         assert "c2sp.org/tlog-proof@v1" in page
         assert "Save the entry" not in page
-        status, page = await visited.get("/console/evidence/bundle", **{"from": "2026-01-01", "to": "2026-12-01"})
+        status, page = await visited.get("/console/files/bundle", **{"from": "2026-01-01", "to": "2026-12-01"})
         assert status == 403
         status, page = await visited.get("/console/evidence")
         assert "A bundle contains user data" in page

@@ -13,7 +13,8 @@ from fakes.console import AUDITOR, EVERYBODY, FakeAsk, answered, shown
 from fakes.console_violations import AT, HOSTILE
 from fakes.signed_logs import LOG, OTHER, WITNESSES, SignedLog
 from whence_aggregator.console.asking import ApiAnswer, ApiRefused
-from whence_aggregator.console.entry_page import save_entry, save_receipt, show_entry
+from whence_aggregator.console.entry_files import save_receipt
+from whence_aggregator.console.entry_page import save_entry, show_entry
 from whence_aggregator.console.evidence_page import save_bundle, save_checkpoint, save_keys, show_evidence
 from whence_aggregator.console.page import SavedAnswer, SavedFile, Visitor
 from whence_common.digest import sha256_digest
@@ -147,7 +148,7 @@ async def test_an_entry_is_shown_with_its_text_and_receipt_and_leads_to_its_neig
     assert "13 entries, 2 cosigned" in found
     assert 'href="/console/evidence/4"' in page
     assert 'href="/console/evidence/6"' in page
-    assert 'href="/console/evidence/5/receipt"' in page
+    assert 'href="/console/receipts/5"' in page
 
 
 async def test_a_statement_is_shown_with_what_its_envelope_contains() -> None:
@@ -174,12 +175,13 @@ async def test_a_text_that_is_withheld_or_removed_is_stated_and_cannot_be_saved(
 async def test_an_entry_and_its_receipt_are_saved_verbatim() -> None:
     asking = FakeAsk({"/v1/log/entries/5": entry()})
     saved, receipt = (
-        await answered(save_entry, asking, path={"index": "5"}), await answered(save_receipt, asking, path={"index": "5"}),
+        await answered(save_entry, asking, path={"index": "5"}), await answered(save_receipt, asking, path={"name": "5"}),
     )  # fmt: skip
     assert isinstance(saved, SavedFile)
     assert isinstance(receipt, SavedFile)
-    assert (saved.name, saved.content) == ("entry-5.json", ENTRIES[5].encode())
-    assert (receipt.name, receipt.content.decode()) == ("entry-5.tlog-proof", entry()["receipt"])
+    stem = sha256_digest(ENTRIES[5].encode()).removeprefix("sha256:")
+    assert (saved.name, saved.content) == (f"{stem}.json", ENTRIES[5].encode())
+    assert (receipt.name, receipt.content.decode()) == (f"{stem}.tlog-proof", entry()["receipt"])
 
 
 def replayed(*, same: bool, missing: tuple[int, ...] = ()) -> dict[str, Any]:

@@ -38,19 +38,12 @@ async def show_entry(visit: Visit) -> WebPage:
     return WebPage(template="entry.html", title=f"Entry {index:,}", section="evidence", values=values)
 
 
-async def save_receipt(visit: Visit) -> SavedFile:
-    """Save the receipt, a C2SP tlog-proof."""
-    entry = await _entry(visit)
-    name = f"entry-{entry['ledger_index']}.tlog-proof"
-    return SavedFile(name=name, media_type="text/plain", content=str(entry["receipt"]).encode())
-
-
 async def save_entry(visit: Visit) -> SavedFile:
-    """Save the entry's bytes, which its receipt proves."""
+    """Save the entry's bytes, which its receipt proves; named as `whence verify` finds it beside the receipt."""
     entry = await _entry(visit)
     if entry["content"] is None:
         raise ApiRefused(ApiAnswer(status=404, document={"code": "not-found", "detail": "its text is not shown"}))
-    name = f"entry-{entry['ledger_index']}.json"
+    name = f"{str(entry['digest']).removeprefix('sha256:')}.json"
     return SavedFile(name=name, media_type="application/json", content=str(entry["content"]).encode())
 
 

@@ -6,9 +6,8 @@ from whence_aggregator.console.application import show_application
 from whence_aggregator.console.applications import show_applications
 from whence_aggregator.console.deployments import show_changes
 from whence_aggregator.console.difference import show_diff
-from whence_aggregator.console.entry_files import save_receipt as save_receipt_of_digest
-from whence_aggregator.console.entry_files import save_statement
-from whence_aggregator.console.entry_page import save_entry, save_receipt, show_entry
+from whence_aggregator.console.entry_files import save_receipt, save_statement
+from whence_aggregator.console.entry_page import save_entry, show_entry
 from whence_aggregator.console.evidence_page import save_bundle, save_checkpoint, save_keys, show_evidence
 from whence_aggregator.console.exemptions_page import send_exemptions, show_exemptions
 from whence_aggregator.console.instance import show_instance
@@ -33,7 +32,7 @@ PLACES: PageAddresses = (
     PageAddress(path="/diff", show=show_diff),
     PageAddress(path="/instances/{id}", show=show_instance),
     PageAddress(path="/statements/{digest}", show=save_statement),
-    PageAddress(path="/receipts/{name}", show=save_receipt_of_digest),
+    PageAddress(path="/receipts/{name}", show=save_receipt),
     PageAddress(path="/violations", show=show_violations),
     PageAddress(path="/violations.csv", show=save_violations),
     PageAddress(path="/violations/{id}", show=show_violation, send=send_violation),
@@ -43,10 +42,9 @@ PLACES: PageAddresses = (
     PageAddress(path="/reports", show=show_reports, send=send_reports),
     PageAddress(path="/reports/{digest}", show=show_report),
     PageAddress(path="/evidence", show=show_evidence),
-    PageAddress(path="/evidence/bundle", show=save_bundle),
-    PageAddress(path="/evidence/checkpoint", show=save_checkpoint),
-    PageAddress(path="/evidence/keys", show=save_keys),
     PageAddress(path="/evidence/{index}", show=show_entry),
-    PageAddress(path="/evidence/{index}/entry", show=save_entry),
-    PageAddress(path="/evidence/{index}/receipt", show=save_receipt),
+    PageAddress(path="/files/bundle", show=save_bundle),
+    PageAddress(path="/files/checkpoint", show=save_checkpoint),
+    PageAddress(path="/files/keys", show=save_keys),
+    PageAddress(path="/files/entries/{index}", show=save_entry),
 )
