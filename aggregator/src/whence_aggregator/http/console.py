@@ -97,7 +97,7 @@ class ConsoleCalls:
             )
             visit = Visit(
                 ask=ask, visitor=visitor, now=self._now(), path=dict(request.match_info), query=dict(request.query),
-                form=form, shared=self._shared.asking(ask, rights_of(stated)),
+                form=form, shared=self._shared.asking(ask, rights_of(stated)), until=session.until,
             )  # fmt: skip
             try:
                 answer = await shown(visit)
