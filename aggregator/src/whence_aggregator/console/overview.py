@@ -62,7 +62,7 @@ def _heard(presence: Document | None) -> dict[str, Any] | None:
         return None
     unknown = presence["unknown"]
     rows = [
-        ("speaking", "speaking", presence["speaking"], "filled"), ("silent", "silent", presence["silent"], "silent"),
+        ("speaking", "speaking", presence["speaking"], ""), ("silent", "silent", presence["silent"], "silent"),
         ("never", "never heard", presence["never"], "never"),
         ("awaited", "launched just now", presence["awaited"], "never"),
     ]  # fmt: skip
@@ -76,7 +76,7 @@ def _heard(presence: Document | None) -> dict[str, Any] | None:
                 "share": percent(number, presence["listed"]),
             }
             for key, word, number, swatch in rows
-            if key != "awaited" or number
+            if presence["oldest_listed_at"] is not None and (key != "awaited" or number)
         ],
     }  # fmt: skip
 
