@@ -68,7 +68,7 @@ def violation(**changes: Any) -> dict[str, Any]:
 def change(**changes: Any) -> dict[str, Any]:
     deployed = {"version": "1.1", "image": DIGEST, "user_data": DIGEST}
     older = {**deployed, "version": "1.0"}
-    range_ = {
+    range_: dict[str, Any] = {
         "state": "unknown", "reason": "not collected", "due_at": None, "diverged": False, "cut": False, "only_a": [],
         "only_b": [], "tickets": [],
     }  # fmt: skip

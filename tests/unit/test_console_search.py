@@ -27,7 +27,7 @@ def lineage(commit: str = COMMIT, *, contains: tuple[str, ...] = ()) -> dict[str
         "application": {"application_id": "greeter"}, "version": {"version": "1.0"}, "image": {"digest": DIGEST},
         "commit": {"commit": commit, "subject": "Greet louder"},
     }  # fmt: skip
-    links = [
+    links: list[dict[str, Any]] = [
         {"link": one, "state": "asserted" if one in values else "missing", "value": values.get(one), "reason": None,
          "lacking": False, "evidence": []}
         for one in LINKS
