@@ -50,7 +50,7 @@ from whence_common.user_data.keys import KEYS
 from whence_common.user_data.platform import PlatformRules
 
 SIGN_IN = (
-    sign_in_settings.CliSettings, sign_in_settings.SignInSettings, sign_in_settings.IssuerSettings, sign_in_settings.WorkloadSettings,
+    sign_in_settings.CliSettings, sign_in_settings.ConsoleClientSettings, sign_in_settings.SignInSettings, sign_in_settings.IssuerSettings, sign_in_settings.WorkloadSettings,
     sign_in_settings.JobRuleSettings, sign_in_settings.ClaimSettings, sign_in_settings.IntrospectionSettings,
 )  # fmt: skip
 DOCUMENTS = sorted(
@@ -143,7 +143,7 @@ def commands() -> list[str]:
 async def test_every_command_in_the_documents_works(tmp_path: Path, authority: SigningAuthority) -> None:
     assert len(commands()) > 20
     async with (
-        aggregator(tmp_path, tmp_path, authority_pem={"eu-central-1": authority.pem}) as server,
+        aggregator(tmp_path, tmp_path, authority_pem={"eu-central-1": authority.pem}, console=True) as server,
         aiohttp.ClientSession() as session,
     ):
         machine = Machine(authority)

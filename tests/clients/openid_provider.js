@@ -66,6 +66,14 @@ function configuration () {
         redirect_uris: ['http://127.0.0.1/callback']
       },
       {
+        client_id: 'whence-console',
+        client_secret: 's3cret/',
+        application_type: 'native',
+        grant_types: ['authorization_code'],
+        response_types: ['code'],
+        redirect_uris: ['http://127.0.0.1/console/sign-in/callback']
+      },
+      {
         client_id: 'whence',
         client_secret: 's3cret/',
         grant_types: [],

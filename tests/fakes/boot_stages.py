@@ -87,6 +87,7 @@ class FakeStages:
             "user-data": Judged(
                 facts=UserDataFacts(digest=asked.digest, document=None),
                 problems=(),
+                quotes={},
                 user_data=asked,
                 application=ApplicationFacts(id="greeter", version="1.0"),
             ),

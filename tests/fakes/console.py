@@ -12,7 +12,8 @@ from urllib.parse import urlencode
 from landscape.contract import contract
 from whence_aggregator.console.asking import ApiAnswer, ApiRefused, QueryFields
 from whence_aggregator.console.frame import Frame
-from whence_aggregator.console.page import Elsewhere, ShowPage, Visit, Visitor, WebPage
+from whence_aggregator.console.held_files import HeldFiles
+from whence_aggregator.console.page import Elsewhere, PageAnswer, ShowPage, Visit, Visitor, WebPage
 
 NOW = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
 AUDITOR = Visitor(name="ada", teams=frozenset(), rights=frozenset({"audit"}))
@@ -34,8 +35,14 @@ class FakeAsk:
         answer = self._answer("GET", path, parameters)
         return None if answer.status in (403, 404) else _document(answer)
 
-    async def text(self, path: str) -> str | None:
-        answer = self._answer("GET", path, None, "text/plain")
+    async def text(self, path: str, parameters: QueryFields | None = None) -> str:
+        """Return the text of an answer."""
+        answer = self._answer("GET", path, parameters)
+        _document(answer)
+        return answer.text
+
+    async def find_text(self, path: str) -> str | None:
+        answer = self._answer("GET", path, None)
         if answer.status in (403, 404):
             return None
         _document(answer)
@@ -45,19 +52,26 @@ class FakeAsk:
         self.sent.append((path, document))
         return _document(self._answer("POST", path, parameters))
 
-    def _answer(
-        self, method: str, path: str, parameters: QueryFields | None, media_type: str = "application/json"
-    ) -> ApiAnswer:
+    def _answer(self, method: str, path: str, parameters: QueryFields | None) -> ApiAnswer:
         whole = path + (f"?{urlencode(parameters)}" if parameters else "")
         self.asked.append(whole)
         found = self.answers.get(whole, self.answers.get(path))
         if found is None:
             found = ApiAnswer(status=404, document={"code": "not-found", "detail": "not found", "fix": ""})
+        if isinstance(found, str):
+            found = ApiAnswer(status=200, document=None, text=found)
         answer = found if isinstance(found, ApiAnswer) else ApiAnswer(status=200, document=found)
         if answer.status < 400:
             body = answer.text.encode() or json.dumps(answer.document).encode()
-            contract().check(method, path, answer.status, media_type, body)
+            contract().check(method, path, answer.status, _form(path, answer), body)
         return answer
+
+
+def _form(path: str, answer: ApiAnswer) -> str:
+    """Return the media type of an answer."""
+    if path.startswith("/v1/statements/"):
+        return "application/vnd.dsse.envelope.v1+json"
+    return "text/plain" if answer.text else "application/json"
 
 
 def _document(answer: ApiAnswer) -> Any:
@@ -71,9 +85,18 @@ async def shown(
     form: Mapping[str, str] | None = None, visitor: Visitor = EVERYBODY,
 ) -> str:  # fmt: skip
     """Return the HTML of a page for a visit; the address for one that sends elsewhere."""
-    visit = Visit(ask=ask, visitor=visitor, now=NOW, path=path or {}, query=query or {}, form=form or {})
-    page = await show(visit)
+    page = await answered(show, ask, path=path, query=query, form=form, visitor=visitor)
     if isinstance(page, Elsewhere):
         return page.path
     assert isinstance(page, WebPage)
     return Frame().render(page, visitor=visitor, csrf="c" * 64, address="/console/")
+
+
+async def answered(
+    show: ShowPage, ask: FakeAsk, *, path: Mapping[str, str] | None = None, query: Mapping[str, str] | None = None,
+    form: Mapping[str, str] | None = None, visitor: Visitor = EVERYBODY,
+) -> PageAnswer:  # fmt: skip
+    """Return what a page answers a visit with."""
+    held = HeldFiles(now=lambda: NOW)
+    visit = Visit(ask=ask, visitor=visitor, now=NOW, path=path or {}, query=query or {}, form=form or {}, held=held)
+    return await show(visit)

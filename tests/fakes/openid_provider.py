@@ -126,7 +126,7 @@ class Browser:
         self._cookies = aiohttp.CookieJar(unsafe=True)
 
     async def open(self, url: str, *, user_code: str = "", until: str = "", abort: str = "") -> str:
-        """Open an address and do what each page asks for; return the last page, or the first address that begins so.
+        """Open an address and do what each page of a provider asks for; return the last page, or the first address that begins so.
 
         With `abort`, a code is not confirmed.
         """
@@ -144,7 +144,7 @@ class Browser:
                     url = urljoin(url, location)
                     continue
                 form = _Form(text)
-                if aborted or form.action is None or urlsplit(url).path == "/callback":
+                if aborted or form.action is None or urlsplit(url).path.startswith(("/callback", "/console/")):
                     return text
                 known = {"login": self.name, "password": "any", "user_code": user_code}
                 data = {name: value or known.get(name, "") for name, value in form.fields.items()}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from fakes.signing_authority import SigningAuthority
 from landscape.processes import free_port
@@ -179,3 +180,51 @@ async def test_an_asset_may_be_kept_for_ever(server: Aggregator, browser: aiohtt
     async with browser.get(found[1]) as answer:
         assert (answer.status, answer.content_type) == (200, "text/css")
         assert "immutable" in answer.headers["Cache-Control"]
+
+
+async def _link(server: Aggregator) -> URL:
+    status, output = await server.whence("console")
+    assert status == 0
+    return URL(output.splitlines()[0])
+
+
+async def _use(server: Aggregator, browser: aiohttp.ClientSession, link: URL, origin: str = "") -> tuple[int, str]:
+    """Press the button of a link's page; return the status and the page, or where it sends the browser."""
+    async with browser.post(
+        "/console/link", data={"code": link.query["code"]}, headers={"Origin": origin or server.url},
+        allow_redirects=False,
+    ) as answer:  # fmt: skip
+        return answer.status, answer.headers.get("Location") or await answer.text()
+
+
+async def test_a_link_begins_one_session_and_no_second(server: Aggregator, browser: aiohttp.ClientSession) -> None:
+    link = await _link(server)
+    for _ in range(2):  # what opens it without pressing the button, such as a scanner of mails, does not use it up
+        async with browser.get(link) as answer:
+            assert answer.status == 200
+    assert await _use(server, browser, link) == (303, "/console/")
+    async with browser.get("/console/") as answer:
+        assert ">demo</a>" in await answer.text()
+    status, text = await _use(server, browser, link)
+    assert status == 401
+    assert "the link was used, or is older than five minutes" in text
+
+
+async def test_another_site_cannot_use_a_link(server: Aggregator, browser: aiohttp.ClientSession) -> None:
+    link = await _link(server)
+    status, _ = await _use(server, browser, link, "https://evil.example.org")
+    assert status == 403
+    assert await _use(server, browser, link) == (303, "/console/")
+
+
+async def test_links_are_made_for_callers_with_a_token_only(server: Aggregator) -> None:
+    async with (
+        aiohttp.ClientSession(server.url) as session,
+        session.post("/v1/console/links", json={}) as answer,
+    ):
+        assert answer.status == 401
+
+
+async def test_the_secret_of_a_link_is_no_session(server: Aggregator) -> None:
+    link = await _link(server)
+    assert await _status_with(server, link.query["code"]) == 303

@@ -21,11 +21,11 @@ import aiohttp
 import pytest
 
 from fakes.terminal import Running, Terminal
-from whence_aggregator.whence.login.authorization import OtherSignIn
+from whence_aggregator.openid.authorization import OtherSignIn
+from whence_aggregator.openid.metadata import ProviderMetadata, SignInClient
+from whence_aggregator.openid.refusals import ProviderRefused, ProviderUnreachable
 from whence_aggregator.whence.login.loopback import Loopback, listening
-from whence_aggregator.whence.login.metadata import ProviderMetadata, SignInClient
 from whence_aggregator.whence.login.provider import IdentityProvider
-from whence_aggregator.whence.login.refusals import ProviderRefused, ProviderUnreachable
 from whence_common.errors import InputError, RoadError, WhenceError
 
 CLIENT = SignInClient(issuer="", client_id="cli", scopes=("openid",))

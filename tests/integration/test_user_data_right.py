@@ -110,6 +110,26 @@ async def test_what_holds_user_data_verbatim_needs_the_right(asked: Asked) -> No
         assert (await asked.get("auditor", path))[0] == 200, path
 
 
+async def test_an_entry_is_shown_by_its_number_and_its_text_with_the_right_only(asked: Asked) -> None:
+    index = json.loads((await asked.get("reader", f"/v1/receipts/{asked.statement}"))[1])["ledger_index"]
+    status, text = await asked.get("reader", f"/v1/log/entries/{index}")
+    shown = json.loads(text)
+    assert (status, shown["kind"], shown["digest"]) == (200, "statement", asked.statement)
+    assert (shown["state"], shown["content"]) == ("withheld", None)
+    assert shown["receipt"].startswith(f"c2sp.org/tlog-proof@v1\nindex {index}\n")
+    whole = json.loads((await asked.get("auditor", f"/v1/log/entries/{index}"))[1])
+    assert (whole["state"], whole["size"]) == ("shown", len(whole["content"].encode()))
+    assert sha256_digest(whole["content"].encode()) == asked.statement
+
+
+@pytest.mark.parametrize(
+    "index, status, code", [("999999", 404, "entry-unknown"), ("01", 400, "parameter-malformed"), ("x", 400, "parameter-malformed")]
+)  # fmt: skip
+async def test_an_entry_that_is_not_there_is_refused(asked: Asked, index: str, status: int, code: str) -> None:
+    answered, text = await asked.get("reader", f"/v1/log/entries/{index}")
+    assert (answered, json.loads(text)["code"]) == (status, code)
+
+
 @pytest.mark.parametrize(
     "path",
     [

@@ -55,12 +55,12 @@ async def main() -> int:
     try:
         async with AsyncExitStack() as stack:
             scape = await stack.enter_async_context(landscape(say=say))
-            server, shown = await _set_up(scape, stack)
+            server, shown = await set_up(scape, stack)
             for one in shown:
                 await _show(server, one)
             wrong = [f"{one.title}: {mistake}" for one in shown for mistake in one.wrong]
             await _show_violations(server)
-            _explore(server, shown)
+            await _explore(server, shown)
             if sys.stdin.isatty() and sys.stdout.isatty():
                 showing.set()
                 print("Everything keeps running. Ctrl-C stops it and leaves nothing behind.", flush=True)
@@ -91,7 +91,7 @@ def _organisation(directory: Path) -> Path:
     return file
 
 
-async def _set_up(scape: Landscape, stack: AsyncExitStack) -> tuple[Aggregator, list[Shown]]:
+async def set_up(scape: Landscape, stack: AsyncExitStack) -> tuple[Aggregator, list[Shown]]:
     say("images: one from the commit that was cloned, one from a dirty tree")
     head = scape.sources.head
     page = b"<h1>whence</h1>\n"
@@ -102,6 +102,7 @@ async def _set_up(scape: Landscape, stack: AsyncExitStack) -> tuple[Aggregator, 
     say("the build of the first signs where it comes from")
     builders = await _attest(scape, right.reference, scm_source(scape.sources.clone_url, head))
     say("whence-aggregator")
+    port = free_port()
     server = await stack.enter_async_context(
         aggregator(
             scape.directory,
@@ -113,6 +114,8 @@ async def _set_up(scape: Landscape, stack: AsyncExitStack) -> tuple[Aggregator, 
             sts="required",
             aws_endpoint_url=scape.sts.url,
             organisation={"file": str(_organisation(scape.directory))},
+            port=port,
+            console={"url": f"http://127.0.0.1:{port}"},
         )
     )
     await _register(server, scape)
@@ -276,9 +279,11 @@ async def _show_violations(server: Aggregator) -> None:
     print(table, flush=True)
 
 
-def _explore(server: Aggregator, shown: list[Shown]) -> None:
+async def _explore(server: Aggregator, shown: list[Shown]) -> None:
     """Say where to go on."""
     print("=== go on exploring", flush=True)
+    _, link = await server.whence("console")
+    print(f"  {link.splitlines()[0]}  the console, once, within five minutes")
     for one in shown:
         print(f"  {one.agent.url}/  what on-call sees of {one.instance_id} ({one.title})")
     print(f"  {server.url}/openapi.yaml  the aggregator's contract")

@@ -55,6 +55,7 @@ test)
     need openssh-client has ssh-keygen
     need openssh-server test -x /usr/sbin/sshd
     need podman has podman
+    need chromium has chromium
     need skopeo has skopeo
     need xfsprogs has mkfs.xfs
     need python3 debian_python

@@ -188,9 +188,10 @@ def container(name: str) -> ContainerFacts:
 
 def test_an_invalid_document_is_recorded_without_an_application(world: World) -> None:
     problem = Problem(severity="error", code="source-missing", line=1, column=1, path="", message="no source", fix="")
-    record(JudgedDocument(facts=UserDataFacts(digest=DIGEST, document=None), problems=(problem,)), world.progress)
+    facts = UserDataFacts(digest=DIGEST, document=None)
+    record(JudgedDocument(facts=facts, problems=(problem,), quotes={1: "source:"}), world.progress)
     observed = world.progress.observed
-    assert (observed.problems, observed.application) == ((problem,), None)
+    assert (observed.problems, observed.quotes, observed.application) == ((problem,), {1: "source:"}, None)
     assert observed.user_data is not None
 
 

@@ -11,12 +11,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from whence_aggregator.whence.login.authorization import AuthorizationRequest, OtherSignIn
+from whence_aggregator.openid.authorization import AuthorizationRequest, OtherSignIn
+from whence_aggregator.openid.metadata import ProviderMetadata, SignInClient, choose_client
+from whence_aggregator.openid.refusals import ProviderRefused, ProviderUnreachable
+from whence_aggregator.openid.tokens import Tokens, check_id_token
 from whence_aggregator.whence.login.browser import Way, choose_way, opens_browser
 from whence_aggregator.whence.login.device import DeviceCode, poll_until_confirmed
-from whence_aggregator.whence.login.metadata import ProviderMetadata, SignInClient, choose_client
-from whence_aggregator.whence.login.refusals import ProviderRefused, ProviderUnreachable
-from whence_aggregator.whence.login.tokens import Tokens, check_id_token
 from whence_common.errors import RoadError, WhenceError
 
 ISSUER = "https://login.example.org"

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from whence_aggregator.openid.metadata import SignInClient
+from whence_aggregator.openid.refusals import ProviderRefused, ProviderUnreachable
+from whence_aggregator.openid.tokens import Tokens
 from whence_aggregator.whence.connection import server_of
 from whence_aggregator.whence.login.cache import TerminalSession, TokenCache, folder_of
-from whence_aggregator.whence.login.metadata import SignInClient
-from whence_aggregator.whence.login.refusals import ProviderRefused, ProviderUnreachable
 from whence_aggregator.whence.login.session import SignedIn, is_due, is_expired, new_session, refreshed
-from whence_aggregator.whence.login.tokens import Tokens
 from whence_common.errors import InputError, RoadError, WhenceError
 
 SERVER = "https://whence.example.org"

@@ -45,7 +45,10 @@ class _Asked:
     async def find(self, path: str, parameters: QueryFields | None = None) -> Any | None:
         return await self.get(f"find {path}", parameters)
 
-    async def text(self, path: str) -> str | None:
+    async def text(self, path: str, parameters: QueryFields | None = None) -> str:
+        return f"text {await self.get(path, parameters)}"
+
+    async def find_text(self, path: str) -> str | None:
         await self.get(f"text {path}")
         return None
 
@@ -66,10 +69,11 @@ async def test_a_crowd_asks_once_and_each_question_and_each_right_by_itself() ->
     assert await everybody.get("/v1/summary", {"by": "rule"}) == 2
     assert await everybody.find("/v1/summary", {"by": "team"}) == 3
     assert await member.get("/v1/summary", {"by": "team"}) == 4
-    assert await everybody.text("/v1/log/checkpoint") is None
-    assert await everybody.text("/v1/log/checkpoint") is None
+    assert await everybody.find_text("/v1/log/checkpoint") is None
+    assert await everybody.find_text("/v1/log/checkpoint") is None
     assert len(asked.asked) == 5
-    assert [await everybody.post("/v1/x", {}) for _ in range(2)] == [6, 7], "changes are never shared"
+    assert [await everybody.text("/v1/log/keys") for _ in range(2)] == ["text 6", "text 6"]
+    assert [await everybody.post("/v1/x", {}) for _ in range(2)] == [7, 8], "changes are never shared"
 
 
 async def test_an_answer_that_is_a_little_old_is_returned_while_it_is_read_again() -> None:

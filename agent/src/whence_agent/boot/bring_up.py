@@ -75,7 +75,9 @@ def record(found: Observation, progress: Progress) -> None:
         case Identified():
             boot.record_observed(replace(boot.observed, identity=found.identity, identity_blob=found.signature))
         case JudgedDocument():
-            boot.record_observed(replace(boot.observed, user_data=found.facts, problems=found.problems))
+            boot.record_observed(
+                replace(boot.observed, user_data=found.facts, problems=found.problems, quotes=found.quotes)
+            )
         case ResolvedImages():
             boot.record_observed(replace(boot.observed, image=found.main.facts))
         case StatedSource():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from whence_agent.boot.identity import Identified
@@ -14,6 +14,7 @@ from whence_common.problems import Problem
 from whence_common.statement import ApplicationFacts, UserDataFacts
 from whence_common.user_data.judge import Announcement, UserData, judge
 from whence_common.user_data.masking import masked
+from whence_common.user_data.quoting import quoted_lines
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +23,8 @@ class JudgedDocument(Observation):
 
     facts: UserDataFacts
     problems: tuple[Problem, ...]
+    quotes: Mapping[int, str]
+    """The lines of the problems, by number, without secrets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,13 +58,15 @@ class JudgeStage:
                 whole_environment=self.settings.mask_environment,
                 shown=self.settings.show_environment,
             )
+        quotes = quoted_lines(raw, judgement.problems, document)
         facts, user_data = UserDataFacts(digest=sha256_digest(raw), document=document), judgement.user_data
         if user_data is None:
-            handle.observed(JudgedDocument(facts=facts, problems=judgement.problems))
+            handle.observed(JudgedDocument(facts=facts, problems=judgement.problems, quotes=quotes))
             raise StageFailed("user-data", tuple(p for p in judgement.problems if p.severity == "error"))
         return Judged(
             facts=facts,
             problems=judgement.problems,
+            quotes=quotes,
             user_data=user_data,
             application=ApplicationFacts(id=user_data.application_id, version=user_data.application_version),
         )

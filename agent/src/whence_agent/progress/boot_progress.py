@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -46,6 +46,8 @@ class BootObserved:
     image: ImageFacts | None = None
     scm_source: ScmSourceFacts | None = None
     problems: tuple[Problem, ...] = ()
+    quotes: Mapping[int, str] = field(default_factory=dict)
+    """The lines of user data that problems are about, by number."""
 
 
 def _all_waiting() -> dict[str, StageProgress]:

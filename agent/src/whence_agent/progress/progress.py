@@ -41,6 +41,7 @@ class Observed:
     scm_source: ScmSourceFacts | None
     credentials: CredentialFacts | None
     problems: tuple[Problem, ...]
+    quotes: Mapping[int, str]
 
 
 class Progress:
@@ -80,6 +81,7 @@ class Progress:
             scm_source=boot.scm_source,
             credentials=self.credentials.facts,
             problems=boot.problems,
+            quotes=boot.quotes,
         )
 
     def start_again(self) -> None:

@@ -8,8 +8,9 @@ import msgspec
 
 from whence_agent import __version__
 from whence_agent.progress.delivered import Delivered
-from whence_agent.progress.progress import Progress
+from whence_agent.progress.progress import Observed, Progress
 from whence_common.clock import parse_instant
+from whence_common.user_data.masking import MASKED
 
 if TYPE_CHECKING:
     from whence_common.identity_document import InstanceIdentity
@@ -121,7 +122,7 @@ def status_document(progress: Progress) -> dict[str, Any]:
         "boot_id": progress.boot_id,
         "started_at": progress.started_at,
         "instance": _instance(observed.identity),
-        "application": msgspec.to_builtins(observed.application),
+        "application": _application(observed),
         "user_data": {"digest": observed.user_data.digest} if observed.user_data is not None else None,
         "image": msgspec.to_builtins(observed.image),
         "scm_source": msgspec.to_builtins(observed.scm_source),
@@ -129,7 +130,14 @@ def status_document(progress: Progress) -> dict[str, Any]:
         "sidecars": msgspec.to_builtins(list(observed.sidecars.values())),
         "drift": msgspec.to_builtins(list(observed.drift)),
         "credentials": _credentials(progress),
-        "problems": [problem.to_wire() for problem in (*observed.problems, *progress.delivered.log_problems)],
+        "problems": [
+            *(
+                problem.to_wire()
+                | ({"quote": observed.quotes[problem.line]} if problem.line in observed.quotes else {})
+                for problem in observed.problems
+            ),
+            *(problem.to_wire() for problem in progress.delivered.log_problems),
+        ],
         "stages": [msgspec.to_builtins(facts) for facts in progress.boot.stage_facts()],
         "statements": {
             "enrolled": delivered.enrolled,
@@ -144,6 +152,21 @@ def status_document(progress: Progress) -> dict[str, Any]:
             "heartbeat_at": delivered.heartbeat_at or None,
         },
     }
+
+
+def _application(observed: Observed) -> dict[str, str] | None:
+    """Return id and version of the application; of user data with errors, what it names."""
+    if observed.application is not None:
+        return {"id": observed.application.id, "version": observed.application.version}
+    document = observed.user_data.document if observed.user_data is not None else None
+    named = {
+        name: document.get(key) if document is not None else None
+        for name, key in (("id", "application_id"), ("version", "application_version"))
+    }
+    if not isinstance(named["id"], str) or named["id"] == MASKED:
+        return None
+    version = named["version"]
+    return {"id": named["id"], "version": version if isinstance(version, str) and version != MASKED else ""}
 
 
 def what_to_do(progress: Progress, state: AgentState) -> str:

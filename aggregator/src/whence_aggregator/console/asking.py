@@ -43,7 +43,10 @@ class Ask(Protocol):
     async def find(self, path: str, parameters: QueryFields | None = None) -> Any | None:
         """Return the document as `get` does; None if it is not found, or the visitor may not see it (404, 403)."""
 
-    async def text(self, path: str) -> str | None:
+    async def text(self, path: str, parameters: QueryFields | None = None) -> str:
+        """Return the text of an answer that is not JSON, such as a signed note. Raises ApiRefused as `get` does."""
+
+    async def find_text(self, path: str) -> str | None:
         """Return an answer that is not JSON, as text; None as for `find`."""
 
     async def post(self, path: str, document: Mapping[str, Any], parameters: QueryFields | None = None) -> Any:

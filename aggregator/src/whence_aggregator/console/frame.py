@@ -16,27 +16,48 @@ from whence_aggregator.console.page import Visitor, WebPage
 from whence_common.clock import to_instant
 from whence_common.visible import printable
 
-_ASSETS = ("style.css", "live.js", "zone.js")
+_STYLES = ("style.css",)
+_SCRIPTS = (
+    "bundles.js", "bytes.js", "live.js", "merkle.js", "notes.js", "receipts.js", "verify-page.js", "verify.js",
+    "zone.js",
+)  # fmt: skip
 _ASSET_TYPES = {"css": "text/css", "js": "text/javascript"}
 _LINK_CHARACTERS_MAX = 2000
 
 
 class Asset:
-    """A file that pages refer to by its digest, so that browsers may keep it for ever."""
+    """A file that pages refer to by a digest, so that browsers may keep it for ever.
 
-    def __init__(self, name: str) -> None:
-        self.content = (resources.files("whence_aggregator.console") / "assets" / name).read_bytes()
-        self.path = f"/console/assets/{sha256(self.content).hexdigest()[:16]}/{name}"
+    Scripts import each other by their names, so all are below the digest of all.
+    """
+
+    def __init__(self, name: str, below: str) -> None:
+        self.content = _content(name)
+        self.path = f"/console/assets/{below[:16]}/{name}"
         self.type = _ASSET_TYPES[name.rpartition(".")[2]]
 
 
-ASSETS: Mapping[str, Asset] = {name: Asset(name) for name in _ASSETS}
+def _content(name: str) -> bytes:
+    return (resources.files("whence_aggregator.console") / "assets" / name).read_bytes()
+
+
+def _digest(*names: str) -> str:
+    return sha256(b"".join(sha256(_content(name)).digest() for name in names)).hexdigest()
+
+
+ASSETS: Mapping[str, Asset] = {
+    **{name: Asset(name, _digest(name)) for name in _STYLES},
+    **{name: Asset(name, _digest(*_SCRIPTS)) for name in _SCRIPTS},
+}
 
 
 def here(path: str, /, **parameters: str | None) -> str:
-    """Return the address of a page of the console, with its path quoted; parameters that are None are left out."""
+    """Return the address of a page of the console, with its path quoted; parameters that are None are left out.
+
+    Parts that `part` has quoted are not quoted again.
+    """
     query = urlencode({name: value for name, value in parameters.items() if value is not None})
-    return f"/console{quote(path)}" + (f"?{query}" if query else "")
+    return f"/console{quote(path, safe='/%')}" + (f"?{query}" if query else "")
 
 
 def part(text: str) -> str:
@@ -72,6 +93,17 @@ def number(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else printable(value)
 
 
+def plain(value: object) -> str:
+    """Return a value of a document as people write it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}: {plain(inner)}" for name, inner in value.items() if inner is not None)
+    if isinstance(value, list):
+        return "; ".join(map(plain, value)) or "none"
+    return "none" if value is None else str(value)
+
+
 def digest(text: object) -> Markup:
     """Return a digest as an element that holds it whole, and shows its beginning."""
     algorithm, colon, rest = str(text).partition(":")
@@ -101,7 +133,14 @@ class Frame:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.filters |= {"time": time, "number": number, "digest": digest, "outside": outside, "part": part}
+        self._templates.filters |= {
+            "time": time,
+            "number": number,
+            "digest": digest,
+            "outside": outside,
+            "part": part,
+            "plain": plain,
+        }
         self._templates.globals |= {"here": here, "asset": {name: one.path for name, one in ASSETS.items()}}
 
     def render(self, page: WebPage, *, visitor: Visitor | None, csrf: str, address: str) -> str:

@@ -73,7 +73,7 @@ async def _of_all(ask: Ask, visit: Visit, summary: ApiDocument) -> Glance:
             ask.find("/v1/coverage", {"by": "source"}),
         ),
         asyncio.gather(*(_trend(ask, visit, one) for one in ({}, *narrowed))),
-        ask.text("/v1/log/checkpoint"),
+        ask.find_text("/v1/log/checkpoint"),
     )
     names = [f"severity/{one}" for one in _SEVERITIES] + worst
     return Glance(

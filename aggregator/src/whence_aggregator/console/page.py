@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from whence_aggregator.console.asking import Ask
+from whence_aggregator.console.held_files import HeldFiles
 
 NavigationMark = Literal["overview", "instances", "applications", "changes", "violations", "evidence", "report", ""]
 
@@ -20,6 +21,24 @@ class Visitor:
     teams: frozenset[str] | None
     """The teams it may write for; None for every team."""
     rights: frozenset[str]
+    is_person: bool = True
+    """Whether it is a person and not a job or a program: only persons exempt."""
+    reads_all: bool = True
+    """Whether it may read what belongs to no team, such as entries of the ledger, and not only its own teams'."""
+
+    def writes_for(self, team: str | None) -> bool:
+        """Return whether it may write for a team; for None, what has no team."""
+        if self.teams is None or team is None:
+            return self.operates
+        return "write-all" in self.rights or team in self.teams
+
+    @property
+    def operates(self) -> bool:
+        return self.teams is None or "operate" in self.rights
+
+    @property
+    def reads_user_data(self) -> bool:
+        return self.teams is None or bool(self.rights & {"user-data", "audit"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +48,8 @@ class Visit:
     ask: Ask
     visitor: Visitor
     now: datetime
+    held: HeldFiles = field(default_factory=HeldFiles)
+    """Files that were made for visitors, for a while."""
     path: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
     form: Mapping[str, str] = field(default_factory=dict)
@@ -42,6 +63,15 @@ class Visit:
     def glance(self) -> Ask:
         """Return what pages with sums of everything ask."""
         return self.shared or self.ask
+
+    def chosen(self, *names: str) -> dict[str, str | None]:
+        """Return parameters of the address by name; None for one that is missing or empty."""
+        return {name: self.query.get(name) or None for name in names}
+
+
+def given(parameters: Mapping[str, str | None]) -> dict[str, str]:
+    """Return the parameters that are set."""
+    return {name: value for name, value in parameters.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +92,26 @@ class Elsewhere:
     path: str
 
 
-ShowPage = Callable[[Visit], Awaitable[WebPage | Elsewhere]]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedFile:
+    """Answers a visit with a file that the browser saves, and never shows as a page of the console."""
+
+    name: str
+    media_type: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedAnswer:
+    """Answers a visit with an answer of the API, of any length, as a file. `path` is quoted."""
+
+    name: str
+    path: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+PageAnswer = WebPage | Elsewhere | SavedFile | SavedAnswer
+ShowPage = Callable[[Visit], Awaitable[PageAnswer]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ _HEADINGS = {
     403: "This is not there, or not for you to see",
     404: "This is not there, or not for you to see",
     409: "Something has changed meanwhile",
+    410: "This is not here any more",
     429: "Too many requests: wait a moment",
     503: "The answer cannot be read now",
 }

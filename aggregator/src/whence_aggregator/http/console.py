@@ -13,10 +13,22 @@ from aiohttp import web
 from whence_aggregator.callers.browser_sessions import BrowserSession, BrowserSessions, csrf_token
 from whence_aggregator.console.asking import ApiRefused
 from whence_aggregator.console.frame import ASSETS, Asset, Frame
-from whence_aggregator.console.page import Elsewhere, PageAddress, PageAddresses, ShowPage, Visit, Visitor, WebPage
+from whence_aggregator.console.held_files import HeldFiles
+from whence_aggregator.console.page import (
+    Elsewhere,
+    PageAddress,
+    PageAddresses,
+    PageAnswer,
+    SavedAnswer,
+    SavedFile,
+    ShowPage,
+    Visit,
+    Visitor,
+    WebPage,
+)
 from whence_aggregator.console.problem import problem_page, unknown_page
 from whence_aggregator.http.bodies import check_request
-from whence_aggregator.http.console_answers import PublicAddress, elsewhere, html
+from whence_aggregator.http.console_answers import PublicAddress, elsewhere, html, save_headers, saved
 from whence_aggregator.http.console_forms import read_form
 from whence_aggregator.http.errors import REQUEST_ID, status_of
 from whence_aggregator.http.inside import Inside
@@ -49,6 +61,7 @@ class ConsoleCalls:
         self._address = address
         self._now = now
         self._frame = Frame()
+        self._held = HeldFiles(now=now)
 
     def routes(self) -> list[web.RouteDef]:
         shown = [web.get(f"/console{one.path}", self._guarded(self._page(one, one.show))) for one in self._places]
@@ -94,19 +107,27 @@ class ConsoleCalls:
                 name=str(stated["name"]),
                 teams=frozenset(stated["teams"]) if stated["teams"] is not None else None,
                 rights=frozenset(stated["rights"]),
+                is_person=stated["realm"] == "people" and stated["job"] is None,
+                reads_all=stated["reads"] == "organisation",
             )
             visit = Visit(
                 ask=ask, visitor=visitor, now=self._now(), path=dict(request.match_info), query=dict(request.query),
-                form=form, shared=self._shared.asking(ask, rights_of(stated)), until=session.until,
+                form=form, held=self._held, shared=self._shared.asking(ask, rights_of(stated)), until=session.until,
             )  # fmt: skip
+            answer: PageAnswer
             try:
                 answer = await shown(visit)
+                if isinstance(answer, SavedAnswer):
+                    return await ask.save(answer.path, answer.parameters, save_headers(answer.name))
             except ApiRefused as exc:
                 if exc.answer.status == 401:
                     raise
                 answer = problem_page(exc, exc.answer.status, request[REQUEST_ID], self._now())
             if isinstance(answer, Elsewhere):
                 return elsewhere(answer.path)
+            if isinstance(answer, SavedFile):
+                return saved(answer)
+            assert isinstance(answer, WebPage)
             return html(self.render(request, answer, session, visitor), status=answer.status)
 
         return handle

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 from aiohttp import hdrs, web
 
 from whence_aggregator.callers.browser_sessions import BrowserSession
+from whence_aggregator.console.page import SavedFile
 from whence_aggregator.ports import Forbidden
 
 _POLICY = (
@@ -24,6 +26,10 @@ HEADERS: Mapping[str, str] = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+_OF_FILES = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox"
+"""Of files: a browser that shows one all the same treats it as a page of an origin of its own, without scripts."""
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
+_NAME_CHARACTERS_MAX = 100
 _ADDRESS_CHARACTERS_MAX = 2000
 
 
@@ -69,6 +75,21 @@ class PublicAddress:
 
 def html(text: str, *, status: int = 200) -> web.Response:
     return web.Response(text=text, status=status, content_type="text/html", charset="utf-8", headers=HEADERS)
+
+
+def save_headers(name: str) -> Mapping[str, str]:
+    """Return the headers with which a browser saves an answer under a name, and does not show it."""
+    plain = _NOT_IN_NAMES.sub("-", name).strip(".-")[-_NAME_CHARACTERS_MAX:] or "file"
+    return {
+        **HEADERS,
+        "Content-Security-Policy": _OF_FILES,
+        "Content-Disposition": f'attachment; filename="{plain}"',
+    }
+
+
+def saved(file: SavedFile) -> web.Response:
+    headers = save_headers(file.name)
+    return web.Response(body=file.content, content_type=file.media_type, charset="utf-8", headers=headers)
 
 
 def elsewhere(path: str) -> web.Response:

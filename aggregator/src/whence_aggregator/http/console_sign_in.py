@@ -52,7 +52,11 @@ class ConsoleSignIn:
             caller = await self._sign_in.caller(token, address=limited_address(request))
             return await self.signed_in(request, caller, token, after)
         except WhenceError as exc:
-            return self._page(after, f"Not signed in: {exc.diagnostics()}", status_of(exc))
+            return self.refused(after, exc)
+
+    def refused(self, after: str, error: WhenceError) -> web.StreamResponse:
+        """Return the page with the reason why a person is not signed in."""
+        return self._page(after, f"Not signed in: {error.diagnostics()}", status_of(error))
 
     async def signed_in(self, request: web.Request, caller: Caller, token: str, after: str) -> web.StreamResponse:
         """Begin a session, end the one that the browser had, and send it on. Raises Forbidden for who may not read."""

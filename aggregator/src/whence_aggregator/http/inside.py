@@ -15,6 +15,7 @@ from whence_aggregator.console.asking import ApiAnswer, ApiRefused, QueryFields
 from whence_aggregator.http.authentication import authentication
 from whence_aggregator.http.bodies import JsonResponse
 from whence_aggregator.http.errors import REQUEST_ID, guarded
+from whence_aggregator.http.streams import FURTHER_HEADERS
 
 _BODY_BYTES_MAX = 1024 * 1024
 _NOT_SHOWN = (403, 404)
@@ -52,7 +53,12 @@ class AskInside:
         answer = await self.answer("GET", path, parameters or {})
         return None if answer.status in _NOT_SHOWN else _document(answer)
 
-    async def text(self, path: str) -> str | None:
+    async def text(self, path: str, parameters: QueryFields | None = None) -> str:
+        answer = await self.answer("GET", path, parameters or {})
+        _document(answer)
+        return answer.text
+
+    async def find_text(self, path: str) -> str | None:
         answer = await self.answer("GET", path, {})
         if answer.status in _NOT_SHOWN:
             return None
@@ -72,6 +78,25 @@ class AskInside:
         except web.HTTPException as exc:  # of the router alone: a part of the API that is not configured here
             return ApiAnswer(status=exc.status, document={"code": f"http-{exc.status}", "detail": exc.reason})
         return _answer(inner, response)
+
+    async def save(self, path: str, parameters: QueryFields, headers: Mapping[str, str]) -> web.StreamResponse:
+        """Return an answer with further headers, for the browser itself. Raises ApiRefused for a status of 400 or more.
+
+        One that is sent in pieces has been sent when this returns. `path` is quoted.
+        """
+        if self._request.method == hdrs.METH_HEAD:
+            return web.Response(headers=headers)
+        inner = self._inner("GET", URL(path, encoded=True).with_query(dict(parameters)), b"")
+        inner[FURTHER_HEADERS] = headers
+        match_info = await self._router.resolve(inner)
+        inner._match_info = match_info  # as aiohttp's own application sets it
+        response = await match_info.handler(inner)
+        if response.prepared:
+            return response
+        if response.status >= 400:
+            raise ApiRefused(_answer(inner, response))
+        response.headers.update(headers)
+        return response
 
     def _inner(self, method: str, url: URL, body: bytes) -> web.Request:
         """Return a request on the browser's connection, without its headers and body."""

@@ -15,11 +15,12 @@ from whence_aggregator.http.streams import streamed
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.publishing import Publisher
 from whence_aggregator.ports import NotFound
-from whence_common.digest import is_sha256_digest
+from whence_common.digest import is_sha256_digest, sha256_digest
 from whence_common.errors import InputError
 from whence_common.merkle import TILE_WIDTH
 
 _TILE = re.compile(r"(0|[1-9][0-9]?|entries)/((?:x[0-9]{3}/){0,5}[0-9]{3})(?:\.p/([1-9][0-9]{0,2}))?\Z")
+_INDEX = re.compile(r"(0|[1-9][0-9]{0,14})\Z")
 _LEVEL_MAX = 63
 _IMMUTABLE = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
 _SHORT = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
@@ -39,6 +40,7 @@ class LogCalls:
             web.get("/v1/log/checkpoint", self._checkpoint),
             web.get("/v1/log/keys", self._keys),
             web.get("/v1/log/tile/{path:.+}", self._tile),
+            web.get("/v1/log/entries/{index}", self._entry),
             web.get("/v1/receipts/{name}", self._receipt),
             web.get("/v1/bundles", self._bundle),
         ]
@@ -85,6 +87,28 @@ class LogCalls:
                 "ledger_index": stored.ledger_index,
                 "recorded_at": await self._ledger.reader.recorded_at(stored.ledger_index),
                 "receipt": text,
+            }
+        )
+
+    async def _entry(self, request: web.Request) -> web.StreamResponse:
+        """Show an entry by its number, with its receipt. Its text needs the right to read user data."""
+        Query(request)
+        named = request.match_info["index"]
+        if not _INDEX.match(named):
+            raise InputError("parameter-malformed", "this is not the number of an entry", fix="write it like 4711")
+        stored = await self._ledger.reader.entry(int(named))
+        content, may_read = stored.content, request[CALLER].may_read_user_data
+        state = "removed" if content is None else "shown" if may_read else "withheld"
+        return respond_json(
+            {
+                "ledger_index": stored.ledger_index,
+                "kind": stored.kind,
+                "digest": sha256_digest(content) if content is not None else None,
+                "size": len(content) if content is not None else None,
+                "recorded_at": await self._ledger.reader.recorded_at(stored.ledger_index),
+                "state": state,
+                "content": content.decode("utf-8") if content is not None and may_read else None,
+                "receipt": await self._publisher.receipt(stored.ledger_index),
             }
         )
 

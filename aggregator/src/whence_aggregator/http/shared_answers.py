@@ -96,8 +96,13 @@ class SharedAsk:
             self._key("find", path, parameters), lambda: self._ask.find(path, parameters)
         )  # fmt: skip
 
-    async def text(self, path: str) -> str | None:
-        found = await self._answers.answer(self._key("text", path, None), lambda: self._ask.text(path))
+    async def text(self, path: str, parameters: QueryFields | None = None) -> str:
+        return str(
+            await self._answers.answer(self._key("text", path, parameters), lambda: self._ask.text(path, parameters))
+        )
+
+    async def find_text(self, path: str) -> str | None:
+        found = await self._answers.answer(self._key("find_text", path, None), lambda: self._ask.find_text(path))
         return str(found) if found is not None else None
 
     async def post(self, path: str, document: Mapping[str, Any], parameters: QueryFields | None = None) -> Any:

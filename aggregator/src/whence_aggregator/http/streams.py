@@ -13,6 +13,9 @@ from whence_common.runtime.logs import fields
 
 log = logging.getLogger(__name__)
 
+FURTHER_HEADERS = web.RequestKey("further_headers", Mapping[str, str])
+"""Headers that who passes the answer on adds to it, before it is sent."""
+
 
 async def streamed(
     request: web.Request, headers: Mapping[str, str], pieces: AsyncIterator[bytes]
@@ -21,7 +24,7 @@ async def streamed(
 
     A client must never accept a part as the whole, and an answer that has begun cannot become an error.
     """
-    response = web.StreamResponse(headers=headers)
+    response = web.StreamResponse(headers={**headers, **request.get(FURTHER_HEADERS, {})})
     first = await anext(pieces, b"")
     await response.prepare(request)
     if request.method == hdrs.METH_HEAD:

@@ -73,6 +73,18 @@ class CliSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """The port of the redirect URI, for issuers that accept only a registered one; 0 is any free port."""
 
 
+class ConsoleClientSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The OAuth client of the console, which uses PKCE; its redirect URI is the console's /console/sign-in/callback."""
+
+    client_id: str
+    client_secret_file: str | None = None
+    """None: a public client."""
+    scopes: list[str] = msgspec.field(default_factory=lambda: ["openid"])
+    resource: str = ""
+    """The resource indicator (RFC 8707) to request tokens for; empty sends none."""
+    prompt: str = ""
+
+
 class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An OpenID Connect issuer of tokens for people and services."""
 
@@ -90,6 +102,8 @@ class IssuerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     token_seconds_max: float = 86_400.0
     cli: CliSettings | None = None
     """Lets people sign in with `whence login`; None does not."""
+    console: ConsoleClientSettings | None = None
+    """Lets people sign in to the console; None does not."""
 
 
 class JobRuleSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -134,6 +148,7 @@ class IntrospectionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_un
     trusted_audiences: list[str] = []
     token_seconds_max: float = 86_400.0
     cli: CliSettings | None = None
+    console: ConsoleClientSettings | None = None
 
 
 class SignInSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -193,6 +208,11 @@ def _wrong_in_issuer(name: str, issuer: IssuerSettings) -> Iterator[str]:
         yield from _wrong_in_cli(f"{name}.cli", issuer.cli)
         if issuer.cli.client_id in issuer.audiences and "jwt" in issuer.token_types:
             yield f"{name}.audiences lists cli.client_id: with token_types jwt, ID tokens would be accepted; remove it"
+    if issuer.console is not None:
+        yield from _wrong_in_client(f"{name}.console", issuer.console)
+        if issuer.console.client_id in issuer.audiences and "jwt" in issuer.token_types:
+            listed = "lists console.client_id: with token_types jwt, ID tokens would be accepted; remove it"
+            yield f"{name}.audiences {listed}"
 
 
 def _wrong_in_workload(name: str, workload: WorkloadSettings) -> Iterator[str]:
@@ -232,9 +252,19 @@ def _wrong_in_introspection(introspection: IntrospectionSettings) -> Iterator[st
         yield from _wrong_in_cli(f"{name}.cli", introspection.cli)
         if not _is_safe_url(introspection.issuer):
             yield f"{name}.issuer must be an https URL if cli is set: whence login reads its discovery document"
+    if introspection.console is not None:
+        yield from _wrong_in_client(f"{name}.console", introspection.console)
+        if not _is_safe_url(introspection.issuer):
+            yield f"{name}.issuer must be an https URL if console is set: its discovery document is read"
 
 
 def _wrong_in_cli(name: str, cli: CliSettings) -> Iterator[str]:
+    yield from _wrong_in_client(name, cli)
+    if cli.redirect_port != 0 and not 1024 <= cli.redirect_port <= 65_535:
+        yield f"{name}.redirect_port must be from 1024 to 65535, or 0 for any free port"
+
+
+def _wrong_in_client(name: str, cli: CliSettings | ConsoleClientSettings) -> Iterator[str]:
     if not _CLIENT_ID.fullmatch(cli.client_id):
         yield f"{name}.client_id must have 1 to 300 printable ASCII characters"
     for one in cli.scopes:
@@ -244,8 +274,6 @@ def _wrong_in_cli(name: str, cli: CliSettings) -> Iterator[str]:
         yield f"{name}.resource must be an absolute URI without fragment (RFC 8707, 2)"
     if cli.prompt and not re.fullmatch(r"[a-z_]{1,30}(?: [a-z_]{1,30}){0,3}", cli.prompt):
         yield f"{name}.prompt must be values of OpenID Connect, such as consent or select_account"
-    if cli.redirect_port != 0 and not 1024 <= cli.redirect_port <= 65_535:
-        yield f"{name}.redirect_port must be from 1024 to 65535, or 0 for any free port"
 
 
 def _wrong_in_common(name: str, issuer: IssuerSettings | WorkloadSettings) -> Iterator[str]:

@@ -253,7 +253,9 @@ whence.add_command(app_commands.apps)
 whence.add_command(audit_commands.verify)
 whence.add_command(audit_commands.receipt)
 whence.add_command(audit_commands.bundle)
-for command in (sign_in_commands.login, sign_in_commands.logout, sign_in_commands.whoami):
+for command in (
+    sign_in_commands.login, sign_in_commands.logout, sign_in_commands.whoami, sign_in_commands.console,
+):  # fmt: skip
     whence.add_command(command)
 whence.add_command(import_commands.import_group)
 whence.add_command(violation_commands.violation)

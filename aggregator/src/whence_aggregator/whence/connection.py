@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from whence_aggregator.openid.metadata import is_loopback
+from whence_aggregator.openid.tokens import Tokens
 from whence_aggregator.whence.client import Client, trusting
 from whence_aggregator.whence.login.cache import TerminalSession, TokenCache, folder_of
-from whence_aggregator.whence.login.metadata import is_loopback
 from whence_aggregator.whence.login.provider import IdentityProvider
 from whence_aggregator.whence.login.session import SignedIn
-from whence_aggregator.whence.login.tokens import Tokens
 from whence_aggregator.whence.output import USAGE, end
 from whence_common.errors import InputError, WhenceError
 

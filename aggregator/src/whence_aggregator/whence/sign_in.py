@@ -13,17 +13,17 @@ from typing import Any
 import click
 from click.decorators import pass_meta_key
 
+from whence_aggregator.openid.authorization import AuthorizationRequest
+from whence_aggregator.openid.metadata import ProviderMetadata, SignInClient, choose_client
+from whence_aggregator.openid.tokens import Tokens, check_id_token
 from whence_aggregator.whence.client import Client, Refused
 from whence_aggregator.whence.connection import CONNECTION, AggregatorAccess, server_of
-from whence_aggregator.whence.login.authorization import AuthorizationRequest
 from whence_aggregator.whence.login.browser import Way, choose_way, open_browser, opens_browser
 from whence_aggregator.whence.login.cache import TerminalSession, TokenCache
 from whence_aggregator.whence.login.device import poll_until_confirmed
 from whence_aggregator.whence.login.loopback import listening
-from whence_aggregator.whence.login.metadata import ProviderMetadata, SignInClient, choose_client
 from whence_aggregator.whence.login.provider import IdentityProvider
 from whence_aggregator.whence.login.session import new_session
-from whence_aggregator.whence.login.tokens import Tokens, check_id_token
 from whence_aggregator.whence.output import ask, note, out, show_json
 from whence_common.errors import RoadError, WhenceError
 from whence_common.visible import printable
@@ -161,6 +161,35 @@ def _readable(cache: TokenCache) -> TerminalSession | None:
 def _revoke(provider: IdentityProvider, metadata: ProviderMetadata, client_id: str, refresh_token: str | None) -> None:
     if refresh_token is not None and not provider.revoke(metadata, client_id, refresh_token):
         note(f"whence: {provider.issuer} offers no revocation: its tokens stay valid until they expire")
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the response as JSON.")
+@click.pass_obj
+def console(client: Client, as_json: bool) -> None:
+    """Print a link to the console that signs a browser in as you, once, within five minutes.
+
+    Treat the link as a password until it was used. The session ends with your token, or when you sign out.
+    """
+    link = ask(lambda: _console_link(client))
+    if as_json:
+        show_json(link)
+        return
+    out(f"{printable(link.get('url'))}\n")
+    note(f"whence: valid once, until {printable(link.get('until'))}")
+
+
+def _console_link(client: Client) -> Mapping[str, Any]:
+    try:
+        link = client.post("/v1/console/links", {})
+    except Refused as exc:
+        if exc.status != 404:
+            raise
+        fix = "set `console: true` in its settings"
+        raise Refused(404, "console-off", "this aggregator has no console", fix) from exc
+    if not isinstance(link, dict):
+        raise RoadError("answer-not-json", "the response is not a link: is this a whence-aggregator?")
+    return link
 
 
 @click.command()

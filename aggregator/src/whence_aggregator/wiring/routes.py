@@ -35,6 +35,7 @@ from whence_aggregator.wiring.applications import application_routes, load_teams
 from whence_aggregator.wiring.approvals import version_routes
 from whence_aggregator.wiring.changes import change_routes
 from whence_aggregator.wiring.cloud_trail import event_routes, load_coverage, stored_families
+from whence_aggregator.wiring.console import Console, link_routes
 from whence_aggregator.wiring.findings import finding_routes
 from whence_aggregator.wiring.front import Behind, Front
 from whence_aggregator.wiring.fullstop import fullstop_routes, instance_log_routes
@@ -89,6 +90,7 @@ class ServingParts:
     allowed: AllowedAccounts
     behind: Behind | None
     front: Front | None
+    console: Console | None
 
 
 def load_routes(opened: ServingParts) -> list[web.RouteDef]:
@@ -101,6 +103,7 @@ def load_routes(opened: ServingParts) -> list[web.RouteDef]:
         *instance_log_routes(opened.settings, opened.database, opened.ledger, opened.allowed, opened.limits),
         *SignInCalls(opened.signing_in.sign_in, opened.signing_in.command_clients).routes(),
         *(opened.behind.listing_routes(opened.database) if opened.behind is not None else []),
+        *link_routes(opened.console),
         *(opened.front.agent_routes if opened.front is not None else []),
     ]
 

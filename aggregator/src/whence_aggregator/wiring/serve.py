@@ -22,7 +22,7 @@ from whence_aggregator.wiring.agents import load_speaking
 from whence_aggregator.wiring.answering import load_collectors, load_evaluators, load_tracer, load_working
 from whence_aggregator.wiring.approvals import load_policy
 from whence_aggregator.wiring.cloud_trail import load_trail
-from whence_aggregator.wiring.console import console_routes
+from whence_aggregator.wiring.console import console_routes, load_console
 from whence_aggregator.wiring.findings import load_findings
 from whence_aggregator.wiring.front import load_behind, load_front
 from whence_aggregator.wiring.limits import LiveLimits
@@ -143,7 +143,7 @@ async def opened_aggregator(
             heard=heard, limits=limits, operations=operations, questions=questions, working=working, rules=rules,
             engine=engine, covering=load_covering(settings, database, allowed), tags=collectors["tag"],
             notifications=notifications, signing_in=signing_in, policy=policy, violations=violations, allowed=allowed,
-            behind=behind, front=front,
+            behind=behind, front=front, console=load_console(settings, database, outgoing),
         )  # fmt: skip
 
         def judge_by(changed: RulesInForce) -> None:
@@ -166,7 +166,7 @@ def _server(opened: ServingParts, tls: ServerTls | None, listening: Callable[[in
     settings, front = opened.settings, opened.front
     routes = load_routes(opened)
     readiness = opened.operations.readiness
-    console = console_routes(settings, opened.database, opened.signing_in, routes, lambda: readiness.draining)
+    console = console_routes(opened.console, opened.signing_in, routes, lambda: readiness.draining)
     return Server(
         routes=routes,
         proving=[*(front.routes if front is not None else ()), *console],

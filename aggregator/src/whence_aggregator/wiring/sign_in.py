@@ -199,7 +199,7 @@ def _rule(rule: JobRuleSettings) -> JobRule:
 def _introspected(
     asked: IntrospectionSettings, wanted: SignInSettings, session: aiohttp.ClientSession
 ) -> IntrospectedIssuer:
-    secret = read_secret(Path(asked.client_secret_file))
+    secret = read_secret(Path(asked.client_secret_file), "sign_in.introspection.client_secret_file")
     return IntrospectedIssuer(
         issuer=asked.issuer,
         audiences=frozenset(asked.audiences),
@@ -210,9 +210,9 @@ def _introspected(
     )
 
 
-def read_secret(path: Path) -> str:
-    """Read the secret that introspection signs in with. Raises SettingsInvalid, which never holds it."""
-    name = f"sign_in.introspection.client_secret_file: {path}"
+def read_secret(path: Path, setting: str) -> str:
+    """Read the secret of an OAuth client, which `setting` names. Raises SettingsInvalid, which never holds it."""
+    name = f"{setting}: {path}"
     try:
         content = path.read_bytes()
     except OSError as exc:

@@ -7,7 +7,7 @@ import webbrowser
 from collections.abc import Mapping
 from typing import Literal
 
-from whence_aggregator.whence.login.metadata import ProviderMetadata
+from whence_aggregator.openid.metadata import ProviderMetadata
 from whence_common.errors import RoadError
 
 Way = Literal["browser", "no-browser", "device"]

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from whence_aggregator.whence.login.metadata import is_safe_url
-from whence_aggregator.whence.login.refusals import ProviderRefused, ProviderUnreachable, malformed
+from whence_aggregator.openid.metadata import is_safe_url
+from whence_aggregator.openid.refusals import ProviderRefused, ProviderUnreachable, malformed
 from whence_common.errors import RoadError
 
 INTERVAL_SECONDS = 5.0

@@ -18,7 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 from urllib.parse import parse_qsl, urlsplit
 
-from whence_aggregator.whence.login.authorization import OtherSignIn
+from whence_aggregator.openid.authorization import OtherSignIn
 from whence_common.errors import InputError, RoadError, WhenceError
 
 _HOST = "127.0.0.1"

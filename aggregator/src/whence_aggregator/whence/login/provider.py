@@ -9,16 +9,14 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from whence_aggregator.openid.metadata import ProviderMetadata, SignInClient
+from whence_aggregator.openid.refusals import ProviderUnreachable, malformed, refusal
+from whence_aggregator.openid.tokens import Tokens
 from whence_aggregator.whence.login.device import DeviceCode
-from whence_aggregator.whence.login.metadata import ProviderMetadata, SignInClient
-from whence_aggregator.whence.login.refusals import ProviderRefused, ProviderUnreachable, malformed
-from whence_aggregator.whence.login.tokens import Tokens
 from whence_common.errors import RoadError
 
 _ANSWER_BYTES_MAX = 256 * 1024
 _REQUEST_SECONDS_MAX = 30.0
-_SECRET_CHARACTERS_MIN = 8
-_SECRETS = ("code", "code_verifier", "device_code", "refresh_token", "token")
 _DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 
 
@@ -75,16 +73,7 @@ class IdentityProvider:
         status, document = self._request("POST", url, form)
         if status == 200:
             return document
-        if status >= 500 or status == 429:
-            raise ProviderUnreachable("sign-in-unavailable", f"{self.issuer} fails with HTTP status {status}")
-        if 300 <= status < 400:
-            raise malformed("it redirects, which is not followed")
-        error, told = document.get("error"), document.get("error_description", "")
-        raise ProviderRefused(
-            self.issuer,
-            _without_secrets(error, form) if isinstance(error, str) else f"HTTP status {status}",
-            _without_secrets(told, form) if isinstance(told, str) else "",
-        )
+        raise refusal(self.issuer, status, document, form)
 
     def _request(self, method: str, url: str, form: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
         parts = urlsplit(url)
@@ -128,11 +117,3 @@ def _decoded(content: bytes, status: int) -> dict[str, Any]:
     if status == 200:
         raise malformed("it is not a JSON object")
     return {}
-
-
-def _without_secrets(text: str, form: Mapping[str, str]) -> str:
-    """Return a provider's text without the secrets of the request, which it may repeat."""
-    for name in _SECRETS:
-        if len(form.get(name, "")) >= _SECRET_CHARACTERS_MIN:
-            text = text.replace(form[name], "…")
-    return text

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
+from whence_aggregator.openid.metadata import SignInClient
+from whence_aggregator.openid.refusals import ProviderRefused
+from whence_aggregator.openid.tokens import Tokens
 from whence_aggregator.whence.login.cache import VERSION, TerminalSession, TokenCache
-from whence_aggregator.whence.login.metadata import SignInClient
-from whence_aggregator.whence.login.refusals import ProviderRefused
-from whence_aggregator.whence.login.tokens import Tokens
 from whence_common.errors import RoadError
 
 REFRESH_SECONDS = 60.0

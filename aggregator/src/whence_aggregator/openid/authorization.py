@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
-from whence_aggregator.whence.login.metadata import ProviderMetadata, SignInClient
-from whence_aggregator.whence.login.refusals import ProviderRefused, malformed
+from whence_aggregator.openid.metadata import ProviderMetadata, SignInClient
+from whence_aggregator.openid.refusals import ProviderRefused, malformed
 from whence_common.errors import RoadError
 
 _CODE_CHARACTERS_MAX = 4096

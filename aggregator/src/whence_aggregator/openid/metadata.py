@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from whence_aggregator.whence.login.refusals import malformed
+from whence_aggregator.openid.refusals import malformed
 from whence_common.errors import InputError, RoadError
 from whence_common.image_reference import is_loopback_registry
 

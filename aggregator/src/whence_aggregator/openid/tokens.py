@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from whence_aggregator.whence.login.refusals import malformed
+from whence_aggregator.openid.refusals import malformed
 from whence_common import strict_base64
 from whence_common.errors import RoadError
 

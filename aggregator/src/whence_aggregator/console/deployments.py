@@ -1,0 +1,43 @@
+"""What changed in production: each change with what ran before and after, down to commits and tickets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from whence_aggregator.console.lineage_rows import counted
+from whence_aggregator.console.page import Visit, WebPage, given
+
+_FILTERS = ("application", "team", "account", "from", "to")
+_SUBJECTS = ("application", "team", "account")
+_MOMENTS = ("from", "to", "at", "and_at")
+_WITHOUT_ZONE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d+)?)?")
+_ROWS_MAX = "50"
+
+
+async def show_changes(visit: Visit) -> WebPage:
+    """Show the changes of an application, a team or an account between two moments."""
+    chosen, cursor = moments_of(visit.chosen(*_FILTERS)), given(visit.chosen("cursor"))
+    subjects = [found for name in _SUBJECTS if (found := chosen[name]) is not None]
+    asked = {**given(chosen), **cursor, "limit": _ROWS_MAX}
+    found = await visit.ask.get("/v1/changes", asked) if subjects else None
+    heading = "Choose an application, a team or an account to see what changed"
+    if found is not None:
+        number = counted(len(found["changes"]), "change", bool(found["next"]))
+        heading = f"{number[0].upper()}{number[1:]} of {', '.join(subjects)}"
+        if not found["changes"]:
+            heading = f"Nothing changed for {', '.join(subjects)}"
+    return WebPage(
+        template="changes.html",
+        title="Changes",
+        section="changes",
+        values={"heading": heading, "found": found, "chosen": chosen},
+    )
+
+
+def moments_of(chosen: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Return the parameters with moments as the API takes them. A browser's field states no zone: it is read as UTC."""
+    return {
+        name: f"{value}Z" if value is not None and name in _MOMENTS and _WITHOUT_ZONE.fullmatch(value) else value
+        for name, value in chosen.items()
+    }

@@ -1,0 +1,205 @@
+"""The console in a real browser, over the demo's four instances: what each person reaches by clicking, and can read."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import aiohttp
+import pytest
+
+from fakes.chromium import Chromium, Theme, chromium
+from landscape.demo import Shown, set_up
+from landscape.programs import Aggregator
+from landscape.whole import ROOT, Landscape
+from whence_aggregator.callers.tokens import new_token
+from whence_aggregator.console.places import PLACES
+from whence_common.clock import utc_now
+from whence_common.runtime.pause import pause
+
+PICTURES = ROOT / "build" / "console"
+"""Pictures of the pages, for a person to look at."""
+PAGES_MAX = 80
+FILES = re.compile(r"/console/(?:statements|receipts|reports|bundles|files)/|\.csv\b|format=|/console/assets/")
+THEMES: tuple[Theme, ...] = ("light", "dark")
+
+
+@dataclass
+class House:
+    """The demo, kept running, and tokens of people."""
+
+    server: Aggregator
+    shown: list[Shown]
+    tokens: dict[str, str] = field(default_factory=dict)
+
+    async def token_of(self, name: str, *, teams: tuple[str, ...] = (), rights: tuple[str, ...] = ()) -> str:
+        """Add a person to the file of tokens; return the token once the server knows it."""
+        now = utc_now()
+        token, line = new_token(name, teams, admin=False, made=now, until=now + timedelta(hours=1), rights=rights)
+        with (self.server.config.parent / "tokens").open("a", encoding="ascii") as stream:
+            stream.write(f"{line.to_line()}\n")
+        async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as session:
+            while True:
+                async with session.get(f"{self.server.url}/v1/whoami") as answer:
+                    if answer.status == 200:
+                        return token
+                await pause(0.2)
+
+    def instance(self, title: str) -> str:
+        """Return the id of an instance of the demo by a part of its title."""
+        return next(one.instance_id for one in self.shown if title in one.title)
+
+
+@pytest.fixture(scope="module")
+async def house(scape: Landscape) -> AsyncIterator[House]:
+    async with AsyncExitStack() as stack:
+        server, shown = await set_up(scape, stack)
+        assert [one.wrong for one in shown] == [[], [], [], []]
+        one = House(server, shown)
+        one.tokens["auditor"] = await one.token_of("ada", rights=("audit",))
+        one.tokens["member"] = await one.token_of("mia", teams=("hello",), rights=("person",))
+        one.tokens["on-call"] = await one.token_of("otto", teams=("platform",), rights=("operate", "person"))
+        yield one
+
+
+async def signed_in(house: House, person: Chromium, who: str) -> None:
+    """Sign in with a token."""
+    await person.page.goto(f"{house.server.url}/")
+    await person.page.get_by_label("Token of the tokens file").fill(house.tokens[who])
+    await person.page.get_by_role("button", name="Sign in").click()
+    await person.page.wait_for_url("**/console/")
+
+
+@pytest.fixture(scope="module")
+async def auditor(house: House) -> AsyncIterator[Chromium]:
+    async with chromium() as one:
+        await signed_in(house, one, "auditor")
+        yield one
+
+
+def address_of(url: str) -> str | None:
+    """Return the address, as places state it, that a URL of the console is at; None for files and other sites."""
+    path = urlsplit(url).path
+    if FILES.search(url) or not path.startswith("/console/"):
+        return None
+    for place in PLACES:
+        pattern = re.sub(r"\\\{\w+(?::([^}]*))?\\\}", "[^/]+", re.escape(place.path))
+        if re.fullmatch(pattern, path.removeprefix("/console")):
+            return place.path
+    return path
+
+
+async def walked(house: House, person: Chromium) -> dict[str, str]:
+    """Click through the console from the overview; return a URL of each kind of page, and fail for one that fails."""
+    found = {"/": f"{house.server.url}/console/"}
+    waiting = deque(found.values())
+    while waiting and len(found) < PAGES_MAX:
+        url = waiting.popleft()
+        answer = await person.page.goto(url)
+        assert answer is not None
+        assert answer.status == 200, f"{url}: {answer.status}\n{await person.text()}"
+        for link in await person.page.eval_on_selector_all("a[href]", "found => found.map(one => one.href)"):
+            place = address_of(link) if link.startswith(house.server.url) else None
+            if place is not None and place not in found:
+                found[place] = link
+                waiting.append(link)
+    return found
+
+
+@pytest.fixture(scope="module")
+async def places(house: House, auditor: Chromium) -> dict[str, str]:
+    return await walked(house, auditor)
+
+
+async def test_an_auditor_reaches_every_page_by_clicking(places: dict[str, str]) -> None:
+    files = {one.path for one in PLACES if FILES.search(f"/console{one.path}")}
+    searched = {"/search"}
+    assert {one.path for one in PLACES} - files - searched - set(places) == set()
+
+
+@pytest.mark.parametrize("who", ["member", "on-call"])
+async def test_others_reach_their_pages_by_clicking(house: House, who: str) -> None:
+    async with chromium() as person:
+        await signed_in(house, person, who)
+        found = await walked(house, person)
+        assert {"/", "/instances/{id}", "/applications/{id}", "/violations/{id}"} <= set(found)
+        assert person.complaints == []
+
+
+@pytest.mark.parametrize("theme", THEMES)
+async def test_every_page_is_accessible(auditor: Chromium, places: dict[str, str], theme: Theme) -> None:
+    found = {}
+    for place, url in places.items():
+        await auditor.look(url, theme=theme)
+        await auditor.keep(PICTURES, f"{theme}{re.sub('[^a-z]+', '-', place)}")
+        if wrong := await auditor.findings():
+            found[url] = wrong
+    assert found == {}
+
+
+@pytest.mark.parametrize("width", [320, 3840])
+async def test_no_page_is_wider_than_the_screen(auditor: Chromium, places: dict[str, str], width: int) -> None:
+    wide = []
+    for url in places.values():
+        await auditor.look(url, width=width)
+        if await auditor.is_wider_than_screen():
+            wide.append(url)
+    assert wide == []
+
+
+async def test_no_page_has_a_script_or_style_that_its_policy_refuses(auditor: Chromium, places: dict[str, str]) -> None:
+    auditor.complaints.clear()
+    for url in places.values():
+        await auditor.look(url)
+    assert auditor.complaints == []
+
+
+async def test_the_four_instances_are_told_apart_at_a_glance(house: House, auditor: Chromium) -> None:
+    await auditor.look(f"{house.server.url}/console/")
+    headings = {}
+    for one in house.shown:
+        await auditor.look(f"{house.server.url}/console/instances/{one.instance_id}")
+        headings[one.title] = await auditor.page.inner_text("h1")
+    assert len(set(headings.values())) == 4
+    assert headings["built from a dirty tree"].startswith("Contradicted")
+    assert headings["five mistakes in its user data"].startswith("Failed boot")
+
+
+async def test_the_ticket_of_what_runs_is_three_clicks_away(house: House, auditor: Chromium) -> None:
+    page = auditor.page
+    await auditor.look(f"{house.server.url}/console/")
+    await page.get_by_role("link", name="Instances", exact=True).click()
+    await page.get_by_role("link", name=house.instance("dirty tree")).first.click()
+    await page.get_by_role("link", name="DEMO-2").first.wait_for(state="attached")
+    assert "DEMO-2" in await page.content()
+
+
+async def test_every_page_is_complete_without_scripts(house: House, places: dict[str, str]) -> None:
+    async with chromium(scripts=False) as person:
+        await signed_in(house, person, "auditor")
+        for url in places.values():
+            answer = await person.page.goto(url)
+            assert answer is not None
+            assert answer.status == 200
+            assert len(await person.page.locator("h1").all_inner_texts()) == 1, url
+
+
+async def test_a_person_signs_in_by_a_link_and_out_again(house: House) -> None:
+    async with chromium(scripts=False) as person:
+        _, output = await house.server.whence("console")
+        await person.page.goto(output.splitlines()[0])
+        await person.page.get_by_role("button", name="Open the console").click()
+        await person.page.wait_for_url("**/console/")
+        await person.page.get_by_role("button", name="Sign out").click()
+        await person.page.wait_for_url("**/console/sign-in")
+
+
+async def test_the_pictures_are_kept_for_people_to_look_at(places: dict[str, str]) -> None:
+    kept = {path.name for path in Path(PICTURES).glob("*.png")}
+    assert len(kept) >= 2 * len(places)
