@@ -25,6 +25,7 @@ from benchmarks import (
     ingest,
     judge,
     kills,
+    overview,
     peer,
     peers,
     rules,
@@ -55,6 +56,7 @@ _ALL = {
     "diffs": diffs.measure,
     "git-cache": git_caches.measure,
     "summary": summary.measure,
+    "overview": overview.measure,
     "trail": trail.measure,
     "violations": violations.measure,
 }

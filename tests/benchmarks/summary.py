@@ -17,6 +17,7 @@ from fakes.coverage import coverage_of
 from fakes.in_process import ROOT, InProcess
 from fakes.known_caller import called_by
 from fakes.signing_authority import SigningAuthority
+from whence_aggregator.collect.presence_total import PresenceTotal
 from whence_aggregator.compliance.rules.catalogue import RULES
 from whence_aggregator.findings.counting import FindingCounts
 from whence_aggregator.findings.coverage import ScannerCoverage
@@ -40,7 +41,7 @@ _QUESTIONS = (
 Row = tuple[object, ...]
 
 
-class _Running(FakeClock):
+class RunningClock(FakeClock):
     """A clock that goes on, so that what is kept for seconds is read again."""
 
     def __call__(self) -> datetime:
@@ -56,11 +57,11 @@ async def measure(directory: Path, *, rounds: int, limit: Path) -> None:
     path = directory / "ledger.db"
     database = await SqliteDatabase.open(path)
     began = time.perf_counter()
-    _fill(path)
+    filled(path)
     print(f"{_INSTANCES * len(_KNOWN):,} verdicts filled in {time.perf_counter() - began:.0f} s", flush=True)
-    house = InProcess(database, SigningAuthority.make(), clock=_Running())
+    house = InProcess(database, SigningAuthority.make(), clock=RunningClock())
     application = web.Application(middlewares=[called_by(ROOT)])
-    routes = _calls(house).routes()
+    routes = summary_calls(house).routes()
     application.add_routes(web.route(one.method, one.path, guarded(one.handler, None)) for one in routes)
     async with TestClient(TestServer(application)) as client:
 
@@ -85,7 +86,7 @@ async def _timed(question: str, ask: Callable[[str], Awaitable[int]], times: int
     print(f"/v1/summary{question}: median {statistics.median(taken):.1f} ms, p99 {slowest:.1f} ms, {size} bytes{over}")
 
 
-def _calls(house: InProcess) -> SummaryCalls:
+def summary_calls(house: InProcess, presence: PresenceTotal | None = None) -> SummaryCalls:
     accounts = [f"{number:012}" for number in range(_ACCOUNTS)]
     scanners = Scanners(named=(Scanner(product="prowler"),))
     allowed = AllowedAccounts(named=frozenset(accounts), collected=False, database=house.database)
@@ -104,10 +105,11 @@ def _calls(house: InProcess) -> SummaryCalls:
         ),
         moments=Moments(database=house.database, now=house.clock),
         findings=FindingCounts(database=house.database, scanners=scanners, states=states, now=house.clock),
+        presence=presence,
     )
 
 
-def _fill(path: Path) -> None:
+def filled(path: Path) -> None:
     """Write the rows that a fleet leaves: each account is of a team, and each application runs in one account."""
     with sqlite3.connect(path) as database:
         database.executemany(

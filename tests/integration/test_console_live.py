@@ -111,3 +111,21 @@ async def test_a_session_has_a_bounded_number_of_streams_and_gets_room_again(bro
             async with browser.get("/console/live") as again:
                 if again.status == 200:
                     break
+
+
+async def test_what_an_open_page_asks_again_and_again_is_not_logged_each_time(
+    server: Aggregator, browser: aiohttp.ClientSession
+) -> None:
+    def asked() -> int:
+        lines = server.process.log.read_text().splitlines()
+        return sum('"asked"' in line and '"path": "/v1/coverage"' in line for line in lines)
+
+    async with asyncio.timeout(_SECONDS_MAX), browser.get("/console/live") as stream:
+        await _event(stream)
+        before = asked()
+        for _ in range(3):
+            await _event(stream)
+        assert asked() == before
+        async with browser.get("/console/accounts") as page:
+            assert page.status == 200
+        assert asked() == before + 1, "a visit is logged"

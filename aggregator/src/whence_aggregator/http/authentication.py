@@ -30,6 +30,8 @@ OPEN_PATHS = frozenset(
 WHOAMI, SIGN_IN = "/v1/whoami", "/v1/sign-in"
 _RECORDING = frozenset({("POST", "/v1/findings"), ("POST", "/api/violations")})
 CALLER = web.RequestKey("caller", Caller)
+REPEATED = web.RequestKey("repeated", bool)
+"""Set on a question that is asked every few seconds for an open page: its first asking is logged alone."""
 Authenticate = Callable[[web.Request], Awaitable[None]]
 _ASKED = frozenset(
     {
@@ -106,7 +108,7 @@ def require_user_data(request: web.Request) -> None:
 def log_asked(request: web.Request, request_id: str, status: int) -> None:
     """Log a request with its caller and its parameters, without tokens, even if one is in the URL."""
     caller = request.get(CALLER)
-    if caller is not None:
+    if caller is not None and not request.get(REPEATED, False):
         query = {name: _shown(request, value) for name, value in request.query.items() if name in _ASKED}
         log.info(
             "asked",

@@ -40,7 +40,7 @@ class LiveBounds:
     reading_seconds_min: float = 2.0
     check_seconds: float = 15.0
     """How often the session of a viewer and its rights are checked."""
-    wait_seconds_max: float = 1.0
+    wait_seconds_max: float = 5.0
     """How long a viewer waits for news before it looks whether the program ends."""
     stream_seconds_max: float = 1800.0
     """After this, browsers connect again: perhaps to another replica."""
@@ -116,8 +116,8 @@ class ConsoleLive:
         try:
             check_request(request)
             session = await self._session(request)
-            ask = self._inside.asking(request, session.token)
-            rights = rights_of(await ask.get("/v1/whoami"))
+            rights = rights_of(await self._inside.asking(request, session.token).get("/v1/whoami"))
+            ask = self._inside.asking(request, session.token, repeated=True)
             with self._viewers.take(session.secret):
                 return await self._stream(request, session, ask, rights)
         except WhenceError as exc:

@@ -12,7 +12,7 @@ from yarl import URL
 
 from whence_aggregator.callers.sign_in import Authenticator
 from whence_aggregator.console.asking import ApiAnswer, ApiRefused, QueryFields
-from whence_aggregator.http.authentication import authentication
+from whence_aggregator.http.authentication import REPEATED, authentication
 from whence_aggregator.http.bodies import JsonResponse
 from whence_aggregator.http.errors import REQUEST_ID, guarded
 from whence_aggregator.http.streams import FURTHER_HEADERS
@@ -33,15 +33,19 @@ class Inside:
             if route.path.startswith("/v1/") or route.path in _WHOLE_LISTS:
                 self._router.add_route(route.method, route.path, guarded(route.handler, authenticate))
 
-    def asking(self, request: web.Request, token: str) -> AskInside:
-        """Return what asks as the caller of a token, on behalf of a request of a browser."""
-        return AskInside(self._router, request, token)
+    def asking(self, request: web.Request, token: str, *, repeated: bool = False) -> AskInside:
+        """Return what asks as the caller of a token, on behalf of a request of a browser.
+
+        `repeated`: it asks the same every few seconds, which is not logged each time.
+        """
+        return AskInside(self._router, request, token, repeated=repeated)
 
 
 class AskInside:
     """Asks as one caller. The questions count as the browser's: its address, its connection, its request's id."""
 
-    def __init__(self, router: web.UrlDispatcher, request: web.Request, token: str) -> None:
+    def __init__(self, router: web.UrlDispatcher, request: web.Request, token: str, *, repeated: bool = False) -> None:
+        self._repeated = repeated
         self._router = router
         self._request = request
         self._token = token
@@ -109,6 +113,7 @@ class AskInside:
         content.feed_data(body)
         content.feed_eof()
         inner._payload = content
+        inner[REPEATED] = self._repeated
         assert isinstance(inner, web.Request)
         return inner
 
