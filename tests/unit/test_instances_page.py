@@ -89,6 +89,7 @@ def test_the_page_counts_the_worst_first() -> None:
         ({"state": "silent"}, 3, True, False, "3 instances are silent"),
         ({"state": "any", "cause": "failed"}, 2, True, False, "2 instances are known and last reported failed"),
         ({"state": "pending"}, 2, True, False, "2 instances are pending"),
+        ({"state": "stopped,terminated,silent"}, 2, True, False, "2 instances are stopped or terminated and silent"),
         ({"state": "running,never"}, 1, True, False, "1 instance is running and never heard"),
         ({}, 2, True, True, "2 instances ran then"),
     ],

@@ -34,7 +34,7 @@ _STATED: Mapping[str, tuple[str, str]] = {
 CAUSES: Sequence[tuple[str, str]] = (
     ("", "any"), ("boot", "boot"), ("change", "change"), ("stop", "stop"), ("failed", "failed boot"),
 )  # fmt: skip
-_WORDS = {"speaking": "heard", "never": "never heard"}
+_HEARD = {"speaking": "heard", "silent": "silent", "never": "never heard"}
 _ROWS = "25"
 KEPT = ("user_data", "since", "until")
 """Filters without a field, which the form keeps."""
@@ -118,7 +118,7 @@ def sentence(wanted: Mapping[str, str], count: int, *, whole: bool, then: bool =
     of = f" of {which}" if which else ""
     cause = f" and last reported {wanted['cause']}" if "cause" in wanted else ""
     state = wanted.get("state", "now")
-    words = listed([_WORDS.get(word, word) for word in state.split(",")])
+    words = _state_words(state)
     now = ("ran then", "ran then") if then else ("runs now", "run now")
     one, several = now if state == "now" else _STATED.get(state, (f"is {words}", f"are {words}"))
     if not whole:
@@ -126,6 +126,14 @@ def sentence(wanted: Mapping[str, str], count: int, *, whole: bool, then: bool =
     if count > 1:
         return f"{count:,} instances{of} {several}{cause}"
     return f"{count or 'No'} instance{of} {one}{cause}"
+
+
+def _state_words(state: str) -> str:
+    """Return several states in words: of life and of hearing, one of each kind that is named holds."""
+    found = state.split(",")
+    lives = [word for word in found if word not in _HEARD]
+    heard = [_HEARD[word] for word in found if word in _HEARD]
+    return " and ".join(" or ".join(kind) for kind in (lives, heard) if kind)
 
 
 def counts(rows: Sequence[InstanceRow]) -> str:
