@@ -164,7 +164,7 @@ async def test_a_moment_is_shown_as_it_was_with_the_way_back() -> None:
     html = await _page(answer, at="2026-11-27T03:22:50", others={f"{path}?at=2026-11-27T03%3A22%3A50Z": then})
     text = _text(html)
     assert "Contradicted at commit" in text
-    assert "As of 27 Nov 2026 03:22:50 UTC." in text
+    assert "As of 27 Nov 2026 03:22:50 ." in text
     assert "Rules are judged for now, not for another moment." in text
     assert "What to do" not in text
     assert 'rel="prev" href="/console/instances/i-a9090d3355a13ef4d?at=2026-11-27T03%3A22%3A39.055Z"' in html
