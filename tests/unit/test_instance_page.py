@@ -145,6 +145,17 @@ async def test_a_visitor_who_reads_own_teams_is_shown_violations_of_the_team() -
     assert 'href="/console/violations/v-1"' in html
 
 
+async def test_who_is_on_call_is_named_if_the_application_states_it() -> None:
+    application = {
+        "id": "greeter", "team_id": "hello", "name": "Greeter", "active": True, "last_modified": "2026-11-27T01:00:00Z",
+        "required_approvers": 2, "repositories": [], "trackers": [], "revision": 1, "ledger_index": 14,
+        "incident_contact": "hello-oncall@example.org",
+    }  # fmt: skip
+    text = _text(await _page(instance_answer("dirty"), others={"/v1/applications/greeter": application}))
+    assert "On call hello-oncall@example.org" in text
+    assert "On call" not in _text(await _page(instance_answer("dirty")))
+
+
 async def test_a_moment_is_shown_as_it_was_with_the_way_back() -> None:
     answer, then = whole_answer(), instance_answer("dirty")
     then["lineage"] |= {"subject": answer["lineage"]["subject"], "at": "2026-11-27T03:22:50.000Z", "heard": None}
@@ -153,7 +164,7 @@ async def test_a_moment_is_shown_as_it_was_with_the_way_back() -> None:
     html = await _page(answer, at="2026-11-27T03:22:50", others={f"{path}?at=2026-11-27T03%3A22%3A50Z": then})
     text = _text(html)
     assert "Contradicted at commit" in text
-    assert "As of 27 Nov 2026 03:22:50 UTC." in text
+    assert "As of 27 Nov 2026 03:22:50 ." in text
     assert "Rules are judged for now, not for another moment." in text
     assert "What to do" not in text
     assert 'rel="prev" href="/console/instances/i-a9090d3355a13ef4d?at=2026-11-27T03%3A22%3A39.055Z"' in html

@@ -88,7 +88,9 @@ def test_the_page_counts_the_worst_first() -> None:
         ({"team": "hello", "ami": "ami-1"}, 25, False, False, "Instances of team hello and AMI ami-1 that run now"),
         ({"state": "silent"}, 3, True, False, "3 instances are silent"),
         ({"state": "any", "cause": "failed"}, 2, True, False, "2 instances are known and last reported failed"),
-        ({"state": "pending"}, 2, True, False, "2 instances are in state pending"),
+        ({"state": "pending"}, 2, True, False, "2 instances are pending"),
+        ({"state": "stopped,terminated,silent"}, 2, True, False, "2 instances are stopped or terminated and silent"),
+        ({"state": "running,never"}, 1, True, False, "1 instance is running and never heard"),
         ({}, 2, True, True, "2 instances ran then"),
     ],
 )
@@ -117,6 +119,14 @@ async def test_every_filter_is_in_the_address_and_stays_on_the_next_page() -> No
     assert 'name="team" value="hello"' in html
     assert '<option value="any" selected>' in html
     assert 'href="/console/instances/i-40de0736bf1489cd5?at=2026-11-27T03%3A24%3A02.653Z"' in html
+
+
+async def test_a_filter_without_a_field_is_kept_by_the_form() -> None:
+    ask = FakeAsk({"/v1/instances": _list()})
+    digest = "sha256:" + "a" * 64
+    html = await shown(show_instances, ask, query={"user_data": digest, "state": "running,silent"})
+    assert f'<input type="hidden" name="user_data" value="{digest}">' in html
+    assert '<option value="running,silent" selected>' in html
 
 
 async def test_a_visitor_who_reads_own_teams_sees_those_of_one_of_them() -> None:

@@ -46,10 +46,8 @@ async def show_instance(visit: Visit) -> WebPage | Elsewhere:
     instance_id, at = visit.path["id"], asked_moment(visit.query.get("at"))
     path = f"/v1/instances/{part(instance_id)}"
     then = {"at": at} if at is not None else {}
-    current, asked = await asyncio.gather(
-        visit.ask.find(path), visit.ask.find(path, then) if then else asyncio.sleep(0, None)
-    )
-    answer = asked if at is not None else current
+    current, asked = await asyncio.gather(visit.ask.find(path), _then(visit.ask, path, then))
+    answer = asked if then else current
     if answer is None:
         return await unheard_page(visit, instance_id, at, current)
     return await _page(visit, instance_id, answer, current or answer)
@@ -61,11 +59,12 @@ async def _page(visit: Visit, instance_id: str, answer: _Document, current: _Doc
     links, found = by_name(lineage), headline(lineage)
     is_now = lineage["heard"] is not None
     shown_run = run_at(runs, str(lineage["at"]))
-    rules, violations, envelope, earlier = await asyncio.gather(
+    rules, violations, envelope, earlier, application = await asyncio.gather(
         visit.ask.find("/v1/rules"),
-        _violations(visit.ask, instance_id, links) if is_now else asyncio.sleep(0, ()),
+        _violations(visit.ask, instance_id, links, is_now=is_now),
         _statement(visit, links),
         _headlines(visit.ask, instance_id, runs, shown_run),
+        _application(visit.ask, links),
     )
     verdicts = {**earlier, **({shown_run: found} if shown_run is not None else {})}
     rows = rule_rows(answer["verdicts"] or (), violations, (rules or {"rules": ()})["rules"]) if is_now else None
@@ -81,7 +80,7 @@ async def _page(visit: Visit, instance_id: str, answer: _Document, current: _Doc
         values={
             "instance_id": instance_id, "lineage": lineage, "links": links, "found": found, "is_now": is_now,
             "why": why(lineage, found, rows), "to_do": what_to_do(lineage, found, rows),
-            "facts": instance_facts(lineage), "stages": stages(lineage, found, current["statements"]),
+            "facts": instance_facts(lineage, application), "stages": stages(lineage, found, current["statements"]),
             "strip": mini(lineage["links"]), "rules": rows,
             "band": life_band(events, runs, verdicts, shown=str(lineage["at"]), now=visit.now, silent_since=silent),
             "events": events, "runs": _shown_runs(runs, verdicts), "before": before, "after": after,
@@ -94,14 +93,31 @@ async def _page(visit: Visit, instance_id: str, answer: _Document, current: _Doc
     )  # fmt: skip
 
 
-async def _violations(ask: Ask, instance_id: str, links: Mapping[str, _Document]) -> Sequence[_Document]:
+async def _then(ask: Ask, path: str, then: Mapping[str, str]) -> _Document | None:
+    """Return the answer about the time that was asked for; None if none was, or if nothing was recorded by then."""
+    found: _Document | None = await ask.find(path, then) if then else None
+    return found
+
+
+async def _violations(
+    ask: Ask, instance_id: str, links: Mapping[str, _Document], *, is_now: bool
+) -> Sequence[_Document]:
     """Return the open violations that the instance is part of; a visitor may need to name the team that it reads."""
+    if not is_now:
+        return ()
     wanted = {**_VIOLATIONS, "instance": instance_id}
     found = await ask.find("/v1/violations", wanted)
     team = value_of(links, "team").get("team_id")
     if found is None and team:
         found = await ask.find("/v1/violations", {**wanted, "team": str(team)})
     return found["violations"] if found is not None else ()
+
+
+async def _application(ask: Ask, links: Mapping[str, _Document]) -> _Document | None:
+    """Return the registration of the application; None if it is not registered, or not for the visitor to see."""
+    application = value_of(links, "application").get("application_id")
+    found: _Document | None = await ask.find(f"/v1/applications/{part(str(application))}") if application else None
+    return found
 
 
 async def _statement(visit: Visit, links: Mapping[str, _Document]) -> object:

@@ -34,8 +34,11 @@ _STATED: Mapping[str, tuple[str, str]] = {
 CAUSES: Sequence[tuple[str, str]] = (
     ("", "any"), ("boot", "boot"), ("change", "change"), ("stop", "stop"), ("failed", "failed boot"),
 )  # fmt: skip
+_HEARD = {"speaking": "heard", "silent": "silent", "never": "never heard"}
 _ROWS = "25"
-_FILTERS = (*(name for name, _ in FIELDS), "state", "cause", "since", "until", "user_data")
+KEPT = ("user_data", "since", "until")
+"""Filters without a field, which the form keeps."""
+_FILTERS = (*(name for name, _ in FIELDS), "state", "cause", *KEPT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +72,7 @@ async def show_instances(visit: Visit) -> WebPage:
             "why": counts(rows),
             "wanted": wanted, "parameters": {**wanted, **then}, "next": answer["next"], "at": answer["at"],
             "is_then": at is not None, "known_at": answer["known_at"], "fields": FIELDS, "states": STATES,
-            "causes": CAUSES, "teams": sorted(visit.visitor.teams or ()), "ago": ago,
+            "causes": CAUSES, "kept": KEPT, "teams": sorted(visit.visitor.teams or ()), "ago": ago,
             "further": bool(cursor),
         },
     )  # fmt: skip
@@ -115,13 +118,22 @@ def sentence(wanted: Mapping[str, str], count: int, *, whole: bool, then: bool =
     of = f" of {which}" if which else ""
     cause = f" and last reported {wanted['cause']}" if "cause" in wanted else ""
     state = wanted.get("state", "now")
+    words = _state_words(state)
     now = ("ran then", "ran then") if then else ("runs now", "run now")
-    one, several = now if state == "now" else _STATED.get(state, (f"is in state {state}", f"are in state {state}"))
+    one, several = now if state == "now" else _STATED.get(state, (f"is {words}", f"are {words}"))
     if not whole:
         return f"Instances{of} that {several}{cause}"
     if count > 1:
         return f"{count:,} instances{of} {several}{cause}"
     return f"{count or 'No'} instance{of} {one}{cause}"
+
+
+def _state_words(state: str) -> str:
+    """Return several states in words: of life and of hearing, one of each kind that is named holds."""
+    found = state.split(",")
+    lives = [word for word in found if word not in _HEARD]
+    heard = [_HEARD[word] for word in found if word in _HEARD]
+    return " and ".join(" or ".join(kind) for kind in (lives, heard) if kind)
 
 
 def counts(rows: Sequence[InstanceRow]) -> str:
