@@ -8,7 +8,7 @@ from typing import Any
 
 from whence_aggregator.changes.production import ProductionChange
 from whence_aggregator.changes.record import ChangeRecord, WantedChanges
-from whence_aggregator.changes.rows import ReportedLately, combined, reported_lately
+from whence_aggregator.changes.rows import ReportedLately, combined, facets_of_newest, reported_lately
 from whence_aggregator.ports import Conflict, Database
 from whence_aggregator.queries.changes import FACETS_WHOLE, NEWEST_INSTANCES, NEWEST_OF_FACETS
 from whence_aggregator.queries.query import array, together
@@ -65,7 +65,7 @@ class NewestRecord:
             facets = numbers(await self._database.fetch(owned))
             asked = NEWEST_OF_FACETS.bind({"facets": array(facets), "limit": limit})
         (rows,) = await self._database.fetch_all(together(asked))
-        wanted = FACETS_WHOLE.bind({"numbers": array(sorted({row["facets"] for row in rows}))})
+        wanted = FACETS_WHOLE.bind({"numbers": array(facets_of_newest(rows))})
         known = combined(await self._database.fetch(wanted))
         found = [one for one in reported_lately(rows, known, limit) if one.application_id]
         return [one for one in found if applications is None or one.application_id in applications][:APPLICATIONS_MAX]

@@ -39,6 +39,11 @@ class ReportedLately:
     since: int
 
 
+def facets_of_newest(rows: Sequence[NewestInstancesRow] | Sequence[NewestOfFacetsRow]) -> list[int]:
+    """Return the combinations of the instances that reported last, each once."""
+    return sorted({row["facets"] for row in rows})
+
+
 def reported_lately(
     rows: Sequence[NewestInstancesRow] | Sequence[NewestOfFacetsRow], known: Combined, limit: int
 ) -> list[ReportedLately]:

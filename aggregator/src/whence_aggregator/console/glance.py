@@ -19,8 +19,8 @@ _PLACES_MAX = 5
 _SEVERITIES = ("1", "2", "3", "4")
 _COUNTS = ("pass", "fail", "unknown", "folded", "total")
 
-Counts = dict[str, int]
-Document = Mapping[str, Any]
+GlanceCounts = dict[str, int]
+ApiDocument = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,23 +31,23 @@ class Glance:
     teams_left: int = 0
     """Teams of the visitor that are not asked about."""
     at: str
-    total: Counts
-    subjects: Mapping[str, Counts]
-    by_team: Mapping[str | None, Counts]
-    by_rule: Mapping[str, Counts]
-    presence: Document | None
+    total: GlanceCounts
+    subjects: Mapping[str, GlanceCounts]
+    by_team: Mapping[str | None, GlanceCounts]
+    by_rule: Mapping[str, GlanceCounts]
+    presence: ApiDocument | None
     unread: int
     """Sources that were not read and could deny the counts."""
-    unread_places: Sequence[Document]
+    unread_places: Sequence[ApiDocument]
     """The first accounts and regions of those sources."""
-    rules: Sequence[Document]
+    rules: Sequence[ApiDocument]
     trend: Sequence[int | None]
     trends: Mapping[str, Sequence[int | None]]
     """The failures of each day, by team and by severity as `severity/1`."""
-    violations: Sequence[Document]
-    changes: Sequence[Document]
+    violations: Sequence[ApiDocument]
+    changes: Sequence[ApiDocument]
     left_out: Sequence[str]
-    sources: Document | None
+    sources: ApiDocument | None
     checkpoint: str | None
 
 
@@ -60,7 +60,7 @@ async def read_glance(visit: Visit) -> Glance:
     return await _of_teams(ask, visit, sorted(visit.visitor.teams or ()))
 
 
-async def _of_all(ask: Ask, visit: Visit, summary: Document) -> Glance:
+async def _of_all(ask: Ask, visit: Visit, summary: ApiDocument) -> Glance:
     by_team = {one["team"]: _counts(one["verdicts"]) for one in summary["groups"]}
     worst = sorted((one for one in by_team if one), key=lambda one: (-by_team[one]["fail"], one))[:TEAMS_MAX]
     narrowed = [{"severity": one} for one in _SEVERITIES] + [{"team": one} for one in worst]
@@ -149,11 +149,11 @@ def _listed(found: Any, name: str) -> Any:
     return found.get(name, []) if found is not None else []
 
 
-def _counts(verdicts: Mapping[str, int]) -> Counts:
+def _counts(verdicts: Mapping[str, int]) -> GlanceCounts:
     return {name: verdicts.get(name, 0) for name in _COUNTS}
 
 
-def _sum(found: Any) -> Counts:
+def _sum(found: Any) -> GlanceCounts:
     total = dict.fromkeys(_COUNTS, 0)
     for one in found:
         for name in _COUNTS:
@@ -161,9 +161,9 @@ def _sum(found: Any) -> Counts:
     return total
 
 
-def _sums(found: Any) -> dict[str, Counts]:
+def _sums(found: Any) -> dict[str, GlanceCounts]:
     """Return the sums of counts by name."""
-    totals: dict[str, Counts] = {}
+    totals: dict[str, GlanceCounts] = {}
     for name, one in found:
         totals[name] = _sum([totals.get(name, {}), one])
     return totals

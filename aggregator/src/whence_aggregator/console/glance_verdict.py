@@ -6,11 +6,8 @@ from dataclasses import dataclass
 
 from whence_aggregator.console.amounts import amount
 from whence_aggregator.console.glance import Glance
+from whence_aggregator.console.standing import NOUNS
 
-_NOUNS = {
-    "instance": ("instance", "instances"), "version": ("version", "versions"),
-    "application": ("application", "applications"), "ami": ("AMI", "AMIs"), "account": ("account", "accounts"),
-}  # fmt: skip
 _BOOT = "boot an instance with whence-agent, whose `aggregator_url` is this server"
 
 
@@ -47,12 +44,12 @@ def verdict_of(glance: Glance) -> GlanceVerdict:
     if waiting:
         kind = _first(waiting)
         of = waiting[kind]
-        known = f"{of['pass']:,} of {amount(of['total'], *_NOUNS[kind])} {_verb(of['pass'], 'pass')} every rule"
+        known = f"{of['pass']:,} of {amount(of['total'], *NOUNS[kind])} {_verb(of['pass'], 'pass')} every rule"
         sentence = f"{known}; {of['unknown'] + of['folded']:,} cannot be judged yet"
         return GlanceVerdict(state="unknown", sentence=sentence, why=why)
     kind = _first(judged)
     of = judged[kind]
-    every = f"All {amount(of['total'], *_NOUNS[kind])}" if of["total"] != 1 else f"The only {_NOUNS[kind][0]}"
+    every = f"All {amount(of['total'], *NOUNS[kind])}" if of["total"] != 1 else f"The only {NOUNS[kind][0]}"
     if why:
         sentence = f"{every} that {'is' if of['total'] == 1 else 'are'} judged {_verb(of['total'], 'pass')} every rule"
         return GlanceVerdict(state="unknown", sentence=f"{sentence}, but not all is known", why=why)
@@ -64,14 +61,14 @@ def _failing(glance: Glance, why: str) -> GlanceVerdict:
     failing = {kind: one for kind, one in glance.subjects.items() if one["fail"]}
     kind = _first(failing)
     of = failing[kind]
-    sentence = f"{of['fail']:,} of {amount(of['total'], *_NOUNS[kind])} {_verb(of['fail'], 'break')} a rule"
+    sentence = f"{of['fail']:,} of {amount(of['total'], *NOUNS[kind])} {_verb(of['fail'], 'break')} a rule"
     severities = severity_counts(glance)
     for severity, name in ((1, "critical"), (2, "high")):
         if n := severities[severity]["fail"]:
             sentence += f"; {amount(n, f'failing verdict is {name}', f'failing verdicts are {name}')}"
             break
     others = [
-        f"{one['fail']:,} of {amount(one['total'], *_NOUNS[name])}"
+        f"{one['fail']:,} of {amount(one['total'], *NOUNS[name])}"
         for name, one in sorted(failing.items()) if name != kind
     ]  # fmt: skip
     also = f"Rules are also broken by {' and '.join(others)}." if others else ""
@@ -120,7 +117,7 @@ def severity_counts(glance: Glance) -> dict[int, dict[str, int]]:
 def _first(kinds: object) -> str:
     """Return the kind of subject that is spoken of: instances if any, since they run."""
     assert isinstance(kinds, dict)
-    return next(kind for kind in _NOUNS if kind in kinds)
+    return next(kind for kind in NOUNS if kind in kinds)
 
 
 def _verb(number: int, verb: str) -> str:

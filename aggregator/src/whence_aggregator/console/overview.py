@@ -7,7 +7,7 @@ from typing import Any
 
 from whence_aggregator.console.amounts import Course, age, amount, course, percent
 from whence_aggregator.console.change_lines import change_lines
-from whence_aggregator.console.glance import TEAMS_MAX, TREND_DAYS, Document, Glance, read_glance
+from whence_aggregator.console.glance import TEAMS_MAX, TREND_DAYS, ApiDocument, Glance, read_glance
 from whence_aggregator.console.glance_verdict import severity_counts, verdict_of
 from whence_aggregator.console.ledger_note import ledger_of
 from whence_aggregator.console.page import Visit, WebPage
@@ -56,13 +56,13 @@ def _judged(glance: Glance) -> list[dict[str, Any]]:
     ]
 
 
-def _heard(presence: Document | None) -> dict[str, Any] | None:
+def _heard(presence: ApiDocument | None) -> dict[str, Any] | None:
     """Return the instances that run by when they were heard; None where they are not counted."""
     if presence is None:
         return None
     unknown = presence["unknown"]
     rows = [
-        ("speaking", "speaking", presence["speaking"], "filled"), ("silent", "silent", presence["silent"], "silent"),
+        ("speaking", "speaking", presence["speaking"], ""), ("silent", "silent", presence["silent"], "silent"),
         ("never", "never heard", presence["never"], "never"),
         ("awaited", "launched just now", presence["awaited"], "never"),
     ]  # fmt: skip
@@ -76,7 +76,7 @@ def _heard(presence: Document | None) -> dict[str, Any] | None:
                 "share": percent(number, presence["listed"]),
             }
             for key, word, number, swatch in rows
-            if key != "awaited" or number
+            if presence["oldest_listed_at"] is not None and (key != "awaited" or number)
         ],
     }  # fmt: skip
 
@@ -118,7 +118,7 @@ def _course(glance: Glance, name: str, now: int) -> Course | None:
     return course(glance.trends.get(name, ()), now)
 
 
-def _sources(found: Document | None) -> list[dict[str, Any]] | None:
+def _sources(found: ApiDocument | None) -> list[dict[str, Any]] | None:
     """Return each outside source with its state and the age of its oldest answer; None where they are not shown."""
     if found is None:
         return None
@@ -138,7 +138,7 @@ def _source(one: Mapping[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _accounts(found: Document | None) -> dict[str, int] | None:
+def _accounts(found: ApiDocument | None) -> dict[str, int] | None:
     """Return how many accounts the inventory reads, and how many of them could not be read whole."""
     groups = [one for one in found["groups"] if one["source"] == "inventory"] if found is not None else []
     if not groups:

@@ -54,6 +54,8 @@ class Visit:
     query: Mapping[str, str] = field(default_factory=dict)
     form: Mapping[str, str] = field(default_factory=dict)
     """The fields of a form that was sent; its CSRF token was checked and is not among them."""
+    until: datetime | None = None
+    """When the session ends; None for what is shown without one."""
     shared: Ask | None = None
     """Asks for answers that may be some seconds old, and are shared by visitors with the same rights."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from whence_aggregator.console.account import show_account, show_accounts
+from whence_aggregator.console.ami import show_ami
 from whence_aggregator.console.application import show_application
 from whence_aggregator.console.applications import show_applications
 from whence_aggregator.console.deployments import show_changes
@@ -11,10 +13,15 @@ from whence_aggregator.console.entry_page import save_entry, show_entry
 from whence_aggregator.console.evidence_page import save_bundle, save_checkpoint, save_keys, show_evidence
 from whence_aggregator.console.exemptions_page import send_exemptions, show_exemptions
 from whence_aggregator.console.instance import show_instance
+from whence_aggregator.console.instances import show_instances
+from whence_aggregator.console.me import show_me
 from whence_aggregator.console.overview import show_overview
 from whence_aggregator.console.page import PageAddress, PageAddresses
+from whence_aggregator.console.person import show_person
 from whence_aggregator.console.report_pages import send_reports, show_report, show_reports
 from whence_aggregator.console.rule_pages import show_rule, show_rules
+from whence_aggregator.console.search import search
+from whence_aggregator.console.team import show_team
 from whence_aggregator.console.traced_subject import show_commit, show_image, show_ticket
 from whence_aggregator.console.version import show_version
 from whence_aggregator.console.violation_list import save_violations, show_violations
@@ -22,6 +29,7 @@ from whence_aggregator.console.violation_page import send_violation, show_violat
 
 PLACES: PageAddresses = (
     PageAddress(path="/", show=show_overview),
+    PageAddress(path="/instances", show=show_instances),
     PageAddress(path="/applications", show=show_applications),
     PageAddress(path="/applications/{id}", show=show_application),
     PageAddress(path="/applications/{id}/versions/{version}", show=show_version),
@@ -47,4 +55,11 @@ PLACES: PageAddresses = (
     PageAddress(path="/files/checkpoint", show=save_checkpoint),
     PageAddress(path="/files/keys", show=save_keys),
     PageAddress(path="/files/entries/{index}", show=save_entry),
+    PageAddress(path="/search", show=search),
+    PageAddress(path="/teams/{id}", show=show_team),
+    PageAddress(path="/accounts", show=show_accounts),
+    PageAddress(path="/accounts/{id}", show=show_account),
+    PageAddress(path="/amis/{id}", show=show_ami),
+    PageAddress(path="/people/{uid}", show=show_person),
+    PageAddress(path="/me", show=show_me),
 )

@@ -112,7 +112,7 @@ class ConsoleCalls:
             )
             visit = Visit(
                 ask=ask, visitor=visitor, now=self._now(), path=dict(request.match_info), query=dict(request.query),
-                form=form, held=self._held, shared=self._shared.asking(ask, rights_of(stated)),
+                form=form, held=self._held, shared=self._shared.asking(ask, rights_of(stated)), until=session.until,
             )  # fmt: skip
             answer: PageAnswer
             try:

@@ -19,16 +19,18 @@ from whence_aggregator.http.streams import FURTHER_HEADERS
 
 _BODY_BYTES_MAX = 1024 * 1024
 _NOT_SHOWN = (403, 404)
+_WHOLE_LISTS = ("/api/teams", "/api/accounts/aws")
+"""The team service's lists, which have every name at once: a search looks through them."""
 
 
 class Inside:
-    """The API's routes below /v1, each with its authentication, its limits and its errors."""
+    """The API's routes below /v1, and two more, each with its authentication, its limits and its errors."""
 
     def __init__(self, routes: Iterable[web.RouteDef], sign_in: Authenticator) -> None:
         self._router = web.UrlDispatcher()
         authenticate = authentication(sign_in)
         for route in routes:
-            if route.path.startswith("/v1/"):
+            if route.path.startswith("/v1/") or route.path in _WHOLE_LISTS:
                 self._router.add_route(route.method, route.path, guarded(route.handler, authenticate))
 
     def asking(self, request: web.Request, token: str) -> AskInside:
@@ -71,7 +73,11 @@ class AskInside:
         inner = self._inner(method, URL(path, encoded=True).with_query(dict(parameters)), body)
         match_info = await self._router.resolve(inner)
         inner._match_info = match_info  # as aiohttp's own application sets it
-        return _answer(inner, await match_info.handler(inner))
+        try:
+            response = await match_info.handler(inner)
+        except web.HTTPException as exc:  # of the router alone: a part of the API that is not configured here
+            return ApiAnswer(status=exc.status, document={"code": f"http-{exc.status}", "detail": exc.reason})
+        return _answer(inner, response)
 
     async def save(self, path: str, parameters: QueryFields, headers: Mapping[str, str]) -> web.StreamResponse:
         """Return an answer with further headers, for the browser itself. Raises ApiRefused for a status of 400 or more.

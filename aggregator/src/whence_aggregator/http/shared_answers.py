@@ -15,8 +15,9 @@ KEPT_SECONDS_MIN = 2.0
 KEPT_SECONDS_MAX = 20.0
 _KEPT_FACTOR = 40.0
 """What takes long is kept for longer, so that reading it again takes at most a fortieth of the time."""
-_OLD_SECONDS_MAX = 60.0
-"""The oldest answer that is returned while another visitor has it read again."""
+_OLD_SECONDS_MAX = 10.0
+"""How much too old an answer may be that is returned while it is read again."""
+_FORGOTTEN_SECONDS = 60.0
 _ANSWERS_MAX = 500
 Rights = tuple[str, tuple[str, ...] | None, tuple[str, ...]]
 """What answers depend on: the scope of reading, the teams, and the rights."""
@@ -49,14 +50,17 @@ class SharedAnswers:
         return SharedAsk(self, ask, rights)
 
     async def answer(self, key: _Key, read: Callable[[], Awaitable[Any]]) -> Any:
-        """Return an answer, read anew if it is too old and no other visitor has it read. Raises what `read` raises."""
-        known, now, reading = self._known.get(key), self._clock(), self._reading.get(key)
-        if known is not None and now - known.read_at < (_OLD_SECONDS_MAX if reading else known.kept_seconds):
+        """Return an answer; one that is a little too old is returned, and read anew meanwhile. Raises as `read`."""
+        known, reading = self._known.get(key), self._reading.get(key)
+        age = self._clock() - known.read_at if known is not None else _OLD_SECONDS_MAX
+        if known is not None and age < known.kept_seconds:
             self._known.move_to_end(key)
             return known.value
         if reading is None:
             reading = self._reading[key] = asyncio.create_task(self._read(key, read))
             reading.add_done_callback(_note)
+        if known is not None and age < known.kept_seconds + _OLD_SECONDS_MAX:
+            return known.value
         return await asyncio.shield(reading)
 
     async def _read(self, key: _Key, read: Callable[[], Awaitable[Any]]) -> Any:
@@ -69,7 +73,7 @@ class SharedAnswers:
         kept = min(KEPT_SECONDS_MAX, max(KEPT_SECONDS_MIN, _KEPT_FACTOR * (now - began)))
         self._known[key] = _Known(value, now, kept)
         self._known.move_to_end(key)
-        while len(self._known) > _ANSWERS_MAX or now - next(iter(self._known.values())).read_at > _OLD_SECONDS_MAX:
+        while len(self._known) > _ANSWERS_MAX or now - next(iter(self._known.values())).read_at > _FORGOTTEN_SECONDS:
             self._known.popitem(last=False)
         return value
 
