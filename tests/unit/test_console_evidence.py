@@ -19,6 +19,7 @@ from whence_aggregator.console.evidence_page import save_bundle, save_checkpoint
 from whence_aggregator.console.page import SavedAnswer, SavedFile, Visitor
 from whence_common.digest import sha256_digest
 from whence_common.log_policy import RevokedKey
+from whence_common.note import WITNESS, Signer
 
 ENTRIES = [f'{{"n":{n},"type":"urn:whence:example:v1"}}' for n in range(13)]
 READER = Visitor(name="eve", teams=frozenset(), rights=frozenset())
@@ -68,6 +69,15 @@ async def test_without_witnesses_the_page_states_what_that_means() -> None:
     assert "cosigned by no witness" in page
     assert "without witnesses, a server can show different histories to different readers" in page
     assert "No witness is configured, or none has cosigned yet" in page
+
+
+async def test_a_signature_of_neither_log_nor_witness_is_not_counted_and_two_keys_of_a_witness_are_one() -> None:
+    one = log()
+    stranger, again = Signer("stranger.example.org", b"s" * 32), Signer("witness-0.example.org", b"a" * 32, WITNESS)
+    cosigned = str(again.cosign(str(one.checkpoint), 1_700_000_000))
+    page = await shown(show_evidence, ask(one.note(witnesses=WITNESSES[:1]) + str(stranger.sign(str(one.checkpoint))) + cosigned))  # fmt: skip
+    assert "cosigned by 1 witness<" in page
+    assert f"stranger.example.org {stranger.verifier.id.hex()} neither: not counted" in text_of(page)
 
 
 async def test_a_checkpoint_that_cannot_be_read_is_unknown() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from whence_aggregator.console.asking import ApiAnswer, ApiRefused
-from whence_aggregator.console.evidence_page import shown_checkpoint
+from whence_aggregator.console.ledger_note import ledger_of
 from whence_aggregator.console.page import SavedFile, Visit, WebPage
 from whence_common.ledger_entry import STATEMENT_KIND
 
@@ -29,7 +29,7 @@ async def show_entry(visit: Visit) -> WebPage:
     _, _, note = str(entry["receipt"]).partition("\n\n")
     text = _pretty(content)
     values = {
-        "entry": entry, "index": index, "checkpoint": shown_checkpoint(note), "replay": replay,
+        "entry": entry, "index": index, "checkpoint": ledger_of(note), "replay": replay,
         "asked_replay": visit.query.get("replay") == "true", "text": _cut(text),
         "is_cut": len(text) > _TEXT_CHARACTERS_MAX,
         "statement": _cut(_payload(content)) if entry["kind"] == STATEMENT_KIND else "",

@@ -4,46 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from whence_aggregator.console.frame import here
+from whence_aggregator.console.ledger_note import LedgerNote, ledger_of
 from whence_aggregator.console.page import Elsewhere, SavedAnswer, SavedFile, Visit, WebPage
 from whence_aggregator.console.violation_filters import to_api_instant, to_field
 from whence_aggregator.console.violation_words import last_day
 from whence_common.clock import to_instant
 from whence_common.log_policy import LogKeys, parse_keys
-from whence_common.note import Checkpoint, Note, NoteInvalid, Signature
+from whence_common.note import NoteInvalid
 
 PATH = "/evidence"
 _INDEX = re.compile(r"(0|[1-9][0-9]{0,14})\Z")
 _ACCOUNT = re.compile(r"[0-9]{12}\Z")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
 _USUAL_DAYS = 7
-_COSIGNATURE_BYTES = 72
-"""Eight of the time, and the signature."""
 _BUNDLE_FIELDS = ("from", "to", "account")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignatureShown:
-    """A signature of the checkpoint. `at` is when a witness cosigned, by its own clock; None for the log's own."""
-
-    name: str
-    key_id: str
-    at: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckpointShown:
-    """What a checkpoint states, and who signed it. Nothing of it is verified here: who reads it, verifies it."""
-
-    origin: str
-    size: int
-    root: str
-    own: Sequence[SignatureShown]
-    witnesses: Sequence[SignatureShown]
 
 
 async def show_evidence(visit: Visit) -> WebPage | Elsewhere:
@@ -81,7 +57,7 @@ async def save_bundle(visit: Visit) -> SavedAnswer | WebPage:
 
 async def _page(visit: Visit, *, wrong: str = "", wrong_period: bool = False) -> WebPage:
     note, keys = await asyncio.gather(visit.ask.text("/v1/log/checkpoint"), visit.ask.text("/v1/log/keys"))
-    checkpoint, trusted = shown_checkpoint(note), _keys(keys)
+    checkpoint, trusted = ledger_of(note), _keys(keys)
     usual = {
         "from": f"{last_day(visit.now, -_USUAL_DAYS)}T00:00:00Z",
         "to": f"{last_day(visit.now, 1)}T00:00:00Z",
@@ -109,28 +85,6 @@ async def _index(visit: Visit, asked: str) -> int | None:
     return int(found["ledger_index"]) if found is not None else None
 
 
-def shown_checkpoint(note: str) -> CheckpointShown | None:
-    """Return what a note states; None if it is not a checkpoint."""
-    try:
-        signed = Note.parse(note.encode())
-        stated = Checkpoint.parse(signed.text)
-    except NoteInvalid:
-        return None
-    shown = [(one.name == stated.origin, _shown(one, own=one.name == stated.origin)) for one in signed.signatures]
-    return CheckpointShown(
-        origin=stated.origin, size=stated.size, root=stated.root.hex(), own=[one for own, one in shown if own],
-        witnesses=[one for own, one in shown if not own],
-    )  # fmt: skip
-
-
-def _shown(one: Signature, *, own: bool) -> SignatureShown:
-    at = None
-    if not own and len(one.content) == _COSIGNATURE_BYTES:
-        seconds = int.from_bytes(one.content[:8], "big")
-        at = to_instant(datetime.fromtimestamp(seconds, UTC)) if seconds < 2**33 else None
-    return SignatureShown(name=one.name, key_id=one.key_id.hex(), at=at)
-
-
 def _keys(text: str) -> LogKeys | None:
     try:
         return parse_keys(text)
@@ -138,17 +92,17 @@ def _keys(text: str) -> LogKeys | None:
         return None
 
 
-def _heading(checkpoint: CheckpointShown | None) -> str:
+def _heading(checkpoint: LedgerNote | None) -> str:
     if checkpoint is None:
         return "The ledger has no checkpoint that can be read"
-    number = len(checkpoint.witnesses)
+    number = checkpoint.witnesses
     cosigned = (
         f"cosigned by {number} {'witness' if number == 1 else 'witnesses'}" if number else "cosigned by no witness"
     )
     return f"The ledger of {checkpoint.origin} has {checkpoint.size:,} entries, signed by its key and {cosigned}"
 
 
-def _why(checkpoint: CheckpointShown | None) -> str:
+def _why(checkpoint: LedgerNote | None) -> str:
     if checkpoint is None:
         return "Nothing can be verified without one: ask who operates the aggregator."
     if not checkpoint.witnesses:

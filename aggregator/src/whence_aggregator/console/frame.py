@@ -16,12 +16,12 @@ from whence_aggregator.console.page import Visitor, WebPage
 from whence_common.clock import to_instant
 from whence_common.visible import printable
 
-_STYLES = ("style.css",)
+_SINGLE = ("style.css", "icon.svg")
 _SCRIPTS = (
     "bundles.js", "bytes.js", "live.js", "merkle.js", "notes.js", "receipts.js", "verify-page.js", "verify.js",
     "zone.js",
 )  # fmt: skip
-_ASSET_TYPES = {"css": "text/css", "js": "text/javascript"}
+_ASSET_TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 _LINK_CHARACTERS_MAX = 2000
 
 
@@ -46,7 +46,7 @@ def _digest(*names: str) -> str:
 
 
 ASSETS: Mapping[str, Asset] = {
-    **{name: Asset(name, _digest(name)) for name in _STYLES},
+    **{name: Asset(name, _digest(name)) for name in _SINGLE},
     **{name: Asset(name, _digest(*_SCRIPTS)) for name in _SCRIPTS},
 }
 
