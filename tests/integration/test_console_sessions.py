@@ -225,6 +225,14 @@ async def test_links_are_made_for_callers_with_a_token_only(server: Aggregator) 
         assert answer.status == 401
 
 
+async def test_an_aggregator_without_console_says_how_to_have_one(tmp_path: Path) -> None:
+    pem = {"eu-central-1": SigningAuthority.make().pem}
+    async with aggregator(tmp_path, tmp_path, authority_pem=pem) as other:
+        status, output = await other.whence("console")
+    assert status == 4
+    assert "this aggregator has no console (set `console: true` in its settings)" in output
+
+
 async def test_the_secret_of_a_link_is_no_session(server: Aggregator) -> None:
     link = await _link(server)
     assert await _status_with(server, link.query["code"]) == 303

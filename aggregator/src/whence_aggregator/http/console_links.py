@@ -15,15 +15,15 @@ from whence_aggregator.http.console_answers import PublicAddress, html
 from whence_aggregator.http.console_forms import read_form
 from whence_aggregator.http.console_sign_in import ConsoleSignIn
 from whence_aggregator.http.parameters import no_parameters
-from whence_aggregator.ports import Unauthenticated
+from whence_aggregator.ports import NotFound, Unauthenticated
 from whence_common.clock import to_instant
 from whence_common.errors import WhenceError
 
 
 class LinkCalls:
-    """Makes links, for callers with a token."""
+    """Makes links, for callers with a token. Without `sessions` there is no console."""
 
-    def __init__(self, *, sessions: BrowserSessions, address: PublicAddress) -> None:
+    def __init__(self, *, sessions: BrowserSessions | None, address: PublicAddress | None) -> None:
         self._sessions = sessions
         self._address = address
 
@@ -32,6 +32,8 @@ class LinkCalls:
 
     async def _make(self, request: web.Request) -> JsonResponse:
         no_parameters(request)
+        if self._sessions is None or self._address is None:
+            raise NotFound("console-off", "this aggregator has no console", fix="set `console: true` in its settings")
         caller = request[CALLER]
         link = await self._sessions.begin_link(
             shown_token(authorization(request)), caller=caller.name, until=caller.until

@@ -180,13 +180,7 @@ def console(client: Client, as_json: bool) -> None:
 
 
 def _console_link(client: Client) -> Mapping[str, Any]:
-    try:
-        link = client.post("/v1/console/links", {})
-    except Refused as exc:
-        if exc.status != 404:
-            raise
-        fix = "set `console: true` in its settings"
-        raise Refused(404, "console-off", "this aggregator has no console", fix) from exc
+    link = client.post("/v1/console/links", {})
     if not isinstance(link, dict):
         raise RoadError("answer-not-json", "the response is not a link: is this a whence-aggregator?")
     return link

@@ -62,7 +62,9 @@ def load_console(settings: Settings, database: Database, outgoing: Outgoing) -> 
 
 def link_routes(console: Console | None) -> list[web.RouteDef]:
     """Return the part of the API that is about the console."""
-    return LinkCalls(sessions=console.sessions, address=console.address).routes() if console is not None else []
+    if console is None:
+        return LinkCalls(sessions=None, address=None).routes()
+    return LinkCalls(sessions=console.sessions, address=console.address).routes()
 
 
 def console_routes(
