@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from whence_aggregator.console.link_words import person_of
 from whence_aggregator.console.page import Visitor, WebPage
 from whence_common.clock import to_instant
 from whence_common.visible import printable
@@ -140,6 +141,7 @@ class Frame:
             "outside": outside,
             "part": part,
             "plain": plain,
+            "person": person_of,
         }
         self._templates.globals |= {"here": here, "asset": {name: one.path for name, one in ASSETS.items()}}
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from whence_aggregator.console.frame import part
-from whence_aggregator.console.link_words import LinkDocument, listed, review_name, value_of
+from whence_aggregator.console.link_words import LinkDocument, listed, person_of, review_name, value_of
 
 PairForm = Literal["text", "code", "digest", "time"]
 _MEMBERS_MAX = 20
@@ -137,7 +137,9 @@ def _commit(value: _Value, _: object) -> Iterator[LinkPair]:
     commit = _text(value.get("commit"))
     yield LinkPair(name="Commit", value=commit, form="code", path=f"/commits/{part(commit)}")
     yield LinkPair(name="Subject", value=_text(value.get("subject")))
-    yield LinkPair(name="Author", value=_text(value.get("author")))
+    person = person_of(value.get("author"))
+    path = f"/people/{part(person)}" if person else ""
+    yield LinkPair(name="Author", value=_text(value.get("author")), path=path)
     yield LinkPair(name="Committed", value=_text(value.get("committed_at")), form="time")
     yield LinkPair(name="Repository", value=_text(value.get("repository")))
     branch = value.get("branch") or {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,6 +25,7 @@ _SOURCES = {
     "git": "Git", "git-branch": "Git, branches", "git-signature": "Git, signature", "review": "code host",
     "push": "push to the registry", "cloudtrail": "CloudTrail",
 }  # fmt: skip
+_ADDRESS = re.compile(r"<([^<>\s/?#]{1,200}@[^<>\s/?#]{1,200})>\s*\Z")
 _WITHOUT_VALUE = {"missing": "none", "unknown": "not known", "contradicted": "disputed"}
 _EXPLAINED = {
     "contradicted": "Sources contradict each other",
@@ -117,6 +119,12 @@ def short_commit(commit: object) -> str:
 def repository_name(url: str) -> str:
     """Return the last part of a repository's URL."""
     return url.rstrip("/").rpartition("/")[2].removesuffix(".git") or url
+
+
+def person_of(author: object) -> str:
+    """Return the e-mail address of a commit's author, which is text that anyone can write; empty if it has none."""
+    found = _ADDRESS.search(str(author or ""))
+    return found[1].lower() if found is not None else ""
 
 
 def review_name(review: Mapping[str, Any]) -> str:
