@@ -239,3 +239,11 @@ async def test_hostile_text_of_the_ledger_is_shown_and_never_run() -> None:
     for page in pages:
         assert "<script>alert" not in page
         assert "\u202e" not in page
+
+
+async def test_who_reads_its_own_teams_only_can_still_verify_files_that_it_has() -> None:
+    refused = ApiAnswer(status=403, document={"code": "read-own-teams", "detail": "of every team", "fix": ""})
+    page = await shown(show_evidence, FakeAsk({"/v1/log/checkpoint": refused, "/v1/log/keys": refused}), visitor=READER)
+    assert "Evidence that you have can be verified here" in page
+    assert '<form id="verify" class="stack tight" hidden>' in page
+    assert "The checkpoint</h2>" not in page

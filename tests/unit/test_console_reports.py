@@ -161,3 +161,10 @@ def test_files_that_are_held_have_a_bound_and_the_oldest_go_first() -> None:
         assert held.hold("ada", {f"sha256:{number}": half})
         assert held.hold("ada", {f"sha256:{number}": half})
     assert [held.find("ada", f"sha256:{number}") is not None for number in range(3)] == [False, True, True]
+
+
+async def test_who_reads_its_own_teams_only_sees_the_reports_of_its_team() -> None:
+    mia = Visitor(name="mia", teams=frozenset({"hello"}), rights=frozenset(), reads_all=False)
+    ask = FakeAsk({"/v1/reports": page_of(recorded())})
+    await shown(show_reports, ask, visitor=mia)
+    assert ask.asked == ["/v1/reports?team=hello"]

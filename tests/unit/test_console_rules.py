@@ -10,6 +10,7 @@ import pytest
 from fakes.console import FakeAsk, shown
 from fakes.console_violations import AT, HOSTILE, counts, listed, rule, summary, violation
 from whence_aggregator.console.asking import ApiAnswer, ApiRefused
+from whence_aggregator.console.page import Visitor
 from whence_aggregator.console.rule_pages import show_rule, show_rules
 
 OFF = rule(
@@ -123,3 +124,12 @@ async def test_hostile_text_in_a_rule_is_shown_and_never_run() -> None:
         assert "<script>alert" not in page
         assert "\u202e" not in page
         assert AT not in page
+
+
+async def test_who_reads_its_own_teams_only_sees_the_counts_of_its_team() -> None:
+    mia = Visitor(name="mia", teams=frozenset({"hello"}), rights=frozenset(), reads_all=False)
+    ask = FakeAsk({"/v1/rules": {"rules": [rule()]}, "/v1/summary": summary(total=JUDGED), "/v1/violations": listed()})
+    assert "Counted are the verdicts of team hello." in await shown(show_rules, ask, visitor=mia)
+    assert "/v1/summary?by=rule&team=hello" in ask.asked
+    await shown(show_rule, ask, path={"id": "image-mutable"}, visitor=mia)
+    assert "/v1/summary?by=team&rule=image-mutable&team=hello" in ask.asked

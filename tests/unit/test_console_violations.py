@@ -440,3 +440,16 @@ async def test_causes_stand_beside_their_instances_and_what_is_the_same_of_all_s
     assert reason in found
     assert "not looked up" in found
     assert ">Caused by</th>" in mixed
+
+
+async def test_who_reads_its_own_teams_only_is_led_to_the_list_of_its_team() -> None:
+    mia = Visitor(name="mia", teams=frozenset({"hello", "other"}), rights=frozenset(), reads_all=False)
+    assert await list_page(listed(), visitor=mia) == "/console/violations?team=hello"
+    assert (
+        await list_page(listed(), query={"severity": "2"}, visitor=mia) == "/console/violations?severity=2&team=hello"
+    )
+    judged = summary(total=counts(**{"pass": 9}))
+    page = await list_page(listed(), answers={"/v1/summary": judged}, query={"team": "hello"}, visitor=mia)
+    assert heading(page) == "No violation is open"
+    assert "9 verdicts" in text_of(page)
+    assert 'href="/console/exemptions"' not in page

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 
+from whence_aggregator.console.asking import ApiRefused
 from whence_aggregator.console.frame import here
 from whence_aggregator.console.ledger_note import LedgerNote, ledger_of
 from whence_aggregator.console.page import Elsewhere, SavedAnswer, SavedFile, Visit, WebPage
@@ -56,8 +57,8 @@ async def save_bundle(visit: Visit) -> SavedAnswer | WebPage:
 
 
 async def _page(visit: Visit, *, wrong: str = "", wrong_period: bool = False) -> WebPage:
-    note, keys = await asyncio.gather(visit.ask.text("/v1/log/checkpoint"), visit.ask.text("/v1/log/keys"))
-    checkpoint, trusted = ledger_of(note), _keys(keys)
+    note, keys = await asyncio.gather(_text(visit, "/v1/log/checkpoint"), _text(visit, "/v1/log/keys"))
+    checkpoint, trusted = ledger_of(note), _keys(keys or "")
     usual = {
         "from": f"{last_day(visit.now, -_USUAL_DAYS)}T00:00:00Z",
         "to": f"{last_day(visit.now, 1)}T00:00:00Z",
@@ -66,7 +67,8 @@ async def _page(visit: Visit, *, wrong: str = "", wrong_period: bool = False) ->
     bundle = {name: to_api_instant(visit.query.get(name, usual[name])) for name in _BUNDLE_FIELDS}
     values = {
         "note": note, "keys": keys, "checkpoint": checkpoint, "trusted": trusted, "now": to_instant(visit.now),
-        "heading": _heading(checkpoint), "why": _why(checkpoint), "reads": visit.visitor.reads_user_data,
+        "heading": _heading(checkpoint, is_shown=note is not None),
+        "why": _why(checkpoint, is_shown=note is not None), "reads": visit.visitor.reads_user_data,
         "wrong": wrong, "wrong_period": wrong_period,
         "bundle": {**bundle, "from": to_field(bundle["from"]), "to": to_field(bundle["to"])},
     }  # fmt: skip
@@ -85,6 +87,16 @@ async def _index(visit: Visit, asked: str) -> int | None:
     return int(found["ledger_index"]) if found is not None else None
 
 
+async def _text(visit: Visit, path: str) -> str | None:
+    """Return a text; None if the visitor may not read it, which does not keep it from verifying files of its own."""
+    try:
+        return await visit.ask.text(path)
+    except ApiRefused as exc:
+        if exc.answer.status != 403:
+            raise
+        return None
+
+
 def _keys(text: str) -> LogKeys | None:
     try:
         return parse_keys(text)
@@ -92,7 +104,9 @@ def _keys(text: str) -> LogKeys | None:
         return None
 
 
-def _heading(checkpoint: LedgerNote | None) -> str:
+def _heading(checkpoint: LedgerNote | None, *, is_shown: bool) -> str:
+    if not is_shown:
+        return "Evidence that you have can be verified here"
     if checkpoint is None:
         return "The ledger has no checkpoint that can be read"
     number = checkpoint.witnesses
@@ -102,7 +116,9 @@ def _heading(checkpoint: LedgerNote | None) -> str:
     return f"The ledger of {checkpoint.origin} has {checkpoint.size:,} entries, signed by its key and {cosigned}"
 
 
-def _why(checkpoint: LedgerNote | None) -> str:
+def _why(checkpoint: LedgerNote | None, *, is_shown: bool) -> str:
+    if not is_shown:
+        return "The ledger has entries of every team, and you may read those of your own teams only."
     if checkpoint is None:
         return "Nothing can be verified without one: ask who operates the aggregator."
     if not checkpoint.witnesses:

@@ -33,6 +33,11 @@ class Visitor:
         return "write-all" in self.rights or team in self.teams
 
     @property
+    def only_team(self) -> str | None:
+        """Return the team whose lists it is shown, if it may read those of its own teams only; otherwise None."""
+        return min(self.teams) if not self.reads_all and self.teams else None
+
+    @property
     def operates(self) -> bool:
         return self.teams is None or "operate" in self.rights
 

@@ -99,6 +99,8 @@ def _saved(visit: Visit, reports: list[Any], wanted: str) -> SavedFile:
 
 async def _page(visit: Visit, *, refusal: FormRefusal | None = None, wrong_digest: str = "") -> WebPage | Elsewhere:
     given = {name: visit.query[name].strip() for name in _FILTERS if visit.query.get(name, "").strip()}
+    if visit.visitor.only_team is not None:
+        given = {"team": visit.visitor.only_team, **given}
     cursor = {"cursor": visit.query["cursor"]} if visit.query.get("cursor") else {}
     found: Any = None
     try:

@@ -19,10 +19,11 @@ _OUTCOMES = {"pass": "passes", "fail": "fails", "unknown": "is unknown"}
 
 async def show_rules(visit: Visit) -> WebPage:
     """Show all rules: those in force with their counts, and those that are off with the reason."""
+    own = _own(visit)
     listed, summary, violations = await asyncio.gather(
         visit.ask.get("/v1/rules"),
-        visit.ask.find("/v1/summary", {"by": "rule"}),
-        visit.ask.find("/v1/violations", {"grouped": "true", "facets": "true", "limit": "1"}),
+        visit.ask.find("/v1/summary", {"by": "rule", **own}),
+        visit.ask.find("/v1/violations", {"grouped": "true", "facets": "true", "limit": "1", **own}),
     )
     rules = sorted(listed["rules"], key=lambda one: (one["severity"], one["id"]))
     on, off = [one for one in rules if one["in_force"]], [one for one in rules if not one["in_force"]]
@@ -45,9 +46,10 @@ async def show_rule(visit: Visit) -> WebPage:
     rule = next((one for one in listed["rules"] if one["id"] == name), None)
     if rule is None:
         raise ApiRefused(ApiAnswer(status=404, document={"code": "not-found", "detail": "there is no such rule"}))
-    grouped = {"grouped": "true", "rule": name, "facets": "true", "limit": _VIOLATIONS_SHOWN}
+    grouped = {"grouped": "true", "rule": name, "facets": "true", "limit": _VIOLATIONS_SHOWN, **_own(visit)}
     teams, found = await asyncio.gather(
-        visit.ask.find("/v1/summary", {"by": "team", "rule": name}), visit.ask.find("/v1/violations", grouped)
+        visit.ask.find("/v1/summary", {"by": "team", "rule": name, **_own(visit)}),
+        visit.ask.find("/v1/violations", grouped),
     )
     total = teams["total"]["verdicts"] if teams is not None else None
     values = {
@@ -57,6 +59,12 @@ async def show_rule(visit: Visit) -> WebPage:
         "heading": _heading(rule, total), "state": _state_of(rule, total),
     }  # fmt: skip
     return WebPage(template="rule.html", title=f"Rule {name}", section="violations", values=values)
+
+
+def _own(visit: Visit) -> dict[str, str]:
+    """Return the filter that a visitor needs who may read its own teams' only."""
+    team = visit.visitor.only_team
+    return {"team": team} if team is not None else {}
 
 
 def _state(summary: Mapping[str, Any] | None, failing: int, unknown: int) -> str:

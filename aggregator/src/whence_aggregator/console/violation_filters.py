@@ -54,9 +54,10 @@ class ViolationFilters:
         named = {name: text for name, text in query.items() if name != "cursor"}
         return cls(given=given, cursor=query.get("cursor", ""), stated_otherwise=named != given)
 
-    @property
-    def is_narrow(self) -> bool:
-        return any(name not in NOT_NARROWING for name in self.given)
+    def is_narrow(self, only_team: str | None) -> bool:
+        """Return whether the visitor could see more; `only_team` is the team that it may not leave out."""
+        free = NOT_NARROWING if only_team is None else (*NOT_NARROWING, "team")
+        return any(name not in free for name in self.given)
 
     def to_api(self, **further: str) -> dict[str, str]:
         """Return the parameters of the API."""

@@ -30,7 +30,9 @@ _WORDS_OF_STATUS = {
 
 async def show_violations(visit: Visit) -> WebPage | Elsewhere:
     """Show violations by rule and subject, the worst first."""
-    filters = ViolationFilters.of(visit.query)
+    filters, only = ViolationFilters.of(visit.query), visit.visitor.only_team
+    if only is not None and "team" not in filters.given:
+        return Elsewhere(path=here(PATH, **{**filters.given, "team": only}))
     if filters.stated_otherwise and not filters.cursor:
         return Elsewhere(path=here(PATH, **filters.given))
     try:
@@ -42,8 +44,9 @@ async def show_violations(visit: Visit) -> WebPage | Elsewhere:
         if refusal.status != 400:
             raise
         return _page(visit, filters, heading="These filters cannot be applied", state="quiet", refusal=refusal)
-    first, summary = await asyncio.gather(_first(visit, found), _judged(visit, found))
-    state, heading, why = _verdict(found, filters, summary)
+    first, summary = await asyncio.gather(_first(visit, found), _judged(visit, found, filters))
+    is_narrow = filters.is_narrow(only)
+    state, heading, why = _verdict(found, filters, summary, is_narrow=is_narrow)
     known = {rule["id"]: rule for rule in (rules or {"rules": ()})["rules"]}
     return _page(visit, filters, heading=heading, state=state, why=why, found=found, rules=known, first=first)
 
@@ -64,7 +67,7 @@ def _page(
     values = {
         "heading": heading, "state": state, "why": why, "found": found, "rules": rules or {}, "first": first,
         "refusal": refusal, "given": filters.given, "choices": CHOICES, "texts": TEXTS, "times": TIMES,
-        "fields": {name: to_field(filters.given.get(name, "")) for name in TIMES}, "visitor_teams": visit.visitor.teams,
+        "fields": {name: to_field(filters.given.get(name, "")) for name in TIMES}, "reads_all": visit.visitor.reads_all,
         "sign": state_sign, "subject": subject_words, "step_words": step_words, "amount": amount,
         "members_shown": _MEMBERS_SHOWN,
     }  # fmt: skip
@@ -83,26 +86,28 @@ async def _first(visit: Visit, found: Mapping[str, Any]) -> Any | None:
     return await visit.ask.find(f"/v1/violations/{shown[0]['id']}")
 
 
-async def _judged(visit: Visit, found: Mapping[str, Any]) -> Any | None:
+async def _judged(visit: Visit, found: Mapping[str, Any], filters: ViolationFilters) -> Any | None:
     """Return how much was judged, which an empty list needs: nothing found is not a pass by itself."""
     if found["violations"] or "cursor" in visit.query:
         return None
-    at = {"at": visit.query["at"]} if visit.query.get("at") else {}
-    return await visit.ask.find("/v1/summary", {"by": "rule", **at})
+    about = {name: filters.given[name] for name in ("team", "at") if name in filters.given}
+    return await visit.ask.find("/v1/summary", {"by": "rule", **about})
 
 
 def _verdict(
-    found: Mapping[str, Any], filters: ViolationFilters, summary: Mapping[str, Any] | None
+    found: Mapping[str, Any], filters: ViolationFilters, summary: Mapping[str, Any] | None, *, is_narrow: bool
 ) -> tuple[str, str, str]:
     """Return the state, the sentence and the reason that stand above the list."""
     facets = found["facets"]
     total = sum(facets["status"].values())
     word = _WORDS_OF_STATUS.get(filters.given.get("status", ""), "found")
-    matching = " and match these filters" if filters.is_narrow else ""
+    matching = " and match these filters" if is_narrow else ""
     tense = ("was", "were") if "at" in filters.given else ("is", "are")
     if not total:
         none = "open" if word == "not fixed" else word
-        return _empty(found, filters, summary, f"No violation {tense[0]} {none}{matching}")
+        return _empty(
+            found, filters, summary, is_narrow=is_narrow, sentence=f"No violation {tense[0]} {none}{matching}"
+        )
     worst = [
         f"{facets['severity'][str(number)]:,} of them {name}"
         for number, name in SEVERITIES.items()
@@ -119,9 +124,10 @@ def _verdict(
 
 
 def _empty(
-    found: Mapping[str, Any], filters: ViolationFilters, summary: Mapping[str, Any] | None, sentence: str
-) -> tuple[str, str, str]:
-    if filters.is_narrow or filters.given.get("status"):
+    found: Mapping[str, Any], filters: ViolationFilters, summary: Mapping[str, Any] | None, *, is_narrow: bool,
+    sentence: str,
+) -> tuple[str, str, str]:  # fmt: skip
+    if is_narrow or filters.given.get("status"):
         why = ["Others may: leave out a filter to see them.", *_incomplete(found)]
         return ("unknown" if _incomplete(found) else "quiet"), sentence, " ".join(why)
     if summary is None:
