@@ -87,6 +87,14 @@ async def test_an_agent_enrols_speaks_and_is_traced(
         assert await answer.read() == content
     shown = await lone.get(f"/v1/instances/{machine.instance_id}")
     assert [one["sequence"] for one in shown["statements"]] == [1]
+    states = {one["link"]: one["state"] for one in lineage["links"]}
+    [row] = (await lone.get("/v1/instances", application="greeter", links="true"))["instances"]
+    assert (row["lineage"]["complete"], row["lineage"]["links"]) == (False, states)
+    assert row["lineage"]["gaps"][0] == next(
+        name for name in lineage["required"] if states[name] not in ("confirmed", "asserted")
+    )
+    [plain] = (await lone.get("/v1/instances", application="greeter"))["instances"]
+    assert "lineage" not in plain
 
 
 @pytest.mark.parametrize(

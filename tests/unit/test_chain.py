@@ -95,11 +95,14 @@ def test_other_contradictions_show_what_each_source_saw() -> None:
 
 def test_each_state_has_a_sentence() -> None:
     answer = whole_answer()
-    assert stated(link_of(answer, "ami")) == "AWS signature proves it."
-    assert stated(link_of(answer, "application")) == "Agent and application registry agree."
-    assert stated(link_of(answer, "version")) == "Agent states it."
+    assert stated(link_of(answer, "ami")) == "Confirmed by AWS signature."
+    assert stated(link_of(answer, "application")) == "Confirmed: agent and application registry agree."
+    assert stated(link_of(answer, "version")) == "Asserted by agent."
     assert stated(link_of(instance_answer("dirty"), "review")) == (
         "Not configured: reviews of git.example.org are not read."
+    )
+    assert stated(link_of(instance_answer("five-mistakes"), "user_data")) == (
+        "Asserted by agent: 5 errors; nothing was started."
     )
     assert source_name("unheard-of:x") == "unheard-of: x"
 
@@ -113,10 +116,17 @@ def test_evidence_names_the_statement_that_it_is_in() -> None:
 
 def test_the_strip_has_a_glyph_for_each_link_and_names_the_gaps() -> None:
     strip = mini(instance_answer("dirty")["lineage"]["links"])
-    assert [state for state, _ in strip["glyphs"]] == [
+    assert [state for state, _ in strip.glyphs] == [
         "asserted", "asserted", "confirmed", "confirmed", "asserted", "confirmed", "asserted", "unknown", "confirmed",
         "asserted", "contradicted", "unknown", "asserted", "asserted",
     ]  # fmt: skip
-    assert [x for _, x in strip["glyphs"]][:5] == [0.0, 11.5, 23.0, 34.5, 48.5]
-    assert strip["text"] == "Gaps: approval unknown, commit contradicted, review unknown"
-    assert mini(whole_answer()["lineage"]["links"])["text"] == "No gaps in 14 links"
+    assert [x for _, x in strip.glyphs][:5] == [0.0, 11.5, 23.0, 34.5, 48.5]
+    assert strip.text == "Gaps: approval unknown, commit contradicted, review unknown"
+    assert mini(whole_answer()["lineage"]["links"]).text == "No gaps in 14 links"
+
+
+def test_a_strip_has_no_state_but_those_that_are_known() -> None:
+    strip = mini([{"link": "account", "state": '"/><script>'}])
+    assert "script" not in strip.svg
+    assert strip.glyphs[0] == ("unknown", 0.0)
+    assert len(strip.glyphs) == 14

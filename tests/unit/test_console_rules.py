@@ -45,11 +45,8 @@ async def test_rules_are_listed_with_counts_and_their_denominators() -> None:
         rule(), OFF, summed=summary(group(rule="image-mutable"), total=JUDGED), found=listed(violation())
     )
     found = text_of(page)
-    assert "1 rule of 2 is in force" in found
-    assert (
-        "1 rule fails somewhere, 1 rule has unknown verdicts. Of 60 verdicts, 50 pass, 6 fail and 4 are unknown."
-        in found
-    )
+    assert "1 of 1 rule in force fails for some subject, 1 is unknown for some subject" in found
+    assert "Of 60 verdicts, 50 pass, 6 fail, 4 are unknown and 0 follow from a broken link. 1 rule is off." in found
     assert 'class="verdict is-fail"' in page
     row = text_of("<main" + page[page.index('href="/console/rules/image-mutable"') :])
     assert "instance 1 6 4 50 0 60" in row

@@ -424,3 +424,19 @@ async def test_a_refusal_to_end_an_exemption_stands_beside_it() -> None:
     ask = exemptions(exemption())
     ask.answers[f"/v1/exemptions/{EXEMPTION}/undo"] = problem(403, "exemption-forbidden", "ada may not undo this")
     assert "ada may not undo this" in await shown(send_exemptions, ask, form={"id": EXEMPTION})
+
+
+async def test_causes_stand_beside_their_instances_and_what_is_the_same_of_all_stands_once() -> None:
+    reason = "events of CloudTrail are not read: cloud_trail is not configured"
+    same = await one_page()
+    assert same.count(reason) == 1
+    assert ">Caused by</th>" not in same
+    by = {"type": "AssumedRole", "session": "deploy", "person": "ada"}
+    value = {"event": "RunInstances", "event_id": "e", "account_id": "1", "region": "r", "at": AT, "by": by, "detail": None, "ledger_index": 3}  # fmt: skip
+    caused = {"state": "asserted", "value": value, "reason": None}
+    mixed = await one_page(whole(instances=[member(0, caused_by=caused), member(1), member(2, caused_by=None)]))
+    found = text_of(mixed)
+    assert "RunInstances by ada, asserted by CloudTrail" in found
+    assert reason in found
+    assert "not looked up" in found
+    assert ">Caused by</th>" in mixed

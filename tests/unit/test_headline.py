@@ -37,6 +37,19 @@ def test_a_whole_chain_states_commit_and_ticket() -> None:
     )  # fmt: skip
 
 
+def test_where_it_comes_from_is_stated_though_another_link_has_a_gap() -> None:
+    because, _ = _explained(instance_answer("right"))
+    assert because.startswith(
+        "Not configured: reviews of git.example.org are not read. Even so, whence-demo ccb6bd28b66f comes from commit "
+        "ccb6bd28, which names ticket #26. 12 of 14 links hold: 8 confirmed, 4 asserted."
+    )
+
+
+def test_where_a_disputed_image_comes_from_is_not_stated() -> None:
+    answer = change(whole_answer(), "image", state="contradicted", reason="a container runs a different image")
+    assert "commit ccb6bd28" not in _explained(answer)[0]
+
+
 def test_what_one_source_states_is_not_told_as_proved() -> None:
     answer = change(whole_answer(), "commit", state="asserted", reason="no provenance signed by a trusted builder")
     change(answer, "ticket", state="asserted")
@@ -156,7 +169,9 @@ def test_a_silent_agent_leaves_a_whole_chain_unknown() -> None:
         "unknown", "silent",
         "Silent since 27 Nov 2026 03:24:01 UTC: it is not known what whence-demo ccb6bd28b66f runs now",
     )  # fmt: skip
-    assert _explained(answer)[1] == "look at the instance."
+    because, to_do = _explained(answer)
+    assert because.startswith("When it was last heard, whence-demo ccb6bd28b66f comes from commit ccb6bd28, asked for")
+    assert to_do == "look at the instance."
 
 
 def test_an_agent_whose_heartbeats_never_arrived_leaves_a_whole_chain_unknown() -> None:
@@ -212,3 +227,18 @@ def test_rules_that_have_not_judged_are_no_pass() -> None:
     answer = whole_answer()
     answer["verdicts"] = []
     assert _explained(answer)[0].endswith("No rule has judged it yet.")
+
+
+def test_a_name_that_cannot_be_an_applications_is_not_in_the_sentence() -> None:
+    answer = change(instance_answer("five-mistakes"), "application", value=None, state="missing", reason="none")
+    link_of(answer, "user_data")["value"]["document"]["application_id"] = "x" * 10_000
+    assert _said(answer)[2].startswith("Failed boot: i-bee3aad706702bfce does not run")
+
+
+def test_a_long_message_is_cut() -> None:
+    answer = instance_answer("five-mistakes")
+    link_of(answer, "user_data")["value"]["problems"][0] |= {"message": "m" * 10_000, "fix": "f" * 10_000, "line": "x"}
+    because, to_do = _explained(answer)
+    assert len(because) < 1000
+    assert len(to_do) < 1000
+    assert because.startswith("mmm")

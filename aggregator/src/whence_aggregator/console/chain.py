@@ -4,12 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
+
+from markupsafe import Markup
 
 from whence_aggregator.console.headline import Headline
 from whence_aggregator.console.link_pairs import LinkPair, pairs
-from whence_aggregator.console.link_words import GAPS, STAGES, by_name, link_name, short_value, source_name, stated
+from whence_aggregator.console.link_words import (
+    GAPS,
+    HELD,
+    STAGES,
+    by_name,
+    link_name,
+    short_value,
+    source_name,
+    stated,
+)
 from whence_aggregator.console.voices import Voice, beyond, voices
+
+_STATES = frozenset((*HELD, *GAPS))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,12 +57,14 @@ class ShownLink:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
+class ChainStage:
     name: str
     links: Sequence[ShownLink]
 
 
-def stages(lineage: Mapping[str, Any], found: Headline, statements: Sequence[Mapping[str, Any]]) -> Sequence[Stage]:
+def stages(
+    lineage: Mapping[str, Any], found: Headline, statements: Sequence[Mapping[str, Any]]
+) -> Sequence[ChainStage]:
     """Return the picture. The link that decides the verdict is open; in a whole chain the ticket."""
     links = by_name(lineage)
     far, opened = beyond(links), found.link or "ticket"
@@ -73,7 +89,7 @@ def stages(lineage: Mapping[str, Any], found: Headline, statements: Sequence[Map
             evidence=[_sighting(one, digests) for one in link["evidence"]],
         )
 
-    return [Stage(name=title, links=[shown(name) for name in names]) for title, names in STAGES]
+    return [ChainStage(name=title, links=[shown(name) for name in names]) for title, names in STAGES]
 
 
 def _note(name: str, link: Mapping[str, Any], required: frozenset[str], unchecked: Mapping[str, str]) -> str:
@@ -98,17 +114,39 @@ def _sighting(evidence: Mapping[str, Any], digests: Mapping[int | None, str]) ->
     )
 
 
-def mini(links: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Return the strip of links for lists: the state of each in order, and a text that names the gaps."""
-    states = {str(one["link"]): str(one["state"]) for one in links}
-    glyphs, at = [], 0.0
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkStrip:
+    """The links of a lineage in one line of a list: a picture, and a text that names the gaps."""
+
+    glyphs: Sequence[tuple[str, float]]
+    """The state of each link in order, and where it stands."""
+    text: str
+    svg: Markup
+
+
+def mini(links: Sequence[Mapping[str, Any]]) -> LinkStrip:
+    """Return the strip of links, of which `link` and `state` are read. A state that is not known is `unknown`."""
+    stated = {str(one["link"]): str(one["state"]) for one in links}
+    names = [name for _, names in STAGES for name in names]
+    return _strip(tuple(stated[name] if stated.get(name) in _STATES else "unknown" for name in names))
+
+
+@lru_cache(maxsize=4096)
+def _strip(states: tuple[str, ...]) -> LinkStrip:
+    """Return the strip of states, all known ones: most lines of a list have one that another line has too."""
+    glyphs: list[tuple[str, float]] = []
+    gaps: list[str] = []
+    at = 0.0
     for _, names in STAGES:
-        glyphs += [(states.get(name, "unknown"), round(at + number * 11.5, 1)) for number, name in enumerate(names)]
+        for number, name in enumerate(names):
+            state = states[len(glyphs)]
+            glyphs.append((state, round(at + number * 11.5, 1)))
+            gaps += [f"{link_name(name)} {state}"] if state in GAPS else []
         at += len(names) * 11.5 + 2.5
-    gaps = [
-        f"{link_name(name)} {state}"
-        for _, names in STAGES
-        for name in names
-        if (state := states.get(name, "unknown")) in GAPS
-    ]
-    return {"glyphs": glyphs, "text": f"Gaps: {', '.join(gaps)}" if gaps else f"No gaps in {len(links)} links"}
+    text = f"Gaps: {', '.join(gaps)}" if gaps else f"No gaps in {len(states)} links"
+    uses = Markup("").join(
+        Markup('<use href="#m-{0}" class="is-{0}" x="{1}" y="1" width="10" height="10"/>').format(state, x)
+        for state, x in glyphs
+    )
+    picture = Markup('<svg class="mini" viewBox="0 0 172 12" role="img" aria-label="{}">{}</svg>').format(text, uses)
+    return LinkStrip(glyphs=glyphs, text=text, svg=picture)

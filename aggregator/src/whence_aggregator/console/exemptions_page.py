@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from whence_aggregator.console.amounts import amount
 from whence_aggregator.console.asking import ApiRefused
 from whence_aggregator.console.frame import here, part
 from whence_aggregator.console.page import Elsewhere, Visit, WebPage
 from whence_aggregator.console.refusal import FormRefusal
 from whence_aggregator.console.violation_filters import to_api_instant, to_field
-from whence_aggregator.console.violation_words import counted, may_withdraw, scope_words
+from whence_aggregator.console.violation_words import may_withdraw, scope_words
 
 PATH = "/exemptions"
 _NAME = re.compile(r"e-[0-9a-f]{20}\Z")
@@ -55,4 +56,4 @@ def _heading(exemptions: list[Any], moment: dict[str, str]) -> str:
     one, several = ("was", "were") if moment else ("is", "are")
     if not exemptions:
         return f"No exemption {one} in force"
-    return f"{counted(len(exemptions), 'exemption')} {one if len(exemptions) == 1 else several} in force"
+    return f"{amount(len(exemptions), 'exemption')} {one if len(exemptions) == 1 else several} in force"

@@ -116,7 +116,7 @@ def digest(text: object) -> Markup:
 
 def _finished(value: Any) -> Any:
     """Show no character that hides or reorders text: line breaks stay, for code."""
-    if isinstance(value, Markup) or not isinstance(value, str):
+    if isinstance(value, Markup) or not isinstance(value, str) or value.isprintable():
         return value
     return "\n".join(printable(line) for line in value.split("\n"))
 

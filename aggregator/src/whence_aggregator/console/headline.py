@@ -12,9 +12,10 @@ from typing import Any, Literal
 
 from whence_aggregator.console.ages import shown_time
 from whence_aggregator.console.link_words import GAPS, LinkDocument, by_name, is_held, link_name, short_commit, value_of
+from whence_common.identifiers import is_application_id
 
 ChainSign = Literal["confirmed", "contradicted", "missing", "unknown"]
-_ENDED = ("stopping", "stopped", "shutting-down", "terminated")
+ENDED = ("stopping", "stopped", "shutting-down", "terminated")
 _GAP_SENTENCES: Mapping[str, tuple[str, str, str]] = {
     "account": (
         "sources disagree about the account that {what} runs in",
@@ -108,9 +109,8 @@ def headline(lineage: Mapping[str, Any]) -> Headline:
         return _incomplete(lineage, links, what)
     if lineage["heard"] in ("silent", "never") and not has_ended(lineage):
         return _unheard(lineage, what)
-    return Headline(
-        sign="confirmed", word="complete", sentence=f"Complete: {_origin(links, what, ended=has_ended(lineage))}"
-    )
+    whole = origin(lineage) or f"every link of {what} holds that this server requires"
+    return Headline(sign="confirmed", word="complete", sentence=f"Complete: {whole}")
 
 
 def worst_gap(lineage: Mapping[str, Any]) -> LinkDocument | None:
@@ -126,7 +126,7 @@ def worst_gap(lineage: Mapping[str, Any]) -> LinkDocument | None:
 
 def has_ended(lineage: Mapping[str, Any]) -> bool:
     """Return whether the instance no longer runs, by the EC2 API or by its own last statement."""
-    return lineage["life"] in _ENDED or value_of(by_name(lineage), "instance").get("cause") == "stop"
+    return lineage["life"] in ENDED or value_of(by_name(lineage), "instance").get("cause") == "stop"
 
 
 def named(links: Mapping[str, LinkDocument], instance_id: str) -> str:
@@ -140,7 +140,7 @@ def _asked_application(links: Mapping[str, LinkDocument]) -> object:
     """Return the application that user data names, though it is not registered."""
     document = value_of(links, "user_data").get("document")
     named_there = document.get("application_id") if isinstance(document, Mapping) else None
-    return named_there if isinstance(named_there, str) else None
+    return named_there if isinstance(named_there, str) and is_application_id(named_there) else None
 
 
 def errors_of(links: Mapping[str, LinkDocument]) -> Sequence[Mapping[str, Any]]:
@@ -204,17 +204,24 @@ def _unheard(lineage: Mapping[str, Any], what: str) -> Headline:
     return Headline(sign="unknown", word="never heard", sentence=sentence)
 
 
-def _origin(links: Mapping[str, LinkDocument], what: str, *, ended: bool) -> str:
-    """Return where a whole chain comes from, as strongly as its weakest link states it."""
+def origin(lineage: Mapping[str, Any]) -> str:
+    """Return where what runs comes from, as strongly as the weakest link states it; empty if that does not hold."""
+    links = by_name(lineage)
     commit, source, ticket = (links.get(name) for name in ("commit", "source", "ticket"))
-    if not is_held(commit) or not is_held(source) or commit is None or source is None:
-        return f"every link of {what} holds that this server requires"
+    if commit is None or source is None or not is_held(commit) or not is_held(source) or _is_disputed(links):
+        return ""
+    what = named(links, str(lineage["subject"]["instance"]))
     short = short_commit(value_of(links, "commit").get("commit"))
     proved = commit["state"] == "confirmed" and source["state"] == "confirmed"
-    verb = "came" if ended else "comes"
-    origin = f"{what} {verb} from commit {short}" if proved else f"{what} names commit {short} as its source"
+    verb = "came" if has_ended(lineage) else "comes"
+    found = f"{what} {verb} from commit {short}" if proved else f"{what} names commit {short} as its source"
     tickets = [str(one["id"]) for one in value_of(links, "ticket").get("tickets", ())][:_TICKETS_MAX]
     if ticket is None or not is_held(ticket) or not tickets:
-        return origin
+        return found
     plural = f"ticket{'s' * (len(tickets) > 1)} {', '.join(tickets)}"
-    return f"{origin}, asked for in {plural}" if ticket["state"] == "confirmed" else f"{origin}, which names {plural}"
+    return f"{found}, asked for in {plural}" if ticket["state"] == "confirmed" else f"{found}, which names {plural}"
+
+
+def _is_disputed(links: Mapping[str, LinkDocument]) -> bool:
+    """Return whether nothing runs, or it is disputed which image does: its source is then not that of what runs."""
+    return (links.get("image") or {}).get("state") in ("contradicted", "missing")

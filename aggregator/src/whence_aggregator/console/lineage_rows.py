@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from whence_aggregator.console.chain import mini
+from whence_aggregator.console.chain import LinkStrip, mini
 from whence_aggregator.console.link_words import GAPS, LinkDocument, by_name, link_name, value_of
 
 _NOT_NOW = {"silent": "silent", "never": "never heard"}
@@ -23,7 +23,7 @@ class LineageRow:
     team: str
     state: str
     gap: str
-    strip: Mapping[str, Any]
+    strip: LinkStrip
     life: str
     last_seen: str
     by_range: bool

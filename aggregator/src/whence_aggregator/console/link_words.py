@@ -49,10 +49,12 @@ def listed(words: Sequence[str]) -> str:
 
 
 def capital(text: str) -> str:
-    """Return a reason as a sentence: with a capital and a full stop."""
+    """Return a reason as a sentence, with a full stop; with a capital unless it begins with an identifier."""
     sentence = text.strip()
-    end = "" if sentence.endswith((".", "!", "?")) else "."
-    return f"{sentence[0].upper()}{sentence[1:]}{end}" if sentence else ""
+    first = sentence.split(" ", 1)[0]
+    end = "" if sentence.endswith((".", "!", "?", "…")) else "."
+    shown = f"{sentence[:1].upper()}{sentence[1:]}" if first.rstrip(",:;").isalpha() else sentence
+    return f"{shown}{end}" if shown else ""
 
 
 def stated(link: LinkDocument) -> str:
@@ -61,12 +63,11 @@ def stated(link: LinkDocument) -> str:
     sources = listed(list(dict.fromkeys(source_name(str(one["source"])) for one in link["evidence"])))
     if state in GAPS:
         return capital(reason or _EXPLAINED[state])
-    many = len({one["source"] for one in link["evidence"]}) > 1
-    if state == "confirmed":
-        known = f"{sources} agree" if many else f"{sources} proves it" if sources else "Confirmed"
+    if state == "confirmed" and len({one["source"] for one in link["evidence"]}) > 1:
+        known = f"confirmed: {sources} agree"
     else:
-        known = f"{sources} {'state' if many else 'states'} it" if sources else "Stated"
-    return capital(f"{known}: {reason}" if reason else known)
+        known = f"{state} by {sources}" if sources else state
+    return capital(f"{known}; {reason}" if reason and ":" in known else f"{known}: {reason}" if reason else known)
 
 
 def short_value(link: LinkDocument) -> str:

@@ -9,8 +9,11 @@ from whence_aggregator.console.applications import show_applications
 from whence_aggregator.console.deployments import show_changes
 from whence_aggregator.console.difference import show_diff
 from whence_aggregator.console.entry_files import save_receipt, save_statement
+from whence_aggregator.console.entry_page import save_entry, show_entry
+from whence_aggregator.console.evidence_page import save_bundle, save_checkpoint, save_keys, show_evidence
 from whence_aggregator.console.exemptions_page import send_exemptions, show_exemptions
 from whence_aggregator.console.instance import show_instance
+from whence_aggregator.console.instances import show_instances
 from whence_aggregator.console.me import show_me
 from whence_aggregator.console.overview import show_overview
 from whence_aggregator.console.page import PageAddress, PageAddresses
@@ -26,7 +29,7 @@ from whence_aggregator.console.violation_page import send_violation, show_violat
 
 PLACES: PageAddresses = (
     PageAddress(path="/", show=show_overview),
-    PageAddress(path="/search", show=search),
+    PageAddress(path="/instances", show=show_instances),
     PageAddress(path="/applications", show=show_applications),
     PageAddress(path="/applications/{id}", show=show_application),
     PageAddress(path="/applications/{id}/versions/{version}", show=show_version),
@@ -46,6 +49,13 @@ PLACES: PageAddresses = (
     PageAddress(path="/rules/{id}", show=show_rule),
     PageAddress(path="/reports", show=show_reports, send=send_reports),
     PageAddress(path="/reports/{digest}", show=show_report),
+    PageAddress(path="/evidence", show=show_evidence),
+    PageAddress(path="/evidence/{index}", show=show_entry),
+    PageAddress(path="/files/bundle", show=save_bundle),
+    PageAddress(path="/files/checkpoint", show=save_checkpoint),
+    PageAddress(path="/files/keys", show=save_keys),
+    PageAddress(path="/files/entries/{index}", show=save_entry),
+    PageAddress(path="/search", show=search),
     PageAddress(path="/teams/{id}", show=show_team),
     PageAddress(path="/accounts", show=show_accounts),
     PageAddress(path="/accounts/{id}", show=show_account),

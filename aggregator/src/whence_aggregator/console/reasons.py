@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from whence_aggregator.console.ages import shown_time
-from whence_aggregator.console.headline import Headline, errors_of, has_ended
+from whence_aggregator.console.headline import Headline, errors_of, has_ended, origin
 from whence_aggregator.console.link_words import GAPS, by_name, capital, is_held, link_name, listed
 from whence_aggregator.console.rule_rows import RuleRow, counted
 
@@ -16,6 +16,8 @@ _LIVES = {
     "pending": "It is starting", "stopping": "It is stopping", "stopped": "It is stopped",
     "shutting-down": "It is being terminated", "terminated": "It is terminated",
 }  # fmt: skip
+_CHARACTERS_MAX = 500
+_UNHEARD = ("silent", "never heard")
 _NOT_CONFIGURED = "not configured"
 _ASK_OPERATOR = "ask the operator of this server to configure the source; until then this stays unknown"
 _ASKED_AGAIN = "nothing, if this is new: the server asks again by itself; else see which source the overview names"
@@ -31,11 +33,13 @@ def _why(lineage: Mapping[str, Any], found: Headline, rules: Sequence[RuleRow] |
     errors = errors_of(links)
     if found.word == "failed boot" and errors:
         more = f" {len(errors) - 1} more at their lines below." if len(errors) > 1 else ""
-        yield f"{capital(_where(errors[0]) + str(errors[0].get('message', '')))}{more}"
+        yield f"{capital(_where(errors[0]) + _cut(errors[0].get('message')))}{more}"
     elif found.link:
         link = links[found.link]
         unchecked = next((str(one["reason"]) for one in lineage["not_checked"] if one["link"] == found.link), "")
-        yield capital(str(link["reason"] or unchecked))
+        yield capital(_cut(link["reason"] or unchecked))
+    if not found.is_whole and (known := origin(lineage)):
+        yield f"{'When it was last heard' if found.word in _UNHEARD else 'Even so'}, {known}."
     yield _counts(lineage)
     yield _others(lineage, found)
     yield _presence(lineage, found)
@@ -55,8 +59,8 @@ def _to_do(lineage: Mapping[str, Any], found: Headline, rules: Sequence[RuleRow]
     errors = errors_of(by_name(lineage))
     if found.word == "failed boot" and errors:
         more = f", correct {len(errors) - 1} more at their lines below" if len(errors) > 1 else ""
-        line = f" in line {errors[0]['line']}" if errors[0].get("line") else ""
-        return f"{errors[0].get('fix') or 'correct the user data'}{line}{more}, then replace the instance"
+        line = f" in line {errors[0]['line']}" if _has_line(errors[0]) else ""
+        return f"{_cut(errors[0].get('fix') or 'correct the user data')}{line}{more}, then replace the instance"
     remedy = _remedy(found, rules or ())
     if remedy:
         return remedy
@@ -68,7 +72,7 @@ def _to_do(lineage: Mapping[str, Any], found: Headline, rules: Sequence[RuleRow]
 
 def _remedy(found: Headline, rules: Sequence[RuleRow]) -> str:
     """Return the remedy of the worst rule that fails about the link that decides; of any rule for a whole chain."""
-    if found.word in ("silent", "never heard"):
+    if found.word in _UNHEARD:
         return next((one.remedy for one in rules if one.rule == "agent-silent"), "")
     failing = [one for one in rules if one.state == "fail" and one.remedy]
     if not found.is_whole and found.word != "failed boot":
@@ -78,7 +82,17 @@ def _remedy(found: Headline, rules: Sequence[RuleRow]) -> str:
 
 
 def _where(problem: Mapping[str, Any]) -> str:
-    return f"Line {problem['line']}: " if problem.get("line") else ""
+    return f"Line {problem['line']}: " if _has_line(problem) else ""
+
+
+def _has_line(problem: Mapping[str, Any]) -> bool:
+    return isinstance(problem.get("line"), int) and problem["line"] > 0
+
+
+def _cut(text: object) -> str:
+    """Return a text that an agent or a source stated, in a length that a page begins with."""
+    shown = str(text or "")
+    return shown if len(shown) <= _CHARACTERS_MAX else f"{shown[:_CHARACTERS_MAX]}…"
 
 
 def _counts(lineage: Mapping[str, Any]) -> str:
@@ -107,7 +121,7 @@ def _presence(lineage: Mapping[str, Any], found: Headline) -> str:
         life = _LIVES.get(str(lineage["life"]), "Its agent reported that it stops")
         since = f", since {shown_time(lineage['life_since'])}" if lineage["life_since"] else ""
         return f"{life}{since}."
-    if found.word in ("silent", "never heard"):
+    if found.word in _UNHEARD:
         return ""
     if lineage["heard"] == "silent":
         return f"Its agent has been silent since {shown_time(lineage['last_seen'])}."

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from whence_aggregator.console.amounts import amount
 from whence_aggregator.console.asking import ApiAnswer, ApiRefused
 from whence_aggregator.console.frame import here
 from whence_aggregator.console.page import Elsewhere, SavedFile, Visit, WebPage
 from whence_aggregator.console.refusal import FormRefusal
-from whence_aggregator.console.violation_words import counted
 
 PATH = "/reports"
 FORMATS: Mapping[str, tuple[str, str, str]] = {
@@ -62,7 +62,7 @@ async def show_report(visit: Visit) -> WebPage | SavedFile:
     newest = reports[0]
     values = {
         "digest": digest, "reports": reports, "newest": newest, "about": about(newest), "formats": FORMATS,
-        "held": _held(visit, newest), "counted": counted,
+        "held": _held(visit, newest), "amount": amount,
     }  # fmt: skip
     title = f"Report of {about(newest)}"
     return WebPage(template="report.html", title=title, section="report", values=values)
@@ -126,4 +126,4 @@ def _heading(reports: list[Any], given: Mapping[str, str], *, more: bool) -> str
     matching = " that match" if given else ""
     if not reports:
         return "No report matches" if given else "No report was made yet"
-    return f"{counted(len(reports), 'compliance report')}{matching}, the newest first" + (", and more" if more else "")
+    return f"{amount(len(reports), 'compliance report')}{matching}, the newest first" + (", and more" if more else "")

@@ -7,9 +7,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from whence_aggregator.console.amounts import amount
 from whence_aggregator.console.asking import ApiAnswer, ApiRefused
 from whence_aggregator.console.page import Visit, WebPage
-from whence_aggregator.console.violation_words import counted, state_sign, subject_words
+from whence_aggregator.console.violation_words import state_sign, subject_words
 
 NO_COUNTS: Mapping[str, int] = {"pass": 0, "fail": 0, "unknown": 0, "folded": 0, "total": 0}
 _VIOLATIONS_SHOWN = "10"
@@ -30,9 +31,9 @@ async def show_rules(visit: Visit) -> WebPage:
     unknown = sum(bool(verdicts.get(one["id"], NO_COUNTS)["unknown"]) for one in on)
     values = {
         "on": on, "off": off, "verdicts": verdicts, "summary": summary, "no_counts": NO_COUNTS,
-        "open": violations["facets"]["rule"] if violations is not None else {}, "counted": counted,
-        "heading": f"{counted(len(on), 'rule')} of {len(rules):,} {'is' if len(on) == 1 else 'are'} in force",
-        "state": _state(summary, failing, unknown), "why": _why(summary, failing, unknown),
+        "open": violations["facets"]["rule"] if violations is not None else {}, "amount": amount,
+        "heading": _sentence(summary, len(on), failing, unknown), "state": _state(summary, failing, unknown),
+        "why": _why(summary, len(off)),
     }  # fmt: skip
     return WebPage(template="rules.html", title="Rules", section="violations", values=values)
 
@@ -50,7 +51,7 @@ async def show_rule(visit: Visit) -> WebPage:
     )
     total = teams["total"]["verdicts"] if teams is not None else None
     values = {
-        "rule": rule, "teams": teams, "total": total, "found": found, "counted": counted, "sign": state_sign,
+        "rule": rule, "teams": teams, "total": total, "found": found, "amount": amount, "sign": state_sign,
         "subject": subject_words, "examples": _examples(rule["examples"]), "outcomes": _OUTCOMES,
         "open_total": sum(found["facets"]["status"].values()) if found is not None else None,
         "heading": _heading(rule, total), "state": _state_of(rule, total),
@@ -67,16 +68,31 @@ def _state(summary: Mapping[str, Any] | None, failing: int, unknown: int) -> str
     return "pass" if known else "unknown"
 
 
-def _why(summary: Mapping[str, Any] | None, failing: int, unknown: int) -> str:
+def _sentence(summary: Mapping[str, Any] | None, on: int, failing: int, unknown: int) -> str:
+    if not on:
+        return "No rule is in force"
+    rules, be = f"{amount(on, 'rule')} in force", "is" if on == 1 else "are"
     if summary is None:
-        return "What they judged is not for you to see."
+        return f"{amount(on, 'rule')} {be} in force"
+    if not summary["total"]["verdicts"]["total"]:
+        return f"{amount(on, 'rule')} {be} in force, and judged nothing yet"
+    unknown_too = f"{unknown:,} {'is' if unknown == 1 else 'are'} unknown for some subject"
+    if failing:
+        sentence = f"{failing:,} of {rules} {'fails' if failing == 1 else 'fail'} for some subject"
+        return f"{sentence}, {unknown_too}" if unknown else sentence
+    return f"None of {rules} fails, but {unknown_too}" if unknown else f"None of {rules} fails"
+
+
+def _why(summary: Mapping[str, Any] | None, off: int) -> str:
+    others = f" {amount(off, 'rule')} {'is' if off == 1 else 'are'} off." if off else ""
+    if summary is None:
+        return f"What they judged is not for you to see.{others}"
     verdicts = summary["total"]["verdicts"]
     if not verdicts["total"]:
-        return "Nothing was judged yet: an agent has to submit a statement first."
+        return f"An agent has to submit a statement first.{others}"
     return (
-        f"{counted(failing, 'rule')} {'fails' if failing == 1 else 'fail'} somewhere, {counted(unknown, 'rule')} "
-        f"{'has' if unknown == 1 else 'have'} unknown verdicts. Of {counted(verdicts['total'], 'verdict')}, "
-        f"{verdicts['pass']:,} pass, {verdicts['fail']:,} fail and {verdicts['unknown']:,} are unknown."
+        f"Of {amount(verdicts['total'], 'verdict')}, {verdicts['pass']:,} pass, {verdicts['fail']:,} fail, "
+        f"{verdicts['unknown']:,} are unknown and {verdicts['folded']:,} follow from a broken link.{others}"
     )
 
 

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-RuleState = Literal["fail", "unknown", "pass", "gone"]
-_WORST_FIRST: tuple[RuleState, ...] = ("fail", "unknown", "gone", "pass")
+from whence_aggregator.console.ages import shown_time
+
+RuleRowState = Literal["fail", "unknown", "pass", "gone"]
+_WORST_FIRST: tuple[RuleRowState, ...] = ("fail", "unknown", "gone", "pass")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +17,7 @@ class RuleRow:
     """What one rule found. `violation` is the id of the open violation that it is part of; empty if there is none."""
 
     rule: str
-    state: RuleState
+    state: RuleRowState
     reason: str
     title: str = ""
     severity: int = 4
@@ -25,6 +27,8 @@ class RuleRow:
     since: str = ""
     ledger_index: int | None = None
     violation: str = ""
+    standing: str = ""
+    """Whether the violation is acknowledged or exempted, which leaves the verdict as it is."""
     of_version: bool = False
 
 
@@ -40,7 +44,7 @@ def rule_rows(
     return sorted(found, key=lambda one: (_WORST_FIRST.index(one.state), one.severity, one.rule))
 
 
-def counted(rows: Sequence[RuleRow], state: RuleState) -> int:
+def counted(rows: Sequence[RuleRow], state: RuleRowState) -> int:
     return sum(one.state == state for one in rows)
 
 
@@ -48,12 +52,11 @@ def _of_verdict(
     verdict: Mapping[str, Any], rule: Mapping[str, Any] | None, violation: Mapping[str, Any] | None
 ) -> RuleRow:
     stated = str(verdict["verdict"])
-    state: RuleState = next((one for one in _WORST_FIRST if one == stated), "unknown")
+    state: RuleRowState = next((one for one in _WORST_FIRST if one == stated), "unknown")
     return RuleRow(
         rule=str(verdict["rule"]), state=state, reason=str(verdict["reason"] or ""), since=str(verdict["since"] or ""),
         ledger_index=verdict["ledger_index"],
-        violation=str(violation["id"]) if violation is not None and state != "pass" else "",
-        **_of_rule(rule),
+        **(_of_open(violation) if violation is not None and state != "pass" else {}), **_of_rule(rule),
     )  # fmt: skip
 
 
@@ -64,8 +67,8 @@ def _of_violation(violation: Mapping[str, Any], rule: Mapping[str, Any] | None) 
              "remedy": str(violation["remedy"])}  # fmt: skip
     return RuleRow(
         rule=str(violation["rule"]), state="unknown" if unsure else "fail", reason=str(violation["reason"]),
-        since=str(violation["since"]), ledger_index=violation["ledger_index"], violation=str(violation["id"]),
-        of_version=True, **shown,
+        since=str(violation["since"]), ledger_index=violation["ledger_index"], of_version=True,
+        **_of_open(violation), **shown,
     )  # fmt: skip
 
 
@@ -74,3 +77,14 @@ def _of_rule(rule: Mapping[str, Any] | None) -> dict[str, Any]:
         return {}
     return {"title": str(rule["title"]), "severity": rule["severity"], "remedy": str(rule["remedy"]),
             "link": str(rule["link"] or "")}  # fmt: skip
+
+
+def _of_open(violation: Mapping[str, Any]) -> dict[str, Any]:
+    """Return which violation it is, and whether somebody looks after it or accepted it for a time."""
+    acknowledged, exemption = violation["acknowledged"], violation["exemption"]
+    standing = ""
+    if violation["state"] == "exempted" and exemption is not None:
+        standing = f"exempted until {shown_time(exemption.get('until'))}"
+    elif violation["state"] == "acknowledged" and acknowledged is not None:
+        standing = f"acknowledged by {acknowledged.get('by')}"
+    return {"violation": str(violation["id"]), "standing": standing}

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from whence_aggregator.console.amounts import amount
 from whence_aggregator.console.asking import ApiRefused
 from whence_aggregator.console.frame import here
 from whence_aggregator.console.page import Elsewhere, SavedAnswer, Visit, WebPage
@@ -13,7 +14,6 @@ from whence_aggregator.console.refusal import FormRefusal
 from whence_aggregator.console.violation_filters import CHOICES, TEXTS, TIMES, ViolationFilters, to_field
 from whence_aggregator.console.violation_words import (
     SEVERITIES,
-    counted,
     state_sign,
     step_words,
     subject_words,
@@ -65,7 +65,7 @@ def _page(
         "heading": heading, "state": state, "why": why, "found": found, "rules": rules or {}, "first": first,
         "refusal": refusal, "given": filters.given, "choices": CHOICES, "texts": TEXTS, "times": TIMES,
         "fields": {name: to_field(filters.given.get(name, "")) for name in TIMES}, "visitor_teams": visit.visitor.teams,
-        "sign": state_sign, "subject": subject_words, "step_words": step_words, "counted": counted,
+        "sign": state_sign, "subject": subject_words, "step_words": step_words, "amount": amount,
         "members_shown": _MEMBERS_SHOWN,
     }  # fmt: skip
     title = heading if refusal is None else "Violations"
@@ -108,7 +108,7 @@ def _verdict(
         for number, name in SEVERITIES.items()
         if number <= 2 and facets["severity"].get(str(number))
     ]
-    sentence = f"{counted(total, 'violation')} {tense[total > 1]} {word}{matching}"
+    sentence = f"{amount(total, 'violation')} {tense[total > 1]} {word}{matching}"
     state = "pass" if filters.given.get("status") == "fixed" else "fail"
     shared = [f"{number:,} {name}" for name, number in facets["status"].items()] if len(facets["status"]) > 1 else []
     teams = [name or "no team" for name in list(facets["team"])[:3]]
@@ -127,7 +127,7 @@ def _empty(
     if summary is None:
         return "unknown", sentence, " ".join(["How much was judged is not for you to see.", *_incomplete(found)])
     verdicts = summary["total"]["verdicts"]
-    why = [f"{counted(verdicts['total'], 'verdict')} of {counted(len(summary['groups']), 'rule')} stand."]
+    why = [f"{amount(verdicts['total'], 'verdict')} of {amount(len(summary['groups']), 'rule')} stand."]
     if verdicts["unknown"]:
         why.append(
             f"{verdicts['unknown']:,} of them are unknown: evidence is missing, and missing evidence never passes."
@@ -142,4 +142,4 @@ def _incomplete(found: Mapping[str, Any]) -> list[str]:
     covered = found["coverage"]
     if covered["complete"]:
         return []
-    return [f"{counted(covered['incomplete_total'], 'source')} could not be read, so that more may be wrong."]
+    return [f"{amount(covered['incomplete_total'], 'source')} could not be read, so that more may be wrong."]

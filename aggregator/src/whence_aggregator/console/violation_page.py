@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
+from whence_aggregator.console.amounts import amount
 from whence_aggregator.console.asking import ApiRefused
 from whence_aggregator.console.frame import here, part
 from whence_aggregator.console.page import Elsewhere, Visit, WebPage
 from whence_aggregator.console.refusal import FormRefusal
 from whence_aggregator.console.violation_filters import to_api_instant, to_field
 from whence_aggregator.console.violation_words import (
-    counted,
     heading,
     last_day,
     may_acknowledge,
@@ -142,7 +142,7 @@ async def _page(
         "typed": {field: visit.form.get(field, "") for field in _FIELDS}, "scopes": _scopes(visit, one),
         "earliest": last_day(visit.now, 0), "latest": last_day(visit.now, EXEMPTION_DAYS_MAX - 1),
         "usual": last_day(visit.now, 14), "shown_max": COVERED_SHOWN_MAX,
-        "counted": counted, "step_words": step_words, "scope_words": scope_words, "subject_of": subject_words,
+        "amount": amount, "step_words": step_words, "scope_words": scope_words, "subject_of": subject_words,
     }  # fmt: skip
     status = refusal.status if refusal is not None else 200
     title = f"{subject_words(one)}: {one['rule']}"
@@ -157,7 +157,11 @@ def _members(one: Mapping[str, Any], page: str) -> dict[str, Any] | None:
     pages = max(1, -(-len(instances) // MEMBERS_PER_PAGE))
     number = min(int(page), pages) if page.isdecimal() and 0 < len(page) < 6 and int(page) else 1
     first = (number - 1) * MEMBERS_PER_PAGE
+    causes = [each["caused_by"] for each in instances if each.get("caused_by")]
+    reasons = {cause["reason"] for cause in causes}
+    unknown = len(reasons) == 1 and all(cause["value"] is None for cause in causes)
     return {
+        "shared_cause": next(iter(reasons)) if unknown else None,
         "shown": instances[first : first + MEMBERS_PER_PAGE], "first": first + 1, "number": number, "pages": pages,
         "listed": len(instances), "total": max(one["members"] or 0, len(instances)),
     }  # fmt: skip

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from whence_aggregator.console.amounts import amount
 from whence_aggregator.console.page import Visitor
 
 SEVERITIES = {1: "critical", 2: "high", 3: "medium", 4: "low"}
@@ -43,7 +44,7 @@ def heading(violation: Mapping[str, Any]) -> str:
     """Return what a violation comes to, as a sentence."""
     subject, rule, state = subject_words(violation), violation["rule"], violation["state"]
     members = violation["members"]
-    on = f" on {counted(members, 'instance')}" if members else ""
+    on = f" on {amount(members, 'instance')}" if members else ""
     if state == "fixed":
         return f"{subject} broke the rule {rule}; this is fixed"
     if violation["not_confirmed_since"]:
@@ -59,10 +60,6 @@ def scope_words(exemption: Mapping[str, Any]) -> str:
     """Return what an exemption covers: `rule no-sbom, application greeter, version 1.0`."""
     named = [f"{_SCOPE_WORDS[name]} {value}" for name, value in exemption["scope"].items() if value]
     return f"rule {exemption['rule']}, {', '.join(named)}"
-
-
-def counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def may_acknowledge(visitor: Visitor, violation: Mapping[str, Any]) -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from aiohttp import web
 
 from whence_aggregator.compliance.rules.live import CurrentRules
@@ -70,7 +73,9 @@ class QueryCalls:
 
     async def _instances(self, request: web.Request) -> JsonResponse:
         filters = ("application", "version", "account", "region", "image", "user_data", "commit", "ticket")
-        query = Query(request, *filters, "cause", "state", "ami", "team", "since", "until", *_TIMES, "limit", "cursor")
+        further = ("cause", "state", "ami", "team", "since", "until", *_TIMES, "links", "limit", "cursor")
+        query = Query(request, *filters, *further)
+        with_links = query.choice("links", ("true",)) is not None
         moment = await self._moment(query)
         first, before = await self._tracer.moments.period(query.instant("since"), query.instant("until"))
         wanted = Wanted(
@@ -88,7 +93,15 @@ class QueryCalls:
         rows, following = await self._search.instances(wanted, after=query.text("cursor") or "", limit=query.limit())
         if wanted.ticket is not None:
             rows = await self._tracer.naming(wanted.ticket, rows, moment=moment)
+        if with_links:
+            rows = await self._with_links(rows, moment)
         return respond_json({**moment.to_wire(), "instances": rows, "next": following})
+
+    async def _with_links(self, rows: Sequence[dict[str, Any]], moment: Moment) -> list[dict[str, Any]]:
+        """Return rows with the states of their links; without them for an instance that could not be traced."""
+        traced = await self._tracer.instances([row["instance_id"] for row in rows], moment=moment)
+        found = {one.instance_id: one.states_to_wire() for one in traced}
+        return [{**row, "lineage": found.get(row["instance_id"])} for row in rows]
 
     async def _moment(self, query: Query) -> Moment:
         return await self._tracer.moments.of(query.instant("at"), query.instant("known_at"))

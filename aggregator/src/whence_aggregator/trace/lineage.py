@@ -159,6 +159,15 @@ class Lineage:
         """Return a link by name."""
         return next(link for link in self.links if link.link == name)
 
+    def states_to_wire(self) -> dict[str, object]:
+        """Return the states alone, for lists: of each link, of the whole, and which required links do not hold."""
+        wrong = [link for link in self.links if link.state in GAPS or link.lacking]
+        return {
+            "complete": self.complete,
+            "links": {link.link: link.state for link in self.links},
+            "gaps": [link.link for link in wrong if link.link in self.required],
+        }
+
     def to_wire(self) -> dict[str, object]:
         return {
             "subject": {"instance": self.instance_id},

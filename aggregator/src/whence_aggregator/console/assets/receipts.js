@@ -27,7 +27,7 @@ function parseReceipt(bytes) {
 export function signedBy({ checkpoint, witnesses, key }) {
   const proved = [`The checkpoint of ${checkpoint.origin} over ${checkpoint.size} entries is signed by the trusted key ${key.name}+${key.id}.`];
   for (const one of witnesses) proved.push(`The witness ${one.name} cosigned this checkpoint.`);
-  const unproved = ["That the key is the log's own: compare it with the key that you received on another way.",
+  const unproved = ["That the key is the log's own: compare it with the key that you received over a separate channel.",
     "That the log has no other history for others: " + (witnesses.length
       ? "witnesses make that visible, as far as they are independent."
       : "no trusted witness cosigned this checkpoint.")];
