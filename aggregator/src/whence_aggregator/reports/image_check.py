@@ -38,8 +38,10 @@ LOOK_SECONDS = 0.5
 TAG_SECONDS_MAX = 20.0
 """For the registry to answer which digest a tag points to."""
 _REGISTRY = "the registry"
-_SOURCES: dict[str, SourceKind] = {_REGISTRY: "registries", "the Git server": "Git", "the default branch": "Git"}
-"""By the names of readings; the others are of tickets."""
+_SOURCES: dict[str, SourceKind] = {
+    _REGISTRY: "registries", "the Git server": "Git", "the default branch": "Git", "the commit's signature": "Git",
+}  # fmt: skip
+"""By the names of readings; the others are of reviews and tickets."""
 WAIT_SECONDS_MAX = 60.0
 APPLICATIONS_OF_IMAGE_MAX = 20
 _MUTABLE = "image-mutable"

@@ -137,6 +137,8 @@ class HeardClock:
 
 
 NOT_ASKED = Answer(outcome="unknown", reason="not collected yet")
+USER_DATA_NOT_YET = "it was not read yet"
+"""Why the user data in the EC2 API is not known of an instance whose turn has not come."""
 PUT_OFF = "waits: "
 """The beginning of the reason of a question that was not asked yet, because its team asked much in this hour."""
 
