@@ -39,10 +39,14 @@ from whence_aggregator.whence.cli import whence
 
 BOTH = frozenset({ACCOUNT, OTHER_ACCOUNT})
 RIGHT = frozenset({"findings"})
+OTHER_SCANNER = {"event_code": "bucket_public", "product": {"uid": "other-scanner", "version": "1.0"}}
 CALLERS = {
     token_hash("scanner"): Caller(name="scanner", teams=frozenset(), rights=RIGHT, accounts=frozenset({ACCOUNT})),
     token_hash("both"): Caller(name="both", teams=frozenset(), rights=RIGHT, accounts=BOTH),
     token_hash("every"): Caller(name="every", teams=frozenset(), rights=RIGHT, accounts=frozenset({"*"})),
+    token_hash("prowler"): Caller(
+        name="prowler", teams=frozenset(), rights=RIGHT, accounts=BOTH, products=frozenset({(ACCOUNT, "prowler")})
+    ),
     token_hash("blind"): Caller(name="blind", teams=frozenset(), rights=RIGHT, accounts=BOTH, reads="nothing"),
     token_hash("reader"): Caller(name="reader", teams=frozenset()),
     token_hash("hello"): Caller(name="hello", teams=frozenset({"hello"}), reads="teams"),
@@ -190,6 +194,26 @@ async def test_only_a_right_for_the_account_records_and_nobody_reads_a_body_befo
     assert await asked.verdicts() == {"own": "fail"}
     refused = await asked.push(foreign, status=400)
     assert (refused["code"], "scanner may not record findings" in refused["detail"]) == ("findings-refused", True)
+
+
+async def test_a_right_for_one_product_records_no_finding_of_another(asked: Asked) -> None:
+    await asked.push(ocsf("theirs", metadata=OTHER_SCANNER), status=201)
+    mine, theirs = ocsf("mine"), ocsf("theirs", result="PASS", metadata=OTHER_SCANNER)
+    found = await asked.push(mine, theirs, token="prowler", complete="true", status=201)
+    assert (found["new"], found["refused"], found["complete"]) == (1, 1, False)
+    assert found["refusals"] == [{
+        "position": 1, "uid": "theirs", "field": None, "code": "finding-product-forbidden",
+        "reason": f"prowler may not record findings of other-scanner about account {ACCOUNT}",
+    }]  # fmt: skip
+    refused = await asked.push(theirs, token="prowler", complete="true", status=403)
+    assert (refused["code"], refused["detail"], refused["fix"]) == (
+        "findings-product-forbidden",
+        f"none of 1 findings was accepted: prowler may not record findings of other-scanner about account {ACCOUNT}",
+        "use a token for the product: whence-aggregator token NAME --may findings --account ID --product PRODUCT",
+    )
+    assert await asked.verdicts() == {"mine": "fail", "theirs": "fail"}
+    elsewhere = ocsf("else", metadata=OTHER_SCANNER, cloud={"account": {"uid": OTHER_ACCOUNT}})
+    assert (await asked.push(elsewhere, token="prowler", status=201))["new"] == 1, "that account has no bound"
 
 
 async def test_no_scanner_replaces_or_closes_a_finding_of_another_account(asked: Asked) -> None:

@@ -92,7 +92,7 @@ class FindingCalls:
         with self._slots.take(request, caller.name):
             recorded = await self._received(request, FindingReader(read_as), recording)
         if not recorded.accepted and recorded.refused:
-            raise InputError("findings-refused", _all_refused(recorded), fix="GET /openapi.yaml describes the formats")
+            raise _refusal(recorded)
         if changed := bool(recorded.new or recorded.updated or recorded.closed):
             self._on_change()
         return respond_json(recorded.to_wire(), status=201 if changed else 200)
@@ -213,6 +213,17 @@ def _about(wanted: WantedFindings) -> AskedAbout:
         account=wanted.account, team=wanted.team, team_as_written=wanted.team_as_written,
         application=wanted.application, scanner=wanted.product, findings_alone=True,
     )  # fmt: skip
+
+
+def _refusal(recorded: RecordedFindings) -> InputError:
+    """Return the error of a file of which nothing was taken: 403 if all of it is of products of other tokens."""
+    if recorded.refused_products == recorded.refused:
+        return Forbidden(
+            "findings-product-forbidden", _all_refused(recorded),
+            fix="use a token for the product: "
+            "whence-aggregator token NAME --may findings --account ID --product PRODUCT",
+        )  # fmt: skip
+    return InputError("findings-refused", _all_refused(recorded), fix="GET /openapi.yaml describes the formats")
 
 
 def _all_refused(recorded: RecordedFindings) -> str:
