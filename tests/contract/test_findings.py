@@ -22,7 +22,7 @@ from fakes.coverage import coverage_of
 from fakes.findings import ACCOUNT, AFTER_THE_SCANS, DATA, IMAGE, as_bytes, asff, ocsf, sample, sarif
 from fakes.in_process import LIMITLESS, OTHER_ACCOUNT, InProcess
 from whence_aggregator.callers.caller import Caller
-from whence_aggregator.callers.limits import Limit
+from whence_aggregator.callers.limits import Limit, Rate
 from whence_aggregator.callers.sign_in import NOBODY, Authenticator
 from whence_aggregator.callers.tokens import token_hash
 from whence_aggregator.findings.coverage import ScannerCoverage
@@ -100,7 +100,7 @@ class Asked:
 
 
 @asynccontextmanager
-async def served(house: InProcess, scanners: Scanners = SCANNERS) -> AsyncIterator[Asked]:
+async def served(house: InProcess, scanners: Scanners = SCANNERS, rate: Rate = LIMITLESS) -> AsyncIterator[Asked]:
     findings = Findings(
         database=house.database, directory=OrganisationDirectory(house.database), scanners=scanners
     )  # fmt: skip
@@ -110,6 +110,7 @@ async def served(house: InProcess, scanners: Scanners = SCANNERS) -> AsyncIterat
     calls = FindingCalls(
         ledger=house.ledger, findings=findings, scanners=states, coverage=coverage, moments=Moments(database=house.database, now=house.clock),
         now=house.clock, on_change=lambda: None,
+        caller_bytes=Limit("caller", rate, lambda: house.clock.moment.timestamp(), unit="bytes"),
     ).routes()  # fmt: skip
     check = authentication(Authenticator(
         known=CALLERS, sources=NOBODY, sessions=None, attempts=Limit("address", LIMITLESS), now=house.clock
@@ -194,6 +195,28 @@ async def test_only_a_right_for_the_account_records_and_nobody_reads_a_body_befo
     assert await asked.verdicts() == {"own": "fail"}
     refused = await asked.push(foreign, status=400)
     assert (refused["code"], "scanner may not record findings" in refused["detail"]) == ("findings-refused", True)
+
+
+async def test_a_sender_of_many_bytes_waits_and_no_other_does(house: InProcess) -> None:
+    async with served(house, rate=Rate(per_second=100.0, burst=1_000.0)) as asked:
+        large = as_bytes([ocsf(f"f-{number}") for number in range(10)])
+        assert (await asked.push(body=large, status=201))["new"] == 10, "a file is taken whole, whatever its size"
+        given = {"Authorization": "Bearer scanner"}
+        async with asked.client.post("/v1/findings", headers=given, data=as_bytes([ocsf("later")])) as refused:
+            document = await refused.json(content_type=None)
+            owed = len(large) - 1_000
+            assert (refused.status, document["code"]) == (429, "rate-limited")
+            assert document["detail"] == "too many bytes from caller scanner"
+            assert abs(int(refused.headers["Retry-After"]) - owed / 100) < 1
+        await asked.push(ocsf("other"), token="both", status=201)
+        house.clock.advance(owed / 100 + 1)
+        await asked.push(ocsf("later"), status=201)
+
+
+async def test_a_file_that_breaks_off_counts_as_far_as_it_came(house: InProcess) -> None:
+    async with served(house, rate=Rate(per_second=1.0, burst=500.0)) as asked:
+        await asked.push(body=as_bytes([ocsf(f"f-{number}") for number in range(5)])[:-2])
+        assert (await asked.push(ocsf("later")))["status"] == 429
 
 
 async def test_a_right_for_one_product_records_no_finding_of_another(asked: Asked) -> None:

@@ -132,6 +132,7 @@ async def served(house: InProcess, steps: Rate = LIMITLESS, *, reads_events: boo
         *FindingCalls(
             ledger=house.ledger, findings=findings, scanners=scanners, coverage=coverage_of(house), now=house.clock, on_change=lambda: None,
             moments=Moments(database=database, now=house.clock),
+            caller_bytes=Limit("caller", LIMITLESS, lambda: 0.0, unit="bytes"),
         ).routes(),
     ]  # fmt: skip
     check = authentication(Authenticator(
