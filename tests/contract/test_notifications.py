@@ -16,6 +16,7 @@ from whence_aggregator.notifications.delivering import LEASE_SECONDS
 from whence_aggregator.notifications.hours import Hours, QuietPeriod
 from whence_aggregator.notifications.outcome import DeliveryOutcome
 from whence_aggregator.ports import Database, NotFound
+from whence_aggregator.queries.notifications import COUNT_NOTIFICATIONS
 from whence_common.errors import InputError
 
 DAY = 86_400.0
@@ -220,6 +221,28 @@ async def test_dead_letters_are_paged_and_discarded_for_good(
     assert await letters.discard([page[0].id], by="olga") == 1
     assert await letters.replay_all("ops", by="olga") == 2
     assert (await letters.destinations())[0]["dead"] == 0
+
+
+async def test_letters_that_go_while_all_are_sent_again_are_left_out(
+    database: Database, clock: FakeClock, violations: Violations
+) -> None:
+    house = await started(database, clock)
+    house.receivers["ops"].answers.extend([REFUSED] * 3)
+    for number in range(3):
+        await violations.step("opened", f"app-{number}@1")
+    await house.turn()
+    letters = box(database, house)
+    (first, *_), _ = await letters.page(destination=None, after="", limit=1)
+    found = await asyncio.gather(
+        letters.replay_all(None, by="olga"), letters.replay_all("ops", by="otto"), letters.discard([first.id], by="o"),
+        letters.replay_all(None, by="olga"), return_exceptions=True,
+    )  # fmt: skip
+    counts = [found[0], found[1], found[3]]
+    assert all(isinstance(one, int) for one in counts), counts
+    assert isinstance(found[2], NotFound) or found[2] == 1
+    assert sum(one for one in counts if isinstance(one, int)) == (3 if isinstance(found[2], NotFound) else 2)
+    rows = await database.fetch(COUNT_NOTIFICATIONS.bind({}))
+    assert {row["state"] for row in rows} == {"waiting"}
 
 
 async def test_a_receiver_that_is_gone_is_switched_off_until_it_is_enabled(
