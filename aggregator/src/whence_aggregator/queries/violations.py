@@ -439,6 +439,29 @@ class RulesMovedSinceRow(TypedDict):
 RULES_MOVED_SINCE = NamedQuery[RulesMovedSinceParameters, RulesMovedSinceRow]("rules_moved_since")
 
 
+class FindingsSinceParameters(TypedDict):
+    after: int
+
+
+class FindingsSinceRow(TypedDict):
+    entry: int
+
+
+FINDINGS_SINCE = NamedQuery[FindingsSinceParameters, FindingsSinceRow]("findings_since")
+
+
+class FindingPlacesSinceParameters(TypedDict):
+    after: int
+
+
+class FindingPlacesSinceRow(TypedDict):
+    account_id: str
+    product: str
+
+
+FINDING_PLACES_SINCE = NamedQuery[FindingPlacesSinceParameters, FindingPlacesSinceRow]("finding_places_since")
+
+
 class NewestVerdictRow(TypedDict):
     entry: int
 

@@ -136,6 +136,18 @@ select distinct rule from verdict where verdict <> 'pass' union select distinct 
 -- types: after int
 select distinct rule from verdict where ledger_index > :after;
 
+-- Whether findings were recorded after an entry, and of which accounts and scanners: the first is by the key alone.
+
+-- name: findings_since
+-- types: after int, entry int
+select e.ledger_index as entry from entry e where e.ledger_index > :after and e.kind = 'findings'
+order by e.ledger_index limit 1;
+
+-- name: finding_places_since
+-- types: after int
+select distinct r.account_id, r.product from finding_report r where r.ledger_index > :after
+order by r.account_id, r.product;
+
 -- name: newest_verdict
 -- types: entry int
 select coalesce(max(ledger_index), -1) as entry from verdict;
