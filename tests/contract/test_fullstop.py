@@ -454,6 +454,20 @@ async def test_a_rule_counts_each_violation_that_it_covers_as_a_step_of_its_writ
         assert (await asked.ask("GET", "/api/whitelisting-rules")).body == []
 
 
+async def test_the_end_of_a_rule_counts_each_violation_that_it_covered_as_a_step(house: InProcess) -> None:
+    async with asking(house, Rate(per_second=1.0, burst=7 * 1024.0)) as asked:
+        for n in range(3):
+            await reported(asked, event_id=f"e-{n}")
+        made = (await asked.ask("POST", "/api/whitelisting-rules", token="operator", body=rule(house))).body
+        path = f"/api/whitelisting-rules/{made['id']}"
+        earlier = [("expiryDate", to_instant(later(house, days=1)))]
+        for method, params in (("DELETE", []), ("DELETE", earlier), ("PUT", [])):
+            body = rule(house) if method == "PUT" else None
+            refused = await asked.ask(method, path, token="operator", body=body, params=params)
+            assert (refused.status, refused.body["code"]) == (429, "rate-limited"), (method, refused.body)
+        assert [one["id"] for one in (await asked.ask("GET", "/api/whitelisting-rules")).body] == [made["id"]]
+
+
 async def test_a_rule_covers_nothing_that_its_writers_own_token_reported(asked: Asked) -> None:
     await broken_instance(asked)
     await reported(asked, "scanner", violation_type="CROSS_ACCOUNT_ROLE")

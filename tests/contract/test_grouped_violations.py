@@ -291,6 +291,20 @@ async def test_the_steps_that_one_caller_adds_to_the_log_are_limited(house: InPr
         assert (await asked.post(path, OPERATOR, comment="not limited by others"))["code"] == "violation-forbidden"
 
 
+async def test_an_undo_counts_each_violation_that_its_exemption_covers(house: InProcess) -> None:
+    await house.register("greeter")
+    async with served(house, Rate(per_second=1.0, burst=5 * 1024.0)) as asked:
+        await running(house)
+        await asked.follow()
+        path = f"/v1/violations/{(await asked.one())['id']}"
+        body = {"reason": "moved", "until": "2026-12-01T00:00:00Z"}
+        made = await asked.post(f"{path}/exempt", HELLO, **body)
+        assert (made["status"], made["covers"]) == (201, 1)
+        assert (await asked.post(f"{path}/undo", HELLO))["status"] == 200, "two steps, as those of the exemption"
+        again = await asked.post(f"{path}/exempt", HELLO, **body)
+        assert again["status"] == 429, "one step is left"
+
+
 async def test_a_fixed_fault_closes_its_violation_and_reopens_it_when_it_is_back(asked: Asked) -> None:
     await running(asked.house)
     await asked.follow()

@@ -76,13 +76,15 @@ class ViolationSteps:
     async def replace(self, number: int, document: Mapping[str, Any], caller: Caller, count: Count) -> Exemption:
         """Grant an exemption in the place of another one. Raises NotFound, and what `exempt` raises."""
         before = await self._ending(number, caller)
+        count(len(await self._recorder.exempted_by(before.id)))
         made = await self.exempt(document, caller, count)
         await self._recorder.withdraw(before.id, by=caller.name)
         return made
 
-    async def end(self, number: int, ends_at: str | None, caller: Caller) -> None:
-        """End an exemption now, or at a time before its end. Raises NotFound, Forbidden, InputError."""
+    async def end(self, number: int, ends_at: str | None, caller: Caller, count: Count) -> None:
+        """End an exemption now, or at a time before its end. Raises NotFound, Forbidden, InputError, Overloaded."""
         one = await self._ending(number, caller)
+        count(len(await self._recorder.exempted_by(one.id)))
         if ends_at is None or ends_at <= to_instant(self._now()):
             await self._recorder.withdraw(one.id, by=caller.name)
         elif ends_at <= one.until:

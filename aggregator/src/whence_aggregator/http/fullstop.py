@@ -175,7 +175,7 @@ class WhitelistingCalls:
     async def _end(self, request: web.Request) -> web.Response:
         self._caller_bytes.take(request[CALLER].name, STEP_BYTES)
         ends_at = LenientQuery(request).instant("expiryDate") or None
-        await self._steps.end(number_of(request), ends_at, request[CALLER])
+        await self._steps.end(number_of(request), ends_at, request[CALLER], self._counting(request))
         return web.Response(status=204)
 
     def _counting(self, request: web.Request) -> Count:

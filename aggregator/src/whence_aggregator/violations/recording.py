@@ -205,7 +205,7 @@ class ViolationRecorder:
     async def withdraw(self, name: str, *, by: str) -> Undone:
         """End an exemption; what it covered is open again. Raises NotFound or Conflict."""
         granted = await self.exemption(name)
-        covered = await self._exempted_by(name)
+        covered = await self.exempted_by(name)
         async with self._writing([one.id for one in covered]) as writing:
             known, live = _found(writing)
             at = to_instant(self._now())
@@ -228,7 +228,7 @@ class ViolationRecorder:
     async def shorten(self, name: str, until: str, *, by: str) -> None:
         """Have an exemption end earlier. Raises NotFound or Conflict."""
         granted = await self.exemption(name)
-        async with self._writing([one.id for one in await self._exempted_by(name)]) as writing:
+        async with self._writing([one.id for one in await self.exempted_by(name)]) as writing:
             known, live = _found(writing)
             if name not in {one.id for one in live}:
                 raise Conflict("exemption-ended", "the exemption has ended already")
@@ -281,7 +281,8 @@ class ViolationRecorder:
         found = await self._open([granted.rule], every_rule=granted.is_by_type)
         return [one for one in found.values() if granted.covers(one)]
 
-    async def _exempted_by(self, name: str) -> list[StoredViolation]:
+    async def exempted_by(self, name: str) -> list[StoredViolation]:
+        """Return the violations that an exemption covers."""
         asked = VIOLATIONS_EXEMPTED_BY.bind({"exemption": name, "limit": COVERED_MAX})
         return list(stored_by_id(await self._database.fetch(asked)).values())
 
