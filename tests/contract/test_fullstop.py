@@ -429,6 +429,20 @@ async def test_a_rule_that_is_to_end_earlier_ends_then_and_covers_no_more_than_b
     assert (await asked.ask("DELETE", path, token="operator", params=[("expiryDate", soon)])).status == 404
 
 
+async def test_types_of_violations_are_shown_to_their_teams_and_types_of_rules_to_all(asked: Asked) -> None:
+    await broken_instance(asked)
+    await reported(asked, violation_type="SECRET_PROJECT")
+    for token, sees in (("reader", True), ("own", True), ("foreign", False)):
+        types = {one["id"] for one in (await asked.ask("GET", "/api/violation-types", token=token)).body}
+        assert ("SECRET_PROJECT" in types) == sees, token
+        assert {"BOOT_FAILED", "WRONG_AMI"} <= types
+    wanted = rule(asked.house, violation_type="SECRET_PROJECT")
+    refused = await asked.ask("POST", "/api/whitelisting-rules", token="foreign", body=wanted)
+    unknown = {**wanted, "violation_type": "NO_SUCH_TYPE"}
+    also = await asked.ask("POST", "/api/whitelisting-rules", token="foreign", body=unknown)
+    assert (refused.body["code"], also.body["code"]) == ("rule-type-unknown", "rule-type-unknown")
+
+
 async def test_a_rule_of_a_type_covers_every_rule_that_has_it_and_nothing_of_others(asked: Asked) -> None:
     await broken_instance(asked)
     await reported(asked, violation_type="BOOT_FAILED", application_version="1.0")

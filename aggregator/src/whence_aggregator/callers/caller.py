@@ -108,6 +108,11 @@ class Caller:
         """Return whether it may read the resources of every team."""
         return self.reads == "organisation" or self.teams is None or bool(self.rights & {AUDIT, OPERATE, WRITE_ALL})
 
+    @property
+    def readable_teams(self) -> frozenset[str] | None:
+        """Return the teams whose resources it may read; None for all."""
+        return None if self.reads_everything else self.teams or frozenset()
+
     def may_read(self, team_id: str) -> bool:
         """Return whether it may read the resources of a team."""
         own = self.teams is not None and team_id in self.teams

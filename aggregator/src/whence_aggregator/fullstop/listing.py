@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -143,11 +143,15 @@ class ViolationLists:
             return []
         return [str(each["instance_id"]) for each in await self._members.of(one.stored)][:INSTANCES_SHOWN_MAX]
 
-    async def types(self) -> list[ViolationType]:
-        """Return all types: known ones, and those of violations."""
-        return self._types.served(
-            rules_seen(await self._database.fetch(RULES_OF_VIOLATIONS.bind({"limit": _RULES_MAX})))
+    async def types(self, teams: Collection[str] | None) -> list[ViolationType]:
+        """Return all types: known ones, and those of violations; with `teams`, of the violations of these teams."""
+        return self._types.served(await self._seen(teams))
+
+    async def _seen(self, teams: Collection[str] | None) -> Mapping[str, tuple[int, str]]:
+        asked = RULES_OF_VIOLATIONS.bind(
+            {"any_team": int(teams is None), "teams": array(sorted(teams or ())), "limit": _RULES_MAX}
         )
+        return rules_seen(await self._database.fetch(asked))
 
     async def by_account(self, wanted: FullstopFilters) -> list[dict[str, object]]:
         """Return how many violations there are of each account and type."""
@@ -206,8 +210,7 @@ class ViolationLists:
         """Return the rules that have violations of these types."""
         if types is None:
             return []
-        seen = rules_seen(await self._database.fetch(RULES_OF_VIOLATIONS.bind({"limit": _RULES_MAX})))
-        return [rule for rule in seen if type_of_rule(rule) in types]
+        return [rule for rule in await self._seen(None) if type_of_rule(rule) in types]
 
     async def _with_members(self, found: list[ServedViolation], *, every: bool) -> list[ServedViolation]:
         """Return violations with their members; without `every`, only where they tell the account."""

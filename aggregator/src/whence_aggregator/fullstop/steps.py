@@ -66,7 +66,7 @@ class ViolationSteps:
         `count` counts the steps that it adds to the log beside its own, before it does.
         """
         rule = WhitelistingRule.parse(document)
-        if rule.type_id not in {one.id for one in await self._lists.types()}:
+        if rule.type_id not in {one.id for one in await self._lists.types(caller.readable_teams)}:
             raise InputError(
                 "rule-type-unknown", f"there is no violation type {rule.type_id}",
                 fix="GET /api/violation-types lists them",

@@ -354,6 +354,8 @@ EXEMPTION_NUMBERED = NamedQuery[ExemptionNumberedParameters, ExemptionNumberedRo
 
 
 class RulesOfViolationsParameters(TypedDict):
+    any_team: int
+    teams: str
     limit: int
 
 

@@ -93,8 +93,9 @@ select id, number, rule, application_id, version, account_id, ami, team, severit
 from exemption where number = :number;
 
 -- name: rules_of_violations
--- types: severity int, first_seen str
-select rule, min(severity) as severity, min(first_seen) as first_seen from violation group by rule order by rule limit :limit;
+-- types: any_team int, severity int, first_seen str
+select rule, min(severity) as severity, min(first_seen) as first_seen from violation
+where (cast(:any_team as bigint) = 1 or {team in texts teams}) group by rule order by rule limit :limit;
 
 -- What verdicts say now, by rule and group: instances by application version, else application, else account.
 
