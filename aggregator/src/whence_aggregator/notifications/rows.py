@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from whence_aggregator.notifications.flood import SentMessages
 from whence_aggregator.notifications.outcome import Notification
 from whence_aggregator.notifications.planning import TakenStep, Told
 from whence_aggregator.projections.violation_rows import StoredViolation
@@ -17,6 +18,7 @@ from whence_aggregator.queries.notifications import (
     NextNotificationRow,
     NotificationDestinationsRow,
     NotificationTracksRow,
+    NotifiedSinceRow,
     StepsToPlanRow,
 )
 
@@ -118,6 +120,11 @@ def waiting(rows: Sequence[NotificationRow]) -> list[WaitingDelivery]:
         )
         for row in rows
     ]  # fmt: skip
+
+
+def sent_messages(rows: Sequence[NotifiedSinceRow]) -> SentMessages:
+    (row,) = rows
+    return SentMessages(count=row["n"], oldest=row["oldest"] or "")
 
 
 def newest_index(rows: Sequence[NewestStepRow]) -> int:

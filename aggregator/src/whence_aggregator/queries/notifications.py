@@ -226,6 +226,19 @@ class NextDigestRow(TypedDict):
 NEXT_DIGEST = NamedQuery[NextDigestParameters, NextDigestRow]("next_digest")
 
 
+class NotifiedSinceParameters(TypedDict):
+    destination: str
+    since: str
+
+
+class NotifiedSinceRow(TypedDict):
+    n: int
+    oldest: str | None
+
+
+NOTIFIED_SINCE = NamedQuery[NotifiedSinceParameters, NotifiedSinceRow]("notified_since")
+
+
 class LeaseDestinationParameters(TypedDict):
     lease_by: str
     lease_until: str

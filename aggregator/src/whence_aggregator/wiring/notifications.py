@@ -29,6 +29,7 @@ from whence_aggregator.notifications.trial import Trial
 from whence_aggregator.ports import Database
 from whence_aggregator.settings.notifications import (
     OTHERS,
+    PER_HOUR_DEFAULT,
     DestinationSettings,
     NotificationSettings,
     SmtpSettings,
@@ -170,6 +171,7 @@ def _destination(
         steps=frozenset(one.steps), notify_after_seconds=one.notify_after_seconds,
         give_up_after_seconds=one.give_up_after_seconds, hours=hours_of(one),
         seconds_between=_SECONDS_BETWEEN.get(one.kind, 0.0),
+        messages_per_hour_max=one.messages_per_hour_max or PER_HOUR_DEFAULT.get(one.kind),
     )  # fmt: skip
 
 

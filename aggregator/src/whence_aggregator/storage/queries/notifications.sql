@@ -99,6 +99,13 @@ where d.destination = :destination and d.state = 'waiting' and d.held = 0 and d.
         and (e.held = 1 or e.due_at > :until))
 order by d.violation{binary}, d.ledger_index limit :limit;
 
+-- Messages that arrived since: those of a summary are one.
+
+-- name: notified_since
+-- types: since str, n int, oldest str?
+select count(distinct case when digest = '' then id else digest end) as n, min(done_at) as oldest
+from notification_delivery where destination = :destination and state = 'sent' and done_at > :since;
+
 -- name: lease_destination
 -- types: lease_until str
 update notification_destination set lease_by = :lease_by, lease_until = :lease_until
