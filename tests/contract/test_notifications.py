@@ -292,6 +292,32 @@ async def test_a_step_that_was_tried_alone_is_in_no_summary(
     assert receiver.tried[0].id == receiver.got[2].id, "it may have arrived, and keeps its id"
 
 
+async def test_what_waits_for_a_destination_that_left_the_settings_is_not_kept_for_ever(
+    database: Database, clock: FakeClock, violations: Violations
+) -> None:
+    first = House(database, clock, [everything(), everything("old", notify_after_seconds=60.0)])
+    await first.feeding.start()
+    await violations.step("opened")
+    await first.feeding.feed()
+    left = House(database, clock, [everything()])
+    clock.advance(6 * DAY)
+    await left.turn()
+    await left.feeding.tidy()
+    waiting = {(row["destination"], row["state"]) for row in await database.fetch(COUNT_NOTIFICATIONS.bind({}))}
+    assert waiting == {("old", "waiting")}, "it may be away for less than a week"
+    clock.advance(2 * DAY)
+    await left.turn()
+    await left.feeding.tidy()
+    assert await database.fetch(COUNT_NOTIFICATIONS.bind({})) == []
+    back = House(database, clock, [everything("old")])
+    await back.feeding.start()
+    await back.turn()
+    assert back.receivers["old"].tried == []
+    await violations.step("opened", "shop@2.0")
+    await back.turn()
+    assert back.receivers["old"].steps == ["opened"]
+
+
 async def test_letters_that_go_while_all_are_sent_again_are_left_out(
     database: Database, clock: FakeClock, violations: Violations
 ) -> None:

@@ -10,6 +10,7 @@ from whence_aggregator.notifications.outcome import Notification
 from whence_aggregator.notifications.planning import TakenStep, Told
 from whence_aggregator.projections.violation_rows import StoredViolation
 from whence_aggregator.queries.notifications import (
+    AwayDestinationsRow,
     BegunDigestRow,
     CountNotificationsRow,
     DeadNotificationsRow,
@@ -125,6 +126,10 @@ def waiting(rows: Sequence[NotificationRow]) -> list[WaitingDelivery]:
 def sent_messages(rows: Sequence[NotifiedSinceRow]) -> SentMessages:
     (row,) = rows
     return SentMessages(count=row["n"], oldest=row["oldest"] or "")
+
+
+def away_destinations(rows: Sequence[AwayDestinationsRow]) -> list[str]:
+    return [row["name"] for row in rows]
 
 
 def newest_index(rows: Sequence[NewestStepRow]) -> int:

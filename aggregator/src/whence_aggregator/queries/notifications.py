@@ -376,6 +376,29 @@ class DiscardNotificationRow(TypedDict):
 DISCARD_NOTIFICATION = NamedQuery[DiscardNotificationParameters, DiscardNotificationRow]("discard_notification")
 
 
+class AwayDestinationsParameters(TypedDict):
+    before: str
+
+
+class AwayDestinationsRow(TypedDict):
+    name: str
+
+
+AWAY_DESTINATIONS = NamedQuery[AwayDestinationsParameters, AwayDestinationsRow]("away_destinations")
+
+
+class DropAwayDestinationParameters(TypedDict):
+    name: str
+    before: str
+
+
+class DropAwayDestinationRow(TypedDict):
+    name: str
+
+
+DROP_AWAY_DESTINATION = NamedQuery[DropAwayDestinationParameters, DropAwayDestinationRow]("drop_away_destination")
+
+
 class DropOldNotificationsParameters(TypedDict):
     before: str
 

@@ -23,7 +23,7 @@ from whence_aggregator.notifications.feeding import Feeding
 from whence_aggregator.notifications.measures import NotificationMeasures
 from whence_aggregator.notifications.outcome import Sender
 from whence_aggregator.notifications.sending import MailSender, SlackSender, WebhookSender
-from whence_aggregator.notifications.service import Notifying
+from whence_aggregator.notifications.service import Notifying, Tidying
 from whence_aggregator.notifications.signing import parse_secrets
 from whence_aggregator.notifications.trial import Trial
 from whence_aggregator.ports import Database
@@ -71,9 +71,10 @@ def load_notifications(settings: Settings, database: Database, outgoing: Outgoin
     box = NotificationBox(database=database, destinations=destinations, now=utc_now)
     measures = NotificationMeasures(box, names=[one.name for one in destinations], now=utc_now)
     trial = Trial(lanes=lanes, now=utc_now)
-    if not lanes:
-        return Notifications(box=box, trial=trial, measures=measures, services={})
     feeding = Feeding(database=database, destinations=destinations, now=utc_now)
+    if not lanes:
+        services = {"notifications": Tidying(feeding).run}
+        return Notifications(box=box, trial=trial, measures=measures, services=services)
     notifying = Notifying(
         feeding=feeding,
         delivering=Delivering(

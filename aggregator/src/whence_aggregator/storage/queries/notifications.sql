@@ -159,6 +159,16 @@ insert into notification_replay (id, at, done_by) values (:id, :at, :done_by) on
 -- name: discard_notification
 update notification_delivery set state = 'discarded', done_at = :done_at where id = :id and state = 'dead' returning id;
 
+-- Destinations that no replica has had in its settings for long.
+
+-- name: away_destinations
+-- types: before str
+select name from notification_destination where fed_at < :before order by name{binary};
+
+-- name: drop_away_destination
+-- types: before str
+delete from notification_destination where name = :name and fed_at < :before returning name;
+
 -- name: drop_old_notifications
 -- types: before str
 delete from notification_delivery where state in ('sent', 'skipped', 'discarded') and done_at < :before;
