@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from datetime import timedelta
 from pathlib import Path
@@ -36,6 +37,11 @@ async def summary(house: InProcess, wanted: WantedSummary | None = None, at: str
 
 async def verdicts(house: InProcess, rule: str) -> Counts:
     return (await summary(house, WantedSummary(rules=[rule]))).everything.verdicts
+
+
+def shown(found: Summary) -> dict[str | None, object]:
+    """Return the groups of a summary and their total as they are shown, without what was never heard."""
+    return {**{name: one.to_wire() for name, one in found.groups.items()}, "total": found.everything.to_wire()}
 
 
 def snapshots(house: InProcess) -> Snapshots:
@@ -87,12 +93,13 @@ async def test_the_counts_of_a_random_history_are_those_of_its_verdicts(house: I
         assert group.verdicts.passed == tallies.get((ACCOUNT, f"{rule}/pass"), 0), rule
         broken = group.verdicts.failed + group.verdicts.unknown + group.verdicts.folded
         assert broken == tallies.get((ACCOUNT, f"{rule}/fail"), 0) + tallies.get((ACCOUNT, f"{rule}/unknown"), 0), rule
-    for by in GROUPS:
+    for by, rules in itertools.product(GROUPS, (None, ["source-dirty", "drift"], ["image-mutable"])):
         every, of_account = [
-            (await summary(house, WantedSummary(by=by, kind="instance", account=account))).everything.to_wire()
+            shown(await summary(house, WantedSummary(by=by, kind="instance", account=account, rules=rules)))
             for account in (None, ACCOUNT)
         ]
         assert every == of_account, "the sums that are kept are those of the counts"
+        assert every["total"], (by, rules)
     before = await dumped(house.database)
     house.clock.advance(60.0)
     assert (await checked(house, tmp_path)).findings == []
@@ -112,6 +119,19 @@ async def test_an_instance_that_becomes_another_application_is_counted_there(hou
     groups = (await summary(house, by_team)).groups
     assert set(groups) == {None}
     assert groups[None].subjects["instance"].total == 1
+
+
+async def test_an_instance_of_no_application_is_in_the_total_and_in_no_team(house: InProcess) -> None:
+    await house.register()
+    await house.say(await house.machine())
+    await house.say(await house.machine("i-00000000000000002"), application=ApplicationFacts(id="other", version="1"))
+    await house.say(await house.machine("i-00000000000000003"), **FAILED, user_data=None, application=None)
+    await house.work()
+    for rules in (None, ["image-mutable"]):
+        found = await summary(house, WantedSummary(by="team", kind="instance", rules=rules))
+        every = len(house.rules.of_kind("instance")) if rules is None else 1
+        assert {name: one.verdicts.total for name, one in found.groups.items()} == {"hello": every, None: every}
+        assert found.everything.verdicts.total == 3 * every
 
 
 async def test_a_team_is_counted_by_its_applications(house: InProcess) -> None:

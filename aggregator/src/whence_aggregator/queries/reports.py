@@ -109,25 +109,63 @@ class CountsOfApplicationsRow(TypedDict):
 COUNTS_OF_APPLICATIONS = NamedQuery[CountsOfApplicationsParameters, CountsOfApplicationsRow]("counts_of_applications")
 
 
-class CountsOfRulesParameters(TypedDict):
+class CountsOfRulesByAccountParameters(TypedDict):
     rules: str
 
 
-class CountsOfRulesRow(TypedDict):
+class CountsOfRulesByAccountRow(TypedDict):
     account_id: str
-    application_id: str
     subject_kind: str
-    rule: str
     passed: int
     failed: int
     unknown: int
     folded: int
 
 
-COUNTS_OF_RULES = NamedQuery[CountsOfRulesParameters, CountsOfRulesRow]("counts_of_rules")
+COUNTS_OF_RULES_BY_ACCOUNT = NamedQuery[CountsOfRulesByAccountParameters, CountsOfRulesByAccountRow](
+    "counts_of_rules_by_account"
+)
+
+
+class TotalsByTeamParameters(TypedDict):
+    past: int
+
+
+class TotalsByTeamRow(TypedDict):
+    team_id: str
+    of_application: int
+    subject_kind: str
+    of_subjects: int
+    passed: int
+    failed: int
+    unknown: int
+    folded: int
+
+
+TOTALS_BY_TEAM = NamedQuery[TotalsByTeamParameters, TotalsByTeamRow]("totals_by_team")
+
+
+class CountsOfRulesByTeamParameters(TypedDict):
+    past: int
+    rules: str
+
+
+class CountsOfRulesByTeamRow(TypedDict):
+    team_id: str
+    of_application: int
+    subject_kind: str
+    of_subjects: int
+    passed: int
+    failed: int
+    unknown: int
+    folded: int
+
+
+COUNTS_OF_RULES_BY_TEAM = NamedQuery[CountsOfRulesByTeamParameters, CountsOfRulesByTeamRow]("counts_of_rules_by_team")
 
 
 class TeamsOfApplicationsParameters(TypedDict):
+    applications: str
     past: int
 
 
@@ -261,7 +299,6 @@ COUNTS_OF_DAYS = NamedQuery[CountsOfDaysParameters, CountsOfDaysRow]("counts_of_
 
 class UnheardByAccountParameters(TypedDict):
     launched_before: str
-    account: str | None
 
 
 class UnheardByAccountRow(TypedDict):
@@ -270,6 +307,19 @@ class UnheardByAccountRow(TypedDict):
 
 
 UNHEARD_BY_ACCOUNT = NamedQuery[UnheardByAccountParameters, UnheardByAccountRow]("unheard_by_account")
+
+
+class UnheardOfAccountParameters(TypedDict):
+    account_id: str
+    launched_before: str
+
+
+class UnheardOfAccountRow(TypedDict):
+    account_id: str
+    n: int
+
+
+UNHEARD_OF_ACCOUNT = NamedQuery[UnheardOfAccountParameters, UnheardOfAccountRow]("unheard_of_account")
 
 
 class UserDataUnreadRow(TypedDict):
@@ -284,7 +334,6 @@ USER_DATA_UNREAD = NamedQuery[NoParameters, UserDataUnreadRow]("user_data_unread
 
 class CountedAccountsParameters(TypedDict):
     applications: str
-    accounts: str
 
 
 class CountedAccountsRow(TypedDict):

@@ -36,13 +36,38 @@ where account_id = :account_id order by application_id, subject_kind, rule;
 select account_id, application_id, subject_kind, rule, passed, failed, unknown, folded from verdict_count
 where {application_id in texts applications} order by account_id, application_id, subject_kind, rule;
 
--- name: counts_of_rules
-select account_id, application_id, subject_kind, rule, passed, failed, unknown, folded from verdict_count
-where {rule in texts rules} order by account_id, application_id, subject_kind, rule;
+-- name: counts_of_rules_by_account
+-- types: passed int, failed int, unknown int, folded int
+select account_id, subject_kind, cast(sum(passed) as bigint) as passed, cast(sum(failed) as bigint) as failed,
+    cast(sum(unknown) as bigint) as unknown, cast(sum(folded) as bigint) as folded
+from verdict_count where {rule in texts rules} group by account_id, subject_kind;
+
+-- Sums by the team that an application's revision names; of_application is 0 for subjects of no application.
+
+-- name: totals_by_team
+-- types: past int, team_id str, of_application int, passed int, failed int, unknown int, folded int
+select coalesce(s.team_id, '') as team_id, case when t.name = '' then 0 else 1 end as of_application, t.subject_kind,
+    t.of_subjects, cast(sum(t.passed) as bigint) as passed, cast(sum(t.failed) as bigint) as failed,
+    cast(sum(t.unknown) as bigint) as unknown, cast(sum(t.folded) as bigint) as folded
+from verdict_total t left join application_span s on s.application_id = t.name
+    and s.ledger_index < :past and s.until_index >= :past
+where t.scope = 'application'
+group by coalesce(s.team_id, ''), case when t.name = '' then 0 else 1 end, t.subject_kind, t.of_subjects;
+
+-- name: counts_of_rules_by_team
+-- types: past int, team_id str, of_application int, of_subjects int, passed int, failed int, unknown int, folded int
+select coalesce(s.team_id, '') as team_id, case when c.application_id = '' then 0 else 1 end as of_application,
+    c.subject_kind, 0 as of_subjects, cast(sum(c.passed) as bigint) as passed, cast(sum(c.failed) as bigint) as failed,
+    cast(sum(c.unknown) as bigint) as unknown, cast(sum(c.folded) as bigint) as folded
+from verdict_count c left join application_span s on s.application_id = c.application_id
+    and s.ledger_index < :past and s.until_index >= :past
+where {c.rule in texts rules}
+group by coalesce(s.team_id, ''), case when c.application_id = '' then 0 else 1 end, c.subject_kind;
 
 -- name: teams_of_applications
 -- types: past int
-select s.application_id, s.team_id from application_span s where s.ledger_index < :past and s.until_index >= :past
+select s.application_id, s.team_id from application_span s
+where {s.application_id in texts applications} and s.ledger_index < :past and s.until_index >= :past
 order by s.application_id;
 
 -- name: every_count
@@ -91,8 +116,14 @@ order by account_id, application_id, subject_kind, rule, day;
 -- types: n int, launched_before str
 select v.account_id, count(*) as n from inventory v left join instance i on i.instance_id = v.instance_id
 where v.state = 'running' and (i.number is null or i.ledger_index < 0) and v.launched_at < :launched_before
-    and (cast(:account as text) is null or v.account_id = :account)
 group by v.account_id order by v.account_id;
+
+-- name: unheard_of_account
+-- types: n int, launched_before str
+select v.account_id, count(*) as n from inventory v left join instance i on i.instance_id = v.instance_id
+where v.account_id = :account_id and v.state = 'running' and (i.number is null or i.ledger_index < 0)
+    and v.launched_at < :launched_before
+group by v.account_id;
 
 -- How far sources were read, beside listings and trails.
 
@@ -104,7 +135,7 @@ order by account_id, region;
 
 -- name: counted_accounts
 select distinct account_id from verdict_count
-where {application_id in texts applications} and {account_id in texts accounts} and rule = '' order by account_id;
+where {application_id in texts applications} and rule = '' order by account_id;
 
 -- name: places_of_instance
 select account_id, region from instance where instance_id = :instance_id
