@@ -26,7 +26,7 @@ NAMES = [f"v-{number:020x}" for number in range(12)]
 
 def violation(name: str, **changes: object) -> BriefViolation:
     plain = BriefViolation(
-        id=name, rule="drift", kind="version", subject="greeter@1.0", application_id="greeter",
+        id=name, number=1, rule="drift", kind="version", subject="greeter@1.0", application_id="greeter",
         account_id="123456789012", team="hello", severity="2", first_seen=BEFORE, since=BEFORE, last_seen="9",
         unconfirmed=False, state="open", exemption="", exempt_until="", ledger_index=1,
     )  # fmt: skip

@@ -465,6 +465,7 @@ class ViolationsMovedParameters(TypedDict):
 
 class ViolationsMovedRow(TypedDict):
     id: str
+    number: int
     rule: str
     kind: str
     subject: str
@@ -495,6 +496,7 @@ class ViolationsThenParameters(TypedDict):
 
 class ViolationsThenRow(TypedDict):
     id: str
+    number: int
     rule: str
     kind: str
     subject: str

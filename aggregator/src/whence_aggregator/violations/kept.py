@@ -25,9 +25,10 @@ class KeptViolations:
 
     async def of(self, moment: Moment) -> Sequence[BriefViolation]:
         """Return the violations at a moment, in the order of ids."""
-        return await self._current() if moment.is_now else await self._then(moment.past)
+        return await self.current() if moment.is_now else await self._then(moment.past)
 
-    async def _current(self) -> Sequence[BriefViolation]:
+    async def current(self) -> Sequence[BriefViolation]:
+        """Return the violations of now, in the order of ids."""
         after = self._newest
         while True:
             rows = await self._database.fetch(VIOLATIONS_MOVED.bind({"after": after, "limit": PAGE}))

@@ -80,11 +80,19 @@ class GroupedPage:
 class GroupedViolations:
     """Reads violations with their life, as they are now or as the log had them at a moment."""
 
-    def __init__(self, *, database: Database, directory: OrganisationDirectory, members: GroupMembers) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        directory: OrganisationDirectory,
+        members: GroupMembers,
+        kept: KeptViolations | None = None,
+    ) -> None:
+        """`kept`: what other lists keep too; None for its own."""
         self._members = members
         self._database = database
         self._directory = directory
-        self._kept = KeptViolations(database)
+        self._kept = kept or KeptViolations(database)
 
     async def page(
         self, wanted: WantedGroups, *, moment: Moment, after: str, limit: int, facets: bool = False
