@@ -232,6 +232,52 @@ async def test_snapshots_are_rebuilt_from_the_log(house: InProcess, tmp_path: Pa
     assert (await checked(house, tmp_path)).findings == []
 
 
+async def test_the_sums_of_snapshots_are_those_of_their_counts(house: InProcess, tmp_path: Path) -> None:
+    """Of every day, by a random history: what is kept for everything, and what is summed up for one account."""
+    dice = random.Random(60)
+    house.sources.images[DIGEST] = None
+    machines = [await house.machine(f"i-{n:017x}") for n in range(4)]
+    await house.register()
+    await house.say(machines[0], application=ApplicationFacts(id="other", version="1.0"))
+    moments = list[str]()
+    for _ in range(6):
+        for _ in range(3):
+            application = ApplicationFacts(id=dice.choice(["greeter", "other"]), version="1.0")
+            changes = dice.choice([{}, FAILED, {"scm_source": scm(status="M x")}, {"application": application}])
+            await house.say(dice.choice(machines[1:]), **changes)
+        await house.work()
+        await snapshots(house).take()
+        moments.append(to_instant(house.clock() + timedelta(hours=1)))
+        house.clock.advance(86_400.0)
+    for at, by, rules in itertools.product(moments, GROUPS, (None, ["source-dirty", "image-mutable"])):
+        every, of_account = [
+            shown(await summary(house, WantedSummary(by=by, kind="instance", account=account, rules=rules), at))
+            for account in (None, ACCOUNT)
+        ]
+        assert every == of_account, (at, by, rules)
+    summaries, moment = Summaries(database=house.database, listening=house.listening), await house.tracer.moments.of()
+    for rules in (None, ["source-dirty"]):
+        every_day, of_account_then, of_team, of_applications = [
+            await summaries.trend(
+                WantedSummary(kind="instance", rules=rules, account=account, team=team),
+                moment,
+                since="2026-11-20",
+                until="2026-11-28",
+            )
+            for team, account in itertools.product((None, "hello"), (None, ACCOUNT))
+        ]
+        assert every_day == of_account_then
+        assert of_team == of_applications
+        assert of_team != every_day
+        at_days = [(await summary(house, WantedSummary(kind="instance", rules=rules), at)).everything for at in moments]
+        assert [one.counts for one in every_day if one.counts is not None] == [one.verdicts for one in at_days]
+    before = await dumped(house.database)
+    await rebuild(house.database, house.reader)
+    assert await dumped(house.database) == before
+    house.clock.advance(60.0)
+    assert (await checked(house, tmp_path)).findings == []
+
+
 def coverage(house: InProcess, *, trail: bool = False) -> CoverageReader:
     return coverage_of(house, accounts=[ACCOUNT], regions=["eu-central-1"], trail=trail, organisation=["aws"])
 

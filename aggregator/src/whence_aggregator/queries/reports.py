@@ -230,6 +230,78 @@ class AddSummaryCountParameters(TypedDict):
 ADD_SUMMARY_COUNT = Command[AddSummaryCountParameters]("add_summary_count")
 
 
+class AddSummaryTotalsParameters(TypedDict):
+    day: str
+
+
+ADD_SUMMARY_TOTALS = Command[AddSummaryTotalsParameters]("add_summary_totals")
+
+
+class EndSummaryTotalsParameters(TypedDict):
+    day: str
+
+
+END_SUMMARY_TOTALS = Command[EndSummaryTotalsParameters]("end_summary_totals")
+
+
+class TotalsAtParameters(TypedDict):
+    scope: str
+    day: str
+
+
+class TotalsAtRow(TypedDict):
+    name: str
+    subject_kind: str
+    of_subjects: int
+    passed: int
+    failed: int
+    unknown: int
+    folded: int
+
+
+TOTALS_AT = NamedQuery[TotalsAtParameters, TotalsAtRow]("totals_at")
+
+
+class TotalsByTeamAtParameters(TypedDict):
+    past: int
+    day: str
+
+
+class TotalsByTeamAtRow(TypedDict):
+    team_id: str
+    of_application: int
+    subject_kind: str
+    of_subjects: int
+    passed: int
+    failed: int
+    unknown: int
+    folded: int
+
+
+TOTALS_BY_TEAM_AT = NamedQuery[TotalsByTeamAtParameters, TotalsByTeamAtRow]("totals_by_team_at")
+
+
+class TotalsOfDaysParameters(TypedDict):
+    scope: str
+    until: str
+    any_name: int
+    names: str
+    kind: str | None
+
+
+class TotalsOfDaysRow(TypedDict):
+    name: str
+    subject_kind: str
+    day: str
+    passed: int
+    failed: int
+    unknown: int
+    folded: int
+
+
+TOTALS_OF_DAYS = NamedQuery[TotalsOfDaysParameters, TotalsOfDaysRow]("totals_of_days")
+
+
 class NewestSummaryDayParameters(TypedDict):
     day: str
 
@@ -275,8 +347,6 @@ class CountsOfDaysParameters(TypedDict):
     until: str
     account: str | None
     kind: str | None
-    any_application: int
-    applications: str
     any_rule: int
     rules: str
 
@@ -287,7 +357,6 @@ class CountsOfDaysRow(TypedDict):
     subject_kind: str
     rule: str
     day: str
-    ledger_index: int
     passed: int
     failed: int
     unknown: int
@@ -295,6 +364,32 @@ class CountsOfDaysRow(TypedDict):
 
 
 COUNTS_OF_DAYS = NamedQuery[CountsOfDaysParameters, CountsOfDaysRow]("counts_of_days")
+
+
+class ApplicationCountsOfDaysParameters(TypedDict):
+    applications: str
+    until: str
+    account: str | None
+    kind: str | None
+    any_rule: int
+    rules: str
+
+
+class ApplicationCountsOfDaysRow(TypedDict):
+    account_id: str
+    application_id: str
+    subject_kind: str
+    rule: str
+    day: str
+    passed: int
+    failed: int
+    unknown: int
+    folded: int
+
+
+APPLICATION_COUNTS_OF_DAYS = NamedQuery[ApplicationCountsOfDaysParameters, ApplicationCountsOfDaysRow](
+    "application_counts_of_days"
+)
 
 
 class UnheardByAccountParameters(TypedDict):

@@ -80,7 +80,6 @@ class DayOfCount:
 
     key: CountKey
     day: str
-    ledger_index: int
     counts: Counts
 
 

@@ -8,6 +8,7 @@ from itertools import groupby
 
 from whence_aggregator.queries.findings import VersionsOfImagesRow
 from whence_aggregator.queries.reports import (
+    ApplicationCountsOfDaysRow,
     CountedAccountsRow,
     CountsOfAccountRow,
     CountsOfApplicationsRow,
@@ -25,7 +26,10 @@ from whence_aggregator.queries.reports import (
     SummaryDaysRow,
     TeamOfApplicationRow,
     TeamsOfApplicationsRow,
+    TotalsAtRow,
+    TotalsByTeamAtRow,
     TotalsByTeamRow,
+    TotalsOfDaysRow,
     TotalsRow,
     UnheardByAccountRow,
     UnheardOfAccountRow,
@@ -45,7 +49,7 @@ class SummaryDay:
     ledger_index: int
 
 
-def totals(rows: Sequence[TotalsRow]) -> list[NamedCounts]:
+def totals(rows: Sequence[TotalsRow] | Sequence[TotalsAtRow]) -> list[NamedCounts]:
     return [
         NamedCounts(
             name=row["name"], kind=row["subject_kind"], of_subjects=bool(row["of_subjects"]),
@@ -66,7 +70,9 @@ def totals_by_account(rows: Sequence[CountsOfRulesByAccountRow]) -> list[NamedCo
     ]  # fmt: skip
 
 
-def totals_by_team(rows: Sequence[TotalsByTeamRow] | Sequence[CountsOfRulesByTeamRow]) -> list[NamedCounts]:
+def totals_by_team(
+    rows: Sequence[TotalsByTeamRow] | Sequence[TotalsByTeamAtRow] | Sequence[CountsOfRulesByTeamRow],
+) -> list[NamedCounts]:
     """Return sums by team, as applications name it: None for those of no team, '' for what is of no application."""
     return [
         NamedCounts(
@@ -97,12 +103,22 @@ def counts_by_key(
     }
 
 
-def days_of_counts(rows: Sequence[CountsOfDaysRow]) -> list[DayOfCount]:
+def days_of_totals(rows: Sequence[TotalsOfDaysRow]) -> list[DayOfCount]:
+    """Return the sums of rules or accounts by day; the name of each is in place of the rule."""
+    return [
+        DayOfCount(
+            key=CountKey("", "", row["subject_kind"], row["name"]), day=row["day"],
+            counts=Counts(row["passed"], row["failed"], row["unknown"], row["folded"]),
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+def days_of_counts(rows: Sequence[CountsOfDaysRow] | Sequence[ApplicationCountsOfDaysRow]) -> list[DayOfCount]:
     return [
         DayOfCount(
             key=CountKey(row["account_id"], row["application_id"], row["subject_kind"], row["rule"]),
             day=row["day"],
-            ledger_index=row["ledger_index"],
             counts=Counts(row["passed"], row["failed"], row["unknown"], row["folded"]),
         )
         for row in rows

@@ -14,6 +14,7 @@ from whence_aggregator.ports import Database, NotFound
 from whence_aggregator.projections.verdict_counts import OF_SUBJECT
 from whence_aggregator.queries.query import array
 from whence_aggregator.queries.reports import (
+    APPLICATION_COUNTS_OF_DAYS,
     COUNTS_OF_ACCOUNT,
     COUNTS_OF_APPLICATIONS,
     COUNTS_OF_DAYS,
@@ -23,7 +24,10 @@ from whence_aggregator.queries.reports import (
     SUMMARY_DAYS,
     TEAMS_OF_APPLICATIONS,
     TOTALS,
+    TOTALS_AT,
     TOTALS_BY_TEAM,
+    TOTALS_BY_TEAM_AT,
+    TOTALS_OF_DAYS,
     UNHEARD_BY_ACCOUNT,
     UNHEARD_OF_ACCOUNT,
     CountsOfDaysParameters,
@@ -42,6 +46,7 @@ from whence_aggregator.reports.rows import (
     SummaryDay,
     counts_by_key,
     days_of_counts,
+    days_of_totals,
     summary_days,
     team_named,
     teams_of,
@@ -162,7 +167,7 @@ class Summaries:
         taken = summary_days(
             await self._database.fetch(SUMMARY_DAYS.bind({"since": since, "until": until, "limit": DAYS_MAX}))
         )
-        rows = await self._of_days(wanted, until, moment)
+        rows = await self._trend_rows(wanted, until, moment)
         counts = dict(by_day(rows, [one.day for one in taken]))
         index = {one.day: one.ledger_index for one in taken}
         return [TrendDay(day=day, counts=counts.get(day), ledger_index=index.get(day)) for day in days]
@@ -176,11 +181,7 @@ class Summaries:
         if wanted.account is not None:
             of_account = COUNTS_OF_ACCOUNT.bind({"account_id": wanted.account})
             return await self._named(counts_by_key(await self._database.fetch(of_account)), wanted, moment)
-        found, rules = await self._totals(wanted, moment), wanted.rules
-        return [
-            one for one in found
-            if wanted.kind in (None, one.kind) and (rules is None or wanted.by != "rule" or one.name in rules)
-        ]  # fmt: skip
+        return _of_wanted(await self._totals(wanted, moment), wanted)
 
     async def _totals(self, wanted: WantedSummary, moment: Moment) -> list[NamedCounts]:
         """Return sums over all accounts and teams, of the rules that are wanted; by rule, of all."""
@@ -202,27 +203,47 @@ class Summaries:
                 fix="ask about a later time: a snapshot is taken each day",
             )  # fmt: skip
         (snapshot,) = taken
+        if wanted.team is None and wanted.account is None and (wanted.rules is None or wanted.by == "rule"):
+            return _of_wanted(await self._totals_at(wanted, snapshot.day, moment), wanted), snapshot
         standing = standing_at(await self._of_days(wanted, snapshot.day, moment), snapshot.day)
         return await self._named(standing, wanted, moment), snapshot
 
+    async def _totals_at(self, wanted: WantedSummary, day: str, moment: Moment) -> list[NamedCounts]:
+        if wanted.by == "team":
+            asked = TOTALS_BY_TEAM_AT.bind({"day": day, "past": moment.past})
+            return totals_by_team(await self._database.fetch(asked))
+        return totals(await self._database.fetch(TOTALS_AT.bind({"scope": wanted.by, "day": day})))
+
+    async def _trend_rows(self, wanted: WantedSummary, until: str, moment: Moment) -> list[DayOfCount]:
+        """Return what a trend sums up: sums of rules or of the account, or the counts of a team's applications."""
+        account, rules = wanted.account, wanted.rules
+        if wanted.team is not None or (account is not None and rules is not None):
+            return await self._of_days(wanted, until, moment)
+        names = [account] if account is not None else rules
+        asked = TOTALS_OF_DAYS.bind(
+            {
+                "scope": "account" if account is not None else "rule", "until": until, "kind": wanted.kind,
+                "any_name": int(names is None), "names": array(names or ()),
+            }
+        )  # fmt: skip
+        return days_of_totals(await self._database.fetch(asked))
+
     async def _of_days(self, wanted: WantedSummary, until: str, moment: Moment) -> list[DayOfCount]:
-        filters = await self._filters(wanted, until, moment)
-        return days_of_counts(await self._database.fetch(COUNTS_OF_DAYS.bind(filters)))
+        filters: CountsOfDaysParameters = {
+            "until": until, "account": wanted.account, "kind": wanted.kind, "any_rule": int(wanted.rules is None),
+            "rules": array(wanted.rules or ()),
+        }  # fmt: skip
+        applications = await self._applications(wanted, moment)
+        if applications is None:
+            return days_of_counts(await self._database.fetch(COUNTS_OF_DAYS.bind(filters)))
+        asked = APPLICATION_COUNTS_OF_DAYS.bind({**filters, "applications": array(applications)})
+        return days_of_counts(await self._database.fetch(asked))
 
     async def _applications(self, wanted: WantedSummary, moment: Moment) -> list[str] | None:
         """Return the applications of the team; None for those of any."""
         if wanted.team is None:
             return None
         return await owned_by(self._database, wanted.team, as_written=wanted.team_as_written, past=moment.past)
-
-    async def _filters(self, wanted: WantedSummary, until: str, moment: Moment) -> CountsOfDaysParameters:
-        applications = await self._applications(wanted, moment)
-        return {
-            "until": until, "account": wanted.account, "kind": wanted.kind,
-            "any_application": int(applications is None), "applications": array(applications or ()),
-            "any_rule": int(wanted.rules is None),
-            "rules": array(wanted.rules or ()),
-        }  # fmt: skip
 
     async def _named(
         self, counts: Mapping[CountKey, Counts], wanted: WantedSummary, moment: Moment
@@ -260,6 +281,12 @@ class Summaries:
         found = unheard(await self._database.fetch(UNHEARD_BY_ACCOUNT.bind({"launched_before": before})))
         self._kept_unheard = silent_before, found
         return found
+
+
+def _of_wanted(found: Sequence[NamedCounts], wanted: WantedSummary) -> list[NamedCounts]:
+    """Return the sums of the kind that is wanted; those by rule have names of rules."""
+    rules = wanted.rules if wanted.by == "rule" else None
+    return [one for one in found if wanted.kind in (None, one.kind) and (rules is None or one.name in rules)]
 
 
 def _is_wanted(key: CountKey, wanted: WantedSummary) -> bool:
