@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sqlite3
 import statistics
 import time
@@ -67,6 +68,8 @@ async def measure(directory: Path, *, rounds: int, limit: Path) -> None:
     application = web.Application(middlewares=[called_by(ROOT)])
     routes = _calls(house).routes()
     application.add_routes(web.route(one.method, one.path, guarded(one.handler, None)) for one in routes)
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 50)  # as the program does
     async with TestClient(TestServer(application)) as client:
 
         async def ask(question: str) -> int:
@@ -80,14 +83,19 @@ async def measure(directory: Path, *, rounds: int, limit: Path) -> None:
 
 
 async def _timed(question: str, ask: Callable[[str], Awaitable[int]], times: int) -> None:
-    size, taken = await ask(question), []
+    size, taken, used = await ask(question), list[float](), list[float]()
     for _ in range(times):
-        began = time.perf_counter()
+        began, used_before = time.perf_counter(), time.process_time()
         await ask(question)
         taken.append((time.perf_counter() - began) * 1000)
-    slowest = statistics.quantiles(taken, n=100)[98]
+        used.append((time.process_time() - used_before) * 1000)
+    slowest, most = statistics.quantiles(taken, n=100)[98], statistics.quantiles(used, n=100)[98]
     over = "" if slowest <= _LIMIT_MILLIS else f"; MORE than {_LIMIT_MILLIS:.0f} ms"
-    print(f"/v1/summary{question}: median {statistics.median(taken):.1f} ms, p99 {slowest:.1f} ms, {size} bytes{over}")
+    print(
+        f"/v1/summary{question}: median {statistics.median(taken):.1f} ms, p99 {slowest:.1f} ms, {size} bytes{over};"
+        f" processor time median {statistics.median(used):.1f} ms, p99 {most:.1f} ms",
+        flush=True,
+    )  # on a machine that others use too, processor time is the better measure
 
 
 def _calls(house: InProcess) -> SummaryCalls:
