@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,7 @@ from whence_aggregator.fullstop.served import page_wire, violation_wire
 from whence_aggregator.fullstop.types import ViolationTypes
 from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.ports import Database
-from whence_aggregator.projections.violation_rows import StoredViolation
+from whence_aggregator.projections.violation_rows import StoredViolation, stored_violation, violation_row
 from whence_aggregator.queries.agents import (
     ADD_FACETS,
     MOVE_INSTANCE,
@@ -29,8 +30,13 @@ from whence_aggregator.queries.agents import (
     MoveInstanceParameters,
 )
 from whence_aggregator.queries.compliance import SET_VERDICT, SetVerdictParameters
-from whence_aggregator.queries.query import BoundCommand
-from whence_aggregator.queries.violations import PUT_VIOLATION, PutViolationParameters
+from whence_aggregator.queries.query import BoundCommand, array
+from whence_aggregator.queries.violations import (
+    PUT_VIOLATION,
+    VIOLATIONS_MOVED,
+    VIOLATIONS_NAMED,
+    PutViolationParameters,
+)
 from whence_aggregator.storage.postgres import PostgresDatabase
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_aggregator.trace.moment import Moments
@@ -86,6 +92,10 @@ async def _measured(name: str, database: Database) -> None:
     for what, wanted in _WANTED.items():
         asked = partial(listed.page, wanted, moment=moment, after="", limit=50, facets=True)
         await _timed(f"{name}, {VIOLATIONS:,} violations, {what}", asked)
+    asked = partial(listed.page, WantedGroups(), moment=moment, after="", limit=50, facets=True)
+    await _timed(
+        f"{name}, {VIOLATIONS:,} violations, listed after a step of one", asked, between=partial(_step, database)
+    )
     types = ViolationTypes(RULES)
     lists = ViolationLists(
         database=database, members=GroupMembers(database=database), kept=KeptViolations(database), types=types,
@@ -99,10 +109,29 @@ async def _measured(name: str, database: Database) -> None:
     await _timed(f"{name}, {VIOLATIONS:,} violations, as stups-fullstop lists them", by_fullstop)
 
 
-async def _timed(what: str, ask: Callable[[], Awaitable[object]]) -> None:
+_steps = itertools.count(VIOLATIONS)
+
+
+async def _step(database: Database) -> None:
+    """Let a violation move, so that nothing that is kept of lists answers."""
+    async with database.transaction() as transaction:
+        (row,) = await transaction.fetch(VIOLATIONS_MOVED.bind({"after": -1, "limit": 1}))
+        (one,) = await transaction.fetch(VIOLATIONS_NAMED.bind({"ids": array([row["id"]])}))
+        moved = replace(stored_violation(one), ledger_index=next(_steps))
+        await transaction.execute(PUT_VIOLATION.bind([violation_row(moved)]))
+
+
+async def _nothing() -> None:
+    """Move nothing."""
+
+
+async def _timed(
+    what: str, ask: Callable[[], Awaitable[object]], between: Callable[[], Awaitable[None]] = _nothing
+) -> None:
     await ask()
     taken, used = list[float](), list[float]()
     for _ in range(_ASKED):
+        await between()
         began, used_before = time.perf_counter(), time.process_time()
         msgspec.json.encode(await ask())
         taken.append((time.perf_counter() - began) * 1000)
