@@ -490,6 +490,7 @@ class ViolationsMovedParameters(TypedDict):
 
 class ViolationsMovedRow(TypedDict):
     id: str
+    number: int
     rule: str
     kind: str
     subject: str
@@ -520,6 +521,7 @@ class ViolationsThenParameters(TypedDict):
 
 class ViolationsThenRow(TypedDict):
     id: str
+    number: int
     rule: str
     kind: str
     subject: str

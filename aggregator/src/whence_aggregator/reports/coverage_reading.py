@@ -128,8 +128,6 @@ class CoverageReader:
             names = {team} if as_written else await self._directory.names_of(team)
             found = {one.account.account_id for one in await owned(self._directory, doubtful) if one.owner in names}
         if applications:
-            rows = await self._database.fetch(
-                COUNTED_ACCOUNTS.bind({"applications": array(applications), "accounts": array(doubtful)})
-            )
-            found |= accounts_counted(rows)
+            rows = await self._database.fetch(COUNTED_ACCOUNTS.bind({"applications": array(applications)}))
+            found |= accounts_counted(rows).intersection(doubtful)
         return found

@@ -173,20 +173,20 @@ order by 1, 2;
 
 -- name: violations_moved
 -- types: after int
-select id, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
+select id, number, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
     unconfirmed_since, reopened, acknowledged_at, exemption, exempt_until, ledger_index
 from violation where ledger_index > :after order by ledger_index limit :limit;
 
 -- name: violations_then
 -- types: past int, after str
-select id, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
+select id, number, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
     unconfirmed_since, reopened, acknowledged_at, exemption, exempt_until, ledger_index
 from (
-    select id, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
+    select id, number, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
     unconfirmed_since, reopened, acknowledged_at, exemption, exempt_until, ledger_index
     from violation where ledger_index < :past
     union all
-    select id, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
+    select id, number, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
     unconfirmed_since, reopened, acknowledged_at, exemption, exempt_until, ledger_index
     from violation_past where ledger_index < :past and until_index >= :past
 ) as found where id{binary} > :after order by id{binary} limit :limit;
