@@ -1,12 +1,14 @@
 """All rules over a fleet: its first verdicts, and all of them again with nothing new; time, processor and memory.
 
 The evaluator runs as in the program, on SQLite, without the pauses that it makes for ingest. Processor seconds are of all
-threads: on a loaded machine, they are what can be compared.
+threads: on a loaded machine, they are what can be compared. BENCH_JUDGED_INSTANCES sets the size of the fleet.
 """
 
 from __future__ import annotations
 
 import gc
+import os
+import sys
 import time
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from whence_aggregator.compliance.rules.catalogue import RulesInForce
 from whence_aggregator.queries.compliance import UNJUDGE_EVERY
 from whence_aggregator.storage.sqlite import SqliteDatabase
 
-INSTANCES = 100_000
+INSTANCES = int(os.environ.get("BENCH_JUDGED_INSTANCES", "100000"))
 _SETTINGS = RuleSettings(
     ami_owners=("123456789012",), instance_days_max=30, image_days_max=30, evidence_days_max=30,
     regions=("eu-central-1",), registries=("registry.example.org",), signers=("release",), builders=("ci",),
@@ -30,7 +32,8 @@ _SETTINGS = RuleSettings(
 async def measure(directory: Path, *, rounds: int, limit: Path) -> None:
     """Print how long it takes, and the memory after a tenth, half and all of it."""
     gc.freeze()
-    gc.set_threshold(20_000, 50, 50)  # as the program does
+    gc.set_threshold(20_000, 50, 50)
+    sys.setswitchinterval(0.0005)  # all three as the program does
     database = await SqliteDatabase.open(directory / "ledger.db")
     rules = RulesInForce.of(_SETTINGS, tuple(SETTING_OF_SOURCE))
     assert not rules.not_in_force
