@@ -50,6 +50,9 @@ PAGE_INSTANCES = 16
 """A small page, so that what is new is visible soon and other requests do not wait long."""
 BACKLOG_INSTANCES = 64
 """A page while more than one page waits: each has some thirty round trips to the database, whatever its size."""
+SUBJECTS_TURN, SUBJECTS_TURN_OF_BACKLOG = 2, 16
+"""One in so many turns begins with other subjects. In a backlog, each page of instances marks the same ones again, and
+a version is judged by every image that it runs as: once for several pages is enough."""
 _LATER_SECONDS, _LATER_SECONDS_MAX = 15.0, 3600.0
 _LATER_MAX = 10_000
 
@@ -99,7 +102,8 @@ class Evaluator:
         limit = PAGE_INSTANCES if few else self._page
         self._turns += 1
         asked = (UNJUDGED_MARKED, UNJUDGED) if self._turns % 2 else (UNJUDGED, UNJUDGED_MARKED)
-        if asked[0] is UNJUDGED and (judged := await self._subjects.work()):
+        turn = SUBJECTS_TURN if limit < BACKLOG_INSTANCES else SUBJECTS_TURN_OF_BACKLOG
+        if self._turns % turn == 0 and (judged := await self._subjects.work()):
             return judged
         total, done = 0, set[str]()
         for query in asked:
