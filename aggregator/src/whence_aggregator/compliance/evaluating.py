@@ -15,6 +15,7 @@ log = logging.getLogger(__name__)
 EVALUATE_AFTER_SECONDS = 0.4
 """An instance with several new statements is judged once for all of them; what is new is visible within a second."""
 EVALUATION_REST = 0.5
+"""While ingest commits, evaluation of a backlog rests for this part of the time that a page took."""
 BUSY_WAKES = 10
 """Ingest is busy when it commits more often than this per second."""
 BUSY_REST = 30.0
@@ -28,10 +29,12 @@ class Evaluating:
 
     def __init__(self, evaluator: Evaluator) -> None:
         self._evaluator = evaluator
+        self._replaced: list[Evaluator] = []
         self._wakes = 0
 
     def replace(self, evaluator: Evaluator) -> None:
         """Judge by another evaluator from the next page on: the rules were changed."""
+        self._replaced.append(self._evaluator)
         self._evaluator = evaluator
 
     def wake(self) -> None:
@@ -40,8 +43,17 @@ class Evaluating:
 
     async def run(self) -> None:
         """Judge until cancelled. Ingest has priority: while it is busy, evaluation pauses longer."""
+        try:
+            await self._run()
+        finally:
+            for one in (*self._replaced, self._evaluator):
+                await one.close()
+
+    async def _run(self) -> None:
         swept, busy = -SWEEP_SECONDS, False
         while True:
+            while self._replaced:
+                await self._replaced.pop().close()
             began, wakes = time.monotonic(), self._wakes
             try:
                 if began - swept >= SWEEP_SECONDS:
@@ -52,7 +64,8 @@ class Evaluating:
                 log.error("storage unavailable", extra=fields(code=exc.code, message=exc.message))
                 judged = 0
             took = time.monotonic() - began
-            await pause(max(took * EVALUATION_REST, 0.01) if judged >= PAGE_INSTANCES else EVALUATE_AFTER_SECONDS)
+            rest = took * EVALUATION_REST if self._wakes != wakes else 0.0
+            await pause(max(rest, 0.01) if judged >= PAGE_INSTANCES else EVALUATE_AFTER_SECONDS)
             busy = self._wakes - wakes > BUSY_WAKES * (time.monotonic() - began)
             while (since := time.monotonic() - began) < min(took * BUSY_REST, BUSY_SECONDS_MAX) and (
                 self._wakes - wakes > BUSY_WAKES * since
