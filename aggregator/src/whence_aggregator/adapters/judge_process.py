@@ -32,7 +32,7 @@ AGAIN_SECONDS = 60.0
 IDLE_SECONDS = 60.0
 """A process that was asked nothing for so long is ended, which frees its memory."""
 _ENCODER = msgspec.msgpack.Encoder()
-_DECODER = msgspec.msgpack.Decoder(PageWire | None)
+_DECODER: msgspec.msgpack.Decoder[PageWire | None] = msgspec.msgpack.Decoder(PageWire | None)
 
 
 class JudgeProcess:

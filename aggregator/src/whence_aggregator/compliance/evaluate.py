@@ -83,6 +83,8 @@ class Evaluator:
         self._page = PAGE_INSTANCES
         self._backlog = BACKLOG_INSTANCES * (PAGES_ELSEWHERE if elsewhere is not None else 1)
         self._turns = 0
+        self._many_marked = False
+        """Whether the last turn judged a whole page of instances that facts marked."""
         self._later: dict[str, tuple[datetime, int]] = {}
         """Instances whose evaluation failed: the time of the next attempt, and the number of attempts."""
 
@@ -101,19 +103,22 @@ class Evaluator:
     async def work(self, *, few: bool = False) -> int:
         """Judge the next page of instances with new evidence, or of other subjects; return how many were judged.
 
-        Those that a fact marked are first, in turn with those that made statements, of which there may always be more.
+        Those that a fact marked are first in each turn, unless they filled the page of the last one: there may always be
+        more of those that made statements, and of other subjects.
         `few`: judge a small page, because others need the processor.
         """
         limit = PAGE_INSTANCES if few else self._page
         self._turns += 1
-        asked = (UNJUDGED_MARKED, UNJUDGED) if self._turns % 2 else (UNJUDGED, UNJUDGED_MARKED)
         turn = SUBJECTS_TURN if limit < BACKLOG_INSTANCES else SUBJECTS_TURN_OF_BACKLOG * BACKLOG_INSTANCES // limit
-        if self._turns % turn == 0 and (judged := await self._subjects.work()):
-            return judged
+        asked = (UNJUDGED, UNJUDGED_MARKED) if self._many_marked else (UNJUDGED_MARKED, UNJUDGED)
+        self._many_marked = False
         total, done = 0, set[str]()
         for query in asked:
+            if query is UNJUDGED and self._turns % turn == 0 and (judged := await self._subjects.work()):
+                return total + judged
             found = await self._next(query, limit)
             self._page = self._backlog if len(found) == limit else PAGE_INSTANCES
+            self._many_marked |= query is asked[0] is UNJUDGED_MARKED and len(found) == limit
             due = [one for one in found if self._is_due(one.instance_id) and one.instance_id not in done]
             done |= {one.instance_id for one in due}
             total += await self._judge(due) if due else 0
@@ -165,7 +170,7 @@ class Evaluator:
     async def _judge_here(self, found: Sequence[UnjudgedInstance], page: JudgedPage | None = None) -> int:
         """Record a judged page; judge it first where there is none."""
         try:
-            await self._record(found, page or await self._judging.page([one.instance_id for one in found], self._now()))
+            await (self._record(found, page) if page is not None else self._evaluate(found))
         except StorageUnavailable:
             raise
         except Exception as exc:
@@ -196,6 +201,9 @@ class Evaluator:
     def _is_due(self, name: str) -> bool:
         waits = self._later.get(name)
         return waits is None or waits[0] <= self._now()
+
+    async def _evaluate(self, found: Sequence[UnjudgedInstance]) -> None:
+        await self._record(found, await self._judging.page([one.instance_id for one in found], self._now()))
 
     async def _record(self, found: Sequence[UnjudgedInstance], page: JudgedPage) -> None:
         marks = await self._subjects.marks(page.shown)
