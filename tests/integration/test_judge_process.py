@@ -20,6 +20,9 @@ from whence_aggregator.adapters.judge_process import IDLE_SECONDS, JudgeProcess
 from whence_aggregator.approvals.people import KnownPeople
 from whence_aggregator.approvals.rule import ApprovalPolicy
 from whence_aggregator.compliance.evaluate import Evaluator
+from whence_aggregator.compliance.own.recorded import RecordedRules
+from whence_aggregator.compliance.own.rule_file import RuleInFile
+from whence_aggregator.compliance.own.rules import OwnRule
 from whence_aggregator.compliance.rule import SETTING_OF_SOURCE
 from whence_aggregator.compliance.rule_settings import RuleSettings
 from whence_aggregator.compliance.rules.catalogue import RulesInForce
@@ -112,7 +115,7 @@ def children() -> list[int]:
 
 
 def process_of(path: Path, house: InProcess) -> JudgeProcess:
-    process = load_judge_process(f"sqlite://{path}", BY, RULES, house.listening, cores=2)
+    process = load_judge_process(f"sqlite://{path}", BY, RULES, house.listening, wanted=True)
     assert process is not None
     return process
 
@@ -171,6 +174,15 @@ async def test_it_fails_once_and_is_not_asked_for_a_while(spoken: Path, tmp_path
     await house.database.close()  # type: ignore[attr-defined]  # it is SQLite's
 
 
-def test_on_a_single_core_everything_is_judged_here() -> None:
+def test_an_operator_may_have_everything_judged_in_the_server() -> None:
     listening = Listening(FakeClock(), silent_after_seconds=300)
-    assert load_judge_process("sqlite:///x", BY, RULES, listening, cores=1) is None
+    assert load_judge_process("sqlite:///x", BY, RULES, listening, wanted=False) is None
+
+
+def test_users_rules_are_judged_in_the_server() -> None:
+    source = RuleInFile(
+        id="own-known", title="Known", severity=3, rationale="r", remedy="r", kind="instance", pass_when="true", examples=[],
+    )  # fmt: skip
+    own = RulesInForce.of(recorded=RecordedRules(own=(OwnRule.of(source),)))
+    listening = Listening(FakeClock(), silent_after_seconds=300)
+    assert load_judge_process("sqlite:///x", BY, own, listening, wanted=True) is None

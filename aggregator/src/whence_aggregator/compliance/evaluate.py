@@ -103,8 +103,8 @@ class Evaluator:
     async def work(self, *, few: bool = False) -> int:
         """Judge the next page of instances with new evidence, or of other subjects; return how many were judged.
 
-        Those that a fact marked are first in each turn, unless they filled the page of the last one: there may always be
-        more of those that made statements, and of other subjects.
+        Those that a fact marked are first in each turn, unless they filled the page of the last one, so that all
+        take turns: there may always be more of each.
         `few`: judge a small page, because others need the processor.
         """
         limit = PAGE_INSTANCES if few else self._page

@@ -93,7 +93,7 @@ def load_evaluators(
     return lambda rules: load_evaluator(
         database, ledger, tracer, listening, rules, now=utc_now, trackers=known_trackers(settings),
         accounts=covered_accounts(settings, database, allowed), images=scanned_images(settings, database),
-        elsewhere=load_judge_process(location, traced, rules, listening),
+        elsewhere=load_judge_process(location, traced, rules, listening, wanted=settings.judging_process),
     )  # fmt: skip
 
 

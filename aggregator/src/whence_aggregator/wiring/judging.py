@@ -79,13 +79,13 @@ class TracedBy:
 
 
 def load_judge_process(
-    location: str, traced: TracedBy, rules: RulesInForce, listening: Listening, *, cores: int | None = None
+    location: str, traced: TracedBy, rules: RulesInForce, listening: Listening, *, wanted: bool | None = None
 ) -> JudgeProcess | None:
-    """Return the process that judges backlogs; None on a single core, and where users wrote rules.
+    """Return the process that judges backlogs; None where it is not `wanted`, on a single core, or with users' rules.
 
     Users' rules are evaluated in a process of their own, which this program asks.
     """
-    if rules.own or (cores or os.cpu_count() or 1) < _CORES_MIN:
+    if rules.own or not (wanted if wanted is not None else (os.cpu_count() or 1) >= _CORES_MIN):
         return None
     by = JudgingBy(
         database=location,
