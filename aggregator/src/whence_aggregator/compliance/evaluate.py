@@ -100,14 +100,21 @@ class Evaluator:
         if self._elsewhere is not None:
             await self._elsewhere.close()
 
-    async def work(self, *, few: bool = False) -> int:
+    async def work_on_marked(self) -> int:
+        """Judge the next small page of instances that a fact marked, and nothing else; return how many were judged."""
+        found = await self._next(UNJUDGED_MARKED, PAGE_INSTANCES)
+        due = [one for one in found if self._is_due(one.instance_id)]
+        return await self._judge(due, alone=False) if due else 0
+
+    async def work(self, *, few: bool = False, alone: bool = True) -> int:
         """Judge the next page of instances with new evidence, or of other subjects; return how many were judged.
 
         Those that a fact marked are first in each turn, unless they filled the page of the last one, so that all
         take turns: there may always be more of each.
-        `few`: judge a small page, because others need the processor.
+        `few`: judge a small page, because others need the processor. `alone`: they hardly do, and a backlog may use
+        another process too.
         """
-        limit = PAGE_INSTANCES if few else self._page
+        limit = PAGE_INSTANCES if few else self._page if alone else min(self._page, BACKLOG_INSTANCES)
         self._turns += 1
         turn = SUBJECTS_TURN if limit < BACKLOG_INSTANCES else SUBJECTS_TURN_OF_BACKLOG * BACKLOG_INSTANCES // limit
         asked = (UNJUDGED, UNJUDGED_MARKED) if self._many_marked else (UNJUDGED_MARKED, UNJUDGED)
@@ -121,7 +128,7 @@ class Evaluator:
             self._many_marked |= query is asked[0] is UNJUDGED_MARKED and len(found) == limit
             due = [one for one in found if self._is_due(one.instance_id) and one.instance_id not in done]
             done |= {one.instance_id for one in due}
-            total += await self._judge(due) if due else 0
+            total += await self._judge(due, alone=alone) if due else 0
             if total >= PAGE_INSTANCES:
                 break
         return total or await self._subjects.work()
@@ -136,12 +143,12 @@ class Evaluator:
         self._after[query.name] = found[-1].number if found else 0
         return found
 
-    async def _judge(self, found: Sequence[UnjudgedInstance]) -> int:
+    async def _judge(self, found: Sequence[UnjudgedInstance], *, alone: bool) -> int:
         """Judge instances, and return how many were judged. A failure of one does not affect the others.
 
         A failed instance is tried again after increasing pauses. Raises StorageUnavailable.
         """
-        if self._elsewhere is not None and len(found) > PAGE_INSTANCES:
+        if self._elsewhere is not None and alone and len(found) > PAGE_INSTANCES:
             return await self._judge_elsewhere(self._elsewhere, found)
         return await self._judge_here(found)
 
