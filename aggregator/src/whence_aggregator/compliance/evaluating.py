@@ -25,6 +25,8 @@ BUSY_REST, BUSY_REST_SECONDS_MAX = 30.0, 5.0
 """While ingest is busy, those that made statements wait so many times as long as their last page took."""
 BUSY_SECONDS_MAX = 0.5
 """While it waits, what a fact marked is looked for so often: it is to be visible within a second."""
+MANY_SECONDS_MAX = 1.0
+"""After a whole page of marked ones: a fact about a whole fleet must not take the processor from ingest."""
 SWEEP_SECONDS = 15.0
 
 
@@ -61,7 +63,7 @@ class Evaluating:
                 await one.close()
 
     async def _run(self) -> None:
-        swept, busy, rests_until = -SWEEP_SECONDS, False, 0.0
+        swept, busy, rests_until, looks_after = -SWEEP_SECONDS, False, 0.0, BUSY_SECONDS_MAX
         while True:
             while self._replaced:
                 await self._replaced.pop().close()
@@ -70,11 +72,15 @@ class Evaluating:
                 if began - swept >= SWEEP_SECONDS:
                     swept = began
                     await self._evaluator.sweep()
-                if busy and began < rests_until:
+                marked, looks_after = busy and began < rests_until, BUSY_SECONDS_MAX
+                if marked:
                     judged = await self._evaluator.work_on_marked()
                 else:
                     judged = await self._evaluator.work(few=busy, alone=self._is_alone())
+                if not marked or judged >= PAGE_INSTANCES:
                     rests_until = began + min((time.monotonic() - began) * BUSY_REST, BUSY_REST_SECONDS_MAX)
+                if marked and judged >= PAGE_INSTANCES:
+                    looks_after = MANY_SECONDS_MAX
             except StorageUnavailable as exc:
                 log.error("storage unavailable", extra=fields(code=exc.code, message=exc.message))
                 judged = 0
@@ -82,7 +88,7 @@ class Evaluating:
             rest = took * EVALUATION_REST if self._wakes != wakes else 0.0
             await pause(max(rest, 0.01) if judged >= PAGE_INSTANCES else EVALUATE_AFTER_SECONDS)
             busy = self._wakes - wakes > BUSY_WAKES * (time.monotonic() - began)
-            while (since := time.monotonic() - began) < min(took * BUSY_REST, BUSY_SECONDS_MAX) and (
+            while (since := time.monotonic() - began) < min(took * BUSY_REST, looks_after) and (
                 self._wakes - wakes > BUSY_WAKES * since
             ):
                 await pause(took)
