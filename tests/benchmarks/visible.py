@@ -32,9 +32,9 @@ from whence_common.statement import ApplicationFacts, UserDataFacts
 
 INSTANCES = int(os.environ.get("BENCH_JUDGED_INSTANCES", "10000"))
 _CONNECTIONS = 64
-_LIMIT_SECONDS, _SECONDS = 6, 40
+_LIMIT_SECONDS, _SECONDS = 6, 30
 _SHARE = 0.5
-_FACTS, _FACTS_QUIET = 40, 15
+_FACTS, _FACTS_QUIET = 30, 10
 _LOOKED_SECONDS = 0.02
 _TICK = os.sysconf("SC_CLK_TCK")
 
@@ -55,6 +55,7 @@ async def measure(directory: Path, *, rounds: int, limit: Path) -> None:
         print("without ingest: " + await _facts(server, session, probe, _FACTS_QUIET), flush=True)
         rate, used = await _told(server, machines, directory, seconds=_LIMIT_SECONDS, rest_ms=0.0)
         print(f"ingest at its limit: {rate:,.0f} statements a second, {used:.3f} ms of processor time each", flush=True)
+        print("its machines " + await _judged(server, home / "aggregator" / "ledger.db"), flush=True)
         rest_ms = _CONNECTIONS / rate / _SHARE * 1e3
         telling = asyncio.create_task(_told(server, machines, directory, seconds=_SECONDS, rest_ms=rest_ms))
         await pause(3.0)

@@ -25,8 +25,6 @@ BUSY_REST, BUSY_REST_SECONDS_MAX = 30.0, 5.0
 """While ingest is busy, those that made statements wait so many times as long as their last page took."""
 BUSY_SECONDS_MAX = 0.5
 """While it waits, what a fact marked is looked for so often: it is to be visible within a second."""
-MANY_SECONDS_MAX = 1.0
-"""After a whole page of marked ones: a fact about a whole fleet must not take the processor from ingest."""
 SWEEP_SECONDS = 15.0
 
 
@@ -80,7 +78,7 @@ class Evaluating:
                 if not marked or judged >= PAGE_INSTANCES:
                     rests_until = began + min((time.monotonic() - began) * BUSY_REST, BUSY_REST_SECONDS_MAX)
                 if marked and judged >= PAGE_INSTANCES:
-                    looks_after = MANY_SECONDS_MAX
+                    looks_after = BUSY_REST_SECONDS_MAX  # a fleet that is marked takes no more than statements do
             except StorageUnavailable as exc:
                 log.error("storage unavailable", extra=fields(code=exc.code, message=exc.message))
                 judged = 0
