@@ -34,6 +34,7 @@ from benchmarks import (
     trace,
     trail,
     violations,
+    visible,
     weather,
 )
 from landscape.whole import ROOT
@@ -63,6 +64,7 @@ _AGENTS = {"boot": boot.measure, "idle": idle.measure}
 _NAMED_ONLY = {
     "peer": peer.measure,
     "rules": rules.measure,
+    "visible": visible.measure,
     "peers": peers.measure,
     "queries-on-postgres": scale.queries_on_postgres,
     "weather": weather.Weather().measure,

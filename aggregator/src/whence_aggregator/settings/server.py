@@ -196,6 +196,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     silent_after_seconds: float = 300.0
     verifier_process: bool | None = None
     """Verify signatures in a separate process; None: if there is more than one core."""
+    judging_process: bool | None = None
+    """Judge backlogs in a separate process; None: if there is more than one core."""
 
 
 _RENAMED = {"registry": "registry_front"}

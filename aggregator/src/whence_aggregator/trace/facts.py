@@ -203,6 +203,8 @@ class Facts:
     """The AMI as DescribeImages returns it, as of the time asked about."""
     _claims: list[SourceClaim] | None = field(default=None, init=False, repr=False, compare=False)
     """The claims, once they were asked for: each link of a lineage asks again."""
+    _chosen: tuple[SourceClaim | None] | None = field(default=None, init=False, repr=False, compare=False)
+    """The claim that counts, once it was asked for."""
 
     @property
     def parents_at(self) -> str:
@@ -295,7 +297,10 @@ class Facts:
     @property
     def source(self) -> ScmSource | None:
         """Return the source that counts: a trusted builder's claim first, then the image's own."""
-        chosen, _ = choose(self.claims)
+        if self._chosen is None:
+            object.__setattr__(self, "_chosen", choose(self.claims)[:1])  # as above
+        assert self._chosen is not None
+        (chosen,) = self._chosen
         return chosen.source if chosen is not None else None
 
     @property
