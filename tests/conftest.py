@@ -13,6 +13,7 @@ from xdist.remote import Producer
 
 from fakes.signing_authority import SigningAuthority
 from landscape import endurance, workers
+from landscape.lent_databases import SqliteTemplate
 from landscape.postgres import directory_for_many, postgres
 from landscape.programs import Aggregator, aggregator
 from landscape.whole import Landscape, landscape
@@ -27,6 +28,8 @@ hypothesis.settings.load_profile("whence" if endurance.WHOLE else "sample")
 
 _NEEDS = {"scape": "engine", "pristine_root": "root"}
 """What a test that asks for a fixture needs of the machine."""
+_SETTINGS = ("autovacuum=off",)
+"""Of the PostgreSQL that tests share: its databases are small, and live for minutes."""
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -89,7 +92,12 @@ def authority() -> SigningAuthority:
 async def postgres_dsn(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     directory = directory_for_many()
     try:
-        async with postgres(directory, tmp_path_factory.mktemp("logs")) as dsn:
+        async with postgres(directory, tmp_path_factory.mktemp("logs"), prepare=lambda _: _SETTINGS) as dsn:
             yield dsn
     finally:
         shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+async def sqlite_template() -> SqliteTemplate:
+    return await SqliteTemplate.make()
