@@ -24,6 +24,7 @@ from whence_aggregator.queries.notifications import (
     NEXT_DIGEST,
     NEXT_NOTIFICATION,
     NOTIFICATION_DESTINATIONS,
+    RELEASE_DESTINATION,
     TRY_NOTIFICATION,
     DisableDestinationParameters,
     MarkDestinationParameters,
@@ -138,8 +139,7 @@ class Delivering:
                 return None  # the next turn plans the others
             now = self._now()
             until = lane.destination.hours.ready_until(now)
-            found = await self._next(transaction, lane.destination, until) if until is not None else []
-            if not found:
+            if until is None or not await self._next(transaction, lane.destination, until):
                 return None
             lease = to_instant(now + timedelta(seconds=LEASE_SECONDS))
             leased = await transaction.fetch(
@@ -148,6 +148,10 @@ class Delivering:
                 )
             )
             if not leased:
+                return None
+            found = await self._next(transaction, lane.destination, until)  # another replica may have sent the first
+            if not found:
+                await transaction.execute(RELEASE_DESTINATION.bind([{"name": name, "lease_by": self._holder}]))
                 return None
             (state,) = destination_states(
                 await transaction.fetch(NOTIFICATION_DESTINATIONS.bind({"names": array([name])}))
