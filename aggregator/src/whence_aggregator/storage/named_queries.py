@@ -10,7 +10,7 @@ A query that inserts one tuple of parameters is also prepared for many rows: one
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -114,7 +114,8 @@ def many_rows(dialect: str) -> Mapping[str, ManyRows]:
     return MappingProxyType(found)
 
 
-def migrations(dialect: str) -> list[tuple[int, str]]:
+@cache
+def migrations(dialect: str) -> Sequence[tuple[int, str]]:
     """Return the migrations of a dialect in order: numbered files, some for one dialect only."""
     found = []
     for file in (resources.files("whence_aggregator.storage") / "migrations").iterdir():
@@ -124,10 +125,10 @@ def migrations(dialect: str) -> list[tuple[int, str]]:
             for word, meaning in _DIALECTS[dialect].items():
                 sql = sql.replace(word, meaning)
             found.append((int(parts[0].partition("_")[0]), sql))
-    return sorted(found)
+    return tuple(sorted(found))
 
 
-def check_version(version: int, steps: list[tuple[int, str]], mode: OpenMode) -> None:
+def check_version(version: int, steps: Sequence[tuple[int, str]], mode: OpenMode) -> None:
     """Raise StorageUnavailable if a database of this version (0: it is empty) cannot be opened in this mode."""
     newest = steps[-1][0]
     if version > newest:
