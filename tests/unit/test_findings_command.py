@@ -71,7 +71,7 @@ def aggregator() -> Iterator[Aggregator]:
             return
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     held.url = f"http://127.0.0.1:{server.server_address[1]}"
     yield held

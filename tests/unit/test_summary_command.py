@@ -60,7 +60,7 @@ def served() -> Iterator[dict[str, Any]]:
             return
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         held["url"] = f"http://127.0.0.1:{server.server_port}"
         yield held

@@ -26,6 +26,7 @@ from whence_aggregator.queries.notifications import (
     NEXT_NOTIFICATION,
     NOTIFICATION_DESTINATIONS,
     NOTIFIED_SINCE,
+    RELEASE_DESTINATION,
     TRY_NOTIFICATION,
     DisableDestinationParameters,
     MarkDestinationParameters,
@@ -143,8 +144,7 @@ class Delivering:
             now = self._now()
             until = lane.destination.hours.ready_until(now)
             sent = await self._messages(transaction, lane.destination, now)
-            found = await self._next(transaction, lane.destination, until, sent) if until is not None else []
-            if not found:
+            if until is None or not await self._next(transaction, lane.destination, until, sent):
                 return None
             lease = to_instant(now + timedelta(seconds=LEASE_SECONDS))
             leased = await transaction.fetch(
@@ -153,6 +153,11 @@ class Delivering:
                 )
             )
             if not leased:
+                return None
+            sent = await self._messages(transaction, lane.destination, now)  # another replica may have sent one
+            found = await self._next(transaction, lane.destination, until, sent)
+            if not found:
+                await transaction.execute(RELEASE_DESTINATION.bind([{"name": name, "lease_by": self._holder}]))
                 return None
             (state,) = destination_states(
                 await transaction.fetch(NOTIFICATION_DESTINATIONS.bind({"names": array([name])}))

@@ -253,6 +253,14 @@ class LeaseDestinationRow(TypedDict):
 LEASE_DESTINATION = NamedQuery[LeaseDestinationParameters, LeaseDestinationRow]("lease_destination")
 
 
+class ReleaseDestinationParameters(TypedDict):
+    name: str
+    lease_by: str
+
+
+RELEASE_DESTINATION = Command[ReleaseDestinationParameters]("release_destination")
+
+
 class TryNotificationParameters(TypedDict):
     attempts: int
     first_tried_at: str

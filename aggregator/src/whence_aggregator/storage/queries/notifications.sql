@@ -112,6 +112,9 @@ update notification_destination set lease_by = :lease_by, lease_until = :lease_u
 where name = :name and disabled_at = '' and paused_until <= :now and (lease_until <= :now or lease_by = :lease_by)
 returning name;
 
+-- name: release_destination
+update notification_destination set lease_until = '' where name = :name and lease_by = :lease_by;
+
 -- name: try_notification
 update notification_delivery set attempts = :attempts, first_tried_at = :first_tried_at, digest = :digest
 where destination = :destination and violation = :violation and ledger_index = :ledger_index;
