@@ -403,7 +403,7 @@ async def test_lists_are_filtered_sorted_counted_and_paged(asked: Asked) -> None
     assert {one["application_id"] for one in await asked.list(instance="i-0123456789abcdef9")} == {"other"}
     assert {one["id"] for one in await asked.list(region="eu-central-1")} == {one["id"] for one in every}
     assert await asked.list(region="eu-west-1") == []
-    assert await asked.list(team="evil") == []
+    assert (await asked.get("/v1/violations", "reader", grouped="true", team="evil"))["code"] == "team-unknown"
     assert await asked.list(severity="1") == []
     assert (await asked.get("/v1/violations", grouped="true", sort="mood"))["code"] == "parameter-malformed"
     assert (await asked.get("/v1/violations", grouped="true", status="odd"))["code"] == "parameter-malformed"
@@ -591,3 +591,10 @@ async def test_instances_that_never_spoke_are_one_violation_of_their_account_wit
     asked.house.ec2.listed |= dict.fromkeys(quiet, ("terminated", "2026-11-22T12:00:00.000Z"))
     await listed_again(asked)
     assert await asked.state("agent-silent") == "fixed"
+
+
+async def test_a_team_that_is_not_known_is_not_found_instead_of_without_violations(asked: Asked) -> None:
+    for words in (["violations"], ["violations", "--grouped"], ["findings", "list"]):
+        said = await asked.whence(*words, "--team", "helo", token=OPERATOR)
+        assert (said.exit_code, "team helo is not known" in said.stderr) == (4, True), words
+        assert (await asked.whence(*words, "--team", "Hello", token=OPERATOR)).exit_code == 0, words

@@ -38,7 +38,7 @@ from whence_aggregator.organisation.recorder import OrganisationRecorder
 from whence_aggregator.organisation.snapshots import snapshot
 from whence_aggregator.organisation.source import OrganisationSource
 from whence_aggregator.organisation.values import Account, SourceName
-from whence_aggregator.ports import Database
+from whence_aggregator.ports import Database, NotFound
 from whence_aggregator.reports.period_reading import StepsOfPeriods
 from whence_aggregator.reports.recorded_reports import RecordedReports
 from whence_aggregator.reports.report import ComplianceReport, ReportScope
@@ -158,6 +158,7 @@ async def test_a_report_without_every_source_says_so_in_each_file(house: InProce
 
 async def test_hostile_names_stay_text(house: InProcess) -> None:
     await faulty(house)
+    await house.register("farewell", team_id=HOSTILE)
     report = await made(house, ReportScope(team=HOSTILE, since="2026-11-20", until="2026-11-22"))
     page = Elements(report.files["report.html"])
     assert "script" not in page.tags
@@ -268,6 +269,7 @@ async def test_a_period_states_what_was_open_opened_and_fixed_and_leads_to_each_
     page = Elements(second.files["report.html"])
     assert {f"entry-{index}" for index in named} <= page.ids
     assert {link.removeprefix("#") for link in page.links} <= page.ids
+    await house.register("farewell", team_id="other")
     other = await made(house, ReportScope(team="other", since="2026-11-20", until="2026-11-22"))
     assert other.report.period.violations == []
 
@@ -287,10 +289,12 @@ async def test_an_answer_states_what_is_open_though_no_verdict_is_of_the_team(ho
     assert shown["open_at_end"] == report.report.period.counts["open_at_end"] > 0
 
 
-async def test_a_period_that_has_not_begun_is_refused_and_records_nothing(house: InProcess) -> None:
+async def test_a_period_that_has_not_begun_and_a_team_that_is_not_known_are_refused(house: InProcess) -> None:
     await faulty(house)
     with pytest.raises(InputError, match="2026-11-23 has not begun"):
         await made(house, ReportScope(account=ACCOUNT, since="2026-11-23", until="2026-12-31"))
+    with pytest.raises(NotFound, match="team helo is not known"):
+        await made(house, ReportScope(team="helo", since="2026-11-20", until="2026-11-22"))
     assert await house.entries("report") == []
 
 
@@ -325,6 +329,7 @@ async def asked(house: InProcess, caller: Caller) -> AsyncIterator[Callable[[str
 
 async def test_recorded_reports_are_listed_and_found_by_the_digest_of_a_file(house: InProcess) -> None:
     await faulty(house)
+    await house.register("farewell", team_id="hello")
     about_team = await made(house, ReportScope(team="hello", since="2026-11-20", until="2026-11-22"))
     house.clock.advance(1.0)
     about_account = await made(house)

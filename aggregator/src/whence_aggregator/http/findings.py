@@ -136,6 +136,8 @@ class FindingCalls:
         page, following = await self._findings.page(
             wanted, after=after, limit=limit, now=parse_instant(moment.at), past=moment.past
         )
+        if not page:
+            await self._coverage.check_team(_about(wanted))
         covered = await self._coverage.of(_about(wanted), named=everything)
         shown = [one.to_wire() for one in page]
         return respond_json({"findings": shown, "next": following, "at": moment.at, "coverage": covered})

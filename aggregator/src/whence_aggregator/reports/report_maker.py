@@ -143,9 +143,11 @@ class ReportMaker:
                     violations=by_rule.get(name, ()),
                 )
             )
+        about = AskedAbout(account=scope.account, team=scope.team, team_as_written=team_as_written)
         counted = await self._findings.of(scope, moment, team_as_written=team_as_written)
         period = await self._steps.of(scope, team_as_written=team_as_written)
-        about = AskedAbout(account=scope.account, team=scope.team, team_as_written=team_as_written)
+        if not (summary.everything.verdicts.total or period.violations):
+            await self._coverage.check_team(about)
         return ComplianceReport(
             scope=scope, made_at=to_instant(self._now()), made_by=made_by, version=self._version,
             stood_at=summary.at, age_seconds=summary.age_seconds,
