@@ -91,6 +91,12 @@ def test_a_summary_exits_5_before_1_before_0(
     assert run(served, "summary").exit_code == code
 
 
+def test_a_summary_of_no_verdict_exits_1_and_states_that_nothing_was_judged(served: dict[str, Any]) -> None:
+    served["/v1/summary"] = answer(dict.fromkeys(GOOD, 0), COMPLETE)
+    said = run(served, "summary", "--team", "hello")
+    assert (said.exit_code, "nothing was judged" in said.stderr) == (1, True)
+
+
 def test_a_summary_prints_groups_the_total_and_what_was_not_read(served: dict[str, Any]) -> None:
     served["/v1/summary"] = answer({**GOOD, "fail": 1}, INCOMPLETE)
     said = run(served, "summary")
