@@ -131,10 +131,13 @@ class FindingRecording:
         finding = placed.finding
         account_id = finding.resource.account_id
         if not self._caller.may_record_findings_of(account_id):
-            of = f"account {account_id}" if account_id else "no account in particular"
-            error = FindingRefused(
-                "finding-account-forbidden", "", f"{self._caller.name} may not record findings of {of}"
+            who = f"{self._caller.name} may not record findings of"
+            what = (
+                f"{who} account {account_id}"
+                if account_id
+                else f"the finding names no account: state it with account=ID (--account ID); {who} all accounts"
             )
+            error = FindingRefused("finding-account-forbidden", "", what)
             return FindingRefusal.of(placed.position, error, finding.uid)
         stated = finding.observed_at, hash(msgspec.json.encode(finding.to_wire()))
         known = self._stated.get(finding.key)

@@ -46,6 +46,9 @@ _FILTERS = (
 )  # fmt: skip
 
 
+_SPLIT = "split it by account, as each file with `complete` must have all findings of its accounts"
+
+
 class FindingCalls:
     """`/v1/findings` and `/v1/scanners`."""
 
@@ -110,7 +113,9 @@ class FindingCalls:
                     await recording.add(batch[:BATCH_FINDINGS_MAX])
                     del batch[:BATCH_FINDINGS_MAX]
             if not reader.ended:
-                raise FileRefused("findings-truncated", "the file ends within an array or a finding: it was cut off")
+                raise FileRefused(
+                    "findings-truncated", "the file is empty, or was cut off within an array or a finding"
+                )
         except FileRefused as exc:
             await recording.add(batch)
             batch = []
@@ -156,7 +161,7 @@ async def _parts(request: web.Request, reader: FindingReader) -> AsyncIterator[J
             async for chunk in paced_chunks(request, _PACE, passed_on=True):
                 size += len(chunk)
                 if size > FILE_BYTES_MAX:
-                    raise BodyTooLarge("body-too-large", f"the file is larger than {FILE_BYTES_MAX} bytes")
+                    raise BodyTooLarge("body-too-large", f"the file is larger than {FILE_BYTES_MAX} bytes", fix=_SPLIT)
                 for part in reader.parts(chunk):
                     yield part
     except TimeoutError as exc:
@@ -170,7 +175,7 @@ def _check_headers(request: web.Request) -> None:
     if hdrs.CONTENT_ENCODING in request.headers:
         raise BodyUnreadable("body-encoded", "encoded bodies are not accepted", fix="send no Content-Encoding")
     if (request.content_length or 0) > FILE_BYTES_MAX:
-        raise BodyTooLarge("body-too-large", f"the file is larger than {FILE_BYTES_MAX} bytes")
+        raise BodyTooLarge("body-too-large", f"the file is larger than {FILE_BYTES_MAX} bytes", fix=_SPLIT)
     key = request.headers.get("Idempotency-Key", "-")
     if not 0 < len(key) <= _KEY_CHARACTERS_MAX or not key.isprintable():
         raise InputError("idempotency-key", f"Idempotency-Key must have 1 to {_KEY_CHARACTERS_MAX} characters")
