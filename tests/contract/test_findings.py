@@ -290,6 +290,12 @@ async def test_an_older_report_denies_nothing_that_a_newer_one_stated(asked: Ask
     assert await asked.verdicts() == {"a": "pass", "b": "fail", "c": "fail"}
 
 
+async def test_a_finding_without_account_is_refused_with_what_to_state(asked: Asked) -> None:
+    result = {"ruleId": "X", "message": {"text": "x"}}
+    refused = await asked.push(body=as_bytes(sarif(result)), token="scanner", status=400)
+    assert "the finding names no account: state it with account=ID (--account ID)" in refused["detail"]
+
+
 async def test_absence_from_a_report_that_is_not_complete_fixes_nothing(asked: Asked) -> None:
     await asked.push(ocsf("a", at=at(1)), ocsf("b", at=at(1)), complete="true")
     await asked.push(ocsf("b", at=at(2)))
@@ -297,7 +303,7 @@ async def test_absence_from_a_report_that_is_not_complete_fixes_nothing(asked: A
     assert (refused["complete"], refused["incomplete_reason"]) == (False, "1 findings were refused")
     cut = await asked.push(body=as_bytes([ocsf("b", at=at(4)), ocsf("x")])[:-3], complete="true")
     assert (cut["complete"], cut["incomplete_reason"]) == (
-        False, "the file ends within an array or a finding: it was cut off",
+        False, "the file is empty, or was cut off within an array or a finding",
     )  # fmt: skip
     empty = await asked.push(complete="true")
     assert (empty["complete"], empty["incomplete_reason"]) == (False, "no finding was accepted")

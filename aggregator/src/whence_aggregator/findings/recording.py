@@ -149,7 +149,11 @@ class FindingRecording:
         of = f"account {account_id}" if account_id else "no account in particular"
         name = self._caller.name
         if not self._caller.may_record_findings_of(account_id):
-            return FindingRefused("finding-account-forbidden", "", f"{name} may not record findings of {of}")
+            what = f"{name} may not record findings of {of}"
+            if not account_id:
+                stated = "the finding names no account: state it with account=ID (--account ID)"
+                what = f"{stated}; {name} may not record findings of all accounts"
+            return FindingRefused("finding-account-forbidden", "", what)
         self.recorded.refused_products += 1
         return FindingRefused(
             "finding-product-forbidden", "", f"{name} may not record findings of {product} about {of}"

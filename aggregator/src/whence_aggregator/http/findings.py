@@ -47,6 +47,9 @@ _FILTERS = (
 )  # fmt: skip
 
 
+_SPLIT = "split it by account, as each file with `complete` must have all findings of its accounts"
+
+
 class FindingCalls:
     """`/v1/findings` and `/v1/scanners`."""
 
@@ -115,7 +118,9 @@ class FindingCalls:
                     await recording.add(batch[:BATCH_FINDINGS_MAX])
                     del batch[:BATCH_FINDINGS_MAX]
             if not reader.ended:
-                raise FileRefused("findings-truncated", "the file ends within an array or a finding: it was cut off")
+                raise FileRefused(
+                    "findings-truncated", "the file is empty, or was cut off within an array or a finding"
+                )
         except FileRefused as exc:
             await recording.add(batch)
             batch = []
@@ -148,6 +153,8 @@ class FindingCalls:
         page, following = await self._findings.page(
             wanted, after=after, limit=limit, now=parse_instant(moment.at), past=moment.past
         )
+        if not page:
+            await self._coverage.check_team(_about(wanted))
         covered = await self._coverage.of(_about(wanted), named=everything)
         shown = [one.to_wire() for one in page]
         return respond_json({"findings": shown, "next": following, "at": moment.at, "coverage": covered})
@@ -166,7 +173,7 @@ async def _parts(chunks: AsyncIterator[bytes], reader: FindingReader) -> AsyncIt
             async for chunk in chunks:
                 size += len(chunk)
                 if size > FILE_BYTES_MAX:
-                    raise BodyTooLarge("body-too-large", f"the file is larger than {FILE_BYTES_MAX} bytes")
+                    raise BodyTooLarge("body-too-large", f"the file is larger than {FILE_BYTES_MAX} bytes", fix=_SPLIT)
                 for part in reader.parts(chunk):
                     yield part
     except TimeoutError as exc:
@@ -180,7 +187,7 @@ def _check_headers(request: web.Request) -> None:
     if hdrs.CONTENT_ENCODING in request.headers:
         raise BodyUnreadable("body-encoded", "encoded bodies are not accepted", fix="send no Content-Encoding")
     if (request.content_length or 0) > FILE_BYTES_MAX:
-        raise BodyTooLarge("body-too-large", f"the file is larger than {FILE_BYTES_MAX} bytes")
+        raise BodyTooLarge("body-too-large", f"the file is larger than {FILE_BYTES_MAX} bytes", fix=_SPLIT)
     key = request.headers.get("Idempotency-Key", "-")
     if not 0 < len(key) <= _KEY_CHARACTERS_MAX or not key.isprintable():
         raise InputError("idempotency-key", f"Idempotency-Key must have 1 to {_KEY_CHARACTERS_MAX} characters")

@@ -123,6 +123,8 @@ class GroupedViolationCalls:
         form = query.choice("format", ("json", "csv")) or ("csv" if _CSV in _accepted(request) else "json")
         facets = form == "json" and query.choice("facets", _YES) is not None
         page = await self._grouped.page(wanted, moment=moment, after=after, limit=limit, facets=facets)
+        if not page.violations:
+            await self._coverage.check_team(_about(wanted))
         covered = await self._coverage.of(_about(wanted), named=request[CALLER].reads_everything)
         if form == "json":
             answer = {**moment.to_wire(), "violations": page.violations, "next": page.following, "coverage": covered}

@@ -198,7 +198,7 @@ class ViolationRecorder:
         async with self._writing([one.id]) as writing:
             known, _ = _found(writing)
             if not known[one.id].acknowledged_at:
-                raise Conflict("violation-state", "the violation is neither acknowledged nor exempted")
+                raise Conflict("violation-state", f"the violation {one.id} is neither acknowledged nor exempted")
             await _append(writing, [step_of("unacknowledged", known[one.id], at=to_instant(self._now()), by=by)])
         return Undone(exemption="", violations=[await self.read(one.id)])
 
@@ -210,7 +210,7 @@ class ViolationRecorder:
             known, live = _found(writing)
             at = to_instant(self._now())
             if name not in {one.id for one in live}:
-                raise Conflict("exemption-ended", "the exemption has ended already")
+                raise Conflict("exemption-ended", f"the exemption {name} has ended already")
             others = [one for one in live if one.id != name]
             end: ViolationStep = {
                 "step": "withdrawn", "account_id": granted.scope.account_id, "at": at, "by": by,
@@ -231,7 +231,7 @@ class ViolationRecorder:
         async with self._writing([one.id for one in await self.exempted_by(name)]) as writing:
             known, live = _found(writing)
             if name not in {one.id for one in live}:
-                raise Conflict("exemption-ended", "the exemption has ended already")
+                raise Conflict("exemption-ended", f"the exemption {name} has ended already")
             stated = {"id": name, "until": until}
             common = {"at": to_instant(self._now()), "by": by}
             first: ViolationStep = {
@@ -247,7 +247,9 @@ class ViolationRecorder:
         """Return a violation. Raises NotFound."""
         found = await self.named([name])
         if not found:
-            raise NotFound("violation-unknown", "no violation has this id")
+            raise NotFound(
+                "violation-unknown", f"no violation has the id {name[:100]!r}", fix="see whence violations --grouped"
+            )
         return found[0]
 
     async def named(self, names: Sequence[str]) -> list[StoredViolation]:
@@ -257,7 +259,9 @@ class ViolationRecorder:
         """Return an exemption, also one that has ended. Raises NotFound."""
         rows = await self._database.fetch(EXEMPTIONS_NAMED.bind({"ids": array([name])}))
         if not rows:
-            raise NotFound("exemption-unknown", "no exemption has this id")
+            raise NotFound(
+                "exemption-unknown", f"no exemption has the id {name[:100]!r}", fix="see whence violation show"
+            )
         return exemptions(rows)[0]
 
     async def exemption_numbered(self, number: int) -> Exemption:
