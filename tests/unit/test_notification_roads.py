@@ -26,6 +26,7 @@ from fakes.loopback import loopback
 from landscape.certificates import dated_certificate
 from whence_aggregator.adapters.smtp_mailer import SmtpMailer, SmtpSecurity
 from whence_aggregator.adapters.webhooks import HttpPoster
+from whence_aggregator.notifications.messages import link, list_link
 from whence_aggregator.notifications.outcome import ACCEPTED, DeliveryOutcome, Notification, Parcel
 from whence_aggregator.notifications.sending import MailSender, SlackSender, WebhookSender
 from whence_aggregator.notifications.signing import SecretInvalid, parse_secrets
@@ -118,6 +119,18 @@ def many(number: int) -> Parcel:
             for one in range(number)
         )
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "address, one, all_",
+    [
+        ("https://w.example.org/", "https://w.example.org/v1/violations/v-1", "https://w.example.org/v1/violations?grouped=true"),
+        ("https://w.example.org/console", "https://w.example.org/console/violations/v-1", "https://w.example.org/console/violations"),
+        ("", "", ""),
+    ],
+)  # fmt: skip
+def test_a_link_leads_to_the_console_where_it_is_on_and_otherwise_to_the_api(address: str, one: str, all_: str) -> None:
+    assert (link(address, "v-1"), list_link(address)) == (one, all_)
 
 
 async def test_a_summary_by_webhook_counts_all_and_lists_the_worst_within_twenty_kilobytes() -> None:

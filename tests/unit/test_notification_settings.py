@@ -19,7 +19,7 @@ from whence_aggregator.notifications.destination import Destination
 from whence_aggregator.settings.notifications import NotificationSettings, wrong_in_notifications
 from whence_aggregator.settings.server import Settings, parse_settings, read_settings
 from whence_aggregator.storage.sqlite import SqliteDatabase
-from whence_aggregator.wiring.notifications import _lanes, load_notifications
+from whence_aggregator.wiring.notifications import _lanes, address_of_links, load_notifications
 from whence_aggregator.wiring.outgoing import Outgoing
 from whence_common.errors import InputError
 
@@ -138,6 +138,21 @@ async def test_the_program_has_a_destination_for_each_place_and_each_team_of_a_m
     (tmp_path / "url").write_text("nonsense", encoding="ascii")
     with pytest.raises(InputError, match=r"notifications.destinations\[1\].url_file: .*https URL"):
         await _destinations(settings, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "further, address",
+    [
+        ({}, "https://whence.example.org"),
+        ({"console": True}, "https://whence.example.org/console"),
+        ({"console": {"url": "https://console.example.org"}}, "https://console.example.org/console"),
+    ],
+)
+def test_links_lead_to_the_console_where_it_is_on(tmp_path: Path, further: dict[str, object], address: str) -> None:
+    settings = parse_settings(document(tmp_path, **GOOD), name="aggregator.yaml")
+    settings = msgspec.convert(msgspec.to_builtins(settings) | further, Settings)
+    assert settings.notifications is not None
+    assert address_of_links(settings, settings.notifications) == address
 
 
 async def _destinations(settings: Settings, tmp_path: Path) -> list[Destination]:

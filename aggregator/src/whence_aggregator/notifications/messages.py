@@ -39,12 +39,22 @@ _SECTIONS = (
 
 def link(address: str, violation: str) -> str:
     """Return where a violation is shown; empty without an address."""
-    return f"{address.rstrip('/')}/v1/violations/{violation}" if address else ""
+    return f"{_place(address)}/{violation}" if address else ""
 
 
 def list_link(address: str) -> str:
     """Return where all violations are listed; empty without an address."""
-    return f"{address.rstrip('/')}/v1/violations?grouped=true" if address else ""
+    grouped = "" if is_console(address) else "?grouped=true"
+    return f"{_place(address)}{grouped}" if address else ""
+
+
+def is_console(address: str) -> bool:
+    """Return whether links lead to pages of the console, and not to the API, which a browser has no token for."""
+    return address.endswith("/console")
+
+
+def _place(address: str) -> str:
+    return f"{address}/violations" if is_console(address) else f"{address.rstrip('/')}/v1/violations"
 
 
 def webhook_summary(parcel: Parcel, *, address: str) -> bytes:

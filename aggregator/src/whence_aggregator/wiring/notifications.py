@@ -27,6 +27,7 @@ from whence_aggregator.notifications.service import Notifying, Tidying
 from whence_aggregator.notifications.signing import parse_secrets
 from whence_aggregator.notifications.trial import Trial
 from whence_aggregator.ports import Database
+from whence_aggregator.settings.console import console_of, origin_of
 from whence_aggregator.settings.notifications import (
     OTHERS,
     PER_HOUR_DEFAULT,
@@ -112,9 +113,18 @@ def check_files(found: NotificationSettings) -> None:
             raise type(exc)(exc.code, f"{place}: {exc.message}", fix=exc.fix) from exc
 
 
-def _lanes(settings: Settings, found: NotificationSettings, outgoing: Outgoing) -> Iterator[Lane]:
+def address_of_links(settings: Settings, found: NotificationSettings) -> str:
+    """Return where links of messages lead: to the console if it is on, otherwise to the API; empty for nowhere."""
     audience = settings.audience if settings.audience.startswith(("https://", "http://")) else ""
-    address = found.address or audience
+    console = console_of(settings.console)
+    origin = origin_of(console, settings.audience) if console is not None else None
+    if origin is None:
+        return found.address or audience
+    return f"{(found.address or origin).rstrip('/')}/console"
+
+
+def _lanes(settings: Settings, found: NotificationSettings, outgoing: Outgoing) -> Iterator[Lane]:
+    address = address_of_links(settings, found)
     for one in found.destinations:
         if one.kind == "mail":
             assert found.smtp is not None, "the settings were checked"
