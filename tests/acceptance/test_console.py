@@ -182,6 +182,19 @@ async def test_the_ticket_of_what_runs_is_three_clicks_away(house: House, audito
     assert (await page.inner_text("h1")).startswith("Ticket DEMO-2 asked for code that runs on 1 instance")
 
 
+async def test_the_overview_follows_what_is_recorded_without_being_loaded_again(
+    house: House, auditor: Chromium
+) -> None:
+    await auditor.look(f"{house.server.url}/console/")
+    counted = auditor.page.locator('[data-live="as-of"]')
+    before = await counted.inner_text()
+    assert await house.server.put("/apps/newcomer", {"team_id": "hello", "name": "Newcomer", "active": True}) == 200
+    await auditor.page.wait_for_function(
+        "before => document.querySelector('[data-live=\"as-of\"]').innerText !== before", arg=before
+    )
+    assert "entries in the published ledger" in await counted.inner_text()
+
+
 async def test_every_page_is_complete_without_scripts(house: House, places: dict[str, str]) -> None:
     async with chromium(scripts=False) as person:
         await signed_in(house, person, "auditor")
