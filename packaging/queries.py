@@ -74,7 +74,7 @@ class Describer:
         except sqlite3.Error as exc:
             raise QueryRefused(f"SQLite refuses it: {exc}") from exc
         columns = self._columns(sql, stated)
-        if "left join" in sql and not stated.keys() & (columns or {}).keys():
+        if columns is not None and "left join" in sql and not stated.keys() & columns.keys():
             raise QueryRefused("it has a left join: write the types of columns that it makes null in `-- types:`")
         parameters = self._parameters(sql, list(names), stated)
         unused = stated_types(text).keys() - parameters.keys() - (columns or {}).keys()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from xdist.remote import Producer
 
 from fakes.signing_authority import SigningAuthority
 from landscape import endurance, workers
+from landscape.lent_databases import SqliteTemplate
 from landscape.postgres import directory_for_many, postgres
 from landscape.programs import Aggregator, aggregator
 from landscape.whole import Landscape, landscape
@@ -27,6 +29,8 @@ hypothesis.settings.load_profile("whence" if endurance.WHOLE else "sample")
 
 _NEEDS = {"scape": "engine", "pristine_root": "root"}
 """What a test that asks for a fixture needs of the machine."""
+_SETTINGS = ("autovacuum=off",)
+"""Of the PostgreSQL that tests share: its databases are small, and live for minutes."""
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -38,6 +42,12 @@ def pytest_configure(config: pytest.Config) -> None:
     given = getattr(config, "workerinput", {})
     if given.get("own_network"):
         take_own_network(given["workerid"])
+
+
+def pytest_collection_finish() -> None:
+    """Exempt thousands of tests and their modules from all later collections of garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Dealing:
@@ -89,7 +99,12 @@ def authority() -> SigningAuthority:
 async def postgres_dsn(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     directory = directory_for_many()
     try:
-        async with postgres(directory, tmp_path_factory.mktemp("logs")) as dsn:
+        async with postgres(directory, tmp_path_factory.mktemp("logs"), prepare=lambda _: _SETTINGS) as dsn:
             yield dsn
     finally:
         shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+async def sqlite_template() -> SqliteTemplate:
+    return await SqliteTemplate.make()

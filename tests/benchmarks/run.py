@@ -35,6 +35,7 @@ from benchmarks import (
     trace,
     trail,
     violations,
+    visible,
     weather,
 )
 from landscape.whole import ROOT
@@ -65,6 +66,7 @@ _AGENTS = {"boot": boot.measure, "idle": idle.measure}
 _NAMED_ONLY = {
     "peer": peer.measure,
     "rules": rules.measure,
+    "visible": visible.measure,
     "peers": peers.measure,
     "queries-on-postgres": scale.queries_on_postgres,
     "weather": weather.Weather().measure,

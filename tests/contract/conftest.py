@@ -11,33 +11,28 @@ import pytest
 from fakes.in_process import InProcess
 from fakes.signing_authority import SigningAuthority
 from landscape.aws import Aws, moto_server
-from landscape.postgres import copied_database, new_database
+from landscape.lent_databases import PostgresLoans, SqliteTemplate
 from whence_aggregator.ports import Database
-from whence_aggregator.storage.postgres import PostgresDatabase
-from whence_aggregator.storage.sqlite import SqliteDatabase
 
 
 @pytest.fixture(scope="session")
-async def postgres_template(postgres_dsn: str) -> str:
-    """A database with our tables and nothing in them, which is copied for each test."""
-    name = "made"
-    await (await PostgresDatabase.open(await new_database(postgres_dsn, name))).close()
-    return name
+async def postgres_loans(postgres_dsn: str) -> AsyncIterator[PostgresLoans]:
+    loans = await PostgresLoans.open(postgres_dsn)
+    yield loans
+    await loans.close()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
 async def database(
-    request: pytest.FixtureRequest, tmp_path: Path, postgres_dsn: str, postgres_template: str
+    request: pytest.FixtureRequest, tmp_path: Path, postgres_loans: PostgresLoans, sqlite_template: SqliteTemplate
 ) -> AsyncIterator[Database]:
     if request.param == "sqlite":
-        sqlite = await SqliteDatabase.open(tmp_path / "ledger.db")
+        sqlite = await sqlite_template.open(tmp_path / "ledger.db")
         yield sqlite
         await sqlite.close()
         return
-    async with copied_database(postgres_dsn, postgres_template) as dsn:
-        opened = await PostgresDatabase.open(dsn)
-        yield opened
-        await opened.close()
+    async with postgres_loans.lent() as lent:
+        yield lent
 
 
 @pytest.fixture

@@ -26,7 +26,9 @@ class Account:
 
 
 def inventory(url: str) -> AwsInventory:
-    return AwsInventory(role_name="whence-inventory", session_name="whence-aggregator", endpoint_url=url)
+    return AwsInventory(
+        role_name="whence-inventory", session_name="whence-aggregator", endpoint_url=url, attempts_max=1
+    )
 
 
 @pytest.fixture(params=["ec2", "fake"])

@@ -181,6 +181,7 @@ async def test_instances_without_an_agent_are_among_the_violations(house: InProc
     assert await violations(ask, instance=THREE, since="2026-11-22T11:05:00Z") == never[1:]
     assert await violations(ask, instance=THREE, since="2026-11-22T11:05:00.001Z") == []
     assert await violations(ask, instance=THREE, until="2026-11-22T11:05:00Z") == []
+    await house.register("farewell", team_id="hello")
     for unknowable in ({"application": "greeter"}, {"team": "hello"}, {"ami": "ami-12c6146b"}):
         assert [one for one in await violations(ask, **unknowable) if one in never] == []
     _, document = await ask("/v1/violations", instance=THREE)

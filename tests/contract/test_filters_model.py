@@ -290,6 +290,7 @@ VIOLATION_FILTERS: dict[str, tuple[str, ...]] = {
 
 
 async def test_every_combination_of_filters_finds_the_violations_that_a_model_finds(model: Model, ask: Any) -> None:
+    await model.house.register("idle", team_id="third")  # a team that is not known is not found
     named = instance_ids(NAMES)
     verdicts = await model.house.database.fetch(VERDICTS_OF.bind(named))
     whole = [row for row in verdicts if row["verdict"] in ("fail", "unknown")]

@@ -22,7 +22,7 @@ from fakes.coverage import coverage_of
 from fakes.findings import ACCOUNT, AFTER_THE_SCANS, DATA, IMAGE, as_bytes, asff, ocsf, sample, sarif
 from fakes.in_process import LIMITLESS, OTHER_ACCOUNT, InProcess
 from whence_aggregator.callers.caller import Caller
-from whence_aggregator.callers.limits import Limit
+from whence_aggregator.callers.limits import Limit, Rate
 from whence_aggregator.callers.sign_in import NOBODY, Authenticator
 from whence_aggregator.callers.tokens import token_hash
 from whence_aggregator.findings.coverage import ScannerCoverage
@@ -39,10 +39,14 @@ from whence_aggregator.whence.cli import whence
 
 BOTH = frozenset({ACCOUNT, OTHER_ACCOUNT})
 RIGHT = frozenset({"findings"})
+OTHER_SCANNER = {"event_code": "bucket_public", "product": {"uid": "other-scanner", "version": "1.0"}}
 CALLERS = {
     token_hash("scanner"): Caller(name="scanner", teams=frozenset(), rights=RIGHT, accounts=frozenset({ACCOUNT})),
     token_hash("both"): Caller(name="both", teams=frozenset(), rights=RIGHT, accounts=BOTH),
     token_hash("every"): Caller(name="every", teams=frozenset(), rights=RIGHT, accounts=frozenset({"*"})),
+    token_hash("prowler"): Caller(
+        name="prowler", teams=frozenset(), rights=RIGHT, accounts=BOTH, products=frozenset({(ACCOUNT, "prowler")})
+    ),
     token_hash("blind"): Caller(name="blind", teams=frozenset(), rights=RIGHT, accounts=BOTH, reads="nothing"),
     token_hash("reader"): Caller(name="reader", teams=frozenset()),
     token_hash("hello"): Caller(name="hello", teams=frozenset({"hello"}), reads="teams"),
@@ -96,7 +100,7 @@ class Asked:
 
 
 @asynccontextmanager
-async def served(house: InProcess, scanners: Scanners = SCANNERS) -> AsyncIterator[Asked]:
+async def served(house: InProcess, scanners: Scanners = SCANNERS, rate: Rate = LIMITLESS) -> AsyncIterator[Asked]:
     findings = Findings(
         database=house.database, directory=OrganisationDirectory(house.database), scanners=scanners
     )  # fmt: skip
@@ -106,6 +110,7 @@ async def served(house: InProcess, scanners: Scanners = SCANNERS) -> AsyncIterat
     calls = FindingCalls(
         ledger=house.ledger, findings=findings, scanners=states, coverage=coverage, moments=Moments(database=house.database, now=house.clock),
         now=house.clock, on_change=lambda: None,
+        caller_bytes=Limit("caller", rate, lambda: house.clock.moment.timestamp(), unit="bytes"),
     ).routes()  # fmt: skip
     check = authentication(Authenticator(
         known=CALLERS, sources=NOBODY, sessions=None, attempts=Limit("address", LIMITLESS), now=house.clock
@@ -192,6 +197,48 @@ async def test_only_a_right_for_the_account_records_and_nobody_reads_a_body_befo
     assert (refused["code"], "scanner may not record findings" in refused["detail"]) == ("findings-refused", True)
 
 
+async def test_a_sender_of_many_bytes_waits_and_no_other_does(house: InProcess) -> None:
+    async with served(house, rate=Rate(per_second=100.0, burst=1_000.0)) as asked:
+        large = as_bytes([ocsf(f"f-{number}") for number in range(10)])
+        assert (await asked.push(body=large, status=201))["new"] == 10, "a file is taken whole, whatever its size"
+        given = {"Authorization": "Bearer scanner"}
+        async with asked.client.post("/v1/findings", headers=given, data=as_bytes([ocsf("later")])) as refused:
+            document = await refused.json(content_type=None)
+            owed = len(large) - 1_000
+            assert (refused.status, document["code"]) == (429, "rate-limited")
+            assert document["detail"] == "too many bytes from caller scanner"
+            assert abs(int(refused.headers["Retry-After"]) - owed / 100) < 1
+        await asked.push(ocsf("other"), token="both", status=201)
+        house.clock.advance(owed / 100 + 1)
+        await asked.push(ocsf("later"), status=201)
+
+
+async def test_a_file_that_breaks_off_counts_as_far_as_it_came(house: InProcess) -> None:
+    async with served(house, rate=Rate(per_second=1.0, burst=500.0)) as asked:
+        await asked.push(body=as_bytes([ocsf(f"f-{number}") for number in range(5)])[:-2])
+        assert (await asked.push(ocsf("later")))["status"] == 429
+
+
+async def test_a_right_for_one_product_records_no_finding_of_another(asked: Asked) -> None:
+    await asked.push(ocsf("theirs", metadata=OTHER_SCANNER), status=201)
+    mine, theirs = ocsf("mine"), ocsf("theirs", result="PASS", metadata=OTHER_SCANNER)
+    found = await asked.push(mine, theirs, token="prowler", complete="true", status=201)
+    assert (found["new"], found["refused"], found["complete"]) == (1, 1, False)
+    assert found["refusals"] == [{
+        "position": 1, "uid": "theirs", "field": None, "code": "finding-product-forbidden",
+        "reason": f"prowler may not record findings of other-scanner about account {ACCOUNT}",
+    }]  # fmt: skip
+    refused = await asked.push(theirs, token="prowler", complete="true", status=403)
+    assert (refused["code"], refused["detail"], refused["fix"]) == (
+        "findings-product-forbidden",
+        f"none of 1 findings was accepted: prowler may not record findings of other-scanner about account {ACCOUNT}",
+        "use a token for the product: whence-aggregator token NAME --may findings --account ID --product PRODUCT",
+    )
+    assert await asked.verdicts() == {"mine": "fail", "theirs": "fail"}
+    elsewhere = ocsf("else", metadata=OTHER_SCANNER, cloud={"account": {"uid": OTHER_ACCOUNT}})
+    assert (await asked.push(elsewhere, token="prowler", status=201))["new"] == 1, "that account has no bound"
+
+
 async def test_no_scanner_replaces_or_closes_a_finding_of_another_account(asked: Asked) -> None:
     await asked.push(ocsf("same", cloud={"account": {"uid": OTHER_ACCOUNT}}), token="both")
     await asked.push(ocsf("same", result="PASS"), status=201, complete="true")
@@ -243,6 +290,12 @@ async def test_an_older_report_denies_nothing_that_a_newer_one_stated(asked: Ask
     assert await asked.verdicts() == {"a": "pass", "b": "fail", "c": "fail"}
 
 
+async def test_a_finding_without_account_is_refused_with_what_to_state(asked: Asked) -> None:
+    result = {"ruleId": "X", "message": {"text": "x"}}
+    refused = await asked.push(body=as_bytes(sarif(result)), token="scanner", status=400)
+    assert "the finding names no account: state it with account=ID (--account ID)" in refused["detail"]
+
+
 async def test_absence_from_a_report_that_is_not_complete_fixes_nothing(asked: Asked) -> None:
     await asked.push(ocsf("a", at=at(1)), ocsf("b", at=at(1)), complete="true")
     await asked.push(ocsf("b", at=at(2)))
@@ -250,7 +303,7 @@ async def test_absence_from_a_report_that_is_not_complete_fixes_nothing(asked: A
     assert (refused["complete"], refused["incomplete_reason"]) == (False, "1 findings were refused")
     cut = await asked.push(body=as_bytes([ocsf("b", at=at(4)), ocsf("x")])[:-3], complete="true")
     assert (cut["complete"], cut["incomplete_reason"]) == (
-        False, "the file ends within an array or a finding: it was cut off",
+        False, "the file is empty, or was cut off within an array or a finding",
     )  # fmt: skip
     empty = await asked.push(complete="true")
     assert (empty["complete"], empty["incomplete_reason"]) == (False, "no finding was accepted")

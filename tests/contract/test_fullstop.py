@@ -200,6 +200,9 @@ async def test_lists_filter_by_all_that_fullstop_filtered_by(asked: Asked) -> No
     for params, expected in cases.items():
         found = [one["event_id"] for one in (await asked.page(*params))["content"]]
         assert found == expected, params
+        if not any(name == "accounts" for name, _ in params):  # this filter is by members, which are read for it
+            everywhere = await asked.page(("accounts", f"{ACCOUNT},{OTHER_ACCOUNT}"), *params)
+            assert [one["event_id"] for one in everywhere["content"]] == expected, params
     for name, value in (
         ("severity", "x"), ("page", "-1"), ("size", "0"), ("size", "a"), ("from", "yesterday"), ("checked", "maybe"),
         ("sort", "password,asc"), ("last-violation", "9" * 30), ("accounts", "1" * 400), ("type", "," .join(map(str, range(600)))),
@@ -429,6 +432,20 @@ async def test_a_rule_that_is_to_end_earlier_ends_then_and_covers_no_more_than_b
     assert (await asked.ask("DELETE", path, token="operator", params=[("expiryDate", soon)])).status == 404
 
 
+async def test_types_of_violations_are_shown_to_their_teams_and_types_of_rules_to_all(asked: Asked) -> None:
+    await broken_instance(asked)
+    await reported(asked, violation_type="SECRET_PROJECT")
+    for token, sees in (("reader", True), ("own", True), ("foreign", False)):
+        types = {one["id"] for one in (await asked.ask("GET", "/api/violation-types", token=token)).body}
+        assert ("SECRET_PROJECT" in types) == sees, token
+        assert {"BOOT_FAILED", "WRONG_AMI"} <= types
+    wanted = rule(asked.house, violation_type="SECRET_PROJECT")
+    refused = await asked.ask("POST", "/api/whitelisting-rules", token="foreign", body=wanted)
+    unknown = {**wanted, "violation_type": "NO_SUCH_TYPE"}
+    also = await asked.ask("POST", "/api/whitelisting-rules", token="foreign", body=unknown)
+    assert (refused.body["code"], also.body["code"]) == ("rule-type-unknown", "rule-type-unknown")
+
+
 async def test_a_rule_of_a_type_covers_every_rule_that_has_it_and_nothing_of_others(asked: Asked) -> None:
     await broken_instance(asked)
     await reported(asked, violation_type="BOOT_FAILED", application_version="1.0")
@@ -452,6 +469,20 @@ async def test_a_rule_counts_each_violation_that_it_covers_as_a_step_of_its_writ
         refused = await asked.ask("POST", "/api/whitelisting-rules", token="operator", body=wanted)
         assert (refused.status, refused.body["code"]) == (429, "rate-limited"), refused.body
         assert (await asked.ask("GET", "/api/whitelisting-rules")).body == []
+
+
+async def test_the_end_of_a_rule_counts_each_violation_that_it_covered_as_a_step(house: InProcess) -> None:
+    async with asking(house, Rate(per_second=1.0, burst=7 * 1024.0)) as asked:
+        for n in range(3):
+            await reported(asked, event_id=f"e-{n}")
+        made = (await asked.ask("POST", "/api/whitelisting-rules", token="operator", body=rule(house))).body
+        path = f"/api/whitelisting-rules/{made['id']}"
+        earlier = [("expiryDate", to_instant(later(house, days=1)))]
+        for method, params in (("DELETE", []), ("DELETE", earlier), ("PUT", [])):
+            body = rule(house) if method == "PUT" else None
+            refused = await asked.ask(method, path, token="operator", body=body, params=params)
+            assert (refused.status, refused.body["code"]) == (429, "rate-limited"), (method, refused.body)
+        assert [one["id"] for one in (await asked.ask("GET", "/api/whitelisting-rules")).body] == [made["id"]]
 
 
 async def test_a_rule_covers_nothing_that_its_writers_own_token_reported(asked: Asked) -> None:

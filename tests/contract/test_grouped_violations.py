@@ -132,6 +132,7 @@ async def served(house: InProcess, steps: Rate = LIMITLESS, *, reads_events: boo
         *FindingCalls(
             ledger=house.ledger, findings=findings, scanners=scanners, coverage=coverage_of(house), now=house.clock, on_change=lambda: None,
             moments=Moments(database=database, now=house.clock),
+            caller_bytes=Limit("caller", LIMITLESS, lambda: 0.0, unit="bytes"),
         ).routes(),
     ]  # fmt: skip
     check = authentication(Authenticator(
@@ -290,6 +291,20 @@ async def test_the_steps_that_one_caller_adds_to_the_log_are_limited(house: InPr
         assert (await asked.post(path, OPERATOR, comment="not limited by others"))["code"] == "violation-forbidden"
 
 
+async def test_an_undo_counts_each_violation_that_its_exemption_covers(house: InProcess) -> None:
+    await house.register("greeter")
+    async with served(house, Rate(per_second=1.0, burst=5 * 1024.0)) as asked:
+        await running(house)
+        await asked.follow()
+        path = f"/v1/violations/{(await asked.one())['id']}"
+        body = {"reason": "moved", "until": "2026-12-01T00:00:00Z"}
+        made = await asked.post(f"{path}/exempt", HELLO, **body)
+        assert (made["status"], made["covers"]) == (201, 1)
+        assert (await asked.post(f"{path}/undo", HELLO))["status"] == 200, "two steps, as those of the exemption"
+        again = await asked.post(f"{path}/exempt", HELLO, **body)
+        assert again["status"] == 429, "one step is left"
+
+
 async def test_a_fixed_fault_closes_its_violation_and_reopens_it_when_it_is_back(asked: Asked) -> None:
     await running(asked.house)
     await asked.follow()
@@ -403,7 +418,7 @@ async def test_lists_are_filtered_sorted_counted_and_paged(asked: Asked) -> None
     assert {one["application_id"] for one in await asked.list(instance="i-0123456789abcdef9")} == {"other"}
     assert {one["id"] for one in await asked.list(region="eu-central-1")} == {one["id"] for one in every}
     assert await asked.list(region="eu-west-1") == []
-    assert await asked.list(team="evil") == []
+    assert (await asked.get("/v1/violations", "reader", grouped="true", team="evil"))["code"] == "team-unknown"
     assert await asked.list(severity="1") == []
     assert (await asked.get("/v1/violations", grouped="true", sort="mood"))["code"] == "parameter-malformed"
     assert (await asked.get("/v1/violations", grouped="true", status="odd"))["code"] == "parameter-malformed"
@@ -473,6 +488,13 @@ async def test_the_command_lists_shows_acknowledges_exempts_and_undoes(asked: As
     exempted = await asked.whence("exempt", name, *until, "--team", "hello", "--yes")
     assert "1 exempted; undo it with: whence unexempt e-" in exempted.output, exempted.output
     exemption = exempted.output.split("whence unexempt ")[1].strip()
+    shown = (await asked.whence("violation", "show", name)).output.splitlines()
+    assert [one.split()[1] for one in shown if one.startswith(("exemption ", "exempt_until "))] == [
+        exemption, "2026-12-01T00:00:00.000Z"
+    ]  # fmt: skip
+    assert any("verdict" in one for one in shown), "an instance may be unknown while another fails"
+    twice = await asked.whence("unexempt", "e-no", "--yes")
+    assert (twice.exit_code, "no exemption has the id 'e-no'" in twice.stderr) == (4, True)
     assert f"{name}: acknowledged" in (await asked.whence("unexempt", exemption)).output
     assert f"{name}: open" in (await asked.whence("unexempt", name)).output
     assert (await asked.whence("acknowledge", *[name] * 101, "--comment", "x")).exit_code == 2
@@ -489,7 +511,11 @@ async def test_several_are_acknowledged_and_undone_with_one_command_after_their_
     assert done.stdout.splitlines() == [f"{name}: acknowledged" for name in names]
     unasked = await asked.whence("unexempt", *names)
     assert (unasked.exit_code, all(name in unasked.stderr for name in names)) == (2, True), unasked.output
+    wrong = await asked.whence("unexempt", *names, "v-no", "--yes")
+    assert (wrong.exit_code, "no violation has the id 'v-no'" in wrong.stderr) == (4, True)
+    assert (await asked.get(f"/v1/violations/{names[0]}"))["state"] == "acknowledged", "nothing was undone"
     undone = await asked.whence("unexempt", *names, "--yes")
+    assert all(f"  {name}  acknowledged  " in undone.stderr for name in names)
     assert undone.stdout.splitlines() == [f"{name}: open" for name in names]
     assert (await asked.whence("unexempt", *[names[0]] * 101)).exit_code == 2
 
@@ -591,3 +617,10 @@ async def test_instances_that_never_spoke_are_one_violation_of_their_account_wit
     asked.house.ec2.listed |= dict.fromkeys(quiet, ("terminated", "2026-11-22T12:00:00.000Z"))
     await listed_again(asked)
     assert await asked.state("agent-silent") == "fixed"
+
+
+async def test_a_team_that_is_not_known_is_not_found_instead_of_without_violations(asked: Asked) -> None:
+    for words in (["violations"], ["violations", "--grouped"], ["findings", "list"]):
+        said = await asked.whence(*words, "--team", "helo", token=OPERATOR)
+        assert (said.exit_code, "team helo is not known" in said.stderr) == (4, True), words
+        assert (await asked.whence(*words, "--team", "Hello", token=OPERATOR)).exit_code == 0, words

@@ -11,6 +11,7 @@ from fakes.in_process import OTHER_ACCOUNT, InProcess
 from fakes.machine import COMMIT, DIGEST
 from fakes.served_house import served
 from whence_aggregator.callers.caller import Caller
+from whence_aggregator.findings.application_scans import ApplicationScans
 from whence_aggregator.http.image_checks import ImageCheckCalls
 from whence_aggregator.ports import NotFound, SourceUnavailable
 from whence_aggregator.reports.image_check import ImageChecked, ImageChecks, WantedCheck
@@ -23,12 +24,12 @@ MESSAGE = b"tree x\nauthor A <a@b> 1 +0000\ncommitter A <a@b> 1 +0000\n\n"
 SOURCE = b'{"url": "https://git.example.org/demo/greeter.git", "revision": "%s", "author": "a", "status": "%s"}'
 
 
-def checks(house: InProcess) -> ImageChecks:
+def checks(house: InProcess, scans: ApplicationScans | None = None) -> ImageChecks:
     async def pause(_: float) -> None:
         await house.work()
 
     return ImageChecks(
-        database=house.database, tracer=house.tracer, rules=house.rules, images=None, listening=house.listening,
+        database=house.database, tracer=house.tracer, rules=house.rules, scans=scans, listening=house.listening,
         now=house.clock, tags=house.collectors["tag"], wake=lambda: None, pause=pause,
     )  # fmt: skip
 

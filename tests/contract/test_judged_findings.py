@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from contract.test_findings import Asked, served
+from contract.test_image_check import checks
+from contract.test_ownership import owned, read
 from fakes.findings import ACCOUNT, sarif
 from fakes.in_process import OTHER_ACCOUNT, InProcess
 from fakes.machine import DIGEST, REPOSITORY
@@ -18,7 +20,10 @@ from fakes.signing_authority import SigningAuthority
 from landscape.endurance import repeated
 from whence_aggregator.compliance.rule import ConfiguredSource
 from whence_aggregator.compliance.rules.catalogue import RulesInForce
+from whence_aggregator.findings.application_scans import ApplicationScans
+from whence_aggregator.findings.images import ScannedImages
 from whence_aggregator.findings.scanners import BASE_IMAGE_OUTDATED, IMAGE_CVE, Scanner, Scanners
+from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.ports import Database
 from whence_aggregator.queries.compliance import (
     MARK_EVERY_SUBJECT,
@@ -28,7 +33,9 @@ from whence_aggregator.queries.compliance import (
 )
 from whence_aggregator.queries.query import array
 from whence_aggregator.replays.verdicts import StoredLog, VerdictReplays
+from whence_aggregator.reports.image_check import WantedCheck
 from whence_aggregator.storage.sqlite import SqliteDatabase
+from whence_common.image_reference import ImageReference
 from whence_common.statement import ImageFacts
 
 DAY = 86_400.0
@@ -193,3 +200,56 @@ async def test_random_reports_are_replayed_to_the_same_verdicts(
     assert outcomes <= {"pass", "fail", "unknown"}
     assert await entries_of_the_rule(ruled) > 5
     assert await differences(ruled, tmp_path) == []
+
+
+async def before_it_runs(house: InProcess) -> tuple[str, str]:
+    """Return what `whence check` states by image-cve of greeter's image."""
+    images, directory = ScannedImages(database=house.database, scanners=SCANNERS), OrganisationDirectory(house.database)
+    scans = ApplicationScans(images=images, database=house.database, directory=directory)
+    wanted = WantedCheck(
+        image=ImageReference.parse(f"{REPOSITORY}@{DIGEST}"), application_id="greeter", version="1.0"
+    )  # fmt: skip
+    found = await checks(house, scans).check(wanted, lambda _: None)
+    (one,) = [each.judged.verdict for each in found.verdicts if each.rule == IMAGE_CVE]
+    return one.outcome, one.reason
+
+
+NONE_OF_ITS_OWN = "no scanner of an account of the application or of its team has reported about this image"
+
+
+async def test_a_scan_of_a_foreign_account_neither_passes_nor_fails_an_image_before_it_runs(
+    asked: Asked, ruled: InProcess
+) -> None:
+    await ruled.register()
+    await scan(asked, LOW, account=OTHER_ACCOUNT)
+    assert await before_it_runs(ruled) == ("unknown", NONE_OF_ITS_OWN)
+    await scan(asked, HIGH, account=OTHER_ACCOUNT)
+    assert await before_it_runs(ruled) == ("unknown", NONE_OF_ITS_OWN)
+
+
+async def test_a_scan_of_an_account_that_the_team_owns_counts_before_the_image_runs(
+    asked: Asked, ruled: InProcess
+) -> None:
+    await ruled.register(team_id="hello")
+    await scan(asked, LOW)
+    assert await before_it_runs(ruled) == ("unknown", NONE_OF_ITS_OWN), "no source states whose account it is"
+    await read(ruled, owned("ship"))
+    assert await before_it_runs(ruled) == ("unknown", NONE_OF_ITS_OWN)
+    await read(ruled, owned("hello"))
+    assert (await before_it_runs(ruled))[0] == "pass"
+    await scan(asked, HIGH, account=OTHER_ACCOUNT)
+    assert (await before_it_runs(ruled))[0] == "pass"
+    await scan(asked, HIGH)
+    assert (await before_it_runs(ruled))[0] == "fail"
+
+
+async def test_a_scan_of_an_account_where_the_application_runs_counts_and_so_does_one_of_no_account(
+    asked: Asked, ruled: InProcess
+) -> None:
+    await ruled.register()
+    await scan(asked, LOW)
+    await ruled.say(await ruled.machine())
+    assert (await before_it_runs(ruled))[0] == "pass"
+    document = sarif(HIGH, repoDigests=[f"{REPOSITORY}@{DIGEST}"])
+    await asked.push(document, token="every")
+    assert (await before_it_runs(ruled))[0] == "fail"

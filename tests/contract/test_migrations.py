@@ -27,7 +27,7 @@ from whence_aggregator.storage.sqlite import SqliteDatabase
 
 _BEFORE = 31
 """The schema is there; what refuses changes of the ledger is not yet."""
-_NEWEST = 60
+_NEWEST = 61
 _FACETS = "insert into facets values (7, 'a', 'r', 'greeter', '1.0', 'sha256:u', 'sha256:i', '')"
 _PAGE: DumpFacetsParameters = {"limit": 10, "offset": 0}
 _EVERY_MODE: tuple[OpenMode, ...] = ("make", "read", "migrate")
@@ -233,6 +233,18 @@ async def test_spellings_of_one_repository_become_one_and_keep_the_first_entry(p
         assert [row["subject"] for row in waiting] == ["github.com/github/app@c"]
         dumped = await database.fetch(DUMP_FACT.bind({"limit": 10, "offset": 0}))
         assert [row["subject"] for row in dumped] == ["github.com/team/app@c", "git.example.org/Team/App@c"]
+
+
+async def test_snapshots_of_an_earlier_version_are_summed_up(place: Place) -> None:
+    dialect = "sqlite" if isinstance(place, SqlitePlace) else "postgres"
+    (migration,) = [sql for number, sql in named_queries.migrations(dialect) if number == 60]
+    async with place.opened("make") as database:
+        assert await replayed(database, entries("summary-v1")) == []
+        derived = await dumped(database)
+    assert len(derived["summary_total"]) == 15
+    await place.run("drop table summary_total", "drop index summary_count_day", migration)
+    async with place.opened("read") as database:
+        assert await dumped(database) == derived
 
 
 async def test_verdicts_of_an_earlier_version_are_counted(place: Place) -> None:

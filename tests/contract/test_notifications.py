@@ -16,6 +16,7 @@ from whence_aggregator.notifications.delivering import LEASE_SECONDS
 from whence_aggregator.notifications.hours import Hours, QuietPeriod
 from whence_aggregator.notifications.outcome import DeliveryOutcome
 from whence_aggregator.ports import Database, NotFound
+from whence_aggregator.queries.notifications import COUNT_NOTIFICATIONS
 from whence_common.errors import InputError
 
 DAY = 86_400.0
@@ -220,6 +221,123 @@ async def test_dead_letters_are_paged_and_discarded_for_good(
     assert await letters.discard([page[0].id], by="olga") == 1
     assert await letters.replay_all("ops", by="olga") == 2
     assert (await letters.destinations())[0]["dead"] == 0
+
+
+async def test_a_flood_is_one_summary_that_states_what_is_due(
+    database: Database, clock: FakeClock, violations: Violations
+) -> None:
+    house = await started(database, clock, messages_per_hour_max=3)
+    receiver = house.receivers["ops"]
+    for number in range(20):
+        await violations.step("opened", f"app-{number:02}@1")
+    await house.turn()
+    assert [len(one.notifications) for one in receiver.got] == [1, 1, 18]
+    assert sorted(receiver.indexes) == list(range(20)), "nothing is lost"
+    await violations.step("fixed", "app-00@1")
+    await violations.step("fixed", "app-01@1")
+    await house.turn()
+    assert len(receiver.got) == 3, "no more in this hour"
+    (shown,) = await box(database, house).destinations()
+    assert (shown["waiting"], shown["paused_until"]) == (2, "2026-11-22T13:00:00.020Z")
+    clock.advance(3_600)
+    await house.turn()
+    assert [len(one.notifications) for one in receiver.got[3:]] == [1, 1]
+
+
+async def test_a_summary_that_fails_is_sent_again_as_it_was_and_a_refused_one_leaves_each_step_as_a_letter(
+    database: Database, clock: FakeClock, violations: Violations
+) -> None:
+    house = await started(database, clock, messages_per_hour_max=1)
+    receiver = house.receivers["ops"]
+    receiver.answers.append(FAILED)
+    for number in range(3):
+        await violations.step("opened", f"app-{number}@1")
+    await house.turn()
+    clock.advance(60)
+    await violations.step("opened", "app-3@1")
+    await house.turn()
+    first, second = receiver.tried
+    assert (first.id, len(first.notifications)) == (second.id, len(second.notifications))
+    assert (first.id[:4], len(second.notifications), len(receiver.got)) == ("msg_", 3, 1)
+    clock.advance(3_600)
+    await violations.step("opened", "app-4@1")
+    receiver.answers.append(REFUSED)
+    await house.turn()
+    letters, _ = await box(database, house).page(destination="ops", after="", limit=10)
+    assert {one.ledger_index for one in letters} == {3, 4}
+
+
+async def test_a_step_that_was_tried_alone_is_in_no_summary(
+    database: Database, clock: FakeClock, violations: Violations
+) -> None:
+    house = await started(database, clock, messages_per_hour_max=2)
+    receiver = house.receivers["ops"]
+    receiver.answers.append(FAILED)
+    await violations.step("opened", "app-0@1")
+    await house.turn()
+    clock.advance(2)
+    await violations.step("opened", "app-1@1")
+    await house.turn()
+    assert receiver.indexes == [1]
+    clock.advance(60)
+    await violations.step("fixed", "app-0@1")
+    await violations.step("fixed", "app-1@1")
+    await violations.step("opened", "app-2@1")
+    await house.turn()
+    summary = receiver.got[1]
+    assert [one.ledger_index for one in summary.notifications] == [3, 4]
+    clock.advance(3_600)
+    await house.turn()
+    assert receiver.indexes[3:] == [0, 2]
+    assert receiver.tried[0].id == receiver.got[2].id, "it may have arrived, and keeps its id"
+
+
+async def test_what_waits_for_a_destination_that_left_the_settings_is_not_kept_for_ever(
+    database: Database, clock: FakeClock, violations: Violations
+) -> None:
+    first = House(database, clock, [everything(), everything("old", notify_after_seconds=60.0)])
+    await first.feeding.start()
+    await violations.step("opened")
+    await first.feeding.feed()
+    left = House(database, clock, [everything()])
+    clock.advance(6 * DAY)
+    await left.turn()
+    await left.feeding.tidy()
+    waiting = {(row["destination"], row["state"]) for row in await database.fetch(COUNT_NOTIFICATIONS.bind({}))}
+    assert waiting == {("old", "waiting")}, "it may be away for less than a week"
+    clock.advance(2 * DAY)
+    await left.turn()
+    await left.feeding.tidy()
+    assert await database.fetch(COUNT_NOTIFICATIONS.bind({})) == []
+    back = House(database, clock, [everything("old")])
+    await back.feeding.start()
+    await back.turn()
+    assert back.receivers["old"].tried == []
+    await violations.step("opened", "shop@2.0")
+    await back.turn()
+    assert back.receivers["old"].steps == ["opened"]
+
+
+async def test_letters_that_go_while_all_are_sent_again_are_left_out(
+    database: Database, clock: FakeClock, violations: Violations
+) -> None:
+    house = await started(database, clock)
+    house.receivers["ops"].answers.extend([REFUSED] * 3)
+    for number in range(3):
+        await violations.step("opened", f"app-{number}@1")
+    await house.turn()
+    letters = box(database, house)
+    (first, *_), _ = await letters.page(destination=None, after="", limit=1)
+    found = await asyncio.gather(
+        letters.replay_all(None, by="olga"), letters.replay_all("ops", by="otto"), letters.discard([first.id], by="o"),
+        letters.replay_all(None, by="olga"), return_exceptions=True,
+    )  # fmt: skip
+    counts = [found[0], found[1], found[3]]
+    assert all(isinstance(one, int) for one in counts), counts
+    assert isinstance(found[2], NotFound) or found[2] == 1
+    assert sum(one for one in counts if isinstance(one, int)) == (3 if isinstance(found[2], NotFound) else 2)
+    rows = await database.fetch(COUNT_NOTIFICATIONS.bind({}))
+    assert {row["state"] for row in rows} == {"waiting"}
 
 
 async def test_a_receiver_that_is_gone_is_switched_off_until_it_is_enabled(

@@ -50,7 +50,7 @@ async def connection(postgres_dsn: str) -> AsyncIterator[Any]:
 
 async def test_postgresql_prepares_every_query_with_the_types_that_the_program_states(connection: Any) -> None:
     types = stated()
-    numbered = named_queries.numbered(named_queries.load("postgres"))
+    numbered = named_queries.numbered("postgres")
     assert numbered.keys() == types.keys()
     wrong = []
     for name, query in numbered.items():

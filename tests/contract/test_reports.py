@@ -13,6 +13,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 import aiohttp
+import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
@@ -20,6 +21,7 @@ from fakes.coverage import coverage_of, findings_of_reports
 from fakes.in_process import OTHER_ACCOUNT, ROOT, InProcess
 from fakes.known_caller import called_by
 from fakes.machine import DIGEST, scm
+from fakes.organisation import FakeOrganisation
 from fakes.served_house import served
 from fakes.signing_authority import SigningAuthority
 from whence_aggregator.adapters.rule_process import RuleProcess
@@ -32,7 +34,11 @@ from whence_aggregator.compliance.violations import Violations
 from whence_aggregator.http.errors import guarded
 from whence_aggregator.http.reports import ReportCalls
 from whence_aggregator.organisation.directory import OrganisationDirectory
-from whence_aggregator.ports import Database
+from whence_aggregator.organisation.recorder import OrganisationRecorder
+from whence_aggregator.organisation.snapshots import snapshot
+from whence_aggregator.organisation.source import OrganisationSource
+from whence_aggregator.organisation.values import Account, SourceName
+from whence_aggregator.ports import Database, NotFound
 from whence_aggregator.reports.period_reading import StepsOfPeriods
 from whence_aggregator.reports.recorded_reports import RecordedReports
 from whence_aggregator.reports.report import ComplianceReport, ReportScope
@@ -44,6 +50,7 @@ from whence_aggregator.reports.summary import Summaries
 from whence_aggregator.trace.moment import Moments
 from whence_aggregator.wiring.violations import load_violations
 from whence_common.digest import sha256_digest
+from whence_common.errors import InputError
 from whence_common.ledger_entry import type_of
 
 ACCOUNT = "123456789012"
@@ -151,6 +158,7 @@ async def test_a_report_without_every_source_says_so_in_each_file(house: InProce
 
 async def test_hostile_names_stay_text(house: InProcess) -> None:
     await faulty(house)
+    await house.register("farewell", team_id=HOSTILE)
     report = await made(house, ReportScope(team=HOSTILE, since="2026-11-20", until="2026-11-22"))
     page = Elements(report.files["report.html"])
     assert "script" not in page.tags
@@ -261,8 +269,33 @@ async def test_a_period_states_what_was_open_opened_and_fixed_and_leads_to_each_
     page = Elements(second.files["report.html"])
     assert {f"entry-{index}" for index in named} <= page.ids
     assert {link.removeprefix("#") for link in page.links} <= page.ids
+    await house.register("farewell", team_id="other")
     other = await made(house, ReportScope(team="other", since="2026-11-20", until="2026-11-22"))
     assert other.report.period.violations == []
+
+
+async def test_an_answer_states_what_is_open_though_no_verdict_is_of_the_team(house: InProcess) -> None:
+    """A version that is not registered belongs to the team of its account."""
+    stated = snapshot("file", accounts=[Account(account_id=ACCOUNT, owner="hello")])
+    sources: dict[SourceName, OrganisationSource] = {"file": FakeOrganisation(stated)}
+    await OrganisationRecorder(
+        database=house.database, ledger=house.ledger, sources=sources, now=house.clock
+    ).read("file")  # fmt: skip
+    await house.say(await house.machine(), scm_source=scm(status="M x"))
+    await follow(house)
+    report = await made(house, ReportScope(team="hello", since="2026-11-20", until="2026-11-22"))
+    shown = report.to_wire()
+    assert (shown["violations"], shown["verdicts"]) == (0, 0)
+    assert shown["open_at_end"] == report.report.period.counts["open_at_end"] > 0
+
+
+async def test_a_period_that_has_not_begun_and_a_team_that_is_not_known_are_refused(house: InProcess) -> None:
+    await faulty(house)
+    with pytest.raises(InputError, match="2026-11-23 has not begun"):
+        await made(house, ReportScope(account=ACCOUNT, since="2026-11-23", until="2026-12-31"))
+    with pytest.raises(NotFound, match="team helo is not known"):
+        await made(house, ReportScope(team="helo", since="2026-11-20", until="2026-11-22"))
+    assert await house.entries("report") == []
 
 
 async def test_a_violation_of_a_version_is_reported_for_each_account_where_it_runs(house: InProcess) -> None:
@@ -296,6 +329,7 @@ async def asked(house: InProcess, caller: Caller) -> AsyncIterator[Callable[[str
 
 async def test_recorded_reports_are_listed_and_found_by_the_digest_of_a_file(house: InProcess) -> None:
     await faulty(house)
+    await house.register("farewell", team_id="hello")
     about_team = await made(house, ReportScope(team="hello", since="2026-11-20", until="2026-11-22"))
     house.clock.advance(1.0)
     about_account = await made(house)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from datetime import timedelta
 from pathlib import Path
@@ -37,6 +38,11 @@ async def summary(house: InProcess, wanted: WantedSummary | None = None, at: str
 
 async def verdicts(house: InProcess, rule: str) -> Counts:
     return (await summary(house, WantedSummary(rules=[rule]))).everything.verdicts
+
+
+def shown(found: Summary) -> dict[str | None, object]:
+    """Return the groups of a summary and their total as they are shown, without what was never heard."""
+    return {**{name: one.to_wire() for name, one in found.groups.items()}, "total": found.everything.to_wire()}
 
 
 def snapshots(house: InProcess) -> Snapshots:
@@ -108,12 +114,13 @@ async def test_the_counts_of_a_random_history_are_those_of_its_verdicts(house: I
         assert group.verdicts.passed == tallies.get((ACCOUNT, f"{rule}/pass"), 0), rule
         broken = group.verdicts.failed + group.verdicts.unknown + group.verdicts.folded
         assert broken == tallies.get((ACCOUNT, f"{rule}/fail"), 0) + tallies.get((ACCOUNT, f"{rule}/unknown"), 0), rule
-    for by in GROUPS:
+    for by, rules in itertools.product(GROUPS, (None, ["source-dirty", "drift"], ["image-mutable"])):
         every, of_account = [
-            (await summary(house, WantedSummary(by=by, kind="instance", account=account))).everything.to_wire()
+            shown(await summary(house, WantedSummary(by=by, kind="instance", account=account, rules=rules)))
             for account in (None, ACCOUNT)
         ]
         assert every == of_account, "the sums that are kept are those of the counts"
+        assert every["total"], (by, rules)
     before = await dumped(house.database)
     house.clock.advance(60.0)
     assert (await checked(house, tmp_path)).findings == []
@@ -133,6 +140,19 @@ async def test_an_instance_that_becomes_another_application_is_counted_there(hou
     groups = (await summary(house, by_team)).groups
     assert set(groups) == {None}
     assert groups[None].subjects["instance"].total == 1
+
+
+async def test_an_instance_of_no_application_is_in_the_total_and_in_no_team(house: InProcess) -> None:
+    await house.register()
+    await house.say(await house.machine())
+    await house.say(await house.machine("i-00000000000000002"), application=ApplicationFacts(id="other", version="1"))
+    await house.say(await house.machine("i-00000000000000003"), **FAILED, user_data=None, application=None)
+    await house.work()
+    for rules in (None, ["image-mutable"]):
+        found = await summary(house, WantedSummary(by="team", kind="instance", rules=rules))
+        every = len(house.rules.of_kind("instance")) if rules is None else 1
+        assert {name: one.verdicts.total for name, one in found.groups.items()} == {"hello": every, None: every}
+        assert found.everything.verdicts.total == 3 * every
 
 
 async def test_a_team_is_counted_by_its_applications(house: InProcess) -> None:
@@ -230,6 +250,52 @@ async def test_snapshots_are_rebuilt_from_the_log(house: InProcess, tmp_path: Pa
     assert [row["day"] for row in before["summary_day"]] == ["2026-11-22", "2026-11-23"]
     await rebuild(house.database, house.reader)
     assert await dumped(house.database) == before
+    assert (await checked(house, tmp_path)).findings == []
+
+
+async def test_the_sums_of_snapshots_are_those_of_their_counts(house: InProcess, tmp_path: Path) -> None:
+    """Of every day, by a random history: what is kept for everything, and what is summed up for one account."""
+    dice = random.Random(60)
+    house.sources.images[DIGEST] = None
+    machines = [await house.machine(f"i-{n:017x}") for n in range(4)]
+    await house.register()
+    await house.say(machines[0], application=ApplicationFacts(id="other", version="1.0"))
+    moments = list[str]()
+    for _ in range(6):
+        for _ in range(3):
+            application = ApplicationFacts(id=dice.choice(["greeter", "other"]), version="1.0")
+            changes = dice.choice([{}, FAILED, {"scm_source": scm(status="M x")}, {"application": application}])
+            await house.say(dice.choice(machines[1:]), **changes)
+        await house.work()
+        await snapshots(house).take()
+        moments.append(to_instant(house.clock() + timedelta(hours=1)))
+        house.clock.advance(86_400.0)
+    for at, by, rules in itertools.product(moments, GROUPS, (None, ["source-dirty", "image-mutable"])):
+        every, of_account = [
+            shown(await summary(house, WantedSummary(by=by, kind="instance", account=account, rules=rules), at))
+            for account in (None, ACCOUNT)
+        ]
+        assert every == of_account, (at, by, rules)
+    summaries, moment = Summaries(database=house.database, listening=house.listening), await house.tracer.moments.of()
+    for rules in (None, ["source-dirty"]):
+        every_day, of_account_then, of_team, of_applications = [
+            await summaries.trend(
+                WantedSummary(kind="instance", rules=rules, account=account, team=team),
+                moment,
+                since="2026-11-20",
+                until="2026-11-28",
+            )
+            for team, account in itertools.product((None, "hello"), (None, ACCOUNT))
+        ]
+        assert every_day == of_account_then
+        assert of_team == of_applications
+        assert of_team != every_day
+        at_days = [(await summary(house, WantedSummary(kind="instance", rules=rules), at)).everything for at in moments]
+        assert [one.counts for one in every_day if one.counts is not None] == [one.verdicts for one in at_days]
+    before = await dumped(house.database)
+    await rebuild(house.database, house.reader)
+    assert await dumped(house.database) == before
+    house.clock.advance(60.0)
     assert (await checked(house, tmp_path)).findings == []
 
 

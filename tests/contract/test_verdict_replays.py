@@ -346,6 +346,9 @@ async def test_somebody_without_our_database_replays_a_verdict_from_a_bundle(
     )
     assert await run_replay(given) == 0
     assert json.loads(capsys.readouterr().out)["same"] is True
+    for index, code, reason in ((10**6, 5, "fetch one of a longer period"), (0, 2, "is a clock, not a verdict")):
+        assert await run_replay(Namespace(**{**vars(given), "verdict": index})) == code
+        assert reason in capsys.readouterr().err
     (tmp_path / "other").write_bytes(b"".join(await bundle(ruled, account=OTHER_ACCOUNT)))
     with BundleFile.verified(tmp_path / "other", policy, authorities) as log, pytest.raises(NotFound):
         await VerdictReplays(log=log, scratch=scratch).replay(indexes[0])

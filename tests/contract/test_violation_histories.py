@@ -134,6 +134,7 @@ async def test_random_histories_are_listed_alike_from_memory_from_the_log_and_af
             history.machines += [await house.machine(f"i-0123456789abcde{n:02}") for n in range(3)]
             house.clock.moment = AFTER_THE_SCANS
             await history.feeding.start()
+            kept = KeptViolations(database)
             for _ in range(STEPS):
                 await history.step()
                 if dice.random() < 0.6:
@@ -143,6 +144,7 @@ async def test_random_histories_are_listed_alike_from_memory_from_the_log_and_af
                 while await history.feeding.feed():
                     pass
                 await history.remember()
+                assert list(await kept.current()) == list(await KeptViolations(database).current())
             moment = await Moments(database=database, now=house.clock).of()
             fresh = list(await KeptViolations(database).of(moment))
             everything = {"grouped": "true", "status": "any", "limit": "500", "facets": "true"}

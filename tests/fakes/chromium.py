@@ -18,6 +18,8 @@ _FLAGS = (
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
 """Root in a container cannot have Chromium's sandbox; without the others it calls its maker's servers."""
+_WIDEST = """() => [...document.querySelectorAll("body *")].reverse().find(
+    one => one.getBoundingClientRect().right > window.innerWidth + 1)?.outerHTML.slice(0, 300) ?? "" """
 Theme = Literal["light", "dark"]
 
 
@@ -49,6 +51,11 @@ class Chromium:
         """Return whether a person must scroll sideways to read the page."""
         wide: bool = await self.page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
         return wide
+
+    async def widest(self) -> str:
+        """Return the innermost element that reaches beyond the screen, as HTML."""
+        found: str = await self.page.evaluate(_WIDEST)
+        return found
 
     async def keep(self, directory: Path, name: str) -> None:
         """Keep a picture of the whole page."""

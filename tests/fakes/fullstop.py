@@ -118,6 +118,7 @@ async def asking(house: InProcess, steps: Rate = LIMITLESS) -> AsyncIterator[Ask
         coverage=coverage_of(house),
         scanners=ScannerCoverage(database=database, scanners=findings.scanners, accounts=accounts),
         moments=Moments(database=database, now=house.clock),
+        caller_bytes=Limit("caller", LIMITLESS, lambda: 0.0, unit="bytes"),
     )  # fmt: skip
     offered = [
         *fullstop_routes(living, Membership(None), Limit("caller", steps, lambda: 0.0, unit="bytes")),

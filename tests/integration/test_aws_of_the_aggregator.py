@@ -109,8 +109,14 @@ def test_an_instance_without_a_launch_time_or_state_is_listed_all_the_same() -> 
 
 
 async def test_an_unreachable_ec2_api_is_reported_as_unavailable() -> None:
+    once = AwsInventory(
+        role_name="whence-inventory",
+        session_name="whence-aggregator",
+        endpoint_url="http://127.0.0.1:1",
+        attempts_max=0,
+    )
     with pytest.raises(SourceUnavailable, match=f"account {ACCOUNT} in {REGION} cannot be asked"):
-        await inventory("http://127.0.0.1:1").instances(ACCOUNT, REGION)
+        await once.instances(ACCOUNT, REGION)
 
 
 async def test_a_bundle_comes_back_from_s3_as_it_went(aws: Aws) -> None:

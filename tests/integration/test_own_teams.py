@@ -72,7 +72,7 @@ def routes_of(house: InProcess) -> list[web.RouteDef]:
     ).routes()
     routes += ImageCheckCalls(
         ImageChecks(
-            database=house.database, tracer=house.tracer, rules=house.rules, images=None, listening=house.listening,
+            database=house.database, tracer=house.tracer, rules=house.rules, scans=None, listening=house.listening,
             now=house.clock, tags=house.collectors["tag"], wake=lambda: None, pause=asyncio.sleep,
         )
     ).routes()  # fmt: skip

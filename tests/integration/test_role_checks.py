@@ -169,6 +169,18 @@ async def test_without_an_inventory_nothing_is_assumed_and_the_answer_says_so() 
     assert found == {"configured": False, "checks": [], "next": None}
 
 
+async def test_no_role_of_an_account_that_the_settings_do_not_have_is_assumed() -> None:
+    probe = Probe()
+    checks = RoleChecks(probe=probe, accounts=lambda: [ACCOUNT], regions=[REGION])
+    (document,) = await pages(checks, "/v1/accounts/check?account=999999999999")
+    assert probe.asked == []
+    assert document["checks"] == [{
+        "account_id": "999999999999", "region": "", "source": "role", "outcome": "not asked",
+        "permission": "sts:AssumeRole",
+        "reason": "the setting accounts does not have this account: it is not read, and no role of it is assumed",
+    }]  # fmt: skip
+
+
 async def test_a_malformed_cursor_is_refused() -> None:
     application = web.Application(middlewares=[called_by(ROOT)])
     routes = RoleCheckCalls(RoleChecks(probe=Probe(), accounts=lambda: [ACCOUNT], regions=[REGION])).routes()

@@ -44,7 +44,7 @@ def settings(directory: Path, more: str = "") -> Path:
 
 async def test_rules_whose_examples_are_right_are_good(tmp_path: Path) -> None:
     settings(tmp_path)
-    assert await run("test", tmp_path / "rules") == (0, "1 rules, 2 examples, 0 wrong\n")
+    assert await run("test", tmp_path / "rules") == (0, "rules: 1, examples: 2, wrong: 0\n")
 
 
 async def test_a_wrong_example_is_exit_code_1_and_an_invalid_rule_78_with_its_line(tmp_path: Path) -> None:
@@ -58,6 +58,10 @@ async def test_a_wrong_example_is_exit_code_1_and_an_invalid_rule_78_with_its_li
     assert code == SETTINGS_WRONG
     assert "ours.yaml:8:" in output
     assert "did you mean signatures?" in output
+    (tmp_path / "rules" / "ours.yaml").write_text(RULE.replace("  examples:", "  bogus: 1\n  examples:"))
+    code, output = await run("explain", "drift", "--config", config)
+    assert (code, "\N{REPLACEMENT CHARACTER}" in output) == (SETTINGS_WRONG, False), output
+    assert "rules[0].bogus: unknown setting = write one of: id, title, kind, severity, rationale, remedy" in output
 
 
 async def test_a_rule_is_explained_with_what_it_reads_and_its_examples(tmp_path: Path) -> None:

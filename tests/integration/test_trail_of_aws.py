@@ -59,7 +59,8 @@ def own_credentials() -> Iterator[None]:
 
 @asynccontextmanager
 async def clients(url: str) -> AsyncIterator[ServiceClients]:
-    opened = ServiceClients(endpoint_url=url, session_name="whence-aggregator", clock=time.monotonic)
+    """Clients that make each request once; those of the program repeat it, in the storm."""
+    opened = ServiceClients(endpoint_url=url, session_name="whence-aggregator", clock=time.monotonic, attempts_max=1)
     try:
         yield opened
     finally:

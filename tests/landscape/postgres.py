@@ -85,9 +85,8 @@ async def new_database(dsn: str, name: str | None = None) -> str:
     return dsn.removesuffix("postgres") + name
 
 
-@asynccontextmanager
-async def copied_database(dsn: str, template: str) -> AsyncIterator[str]:
-    """Copy a template, which is faster than to make its tables, and yield the copy's DSN.
+async def copied_database(dsn: str, template: str) -> tuple[str, str]:
+    """Copy a template, which is faster than to make its tables, and return the copy's name and DSN.
 
     In memory, copying files is four times as fast as copying by the write-ahead log; on disk its checkpoints make it slower.
     """
@@ -97,9 +96,7 @@ async def copied_database(dsn: str, template: str) -> AsyncIterator[str]:
     strategy = "file_copy" if in_memory else "wal_log"
     await connection.execute(f"create database {name} template {template} strategy {strategy}")
     await connection.close()
-    yield dsn.removesuffix("postgres") + name
-    if in_memory:
-        await drop_database(dsn, name)
+    return name, dsn.removesuffix("postgres") + name
 
 
 async def drop_database(dsn: str, name: str) -> None:

@@ -244,7 +244,7 @@ REGION = {
     [
         ([REGION], 0, "eu-central-1"),
         ([{**REGION, "silent": 1}], 1, "eu-central-1"),
-        ([], 1, "not listed: EC2's inventory is not collected here"),
+        ([], 1, "not listed: the account is not in the setting `accounts`, or there is no setting `inventory`"),
         ([{**REGION, "never": 1}], 1, "eu-central-1"),
         ([{**REGION, "unknown": {"speaking": 3, "silent": 1, "never": 0}}], 0, "3 speaking, 1 silent"),
         ([{**REGION, "listed_at": None, "running": None, "asked": ""}], 1, "EC2's inventory is not collected here"),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,8 +19,21 @@ from whence_aggregator.events.refused import TrailRefused
 from whence_aggregator.queries.events import ADD_TRAIL_DEAD
 from whence_aggregator.queries.work import TASKS_OF_KIND
 from whence_aggregator.storage.sqlite import SqliteDatabase
+from whence_common.runtime.logs import BoundedStream
 
 QUEUE = "https://sqs.eu-central-1.amazonaws.com/123456789012/trail"
+
+
+@pytest.fixture(autouse=True)
+def _own_log() -> Iterator[None]:
+    """The command logs to the standard error of its test, which is closed when the next one runs."""
+    root = logging.getLogger()
+    level = root.level
+    yield
+    for handler in tuple(root.handlers):
+        if isinstance(handler, BoundedStream):
+            root.removeHandler(handler)
+    root.setLevel(level)
 
 
 @pytest.fixture

@@ -32,6 +32,8 @@ class Aggregator:
         self.bodies: list[bytes] = []
         self.queries: list[dict[str, str]] = []
         self.reads = True
+        self.limited = 0
+        """How many requests are refused first, because of the rate."""
         self.coverage: dict[str, Any] | None = dict(COVERED)
 
 
@@ -49,12 +51,19 @@ def aggregator() -> Iterator[Aggregator]:
             held.queries.append(dict(parse_qsl(urlsplit(self.path).query)))
             if held.reads:
                 held.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
-            self._say(held.status, held.answer)
+            if held.limited:
+                held.limited -= 1
+                detail = "too many bytes from caller x"
+                self._say(429, {"code": "rate-limited", "detail": detail}, retry_after="0")
+            else:
+                self._say(held.status, held.answer)
 
-        def _say(self, status: int, document: object) -> None:
+        def _say(self, status: int, document: object, *, retry_after: str | None = None) -> None:
             content = json.dumps(document).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(content)))
+            if retry_after is not None:
+                self.send_header("Retry-After", retry_after)
             self.end_headers()
             self.wfile.write(content)
 
@@ -62,7 +71,7 @@ def aggregator() -> Iterator[Aggregator]:
             return
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     held.url = f"http://127.0.0.1:{server.server_address[1]}"
     yield held
@@ -128,6 +137,23 @@ def test_the_answer_is_read_even_if_the_file_was_refused_before_it_was_read(
     aggregator.answer = {"code": "findings-forbidden", "detail": "you may not record findings", "fix": ""}
     found = run(aggregator, "push", str(file))
     assert found.exit_code == 3
+
+
+def test_a_file_is_sent_again_after_the_time_that_the_server_states(aggregator: Aggregator, tmp_path: Path) -> None:
+    file = tmp_path / "run.json"
+    file.write_bytes(b"[]")
+    aggregator.limited = 2
+    found = run(aggregator, "push", str(file))
+    assert (found.exit_code, len(aggregator.bodies)) == (0, 3)
+    assert found.stderr == f"whence: {file}: too many bytes from caller x: sent again in 0 seconds\n" * 2
+
+
+def test_a_file_is_not_sent_again_without_an_end(aggregator: Aggregator, tmp_path: Path) -> None:
+    file = tmp_path / "run.json"
+    file.write_bytes(b"[]")
+    aggregator.limited = 1_000
+    found = run(aggregator, "push", str(file))
+    assert (found.exit_code, len(aggregator.bodies)) == (3, 10)
 
 
 def test_the_progress_of_a_large_file_is_shown(aggregator: Aggregator, tmp_path: Path) -> None:

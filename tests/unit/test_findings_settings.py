@@ -82,6 +82,76 @@ def test_a_token_of_an_issuer_has_the_accounts_of_the_rules_that_cover_it() -> N
     assert accounts("a", "b") == frozenset({"111111111111", "222222222222"})
 
 
+def test_products_of_a_rule_bound_its_own_accounts_and_not_those_of_another() -> None:
+    def rule(role: str, account: str, *products: str) -> RightRule:
+        return RightRule(
+            right="findings", claim="roles", values=frozenset({role}), accounts=frozenset({account}),
+            products=frozenset(products),
+        )  # fmt: skip
+
+    rules = [rule("a", "1", "prowler"), rule("b", "2", "trivy"), rule("c", "2"), rule("d", "*", "inspector")]
+    mapping = ClaimMapping(rights=rules, reads="organisation")
+
+    def may(role: str, account: str, product: str) -> bool:
+        caller = mapping.caller("i", {"sub": "s", "roles": list(role)}, until=NOW.timestamp())
+        return caller.may_record_findings_of(account, product)
+
+    assert may("ab", "1", "prowler")
+    assert may("ab", "2", "trivy")
+    assert not may("ab", "1", "trivy")
+    assert not may("ab", "2", "prowler")
+    assert may("bc", "2", "prowler"), "another rule names the account without a product"
+    assert may("ad", "1", "inspector")
+    assert may("ad", "1", "prowler")
+    assert not may("ad", "3", "prowler")
+
+
+@pytest.mark.parametrize("products", ["['Prowler']", "['a b']", "['']"])
+def test_an_issuer_cannot_bound_the_right_to_what_is_no_product(products: str) -> None:
+    with pytest.raises(SettingsInvalid, match="is not the name of a product"):
+        parse_settings((AGGREGATOR + ISSUER % f", accounts: ['*'], products: {products}").encode(), name="a")
+    good = (AGGREGATOR + ISSUER % ", accounts: ['*'], products: [prowler]").encode()
+    assert parse_settings(good, name="a").sign_in.issuers[0].claims.rights[1].products == ["prowler"]
+
+
+def test_a_line_of_the_tokens_file_keeps_the_products() -> None:
+    until = NOW + timedelta(days=1)
+    _, token = new_token(
+        "scans", [], admin=False, made=NOW, until=until, rights=["findings"], accounts=["123456789012"],
+        products=["trivy", "prowler"],
+    )  # fmt: skip
+    assert " - may=findings accounts=123456789012 products=prowler,trivy made=" in token.to_line()
+    assert token.rights == "read, findings of 123456789012 by prowler,trivy"
+    caller = parse_tokens(token.to_line(), name="t")[token.hash].caller
+    assert caller == token.caller
+    assert [caller.may_record_findings_of("123456789012", one) for one in ("prowler", "trivy", "kics")] == [
+        True, True, False,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("products", [["Prowler"], ["a b"], ["a,b"], ["*"], [""]])
+def test_a_token_is_bounded_to_names_of_products(products: list[str]) -> None:
+    with pytest.raises(TokensInvalid, match="is not the name of a product"):
+        new_token(
+            "x", [], admin=False, made=NOW, until=NOW + timedelta(days=1), rights=["findings"], accounts=["*"],
+            products=products,
+        )  # fmt: skip
+
+
+def test_products_bound_the_right_findings_only() -> None:
+    with pytest.raises(TokensInvalid, match="products belong to the right findings"):
+        new_token("x", [], admin=False, made=NOW, until=NOW + timedelta(days=1), products=["prowler"])
+    with pytest.raises(TokensInvalid, match="not of the form"):
+        parse_tokens(f"sha256:{'0' * 64} ada - products=prowler", name="t")
+
+
+def test_a_line_without_products_records_findings_of_every_product() -> None:
+    line = f"sha256:{'0' * 64} ada - may=findings accounts=123456789012"
+    (token,) = parse_tokens(line, name="t").values()
+    assert token.caller.may_record_findings_of("123456789012", "prowler")
+    assert token.rights == "read, findings of 123456789012"
+
+
 def test_a_line_of_the_tokens_file_keeps_the_accounts() -> None:
     until = NOW + timedelta(days=1)
     _, token = new_token(

@@ -76,6 +76,20 @@ def test_the_token_services_scope_reports_violations_of_every_account_and_no_fin
     assert not scanner.may_report_violations_of("210987654321")
 
 
+def test_a_right_that_is_bounded_to_products_reports_no_violations_unless_fullstop_is_one() -> None:
+    account = "123456789012"
+
+    def bounded(product: str) -> Caller:
+        return Caller(
+            name="s", teams=frozenset(), rights=frozenset({FINDINGS}), accounts=frozenset({account}),
+            products=frozenset({(account, product)}),
+        )  # fmt: skip
+
+    assert (bounded("prowler").reports_violations, bounded("fullstop").reports_violations) == (False, True)
+    assert not bounded("prowler").may_report_violations_of(account)
+    assert bounded("fullstop").may_report_violations_of(account)
+
+
 @pytest.mark.parametrize(
     ("line", "says"),
     [

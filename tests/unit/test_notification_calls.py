@@ -140,9 +140,10 @@ async def test_the_command_lists_replays_discards_and_enables(asked: Asked) -> N
     listed = await asked.whence("list")
     assert "hooks.example.org answers with HTTP 410" in listed.output
     dead = await asked.whence("dead", "--json")
-    assert '"code": "http-400"' in dead.output
+    assert ('"code": "http-400"' in dead.output, dead.exit_code) == (True, 1)
     assert (await asked.whence("replay")).exit_code == 2
-    assert (await asked.whence("replay", "--all")).output == "1 are sent again\n"
+    assert (await asked.whence("replay", "--all")).output == "1 dead letters are sent again\n"
+    assert (await asked.whence("dead")).exit_code == 0
     assert (await asked.whence("enable", "ops")).output == "ops is sent to again\n"
     unknown = await asked.whence("discard", FIRST)
     assert (unknown.exit_code, "there is no dead letter" in unknown.output) == (4, True)

@@ -111,6 +111,49 @@ async def test_a_webhook_is_verified_by_the_library_of_standard_webhooks_with_th
         Webhook(NEW).verify(body + b" ", {name.lower(): value for name, value in headers.items()})
 
 
+def many(number: int) -> Parcel:
+    return parcel(
+        *(
+            notification("fixed" if one % 3 == 2 else "opened", one, id=f"v-{one:020x}", subject=HOSTILE * 9, severity=2 + one % 2)
+            for one in range(number)
+        )
+    )  # fmt: skip
+
+
+async def test_a_summary_by_webhook_counts_all_and_lists_the_worst_within_twenty_kilobytes() -> None:
+    async with hook() as (found, poster):
+        assert await signed(found, poster, NEW).send(many(200), datetime.now(UTC)) == ACCEPTED
+    body = found.got[0][1]
+    document = msgspec.json.decode(body)
+    data = document["data"]
+    assert (document["type"], document["timestamp"]) == ("violations.summary", "2026-11-22T12:10:00.000Z")
+    assert (data["steps"], data["violations"], len(data["listed"]), data["more"]) == (200, 200, 50, 150)
+    assert data["link"] == "https://whence.example.org/v1/violations?grouped=true"
+    assert {one["severity"] for one in data["listed"]} == {2}
+    assert data["listed"][0] == {
+        "id": "v-00000000000000000000", "rule": "image-unsigned", "subject": (HOSTILE * 9)[:100], "severity": 2,
+        "step": "opened", "ledger_index": 0,
+    }  # fmt: skip
+    assert len(body) < 20_000
+
+
+async def test_a_summary_for_slack_counts_all_and_names_where_they_are_listed() -> None:
+    async with hook() as (found, poster):
+        await SlackSender(poster=poster, url=lambda: found.url, address=ADDRESS).send(many(30), datetime.now(UTC))
+        await SlackSender(poster=poster, url=lambda: found.url, address="").send(many(2), datetime.now(UTC))
+    text, short = (msgspec.json.decode(body)["text"] for _, body in found.got)
+    lines = text.splitlines()
+    assert lines[:2] == [
+        "*30 violations moved, stated here at once*: 20 open, 10 fixed",
+        "More messages than this channel takes in an hour; see "
+        "<https://whence.example.org/v1/violations?grouped=true|all violations>, or `whence violations --grouped`",
+    ]
+    assert (len(lines), lines[-1]) == (13, "and 20 more")
+    assert "<!channel>" not in text
+    assert "evil.example.org|" not in text.replace("&lt;https://evil.example.org|", "")
+    assert "see `whence violations --grouped`" in short
+
+
 @pytest.mark.parametrize(
     "status, headers, kind, code",
     [

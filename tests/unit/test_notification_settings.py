@@ -61,6 +61,12 @@ def test_webhooks_chats_and_mail_are_accepted() -> None:
         ({**HOOK, "steps": ["closed"]}, {}, "steps: closed is not a step"),
         ({**HOOK, "steps": ["fixed"]}, {}, "steps must have one by which a violation is announced"),
         ({**HOOK, "notify_after_seconds": -1}, {}, "notify_after_seconds must be from 0"),
+        ({**HOOK, "messages_per_hour_max": 0}, {}, "messages_per_hour_max must be from 1 to 100000"),
+        (
+            {**MAIL, "messages_per_hour_max": 5},
+            {},
+            "messages_per_hour_max must be from 1 to 100000, and is not for mail",
+        ),
         ({**HOOK, "give_up_after_seconds": 1}, {}, "give_up_after_seconds must be from 60"),
         ({**HOOK, "time_zone": "Mars/Base"}, {}, "time_zone: Mars/Base is not known"),
         ({**HOOK, "time_zone": "../etc/passwd"}, {}, "time_zone: ../etc/passwd is not a time zone"),
@@ -128,6 +134,7 @@ async def test_the_program_has_a_destination_for_each_place_and_each_team_of_a_m
         ("mail/*", "mail.example.org", None, frozenset({"hello"})),
     ]  # fmt: skip
     assert [one.seconds_between for one in found] == [0.0, 1.0, 0.0, 0.0]
+    assert [one.messages_per_hour_max for one in found] == [1_000, 60, None, None]
     (tmp_path / "url").write_text("nonsense", encoding="ascii")
     with pytest.raises(InputError, match=r"notifications.destinations\[1\].url_file: .*https URL"):
         await _destinations(settings, tmp_path)

@@ -34,6 +34,11 @@ def test_any_bytes_come_back_whatever_they_have_in_common_with_their_base(head: 
     assert PACKER.unpack(delta, PACKER.pack(to_layout(base))) == content
 
 
+def test_a_long_base64_text_between_quotes_is_stored_as_its_octets() -> None:
+    content = b'{"a":"short","b":"' + base64.b64encode(b"x" * 66) + b'","c":"' + b"-" * 88 + b'"}'
+    assert to_layout(content) == b"\x01\x12\x42" + b'{"a":"short","b":"","c":"' + b"-" * 88 + b'"}' + b"x" * 66
+
+
 def test_what_has_too_little_in_common_with_its_base_is_not_packed_against_it() -> None:
     assert PACKER.delta(to_layout(random.Random(1).randbytes(1000)), to_layout(b"hello there")) is None
 

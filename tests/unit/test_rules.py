@@ -18,6 +18,7 @@ from fakes.facts import (
     answer,
     claim,
     container,
+    document,
     facts,
     on,
     said,
@@ -27,7 +28,8 @@ from fakes.machine import DIGEST, scm
 from whence_aggregator.compliance.evidence import LinkOfEvidence, SubjectEvidence
 from whence_aggregator.compliance.folding import folded_under
 from whence_aggregator.compliance.rule import Verdict
-from whence_aggregator.compliance.rules.catalogue import RULES, RulesInForce
+from whence_aggregator.compliance.rules.catalogue import RULES, RulesInForce, judge
+from whence_aggregator.compliance.views import views_of
 from whence_aggregator.trace.facts import NOT_ASKED, Answer, Facts, HeardClock, InventoryFacts
 from whence_aggregator.trace.tags import TagHistory, TagSeen
 from whence_aggregator.trackers.places import KnownTracker, KnownTrackers
@@ -362,7 +364,9 @@ def test_a_review_that_cannot_be_read_fails_the_check_and_one_that_waits_for_its
     put_off = answer("unknown", "waits: team hello asked git.example.org 500 times, its share of this hour")
 
     def judged(review: Answer, trackers: KnownTrackers = read) -> tuple[str, str]:
-        found = verdict("check-could-not-run", replace(facts(), review=review, trackers=trackers))
+        known = document(replace(facts(), review=review, trackers=trackers))
+        rule = next(one for one in RULES if one.id == "check-could-not-run")
+        found = judge(rule, views_of(known, "")["version", "greeter@1.0"])
         return found.outcome, found.reason
 
     assert judged(answer("missing", "no review has it")) == ("pass", "every source was read")

@@ -60,7 +60,7 @@ def served() -> Iterator[dict[str, Any]]:
             return
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         held["url"] = f"http://127.0.0.1:{server.server_port}"
         yield held
@@ -89,6 +89,12 @@ def test_a_summary_exits_5_before_1_before_0(
 ) -> None:
     served["/v1/summary"] = answer(verdicts, coverage, unheard)
     assert run(served, "summary").exit_code == code
+
+
+def test_a_summary_of_no_verdict_exits_1_and_states_that_nothing_was_judged(served: dict[str, Any]) -> None:
+    served["/v1/summary"] = answer(dict.fromkeys(GOOD, 0), COMPLETE)
+    said = run(served, "summary", "--team", "hello")
+    assert (said.exit_code, "nothing was judged" in said.stderr) == (1, True)
 
 
 def test_a_summary_prints_groups_the_total_and_what_was_not_read(served: dict[str, Any]) -> None:
@@ -242,7 +248,10 @@ FILES = {
 
 def reported(**changes: object) -> dict[str, Any]:
     digests = {name: sha256_digest(text.encode()) for name, text in FILES.items()}
-    given = {"complete": True, "violations": 0, "files": FILES, "digests": digests, "ledger_index": 7, **changes}
+    given = {
+        "complete": True, "violations": 0, "open_at_end": 0, "findings_open": 0, "verdicts": 9, "files": FILES,
+        "digests": digests, "ledger_index": 7, **changes,
+    }  # fmt: skip
     return {"coverage": COMPLETE if given["complete"] else INCOMPLETE, **given}
 
 
@@ -258,6 +267,15 @@ def test_a_report_is_written_as_it_was_recorded(
     written = {one.name: one.read_bytes() for one in (tmp_path / "new" / "place").iterdir()}
     assert written == {name: text.encode() for name, text in FILES.items()}
     assert "entry 7 of the log" in said.output
+
+
+@pytest.mark.parametrize("open_", [{"open_at_end": 1}, {"findings_open": 1}, {"verdicts": 0}])
+def test_a_report_that_lists_no_verdict_exits_1_if_anything_else_is_open_or_nothing_was_judged(
+    served: dict[str, Any], tmp_path: Path, open_: dict[str, int]
+) -> None:
+    served["/v1/reports"] = reported(**open_)
+    said = run(served, "report", "--team", "a", "--period", "2026-11", "-o", str(tmp_path))
+    assert (said.exit_code, "nothing was judged" in said.stderr) == (1, "verdicts" in open_)
 
 
 def test_a_file_that_is_not_what_was_recorded_is_not_written(served: dict[str, Any], tmp_path: Path) -> None:

@@ -33,9 +33,9 @@ def test_a_subject_counts_once_as_the_worst_of_its_verdicts() -> None:
 
 def test_days_sum_up_what_held_and_a_day_without_a_statement_keeps_it() -> None:
     rows = [
-        DayOfCount(key=KEY, day="2026-11-01", ledger_index=1, counts=Counts(failed=2)),
-        DayOfCount(key=KEY, day="2026-11-03", ledger_index=2, counts=Counts(passed=2)),
-        DayOfCount(key=KEY._replace(account_id="2"), day="2026-11-02", ledger_index=3, counts=Counts(unknown=1)),
+        DayOfCount(key=KEY, day="2026-11-01", counts=Counts(failed=2)),
+        DayOfCount(key=KEY, day="2026-11-03", counts=Counts(passed=2)),
+        DayOfCount(key=KEY._replace(account_id="2"), day="2026-11-02", counts=Counts(unknown=1)),
     ]
     assert list(by_day(rows, ["2026-11-02", "2026-11-03"])) == [
         ("2026-11-02", Counts(failed=2, unknown=1)), ("2026-11-03", Counts(passed=2, unknown=1)),

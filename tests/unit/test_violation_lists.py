@@ -18,15 +18,19 @@ from whence_aggregator.violations.brief import (
     place_of,
 )
 from whence_aggregator.violations.life import SHOWN_STATES, ShownState
+from whence_aggregator.violations.selected import SELECTIONS_MAX, Selections
 
 NOW = "2026-11-22T12:00:00.000Z"
 BEFORE, AFTER = "2026-11-21T12:00:00.000Z", "2026-11-23T12:00:00.000Z"
 NAMES = [f"v-{number:020x}" for number in range(12)]
 
 
+EXEMPTED: tuple[ShownState, ...] = ("exempted",)
+
+
 def violation(name: str, **changes: object) -> BriefViolation:
     plain = BriefViolation(
-        id=name, rule="drift", kind="version", subject="greeter@1.0", application_id="greeter",
+        id=name, number=1, rule="drift", kind="version", subject="greeter@1.0", application_id="greeter",
         account_id="123456789012", team="hello", severity="2", first_seen=BEFORE, since=BEFORE, last_seen="9",
         unconfirmed=False, state="open", exemption="", exempt_until="", ledger_index=1,
     )  # fmt: skip
@@ -116,6 +120,34 @@ def test_each_filter_leaves_what_it_names_and_counts_have_the_most_frequent_firs
     assert matching([one, *others], Matched(confirmed=True), now=NOW) == others
     assert matching([one, *others], Matched(states=SHOWN_STATES, teams=()), now=NOW) == []
     assert list(counted([one, *others], now=NOW)["team"].items()) == [("world", 2), ("hello", 1)]
+
+
+def test_a_selection_is_kept_until_a_violation_moves_or_an_exemption_ends() -> None:
+    exempted = violation(NAMES[0], exemption="e-1", exempt_until=AFTER, state="reopened")
+    every, selections, wanted = [exempted, violation(NAMES[1])], Selections(), Matched()
+    of_exempted = Matched(states=EXEMPTED)
+    first = selections.of(every, wanted, now=BEFORE)
+    assert first.facets(BEFORE)["status"] == {"exempted": 1, "open": 1}
+    assert selections.of(every, wanted, now=NOW) is first
+    assert selections.of(every, of_exempted, now=NOW).found == [exempted]
+    for moved, now, status in (
+        (every, AFTER, {"open": 1, "reopened": 1}), ([*every, violation(NAMES[2])], NOW, {"open": 2, "exempted": 1}),
+        (every, "2026-11-20T12:00:00.000Z", {"exempted": 1, "open": 1}),
+    ):  # fmt: skip
+        found = selections.of(moved, wanted, now=now)
+        assert found is not first
+        assert found.facets(now)["status"] == status
+    ended = selections.of(every, of_exempted, now=AFTER)
+    assert ended.found == [], "an exemption that ends takes what it covers out of a list"
+
+
+def test_selections_keep_the_newest_that_were_asked_for() -> None:
+    every, selections = [violation(NAMES[0])], Selections()
+    wanted = [Matched(application=f"a-{number}") for number in range(SELECTIONS_MAX + 1)]
+    found = [selections.of(every, one, now=NOW) for one in wanted]
+    assert selections.of(every, wanted[-1], now=NOW) is found[-1]
+    assert selections.of(every, wanted[1], now=NOW) is found[1]
+    assert selections.of(every, wanted[0], now=NOW) is not found[0]
 
 
 def test_what_is_seen_now_sorts_after_what_was_seen_before() -> None:

@@ -13,6 +13,8 @@ ACCOUNT_ID = re.compile(r"[0-9]{12}\Z")
 INSTANCE_ID = re.compile(r"i-[0-9a-f]{8}(?:[0-9a-f]{9})?\Z")
 REGION = re.compile(r"[a-z]{2,4}(?:-[a-z]{2,9}){1,3}-[0-9]{1,2}\Z")
 ROLE_ARN = re.compile(r"arn:aws[a-z-]{0,10}:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]{1,600}\Z")
+PRODUCT = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z")
+"""The name of a scanner, as findings are listed by it."""
 COMMIT_ID = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
 
 

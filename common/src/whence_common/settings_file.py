@@ -57,6 +57,7 @@ class Document(Generic[T]):
                 severity: Severity = "error") -> Problem:  # fmt: skip
         """Return a problem from a message that begins with the name of a setting, `registry_front.backend is …`."""
         fix = _NO_CREDENTIALS if CREDENTIALS in message else fix
+        message = " ".join(one.strip() for one in message.splitlines())  # it may be about several lines of another file
         return _placed(self.root, message, fix=fix, code=code, severity=severity)
 
     def render(self, problems: Iterable[Problem]) -> str:

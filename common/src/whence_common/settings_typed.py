@@ -24,6 +24,7 @@ Path = tuple[str | int, ...]
 
 PROBLEMS_MAX = 100
 FIX = "see the table of settings in the program's README"
+_NAMES_SHOWN_MAX = 12
 _QUOTE = re.compile(r"must be text, but is (?:a whole number|a number|true or false)\Z")
 _QUOTE_FIX = "write the value in quotes"
 _AT = re.compile(r"(.*) - at `\$(.*)`\Z", re.DOTALL)
@@ -106,8 +107,10 @@ class _Reader:
             if now is not None:
                 self._problem(path, f"this setting is now {now}", f"write {now} in place of {field[2]}")
                 return self._leave_out(path)
-            close = difflib.get_close_matches(field[2], [one.name for one in self._fields(path[:-1])], n=1)
-            self._problem(path, "unknown setting", f"did you mean {close[0]}?" if close else FIX)
+            names = [one.name for one in self._fields(path[:-1])]
+            close = difflib.get_close_matches(field[2], names, n=1)
+            known = f"write one of: {', '.join(names)}" if 0 < len(names) <= _NAMES_SHOWN_MAX else FIX
+            self._problem(path, "unknown setting", f"did you mean {close[0]}?" if close else known)
             return self._leave_out(path)
         there = _node(self._root, path)
         assert isinstance(there, MappingNode)

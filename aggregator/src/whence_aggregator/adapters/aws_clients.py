@@ -20,6 +20,8 @@ CALL_FAILURES = (*FAILURES, aiohttp.ClientError)
 _REQUEST_SECONDS_MAX = 40.0
 """Longer than SQS's long poll, which takes 20 seconds."""
 _CONNECT_SECONDS_MAX = 10.0
+_ATTEMPTS_MAX = 4
+"""Of a request; the SDK waits between them."""
 _ROLE_SECONDS = 3600
 _SPARE_SECONDS = 300
 _CONNECTIONS_MAX = 32
@@ -46,7 +48,14 @@ class _Open:
 class ServiceClients:
     """Opens clients; the SDK finds our own credentials as usual. `clock` is in seconds and never set back."""
 
-    def __init__(self, *, endpoint_url: str | None, session_name: str, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        *,
+        endpoint_url: str | None,
+        session_name: str,
+        clock: Callable[[], float],
+        attempts_max: int = _ATTEMPTS_MAX,
+    ) -> None:
         self._endpoint_url = endpoint_url
         self._session_name = session_name
         self._clock = clock
@@ -55,7 +64,7 @@ class ServiceClients:
             connect_timeout=_CONNECT_SECONDS_MAX,
             read_timeout=_REQUEST_SECONDS_MAX,
             max_pool_connections=_CONNECTIONS_MAX,
-            retries={"max_attempts": 3, "mode": "standard"},
+            retries={"total_max_attempts": attempts_max, "mode": "standard"},
         )
         self._open: dict[tuple[str, str, str], _Open] = {}
         self._locks: dict[tuple[str, str, str], asyncio.Lock] = {}

@@ -14,28 +14,17 @@ from typing import Any, BinaryIO
 import cel
 import msgspec
 
+from whence_aggregator.adapters.rule_messages import (
+    EVALUATION_CPU_SECONDS_MAX,
+    MESSAGE_BYTES_MAX,
+    ConditionAnswer,
+    ConditionsAsked,
+)
 from whence_aggregator.compliance.own.expression import EVIDENCE
 
 MEMORY_BYTES_MAX = 1024 * 1024 * 1024
 """Of address space, of which the interpreter with its libraries uses a fifth."""
-EVALUATION_CPU_SECONDS_MAX = 2
-"""The kernel counts whole seconds: a condition has one to two."""
-MESSAGE_BYTES_MAX = 8 * 1024 * 1024
 _COMPILED_MAX = 1_000
-
-
-class ConditionsAsked(msgspec.Struct, array_like=True):
-    """Conditions, and the evidence that they judge."""
-
-    conditions: list[str]
-    document: dict[str, Any]
-
-
-class ConditionAnswer(msgspec.Struct, array_like=True):
-    """`outcome`: whether the condition is true; None where it could not be evaluated, because of `reason`."""
-
-    outcome: bool | None
-    reason: str
 
 
 _ENCODER = msgspec.msgpack.Encoder()

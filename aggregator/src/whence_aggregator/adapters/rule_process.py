@@ -14,7 +14,7 @@ from contextlib import suppress
 
 import msgspec
 
-from whence_aggregator.adapters.rule_engine import (
+from whence_aggregator.adapters.rule_messages import (
     EVALUATION_CPU_SECONDS_MAX,
     MESSAGE_BYTES_MAX,
     ConditionAnswer,

@@ -21,6 +21,8 @@ FINDINGS = "findings"
 """The right to record findings of scanners, for the accounts that it is bounded to."""
 EVERY_ACCOUNT = "*"
 """In place of the accounts of the right `findings`."""
+FULLSTOP = "fullstop"
+"""The product of violations that are reported by fullstop.'s interface."""
 RIGHTS = frozenset({USER_DATA, OPERATE, AUDIT, PERSON, FINDINGS})
 """Rights that a line of the tokens file may grant in addition to reading and writing."""
 WRITE_ALL = "write-all"
@@ -57,6 +59,8 @@ class Caller:
     """Its e-mail addresses that the issuer has verified: approvals record them."""
     accounts: frozenset[str] = frozenset()
     """The accounts that the right `findings` is bounded to; EVERY_ACCOUNT for all."""
+    products: frozenset[tuple[str, str]] = frozenset()
+    """Of these accounts, those bounded to products: account and product. An account without one has any product."""
     asks_with: str = field(default="", repr=False, compare=False)
     """Its token, if the team service must be queried with it for permission to write; otherwise empty."""
 
@@ -74,25 +78,40 @@ class Caller:
         """Return whether it may record findings of any account."""
         return self.teams is None or (FINDINGS in self.rights and bool(self.accounts))
 
-    def may_record_findings_of(self, account_id: str) -> bool:
-        """Return whether it may record findings of an account; of no account in particular, if that is empty."""
+    def may_record_findings_of(self, account_id: str, product: str | None = None) -> bool:
+        """Return whether it may record findings of an account; of no account in particular, if that is empty.
+
+        `product`: the scanner; None: whether it may record those of any scanner at all.
+        """
         if self.teams is None:
             return True
-        return FINDINGS in self.rights and bool(self.accounts & {EVERY_ACCOUNT, account_id})
+        covering = self.accounts & {EVERY_ACCOUNT, account_id}
+        return FINDINGS in self.rights and any(self._covers(one, product) for one in covering)
+
+    def _covers(self, account: str, product: str | None) -> bool:
+        bounds = {one for of, one in self.products if of == account}
+        return product is None or not bounds or product in bounds
 
     @property
     def reports_violations(self) -> bool:
         """Return whether it may report violations of any account."""
-        return REPORT_VIOLATIONS in self.rights or self.records_findings
+        return REPORT_VIOLATIONS in self.rights or (
+            self.records_findings and (self.teams is None or any(self._covers(one, FULLSTOP) for one in self.accounts))
+        )
 
     def may_report_violations_of(self, account_id: str) -> bool:
         """Return whether it may report violations of an account."""
-        return REPORT_VIOLATIONS in self.rights or self.may_record_findings_of(account_id)
+        return REPORT_VIOLATIONS in self.rights or self.may_record_findings_of(account_id, FULLSTOP)
 
     @property
     def reads_everything(self) -> bool:
         """Return whether it may read the resources of every team."""
         return self.reads == "organisation" or self.teams is None or bool(self.rights & {AUDIT, OPERATE, WRITE_ALL})
+
+    @property
+    def readable_teams(self) -> frozenset[str] | None:
+        """Return the teams whose resources it may read; None for all."""
+        return None if self.reads_everything else self.teams or frozenset()
 
     def may_read(self, team_id: str) -> bool:
         """Return whether it may read the resources of a team."""

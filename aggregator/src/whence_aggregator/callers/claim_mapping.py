@@ -37,6 +37,8 @@ class RightRule:
     values: frozenset[str] = frozenset()
     accounts: frozenset[str] = frozenset()
     """The accounts that the right `findings` is bounded to."""
+    products: frozenset[str] = frozenset()
+    """The products that it is bounded to in these accounts; empty: any."""
 
     def covers(self, claims: Mapping[str, Any]) -> bool:
         return not self.claim or bool(self.values.intersection(_values(claim(claims, self.claim))))
@@ -79,6 +81,7 @@ class ClaimMapping:
             until=datetime.fromtimestamp(until, UTC),
             emails=self._emails(claims),
             accounts=frozenset[str]().union(*(rule.accounts for rule in covering)),
+            products=_products(covering),
         )
 
     def _emails(self, claims: Mapping[str, Any]) -> tuple[str, ...]:
@@ -136,6 +139,14 @@ class ClaimMapping:
             return None
         team = match[1] if match.re.groups else match[0]
         return team if team is not None and TEAM.match(team) else None
+
+
+def _products(covering: Sequence[RightRule]) -> frozenset[tuple[str, str]]:
+    """Return the bounds by product: none for an account that a rule names without products."""
+    unbounded = {account for rule in covering if not rule.products for account in rule.accounts}
+    return frozenset(
+        (account, product) for rule in covering for account in rule.accounts - unbounded for product in rule.products
+    )
 
 
 def is_client(claims: Mapping[str, Any]) -> bool:

@@ -67,6 +67,16 @@ class Limit:
         self._keep(name, left - amount if there_is else left, now)
         return there_is
 
+    def check(self, name: str) -> None:
+        """Raise Overloaded while a name has used up more than it may. Counts nothing."""
+        if self._left(name, self._clock()) < 0.0:
+            raise self.refusal(name, 0.0)
+
+    def charge(self, name: str, amount: float) -> None:
+        """Count an amount that was used already, however large: later calls wait until it is paid off."""
+        now = self._clock()
+        self._keep(name, self._left(name, now) - amount, now)
+
     def give_back(self, name: str) -> None:
         """Undo the count of one call."""
         now = self._clock()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -88,7 +89,7 @@ def _postgres(findings: SettingsProblems, state: PostgresState, *, connections_m
         )
 
 
-def _version(findings: SettingsProblems, version: int, steps: list[tuple[int, str]], *, place: str = "") -> None:
+def _version(findings: SettingsProblems, version: int, steps: Sequence[tuple[int, str]], *, place: str = "") -> None:
     try:
         named_queries.check_version(version, steps, "make")
     except StorageUnavailable as exc:

@@ -14,7 +14,7 @@ import msgspec
 
 from whence_aggregator.collect.amis import AmiCollector
 from whence_aggregator.collect.rows import EnrolledLife, InventoryRecord, begun_at, failures, inventory_record, unlisted
-from whence_aggregator.collect.user_data import DENIED, DOUBTFUL, NOT_YET, SECRETS, UserDataRead, UserDataRounds
+from whence_aggregator.collect.user_data import DENIED, DOUBTFUL, SECRETS, UserDataRead, UserDataRounds
 from whence_aggregator.compliance.presence import EC2_LAG, UNREAD_AFTER_FAILURES
 from whence_aggregator.compliance.rules.agent import AGENT_SILENT
 from whence_aggregator.compliance.rules.instance import INSTANCE_UNLISTED
@@ -36,7 +36,7 @@ from whence_aggregator.queries.collect import (
 from whence_aggregator.queries.compliance import MARK_ACCOUNT, UNJUDGE_AWAITING, UNJUDGE_PLACE
 from whence_aggregator.queries.query import BoundCommand, array
 from whence_aggregator.queries.work import ADD_TASK_UNLESS_KNOWN, AddTaskParameters
-from whence_aggregator.trace.facts import AMI_KIND
+from whence_aggregator.trace.facts import AMI_KIND, USER_DATA_NOT_YET
 from whence_aggregator.trace.life import GONE, life_of
 from whence_aggregator.work.questions import INVENTORY_KIND, question
 from whence_common.clock import Now, from_millis, to_instant, to_millis
@@ -195,7 +195,7 @@ def _is_fresh(one: ListedInstance, before: InventoryRecord | None) -> bool:
     """Return whether user data has not been read since the last start of the instance."""
     if one.state in _ENDING:
         return False
-    return before is None or before.launched_at != one.launched_at or before.user_data_unread == NOT_YET
+    return before is None or before.launched_at != one.launched_at or before.user_data_unread == USER_DATA_NOT_YET
 
 
 def _is_asked_again(one: ListedInstance, before: InventoryRecord | None) -> bool:
@@ -217,7 +217,7 @@ def _user_data(one: ListedInstance, before: InventoryRecord | None, read: UserDa
         unread = read.unread if read is not None and before.user_data_unread else before.user_data_unread
         secrets = {name: before.details[name] for name in (SECRETS, DOUBTFUL) if name in before.details}
         return UserDataRead(digest=before.user_data_digest, unread=unread, secrets=secrets)
-    return UserDataRead(unread="" if one.state in _ENDING else NOT_YET)
+    return UserDataRead(unread="" if one.state in _ENDING else USER_DATA_NOT_YET)
 
 
 def _event(one: ListedInstance, place: ListingBegunParameters, user_data: UserDataRead) -> dict[str, Any]:

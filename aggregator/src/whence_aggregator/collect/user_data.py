@@ -33,7 +33,6 @@ _FAILURES_MAX = 3
 _REASON_CHARACTERS_MAX = 300
 DENIED = "ec2-denied"
 THROTTLED = "ec2-throttled"
-NOT_YET = "it was not read yet"
 SECRETS, DOUBTFUL = "user_data_secrets", "user_data_doubtful"
 """Details of an instance: the paths of secrets in plain text, and of values that may be secrets."""
 _PATH_CHARACTERS_MAX = 200

@@ -7,16 +7,21 @@ import json
 import sys
 from pathlib import Path
 
+from whence_aggregator.ports import NotFound
 from whence_aggregator.replays.verdicts import ReplayedVerdict
 from whence_aggregator.wiring.replays import open_bundle, replay_bundle
+from whence_common.errors import InputError
 from whence_common.visible import printable
 
-DIFFERENT, INCOMPLETE = 1, 5
+DIFFERENT, USAGE, INCOMPLETE = 1, 2, 5
 
 
 def add_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `replay`."""
-    about = "judge a verdict again from a bundle alone (exit 0 if it is the same, 1 if not, 5 if entries are missing)"
+    about = (
+        "judge a verdict again from a bundle alone (exit 0 if it is the same, 1 if not, or if the bundle cannot be "
+        "verified, 2 if the entry is not a verdict, 5 if entries are missing)"
+    )
     replay = commands.add_parser("replay", help=about, description=about)
     replay.add_argument("verdict", type=int, help="the `ledger_index` of the verdict")
     replay.add_argument("bundle", type=Path, help="the file that `whence bundle` wrote, of all accounts")
@@ -30,7 +35,11 @@ def add_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 async def run_replay(arguments: argparse.Namespace) -> int:
     """Replay one verdict, and return the exit code. Raises InputError and OSError."""
     with open_bundle(arguments.bundle, arguments.log_key, arguments.authorities) as log:
-        found = await replay_bundle(log, arguments.verdict)
+        try:
+            found = await replay_bundle(log, arguments.verdict)
+        except (NotFound, InputError) as exc:  # neither is another verdict
+            print(f"whence-aggregator: {exc.diagnostics()}", file=sys.stderr)
+            return INCOMPLETE if isinstance(exc, NotFound) else USAGE
     wire = found.to_wire()
     if arguments.json:
         print(json.dumps(wire))

@@ -28,9 +28,11 @@ def add_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser], *
     about = "check rules of your own and their examples (exit 0 if all are right, 1 if an example is not, else 78)"
     test = actions.add_parser("test", help=about, description=about)
     test.add_argument("directory", nargs="?", help="instead of own_rules_directory of the settings")
-    explain = actions.add_parser("explain", help="show one rule, what it reads, and its examples")
+    about = "show one rule, what it reads, and its examples (exit 1 if an example is wrong, or there is no such rule)"
+    explain = actions.add_parser("explain", help=about, description=about)
     explain.add_argument("rule", help="the rule's id")
-    list_ = actions.add_parser("list", help="list all rules, and why some are not in force")
+    about = "list all rules, and why some are not in force"
+    list_ = actions.add_parser("list", help=about, description=about)
     list_.add_argument("--json", action="store_true", help="as GET /v1/rules returns them")
     for one in (test, explain, list_):
         one.add_argument("--config", default=settings_file, help="settings (default: %(default)s)")
@@ -54,7 +56,7 @@ async def _test(settings: Settings | None, directory: str | None) -> int:
     wrong = [one for one in examples if not one.right]
     for one in wrong:
         print(printable(str(one)))
-    print(f"{len(own)} rules, {len(examples)} examples, {len(wrong)} wrong")
+    print(f"rules: {len(own)}, examples: {len(examples)}, wrong: {len(wrong)}")
     return 1 if wrong else 0
 
 

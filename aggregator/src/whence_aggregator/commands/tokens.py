@@ -37,6 +37,10 @@ def add_arguments(parser: ArgumentParser, *, config: str) -> None:
     parser.add_argument(
         "--account", action="append", default=[], help="account that --may findings is bounded to; '*' for all"
     )
+    parser.add_argument(
+        "--product", action="append", default=[],
+        help="scanner that --may findings is bounded to, as whence findings list shows it (default: any)",
+    )  # fmt: skip
     parser.add_argument("--admin", action="store_true", help="write for every team, with every right")
     expiry = parser.add_mutually_exclusive_group()
     expiry.add_argument("--days", type=int, help=f"days until it expires (default: {DAYS}, at most {DAYS_MAX})")
@@ -71,7 +75,7 @@ def _make(path: Path, name: str, arguments: Namespace, now: datetime) -> int:
     until = _until(arguments, now)
     text, token = new_token(
         name, arguments.team, admin=arguments.admin, made=now, until=until, rights=arguments.may,
-        accounts=arguments.account,
+        accounts=arguments.account, products=arguments.product,
     )  # fmt: skip
     with _locked(path):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)

@@ -250,7 +250,7 @@ class ReadOfSource(msgspec.Struct, frozen=True, kw_only=True):
     outcome: ReadingOutcome = "read"
     reason: str = ""
     due_at: str = ""
-    """When it is read again; empty: never, because it does not change."""
+    """When it is read again; empty: it does not change, or it is listed with all others of its account."""
 
 
 class SubjectEvidence(msgspec.Struct, frozen=True, kw_only=True):

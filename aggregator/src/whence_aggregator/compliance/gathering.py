@@ -13,7 +13,6 @@ from whence_aggregator.compliance.evidence import (
     HeardAgent,
     LinkOfEvidence,
     ListedByCloud,
-    ReadOfSource,
     RegisteredApplication,
     StatedDrift,
     StatedMachine,
@@ -23,16 +22,16 @@ from whence_aggregator.compliance.evidence import (
     UsedAmi,
 )
 from whence_aggregator.compliance.gathered_image import build_of_image, image_in_registry, source_of_image
+from whence_aggregator.compliance.readings import readings_of
 from whence_aggregator.compliance.rule_settings import NO_RULE_SETTINGS, RuleSettings
 from whence_aggregator.trace.commit_details import disproved, signature_members
 from whence_aggregator.trace.derive_source import branch_reason
-from whence_aggregator.trace.facts import NOT_ASKED, PUT_OFF, Answer, Facts, HeardClock
+from whence_aggregator.trace.facts import Answer, Facts, HeardClock
 from whence_aggregator.trace.lineage import Lineage
 from whence_aggregator.trace.listening import CLOCK_OFF_SECONDS
 from whence_aggregator.trace.named_tickets import own_trackers
 from whence_common.clock import to_instant
 from whence_common.heartbeat import HEARTBEATS
-from whence_common.scm_source import ScmSource
 
 _MASKED = "MASKED"
 MASKED_KEYS_MAX = 50
@@ -56,7 +55,6 @@ class InstanceEvidence:
 def evidence_of(gathered: InstanceEvidence) -> SubjectEvidence:
     """Return the documented evidence of an instance."""
     facts, lineage = gathered.facts, gathered.lineage
-    source = facts.source
     links = lineage.links if lineage is not None else ()
     return SubjectEvidence(
         kind="instance",
@@ -72,11 +70,11 @@ def evidence_of(gathered: InstanceEvidence) -> SubjectEvidence:
         ami=_ami(facts.ami),
         image=image_in_registry(facts),
         build=build_of_image(facts),
-        source=source_of_image(facts, source),
+        source=source_of_image(facts, facts.source),
         commit=_commit(facts),
         tickets=_tickets(facts, lineage),
         application=_application(facts),
-        reads=_reads(facts, source),
+        reads=readings_of(facts),
     )
 
 
@@ -237,26 +235,3 @@ def _application(facts: Facts) -> RegisteredApplication:
         specification_url=str(kio.get("specification_url") or ""),
         uses_tickets=bool(own_trackers(facts)),
     )
-
-
-def _reads(facts: Facts, source: ScmSource | None) -> tuple[ReadOfSource, ...]:
-    """Return how each source that this subject needs was read. What depends on an unread answer is not needed yet."""
-    found = []
-    if facts.statement.predicate.image is not None:
-        found.append(_read("the registry", facts.image_source))
-        if source is not None and source.commit_id is not None:
-            found.append(_read("the Git server", facts.commit))
-            if facts.commit.outcome == "found":
-                found.append(_read("the default branch", facts.branch))
-                host = str(facts.commit.value.get("repository", "")).partition("/")[0]
-                if facts.trackers.reads_reviews(host) and not facts.withheld:
-                    found.append(_read("the review", facts.review))
-    found += [_read(f"the ticket {name}", one) for name, one in facts.tickets.items()]
-    return tuple(found)
-
-
-def _read(source: str, answer: Answer) -> ReadOfSource:
-    if answer.outcome != "unknown":
-        return ReadOfSource(source=source, due_at=answer.due_at)
-    waiting = answer.reason.startswith((NOT_ASKED.reason, PUT_OFF))
-    return ReadOfSource(source=source, outcome="waiting" if waiting else "failed", reason=answer.reason)

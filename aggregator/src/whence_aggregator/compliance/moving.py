@@ -12,7 +12,7 @@ from whence_aggregator.compliance.own.rules import OwnAnswer
 from whence_aggregator.compliance.rows import StandingVerdict
 from whence_aggregator.compliance.rule import Verdict
 from whence_aggregator.compliance.rules.catalogue import RulesInForce, judge
-from whence_common.storable import cleaned
+from whence_common.storable import cleaned, is_storable
 
 _REASON_CHARACTERS_MAX = 1_000
 
@@ -68,8 +68,9 @@ def ended_all(reason: str, evidence: SubjectEvidence, in_force: RulesInForce) ->
 
 def storable_verdict(verdict: Verdict) -> Verdict:
     """Return the verdict with a reason that every store accepts: old statements may contain unchecked text."""
-    reason = cleaned(verdict.reason)[:_REASON_CHARACTERS_MAX]
-    return verdict if reason == verdict.reason else replace(verdict, reason=reason)
+    if len(verdict.reason) <= _REASON_CHARACTERS_MAX and is_storable(verdict.reason):
+        return verdict
+    return replace(verdict, reason=cleaned(verdict.reason)[:_REASON_CHARACTERS_MAX])
 
 
 def moved_event(
@@ -105,8 +106,10 @@ def moved_event(
             why = in_force.not_in_force.get(name, "the rule is about another kind of subject")
             gone = Verdict(outcome="gone", reason=f"the rule is not in force: {why}")
             moved.append(_stated(name, before.rules[name], JudgedVerdict(verdict=gone)))
-    kept = {name: version for name, version in before.rules.items() if name not in idle}
-    rules = {**kept, **{name: max(version, kept.get(name, 0)) for name, version in versions.items()}}
+    rules = dict(versions)
+    if before.rules:
+        kept = {name: version for name, version in before.rules.items() if name not in idle}
+        rules = {**kept, **{name: max(version, kept.get(name, 0)) for name, version in versions.items()}}
     if not moved and dict(before.rules) == rules and not before.of_other_application:
         return None
     return {

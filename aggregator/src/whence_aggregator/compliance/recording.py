@@ -44,6 +44,8 @@ class JudgedNow:
     """The instance that the evidence is from; empty where it is from none."""
     broken: Mapping[str, str] = field(default_factory=dict)
     """Rules that users wrote that could not be evaluated, and why."""
+    document: str = ""
+    """The digest of the evidence where another process made it: then the evidence is only kind, id and time."""
     further: bool = False
     """Whether it has some of the verdicts about a subject, and another one before it has the others."""
 
@@ -132,7 +134,7 @@ class Recording:
         content = {
             "subject": moved["subject"], "account_id": moved["account_id"], "at": moved["at"],
             "instance": one.instance or None, "settings": self._settings_index, "unlogged": unlogged,
-            "document": digest_of(one.evidence),
+            "document": one.document or digest_of(one.evidence),
         }  # fmt: skip
         return event(EVIDENCE, content)
 

@@ -6,7 +6,14 @@ from collections.abc import Sequence
 
 import msgspec
 
-from whence_aggregator.compliance.evidence import AccountOfOrganisation, HeardAgent, LinkOfEvidence, SubjectEvidence
+from whence_aggregator.compliance.evidence import (
+    AccountOfOrganisation,
+    HeardAgent,
+    LinkOfEvidence,
+    ReadOfSource,
+    SubjectEvidence,
+)
+from whence_aggregator.compliance.readings import other_reviews
 from whence_aggregator.trace.facts import Answer, Facts
 from whence_aggregator.trace.lineage import Lineage, LinkName
 from whence_common.digest import sha256_digest
@@ -30,6 +37,8 @@ class Unlogged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     answers: dict[str, dict[str, str]] = {}
     """By the member of the facts: reasons why a source was not read, and when it is read again."""
     tickets: dict[str, dict[str, str]] = {}
+    other_reviews: ReadOfSource | None = None
+    """How the reviews of the version's other commits were read: the approvals by them are in `links`."""
     tag: list[tuple[str, str, int]] = []
     """Digest, source and entry of each sighting of the image's tag."""
     tag_in_front: bool = False
@@ -54,6 +63,7 @@ def unlogged_of(facts: Facts, evidence: SubjectEvidence) -> Unlogged:
         links={name: evidence.links[name] for name in UNLOGGED_LINKS if name in evidence.links},
         answers={name: one for name, one in answers.items() if one},
         tickets={name: one for name, one in tickets.items() if one},
+        other_reviews=other_reviews(facts),
         tag=[(one.digest, one.said_by, one.ledger_index) for one in facts.tag.seen],
         tag_in_front=facts.tag.in_front,
     )

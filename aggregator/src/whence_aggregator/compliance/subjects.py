@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Protocol
@@ -12,14 +12,14 @@ from typing import Protocol
 import msgspec
 
 from whence_aggregator.compliance.evidence import AccountOfOrganisation, SubjectEvidence
-from whence_aggregator.compliance.gathering import InstanceEvidence, evidence_of
+from whence_aggregator.compliance.judging import evidence_now, views_in_force
 from whence_aggregator.compliance.moving import StandingSubject, ended_all, judge_all, of_some_images
 from whence_aggregator.compliance.own.rules import broken_rules
 from whence_aggregator.compliance.recording import JudgedNow, Recording, worst_of
 from whence_aggregator.compliance.resting import Unlogged, digest_of, entries_of, unlogged_of
 from whence_aggregator.compliance.rows import DueSubject, ShownBy, due_subjects, seen_subjects, shown_by, stood_subjects
 from whence_aggregator.compliance.rules.catalogue import RulesInForce
-from whence_aggregator.compliance.views import SubjectKey, image_digests, view_of_account, views_of, with_scans
+from whence_aggregator.compliance.views import SubjectKey, image_digests, view_of_account, with_scans
 from whence_aggregator.findings.images import ImageScans, ScannedImages
 from whence_aggregator.ledger.kinds import EVERY_ACCOUNT
 from whence_aggregator.ledger.ledger import Ledger
@@ -38,12 +38,8 @@ from whence_aggregator.queries.compliance import (
     SubjectJudgedParameters,
 )
 from whence_aggregator.queries.query import BoundCommand, BoundQuery, array, each, together
-from whence_aggregator.trace.derive import derive
 from whence_aggregator.trace.facts import Facts
-from whence_aggregator.trace.judged_facts import judged_facts
-from whence_aggregator.trace.life import ENDED
 from whence_aggregator.trace.listening import Listening
-from whence_aggregator.trace.moment import NOW
 from whence_aggregator.trace.tracer import Tracer
 from whence_common.clock import Now, to_instant
 
@@ -107,21 +103,17 @@ class SubjectEvaluator:
         rows: list[MarkSubjectParameters] = [{"kind": "account", "id": one} for one in await self._accounts.ids()]
         await self._database.write(MARK_SUBJECT.bind(rows))
 
-    async def marks(self, judged: Iterable[tuple[Facts, SubjectEvidence]]) -> BoundCommand:
-        """Return what marks the subjects of instances whose evidence differs from what they were judged by."""
-        shown: dict[SubjectKey, list[SubjectEvidence | None]] = {}
-        for facts, evidence in judged:
-            for key, view in self._views(facts, evidence).items():
-                one, some = None if facts.life in ENDED else view, shown.setdefault(key, [])
-                if one not in some:  # most instances of a version show the same, and a digest costs more
-                    some.append(one)
-        digests = {key: {digest_of(one) if one is not None else "" for one in some} for key, some in shown.items()}
-        if not digests:
+    async def marks(self, shown: Mapping[SubjectKey, frozenset[str]]) -> BoundCommand:
+        """Return what marks the subjects whose instances show something else than they were judged by.
+
+        `shown`: the digests of what instances show.
+        """
+        if not shown:
             return MARK_SUBJECT.bind([])
-        ids = array(sorted({name for _, name in digests}))
+        ids = array(sorted({name for _, name in shown}))
         seen = seen_subjects(await self._database.fetch(SUBJECTS_SEEN.bind({"ids": ids})))
         rows: list[MarkSubjectParameters] = [
-            {"kind": kind, "id": name} for (kind, name), some in digests.items() if some != {seen.get((kind, name))}
+            {"kind": kind, "id": name} for (kind, name), some in shown.items() if some != {seen.get((kind, name))}
         ]
         return MARK_SUBJECT.bind(rows)
 
@@ -197,19 +189,8 @@ class SubjectEvaluator:
             gone = SubjectEvidence(kind=one.kind, id=one.id, now=to_instant(self._now()), settings=self._rules.settings)
             verdicts = ended_all(NOTHING_LEFT, gone, self._rules)
             return JudgedNow(evidence=gone, verdicts=verdicts, unlogged=Unlogged, entries=tuple)
-        facts = judged_facts(facts)
-        lineage = derive(facts, moment=NOW)
-        evidence = evidence_of(
-            InstanceEvidence(
-                facts=facts,
-                lineage=lineage,
-                now=self._now(),
-                silent_after_seconds=self._listening.silent_after.total_seconds(),
-                listening_since=self._listening.since,
-                settings=self._rules.settings,
-            )
-        )
-        view = self._views(facts, evidence).get((one.kind, one.id))
+        facts, lineage, evidence = evidence_now(facts, self._now(), rules=self._rules, listening=self._listening)
+        view = views_in_force(facts, evidence, self._rules).get((one.kind, one.id))
         if view is None:
             return None
         scans = scans if one.kind == "version" else None
@@ -223,11 +204,6 @@ class SubjectEvaluator:
             entries=partial(entries_of, facts, lineage, scans.entries if scans is not None else ()),
             instance=evidence.id,
         )
-
-    def _views(self, facts: Facts, evidence: SubjectEvidence) -> dict[SubjectKey, SubjectEvidence]:
-        """Return the subjects that an instance shows, of kinds that rules in force are about."""
-        ami = str(facts.binding.identity.get("image_id") or "")
-        return {key: view for key, view in views_of(evidence, ami).items() if self._rules.of_kind(view.kind)}
 
     async def _of_accounts(self, account_ids: Sequence[str]) -> dict[str, JudgedNow]:
         if not account_ids or self._accounts is None:

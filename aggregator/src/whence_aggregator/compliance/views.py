@@ -6,12 +6,14 @@ import msgspec
 
 from whence_aggregator.compliance.evidence import (
     AccountOfOrganisation,
+    ReadOfSource,
     ScansOfImage,
     StatedByScanners,
     StatedMachine,
     SubjectEvidence,
     SubjectOfRule,
 )
+from whence_aggregator.compliance.readings import OF_MACHINE
 from whence_aggregator.compliance.rule_settings import RuleSettings
 from whence_aggregator.findings.images import ImageScans
 from whence_aggregator.trace.lineage import LinkName
@@ -68,8 +70,14 @@ def _version(evidence: SubjectEvidence, name: str, machine: StatedMachine) -> Su
         evidence, "version", name,
         links={link: evidence.links[link] for link in _OF_VERSION if link in evidence.links},
         machine=StatedMachine(runs=machine.runs), image=evidence.image, build=evidence.build, source=evidence.source,
-        commit=evidence.commit, tickets=evidence.tickets, application=evidence.application, reads=evidence.reads,
+        commit=evidence.commit, tickets=evidence.tickets, application=evidence.application,
+        reads=_of_what_runs(evidence),
     )  # fmt: skip
+
+
+def _of_what_runs(evidence: SubjectEvidence) -> tuple[ReadOfSource, ...] | None:
+    reads = evidence.reads
+    return tuple(one for one in reads if one.source not in OF_MACHINE) if reads is not None else None
 
 
 def _application(evidence: SubjectEvidence, name: str) -> SubjectEvidence:

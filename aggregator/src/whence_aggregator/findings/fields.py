@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from whence_aggregator.findings.finding import FindingRefused
 from whence_common.clock import parse_instant, to_instant
 from whence_common.errors import one_line
-from whence_common.identifiers import ACCOUNT_ID, INSTANCE_ID, is_application_id
+from whence_common.identifiers import ACCOUNT_ID, INSTANCE_ID, PRODUCT, is_application_id
 
 UID_CHARACTERS_MAX = 1024
 CHECK_CHARACTERS_MAX = 256
@@ -25,7 +25,6 @@ SKEW_SECONDS_MAX = 300.0
 _SECONDS_BELOW = 100_000_000_000
 """A smaller number is of seconds: as milliseconds it would be before March 1973. Prowler writes seconds."""
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
-_PRODUCT = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z")
 _DIGEST = re.compile(r"(?:^|[@/])(sha256:[0-9a-f]{64})\Z")
 _INSTANCE_ARN = re.compile(r"arn:aws[a-z-]{0,10}:ec2:[a-z0-9-]{1,30}:([0-9]{12}):instance/(i-[0-9a-f]{8,17})\Z")
 _APPLICATION_TAGS = ("application_id", "application-id", "ApplicationId")
@@ -62,7 +61,7 @@ def identifier(value: object, field: str, characters_max: int) -> str:
 def product_id(value: object, field: str) -> str:
     """Return the name of a scanner in lower case; of an ARN, its last part. Raises FindingRefused."""
     text = identifier(value, field, CHECK_CHARACTERS_MAX).rstrip("/").rpartition("/")[2].lower().replace(" ", "-")
-    if not _PRODUCT.match(text):
+    if not PRODUCT.match(text):
         raise FindingRefused("finding-product", field, "is not the name of a product: use letters, digits, . _ and -")
     return text
 

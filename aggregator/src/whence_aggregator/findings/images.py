@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -28,6 +28,8 @@ FINDINGS_OF_IMAGE_MAX = 5_000
 """Those beyond are not read, and the image is then unknown at best."""
 MOVED_MAX = 100
 _ROWS_AT_ONCE = 500
+CountingAccounts = Callable[[Collection[str]], Awaitable[Collection[str]]]
+"""Returns those of some accounts whose scanners count."""
 _TOO_MANY = f"scanners state more than {FINDINGS_OF_IMAGE_MAX} findings about this image"
 
 
@@ -80,10 +82,15 @@ class ScannedImages:
             found[name] = self._scans([about[one] for one in sorted(some)], accounts, now)
         return found
 
-    async def of_digests(self, digests: Collection[str], *, now: datetime) -> ImageScans:
-        """Return what all findings that are stored state of the digests of one image."""
-        about = await self._about(sorted(digests))
-        return self._scans([about[one] for one in sorted(digests)], None, now)
+    async def of_digests(
+        self, digests: Collection[str], *, now: datetime, counting: CountingAccounts | None = None
+    ) -> ImageScans:
+        """Return what the findings that are stored state of the digests of one image; without `counting`, all count."""
+        found = await self._about(sorted(digests))
+        about = [found[one] for one in sorted(digests)]
+        named = {one.finding.account_id for some in about for one in some.findings}
+        named |= {one.account_id for some in about for one in some.moved}
+        return self._scans(about, await counting(named - {""}) if counting is not None else None, now)
 
     def _scans(self, about: Sequence[_About], accounts: Collection[str] | None, now: datetime) -> ImageScans:
         def speaks(account_id: str) -> bool:

@@ -41,8 +41,11 @@ class FindingSender(Protocol):
     @property
     def name(self) -> str: ...
 
-    def may_record_findings_of(self, account_id: str) -> bool:
-        """Return whether it may record findings of an account; of none in particular, if that is empty."""
+    def may_record_findings_of(self, account_id: str, product: str | None = None) -> bool:
+        """Return whether it may record findings of an account; of none in particular, if that is empty.
+
+        `product`: the scanner; None: those of any.
+        """
 
 
 @dataclass(kw_only=True)
@@ -57,6 +60,8 @@ class RecordedFindings:
     refused: int = 0
     refusals: list[FindingRefusal] = field(default_factory=list)
     """The first of those that were refused."""
+    refused_products: int = 0
+    """Of the refused ones, those of a product that the caller may not report."""
     complete: bool = False
     incomplete_reason: str = ""
 
@@ -130,12 +135,8 @@ class FindingRecording:
         """Return why a finding does not count: of a foreign account, or stated before in the same request."""
         finding = placed.finding
         account_id = finding.resource.account_id
-        if not self._caller.may_record_findings_of(account_id):
-            of = f"account {account_id}" if account_id else "no account in particular"
-            error = FindingRefused(
-                "finding-account-forbidden", "", f"{self._caller.name} may not record findings of {of}"
-            )
-            return FindingRefusal.of(placed.position, error, finding.uid)
+        if not self._caller.may_record_findings_of(account_id, finding.product):
+            return FindingRefusal.of(placed.position, self._forbidden(account_id, finding.product), finding.uid)
         stated = finding.observed_at, hash(msgspec.json.encode(finding.to_wire()))
         known = self._stated.get(finding.key)
         if known is not None and known != stated and finding.observed_at <= known[0]:
@@ -143,6 +144,20 @@ class FindingRecording:
             return FindingRefusal.of(placed.position, error, finding.uid)
         self._stated[finding.key] = stated
         return None
+
+    def _forbidden(self, account_id: str, product: str) -> FindingRefused:
+        of = f"account {account_id}" if account_id else "no account in particular"
+        name = self._caller.name
+        if not self._caller.may_record_findings_of(account_id):
+            what = f"{name} may not record findings of {of}"
+            if not account_id:
+                stated = "the finding names no account: state it with account=ID (--account ID)"
+                what = f"{stated}; {name} may not record findings of all accounts"
+            return FindingRefused("finding-account-forbidden", "", what)
+        self.recorded.refused_products += 1
+        return FindingRefused(
+            "finding-product-forbidden", "", f"{name} may not record findings of {product} about {of}"
+        )  # fmt: skip
 
     async def _write(self, writing: Writing[Any], scope: _Scope, placed: list[Placed]) -> None:
         account_id, product, _ = scope

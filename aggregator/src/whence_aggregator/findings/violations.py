@@ -19,6 +19,7 @@ from whence_aggregator.findings.subjects import FindingSubject
 from whence_aggregator.queries.query import EVERY_ENTRY
 
 ImageOutcome = Literal["pass", "fail", "unknown"]
+NOT_SCANNED = "no scanner has reported about this image"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +105,7 @@ def judge_image(
         more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
         return "fail", ", ".join(sorted(faults)[:3]) + more
     if unknown or not confirmed:
-        return "unknown", min(unknown, default="no scanner has reported about this image")
+        return "unknown", min(unknown, default=NOT_SCANNED)
     return "pass", ""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,9 +13,12 @@ from whence_aggregator.fullstop.rows import rules_seen, served_violation
 from whence_aggregator.fullstop.types import ViolationType, ViolationTypes
 from whence_aggregator.fullstop.violation import ServedViolation
 from whence_aggregator.ports import Conflict, Database, NotFound
-from whence_aggregator.queries.fullstop import FULLSTOP_VIOLATIONS
+from whence_aggregator.queries.fullstop import FULLSTOP_VIOLATIONS, FULLSTOP_VIOLATIONS_NAMED
 from whence_aggregator.queries.query import array
 from whence_aggregator.queries.violations import RULES_OF_VIOLATIONS
+from whence_aggregator.violations.brief import BriefViolation, Matched, matching
+from whence_aggregator.violations.kept import KeptViolations
+from whence_aggregator.violations.life import ShownState
 from whence_aggregator.violations.members import GroupMembers
 from whence_common.clock import Now, to_instant
 from whence_common.errors import InputError
@@ -71,16 +74,46 @@ class FullstopFilters:
             state == _SHOWN_AS[one.state],
             self.accounts is None or not one.account_ids.isdisjoint(self.accounts),
             self.versions is None or one.stored.version in self.versions,
-            self.severity in (None, kind.violation_severity),
-            self.priority in (None, kind.priority),
-            self.audit_relevant in (None, kind.audit_relevant),
-            one.created >= self.since,
-            not self.until or one.created < self.until or (self.until_inclusive and one.created == self.until),
+            self._is_of(kind),
+            self._is_in_time(one.created),
         )
         return all(checks)
 
+    @property
+    def in_brief(self) -> bool:
+        """Return whether what lists keep of violations answers for every filter: without versions and members."""
+        return self.accounts is None and self.versions is None
 
-_SHOWN_AS = {
+    def select(self, every: Sequence[BriefViolation], types: ViolationTypes, now: str) -> list[BriefViolation]:
+        """Return the violations that pass every filter, without those that are not `in_brief`."""
+        shown = "exempted" if self.whitelisted else "checked" if self.checked else "open"
+        states = [state for state, name in _SHOWN_AS.items() if name == shown]
+        found = matching(every, Matched(states=states, teams=self.teams), now=now)
+        kinds = {place: types.of_rule(place[0], int(place[1])) for place in {(one.rule, one.severity) for one in found}}
+        allowed = {
+            place for place, kind in kinds.items()
+            if (self.types is None or kind.id in self.types) and self._is_of(kind)
+        }  # fmt: skip
+        applications = None if self.applications is None else frozenset(self.applications)
+        return [
+            one for one in found
+            if one.number >= self.last and (one.rule, one.severity) in allowed and self._is_in_time(one.since)
+            and (applications is None or one.application_id in applications)
+        ]  # fmt: skip
+
+    def _is_of(self, kind: ViolationType) -> bool:
+        return (
+            self.severity in (None, kind.violation_severity)
+            and self.priority in (None, kind.priority)
+            and self.audit_relevant in (None, kind.audit_relevant)
+        )
+
+    def _is_in_time(self, created: str) -> bool:
+        before = not self.until or created < self.until or (self.until_inclusive and created == self.until)
+        return before and created >= self.since
+
+
+_SHOWN_AS: Mapping[ShownState, str] = {
     "open": "open", "reopened": "open", "acknowledged": "checked", "fixed": "checked", "exempted": "exempted",
 }  # fmt: skip
 _PROPERTIES: dict[str, Callable[[ServedViolation], Any]] = {
@@ -98,6 +131,13 @@ _PROPERTIES: dict[str, Callable[[ServedViolation], Any]] = {
 }
 _OF_MEMBERS = frozenset({"account_id", "region", "instance_id"})
 """Properties that are known only with the members of each violation."""
+_OF_BRIEF: Mapping[str, Callable[[BriefViolation], Any]] = {
+    "id": lambda one: one.number,
+    "created": lambda one: one.since,
+    "application_id": lambda one: one.application_id,
+    "violation_type": lambda one: type_of_rule(one.rule),
+}
+"""Properties that lists keep of violations."""
 _SPELLINGS = {name.replace("_", ""): name for name in _PROPERTIES} | {
     "violationtype.id": "violation_type",
 }  # fmt: skip
@@ -116,19 +156,42 @@ def sort_property(text: str) -> str:
 class ViolationLists:
     """Reads violations as they are served. Raises StorageUnavailable."""
 
-    def __init__(self, *, database: Database, members: GroupMembers, types: ViolationTypes, now: Now) -> None:
+    def __init__(
+        self, *, database: Database, members: GroupMembers, kept: KeptViolations, types: ViolationTypes, now: Now
+    ) -> None:
         self._database = database
+        self._kept = kept
         self._members = members
         self._types = types
         self._now = now
 
     async def page(self, wanted: FullstopFilters, page: WantedPage) -> tuple[list[ServedViolation], int]:
-        """Return a page, and how many violations there are. Raises Conflict if there are too many."""
+        """Return a page, and how many violations there are. Raises Conflict if there are too many.
+
+        By filters and properties that lists keep of violations, no other violation than those of the page is read.
+        """
+        if wanted.in_brief and all(name in _OF_BRIEF for name, _ in page.sort):
+            return await self._page_in_brief(wanted, page)
         found = await self._matching(wanted, every=any(name in _OF_MEMBERS for name, _ in page.sort))
         for name, ascending in reversed((*page.sort, *BY_NUMBER)):
             found.sort(key=_PROPERTIES[name], reverse=not ascending)
         start = page.number * page.size
         return await self._with_members(found[start : start + page.size], every=True), len(found)
+
+    async def _page_in_brief(self, wanted: FullstopFilters, page: WantedPage) -> tuple[list[ServedViolation], int]:
+        now = to_instant(self._now())
+        found = wanted.select(await self._kept.current(), self._types, now)
+        for name, ascending in reversed((*page.sort, *BY_NUMBER)):
+            found.sort(key=_OF_BRIEF[name], reverse=not ascending)
+        start = page.number * page.size
+        ids = [one.id for one in found[start : start + page.size]]
+        asked = FULLSTOP_VIOLATIONS_NAMED.bind(
+            {"ids": array(ids), "any_team": int(wanted.teams is None), "teams": array(sorted(wanted.teams or ()))}
+        )
+        served = {
+            one.stored.id: one for one in [served_violation(row, now) for row in await self._database.fetch(asked)]
+        }
+        return await self._with_members([served[name] for name in ids if name in served], every=True), len(found)
 
     async def one(self, number: int) -> ServedViolation:
         """Return a violation in any state. Raises NotFound."""
@@ -143,11 +206,15 @@ class ViolationLists:
             return []
         return [str(each["instance_id"]) for each in await self._members.of(one.stored)][:INSTANCES_SHOWN_MAX]
 
-    async def types(self) -> list[ViolationType]:
-        """Return all types: known ones, and those of violations."""
-        return self._types.served(
-            rules_seen(await self._database.fetch(RULES_OF_VIOLATIONS.bind({"limit": _RULES_MAX})))
+    async def types(self, teams: Collection[str] | None) -> list[ViolationType]:
+        """Return all types: known ones, and those of violations; with `teams`, of the violations of these teams."""
+        return self._types.served(await self._seen(teams))
+
+    async def _seen(self, teams: Collection[str] | None) -> Mapping[str, tuple[int, str]]:
+        asked = RULES_OF_VIOLATIONS.bind(
+            {"any_team": int(teams is None), "teams": array(sorted(teams or ())), "limit": _RULES_MAX}
         )
+        return rules_seen(await self._database.fetch(asked))
 
     async def by_account(self, wanted: FullstopFilters) -> list[dict[str, object]]:
         """Return how many violations there are of each account and type."""
@@ -206,8 +273,7 @@ class ViolationLists:
         """Return the rules that have violations of these types."""
         if types is None:
             return []
-        seen = rules_seen(await self._database.fetch(RULES_OF_VIOLATIONS.bind({"limit": _RULES_MAX})))
-        return [rule for rule in seen if type_of_rule(rule) in types]
+        return [rule for rule in await self._seen(None) if type_of_rule(rule) in types]
 
     async def _with_members(self, found: list[ServedViolation], *, every: bool) -> list[ServedViolation]:
         """Return violations with their members; without `every`, only where they tell the account."""

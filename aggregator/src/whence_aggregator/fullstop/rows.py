@@ -12,6 +12,7 @@ from whence_aggregator.projections.violation_rows import StoredViolation
 from whence_aggregator.queries.fullstop import (
     CountFullstopReportsRow,
     FullstopLifecyclesRow,
+    FullstopViolationsNamedRow,
     FullstopViolationsRow,
     InstanceLogKnownRow,
     InstanceLogsSinceRow,
@@ -23,7 +24,7 @@ from whence_common.clock import from_millis
 _STORED = StoredViolation.__dataclass_fields__
 
 
-def served_violation(row: FullstopViolationsRow, now: str) -> ServedViolation:
+def served_violation(row: FullstopViolationsRow | FullstopViolationsNamedRow, now: str) -> ServedViolation:
     """Return a violation, without its members."""
     columns: Any = row
     stored = StoredViolation(**{name: columns[name] for name in _STORED})

@@ -66,7 +66,7 @@ class ViolationSteps:
         `count` counts the steps that it adds to the log beside its own, before it does.
         """
         rule = WhitelistingRule.parse(document)
-        if rule.type_id not in {one.id for one in await self._lists.types()}:
+        if rule.type_id not in {one.id for one in await self._lists.types(caller.readable_teams)}:
             raise InputError(
                 "rule-type-unknown", f"there is no violation type {rule.type_id}",
                 fix="GET /api/violation-types lists them",
@@ -76,13 +76,15 @@ class ViolationSteps:
     async def replace(self, number: int, document: Mapping[str, Any], caller: Caller, count: Count) -> Exemption:
         """Grant an exemption in the place of another one. Raises NotFound, and what `exempt` raises."""
         before = await self._ending(number, caller)
+        count(len(await self._recorder.exempted_by(before.id)))
         made = await self.exempt(document, caller, count)
         await self._recorder.withdraw(before.id, by=caller.name)
         return made
 
-    async def end(self, number: int, ends_at: str | None, caller: Caller) -> None:
-        """End an exemption now, or at a time before its end. Raises NotFound, Forbidden, InputError."""
+    async def end(self, number: int, ends_at: str | None, caller: Caller, count: Count) -> None:
+        """End an exemption now, or at a time before its end. Raises NotFound, Forbidden, InputError, Overloaded."""
         one = await self._ending(number, caller)
+        count(len(await self._recorder.exempted_by(one.id)))
         if ends_at is None or ends_at <= to_instant(self._now()):
             await self._recorder.withdraw(one.id, by=caller.name)
         elif ends_at <= one.until:

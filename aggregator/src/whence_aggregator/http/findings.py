@@ -8,6 +8,7 @@ from typing import get_args
 
 from aiohttp import hdrs, web
 
+from whence_aggregator.callers.limits import Limit
 from whence_aggregator.findings.coverage import ScannerCoverage
 from whence_aggregator.findings.finding import FORMATS, FileRefused, Format
 from whence_aggregator.findings.listing import CURSOR_CHARACTERS_MAX, Findings, WantedFindings
@@ -46,6 +47,9 @@ _FILTERS = (
 )  # fmt: skip
 
 
+_SPLIT = "split it by account, as each file with `complete` must have all findings of its accounts"
+
+
 class FindingCalls:
     """`/v1/findings` and `/v1/scanners`."""
 
@@ -59,7 +63,10 @@ class FindingCalls:
         moments: Moments,
         now: Now,
         on_change: Callable[[], None],
+        caller_bytes: Limit,
     ) -> None:
+        """`caller_bytes`: bytes of files by caller. A file is taken whole, and counts for the next ones."""
+        self._caller_bytes = caller_bytes
         self._ledger = ledger
         self._findings = findings
         self._scanner_coverage = scanners
@@ -88,29 +95,32 @@ class FindingCalls:
         query = Query(request, "format", "account", "application", "complete")
         read_as, complete = _read_as(query, self._now), query.choice("complete", _YES_NO) == "true"
         _check_headers(request)
+        self._caller_bytes.check(caller.name)
         recording = FindingRecording(ledger=self._ledger, caller=caller, complete=complete, now=self._now)
         with self._slots.take(request, caller.name):
-            recorded = await self._received(request, FindingReader(read_as), recording)
+            recorded = await self._received(self._counted(request), FindingReader(read_as), recording)
         if not recorded.accepted and recorded.refused:
-            raise InputError("findings-refused", _all_refused(recorded), fix="GET /openapi.yaml describes the formats")
+            raise _refusal(recorded)
         if changed := bool(recorded.new or recorded.updated or recorded.closed):
             self._on_change()
         return respond_json(recorded.to_wire(), status=201 if changed else 200)
 
     async def _received(
-        self, request: web.Request, reader: FindingReader, recording: FindingRecording
+        self, chunks: AsyncIterator[bytes], reader: FindingReader, recording: FindingRecording
     ) -> RecordedFindings:
         """Record what arrives, in batches. What was recorded before the file breaks off stays."""
         batch: list[Placed | FindingRefusal] = []
         reason = ""
         try:
-            async for part in _parts(request, reader):
+            async for part in _parts(chunks, reader):
                 batch += await self._read(reader, part)
                 while len(batch) >= BATCH_FINDINGS_MAX:
                     await recording.add(batch[:BATCH_FINDINGS_MAX])
                     del batch[:BATCH_FINDINGS_MAX]
             if not reader.ended:
-                raise FileRefused("findings-truncated", "the file ends within an array or a finding: it was cut off")
+                raise FileRefused(
+                    "findings-truncated", "the file is empty, or was cut off within an array or a finding"
+                )
         except FileRefused as exc:
             await recording.add(batch)
             batch = []
@@ -120,6 +130,13 @@ class FindingCalls:
             recording.recorded.refuse(FindingRefusal.of(reader.read_so_far, exc))
         await recording.add(batch)
         return await recording.end(reason or ("a scanner states that it failed" if reader.failed else ""))
+
+    async def _counted(self, request: web.Request) -> AsyncIterator[bytes]:
+        """Yield the bytes of a body as they arrive; all of them count, also those of a file that is refused."""
+        name = request[CALLER].name
+        async for chunk in paced_chunks(request, _PACE, passed_on=True):
+            self._caller_bytes.charge(name, len(chunk))
+            yield chunk
 
     async def _read(self, reader: FindingReader, part: JsonPart) -> list[Placed | FindingRefusal]:
         if len(part.content) < _THREAD_BYTES_MIN:
@@ -136,6 +153,8 @@ class FindingCalls:
         page, following = await self._findings.page(
             wanted, after=after, limit=limit, now=parse_instant(moment.at), past=moment.past
         )
+        if not page:
+            await self._coverage.check_team(_about(wanted))
         covered = await self._coverage.of(_about(wanted), named=everything)
         shown = [one.to_wire() for one in page]
         return respond_json({"findings": shown, "next": following, "at": moment.at, "coverage": covered})
@@ -146,15 +165,15 @@ class FindingCalls:
         return respond_json({"scanners": [one.to_wire() for one in states], "at": moment.at})
 
 
-async def _parts(request: web.Request, reader: FindingReader) -> AsyncIterator[JsonPart]:
+async def _parts(chunks: AsyncIterator[bytes], reader: FindingReader) -> AsyncIterator[JsonPart]:
     """Yield the parts of a body as it arrives. Raises FileRefused, BodyTooLarge, BodyTooSlow or BodyUnreadable."""
     size = 0
     try:
         async with asyncio.timeout(FILE_SECONDS_MAX):
-            async for chunk in paced_chunks(request, _PACE, passed_on=True):
+            async for chunk in chunks:
                 size += len(chunk)
                 if size > FILE_BYTES_MAX:
-                    raise BodyTooLarge("body-too-large", f"the file is larger than {FILE_BYTES_MAX} bytes")
+                    raise BodyTooLarge("body-too-large", f"the file is larger than {FILE_BYTES_MAX} bytes", fix=_SPLIT)
                 for part in reader.parts(chunk):
                     yield part
     except TimeoutError as exc:
@@ -168,7 +187,7 @@ def _check_headers(request: web.Request) -> None:
     if hdrs.CONTENT_ENCODING in request.headers:
         raise BodyUnreadable("body-encoded", "encoded bodies are not accepted", fix="send no Content-Encoding")
     if (request.content_length or 0) > FILE_BYTES_MAX:
-        raise BodyTooLarge("body-too-large", f"the file is larger than {FILE_BYTES_MAX} bytes")
+        raise BodyTooLarge("body-too-large", f"the file is larger than {FILE_BYTES_MAX} bytes", fix=_SPLIT)
     key = request.headers.get("Idempotency-Key", "-")
     if not 0 < len(key) <= _KEY_CHARACTERS_MAX or not key.isprintable():
         raise InputError("idempotency-key", f"Idempotency-Key must have 1 to {_KEY_CHARACTERS_MAX} characters")
@@ -213,6 +232,17 @@ def _about(wanted: WantedFindings) -> AskedAbout:
         account=wanted.account, team=wanted.team, team_as_written=wanted.team_as_written,
         application=wanted.application, scanner=wanted.product, findings_alone=True,
     )  # fmt: skip
+
+
+def _refusal(recorded: RecordedFindings) -> InputError:
+    """Return the error of a file of which nothing was taken: 403 if all of it is of products of other tokens."""
+    if recorded.refused_products == recorded.refused:
+        return Forbidden(
+            "findings-product-forbidden", _all_refused(recorded),
+            fix="use a token for the product: "
+            "whence-aggregator token NAME --may findings --account ID --product PRODUCT",
+        )  # fmt: skip
+    return InputError("findings-refused", _all_refused(recorded), fix="GET /openapi.yaml describes the formats")
 
 
 def _all_refused(recorded: RecordedFindings) -> str:

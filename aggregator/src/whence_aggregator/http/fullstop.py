@@ -111,8 +111,9 @@ class FullstopCalls:
         resolved = await self._steps.resolve(one, comment, request[CALLER])
         return respond_json(violation_wire(resolved, self._types))
 
-    async def _list_types(self, _: web.Request) -> JsonResponse:
-        return respond_json([one.to_wire() for one in await self._lists.types()])
+    async def _list_types(self, request: web.Request) -> JsonResponse:
+        caller: Caller = request[CALLER]
+        return respond_json([one.to_wire() for one in await self._lists.types(caller.readable_teams)])
 
     async def _count(self, request: web.Request) -> JsonResponse:
         return respond_json(await self._lists.by_account(_readable(request, LenientQuery(request).counts())))
@@ -175,7 +176,7 @@ class WhitelistingCalls:
     async def _end(self, request: web.Request) -> web.Response:
         self._caller_bytes.take(request[CALLER].name, STEP_BYTES)
         ends_at = LenientQuery(request).instant("expiryDate") or None
-        await self._steps.end(number_of(request), ends_at, request[CALLER])
+        await self._steps.end(number_of(request), ends_at, request[CALLER], self._counting(request))
         return web.Response(status=204)
 
     def _counting(self, request: web.Request) -> Count:
@@ -186,7 +187,7 @@ class WhitelistingCalls:
 def _readable(request: web.Request, wanted: FullstopFilters) -> FullstopFilters:
     """Return filters that leave out what the caller may not read."""
     caller: Caller = request[CALLER]
-    return wanted if caller.reads_everything else replace(wanted, teams=caller.teams or ())
+    return replace(wanted, teams=caller.readable_teams)
 
 
 def number_of(request: web.Request) -> int:

@@ -123,6 +123,8 @@ class GroupedViolationCalls:
         form = query.choice("format", ("json", "csv")) or ("csv" if _CSV in _accepted(request) else "json")
         facets = form == "json" and query.choice("facets", _YES) is not None
         page = await self._grouped.page(wanted, moment=moment, after=after, limit=limit, facets=facets)
+        if not page.violations:
+            await self._coverage.check_team(_about(wanted))
         covered = await self._coverage.of(_about(wanted), named=request[CALLER].reads_everything)
         if form == "json":
             answer = {**moment.to_wire(), "violations": page.violations, "next": page.following, "coverage": covered}
@@ -182,7 +184,7 @@ class GroupedViolationCalls:
         await _body(request)
         if one.exemption:
             await self._check_withdraw(caller, one.exemption)
-        self._count(caller, 1)
+        self._count(caller, 1 + await self._covered(one.exemption))
         undone = await self._recorder.undo(one, by=caller.name)
         shown = await self._shown(undone.violations)
         return respond_json({"exemption": undone.exemption or None, "violations": shown})
@@ -198,7 +200,7 @@ class GroupedViolationCalls:
         caller = request[CALLER]
         await self._check_withdraw(caller, request.match_info["id"])
         await _body(request)
-        self._count(caller, 1)
+        self._count(caller, 1 + await self._covered(request.match_info["id"]))
         undone = await self._recorder.withdraw(request.match_info["id"], by=caller.name)
         shown = await self._shown(undone.violations)
         return respond_json({"exemption": undone.exemption, "violations": shown})
@@ -206,6 +208,10 @@ class GroupedViolationCalls:
     def _count(self, caller: Caller, steps: int) -> None:
         """Count steps that the caller adds to the log. Raises Overloaded."""
         self._caller_bytes.take(caller.name, STEP_BYTES * steps)
+
+    async def _covered(self, exemption: str) -> int:
+        """Return how many violations the end of an exemption touches; none where there is none."""
+        return len(await self._recorder.exempted_by(exemption)) if exemption else 0
 
     async def _check_withdraw(self, caller: Caller, name: str) -> None:
         granted = await self._recorder.exemption(name)

@@ -15,7 +15,7 @@ _LISTS = {"/v1/instances": "team", "/v1/violations": "team", "/v1/images": "team
           "/v1/applications": "team", "/v1/changes": "team", "/v1/findings": "team",
           "/v1/reports": "team", "/v1/summary": "team", "/v1/summary/trend": "team"}  # fmt: skip
 """Lists, each with the parameter that restricts it to a team."""
-_OF_NOBODY = frozenset({"/v1/rules", "/api/violation-types"})
+_OF_NOBODY = frozenset({"/v1/rules"})
 _CHECKED = frozenset(
     {("GET", "/v1/trace"), ("GET", "/v1/instances/{id}"), ("GET", "/apps/{id}"), ("PUT", "/apps/{id}"),
      ("PUT", "/v1/applications/{id}/tickets"), ("GET", "/v1/applications/{id}"), ("PUT", "/v1/applications/{id}"),
@@ -31,7 +31,7 @@ _CHECKED = frozenset(
      ("POST", "/v1/findings"), ("GET", "/v1/violations/{id}"), ("POST", "/v1/violations/{id}/acknowledge"),
      ("POST", "/v1/violations/{id}/exempt"), ("POST", "/v1/violations/{id}/undo"), ("POST", "/v1/exemptions/{id}/undo"),
      ("GET", "/v1/check"), ("POST", "/v1/reports"), ("GET", "/v1/reports/{digest}"),
-     ("GET", "/api/violations"), ("GET", "/api/violations/{id}"),
+     ("GET", "/api/violations"), ("GET", "/api/violations/{id}"), ("GET", "/api/violation-types"),
      ("POST", "/api/violations/{id}/resolution"), ("GET", "/api/violation-count"),
      ("GET", "/api/violation-count/{account}"), ("POST", "/api/whitelisting-rules"),
      ("PUT", "/api/whitelisting-rules/{id}"), ("DELETE", "/api/whitelisting-rules/{id}"),

@@ -74,6 +74,8 @@ class SummaryCalls:
         wanted = _wanted(query, caller, self._rules.current.every)
         found = await self._summaries.of(wanted, await self._moments.of(query.instant("at")))
         about = AskedAbout(account=wanted.account, team=wanted.team, team_as_written=wanted.team_as_written)
+        if not found.everything.verdicts.total:
+            await self._coverage.check_team(about)
         shown = await self._coverage.of(about, named=caller.reads_everything)
         stored = await self._stored() if not request.query else {}
         counted = await self._counted(wanted, found)

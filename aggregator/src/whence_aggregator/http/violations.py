@@ -76,6 +76,8 @@ class ViolationCalls:
             instance_id(silent)
         form = query.choice("format", _FORMATS) or _accepted(request)
         violations, following = await self._violations.page(wanted, after=after, limit=limit)
+        if not violations:
+            await self._coverage.check_team(_about(wanted))
         covered = await self._coverage.of(_about(wanted), named=request[CALLER].reads_everything)
         if form == "json":
             return respond_json({"violations": violations, "next": following, "coverage": covered})

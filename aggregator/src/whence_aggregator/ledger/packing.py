@@ -7,6 +7,7 @@ the octets. Statements of an instance are similar: each is packed against an ear
 
 from __future__ import annotations
 
+import re
 from binascii import a2b_base64, b2a_base64
 from importlib import resources
 
@@ -17,6 +18,8 @@ from whence_common.errors import InputError
 UNPACKED_BYTES_MAX = 1024 * 1024
 _PLAIN, _DICTIONARY, _BASE = 0, 1, 2
 _RUN_BYTES_MIN = 88
+_LONG = re.compile(b'"[^"]{%d}' % _RUN_BYTES_MIN)
+"""The beginning of a text between quotes that may be a run: few texts are as long."""
 _RUNS_MAX = 100
 _SMALL_BYTES_MAX = 8 * 1024
 _LEVEL = 3
@@ -92,18 +95,18 @@ def to_layout(content: bytes) -> bytes:
     head, at = bytearray(), 0
     rest: list[bytes] = []
     runs: list[bytes] = []
-    start = 0
-    for text in content.split(b'"'):
-        end = start + len(text)
-        if len(text) >= _RUN_BYTES_MIN and len(text) % 4 == 0 and len(runs) < _RUNS_MAX:
-            octets = _octets(text)
-            if octets is not None:
-                rest.append(content[at:start])
-                _put(head, start - at)
-                _put(head, len(octets))
-                runs.append(octets)
-                at = end
-        start = end + 1
+    quoted = b'"%b"' % content
+    found = _LONG.search(quoted)
+    while found is not None and len(runs) < _RUNS_MAX:
+        start, end = found.start(), quoted.index(b'"', found.end()) - 1  # of the text in `content`
+        octets = _octets(content[start:end]) if (end - start) % 4 == 0 else None
+        if octets is not None:
+            rest.append(content[at:start])
+            _put(head, start - at)
+            _put(head, len(octets))
+            runs.append(octets)
+            at = end
+        found = _LONG.search(quoted, end + 1)
     count = bytearray()
     _put(count, len(runs))
     return b"".join((count, head, *rest, content[at:], *runs))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from whence_aggregator.notifications.destination import Destination
 from whence_aggregator.notifications.rows import DeadNotification, counts, dead_notifications, destination_states
-from whence_aggregator.ports import Database, NotFound
+from whence_aggregator.ports import Database, NotFound, Transaction
 from whence_aggregator.queries.notifications import (
     ADD_NOTIFICATION_REPLAY,
     COUNT_NOTIFICATIONS,
@@ -76,21 +76,28 @@ class NotificationBox:
 
     async def replay(self, ids: Sequence[str], *, by: str) -> int:
         """Have letters sent again, each with the id that it had; note who wanted it. Raises NotFound."""
-        now = to_instant(self._now())
         async with self._database.transaction() as transaction:
-            for one in ids:
-                if not await transaction.fetch(REVIVE_NOTIFICATION.bind({"id": one, "due_at": now})):
-                    raise _unknown(one)
-            await transaction.execute(
-                ADD_NOTIFICATION_REPLAY.bind([{"id": one, "at": now, "done_by": by} for one in dict.fromkeys(ids)])
-            )
-        log.warning("dead letters of notifications are sent again", extra=fields(letters=len(ids), by=by))
-        return len(ids)
+            await self._revive(transaction, ids, by)
+        return _replayed(ids, by)
 
     async def replay_all(self, destination: str | None, *, by: str) -> int:
         """Have the oldest letters sent again, at most LETTERS_AT_ONCE_MAX; return their number."""
-        letters, _ = await self.page(destination=destination, after="", limit=LETTERS_AT_ONCE_MAX)
-        return await self.replay([one.id for one in letters], by=by)
+        asked = DEAD_NOTIFICATIONS.bind(
+            {"destination": destination, "after_at": "", "after_id": "", "limit": LETTERS_AT_ONCE_MAX}
+        )
+        async with self._database.transaction() as transaction:  # in which no letter is sent again or discarded
+            ids = [one.id for one in dead_notifications(await transaction.fetch(asked))]
+            await self._revive(transaction, ids, by)
+        return _replayed(ids, by)
+
+    async def _revive(self, transaction: Transaction, ids: Sequence[str], by: str) -> None:
+        now = to_instant(self._now())
+        for one in ids:
+            if not await transaction.fetch(REVIVE_NOTIFICATION.bind({"id": one, "due_at": now})):
+                raise _unknown(one)
+        await transaction.execute(
+            ADD_NOTIFICATION_REPLAY.bind([{"id": one, "at": now, "done_by": by} for one in dict.fromkeys(ids)])
+        )
 
     async def discard(self, ids: Sequence[str], *, by: str) -> int:
         """Give letters up for good. Raises NotFound."""
@@ -110,6 +117,11 @@ class NotificationBox:
             if not await transaction.fetch(ENABLE_DESTINATION.bind({"name": name})):
                 raise NotFound("destination-enabled", "the destination is not switched off")
         log.warning("destination switched on", extra=fields(destination=name, by=by))
+
+
+def _replayed(ids: Sequence[str], by: str) -> int:
+    log.warning("dead letters of notifications are sent again", extra=fields(letters=len(ids), by=by))
+    return len(ids)
 
 
 def _unknown(one: str) -> NotFound:

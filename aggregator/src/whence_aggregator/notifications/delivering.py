@@ -12,8 +12,9 @@ from typing import Any
 
 from whence_aggregator.notifications.destination import Destination
 from whence_aggregator.notifications.feeding import Feeding
+from whence_aggregator.notifications.flood import SUMMARY_STEPS_MAX, WINDOW, SentMessages, rest_until, turn
 from whence_aggregator.notifications.outcome import DeliveryOutcome, Parcel, Sender
-from whence_aggregator.notifications.rows import WaitingDelivery, destination_states, waiting
+from whence_aggregator.notifications.rows import WaitingDelivery, destination_states, sent_messages, waiting
 from whence_aggregator.ports import Database, StorageUnavailable, Transaction
 from whence_aggregator.queries.notifications import (
     BEGUN_DIGEST,
@@ -24,6 +25,8 @@ from whence_aggregator.queries.notifications import (
     NEXT_DIGEST,
     NEXT_NOTIFICATION,
     NOTIFICATION_DESTINATIONS,
+    NOTIFIED_SINCE,
+    RELEASE_DESTINATION,
     TRY_NOTIFICATION,
     DisableDestinationParameters,
     MarkDestinationParameters,
@@ -73,6 +76,8 @@ class _Claimed:
     """As they were before this try."""
     failures: int
     """Of the destination, one after the other."""
+    rest_until: datetime | None = None
+    """Until when the destination gets no more, once this one has arrived."""
 
 
 class Delivering:
@@ -138,8 +143,8 @@ class Delivering:
                 return None  # the next turn plans the others
             now = self._now()
             until = lane.destination.hours.ready_until(now)
-            found = await self._next(transaction, lane.destination, until) if until is not None else []
-            if not found:
+            sent = await self._messages(transaction, lane.destination, now)
+            if until is None or not await self._next(transaction, lane.destination, until, sent):
                 return None
             lease = to_instant(now + timedelta(seconds=LEASE_SECONDS))
             leased = await transaction.fetch(
@@ -149,11 +154,16 @@ class Delivering:
             )
             if not leased:
                 return None
+            sent = await self._messages(transaction, lane.destination, now)  # another replica may have sent one
+            found = await self._next(transaction, lane.destination, until, sent)
+            if not found:
+                await transaction.execute(RELEASE_DESTINATION.bind([{"name": name, "lease_by": self._holder}]))
+                return None
             (state,) = destination_states(
                 await transaction.fetch(NOTIFICATION_DESTINATIONS.bind({"names": array([name])}))
             ).values()
             parcel = _parcel(lane.destination, found)
-            digest = parcel.id if lane.destination.kind == "mail" else ""
+            digest = parcel.id if parcel.id != found[0].notification.id else ""
             await transaction.execute(
                 TRY_NOTIFICATION.bind(
                     [
@@ -166,19 +176,34 @@ class Delivering:
                     ]
                 )
             )  # fmt: skip
-        return _Claimed(parcel=parcel, tried=found, failures=state.failures)
+        rest = rest_until(sent, now=now, bound=lane.destination.messages_per_hour_max)
+        return _Claimed(parcel=parcel, tried=found, failures=state.failures, rest_until=rest)
 
-    async def _next(self, transaction: Transaction, destination: Destination, until: datetime) -> list[WaitingDelivery]:
-        if destination.kind != "mail":
-            asked = NEXT_NOTIFICATION.bind({"destination": destination.name, "until": to_instant(until)})
-            return waiting(await transaction.fetch(asked))
-        begun = waiting(await transaction.fetch(BEGUN_DIGEST.bind({"destination": destination.name})))
+    async def _messages(self, transaction: Transaction, destination: Destination, now: datetime) -> SentMessages:
+        if destination.messages_per_hour_max is None:
+            return SentMessages(count=0, oldest="")
+        since = to_instant(now - WINDOW)
+        asked = NOTIFIED_SINCE.bind({"destination": destination.name, "since": since})
+        return sent_messages(await transaction.fetch(asked))
+
+    async def _next(
+        self, transaction: Transaction, destination: Destination, until: datetime, sent: SentMessages
+    ) -> list[WaitingDelivery]:
+        """Return the steps of the next message: those of one that was begun first."""
+        name, next_turn = destination.name, turn(sent, bound=destination.messages_per_hour_max)
+        if next_turn == "none":
+            return []
+        begun = waiting(await transaction.fetch(BEGUN_DIGEST.bind({"destination": name})))
         if begun:
             return begun
-        wanted = NEXT_DIGEST.bind(
-            {"destination": destination.name, "until": to_instant(until), "limit": DIGEST_STEPS_MAX}
-        )
-        return waiting(await transaction.fetch(wanted))
+        if destination.kind == "mail" or next_turn == "all":
+            limit = DIGEST_STEPS_MAX if destination.kind == "mail" else SUMMARY_STEPS_MAX
+            wanted = NEXT_DIGEST.bind({"destination": name, "until": to_instant(until), "limit": limit})
+            found = waiting(await transaction.fetch(wanted))
+            if destination.kind == "mail" or (found := _untried(found)):
+                return found
+        asked = NEXT_NOTIFICATION.bind({"destination": name, "until": to_instant(until)})
+        return waiting(await transaction.fetch(asked))
 
     async def _mark(self, destination: Destination, claimed: _Claimed, outcome: DeliveryOutcome) -> None:
         now = self._now()
@@ -187,6 +212,8 @@ class Delivering:
         failed = outcome.kind == "failed"
         failures = claimed.failures + 1 if failed else 0
         rest = destination.seconds_between
+        if outcome.kind == "accepted" and claimed.rest_until is not None:
+            rest = max(rest, (claimed.rest_until - now).total_seconds())
         if failed:
             stated = min(outcome.retry_after_seconds or 0.0, RETRY_AFTER_SECONDS_MAX)
             rest = max(self._patience.destination.seconds(failures), stated)
@@ -226,7 +253,7 @@ class Delivering:
             state = "sent"
         elif outcome.kind == "refused" or (outcome.kind == "failed" and late):
             state = "dead"
-        elif outcome.kind == "failed" and destination.kind != "mail":
+        elif outcome.kind == "failed" and destination.kind != "mail" and not one.digest:
             rest = self._patience.delivery.seconds(one.attempts + 1, at_least_seconds=outcome.retry_after_seconds)
             due_at = to_instant(now + timedelta(seconds=rest))
         return {
@@ -246,12 +273,19 @@ async def _sent(lane: Lane, parcel: Parcel, now: datetime) -> DeliveryOutcome:
         return DeliveryOutcome(kind="failed", code="bug", reason="the aggregator failed; see its log")
 
 
+def _untried(found: Sequence[WaitingDelivery]) -> list[WaitingDelivery]:
+    """Return what a summary may state: what was tried alone may have arrived, and is sent again with its own id."""
+    tried = {one.violation for one in found if one.attempts}
+    return [one for one in found if one.violation not in tried]
+
+
 def _parcel(destination: Destination, found: Sequence[WaitingDelivery]) -> Parcel:
     notifications = [one.notification for one in found]
-    if destination.kind != "mail":
+    if destination.kind != "mail" and len(found) == 1 and not found[0].digest:
         return Parcel(id=notifications[0].id, notifications=notifications)
     named = "\n".join(sorted(one.id for one in notifications))
-    identity = found[0].digest or f"digest-{hashlib.sha256(named.encode()).hexdigest()[:32]}"
+    kind = "digest-" if destination.kind == "mail" else "msg_"
+    identity = found[0].digest or f"{kind}{hashlib.sha256(named.encode()).hexdigest()[:32]}"
     return Parcel(id=identity, notifications=notifications)
 
 

@@ -37,6 +37,8 @@ class Destination:
     notify_after_seconds: float = 0.0
     give_up_after_seconds: float = 86_400.0
     hours: Hours = field(default_factory=Hours)
+    messages_per_hour_max: int | None = None
+    """Then one message states what is due; None: no bound, as of mail, which is a digest."""
     seconds_between: float = 0.0
     """Between two messages, where the receiver limits them."""
 

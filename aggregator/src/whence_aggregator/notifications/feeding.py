@@ -12,6 +12,7 @@ from whence_aggregator.notifications.destination import Destination
 from whence_aggregator.notifications.planning import Effect, Hold, Send, Skip, TakenStep, Told, plan
 from whence_aggregator.notifications.rows import (
     DestinationState,
+    away_destinations,
     destination_states,
     newest_index,
     newest_planned,
@@ -22,6 +23,8 @@ from whence_aggregator.ports import Database, Transaction
 from whence_aggregator.queries.notifications import (
     ADD_NOTIFICATION,
     ADD_NOTIFICATION_DESTINATION,
+    AWAY_DESTINATIONS,
+    DROP_AWAY_DESTINATION,
     DROP_NOTIFICATION_TRACK,
     DROP_NOTIFICATION_TRACKS,
     DROP_OLD_NOTIFICATIONS,
@@ -114,11 +117,31 @@ class Feeding:
         return more
 
     async def tidy(self) -> None:
-        """Delete what was sent or skipped long ago, once an hour."""
+        """Delete what was sent or skipped long ago, and retire destinations that nobody configures, once an hour."""
         now = self._now()
         if self._tidied is None or self._tidied + TIDIED < now:
             await self._database.write(DROP_OLD_NOTIFICATIONS.bind([{"before": to_instant(now - KEPT)}]))
+            await self._retire(now)
             self._tidied = now
+
+    async def _retire(self, now: datetime) -> None:
+        """Skip what waits for destinations that no replica has had in its settings for a week."""
+        before = to_instant(now - AWAY)
+        away = away_destinations(await self._database.fetch(AWAY_DESTINATIONS.bind({"before": before})))
+        for name in away:
+            if name in self._destinations:
+                continue
+            async with self._database.transaction() as transaction:
+                if not await transaction.fetch(DROP_AWAY_DESTINATION.bind({"name": name, "before": before})):
+                    continue  # another replica has it again
+                await transaction.execute(
+                    SKIP_WAITING_NOTIFICATIONS.bind([{"destination": name, "done_at": to_instant(now)}]),
+                    DROP_NOTIFICATION_TRACKS.bind([{"destination": name}]),
+                )
+            log.warning(
+                "a destination was not configured for a week: what waited for it is not sent",
+                extra=fields(destination=name),
+            )
 
     async def plan(self, transaction: Transaction, name: str) -> bool:
         """Plan a destination's next steps in a transaction; return whether there may be more."""

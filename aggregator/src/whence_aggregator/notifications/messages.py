@@ -19,6 +19,11 @@ TEXT_CHARACTERS_MAX = 3_000
 _FIELD_CHARACTERS_MAX = 600
 _LISTED_MAX = 500
 """Violations that a digest lists; the others are counted."""
+SUMMARY_LISTED_MAX = 50
+"""Violations that the summary of a webhook lists; receivers take bodies of 20 KB."""
+_SUMMARY_LINES_MAX = 10
+_SUMMARY_FIELD_CHARACTERS_MAX = 100
+LIST_COMMAND = "whence violations --grouped"
 _WORDS = {
     "opened": "Opened", "reopened": "Open again", "expired": "Open again: its exemption expired",
     "unexempted": "Open again: its exemption was withdrawn", "unacknowledged": "No longer acknowledged",
@@ -35,6 +40,58 @@ _SECTIONS = (
 def link(address: str, violation: str) -> str:
     """Return where a violation is shown; empty without an address."""
     return f"{address.rstrip('/')}/v1/violations/{violation}" if address else ""
+
+
+def list_link(address: str) -> str:
+    """Return where all violations are listed; empty without an address."""
+    return f"{address.rstrip('/')}/v1/violations?grouped=true" if address else ""
+
+
+def webhook_summary(parcel: Parcel, *, address: str) -> bytes:
+    """Return the JSON of a summary: how many steps of how many violations it stands for, and the newest of each."""
+    newest = newest_of(parcel)
+    listed = sorted(newest.values(), key=lambda one: (one.after.severity, one.after.id))
+    shown = [
+        {
+            "id": one.after.id, "rule": one.after.rule, "subject": one.after.subject[:_SUMMARY_FIELD_CHARACTERS_MAX],
+            "severity": one.after.severity, "step": one.step, "ledger_index": one.ledger_index,
+        }
+        for one in listed[:SUMMARY_LISTED_MAX]
+    ]  # fmt: skip
+    document: dict[str, Any] = {
+        "type": "violations.summary",
+        "timestamp": max(one.at for one in parcel.notifications),
+        "data": {
+            "steps": len(parcel.notifications), "violations": len(newest), "listed": shown,
+            "more": len(newest) - len(shown), "link": list_link(address) or None,
+        },
+    }  # fmt: skip
+    return msgspec.json.encode(document)
+
+
+def slack_summary(parcel: Parcel, *, address: str) -> bytes:
+    """Return the message of a summary, with the worst violations by name."""
+    newest = newest_of(parcel)
+    listed = sorted(newest.values(), key=lambda one: (one.after.severity, one.after.id))
+    where = list_link(address)
+    place = f"<{where}|all violations>, or `{LIST_COMMAND}`" if where else f"`{LIST_COMMAND}`"
+    lines = [
+        f"*{len(newest)} violations moved, stated here at once*: {_counted(listed)}",
+        f"More messages than this channel takes in an hour; see {place}",
+    ]
+    for one in listed[:_SUMMARY_LINES_MAX]:
+        violation = one.after
+        title = _slack((str(violation.details.get("title", "")) or violation.rule)[:_SUMMARY_FIELD_CHARACTERS_MAX])
+        subject = _slack(violation.subject[:_SUMMARY_FIELD_CHARACTERS_MAX])
+        lines.append(f"{_word(one.step)}: {title} (severity {violation.severity}): {violation.kind} {subject}")
+    if len(listed) > _SUMMARY_LINES_MAX:
+        lines.append(f"and {len(listed) - _SUMMARY_LINES_MAX} more")
+    return _slack_text(lines)
+
+
+def newest_of(parcel: Parcel) -> dict[str, Notification]:
+    """Return the newest step of each violation, by its id."""
+    return {one.after.id: one for one in sorted(parcel.notifications, key=lambda one: one.ledger_index)}
 
 
 def webhook_body(one: Notification, *, address: str) -> bytes:
@@ -67,6 +124,10 @@ def slack_body(one: Notification, *, address: str) -> bytes:
         lines.append(_slack(said))
     if one.by:
         lines.append(f"by {_slack(one.by)}")
+    return _slack_text(lines)
+
+
+def _slack_text(lines: Sequence[str]) -> bytes:
     text = "\n".join(lines)[:TEXT_CHARACTERS_MAX]
     return msgspec.json.encode({"text": text, "unfurl_links": False, "unfurl_media": False, "link_names": False})
 
@@ -103,7 +164,7 @@ def _digest(parcel: Parcel, newest: dict[str, Notification], address: str, at: s
             lines += [*_paragraph(one, steps[one.after.id], address), ""]
         listed += len(found)
     if listed > _LISTED_MAX:
-        lines += [f"{listed - _LISTED_MAX} more: see `whence violations --grouped`", ""]
+        lines += [f"{listed - _LISTED_MAX} more: see `{LIST_COMMAND}`", ""]
     return "\n".join(lines)
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from whence_aggregator.notifications.flood import SentMessages
 from whence_aggregator.notifications.outcome import Notification
 from whence_aggregator.notifications.planning import TakenStep, Told
 from whence_aggregator.projections.violation_rows import StoredViolation
 from whence_aggregator.queries.notifications import (
+    AwayDestinationsRow,
     BegunDigestRow,
     CountNotificationsRow,
     DeadNotificationsRow,
@@ -17,6 +19,7 @@ from whence_aggregator.queries.notifications import (
     NextNotificationRow,
     NotificationDestinationsRow,
     NotificationTracksRow,
+    NotifiedSinceRow,
     StepsToPlanRow,
 )
 
@@ -118,6 +121,15 @@ def waiting(rows: Sequence[NotificationRow]) -> list[WaitingDelivery]:
         )
         for row in rows
     ]  # fmt: skip
+
+
+def sent_messages(rows: Sequence[NotifiedSinceRow]) -> SentMessages:
+    (row,) = rows
+    return SentMessages(count=row["n"], oldest=row["oldest"] or "")
+
+
+def away_destinations(rows: Sequence[AwayDestinationsRow]) -> list[str]:
+    return [row["name"] for row in rows]
 
 
 def newest_index(rows: Sequence[NewestStepRow]) -> int:

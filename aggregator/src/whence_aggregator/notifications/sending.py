@@ -6,7 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from whence_aggregator.notifications.messages import mail_content, slack_body, webhook_body
+from whence_aggregator.notifications.messages import (
+    mail_content,
+    slack_body,
+    slack_summary,
+    webhook_body,
+    webhook_summary,
+)
 from whence_aggregator.notifications.outcome import DeliveryOutcome, Mailer, Parcel, Poster
 from whence_aggregator.notifications.signing import signed_headers
 from whence_common.clock import to_instant
@@ -25,8 +31,8 @@ class WebhookSender:
     address: str
 
     async def send(self, parcel: Parcel, now: datetime) -> DeliveryOutcome:
-        (one,) = parcel.notifications
-        body = webhook_body(one, address=self.address)
+        one, *others = parcel.notifications
+        body = webhook_summary(parcel, address=self.address) if others else webhook_body(one, address=self.address)
         try:
             url, keys = self.url(), self.keys()
         except InputError as exc:
@@ -44,12 +50,13 @@ class SlackSender:
     address: str
 
     async def send(self, parcel: Parcel, now: datetime) -> DeliveryOutcome:
-        (one,) = parcel.notifications
+        one, *others = parcel.notifications
+        body = slack_summary(parcel, address=self.address) if others else slack_body(one, address=self.address)
         try:
             url = self.url()
         except InputError as exc:
             return _unusable(exc)
-        return await self.poster.post(url, JSON, slack_body(one, address=self.address), now)
+        return await self.poster.post(url, JSON, body, now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

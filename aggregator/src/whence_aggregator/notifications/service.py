@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 
 NOTIFY_SECONDS = 1.0
 LANES_AT_ONCE_MAX = 16
+TIDY_SECONDS = 3_600.0
 
 
 class Notifying:
@@ -51,6 +52,19 @@ class Notifying:
             await _kept(lambda: self._delivering.run(name))
         finally:
             self._under_way.discard(name)
+
+
+class Tidying:
+    """Tidies alone, where the settings have no destination: what waited for those of before is retired."""
+
+    def __init__(self, feeding: Feeding) -> None:
+        self._feeding = feeding
+
+    async def run(self) -> None:
+        """Tidy until cancelled."""
+        while True:
+            await _kept(self._feeding.tidy)
+            await pause(TIDY_SECONDS)
 
 
 async def _kept(work: Callable[[], Awaitable[object]]) -> None:

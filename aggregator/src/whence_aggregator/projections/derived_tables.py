@@ -59,6 +59,7 @@ TABLES = (
     Table(name="report_file", clear=audit.CLEAR_REPORT_FILE, dumps=(audit.DUMP_REPORT_FILE,)),
     Table(name="summary_day", clear=audit.CLEAR_SUMMARY_DAY, dumps=(audit.DUMP_SUMMARY_DAY,)),
     Table(name="summary_count", clear=audit.CLEAR_SUMMARY_COUNT, dumps=(audit.DUMP_SUMMARY_COUNT,)),
+    Table(name="summary_total", clear=audit.CLEAR_SUMMARY_TOTAL, dumps=(audit.DUMP_SUMMARY_TOTAL,)),
     Table(name="tally", clear=audit.CLEAR_TALLY, dumps=(audit.DUMP_TALLY,), lossy=True),
     Table(name="image_manifest", clear=audit.CLEAR_IMAGE_MANIFEST, dumps=(audit.DUMP_IMAGE_MANIFEST,)),
     Table(name="image_tag", clear=audit.CLEAR_IMAGE_TAG, dumps=(audit.DUMP_IMAGE_TAG,)),

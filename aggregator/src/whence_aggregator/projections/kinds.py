@@ -254,7 +254,7 @@ KINDS: Mapping[str, EntryKind] = MappingProxyType({
         ),
         project={1: _verdicts, 2: _verdicts},
     ),
-    SUMMARY: _kind("summary_day", "summary_count", project=_summaries, account=_account_or_all),
+    SUMMARY: _kind("summary_day", "summary_count", "summary_total", project=_summaries, account=_account_or_all),
     REPORT: _kind("report_file", project=_files_of_reports, account=_account_or_all),
     "evidence": _kind(account=_account_stated),
     "rule-settings": _kind(account=_of_all),

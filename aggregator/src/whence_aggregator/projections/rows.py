@@ -84,12 +84,13 @@ def rule_sets(rows: Sequence[RuleSetsRow]) -> dict[str, int]:
     return {row["rules"]: row["number"] for row in rows}
 
 
-def standing(rows: Sequence[VerdictsOfRow]) -> dict[tuple[str, str], Stood]:
-    """Return the verdicts by instance id and rule."""
-    return {
-        (row["instance_id"], row["rule"]): Stood(row["verdict"], row["since"], bool(row["folded_under"]))
-        for row in rows
-    }
+def standing(rows: Sequence[VerdictsOfRow]) -> dict[str, dict[str, Stood]]:
+    """Return the verdicts by instance id, and by rule."""
+    found: dict[str, dict[str, Stood]] = {}
+    for row in rows:
+        stood = Stood(row["verdict"], row["since"], bool(row["folded_under"]))
+        found.setdefault(row["instance_id"], {})[row["rule"]] = stood
+    return found
 
 
 def rules_of_instances(rows: Sequence[InstancesNamedRow]) -> dict[str, frozenset[str]]:
@@ -107,12 +108,13 @@ def subject_numbers(rows: Sequence[SubjectsNamedRow]) -> dict[tuple[str, str], i
     return {(row["kind"], row["id"]): row["number"] for row in rows}
 
 
-def standing_of_subjects(rows: Sequence[VerdictsOfSubjectsRow]) -> dict[tuple[str, str, str], Stood]:
-    """Return the verdicts by kind, id and rule."""
-    return {
-        (row["kind"], row["id"], row["rule"]): Stood(row["verdict"], row["since"], bool(row["folded_under"]))
-        for row in rows
-    }
+def standing_of_subjects(rows: Sequence[VerdictsOfSubjectsRow]) -> dict[tuple[str, str], dict[str, Stood]]:
+    """Return the verdicts by kind and id, and by rule."""
+    found: dict[tuple[str, str], dict[str, Stood]] = {}
+    for row in rows:
+        stood = Stood(row["verdict"], row["since"], bool(row["folded_under"]))
+        found.setdefault((row["kind"], row["id"]), {})[row["rule"]] = stood
+    return found
 
 
 def counted_instances(rows: Sequence[CountedInstancesRow]) -> dict[str, CountedInstance]:

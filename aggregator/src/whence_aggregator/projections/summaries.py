@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from whence_aggregator.queries.query import BoundCommand
-from whence_aggregator.queries.reports import ADD_SUMMARY_COUNT, ADD_SUMMARY_DAY, AddSummaryCountParameters
+from whence_aggregator.queries.reports import (
+    ADD_SUMMARY_COUNT,
+    ADD_SUMMARY_DAY,
+    ADD_SUMMARY_TOTALS,
+    END_SUMMARY_TOTALS,
+    AddSummaryCountParameters,
+)
 
 SUMMARY = "summary"
 
@@ -24,5 +30,10 @@ def summary_writes(index: int, event: Mapping[str, Any]) -> list[BoundCommand]:
         )  # fmt: skip
     if not event["complete"]:
         return [ADD_SUMMARY_COUNT.bind(rows)]
-    day = ADD_SUMMARY_DAY.bind([{"day": event["day"], "at": event["at"], "ledger_index": index}])
-    return [ADD_SUMMARY_COUNT.bind(rows), day]
+    day = event["day"]
+    return [
+        ADD_SUMMARY_COUNT.bind(rows),
+        ADD_SUMMARY_DAY.bind([{"day": day, "at": event["at"], "ledger_index": index}]),
+        ADD_SUMMARY_TOTALS.bind([{"day": day}]),
+        END_SUMMARY_TOTALS.bind([{"day": day}]),
+    ]

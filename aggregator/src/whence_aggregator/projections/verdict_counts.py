@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -41,19 +41,19 @@ class CountedInstance:
 class VerdictCounts:
     """Sums up what entries change."""
 
-    sums: dict[tuple[CountedPlace, str], dict[Form, int]] = field(default_factory=dict)
+    sums: dict[CountedPlace, dict[str, dict[Form, int]]] = field(default_factory=dict)
+    """By place and rule."""
 
     def move(
         self, before: tuple[CountedPlace, Mapping[str, Form]], after: tuple[CountedPlace, Mapping[str, Form]]
     ) -> None:
         """Count a subject as it is after an entry, and no longer as it was before."""
         (old_place, old), (new_place, new) = _with_subject(*before), _with_subject(*after)
-        for rule, form in old.items():
-            if old_place != new_place or new.get(rule) != form:
-                self._add(old_place, rule, form, -1)
-        for rule, form in new.items():
-            if old_place != new_place or old.get(rule) != form:
-                self._add(new_place, rule, form, 1)
+        stays = old_place == new_place
+        removed = [(rule, form) for rule, form in old.items() if not stays or new.get(rule) != form]
+        added = [(rule, form) for rule, form in new.items() if not stays or old.get(rule) != form]
+        self._add(old_place, removed, -1)
+        self._add(new_place, added, 1)
 
     def rows(self) -> list[AddToVerdictCountParameters]:
         """Return the counts that changed."""
@@ -63,14 +63,14 @@ class VerdictCounts:
                 "rule": rule, "passed": sums["passed"], "failed": sums["failed"], "unknown": sums["unknown"],
                 "folded": sums["folded"],
             }
-            for (place, rule), sums in self.sums.items()
+            for place, rule, sums in self._each()
             if any(sums.values())
         ]  # fmt: skip
 
     def totals(self) -> list[AddToVerdictTotalParameters]:
         """Return the totals that changed: of rules, accounts and applications."""
         found: dict[tuple[str, str, str, int], dict[Form, int]] = {}
-        for (place, rule), sums in self.sums.items():
+        for place, rule, sums in self._each():
             of_subjects = int(rule == OF_SUBJECT)
             names = (("rule", rule), ("account", place.account_id), ("application", place.application_id))
             for scope, name in names:
@@ -87,8 +87,19 @@ class VerdictCounts:
             if any(sums.values())
         ]  # fmt: skip
 
-    def _add(self, place: CountedPlace, rule: str, form: Form, by: int) -> None:
-        self.sums.setdefault((place, rule), dict.fromkeys(FORMS, 0))[form] += by
+    def _each(self) -> Iterator[tuple[CountedPlace, str, dict[Form, int]]]:
+        for place, by_rule in self.sums.items():
+            for rule, sums in by_rule.items():
+                yield place, rule, sums
+
+    def _add(self, place: CountedPlace, forms: Sequence[tuple[str, Form]], by: int) -> None:
+        if not forms:
+            return
+        sums = self.sums.setdefault(place, {})
+        for rule, form in forms:
+            if (known := sums.get(rule)) is None:
+                known = sums[rule] = dict.fromkeys(FORMS, 0)
+            known[form] += by
 
 
 def form_of(outcome: str | None, folded: bool) -> Form | None:

@@ -74,8 +74,8 @@ class _Known:
     numbers: dict[VerdictSubject, int]
     accounts: dict[str, str]
     sets: dict[str, int]
-    before: dict[tuple[str, str, str], Stood]
-    """By kind, id and rule."""
+    before: dict[VerdictSubject, dict[str, Stood]]
+    """By subject and rule."""
     counted: dict[str, CountedInstance]
     forms: dict[VerdictSubject, dict[str, Form]] = field(default_factory=dict)
     """How the verdicts of a subject are counted, by rule."""
@@ -148,7 +148,7 @@ async def _read(
         numbers={(INSTANCE, name): one.number for name, one in known.items()},
         accounts={name: one.account_id for name, one in known.items()},
         sets=rule_sets(sets_known),
-        before={(INSTANCE, name, rule): one for (name, rule), one in stood.items()},
+        before={(INSTANCE, name): some for name, some in stood.items()},
         counted=counted_instances(counted),
     )
     for name, rules in rules_of_instances(instances).items():
@@ -176,22 +176,23 @@ async def _read(
 
 def _take(known: _Known, index: int, event: Mapping[str, Any]) -> None:
     """Apply one entry to what is known."""
-    kind, name = _key(event)
-    number = known.numbers[kind, name]
+    kind, name = key = _key(event)
+    number = known.numbers[key]
     account = known.accounts[name] if kind == INSTANCE else str(event["account_id"])
+    before, first = known.before.setdefault(key, {}), frozenset(event["first"])
     for verdict in event["verdicts"]:
         rule, folded = verdict["rule"], str(verdict.get("folded_under") or "")
-        first = rule in event["first"]
-        key = kind, name, rule
-        outcome, since, _ = known.before.get(key, Stood(None if first else "pass", event["at"]))
+        stood = before.get(rule)
+        outcome, since, was_folded = stood or Stood(None if rule in first else "pass", event["at"])
         if outcome != verdict["verdict"]:
             _count(known.tally, account, rule, outcome, -1)
             _count(known.tally, account, rule, verdict["verdict"], 1)
             since = event["at"]
-        if verdict["verdict"] == "pass" and key not in known.before:
+        if verdict["verdict"] == "pass" and stood is None:
             continue
-        known.before[key] = Stood(verdict["verdict"], since, bool(folded))
-        known.folds[kind, number, rule] = folded
+        before[rule] = Stood(verdict["verdict"], since, bool(folded))
+        if folded or was_folded:
+            known.folds[kind, number, rule] = folded
         known.moved[kind, number, rule] = {
             "subject_kind": kind,
             "subject": number,
@@ -202,7 +203,7 @@ def _take(known: _Known, index: int, event: Mapping[str, Any]) -> None:
             "since": since,
             "ledger_index": index,
         }
-    _move_counts(known, (kind, name), account, event["rules"])
+    _move_counts(known, key, account, event["rules"])
 
 
 def _move_counts(known: _Known, key: VerdictSubject, account: str, rules: Collection[str]) -> None:
@@ -225,9 +226,9 @@ def _move_counts(known: _Known, key: VerdictSubject, account: str, rules: Collec
 
 def _forms(known: _Known, key: VerdictSubject, rules: Collection[str]) -> dict[str, Form]:
     """Return how the subject's verdicts are counted. A rule without a row has always passed."""
-    found = {}
+    found, before = {}, known.before.get(key, {})
     for rule in rules:
-        stood = known.before.get((*key, rule))
+        stood = before.get(rule)
         form = form_of(stood.outcome, stood.folded) if stood is not None else "passed"
         if form is not None:
             found[rule] = form

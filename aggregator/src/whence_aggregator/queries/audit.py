@@ -553,6 +553,27 @@ class DumpSummaryCountRow(TypedDict):
 DUMP_SUMMARY_COUNT = NamedQuery[DumpSummaryCountParameters, DumpSummaryCountRow]("dump_summary_count")
 
 
+class DumpSummaryTotalParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpSummaryTotalRow(TypedDict):
+    scope: str
+    name: str
+    subject_kind: str
+    of_subjects: int
+    day: str
+    until_day: str
+    passed: int
+    failed: int
+    unknown: int
+    folded: int
+
+
+DUMP_SUMMARY_TOTAL = NamedQuery[DumpSummaryTotalParameters, DumpSummaryTotalRow]("dump_summary_total")
+
+
 class DumpLastSeenParameters(TypedDict):
     limit: int
     offset: int
@@ -857,6 +878,9 @@ CLEAR_SUMMARY_DAY = Command[NoParameters]("clear_summary_day")
 
 
 CLEAR_SUMMARY_COUNT = Command[NoParameters]("clear_summary_count")
+
+
+CLEAR_SUMMARY_TOTAL = Command[NoParameters]("clear_summary_total")
 
 
 class DumpTeamRevisionParameters(TypedDict):

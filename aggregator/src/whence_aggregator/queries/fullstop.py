@@ -83,6 +83,51 @@ class FullstopViolationsRow(TypedDict):
 FULLSTOP_VIOLATIONS = NamedQuery[FullstopViolationsParameters, FullstopViolationsRow]("fullstop_violations")
 
 
+class FullstopViolationsNamedParameters(TypedDict):
+    ids: str
+    any_team: int
+    teams: str
+
+
+class FullstopViolationsNamedRow(TypedDict):
+    id: str
+    number: int
+    rule: str
+    kind: str
+    subject: str
+    application_id: str
+    account_id: str
+    team: str
+    severity: int
+    state: str
+    first_seen: str
+    since: str
+    last_seen: str
+    unconfirmed_since: str
+    reason: str
+    reopened: int
+    acknowledged_at: str
+    acknowledged_by: str
+    comment: str
+    exemption: str
+    exempt_until: str
+    detail: str
+    ledger_index: int
+    exemption_number: int | None
+    exemption_reason: str | None
+    granted_at: str | None
+    granted_by: str | None
+    event_id: str | None
+    meta_info: str | None
+    username: str | None
+    recorded_by: str | None
+
+
+FULLSTOP_VIOLATIONS_NAMED = NamedQuery[FullstopViolationsNamedParameters, FullstopViolationsNamedRow](
+    "fullstop_violations_named"
+)
+
+
 class FullstopLifecyclesParameters(TypedDict):
     application_id: str
     version: str | None

@@ -226,6 +226,19 @@ class NextDigestRow(TypedDict):
 NEXT_DIGEST = NamedQuery[NextDigestParameters, NextDigestRow]("next_digest")
 
 
+class NotifiedSinceParameters(TypedDict):
+    destination: str
+    since: str
+
+
+class NotifiedSinceRow(TypedDict):
+    n: int
+    oldest: str | None
+
+
+NOTIFIED_SINCE = NamedQuery[NotifiedSinceParameters, NotifiedSinceRow]("notified_since")
+
+
 class LeaseDestinationParameters(TypedDict):
     lease_by: str
     lease_until: str
@@ -238,6 +251,14 @@ class LeaseDestinationRow(TypedDict):
 
 
 LEASE_DESTINATION = NamedQuery[LeaseDestinationParameters, LeaseDestinationRow]("lease_destination")
+
+
+class ReleaseDestinationParameters(TypedDict):
+    name: str
+    lease_by: str
+
+
+RELEASE_DESTINATION = Command[ReleaseDestinationParameters]("release_destination")
 
 
 class TryNotificationParameters(TypedDict):
@@ -361,6 +382,29 @@ class DiscardNotificationRow(TypedDict):
 
 
 DISCARD_NOTIFICATION = NamedQuery[DiscardNotificationParameters, DiscardNotificationRow]("discard_notification")
+
+
+class AwayDestinationsParameters(TypedDict):
+    before: str
+
+
+class AwayDestinationsRow(TypedDict):
+    name: str
+
+
+AWAY_DESTINATIONS = NamedQuery[AwayDestinationsParameters, AwayDestinationsRow]("away_destinations")
+
+
+class DropAwayDestinationParameters(TypedDict):
+    name: str
+    before: str
+
+
+class DropAwayDestinationRow(TypedDict):
+    name: str
+
+
+DROP_AWAY_DESTINATION = NamedQuery[DropAwayDestinationParameters, DropAwayDestinationRow]("drop_away_destination")
 
 
 class DropOldNotificationsParameters(TypedDict):

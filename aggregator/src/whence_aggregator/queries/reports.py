@@ -109,25 +109,63 @@ class CountsOfApplicationsRow(TypedDict):
 COUNTS_OF_APPLICATIONS = NamedQuery[CountsOfApplicationsParameters, CountsOfApplicationsRow]("counts_of_applications")
 
 
-class CountsOfRulesParameters(TypedDict):
+class CountsOfRulesByAccountParameters(TypedDict):
     rules: str
 
 
-class CountsOfRulesRow(TypedDict):
+class CountsOfRulesByAccountRow(TypedDict):
     account_id: str
-    application_id: str
     subject_kind: str
-    rule: str
     passed: int
     failed: int
     unknown: int
     folded: int
 
 
-COUNTS_OF_RULES = NamedQuery[CountsOfRulesParameters, CountsOfRulesRow]("counts_of_rules")
+COUNTS_OF_RULES_BY_ACCOUNT = NamedQuery[CountsOfRulesByAccountParameters, CountsOfRulesByAccountRow](
+    "counts_of_rules_by_account"
+)
+
+
+class TotalsByTeamParameters(TypedDict):
+    past: int
+
+
+class TotalsByTeamRow(TypedDict):
+    team_id: str
+    of_application: int
+    subject_kind: str
+    of_subjects: int
+    passed: int
+    failed: int
+    unknown: int
+    folded: int
+
+
+TOTALS_BY_TEAM = NamedQuery[TotalsByTeamParameters, TotalsByTeamRow]("totals_by_team")
+
+
+class CountsOfRulesByTeamParameters(TypedDict):
+    past: int
+    rules: str
+
+
+class CountsOfRulesByTeamRow(TypedDict):
+    team_id: str
+    of_application: int
+    subject_kind: str
+    of_subjects: int
+    passed: int
+    failed: int
+    unknown: int
+    folded: int
+
+
+COUNTS_OF_RULES_BY_TEAM = NamedQuery[CountsOfRulesByTeamParameters, CountsOfRulesByTeamRow]("counts_of_rules_by_team")
 
 
 class TeamsOfApplicationsParameters(TypedDict):
+    applications: str
     past: int
 
 
@@ -192,6 +230,78 @@ class AddSummaryCountParameters(TypedDict):
 ADD_SUMMARY_COUNT = Command[AddSummaryCountParameters]("add_summary_count")
 
 
+class AddSummaryTotalsParameters(TypedDict):
+    day: str
+
+
+ADD_SUMMARY_TOTALS = Command[AddSummaryTotalsParameters]("add_summary_totals")
+
+
+class EndSummaryTotalsParameters(TypedDict):
+    day: str
+
+
+END_SUMMARY_TOTALS = Command[EndSummaryTotalsParameters]("end_summary_totals")
+
+
+class TotalsAtParameters(TypedDict):
+    scope: str
+    day: str
+
+
+class TotalsAtRow(TypedDict):
+    name: str
+    subject_kind: str
+    of_subjects: int
+    passed: int
+    failed: int
+    unknown: int
+    folded: int
+
+
+TOTALS_AT = NamedQuery[TotalsAtParameters, TotalsAtRow]("totals_at")
+
+
+class TotalsByTeamAtParameters(TypedDict):
+    past: int
+    day: str
+
+
+class TotalsByTeamAtRow(TypedDict):
+    team_id: str
+    of_application: int
+    subject_kind: str
+    of_subjects: int
+    passed: int
+    failed: int
+    unknown: int
+    folded: int
+
+
+TOTALS_BY_TEAM_AT = NamedQuery[TotalsByTeamAtParameters, TotalsByTeamAtRow]("totals_by_team_at")
+
+
+class TotalsOfDaysParameters(TypedDict):
+    scope: str
+    until: str
+    any_name: int
+    names: str
+    kind: str | None
+
+
+class TotalsOfDaysRow(TypedDict):
+    name: str
+    subject_kind: str
+    day: str
+    passed: int
+    failed: int
+    unknown: int
+    folded: int
+
+
+TOTALS_OF_DAYS = NamedQuery[TotalsOfDaysParameters, TotalsOfDaysRow]("totals_of_days")
+
+
 class NewestSummaryDayParameters(TypedDict):
     day: str
 
@@ -237,8 +347,6 @@ class CountsOfDaysParameters(TypedDict):
     until: str
     account: str | None
     kind: str | None
-    any_application: int
-    applications: str
     any_rule: int
     rules: str
 
@@ -249,7 +357,6 @@ class CountsOfDaysRow(TypedDict):
     subject_kind: str
     rule: str
     day: str
-    ledger_index: int
     passed: int
     failed: int
     unknown: int
@@ -259,9 +366,34 @@ class CountsOfDaysRow(TypedDict):
 COUNTS_OF_DAYS = NamedQuery[CountsOfDaysParameters, CountsOfDaysRow]("counts_of_days")
 
 
+class ApplicationCountsOfDaysParameters(TypedDict):
+    applications: str
+    until: str
+    account: str | None
+    kind: str | None
+    any_rule: int
+    rules: str
+
+
+class ApplicationCountsOfDaysRow(TypedDict):
+    account_id: str
+    application_id: str
+    subject_kind: str
+    rule: str
+    day: str
+    passed: int
+    failed: int
+    unknown: int
+    folded: int
+
+
+APPLICATION_COUNTS_OF_DAYS = NamedQuery[ApplicationCountsOfDaysParameters, ApplicationCountsOfDaysRow](
+    "application_counts_of_days"
+)
+
+
 class UnheardByAccountParameters(TypedDict):
     launched_before: str
-    account: str | None
 
 
 class UnheardByAccountRow(TypedDict):
@@ -270,6 +402,19 @@ class UnheardByAccountRow(TypedDict):
 
 
 UNHEARD_BY_ACCOUNT = NamedQuery[UnheardByAccountParameters, UnheardByAccountRow]("unheard_by_account")
+
+
+class UnheardOfAccountParameters(TypedDict):
+    account_id: str
+    launched_before: str
+
+
+class UnheardOfAccountRow(TypedDict):
+    account_id: str
+    n: int
+
+
+UNHEARD_OF_ACCOUNT = NamedQuery[UnheardOfAccountParameters, UnheardOfAccountRow]("unheard_of_account")
 
 
 class UserDataUnreadRow(TypedDict):
@@ -284,7 +429,6 @@ USER_DATA_UNREAD = NamedQuery[NoParameters, UserDataUnreadRow]("user_data_unread
 
 class CountedAccountsParameters(TypedDict):
     applications: str
-    accounts: str
 
 
 class CountedAccountsRow(TypedDict):

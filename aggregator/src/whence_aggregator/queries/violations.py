@@ -354,6 +354,8 @@ EXEMPTION_NUMBERED = NamedQuery[ExemptionNumberedParameters, ExemptionNumberedRo
 
 
 class RulesOfViolationsParameters(TypedDict):
+    any_team: int
+    teams: str
     limit: int
 
 
@@ -439,6 +441,29 @@ class RulesMovedSinceRow(TypedDict):
 RULES_MOVED_SINCE = NamedQuery[RulesMovedSinceParameters, RulesMovedSinceRow]("rules_moved_since")
 
 
+class FindingsSinceParameters(TypedDict):
+    after: int
+
+
+class FindingsSinceRow(TypedDict):
+    entry: int
+
+
+FINDINGS_SINCE = NamedQuery[FindingsSinceParameters, FindingsSinceRow]("findings_since")
+
+
+class FindingPlacesSinceParameters(TypedDict):
+    after: int
+
+
+class FindingPlacesSinceRow(TypedDict):
+    account_id: str
+    product: str
+
+
+FINDING_PLACES_SINCE = NamedQuery[FindingPlacesSinceParameters, FindingPlacesSinceRow]("finding_places_since")
+
+
 class NewestVerdictRow(TypedDict):
     entry: int
 
@@ -465,6 +490,7 @@ class ViolationsMovedParameters(TypedDict):
 
 class ViolationsMovedRow(TypedDict):
     id: str
+    number: int
     rule: str
     kind: str
     subject: str
@@ -495,6 +521,7 @@ class ViolationsThenParameters(TypedDict):
 
 class ViolationsThenRow(TypedDict):
     id: str
+    number: int
     rule: str
     kind: str
     subject: str

@@ -172,6 +172,7 @@ def with_unlogged(facts: Facts, unlogged: Unlogged) -> Facts:
         review=found["review"],
         ami=found["ami"],
         tickets=tickets,
+        commit_reviews=_other_reviews(unlogged),
         tag=TagHistory(in_front=unlogged.tag_in_front, seen=seen),
         listed=replace(facts.listed, listed_at=unlogged.listed_at, unread=unlogged.unread),
         life_since=unlogged.life_since,
@@ -184,6 +185,15 @@ def _answer(found: Answer, stated: Mapping[str, str]) -> Answer:
         outcome = msgspec.convert(stated["outcome"], AnswerOutcome)
         return replace(found, outcome=outcome, reason=stated["reason"], failed=stated.get("failed", ""))
     return replace(found, due_at=stated["due_at"])
+
+
+def _other_reviews(unlogged: Unlogged) -> dict[str, Answer]:
+    """Return one answer in place of those about the other commits: evidence states how all of them were read."""
+    read = unlogged.other_reviews
+    if read is None:
+        return {}
+    outcome: AnswerOutcome = "found" if read.outcome == "read" else "unknown"
+    return {read.source: Answer(outcome=outcome, reason=read.reason, due_at=read.due_at)}
 
 
 def _since(unlogged: Unlogged, at: datetime) -> datetime:

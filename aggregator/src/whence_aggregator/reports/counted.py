@@ -22,7 +22,10 @@ class Counts(NamedTuple):
         return sum(self)
 
     def plus(self, other: Counts, sign: int = 1) -> Counts:
-        return Counts(*(one + sign * another for one, another in zip(self, other, strict=True)))
+        return Counts(
+            self.passed + sign * other.passed, self.failed + sign * other.failed, self.unknown + sign * other.unknown,
+            self.folded + sign * other.folded,
+        )  # fmt: skip
 
     def to_wire(self) -> dict[str, int]:
         return {
@@ -43,11 +46,10 @@ class CountKey(NamedTuple):
     rule: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NamedCounts:
-    """Counts of a group by its name: those of one kind of subject."""
+class NamedCounts(NamedTuple):
+    """Counts of a group by its name, None for applications of no team: those of one kind of subject."""
 
-    name: str
+    name: str | None
     kind: str
     of_subjects: bool
     counts: Counts
@@ -60,11 +62,12 @@ class CountedGroup:
     verdicts: Counts = NONE
     subjects: dict[str, Counts] = field(default_factory=dict)
 
-    def add(self, one: NamedCounts) -> None:
-        if one.of_subjects:
-            self.subjects[one.kind] = self.subjects.get(one.kind, NONE).plus(one.counts)
+    def add(self, kind: str, of_subjects: bool, counts: Counts) -> None:
+        if of_subjects:
+            known = self.subjects.get(kind)
+            self.subjects[kind] = counts if known is None else known.plus(counts)
         else:
-            self.verdicts = self.verdicts.plus(one.counts)
+            self.verdicts = counts if self.verdicts is NONE else self.verdicts.plus(counts)
 
     def to_wire(self) -> dict[str, object]:
         subjects = {kind: one.to_wire() for kind, one in sorted(self.subjects.items()) if one.total}
@@ -77,22 +80,27 @@ class DayOfCount:
 
     key: CountKey
     day: str
-    ledger_index: int
     counts: Counts
 
 
 def grouped(
     rows: Iterable[NamedCounts], name_of: Callable[[str], str | None]
 ) -> tuple[dict[str | None, CountedGroup], CountedGroup]:
-    """Return the groups by the names that `name_of` makes of theirs, without empty ones; and all together."""
+    """Return the groups by the names that `name_of` makes of theirs, without empty ones; and all together.
+
+    What is named '' is in no group, unless `name_of` has a name for it.
+    """
     found: dict[str | None, CountedGroup] = {}
+    every: dict[tuple[str, bool], list[Counts]] = {}
+    for name, kind, of_subjects, counts in rows:
+        if counts != NONE:
+            every.setdefault((kind, of_subjects), []).append(counts)
+            group = name_of(name) if name is not None else None
+            if group is not None or name != OF_SUBJECT:
+                found.setdefault(group, CountedGroup()).add(kind, of_subjects, counts)
     everything = CountedGroup()
-    for one in rows:
-        if one.counts.total:
-            everything.add(one)
-            name = name_of(one.name)
-            if name is not None or one.name != OF_SUBJECT:
-                found.setdefault(name, CountedGroup()).add(one)
+    for (kind, of_subjects), some in every.items():
+        everything.add(kind, of_subjects, Counts(*map(sum, zip(*some, strict=True))))
     return found, everything
 
 

@@ -9,8 +9,9 @@ from typing import Protocol
 
 from whence_aggregator.findings.coverage import ScannerState
 from whence_aggregator.organisation.directory import OrganisationDirectory
-from whence_aggregator.organisation.listing import owned
-from whence_aggregator.ports import Database
+from whence_aggregator.organisation.listing import every_account, owned
+from whence_aggregator.ports import Database, NotFound
+from whence_aggregator.queries.changes import TEAM_KNOWN
 from whence_aggregator.queries.collect import LISTINGS
 from whence_aggregator.queries.events import TRAIL_COVERAGES
 from whence_aggregator.queries.query import EVERY_ENTRY, array, together
@@ -111,6 +112,22 @@ class CoverageReader:
         covered = await self.read()
         return covered.shown(about, await self._places(about, covered), named=named)
 
+    async def check_team(self, about: AskedAbout) -> None:
+        """Raise NotFound if no application and no source of teams has the team: an empty list would be a pass.
+
+        For answers that found nothing. Callers that may read their own teams only are not checked.
+        """
+        if about.team is None or about.team_as_written:
+            return
+        for name in sorted({about.team, about.team.lower()}):
+            if await self._database.fetch(TEAM_KNOWN.bind({"name": name})):
+                return
+        async for page in every_account(self._directory):
+            if any(about.team in (one.owner, *one.account.owners.values()) for one in page):
+                return
+        why = "it owns and owned no application, and no source of teams and accounts has it"
+        raise NotFound("team-unknown", f"team {about.team} is not known: {why}", fix="check the spelling")
+
     async def _places(self, about: AskedAbout, covered: Covered) -> Places:
         """Return the places that an answer is about, among those whose sources were not read."""
         accounts = None if about.account is None else {about.account}
@@ -138,8 +155,6 @@ class CoverageReader:
             names = {team} if as_written else await self._directory.names_of(team)
             found = {one.account.account_id for one in await owned(self._directory, doubtful) if one.owner in names}
         if applications:
-            rows = await self._database.fetch(
-                COUNTED_ACCOUNTS.bind({"applications": array(applications), "accounts": array(doubtful)})
-            )
-            found |= accounts_counted(rows)
+            rows = await self._database.fetch(COUNTED_ACCOUNTS.bind({"applications": array(applications)}))
+            found |= accounts_counted(rows).intersection(doubtful)
         return found

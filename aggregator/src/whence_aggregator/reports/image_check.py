@@ -14,7 +14,8 @@ from whence_aggregator.compliance.open_questions import open_questions
 from whence_aggregator.compliance.rule import unknown
 from whence_aggregator.compliance.rules.live import CurrentRules
 from whence_aggregator.compliance.views import image_digests, views_of, with_scans
-from whence_aggregator.findings.images import ImageScans, ScannedImages
+from whence_aggregator.findings.application_scans import ApplicationScans
+from whence_aggregator.findings.images import ImageScans
 from whence_aggregator.ports import CollectedFact, Database, NotFound, SourceUnavailable
 from whence_aggregator.queries.findings import VERSIONS_OF_IMAGES
 from whence_aggregator.queries.query import EVERY_ENTRY, array
@@ -38,8 +39,10 @@ LOOK_SECONDS = 0.5
 TAG_SECONDS_MAX = 20.0
 """For the registry to answer which digest a tag points to."""
 _REGISTRY = "the registry"
-_SOURCES: dict[str, SourceKind] = {_REGISTRY: "registries", "the Git server": "Git", "the default branch": "Git"}
-"""By the names of readings; the others are of tickets."""
+_SOURCES: dict[str, SourceKind] = {
+    _REGISTRY: "registries", "the Git server": "Git", "the default branch": "Git", "the commit's signature": "Git",
+}  # fmt: skip
+"""By the names of readings; the others are of reviews and tickets."""
 WAIT_SECONDS_MAX = 60.0
 APPLICATIONS_OF_IMAGE_MAX = 20
 _MUTABLE = "image-mutable"
@@ -117,7 +120,7 @@ class ImageChecks:
         database: Database,
         tracer: Tracer,
         rules: CurrentRules,
-        images: ScannedImages | None,
+        scans: ApplicationScans | None,
         listening: Listening,
         now: Now,
         tags: ReadsTags,
@@ -127,7 +130,7 @@ class ImageChecks:
         self._database = database
         self._tracer = tracer
         self._rules = rules
-        self._images = images
+        self._scans = scans
         self._listening = listening
         self._now = now
         self._tags = tags
@@ -247,9 +250,10 @@ class ImageChecks:
     ) -> ImageChecked:
         evidence, rules = self._evidence(facts), self._rules.current
         views: Mapping[tuple[SubjectOfRule, str], SubjectEvidence] = views_of(evidence, "")
+        scans = await self._scans_of(facts, wanted.application_id)
         found: list[CheckedVerdict] = []
         for one in (evidence, *views.values()):
-            judged = with_scans(one, await self._scans(facts)) if one.kind == "version" else one
+            judged = with_scans(one, scans) if one.kind == "version" else one
             verdicts = dict(judge_all(judged, rules, await rules.own_answers(judged)))
             mutable = verdicts.get(_MUTABLE)
             if mutable is not None and mutable.verdict.outcome == "pass" and wanted.image.digest is None:
@@ -267,11 +271,11 @@ class ImageChecks:
             verdicts=found, reads=(*reads, *(evidence.reads or ())),
         )  # fmt: skip
 
-    async def _scans(self, facts: Facts) -> ImageScans | None:
-        if self._images is None:
+    async def _scans_of(self, facts: Facts, application_id: str) -> ImageScans | None:
+        if self._scans is None:
             return None
-        digests = image_digests(facts.statement.predicate)
-        return await self._images.of_digests(digests, now=self._now())
+        digests, team = image_digests(facts.statement.predicate), await self.team_of(application_id)
+        return await self._scans.of(application_id, team, digests, now=self._now())
 
 
 def _covered(one: ReadOfSource) -> SourceCoverage:

@@ -100,6 +100,11 @@ class ComplianceReport:
         return [one for rule in self.rules for one in rule.violations]
 
     @property
+    def findings_open(self) -> int:
+        """Return how many findings fail or are unknown; those that are muted in their scanners count too."""
+        return sum(one.verdicts.get(verdict, 0) for one in self.findings for verdict in ("fail", "unknown"))
+
+    @property
     def entries(self) -> list[int]:
         """Return the indexes of the entries that the numbers rest on."""
         found = {one.ledger_index for one in self.violations} | {one.ledger_index for one in self.days}

@@ -33,6 +33,7 @@ from whence_aggregator.reports.summary import Summaries, WantedSummary
 from whence_aggregator.trace.moment import Moments
 from whence_common.clock import Now, to_instant
 from whence_common.digest import sha256_digest
+from whence_common.errors import InputError
 from whence_common.ledger_entry import event
 
 
@@ -52,7 +53,9 @@ class MadeReport:
     def to_wire(self) -> dict[str, object]:
         return {
             "complete": self.report.complete, "coverage": dict(self.report.coverage),
-            "violations": len(self.report.violations), "files": dict(self.files),
+            "violations": len(self.report.violations), "open_at_end": self.report.period.counts["open_at_end"],
+            "findings_open": self.report.findings_open, "verdicts": self.report.everything.verdicts.total,
+            "files": dict(self.files),
             "digests": dict(self.digests), "ledger_index": self.ledger_index,
         }  # fmt: skip
 
@@ -113,6 +116,9 @@ class ReportMaker:
         self, scope: ReportScope, made_by: str, *, team_as_written: bool, names_sources: bool
     ) -> ComplianceReport:
         present = await self._moments.of()
+        if scope.since > present.at[:10]:
+            fix = f"pass a `from` that is not after {present.at[:10]} (UTC)"
+            raise InputError("period-in-future", f"the period from {scope.since} has not begun", fix=fix)
         ended = scope.until < present.at[:10]
         moment = await self._moments.of(f"{scope.until}T23:59:59.999Z") if ended else present
         wanted = WantedSummary(team=scope.team, team_as_written=team_as_written, account=scope.account)
@@ -137,9 +143,11 @@ class ReportMaker:
                     violations=by_rule.get(name, ()),
                 )
             )
+        about = AskedAbout(account=scope.account, team=scope.team, team_as_written=team_as_written)
         counted = await self._findings.of(scope, moment, team_as_written=team_as_written)
         period = await self._steps.of(scope, team_as_written=team_as_written)
-        about = AskedAbout(account=scope.account, team=scope.team, team_as_written=team_as_written)
+        if not (summary.everything.verdicts.total or period.violations):
+            await self._coverage.check_team(about)
         return ComplianceReport(
             scope=scope, made_at=to_instant(self._now()), made_by=made_by, version=self._version,
             stood_at=summary.at, age_seconds=summary.age_seconds,

@@ -17,6 +17,13 @@ Place = tuple[str, str]
 """Account and region."""
 
 
+_NOT_ALLOWED = ProbedCall(
+    source="role", permission="sts:AssumeRole", outcome="not asked",
+    reason="the setting accounts does not have this account: it is not read, and no role of it is assumed",
+)  # fmt: skip
+"""The role of an account that a caller names could be anybody's, who would read the external id in their CloudTrail."""
+
+
 class ProbesRoles(Protocol):
     """Asks AWS."""
 
@@ -60,7 +67,10 @@ class RoleChecks:
         """Return the next places with how their calls ended, and the last place if more follow."""
         if self._probe is None:
             return [], None
-        accounts = sorted(self._accounts()) if account is None else [account]
+        allowed = self._accounts()
+        if account is not None and account not in allowed:
+            return [CheckedPlace(account_id=account, region="", calls=[_NOT_ALLOWED])], None
+        accounts = sorted(allowed) if account is None else [account]
         places = [
             place for place in sorted((one, region) for one in accounts for region in self._regions) if place > after
         ]

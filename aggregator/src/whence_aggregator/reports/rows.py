@@ -8,11 +8,13 @@ from itertools import groupby
 
 from whence_aggregator.queries.findings import VersionsOfImagesRow
 from whence_aggregator.queries.reports import (
+    ApplicationCountsOfDaysRow,
     CountedAccountsRow,
     CountsOfAccountRow,
     CountsOfApplicationsRow,
     CountsOfDaysRow,
-    CountsOfRulesRow,
+    CountsOfRulesByAccountRow,
+    CountsOfRulesByTeamRow,
     EveryCountRow,
     EveryNewestCountRow,
     NewestSummaryByRow,
@@ -24,8 +26,13 @@ from whence_aggregator.queries.reports import (
     SummaryDaysRow,
     TeamOfApplicationRow,
     TeamsOfApplicationsRow,
+    TotalsAtRow,
+    TotalsByTeamAtRow,
+    TotalsByTeamRow,
+    TotalsOfDaysRow,
     TotalsRow,
     UnheardByAccountRow,
+    UnheardOfAccountRow,
 )
 from whence_aggregator.queries.trace import TagDigestsRow
 from whence_aggregator.reports.counted import CountKey, Counts, DayOfCount, NamedCounts
@@ -42,7 +49,7 @@ class SummaryDay:
     ledger_index: int
 
 
-def totals(rows: Sequence[TotalsRow]) -> list[NamedCounts]:
+def totals(rows: Sequence[TotalsRow] | Sequence[TotalsAtRow]) -> list[NamedCounts]:
     return [
         NamedCounts(
             name=row["name"], kind=row["subject_kind"], of_subjects=bool(row["of_subjects"]),
@@ -52,12 +59,41 @@ def totals(rows: Sequence[TotalsRow]) -> list[NamedCounts]:
     ]  # fmt: skip
 
 
+def totals_by_account(rows: Sequence[CountsOfRulesByAccountRow]) -> list[NamedCounts]:
+    """Return sums of verdicts by account."""
+    return [
+        NamedCounts(
+            name=row["account_id"], kind=row["subject_kind"], of_subjects=False,
+            counts=Counts(row["passed"], row["failed"], row["unknown"], row["folded"]),
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+def totals_by_team(
+    rows: Sequence[TotalsByTeamRow] | Sequence[TotalsByTeamAtRow] | Sequence[CountsOfRulesByTeamRow],
+) -> list[NamedCounts]:
+    """Return sums by team, as applications name it: None for those of no team, '' for what is of no application."""
+    return [
+        NamedCounts(
+            name=team_named(row["team_id"], bool(row["of_application"])), kind=row["subject_kind"],
+            of_subjects=bool(row["of_subjects"]),
+            counts=Counts(row["passed"], row["failed"], row["unknown"], row["folded"]),
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+def team_named(team_id: str, of_application: bool) -> str | None:
+    """Return the name of the group by team: None for applications of no team, '' for what is of no application."""
+    return (team_id or None) if of_application else ""
+
+
 def counts_by_key(
     rows: Sequence[EveryCountRow]
     | Sequence[EveryNewestCountRow]
     | Sequence[CountsOfAccountRow]
-    | Sequence[CountsOfApplicationsRow]
-    | Sequence[CountsOfRulesRow],
+    | Sequence[CountsOfApplicationsRow],
 ) -> dict[CountKey, Counts]:
     return {
         CountKey(row["account_id"], row["application_id"], row["subject_kind"], row["rule"]): Counts(
@@ -67,12 +103,22 @@ def counts_by_key(
     }
 
 
-def days_of_counts(rows: Sequence[CountsOfDaysRow]) -> list[DayOfCount]:
+def days_of_totals(rows: Sequence[TotalsOfDaysRow]) -> list[DayOfCount]:
+    """Return the sums of rules or accounts by day; the name of each is in place of the rule."""
+    return [
+        DayOfCount(
+            key=CountKey("", "", row["subject_kind"], row["name"]), day=row["day"],
+            counts=Counts(row["passed"], row["failed"], row["unknown"], row["folded"]),
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+def days_of_counts(rows: Sequence[CountsOfDaysRow] | Sequence[ApplicationCountsOfDaysRow]) -> list[DayOfCount]:
     return [
         DayOfCount(
             key=CountKey(row["account_id"], row["application_id"], row["subject_kind"], row["rule"]),
             day=row["day"],
-            ledger_index=row["ledger_index"],
             counts=Counts(row["passed"], row["failed"], row["unknown"], row["folded"]),
         )
         for row in rows
@@ -90,7 +136,7 @@ def teams_of(rows: Sequence[TeamsOfApplicationsRow]) -> dict[str, str]:
     return {row["application_id"]: row["team_id"] for row in rows}
 
 
-def unheard(rows: Sequence[UnheardByAccountRow]) -> dict[str, int]:
+def unheard(rows: Sequence[UnheardByAccountRow] | Sequence[UnheardOfAccountRow]) -> dict[str, int]:
     """Return how many instances never made a statement, by account."""
     return {row["account_id"]: row["n"] for row in rows}
 

@@ -14,15 +14,22 @@ from whence_aggregator.ports import Database, NotFound
 from whence_aggregator.projections.verdict_counts import OF_SUBJECT
 from whence_aggregator.queries.query import array
 from whence_aggregator.queries.reports import (
+    APPLICATION_COUNTS_OF_DAYS,
     COUNTS_OF_ACCOUNT,
     COUNTS_OF_APPLICATIONS,
     COUNTS_OF_DAYS,
-    COUNTS_OF_RULES,
+    COUNTS_OF_RULES_BY_ACCOUNT,
+    COUNTS_OF_RULES_BY_TEAM,
     NEWEST_SUMMARY_BY,
     SUMMARY_DAYS,
     TEAMS_OF_APPLICATIONS,
     TOTALS,
+    TOTALS_AT,
+    TOTALS_BY_TEAM,
+    TOTALS_BY_TEAM_AT,
+    TOTALS_OF_DAYS,
     UNHEARD_BY_ACCOUNT,
+    UNHEARD_OF_ACCOUNT,
     CountsOfDaysParameters,
 )
 from whence_aggregator.reports.counted import (
@@ -39,9 +46,13 @@ from whence_aggregator.reports.rows import (
     SummaryDay,
     counts_by_key,
     days_of_counts,
+    days_of_totals,
     summary_days,
+    team_named,
     teams_of,
     totals,
+    totals_by_account,
+    totals_by_team,
     unheard,
 )
 from whence_aggregator.trace.listening import Listening
@@ -142,7 +153,7 @@ class Summaries:
         else:
             rows, snapshot = await self._then(wanted, moment)
             at = snapshot.at
-        teams = await self._teams(moment.past) if wanted.by == "team" else {}
+        teams = await self._teams(rows, moment.past) if wanted.by == "team" else {}
         groups, everything = grouped(rows, lambda name: _name(wanted.by, name, teams))
         groups = {name: one for name, one in groups.items() if wanted.by != "rule" or name != OF_SUBJECT}
         return Summary(
@@ -156,7 +167,7 @@ class Summaries:
         taken = summary_days(
             await self._database.fetch(SUMMARY_DAYS.bind({"since": since, "until": until, "limit": DAYS_MAX}))
         )
-        rows = await self._of_days(wanted, until, moment)
+        rows = await self._trend_rows(wanted, until, moment)
         counts = dict(by_day(rows, [one.day for one in taken]))
         index = {one.day: one.ledger_index for one in taken}
         return [TrendDay(day=day, counts=counts.get(day), ledger_index=index.get(day)) for day in days]
@@ -164,21 +175,25 @@ class Summaries:
     async def _now(self, wanted: WantedSummary, moment: Moment) -> list[NamedCounts]:
         """Return the counts by the narrowest way: sums that are kept, or the counts of one account, team or rules."""
         applications = await self._applications(wanted, moment)
-        if applications is None and wanted.account is None and (wanted.rules is None or wanted.by == "rule"):
-            scope = "application" if wanted.by == "team" else wanted.by
-            found = totals(await self._database.fetch(TOTALS.bind({"scope": scope})))
-            kept = wanted.rules
-            return [one for one in found if wanted.kind in (None, one.kind) and (kept is None or one.name in kept)]
         if applications is not None:
             asked = COUNTS_OF_APPLICATIONS.bind({"applications": array(applications)})
-            counts = counts_by_key(await self._database.fetch(asked))
-        elif wanted.account is not None:
-            counts = counts_by_key(await self._database.fetch(COUNTS_OF_ACCOUNT.bind({"account_id": wanted.account})))
-        else:
-            counts = counts_by_key(
-                await self._database.fetch(COUNTS_OF_RULES.bind({"rules": array(wanted.rules or ())}))
-            )
-        return _named(counts, wanted)
+            return await self._named(counts_by_key(await self._database.fetch(asked)), wanted, moment)
+        if wanted.account is not None:
+            of_account = COUNTS_OF_ACCOUNT.bind({"account_id": wanted.account})
+            return await self._named(counts_by_key(await self._database.fetch(of_account)), wanted, moment)
+        return _of_wanted(await self._totals(wanted, moment), wanted)
+
+    async def _totals(self, wanted: WantedSummary, moment: Moment) -> list[NamedCounts]:
+        """Return sums over all accounts and teams, of the rules that are wanted; by rule, of all."""
+        rules, past = array(wanted.rules or ()), moment.past
+        if wanted.by == "team" and wanted.rules is None:
+            return totals_by_team(await self._database.fetch(TOTALS_BY_TEAM.bind({"past": past})))
+        if wanted.by == "team":
+            asked = COUNTS_OF_RULES_BY_TEAM.bind({"rules": rules, "past": past})
+            return totals_by_team(await self._database.fetch(asked))
+        if wanted.by == "account" and wanted.rules is not None:
+            return totals_by_account(await self._database.fetch(COUNTS_OF_RULES_BY_ACCOUNT.bind({"rules": rules})))
+        return totals(await self._database.fetch(TOTALS.bind({"scope": wanted.by})))
 
     async def _then(self, wanted: WantedSummary, moment: Moment) -> tuple[list[NamedCounts], SummaryDay]:
         taken = summary_days(await self._database.fetch(NEWEST_SUMMARY_BY.bind({"at": moment.at})))
@@ -188,12 +203,41 @@ class Summaries:
                 fix="ask about a later time: a snapshot is taken each day",
             )  # fmt: skip
         (snapshot,) = taken
+        if wanted.team is None and wanted.account is None and (wanted.rules is None or wanted.by == "rule"):
+            return _of_wanted(await self._totals_at(wanted, snapshot.day, moment), wanted), snapshot
         standing = standing_at(await self._of_days(wanted, snapshot.day, moment), snapshot.day)
-        return _named(standing, wanted), snapshot
+        return await self._named(standing, wanted, moment), snapshot
+
+    async def _totals_at(self, wanted: WantedSummary, day: str, moment: Moment) -> list[NamedCounts]:
+        if wanted.by == "team":
+            asked = TOTALS_BY_TEAM_AT.bind({"day": day, "past": moment.past})
+            return totals_by_team(await self._database.fetch(asked))
+        return totals(await self._database.fetch(TOTALS_AT.bind({"scope": wanted.by, "day": day})))
+
+    async def _trend_rows(self, wanted: WantedSummary, until: str, moment: Moment) -> list[DayOfCount]:
+        """Return what a trend sums up: sums of rules or of the account, or the counts of a team's applications."""
+        account, rules = wanted.account, wanted.rules
+        if wanted.team is not None or (account is not None and rules is not None):
+            return await self._of_days(wanted, until, moment)
+        names = [account] if account is not None else rules
+        asked = TOTALS_OF_DAYS.bind(
+            {
+                "scope": "account" if account is not None else "rule", "until": until, "kind": wanted.kind,
+                "any_name": int(names is None), "names": array(names or ()),
+            }
+        )  # fmt: skip
+        return days_of_totals(await self._database.fetch(asked))
 
     async def _of_days(self, wanted: WantedSummary, until: str, moment: Moment) -> list[DayOfCount]:
-        filters = await self._filters(wanted, until, moment)
-        return days_of_counts(await self._database.fetch(COUNTS_OF_DAYS.bind(filters)))
+        filters: CountsOfDaysParameters = {
+            "until": until, "account": wanted.account, "kind": wanted.kind, "any_rule": int(wanted.rules is None),
+            "rules": array(wanted.rules or ()),
+        }  # fmt: skip
+        applications = await self._applications(wanted, moment)
+        if applications is None:
+            return days_of_counts(await self._database.fetch(COUNTS_OF_DAYS.bind(filters)))
+        asked = APPLICATION_COUNTS_OF_DAYS.bind({**filters, "applications": array(applications)})
+        return days_of_counts(await self._database.fetch(asked))
 
     async def _applications(self, wanted: WantedSummary, moment: Moment) -> list[str] | None:
         """Return the applications of the team; None for those of any."""
@@ -201,47 +245,63 @@ class Summaries:
             return None
         return await owned_by(self._database, wanted.team, as_written=wanted.team_as_written, past=moment.past)
 
-    async def _filters(self, wanted: WantedSummary, until: str, moment: Moment) -> CountsOfDaysParameters:
-        applications = await self._applications(wanted, moment)
-        return {
-            "until": until, "account": wanted.account, "kind": wanted.kind,
-            "any_application": int(applications is None), "applications": array(applications or ()),
-            "any_rule": int(wanted.rules is None),
-            "rules": array(wanted.rules or ()),
-        }  # fmt: skip
+    async def _named(
+        self, counts: Mapping[CountKey, Counts], wanted: WantedSummary, moment: Moment
+    ) -> list[NamedCounts]:
+        """Return the counts that are wanted, each by the name of its group; by team, the one that is written."""
+        kept = {key: one for key, one in counts.items() if _is_wanted(key, wanted)}
+        written: Mapping[str, str] = {}
+        if wanted.by == "team":
+            applications = array(sorted({key.application_id for key in kept}))
+            asked = TEAMS_OF_APPLICATIONS.bind({"applications": applications, "past": moment.past})
+            written = teams_of(await self._database.fetch(asked))
+        return [
+            NamedCounts(_group(wanted.by, key, written), key.kind, key.rule == OF_SUBJECT, one)
+            for key, one in kept.items()
+        ]
 
-    async def _teams(self, past: int) -> Mapping[str, str]:
-        """Return the team of each application: the one that its name leads to, else the name."""
-        written = teams_of(await self._database.fetch(TEAMS_OF_APPLICATIONS.bind({"past": past})))
-        led = await self._directory.resolve(sorted({*written.values()}), past=past)
-        return {application: team_of(led[team]) or team for application, team in written.items() if team}
+    async def _teams(self, rows: Sequence[NamedCounts], past: int) -> Mapping[str, str]:
+        """Return the team of each name: the one that it leads to, else the name."""
+        written = sorted({one.name for one in rows if one.name})
+        led = await self._directory.resolve(written, past=past)
+        return {team: team_of(led[team]) or team for team in written}
 
     async def _unheard(self, wanted: WantedSummary, moment: Moment) -> Mapping[str, int] | None:
         if not moment.is_now or wanted.team is not None or wanted.rules is not None:
             return None
         silent_before = self._listening.silent_before
-        if wanted.account is None and self._kept_unheard is not None and self._unheard_kept_seconds:
+        before = to_instant(silent_before)
+        if wanted.account is not None:
+            of_account = UNHEARD_OF_ACCOUNT.bind({"launched_before": before, "account_id": wanted.account})
+            return unheard(await self._database.fetch(of_account))
+        if self._kept_unheard is not None and self._unheard_kept_seconds:
             kept_at, kept = self._kept_unheard
             if (silent_before - kept_at).total_seconds() < self._unheard_kept_seconds:
                 return kept
-        before = to_instant(silent_before)
-        asked = UNHEARD_BY_ACCOUNT.bind({"launched_before": before, "account": wanted.account})
-        found = unheard(await self._database.fetch(asked))
-        if wanted.account is None:
-            self._kept_unheard = silent_before, found
+        found = unheard(await self._database.fetch(UNHEARD_BY_ACCOUNT.bind({"launched_before": before})))
+        self._kept_unheard = silent_before, found
         return found
 
 
-def _named(counts: Mapping[CountKey, Counts], wanted: WantedSummary) -> list[NamedCounts]:
-    """Return the counts that are wanted, each by the name of its group."""
-    of_group: dict[GroupedBy, int] = {"account": 0, "team": 1, "rule": 3}
-    return [
-        NamedCounts(name=key[of_group[wanted.by]], kind=key.kind, of_subjects=key.rule == OF_SUBJECT, counts=one)
-        for key, one in counts.items()
-        if wanted.account in (None, key.account_id)
+def _of_wanted(found: Sequence[NamedCounts], wanted: WantedSummary) -> list[NamedCounts]:
+    """Return the sums of the kind that is wanted; those by rule have names of rules."""
+    rules = wanted.rules if wanted.by == "rule" else None
+    return [one for one in found if wanted.kind in (None, one.kind) and (rules is None or one.name in rules)]
+
+
+def _is_wanted(key: CountKey, wanted: WantedSummary) -> bool:
+    return (
+        wanted.account in (None, key.account_id)
         and wanted.kind in (None, key.kind)
         and (wanted.rules is None or key.rule in wanted.rules)
-    ]
+    )
+
+
+def _group(by: GroupedBy, key: CountKey, written: Mapping[str, str]) -> str | None:
+    """Return the name of a count's group; by team, the one that is written."""
+    if by == "team":
+        return team_named(written.get(key.application_id, ""), key.application_id != "")
+    return key.account_id if by == "account" else key.rule
 
 
 def _name(by: GroupedBy, name: str, teams: Mapping[str, str]) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 import msgspec
@@ -13,9 +12,8 @@ from whence_aggregator.findings.scanners import (
     INTERVAL_SECONDS_DEFAULT,
     Reports,
 )
-from whence_common.identifiers import ACCOUNT_ID
+from whence_common.identifiers import ACCOUNT_ID, PRODUCT
 
-_PRODUCT = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z")
 _INTERVAL_SECONDS = (60.0, 366 * 86_400.0)
 _LEAST, _MOST = 1, 4
 
@@ -50,7 +48,7 @@ def wrong_in_findings(findings: FindingSettings) -> Iterator[str]:
     seen: set[tuple[str, str]] = set()
     for number, one in enumerate(findings.scanners):
         name = f"findings.scanners[{number}]"
-        if not _PRODUCT.match(one.product):
+        if not PRODUCT.match(one.product):
             yield f"{name}.product: write it in lower case, as in `whence findings list`"
         if not _INTERVAL_SECONDS[0] <= one.interval_seconds <= _INTERVAL_SECONDS[1]:
             yield f"{name}.interval_seconds must be from {_INTERVAL_SECONDS[0]:g} to {_INTERVAL_SECONDS[1]:g}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -24,6 +24,8 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,49}\Z")
 _TIME = re.compile(r"(?:([01][0-9]|2[0-3]):([0-5][0-9])|24:00)\Z")
 _MAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\Z")
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\Z")
+_PER_HOUR = range(1, 100_001)
+PER_HOUR_DEFAULT: Mapping[DestinationKind, int] = {"slack": 60, "webhook": 1_000}
 _NOTIFY_AFTER_MAX, _GIVE_UP = 7 * 86_400.0, (60.0, 30 * 86_400.0)
 
 
@@ -58,6 +60,8 @@ class DestinationSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     """A violation that ends sooner is never sent."""
     give_up_after_seconds: float = 86_400.0
     """For how long a message is tried; then it is a dead letter."""
+    messages_per_hour_max: int | None = None
+    """After so many, one message states what is due. None: by kind; mail is a digest anyway."""
     time_zone: str = "UTC"
     quiet_hours: list[QuietHoursSettings] = []
     recipients: dict[str, list[str]] = {}
@@ -135,6 +139,8 @@ def _wrong_in_destination(one: DestinationSettings) -> Iterator[str]:
         yield f"notify_after_seconds must be from 0 to {_NOTIFY_AFTER_MAX:g}"
     if not _GIVE_UP[0] <= one.give_up_after_seconds <= _GIVE_UP[1]:
         yield f"give_up_after_seconds must be from {_GIVE_UP[0]:g} to {_GIVE_UP[1]:g}"
+    if one.messages_per_hour_max is not None and (one.kind == "mail" or one.messages_per_hour_max not in _PER_HOUR):
+        yield f"messages_per_hour_max must be from {_PER_HOUR[0]} to {_PER_HOUR[-1]}, and is not for mail"
     if len(one.teams) > TEAMS_MAX or len(one.recipients) > TEAMS_MAX:
         yield f"teams and recipients must have at most {TEAMS_MAX} teams"
     yield from _wrong_times(one)

@@ -73,6 +73,8 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     statement_bytes_per_account: float = 4.0 * 1024 * 1024
     application_bytes_per_caller: float = 4096.0
     application_bytes_per_team: float = 4096.0
+    finding_bytes_per_caller: float = 4.0 * 1024 * 1024
+    """A file of findings is taken whole; the next one is refused until the bytes are paid off at this rate."""
     heartbeats_per_instance: float = 1.0
     enrolments_per_instance: float = 0.1
     enrolments_per_account: float = 50.0
@@ -197,6 +199,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     silent_after_seconds: float = 300.0
     verifier_process: bool | None = None
     """Verify signatures in a separate process; None: if there is more than one core."""
+    judging_process: bool | None = None
+    """Judge backlogs in a separate process; None: if there is more than one core."""
 
 
 _RENAMED = {"registry": "registry_front"}

@@ -15,7 +15,7 @@ from whence_aggregator.callers.compact_token import ALGORITHMS
 from whence_aggregator.callers.issuer import TokenType
 from whence_aggregator.callers.job_rules import EVENTS, HAVE_REFS, REFUSED_EVENTS, is_ref_pattern
 from whence_aggregator.callers.jobs import Provider
-from whence_common.identifiers import ACCOUNT_ID
+from whence_common.identifiers import ACCOUNT_ID, PRODUCT
 from whence_common.image_reference import is_loopback_registry
 
 SESSION_SECONDS_MAX = 3600.0
@@ -32,6 +32,8 @@ class RightSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     values: list[str] = []
     accounts: list[str] = []
     """The accounts that the right `findings` is bounded to; ["*"] for all."""
+    products: list[str] = []
+    """The products, as `whence findings list` shows them, that it is bounded to; empty: any."""
 
 
 class ClaimSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -322,6 +324,11 @@ def _wrong_in_claims(name: str, claims: ClaimSettings) -> Iterator[str]:
 def _wrong_in_accounts(name: str, right: RightSettings) -> Iterator[str]:
     if (right.right == FINDINGS) != bool(right.accounts):
         yield f"{name}: findings needs accounts, and no other right has them"
+    if right.products and right.right != FINDINGS:
+        yield f"{name}: products belong to the right findings"
+    for one in right.products:
+        if not PRODUCT.match(one):
+            yield f"{name}.products: {one!r} is not the name of a product: write it as in `whence findings list`"
     for one in right.accounts:
         if one != EVERY_ACCOUNT and not ACCOUNT_ID.match(one):
             yield f"{name}.accounts: {one!r} is not an account id (12 digits, in quotes) or '*'"

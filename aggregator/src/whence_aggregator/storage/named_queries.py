@@ -10,9 +10,11 @@ A query that inserts one tuple of parameters is also prepared for many rows: one
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
+from types import MappingProxyType
 from typing import Literal
 
 from whence_aggregator.ports import StorageUnavailable
@@ -58,13 +60,14 @@ class ManyRows:
     parameters: tuple[str, ...]
 
 
-def load(dialect: str) -> dict[str, str]:
+@cache
+def load(dialect: str) -> Mapping[str, str]:
     """Return all queries for a dialect by name."""
     queries = _named(sources(""))
     overrides = _named(sources(dialect))
     assert overrides.keys() <= queries.keys(), "an override must replace a query that exists"
     queries.update(overrides)
-    return {name: plain(sql, dialect) for name, sql in queries.items()}
+    return MappingProxyType({name: plain(sql, dialect) for name, sql in queries.items()})
 
 
 def sources(dialect: str) -> dict[str, str]:
@@ -93,23 +96,26 @@ def plain(sql: str, dialect: str) -> str:
     return MEMBER.sub(_MEMBERS[dialect], sql).replace("{binary}", _DIALECTS[dialect]["{binary}"])
 
 
-def numbered(queries: Mapping[str, str]) -> dict[str, NumberedQuery]:
+@cache
+def numbered(dialect: str) -> Mapping[str, NumberedQuery]:
     """Return the queries with `$n` for each `:name`."""
-    return {name: _number(sql) for name, sql in queries.items()}
+    return MappingProxyType({name: _number(sql) for name, sql in load(dialect).items()})
 
 
-def many_rows(queries: Mapping[str, str]) -> dict[str, ManyRows]:
+@cache
+def many_rows(dialect: str) -> Mapping[str, ManyRows]:
     """Return the queries that insert one tuple, prepared for many rows."""
     found = {}
-    for name, sql in queries.items():
+    for name, sql in load(dialect).items():
         match = TUPLE.search(sql)
         if match is not None and not PARAMETER.search(sql[match.end() :]):
             parameters = tuple(PARAMETER.findall(match[1]))
             found[name] = ManyRows(sql[: match.start()], sql[match.end() :], parameters)
-    return found
+    return MappingProxyType(found)
 
 
-def migrations(dialect: str) -> list[tuple[int, str]]:
+@cache
+def migrations(dialect: str) -> Sequence[tuple[int, str]]:
     """Return the migrations of a dialect in order: numbered files, some for one dialect only."""
     found = []
     for file in (resources.files("whence_aggregator.storage") / "migrations").iterdir():
@@ -119,10 +125,10 @@ def migrations(dialect: str) -> list[tuple[int, str]]:
             for word, meaning in _DIALECTS[dialect].items():
                 sql = sql.replace(word, meaning)
             found.append((int(parts[0].partition("_")[0]), sql))
-    return sorted(found)
+    return tuple(sorted(found))
 
 
-def check_version(version: int, steps: list[tuple[int, str]], mode: OpenMode) -> None:
+def check_version(version: int, steps: Sequence[tuple[int, str]], mode: OpenMode) -> None:
     """Raise StorageUnavailable if a database of this version (0: it is empty) cannot be opened in this mode."""
     newest = steps[-1][0]
     if version > newest:

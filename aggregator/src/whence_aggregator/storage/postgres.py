@@ -59,9 +59,8 @@ class PostgresDatabase:
         self.pool = pool
         self.brief = brief
         self.writers = writers
-        self.queries = named_queries.load("postgres")
-        self.numbered = named_queries.numbered(self.queries)
-        self.many = named_queries.many_rows(self.queries)
+        self.numbered = named_queries.numbered("postgres")
+        self.many = named_queries.many_rows("postgres")
         self.batches: dict[str, NumberedQuery] = {}
         self.together: dict[tuple[str | bool, ...], str] = {}
         """Statements that run several inserts at once, by the names of these, and whether they take the lock."""

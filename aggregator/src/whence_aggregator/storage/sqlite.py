@@ -38,7 +38,7 @@ class SqliteDatabase:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._queries = named_queries.load("sqlite")
-        self._many = named_queries.many_rows(self._queries)
+        self._many = named_queries.many_rows("sqlite")
         self._writing = asyncio.Lock()
         self._writer_thread = ThreadPoolExecutor(1, "sqlite-writer")
         self._reader_threads = ThreadPoolExecutor(READERS, "sqlite-reader")

@@ -137,6 +137,8 @@ class HeardClock:
 
 
 NOT_ASKED = Answer(outcome="unknown", reason="not collected yet")
+USER_DATA_NOT_YET = "it was not read yet"
+"""Why the user data in the EC2 API is not known of an instance whose turn has not come."""
 PUT_OFF = "waits: "
 """The beginning of the reason of a question that was not asked yet, because its team asked much in this hour."""
 
@@ -201,6 +203,8 @@ class Facts:
     """The AMI as DescribeImages returns it, as of the time asked about."""
     _claims: list[SourceClaim] | None = field(default=None, init=False, repr=False, compare=False)
     """The claims, once they were asked for: each link of a lineage asks again."""
+    _chosen: tuple[SourceClaim | None] | None = field(default=None, init=False, repr=False, compare=False)
+    """The claim that counts, once it was asked for."""
 
     @property
     def parents_at(self) -> str:
@@ -293,7 +297,10 @@ class Facts:
     @property
     def source(self) -> ScmSource | None:
         """Return the source that counts: a trusted builder's claim first, then the image's own."""
-        chosen, _ = choose(self.claims)
+        if self._chosen is None:
+            object.__setattr__(self, "_chosen", choose(self.claims)[:1])  # as above
+        assert self._chosen is not None
+        (chosen,) = self._chosen
         return chosen.source if chosen is not None else None
 
     @property

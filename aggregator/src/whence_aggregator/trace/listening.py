@@ -23,6 +23,14 @@ class Listening:
         self.since = now()
         self._heard_until = heard_until or self.since
 
+    @property
+    def heard_until(self) -> datetime:
+        return self._heard_until
+
+    def follow(self, *, since: datetime, heard_until: datetime) -> None:
+        """Take the times of the process that receives from agents."""
+        self.since, self._heard_until = since, heard_until
+
     def broken(self) -> None:
         """Record that a message of an agent could not be stored."""
         now = self._now()

@@ -26,6 +26,7 @@ class BriefViolation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A violation as its newest step left it, without its texts."""
 
     id: str
+    number: int
     rule: str
     kind: str
     subject: str

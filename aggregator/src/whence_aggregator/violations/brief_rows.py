@@ -25,7 +25,7 @@ def brief(row: ViolationsMovedRow | ViolationsThenRow) -> BriefViolation:
     elif row["exemption"] or row["reopened"] > 0:
         state = "reopened"
     return BriefViolation(
-        id=row["id"], rule=intern(row["rule"]), kind=intern(row["kind"]), subject=row["subject"],
+        id=row["id"], number=row["number"], rule=intern(row["rule"]), kind=intern(row["kind"]), subject=row["subject"],
         application_id=intern(row["application_id"]), account_id=intern(row["account_id"]), team=intern(row["team"]),
         severity=intern(str(row["severity"])), first_seen=row["first_seen"], since=row["since"],
         last_seen=row["last_seen"] if fixed or row["unconfirmed_since"] else _SEEN_NOW,

@@ -24,8 +24,6 @@ from whence_aggregator.violations.brief import (
     BriefViolation,
     Matched,
     SortKey,
-    counted,
-    matching,
     page_after,
     place_of,
 )
@@ -36,6 +34,7 @@ from whence_aggregator.violations.members import GroupMembers
 from whence_aggregator.violations.rows import (
     shown_step,
 )
+from whence_aggregator.violations.selected import Selection, Selections
 from whence_aggregator.violations.shown import shown_violation
 from whence_common import strict_base64
 from whence_common.errors import InputError
@@ -80,11 +79,20 @@ class GroupedPage:
 class GroupedViolations:
     """Reads violations with their life, as they are now or as the log had them at a moment."""
 
-    def __init__(self, *, database: Database, directory: OrganisationDirectory, members: GroupMembers) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        directory: OrganisationDirectory,
+        members: GroupMembers,
+        kept: KeptViolations | None = None,
+    ) -> None:
+        """`kept`: what other lists keep too; None for its own."""
         self._members = members
         self._database = database
         self._directory = directory
-        self._kept = KeptViolations(database)
+        self._kept = kept or KeptViolations(database)
+        self._selections = Selections()
 
     async def page(
         self, wanted: WantedGroups, *, moment: Moment, after: str, limit: int, facets: bool = False
@@ -92,13 +100,17 @@ class GroupedViolations:
         """Return violations after a cursor. Raises InputError."""
         place = _place(after, wanted) if after else None
         every = await self._kept.of(moment)
-        found = matching(every, await self._matched(wanted, moment), now=moment.at)
-        some = page_after(found, wanted.sort, place, descending=wanted.descending, limit=limit + 1)
+        matched = await self._matched(wanted, moment)
+        if moment.is_now and matched.ids is None:
+            selection = self._selections.of(every, matched, now=moment.at)
+        else:
+            selection = Selection(every, matched, now=moment.at)
+        some = page_after(selection.found, wanted.sort, place, descending=wanted.descending, limit=limit + 1)
         shown = await self._named([one.id for one in some[:limit]], moment)
         return GroupedPage(
             violations=await self.with_members(shown, moment),
             following=_cursor(wanted, some[limit - 1]) if len(some) > limit else None,
-            facets=counted(found, now=moment.at) if facets else None,
+            facets=selection.facets(moment.at) if facets else None,
         )
 
     async def then(self, name: str, moment: Moment) -> StoredViolation:
@@ -152,7 +164,7 @@ class GroupedViolations:
         if wanted.version is not None:
             subject, kind = f"{wanted.application or ''}@{wanted.version}", VERSION
         return Matched(
-            states=wanted.states, rules=wanted.rules,
+            states=tuple(wanted.states), rules=None if wanted.rules is None else tuple(wanted.rules),
             severity=str(wanted.severity) if wanted.severity is not None else None, teams=teams,
             ids=await self._of_members(wanted, moment), kind=kind, subject=subject, application=wanted.application,
             account=wanted.account, exemption=wanted.exemption, confirmed=wanted.confirmed, since=wanted.since,

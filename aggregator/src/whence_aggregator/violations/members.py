@@ -59,19 +59,27 @@ class GroupMembers:
         of_instances = [one for one in judged if one.rule in by_rule]
         others = [one for one in judged if one.is_open and one.kind in (VERSION, APPLICATION)]
         others = [one for one in others if one.rule not in by_rule]
-        if of_instances:
-            rows = await self._database.fetch(MEMBERS_COUNTED.bind(_groups_asked(of_instances)))
-            by_verdicts = members_by_id(rows)
-            members |= {one.id: by_verdicts.get(one.id, NO_MEMBERS) for one in of_instances}
+        counted, living = await self._counted(of_instances, others)
+        members |= {one.id: counted.get(one.id, NO_MEMBERS) for one in of_instances}
+        members |= {one.id: living.get(one.subject, NO_MEMBERS) for one in others}
         if self._never_spoken is not None and any(one.rule == RULE for one in of_instances):
             for name, n in (await self._never_spoken.counted()).items():
                 known = members.get(name, NO_MEMBERS)
                 members[name] = replace(known, count=known.count + n)
-        if others:
-            applications = array(sorted({one.application_id for one in others}))
-            living = living_by_subject(await self._database.fetch(LIVING_COUNTED.bind({"applications": applications})))
-            members |= {one.id: living.get(one.subject, NO_MEMBERS) for one in others}
         return members
+
+    async def _counted(
+        self, of_instances: Sequence[StoredViolation], others: Sequence[StoredViolation]
+    ) -> tuple[Mapping[str, ViolationMembers], Mapping[str, ViolationMembers]]:
+        """Return the instances that break a rule by violation, and those that run what breaks one by subject."""
+        verdicts = MEMBERS_COUNTED.bind(_groups_asked(of_instances))
+        living = LIVING_COUNTED.bind({"applications": array(sorted({one.application_id for one in others}))})
+        if not others:
+            return members_by_id(await self._database.fetch(verdicts) if of_instances else ()), {}
+        if not of_instances:
+            return {}, living_by_subject(await self._database.fetch(living))
+        by_verdicts, running = await self._database.fetch_all(together(verdicts, living))
+        return members_by_id(by_verdicts), living_by_subject(running)
 
     async def of(self, one: StoredViolation) -> list[Mapping[str, object]]:
         """Return the instances of an open violation."""

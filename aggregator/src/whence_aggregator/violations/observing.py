@@ -8,14 +8,18 @@ from typing import Protocol, TypeVar
 
 from whence_aggregator.findings.scanners import BASE_IMAGE_OUTDATED, IMAGE_CVE
 from whence_aggregator.findings.violations import FindingViolation
+from whence_aggregator.ledger.rows import last_index
 from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.organisation.listing import owned
 from whence_aggregator.ports import Database
 from whence_aggregator.projections.violation_rows import StoredViolation
 from whence_aggregator.queries.compliance import SUBJECTS_NAMED
+from whence_aggregator.queries.ledger import LAST_INDEX
 from whence_aggregator.queries.query import EVERY_ENTRY, BoundQuery, array
 from whence_aggregator.queries.trace import APPLICATIONS_AT
 from whence_aggregator.queries.violations import (
+    FINDING_PLACES_SINCE,
+    FINDINGS_SINCE,
     LIVING_COUNTED,
     OBSERVED_OF_INSTANCES,
     OBSERVED_OF_SUBJECTS,
@@ -23,11 +27,13 @@ from whence_aggregator.queries.violations import (
 )
 from whence_aggregator.trace.rows import applications
 from whence_aggregator.violations import never_spoken
+from whence_aggregator.violations.finding_places import FINDING, VERDICT, FindingPlace, ObservedFindings
 from whence_aggregator.violations.group import ACCOUNT, AMI, APPLICATION, REPORT, VERSION, Group
 from whence_aggregator.violations.life import About, ObservedFault
 from whence_aggregator.violations.never_spoken import NeverSpoken
 from whence_aggregator.violations.rows import (
     accounts_by_subject,
+    finding_places,
     observed_of_instances,
     observed_of_subject,
     rules_by_id,
@@ -35,7 +41,6 @@ from whence_aggregator.violations.rows import (
 )
 
 R = TypeVar("R")
-FINDING, VERDICT = "finding", "verdict"
 NAMED_AT_ONCE_MAX = 500
 RULES_OF_BOTH = frozenset({IMAGE_CVE, BASE_IMAGE_OUTDATED})
 """Rules about versions: verdicts judge those that run, and findings state those that never ran."""
@@ -99,25 +104,42 @@ class Observing:
             found += await self._never_spoken.observed(reader)
         return await self._described([self._by_rule(one) for one in merged(found).values()])
 
-    async def findings(self) -> Observations:
-        """Return what findings of scanners say. Of versions that are judged by the same rule, verdicts decide.
+    async def findings(self) -> ObservedFindings:
+        """Return what findings of scanners say. Of versions that are judged by the same rule, verdicts decide."""
+        mark = last_index(await self._database.fetch(LAST_INDEX.bind({})))
+        found = merged([observed_of_finding(one) for one in await self._findings()])
+        described = await self._described(await self._undecided(list(found.values())))
+        return ObservedFindings(mark=mark, faults=described)
+
+    async def moved_since(self, reader: VerdictReader, found: ObservedFindings) -> frozenset[FindingPlace]:
+        """Return the places from which findings were recorded after these were read."""
+        if found.mark < 0 or not await reader.fetch(FINDINGS_SINCE.bind({"after": found.mark})):
+            return frozenset()
+        return finding_places(await reader.fetch(FINDING_PLACES_SINCE.bind({"after": found.mark})))
+
+    async def undecided(self, found: ObservedFindings, named: Iterable[str]) -> Observations:
+        """Return those of some violations that no verdict decides now: versions may have been judged meanwhile."""
+        some = {one: found.faults[one] for one in named if one in found.faults}
+        left = {one.group for one in await self._undecided(list(some.values()))}
+        return {name: one for name, one in some.items() if one.group in left}
+
+    async def _undecided(self, found: Sequence[ObservedFault]) -> list[ObservedFault]:
+        """Return the faults that findings alone are about.
 
         Without a scanner in the settings the rule is not in force, and findings are all that is known.
         """
-        found = merged([observed_of_finding(one) for one in await self._findings()])
-        doubtful = sorted({one.subject for one in found if one.kind == VERSION and one.rule in RULES_OF_BOTH})
+        groups = [one.group for one in found]
+        doubtful = sorted({one.subject for one in groups if one.kind == VERSION and one.rule in RULES_OF_BOTH})
         judged = dict[str, frozenset[str]]()
         for some in _parts(doubtful):
             rows = await self._database.fetch(SUBJECTS_NAMED.bind({"ids": array(some)}))
             judged |= rules_by_id(rows, VERSION)
-        return await self._described(
-            [
-                one
-                for group, one in found.items()
-                if group.rule not in RULES_OF_BOTH
-                or not (self._rule_of(group.rule).switched_off or group.rule in judged.get(group.subject, ()))
-            ]
-        )
+        return [
+            one
+            for one in found
+            if (group := one.group).rule not in RULES_OF_BOTH
+            or not (self._rule_of(group.rule).switched_off or group.rule in judged.get(group.subject, ()))
+        ]
 
     async def reported(self, found: Iterable[StoredViolation]) -> Observations:
         """Return open violations that were reported as faults that are there: nobody states that they are fixed."""

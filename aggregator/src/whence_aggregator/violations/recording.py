@@ -32,6 +32,7 @@ from whence_aggregator.violations.exemption import (
     check_room,
     covering,
 )
+from whence_aggregator.violations.finding_places import FINDING, NO_FINDINGS, ObservedFindings, may_have_moved
 from whence_aggregator.violations.life import (
     ObservedFault,
     ViolationStep,
@@ -41,13 +42,15 @@ from whence_aggregator.violations.life import (
     step_of,
     unexempted,
 )
-from whence_aggregator.violations.observing import FINDING, Observations, Observing, together_by_source
+from whence_aggregator.violations.observing import Observing, together_by_source
 from whence_aggregator.violations.rows import exemptions, newest_entry, rules_named
 from whence_common.clock import Now, to_instant
 from whence_common.ledger_entry import event
 
 STEPS_AT_ONCE_MAX = 200
 """Violations that one transaction moves."""
+FINDING_READS_MAX = 3
+"""How often all findings are read, while reports arrive about what is to move."""
 _PAGE = 500
 
 
@@ -75,18 +78,27 @@ class ViolationRecorder:
             return after
         rules = rules_named(await self._database.fetch(RULES_MOVED_SINCE.bind({"after": after})))
         if rules:
-            await self._follow(rules, {}, every_rule=False)
+            await self._follow(rules, NO_FINDINGS, every_rule=False)
         return newest
 
     async def follow_all(self) -> None:
         """Take the steps that follow from everything: verdicts, findings, owners, and exemptions that expired."""
         rules = rules_named(await self._database.fetch(RULES_VIOLATED.bind({})))
         every = sorted({*rules, *self._observing.beside_verdicts})
-        await self._follow(every, await self._observing.findings(), every_rule=True)
+        for _ in range(FINDING_READS_MAX - 1):
+            if not await self._follow(every, await self._observing.findings(), every_rule=True):
+                return
+        await self._follow(every, await self._observing.findings(), every_rule=True, waits=False)
 
-    async def _follow(self, rules: Sequence[str], findings: Observations, *, every_rule: bool) -> None:
-        verdicts = await self._observing.verdicts(self._database, rules)
-        observed = together_by_source(verdicts, findings)
+    async def _follow(
+        self, rules: Sequence[str], findings: ObservedFindings, *, every_rule: bool, waits: bool = True
+    ) -> bool:
+        """Take the steps that follow; return whether some wait, because their findings moved since they were read.
+
+        Without `waits` they are taken nevertheless, or a scanner that reports all the time would hold them up.
+        """
+        verdicts, wait = await self._observing.verdicts(self._database, rules), False
+        observed = together_by_source(verdicts, findings.faults)
         stood = await self._open(rules, every_rule=every_rule)
         if not every_rule:
             stood = {name: one for name, one in stood.items() if one.details.get("source") != FINDING}
@@ -99,19 +111,29 @@ class ViolationRecorder:
             moved = [one for one in some if next_steps(known.get(one), observed.get(one), now=at, exemptions=live)]
             if moved:
                 of_moved = {observed[one].group.rule if one in observed else stood[one].rule for one in moved}
-                await self._move(moved, sorted(of_moved), findings)
+                wait |= await self._move(moved, sorted(of_moved), findings, waits=waits)
+        return wait
 
-    async def _move(self, named: Sequence[str], rules: Sequence[str], findings: Observations) -> None:
-        """Decide again in a transaction, on the verdicts of then: another replica may have moved them meanwhile."""
+    async def _move(
+        self, named: Sequence[str], rules: Sequence[str], findings: ObservedFindings, *, waits: bool
+    ) -> bool:
+        """Decide again in a transaction, on the verdicts of then: another replica may have moved them meanwhile.
+
+        What rests on findings that moved since they were read is left; return whether there is any.
+        """
         async with self._writing(named) as writing:
-            observed = together_by_source(await self._observing.verdicts(writing.transaction, rules), findings)
+            places = await self._observing.moved_since(writing.transaction, findings) if waits else ()
             known, live = _found(writing)
+            some = [one for one in named if not may_have_moved(known.get(one), findings.faults.get(one), places)]
+            stated = await self._observing.undecided(findings, some)
+            observed = together_by_source(await self._observing.verdicts(writing.transaction, rules), stated)
             observed |= await self._observing.reported(known.values())
             at = to_instant(self._now())
             steps = [
-                step for one in named for step in next_steps(known.get(one), observed.get(one), now=at, exemptions=live)
+                step for one in some for step in next_steps(known.get(one), observed.get(one), now=at, exemptions=live)
             ]
             await _append(writing, steps)
+        return len(some) < len(named)
 
     async def open_reported(
         self, fault: ObservedFault, record: Callable[[Writing[Any]], Awaitable[None]]
@@ -176,19 +198,19 @@ class ViolationRecorder:
         async with self._writing([one.id]) as writing:
             known, _ = _found(writing)
             if not known[one.id].acknowledged_at:
-                raise Conflict("violation-state", "the violation is neither acknowledged nor exempted")
+                raise Conflict("violation-state", f"the violation {one.id} is neither acknowledged nor exempted")
             await _append(writing, [step_of("unacknowledged", known[one.id], at=to_instant(self._now()), by=by)])
         return Undone(exemption="", violations=[await self.read(one.id)])
 
     async def withdraw(self, name: str, *, by: str) -> Undone:
         """End an exemption; what it covered is open again. Raises NotFound or Conflict."""
         granted = await self.exemption(name)
-        covered = await self._exempted_by(name)
+        covered = await self.exempted_by(name)
         async with self._writing([one.id for one in covered]) as writing:
             known, live = _found(writing)
             at = to_instant(self._now())
             if name not in {one.id for one in live}:
-                raise Conflict("exemption-ended", "the exemption has ended already")
+                raise Conflict("exemption-ended", f"the exemption {name} has ended already")
             others = [one for one in live if one.id != name]
             end: ViolationStep = {
                 "step": "withdrawn", "account_id": granted.scope.account_id, "at": at, "by": by,
@@ -206,10 +228,10 @@ class ViolationRecorder:
     async def shorten(self, name: str, until: str, *, by: str) -> None:
         """Have an exemption end earlier. Raises NotFound or Conflict."""
         granted = await self.exemption(name)
-        async with self._writing([one.id for one in await self._exempted_by(name)]) as writing:
+        async with self._writing([one.id for one in await self.exempted_by(name)]) as writing:
             known, live = _found(writing)
             if name not in {one.id for one in live}:
-                raise Conflict("exemption-ended", "the exemption has ended already")
+                raise Conflict("exemption-ended", f"the exemption {name} has ended already")
             stated = {"id": name, "until": until}
             common = {"at": to_instant(self._now()), "by": by}
             first: ViolationStep = {
@@ -225,7 +247,9 @@ class ViolationRecorder:
         """Return a violation. Raises NotFound."""
         found = await self.named([name])
         if not found:
-            raise NotFound("violation-unknown", "no violation has this id")
+            raise NotFound(
+                "violation-unknown", f"no violation has the id {name[:100]!r}", fix="see whence violations --grouped"
+            )
         return found[0]
 
     async def named(self, names: Sequence[str]) -> list[StoredViolation]:
@@ -235,7 +259,9 @@ class ViolationRecorder:
         """Return an exemption, also one that has ended. Raises NotFound."""
         rows = await self._database.fetch(EXEMPTIONS_NAMED.bind({"ids": array([name])}))
         if not rows:
-            raise NotFound("exemption-unknown", "no exemption has this id")
+            raise NotFound(
+                "exemption-unknown", f"no exemption has the id {name[:100]!r}", fix="see whence violation show"
+            )
         return exemptions(rows)[0]
 
     async def exemption_numbered(self, number: int) -> Exemption:
@@ -259,7 +285,8 @@ class ViolationRecorder:
         found = await self._open([granted.rule], every_rule=granted.is_by_type)
         return [one for one in found.values() if granted.covers(one)]
 
-    async def _exempted_by(self, name: str) -> list[StoredViolation]:
+    async def exempted_by(self, name: str) -> list[StoredViolation]:
+        """Return the violations that an exemption covers."""
         asked = VIOLATIONS_EXEMPTED_BY.bind({"exemption": name, "limit": COVERED_MAX})
         return list(stored_by_id(await self._database.fetch(asked)).values())
 

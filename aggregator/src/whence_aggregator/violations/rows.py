@@ -12,6 +12,7 @@ from whence_aggregator.projections.violation_rows import StoredViolation
 from whence_aggregator.queries.compliance import SubjectsNamedRow
 from whence_aggregator.queries.violations import (
     ExemptionsNamedRow,
+    FindingPlacesSinceRow,
     FoldedOfGroupRow,
     LivingCountedRow,
     MembersCountedRow,
@@ -24,6 +25,7 @@ from whence_aggregator.queries.violations import (
     ViolationsOfRunningRow,
 )
 from whence_aggregator.violations.exemption import Exemption, Scope
+from whence_aggregator.violations.finding_places import FindingPlace
 from whence_aggregator.violations.group import ACCOUNT, Group, group_of_instance
 from whence_aggregator.violations.life import About, ObservedFault
 
@@ -84,6 +86,10 @@ def newest_entry(rows: Sequence[NewestVerdictRow]) -> int:
 
 class _RuleNamed(TypedDict):
     rule: str
+
+
+def finding_places(rows: Sequence[FindingPlacesSinceRow]) -> frozenset[FindingPlace]:
+    return frozenset((row["account_id"], row["product"]) for row in rows)
 
 
 def rules_named(rows: Sequence[_RuleNamed]) -> list[str]:

@@ -13,6 +13,7 @@ from whence_aggregator.whence.output import GAPS, ask, listed, listing, one_of_t
 from whence_aggregator.whence.teams import note_sources, said
 
 _NO_INVENTORY = "not listed: EC2's inventory is not collected here (setting `inventory`)"
+_NOT_READ = "not listed: the account is not in the setting `accounts`, or there is no setting `inventory`"
 
 
 _COLUMNS = ("account_id", "name", "owner", "status", "region", "listed_at", "running", "speaking", "silent", "never",
@@ -101,10 +102,10 @@ def _has_silence(row: Mapping[str, Any]) -> bool:
 
 
 def _regions(account: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return a row for each region of an account, or one row that states that there is no inventory."""
+    """Return a row for each region of an account, or one row that states why there is none."""
     about = {name: account.get(name) for name in ("account_id", "name", "owner", "status")}
     if not account["regions"]:
-        return [{**about, "asked": _NO_INVENTORY}]
+        return [{**about, "asked": _NOT_READ}]
     return [{**about, **region, **_unlisted(region)} for region in account["regions"]]
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import click
 
 from whence_aggregator.whence.client import Client
-from whence_aggregator.whence.output import ask, listed, listing, note, out, show_list
+from whence_aggregator.whence.output import GAPS, ask, listed, listing, note, out, show_list
 from whence_aggregator.whence.picture import doer_text
 
 _COLUMNS = ("at", "event", "by", "detail", "region", "event_id", "ledger_index")
@@ -41,12 +42,13 @@ def list_events(
 @listing
 @click.pass_obj
 def dead(client: Client, limit: int, everything: bool, as_json: bool) -> None:
-    """List messages, objects and records that could not be used, the oldest first."""
+    """List messages, objects and records that could not be used, the oldest first. Exits 1 if there are any."""
     found = listed(client, "/v1/events/dead", "letters", {}, None if everything else limit)
     show_list(found, "letters", _DEAD_COLUMNS, as_json=as_json)
     counts = found.first.get("counts", {})
     if counts and not as_json:
         note(", ".join(f"{n} {code}" for code, n in counts.items()))
+    sys.exit(GAPS if found.rows else 0)
 
 
 @events.command()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,10 @@ from whence_common.visible import printable
 _PART_BYTES = 256 * 1024
 _PROGRESS_BYTES = 16 * 1024 * 1024
 _REFUSALS_SHOWN_MAX = 20
+TRIES_MAX = 10
+WAIT_SECONDS_MAX = 600.0
+"""How often a file is sent, and the longest pause, while the server limits the rate of its sender."""
+_LIMITED = 429
 _COUNTS = ("new", "updated", "unchanged", "closed", "refused")
 
 
@@ -134,10 +139,24 @@ def _sent(client: Client, path: Path, query: Mapping[str, str | None]) -> dict[s
     """Send one file; return the response. Raises WhenceError or OSError."""
     size = path.stat().st_size
     content = FileUpload(size=size, parts=lambda: _parts(path, size))
-    answer = client.upload("/v1/findings", content, **query)
+    answer = _tried(lambda: client.upload("/v1/findings", content, **query), path)
     if not isinstance(answer, dict) or not all(isinstance(answer.get(name), int) for name in _COUNTS):
         end("the response is not one about findings: is this a whence-aggregator?", UNREACHABLE)
     return answer
+
+
+def _tried(send: Callable[[], Any], path: Path) -> Any:
+    """Send; where the server limits the rate, again after the time that it states. Raises WhenceError or OSError."""
+    for _ in range(TRIES_MAX - 1):
+        try:
+            return send()
+        except Refused as exc:
+            if exc.status != _LIMITED or exc.retry_after_seconds is None:
+                raise
+            seconds = min(exc.retry_after_seconds, WAIT_SECONDS_MAX)
+            note(f"whence: {path}: {exc.message}: sent again in {seconds:.0f} seconds")
+            time.sleep(seconds)
+    return send()
 
 
 def _parts(path: Path, size: int) -> Iterator[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 import click
@@ -32,10 +33,11 @@ def list_destinations(client: Client, as_json: bool) -> None:
 @listing
 @click.pass_obj
 def dead(client: Client, destination: str | None, limit: int, everything: bool, as_json: bool) -> None:
-    """List what was given up, the oldest first."""
+    """List what was given up, the oldest first. Exits 1 if there is anything."""
     filters = {"destination": destination}
     found = listed(client, "/v1/notifications/dead", "letters", filters, None if everything else limit)
     show_list(found, "letters", _DEAD_COLUMNS, as_json=as_json)
+    sys.exit(GAPS if found.rows else 0)
 
 
 @notifications.command()
@@ -48,7 +50,8 @@ def replay(client: Client, ids: Sequence[str], everything: bool, destination: st
     if bool(ids) == (everything or destination is not None):
         raise click.UsageError("name IDS, or --all or --destination")
     document = {"ids": list(ids)} if ids else {"all": everything, "destination": destination}
-    out(f"{ask(lambda: client.post('/v1/notifications/dead/replay', document))['replayed']} are sent again\n")
+    replayed = ask(lambda: client.post("/v1/notifications/dead/replay", document))["replayed"]
+    out(f"{replayed} dead letters are sent again\n")
 
 
 @notifications.command()

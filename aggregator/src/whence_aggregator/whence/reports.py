@@ -51,8 +51,9 @@ def report(
 ) -> None:  # fmt: skip
     """Write a report as HTML, which prints well, with CSV and OSCAL assessment results beside it.
 
-    Their digests are recorded in the log. Exits 5 if a source was not read, else 1 if anything fails or is unknown.
-    `list` shows the reports that were made, and `verify` whether a file is one of them.
+    Their digests are recorded in the log. Exits 5 if a source was not read, else 1 if a verdict or finding fails or is
+    unknown, a violation was open at the end, or nothing was judged. `list` shows the reports that were made, and
+    `verify` whether a file is one of them.
     """
     if context.invoked_subcommand is not None:
         return
@@ -70,7 +71,11 @@ def report(
     if coverage is not None and coverage["complete"] and not made["complete"]:
         note("not complete: there are more violations, steps or findings than a report lists")
         coverage = {**coverage, "complete": False}
-    end_covered(coverage, gaps=bool(made["violations"]))
+    judged = made.get("verdicts", 0)  # an earlier aggregator does not state it
+    if not judged:
+        note("nothing was judged: no verdict is of this team or account; check the name")
+    gaps = made["violations"] or made.get("open_at_end") or made.get("findings_open") or not judged
+    end_covered(coverage, gaps=bool(gaps))
 
 
 @report.command(name="list")

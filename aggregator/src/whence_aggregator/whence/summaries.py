@@ -18,7 +18,7 @@ _COUNTS = ("pass", "fail", "unknown", "folded", "total")
 @click.option(
     "--by", type=click.Choice(["team", "account", "rule"]), default="team", show_default=True, help="How to group."
 )
-@click.option("--team", help="Only applications that this team owns.")
+@click.option("--team", help="Only applications that this team owns in the application registry.")
 @click.option("--account", help="Only this account.")
 @click.option("--rule", help="Only this rule.")
 @click.option("--severity", type=click.Choice(["1", "2", "3", "4"]), help="Only rules of this severity.")
@@ -36,7 +36,7 @@ def summary(
 ) -> None:  # fmt: skip
     """Count verdicts by team, account or rule; with --from, those of each day.
 
-    Exits 5 if a source was not read, else 1 if a verdict fails or is unknown.
+    Exits 5 if a source was not read, else 1 if a verdict fails or is unknown, or if there is none.
     """
     if since is not None or until is not None:
         if at is not None:
@@ -51,7 +51,13 @@ def summary(
         age = f"{found['age_seconds'] / 3600:.1f} h before the time asked about, " if "age_seconds" in found else ""
         note(f"as of the snapshot of {found['at']} ({age}ledger {found['snapshot']['ledger_index']})")
     verdicts = total["verdicts"]
-    gaps = verdicts["fail"] or verdicts["unknown"] or verdicts["folded"] or total.get("unheard")
+    if not verdicts["total"]:
+        note(
+            "nothing was judged: no verdict is of what was asked about; whence violations --grouped lists what is open"
+        )
+    gaps = (
+        not verdicts["total"] or verdicts["fail"] or verdicts["unknown"] or verdicts["folded"] or total.get("unheard")
+    )
     end_covered(found.get("coverage"), gaps=bool(gaps))
 
 

@@ -32,7 +32,9 @@ BULK_MAX = 100
 COLUMNS = (
     "id", "state", "severity", "rule", "subject", "team", "members", "since", "last_seen", "reopened", "reason",
 )  # fmt: skip
-_INSTANCE_COLUMNS = ("instance_id", "account_id", "region", "since", "caused_by", "event", "event_at", "event_id")
+_INSTANCE_COLUMNS = (
+    "instance_id", "account_id", "region", "verdict", "since", "caused_by", "event", "event_at", "event_id",
+)  # fmt: skip
 _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print the response as JSON.")
 _YES = click.option("--yes", is_flag=True, help="Do not ask after the list was shown.")
 
@@ -71,7 +73,8 @@ def show_violation(client: Client, /, name: str, as_json: bool, **times: str | N
             "id", "state", "rule", "severity", "title", "reason", "team", "application_id", "account_id", "first_seen",
             "since", "last_seen", "not_confirmed_since", "reopened", "remedy",
         )  # fmt: skip
-        show_lines([(one, found.get(one)) for one in names if found.get(one) is not None])
+        lines = [(one, found.get(one)) for one in names if found.get(one) is not None]
+        show_lines([*lines, *_exempted(found.get("exemption"))])
         steps = ("at", "step", "by", "comment", *(["recorded_by_then"] if times["at"] else []))
         show(found, found["steps"], steps, as_json=False)
         instances = [{**one, **_cause(one.get("caused_by"))} for one in found["instances"] or ()]
@@ -138,7 +141,7 @@ def unexempt(client: Client, names: tuple[str, ...], yes: bool, as_json: bool) -
     _check_count(names, "undone")
     if len(names) > 1:
         for name in names:
-            note(f"  {printable(name)}")
+            note(_line(_read(client, name)) if name.startswith("v-") else f"  {printable(name)}")
         _agreed(f"Undo {len(names)}?", yes)
     done = [_undone(client, name) for name in names]
     if as_json:
@@ -150,6 +153,11 @@ def unexempt(client: Client, names: tuple[str, ...], yes: bool, as_json: bool) -
 def _check_count(names: Sequence[str], what: str) -> None:
     if len(names) > BULK_MAX:
         end(f"{len(names)} are named: at most {BULK_MAX} are {what} at once", USAGE)
+
+
+def _exempted(exemption: Mapping[str, Any] | None) -> list[tuple[str, object]]:
+    """Return by which exemption a violation is exempted, and when that ends by itself."""
+    return [("exemption", exemption["id"]), ("exempt_until", exemption["until"])] if exemption is not None else []
 
 
 def _cause(cause: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -186,8 +194,12 @@ def _path(name: str, step: str) -> str:
 def _confirmed(found: Sequence[Mapping[str, Any]], question: str, yes: bool) -> None:
     """Show what a step is about to move, and ask. Ends the command where nobody agrees."""
     for one in found:
-        note(f"  {one['id']}  {one['state']}  {printable(one['rule'])}  {printable(one['subject']['id'])}")
+        note(_line(one))
     _agreed(question, yes)
+
+
+def _line(one: Mapping[str, Any]) -> str:
+    return f"  {one['id']}  {one['state']}  {printable(one['rule'])}  {printable(one['subject']['id'])}"
 
 
 def _agreed(question: str, yes: bool) -> None:
@@ -195,7 +207,7 @@ def _agreed(question: str, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        end("nobody can be asked, as stdin is not a terminal: use --yes", USAGE)
+        end("nothing was done: stdin is not a terminal, so the question cannot be asked: use --yes", USAGE)
     if not click.confirm(question, err=True):
         end("nothing was changed", GAPS)
 

@@ -22,6 +22,7 @@ from whence_aggregator.trace.search import Search
 from whence_aggregator.trace.tracer import Tracer
 from whence_aggregator.wiring import parts
 from whence_aggregator.wiring.cloud_trail import TrailReading
+from whence_aggregator.wiring.judging import TracedBy, load_judge_process
 from whence_aggregator.wiring.organisation import (
     OrganisationSources,
     load_organisation,
@@ -48,6 +49,7 @@ def load_tracer(
 ) -> Tracer:
     search = Search(database=database, listening=listening)
     log = parts.NewestLog(ledger)
+    by = traced_by(settings, policy, sources)
     return Tracer(
         database=database,
         search=search,
@@ -55,6 +57,16 @@ def load_tracer(
         now=utc_now,
         listening=listening,
         required=parts.required_links(settings),
+        organisation=by.organisation,
+        approvals=by.approvals,
+        trackers=by.trackers,
+        git_hosts=by.git_hosts,
+    )
+
+
+def traced_by(settings: Settings, policy: ApprovalPolicy | None, sources: OrganisationSources) -> TracedBy:
+    """Return what the settings state for a tracer, in this process or in the one that judges backlogs."""
+    return TracedBy(
         organisation={str(source): seconds for source, seconds in sources.seconds.items()},
         approvals=policy,
         trackers=known_trackers(settings),
@@ -75,12 +87,13 @@ async def load_collectors(
 
 def load_evaluators(
     settings: Settings, database: Database, ledger: Ledger, tracer: Tracer, listening: Listening,
-    allowed: AllowedAccounts,
+    allowed: AllowedAccounts, traced: TracedBy, location: str,
 ) -> Callable[[RulesInForce], Evaluator]:  # fmt: skip
-    """Return what makes the evaluator that judges by given rules."""
+    """Return what makes the evaluator that judges by given rules; `location` is the database's."""
     return lambda rules: load_evaluator(
         database, ledger, tracer, listening, rules, now=utc_now, trackers=known_trackers(settings),
         accounts=covered_accounts(settings, database, allowed), images=scanned_images(settings, database),
+        elsewhere=load_judge_process(location, traced, rules, listening, wanted=settings.judging_process),
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from whence_aggregator.ports import Database
 from whence_aggregator.reports.coverage_reading import CoverageReader
 from whence_aggregator.settings.server import Settings
 from whence_aggregator.trace.moment import Moments
+from whence_aggregator.wiring.limits import LiveLimits
 from whence_aggregator.wiring.organisation import load_allowed, load_directory
 from whence_common.clock import utc_now
 
@@ -57,6 +58,7 @@ def finding_routes(
     ledger: Ledger,
     coverage: CoverageReader,
     on_change: Callable[[], None],
+    limits: LiveLimits,
 ) -> list[web.RouteDef]:
     """Return the routes of findings."""
     findings = load_findings(settings, database)
@@ -64,5 +66,5 @@ def finding_routes(
     moments = Moments(database=database, now=utc_now)
     return FindingCalls(
         ledger=ledger, findings=findings, scanners=states, coverage=coverage, moments=moments, now=utc_now,
-        on_change=on_change,
+        on_change=on_change, caller_bytes=limits.of("finding_bytes_per_caller", "caller"),
     ).routes()  # fmt: skip

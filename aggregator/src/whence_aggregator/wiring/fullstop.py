@@ -35,7 +35,9 @@ def fullstop_routes(violations: LivingViolations, membership: Membership, caller
     """Return the routes of fullstop.'s interface, but for those of instance logs."""
     recorder, observing, now = violations.recorder, violations.observing, violations.now
     types = ViolationTypes(violations.rules.current.every)
-    lists = ViolationLists(database=violations.database, members=violations.members, types=types, now=now)
+    lists = ViolationLists(
+        database=violations.database, members=violations.members, kept=violations.kept, types=types, now=now
+    )
     steps = ViolationSteps(
         recorder=recorder, observing=observing, lists=lists, types=types, membership=membership, now=now,
         random_bytes=os.urandom,

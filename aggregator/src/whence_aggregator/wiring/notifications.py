@@ -23,12 +23,13 @@ from whence_aggregator.notifications.feeding import Feeding
 from whence_aggregator.notifications.measures import NotificationMeasures
 from whence_aggregator.notifications.outcome import Sender
 from whence_aggregator.notifications.sending import MailSender, SlackSender, WebhookSender
-from whence_aggregator.notifications.service import Notifying
+from whence_aggregator.notifications.service import Notifying, Tidying
 from whence_aggregator.notifications.signing import parse_secrets
 from whence_aggregator.notifications.trial import Trial
 from whence_aggregator.ports import Database
 from whence_aggregator.settings.notifications import (
     OTHERS,
+    PER_HOUR_DEFAULT,
     DestinationSettings,
     NotificationSettings,
     SmtpSettings,
@@ -70,9 +71,10 @@ def load_notifications(settings: Settings, database: Database, outgoing: Outgoin
     box = NotificationBox(database=database, destinations=destinations, now=utc_now)
     measures = NotificationMeasures(box, names=[one.name for one in destinations], now=utc_now)
     trial = Trial(lanes=lanes, now=utc_now)
-    if not lanes:
-        return Notifications(box=box, trial=trial, measures=measures, services={})
     feeding = Feeding(database=database, destinations=destinations, now=utc_now)
+    if not lanes:
+        services = {"notifications": Tidying(feeding).run}
+        return Notifications(box=box, trial=trial, measures=measures, services=services)
     notifying = Notifying(
         feeding=feeding,
         delivering=Delivering(
@@ -170,6 +172,7 @@ def _destination(
         steps=frozenset(one.steps), notify_after_seconds=one.notify_after_seconds,
         give_up_after_seconds=one.give_up_after_seconds, hours=hours_of(one),
         seconds_between=_SECONDS_BETWEEN.get(one.kind, 0.0),
+        messages_per_hour_max=one.messages_per_hour_max or PER_HOUR_DEFAULT.get(one.kind),
     )  # fmt: skip
 
 

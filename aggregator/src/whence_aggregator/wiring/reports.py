@@ -13,6 +13,7 @@ from whence_aggregator.collect.collectors import Collector
 from whence_aggregator.collect.presence_total import PresenceTotal
 from whence_aggregator.compliance.rules.live import CurrentRules
 from whence_aggregator.compliance.violations import Violations
+from whence_aggregator.findings.application_scans import ApplicationScans
 from whence_aggregator.findings.counting import FindingCounts
 from whence_aggregator.findings.coverage import ScannerCoverage
 from whence_aggregator.http.image_checks import ImageCheckCalls
@@ -39,6 +40,7 @@ from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.moment import Moments
 from whence_aggregator.trace.tracer import Tracer
 from whence_aggregator.wiring.findings import load_findings, load_scanners
+from whence_aggregator.wiring.organisation import load_directory
 from whence_aggregator.wiring.rules import scanned_images
 from whence_common.clock import utc_now
 from whence_common.runtime.pause import pause
@@ -107,8 +109,14 @@ def check_routes(
     wake: Callable[[], None],
 ) -> list[web.RouteDef]:
     """Return the route that judges images before they run."""
+    images = scanned_images(settings, database)
+    scans = (
+        ApplicationScans(images=images, database=database, directory=load_directory(settings, database))
+        if images is not None
+        else None
+    )
     checks = ImageChecks(
-        database=database, tracer=tracer, rules=rules, images=scanned_images(settings, database),
+        database=database, tracer=tracer, rules=rules, scans=scans,
         listening=listening, now=utc_now, tags=tags, wake=wake, pause=pause,
     )  # fmt: skip
     return ImageCheckCalls(checks).routes()

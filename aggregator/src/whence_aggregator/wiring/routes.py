@@ -143,7 +143,9 @@ def _compliance(one: ServingParts) -> list[web.RouteDef]:
         *report_routes(one.database, one.ledger, one.heard, covering, rules),
         *check_routes(one.settings, one.database, one.tracer, one.heard, rules, one.tags, one.working.wake),
         *role_check_routes(one.settings, one.allowed),
-        *finding_routes(one.settings, one.database, one.ledger, covering.coverage, one.working.evaluating.wake),
+        *finding_routes(
+            one.settings, one.database, one.ledger, covering.coverage, one.working.evaluating.wake, one.limits
+        ),
         *one.violations.routes(one.signing_in.membership, one.heard, covering.coverage, caller_bytes),
         *fullstop_routes(one.violations, one.signing_in.membership, caller_bytes),
         *one.notifications.routes(),

@@ -10,6 +10,7 @@ from whence_aggregator.adapters.own_rule_files import load_own_rules
 from whence_aggregator.adapters.rule_process import RuleProcess
 from whence_aggregator.compliance.covered import CoveredAccounts
 from whence_aggregator.compliance.evaluate import Evaluator
+from whence_aggregator.compliance.judging import JudgesElsewhere
 from whence_aggregator.compliance.own.examples import judge_examples
 from whence_aggregator.compliance.own.recorded import NOTHING_RECORDED, RecordedRules
 from whence_aggregator.compliance.own.recording import record_rules
@@ -165,8 +166,9 @@ def load_evaluator(
     trackers: KnownTrackers = NO_TRACKERS,
     accounts: OrganisationAccounts | None = None,
     images: ScannedImages | None = None,
+    elsewhere: JudgesElsewhere | None = None,
 ) -> Evaluator:
-    """Return what judges instances and other subjects by the rules in force."""
+    """Return what judges instances and other subjects by the rules in force; `elsewhere` judges backlogs."""
     scanners = images.scanners if images is not None else None
     recording = Recording(ledger=ledger, rules=rules, trackers=trackers, scanners=scanners)
     subjects = SubjectEvaluator(
@@ -175,5 +177,5 @@ def load_evaluator(
     )  # fmt: skip
     return Evaluator(
         database=database, ledger=ledger, tracer=tracer, now=now, listening=listening, rules=rules,
-        subjects=subjects, recording=recording,
+        subjects=subjects, recording=recording, elsewhere=elsewhere,
     )  # fmt: skip

@@ -19,7 +19,7 @@ from whence_aggregator.settings.server import Settings
 from whence_aggregator.violations.following import Following
 from whence_aggregator.wiring import parts, settings_files
 from whence_aggregator.wiring.agents import load_speaking
-from whence_aggregator.wiring.answering import load_collectors, load_evaluators, load_tracer, load_working
+from whence_aggregator.wiring.answering import load_collectors, load_evaluators, load_tracer, load_working, traced_by
 from whence_aggregator.wiring.approvals import load_policy
 from whence_aggregator.wiring.cloud_trail import load_trail
 from whence_aggregator.wiring.console import console_routes, load_console
@@ -111,7 +111,10 @@ async def opened_aggregator(
         allowed = load_allowed(settings, database)
         collectors = questions.of(await load_collectors(settings, database, outgoing, images, stack))
         trail = await load_trail(settings, database, ledger, allowed, stack)
-        judging_by = load_evaluators(settings, database, ledger, tracer, heard, allowed)
+        judging_by = load_evaluators(
+            settings, database, ledger, tracer, heard, allowed, traced_by(settings, policy, sources),
+            database_location or settings.database,
+        )  # fmt: skip
         working = await load_working(
             settings, database, ledger, tracer, collectors, questions, heard, sources, allowed, trail,
             judging_by(rules.current),

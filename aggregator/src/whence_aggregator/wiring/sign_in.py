@@ -227,7 +227,8 @@ def read_secret(path: Path, setting: str) -> str:
 def _mapping(claims: ClaimSettings, wanted: SignInSettings) -> ClaimMapping:
     rights = [
         RightRule(
-            right=one.right, claim=one.claim, values=frozenset(one.values), accounts=frozenset(one.accounts)
+            right=one.right, claim=one.claim, values=frozenset(one.values), accounts=frozenset(one.accounts),
+            products=frozenset(one.products),
         )
         for one in claims.rights
     ]  # fmt: skip

@@ -24,6 +24,7 @@ from whence_aggregator.ports import Database
 from whence_aggregator.reports.coverage_reading import CoverageReader
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.moment import Moments
+from whence_aggregator.violations.kept import KeptViolations
 from whence_aggregator.violations.listing import GroupedViolations
 from whence_aggregator.violations.members import GroupMembers
 from whence_aggregator.violations.never_spoken import RULE, NeverSpoken
@@ -66,11 +67,12 @@ class LivingViolations:
     reads_events: bool
     """Whether events of CloudTrail are read."""
     members: GroupMembers
+    kept: KeptViolations
     now: Now
 
     @property
     def grouped(self) -> GroupedViolations:
-        return GroupedViolations(database=self.database, directory=self.directory, members=self.members)
+        return GroupedViolations(database=self.database, directory=self.directory, members=self.members, kept=self.kept)
 
     def routes(
         self, membership: Membership, listening: Listening, coverage: CoverageReader, caller_bytes: Limit
@@ -117,5 +119,5 @@ def load_violations(
     return LivingViolations(
         database=database, directory=directory, observing=observing, recorder=recorder, rules=rules,
         reads_events=reads_events, members=GroupMembers(database=database, rules=rules, never_spoken=never_spoken),
-        now=now,
+        kept=KeptViolations(database), now=now,
     )  # fmt: skip

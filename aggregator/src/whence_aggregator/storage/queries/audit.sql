@@ -122,6 +122,10 @@ select account_id, application_id, subject_kind, rule, day, ledger_index, passed
 order by account_id{binary}, application_id{binary}, subject_kind{binary}, rule{binary}, day{binary}
 limit :limit offset :offset;
 
+-- name: dump_summary_total
+select scope, name, subject_kind, of_subjects, day, until_day, passed, failed, unknown, folded from summary_total
+order by scope{binary}, name{binary}, subject_kind{binary}, of_subjects, day{binary} limit :limit offset :offset;
+
 -- name: dump_last_seen
 select instance_id, seen_at, enrolment, seal, counter, skew_millis, skew_confirmed, beat_seal from last_seen order by instance_id{binary} limit :limit offset :offset;
 
@@ -281,6 +285,9 @@ delete from summary_day;
 
 -- name: clear_summary_count
 delete from summary_count;
+
+-- name: clear_summary_total
+delete from summary_total;
 
 -- name: dump_team_revision
 select team_id, source, ledger_index, change, into_team, spelled, team_name, aliases, observed_at from team_revision

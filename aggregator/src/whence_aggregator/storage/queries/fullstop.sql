@@ -27,6 +27,17 @@ where v.number >= :first and v.number <= :last and (cast(:open as bigint) = 0 or
     and (cast(:any_team as bigint) = 1 or {v.team in texts teams})
 order by v.number limit :limit;
 
+-- name: fullstop_violations_named
+-- types: any_team int
+-- types: exemption_number int?, exemption_reason str?, granted_at str?, granted_by str?
+-- types: event_id str?, meta_info str?, username str?, recorded_by str?
+select v.id, v.number, v.rule, v.kind, v.subject, v.application_id, v.account_id, v.team, v.severity, v.state, v.first_seen,
+    v.since, v.last_seen, v.unconfirmed_since, v.reason, v.reopened, v.acknowledged_at, v.acknowledged_by, v.comment,
+    v.exemption, v.exempt_until, v.detail, v.ledger_index, e.number as exemption_number, e.reason as exemption_reason,
+    e.granted_at, e.granted_by, r.event_id, r.meta_info, r.username, r.recorded_by
+from violation v left join exemption e on e.id = v.exemption left join fullstop_report r on r.violation = v.id
+where {v.id in texts ids} and (cast(:any_team as bigint) = 1 or {v.team in texts teams});
+
 -- CloudTrail's events about instances of an application, and the user data that instances sent.
 
 -- name: fullstop_lifecycles

@@ -99,11 +99,21 @@ where d.destination = :destination and d.state = 'waiting' and d.held = 0 and d.
         and (e.held = 1 or e.due_at > :until))
 order by d.violation{binary}, d.ledger_index limit :limit;
 
+-- Messages that arrived since: those of a summary are one.
+
+-- name: notified_since
+-- types: since str, n int, oldest str?
+select count(distinct case when digest = '' then id else digest end) as n, min(done_at) as oldest
+from notification_delivery where destination = :destination and state = 'sent' and done_at > :since;
+
 -- name: lease_destination
 -- types: lease_until str
 update notification_destination set lease_by = :lease_by, lease_until = :lease_until
 where name = :name and disabled_at = '' and paused_until <= :now and (lease_until <= :now or lease_by = :lease_by)
 returning name;
+
+-- name: release_destination
+update notification_destination set lease_until = '' where name = :name and lease_by = :lease_by;
 
 -- name: try_notification
 update notification_delivery set attempts = :attempts, first_tried_at = :first_tried_at, digest = :digest
@@ -151,6 +161,16 @@ insert into notification_replay (id, at, done_by) values (:id, :at, :done_by) on
 
 -- name: discard_notification
 update notification_delivery set state = 'discarded', done_at = :done_at where id = :id and state = 'dead' returning id;
+
+-- Destinations that no replica has had in its settings for long.
+
+-- name: away_destinations
+-- types: before str
+select name from notification_destination where fed_at < :before order by name{binary};
+
+-- name: drop_away_destination
+-- types: before str
+delete from notification_destination where name = :name and fed_at < :before returning name;
 
 -- name: drop_old_notifications
 -- types: before str

@@ -36,13 +36,38 @@ where account_id = :account_id order by application_id, subject_kind, rule;
 select account_id, application_id, subject_kind, rule, passed, failed, unknown, folded from verdict_count
 where {application_id in texts applications} order by account_id, application_id, subject_kind, rule;
 
--- name: counts_of_rules
-select account_id, application_id, subject_kind, rule, passed, failed, unknown, folded from verdict_count
-where {rule in texts rules} order by account_id, application_id, subject_kind, rule;
+-- name: counts_of_rules_by_account
+-- types: passed int, failed int, unknown int, folded int
+select account_id, subject_kind, cast(sum(passed) as bigint) as passed, cast(sum(failed) as bigint) as failed,
+    cast(sum(unknown) as bigint) as unknown, cast(sum(folded) as bigint) as folded
+from verdict_count where {rule in texts rules} group by account_id, subject_kind;
+
+-- Sums by the team that an application's revision names; of_application is 0 for subjects of no application.
+
+-- name: totals_by_team
+-- types: past int, team_id str, of_application int, passed int, failed int, unknown int, folded int
+select coalesce(s.team_id, '') as team_id, case when t.name = '' then 0 else 1 end as of_application, t.subject_kind,
+    t.of_subjects, cast(sum(t.passed) as bigint) as passed, cast(sum(t.failed) as bigint) as failed,
+    cast(sum(t.unknown) as bigint) as unknown, cast(sum(t.folded) as bigint) as folded
+from verdict_total t left join application_span s on s.application_id = t.name
+    and s.ledger_index < :past and s.until_index >= :past
+where t.scope = 'application'
+group by coalesce(s.team_id, ''), case when t.name = '' then 0 else 1 end, t.subject_kind, t.of_subjects;
+
+-- name: counts_of_rules_by_team
+-- types: past int, team_id str, of_application int, of_subjects int, passed int, failed int, unknown int, folded int
+select coalesce(s.team_id, '') as team_id, case when c.application_id = '' then 0 else 1 end as of_application,
+    c.subject_kind, 0 as of_subjects, cast(sum(c.passed) as bigint) as passed, cast(sum(c.failed) as bigint) as failed,
+    cast(sum(c.unknown) as bigint) as unknown, cast(sum(c.folded) as bigint) as folded
+from verdict_count c left join application_span s on s.application_id = c.application_id
+    and s.ledger_index < :past and s.until_index >= :past
+where {c.rule in texts rules}
+group by coalesce(s.team_id, ''), case when c.application_id = '' then 0 else 1 end, c.subject_kind;
 
 -- name: teams_of_applications
 -- types: past int
-select s.application_id, s.team_id from application_span s where s.ledger_index < :past and s.until_index >= :past
+select s.application_id, s.team_id from application_span s
+where {s.application_id in texts applications} and s.ledger_index < :past and s.until_index >= :past
 order by s.application_id;
 
 -- name: every_count
@@ -65,6 +90,67 @@ insert into summary_count (account_id, application_id, subject_kind, rule, day, 
 values (:account_id, :application_id, :subject_kind, :rule, :day, :ledger_index, :passed, :failed, :unknown, :folded)
 on conflict (account_id, application_id, subject_kind, rule, day) do nothing;
 
+-- The sums of a day, once all of its counts are there: each sum of the day before, and what its counts moved.
+
+-- name: add_summary_totals
+-- types: day str
+insert into summary_total (scope, name, subject_kind, of_subjects, day, until_day, passed, failed, unknown, folded)
+with moved as (
+    select c.account_id, c.application_id, c.subject_kind, c.rule, c.passed - coalesce(p.passed, 0) as passed,
+        c.failed - coalesce(p.failed, 0) as failed, c.unknown - coalesce(p.unknown, 0) as unknown,
+        c.folded - coalesce(p.folded, 0) as folded
+    from summary_count c left join summary_count p on p.account_id = c.account_id
+        and p.application_id = c.application_id and p.subject_kind = c.subject_kind and p.rule = c.rule and p.day = (
+            select max(q.day) from summary_count q where q.account_id = c.account_id
+                and q.application_id = c.application_id and q.subject_kind = c.subject_kind and q.rule = c.rule
+                and q.day < c.day)
+    where c.day = :day
+), summed as (
+    select 'rule' as scope, rule as name, subject_kind, case when rule = '' then 1 else 0 end as of_subjects,
+        sum(passed) as passed, sum(failed) as failed, sum(unknown) as unknown, sum(folded) as folded
+    from moved group by rule, subject_kind, case when rule = '' then 1 else 0 end
+    union all
+    select 'account' as scope, account_id as name, subject_kind, case when rule = '' then 1 else 0 end as of_subjects,
+        sum(passed) as passed, sum(failed) as failed, sum(unknown) as unknown, sum(folded) as folded
+    from moved group by account_id, subject_kind, case when rule = '' then 1 else 0 end
+    union all
+    select 'application' as scope, application_id as name, subject_kind, case when rule = '' then 1 else 0 end as of_subjects,
+        sum(passed) as passed, sum(failed) as failed, sum(unknown) as unknown, sum(folded) as folded
+    from moved group by application_id, subject_kind, case when rule = '' then 1 else 0 end
+)
+select s.scope, s.name, s.subject_kind, s.of_subjects, :day, '9999-12-31', coalesce(t.passed, 0) + s.passed,
+    coalesce(t.failed, 0) + s.failed, coalesce(t.unknown, 0) + s.unknown, coalesce(t.folded, 0) + s.folded
+from summed s left join summary_total t on t.scope = s.scope and t.name = s.name and t.subject_kind = s.subject_kind
+    and t.of_subjects = s.of_subjects and t.until_day = '9999-12-31';
+
+-- name: end_summary_totals
+-- types: day str
+update summary_total set until_day = :day where until_day = '9999-12-31' and day < :day and exists (
+    select 1 from summary_total n where n.scope = summary_total.scope and n.name = summary_total.name
+        and n.subject_kind = summary_total.subject_kind and n.of_subjects = summary_total.of_subjects and n.day = :day);
+
+-- name: totals_at
+-- types: day str
+select name, subject_kind, of_subjects, passed, failed, unknown, folded from summary_total
+where scope = :scope and day <= :day and until_day > :day order by name, subject_kind;
+
+-- name: totals_by_team_at
+-- types: past int, day str, team_id str, of_application int, passed int, failed int, unknown int, folded int
+select coalesce(s.team_id, '') as team_id, case when t.name = '' then 0 else 1 end as of_application, t.subject_kind,
+    t.of_subjects, cast(sum(t.passed) as bigint) as passed, cast(sum(t.failed) as bigint) as failed,
+    cast(sum(t.unknown) as bigint) as unknown, cast(sum(t.folded) as bigint) as folded
+from summary_total t left join application_span s on s.application_id = t.name
+    and s.ledger_index < :past and s.until_index >= :past
+where t.scope = 'application' and t.day <= :day and t.until_day > :day
+group by coalesce(s.team_id, ''), case when t.name = '' then 0 else 1 end, t.subject_kind, t.of_subjects;
+
+-- name: totals_of_days
+-- types: until str
+select name, subject_kind, day, passed, failed, unknown, folded from summary_total
+where scope = :scope and of_subjects = 0 and day <= :until and (cast(:any_name as bigint) = 1 or {name in texts names})
+    and (cast(:kind as text) is null or subject_kind = :kind)
+order by name, subject_kind, day;
+
 -- name: newest_summary_day
 select day, at, ledger_index from summary_day where day <= :day order by day desc limit 1;
 
@@ -77,11 +163,20 @@ select day, at, ledger_index from summary_day where day >= :since and day <= :un
 
 -- name: counts_of_days
 -- types: until str
-select account_id, application_id, subject_kind, rule, day, ledger_index, passed, failed, unknown, folded from summary_count
+select account_id, application_id, subject_kind, rule, day, passed, failed, unknown, folded from summary_count
 where day <= :until
+    and account_id{binary} >= coalesce(cast(:account as text), '') and account_id{binary} <= coalesce(cast(:account as text), '~')
     and (cast(:account as text) is null or account_id = :account)
     and (cast(:kind as text) is null or subject_kind = :kind)
-    and (cast(:any_application as bigint) = 1 or {application_id in texts applications})
+    and (cast(:any_rule as bigint) = 1 or {rule in texts rules})
+order by account_id, application_id, subject_kind, rule, day;
+
+-- name: application_counts_of_days
+-- types: until str
+select account_id, application_id, subject_kind, rule, day, passed, failed, unknown, folded from summary_count
+where {application_id in texts applications} and day <= :until
+    and (cast(:account as text) is null or account_id = :account)
+    and (cast(:kind as text) is null or subject_kind = :kind)
     and (cast(:any_rule as bigint) = 1 or {rule in texts rules})
 order by account_id, application_id, subject_kind, rule, day;
 
@@ -91,8 +186,14 @@ order by account_id, application_id, subject_kind, rule, day;
 -- types: n int, launched_before str
 select v.account_id, count(*) as n from inventory v left join instance i on i.instance_id = v.instance_id
 where v.state = 'running' and (i.number is null or i.ledger_index < 0) and v.launched_at < :launched_before
-    and (cast(:account as text) is null or v.account_id = :account)
 group by v.account_id order by v.account_id;
+
+-- name: unheard_of_account
+-- types: n int, launched_before str
+select v.account_id, count(*) as n from inventory v left join instance i on i.instance_id = v.instance_id
+where v.account_id = :account_id and v.state = 'running' and (i.number is null or i.ledger_index < 0)
+    and v.launched_at < :launched_before
+group by v.account_id;
 
 -- How far sources were read, beside listings and trails.
 
@@ -104,7 +205,7 @@ order by account_id, region;
 
 -- name: counted_accounts
 select distinct account_id from verdict_count
-where {application_id in texts applications} and {account_id in texts accounts} and rule = '' order by account_id;
+where {application_id in texts applications} and rule = '' order by account_id;
 
 -- name: places_of_instance
 select account_id, region from instance where instance_id = :instance_id

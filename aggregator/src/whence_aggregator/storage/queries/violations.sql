@@ -93,8 +93,9 @@ select id, number, rule, application_id, version, account_id, ami, team, severit
 from exemption where number = :number;
 
 -- name: rules_of_violations
--- types: severity int, first_seen str
-select rule, min(severity) as severity, min(first_seen) as first_seen from violation group by rule order by rule limit :limit;
+-- types: any_team int, severity int, first_seen str
+select rule, min(severity) as severity, min(first_seen) as first_seen from violation
+where (cast(:any_team as bigint) = 1 or {team in texts teams}) group by rule order by rule limit :limit;
 
 -- What verdicts say now, by rule and group: instances by application version, else application, else account.
 
@@ -136,6 +137,18 @@ select distinct rule from verdict where verdict <> 'pass' union select distinct 
 -- types: after int
 select distinct rule from verdict where ledger_index > :after;
 
+-- Whether findings were recorded after an entry, and of which accounts and scanners: the first is by the key alone.
+
+-- name: findings_since
+-- types: after int, entry int
+select e.ledger_index as entry from entry e where e.ledger_index > :after and e.kind = 'findings'
+order by e.ledger_index limit 1;
+
+-- name: finding_places_since
+-- types: after int
+select distinct r.account_id, r.product from finding_report r where r.ledger_index > :after
+order by r.account_id, r.product;
+
 -- name: newest_verdict
 -- types: entry int
 select coalesce(max(ledger_index), -1) as entry from verdict;
@@ -160,20 +173,20 @@ order by 1, 2;
 
 -- name: violations_moved
 -- types: after int
-select id, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
+select id, number, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
     unconfirmed_since, reopened, acknowledged_at, exemption, exempt_until, ledger_index
 from violation where ledger_index > :after order by ledger_index limit :limit;
 
 -- name: violations_then
 -- types: past int, after str
-select id, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
+select id, number, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
     unconfirmed_since, reopened, acknowledged_at, exemption, exempt_until, ledger_index
 from (
-    select id, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
+    select id, number, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
     unconfirmed_since, reopened, acknowledged_at, exemption, exempt_until, ledger_index
     from violation where ledger_index < :past
     union all
-    select id, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
+    select id, number, rule, kind, subject, application_id, account_id, team, severity, state, first_seen, since, last_seen,
     unconfirmed_since, reopened, acknowledged_at, exemption, exempt_until, ledger_index
     from violation_past where ledger_index < :past and until_index >= :past
 ) as found where id{binary} > :after order by id{binary} limit :limit;
