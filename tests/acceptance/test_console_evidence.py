@@ -12,9 +12,16 @@ import pytest
 from playwright.async_api import expect
 
 from fakes.chromium import Chromium, Theme, chromium
+from fakes.console import FakeAsk, shown
+from fakes.console_violations import AT, NAME, exemption, listed, member, rule, step, violation, whole
 from fakes.signing_authority import SigningAuthority
 from landscape.violations_served import Served, violations_served
 from landscape.whole import ROOT
+from whence_aggregator.console.exemptions_page import show_exemptions
+from whence_aggregator.console.frame import ASSETS
+from whence_aggregator.console.rule_pages import show_rules
+from whence_aggregator.console.violation_list import show_violations
+from whence_aggregator.console.violation_page import show_violation
 from whence_common.clock import utc_now
 
 PICTURES = ROOT / "build" / "console"
@@ -203,3 +210,30 @@ async def test_forms_with_previews_refusals_and_results_are_accessible(
     await page.set_viewport_size({"width": 1400, "height": 1000})
     assert {name: wrong for name, wrong in found.items() if wrong} == {}
     assert [one for one in ada.complaints if "400" not in one] == []
+
+
+@pytest.mark.parametrize("width", [320, 1400])
+async def test_names_of_any_length_widen_no_page(width: int) -> None:
+    long = "W" * 10_000
+    one = whole(
+        reason=long, remedy=long, team=long, application_id=long, rule=long, account_id=long,
+        subject={"kind": "application", "id": long}, steps=[step(comment=long, by=long, exemption=long)],
+        instances=[member(1, reason=long, instance_id=long, region=long, account_id=long)],
+        folded=[{"rule": long, "instances": 1}],
+    )  # fmt: skip
+    several = {key: value for key, value in one.items() if key in violation()}
+    rules = {"rules": [rule(id=long, title=long, rationale=long, remedy=long)]}
+    path = f"/v1/violations/{NAME}"
+    granted = exemption(reason=long, granted_by=long, scope={"application": long, "version": long, "account": None, "ami": None, "team": long})  # fmt: skip
+    pages = [
+        await shown(show_violations, FakeAsk({"/v1/violations": listed(several), path: one, "/v1/rules": rules})),
+        await shown(show_violation, FakeAsk({path: one, "/v1/rules": rules}), path={"id": NAME}),
+        await shown(show_exemptions, FakeAsk({"/v1/exemptions": {"at": AT, "known_at": AT, "exemptions": [granted]}})),
+        await shown(show_rules, FakeAsk({"/v1/rules": rules, "/v1/violations": listed(several)})),
+    ]
+    style = ASSETS["style.css"].content.decode()
+    async with chromium(scripts=False) as person:
+        await person.page.set_viewport_size({"width": width, "height": 1000})
+        for page in pages:
+            await person.page.set_content(page.replace("</head>", f"<style>{style}</style></head>"))
+            assert not await person.is_wider_than_screen(), await person.page.title()

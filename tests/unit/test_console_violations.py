@@ -408,7 +408,9 @@ async def test_without_exemptions_the_page_states_how_to_make_one() -> None:
 async def test_ending_an_exemption_is_offered_to_who_may(
     visitor: Visitor, granted: dict[str, Any], offered: int
 ) -> None:
-    assert (await shown(show_exemptions, exemptions(granted), visitor=visitor)).count("<button>End it<") == offered
+    assert (await shown(show_exemptions, exemptions(granted), visitor=visitor)).count(
+        '<button class="wrap">End it<'
+    ) == offered
 
 
 async def test_an_exemption_is_ended_and_the_page_states_it_only_if_it_is_so() -> None:

@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from whence_aggregator.console.ledger_note import Cosigner, ledger_of
+from whence_aggregator.console.ledger_note import NoteSigner, ledger_of
 
 _ROOT = "0N2wPAu4PqgB8mJkFich6y3hq2OME38HkzMwYBjKzbQ="
 
@@ -27,18 +27,21 @@ def test_the_log_signs_and_witnesses_cosign_with_their_time() -> None:
         )
     )
     assert found is not None
-    assert (found.origin, found.size, found.root) == ("whence.example.org", 48211, _ROOT)
-    assert found.signers == ("whence.example.org",)
-    assert found.cosigners == (
-        Cosigner(name="w.example.org", at="2026-11-26T20:00:00.000Z"), Cosigner(name="far", at=None),
-    )  # fmt: skip
-    assert found.cosigners_left == 0
+    assert (found.origin, found.size, found.root) == ("whence.example.org", 48211, base64.b64decode(_ROOT).hex())
+    key_id = b"keyi".hex()
+    assert found.own == [NoteSigner(name="whence.example.org", key_id=key_id, at=None)]
+    assert found.cosigners == [
+        NoteSigner(name="w.example.org", key_id=key_id, at="2026-11-26T20:00:00.000Z"),
+        NoteSigner(name="far", key_id=key_id, at=None),
+    ]
+    assert (found.others, found.witnesses) == ([], 2)
 
 
-def test_many_cosignatures_are_counted_and_not_all_are_named() -> None:
-    found = ledger_of(checkpoint(*(line(f"w{n}", bytes(8) + b"c" * 64) for n in range(13))))
+def test_keys_of_one_witness_count_once_and_a_signature_without_time_is_no_cosignature() -> None:
+    found = ledger_of(checkpoint(*(line("w", bytes(8) + b"c" * 64) for _ in range(3)), line("other", b"s" * 64)))
     assert found is not None
-    assert (len(found.cosigners), found.cosigners_left) == (10, 3)
+    assert (len(found.cosigners), found.witnesses) == (3, 1)
+    assert [one.name for one in found.others] == ["other"]
 
 
 @pytest.mark.parametrize(
