@@ -46,25 +46,25 @@ async def measure(directory: Path, *, rounds: int, limit: Path) -> None:
     home = directory / "home"
     (home / "aggregator").mkdir(parents=True)
     authority = SigningAuthority.make()
-    await _spoken(home / "aggregator", authority)
+    await spoken(home / "aggregator", authority)
     pem = {"eu-central-1": authority.pem}
     async with aggregator(home, home, authority_pem=pem, limits=LIMITS) as server, server.session() as session:
-        print(await _judged(server, home / "aggregator" / "ledger.db"), flush=True)
+        print(await judged(server, home / "aggregator" / "ledger.db"), flush=True)
         machines = await enrolled(authority, session, server.url)
         probe = await _probe(authority, session, server)
         print("without ingest: " + await _facts(server, session, probe, _FACTS_QUIET), flush=True)
-        rate, used = await _told(server, machines, directory, seconds=_LIMIT_SECONDS, rest_ms=0.0)
+        rate, used = await told_for(server, machines, directory, seconds=_LIMIT_SECONDS, rest_ms=0.0)
         print(f"ingest at its limit: {rate:,.0f} statements a second, {used:.3f} ms of processor time each", flush=True)
-        print("its machines " + await _judged(server, home / "aggregator" / "ledger.db"), flush=True)
+        print("its machines " + await judged(server, home / "aggregator" / "ledger.db"), flush=True)
         rest_ms = _CONNECTIONS / rate / _SHARE * 1e3
-        telling = asyncio.create_task(_told(server, machines, directory, seconds=_SECONDS, rest_ms=rest_ms))
+        telling = asyncio.create_task(told_for(server, machines, directory, seconds=_SECONDS, rest_ms=rest_ms))
         await pause(3.0)
         print(f"under ingest at {_SHARE:.0%} of it: " + await _facts(server, session, probe, _FACTS), flush=True)
         rate, used = await telling
         print(f"ingest meanwhile: {rate:,.0f} statements a second, {used:.3f} ms of processor time each", flush=True)
 
 
-async def _spoken(home: Path, authority: SigningAuthority) -> None:
+async def spoken(home: Path, authority: SigningAuthority) -> None:
     """Fill the program's database, with a key that it signs its log by."""
     seed = b"l" * 32
     line = base64.b64encode(bytes([LOG]) + seed).decode()
@@ -82,13 +82,13 @@ async def _spoken(home: Path, authority: SigningAuthority) -> None:
     print(f"{INSTANCES:,} instances have stated what they run", flush=True)
 
 
-async def _judged(server: Aggregator, path: Path) -> str:
+async def judged(server: Aggregator, path: Path) -> str:
     """Wait until the program has judged the fleet; return how long that took."""
-    began, used = time.monotonic(), _processor_seconds(server)
+    began, used = time.monotonic(), processor_seconds(server)
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
         while connection.execute("select 1 from instance where judged < ledger_index limit 1").fetchone():
             await pause(0.2)
-    seconds = _processor_seconds(server) - used
+    seconds = processor_seconds(server) - used
     return (
         f"judged by the program in {time.monotonic() - began:.0f} s, {seconds:.0f} processor seconds of all processes"
         f" ({seconds / INSTANCES * 1e3:.2f} ms each)"
@@ -133,7 +133,7 @@ async def _verdict(server: Aggregator, session: aiohttp.ClientSession, probe: Ma
     return next((one["verdict"] for one in shown["verdicts"] if one["rule"] == "application-inactive"), "")
 
 
-async def _told(
+async def told_for(
     server: Aggregator, machines: list[Machine], directory: Path, *, seconds: int, rest_ms: float
 ) -> tuple[float, float]:
     """State new things for so long; return the statements a second, and their processor time in milliseconds."""
@@ -144,16 +144,16 @@ async def _told(
         "wrk", "-t1", f"-c{_CONNECTIONS}", f"-d{seconds}s", "-s", directory / "ingest.lua",
         server.url + "/v1/statements", "--", bodies, round(rest_ms),
     ]  # fmt: skip
-    used = _processor_seconds(server)
+    used = processor_seconds(server)
     process = await asyncio.create_subprocess_exec(*map(str, command), stdout=asyncio.subprocess.PIPE)
     output = (await process.communicate())[0].decode()
     match = re.search(r"RESULT (\S+) (\S+) (\d+) (\d+)", output)
     assert match is not None, output
     assert match[4] == "0", output
-    return float(match[1]), (_processor_seconds(server) - used) / int(match[3]) * 1e3
+    return float(match[1]), (processor_seconds(server) - used) / int(match[3]) * 1e3
 
 
-def _processor_seconds(server: Aggregator) -> float:
+def processor_seconds(server: Aggregator) -> float:
     """Return the processor time of the program and of the processes that it started."""
     waiting, total = [str(server.process.process.pid)], 0.0
     while waiting:
