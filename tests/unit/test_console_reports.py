@@ -24,7 +24,7 @@ FILES = {
 DIGESTS = {name: sha256_digest(text.encode()) for name, text in FILES.items()}
 HTML = DIGESTS["report.html"]
 MADE = {
-    "complete": True, "coverage": COMPLETE, "violations": 0, "files": FILES, "digests": DIGESTS, "ledger_index": 7,
+    "complete": True, "coverage": COMPLETE, "violations": 0, "open_at_end": 0, "findings_open": 0, "verdicts": 3, "files": FILES, "digests": DIGESTS, "ledger_index": 7,
 }  # fmt: skip
 FORM = {"team": "hello", "account": "", "from": "2026-11-01", "to": "2026-11-27"}
 

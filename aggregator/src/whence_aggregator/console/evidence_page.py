@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 
-from whence_aggregator.console.asking import ApiRefused
 from whence_aggregator.console.frame import here
 from whence_aggregator.console.ledger_note import LedgerNote, ledger_of
 from whence_aggregator.console.page import Elsewhere, SavedAnswer, SavedFile, Visit, WebPage
@@ -57,7 +56,7 @@ async def save_bundle(visit: Visit) -> SavedAnswer | WebPage:
 
 
 async def _page(visit: Visit, *, wrong: str = "", wrong_period: bool = False) -> WebPage:
-    note, keys = await asyncio.gather(_text(visit, "/v1/log/checkpoint"), _text(visit, "/v1/log/keys"))
+    note, keys = await asyncio.gather(visit.ask.find_text("/v1/log/checkpoint"), visit.ask.find_text("/v1/log/keys"))
     checkpoint, trusted = ledger_of(note), _keys(keys or "")
     usual = {
         "from": f"{last_day(visit.now, -_USUAL_DAYS)}T00:00:00Z",
@@ -85,16 +84,6 @@ async def _index(visit: Visit, asked: str) -> int | None:
     digest = digest if ":" in digest else f"sha256:{digest}"
     found = await visit.ask.find(f"/v1/receipts/{digest}") if _DIGEST.match(digest) else None
     return int(found["ledger_index"]) if found is not None else None
-
-
-async def _text(visit: Visit, path: str) -> str | None:
-    """Return a text; None if the visitor may not read it, which does not keep it from verifying files of its own."""
-    try:
-        return await visit.ask.text(path)
-    except ApiRefused as exc:
-        if exc.answer.status != 403:
-            raise
-        return None
 
 
 def _keys(text: str) -> LogKeys | None:
