@@ -158,7 +158,7 @@ async def test_a_ticket_that_nothing_runs_for_says_what_may_still_be_read() -> N
 async def test_changes_lead_down_to_commits_and_tickets() -> None:
     ask = FakeAsk({"/v1/changes": answer("changes")})
     page = await shown(show_changes, ask, query={"team": "hello", "from": "2026-11-27T03:00:00", "to": ""})
-    assert ask.asked == ["/v1/changes?team=hello&from=2026-11-27T03%3A00%3A00Z&limit=50"]
+    assert ask.asked == ["/v1/changes?team=hello&from=2026-11-27T03%3A00%3A00Z&limit=20"]
     assert heading(page) == "1 change of hello"
     assert f'href="/console/commits/{COMMIT}"' in page
     assert 'href="/console/tickets/DEMO-2"' in page

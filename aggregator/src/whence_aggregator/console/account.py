@@ -25,7 +25,7 @@ async def show_account(visit: Visit) -> WebPage:
         visit.ask.find("/v1/coverage", {"account": account}),
     )
     summary, violations = await asyncio.gather(
-        visit.ask.find("/v1/summary", {"by": "rule", "account": account}),
+        visit.glance.find("/v1/summary", {"by": "rule", "account": account}),
         visit.ask.find("/v1/violations", {"grouped": "true", "account": account, "limit": _LISTED}),
     )
     sources = [one for one in (coverage["sources"] if coverage is not None else ()) if one["account_id"] == account]
@@ -79,7 +79,7 @@ async def show_accounts(visit: Visit) -> WebPage:
     cursor = visit.query.get("cursor", "")
     listed, coverage = await asyncio.gather(
         visit.ask.get("/v1/accounts", {"limit": "50", **({"cursor": cursor} if cursor else {})}),
-        visit.ask.find("/v1/coverage", {"by": "source"}),
+        visit.glance.find("/v1/coverage", {"by": "source"}),
     )
     groups = coverage["groups"] if coverage is not None else []
     inventory = next((one for one in groups if one["source"] == "inventory"), None)

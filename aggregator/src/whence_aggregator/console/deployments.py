@@ -12,7 +12,7 @@ _FILTERS = ("application", "team", "account", "from", "to")
 _SUBJECTS = ("application", "team", "account")
 _MOMENTS = ("from", "to", "at", "and_at")
 _WITHOUT_ZONE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d+)?)?")
-_ROWS_MAX = "50"
+_ROWS_MAX = "20"
 
 
 async def show_changes(visit: Visit) -> WebPage:

@@ -66,7 +66,7 @@ class Visit:
 
     @property
     def glance(self) -> Ask:
-        """Return what pages with sums of everything ask."""
+        """Return what pages ask for rules and for sums, which may be some seconds old."""
         return self.shared or self.ask
 
     def chosen(self, *names: str) -> dict[str, str | None]:

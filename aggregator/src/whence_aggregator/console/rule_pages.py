@@ -21,8 +21,8 @@ async def show_rules(visit: Visit) -> WebPage:
     """Show all rules: those in force with their counts, and those that are off with the reason."""
     own = _own(visit)
     listed, summary, violations = await asyncio.gather(
-        visit.ask.get("/v1/rules"),
-        visit.ask.find("/v1/summary", {"by": "rule", **own}),
+        visit.glance.get("/v1/rules"),
+        visit.glance.find("/v1/summary", {"by": "rule", **own}),
         visit.ask.find("/v1/violations", {"grouped": "true", "facets": "true", "limit": "1", **own}),
     )
     rules = sorted(listed["rules"], key=lambda one: (one["severity"], one["id"]))
@@ -42,7 +42,7 @@ async def show_rules(visit: Visit) -> WebPage:
 async def show_rule(visit: Visit) -> WebPage:
     """Show one rule, with what it judged by team, its open violations and its examples."""
     name = visit.path["id"]
-    listed = await visit.ask.get("/v1/rules")
+    listed = await visit.glance.get("/v1/rules")
     rule = next((one for one in listed["rules"] if one["id"] == name), None)
     if rule is None:
         raise ApiRefused(ApiAnswer(status=404, document={"code": "not-found", "detail": "there is no such rule"}))

@@ -9,7 +9,7 @@ from whence_aggregator.console.lineage_rows import LineageRow, counted, lineage_
 from whence_aggregator.console.link_words import by_name, value_of
 from whence_aggregator.console.page import Visit, WebPage, given
 
-_ROWS_MAX = "50"
+_ROWS_MAX = "25"
 _NEXT = {
     "image": "No instance that is known runs it, now or at the moment asked about.",
     "commit": "No instance that is known runs an image with it. Images are found once their source was read.",

@@ -37,7 +37,7 @@ async def show_violations(visit: Visit) -> WebPage | Elsewhere:
         return Elsewhere(path=here(PATH, **filters.given))
     try:
         found, rules = await asyncio.gather(
-            visit.ask.get("/v1/violations", filters.to_api(facets="true")), visit.ask.find("/v1/rules")
+            visit.ask.get("/v1/violations", filters.to_api(facets="true")), visit.glance.find("/v1/rules")
         )
     except ApiRefused as exc:
         refusal = FormRefusal.of(exc, "filter")
@@ -91,7 +91,7 @@ async def _judged(visit: Visit, found: Mapping[str, Any], filters: ViolationFilt
     if found["violations"] or "cursor" in visit.query:
         return None
     about = {name: filters.given[name] for name in ("team", "at") if name in filters.given}
-    return await visit.ask.find("/v1/summary", {"by": "rule", **about})
+    return await visit.glance.find("/v1/summary", {"by": "rule", **about})
 
 
 def _verdict(

@@ -123,7 +123,7 @@ async def _page(
     if moment != {key: text for key, text in visit.query.items() if key in _MOMENT}:
         return Elsewhere(path=f"{here('/violations/')}{part(name)}{here('', **moment).removeprefix('/console')}")
     one, rules = await asyncio.gather(
-        visit.ask.get(f"/v1/violations/{part(name)}", moment), visit.ask.find("/v1/rules")
+        visit.ask.get(f"/v1/violations/{part(name)}", moment), visit.glance.find("/v1/rules")
     )
     rule = next((each for each in (rules or {"rules": ()})["rules"] if each["id"] == one["rule"]), None)
     visitor = visit.visitor
