@@ -57,10 +57,11 @@ class Chromium:
         found: str = await self.page.evaluate(_WIDEST)
         return found
 
-    async def keep(self, directory: Path, name: str) -> None:
-        """Keep a picture of the whole page."""
+    async def keep(self, directory: Path, name: str) -> Path:
+        """Keep a picture of the whole page; return its file."""
         directory.mkdir(parents=True, exist_ok=True)
         await self.page.screenshot(path=directory / f"{name}.png", full_page=True)
+        return directory / f"{name}.png"
 
 
 @asynccontextmanager
