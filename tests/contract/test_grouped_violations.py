@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -495,9 +496,37 @@ async def test_the_command_lists_shows_acknowledges_exempts_and_undoes(asked: As
     assert any("verdict" in one for one in shown), "an instance may be unknown while another fails"
     twice = await asked.whence("unexempt", "e-no", "--yes")
     assert (twice.exit_code, "no exemption has the id 'e-no'" in twice.stderr) == (4, True)
+    assert "whence exemptions lists those in force" in twice.stderr
     assert f"{name}: acknowledged" in (await asked.whence("unexempt", exemption)).output
     assert f"{name}: open" in (await asked.whence("unexempt", name)).output
     assert (await asked.whence("acknowledge", *[name] * 101, "--comment", "x")).exit_code == 2
+
+
+async def test_the_command_lists_the_exemptions_in_force_with_their_scope_person_and_reason(asked: Asked) -> None:
+    await running(asked.house)
+    await asked.follow()
+    path = f"/v1/violations/{(await asked.one())['id']}/exempt"
+    before = to_instant(asked.house.clock())
+    nothing = await asked.whence("exemptions")
+    assert (nothing.exit_code, nothing.stderr) == (0, "0 in total\n"), nothing.output
+    asked.house.clock.advance(60)
+    scope = {"account": ACCOUNT, "team": "hello"}
+    done = await asked.post(path, HELLO, reason="moved in June", until="2026-12-01T00:00:00Z", scope=scope)
+    exemption = done["exemption"]
+    listed = await asked.whence("exemptions")
+    assert (listed.exit_code, listed.stderr) == (0, "1 in total\n"), listed.output
+    names, row = listed.stdout.splitlines()
+    assert names.split() == ["id", "rule", "scope", "until", "granted_by", "granted_at", "reason"]
+    assert row.split() == [
+        exemption["id"], RULE, f"account={ACCOUNT},team=hello", "2026-12-01T00:00:00.000Z", "ada",
+        exemption["granted_at"], "moved", "in", "June",
+    ]  # fmt: skip
+    as_json = await asked.whence("exemptions", "--json")
+    assert [one["id"] for one in json.loads(as_json.stdout)["exemptions"]] == [exemption["id"]]
+    earlier = await asked.whence("exemptions", "--at", before)
+    assert (earlier.exit_code, earlier.stderr) == (0, "0 in total\n"), earlier.output
+    wrong = await asked.whence("exemptions", "--at", "June")
+    assert (wrong.exit_code, "at" in wrong.stderr) == (2, True), wrong.output
 
 
 async def test_several_are_acknowledged_and_undone_with_one_command_after_their_list_was_shown(asked: Asked) -> None:

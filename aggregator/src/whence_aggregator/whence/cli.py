@@ -35,6 +35,7 @@ from whence_aggregator.whence import checks as check_commands
 from whence_aggregator.whence import coverage as coverage_commands
 from whence_aggregator.whence import diff as diff_commands
 from whence_aggregator.whence import events as event_commands
+from whence_aggregator.whence import exemptions as exemption_commands
 from whence_aggregator.whence import findings as finding_commands
 from whence_aggregator.whence import images as image_commands
 from whence_aggregator.whence import notifications as notification_commands
@@ -260,3 +261,4 @@ whence.add_command(violation_commands.violation)
 whence.add_command(violation_commands.acknowledge)
 whence.add_command(violation_commands.exempt)
 whence.add_command(violation_commands.unexempt)
+whence.add_command(exemption_commands.exemptions)

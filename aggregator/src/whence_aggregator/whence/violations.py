@@ -64,7 +64,10 @@ def violation() -> None:
 @_AS_JSON
 @click.pass_obj
 def show_violation(client: Client, /, name: str, as_json: bool, **times: str | None) -> None:
-    """Show a violation: its state, its owner, its instances, and every step. Exits 1 unless it is fixed."""
+    """Show a violation: its state, its owner, its instances, and every step. Exits 1 unless it is fixed.
+
+    If it is exempted, its exemption too; `whence exemptions` lists all that are in force.
+    """
     found = _read(client, name, **times)
     if as_json:
         show_json(found)
@@ -136,7 +139,7 @@ def exempt(
 def unexempt(client: Client, names: tuple[str, ...], yes: bool, as_json: bool) -> None:
     """Undo exemptions by their ids, or what was done last about violations: their exemption, else acknowledgement.
 
-    At most 100; of several, the list is shown first.
+    At most 100; of several, the list is shown first. `whence exemptions` lists the exemptions in force.
     """
     _check_count(names, "undone")
     if len(names) > 1:
