@@ -642,6 +642,7 @@ async def test_instances_that_never_spoke_are_one_violation_of_their_account_wit
     await asked.follow()
     late = await asked.one("agent-silent")
     assert (late["state"], late["not_confirmed_since"] is not None) == ("open", True), "a failed read fixes nothing"
+    assert (late["members"], late["not_confirmed"]) == (0, 2)
     asked.house.ec2.away = False
     asked.house.ec2.listed |= dict.fromkeys(quiet, ("terminated", "2026-11-22T12:00:00.000Z"))
     await listed_again(asked)

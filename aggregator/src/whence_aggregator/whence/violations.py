@@ -30,7 +30,8 @@ from whence_common.visible import printable
 BULK_MAX = 100
 """Violations that one command acknowledges."""
 COLUMNS = (
-    "id", "state", "severity", "rule", "subject", "team", "members", "since", "last_seen", "reopened", "reason",
+    "id", "state", "severity", "rule", "subject", "team", "members", "not_confirmed", "since", "last_seen",
+    "reopened", "reason",
 )  # fmt: skip
 _INSTANCE_COLUMNS = (
     "instance_id", "account_id", "region", "verdict", "since", "caused_by", "event", "event_at", "event_id",
@@ -74,7 +75,7 @@ def show_violation(client: Client, /, name: str, as_json: bool, **times: str | N
     else:
         names = (
             "id", "state", "rule", "severity", "title", "reason", "team", "application_id", "account_id", "first_seen",
-            "since", "last_seen", "not_confirmed_since", "reopened", "remedy",
+            "since", "last_seen", "not_confirmed_since", "members", "not_confirmed", "reopened", "remedy",
         )  # fmt: skip
         lines = [(one, found.get(one)) for one in names if found.get(one) is not None]
         show_lines([*lines, *_exempted(found.get("exemption"))])
