@@ -250,6 +250,18 @@ async def test_times_that_no_answer_has_and_filters_by_instances_of_then_are_ref
     reverse = await asked.get(f"/v1/violations/{name}", at=times["fixed"], known_at=times["open"])
     assert reverse["code"] == "time-not-known"
     assert (await asked.get(f"/v1/violations/{name}", at="noon"))["code"] == "parameter-malformed"
+    for path, query in (
+        ("/v1/violations", {"grouped": "true"}), (f"/v1/violations/{name}", {}), ("/v1/exemptions", {}),
+        ("/v1/findings", {}),
+    ):  # fmt: skip
+        early = await asked.get(path, at="2026-11-22T11:59:59Z", **query)
+        assert (early["status"], early["code"]) == (404, "time-before-log"), path
+        assert early["detail"] == (
+            "nothing is known of 2026-11-22T11:59:59.000Z: the log begins at 2026-11-22T12:00:00.000Z"
+        )
+        assert early["fix"] == "ask about 2026-11-22T12:00:00.000Z or later"
+    unasked = await asked.whence("exemptions", "--at", "2026-11-22T11:59:59Z")
+    assert (unasked.exit_code, "the log begins at" in unasked.stderr) == (4, True), unasked.output
     by_instance = await asked.get("/v1/violations", grouped="true", at=times["open"], region="eu-central-1")
     assert (by_instance["code"], by_instance["fix"]) == ("parameter-malformed", "omit them with at and known_at")
 
