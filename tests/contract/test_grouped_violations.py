@@ -561,6 +561,23 @@ async def test_several_are_acknowledged_and_undone_with_one_command_after_their_
     assert (await asked.whence("unexempt", *[names[0]] * 101)).exit_code == 2
 
 
+async def test_a_refusal_midway_leaves_what_was_done_printed_and_names_what_was_not(asked: Asked) -> None:
+    await running(asked.house)
+    await asked.follow()
+    second = (await asked.one())["id"]
+    await asked.house.register("greeter", specification_url="https://example.org/spec")
+    await asked.follow()
+    first, third = [one["id"] for one in await asked.list()][:2]
+    said = await asked.whence("acknowledge", first, second, third, "--comment", "on it", "--yes")
+    assert (said.exit_code, said.stdout) == (3, f"{first}: acknowledged\n"), said.output
+    assert said.stderr.endswith(f"not acknowledged: {second}, {third}\n"), said.stderr
+    assert (await asked.get(f"/v1/violations/{third}"))["state"] == "open"
+    said = await asked.whence("unexempt", first, second, third, "--yes", "--json")
+    assert (said.exit_code, said.stderr.endswith(f"not undone: {second}, {third}\n")) == (3, True), said.output
+    (undone,) = json.loads(said.stdout)
+    assert [one["id"] for one in undone["violations"]] == [first]
+
+
 def stopped(number: int, instance: str, at: str, person: str) -> dict[str, Any]:
     """Return the record of a person's call that stopped an instance."""
     session = {"sessionIssuer": {"arn": ROLE}, "sourceIdentity": person}
