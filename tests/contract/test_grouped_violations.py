@@ -181,8 +181,11 @@ async def test_the_list_of_instances_answers_as_before_unless_asked_for_groups(a
     assert "state" not in found["violations"][0]
     for name, value in (("status", "open"), ("at", "2026-11-22T12:00:00Z"), ("facets", "true"), ("sort", "rule")):
         refused = await asked.get("/v1/violations", **{name: value})
-        assert (refused["code"], refused["detail"]) == ("parameter-unknown", f"{name}: only with grouped")
-        assert refused["fix"] == "add grouped=true, or omit them"
+        assert refused["code"] == "parameter-unknown"
+        assert refused["detail"] == f"{name}: only for violations with their life"
+        assert refused["fix"] == "add grouped=true (whence violations: --grouped), or omit them"
+    said = await asked.whence("violations", "--status", "open")
+    assert (said.exit_code, "--grouped" in said.stderr) == (2, True), said.output
 
 
 async def test_filters_of_verdicts_are_refused_with_groups_and_with_what_to_ask_instead(asked: Asked) -> None:
