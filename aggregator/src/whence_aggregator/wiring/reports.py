@@ -21,6 +21,7 @@ from whence_aggregator.http.role_checks import RoleCheckCalls
 from whence_aggregator.http.summaries import SummaryCalls
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.organisation.allowed import AllowedAccounts
+from whence_aggregator.organisation.listing import standing_accounts
 from whence_aggregator.ports import Database
 from whence_aggregator.reports.coverage_reading import CoverageReader
 from whence_aggregator.reports.coverage_rows import ExpectedSources
@@ -156,7 +157,7 @@ def summary_routes(
     return calls.routes()
 
 
-def role_check_routes(settings: Settings, allowed: AllowedAccounts) -> list[web.RouteDef]:
+def role_check_routes(settings: Settings, database: Database, allowed: AllowedAccounts) -> list[web.RouteDef]:
     """Return the route that checks what the inventory's role may do."""
     inventory = settings.inventory
     probe = None
@@ -166,4 +167,8 @@ def role_check_routes(settings: Settings, allowed: AllowedAccounts) -> list[web.
             endpoint_url=settings.aws_endpoint_url,
         )  # fmt: skip
     regions = inventory.regions if inventory is not None else ()
-    return RoleCheckCalls(RoleChecks(probe=probe, accounts=lambda: allowed.names, regions=regions)).routes()
+    directory = load_directory(settings, database)
+    checks = RoleChecks(
+        probe=probe, accounts=lambda: allowed.names, stated=lambda: standing_accounts(directory), regions=regions
+    )
+    return RoleCheckCalls(checks).routes()

@@ -139,7 +139,7 @@ def _compliance(one: ServingParts) -> list[web.RouteDef]:
         *summary_routes(one.database, one.heard, covering, rules),
         *report_routes(one.database, one.ledger, one.heard, covering, rules),
         *check_routes(one.settings, one.database, one.tracer, one.heard, rules, one.tags, one.working.wake),
-        *role_check_routes(one.settings, one.allowed),
+        *role_check_routes(one.settings, one.database, one.allowed),
         *finding_routes(
             one.settings, one.database, one.ledger, covering.coverage, one.working.evaluating.wake, one.limits
         ),
