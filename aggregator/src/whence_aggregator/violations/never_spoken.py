@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 from whence_aggregator.compliance.rules.agent import AGENT_SILENT
 from whence_aggregator.ports import Database
 from whence_aggregator.queries.compliance import NEVER_SPOKE
-from whence_aggregator.queries.query import BoundQuery
+from whence_aggregator.queries.query import BoundQuery, array
 from whence_aggregator.queries.violations import NEVER_SPOKEN_BY_ACCOUNT
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.violations.group import ACCOUNT, Group
@@ -80,7 +80,8 @@ class NeverSpoken:
             return ()
         asked = NEVER_SPOKE.bind(
             {
-                "account": account_id, "region": region, "instance": instance, "since": None, "until": None,
+                "account": account_id, "any_account": 1, "accounts": array(()),
+                "region": region, "instance": instance, "since": None, "until": None,
                 "launched_before": to_instant(self._listening.silent_before), "after": "", "limit": limit,
             }
         )  # fmt: skip

@@ -169,7 +169,9 @@ def instances(client: Client, /, limit: int, everything: bool, as_json: bool, **
 @click.option(
     "--severity", type=click.Choice(["1", "2", "3", "4"]), help="Only rules of this severity; 1 is the highest."
 )
-@click.option("--team", help="Only applications that this team owns in the application registry.")
+@click.option(
+    "--team", help="Only what this team owns: applications, and in its accounts what no application's team owns."
+)
 @click.option("--account", help="Only this account.")
 @click.option("--region", help="Only this region.")
 @click.option("--ami", help="Only instances that were started from this AMI.")

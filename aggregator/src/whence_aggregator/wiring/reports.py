@@ -123,13 +123,16 @@ def check_routes(
 
 
 def report_routes(
-    database: Database, ledger: Ledger, listening: Listening, covering: Covering, rules: CurrentRules
-) -> list[web.RouteDef]:
+    settings: Settings, database: Database, ledger: Ledger, listening: Listening, covering: Covering,
+    rules: CurrentRules,
+) -> list[web.RouteDef]:  # fmt: skip
     """Return the route that makes reports."""
+    directory = load_directory(settings, database)
+    listed = Violations(database=database, listening=listening, rules=rules, directory=directory)
     maker = ReportMaker(
         ledger=ledger,
-        summaries=Summaries(database=database, listening=listening),
-        violations=StandingViolations(Violations(database=database, listening=listening, rules=rules), rules),
+        summaries=Summaries(database=database, listening=listening, directory=directory),
+        violations=StandingViolations(listed, rules),
         coverage=covering.coverage,
         findings=covering.of_reports,
         steps=StepsOfPeriods(database),
@@ -143,12 +146,17 @@ def report_routes(
 
 
 def summary_routes(
-    database: Database, listening: Listening, covering: Covering, rules: CurrentRules
+    settings: Settings, database: Database, listening: Listening, covering: Covering, rules: CurrentRules
 ) -> list[web.RouteDef]:
     """Return the routes of summaries and coverage."""
     calls = SummaryCalls(
         database=database,
-        summaries=Summaries(database=database, listening=listening, unheard_kept_seconds=UNHEARD_KEPT_SECONDS),
+        summaries=Summaries(
+            database=database,
+            listening=listening,
+            unheard_kept_seconds=UNHEARD_KEPT_SECONDS,
+            directory=load_directory(settings, database),
+        ),
         coverage=covering.coverage,
         moments=Moments(database=database, now=utc_now),
         findings=covering.counts,
