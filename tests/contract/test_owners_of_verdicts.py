@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from datetime import timedelta
 
 import pytest
@@ -51,10 +50,9 @@ async def owned_house(house: InProcess) -> InProcess:
     return house
 
 
-async def summary(house: InProcess, at: str | None = None, **wanted: object) -> Summary:
+async def summary(house: InProcess, wanted: WantedSummary, at: str | None = None) -> Summary:
     summaries = Summaries(database=house.database, listening=house.listening)
-    asked = dataclasses.replace(WantedSummary(), **wanted)
-    return await summaries.of(asked, await Moments(database=house.database, now=house.clock).of(at))
+    return await summaries.of(wanted, await Moments(database=house.database, now=house.clock).of(at))
 
 
 def of_instances(found: Summary) -> dict[str | None, int]:
@@ -74,32 +72,56 @@ async def test_what_is_of_no_application_with_a_team_is_of_the_accounts_owner_in
     owned_house: InProcess,
 ) -> None:
     house = owned_house
-    assert of_instances(await summary(house, by="team")) == {"hello": 1, "pay": 2, None: 1}
-    assert of_instances(await summary(house, by="team", account=ACCOUNT)) == {"hello": 1, "pay": 2}
-    assert of_instances(await summary(house, by="account", team="pay")) == {ACCOUNT: 2}
-    assert of_instances(await summary(house, by="account", team="hello")) == {ACCOUNT: 1}
+    assert of_instances(await summary(house, WantedSummary(by="team"))) == {"hello": 1, "pay": 2, None: 1}
+    assert of_instances(await summary(house, WantedSummary(by="team", account=ACCOUNT))) == {"hello": 1, "pay": 2}
+    assert of_instances(await summary(house, WantedSummary(by="account", team="pay"))) == {ACCOUNT: 2}
+    assert of_instances(await summary(house, WantedSummary(by="account", team="hello"))) == {ACCOUNT: 1}
     rules = ["image-mutable"]
     for team, count in (("hello", 1), ("pay", 2)):
-        by_rule = await summary(house, by="team", rules=rules)
+        by_rule = await summary(house, WantedSummary(by="team", rules=rules))
         assert by_rule.groups[team].verdicts.total == count
-        assert (await summary(house, team=team, rules=rules)).everything.verdicts.total == count
-    by_team = await summary(house, by="team")
+        assert (await summary(house, WantedSummary(team=team, rules=rules))).everything.verdicts.total == count
+    by_team = await summary(house, WantedSummary(by="team"))
     for team in ("hello", "pay"):
-        assert (await summary(house, team=team)).everything == by_team.groups[team], team
-    assert (await summary(house, team="nobody")).everything.verdicts == NONE
+        assert (await summary(house, WantedSummary(team=team))).everything == by_team.groups[team], team
+    assert (await summary(house, WantedSummary(team="nobody"))).everything.verdicts == NONE
+
+
+async def test_owners_of_accounts_are_kept_for_seconds_and_no_application_is_counted_twice(
+    owned_house: InProcess,
+) -> None:
+    house = owned_house
+    summaries = Summaries(database=house.database, listening=house.listening, unheard_kept_seconds=30.0)
+    moments = Moments(database=house.database, now=house.clock)
+
+    async def by_team() -> dict[str | None, int]:
+        return of_instances(await summaries.of(WantedSummary(by="team"), await moments.of()))
+
+    assert await by_team() == {"hello": 1, "pay": 2, None: 1}
+    await house.register("other", team_id="hello")
+    assert await by_team() == {"hello": 2, "pay": 1, None: 1}
+    read = FakeOrganisation(snapshot("file", accounts=[Account(account_id=ACCOUNT, owner="ship")]))
+    recorder = OrganisationRecorder(
+        database=house.database, ledger=house.ledger, sources={"file": read}, now=house.clock
+    )  # fmt: skip
+    house.clock.advance(29.0)
+    await recorder.read("file")
+    assert await by_team() == {"hello": 2, "pay": 1, None: 1}
+    house.clock.advance(1.0)
+    assert await by_team() == {"hello": 2, "ship": 1, None: 1}
 
 
 async def test_snapshots_and_trends_have_the_same_owners(owned_house: InProcess) -> None:
     house = owned_house
-    now = {team: (await summary(house, team=team)).everything for team in ("hello", "pay")}
-    by_team = (await summary(house, by="team")).groups
+    now = {team: (await summary(house, WantedSummary(team=team))).everything for team in ("hello", "pay")}
+    by_team = (await summary(house, WantedSummary(by="team"))).groups
     taken_at = house.clock()
     assert await Snapshots(database=house.database, ledger=house.ledger, now=house.clock).take() is True
     house.clock.advance(86_400.0)
     at = to_instant(taken_at + timedelta(hours=1))
-    assert (await summary(house, at, by="team")).groups == by_team
+    assert (await summary(house, WantedSummary(by="team"), at)).groups == by_team
     for team, counted in now.items():
-        assert (await summary(house, at, team=team)).everything == counted, team
+        assert (await summary(house, WantedSummary(team=team), at)).everything == counted, team
         summaries = Summaries(database=house.database, listening=house.listening)
         moment = await Moments(database=house.database, now=house.clock).of()
         (day,) = await summaries.trend(WantedSummary(team=team), moment, since="2026-11-22", until="2026-11-22")

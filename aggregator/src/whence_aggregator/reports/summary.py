@@ -150,12 +150,13 @@ class Summaries:
         unheard_kept_seconds: float = 0.0,
         directory: OrganisationDirectory | None = None,
     ) -> None:
-        """`unheard_kept_seconds`: how long the number of unheard instances of all accounts is kept."""
+        """`unheard_kept_seconds`: how long unheard instances of all accounts, and their owners, are kept."""
         self._database = database
         self._unheard_kept_seconds = unheard_kept_seconds
         self._listening = listening
         self._directory = directory or OrganisationDirectory(database)
         self._kept_unheard: tuple[datetime, Mapping[str, int]] | None = None
+        self._kept_owners: tuple[datetime, UnownedPlaces] | None = None
 
     async def of(self, wanted: WantedSummary, moment: Moment) -> Summary:
         """Return a summary, for a time that is past by the newest snapshot by then. Raises NotFound without one."""
@@ -238,7 +239,17 @@ class Summaries:
         ]
 
     async def _places(self, moment: Moment) -> UnownedPlaces:
-        return await unowned_places(self._database, self._directory, past=moment.past)
+        """Return what no application's team owns; the owners of accounts now are kept, as unheard instances are."""
+        if not moment.is_now:
+            return await unowned_places(self._database, self._directory, past=moment.past)
+        now, known = parse_instant(moment.at), None
+        if self._kept_owners is not None:
+            kept_at, kept = self._kept_owners
+            known = kept if (now - kept_at).total_seconds() < self._unheard_kept_seconds else None
+        found = await unowned_places(self._database, self._directory, past=moment.past, known=known)
+        if known is None:
+            self._kept_owners = now, found
+        return found
 
     async def _names(self, team: str, wanted: WantedSummary, moment: Moment) -> frozenset[str]:
         return await names_of_team(self._directory, team, as_written=wanted.team_as_written, past=moment.past)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from whence_aggregator.ledger.kinds import EVERY_ACCOUNT
 from whence_aggregator.organisation.directory import OrganisationDirectory
@@ -41,9 +41,13 @@ class UnownedPlaces:
         return sorted(one for one in self.applications if self.owners.get(self.homes.get(one, "")) in names)
 
 
-async def unowned_places(database: Database, directory: OrganisationDirectory, *, past: int) -> UnownedPlaces:
-    """Return what no application's team owns, by the entries before the bound `past`."""
+async def unowned_places(
+    database: Database, directory: OrganisationDirectory, *, past: int, known: UnownedPlaces | None = None
+) -> UnownedPlaces:
+    """Return what no application's team owns, by the entries before the bound `past`. `known`: with its owners."""
     applications = unowned(await database.fetch(UNOWNED_APPLICATIONS.bind({"past": past})))
+    if known is not None:
+        return replace(known, applications=frozenset({"", *applications}))
     asked = ACCOUNTS_OF_APPLICATIONS_COUNTED.bind({"applications": array(applications)})
     accounts = accounts_with_applications(await database.fetch(asked))
     return UnownedPlaces(
