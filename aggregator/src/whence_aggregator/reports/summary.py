@@ -16,14 +16,11 @@ from whence_aggregator.queries.query import array
 from whence_aggregator.queries.reports import (
     APPLICATION_COUNTS_OF_DAYS,
     COUNTS_OF_ACCOUNT,
-    COUNTS_OF_APPLICATIONS,
     COUNTS_OF_DAYS,
-    COUNTS_OF_PLACES,
     COUNTS_OF_RULES_BY_ACCOUNT,
     COUNTS_OF_RULES_BY_TEAM,
     NEWEST_SUMMARY_BY,
     SUMMARY_DAYS,
-    SUMS_OF_APPLICATIONS,
     TEAMS_OF_APPLICATIONS,
     TOTALS,
     TOTALS_AT,
@@ -44,14 +41,13 @@ from whence_aggregator.reports.counted import (
     grouped,
     standing_at,
 )
+from whence_aggregator.reports.owned_counts import OwnedCounts, group_of_no_team, owner_of
 from whence_aggregator.reports.rows import (
     SummaryDay,
     counts_by_key,
     days_of_counts,
     days_of_totals,
     summary_days,
-    sums_by_place,
-    team_named,
     teams_of,
     totals,
     totals_by_account,
@@ -61,7 +57,7 @@ from whence_aggregator.reports.rows import (
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.moment import Moment
 from whence_aggregator.trace.owners import owned_by
-from whence_aggregator.trace.unowned import UnownedPlaces, names_of_team, unowned_places
+from whence_aggregator.trace.unowned import UnownedPlaces
 from whence_common.clock import parse_instant, to_instant
 from whence_common.errors import InputError
 
@@ -156,7 +152,7 @@ class Summaries:
         self._listening = listening
         self._directory = directory or OrganisationDirectory(database)
         self._kept_unheard: tuple[datetime, Mapping[str, int]] | None = None
-        self._kept_owners: tuple[datetime, UnownedPlaces] | None = None
+        self._owned = OwnedCounts(database=database, directory=self._directory, kept_seconds=unheard_kept_seconds)
 
     async def of(self, wanted: WantedSummary, moment: Moment) -> Summary:
         """Return a summary, for a time that is past by the newest snapshot by then. Raises NotFound without one."""
@@ -187,7 +183,8 @@ class Summaries:
     async def _now(self, wanted: WantedSummary, moment: Moment) -> list[NamedCounts]:
         """Return the counts by the narrowest way: sums that are kept, or the counts of one account, team or rules."""
         if wanted.team is not None:
-            return await self._named(await self._of_team(wanted.team, wanted, moment), wanted, moment)
+            counts = await self._owned.of_team(wanted.team, wanted.team_as_written, moment)
+            return await self._named(counts, wanted, moment)
         if wanted.account is not None:
             of_account = COUNTS_OF_ACCOUNT.bind({"account_id": wanted.account})
             return await self._named(counts_by_key(await self._database.fetch(of_account)), wanted, moment)
@@ -200,59 +197,10 @@ class Summaries:
             asked = COUNTS_OF_RULES_BY_TEAM.bind({"rules": rules, "past": past})
             totalled = TOTALS_BY_TEAM.bind({"past": past})
             found = await self._database.fetch(totalled if wanted.rules is None else asked)
-            return await self._with_owners(totals_by_team(found), wanted, moment)
+            return await self._owned.by_team(totals_by_team(found), wanted.rules, moment)
         if wanted.by == "account" and wanted.rules is not None:
             return totals_by_account(await self._database.fetch(COUNTS_OF_RULES_BY_ACCOUNT.bind({"rules": rules})))
         return totals(await self._database.fetch(TOTALS.bind({"scope": wanted.by})))
-
-    async def _of_team(self, team: str, wanted: WantedSummary, moment: Moment) -> dict[CountKey, Counts]:
-        """Return the counts of a team's applications, and of what is of no team's in its accounts."""
-        applications = await self._applications(team, wanted, moment)
-        asked = COUNTS_OF_APPLICATIONS.bind({"applications": array(applications)})
-        found = counts_by_key(await self._database.fetch(asked))
-        places, names = await self._places(moment), await self._names(team, wanted, moment)
-        if accounts := places.accounts_of(names):
-            there = array([*accounts, EVERY_ACCOUNT])
-            more = COUNTS_OF_PLACES.bind({"applications": array(sorted(places.applications)), "accounts": there})
-            counts = counts_by_key(await self._database.fetch(more))
-            found |= {key: one for key, one in counts.items() if _owner(places, key) in names}
-        return found
-
-    async def _with_owners(
-        self, found: Sequence[NamedCounts], wanted: WantedSummary, moment: Moment
-    ) -> list[NamedCounts]:
-        """Return sums by team in which what is of no application's team is of the owner of its account."""
-        of_teams = [one for one in found if one.name]
-        if len(of_teams) == len(found):
-            return of_teams
-        places = await self._places(moment)
-        asked = SUMS_OF_APPLICATIONS.bind(
-            {
-                "applications": array(sorted(places.applications)), "any_rule": int(wanted.rules is None),
-                "rules": array(wanted.rules or ()),
-            }
-        )  # fmt: skip
-        sums = sums_by_place(await self._database.fetch(asked))
-        return [
-            *of_teams,
-            *(NamedCounts(_of_no_team(places, key), key.kind, subjects, one) for key, subjects, one in sums),
-        ]
-
-    async def _places(self, moment: Moment) -> UnownedPlaces:
-        """Return what no application's team owns; the owners of accounts now are kept, as unheard instances are."""
-        if not moment.is_now:
-            return await unowned_places(self._database, self._directory, past=moment.past)
-        now, known = parse_instant(moment.at), None
-        if self._kept_owners is not None:
-            kept_at, kept = self._kept_owners
-            known = kept if (now - kept_at).total_seconds() < self._unheard_kept_seconds else None
-        found = await unowned_places(self._database, self._directory, past=moment.past, known=known)
-        if known is None:
-            self._kept_owners = now, found
-        return found
-
-    async def _names(self, team: str, wanted: WantedSummary, moment: Moment) -> frozenset[str]:
-        return await names_of_team(self._directory, team, as_written=wanted.team_as_written, past=moment.past)
 
     async def _then(self, wanted: WantedSummary, moment: Moment) -> tuple[list[NamedCounts], SummaryDay]:
         taken = summary_days(await self._database.fetch(NEWEST_SUMMARY_BY.bind({"at": moment.at})))
@@ -274,10 +222,10 @@ class Summaries:
             of_teams = [one for one in found if one.name]
             if len(of_teams) == len(found):
                 return of_teams
-            places = await self._places(moment)
+            places = await self._owned.places(moment)
             rows = await self._days_of(sorted(places.applications), wanted, day)
             standing = standing_at(rows, day).items()
-            return [*of_teams, *(NamedCounts(_of_no_team(places, key), key.kind, key.rule == OF_SUBJECT, one)
+            return [*of_teams, *(NamedCounts(group_of_no_team(places, key), key.kind, key.rule == OF_SUBJECT, one)
                                  for key, one in standing)]  # fmt: skip
         return totals(await self._database.fetch(TOTALS_AT.bind({"scope": wanted.by, "day": day})))
 
@@ -300,11 +248,14 @@ class Summaries:
             return days_of_counts(await self._database.fetch(COUNTS_OF_DAYS.bind(_filters(wanted, until))))
         applications = await self._applications(wanted.team, wanted, moment)
         found = await self._days_of(applications, wanted, until)
-        places, names = await self._places(moment), await self._names(wanted.team, wanted, moment)
+        places, names = (
+            await self._owned.places(moment),
+            await self._owned.names(wanted.team, wanted.team_as_written, moment),
+        )
         if not places.accounts_of(names):
             return found
         more = await self._days_of(sorted(places.applications), wanted, until)
-        return [*found, *(one for one in more if _owner(places, one.key) in names)]
+        return [*found, *(one for one in more if owner_of(places, one.key) in names)]
 
     async def _days_of(self, applications: Sequence[str], wanted: WantedSummary, until: str) -> list[DayOfCount]:
         asked = APPLICATION_COUNTS_OF_DAYS.bind({**_filters(wanted, until), "applications": array(applications)})
@@ -322,7 +273,7 @@ class Summaries:
         written: Mapping[str, str] = {}
         places = UnownedPlaces()
         if wanted.by == "team":
-            places = await self._places(moment)
+            places = await self._owned.places(moment)
             applications = array(sorted({key.application_id for key in kept}))
             asked = TEAMS_OF_APPLICATIONS.bind({"applications": applications, "past": moment.past})
             written = teams_of(await self._database.fetch(asked))
@@ -361,15 +312,6 @@ def _filters(wanted: WantedSummary, until: str) -> CountsOfDaysParameters:
     }  # fmt: skip
 
 
-def _owner(places: UnownedPlaces, key: CountKey) -> str:
-    return places.owner(key.account_id, key.application_id)
-
-
-def _of_no_team(places: UnownedPlaces, key: CountKey) -> str | None:
-    """Return the name of the group by team of what is of no application's team: the owner of its account, if any."""
-    return _owner(places, key) or team_named("", key.application_id != "")
-
-
 def _of_wanted(found: Sequence[NamedCounts], wanted: WantedSummary) -> list[NamedCounts]:
     """Return the sums of the kind that is wanted; those by rule have names of rules."""
     rules = wanted.rules if wanted.by == "rule" else None
@@ -387,7 +329,7 @@ def _is_wanted(key: CountKey, wanted: WantedSummary) -> bool:
 def _group(by: GroupedBy, key: CountKey, written: Mapping[str, str], places: UnownedPlaces) -> str | None:
     """Return the name of a count's group; by team, the one that is written."""
     if by == "team":
-        return written.get(key.application_id) or _of_no_team(places, key)
+        return written.get(key.application_id) or group_of_no_team(places, key)
     return key.account_id if by == "account" else key.rule
 
 
