@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -17,12 +18,13 @@ from whence_aggregator.reports.coverage import AskedAbout
 from whence_aggregator.trace.moment import NOW
 from whence_aggregator.violations.listing import GroupedViolations, WantedGroups
 from whence_aggregator.violations.members import GroupMembers
+from whence_aggregator.violations.shown import to_csv
 from whence_aggregator.wiring.violations import load_violations
 from whence_common.digest import sha256_digest
 from whence_common.statement import UserDataFacts
 
 ACCOUNT, OTHER, REGION = "123456789012", "210987654321", "eu-central-1"
-ONE = "i-0123456789abcdef0"
+ONE, FIRST = "i-0123456789abcdef0", "i-0000000000abcdef1"
 RULE = "user-data-changed"
 MESSAGE = b"tree x\nauthor A <a@b> 1 +0000\ncommitter A <a@b> 1 +0000\n\nDEMO-1: greet"
 STARTED = "2026-11-22T11:59:59.000Z"
@@ -68,6 +70,14 @@ class Watched:
         page = await self.grouped.page(wanted, moment=await self.house.tracer.moments.of(), after="", limit=10)
         (one,) = page.violations
         return one["state"], one["reason"], one["not_confirmed_since"] is None
+
+    async def shown(self) -> dict[str, Any]:
+        """Return the violation with its instances."""
+        moment = await self.house.tracer.moments.of()
+        page = await self.grouped.page(WantedGroups(rules=[RULE]), moment=moment, after="", limit=10)
+        (one,) = page.violations
+        stored = await self.grouped.then(one["id"], moment)
+        return await self.grouped.shown(stored, moment)
 
     async def verdict(self, instance_id: str = ONE, rule: str = RULE) -> tuple[str, str]:
         found = await standing_verdicts(self.house.database, instance_id)
@@ -117,6 +127,29 @@ async def test_a_failed_listing_makes_the_fault_unknown_and_never_fixed_until_it
     await watched.list_place()
     assert (await watched.verdict())[0] == "pass"
     assert (await watched.violation())[0] == "fixed"
+
+
+async def test_members_are_the_instances_that_fail_and_those_that_are_unknown_are_counted_beside_them(
+    watched: Watched,
+) -> None:
+    house = watched.house
+    house.ec2.listed[FIRST] = ("running", STARTED)
+    house.ec2.data[FIRST] = SourceUnavailable("ec2-denied", "EC2 denies the request: no ec2:DescribeInstanceAttribute")
+    stated = UserDataFacts(digest=sha256_digest(STATED), document={"stated": True})
+    await house.say(await house.machine(FIRST), user_data=stated)
+    await watched.list_place()
+    assert [(await watched.verdict(one))[0] for one in (ONE, FIRST)] == ["fail", "unknown"]
+    shown = await watched.shown()
+    assert (shown["members"], shown["not_confirmed"], shown["not_confirmed_since"]) == (1, 1, None)
+    assert [(one["instance_id"], one["verdict"]) for one in shown["instances"]] == [(ONE, "fail"), (FIRST, "unknown")]
+    house.ec2.refuses[ACCOUNT] = FAILURES["denied"]
+    await watched.list_place()
+    shown = await watched.shown()
+    assert (shown["state"], shown["members"], shown["not_confirmed"]) == ("open", 0, 2)
+    assert shown["not_confirmed_since"] is not None
+    names, row = to_csv([shown]).splitlines()[:2]
+    place = names.split(",").index("members")
+    assert (names.split(",")[place + 1], row.split(",")[place : place + 2]) == ("not_confirmed", ["0", "2"])
 
 
 @pytest.mark.parametrize("name, after", [("denied", 1), ("throttled", 3)])

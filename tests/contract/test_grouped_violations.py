@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -180,8 +181,11 @@ async def test_the_list_of_instances_answers_as_before_unless_asked_for_groups(a
     assert "state" not in found["violations"][0]
     for name, value in (("status", "open"), ("at", "2026-11-22T12:00:00Z"), ("facets", "true"), ("sort", "rule")):
         refused = await asked.get("/v1/violations", **{name: value})
-        assert (refused["code"], refused["detail"]) == ("parameter-unknown", f"{name}: only with grouped")
-        assert refused["fix"] == "add grouped=true, or omit them"
+        assert refused["code"] == "parameter-unknown"
+        assert refused["detail"] == f"{name}: only for violations with their life"
+        assert refused["fix"] == "add grouped=true (whence violations: --grouped), or omit them"
+    said = await asked.whence("violations", "--status", "open")
+    assert (said.exit_code, "--grouped" in said.stderr) == (2, True), said.output
 
 
 async def test_filters_of_verdicts_are_refused_with_groups_and_with_what_to_ask_instead(asked: Asked) -> None:
@@ -249,6 +253,18 @@ async def test_times_that_no_answer_has_and_filters_by_instances_of_then_are_ref
     reverse = await asked.get(f"/v1/violations/{name}", at=times["fixed"], known_at=times["open"])
     assert reverse["code"] == "time-not-known"
     assert (await asked.get(f"/v1/violations/{name}", at="noon"))["code"] == "parameter-malformed"
+    for path, query in (
+        ("/v1/violations", {"grouped": "true"}), (f"/v1/violations/{name}", {}), ("/v1/exemptions", {}),
+        ("/v1/findings", {}),
+    ):  # fmt: skip
+        early = await asked.get(path, at="2026-11-22T11:59:59Z", **query)
+        assert (early["status"], early["code"]) == (404, "time-before-log"), path
+        assert early["detail"] == (
+            "nothing is known of 2026-11-22T11:59:59.000Z: the log begins at 2026-11-22T12:00:00.000Z"
+        )
+        assert early["fix"] == "ask about 2026-11-22T12:00:00.000Z or later"
+    unasked = await asked.whence("exemptions", "--at", "2026-11-22T11:59:59Z")
+    assert (unasked.exit_code, "the log begins at" in unasked.stderr) == (4, True), unasked.output
     by_instance = await asked.get("/v1/violations", grouped="true", at=times["open"], region="eu-central-1")
     assert (by_instance["code"], by_instance["fix"]) == ("parameter-malformed", "omit them with at and known_at")
 
@@ -495,9 +511,37 @@ async def test_the_command_lists_shows_acknowledges_exempts_and_undoes(asked: As
     assert any("verdict" in one for one in shown), "an instance may be unknown while another fails"
     twice = await asked.whence("unexempt", "e-no", "--yes")
     assert (twice.exit_code, "no exemption has the id 'e-no'" in twice.stderr) == (4, True)
+    assert "whence exemptions lists those in force" in twice.stderr
     assert f"{name}: acknowledged" in (await asked.whence("unexempt", exemption)).output
     assert f"{name}: open" in (await asked.whence("unexempt", name)).output
     assert (await asked.whence("acknowledge", *[name] * 101, "--comment", "x")).exit_code == 2
+
+
+async def test_the_command_lists_the_exemptions_in_force_with_their_scope_person_and_reason(asked: Asked) -> None:
+    await running(asked.house)
+    await asked.follow()
+    path = f"/v1/violations/{(await asked.one())['id']}/exempt"
+    before = to_instant(asked.house.clock())
+    nothing = await asked.whence("exemptions")
+    assert (nothing.exit_code, nothing.stderr) == (0, "0 in total\n"), nothing.output
+    asked.house.clock.advance(60)
+    scope = {"account": ACCOUNT, "team": "hello"}
+    done = await asked.post(path, HELLO, reason="moved in June", until="2026-12-01T00:00:00Z", scope=scope)
+    exemption = done["exemption"]
+    listed = await asked.whence("exemptions")
+    assert (listed.exit_code, listed.stderr) == (0, "1 in total\n"), listed.output
+    names, row = listed.stdout.splitlines()
+    assert names.split() == ["id", "rule", "scope", "until", "granted_by", "granted_at", "reason"]
+    assert row.split() == [
+        exemption["id"], RULE, f"account={ACCOUNT},team=hello", "2026-12-01T00:00:00.000Z", "ada",
+        exemption["granted_at"], "moved", "in", "June",
+    ]  # fmt: skip
+    as_json = await asked.whence("exemptions", "--json")
+    assert [one["id"] for one in json.loads(as_json.stdout)["exemptions"]] == [exemption["id"]]
+    earlier = await asked.whence("exemptions", "--at", before)
+    assert (earlier.exit_code, earlier.stderr) == (0, "0 in total\n"), earlier.output
+    wrong = await asked.whence("exemptions", "--at", "June")
+    assert (wrong.exit_code, "at" in wrong.stderr) == (2, True), wrong.output
 
 
 async def test_several_are_acknowledged_and_undone_with_one_command_after_their_list_was_shown(asked: Asked) -> None:
@@ -518,6 +562,23 @@ async def test_several_are_acknowledged_and_undone_with_one_command_after_their_
     assert all(f"  {name}  acknowledged  " in undone.stderr for name in names)
     assert undone.stdout.splitlines() == [f"{name}: open" for name in names]
     assert (await asked.whence("unexempt", *[names[0]] * 101)).exit_code == 2
+
+
+async def test_a_refusal_midway_leaves_what_was_done_printed_and_names_what_was_not(asked: Asked) -> None:
+    await running(asked.house)
+    await asked.follow()
+    second = (await asked.one())["id"]
+    await asked.house.register("greeter", specification_url="https://example.org/spec")
+    await asked.follow()
+    first, third = [one["id"] for one in await asked.list()][:2]
+    said = await asked.whence("acknowledge", first, second, third, "--comment", "on it", "--yes")
+    assert (said.exit_code, said.stdout) == (3, f"{first}: acknowledged\n"), said.output
+    assert said.stderr.endswith(f"not acknowledged: {second}, {third}\n"), said.stderr
+    assert (await asked.get(f"/v1/violations/{third}"))["state"] == "open"
+    said = await asked.whence("unexempt", first, second, third, "--yes", "--json")
+    assert (said.exit_code, said.stderr.endswith(f"not undone: {second}, {third}\n")) == (3, True), said.output
+    (undone,) = json.loads(said.stdout)
+    assert [one["id"] for one in undone["violations"]] == [first]
 
 
 def stopped(number: int, instance: str, at: str, person: str) -> dict[str, Any]:
@@ -613,6 +674,7 @@ async def test_instances_that_never_spoke_are_one_violation_of_their_account_wit
     await asked.follow()
     late = await asked.one("agent-silent")
     assert (late["state"], late["not_confirmed_since"] is not None) == ("open", True), "a failed read fixes nothing"
+    assert (late["members"], late["not_confirmed"]) == (0, 2)
     asked.house.ec2.away = False
     asked.house.ec2.listed |= dict.fromkeys(quiet, ("terminated", "2026-11-22T12:00:00.000Z"))
     await listed_again(asked)

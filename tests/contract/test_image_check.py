@@ -182,5 +182,27 @@ async def test_whoever_may_not_ask_gets_what_is_recorded_and_no_registry_is_aske
         await check(house, image=f"{REPOSITORY}:2.0", asks=False)
 
 
+async def test_a_tag_for_an_application_that_is_not_registered_states_so(house: InProcess) -> None:
+    await house.register("mine", team_id="evil")
+    house.sources.tags[f"{REPOSITORY}:2.0"] = DIGEST
+    callers = {"ada": Caller(name="ada", teams=frozenset({"hello"}))}
+    unrecorded = f"the digest of {REPOSITORY}:2.0 is not recorded"
+    by_digest = "name the image by its digest: REGISTRY/TEAM/ARTIFACT@sha256:…"
+    async with (
+        served(house, ImageCheckCalls(checks(house)).routes(), callers) as url,
+        aiohttp.ClientSession(headers={"Authorization": "Bearer ada"}) as client,
+    ):
+        for application, detail, fix in (
+            ("greter", f"{unrecorded}, and the registry is not asked: the application greter is not registered",
+             f"register the application, or {by_digest}"),
+            ("mine", unrecorded, f"{by_digest}, or use a token of the application's team"),
+        ):  # fmt: skip
+            query = {"image": f"{REPOSITORY}:2.0", "application": application}
+            async with client.get(f"{url}/v1/check", params=query) as answer:
+                found = await answer.json(content_type=None)
+            assert (answer.status, found["code"]) == (404, "image-digest-unknown")
+            assert (found["detail"], found["fix"]) == (detail, fix)
+
+
 async def facts(house: InProcess) -> list[dict[str, Any]]:
     return [type_of(one.content or b"")[2] for one in await house.entries("fact")]

@@ -22,6 +22,7 @@ from whence_aggregator.organisation.changes import MEMBERS, applied, differences
 from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.organisation.erasure import MembersRemoved
 from whence_aggregator.organisation.groups import GroupsSeen, GroupsSource
+from whence_aggregator.organisation.listing import standing_accounts
 from whence_aggregator.organisation.recorder import OrganisationRecorder, known_of
 from whence_aggregator.organisation.snapshots import ACCOUNTS_MAX, StatedTeam, snapshot
 from whence_aggregator.organisation.values import Account, Known, Snapshot
@@ -362,9 +363,11 @@ async def test_only_collected_accounts_that_are_active_are_allowed_and_nobody_be
     await org.read(snapshot("file", accounts=[Account(account_id=B, status="ACTIVE")]))
     await allowed.refresh()
     assert (A in allowed, B in allowed, allowed.names) == (True, False, frozenset({A}))
+    assert await standing_accounts(org.directory) == [A, B], "the file comes first"
     await org.read(snapshot("aws", accounts=[Account(account_id=A, status="PENDING_CLOSURE"), closed]))
     await allowed.refresh()
     assert A not in allowed
+    assert await standing_accounts(org.directory) == [B]
 
 
 async def test_an_instance_of_a_collected_account_enrols_and_that_of_another_does_not(

@@ -274,8 +274,7 @@ async def test_a_period_states_what_was_open_opened_and_fixed_and_leads_to_each_
     assert other.report.period.violations == []
 
 
-async def test_an_answer_states_what_is_open_though_no_verdict_is_of_the_team(house: InProcess) -> None:
-    """A version that is not registered belongs to the team of its account."""
+async def test_a_report_of_a_team_has_what_is_of_no_registered_application_in_its_account(house: InProcess) -> None:
     stated = snapshot("file", accounts=[Account(account_id=ACCOUNT, owner="hello")])
     sources: dict[SourceName, OrganisationSource] = {"file": FakeOrganisation(stated)}
     await OrganisationRecorder(
@@ -285,7 +284,8 @@ async def test_an_answer_states_what_is_open_though_no_verdict_is_of_the_team(ho
     await follow(house)
     report = await made(house, ReportScope(team="hello", since="2026-11-20", until="2026-11-22"))
     shown = report.to_wire()
-    assert (shown["violations"], shown["verdicts"]) == (0, 0)
+    assert (shown["violations"], shown["verdicts"]) == (15, 26)
+    assert "source-dirty" in {one.rule for one in report.report.violations}
     assert shown["open_at_end"] == report.report.period.counts["open_at_end"] > 0
 
 

@@ -136,6 +136,10 @@ class Probe:
         return [ProbedCall(source="role", permission="sts:AssumeRole", outcome=outcome)]  # type: ignore[arg-type]  # one of two outcomes
 
 
+async def nothing() -> list[str]:
+    return []
+
+
 async def pages(checks: RoleChecks, path: str = "/v1/accounts/check") -> list[dict[str, object]]:
     application = web.Application(middlewares=[called_by(ROOT)])
     routes = RoleCheckCalls(checks).routes()
@@ -157,7 +161,9 @@ async def pages(checks: RoleChecks, path: str = "/v1/accounts/check") -> list[di
 async def test_every_place_is_checked_once_page_by_page_whatever_one_account_answers() -> None:
     accounts = [f"{number:012}" for number in range(PLACES_OF_PAGE)]
     probe = Probe(denied=accounts[:1])
-    found = await pages(RoleChecks(probe=probe, accounts=lambda: accounts, regions=[REGION, "eu-west-1"]))
+    found = await pages(
+        RoleChecks(probe=probe, accounts=lambda: accounts, stated=nothing, regions=[REGION, "eu-west-1"])
+    )
     assert len(found) == 2
     checks: list[dict[str, str]] = [row for one in found for row in one["checks"]]  # type: ignore[attr-defined]  # a list of rows
     assert sorted(probe.asked) == sorted((one, region) for one in accounts for region in (REGION, "eu-west-1"))
@@ -165,13 +171,13 @@ async def test_every_place_is_checked_once_page_by_page_whatever_one_account_ans
 
 
 async def test_without_an_inventory_nothing_is_assumed_and_the_answer_says_so() -> None:
-    (found,) = await pages(RoleChecks(probe=None, accounts=lambda: [ACCOUNT], regions=()))
+    (found,) = await pages(RoleChecks(probe=None, accounts=lambda: [ACCOUNT], stated=nothing, regions=()))
     assert found == {"configured": False, "checks": [], "next": None}
 
 
 async def test_no_role_of_an_account_that_the_settings_do_not_have_is_assumed() -> None:
     probe = Probe()
-    checks = RoleChecks(probe=probe, accounts=lambda: [ACCOUNT], regions=[REGION])
+    checks = RoleChecks(probe=probe, accounts=lambda: [ACCOUNT], stated=nothing, regions=[REGION])
     (document,) = await pages(checks, "/v1/accounts/check?account=999999999999")
     assert probe.asked == []
     assert document["checks"] == [{
@@ -181,9 +187,29 @@ async def test_no_role_of_an_account_that_the_settings_do_not_have_is_assumed() 
     }]  # fmt: skip
 
 
+async def test_accounts_of_the_organisation_that_the_settings_lack_are_listed_as_not_asked() -> None:
+    lacking = [f"9{number:011}" for number in range(PLACES_OF_PAGE)]
+
+    async def stated() -> list[str]:
+        return [*lacking, ACCOUNT]
+
+    probe = Probe()
+    found = await pages(RoleChecks(probe=probe, accounts=lambda: [ACCOUNT], stated=stated, regions=[REGION]))
+    checks: list[dict[str, str]] = [row for one in found for row in one["checks"]]  # type: ignore[attr-defined]  # a list of rows
+    assert (len(found), probe.asked) == (2, [(ACCOUNT, REGION)])
+    assert [(one["account_id"], one["outcome"]) for one in checks] == [
+        (ACCOUNT, "allowed"), *((one, "not asked") for one in lacking)
+    ]  # fmt: skip
+    assert {one["reason"] for one in checks[1:]} == {
+        "the setting accounts does not have this account: it is not read, and no role of it is assumed"
+    }
+
+
 async def test_a_malformed_cursor_is_refused() -> None:
     application = web.Application(middlewares=[called_by(ROOT)])
-    routes = RoleCheckCalls(RoleChecks(probe=Probe(), accounts=lambda: [ACCOUNT], regions=[REGION])).routes()
+    routes = RoleCheckCalls(
+        RoleChecks(probe=Probe(), accounts=lambda: [ACCOUNT], stated=nothing, regions=[REGION])
+    ).routes()
     application.add_routes(web.route(one.method, one.path, guarded(one.handler, None)) for one in routes)
     async with TestClient(TestServer(application)) as client:
         for cursor in ("x", "1", "/", "1/"):

@@ -98,3 +98,10 @@ def test_a_replay_is_a_task_of_the_running_program(config: Path, capsys: pytest.
 def test_an_id_that_is_not_there_is_named(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["events", "replay", "0" * 32, "--config", str(config)]) == 1
     assert "there is no dead letter with this id" in capsys.readouterr().err
+
+
+def test_a_command_leaves_nothing_that_writes_to_its_standard_error(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(capsys, config, "dead")[0] == 1
+    assert [one for one in logging.getLogger().handlers if isinstance(one, BoundedStream)] == []

@@ -95,6 +95,13 @@ def test_all_errors_of_all_files_are_reported_at_once(tmp_path: Path) -> None:
     assert "2.yaml:1" in found
 
 
+def test_an_unknown_member_hides_no_other_error(tmp_path: Path) -> None:
+    content = RULE.replace("severity: 2", "severity: 9\n  colour: red").replace(">= 2", ">= 'a'")
+    found = refused(tmp_path, content.replace("expect: pass", "expect: pass\n    note: x"))
+    assert [int(one) for one in re.findall(r"ours\.yaml:(\d+):", found)] == [5, 6, 9, 13]
+    assert found.count("unknown setting") == 2
+
+
 def test_two_rules_whose_ids_look_alike_are_refused(tmp_path: Path) -> None:
     written(tmp_path, RULE.replace("own-signed-twice", "own-1ow"), "1.yaml")
     found = refused(tmp_path, RULE.replace("own-signed-twice", "own-low"), "2.yaml")

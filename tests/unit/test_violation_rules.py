@@ -100,14 +100,12 @@ def test_a_fault_outweighs_what_is_not_known_and_several_accounts_are_none() -> 
 
 
 def test_no_text_of_others_becomes_a_formula_of_a_spreadsheet() -> None:
-    shown = shown_violation(replace(opened(), reason='=HYPERLINK("x")'), now="2026-11-22T12:00:00.000Z", members=2)
+    shown = shown_violation(replace(opened(), reason='=HYPERLINK("x")'), now="2026-11-22T12:00:00.000Z")
     assert '"\'=HYPERLINK(""x"")"' in to_csv([shown])
     for text in ("\n=1", " =1", "|calc", "＝1", "+1"):
         assert "'" in to_csv([{**shown, "reason": text}]), text
 
 
 def test_no_text_of_others_moves_a_terminals_cursor_in_csv() -> None:
-    shown = shown_violation(
-        replace(opened(), reason="\x1b]0;evil\x07\u202e"), now="2026-11-22T12:00:00.000Z", members=2
-    )
+    shown = shown_violation(replace(opened(), reason="\x1b]0;evil\x07\u202e"), now="2026-11-22T12:00:00.000Z")
     assert "\ufffd]0;evil\ufffd\ufffd" in to_csv([shown])

@@ -43,7 +43,10 @@ def main(words: Sequence[str] | None = None) -> int:
     commands = {"serve": _serve, "check": _check, "token": _token, "witness": _witness, "ledger": _ledger}
     commands |= {"registry": _registry, "migrate": _migrate, "backup": _backup, "events": _events, "rules": _rules}
     commands |= {"replay": _replay}
-    return commands[arguments.command](arguments)
+    try:
+        return commands[arguments.command](arguments)
+    finally:
+        logs.take_down()
 
 
 def _parser() -> argparse.ArgumentParser:

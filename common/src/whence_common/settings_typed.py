@@ -41,7 +41,7 @@ _WORDS = {
 def typed(
     root: MappingNode, structure: type[T], renamed: Mapping[str, str]
 ) -> tuple[T | None, tuple[Problem, ...], frozenset[str]]:
-    """Return the settings without their invalid values, the problems, and the names of the settings left out.
+    """Return the settings without their invalid values, the problems, and the names of the known settings left out.
 
     The settings are None if a required one is missing. `renamed` maps the settings of earlier versions to their new
     names.
@@ -111,7 +111,7 @@ class _Reader:
             close = difflib.get_close_matches(field[2], names, n=1)
             known = f"write one of: {', '.join(names)}" if 0 < len(names) <= _NAMES_SHOWN_MAX else FIX
             self._problem(path, "unknown setting", f"did you mean {close[0]}?" if close else known)
-            return self._leave_out(path)
+            return self._take_out(path)  # nothing reads it, so what is left is judged whole
         there = _node(self._root, path)
         assert isinstance(there, MappingNode)
         for one in self._fields(path):
@@ -148,10 +148,14 @@ class _Reader:
         return "".join(steps).lstrip(".")
 
     def _leave_out(self, path: Path) -> bool:
+        if path:
+            self.left_out.add(self._shown(path))
+        return self._take_out(path)
+
+    def _take_out(self, path: Path) -> bool:
         if not path:
             return False
         parent = _node(self._root, path[:-1])
-        self.left_out.add(self._shown(path))
         if isinstance(parent, MappingNode):
             del parent.entries[str(path[-1])]
         elif isinstance(parent, SequenceNode):

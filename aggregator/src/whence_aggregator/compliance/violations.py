@@ -11,6 +11,7 @@ from whence_aggregator.compliance.rows import never_spoke, violation, violation_
 from whence_aggregator.compliance.rule import Rule
 from whence_aggregator.compliance.rules.agent import AGENT_SILENT
 from whence_aggregator.compliance.rules.live import CATALOGUE, CurrentRules
+from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.ports import Database
 from whence_aggregator.queries.compliance import NEVER_SPOKE, VERDICTS, VERDICTS_OF_KIND
 from whence_aggregator.queries.query import EVERY_ENTRY, array
@@ -18,6 +19,7 @@ from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.owners import owned_by
 from whence_aggregator.trace.search import check_amis
 from whence_aggregator.trace.state import States
+from whence_aggregator.trace.unowned import names_of_team, unowned_places
 from whence_common.clock import parse_instant, to_instant, to_millis
 from whence_common.errors import InputError
 
@@ -34,10 +36,10 @@ class WantedViolations:
     verdict: str | None = None
     application: str | None = None
     team: str | None = None
-    """The team that owns the application now."""
+    """The team that owns the application now, else the account."""
     team_as_written: bool = False
-    """Only applications with this very name of the team count, not with others that lead to it: for callers that may
-    read resources of no other team."""
+    """Only what is of this very name of the team counts, not of others that lead to it: for callers that may read
+    resources of no other team."""
     account: str | None = None
     region: str | None = None
     ami: str | None = None
@@ -67,17 +69,45 @@ class WantedViolations:
             and self.kind == "instance"
             and self.verdict in (None, "unknown")
             and self.application is None
-            and self.team is None
             and self.ami is None
             and "never" in self.states.heard
             and "running" in self.states.lives
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Owned:
+    """What a list is filtered by: applications, and those without a team in accounts of the team."""
+
+    everything: bool = False
+    applications: Sequence[str] = ()
+    unowned: Sequence[str] = ()
+    accounts: Sequence[str] = ()
+    at_home: Sequence[str] = ()
+    """Applications without a team that are in one account alone, which the team owns."""
+
+    def only(self, application: str) -> _Owned:
+        """Return the part that is of one application: an account is of none."""
+        return _Owned(
+            applications=[one for one in self.applications if one == application],
+            unowned=[one for one in self.unowned if one == application],
+            accounts=self.accounts if application in self.unowned else (),
+            at_home=[one for one in self.at_home if one == application],
+        )
+
+
 class Violations:
     """Lists violations."""
 
-    def __init__(self, *, database: Database, listening: Listening, rules: CurrentRules = CATALOGUE) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        listening: Listening,
+        rules: CurrentRules = CATALOGUE,
+        directory: OrganisationDirectory | None = None,
+    ) -> None:
+        self._directory = directory or OrganisationDirectory(database)
         self._rules_now = rules
         self._database = database
         self._listening = listening
@@ -104,7 +134,7 @@ class Violations:
 
     async def _verdicts(self, wanted: WantedViolations, cursor: str, limit: int) -> list[dict[str, Any]]:
         number, rule = _place(cursor)
-        applications = await self._applications(wanted)
+        owned = await self._owned(wanted)
         asked = VERDICTS.bind(
             {
                 **wanted.states.to_query(),
@@ -112,8 +142,10 @@ class Violations:
                 "silent_before": to_millis(self._listening.silent_before),
                 "verdict": wanted.verdict,
                 "rules": array(wanted.rules),
-                "any_application": int(applications is None),
-                "applications": array(applications or ()),
+                "any_application": int(owned.everything),
+                "applications": array(owned.applications),
+                "unowned": array(owned.unowned),
+                "accounts": array(owned.accounts),
                 "account": wanted.account,
                 "region": wanted.region,
                 "ami": wanted.ami,
@@ -133,15 +165,16 @@ class Violations:
     async def _of_kind(self, wanted: WantedViolations, cursor: str, limit: int) -> list[dict[str, Any]]:
         """Return violations of subjects that are not instances."""
         number, rule = _place(cursor)
-        applications = await self._applications(wanted)
+        owned = await self._owned(wanted)
         asked = VERDICTS_OF_KIND.bind(
             {
                 "kind": wanted.kind,
                 "folded": int(wanted.folded),
                 "verdict": wanted.verdict,
                 "rules": array(wanted.rules),
-                "any_application": int(applications is None),
-                "applications": array(applications or ()),
+                "any_application": int(owned.everything),
+                "applications": array([*owned.applications, *owned.at_home]),
+                "accounts": array(owned.accounts if wanted.application is None else ()),
                 "id": wanted.ami if wanted.kind == "ami" else wanted.account,
                 "since": wanted.since,
                 "until": wanted.until,
@@ -157,9 +190,12 @@ class Violations:
 
         They begin `silent_after_seconds` after the launch, which a period filters by.
         """
+        owned = await self._owned(wanted)
         asked = NEVER_SPOKE.bind(
             {
                 "account": wanted.account,
+                "any_account": int(owned.everything),
+                "accounts": array(owned.accounts),
                 "region": wanted.region,
                 "instance": wanted.instance,
                 "since": self._launched(wanted.since),
@@ -177,13 +213,19 @@ class Violations:
         """All rules that may have judged, also those that are not in force, by id."""
         return {one.id: one for one in self._rules_now.current.every}
 
-    async def _applications(self, wanted: WantedViolations) -> list[str] | None:
-        """Return the applications to filter by; None means any."""
-        named = [wanted.application] if wanted.application is not None else None
+    async def _owned(self, wanted: WantedViolations) -> _Owned:
+        """Return what the team owns, as grouped violations have it: an application's team, else the account's."""
         if wanted.team is None:
-            return named
-        owned = await owned_by(self._database, wanted.team, as_written=wanted.team_as_written, past=EVERY_ENTRY)
-        return owned if named is None else [one for one in named if one in owned]
+            named = wanted.application
+            return _Owned(everything=True) if named is None else _Owned(applications=[named])
+        team, as_written = wanted.team, wanted.team_as_written
+        names = await names_of_team(self._directory, team, as_written=as_written, past=EVERY_ENTRY)
+        places = await unowned_places(self._database, self._directory, past=EVERY_ENTRY)
+        found = _Owned(
+            applications=await owned_by(self._database, team, as_written=as_written, past=EVERY_ENTRY),
+            unowned=sorted(places.applications), accounts=places.accounts_of(names), at_home=places.at_home_of(names),
+        )  # fmt: skip
+        return found if wanted.application is None else found.only(wanted.application)
 
     def _shown(self, found: Mapping[str, Any]) -> dict[str, Any]:
         rule = self._rules[found["rule"]]

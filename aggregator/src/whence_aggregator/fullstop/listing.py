@@ -202,9 +202,10 @@ class ViolationLists:
 
     async def instances(self, one: ServedViolation) -> list[str]:
         """Return the instances of a violation that concerns several."""
-        if one.members.count < 2:
+        if one.member_count < 2:
             return []
-        return [str(each["instance_id"]) for each in await self._members.of(one.stored)][:INSTANCES_SHOWN_MAX]
+        found = await self._members.of(one.stored)
+        return [str(each["instance_id"]) for each in found][: min(one.member_count, INSTANCES_SHOWN_MAX)]
 
     async def types(self, teams: Collection[str] | None) -> list[ViolationType]:
         """Return all types: known ones, and those of violations; with `teams`, of the violations of these teams."""

@@ -38,10 +38,10 @@ def _meta_info(one: ServedViolation, instances: Sequence[str] | None) -> dict[st
     stored, members = one.stored, one.members
     unconfirmed = f"not confirmed since {stored.unconfirmed_since}: " if stored.unconfirmed_since else ""
     found: dict[str, object] = {"reason": f"{unconfirmed}{stored.reason}"}
-    if stored.kind == AMI or (members.count == 1 and members.image_id):
+    if stored.kind == AMI or (one.member_count == 1 and members.image_id):
         found["ami_id"] = stored.subject if stored.kind == AMI else members.image_id
-    if members.count > 1:
-        found |= {"instance_count": members.count, "accounts": sorted(one.account_ids)}
+    if one.member_count > 1:
+        found |= {"instance_count": one.member_count, "accounts": sorted(one.account_ids)}
         found |= {"instances": list(instances)} if instances is not None else {}
     return found
 

@@ -65,7 +65,12 @@ class ServedViolation:
     @property
     def instance_id(self) -> str:
         """Return the only instance that it concerns; empty if there are several, or none."""
-        return self.members.instance_id if self.members.count == 1 else ""
+        return self.members.instance_id if self.member_count == 1 else ""
+
+    @property
+    def member_count(self) -> int:
+        """Return how many instances are known to fail; where none is, how many may."""
+        return self.members.count or self.members.not_confirmed
 
     @property
     def event_id(self) -> str:

@@ -148,7 +148,7 @@ class FindingCalls:
         query = Query(request, *_FILTERS, "at", "limit", "cursor")
         everything = request[CALLER].reads_everything
         wanted, limit = _wanted(query, as_written=not everything), query.limit()
-        moment = await self._moments.of(query.instant("at"))
+        moment = await self._moments.since_the_log(query.instant("at"))
         after = query.text("cursor", characters_max=CURSOR_CHARACTERS_MAX) or ""
         page, following = await self._findings.page(
             wanted, after=after, limit=limit, now=parse_instant(moment.at), past=moment.past
@@ -160,7 +160,7 @@ class FindingCalls:
         return respond_json({"findings": shown, "next": following, "at": moment.at, "coverage": covered})
 
     async def _scanners(self, request: web.Request) -> JsonResponse:
-        moment = await self._moments.of(Query(request, "at").instant("at"))
+        moment = await self._moments.since_the_log(Query(request, "at").instant("at"))
         states = await self._scanner_coverage.states(now=parse_instant(moment.at), past=moment.past)
         return respond_json({"scanners": [one.to_wire() for one in states], "at": moment.at})
 

@@ -118,7 +118,7 @@ class GroupedViolationCalls:
         query = Query(request, *GROUPED_FILTERS)
         query.choice("grouped", _YES)
         wanted, limit = _wanted(query, request[CALLER]), query.limit()
-        moment = await self._moments.of(query.instant("at"), query.instant("known_at"))
+        moment = await self._moments.since_the_log(query.instant("at"), query.instant("known_at"))
         after = query.text("cursor", characters_max=_CURSOR_CHARACTERS_MAX) or ""
         form = query.choice("format", ("json", "csv")) or ("csv" if _CSV in _accepted(request) else "json")
         facets = form == "json" and query.choice("facets", _YES) is not None
@@ -138,7 +138,7 @@ class GroupedViolationCalls:
 
     async def _show(self, request: web.Request) -> JsonResponse:
         query = Query(request, "at", "known_at")
-        moment = await self._moments.of(query.instant("at"), query.instant("known_at"))
+        moment = await self._moments.since_the_log(query.instant("at"), query.instant("known_at"))
         one, _ = await self._asked(request)
         if not moment.is_now:
             one = await self._grouped.then(one.id, moment)
@@ -191,7 +191,7 @@ class GroupedViolationCalls:
 
     async def _exemptions(self, request: web.Request) -> JsonResponse:
         query = Query(request, "at", "known_at")
-        moment = await self._moments.of(query.instant("at"), query.instant("known_at"))
+        moment = await self._moments.since_the_log(query.instant("at"), query.instant("known_at"))
         found = await self._recorder.exemptions_then(moment)
         return respond_json({**moment.to_wire(), "exemptions": [one.to_wire() for one in found]})
 

@@ -49,7 +49,8 @@ class ImageCheckCalls:
         team = await self._checks.team_of(application)
         check_reads_team(caller, team)
         wanted = WantedCheck(
-            image=image, application_id=application, version=version, asks=_may_ask(caller, team),
+            image=image, application_id=application, version=version, registered=team is not None,
+            asks=_may_ask(caller, team),
             wait_seconds=_seconds(query.text("wait")),
         )  # fmt: skip
         with self._slots.take(request, caller.name):

@@ -17,6 +17,7 @@ CHECKS_AT_ONCE_MAX = 3
 Each asks AWS about dozens of places, and AWS counts calls for all that reads the same account.
 """
 _CURSOR_CHARACTERS_MAX = 60
+_NO_REGION = "-"
 
 
 class RoleCheckCalls:
@@ -38,12 +39,17 @@ class RoleCheckCalls:
             found, last = await self._checks.page(named, after=after)
         rows = [row for one in found for row in one.to_wire()]
         return respond_json(
-            {"configured": self._checks.configured, "checks": rows, "next": "/".join(last) if last else None}
+            {"configured": self._checks.configured, "checks": rows, "next": _cursor(last) if last else None}
         )
+
+
+def _cursor(place: Place) -> str:
+    account, region = place
+    return f"{account}/{region or _NO_REGION}"
 
 
 def _place(cursor: str) -> Place:
     account, slash, region = cursor.partition("/")
     if cursor and not (slash and account.isascii() and account.isdecimal() and region):
         raise InputError("parameter-malformed", "invalid cursor", fix="pass `next` from the previous page")
-    return account, region
+    return account, "" if region == _NO_REGION else region

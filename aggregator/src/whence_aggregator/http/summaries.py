@@ -72,7 +72,7 @@ class SummaryCalls:
         query = Query(request, "by", "at", *_FILTERS)
         caller = request[CALLER]
         wanted = _wanted(query, caller, self._rules.current.every)
-        found = await self._summaries.of(wanted, await self._moments.of(query.instant("at")))
+        found = await self._summaries.of(wanted, await self._moments.since_the_log(query.instant("at")))
         about = AskedAbout(account=wanted.account, team=wanted.team, team_as_written=wanted.team_as_written)
         if not found.everything.verdicts.total:
             await self._coverage.check_team(about)

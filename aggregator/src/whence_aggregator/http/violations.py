@@ -65,7 +65,10 @@ class ViolationCalls:
         query = Query(request, *_FILTERS, *ONLY_GROUPED, "format", "limit", "cursor")
         if given := sorted(ONLY_GROUPED & set(request.query)):
             what = ", ".join(given)
-            raise InputError("parameter-unknown", f"{what}: only with grouped", fix="add grouped=true, or omit them")
+            raise InputError(
+                "parameter-unknown", f"{what}: only for violations with their life",
+                fix="add grouped=true (whence violations: --grouped), or omit them",
+            )  # fmt: skip
         wanted, after, limit = (
             _wanted(query, request[CALLER], self._rules.current.every),
             query.text("cursor") or "",

@@ -17,6 +17,7 @@ from whence_aggregator.queries.ledger import (
     ClockRangeRow,
     EntriesAtRow,
     EntriesFromRow,
+    FirstClockRow,
     LastClockRow,
     LastIndexRow,
     NewestCheckpointRow,
@@ -93,6 +94,11 @@ def clock_state(rows: Sequence[LastClockRow]) -> ClockState:
 
 def recorded_at(rows: Sequence[ClockAtRow]) -> str:
     """Return when an entry was recorded; empty where the log has no clock before it."""
+    return from_millis(rows[0]["recorded_at"]) if rows else ""
+
+
+def began_at(rows: Sequence[FirstClockRow]) -> str:
+    """Return when the log began; empty for an empty log."""
     return from_millis(rows[0]["recorded_at"]) if rows else ""
 
 

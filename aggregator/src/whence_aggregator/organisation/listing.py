@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from whence_aggregator.organisation.directory import PAGE_MAX, OrganisationDirectory, team_of
 from whence_aggregator.organisation.directory_rows import said_to_wire
 from whence_aggregator.organisation.resolving import KnownAccount
+from whence_aggregator.organisation.values import ACTIVE
 from whence_aggregator.queries.query import EVERY_ENTRY
 
 
@@ -45,6 +46,19 @@ async def owned(
         owners = {team_of(found[name]) or name for name in known[account_id].owners.values()}
         accounts.append(OwnedAccount(account=known[account_id], owner=owners.pop() if len(owners) == 1 else None))
     return accounts
+
+
+async def standing_accounts(directory: OrganisationDirectory) -> list[str]:
+    """Return the ids of accounts that a source states, without those that are gone or not active."""
+    found: list[str] = []
+    after = ""
+    while True:
+        page = await directory.account_ids(after=after, limit=PAGE_MAX)
+        known = await directory.accounts(page) if page else {}
+        found += [name for name, one in sorted(known.items()) if one.status in ("", ACTIVE)]
+        if len(page) < PAGE_MAX:
+            return found
+        after = page[-1]
 
 
 async def every_account(directory: OrganisationDirectory) -> AsyncIterator[list[OwnedAccount]]:

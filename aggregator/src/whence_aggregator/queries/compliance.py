@@ -516,6 +516,8 @@ class VerdictsParameters(TypedDict):
     silent: int
     any_application: int
     applications: str
+    unowned: str
+    accounts: str
     verdict: str | None
     account: str | None
     region: str | None
@@ -552,6 +554,7 @@ class VerdictsOfKindParameters(TypedDict):
     rules: str
     any_application: int
     applications: str
+    accounts: str
     verdict: str | None
     id: str | None
     since: str | None
@@ -580,6 +583,8 @@ class NeverSpokeParameters(TypedDict):
     after: str
     launched_before: str
     account: str | None
+    any_account: int
+    accounts: str
     region: str | None
     instance: str | None
     since: str | None

@@ -94,6 +94,13 @@ class ClockPastRow(TypedDict):
 CLOCK_PAST = NamedQuery[ClockPastParameters, ClockPastRow]("clock_past")
 
 
+class FirstClockRow(TypedDict):
+    recorded_at: int
+
+
+FIRST_CLOCK = NamedQuery[NoParameters, FirstClockRow]("first_clock")
+
+
 class ClockAtParameters(TypedDict):
     ledger_index: int
 

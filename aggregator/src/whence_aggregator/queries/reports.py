@@ -164,6 +164,70 @@ class CountsOfRulesByTeamRow(TypedDict):
 COUNTS_OF_RULES_BY_TEAM = NamedQuery[CountsOfRulesByTeamParameters, CountsOfRulesByTeamRow]("counts_of_rules_by_team")
 
 
+class UnownedApplicationsParameters(TypedDict):
+    past: int
+
+
+class UnownedApplicationsRow(TypedDict):
+    application_id: str
+
+
+UNOWNED_APPLICATIONS = NamedQuery[UnownedApplicationsParameters, UnownedApplicationsRow]("unowned_applications")
+
+
+class AccountsOfApplicationsCountedParameters(TypedDict):
+    applications: str
+
+
+class AccountsOfApplicationsCountedRow(TypedDict):
+    account_id: str
+    application_id: str
+
+
+ACCOUNTS_OF_APPLICATIONS_COUNTED = NamedQuery[
+    AccountsOfApplicationsCountedParameters, AccountsOfApplicationsCountedRow
+]("accounts_of_applications_counted")
+
+
+class CountsOfPlacesParameters(TypedDict):
+    applications: str
+    accounts: str
+
+
+class CountsOfPlacesRow(TypedDict):
+    account_id: str
+    application_id: str
+    subject_kind: str
+    rule: str
+    passed: int
+    failed: int
+    unknown: int
+    folded: int
+
+
+COUNTS_OF_PLACES = NamedQuery[CountsOfPlacesParameters, CountsOfPlacesRow]("counts_of_places")
+
+
+class SumsOfApplicationsParameters(TypedDict):
+    applications: str
+    any_rule: int
+    rules: str
+
+
+class SumsOfApplicationsRow(TypedDict):
+    account_id: str
+    application_id: str
+    subject_kind: str
+    of_subjects: int
+    passed: int
+    failed: int
+    unknown: int
+    folded: int
+
+
+SUMS_OF_APPLICATIONS = NamedQuery[SumsOfApplicationsParameters, SumsOfApplicationsRow]("sums_of_applications")
+
+
 class TeamsOfApplicationsParameters(TypedDict):
     applications: str
     past: int

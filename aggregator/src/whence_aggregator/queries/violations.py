@@ -605,7 +605,6 @@ class MembersOfGroupParameters(TypedDict):
     any_version: int
     version: str
     account: str | None
-    after: str
     limit: int
 
 

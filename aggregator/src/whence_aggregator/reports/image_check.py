@@ -61,6 +61,8 @@ class WantedCheck:
     image: ImageReference
     application_id: str
     version: str
+    registered: bool = True
+    """Whether the application is: of one that is not, nobody's token has sources asked."""
     asks: bool = False
     wait_seconds: float = 0.0
 
@@ -155,7 +157,7 @@ class ImageChecks:
 
         Raises NotFound for a tag that nobody knows, and InputError without rules.
         """
-        image, read = await self._named(wanted.image, asks=wanted.asks)
+        image, read = await self._named(wanted)
         if image.digest:
             check_teams(await self._teams_of_image(image.digest))
         if not image.digest:
@@ -172,12 +174,12 @@ class ImageChecks:
             facts = await self._tracer.imagined(image, application, now=to_instant(self._now()))
         return await self._judged(facts, image, wanted, [] if read is None else [read])
 
-    async def _named(self, reference: ImageReference, *, asks: bool) -> tuple[ImageFacts, ReadOfSource | None]:
+    async def _named(self, wanted: WantedCheck) -> tuple[ImageFacts, ReadOfSource | None]:
         """Return the image, and how asking its registry for the tag ended, if it failed.
 
         The registry is asked about each tag, since it may have moved since it was recorded. Raises NotFound.
         """
-        reference = reference.canonical()
+        reference, asks = wanted.image.canonical(), wanted.asks
         digest, failed = reference.digest, None
         if digest is None:
             tag = tag_reference(str(reference)) or ""
@@ -186,11 +188,7 @@ class ImageChecks:
             if digest is None and (failed is not None or not asks):
                 digest = await self._recorded(tag)
             if digest is None and failed is None:
-                raise NotFound(
-                    "image-digest-unknown",
-                    f"the registry has no tag {tag}" if asks else f"the digest of {reference} is not recorded",
-                    fix="name the image by its digest: REGISTRY/TEAM/ARTIFACT@sha256:…, or use a token of the team",
-                )  # fmt: skip
+                raise _no_digest(wanted, reference, tag)
         return ImageFacts(source=str(reference), repository=reference.repository, digest=digest or ""), failed
 
     async def _asked(self, tag: str) -> tuple[str | None, ReadOfSource | None]:
@@ -276,6 +274,21 @@ class ImageChecks:
             return None
         digests, team = image_digests(facts.statement.predicate), await self.team_of(application_id)
         return await self._scans.of(application_id, team, digests, now=self._now())
+
+
+def _no_digest(wanted: WantedCheck, reference: ImageReference, tag: str) -> NotFound:
+    """Return why it is not known which image a tag is, and what to do."""
+    by_digest = "name the image by its digest: REGISTRY/TEAM/ARTIFACT@sha256:…"
+    if wanted.asks:
+        return NotFound("image-digest-unknown", f"the registry has no tag {tag}", fix=by_digest)
+    message = f"the digest of {reference} is not recorded"
+    if wanted.registered:
+        return NotFound("image-digest-unknown", message, fix=f"{by_digest}, or use a token of the application's team")
+    return NotFound(
+        "image-digest-unknown",
+        f"{message}, and the registry is not asked: the application {wanted.application_id} is not registered",
+        fix=f"register the application, or {by_digest}",
+    )
 
 
 def _covered(one: ReadOfSource) -> SourceCoverage:

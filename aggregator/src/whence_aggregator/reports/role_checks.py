@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -53,9 +53,16 @@ class RoleChecks:
     """Checks pages of places. `probe` is None where the settings have no inventory."""
 
     def __init__(
-        self, *, probe: ProbesRoles | None, accounts: Callable[[], Collection[str]], regions: Sequence[str]
+        self,
+        *,
+        probe: ProbesRoles | None,
+        accounts: Callable[[], Collection[str]],
+        stated: Callable[[], Awaitable[Collection[str]]],
+        regions: Sequence[str],
     ) -> None:
+        """`stated`: the accounts of the organisation, also those that `accounts` lacks."""
         self._probe = probe
+        self._stated = stated
         self._accounts = accounts
         self._regions = regions
 
@@ -64,16 +71,19 @@ class RoleChecks:
         return self._probe is not None
 
     async def page(self, account: str | None, *, after: Place) -> tuple[list[CheckedPlace], Place | None]:
-        """Return the next places with how their calls ended, and the last place if more follow."""
+        """Return the next places with how their calls ended, and the last place if more follow.
+
+        Accounts of the organisation that the settings lack are places without a region, and not asked.
+        """
         if self._probe is None:
             return [], None
         allowed = self._accounts()
         if account is not None and account not in allowed:
             return [CheckedPlace(account_id=account, region="", calls=[_NOT_ALLOWED])], None
-        accounts = sorted(allowed) if account is None else [account]
-        places = [
-            place for place in sorted((one, region) for one in accounts for region in self._regions) if place > after
-        ]
+        lacking = [one for one in await self._stated() if one not in allowed] if account is None else []
+        accounts = allowed if account is None else [account]
+        every = [*((one, region) for one in accounts for region in self._regions), *((one, "") for one in lacking)]
+        places = [place for place in sorted(every) if place > after]
         page = places[:PLACES_OF_PAGE]
         room = asyncio.Semaphore(PLACES_AT_ONCE_MAX)
         async with asyncio.TaskGroup() as group:
@@ -83,6 +93,8 @@ class RoleChecks:
 
 async def _checked(probe: ProbesRoles, place: Place, room: asyncio.Semaphore) -> CheckedPlace:
     account_id, region = place
+    if not region:
+        return CheckedPlace(account_id=account_id, region="", calls=[_NOT_ALLOWED])
     async with room:
         try:
             async with asyncio.timeout(PLACE_SECONDS_MAX):

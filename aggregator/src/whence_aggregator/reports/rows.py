@@ -13,6 +13,7 @@ from whence_aggregator.queries.reports import (
     CountsOfAccountRow,
     CountsOfApplicationsRow,
     CountsOfDaysRow,
+    CountsOfPlacesRow,
     CountsOfRulesByAccountRow,
     CountsOfRulesByTeamRow,
     EveryCountRow,
@@ -24,6 +25,7 @@ from whence_aggregator.queries.reports import (
     ReportsWithDigestRow,
     StepsOfScopeRow,
     SummaryDaysRow,
+    SumsOfApplicationsRow,
     TeamOfApplicationRow,
     TeamsOfApplicationsRow,
     TotalsAtRow,
@@ -93,7 +95,8 @@ def counts_by_key(
     rows: Sequence[EveryCountRow]
     | Sequence[EveryNewestCountRow]
     | Sequence[CountsOfAccountRow]
-    | Sequence[CountsOfApplicationsRow],
+    | Sequence[CountsOfApplicationsRow]
+    | Sequence[CountsOfPlacesRow],
 ) -> dict[CountKey, Counts]:
     return {
         CountKey(row["account_id"], row["application_id"], row["subject_kind"], row["rule"]): Counts(
@@ -101,6 +104,17 @@ def counts_by_key(
         )
         for row in rows
     }
+
+
+def sums_by_place(rows: Sequence[SumsOfApplicationsRow]) -> list[tuple[CountKey, bool, Counts]]:
+    """Return sums over rules by account and application, and whether they are of subjects; the keys have no rule."""
+    return [
+        (
+            CountKey(row["account_id"], row["application_id"], row["subject_kind"], ""), bool(row["of_subjects"]),
+            Counts(row["passed"], row["failed"], row["unknown"], row["folded"]),
+        )
+        for row in rows
+    ]  # fmt: skip
 
 
 def days_of_totals(rows: Sequence[TotalsOfDaysRow]) -> list[DayOfCount]:

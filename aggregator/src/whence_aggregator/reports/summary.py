@@ -16,7 +16,6 @@ from whence_aggregator.queries.query import array
 from whence_aggregator.queries.reports import (
     APPLICATION_COUNTS_OF_DAYS,
     COUNTS_OF_ACCOUNT,
-    COUNTS_OF_APPLICATIONS,
     COUNTS_OF_DAYS,
     COUNTS_OF_RULES_BY_ACCOUNT,
     COUNTS_OF_RULES_BY_TEAM,
@@ -42,13 +41,13 @@ from whence_aggregator.reports.counted import (
     grouped,
     standing_at,
 )
+from whence_aggregator.reports.owned_counts import OwnedCounts, group_of_no_team, owner_of
 from whence_aggregator.reports.rows import (
     SummaryDay,
     counts_by_key,
     days_of_counts,
     days_of_totals,
     summary_days,
-    team_named,
     teams_of,
     totals,
     totals_by_account,
@@ -58,6 +57,7 @@ from whence_aggregator.reports.rows import (
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.moment import Moment
 from whence_aggregator.trace.owners import owned_by
+from whence_aggregator.trace.unowned import UnownedPlaces
 from whence_common.clock import parse_instant, to_instant
 from whence_common.errors import InputError
 
@@ -138,13 +138,21 @@ class TrendDay:
 class Summaries:
     """Reads counts; no verdict is read."""
 
-    def __init__(self, *, database: Database, listening: Listening, unheard_kept_seconds: float = 0.0) -> None:
-        """`unheard_kept_seconds`: how long the number of unheard instances of all accounts is kept."""
+    def __init__(
+        self,
+        *,
+        database: Database,
+        listening: Listening,
+        unheard_kept_seconds: float = 0.0,
+        directory: OrganisationDirectory | None = None,
+    ) -> None:
+        """`unheard_kept_seconds`: how long unheard instances of all accounts, and their owners, are kept."""
         self._database = database
         self._unheard_kept_seconds = unheard_kept_seconds
         self._listening = listening
-        self._directory = OrganisationDirectory(database)
+        self._directory = directory or OrganisationDirectory(database)
         self._kept_unheard: tuple[datetime, Mapping[str, int]] | None = None
+        self._owned = OwnedCounts(database=database, directory=self._directory, kept_seconds=unheard_kept_seconds)
 
     async def of(self, wanted: WantedSummary, moment: Moment) -> Summary:
         """Return a summary, for a time that is past by the newest snapshot by then. Raises NotFound without one."""
@@ -174,10 +182,9 @@ class Summaries:
 
     async def _now(self, wanted: WantedSummary, moment: Moment) -> list[NamedCounts]:
         """Return the counts by the narrowest way: sums that are kept, or the counts of one account, team or rules."""
-        applications = await self._applications(wanted, moment)
-        if applications is not None:
-            asked = COUNTS_OF_APPLICATIONS.bind({"applications": array(applications)})
-            return await self._named(counts_by_key(await self._database.fetch(asked)), wanted, moment)
+        if wanted.team is not None:
+            counts = await self._owned.of_team(wanted.team, wanted.team_as_written, moment)
+            return await self._named(counts, wanted, moment)
         if wanted.account is not None:
             of_account = COUNTS_OF_ACCOUNT.bind({"account_id": wanted.account})
             return await self._named(counts_by_key(await self._database.fetch(of_account)), wanted, moment)
@@ -186,11 +193,11 @@ class Summaries:
     async def _totals(self, wanted: WantedSummary, moment: Moment) -> list[NamedCounts]:
         """Return sums over all accounts and teams, of the rules that are wanted; by rule, of all."""
         rules, past = array(wanted.rules or ()), moment.past
-        if wanted.by == "team" and wanted.rules is None:
-            return totals_by_team(await self._database.fetch(TOTALS_BY_TEAM.bind({"past": past})))
         if wanted.by == "team":
             asked = COUNTS_OF_RULES_BY_TEAM.bind({"rules": rules, "past": past})
-            return totals_by_team(await self._database.fetch(asked))
+            totalled = TOTALS_BY_TEAM.bind({"past": past})
+            found = await self._database.fetch(totalled if wanted.rules is None else asked)
+            return await self._owned.by_team(totals_by_team(found), wanted.rules, moment)
         if wanted.by == "account" and wanted.rules is not None:
             return totals_by_account(await self._database.fetch(COUNTS_OF_RULES_BY_ACCOUNT.bind({"rules": rules})))
         return totals(await self._database.fetch(TOTALS.bind({"scope": wanted.by})))
@@ -211,7 +218,15 @@ class Summaries:
     async def _totals_at(self, wanted: WantedSummary, day: str, moment: Moment) -> list[NamedCounts]:
         if wanted.by == "team":
             asked = TOTALS_BY_TEAM_AT.bind({"day": day, "past": moment.past})
-            return totals_by_team(await self._database.fetch(asked))
+            found = totals_by_team(await self._database.fetch(asked))
+            of_teams = [one for one in found if one.name]
+            if len(of_teams) == len(found):
+                return of_teams
+            places = await self._owned.places(moment)
+            rows = await self._days_of(sorted(places.applications), wanted, day)
+            standing = standing_at(rows, day).items()
+            return [*of_teams, *(NamedCounts(group_of_no_team(places, key), key.kind, key.rule == OF_SUBJECT, one)
+                                 for key, one in standing)]  # fmt: skip
         return totals(await self._database.fetch(TOTALS_AT.bind({"scope": wanted.by, "day": day})))
 
     async def _trend_rows(self, wanted: WantedSummary, until: str, moment: Moment) -> list[DayOfCount]:
@@ -229,21 +244,26 @@ class Summaries:
         return days_of_totals(await self._database.fetch(asked))
 
     async def _of_days(self, wanted: WantedSummary, until: str, moment: Moment) -> list[DayOfCount]:
-        filters: CountsOfDaysParameters = {
-            "until": until, "account": wanted.account, "kind": wanted.kind, "any_rule": int(wanted.rules is None),
-            "rules": array(wanted.rules or ()),
-        }  # fmt: skip
-        applications = await self._applications(wanted, moment)
-        if applications is None:
-            return days_of_counts(await self._database.fetch(COUNTS_OF_DAYS.bind(filters)))
-        asked = APPLICATION_COUNTS_OF_DAYS.bind({**filters, "applications": array(applications)})
+        if wanted.team is None:
+            return days_of_counts(await self._database.fetch(COUNTS_OF_DAYS.bind(_filters(wanted, until))))
+        applications = await self._applications(wanted.team, wanted, moment)
+        found = await self._days_of(applications, wanted, until)
+        places, names = (
+            await self._owned.places(moment),
+            await self._owned.names(wanted.team, wanted.team_as_written, moment),
+        )
+        if not places.accounts_of(names):
+            return found
+        more = await self._days_of(sorted(places.applications), wanted, until)
+        return [*found, *(one for one in more if owner_of(places, one.key) in names)]
+
+    async def _days_of(self, applications: Sequence[str], wanted: WantedSummary, until: str) -> list[DayOfCount]:
+        asked = APPLICATION_COUNTS_OF_DAYS.bind({**_filters(wanted, until), "applications": array(applications)})
         return days_of_counts(await self._database.fetch(asked))
 
-    async def _applications(self, wanted: WantedSummary, moment: Moment) -> list[str] | None:
-        """Return the applications of the team; None for those of any."""
-        if wanted.team is None:
-            return None
-        return await owned_by(self._database, wanted.team, as_written=wanted.team_as_written, past=moment.past)
+    async def _applications(self, team: str, wanted: WantedSummary, moment: Moment) -> list[str]:
+        """Return the applications of the team."""
+        return await owned_by(self._database, team, as_written=wanted.team_as_written, past=moment.past)
 
     async def _named(
         self, counts: Mapping[CountKey, Counts], wanted: WantedSummary, moment: Moment
@@ -251,12 +271,14 @@ class Summaries:
         """Return the counts that are wanted, each by the name of its group; by team, the one that is written."""
         kept = {key: one for key, one in counts.items() if _is_wanted(key, wanted)}
         written: Mapping[str, str] = {}
+        places = UnownedPlaces()
         if wanted.by == "team":
+            places = await self._owned.places(moment)
             applications = array(sorted({key.application_id for key in kept}))
             asked = TEAMS_OF_APPLICATIONS.bind({"applications": applications, "past": moment.past})
             written = teams_of(await self._database.fetch(asked))
         return [
-            NamedCounts(_group(wanted.by, key, written), key.kind, key.rule == OF_SUBJECT, one)
+            NamedCounts(_group(wanted.by, key, written, places), key.kind, key.rule == OF_SUBJECT, one)
             for key, one in kept.items()
         ]
 
@@ -283,6 +305,13 @@ class Summaries:
         return found
 
 
+def _filters(wanted: WantedSummary, until: str) -> CountsOfDaysParameters:
+    return {
+        "until": until, "account": wanted.account, "kind": wanted.kind, "any_rule": int(wanted.rules is None),
+        "rules": array(wanted.rules or ()),
+    }  # fmt: skip
+
+
 def _of_wanted(found: Sequence[NamedCounts], wanted: WantedSummary) -> list[NamedCounts]:
     """Return the sums of the kind that is wanted; those by rule have names of rules."""
     rules = wanted.rules if wanted.by == "rule" else None
@@ -297,10 +326,10 @@ def _is_wanted(key: CountKey, wanted: WantedSummary) -> bool:
     )
 
 
-def _group(by: GroupedBy, key: CountKey, written: Mapping[str, str]) -> str | None:
+def _group(by: GroupedBy, key: CountKey, written: Mapping[str, str], places: UnownedPlaces) -> str | None:
     """Return the name of a count's group; by team, the one that is written."""
     if by == "team":
-        return team_named(written.get(key.application_id, ""), key.application_id != "")
+        return written.get(key.application_id) or group_of_no_team(places, key)
     return key.account_id if by == "account" else key.rule
 
 

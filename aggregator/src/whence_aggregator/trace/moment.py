@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from whence_aggregator.ledger.rows import bound
-from whence_aggregator.ports import Database
-from whence_aggregator.queries.ledger import CLOCK_PAST
+from whence_aggregator.ledger.rows import began_at, bound
+from whence_aggregator.ports import Database, NotFound
+from whence_aggregator.queries.ledger import CLOCK_PAST, FIRST_CLOCK
 from whence_aggregator.queries.query import EVERY_ENTRY, each
 from whence_common.clock import Now, parse_instant, to_instant, to_millis
 from whence_common.errors import InputError
@@ -77,6 +77,21 @@ class Moments:
         if known_at is None:
             known_past = EVERY_ENTRY
         return Moment(at=world, known_at=known, past=past, known_past=known_past, soon_past=soon_past, is_now=False)
+
+    async def since_the_log(self, at: str | None = None, known_at: str | None = None) -> Moment:
+        """Return the moment of a query about what the log states. Raises InputError, and NotFound before it begins.
+
+        Nothing is known of that time: an empty list would state that there was nothing.
+        """
+        moment = await self.of(at, known_at)
+        if not moment.is_now:
+            began = began_at(await self._database.fetch(FIRST_CLOCK.bind({})))
+            if moment.at < began:
+                raise NotFound(
+                    "time-before-log", f"nothing is known of {moment.at}: the log begins at {began}",
+                    fix=f"ask about {began} or later",
+                )  # fmt: skip
+        return moment
 
     async def period(
         self, since: str | None, until: str | None, *, names: tuple[str, str] = ("since", "until")

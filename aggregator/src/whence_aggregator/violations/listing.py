@@ -134,8 +134,7 @@ class GroupedViolations:
     async def with_members(self, found: Sequence[StoredViolation], moment: Moment) -> list[dict[str, Any]]:
         """Return violations as they are shown. The instances of an earlier moment are not known: see `shown`."""
         members = await self._members.each(found) if moment.is_now else {}
-        counts = {name: some.count for name, some in members.items()}
-        return [shown_violation(one, now=moment.at, members=counts.get(one.id)) for one in found]
+        return [shown_violation(one, now=moment.at, members=members.get(one.id)) for one in found]
 
     async def shown(self, one: StoredViolation, moment: Moment) -> dict[str, Any]:
         """Return a violation with its members, its steps, and what follows from it.

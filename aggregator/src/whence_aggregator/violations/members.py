@@ -32,6 +32,7 @@ from whence_aggregator.violations.rows import (
     ids_of_others,
     living_by_subject,
     members_by_id,
+    not_confirmed,
     reported_member,
 )
 from whence_common.errors import InputError
@@ -52,7 +53,10 @@ class GroupMembers:
         self._never_spoken = never_spoken
 
     async def each(self, found: Sequence[StoredViolation]) -> dict[str, ViolationMembers]:
-        """Return the instances that each violation concerns now: those that break its rule, or that run what does."""
+        """Return the instances that each violation concerns now: those that break its rule, or that run what does.
+
+        Those of which it is not known whether they do are counted apart.
+        """
         members = {one.id: reported_member(one) if one.kind == REPORT else NO_MEMBERS for one in found}
         by_rule = self._rules_of_instances()
         judged = [one for one in found if one.kind != REPORT]
@@ -61,11 +65,16 @@ class GroupMembers:
         others = [one for one in others if one.rule not in by_rule]
         counted, living = await self._counted(of_instances, others)
         members |= {one.id: counted.get(one.id, NO_MEMBERS) for one in of_instances}
-        members |= {one.id: living.get(one.subject, NO_MEMBERS) for one in others}
+        for one in others:
+            running = living.get(one.subject, NO_MEMBERS)
+            members[one.id] = not_confirmed(running) if one.unconfirmed_since else running
         if self._never_spoken is not None and any(one.rule == RULE for one in of_instances):
-            for name, n in (await self._never_spoken.counted()).items():
+            for name, unheard in (await self._never_spoken.counted()).items():
                 known = members.get(name, NO_MEMBERS)
-                members[name] = replace(known, count=known.count + n)
+                members[name] = replace(
+                    known, count=known.count + unheard.listed,
+                    not_confirmed=known.not_confirmed + unheard.not_confirmed,
+                )  # fmt: skip
         return members
 
     async def _counted(
@@ -101,7 +110,7 @@ class GroupMembers:
             )  # fmt: skip
             return [dict(row) for row in living]
         rows = await self._database.fetch(
-            MEMBERS_OF_GROUP.bind({**_group_filters(one), "rule": one.rule, "after": "", "limit": MEMBERS_SHOWN_MAX})
+            MEMBERS_OF_GROUP.bind({**_group_filters(one), "rule": one.rule, "limit": MEMBERS_SHOWN_MAX})
         )
         found: list[Mapping[str, object]] = [dict(row) for row in rows]
         if self._never_spoken is not None and one.id == group_of(one.subject).id:

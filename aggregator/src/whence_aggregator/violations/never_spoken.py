@@ -12,13 +12,14 @@ from typing import Protocol, TypeVar
 from whence_aggregator.compliance.rules.agent import AGENT_SILENT
 from whence_aggregator.ports import Database
 from whence_aggregator.queries.compliance import NEVER_SPOKE
-from whence_aggregator.queries.query import BoundQuery
+from whence_aggregator.queries.query import BoundQuery, array
 from whence_aggregator.queries.violations import NEVER_SPOKEN_BY_ACCOUNT
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.violations.group import ACCOUNT, Group
 from whence_aggregator.violations.life import About, ObservedFault
 from whence_aggregator.violations.never_spoken_rows import (
     UnheardAccount,
+    UnheardCount,
     UnheardInstance,
     unheard_accounts,
     unheard_instances,
@@ -49,12 +50,12 @@ class NeverSpoken:
         """Return the fault of each account that has such instances; severity and owner are added later."""
         return [self._observed(row) for row in await self._by_account(reader)]
 
-    async def counted(self) -> dict[str, int]:
+    async def counted(self) -> dict[str, UnheardCount]:
         """Return how many there are by the id of the violation."""
-        found: dict[str, int] = {}
+        found: dict[str, UnheardCount] = {}
         for row in await self._by_account(self._database):
             name = group_of(row.account_id).id
-            found[name] = found.get(name, 0) + row.count
+            found[name] = found.get(name, UnheardCount()).with_more(row)
         return found
 
     async def members(self, account_id: str, *, limit: int) -> list[Mapping[str, object]]:
@@ -79,7 +80,8 @@ class NeverSpoken:
             return ()
         asked = NEVER_SPOKE.bind(
             {
-                "account": account_id, "region": region, "instance": instance, "since": None, "until": None,
+                "account": account_id, "any_account": 1, "accounts": array(()),
+                "region": region, "instance": instance, "since": None, "until": None,
                 "launched_before": to_instant(self._listening.silent_before), "after": "", "limit": limit,
             }
         )  # fmt: skip

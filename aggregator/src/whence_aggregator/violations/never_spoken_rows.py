@@ -22,6 +22,19 @@ class UnheardAccount:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UnheardCount:
+    """How many instances never spoke: those in lists that are read now, and those in others."""
+
+    listed: int = 0
+    not_confirmed: int = 0
+
+    def with_more(self, row: UnheardAccount) -> UnheardCount:
+        if row.confirmed:
+            return UnheardCount(listed=self.listed + row.count, not_confirmed=self.not_confirmed)
+        return UnheardCount(listed=self.listed, not_confirmed=self.not_confirmed + row.count)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnheardInstance:
     instance_id: str
     account_id: str

@@ -260,7 +260,9 @@ class ViolationRecorder:
         rows = await self._database.fetch(EXEMPTIONS_NAMED.bind({"ids": array([name])}))
         if not rows:
             raise NotFound(
-                "exemption-unknown", f"no exemption has the id {name[:100]!r}", fix="see whence violation show"
+                "exemption-unknown",
+                f"no exemption has the id {name[:100]!r}",
+                fix="whence exemptions lists those in force",
             )
         return exemptions(rows)[0]
 

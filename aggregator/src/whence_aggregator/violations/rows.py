@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypedDict
 
 import msgspec
@@ -129,9 +129,12 @@ def ids_of_others(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ViolationMembers:
-    """The instances that a violation concerns: how many, in which accounts, and one of them."""
+    """The instances that a violation concerns: how many, in which accounts, and one of them, that fails if any does."""
 
     count: int = 0
+    """Those that are known to fail."""
+    not_confirmed: int = 0
+    """Those of which it is not known."""
     accounts: frozenset[str] = frozenset()
     instance_id: str = ""
     image_id: str = ""
@@ -152,8 +155,9 @@ def reported_member(one: StoredViolation) -> ViolationMembers:
 def members_by_id(rows: Sequence[MembersCountedRow]) -> dict[str, ViolationMembers]:
     """Return the instances that break the rule of each group, by the id of its violation."""
     found: dict[str, ViolationMembers] = {}
-    for group, row in zip(groups_named(rows), rows, strict=True):
-        found[group.id] = _with_more(found.get(group.id, NO_MEMBERS), row)
+    ordered = sorted(rows, key=lambda row: row["verdict"] != "fail")
+    for group, row in zip(groups_named(ordered), ordered, strict=True):
+        found[group.id] = _with_more(found.get(group.id, NO_MEMBERS), row, failing=row["verdict"] == "fail")
     return found
 
 
@@ -162,13 +166,22 @@ def living_by_subject(rows: Sequence[LivingCountedRow]) -> dict[str, ViolationMe
     found: dict[str, ViolationMembers] = {}
     for row in rows:
         for subject in (row["application_id"], f"{row['application_id']}@{row['application_version']}"):
-            found[subject] = _with_more(found.get(subject, NO_MEMBERS), row)
+            found[subject] = _with_more(found.get(subject, NO_MEMBERS), row, failing=True)
     return found
 
 
-def _with_more(members: ViolationMembers, row: MembersCountedRow | LivingCountedRow) -> ViolationMembers:
+def not_confirmed(members: ViolationMembers) -> ViolationMembers:
+    """Return instances whose fault, which is that of what they run, is not known now."""
+    return replace(members, count=0, not_confirmed=members.count + members.not_confirmed)
+
+
+def _with_more(
+    members: ViolationMembers, row: MembersCountedRow | LivingCountedRow, *, failing: bool
+) -> ViolationMembers:
     return ViolationMembers(
-        count=members.count + row["n"], accounts=members.accounts | {row["account_id"]},
+        count=members.count + (row["n"] if failing else 0),
+        not_confirmed=members.not_confirmed + (0 if failing else row["n"]),
+        accounts=members.accounts | {row["account_id"]},
         instance_id=members.instance_id or row["instance_id"], image_id=members.image_id or row["image_id"],
         region=members.region or row["region"],
     )  # fmt: skip

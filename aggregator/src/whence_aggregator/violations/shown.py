@@ -9,18 +9,20 @@ from typing import Any
 
 from whence_aggregator.projections.violation_rows import StoredViolation
 from whence_aggregator.violations.life import shown_state
+from whence_aggregator.violations.rows import ViolationMembers
 from whence_common.visible import printable
 
 CSV_COLUMNS = (
     "id", "state", "severity", "rule", "title", "kind", "subject", "application_id", "account_id", "team", "members",
-    "first_seen", "since", "last_seen", "not_confirmed_since", "reopened", "reason", "comment", "exempt_until",
+    "not_confirmed", "first_seen", "since", "last_seen", "not_confirmed_since", "reopened", "reason", "comment",
+    "exempt_until",
 )  # fmt: skip
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%", "＝", "＋", "－", "＠")
 """Spreadsheets of some languages take full-width signs for the others."""
 
 
-def shown_violation(one: StoredViolation, *, now: str, members: int | None = None) -> dict[str, Any]:
-    """Return a violation; one that is open and confirmed is seen now. `members` counts instances."""
+def shown_violation(one: StoredViolation, *, now: str, members: ViolationMembers | None = None) -> dict[str, Any]:
+    """Return a violation; one that is open and confirmed is seen now. Without `members` the instances are not known."""
     details, state = one.details, shown_state(one, now)
     seen = now if one.is_open and not one.unconfirmed_since else one.last_seen
     acknowledged = {"by": one.acknowledged_by, "at": one.acknowledged_at, "comment": one.comment}
@@ -32,7 +34,9 @@ def shown_violation(one: StoredViolation, *, now: str, members: int | None = Non
         "account_id": one.account_id or None, "team": one.team or None, "reason": one.reason,
         "first_seen": one.first_seen, "since": one.since, "last_seen": seen,
         "not_confirmed_since": one.unconfirmed_since or None, "reopened": one.reopened,
-        "acknowledged": acknowledged if one.acknowledged_at else None, "exemption": exempt, "members": members,
+        "acknowledged": acknowledged if one.acknowledged_at else None, "exemption": exempt,
+        "members": members.count if members is not None else None,
+        "not_confirmed": members.not_confirmed if members is not None else None,
         "ledger_index": one.ledger_index,
     }  # fmt: skip
 

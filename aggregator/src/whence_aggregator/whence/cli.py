@@ -35,6 +35,7 @@ from whence_aggregator.whence import checks as check_commands
 from whence_aggregator.whence import coverage as coverage_commands
 from whence_aggregator.whence import diff as diff_commands
 from whence_aggregator.whence import events as event_commands
+from whence_aggregator.whence import exemptions as exemption_commands
 from whence_aggregator.whence import findings as finding_commands
 from whence_aggregator.whence import images as image_commands
 from whence_aggregator.whence import notifications as notification_commands
@@ -168,7 +169,9 @@ def instances(client: Client, /, limit: int, everything: bool, as_json: bool, **
 @click.option(
     "--severity", type=click.Choice(["1", "2", "3", "4"]), help="Only rules of this severity; 1 is the highest."
 )
-@click.option("--team", help="Only applications that this team owns in the application registry.")
+@click.option(
+    "--team", help="Only what this team owns: applications, and in its accounts what no application's team owns."
+)
 @click.option("--account", help="Only this account.")
 @click.option("--region", help="Only this region.")
 @click.option("--ami", help="Only instances that were started from this AMI.")
@@ -262,3 +265,4 @@ whence.add_command(violation_commands.violation)
 whence.add_command(violation_commands.acknowledge)
 whence.add_command(violation_commands.exempt)
 whence.add_command(violation_commands.unexempt)
+whence.add_command(exemption_commands.exemptions)

@@ -38,7 +38,7 @@ _PERIOD = re.compile(r"(\d{4})(?:-(?:(0[1-9]|1[0-2])|Q([1-4])))?\Z")
 
 
 @click.group(invoke_without_command=True)
-@click.option("--team", help="Report about the applications of this team.")
+@click.option("--team", help="Report about what this team owns.")
 @click.option("--account", help="Report about this account.")
 @click.option("--from", "--since", "since", metavar="DAY", help="The first day, 2026-11-01.")
 @click.option("--to", "--until", "until", metavar="DAY", help="The last day.")

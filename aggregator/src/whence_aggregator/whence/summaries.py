@@ -18,7 +18,9 @@ _COUNTS = ("pass", "fail", "unknown", "folded", "total")
 @click.option(
     "--by", type=click.Choice(["team", "account", "rule"]), default="team", show_default=True, help="How to group."
 )
-@click.option("--team", help="Only applications that this team owns in the application registry.")
+@click.option(
+    "--team", help="Only what this team owns: applications, and in its accounts what no application's team owns."
+)
 @click.option("--account", help="Only this account.")
 @click.option("--rule", help="Only this rule.")
 @click.option("--severity", type=click.Choice(["1", "2", "3", "4"]), help="Only rules of this severity.")

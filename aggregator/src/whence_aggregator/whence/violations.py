@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 import click
@@ -30,7 +30,8 @@ from whence_common.visible import printable
 BULK_MAX = 100
 """Violations that one command acknowledges."""
 COLUMNS = (
-    "id", "state", "severity", "rule", "subject", "team", "members", "since", "last_seen", "reopened", "reason",
+    "id", "state", "severity", "rule", "subject", "team", "members", "not_confirmed", "since", "last_seen",
+    "reopened", "reason",
 )  # fmt: skip
 _INSTANCE_COLUMNS = (
     "instance_id", "account_id", "region", "verdict", "since", "caused_by", "event", "event_at", "event_id",
@@ -64,14 +65,17 @@ def violation() -> None:
 @_AS_JSON
 @click.pass_obj
 def show_violation(client: Client, /, name: str, as_json: bool, **times: str | None) -> None:
-    """Show a violation: its state, its owner, its instances, and every step. Exits 1 unless it is fixed."""
+    """Show a violation: its state, its owner, its instances, and every step. Exits 1 unless it is fixed.
+
+    If it is exempted, its exemption too; `whence exemptions` lists all that are in force.
+    """
     found = _read(client, name, **times)
     if as_json:
         show_json(found)
     else:
         names = (
             "id", "state", "rule", "severity", "title", "reason", "team", "application_id", "account_id", "first_seen",
-            "since", "last_seen", "not_confirmed_since", "reopened", "remedy",
+            "since", "last_seen", "not_confirmed_since", "members", "not_confirmed", "reopened", "remedy",
         )  # fmt: skip
         lines = [(one, found.get(one)) for one in names if found.get(one) is not None]
         show_lines([*lines, *_exempted(found.get("exemption"))])
@@ -91,12 +95,15 @@ def show_violation(client: Client, /, name: str, as_json: bool, **times: str | N
 @_AS_JSON
 @click.pass_obj
 def acknowledge(client: Client, names: tuple[str, ...], comment: str, yes: bool, as_json: bool) -> None:
-    """Acknowledge violations of your team, at most 100. The list is shown first. It ends when the fault is fixed."""
+    """Acknowledge violations of your team, at most 100. The list is shown first. It ends when the fault is fixed.
+
+    Each is printed as it is done. If one is refused, the rest is left, and named on stderr.
+    """
     _check_count(names, "acknowledged")
     if len(names) > 1 or not yes:
         found = [_read(client, name) for name in names]
         _confirmed(found, f"Acknowledge {len(found)}?", yes)
-    _moved([_acknowledged(client, name, comment) for name in names], as_json)
+    _each(names, "acknowledged", lambda name: _acknowledged(client, name, comment), as_json)
 
 
 @click.command()
@@ -136,18 +143,15 @@ def exempt(
 def unexempt(client: Client, names: tuple[str, ...], yes: bool, as_json: bool) -> None:
     """Undo exemptions by their ids, or what was done last about violations: their exemption, else acknowledgement.
 
-    At most 100; of several, the list is shown first.
+    At most 100; of several, the list is shown first. Each is printed as it is done. If one is refused, the rest is
+    left, and named on stderr. `whence exemptions` lists the exemptions in force.
     """
     _check_count(names, "undone")
     if len(names) > 1:
         for name in names:
             note(_line(_read(client, name)) if name.startswith("v-") else f"  {printable(name)}")
         _agreed(f"Undo {len(names)}?", yes)
-    done = [_undone(client, name) for name in names]
-    if as_json:
-        show_json(done if len(done) > 1 else done[0])
-        return
-    _moved([one for each in done for one in each["violations"]], as_json)
+    _each(names, "undone", lambda name: _undone(client, name), as_json, alone=len(names) == 1)
 
 
 def _check_count(names: Sequence[str], what: str) -> None:
@@ -212,12 +216,29 @@ def _agreed(question: str, yes: bool) -> None:
         end("nothing was changed", GAPS)
 
 
-def _moved(found: Sequence[Mapping[str, Any]], as_json: bool) -> None:
+def _each(
+    names: Sequence[str], what: str, take: Callable[[str], dict[str, Any]], as_json: bool, *, alone: bool = False
+) -> None:
+    """Take a step for each name and print what it moved at once, as JSON at the end; `alone`: not as a list.
+
+    If one is refused, the command ends with the code of the refusal, and names those that were left.
+    """
+    done: list[dict[str, Any]] = []
+    for place, name in enumerate(names):
+        try:
+            done.append(take(name))
+        except SystemExit:
+            if done and as_json:
+                show_json(done)
+            if len(names) > 1:
+                note(f"not {what}: {', '.join(names[place:])}")
+            raise
+        if not as_json:
+            for one in done[-1].get("violations", done[-1:]):
+                out(f"{one['id']}: {one['state']}\n")
+            sys.stdout.flush()
     if as_json:
-        show_json(found)
-        return
-    for one in found:
-        out(f"{one['id']}: {one['state']}\n")
+        show_json(done[0] if alone else done)
 
 
 def _flat(one: Mapping[str, Any]) -> dict[str, Any]:

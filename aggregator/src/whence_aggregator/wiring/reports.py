@@ -22,6 +22,7 @@ from whence_aggregator.http.role_checks import RoleCheckCalls
 from whence_aggregator.http.summaries import SummaryCalls
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.organisation.allowed import AllowedAccounts
+from whence_aggregator.organisation.listing import standing_accounts
 from whence_aggregator.ports import Database
 from whence_aggregator.reports.coverage_reading import CoverageReader
 from whence_aggregator.reports.coverage_rows import ExpectedSources
@@ -123,13 +124,16 @@ def check_routes(
 
 
 def report_routes(
-    database: Database, ledger: Ledger, listening: Listening, covering: Covering, rules: CurrentRules
-) -> list[web.RouteDef]:
+    settings: Settings, database: Database, ledger: Ledger, listening: Listening, covering: Covering,
+    rules: CurrentRules,
+) -> list[web.RouteDef]:  # fmt: skip
     """Return the route that makes reports."""
+    directory = load_directory(settings, database)
+    listed = Violations(database=database, listening=listening, rules=rules, directory=directory)
     maker = ReportMaker(
         ledger=ledger,
-        summaries=Summaries(database=database, listening=listening),
-        violations=StandingViolations(Violations(database=database, listening=listening, rules=rules), rules),
+        summaries=Summaries(database=database, listening=listening, directory=directory),
+        violations=StandingViolations(listed, rules),
         coverage=covering.coverage,
         findings=covering.of_reports,
         steps=StepsOfPeriods(database),
@@ -143,12 +147,17 @@ def report_routes(
 
 
 def summary_routes(
-    database: Database, listening: Listening, covering: Covering, rules: CurrentRules
+    settings: Settings, database: Database, listening: Listening, covering: Covering, rules: CurrentRules
 ) -> list[web.RouteDef]:
     """Return the routes of summaries and coverage."""
     calls = SummaryCalls(
         database=database,
-        summaries=Summaries(database=database, listening=listening, unheard_kept_seconds=UNHEARD_KEPT_SECONDS),
+        summaries=Summaries(
+            database=database,
+            listening=listening,
+            unheard_kept_seconds=UNHEARD_KEPT_SECONDS,
+            directory=load_directory(settings, database),
+        ),
         coverage=covering.coverage,
         moments=Moments(database=database, now=utc_now),
         findings=covering.counts,
@@ -158,7 +167,7 @@ def summary_routes(
     return calls.routes()
 
 
-def role_check_routes(settings: Settings, allowed: AllowedAccounts) -> list[web.RouteDef]:
+def role_check_routes(settings: Settings, database: Database, allowed: AllowedAccounts) -> list[web.RouteDef]:
     """Return the route that checks what the inventory's role may do."""
     inventory = settings.inventory
     probe = None
@@ -168,4 +177,8 @@ def role_check_routes(settings: Settings, allowed: AllowedAccounts) -> list[web.
             endpoint_url=settings.aws_endpoint_url,
         )  # fmt: skip
     regions = inventory.regions if inventory is not None else ()
-    return RoleCheckCalls(RoleChecks(probe=probe, accounts=lambda: allowed.names, regions=regions)).routes()
+    directory = load_directory(settings, database)
+    checks = RoleChecks(
+        probe=probe, accounts=lambda: allowed.names, stated=lambda: standing_accounts(directory), regions=regions
+    )
+    return RoleCheckCalls(checks).routes()

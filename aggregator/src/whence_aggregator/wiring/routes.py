@@ -139,10 +139,10 @@ def _compliance(one: ServingParts) -> list[web.RouteDef]:
     caller_bytes = one.limits.of("application_bytes_per_caller", "caller")
     return [
         *replay_routes(one.database, one.ledger.reader, one.engine),
-        *summary_routes(one.database, one.heard, covering, rules),
-        *report_routes(one.database, one.ledger, one.heard, covering, rules),
+        *summary_routes(one.settings, one.database, one.heard, covering, rules),
+        *report_routes(one.settings, one.database, one.ledger, one.heard, covering, rules),
         *check_routes(one.settings, one.database, one.tracer, one.heard, rules, one.tags, one.working.wake),
-        *role_check_routes(one.settings, one.allowed),
+        *role_check_routes(one.settings, one.database, one.allowed),
         *finding_routes(
             one.settings, one.database, one.ledger, covering.coverage, one.working.evaluating.wake, one.limits
         ),

@@ -84,7 +84,7 @@ class LivingViolations:
             causes=TrailCauses(database=self.database, configured=self.reads_events), caller_bytes=caller_bytes,
             now=self.now, random_bytes=os.urandom,
         )  # fmt: skip
-        listed = Violations(database=self.database, listening=listening, rules=self.rules)
+        listed = Violations(database=self.database, listening=listening, rules=self.rules, directory=self.directory)
         return ViolationCalls(
             listed, coverage=coverage, now=self.now, rules=self.rules, grouped=grouped
         ).routes()  # fmt: skip

@@ -97,6 +97,15 @@ def set_up(*, verbose: bool, scrub: Callable[[str], str] = str) -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
+def take_down() -> None:
+    """Log no events of this process any more: standard error may be closed before the process ends, as in tests."""
+    root = logging.getLogger()
+    for handler in [one for one in root.handlers if isinstance(one, BoundedStream)]:
+        root.removeHandler(handler)
+        handler.close()
+    root.setLevel(logging.WARNING)
+
+
 def _fields_of(record: logging.LogRecord) -> dict[str, Any]:
     found: dict[str, Any] = getattr(record, _FIELDS, {})
     return found

@@ -279,7 +279,8 @@ where v.subject_kind = 'instance' and (cast(:folded as bigint) = 1 or b.link is 
         select 1 from last_seen s where s.instance_id = i.instance_id and (
             (cast(:speaking as bigint) = 1 and s.seen_at >= :silent_before)
             or (cast(:silent as bigint) = 1 and s.seen_at < :silent_before))))
-    and (cast(:any_application as bigint) = 1 or {f.application_id in texts applications})
+    and (cast(:any_application as bigint) = 1 or {f.application_id in texts applications}
+        or ({f.application_id in texts unowned} and {i.account_id in texts accounts}))
     and (cast(:verdict as text) is null or v.verdict = :verdict)
     and (cast(:account as text) is null or i.account_id = :account)
     and (cast(:region as text) is null or i.region = :region)
@@ -298,7 +299,8 @@ left join verdict_fold b on b.subject_kind = s.kind and b.subject = v.subject an
 where s.kind = :kind and (cast(:folded as bigint) = 1 or b.link is null)
     and (v.subject > :after_subject or (v.subject = :after_subject and v.rule > :after_rule))
     and v.verdict <> 'pass' and v.verdict <> 'gone' and {v.rule in texts rules}
-    and (cast(:any_application as bigint) = 1 or {s.application_id in texts applications})
+    and (cast(:any_application as bigint) = 1 or {s.application_id in texts applications}
+        or (s.kind = 'account' and {s.id in texts accounts}))
     and (cast(:verdict as text) is null or v.verdict = :verdict)
     and (cast(:id as text) is null or s.id = :id)
     and (cast(:since as text) is null or v.since >= :since)
@@ -312,6 +314,7 @@ from inventory v left join instance i on i.instance_id = v.instance_id
 where v.state = 'running' and (i.number is null or i.ledger_index < 0) and v.instance_id > :after
     and v.launched_at < :launched_before
     and (cast(:account as text) is null or v.account_id = :account)
+    and (cast(:any_account as bigint) = 1 or {v.account_id in texts accounts})
     and (cast(:region as text) is null or v.region = :region)
     and (cast(:instance as text) is null or v.instance_id = :instance)
     and (cast(:since as text) is null or v.launched_at >= :since)

@@ -35,6 +35,9 @@ insert into clock (ledger_index, recorded_at, latest) values (:ledger_index, :re
 -- types: at int
 select ledger_index from clock where latest > :at order by latest, ledger_index limit 1;
 
+-- name: first_clock
+select recorded_at from clock order by ledger_index limit 1;
+
 -- name: clock_at
 select recorded_at from clock where ledger_index <= :ledger_index order by ledger_index desc limit 1;
 

@@ -64,6 +64,39 @@ from verdict_count c left join application_span s on s.application_id = c.applic
 where {c.rule in texts rules}
 group by coalesce(s.team_id, ''), case when c.application_id = '' then 0 else 1 end, c.subject_kind;
 
+-- Applications that have verdicts, and that no team owns; and the accounts that may own what is of them, or of none.
+
+-- name: unowned_applications
+-- types: past int, application_id str
+select t.name as application_id from verdict_total t left join application_span s on s.application_id = t.name
+    and s.ledger_index < :past and s.until_index >= :past
+where t.scope = 'application' and t.name <> '' and coalesce(s.team_id, '') = '' group by t.name order by t.name;
+
+-- name: accounts_of_applications_counted
+select distinct account_id, application_id from verdict_count
+where {application_id in texts applications} and subject_kind = 'instance' and rule = ''
+    and passed + failed + unknown + folded > 0
+union
+select name as account_id, '' as application_id from verdict_total where scope = 'account' and name <> '*'
+union
+select account_id, '' as application_id from listing
+order by account_id, application_id;
+
+-- name: counts_of_places
+select account_id, application_id, subject_kind, rule, passed, failed, unknown, folded from verdict_count
+where {application_id in texts applications} and {account_id in texts accounts}
+order by account_id, application_id, subject_kind, rule;
+
+-- name: sums_of_applications
+-- types: of_subjects int, passed int, failed int, unknown int, folded int
+select account_id, application_id, subject_kind, case when rule = '' then 1 else 0 end as of_subjects,
+    cast(sum(passed) as bigint) as passed, cast(sum(failed) as bigint) as failed,
+    cast(sum(unknown) as bigint) as unknown, cast(sum(folded) as bigint) as folded
+from verdict_count
+where {application_id in texts applications} and (cast(:any_rule as bigint) = 1 or {rule in texts rules})
+group by account_id, application_id, subject_kind, case when rule = '' then 1 else 0 end
+order by account_id, application_id, subject_kind;
+
 -- name: teams_of_applications
 -- types: past int
 select s.application_id, s.team_id from application_span s

@@ -223,15 +223,15 @@ where {f.application_id in texts applications} and {f.place in texts places} and
 group by v.rule, f.application_id, f.application_version, i.account_id, v.verdict;
 
 -- name: members_of_group
--- types: after str, version str, application_id str
+-- types: version str, application_id str
 select i.instance_id, i.account_id, i.region, v.verdict, v.reason, v.since, v.ledger_index
 from verdict v join instance i on i.number = v.subject join facets f on f.number = i.facets
 where v.rule = :rule and v.subject_kind = 'instance' and v.verdict <> 'pass' and v.verdict <> 'gone'
     and f.application_id = :application_id and (cast(:any_version as bigint) = 1 or f.application_version = :version)
-    and (cast(:account as text) is null or i.account_id = :account) and i.instance_id{binary} > :after
+    and (cast(:account as text) is null or i.account_id = :account)
     and not exists (
         select 1 from verdict_fold b where b.subject_kind = 'instance' and b.subject = v.subject and b.rule = v.rule)
-order by i.instance_id{binary} limit :limit;
+order by case when v.verdict = 'fail' then 0 else 1 end, i.instance_id{binary} limit :limit;
 
 -- What follows from a broken link of the group's instances, and is therefore no violation of its own.
 
