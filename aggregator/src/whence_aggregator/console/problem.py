@@ -18,14 +18,18 @@ _HEADINGS = {
     429: "Too many requests: wait a moment",
     503: "The answer cannot be read now",
 }
+_OWN_HEADINGS = {
+    "form-foreign": "Not sent", "origin-foreign": "Not sent",
+    "time-before-log": "Nothing is recorded of that time",
+}  # fmt: skip
+"""Of errors that reveal nothing about anybody's resources, by code."""
 
 
 def problem_page(error: WhenceError, status: int, request_id: str, now: datetime) -> WebPage:
     """Return the page for an error. A refusal and an absence read alike: the difference would reveal what exists."""
-    hidden = status in (403, 404) and error.code not in ("form-foreign", "origin-foreign")
-    heading = _HEADINGS.get(status, "The server failed")
-    if status == 403 and not hidden:
-        heading = "Not sent"
+    own = _OWN_HEADINGS.get(error.code)
+    hidden = status in (403, 404) and own is None
+    heading = own or _HEADINGS.get(status, "The server failed")
     return WebPage(
         template="problem.html",
         title=heading,

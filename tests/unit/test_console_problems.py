@@ -1,0 +1,36 @@
+"""Pages for what cannot be shown: what exists is not revealed, and what helps is stated."""
+
+from __future__ import annotations
+
+import pytest
+
+from fakes.console import NOW
+from whence_aggregator.console.problem import problem_page
+from whence_common.errors import InputError
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_refusal_and_an_absence_read_alike_and_reveal_nothing(status: int) -> None:
+    error = InputError("team-forbidden", "ada may not read team pay", fix="ask pay")
+    page = problem_page(error, status, "c1-7", NOW)
+    assert page.values["heading"] == "This is not there, or not for you to see"
+    assert (page.values["code"], page.values["request_id"]) == ("not-found", "c1-7")
+    assert "pay" not in str({name: value for name, value in page.values.items() if name != "now"})
+
+
+@pytest.mark.parametrize(
+    "code, status, heading",
+    [
+        ("time-before-log", 404, "Nothing is recorded of that time"),
+        ("form-foreign", 403, "Not sent"),
+        ("parameter-malformed", 400, "This address does not fit what the page can show"),
+        ("storage-unavailable", 503, "The answer cannot be read now"),
+        ("internal-error", 500, "The server failed"),
+    ],
+)
+def test_an_error_that_reveals_nothing_states_what_happened_and_what_to_do(
+    code: str, status: int, heading: str
+) -> None:
+    page = problem_page(InputError(code, "the reason", fix="the fix"), status, "c1-7", NOW)
+    assert (page.status, page.values["heading"]) == (status, heading)
+    assert (page.values["detail"], page.values["fix"], page.values["code"]) == ("the reason", "the fix", code)
