@@ -36,7 +36,7 @@ def violation(**changes: Any) -> dict[str, Any]:
         "subject": {"kind": "version", "id": "greeter@1.0"}, "application_id": "greeter", "account_id": "123456789012",
         "team": "hello", "reason": "user data asks for it: it moves", "first_seen": "2026-11-27T03:31:39.088Z",
         "since": "2026-11-27T03:31:39.088Z", "last_seen": AT, "not_confirmed_since": None, "reopened": 0,
-        "acknowledged": None, "exemption": None, "members": 6, "ledger_index": 120, **changes,
+        "acknowledged": None, "exemption": None, "members": 6, "not_confirmed": 0, "ledger_index": 120, **changes,
     }  # fmt: skip
 
 

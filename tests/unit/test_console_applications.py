@@ -16,6 +16,7 @@ from whence_aggregator.console.applications import show_applications
 from whence_aggregator.console.asking import ApiAnswer, ApiRefused
 from whence_aggregator.console.deployments import show_changes
 from whence_aggregator.console.difference import show_diff
+from whence_aggregator.console.image_facts import reading
 from whence_aggregator.console.traced_subject import show_commit, show_image, show_ticket
 from whence_aggregator.console.version import show_version
 
@@ -146,6 +147,37 @@ async def test_an_image_a_commit_and_a_ticket_lead_to_where_they_run(
     page = await shown(show, FakeAsk({"/v1/trace": answer("traced")}), path={kind: key})
     assert heading(page) == sentence
     assert 'href="/console/instances/i-cdc91da69a79bccfd"' in page
+
+
+def entry_of(value: object, kind: str = "image-source") -> dict[str, Any]:
+    """Return an entry of the ledger about an image, as the API shows it."""
+    content = json.dumps({"kind": kind, "observed_at": "2026-11-27T03:37:25.000Z", "value": value})
+    return {
+        "ledger_index": 57, "kind": "fact", "recorded_at": None, "digest": "sha256:" + "7" * 64, "account_id": None,
+        "content": content, "withheld": None, "receipt": "receipt",
+    }  # fmt: skip
+
+
+def test_a_reading_of_the_registry_is_shown_as_far_as_it_was_stated() -> None:
+    found = reading(entry_of({"signed_by": "release", "signatures": 2, "layers": [IMAGE], "sboms": None, "notes": []}))
+    assert found is not None
+    assert (found.signed_by, found.signatures, found.layers, found.sboms) == ("release", 2, [IMAGE], None)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        entry_of({}, kind="commit"), entry_of([1]), entry_of(None), {**entry_of({}), "content": None},
+        {**entry_of({}), "content": "not JSON"}, {**entry_of({}), "content": "[" * 5000}, {**entry_of({}), "content": "7"},
+    ],
+)  # fmt: skip
+def test_an_entry_that_is_no_reading_of_an_image_shows_nothing(entry: dict[str, Any]) -> None:
+    assert reading(entry) is None
+
+
+async def test_an_image_without_a_reading_says_so() -> None:
+    page = await shown(show_image, FakeAsk({"/v1/trace": nothing_traced()}), path={"digest": IMAGE})
+    assert "No reading of its registry is known here" in page
 
 
 async def test_a_ticket_that_nothing_runs_for_says_what_may_still_be_read() -> None:

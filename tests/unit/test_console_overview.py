@@ -60,7 +60,7 @@ def violation(**changes: Any) -> dict[str, Any]:
         "title": "The image cannot change under its name", "remedy": "name it by digest", "source": "verdict",
         "subject": {"kind": "version", "id": "greeter@1.0"}, "application_id": "greeter", "account_id": "123456789012",
         "team": "hello", "reason": "it moves", "first_seen": AT, "since": AT, "last_seen": AT,
-        "not_confirmed_since": None, "reopened": 0, "acknowledged": None, "exemption": None, "members": 2,
+        "not_confirmed_since": None, "reopened": 0, "acknowledged": None, "exemption": None, "members": 2, "not_confirmed": 0,
         "ledger_index": 41, **changes,
     }  # fmt: skip
 

@@ -24,6 +24,7 @@ from fakes.console_violations import (
     violation,
     whole,
 )
+from whence_aggregator.console.amounts import concerned
 from whence_aggregator.console.asking import ApiAnswer
 from whence_aggregator.console.exemptions_page import send_exemptions, show_exemptions
 from whence_aggregator.console.page import SavedAnswer, Visitor
@@ -455,3 +456,16 @@ async def test_who_reads_its_own_teams_only_is_led_to_the_list_of_its_team() -> 
     assert heading(page) == "No violation is open"
     assert "9 verdicts" in text_of(page)
     assert 'href="/console/exemptions"' not in page
+
+
+@pytest.mark.parametrize(
+    "members, not_confirmed, text",
+    [
+        (None, None, ""), (1, 0, "1 instance"), (1204, None, "1,204 instances"), (2, 5, "2 instances, 5 not confirmed"),
+        (0, 3, "0 instances, 3 not confirmed"),
+    ],
+)  # fmt: skip
+def test_instances_that_fail_and_those_not_confirmed_are_counted_apart(
+    members: int | None, not_confirmed: int | None, text: str
+) -> None:
+    assert concerned(members, not_confirmed) == text

@@ -133,7 +133,7 @@ async def test_a_visitor_who_reads_own_teams_is_shown_violations_of_the_team() -
         "source": "verdict", "subject": {"kind": "version", "id": "greeter@1.1"}, "application_id": "greeter",
         "account_id": "123456789012", "team": "hello", "reason": "dirty", "first_seen": "2026-11-27T03:22:43.415Z",
         "since": "2026-11-27T03:22:43.415Z", "last_seen": "2026-11-27T03:26:18.929Z", "not_confirmed_since": None,
-        "reopened": 0, "acknowledged": None, "exemption": None, "members": 1, "ledger_index": 81,
+        "reopened": 0, "acknowledged": None, "exemption": None, "members": 1, "not_confirmed": 0, "ledger_index": 81,
     }  # fmt: skip
     others = {
         f"/v1/violations?grouped=true&limit=100&instance={instance_id}": refused,

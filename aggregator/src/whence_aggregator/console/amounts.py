@@ -14,6 +14,15 @@ def amount(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
+def concerned(members: int | None, not_confirmed: int | None) -> str:
+    """Return how many instances a violation concerns: those that fail, and those of which it is not known now."""
+    if members is None:
+        return ""
+    if not not_confirmed:
+        return amount(members, "instance")
+    return f"{amount(members, 'instance')}, {not_confirmed:,} not confirmed"
+
+
 def percent(part: int, whole: int) -> str:
     """Return a share in whole percent, which is 100 % and 0 % only if it is exactly that."""
     if whole <= 0:

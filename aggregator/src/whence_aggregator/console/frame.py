@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from whence_aggregator.console.amounts import concerned
 from whence_aggregator.console.link_words import person_of
 from whence_aggregator.console.page import Visitor, WebPage
 from whence_common.clock import to_instant
@@ -122,6 +123,10 @@ def _finished(value: Any) -> Any:
     return "\n".join(printable(line) for line in value.split("\n"))
 
 
+def _concerned(violation: Mapping[str, Any]) -> str:
+    return concerned(violation["members"], violation["not_confirmed"])
+
+
 class Frame:
     """Renders the pages of one console. `ledger_size` and the like come with each page's values."""
 
@@ -142,6 +147,7 @@ class Frame:
             "part": part,
             "plain": plain,
             "person": person_of,
+            "concerned": _concerned,
         }
         self._templates.globals |= {"here": here, "asset": {name: one.path for name, one in ASSETS.items()}}
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from whence_aggregator.console.image_facts import image_in_registry, pushes_of
 from whence_aggregator.console.lineage_rows import LineageRow, counted, lineage_rows
 from whence_aggregator.console.link_words import by_name, value_of
 from whence_aggregator.console.page import Visit, WebPage, given
@@ -18,8 +21,13 @@ _NEXT = {
 
 
 async def show_image(visit: Visit) -> WebPage:
-    """Show where an image runs."""
-    return await _show(visit, "image", visit.path["digest"], f"Image {visit.path['digest'][:19]}…")
+    """Show where an image runs, what its registry states of it, and who pushed it."""
+    digest = visit.path["digest"]
+    page = await _show(visit, "image", digest, f"Image {digest[:19]}…")
+    registry, pushes = await asyncio.gather(
+        image_in_registry(visit, page.values["found"]["lineages"]), pushes_of(visit, digest)
+    )
+    return replace(page, values={**page.values, "registry": registry, "pushes": pushes})
 
 
 async def show_commit(visit: Visit) -> WebPage:
@@ -44,6 +52,7 @@ async def _show(visit: Visit, kind: str, key: str, name: str) -> WebPage:
             "kind": kind, "key": key, "name": name, "rows": rows, "found": traced, "chosen": chosen,
             "state": rows[0].state if rows else "quiet", "sentence": _sentence(kind, name, rows, bool(traced["next"])),
             "why": _why(kind, rows, traced), "facts": _facts(kind, key, traced["lineages"]),
+            "registry": None, "pushes": (),
         },
     )  # fmt: skip
 

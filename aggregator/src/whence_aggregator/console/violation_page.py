@@ -163,7 +163,7 @@ def _members(one: Mapping[str, Any], page: str) -> dict[str, Any] | None:
     return {
         "shared_cause": next(iter(reasons)) if unknown else None,
         "shown": instances[first : first + MEMBERS_PER_PAGE], "first": first + 1, "number": number, "pages": pages,
-        "listed": len(instances), "total": max(one["members"] or 0, len(instances)),
+        "listed": len(instances), "total": max((one["members"] or 0) + (one["not_confirmed"] or 0), len(instances)),
     }  # fmt: skip
 
 

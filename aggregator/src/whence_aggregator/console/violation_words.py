@@ -43,7 +43,7 @@ def state_sign(violation: Mapping[str, Any]) -> tuple[str, str]:
 def heading(violation: Mapping[str, Any]) -> str:
     """Return what a violation comes to, as a sentence."""
     subject, rule, state = subject_words(violation), violation["rule"], violation["state"]
-    members = violation["members"]
+    members = violation["members"] or violation["not_confirmed"]
     on = f" on {amount(members, 'instance')}" if members else ""
     if state == "fixed":
         return f"{subject} broke the rule {rule}; this is fixed"
