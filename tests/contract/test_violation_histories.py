@@ -111,7 +111,9 @@ class History:
     async def listed(self, **moment: str) -> list[dict[str, Any]]:
         """Return all violations without the numbers of their instances, which no earlier moment has."""
         found = await self.asked.list(status="any", limit="500", **moment)
-        return [{name: value for name, value in one.items() if name != "members"} for one in found]
+        return [
+            {name: value for name, value in one.items() if name not in ("members", "not_confirmed")} for one in found
+        ]
 
     async def remember(self) -> None:
         at = to_instant(self.house.clock())

@@ -15,7 +15,7 @@ _LAYERS_MAX = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ImageInRegistry:
+class RegistryReading:
     """What a reading of the registry found. An empty text, and None, are not stated."""
 
     ledger_index: int
@@ -29,7 +29,7 @@ class ImageInRegistry:
     notes: Sequence[str] = ()
 
 
-async def image_in_registry(visit: Visit, lineages: Sequence[Mapping[str, Any]]) -> ImageInRegistry | None:
+async def image_in_registry(visit: Visit, lineages: Sequence[Mapping[str, Any]]) -> RegistryReading | None:
     """Return the newest reading that the lineages rest on; None if there is none, or the visitor may not read it."""
     read = [
         one
@@ -43,7 +43,7 @@ async def image_in_registry(visit: Visit, lineages: Sequence[Mapping[str, Any]])
     return reading(entry) if entry is not None else None
 
 
-def reading(entry: Mapping[str, Any]) -> ImageInRegistry | None:
+def reading(entry: Mapping[str, Any]) -> RegistryReading | None:
     """Return what an entry states; None if its text is not shown, or is of another kind. Never raises."""
     try:
         fact = json.loads(entry["content"] or "")
@@ -52,7 +52,7 @@ def reading(entry: Mapping[str, Any]) -> ImageInRegistry | None:
         return None
     if not isinstance(value, dict):
         return None
-    return ImageInRegistry(
+    return RegistryReading(
         ledger_index=int(entry["ledger_index"]),
         read_at=str(fact.get("observed_at") or ""),
         signed_by=str(value.get("signed_by") or ""),
