@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
-from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
 
 from fakes.chromium import Chromium, Theme, chromium
+from landscape.console_walk import FILES, signed_in, walked
 from landscape.demo import Shown, set_up
 from landscape.programs import Aggregator
 from landscape.whole import ROOT, Landscape
@@ -24,9 +23,6 @@ from whence_common.runtime.pause import pause
 
 PICTURES = ROOT / "build" / "console"
 """Pictures of the pages, for a person to look at."""
-PAGES_MAX = 80
-FILES = re.compile(r"/console/(?:statements|receipts|reports|bundles|files)/|\.csv\b|format=|/console/assets/")
-_LINKS = "found => found.map(one => new URL(one.getAttribute('href'), document.baseURI).href)"
 THEMES: tuple[Theme, ...] = ("light", "dark")
 
 
@@ -68,53 +64,16 @@ async def house(scape: Landscape) -> AsyncIterator[House]:
         yield one
 
 
-async def signed_in(house: House, person: Chromium, who: str) -> None:
-    """Sign in with a token."""
-    await person.page.goto(f"{house.server.url}/")
-    await person.page.get_by_label("Token of the tokens file").fill(house.tokens[who])
-    await person.page.get_by_role("button", name="Sign in").click()
-    await person.page.wait_for_url("**/console/")
-
-
 @pytest.fixture(scope="module")
 async def auditor(house: House) -> AsyncIterator[Chromium]:
     async with chromium() as one:
-        await signed_in(house, one, "auditor")
+        await signed_in(house.server.url, one, house.tokens["auditor"])
         yield one
-
-
-def address_of(url: str) -> str | None:
-    """Return the address, as places state it, that a URL of the console is at; None for files and other sites."""
-    path = urlsplit(url).path
-    if FILES.search(url) or not path.startswith("/console/"):
-        return None
-    for place in PLACES:
-        pattern = re.sub(r"\\\{\w+(?::([^}]*))?\\\}", "[^/]+", re.escape(place.path))
-        if re.fullmatch(pattern, path.removeprefix("/console")):
-            return place.path
-    return path
-
-
-async def walked(house: House, person: Chromium) -> dict[str, str]:
-    """Click through the console from the overview; return a URL of each kind of page, and fail for one that fails."""
-    found = {"/": f"{house.server.url}/console/"}
-    waiting = deque(found.values())
-    while waiting and len(found) < PAGES_MAX:
-        url = waiting.popleft()
-        answer = await person.page.goto(url)
-        assert answer is not None
-        assert answer.status == 200, f"{url}: {answer.status}\n{await person.text()}"
-        for link in await person.page.eval_on_selector_all("a[href]", _LINKS):
-            place = address_of(link) if link.startswith(house.server.url) else None
-            if place is not None and place not in found:
-                found[place] = link
-                waiting.append(link)
-    return found
 
 
 @pytest.fixture(scope="module")
 async def places(house: House, auditor: Chromium) -> dict[str, str]:
-    return await walked(house, auditor)
+    return await walked(house.server.url, auditor)
 
 
 async def test_an_auditor_reaches_every_page_by_clicking(places: dict[str, str]) -> None:
@@ -126,8 +85,8 @@ async def test_an_auditor_reaches_every_page_by_clicking(places: dict[str, str])
 @pytest.mark.parametrize("who", ["member", "on-call"])
 async def test_others_reach_their_pages_by_clicking(house: House, who: str) -> None:
     async with chromium() as person:
-        await signed_in(house, person, who)
-        found = await walked(house, person)
+        await signed_in(house.server.url, person, house.tokens[who])
+        found = await walked(house.server.url, person)
         assert {"/", "/instances/{id}", "/applications/{id}", "/violations/{id}"} <= set(found)
         assert person.complaints == []
 
@@ -199,7 +158,7 @@ async def test_the_overview_follows_what_is_recorded_without_being_loaded_again(
 
 async def test_every_page_is_complete_without_scripts(house: House, places: dict[str, str]) -> None:
     async with chromium(scripts=False) as person:
-        await signed_in(house, person, "auditor")
+        await signed_in(house.server.url, person, house.tokens["auditor"])
         for url in places.values():
             answer = await person.page.goto(url)
             assert answer is not None
