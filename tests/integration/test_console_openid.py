@@ -105,7 +105,7 @@ async def test_an_issuer_that_is_not_configured_is_never_asked(house: House) -> 
     begin = URL(f"{house.server.url}/console/sign-in/openid").with_query(issuer="http://127.0.0.1:1", next="")
     async with aiohttp.ClientSession() as session, session.get(begin, allow_redirects=False) as answer:
         assert answer.status == 400
-        assert "the console signs nobody in at this issuer" in await answer.text()
+        assert "the console does not sign people in at this issuer" in await answer.text()
 
 
 async def test_no_secret_of_a_sign_in_is_logged(house: House) -> None:

@@ -19,7 +19,7 @@ _SIGNS = {
     "booting": '<circle cx="10" cy="10" r="8" fill="none" stroke="currentColor" stroke-width="2"/>'
     '<circle cx="10" cy="10" r="3" fill="currentColor"/>',
 }
-"""Shapes by state: state is never told by colour alone."""
+"""Shapes by state: no state is shown by colour alone."""
 _TABLES = (("Instance", "instance"), ("Image", "image"), ("Container", "container"), ("Credentials", "credentials"),
            ("Statements", "statements"))  # fmt: skip
 

@@ -131,7 +131,7 @@ class ConsoleOpenId:
         issuer = self._issuers.get(name)
         if issuer is None:
             raise InputError(
-                "sign-in-issuer", "the console signs nobody in at this issuer", fix="choose one that it lists"
+                "sign-in-issuer", "the console does not sign people in at this issuer", fix="choose one that it lists"
             )
         return issuer
 
