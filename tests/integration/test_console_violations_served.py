@@ -107,11 +107,11 @@ async def test_who_may_not_act_is_offered_nothing_and_refused(served: Served) ->
         assert "reader may not acknowledge a violation of team platform" in page
 
 
-async def test_a_moment_before_the_first_statement_has_no_violation(served: Served) -> None:
+async def test_a_moment_before_the_log_and_one_to_come_are_refused_with_the_reason(served: Served) -> None:
     async with served.visit("reader") as visited:
         status, page = await visited.get("/console/violations", at="2026-01-01")
-        assert status == 200
-        assert "No violation was open" in page
+        assert status == 404
+        assert "Nothing is recorded of that time" in page
         status, page = await visited.get("/console/violations", at="2999-01-01")
         assert status == 400
         assert "What to do" in page

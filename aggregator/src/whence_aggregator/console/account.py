@@ -79,7 +79,7 @@ async def show_accounts(visit: Visit) -> WebPage:
     cursor = visit.query.get("cursor", "")
     listed, coverage = await asyncio.gather(
         visit.ask.get("/v1/accounts", {"limit": "50", **({"cursor": cursor} if cursor else {})}),
-        visit.glance.find("/v1/coverage", {"by": "source"}),
+        visit.ask.find("/v1/coverage", {"by": "source"}),
     )
     groups = coverage["groups"] if coverage is not None else []
     inventory = next((one for one in groups if one["source"] == "inventory"), None)
