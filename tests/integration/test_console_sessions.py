@@ -88,7 +88,17 @@ async def test_a_program_at_the_root_is_answered_as_before(server: Aggregator, b
 
 @pytest.mark.parametrize(
     "after",
-    ["https://evil.example.org/", "//evil.example.org/console/", "/\\evil.example.org", "/console//evil", "/v1/trace"],
+    [
+        "https://evil.example.org/",
+        "//evil.example.org/console/",
+        "/\\evil.example.org",
+        "/console//evil",
+        "/v1/trace",
+        "/console/../v1/whoami",
+        "/console/%2e%2e/%2e%2e/v1",
+        "/console/./x",
+        "/console/x/.%2E/y",
+    ],
 )
 async def test_nobody_is_sent_to_another_site_after_sign_in(
     server: Aggregator, browser: aiohttp.ClientSession, after: str
@@ -236,3 +246,22 @@ async def test_an_aggregator_without_console_says_how_to_have_one(tmp_path: Path
 async def test_the_secret_of_a_link_is_no_session(server: Aggregator) -> None:
     link = await _link(server)
     assert await _status_with(server, link.query["code"]) == 303
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "POST"])
+async def test_a_method_that_a_page_does_not_take_is_refused_by_the_console(
+    server: Aggregator, browser: aiohttp.ClientSession, method: str
+) -> None:
+    await _sign_in(server, browser)
+    async with browser.request(method, "/console/instances", headers={"Origin": server.url}) as answer:
+        assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD")
+        assert answer.headers["X-Frame-Options"] == "DENY"
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+
+
+async def test_an_address_with_line_breaks_is_one_that_is_not_there(
+    server: Aggregator, browser: aiohttp.ClientSession
+) -> None:
+    await _sign_in(server, browser)
+    async with browser.get(URL("/console/%0d%0aX", encoded=True)) as answer:
+        assert (answer.status, answer.headers["X-Frame-Options"]) == (404, "DENY")

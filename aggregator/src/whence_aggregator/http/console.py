@@ -8,7 +8,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from whence_aggregator.callers.browser_sessions import BrowserSession, BrowserSessions, csrf_token
 from whence_aggregator.console.asking import ApiRefused
@@ -16,7 +16,6 @@ from whence_aggregator.console.frame import ASSETS, Asset, Frame
 from whence_aggregator.console.held_files import HeldFiles
 from whence_aggregator.console.page import (
     Elsewhere,
-    PageAddress,
     PageAddresses,
     PageAnswer,
     SavedAnswer,
@@ -27,6 +26,7 @@ from whence_aggregator.console.page import (
     WebPage,
 )
 from whence_aggregator.console.problem import problem_page, unknown_page
+from whence_aggregator.http.allowed import allowed_methods
 from whence_aggregator.http.bodies import check_request
 from whence_aggregator.http.console_answers import PublicAddress, elsewhere, html, save_headers, saved
 from whence_aggregator.http.console_forms import read_form
@@ -35,7 +35,7 @@ from whence_aggregator.http.inside import Inside
 from whence_aggregator.http.shared_answers import SharedAnswers, rights_of
 from whence_aggregator.ports import Forbidden, Unauthenticated
 from whence_common.clock import Now
-from whence_common.errors import WhenceError
+from whence_common.errors import InputError, WhenceError
 from whence_common.runtime.logs import fields
 
 log = logging.getLogger(__name__)
@@ -64,9 +64,9 @@ class ConsoleCalls:
         self._held = HeldFiles(now=now)
 
     def routes(self) -> list[web.RouteDef]:
-        shown = [web.get(f"/console{one.path}", self._guarded(self._page(one, one.show))) for one in self._places]
+        shown = [web.get(f"/console{one.path}", self._guarded(self._page(one.show))) for one in self._places]
         sent = [
-            web.post(f"/console{one.path}", self._guarded(self._page(one, one.send)))
+            web.post(f"/console{one.path}", self._guarded(self._page(one.send)))
             for one in self._places
             if one.send is not None
         ]
@@ -76,7 +76,7 @@ class ConsoleCalls:
             web.get("/console", self._root),
             web.post("/console/sign-out", self._guarded(self._sign_out)),
             *(web.get(one.path, _asset(one)) for one in ASSETS.values()),
-            web.get("/console/{path:.*}", self._guarded(self._page(None, unknown_page))),
+            web.route("*", "/console/{path:(?s:.*)}", self._guarded(self._unknown)),
         ]
 
     def render(
@@ -97,7 +97,18 @@ class ConsoleCalls:
         self._address.forget(response)
         return response
 
-    def _page(self, place: PageAddress | None, shown: ShowPage) -> PageHandler:
+    async def _unknown(self, request: web.Request) -> web.StreamResponse:
+        """Answer an address that is not a page, or a method that the page does not take."""
+        allowed = await allowed_methods(request.app.router, request)
+        if not allowed:
+            return await self._page(unknown_page)(request)
+        listed = ", ".join(sorted(allowed))
+        error = InputError("method-not-allowed", f"this page takes no {request.method}", fix=f"use {listed}")
+        response = self._problem(request, error, 405)
+        response.headers[hdrs.ALLOW] = listed
+        return response
+
+    def _page(self, shown: ShowPage) -> PageHandler:
         async def handle(request: web.Request) -> web.StreamResponse:
             session = await self._signed_in(request)
             ask = self._inside.asking(request, session.token)

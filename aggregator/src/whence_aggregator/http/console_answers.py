@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from aiohttp import hdrs, web
 
@@ -102,4 +102,6 @@ def inside_only(address: str) -> str:
     parts = urlsplit(address)
     is_page = parts.path.startswith("/console/") and not parts.scheme and not parts.netloc
     plain = address.isascii() and address.isprintable() and "\\" not in address and "//" not in parts.path
-    return address if is_page and plain and len(address) <= _ADDRESS_CHARACTERS_MAX else "/console/"
+    leaves = any(unquote(one) in (".", "..") for one in parts.path.split("/"))
+    is_fine = is_page and plain and not leaves and len(address) <= _ADDRESS_CHARACTERS_MAX
+    return address if is_fine else "/console/"

@@ -16,6 +16,7 @@ from aiohttp.typedefs import Handler
 
 from whence_aggregator.callers.sign_in import Authenticator
 from whence_aggregator.callers.trusted_proxies import TrustedProxies
+from whence_aggregator.http.allowed import allowed_methods
 from whence_aggregator.http.authentication import authentication
 from whence_aggregator.http.connections import ConnectionBounds, Connections
 from whence_aggregator.http.errors import guarded
@@ -101,11 +102,7 @@ class Server:
 
     async def _unknown(self, request: web.Request) -> web.StreamResponse:
         """Answer what no route is for; with another method there may be one."""
-        allowed: set[str] = set()
-        for one in self._application.router.resources():
-            allowed |= (await one.resolve(request))[1]
-        allowed.discard(hdrs.METH_ANY)
-        if allowed:
+        if allowed := await allowed_methods(self._application.router, request):
             raise web.HTTPMethodNotAllowed(request.method, allowed)
         raise web.HTTPNotFound
 
