@@ -108,6 +108,14 @@ async def test_an_issuer_that_is_not_configured_is_never_asked(house: House) -> 
         assert "the console does not sign people in at this issuer" in await answer.text()
 
 
+async def test_a_sign_in_that_cannot_begin_ends_no_session(house: House) -> None:
+    browser = Browser("ada")
+    await browser.open_slowly(house.begin)
+    begin = URL(f"{house.server.url}/console/sign-in/openid").with_query(issuer="http://127.0.0.1:1", next="")
+    assert "does not sign people in at this issuer" in await browser.open(str(begin))
+    assert ">ada</a>" in await browser.open(f"{house.server.url}/console/")
+
+
 async def test_no_secret_of_a_sign_in_is_logged(house: House) -> None:
     browser = Browser("ada")
     back = await house.redirected(browser)

@@ -33,6 +33,8 @@ _PER_CALLER_MAX = 20
 """Sessions, or links, of one caller; a further one ends the one that would expire first."""
 _SIGN_INS_MAX = 10_000
 """Sign-ins that have begun, in total: their callers are not known yet."""
+_SIGN_INS_PER_ADDRESS_MAX = 200
+"""Of them, those of one address, which an office may share."""
 _SECRET_BYTES = 32
 _SECRET_CHARACTERS_MAX = 100
 
@@ -72,14 +74,17 @@ class BrowserSessions:
         ends = self._ends(LINK_SECONDS, until)
         return await self._add("link", {"token": token, "until": to_instant(until) if until else ""}, caller, ends)
 
-    async def begin_sign_in(self, content: Mapping[str, Any]) -> BrowserSession:
-        """Remember a sign-in that continues at an issuer. Raises Overloaded when too many have begun."""
+    async def begin_sign_in(self, content: Mapping[str, Any], *, address: str) -> BrowserSession:
+        """Remember a sign-in that continues at an issuer. Raises Overloaded when too many have begun.
+
+        Further ones of a client's address end its own oldest ones, so that no client uses up the total.
+        """
         begun = await self._database.fetch(COUNT_BROWSER_SESSIONS.bind({"kind": "sign-in"}))
         if counted(begun) >= _SIGN_INS_MAX:
             raise Overloaded(
                 "sign-ins-busy", "too many sign-ins have begun: try again in a minute", retry_after_seconds=60.0
             )
-        return await self._add("sign-in", content, "", self._ends(SIGN_IN_SECONDS, None))
+        return await self._add("sign-in", content, f"address {address}", self._ends(SIGN_IN_SECONDS, None))
 
     async def find(self, secret: str) -> BrowserSession | None:
         """Return a session by its secret; None if there is none, or it has ended."""
@@ -102,10 +107,12 @@ class BrowserSessions:
         sealed = self._seal.seal({**content, "name": name, "kind": kind})
         row = AddBrowserSessionParameters(name=name, kind=kind, caller=caller, sealed=sealed, ends_at=to_instant(ends))
         now = to_instant(self._now())
-        writes = [FORGET_BROWSER_SESSIONS.bind([{"now": now}]), ADD_BROWSER_SESSION.bind([row])]
-        if kind != "sign-in":
-            writes.append(FORGET_FURTHER_SESSIONS.bind([{"caller": caller, "kind": kind, "most": _PER_CALLER_MAX}]))
-        await self._database.write(*writes)
+        most = _SIGN_INS_PER_ADDRESS_MAX if kind == "sign-in" else _PER_CALLER_MAX
+        await self._database.write(
+            FORGET_BROWSER_SESSIONS.bind([{"now": now}]),
+            ADD_BROWSER_SESSION.bind([row]),
+            FORGET_FURTHER_SESSIONS.bind([{"caller": caller, "kind": kind, "most": most}]),
+        )
         return BrowserSession(secret=secret, content=content, until=ends)
 
     def _opened(self, kind: SessionKind, secret: str, found: list[tuple[str, datetime]]) -> BrowserSession | None:

@@ -68,16 +68,17 @@ class ConsoleOpenId:
         if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
             return elsewhere("/console/sign-in")  # another site must not end a session by beginning a sign-in
         try:
-            await self._sessions.take("session", self._address.held(request))
             issuer = self._issuer(request.query.get("issuer", ""))
             asked = self._request(issuer, await issuer.exchange.metadata())
+            response = elsewhere(asked.url())
             begun = await self._sessions.begin_sign_in(
                 {
                     "issuer": issuer.client.issuer, "next": after, "state": asked.state, "nonce": asked.nonce,
                     "verifier": asked.verifier,
-                }
+                },
+                address=limited_address(request),
             )  # fmt: skip
-            response = elsewhere(asked.url())
+            await self._sessions.take("session", self._address.held(request))
         except WhenceError as exc:
             return self._pages.refused(after, exc)
         self._address.hand(response, begun, self._now())
