@@ -21,6 +21,8 @@ from whence_aggregator.console.violation_words import (
 
 PATH = "/violations"
 _MEMBERS_SHOWN = 5
+_MEMBERS_READ_MAX = 50
+"""Those of more are on the violation's own page only: reading hundreds to show five made the list slow."""
 _ROWS_OF_CSV = "500"
 _WORDS_OF_STATUS = {
     "": "not fixed", "open,reopened": "open", "acknowledged": "acknowledged", "exempted": "exempted",
@@ -82,6 +84,8 @@ async def _first(visit: Visit, found: Mapping[str, Any]) -> Any | None:
     """Return the worst violation with its members: the page shows it open."""
     shown = found["violations"]
     if not shown or "cursor" in visit.query or found["at"] != found["known_at"] or "at" in visit.query:
+        return None
+    if (shown[0]["members"] or 0) + (shown[0]["not_confirmed"] or 0) > _MEMBERS_READ_MAX:
         return None
     return await visit.ask.find(f"/v1/violations/{shown[0]['id']}")
 
