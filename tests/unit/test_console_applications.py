@@ -17,6 +17,7 @@ from whence_aggregator.console.asking import ApiAnswer, ApiRefused
 from whence_aggregator.console.deployments import show_changes
 from whence_aggregator.console.difference import show_diff
 from whence_aggregator.console.image_facts import reading
+from whence_aggregator.console.page import Visitor
 from whence_aggregator.console.traced_subject import show_commit, show_image, show_ticket
 from whence_aggregator.console.version import show_version
 
@@ -196,10 +197,23 @@ async def test_changes_lead_down_to_commits_and_tickets() -> None:
     assert 'href="/console/tickets/DEMO-2"' in page
 
 
-async def test_changes_without_a_subject_are_not_asked_for() -> None:
-    ask = FakeAsk()
-    assert heading(await shown(show_changes, ask)) == "Choose an application, a team or an account to see what changed"
-    assert ask.asked == []
+async def test_changes_without_a_subject_are_the_newest() -> None:
+    ask = FakeAsk({"/v1/changes": answer("changes")})
+    assert heading(await shown(show_changes, ask)) == "The newest 1 change"
+    assert ask.asked == ["/v1/changes?newest=true&limit=20"]
+
+
+async def test_who_reads_own_teams_only_sees_the_newest_changes_of_a_team() -> None:
+    ask = FakeAsk({"/v1/changes": answer("changes")})
+    mia = Visitor(name="mia", teams=frozenset({"hello"}), rights=frozenset(), reads_all=False)
+    await shown(show_changes, ask, visitor=mia)
+    assert ask.asked == ["/v1/changes?newest=true&limit=20&team=hello"]
+
+
+async def test_a_period_without_a_subject_states_what_it_needs() -> None:
+    ask = FakeAsk({"/v1/changes": {"changes": [], "next": None}})
+    page = await shown(show_changes, ask, query={"from": "2026-11-27T03:00:00"})
+    assert "for a period, name an application, a team or an account" in heading(page)
 
 
 async def test_no_change_is_said_as_a_sentence() -> None:

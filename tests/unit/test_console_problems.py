@@ -23,6 +23,9 @@ def test_a_refusal_and_an_absence_read_alike_and_reveal_nothing(status: int) -> 
     [
         ("time-before-log", 404, "Nothing is recorded of that time"),
         ("form-foreign", 403, "Not sent"),
+        ("body-not-form", 400, "Not sent"),
+        ("body-too-large", 413, "Not sent: it is too large"),
+        ("method-not-allowed", 405, "This page does not take that"),
         ("parameter-malformed", 400, "This address does not fit what the page can show"),
         ("storage-unavailable", 503, "The answer cannot be read now"),
         ("internal-error", 500, "The server failed"),

@@ -19,20 +19,32 @@ async def show_changes(visit: Visit) -> WebPage:
     """Show the changes of an application, a team or an account between two moments."""
     chosen, cursor = moments_of(visit.chosen(*_FILTERS)), given(visit.chosen("cursor"))
     subjects = [found for name in _SUBJECTS if (found := chosen[name]) is not None]
-    asked = {**given(chosen), **cursor, "limit": _ROWS_MAX}
-    found = await visit.ask.get("/v1/changes", asked) if subjects else None
-    heading = "Choose an application, a team or an account to see what changed"
-    if found is not None:
-        number = counted(len(found["changes"]), "change", bool(found["next"]))
-        heading = f"{number[0].upper()}{number[1:]} of {', '.join(subjects)}"
-        if not found["changes"]:
-            heading = f"Nothing changed for {', '.join(subjects)}"
+    if not subjects:
+        return await _newest(visit, chosen)
+    found = await visit.ask.get("/v1/changes", {**given(chosen), **cursor, "limit": _ROWS_MAX})
+    number = counted(len(found["changes"]), "change", bool(found["next"]))
+    heading = f"{number[0].upper()}{number[1:]} of {', '.join(subjects)}"
+    if not found["changes"]:
+        heading = f"Nothing changed for {', '.join(subjects)}"
     return WebPage(
         template="changes.html",
         title="Changes",
         section="changes",
         values={"heading": heading, "found": found, "chosen": chosen},
     )
+
+
+async def _newest(visit: Visit, chosen: Mapping[str, str | None]) -> WebPage:
+    """Show the newest changes; times need an application, a team or an account."""
+    team = given({"team": visit.visitor.only_team})
+    found = await visit.ask.get("/v1/changes", {"newest": "true", "limit": _ROWS_MAX, **team})
+    heading = (
+        f"The newest {counted(len(found['changes']), 'change')}" if found["changes"] else "Nothing has changed yet"
+    )
+    if chosen["from"] or chosen["to"]:
+        heading += "; for a period, name an application, a team or an account"
+    values = {"heading": heading, "found": found, "chosen": chosen}
+    return WebPage(template="changes.html", title="Changes", section="changes", values=values)
 
 
 def moments_of(chosen: Mapping[str, str | None]) -> dict[str, str | None]:

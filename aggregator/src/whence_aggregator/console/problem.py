@@ -13,13 +13,17 @@ _HEADINGS = {
     400: "This address does not fit what the page can show",
     403: "This is not there, or not for you to see",
     404: "This is not there, or not for you to see",
+    405: "This page does not take that",
+    408: "Not sent: it arrived too slowly",
     409: "Something has changed meanwhile",
     410: "This is not here any more",
+    413: "Not sent: it is too large",
+    415: "Not sent: it has an encoding that is not accepted",
     429: "Too many requests: wait a moment",
     503: "The answer cannot be read now",
 }
 _OWN_HEADINGS = {
-    "form-foreign": "Not sent", "origin-foreign": "Not sent",
+    "form-foreign": "Not sent", "origin-foreign": "Not sent", "body-not-form": "Not sent", "field-repeated": "Not sent",
     "time-before-log": "Nothing is recorded of that time",
 }  # fmt: skip
 """Of errors that reveal nothing about anybody's resources, by code."""
