@@ -13,7 +13,8 @@ from fakes.console import AUDITOR, EVERYBODY, FakeAsk, answered, shown
 from fakes.instance_answers import RULES, change, envelope, instance_answer, link_of, statement, whole_answer
 from whence_aggregator.console.asking import ApiAnswer, ApiRefused
 from whence_aggregator.console.entry_files import save_receipt, save_statement
-from whence_aggregator.console.instance import asked_moment, show_instance
+from whence_aggregator.console.form_times import asked_moment
+from whence_aggregator.console.instance import show_instance
 from whence_aggregator.console.page import SavedAnswer, SavedFile, Visitor
 
 _MEMBER = Visitor(name="tim", teams=frozenset({"hello"}), rights=frozenset(), reads_all=False)
@@ -182,7 +183,7 @@ async def test_earlier_runs_have_the_verdict_of_their_end() -> None:
 
 async def test_a_time_before_the_first_statement_is_no_absence() -> None:
     answer = whole_answer()
-    path = "/v1/instances/i-a9090d3355a13ef4d?at=2026-11-20T00%3A00Z"
+    path = "/v1/instances/i-a9090d3355a13ef4d?at=2026-11-20T00%3A00%3A00Z"
     absent = ApiAnswer(status=404, document={"code": "instance-unknown", "detail": "no statement", "fix": ""})
     text = _text(await _page(answer, at="2026-11-20T00:00", others={path: absent}))
     assert "Not heard yet: nothing about i-a9090d3355a13ef4d was recorded by 20 Nov 2026 00:00:00 UTC" in text
@@ -236,7 +237,7 @@ async def test_hostile_values_are_text() -> None:
 
 
 async def test_moments_of_forms_are_in_utc_and_others_as_they_are() -> None:
-    assert asked_moment("2026-11-27T03:22") == "2026-11-27T03:22Z"
+    assert asked_moment("2026-11-27T03:22") == "2026-11-27T03:22:00Z"
     assert asked_moment("2026-11-27 03:22:50") == "2026-11-27T03:22:50Z"
     assert asked_moment("2026-11-27T03:22:50+01:00") == "2026-11-27T03:22:50+01:00"
     assert asked_moment("yesterday") == "yesterday"

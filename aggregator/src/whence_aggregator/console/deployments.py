@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
+from whence_aggregator.console.form_times import to_api_instant
 from whence_aggregator.console.lineage_rows import counted
 from whence_aggregator.console.page import Visit, WebPage, given
 
 _FILTERS = ("application", "team", "account", "from", "to")
 _SUBJECTS = ("application", "team", "account")
 _MOMENTS = ("from", "to", "at", "and_at")
-_WITHOUT_ZONE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d+)?)?")
 _ROWS_MAX = "20"
 
 
@@ -48,8 +47,8 @@ async def _newest(visit: Visit, chosen: Mapping[str, str | None]) -> WebPage:
 
 
 def moments_of(chosen: Mapping[str, str | None]) -> dict[str, str | None]:
-    """Return the parameters with moments as the API takes them. A browser's field states no zone: it is read as UTC."""
+    """Return the parameters with their moments as the API takes them."""
     return {
-        name: f"{value}Z" if value is not None and name in _MOMENTS and _WITHOUT_ZONE.fullmatch(value) else value
+        name: to_api_instant(value) if value is not None and name in _MOMENTS else value
         for name, value in chosen.items()
     }

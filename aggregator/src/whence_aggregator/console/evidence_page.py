@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import re
 
+from whence_aggregator.console.form_times import to_api_instant, to_field
 from whence_aggregator.console.frame import here
 from whence_aggregator.console.ledger_note import LedgerNote, ledger_of
 from whence_aggregator.console.page import Elsewhere, SavedAnswer, SavedFile, Visit, WebPage
-from whence_aggregator.console.violation_filters import to_api_instant, to_field
 from whence_aggregator.console.violation_words import last_day
 from whence_common.clock import to_instant
 from whence_common.log_policy import LogKeys, parse_keys

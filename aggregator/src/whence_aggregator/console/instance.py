@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from whence_aggregator.console.ages import ago, moment
 from whence_aggregator.console.asking import Ask
 from whence_aggregator.console.chain import mini, stages
+from whence_aggregator.console.form_times import asked_moment
 from whence_aggregator.console.frame import part
 from whence_aggregator.console.headline import Headline, headline
 from whence_aggregator.console.instance_facts import checkpoint_size, instance_facts
@@ -27,18 +27,10 @@ from whence_common.clock import to_instant
 
 _EARLIER_RUNS_TRACED_MAX = 4
 """Each is a question more; a page of an instance that changed often shows the verdicts of its newest runs."""
-_LOCAL = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?\Z")
 """What browsers send for a moment: without an offset, and by the page's words in UTC."""
 _VIOLATIONS = {"grouped": "true", "limit": "100"}
 
 _Document = Mapping[str, Any]
-
-
-def asked_moment(text: str | None) -> str | None:
-    """Return the time of `at` as the API reads it; None if none was asked for."""
-    if text is None or not text.strip():
-        return None
-    return f"{text.strip().replace(' ', 'T')}Z" if _LOCAL.match(text.strip()) else text.strip()
 
 
 async def show_instance(visit: Visit) -> WebPage | Elsewhere:

@@ -8,8 +8,8 @@ from typing import Any
 
 from whence_aggregator.console.ages import ago
 from whence_aggregator.console.chain import LinkStrip, mini
+from whence_aggregator.console.form_times import asked_moment
 from whence_aggregator.console.headline import ENDED, ChainSign
-from whence_aggregator.console.instance import asked_moment
 from whence_aggregator.console.link_words import GAPS, listed
 from whence_aggregator.console.page import Visit, WebPage
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from whence_aggregator.console.amounts import amount
 from whence_aggregator.console.chain import LinkStrip, mini
 from whence_aggregator.console.link_words import GAPS, LinkDocument, by_name, link_name, value_of
 
@@ -69,5 +70,5 @@ def lineage_rows(lineages: Sequence[Mapping[str, Any]]) -> Sequence[LineageRow]:
 
 
 def counted(number: int, noun: str, more: bool = False) -> str:
-    """Return a number with its noun: `1 instance`, `2 instances`, `more than 50 instances`."""
-    return f"{'more than ' if more else ''}{number:,} {noun}{'' if number == 1 else 's'}"
+    """Return an amount; `more` states that there are more than were read: `more than 50 instances`."""
+    return f"{'more than ' if more else ''}{amount(number, noun)}"

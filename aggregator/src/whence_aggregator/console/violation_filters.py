@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from whence_aggregator.console.form_times import to_api_instant
 
 CHOICES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "status": (
@@ -34,8 +35,6 @@ TIMES: Mapping[str, str] = {
 FILTERS = ("status", "severity", "team", "rule", "verdict", "kind", *TEXTS, *TIMES, "sort")
 NOT_NARROWING = ("status", "sort", "at", "known_at")
 """What does not make the list a part of what there is."""
-_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
-_LOCAL = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,17 +62,3 @@ class ViolationFilters:
         """Return the parameters of the API."""
         cursor = {"cursor": self.cursor} if self.cursor else {}
         return {"grouped": "true", **self.given, **cursor, **further}
-
-
-def to_api_instant(text: str) -> str:
-    """Return what a field for times contains as the API takes it; without a zone it is UTC. Others stay as they are."""
-    if _DAY.match(text):
-        return f"{text}T00:00:00Z"
-    if not _LOCAL.match(text):
-        return text
-    return text.replace(" ", "T") + (":00Z" if len(text) == 16 else "Z")
-
-
-def to_field(instant: str) -> str:
-    """Return an instant in UTC as a field for local times takes it."""
-    return instant.removesuffix("Z")

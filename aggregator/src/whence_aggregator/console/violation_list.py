@@ -8,10 +8,11 @@ from typing import Any
 
 from whence_aggregator.console.amounts import amount
 from whence_aggregator.console.asking import ApiRefused
+from whence_aggregator.console.form_times import to_field
 from whence_aggregator.console.frame import here
 from whence_aggregator.console.page import Elsewhere, SavedAnswer, Visit, WebPage
 from whence_aggregator.console.refusal import FormRefusal
-from whence_aggregator.console.violation_filters import CHOICES, TEXTS, TIMES, ViolationFilters, to_field
+from whence_aggregator.console.violation_filters import CHOICES, TEXTS, TIMES, ViolationFilters
 from whence_aggregator.console.violation_words import (
     SEVERITIES,
     state_sign,

@@ -10,10 +10,10 @@ from typing import Any
 
 from whence_aggregator.console.amounts import amount
 from whence_aggregator.console.asking import ApiRefused
+from whence_aggregator.console.form_times import to_api_instant, to_field
 from whence_aggregator.console.frame import here, part
 from whence_aggregator.console.page import Elsewhere, Visit, WebPage
 from whence_aggregator.console.refusal import FormRefusal
-from whence_aggregator.console.violation_filters import to_api_instant, to_field
 from whence_aggregator.console.violation_words import (
     heading,
     last_day,
