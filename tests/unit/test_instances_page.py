@@ -114,8 +114,10 @@ async def test_every_filter_is_in_the_address_and_stays_on_the_next_page() -> No
     ask = FakeAsk({"/v1/instances": _list(_row(whole_answer()), following="c/1")})
     query = {"team": "hello", "application": "", "state": "any", "at": "2026-11-27T03:00", "cursor": "c/0"}
     html = await shown(show_instances, ask, query=query)
-    assert ask.asked == ["/v1/instances?team=hello&state=any&at=2026-11-27T03%3A00Z&cursor=c%2F0&links=true&limit=25"]
-    assert 'href="/console/instances?team=hello&amp;state=any&amp;at=2026-11-27T03%3A00Z&amp;cursor=c%2F1"' in html
+    assert ask.asked == [
+        "/v1/instances?team=hello&state=any&at=2026-11-27T03%3A00%3A00Z&cursor=c%2F0&links=true&limit=25"
+    ]
+    assert 'href="/console/instances?team=hello&amp;state=any&amp;at=2026-11-27T03%3A00%3A00Z&amp;cursor=c%2F1"' in html
     assert 'name="team" value="hello"' in html
     assert '<option value="any" selected>' in html
     assert 'href="/console/instances/i-40de0736bf1489cd5?at=2026-11-27T03%3A24%3A02.653Z"' in html

@@ -125,6 +125,25 @@ def test_of_many_commands_at_once_one_refreshes_and_all_stay_signed_in(tmp_path:
     assert (found, ada.refreshes) == (["s3cret-access-2"] * 8, 1)
 
 
+def test_a_file_that_another_command_replaces_meanwhile_is_read_and_not_called_unsafe(tmp_path: Path) -> None:
+    ada = Person(tmp_path, tokens())
+    session, ended = ada.cache.read(), threading.Event()
+    assert session is not None
+
+    def another_command() -> None:
+        for _ in range(300):
+            ada.cache.write(session)
+        ended.set()
+
+    thread = threading.Thread(target=another_command)
+    thread.start()
+    found = [ada.cache.read()]
+    while not ended.is_set():
+        found.append(ada.cache.read())
+    thread.join()
+    assert all(one == session for one in found)
+
+
 def test_a_sign_in_that_the_provider_ended_is_removed_and_reported(tmp_path: Path) -> None:
     ada = Person(tmp_path, tokens())
     ada.valid = "another"

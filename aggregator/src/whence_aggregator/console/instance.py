@@ -27,7 +27,6 @@ from whence_common.clock import to_instant
 
 _EARLIER_RUNS_TRACED_MAX = 4
 """Each is a question more; a page of an instance that changed often shows the verdicts of its newest runs."""
-"""What browsers send for a moment: without an offset, and by the page's words in UTC."""
 _VIOLATIONS = {"grouped": "true", "limit": "100"}
 
 _Document = Mapping[str, Any]

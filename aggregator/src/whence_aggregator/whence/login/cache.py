@@ -189,7 +189,7 @@ class TokenCache:
             reason = "is of another kind"
         elif mode & 0o077:
             reason = f"is open to other users (mode {mode:04o})"
-        elif stat.S_ISREG(found.st_mode) and found.st_nlink != 1:
+        elif stat.S_ISREG(found.st_mode) and found.st_nlink > 1:  # 0: another command has replaced it since
             reason = "has a second name (hard link)"
         else:
             return
