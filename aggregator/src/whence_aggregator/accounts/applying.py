@@ -1,0 +1,233 @@
+"""Apply the plan of one account: exactly its changes, in its order, against the state that it was made for.
+
+Before the first write everything that the plan records is read again. A resource that differs is refused by name, and
+nothing is written in that account; what the plan's own changes produce is accepted, so that a cut-off apply goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from whence_aggregator.accounts.difference import differs
+from whence_aggregator.accounts.journal import Journal
+from whence_aggregator.accounts.plan import AccountPlan, Change, Recorded, recorded_by_address
+from whence_aggregator.accounts.planning import READS_AT_ONCE, verify
+from whence_aggregator.accounts.ports import Provider, Providers
+from whence_aggregator.accounts.reading import read_account
+from whence_aggregator.accounts.report import AccountReport, Applied, Outcome
+from whence_aggregator.accounts.resources import Json, Kind, Standing, State, Wanted, referred, resolved
+from whence_common.errors import RoadError, WhenceError
+
+_SETTLE_TRIES = 6
+"""AWS lists a new resource after a moment."""
+Progress = Callable[[Applied], None]
+
+
+@dataclass
+class Applier:
+    """Applies the plan of one account. `pause` waits, in seconds."""
+
+    plan: AccountPlan
+    kinds: Mapping[str, Kind]
+    providers: Providers
+    journal: Journal
+    pause: Callable[[float], Awaitable[None]]
+    progress: Progress = lambda _: None
+    _outputs: dict[str, State] = field(default_factory=dict)
+    _outcomes: dict[str, Applied] = field(default_factory=dict)
+
+    async def apply(self) -> AccountReport:
+        """Apply, and report every change. Does not raise WhenceError."""
+        try:
+            await verify(self.plan.target, self.providers)
+            refusals = await self._moved()
+        except WhenceError as exc:
+            return self._report(error=exc.diagnostics())
+        if refusals:
+            for change in self.plan.changes:
+                message = refusals.get(change.address, "")
+                self._note(change, "refused" if message else "skipped", message)
+            moved = ", ".join(sorted(refusals))
+            return self._report(error=f"the account has moved since the plan was made: {moved}; make a new plan")
+        for _, group in groupby(self.plan.changes, key=lambda one: (one.action == "delete", self._place(one.address))):
+            await self._group(list(group))
+        return self._report()
+
+    def _report(self, error: str = "") -> AccountReport:
+        left = [one for one in self.plan.changes if one.address not in self._outcomes]
+        for change in left:
+            self._note(change, "skipped", "")
+        changes = tuple(self._outcomes[one.address] for one in self.plan.changes)
+        return AccountReport(
+            account=self.plan.account, account_id=self.plan.account_id, changes=changes, error=error[:2_000]
+        )
+
+    async def _moved(self) -> dict[str, str]:
+        """Return the resources that differ from what the plan records, and how; learn the outputs of the others."""
+        recorded, changes = recorded_by_address(self.plan), {one.address: one for one in self.plan.changes}
+        wanted = [self._wanted(address, recorded.get(address), changes.get(address)) for address in
+                  dict.fromkeys([*recorded, *changes])]  # fmt: skip
+        used = {one.kind.name for one in wanted}
+        reading = await read_account(
+            self.plan.target, [one for name, one in self.kinds.items() if name in used], wanted, self.providers,
+            at_once=asyncio.Semaphore(READS_AT_ONCE),
+        )  # fmt: skip
+        stands = {one.address: one for one in reading.standing}
+        self._outputs |= {address: one.outputs for address, one in stands.items()}
+        found: dict[str, str] = {}
+        for one in wanted:
+            if one.address in reading.unread:
+                if one.address in changes:
+                    found[one.address] = "it cannot be read now"
+                continue
+            reason = self._difference(stands.get(one.address), recorded.get(one.address), changes.get(one.address))
+            if reason:
+                found[one.address] = reason
+        return found
+
+    def _difference(self, stands: Standing | None, recorded: Recorded | None, change: Change | None) -> str:
+        """Return how a resource differs from both what the plan records and what the plan's change produces."""
+        if stands is None:
+            return "" if recorded is None or (change is not None and change.action == "delete") else "it is gone"
+        if recorded is None and change is None:
+            return ""
+        after: State = resolved(change.after, self._outputs) if change is not None and change.after else {}  # type: ignore[assignment]  # a mapping stays one
+        if recorded is None:
+            if change is None or self.journal.has_begun(self.plan.account_id, change.address):
+                return ""
+            aspects = [name for name, value in after.items() if differs(value, stands.state.get(name))]
+            return f"it exists now, and differs in {', '.join(aspects)}" if aspects else ""
+        aspects = [
+            name for name, value in recorded.state.items()
+            if differs(value, stands.state.get(name))
+            and not (name in after and not differs(after[name], stands.state.get(name)))
+        ]  # fmt: skip
+        return f"it differs in {', '.join(aspects)}" if aspects else ""
+
+    async def _group(self, changes: Sequence[Change]) -> None:
+        """Apply changes of one kind in one region: read, create, read what was created, then put aspects."""
+        kind, region, _ = self._place_of(changes[0].address)
+        provider = self.providers.of(kind, self.plan.target, region)
+        ready = [one for one in changes if self._is_ready(one)]
+        if not ready:
+            return
+        wanted = {one.address: self._wanted(one.address, None, one) for one in ready}
+        try:
+            stands = await self._read(provider, list(wanted.values()))
+        except WhenceError as exc:
+            for one in ready:
+                self._failed(one, exc)
+            return
+        created = [one for one in ready if one.action == "create" and one.address not in stands]
+        for one in created:
+            await self._try(one, self._create(provider, wanted[one.address]))
+        begun = {one.address for one in created if one.address not in self._outcomes}
+        if begun:
+            stands = await self._settled(provider, list(wanted.values()), begun, ready)
+        for one in (each for each in ready if each.address not in self._outcomes):
+            standing = stands.get(one.address)
+            if one.action == "delete":
+                await self._try(one, self._delete(provider, standing, one))
+            elif standing is None:
+                self._failed(
+                    one, RoadError("account-unsettled", "AWS does not list it yet", fix="apply the plan again")
+                )
+            else:
+                await self._try(one, self._put(provider, standing, one, was_created=one.address in begun))
+
+    async def _create(self, provider: Provider, wanted: Wanted) -> None:
+        self.journal.begin(self.plan.account_id, wanted.address)
+        await provider.create(wanted)
+
+    async def _put(self, provider: Provider, standing: Standing, change: Change, *, was_created: bool) -> None:
+        written = was_created
+        for aspect, value in (change.after or {}).items():
+            known = resolved(value, self._outputs)
+            if differs(known, standing.state.get(aspect)):
+                await provider.put(standing, aspect, known)
+                written = True
+        self._outputs[change.address] = standing.outputs
+        self._note(change, "done" if written else "already")
+
+    async def _delete(self, provider: Provider, standing: Standing | None, change: Change) -> None:
+        if standing is not None:
+            await provider.delete(standing)
+        self._note(change, "done" if standing is not None else "already")
+
+    async def _settled(
+        self, provider: Provider, wanted: Sequence[Wanted], created: set[str], changes: Sequence[Change]
+    ) -> Mapping[str, Standing]:
+        """Read until what was created is listed."""
+        stands: Mapping[str, Standing] = {}
+        for attempt in range(_SETTLE_TRIES):
+            try:
+                stands = await self._read(provider, wanted)
+            except WhenceError as exc:
+                for one in changes:
+                    if one.address not in self._outcomes:
+                        self._failed(one, exc)
+                return {}
+            if created <= set(stands):
+                break
+            await self.pause(min(2.0**attempt, 10.0))
+        return stands
+
+    async def _read(self, provider: Provider, wanted: Sequence[Wanted]) -> Mapping[str, Standing]:
+        stands = {one.address: one for one in await provider.read(wanted)}
+        self._outputs |= {address: one.outputs for address, one in stands.items()}
+        return stands
+
+    async def _try(self, change: Change, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except WhenceError as exc:
+            self._failed(change, exc)
+
+    def _is_ready(self, change: Change) -> bool:
+        """Return whether what the change refers to exists; note the change otherwise."""
+        for address in change.requires:
+            outcome = self._outcomes.get(address)
+            if outcome is not None and outcome.outcome not in ("done", "already"):
+                self._note(change, "skipped", f"it needs {address}, which was not written")
+                return False
+        unknown = referred(resolved(change.after, self._outputs))
+        if unknown:
+            self._note(change, "skipped", f"it needs {', '.join(sorted(unknown))}, which does not exist")
+            return False
+        return True
+
+    def _wanted(self, address: str, recorded: Recorded | None, change: Change | None) -> Wanted:
+        kind, region, name = self._place_of(address)
+        state: dict[str, Json] = {**(recorded.state if recorded is not None else {})}
+        state |= change.after or change.before or {} if change is not None else {}
+        known = {aspect: resolved(value, self._outputs) for aspect, value in state.items()}
+        return Wanted(kind=kind, name=name, region=region, state=known)
+
+    def _place(self, address: str) -> tuple[str, str | None]:
+        kind, region, _ = self._place_of(address)
+        return kind.name, region
+
+    def _place_of(self, address: str) -> tuple[Kind, str | None, str]:
+        first, _, rest = address.partition("/")
+        if first in self.kinds:
+            return self.kinds[first], None, rest
+        kind, _, name = rest.partition("/")
+        if kind not in self.kinds:
+            raise RoadError(
+                "plan-unknown-kind", f"the plan has a resource of an unknown kind: {address}", retryable=False
+            )
+        return self.kinds[kind], first, name
+
+    def _failed(self, change: Change, exc: WhenceError) -> None:
+        self._note(change, "failed", exc.message, exc.fix)
+
+    def _note(self, change: Change, outcome: Outcome, message: str = "", fix: str = "") -> None:
+        found = Applied(
+            address=change.address, step=change.step, action=change.action, outcome=outcome, message=message[:2_000],
+            fix=fix[:2_000],
+        )  # fmt: skip
+        self._outcomes[change.address] = found
+        self.progress(found)

@@ -1,0 +1,1 @@
+"""The configuration: one file for many accounts, its sections, and how it is read."""

@@ -1,0 +1,17 @@
+"""How the tool gets into an account."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+
+class Access(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    role: Annotated[
+        str | None, Meta(description="Name of the role to assume in the account; empty: the caller's own credentials.")
+    ] = "whence-accounts"
+    external_id: Annotated[str | None, Meta(description="External id that the role's trust policy requires.")] = None
+    profile: Annotated[str | None, Meta(description="Profile of the AWS configuration whose credentials are used.")] = (
+        None
+    )

@@ -1,0 +1,19 @@
+"""The section of one account, with the global section's keys where the account does not state them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct, field
+
+from whence_aggregator.accounts.configuration.access import Access
+
+
+class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    id: Annotated[str, Meta(pattern=r"^[0-9]{12}$", description="The account's id, 12 digits in quotes.")]
+    alias: Annotated[str | None, Meta(description="Alias of the account; `{account_name}` is replaced.")] = (
+        "{account_name}"
+    )
+    regions: Annotated[tuple[str, ...], Meta(min_length=1, max_length=40, description="Regions that are configured.")]
+    admin_account: Annotated[str | None, Meta(description="Name of the account with the parent zone.")] = None
+    access: Access = field(default_factory=Access)

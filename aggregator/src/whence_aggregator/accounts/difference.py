@@ -1,0 +1,158 @@
+"""Compare what is wanted with what stands: changes and remarks, in order. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+import msgspec
+
+from whence_aggregator.accounts.canonical import canonical_json
+from whence_aggregator.accounts.plan import Change, Remark
+from whence_aggregator.accounts.resources import Json, Kind, Standing, State, Wanted, referred, resolved
+from whence_common.errors import InputError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowed:
+    """What the caller named: shell patterns of addresses whose foreign resources may be changed, or deleted."""
+
+    adopt: tuple[str, ...] = ()
+    delete: tuple[str, ...] = ()
+
+    def may_adopt(self, address: str) -> bool:
+        return any(fnmatchcase(address, one) for one in self.adopt)
+
+    def may_delete(self, address: str) -> bool:
+        return any(fnmatchcase(address, one) for one in self.delete)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """The changes in the order in which they are applied, and the remarks."""
+
+    changes: tuple[Change, ...]
+    remarks: tuple[Remark, ...]
+
+
+def differs(wanted: Json, standing: Json) -> bool:
+    return canonical_json(wanted) != canonical_json(standing)
+
+
+def compare(
+    wanted: Sequence[Wanted], standing: Sequence[Standing], allowed: Allowed, unread: frozenset[str]
+) -> Compared:
+    """Compare the resources of one account. `unread` has addresses of which nothing is known: no change."""
+    stands = {one.address: one for one in standing}
+    outputs = {address: one.outputs for address, one in stands.items()}
+    states = {one.address: one for one in wanted}
+    changes: dict[str, Change] = {}
+    remarks: list[Remark] = []
+    for one in (each for each in states.values() if each.address not in unread):
+        found = _compare_one(one, stands.get(one.address), outputs, allowed)
+        if isinstance(found, Change):
+            changes[found.address] = found
+        elif found is not None:
+            remarks.append(found)
+    for left in (one for one in standing if one.address not in states and one.is_own and not one.kind.is_setting):
+        found = _removal(left, allowed, by_word=False)
+        if isinstance(found, Change):
+            changes[found.address] = found
+        else:
+            remarks.append(found)
+    remarks += [
+        Remark(address=one.address, step=one.kind.step, kind="foreign", message=f"{part} is left as it is")
+        for one in standing for part in one.foreign
+    ]  # fmt: skip
+    kinds = {one.address: one.kind for one in wanted} | {one.address: one.kind for one in standing}
+    ordered = _ordered(list(changes.values()), kinds)
+    return Compared(changes=tuple(ordered), remarks=tuple(remarks))
+
+
+def _compare_one(
+    wanted: Wanted, stands: Standing | None, outputs: Mapping[str, State], allowed: Allowed
+) -> Change | Remark | None:
+    if wanted.is_dropped:
+        return _removal(stands, allowed, by_word=True) if stands is not None else None
+    state = {aspect: resolved(value, outputs) for aspect, value in wanted.state.items()}
+    if stands is None:
+        return _change(wanted, "create", None, state)
+    missing = {aspect: value for aspect, value in state.items() if differs(value, stands.state.get(aspect))}
+    if not missing:
+        return None
+    if fixed := [aspect for aspect in missing if aspect in wanted.kind.fixed]:
+        fix = f"delete it with --delete '{wanted.address}' after removing it from the configuration, then add it again"
+        message = f"AWS cannot change {', '.join(fixed)} of what exists: not changed"
+        return Remark(address=wanted.address, step=wanted.kind.step, kind="kept", message=message, fix=fix)
+    if not stands.is_own and not allowed.may_adopt(wanted.address):
+        fix = f"name it with --adopt '{wanted.address}' to change {', '.join(missing)}"
+        message = f"it exists without our tag and differs in {', '.join(missing)}: not changed"
+        return Remark(address=wanted.address, step=wanted.kind.step, kind="foreign", message=message, fix=fix)
+    return _change(wanted, "update", {aspect: stands.state.get(aspect) for aspect in missing}, missing)
+
+
+def _change(wanted: Wanted, action: Any, before: State | None, after: State) -> Change:
+    return Change(
+        address=wanted.address, step=wanted.kind.step, action=action, requires=tuple(sorted(referred(dict(after)))),
+        before=msgspec.to_builtins(before), after=msgspec.to_builtins(dict(after)),
+    )  # fmt: skip
+
+
+def _removal(stands: Standing, allowed: Allowed, *, by_word: bool) -> Change | Remark:
+    is_named = allowed.may_delete(stands.address)
+    if is_named or (stands.is_own and not stands.kind.keeps_data):
+        before = msgspec.to_builtins(dict(stands.state))
+        return Change(address=stands.address, step=stands.kind.step, action="delete", before=before, after=None)
+    why = "the configuration drops it" if by_word else "the configuration no longer states it"
+    reason = "it may hold data" if stands.is_own else "it is not our own"
+    return Remark(
+        address=stands.address, step=stands.kind.step, kind="kept", message=f"{why}, but {reason}: not deleted",
+        fix=f"name it with --delete '{stands.address}' to delete it",
+    )  # fmt: skip
+
+
+def _ordered(changes: Sequence[Change], kinds: Mapping[str, Kind]) -> list[Change]:
+    """Return deletions of last things first, then the rest by kind and reference. Raises InputError for a circle."""
+    removed = [one for one in changes if one.action == "delete"]
+    written = [one for one in changes if one.action != "delete"]
+    rank = kind_ranks({one.name: one for one in kinds.values()}.values())
+    by_kind: Callable[[Change], tuple[int, str]] = lambda one: (rank[kinds[one.address].name], one.address)  # noqa: E731
+    return [*_by_reference(sorted(written, key=by_kind)), *sorted(removed, key=by_kind, reverse=True)]
+
+
+def kind_ranks(kinds: Iterable[Kind]) -> dict[str, int]:
+    """Return the place of each kind in the order of `after`. Raises InputError for a circle."""
+    known = {one.name: one for one in kinds}
+    rank: dict[str, int] = {}
+
+    def place(name: str, above: tuple[str, ...]) -> int:
+        if name in above:
+            raise InputError("accounts-circle", f"steps wait for each other: {' → '.join((*above, name))}")
+        if name not in rank:
+            before = [place(one, (*above, name)) for one in known[name].after if one in known]
+            rank[name] = 1 + max(before, default=0)
+        return rank[name]
+
+    for name in known:
+        place(name, ())
+    return rank
+
+
+def _by_reference(changes: Sequence[Change]) -> list[Change]:
+    """Return changes so that each follows those that it refers to, and otherwise in the order given."""
+    waiting = {one.address: one for one in changes}
+    done: dict[str, Change] = {}
+
+    def place(one: Change, above: tuple[str, ...]) -> None:
+        if one.address in above:
+            raise InputError("accounts-circle", f"resources wait for each other: {' → '.join((*above, one.address))}")
+        for address in one.requires:
+            if address in waiting and address not in done:
+                place(waiting[address], (*above, one.address))
+        done.setdefault(one.address, one)
+
+    for one in changes:
+        place(one, ())
+    return list(done.values())

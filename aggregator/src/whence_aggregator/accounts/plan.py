@@ -1,0 +1,141 @@
+"""A plan: what an apply changes, and the state that it was made against. A file that people can read.
+
+The format is version 1 of Whence's own: JSON with sorted keys, whose `digest` covers everything else in it. A plan
+contains no times except `made_at`, and no secrets: no step reads one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from whence_aggregator.accounts.account import Target
+from whence_aggregator.accounts.canonical import digest_of
+from whence_aggregator.accounts.configuration.access import Access
+from whence_common.errors import InputError
+
+PLAN_BYTES_MAX = 64 * 1024 * 1024
+RESOURCES_MAX = 200_000
+Action = Literal["create", "update", "delete"]
+_Text = Annotated[str, Meta(max_length=2_000)]
+
+
+class Recorded(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A resource as it stood: the aspects that the plan concerns, the outputs, and whether it is our own."""
+
+    address: _Text
+    state: dict[str, Any]
+    outputs: dict[str, Any]
+    own: bool
+
+
+class Change(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One change. `before` is absent for a creation, `after` for a deletion; both have the aspects that differ.
+
+    A value of `after` may refer to an output of a resource that the plan creates.
+    """
+
+    address: _Text
+    step: _Text
+    action: Action
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+    requires: tuple[_Text, ...] = ()
+    """Addresses whose changes come first."""
+
+
+class Remark(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the plan does not change, and why.
+
+    foreign: it is not our own. kept: a deletion that nobody named, or an aspect that AWS cannot change. unread: it
+    could not be read, so nothing is known. unsearched: nothing of this kind is configured, and leftovers could not be
+    searched.
+    """
+
+    address: _Text
+    step: _Text
+    kind: Literal["foreign", "kept", "unread", "unsearched"]
+    message: _Text
+    fix: _Text = ""
+
+
+class AccountPlan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The plan of one account: changes in the order in which they are applied."""
+
+    account: _Text
+    account_id: Annotated[str, Meta(pattern=r"^[0-9]{12}$")]
+    access: Access
+    regions: tuple[_Text, ...]
+    alias: _Text | None
+    changes: tuple[Change, ...]
+    standing: tuple[Recorded, ...]
+    remarks: tuple[Remark, ...]
+
+    @property
+    def target(self) -> Target:
+        return Target(
+            name=self.account, account_id=self.account_id, access=self.access, regions=self.regions, alias=self.alias
+        )
+
+    @property
+    def is_whole(self) -> bool:
+        return not any(one.kind == "unread" for one in self.remarks)
+
+
+class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A plan of accounts."""
+
+    format: Literal["whence-account-plan/1"] = "whence-account-plan/1"
+    made_at: _Text
+    configuration: _Text
+    """Digest of the configuration's bytes."""
+    flags: tuple[_Text, ...] = ()
+    """What was allowed: `--adopt ROLE/x`, `--delete ROLE/x`."""
+    accounts: tuple[AccountPlan, ...]
+
+    @property
+    def digest(self) -> str:
+        return digest_of(msgspec.to_builtins(self))
+
+    @property
+    def is_converged(self) -> bool:
+        return not any(one.changes for one in self.accounts)
+
+
+class PlanInvalid(InputError):
+    """A plan file that is damaged, of another version, or was altered."""
+
+
+def encode_plan(plan: Plan) -> bytes:
+    """Return the file of a plan, with its digest."""
+    document = {**msgspec.to_builtins(plan), "digest": plan.digest}
+    return json.dumps(document, indent=1, sort_keys=False, ensure_ascii=False).encode() + b"\n"
+
+
+def decode_plan(content: bytes, *, name: str) -> Plan:
+    """Return the plan of a file. Raises PlanInvalid, also when its digest does not fit its content."""
+    fix = "make a new plan with whence-accounts plan"
+    if len(content) > PLAN_BYTES_MAX:
+        raise PlanInvalid("plan-too-large", f"{name} is larger than {PLAN_BYTES_MAX} bytes", fix=fix)
+    try:
+        document = msgspec.json.decode(content)
+        stated = document.pop("digest", None) if isinstance(document, dict) else None
+        plan = msgspec.convert(document, Plan)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as exc:
+        raise PlanInvalid("plan-invalid", f"{name} is not a plan: {exc}", fix=fix) from exc
+    if stated != plan.digest:
+        raise PlanInvalid("plan-altered", f"{name} was altered: its digest does not fit its content", fix=fix)
+    return plan
+
+
+def recorded_by_address(plan: AccountPlan) -> Mapping[str, Recorded]:
+    return {one.address: one for one in plan.standing}
+
+
+def steps_of(changes: Sequence[Change]) -> tuple[str, ...]:
+    """Return the steps of changes, in the order of their first change."""
+    return tuple(dict.fromkeys(one.step for one in changes))

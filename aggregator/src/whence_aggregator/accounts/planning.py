@@ -1,0 +1,106 @@
+"""Make plans: verify every account, read what stands, compare. Makes no write call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from whence_aggregator.accounts.account import Account, Target
+from whence_aggregator.accounts.difference import Allowed, compare
+from whence_aggregator.accounts.plan import AccountPlan, Recorded, Remark
+from whence_aggregator.accounts.ports import Providers
+from whence_aggregator.accounts.reading import read_account
+from whence_aggregator.accounts.resources import Standing, Wanted
+from whence_aggregator.accounts.step import Step
+from whence_common.errors import InputError, WhenceError
+
+READS_AT_ONCE = 32
+"""Of one account; the SDK retries throttled calls with jitter."""
+
+
+class AccountMismatch(InputError):
+    """The credentials or the alias of an account are those of another one. Nothing was written anywhere."""
+
+
+async def verify(target: Target, providers: Providers) -> None:
+    """Check that an account is the one that its name says. Raises AccountMismatch, or RoadError."""
+    found = await providers.identity(target)
+    if found != target.account_id:
+        message = f"account {target.name} has id {target.account_id}, but its credentials are those of {found}"
+        raise AccountMismatch("account-mismatch", message, fix="correct the id, or the role or profile of its access")
+    if target.alias is None:
+        return
+    aliases = await providers.aliases(target)
+    if aliases and target.alias not in aliases:
+        message = f"account {target.name} ({target.account_id}) has the alias {aliases[0]}, not {target.alias}"
+        fix = f"check that it is the right account, then write alias: {aliases[0]}"
+        raise AccountMismatch("alias-mismatch", message, fix=fix)
+
+
+async def verify_all(targets: Sequence[Target], providers: Providers, *, at_once: int = 8) -> None:
+    """Check all accounts, and report every one that is wrong. Raises AccountMismatch or the first RoadError."""
+    limit = asyncio.Semaphore(at_once)
+
+    async def one(target: Target) -> WhenceError | None:
+        async with limit:
+            try:
+                await verify(target, providers)
+            except WhenceError as exc:
+                return exc
+        return None
+
+    wrong = [each for each in await asyncio.gather(*map(one, targets)) if each is not None]
+    mismatches = [each for each in wrong if isinstance(each, AccountMismatch)]
+    if len(mismatches) > 1:
+        message = "; ".join(each.message for each in mismatches)
+        raise AccountMismatch("account-mismatch", message, fix="correct the configuration; nothing was written")
+    if wrong:
+        raise (mismatches or wrong)[0]
+
+
+async def plan_account(
+    account: Account, steps: Sequence[Step], providers: Providers, allowed: Allowed,
+    *, progress: Callable[[str], None] = lambda _: None,
+) -> AccountPlan:  # fmt: skip
+    """Return the plan of one account that was verified. A kind that cannot be read becomes a remark."""
+    wanted = wanted_of(account, steps)
+    kinds = [kind for step in steps for kind in step.kinds]
+    progress("read")
+    reading = await read_account(
+        account.target, kinds, wanted, providers, at_once=asyncio.Semaphore(READS_AT_ONCE)
+    )  # fmt: skip
+    found = compare(wanted, reading.standing, allowed, reading.unread)
+    return AccountPlan(
+        account=account.name, account_id=account.account_id, access=account.settings.access,
+        regions=account.settings.regions, alias=account.settings.alias, changes=found.changes,
+        standing=_recorded(reading.standing, wanted), remarks=_sorted((*reading.remarks, *found.remarks)),
+    )  # fmt: skip
+
+
+def wanted_of(account: Account, steps: Sequence[Step]) -> tuple[Wanted, ...]:
+    """Return what the configuration of an account states. Raises InputError, also for an address that occurs twice."""
+    wanted = tuple(one for step in steps for one in step.wanted(account))
+    twice = {one.address for one in wanted if sum(each.address == one.address for each in wanted) > 1}
+    if twice:
+        message = f"accounts.{account.name}: {', '.join(sorted(twice))} is configured twice"
+        raise InputError("accounts-twice", message, fix="remove one of the two")
+    return wanted
+
+
+def _recorded(standing: Sequence[Standing], wanted: Sequence[Wanted]) -> tuple[Recorded, ...]:
+    aspects = {one.address: tuple(one.state) for one in wanted}
+    return tuple(
+        Recorded(
+            address=one.address, own=one.is_own, outputs=msgspec.to_builtins(dict(one.outputs)),
+            state=msgspec.to_builtins(
+                {name: one.state.get(name) for name in aspects.get(one.address) or tuple(one.state)}
+            ),
+        )
+        for one in sorted(standing, key=lambda each: each.address)
+    )  # fmt: skip
+
+
+def _sorted(remarks: Sequence[Remark]) -> tuple[Remark, ...]:
+    return tuple(sorted(remarks, key=lambda one: (one.kind, one.address, one.message)))

@@ -1,0 +1,47 @@
+"""Ports of the account tool: a provider reads and writes one kind of resource in one account and region."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from whence_aggregator.accounts.account import Target
+from whence_aggregator.accounts.resources import Json, Kind, Standing, Wanted
+
+
+class Provider(Protocol):
+    """Reads and writes resources of one kind. Every method raises RoadError when AWS refuses or does not answer.
+
+    No method waits longer than a few seconds for AWS; what takes longer is read again by the next run.
+    """
+
+    async def read(self, wanted: Sequence[Wanted]) -> Sequence[Standing]:
+        """Return those of the wanted resources that stand, and all others of this kind that are our own.
+
+        Makes no write call. Lists are read whole, or the call fails: a resource that is not returned does not exist.
+        """
+
+    async def create(self, wanted: Wanted) -> None:
+        """Create a resource that does not stand, in one write call where AWS allows it, with our tag.
+
+        Aspects that the call does not set are set by `put` afterwards. References in `wanted` are resolved.
+        """
+
+    async def put(self, standing: Standing, aspect: str, value: Json) -> None:
+        """Set one aspect to a value; None removes it."""
+
+    async def delete(self, standing: Standing) -> None:
+        """Delete a resource. One that is gone already is no error."""
+
+
+class Providers(Protocol):
+    """Providers by kind, account and region."""
+
+    def of(self, kind: Kind, target: Target, region: str | None) -> Provider:
+        """Return the provider of a kind. `region` is None for kinds of the whole account."""
+
+    async def identity(self, target: Target) -> str:
+        """Return the id of the account that the credentials lead to. Raises RoadError."""
+
+    async def aliases(self, target: Target) -> Sequence[str]:
+        """Return the account's alias, if it has one. Raises RoadError."""

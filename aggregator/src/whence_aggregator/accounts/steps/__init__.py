@@ -1,0 +1,1 @@
+"""The steps, one module each: pure functions from an account's configuration to the resources that it wants."""

@@ -1,0 +1,21 @@
+"""The account's alias: created where there is none. An account with another alias is refused before any write."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from whence_aggregator.accounts.account import Account
+from whence_aggregator.accounts.resources import Kind, Wanted
+from whence_aggregator.accounts.step import Step
+
+ALIAS = Kind(
+    name="alias", step="alias", reads=("iam:ListAccountAliases",), writes=("iam:CreateAccountAlias",), is_setting=True
+)
+
+
+def wanted(account: Account) -> Sequence[Wanted]:
+    alias = account.settings.alias
+    return () if alias is None else (Wanted(kind=ALIAS, name="account", state={"alias": alias}),)
+
+
+STEP = Step(name="alias", summary="the account's alias", kinds=(ALIAS,), wanted=wanted)

@@ -1,0 +1,12 @@
+"""All steps, in the order in which people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from whence_aggregator.accounts.resources import Kind
+from whence_aggregator.accounts.step import Step
+from whence_aggregator.accounts.steps import alias
+
+STEPS: tuple[Step, ...] = (alias.STEP,)
+KINDS: Mapping[str, Kind] = {kind.name: kind for step in STEPS for kind in step.kinds}

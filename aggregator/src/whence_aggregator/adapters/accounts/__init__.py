@@ -1,0 +1,1 @@
+"""AWS for the account tool: one provider per kind of resource."""

@@ -1,0 +1,36 @@
+"""Where providers call AWS: one account, one region, with the credentials of its role."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from whence_aggregator.accounts.account import Target
+from whence_aggregator.adapters.aws_clients import AssumedRole, ServiceClients
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwsPlace:
+    """An account and a region. Resources of the whole account are read and written in `region` too."""
+
+    target: Target
+    region: str
+    clients: ServiceClients
+
+    @property
+    def account_id(self) -> str:
+        return self.target.account_id
+
+    async def client(self, service: str, region: str | None = None) -> Any:
+        """Return an open client of a service. Raises what the SDK raises when the role cannot be assumed."""
+        return await self.clients.get(service, region or self.region, self._role(self.target.account_id))
+
+    async def client_in(self, account_id: str, service: str) -> Any:
+        """Return a client in another account, by the role of the same name."""
+        return await self.clients.get(service, self.region, self._role(account_id))
+
+    def _role(self, account_id: str) -> AssumedRole | None:
+        access = self.target.access
+        if access.role is None:
+            return None
+        return AssumedRole(f"arn:aws:iam::{account_id}:role/{access.role}", access.external_id)
