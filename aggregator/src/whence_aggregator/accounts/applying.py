@@ -26,6 +26,15 @@ _SETTLE_TRIES = 6
 Progress = Callable[[Applied], None]
 
 
+def refused(plan: AccountPlan, exc: WhenceError) -> AccountReport:
+    """Return the report of an account in which nothing was tried."""
+    changes = tuple(
+        Applied(address=one.address, step=one.step, action=one.action, outcome="skipped") for one in plan.changes
+    )
+    error = exc.diagnostics()[:2_000]
+    return AccountReport(account=plan.account, account_id=plan.account_id, changes=changes, error=error)
+
+
 @dataclass
 class Applier:
     """Applies the plan of one account. `pause` waits, in seconds."""

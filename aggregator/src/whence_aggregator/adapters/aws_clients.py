@@ -10,7 +10,7 @@ from typing import Any
 
 import aiohttp
 from aiobotocore.config import AioConfig
-from aiobotocore.session import get_session
+from aiobotocore.session import AioSession
 
 from whence_aggregator.adapters.aws_refusals import FAILURES, refusal, why
 from whence_aggregator.ports import SourceUnavailable
@@ -46,7 +46,10 @@ class _Open:
 
 
 class ServiceClients:
-    """Opens clients; the SDK finds our own credentials as usual. `clock` is in seconds and never set back."""
+    """Opens clients; the SDK finds our own credentials as usual, or those of a profile of its configuration.
+
+    `clock` is in seconds and never set back.
+    """
 
     def __init__(
         self,
@@ -55,11 +58,12 @@ class ServiceClients:
         session_name: str,
         clock: Callable[[], float],
         attempts_max: int = _ATTEMPTS_MAX,
+        profile: str | None = None,
     ) -> None:
         self._endpoint_url = endpoint_url
         self._session_name = session_name
         self._clock = clock
-        self._session = get_session()
+        self._session = AioSession(profile=profile)
         self._config = AioConfig(
             connect_timeout=_CONNECT_SECONDS_MAX,
             read_timeout=_REQUEST_SECONDS_MAX,

@@ -15,17 +15,34 @@ from whence_aggregator.adapters.aws_refusals import refusal, why
 from whence_common.errors import RoadError
 
 T = TypeVar("T")
-GLOBAL_REGION = "us-east-1"
-"""Where services without regions are asked, and where an account without a region of its own is."""
+_SESSION_NAME = "whence-accounts"
+_ATTEMPTS_MAX = 8
+"""Of one call, with the SDK's jittered pauses, which grow to 20 seconds."""
 
 PROVIDERS: Mapping[str, Callable[[AwsPlace], Provider]] = {"alias": AliasProvider}
 
 
 class AwsProviders:
-    """Providers for accounts of AWS."""
+    """Providers for accounts of AWS. `clients` opens the clients of a profile; None is the SDK's usual credentials."""
 
-    def __init__(self, clients: ServiceClients) -> None:
-        self._clients = clients
+    def __init__(self, clients: Callable[[str | None], ServiceClients]) -> None:
+        self._open = clients
+        self._clients: dict[str | None, ServiceClients] = {}
+
+    @classmethod
+    def opened(cls, *, endpoint_url: str | None, clock: Callable[[], float]) -> AwsProviders:
+        """Return providers with clients of their own; call `close` at the end."""
+        return cls(
+            lambda profile: ServiceClients(
+                endpoint_url=endpoint_url, session_name=_SESSION_NAME, clock=clock, attempts_max=_ATTEMPTS_MAX,
+                profile=profile,
+            )
+        )  # fmt: skip
+
+    async def close(self) -> None:
+        """Close all clients."""
+        for one in self._clients.values():
+            await one.close()
 
     def of(self, kind: Kind, target: Target, region: str | None) -> Provider:
         """Return the provider of a kind; its errors name the account, the region and the kind."""
@@ -47,7 +64,10 @@ class AwsProviders:
         return await _asked(ask(), target.name, "iam:ListAccountAliases")
 
     def _place(self, target: Target, region: str | None) -> AwsPlace:
-        return AwsPlace(target=target, region=region or target.regions[0], clients=self._clients)
+        profile = target.access.profile
+        if profile not in self._clients:
+            self._clients[profile] = self._open(profile)
+        return AwsPlace(target=target, region=region or target.regions[0], clients=self._clients[profile])
 
 
 class _Refusing:
