@@ -9,6 +9,7 @@ from whence_aggregator.accounts.account import Target
 from whence_aggregator.accounts.ports import Provider
 from whence_aggregator.accounts.resources import Json, Kind, Standing, Wanted
 from whence_aggregator.adapters.accounts.alias import AliasProvider
+from whence_aggregator.adapters.accounts.buckets import BucketProvider
 from whence_aggregator.adapters.accounts.place import AwsPlace
 from whence_aggregator.adapters.aws_clients import CALL_FAILURES, ServiceClients
 from whence_aggregator.adapters.aws_refusals import refusal, why
@@ -19,7 +20,10 @@ _SESSION_NAME = "whence-accounts"
 _ATTEMPTS_MAX = 8
 """Of one call, with the SDK's jittered pauses, which grow to 20 seconds."""
 
-PROVIDERS: Mapping[str, Callable[[AwsPlace], Provider]] = {"alias": AliasProvider}
+PROVIDERS: Mapping[str, Callable[[AwsPlace], Provider]] = {
+    "alias": AliasProvider,
+    "bucket": BucketProvider,
+}
 
 
 class AwsProviders:
