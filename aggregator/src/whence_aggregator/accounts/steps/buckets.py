@@ -32,7 +32,7 @@ BUCKET = Kind(
 TLS_ONLY_SID = f"{OWN_PREFIX}TlsOnly"
 SSE_S3: Mapping[str, Json] = MappingProxyType({"algorithm": "AES256", "key": None, "bucket_key": False})
 """AWS's own default since 2023."""
-_BLOCKS = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
+PUBLIC_ACCESS_BLOCKS = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
 
 
 def bucket(
@@ -59,7 +59,7 @@ def bucket(
     state: dict[str, Json] = {
         "region": region,
         "tags": own_tags(tags=tags),
-        "public_access_block": dict.fromkeys(_BLOCKS, public_access_block),
+        "public_access_block": dict.fromkeys(PUBLIC_ACCESS_BLOCKS, public_access_block),
         "ownership": ownership,
     }
     if encryption is not None:

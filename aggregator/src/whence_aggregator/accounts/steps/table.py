@@ -6,10 +6,12 @@ from collections.abc import Mapping
 
 from whence_aggregator.accounts.resources import Kind
 from whence_aggregator.accounts.step import Step
-from whence_aggregator.accounts.steps import alias, configured_buckets
+from whence_aggregator.accounts.steps import alias, configured_buckets, defaults, keys
 
 STEPS: tuple[Step, ...] = (
     alias.STEP,
+    keys.STEP,
     configured_buckets.STEP,
+    defaults.STEP,
 )
 KINDS: Mapping[str, Kind] = {kind.name: kind for step in STEPS for kind in step.kinds}
