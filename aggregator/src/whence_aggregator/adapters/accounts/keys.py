@@ -148,7 +148,7 @@ class KeyProvider:
             if "rotation" in wanted.state and about.get("KeySpec", _SYMMETRIC) == _SYMMETRIC:
                 state["rotation"] = (await kms.get_key_rotation_status(KeyId=seen.key_id))["KeyRotationEnabled"]
         holder = by_alias.get(alias)
-        foreign = (f"{alias}, of the key {holder.key_id},",) if holder is not None and holder != seen else ()
+        foreign = (f"{alias} of the key {holder.key_id}",) if holder is not None and holder != seen else ()
         return Standing(
             kind=KEY, name=wanted.name, region=self._place.region, state=state, is_own=is_own(seen.tags),
             outputs=_outputs(about), foreign=foreign,
