@@ -21,3 +21,5 @@ class Step:
     """One line for people: what the step configures."""
     kinds: tuple[Kind, ...]
     wanted: Callable[[Account], Sequence[Wanted]]
+    is_for_whence: bool = False
+    """Whence itself needs it in every account; `bootstrap` applies these steps only."""

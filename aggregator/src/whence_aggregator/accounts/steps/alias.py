@@ -18,4 +18,4 @@ def wanted(account: Account) -> Sequence[Wanted]:
     return () if alias is None else (Wanted(kind=ALIAS, name="account", state={"alias": alias}),)
 
 
-STEP = Step(name="alias", summary="the account's alias", kinds=(ALIAS,), wanted=wanted)
+STEP = Step(name="alias", summary="the account's alias", kinds=(ALIAS,), wanted=wanted, is_for_whence=True)

@@ -9,6 +9,7 @@ from whence_aggregator.accounts.account import Target
 from whence_aggregator.accounts.ports import Provider
 from whence_aggregator.accounts.resources import Json, Kind, Standing, Wanted
 from whence_aggregator.adapters.accounts.alias import AliasProvider
+from whence_aggregator.adapters.accounts.permissions import denied_actions
 from whence_aggregator.adapters.accounts.place import AwsPlace
 from whence_aggregator.adapters.aws_clients import CALL_FAILURES, ServiceClients
 from whence_aggregator.adapters.aws_refusals import refusal, why
@@ -62,6 +63,12 @@ class AwsProviders:
             return list((await iam.list_account_aliases())["AccountAliases"])
 
         return await _asked(ask(), target.name, "iam:ListAccountAliases")
+
+    async def denied(self, target: Target, actions: Sequence[str]) -> Sequence[str]:
+        """Return the actions that the credentials of an account lack. Raises RoadError."""
+        return await _asked(
+            denied_actions(self._place(target, None), actions), target.name, "iam:SimulatePrincipalPolicy, iam:GetRole"
+        )
 
     def _place(self, target: Target, region: str | None) -> AwsPlace:
         profile = target.access.profile
