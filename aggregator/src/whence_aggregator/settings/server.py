@@ -10,6 +10,10 @@ import msgspec
 
 from whence_aggregator.callers.trusted_proxies import AddressFrom, wrong_in_proxies
 from whence_aggregator.compliance.rule_settings import NO_RULE_SETTINGS, RuleSettings, wrong_in_rules
+from whence_aggregator.settings.account_configuration import (
+    AccountConfigurationSettings,
+    wrong_in_account_configuration,
+)
 from whence_aggregator.settings.approvals import ApprovalSettings, wrong_in_approvals
 from whence_aggregator.settings.cloud_trail import EXTERNAL_ID, CloudTrailSettings, wrong_in_cloud_trail
 from whence_aggregator.settings.console import ConsoleSettings, wrong_in_console
@@ -166,6 +170,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     cloud_trail: CloudTrailSettings | None = None
     """Queues and buckets of CloudTrail; None: events are not read."""
     organisation: OrganisationSettings | None = None
+    account_configuration: AccountConfigurationSettings | None = None
+    """The declared state of accounts; None: nothing is compared with it."""
     limits: LimitSettings = LimitSettings()
     retention: RetentionSettings = RetentionSettings()
     registries: dict[str, PlaceSettings] = {}
@@ -280,6 +286,8 @@ def _wrong_in_parts(settings: Settings) -> list[str]:
         wrong += wrong_in_cloud_trail(settings.cloud_trail)
     if settings.organisation is not None:
         wrong += wrong_in_organisation(settings.organisation)
+    if settings.account_configuration is not None:
+        wrong += wrong_in_account_configuration(settings.account_configuration)
     if settings.approvals is not None:
         wrong += wrong_in_approvals(settings.approvals)
     wrong += wrong_in_rules(settings.rules)

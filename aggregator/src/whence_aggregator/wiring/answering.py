@@ -108,6 +108,7 @@ async def load_working(
     sources: OrganisationSources,
     allowed: AllowedAccounts,
     trail: TrailReading,
+    drift: Mapping[str, Work],
     evaluator: Evaluator,
 ) -> Working:
     inventory = await parts.load_inventory(settings, database, ledger, questions)
@@ -115,7 +116,7 @@ async def load_working(
     reader = tracer.commits if settings.approvals is not None else None
     ranges = work_on_ranges(database, reader, known_trackers(settings), now=utc_now)
     shares = HourShares({host: one.questions_per_hour_max for host, one in settings.trackers.items()}, utc_now)
-    further = {**ranges, **trail.kinds}
+    further = {**ranges, **trail.kinds, **drift}
     kinds = kinds_of(ledger, collectors, inventory, organisation, further=further, shares=shares, now=utc_now)
     working = Working(load_worker(database, kinds), Evaluating(evaluator))
     trail.wake = working.wake
