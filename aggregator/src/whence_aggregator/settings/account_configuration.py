@@ -30,8 +30,10 @@ class AccountConfigurationSettings(msgspec.Struct, frozen=True, kw_only=True, fo
     """Ask CloudTrail who changed what differs, which needs cloudtrail:LookupEvents."""
 
 
-def wrong_in_account_configuration(wanted: AccountConfigurationSettings) -> list[str]:
+def wrong_in_account_configuration(wanted: AccountConfigurationSettings | None) -> list[str]:
     """Return what is wrong; each problem begins with its setting."""
+    if wanted is None:
+        return []
     wrong = []
     if not wanted.file:
         wrong.append("account_configuration.file must name a file")

@@ -286,10 +286,9 @@ def _wrong_in_parts(settings: Settings) -> list[str]:
         wrong += wrong_in_cloud_trail(settings.cloud_trail)
     if settings.organisation is not None:
         wrong += wrong_in_organisation(settings.organisation)
-    if settings.account_configuration is not None:
-        wrong += wrong_in_account_configuration(settings.account_configuration)
     if settings.approvals is not None:
         wrong += wrong_in_approvals(settings.approvals)
+    wrong += wrong_in_account_configuration(settings.account_configuration)
     wrong += wrong_in_rules(settings.rules)
     wrong += wrong_in_rules_off(settings.rules_off)
     wrong += wrong_in_findings(settings.findings)

@@ -36,6 +36,7 @@ from whence_aggregator.wiring.rules import (
 from whence_aggregator.wiring.trackers import known_trackers, load_tracker_collectors, note_trackers
 from whence_aggregator.wiring.work import Working, kinds_of, load_worker, work_on_ranges
 from whence_aggregator.work.hour_shares import HourShares
+from whence_aggregator.work.task import Work
 from whence_common.clock import utc_now
 
 
