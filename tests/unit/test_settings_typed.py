@@ -23,7 +23,7 @@ class Outer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 def _said(text: str) -> list[tuple[int, int, str, str]]:
     root, problems = strict_yaml.parse(text)
-    assert isinstance(root, MappingNode) and not problems
+    assert isinstance(root, MappingNode), problems
     return [(one.line, one.column, one.message, one.fix) for one in typed(root, Outer, {})[1]]
 
 

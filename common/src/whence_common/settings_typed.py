@@ -127,8 +127,8 @@ class _Reader:
         """Return the fields of the structure at a path."""
         found: Type = type_info(self._structure)
         for step in path:
-            found = next(_inside(found, step))
-        of = next((one for one in _kinds(found) if isinstance(one, StructType)), None)
+            found = next(inside(found, step))
+        of = next((one for one in kinds(found) if isinstance(one, StructType)), None)
         return of.fields if of is not None else ()
 
     def _problem(self, path: Path, message: str, fix: str = FIX) -> None:
@@ -211,13 +211,15 @@ def _with(document: Any, path: Path, value: Any) -> Any:
     return [inner if number == path[0] else one for number, one in enumerate(document)]
 
 
-def _kinds(found: Type) -> tuple[Type, ...]:
+def kinds(found: Type) -> tuple[Type, ...]:
+    """Return the types that a value may have, without descriptions."""
     found = found.type if isinstance(found, Metadata) else found
     return found.types if isinstance(found, UnionType) else (found,)
 
 
-def _inside(found: Type, step: str | int) -> Iterator[Type]:
-    for kind in _kinds(found):
+def inside(found: Type, step: str | int) -> Iterator[Type]:
+    """Yield the types of a field, of an entry or of an item."""
+    for kind in kinds(found):
         if isinstance(kind, StructType):
             yield from (one.type for one in kind.fields if one.name == step)
         elif isinstance(kind, DictType):
