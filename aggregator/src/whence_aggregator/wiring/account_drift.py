@@ -32,7 +32,7 @@ async def load_account_drift(
     wanted = settings.account_configuration
     if wanted is None:
         return {}
-    file = ConfigurationFile(wanted.file)
+    file = ConfigurationFile(wanted.file, endpoint_url=settings.aws_endpoint_url)
     try:
         file.load()
     except InputError as exc:

@@ -9,7 +9,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from whence_aggregator.accounts.account import Account
-from whence_aggregator.accounts.configuration.read import read_configuration
+from whence_aggregator.accounts.configuration.read import Configuration, read_configuration
+from whence_aggregator.adapters.accounts.account_list import listed_accounts
 from whence_common.errors import InputError
 
 _FILE_BYTES_MAX = 4 * 1024 * 1024
@@ -26,16 +27,24 @@ class ReadConfiguration:
 class ConfigurationFile:
     """A file, whose accounts are known by their ids."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, endpoint_url: str | None) -> None:
+        """`endpoint_url`: for AWS Organizations, if the file says that it lists the accounts; None: AWS's own."""
         self._path = Path(path)
-        self._known: ReadConfiguration | None = None
+        self._endpoint_url = endpoint_url
+        self._known: tuple[str, Configuration] | None = None
 
     async def read(self) -> ReadConfiguration:
-        """Return the configuration. Raises InputError where the file cannot be read or is invalid."""
-        return await asyncio.to_thread(self.load)
+        """Return the configuration. Raises InputError where the file is invalid, RoadError without a list."""
+        digest, configuration = await asyncio.to_thread(self.load)
+        if configuration.organizations is None:
+            accounts = configuration.accounts()
+        else:
+            listed = await listed_accounts(configuration.organizations, endpoint_url=self._endpoint_url)
+            accounts = configuration.accounts(account_list=listed.ids, organization_id=listed.organization_id)
+        return ReadConfiguration(digest=digest, accounts={one.account_id: one for one in accounts})
 
-    def load(self) -> ReadConfiguration:
-        """Return the configuration, waiting for the disk. Raises InputError."""
+    def load(self) -> tuple[str, Configuration]:
+        """Return the digest of the file and its content, waiting for the disk. Raises InputError."""
         try:
             with self._path.open("rb") as stream:
                 content = stream.read(_FILE_BYTES_MAX + 1)
@@ -43,7 +52,6 @@ class ConfigurationFile:
             message = f"{self._path} cannot be read: {exc.strerror}"
             raise InputError("account-configuration", message, fix="check the path and who may read it") from exc
         digest = f"sha256:{sha256(content).hexdigest()}"
-        if self._known is None or self._known.digest != digest:
-            accounts = read_configuration(content, name=str(self._path)).accounts()
-            self._known = ReadConfiguration(digest=digest, accounts={one.account_id: one for one in accounts})
+        if self._known is None or self._known[0] != digest:
+            self._known = digest, read_configuration(content, name=str(self._path))
         return self._known

@@ -19,7 +19,7 @@ from whence_aggregator.adapters.accounts.configuration_file import Configuration
 from whence_aggregator.adapters.accounts.doers import doers
 from whence_aggregator.adapters.accounts.providers import AwsProviders
 from whence_aggregator.ports import SourceUnavailable
-from whence_common.errors import InputError, RoadError
+from whence_common.errors import InputError, RoadError, WhenceError
 
 
 class ConfiguredPlanner:
@@ -63,7 +63,7 @@ class ConfiguredPlanner:
     async def _read(self) -> ReadConfiguration:
         try:
             return await self._file.read()
-        except InputError as exc:
+        except WhenceError as exc:
             raise SourceUnavailable("account-configuration", exc.message, fix=exc.fix) from exc
 
     async def _doers(self, account: Account, plan: AccountPlan) -> Mapping[str, DriftDoer]:

@@ -1,0 +1,1 @@
+"""The subcommands schema, explain and import."""
