@@ -9,7 +9,8 @@ from msgspec import Meta, Struct
 
 class Organizations(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     role: Annotated[
-        str | None, Meta(max_length=2048, description="ARN of the role that lists; empty: the caller's own credentials.")
+        Annotated[str, Meta(max_length=2048)] | None,
+        Meta(description="ARN of the role that lists; null: the caller's own credentials."),
     ] = None
     region: Annotated[str, Meta(min_length=1, max_length=30, description="Region of the calls.")] = "us-east-1"
     units: Annotated[

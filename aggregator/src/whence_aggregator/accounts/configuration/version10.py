@@ -104,6 +104,7 @@ _TABLE: tuple[Key10, ...] = (
 KEYS10 = {key.name: key for key in _TABLE}
 EXTENSIONS = ("id", "access")
 """Keys of version 11 that a file of version 10 may have: it has no other place for them."""
+GLOBAL_ONLY = ("trusted_networks", "trusted_networks_config")
 OPTIONS: dict[str, str] = {
     "SSLDIR": "no server certificate is uploaded to IAM; write acm: for certificates that AWS renews",
     "AWS_PROFILE": "write access: {role: null, profile: NAME} to use a profile's own credentials",

@@ -41,6 +41,9 @@ class Translation:
                 self._add("error", at, where, f"{where}: unknown key of version 10", version10.near("", name))
             elif name == "saml_admin_login_role" and "access" in node.entries:
                 self._remark(at, where, name)
+            elif name in version10.GLOBAL_ONLY and path != "global":
+                message = f"{where} has no effect: it is read from the global section only"
+                self._add("warning", at, where, message, "move it to the global section", "key-version-10")
             else:
                 self._entry(out, name, value, at, where)
         return out
