@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 from whence_aggregator.accounts.account import Target
-from whence_aggregator.accounts.ports import Provider
+from whence_aggregator.accounts.ports import Finds, Provider
 from whence_aggregator.accounts.resources import Json, Kind, Standing, Wanted
 from whence_aggregator.adapters.accounts.alias import AliasProvider
 from whence_aggregator.adapters.accounts.permissions import denied_actions
@@ -47,8 +47,14 @@ class AwsProviders:
 
     def of(self, kind: Kind, target: Target, region: str | None) -> Provider:
         """Return the provider of a kind; its errors name the account, the region and the kind."""
-        where = " ".join(filter(None, (target.name, region, kind.name)))
-        return _Refusing(PROVIDERS[kind.name](self.place(target, region)), where, kind)
+        return _Refusing(PROVIDERS[kind.name](self.place(target, region)), _where(kind, target, region), kind)
+
+    async def find(self, kind: Kind, target: Target, region: str | None) -> Sequence[Standing]:
+        """Return what stands of a kind, whoever made it; nothing of kinds that are not imported. Raises RoadError."""
+        provider = PROVIDERS[kind.name](self.place(target, region))
+        if not isinstance(provider, Finds):
+            return []
+        return await _asked(provider.find(), _where(kind, target, region), ", ".join(kind.reads))
 
     async def identity(self, target: Target) -> str:
         async def ask() -> str:
@@ -76,6 +82,10 @@ class AwsProviders:
         if profile not in self._clients:
             self._clients[profile] = self._open(profile)
         return AwsPlace(target=target, region=region or target.regions[0], clients=self._clients[profile])
+
+
+def _where(kind: Kind, target: Target, region: str | None) -> str:
+    return " ".join(filter(None, (target.name, region, kind.name)))
 
 
 class _Refusing:
