@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
 from whence_aggregator.accounts.account import Account
 from whence_aggregator.accounts.configuration.defaults import InstanceMetadata
-from whence_aggregator.accounts.resources import Json, Kind, State, Wanted, of
+from whence_aggregator.accounts.resources import Json, Kind, State, Wanted
 from whence_aggregator.accounts.step import Step
 from whence_aggregator.accounts.steps.buckets import PUBLIC_ACCESS_BLOCKS
-from whence_aggregator.accounts.steps.keys import KEY, key_name
-from whence_common.errors import InputError
+from whence_aggregator.accounts.steps.keys import KEY, key_reference
 
 _SETTING = "account"
 PUBLIC_ACCESS = Kind(
@@ -35,7 +33,6 @@ SNAPSHOT_SHARING = Kind(
     name="snapshot-sharing", step="defaults", is_setting=True, is_regional=True,
     reads=("ec2:GetSnapshotBlockPublicAccessState",), writes=("ec2:EnableSnapshotBlockPublicAccess",),
 )  # fmt: skip
-_KEY_ARN = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[a-zA-Z0-9-]{1,64}")
 
 
 def wanted(account: Account) -> Sequence[Wanted]:
@@ -61,20 +58,9 @@ def _defaults(account: Account, region: str) -> Iterator[tuple[Kind, State]]:
 def _ebs(account: Account, region: str) -> State:
     """Return the default encryption of volumes. The key comes first, so that no volume is encrypted with another."""
     key = account.settings.ebs_default_key
-    state: dict[str, Json] = {"key": _key(key, account, region)} if key is not None else {}
+    path = f"accounts.{account.name}.ebs_default_key"
+    state: dict[str, Json] = {"key": key_reference(key, account, region, path)} if key is not None else {}
     return {**state, **({"is_encrypted": True} if account.settings.ebs_encrypt_by_default else {})}
-
-
-def _key(written: str, account: Account, region: str) -> Json:
-    """Return a key of the section `kms` as a reference to its ARN. Raises InputError for one that it does not have."""
-    keys = {key_name(alias): section for alias, section in account.settings.kms.items() if not section.drop}
-    if key_name(written) in keys:
-        return of(f"{region}/{KEY.name}/{key_name(written)}", "arn")
-    arn = written.replace("{region}", region)
-    if _KEY_ARN.fullmatch(arn) is None:
-        message = f"accounts.{account.name}.ebs_default_key: {written[:200]!r} is neither an alias of kms nor an ARN"
-        raise InputError("accounts-ebs-key", message, fix="write an alias that kms has too, or the ARN of a key")
-    return arn
 
 
 def _metadata(section: InstanceMetadata | None) -> State:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from whence_aggregator.accounts.account import Account
 from whence_aggregator.accounts.canonical import policy
 from whence_aggregator.accounts.configuration.keys import Key
-from whence_aggregator.accounts.resources import Json, Kind, Wanted, own_tags
+from whence_aggregator.accounts.resources import Json, Kind, Wanted, of, own_tags
 from whence_aggregator.accounts.step import Step
 from whence_common.errors import InputError
 
@@ -32,6 +32,7 @@ KEY = Kind(
     keeps_data=True,
 )  # fmt: skip
 _PREFIX = "alias/"
+_ARN = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[a-zA-Z0-9-]{1,64}")
 _NAME = re.compile(r"[a-zA-Z0-9/_-]{1,250}")
 
 
@@ -47,6 +48,21 @@ def key_name(alias: str) -> str:
 def alias_of(name: str) -> str:
     """Return the alias of a key by the name in its address."""
     return _PREFIX + name
+
+
+def key_reference(written: str, account: Account, region: str, path: str) -> Json:
+    """Return the ARN of a key: that of a key of the section `kms` as a reference, another one as it is written.
+
+    Raises InputError, with the key's `path` in the configuration, for what is neither.
+    """
+    keys = {key_name(alias) for alias, section in account.settings.kms.items() if not section.drop}
+    if key_name(written) in keys:
+        return of(f"{region}/{KEY.name}/{key_name(written)}", "arn")
+    arn = written.replace("{region}", region)
+    if _ARN.fullmatch(arn) is None:
+        message = f"{path}: {written[:200]!r} is neither an alias of kms nor the ARN of a key"
+        raise InputError("accounts-key", message, fix="write an alias that kms has too, or the ARN of a key")
+    return arn
 
 
 def _keys(written: str, section: Key, account: Account) -> Iterator[Wanted]:
