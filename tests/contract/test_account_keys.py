@@ -66,7 +66,7 @@ async def test_a_section_of_seven_seconds_becomes_a_key_with_its_alias(moto: Aws
 
 async def test_each_region_has_a_key_of_its_own_and_all_keys_are_created(moto: Aws) -> None:
     """Seven Seconds stopped after the first key that existed."""
-    settings = {"kms": {"alias/a": {}, "alias/b": {}, "c": {}}}
+    settings: dict[str, Any] = {"kms": {"alias/a": {}, "alias/b": {}, "c": {}}}
     async with account_world(
         moto.url, steps=_STEPS, settings=settings, regions=("eu-west-1", "eu-central-1")
     ) as world:  # fmt: skip

@@ -69,7 +69,7 @@ def encryption(document: _Part) -> Json:
     KeyError, IndexError or TypeError for another shape.
     """
     first = document["Rules"][0]
-    chosen = first.get("ApplyServerSideEncryptionByDefault") or {"SSEAlgorithm": "AES256"}
+    chosen = first.get("ApplyServerSideEncryptionByDefault", {"SSEAlgorithm": "AES256"})
     blocked = first.get("BlockedEncryptionTypes")
     return {
         "algorithm": chosen["SSEAlgorithm"],

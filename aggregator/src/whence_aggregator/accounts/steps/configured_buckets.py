@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from whence_aggregator.accounts.account import Account
 from whence_aggregator.accounts.configuration.buckets import Bucket
 from whence_aggregator.accounts.resources import Json, Wanted
 from whence_aggregator.accounts.step import Step
-from whence_aggregator.accounts.steps.bucket_parts import encryption
+from whence_aggregator.accounts.steps.bucket_parts import encryption, rules_by_id, statements_by_sid
 from whence_aggregator.accounts.steps.buckets import BUCKET, bucket, bucket_arn, checked_name
 from whence_aggregator.accounts.steps.mint import is_mint_of_an_account
 from whence_common.errors import InputError
 
+_AS_AWS = "write it as AWS's API has it"
 _PARTS_MAX = 1_000
 """AWS's bound for lifecycle rules; a policy of 20 KB has fewer statements."""
 
@@ -72,7 +73,9 @@ def _statements(policy: Mapping[str, Any] | None, texts: Mapping[str, str], path
     if policy is None:
         return ()
     listed = policy.get("Statement", [])
-    found = _parts([listed] if isinstance(listed, Mapping) else listed, f"{path}.policy.Statement", "Sid")
+    found = _parts(
+        [listed] if isinstance(listed, Mapping) else listed, f"{path}.policy.Statement", "Sid", statements_by_sid
+    )
     if any(map(is_mint_of_an_account, found)):
         message = f"{path}.policy: AllowMintWrite lets every identity of an account write credentials"
         fix = "write mint_bucket: {writer: ARN of the worker's role} in place of this entry, with its name"
@@ -81,17 +84,23 @@ def _statements(policy: Mapping[str, Any] | None, texts: Mapping[str, str], path
 
 
 def _rules(lifecycle: Mapping[str, Any] | None, path: str) -> Sequence[Mapping[str, Any]] | None:
-    return None if lifecycle is None else _parts(lifecycle.get("Rules"), f"{path}.Rules", "ID")
+    return None if lifecycle is None else _parts(lifecycle.get("Rules"), f"{path}.Rules", "ID", rules_by_id)
 
 
-def _parts(listed: Any, path: str, key: str) -> Sequence[Mapping[str, Any]]:
+def _parts(
+    listed: Any, path: str, key: str, by_name: Callable[[Sequence[Mapping[str, Any]]], Mapping[str, Json]]
+) -> Sequence[Mapping[str, Any]]:
     """Return a list of mappings whose names differ. Raises InputError for anything else."""
     if not isinstance(listed, list | tuple) or not all(isinstance(one, Mapping) for one in listed):
-        raise InputError("accounts-not-a-list", f"{path} is not a list of mappings", fix="write it as AWS's API has it")
-    names = [str(one[key]) for one in listed if one.get(key)]
-    if len(listed) > _PARTS_MAX or len(names) != len(set(names)):
-        message = f"{path} has more than {_PARTS_MAX} parts, or two with the same {key}"
-        raise InputError("accounts-parts", message, fix=f"give each a {key} of its own")
+        raise InputError("accounts-not-a-list", f"{path} is not a list of mappings", fix=_AS_AWS)
+    if len(listed) > _PARTS_MAX:
+        raise InputError("accounts-parts", f"{path} has more than {_PARTS_MAX} parts", fix="remove some")
+    try:
+        names = by_name(listed)
+    except (AttributeError, KeyError, TypeError, ValueError) as exc:
+        raise InputError("accounts-parts", f"{path} is not what S3's API takes", fix=_AS_AWS) from exc
+    if len(names) != len(listed):
+        raise InputError("accounts-parts", f"{path} has two with the same {key}", fix=f"give each a {key} of its own")
     return listed
 
 

@@ -75,19 +75,24 @@ def _keys(written: str, section: Key, account: Account) -> Iterator[Wanted]:
         raise InputError("accounts-key-rotation", message, fix="remove rotation, or key_usage and key_spec")
     for region in account.regions:
         yield Wanted(
-            kind=KEY, name=name, region=region, state={} if section.drop else _state(name, section),
+            kind=KEY, name=name, region=region, state={} if section.drop else _state(name, section, path),
             is_dropped=section.drop,
         )  # fmt: skip
 
 
-def _state(name: str, section: Key) -> Mapping[str, Json]:
+def _state(name: str, section: Key, path: str) -> Mapping[str, Json]:
+    try:
+        document = policy(section.key_policy)
+    except (AttributeError, TypeError, ValueError) as exc:
+        message = f"{path}.key_policy is not a policy"
+        raise InputError("accounts-key-policy", message, fix="write it as AWS's API has it") from exc
     tags = own_tags(name, {one.TagKey: one.TagValue for one in section.tags})
     state: dict[str, Json] = {
         "use": {"usage": section.key_usage, "spec": section.key_spec}, "enabled": True, "tags": tags,
         "alias": alias_of(name),
     }  # fmt: skip
     stated: Mapping[str, Json] = {
-        "policy": policy(section.key_policy), "description": section.description, "rotation": section.rotation
+        "policy": document, "description": section.description, "rotation": section.rotation
     }  # fmt: skip
     return state | {aspect: value for aspect, value in stated.items() if value is not None}
 
