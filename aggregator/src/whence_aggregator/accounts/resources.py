@@ -130,3 +130,8 @@ def seen_tags(tags: Mapping[str, str], wanted: Wanted | None) -> dict[str, Json]
     stated = wanted.state.get("tags") if wanted is not None else None
     names = set(stated) if isinstance(stated, Mapping) else set(tags)
     return {name: tags[name] for name in sorted(names & set(tags))}
+
+
+def unowned(tags: Mapping[str, Json]) -> dict[str, Json]:
+    """Return tags without ours, as a configuration states them."""
+    return {name: value for name, value in tags.items() if name not in (OWN_TAG, NAME_TAG)}
