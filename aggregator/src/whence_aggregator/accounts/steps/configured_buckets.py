@@ -7,10 +7,23 @@ from typing import Any
 
 from whence_aggregator.accounts.account import Account
 from whence_aggregator.accounts.configuration.buckets import Bucket
-from whence_aggregator.accounts.resources import Json, Wanted
+from whence_aggregator.accounts.resources import Json, Standing, Wanted, unowned
 from whence_aggregator.accounts.step import Step
-from whence_aggregator.accounts.steps.bucket_parts import encryption, rules_by_id, statements_by_sid
-from whence_aggregator.accounts.steps.buckets import BUCKET, bucket, bucket_arn, checked_name
+from whence_aggregator.accounts.steps.bucket_parts import (
+    encryption,
+    rules_by_id,
+    statements_by_sid,
+    without_derived_name,
+)
+from whence_aggregator.accounts.steps.buckets import (
+    BUCKET,
+    PUBLIC_ACCESS_BLOCKS,
+    SSE_S3,
+    TLS_ONLY_SID,
+    bucket,
+    bucket_arn,
+    checked_name,
+)
 from whence_aggregator.accounts.steps.mint import is_mint_of_an_account
 from whence_common.errors import InputError
 
@@ -126,4 +139,35 @@ def _replaced(value: Any, texts: Mapping[str, str]) -> Any:
     return [_replaced(one, texts) for one in value] if isinstance(value, list | tuple) else value
 
 
-STEP = Step(name="buckets", summary="buckets, and their policies", kinds=(BUCKET,), wanted=wanted)
+def stated(standing: Sequence[Standing]) -> Mapping[str, Json]:
+    """Return `s3_buckets` with every bucket, by its name. The mint bucket is one of them, with its statements."""
+    return {"s3_buckets": {one.name: _section(one.name, one.state) for one in standing}}
+
+
+def _section(name: str, state: Mapping[str, Any]) -> Json:
+    statements = [without_derived_name(one, "Sid") for sid, one in state["policy"].items() if sid != TLS_ONLY_SID]
+    rules = [without_derived_name(one, "ID") for one in state["lifecycle"].values()]
+    blocks = state["public_access_block"] or {}
+    section: dict[str, Json] = {
+        "name": name, "regions": [state["region"]], "tags": unowned(state["tags"]),
+        "policy": {"Statement": statements} if statements else None,
+        "lifecycle_configuration": {"Rules": rules} if rules else None,
+        "encryption_config": _stated_encryption(state["encryption"]), "versioning": state["versioning"] or None,
+        "logging_target": state["logging"]["target"] if state["logging"] else None,
+    }  # fmt: skip
+    return {key: value for key, value in section.items() if value not in (None, {})} | {
+        "public_access_block": all(blocks.get(one) for one in PUBLIC_ACCESS_BLOCKS),
+        "ownership": state["ownership"] or "ObjectWriter", "tls_only": TLS_ONLY_SID in state["policy"],
+    }  # fmt: skip
+
+
+def _stated_encryption(form: Mapping[str, Any] | None) -> Json:
+    """Return the encryption in AWS's form; None for AWS's default."""
+    if form is None or form == SSE_S3:
+        return None
+    key = {"KMSMasterKeyID": form["key"]} if form["key"] is not None else {}
+    chosen = {"SSEAlgorithm": form["algorithm"], **key}
+    return {"Rules": [{"ApplyServerSideEncryptionByDefault": chosen, "BucketKeyEnabled": form["bucket_key"]}]}
+
+
+STEP = Step(name="buckets", summary="buckets, and their policies", kinds=(BUCKET,), wanted=wanted, stated=stated)
