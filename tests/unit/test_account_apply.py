@@ -161,6 +161,12 @@ async def test_what_cannot_be_read_is_unknown_and_gets_no_change() -> None:
     assert not plan.is_whole
 
 
+async def test_a_resource_in_a_region_that_the_account_does_not_list_is_read_there() -> None:
+    elsewhere = Wanted(kind=PART, name="a", region="us-east-1", state={"one": 1})
+    world = MemoryAccount(resources={"us-east-1/part/a": Resource({"one": 1})})
+    assert (await planned(world, elsewhere)).changes == ()
+
+
 async def test_a_kind_that_is_not_configured_and_cannot_be_read_is_said_to_be_unsearched() -> None:
     world = MemoryAccount(unreadable={"net": RoadError("account-denied", "no")})
     plan = await planned(world)
