@@ -14,7 +14,10 @@ _QueueName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,75}$")]
 
 
 class DataResource(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    type: Annotated[str, Meta(max_length=100, description="Type, such as `AWS::S3::Object`.")]
+    type: Annotated[
+        Literal["AWS::S3::Object", "AWS::Lambda::Function", "AWS::DynamoDB::Table"],
+        Meta(description="Type of the resources."),
+    ]
     values: Annotated[
         tuple[Annotated[str, Meta(max_length=1_024)], ...],
         Meta(min_length=1, max_length=250, description="ARNs, or beginnings of them."),
@@ -27,8 +30,8 @@ class EventSelector(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ] = "All"  # fmt: skip
     management_events: Annotated[bool, Meta(description="Record management events.")] = True
     exclude_sources: Annotated[
-        tuple[Annotated[str, Meta(max_length=200)], ...],
-        Meta(max_length=10, description="Sources whose management events are left out, such as `kms.amazonaws.com`."),
+        tuple[Literal["kms.amazonaws.com", "rdsdata.amazonaws.com"], ...],
+        Meta(max_length=2, description="Sources whose management events are left out."),
     ] = ()
     data_resources: Annotated[
         tuple[DataResource, ...], Meta(max_length=250, description="Resources whose data events are recorded.")
