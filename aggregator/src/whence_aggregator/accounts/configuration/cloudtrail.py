@@ -9,6 +9,9 @@ from msgspec import Meta, Struct
 _AccountId = Annotated[str, Meta(pattern=r"^[0-9]{12}$")]
 _Region = Annotated[str, Meta(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]{1,2}$")]
 _RoleArn = Annotated[str, Meta(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]{1,576}$")]
+_Role = Annotated[
+    str, Meta(pattern=r"^(arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]{1,576}|[\w+=,.@-]{1,64})$")
+]  # fmt: skip
 _KeyArn = Annotated[str, Meta(pattern=r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]{1,100}$")]
 _QueueName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,75}$")]
 
@@ -79,7 +82,8 @@ class CloudTrail(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Meta(description="Bucket of the log files; it is created here only with `log_bucket`."),
     ]
     s3_key_prefix: Annotated[
-        str | None, Meta(max_length=200, description="What the keys of the log files begin with, before `AWSLogs`.")
+        Annotated[str, Meta(max_length=200)] | None,
+        Meta(description="What the keys of the log files begin with, before `AWSLogs`."),
     ] = None
     home_region: Annotated[_Region, Meta(description="Region in which trail, topic and queue are.")] = "eu-west-1"
     regions: Annotated[
@@ -108,9 +112,6 @@ class CloudTrail(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         TrailEvents | None, Meta(description="Create topic and queue by which the aggregator reads the trail.")
     ] = None
     auditor_role: Annotated[
-        str | None,
-        Meta(
-            pattern=r"^(arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]{1,576}|[\w+=,.@-]{1,64})$",
-            description="The aggregator's role, which reads queue and log files: a name in this account, or an ARN.",
-        ),
+        _Role | None,
+        Meta(description="The aggregator's role, which reads queue and log files: a name in this account, or an ARN."),
     ] = "fullstop"
