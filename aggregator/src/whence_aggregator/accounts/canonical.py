@@ -10,7 +10,8 @@ from urllib.parse import unquote
 
 from whence_aggregator.accounts.resources import Json
 
-_SETS = frozenset({"Action", "NotAction", "Resource", "NotResource", "AWS", "Service", "Federated", "CanonicalUser"})
+_ACTIONS = frozenset({"Action", "NotAction"})
+_SETS = _ACTIONS | {"Resource", "NotResource", "AWS", "Service", "Federated", "CanonicalUser"}
 
 
 def canonical_json(value: Json) -> str:
@@ -59,7 +60,15 @@ def _element(name: str, value: Any) -> Json:
             operator: {key: as_set(inner) for key, inner in sorted(keys.items())}
             for operator, keys in sorted(value.items())
         }
+    if name in _ACTIONS:
+        return as_set([_action(one) for one in as_set(value)])
     return as_set(value) if name in _SETS else value
+
+
+def _action(value: Any) -> str:
+    """Return an action with its service in small letters: IAM ignores case, and SNS's own policies have `SNS:`."""
+    service, colon, action = str(value).partition(":")
+    return f"{service.lower()}{colon}{action}"
 
 
 def as_set(value: Any) -> Json:
