@@ -78,6 +78,14 @@ async def test_what_is_missing_is_created_in_the_order_of_its_references() -> No
     assert (await planned(world, part(two=2), net())).changes == ()
 
 
+async def test_a_resource_may_refer_to_another_one_of_its_kind() -> None:
+    world = MemoryAccount()
+    plan = await planned(world, net("a", two=of("net/b", "id"), one=1), net("b"), net("c"))
+    assert (await applied(world, plan)).succeeded
+    assert world.resources["net/a"].state == {"two": "id-1", "one": 1}
+    assert [address for what, address in world.writes if what == "create"] == ["net/b", "net/a", "net/c"]
+
+
 async def test_an_apply_of_a_converged_account_writes_nothing() -> None:
     world = MemoryAccount(resources=resources_of({"net/a": {"one": 1}}))
     assert outcomes(await applied(world, await planned(world, net()))) == {}

@@ -7,6 +7,7 @@ from typing import Annotated
 from msgspec import Meta, Struct, field
 
 from whence_aggregator.accounts.configuration.access import Access
+from whence_aggregator.accounts.configuration.buckets import Bucket, MintBucket
 from whence_aggregator.accounts.configuration.cloudtrail import CloudTrail
 
 
@@ -18,6 +19,12 @@ class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     regions: Annotated[tuple[str, ...], Meta(min_length=1, max_length=40, description="Regions that are configured.")]
     admin_account: Annotated[str | None, Meta(description="Name of the account with the parent zone.")] = None
     access: Access = field(default_factory=Access)
+    s3_buckets: Annotated[
+        dict[str, Bucket], Meta(max_length=200, description="Buckets, by a name of the configuration's own.")
+    ] = {}
+    mint_bucket: Annotated[
+        MintBucket | None, Meta(description="Bucket of minted credentials, which one role writes; null: none.")
+    ] = None
     enable_cloudtrail: Annotated[
         bool, Meta(description="False: no trail here, though `cloudtrail` is configured; its bucket is.")
     ] = True

@@ -6,7 +6,11 @@ from collections.abc import Mapping
 
 from whence_aggregator.accounts.resources import Kind
 from whence_aggregator.accounts.step import Step
-from whence_aggregator.accounts.steps import alias, cloudtrail
+from whence_aggregator.accounts.steps import alias, cloudtrail, configured_buckets
 
-STEPS: tuple[Step, ...] = (alias.STEP, cloudtrail.STEP)
+STEPS: tuple[Step, ...] = (
+    alias.STEP,
+    configured_buckets.STEP,
+    cloudtrail.STEP,
+)
 KINDS: Mapping[str, Kind] = {kind.name: kind for step in STEPS for kind in step.kinds}

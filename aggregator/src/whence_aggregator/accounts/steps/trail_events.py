@@ -80,7 +80,7 @@ def wanted_events(
                 "retention_seconds": _RETENTION_SECONDS,
                 "tags": own_tags(),
                 "dead_letters": {
-                    "queue": arn_of("sqs", region, account_id, dead), "receives_max": events.receives_max
+                    "queue": of(address_of(QUEUE.name, dead, region), "arn"), "receives_max": events.receives_max
                 },
                 "policy": _policy(
                     _sends("sqs:SendMessage", "sns.amazonaws.com", to=queue, of_source=topic), *readers

@@ -1,4 +1,4 @@
-"""Calls that several providers make: what may not exist, many at once, and our own resources by their tag."""
+"""Calls that several providers make: many at once, and our own resources by their tag."""
 
 from __future__ import annotations
 
@@ -6,23 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Iterable, Sequence
 from typing import TypeVar
 
-from botocore.exceptions import ClientError
-
 from whence_aggregator.accounts.resources import OWN_TAG, OWN_VALUE
 from whence_aggregator.adapters.accounts.place import AwsPlace
 
 T = TypeVar("T")
 _AT_ONCE = 8
-
-
-async def unless_absent(call: Awaitable[T], *codes: str) -> T | None:
-    """Return the answer of a call; None if AWS refuses it with one of these codes, which state that nothing exists."""
-    try:
-        return await call
-    except ClientError as exc:
-        if exc.response.get("Error", {}).get("Code") in codes:
-            return None
-        raise
 
 
 async def gathered(calls: Iterable[Awaitable[T]]) -> Sequence[T]:

@@ -9,6 +9,7 @@ from whence_aggregator.accounts.account import Target
 from whence_aggregator.accounts.ports import Provider
 from whence_aggregator.accounts.resources import Json, Kind, Standing, Wanted
 from whence_aggregator.adapters.accounts.alias import AliasProvider
+from whence_aggregator.adapters.accounts.buckets import BucketProvider
 from whence_aggregator.adapters.accounts.permissions import denied_actions
 from whence_aggregator.adapters.accounts.place import AwsPlace
 from whence_aggregator.adapters.accounts.queues import QueueProvider
@@ -26,6 +27,7 @@ _ATTEMPTS_MAX = 8
 
 PROVIDERS: Mapping[str, Callable[[AwsPlace], Provider]] = {
     "alias": AliasProvider,
+    "bucket": BucketProvider,
     "trusted-access": TrustedAccessProvider,
     "topic": TopicProvider,
     "queue": QueueProvider,

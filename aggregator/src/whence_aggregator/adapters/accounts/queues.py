@@ -10,12 +10,12 @@ from whence_aggregator.accounts.arns import arn_of
 from whence_aggregator.accounts.canonical import policy
 from whence_aggregator.accounts.resources import Json, Standing, Wanted, is_own, seen_tags
 from whence_aggregator.accounts.steps.trail_events import QUEUE
-from whence_aggregator.adapters.accounts.calls import gathered, own_arns, unless_absent
+from whence_aggregator.adapters.accounts.answers import answered
+from whence_aggregator.adapters.accounts.calls import gathered, own_arns
 from whence_aggregator.adapters.accounts.place import AwsPlace
 
 _GONE = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist")
-_AT_CREATION = ("encryption", "retention_seconds")
-"""The policy follows the dead letters, whose queue must exist; until then nobody but the account reaches the queue."""
+_ATTRIBUTES = ("encryption", "retention_seconds", "dead_letters", "policy")
 
 
 class QueueProvider:
@@ -32,10 +32,10 @@ class QueueProvider:
     async def create(self, wanted: Wanted) -> None:
         sqs = await self._place.client("sqs")
         attributes: dict[str, str] = {}
-        for aspect in _AT_CREATION:
-            attributes |= _attributes(aspect, wanted.state.get(aspect), is_new=True)
-        tags = wanted.state.get("tags") or {}
-        await sqs.create_queue(QueueName=wanted.name, Attributes=attributes, tags=tags)
+        for aspect in (one for one in _ATTRIBUTES if wanted.state.get(one) is not None):
+            attributes |= _attributes(aspect, wanted.state[aspect])
+        given = {name: value for name, value in attributes.items() if value}
+        await sqs.create_queue(QueueName=wanted.name, Attributes=given, tags=wanted.state["tags"])
 
     async def put(self, standing: Standing, aspect: str, value: Json) -> None:
         sqs, url = await self._place.client("sqs"), str(standing.outputs["url"])
@@ -46,15 +46,15 @@ class QueueProvider:
 
     async def delete(self, standing: Standing) -> None:
         sqs = await self._place.client("sqs")
-        await unless_absent(sqs.delete_queue(QueueUrl=standing.outputs["url"]), *_GONE)
+        await answered(sqs.delete_queue(QueueUrl=standing.outputs["url"]), *_GONE)
 
     async def _queue(self, sqs: Any, name: str, wanted: Wanted | None) -> Standing | None:
-        found = await unless_absent(sqs.get_queue_url(QueueName=name), *_GONE)
+        found = await answered(sqs.get_queue_url(QueueName=name), *_GONE)
         if found is None:
             return None
         url = found["QueueUrl"]
-        answer = await unless_absent(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"]), *_GONE)
-        tagged = await unless_absent(sqs.list_queue_tags(QueueUrl=url), *_GONE)
+        answer = await answered(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"]), *_GONE)
+        tagged = await answered(sqs.list_queue_tags(QueueUrl=url), *_GONE)
         if answer is None or tagged is None:
             return None
         tags: Mapping[str, str] = tagged.get("Tags") or {}
@@ -82,7 +82,7 @@ def _state(attributes: Mapping[str, str]) -> dict[str, Json]:
     }  # fmt: skip
 
 
-def _attributes(aspect: str, value: Json, *, is_new: bool = False) -> dict[str, str]:
+def _attributes(aspect: str, value: Json) -> dict[str, str]:
     """Return an aspect as SQS's attributes; an empty text removes one."""
     if aspect == "retention_seconds":
         return {"MessageRetentionPeriod": str(value)}
@@ -95,5 +95,4 @@ def _attributes(aspect: str, value: Json, *, is_new: bool = False) -> dict[str, 
     assert value is not None, "a queue has an encryption"
     if value["kms_key"] is not None:
         return {"KmsMasterKeyId": str(value["kms_key"])}
-    managed = {"SqsManagedSseEnabled": str(value["sqs_managed"]).lower()}
-    return managed if is_new else {"KmsMasterKeyId": "", **managed}
+    return {"KmsMasterKeyId": "", "SqsManagedSseEnabled": str(value["sqs_managed"]).lower()}

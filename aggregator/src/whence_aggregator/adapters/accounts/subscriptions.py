@@ -9,7 +9,8 @@ from typing import Any
 from whence_aggregator.accounts.arns import arn_of
 from whence_aggregator.accounts.resources import Json, Standing, Wanted
 from whence_aggregator.accounts.steps.trail_events import SUBSCRIPTION
-from whence_aggregator.adapters.accounts.calls import gathered, own_arns, unless_absent
+from whence_aggregator.adapters.accounts.answers import answered
+from whence_aggregator.adapters.accounts.calls import gathered, own_arns
 from whence_aggregator.adapters.accounts.place import AwsPlace
 
 _GONE = ("NotFound", "NotFoundException")
@@ -50,7 +51,7 @@ class SubscriptionProvider:
 
     async def delete(self, standing: Standing) -> None:
         sns = await self._place.client("sns")
-        await unless_absent(sns.unsubscribe(SubscriptionArn=standing.outputs["arn"]), *_GONE)
+        await answered(sns.unsubscribe(SubscriptionArn=standing.outputs["arn"]), *_GONE)
 
     def _arn(self, service: str, name: str) -> str:
         return arn_of(service, self._place.region, self._place.account_id, name)
@@ -70,17 +71,17 @@ class SubscriptionProvider:
         return [one for one in found if one is not None]
 
     async def _listed(self, sns: Any, topic: str) -> Sequence[_Listed]:
-        async def pages() -> list[_Listed]:
+        async def pages() -> Mapping[str, Sequence[_Listed]]:
             listed = sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
-            return [one async for page in listed for one in page["Subscriptions"]]
+            return {topic: [one async for page in listed for one in page["Subscriptions"]]}
 
-        return await unless_absent(pages(), *_GONE) or ()
+        return (await answered(pages(), *_GONE) or {topic: ()})[topic]
 
     async def _standing(
         self, sns: Any, name: str, listed: _Listed, own: frozenset[str], others: Sequence[str]
     ) -> Standing | None:
         arn = listed["SubscriptionArn"]
-        answer = await unless_absent(sns.get_subscription_attributes(SubscriptionArn=arn), *_GONE)
+        answer = await answered(sns.get_subscription_attributes(SubscriptionArn=arn), *_GONE)
         if answer is None:
             return None
         attributes = answer["Attributes"]

@@ -10,9 +10,9 @@ from whence_aggregator.accounts.arns import arn_of
 from whence_aggregator.accounts.canonical import policy
 from whence_aggregator.accounts.resources import Json, Standing, Wanted, is_own, seen_tags
 from whence_aggregator.accounts.steps.trail_events import TOPIC
-from whence_aggregator.adapters.accounts.calls import gathered, own_arns, unless_absent
+from whence_aggregator.adapters.accounts.answers import answered, tag_list, tags_of
+from whence_aggregator.adapters.accounts.calls import gathered, own_arns
 from whence_aggregator.adapters.accounts.place import AwsPlace
-from whence_aggregator.adapters.accounts.tag_lists import tag_list, tags_of
 
 _ATTRIBUTES = {"kms_key": "KmsMasterKeyId", "policy": "Policy"}
 
@@ -33,7 +33,7 @@ class TopicProvider:
         attributes = {
             name: _text(wanted.state.get(aspect)) for aspect, name in _ATTRIBUTES.items() if wanted.state.get(aspect)
         }
-        await sns.create_topic(Name=wanted.name, Attributes=attributes, Tags=tag_list(wanted.state.get("tags")))
+        await sns.create_topic(Name=wanted.name, Attributes=attributes, Tags=tag_list(wanted.state["tags"]))
 
     async def put(self, standing: Standing, aspect: str, value: Json) -> None:
         sns, arn = await self._place.client("sns"), self._arn(standing.name)
@@ -50,8 +50,8 @@ class TopicProvider:
         return arn_of("sns", self._place.region, self._place.account_id, name)
 
     async def _topic(self, sns: Any, arn: str, wanted: Wanted | None) -> Standing | None:
-        answer = await unless_absent(sns.get_topic_attributes(TopicArn=arn), "NotFound", "NotFoundException")
-        tagged = await unless_absent(sns.list_tags_for_resource(ResourceArn=arn), "ResourceNotFound", "NotFound")
+        answer = await answered(sns.get_topic_attributes(TopicArn=arn), "NotFound", "NotFoundException")
+        tagged = await answered(sns.list_tags_for_resource(ResourceArn=arn), "ResourceNotFound", "NotFound")
         if answer is None or tagged is None:
             return None
         attributes, tags = answer["Attributes"], tags_of(tagged["Tags"])

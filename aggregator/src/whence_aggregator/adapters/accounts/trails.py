@@ -8,9 +8,9 @@ from typing import Any
 
 from whence_aggregator.accounts.resources import Json, Standing, Wanted, is_own, seen_tags
 from whence_aggregator.accounts.steps.cloudtrail import OTHER_TRAILS, TRAIL, TRUSTED_ACCESS
-from whence_aggregator.adapters.accounts.calls import gathered, unless_absent
+from whence_aggregator.adapters.accounts.answers import answered, tag_list, tags_of
+from whence_aggregator.adapters.accounts.calls import gathered
 from whence_aggregator.adapters.accounts.place import AwsPlace
-from whence_aggregator.adapters.accounts.tag_lists import tag_list, tags_of
 
 _GONE = ("TrailNotFoundException",)
 _TAGGED_A_CALL = 20
@@ -43,7 +43,7 @@ class TrailProvider:
         for aspect, form in _UPDATES.items():
             about |= form(wanted.state.get(aspect))
         about = {name: value for name, value in about.items() if value != ""}
-        await trail.create_trail(Name=wanted.name, TagsList=tag_list(wanted.state.get("tags")), **about)
+        await trail.create_trail(Name=wanted.name, TagsList=tag_list(wanted.state["tags"]), **about)
 
     async def put(self, standing: Standing, aspect: str, value: Json) -> None:
         trail, arn = await self._place.client("cloudtrail"), str(standing.outputs["arn"])
@@ -59,13 +59,13 @@ class TrailProvider:
 
     async def delete(self, standing: Standing) -> None:
         trail = await self._place.client("cloudtrail")
-        await unless_absent(trail.delete_trail(Name=standing.name), *_GONE)
+        await answered(trail.delete_trail(Name=standing.name), *_GONE)
 
     async def _trail(self, trail: Any, one: _Trail, tags: _Tags, wanted: Wanted | None) -> Standing | None:
         arn = one["TrailARN"]
         answers = await asyncio.gather(
-            unless_absent(trail.get_event_selectors(TrailName=arn), *_GONE),
-            unless_absent(trail.get_trail_status(Name=arn), *_GONE),
+            answered(trail.get_event_selectors(TrailName=arn), *_GONE),
+            answered(trail.get_trail_status(Name=arn), *_GONE),
         )
         if answers[0] is None or answers[1] is None:
             return None
