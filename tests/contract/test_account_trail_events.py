@@ -166,8 +166,8 @@ async def test_what_was_deleted_by_hand_is_created_again(moto: Aws) -> None:
         world.client("sns").delete_topic(TopicArn=arn(world, "sns"))
         plan = await world.plan()
         assert [(one.address, one.action) for one in plan.changes] == [
-            (f"{REGION}/topic/whence-trail", "create"),
             (f"{REGION}/queue/whence-trail", "create"),
+            (f"{REGION}/topic/whence-trail", "create"),
             (f"{REGION}/subscription/whence-trail/whence-trail", "create"),
             (f"{REGION}/trail/Default", "update"),
         ]
