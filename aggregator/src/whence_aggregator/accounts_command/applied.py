@@ -33,7 +33,9 @@ from whence_common.visible import printable
 @click.argument("plan", type=click.Path(path_type=Path))
 @options.max_procs
 @options.as_json
-@click.option("--submit/--no-submit", default=True, help="Post the report to the aggregator of WHENCE_URL, if it is set.")
+@click.option(
+    "--submit/--no-submit", default=True, help="Post the report to the aggregator of WHENCE_URL, if it is set."
+)
 def apply(plan: Path, max_procs: int, as_json: bool, submit: bool) -> None:
     """Apply exactly the changes of a PLAN. A plan that was cut off is continued by applying it again.
 

@@ -35,7 +35,7 @@ def accounts() -> None:
 
 for _command in (
     planned.plan, planned.configure, planned.bootstrap, applied.apply, applied.show_, applied.submit,
-    permitted.check_permissions, described.schema, described.explain, described.import_,
+    permitted.check_permissions, described.schema, described.explain, described.import_, described.convert_,
 ):  # fmt: skip
     accounts.add_command(_command)
 

@@ -63,7 +63,10 @@ async def _ask(accounts: Sequence[Account], actions: Sequence[str], *, at_once: 
                     return [f"✗ {shown}: {printable(exc.diagnostics())}"], True
             if not denied:
                 return [f"✓ {shown}: all {len(actions)} actions are allowed"], False
-            return [f"✗ {shown}: {len(denied)} of {len(actions)} actions are denied", *(f"    {a}" for a in denied)], True
+            return [
+                f"✗ {shown}: {len(denied)} of {len(actions)} actions are denied",
+                *(f"    {a}" for a in denied),
+            ], True
 
         found = await asyncio.gather(*map(one, accounts))
     return [line for lines, _ in found for line in lines], any(wrong for _, wrong in found)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 from whence_aggregator.accounts.account import Target
-from whence_aggregator.accounts.ports import Provider
+from whence_aggregator.accounts.ports import Finds, Provider
 from whence_aggregator.accounts.resources import Json, Kind, Standing, Wanted
 from whence_aggregator.adapters.accounts.alias import AliasProvider
 from whence_aggregator.adapters.accounts.buckets import BucketProvider
@@ -61,19 +61,25 @@ class AwsProviders:
 
     def of(self, kind: Kind, target: Target, region: str | None) -> Provider:
         """Return the provider of a kind; its errors name the account, the region and the kind."""
-        where = " ".join(filter(None, (target.name, region, kind.name)))
-        return _Refusing(PROVIDERS[kind.name](self._place(target, region)), where, kind)
+        return _Refusing(PROVIDERS[kind.name](self.place(target, region)), _where(kind, target, region), kind)
+
+    async def find(self, kind: Kind, target: Target, region: str | None) -> Sequence[Standing]:
+        """Return what stands of a kind, whoever made it; nothing of kinds that are not imported. Raises RoadError."""
+        provider = PROVIDERS[kind.name](self.place(target, region))
+        if not isinstance(provider, Finds):
+            return []
+        return await _asked(provider.find(), _where(kind, target, region), ", ".join(kind.reads))
 
     async def identity(self, target: Target) -> str:
         async def ask() -> str:
-            sts = await self._place(target, None).client("sts")
+            sts = await self.place(target, None).client("sts")
             return str((await sts.get_caller_identity())["Account"])
 
         return await _asked(ask(), target.name, "sts:GetCallerIdentity")
 
     async def aliases(self, target: Target) -> Sequence[str]:
         async def ask() -> list[str]:
-            iam = await self._place(target, None).client("iam")
+            iam = await self.place(target, None).client("iam")
             return list((await iam.list_account_aliases())["AccountAliases"])
 
         return await _asked(ask(), target.name, "iam:ListAccountAliases")
@@ -81,14 +87,19 @@ class AwsProviders:
     async def denied(self, target: Target, actions: Sequence[str]) -> Sequence[str]:
         """Return the actions that the credentials of an account lack. Raises RoadError."""
         return await _asked(
-            denied_actions(self._place(target, None), actions), target.name, "iam:SimulatePrincipalPolicy, iam:GetRole"
+            denied_actions(self.place(target, None), actions), target.name, "iam:SimulatePrincipalPolicy, iam:GetRole"
         )
 
-    def _place(self, target: Target, region: str | None) -> AwsPlace:
+    def place(self, target: Target, region: str | None) -> AwsPlace:
+        """Return where a provider calls; without a region, in the first of the account."""
         profile = target.access.profile
         if profile not in self._clients:
             self._clients[profile] = self._open(profile)
         return AwsPlace(target=target, region=region or target.regions[0], clients=self._clients[profile])
+
+
+def _where(kind: Kind, target: Target, region: str | None) -> str:
+    return " ".join(filter(None, (target.name, region, kind.name)))
 
 
 class _Refusing:
