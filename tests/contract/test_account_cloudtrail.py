@@ -129,6 +129,16 @@ async def test_a_trail_is_updated_in_place_when_its_configuration_changes(moto: 
         assert not world.client("cloudtrail").get_trail_status(Name="Default")["IsLogging"]
 
 
+async def test_a_log_group_is_set_and_a_change_of_it_is_put_right(moto: Aws) -> None:
+    async with a_world(moto, cloud_watch_logs={"group": "whence/trail", "role": "trail-logs"}) as world:
+        await world.converge()
+        group = f"arn:aws:logs:{REGION}:{world.account_id}:log-group:whence/trail:*"
+        assert trail(world)["CloudWatchLogsLogGroupArn"] == group
+        world.client("cloudtrail").update_trail(Name="Default", CloudWatchLogsLogGroupArn="", CloudWatchLogsRoleArn="")
+        assert [list(one.after or {}) for one in (await world.plan()).changes] == [["log_group"]]
+        await world.converge()
+
+
 async def test_trails_of_others_are_named_and_left_alone_in_every_region(moto: Aws) -> None:
     async with a_world(moto, account_regions=("eu-central-1", REGION)) as world:
         a_foreign_trail(world, "theirs")

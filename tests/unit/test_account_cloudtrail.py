@@ -119,6 +119,21 @@ def test_an_auditor_of_another_account_is_named_by_its_arn() -> None:
     assert policy["Statement"][1]["Principal"] == {"AWS": [role]}
 
 
+def test_the_organisations_id_may_be_stated_where_accounts_are_a_list() -> None:
+    found = by_address({"organization": True, "organization_id": "o-exampleorgid", "log_bucket": {}})
+    assert statements(found["bucket/audit-logs"])["WhenceTrailWrites"]["Resource"][1] == (
+        "arn:aws:s3:::audit-logs/audit/AWSLogs/o-exampleorgid/*"
+    )
+
+
+def test_a_log_group_and_its_role_are_named_by_arn() -> None:
+    found = by_address({"cloud_watch_logs": {"group": "whence/trail", "role": "trail-logs"}})
+    assert found["eu-west-1/trail/Default"].state["log_group"] == {
+        "group": f"arn:aws:logs:eu-west-1:{_OWN}:log-group:whence/trail:*",
+        "role": f"arn:aws:iam::{_OWN}:role/trail-logs",
+    }
+
+
 def test_names_in_other_partitions_have_their_partition() -> None:
     found = by_address({"home_region": "cn-north-1", "events": {}})
     policy: Any = found["cn-north-1/topic/whence-trail"].state["policy"]

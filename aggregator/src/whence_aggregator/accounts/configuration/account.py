@@ -28,4 +28,6 @@ class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     enable_cloudtrail: Annotated[
         bool, Meta(description="False: no trail here, though `cloudtrail` is configured; its bucket is.")
     ] = True
-    cloudtrail: CloudTrail | None = None
+    cloudtrail: Annotated[
+        CloudTrail | None, Meta(description="The audit trail, its log files and its events; null: none.")
+    ] = None

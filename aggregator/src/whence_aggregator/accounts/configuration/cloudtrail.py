@@ -76,6 +76,16 @@ class TrailEvents(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     ] = None
 
 
+class CloudWatchLogs(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    group: Annotated[
+        Annotated[str, Meta(pattern=r"^[A-Za-z0-9_/.#-]{1,512}$")],
+        Meta(description="Log group in the home region, which must exist."),
+    ]
+    role: Annotated[
+        _Role, Meta(description="Role by which CloudTrail writes to it: a name in this account, or an ARN.")
+    ]
+
+
 class CloudTrail(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     s3_bucket_name: Annotated[
         Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")],
@@ -97,6 +107,10 @@ class CloudTrail(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     organization: Annotated[
         bool, Meta(description="Record every account of the organisation; in the management account only.")
     ] = False
+    organization_id: Annotated[
+        Annotated[str, Meta(pattern=r"^o-[a-z0-9]{10,32}$")] | None,
+        Meta(description="Id of the organisation; null: that of the account list."),
+    ] = None
     log_file_validation: Annotated[bool, Meta(description="Have CloudTrail sign digests of the log files.")] = True
     kms_key: Annotated[
         _KeyArn | None, Meta(description="ARN of the KMS key of the log files, which CloudTrail may use; none: S3's.")
@@ -105,6 +119,9 @@ class CloudTrail(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         tuple[EventSelector, ...], Meta(min_length=1, max_length=5, description="What is recorded.")
     ] = (EventSelector(),)
     logging: Annotated[bool, Meta(description="The trail records; false stops it.")] = True
+    cloud_watch_logs: Annotated[
+        CloudWatchLogs | None, Meta(description="Send events to a log group too; null leaves it as it is.")
+    ] = None
     log_bucket: Annotated[
         LogBucket | None, Meta(description="Create the bucket of the log files in this account.")
     ] = None  # fmt: skip

@@ -29,9 +29,14 @@ TRUSTED_ACCESS = Kind(
     name="trusted-access",
     step=_STEP,
     reads=("organizations:ListAWSServiceAccessForOrganization",),
-    writes=("organizations:EnableAWSServiceAccess",),
+    writes=(
+        "organizations:EnableAWSServiceAccess",
+        # what CloudTrail asks of the caller who creates an organisation's trail, by its user guide
+        "organizations:DescribeOrganization", "organizations:ListAccounts", "iam:CreateServiceLinkedRole",
+        "iam:GetRole",
+    ),
     is_setting=True,
-)
+)  # fmt: skip
 TRAIL = Kind(
     name="trail",
     step=_STEP,
@@ -40,9 +45,9 @@ TRAIL = Kind(
     ),
     writes=(
         "cloudtrail:CreateTrail", "cloudtrail:UpdateTrail", "cloudtrail:AddTags", "cloudtrail:PutEventSelectors",
-        "cloudtrail:StartLogging", "cloudtrail:StopLogging", "cloudtrail:DeleteTrail",
+        "cloudtrail:StartLogging", "cloudtrail:StopLogging", "cloudtrail:DeleteTrail", "iam:PassRole",
     ),
-    after=(TRUSTED_ACCESS.name, BUCKET.name, TOPIC.name, "key"),
+    after=(TRUSTED_ACCESS.name, BUCKET.name, TOPIC.name, "key", "role", "log-group"),
     is_regional=True,
     keeps_data=True,
 )  # fmt: skip
@@ -70,7 +75,7 @@ def wanted(account: Account) -> Sequence[Wanted]:
             section.events, region=section.home_region, account_id=account.account_id,
             trail_arn=trail_arn(section, account.account_id), reader=_auditor(account, section),
         )  # fmt: skip
-    found.append(_trail(section))
+    found.append(_trail(account, section))
     regions = dict.fromkeys((section.home_region, *(section.regions or account.regions)))
     found += [Wanted(kind=OTHER_TRAILS, name=section.name, region=one, state={}) for one in regions]
     return found
@@ -93,7 +98,7 @@ def event_selector(one: EventSelector) -> Json:
     }
 
 
-def _trail(section: CloudTrail) -> Wanted:
+def _trail(account: Account, section: CloudTrail) -> Wanted:
     address = f"{BUCKET.name}/{section.s3_bucket_name}"
     name: Json = of(address, "name") if section.log_bucket is not None else section.s3_bucket_name
     topic = of(topic_address(section.events, section.home_region), "arn") if section.events is not None else None
@@ -107,6 +112,7 @@ def _trail(section: CloudTrail) -> Wanted:
             },
             "log_file_validation": section.log_file_validation,
             "kms_key": section.kms_key,
+            **_log_group(account, section),
             "tags": own_tags(),
             "event_selectors": {"basic": [event_selector(one) for one in section.event_selectors]},
             "logging": section.logging,
@@ -114,13 +120,22 @@ def _trail(section: CloudTrail) -> Wanted:
     )  # fmt: skip
 
 
+def _log_group(account: Account, section: CloudTrail) -> Mapping[str, Json]:
+    about = section.cloud_watch_logs
+    if about is None:
+        return {}
+    group = arn_of("logs", section.home_region, account.account_id, f"log-group:{about.group}:*")
+    return {"log_group": {"group": group, "role": _role_arn(account, section, about.role)}}
+
+
 def _log_bucket(account: Account, section: CloudTrail) -> Wanted:
     name, about = section.s3_bucket_name, section.log_bucket
     assert about is not None
     writers = sorted({*about.accounts, *((account.account_id,) if account.settings.enable_cloudtrail else ())})
     folders = [*writers]
-    if account.organization_id is not None and (section.organization or about.organization):
-        folders.append(account.organization_id)
+    organization_id = section.organization_id or account.organization_id
+    if organization_id is not None and (section.organization or about.organization):
+        folders.append(organization_id)
     auditor = _auditor(account, section)
     readers = sorted({*about.readers, *((auditor,) if auditor is not None else ())})
     trails = [trail_arn(section, one) for one in writers]
@@ -167,8 +182,11 @@ def _reads(section: CloudTrail, readers: Sequence[str]) -> Sequence[Mapping[str,
 
 
 def _auditor(account: Account, section: CloudTrail) -> str | None:
-    role = section.auditor_role
-    if role is None or role.startswith("arn:"):
+    return _role_arn(account, section, section.auditor_role) if section.auditor_role is not None else None
+
+
+def _role_arn(account: Account, section: CloudTrail, role: str) -> str:
+    if role.startswith("arn:"):
         return role
     return f"arn:{partition_of(section.home_region)}:iam::{account.account_id}:role/{role}"
 
@@ -178,8 +196,10 @@ def _check(account: Account, section: CloudTrail) -> None:
     key = f"accounts.{account.name}.cloudtrail"
     about = section.log_bucket
     is_enabled = account.settings.enable_cloudtrail
-    if (section.organization or (about is not None and about.organization)) and account.organization_id is None:
-        raise _contradiction(f"{key}.organization: the organisation's id is not known", "state the organisation's id")
+    is_of_organization = section.organization or (about is not None and about.organization)
+    if is_of_organization and section.organization_id is None and account.organization_id is None:
+        message = f"{key}.organization: the organisation's id is not known"
+        raise _contradiction(message, "state organization_id, or list the accounts of AWS Organizations")
     if about is not None and not is_enabled and not about.accounts:
         message = f"{key}.log_bucket: no trail writes into it, as enable_cloudtrail is false and accounts is empty"
         raise _contradiction(message, "state the accounts whose trails write into it, or remove log_bucket")

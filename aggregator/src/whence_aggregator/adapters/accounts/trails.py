@@ -81,6 +81,7 @@ class TrailProvider:
                 },
                 "log_file_validation": bool(one.get("LogFileValidationEnabled")),
                 "kms_key": one.get("KmsKeyId") or None,
+                "log_group": _log_group_of(one),
                 "tags": seen_tags(tags, wanted),
                 "event_selectors": _selectors(answers[0]),
                 "logging": bool(answers[1]["IsLogging"]),
@@ -177,6 +178,17 @@ def _selector(one: Mapping[str, Any]) -> Json:
     }
 
 
+def _log_group_of(one: _Trail) -> Json:
+    group = one.get("CloudWatchLogsLogGroupArn") or None
+    return {"group": group, "role": one.get("CloudWatchLogsRoleArn") or None} if group is not None else None
+
+
+def _log_group(value: Json) -> dict[str, Any]:
+    assert value is None or isinstance(value, Mapping)
+    about = value or {"group": "", "role": ""}
+    return {"CloudWatchLogsLogGroupArn": about["group"], "CloudWatchLogsRoleArn": about["role"]}
+
+
 def _delivery(value: Json) -> dict[str, Any]:
     assert isinstance(value, Mapping)
     return {"S3BucketName": value["bucket"], "S3KeyPrefix": value["prefix"] or ""}
@@ -196,5 +208,6 @@ _UPDATES: Mapping[str, Callable[[Json], dict[str, Any]]] = {
     "coverage": _coverage,
     "log_file_validation": lambda value: {"EnableLogFileValidation": value},
     "kms_key": lambda value: {"KmsKeyId": value or ""},
+    "log_group": _log_group,
 }
 """The aspects that CreateTrail and UpdateTrail set, as their parameters; an empty text removes what was set."""
