@@ -11,10 +11,10 @@ from aiohttp import web
 from fakes.account_world import AccountWorld, account_world, new_account_id
 from fakes.counted_aws import AwsCall
 from landscape.aws import Aws
-from whence_aggregator.accounts.steps import configured_buckets
+from whence_aggregator.accounts.steps import configured_buckets, mint
 from whence_aggregator.accounts.steps.buckets import BUCKET
 
-_STEPS = (configured_buckets.STEP,)
+_STEPS = (configured_buckets.STEP, mint.STEP)
 _IAM_NAMES = {
     "s3:ListBuckets": "s3:ListAllMyBuckets", "s3:GetPublicAccessBlock": "s3:GetBucketPublicAccessBlock",
     "s3:GetBucketEncryption": "s3:GetEncryptionConfiguration", "s3:PutPublicAccessBlock": "s3:PutBucketPublicAccessBlock",

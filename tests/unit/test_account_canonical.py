@@ -21,5 +21,12 @@ def test_actions_that_differ_in_the_case_of_their_service_are_equal(
     assert statement(one) == statement(other)
 
 
+def test_the_id_of_an_account_is_the_root_of_that_account() -> None:
+    named = {"Principal": {"AWS": ["123456789012", "arn:aws:iam::210987654321:role/x"]}}
+    returned = {"Principal": {"AWS": ["arn:aws:iam::210987654321:role/x", "arn:aws:iam::123456789012:root"]}}
+    assert statement(named) == statement(returned)
+    assert statement({"Principal": {"Federated": "123456789012"}}) == {"Principal": {"Federated": ["123456789012"]}}
+
+
 def test_actions_of_another_name_differ() -> None:
     assert statement({"Action": "sns:Publish"}) != statement({"Action": "sns:Subscribe"})

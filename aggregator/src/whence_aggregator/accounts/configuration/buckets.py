@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 _Name = Annotated[str, Meta(min_length=3, max_length=200)]
-_Arn = Annotated[str, Meta(min_length=20, max_length=2_048)]
 _Tags = Annotated[
     dict[Annotated[str, Meta(min_length=1, max_length=128)], Annotated[str, Meta(max_length=256)]],
     Meta(max_length=40, description="Tags, besides our own."),
@@ -55,7 +54,10 @@ class MintBucket(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = None
     regions: _Regions = None
     writer: Annotated[str, Meta(max_length=2_048, description="ARN of the role that writes credentials.")]
-    key: Annotated[_Arn | None, Meta(description="ARN of the KMS key that encrypts; null: the key of S3.")] = None
+    key: Annotated[
+        Annotated[str, Meta(max_length=2_048)] | None,
+        Meta(description="KMS key that encrypts: an alias of `kms`, or an ARN with `{region}`; null: the key of S3."),
+    ] = None
     noncurrent_days: Annotated[
         int, Meta(ge=1, le=3_650, description="Days after which replaced credentials are deleted.")
     ] = 30

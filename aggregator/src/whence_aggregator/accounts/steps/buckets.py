@@ -5,12 +5,14 @@ Other steps configure buckets of their own with `bucket()`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 from whence_aggregator.accounts.resources import Json, Kind, Wanted, of, own_tags
 from whence_aggregator.accounts.steps.bucket_parts import OWN_PREFIX, rules_by_id, statements_by_sid
+from whence_common.errors import InputError
 
 BUCKET = Kind(
     name="bucket",
@@ -26,13 +28,17 @@ BUCKET = Kind(
         "s3:PutLifecycleConfiguration", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy", "s3:PutBucketLogging",
         "s3:DeleteBucket",
     ),
+    after=("key",),
     fixed=("region",),
     keeps_data=True,
 )  # fmt: skip
 TLS_ONLY_SID = f"{OWN_PREFIX}TlsOnly"
 SSE_S3: Mapping[str, Json] = MappingProxyType({"algorithm": "AES256", "key": None, "bucket_key": False})
 """AWS's own default since 2023."""
-_BLOCKS = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
+PUBLIC_ACCESS_BLOCKS = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
+
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
 def bucket(
@@ -59,7 +65,7 @@ def bucket(
     state: dict[str, Json] = {
         "region": region,
         "tags": own_tags(tags=tags),
-        "public_access_block": dict.fromkeys(_BLOCKS, public_access_block),
+        "public_access_block": dict.fromkeys(PUBLIC_ACCESS_BLOCKS, public_access_block),
         "ownership": ownership,
     }
     if encryption is not None:
@@ -73,6 +79,14 @@ def bucket(
         target: Json = name if logging_target == name else of(f"{BUCKET.name}/{logging_target}", "name")
         state["logging"] = {"target": target, "prefix": "logs/"}
     return Wanted(kind=BUCKET, name=name, state=state)
+
+
+def checked_name(name: str, path: str) -> str:
+    """Return a name that S3 accepts. Raises InputError for another one; `path` is its key in the configuration."""
+    if _NAME.fullmatch(name) is None:
+        message = f"{path}: {name[:80]!r} is not a bucket name"
+        raise InputError("accounts-bucket-name", message, fix="use 3 to 63 lower-case letters, digits, dots and dashes")
+    return name
 
 
 def bucket_arn(name: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,32 +10,21 @@ from whence_aggregator.accounts.configuration.buckets import Bucket
 from whence_aggregator.accounts.resources import Json, Wanted
 from whence_aggregator.accounts.step import Step
 from whence_aggregator.accounts.steps.bucket_parts import encryption
-from whence_aggregator.accounts.steps.buckets import BUCKET, bucket, bucket_arn
-from whence_aggregator.accounts.steps.mint import is_mint_of_an_account, mint_buckets
+from whence_aggregator.accounts.steps.buckets import BUCKET, bucket, bucket_arn, checked_name
+from whence_aggregator.accounts.steps.mint import is_mint_of_an_account
 from whence_common.errors import InputError
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _PARTS_MAX = 1_000
 """AWS's bound for lifecycle rules; a policy of 20 KB has fewer statements."""
 
 
 def wanted(account: Account) -> Sequence[Wanted]:
     found: dict[str, Wanted] = {}
-    for one in (*_configured(account), *mint_buckets(account)):
-        check_name(one.name, f"accounts.{account.name}")
-        known = found.get(one.name)
-        if known is not None and known.state != one.state:
+    for one in _configured(account):
+        if found.setdefault(one.name, one).state != one.state:
             message = f"accounts.{account.name}.s3_buckets: the bucket {one.name} is configured twice, differently"
             raise InputError("accounts-twice", message, fix="put {region} into its name, or remove one of the two")
-        found[one.name] = one
     return tuple(found.values())
-
-
-def check_name(name: str, path: str) -> None:
-    """Raise InputError for a name that S3 does not accept."""
-    if _NAME.fullmatch(name) is None:
-        message = f"{path}: {name[:80]!r} is not a bucket name"
-        raise InputError("accounts-bucket-name", message, fix="use 3 to 63 lower-case letters, digits, dots and dashes")
 
 
 def _configured(account: Account) -> Iterator[Wanted]:
@@ -47,9 +35,11 @@ def _configured(account: Account) -> Iterator[Wanted]:
 
 
 def _in_region(section: Bucket, region: str, account: Account, path: str) -> Iterator[Wanted]:
-    name = section.name.replace("{region}", region)
+    name = checked_name(section.name.replace("{region}", region), f"{path}.name")
     texts = {"bucket_name": name, "region": region}
-    target = section.logging_target.replace("{region}", region) if section.logging_target is not None else None
+    target = section.logging_target
+    if target is not None:
+        target = checked_name(target.replace("{region}", region), f"{path}.logging_target")
     yield bucket(
         name, region, statements=_statements(section.policy, texts, path), versioning=section.versioning,
         lifecycle=_rules(section.lifecycle_configuration, f"{path}.lifecycle_configuration"),
@@ -127,7 +117,4 @@ def _replaced(value: Any, texts: Mapping[str, str]) -> Any:
     return [_replaced(one, texts) for one in value] if isinstance(value, list | tuple) else value
 
 
-STEP = Step(
-    name="buckets", summary="buckets, their policies, and the bucket of minted credentials", kinds=(BUCKET,),
-    wanted=wanted,
-)  # fmt: skip
+STEP = Step(name="buckets", summary="buckets, and their policies", kinds=(BUCKET,), wanted=wanted)

@@ -10,6 +10,14 @@ from whence_aggregator.accounts.ports import Finds, Provider
 from whence_aggregator.accounts.resources import Json, Kind, Standing, Wanted
 from whence_aggregator.adapters.accounts.alias import AliasProvider
 from whence_aggregator.adapters.accounts.buckets import BucketProvider
+from whence_aggregator.adapters.accounts.defaults import (
+    EbsProvider,
+    ImageSharingProvider,
+    InstanceMetadataProvider,
+    PublicAccessProvider,
+    SnapshotSharingProvider,
+)
+from whence_aggregator.adapters.accounts.keys import KeyProvider
 from whence_aggregator.adapters.accounts.permissions import denied_actions
 from whence_aggregator.adapters.accounts.place import AwsPlace
 from whence_aggregator.adapters.accounts.queues import QueueProvider
@@ -28,6 +36,12 @@ _ATTEMPTS_MAX = 8
 PROVIDERS: Mapping[str, Callable[[AwsPlace], Provider]] = {
     "alias": AliasProvider,
     "bucket": BucketProvider,
+    "ebs-encryption": EbsProvider,
+    "image-sharing": ImageSharingProvider,
+    "instance-metadata": InstanceMetadataProvider,
+    "key": KeyProvider,
+    "public-access": PublicAccessProvider,
+    "snapshot-sharing": SnapshotSharingProvider,
     "trusted-access": TrustedAccessProvider,
     "topic": TopicProvider,
     "queue": QueueProvider,
