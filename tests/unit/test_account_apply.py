@@ -78,6 +78,14 @@ async def test_what_is_missing_is_created_in_the_order_of_its_references() -> No
     assert (await planned(world, part(two=2), net())).changes == ()
 
 
+async def test_a_resource_may_refer_to_another_one_of_its_kind() -> None:
+    world = MemoryAccount()
+    plan = await planned(world, net("a", two=of("net/b", "id"), one=1), net("b"), net("c"))
+    assert (await applied(world, plan)).succeeded
+    assert world.resources["net/a"].state == {"two": "id-1", "one": 1}
+    assert [address for what, address in world.writes if what == "create"] == ["net/b", "net/a", "net/c"]
+
+
 async def test_an_apply_of_a_converged_account_writes_nothing() -> None:
     world = MemoryAccount(resources=resources_of({"net/a": {"one": 1}}))
     assert outcomes(await applied(world, await planned(world, net()))) == {}
@@ -159,6 +167,12 @@ async def test_what_cannot_be_read_is_unknown_and_gets_no_change() -> None:
         ("unread", "net/*", "no", "allow it")
     ]
     assert not plan.is_whole
+
+
+async def test_a_resource_in_a_region_that_the_account_does_not_list_is_read_there() -> None:
+    elsewhere = Wanted(kind=PART, name="a", region="us-east-1", state={"one": 1})
+    world = MemoryAccount(resources={"us-east-1/part/a": Resource({"one": 1})})
+    assert (await planned(world, elsewhere)).changes == ()
 
 
 async def test_a_kind_that_is_not_configured_and_cannot_be_read_is_said_to_be_unsearched() -> None:

@@ -9,8 +9,21 @@ from whence_aggregator.accounts.account import Target
 from whence_aggregator.accounts.ports import Finds, Provider
 from whence_aggregator.accounts.resources import Json, Kind, Standing, Wanted
 from whence_aggregator.adapters.accounts.alias import AliasProvider
+from whence_aggregator.adapters.accounts.buckets import BucketProvider
+from whence_aggregator.adapters.accounts.defaults import (
+    EbsProvider,
+    ImageSharingProvider,
+    InstanceMetadataProvider,
+    PublicAccessProvider,
+    SnapshotSharingProvider,
+)
+from whence_aggregator.adapters.accounts.keys import KeyProvider
 from whence_aggregator.adapters.accounts.permissions import denied_actions
 from whence_aggregator.adapters.accounts.place import AwsPlace
+from whence_aggregator.adapters.accounts.queues import QueueProvider
+from whence_aggregator.adapters.accounts.subscriptions import SubscriptionProvider
+from whence_aggregator.adapters.accounts.topics import TopicProvider
+from whence_aggregator.adapters.accounts.trails import OtherTrailsProvider, TrailProvider, TrustedAccessProvider
 from whence_aggregator.adapters.aws_clients import CALL_FAILURES, ServiceClients
 from whence_aggregator.adapters.aws_refusals import refusal, why
 from whence_common.errors import RoadError
@@ -20,7 +33,22 @@ _SESSION_NAME = "whence-accounts"
 _ATTEMPTS_MAX = 8
 """Of one call, with the SDK's jittered pauses, which grow to 20 seconds."""
 
-PROVIDERS: Mapping[str, Callable[[AwsPlace], Provider]] = {"alias": AliasProvider}
+PROVIDERS: Mapping[str, Callable[[AwsPlace], Provider]] = {
+    "alias": AliasProvider,
+    "bucket": BucketProvider,
+    "ebs-encryption": EbsProvider,
+    "image-sharing": ImageSharingProvider,
+    "instance-metadata": InstanceMetadataProvider,
+    "key": KeyProvider,
+    "public-access": PublicAccessProvider,
+    "snapshot-sharing": SnapshotSharingProvider,
+    "trusted-access": TrustedAccessProvider,
+    "topic": TopicProvider,
+    "queue": QueueProvider,
+    "subscription": SubscriptionProvider,
+    "trail": TrailProvider,
+    "other-trails": OtherTrailsProvider,
+}
 
 
 class AwsProviders:
