@@ -8,6 +8,7 @@ from msgspec import Meta, Struct, field
 
 from whence_aggregator.accounts.configuration.access import Access
 from whence_aggregator.accounts.configuration.buckets import Bucket, MintBucket
+from whence_aggregator.accounts.configuration.cloudtrail import CloudTrail
 from whence_aggregator.accounts.configuration.defaults import InstanceMetadata
 from whence_aggregator.accounts.configuration.keys import Key
 
@@ -46,4 +47,10 @@ class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     snapshot_public_access_block: Annotated[
         Literal["block-all-sharing", "block-new-sharing"] | None,
         Meta(description="Which public sharing of snapshots is blocked; null: left as it is."),
+    ] = None
+    enable_cloudtrail: Annotated[
+        bool, Meta(description="False: no trail here, though `cloudtrail` is configured; its bucket is.")
+    ] = True
+    cloudtrail: Annotated[
+        CloudTrail | None, Meta(description="The audit trail, its log files and its events; null: none.")
     ] = None

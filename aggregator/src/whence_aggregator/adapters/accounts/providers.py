@@ -20,6 +20,10 @@ from whence_aggregator.adapters.accounts.defaults import (
 from whence_aggregator.adapters.accounts.keys import KeyProvider
 from whence_aggregator.adapters.accounts.permissions import denied_actions
 from whence_aggregator.adapters.accounts.place import AwsPlace
+from whence_aggregator.adapters.accounts.queues import QueueProvider
+from whence_aggregator.adapters.accounts.subscriptions import SubscriptionProvider
+from whence_aggregator.adapters.accounts.topics import TopicProvider
+from whence_aggregator.adapters.accounts.trails import OtherTrailsProvider, TrailProvider, TrustedAccessProvider
 from whence_aggregator.adapters.aws_clients import CALL_FAILURES, ServiceClients
 from whence_aggregator.adapters.aws_refusals import refusal, why
 from whence_common.errors import RoadError
@@ -38,6 +42,12 @@ PROVIDERS: Mapping[str, Callable[[AwsPlace], Provider]] = {
     "key": KeyProvider,
     "public-access": PublicAccessProvider,
     "snapshot-sharing": SnapshotSharingProvider,
+    "trusted-access": TrustedAccessProvider,
+    "topic": TopicProvider,
+    "queue": QueueProvider,
+    "subscription": SubscriptionProvider,
+    "trail": TrailProvider,
+    "other-trails": OtherTrailsProvider,
 }
 
 
