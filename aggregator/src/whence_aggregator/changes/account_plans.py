@@ -19,7 +19,6 @@ from whence_aggregator.queries.accounts import ACCOUNT_PLANS, ACCOUNT_PLANS_OF, 
 from whence_common.clock import Now, parse_instant, to_instant
 from whence_common.errors import InputError
 from whence_common.ledger_entry import event
-from whence_common.storable import cleaned
 
 REPORT_BYTES_MAX = 16 * 1024 * 1024
 ACCOUNTS_MAX = 2_000
@@ -54,11 +53,11 @@ class AppliedPlans:
         wire = msgspec.to_builtins(report)
         digest, at = digest_of(wire), to_instant(self._now())
         stated = [
-            cleaned({
+            {
                 "account_id": one["account_id"], "account": one["account"], "plan": report.plan, "report": digest,
                 "configuration": report.configuration, "begun_at": report.begun_at, "ended_at": report.ended_at,
                 "changes": one["changes"], "error": one["error"], "recorded_by": recorded_by, "recorded_at": at,
-            })
+            }
             for one in wire["accounts"]
         ]  # fmt: skip
         async with self._ledger.writing() as writing:

@@ -22,6 +22,8 @@ from whence_common.clock import Now, parse_instant
 _OVERDUE = timedelta(hours=2)
 """A reading that is this much later than it was due is not happening."""
 _NAMED_MAX = 500
+_NOTHING = {"account": None, "configuration": None, "changes": None, "first": [], "unread": []}
+"""What is shown of an account before its first plan."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +51,7 @@ class KnownDrift:
         state = "unknown" if self.outcome != "read" or self.drift is None else _state(self.drift)
         return {
             "state": state, "reason": self.reason or None, "observed_at": self.observed_at or None,
-            "due_at": self.due_at or None, **(self.drift.to_wire() if self.drift is not None else {}),
+            "due_at": self.due_at or None, **(self.drift.to_wire() if self.drift is not None else _NOTHING),
         }  # fmt: skip
 
 

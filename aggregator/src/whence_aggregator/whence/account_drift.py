@@ -12,7 +12,7 @@ def drift_told(drift: Mapping[str, Any] | None) -> str:
     """Return the drift in a few words; empty where no configuration states the account."""
     if drift is None:
         return ""
-    changes = drift.get("changes", 0)
+    changes = drift["changes"]
     if drift["state"] == "drifted":
         return f"{changes} differ"
     return str(drift["state"])
@@ -26,13 +26,13 @@ def drift_lines(drift: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
     again = f"; read again {drift['due_at']}" if drift["due_at"] else ""
     reason = f": {drift['reason']}" if drift["reason"] else ""
     yield "drift", f"{drift_told(drift)}{since}{again}{reason}"
-    for one in drift.get("first", ()):
+    for one in drift["first"]:
         yield "differs", f"{one['action']} {one['address']}{_doer(one['doer'])}"
         yield from (("", line) for line in one["lines"][:_LINES_MAX])
-    left = drift.get("changes", 0) - len(drift.get("first", ()))
+    left = (drift["changes"] or 0) - len(drift["first"])
     if left > 0:
         yield "differs", f"{left} more: whence-accounts plan"
-    for part in drift.get("unread", ()):
+    for part in drift["unread"]:
         yield "unread", f"{part['address']}: {part['reason']}"
 
 
