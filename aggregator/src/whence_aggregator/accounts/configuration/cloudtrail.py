@@ -120,7 +120,8 @@ class CloudTrail(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Meta(description="Key of the log files, which CloudTrail may use: an alias of `kms`, or an ARN; null: S3's."),
     ] = None
     event_selectors: Annotated[
-        tuple[EventSelector, ...], Meta(min_length=1, max_length=5, description="What is recorded.")
+        Annotated[tuple[EventSelector, ...], Meta(min_length=1, max_length=5)] | None,
+        Meta(description="What is recorded; null leaves it as it is, such as advanced selectors."),
     ] = (EventSelector(),)
     logging: Annotated[bool, Meta(description="The trail records; false stops it.")] = True
     cloud_watch_logs: Annotated[

@@ -11,10 +11,11 @@ from typing import Any
 from whence_aggregator.accounts.account import Account
 from whence_aggregator.accounts.arns import arn_of, partition_of
 from whence_aggregator.accounts.configuration.cloudtrail import CloudTrail, EventSelector
-from whence_aggregator.accounts.resources import Json, Kind, Wanted, of, own_tags
+from whence_aggregator.accounts.resources import Json, Kind, Standing, Wanted, of, own_tags
 from whence_aggregator.accounts.step import Step
 from whence_aggregator.accounts.steps.buckets import BUCKET, bucket, bucket_arn
 from whence_aggregator.accounts.steps.keys import KEY, key_reference
+from whence_aggregator.accounts.steps.stated_trail import stated_trail
 from whence_aggregator.accounts.steps.trail_events import (
     CLOUDTRAIL_SERVICE,
     QUEUE,
@@ -83,6 +84,10 @@ def wanted(account: Account) -> Sequence[Wanted]:
     return found
 
 
+def stated(standing: Sequence[Standing]) -> Mapping[str, Json]:
+    return {"cloudtrail": stated_trail([one for one in standing if one.kind.name == TRAIL.name])}
+
+
 def trail_arn(section: CloudTrail, account_id: str) -> str:
     return arn_of("cloudtrail", section.home_region, account_id, f"trail/{section.name}")
 
@@ -116,10 +121,16 @@ def _trail(account: Account, section: CloudTrail) -> Wanted:
             "kms_key": _key(account, section, "kms_key", section.kms_key),
             **_log_group(account, section),
             "tags": own_tags(),
-            "event_selectors": {"basic": [event_selector(one) for one in section.event_selectors]},
+            **_selectors(section),
             "logging": section.logging,
         },
     )  # fmt: skip
+
+
+def _selectors(section: CloudTrail) -> Mapping[str, Json]:
+    if section.event_selectors is None:
+        return {}
+    return {"event_selectors": {"basic": [event_selector(one) for one in section.event_selectors]}}
 
 
 def _log_group(account: Account, section: CloudTrail) -> Mapping[str, Json]:
@@ -225,7 +236,7 @@ def _check(account: Account, section: CloudTrail) -> None:
     if about is not None and about.organization and not section.organization and not about.accounts:
         message = f"{key}.log_bucket.organization: accounts does not state the account with the organisation's trail"
         raise _contradiction(message, "add the id of the management account to log_bucket.accounts")
-    for number, selector in enumerate(section.event_selectors):
+    for number, selector in enumerate(section.event_selectors or ()):
         if not selector.management_events and not selector.data_resources:
             message = f"{key}.event_selectors[{number}]: it selects no events"
             raise _contradiction(message, "set management_events to true, or state data_resources")
@@ -240,5 +251,6 @@ STEP = Step(
     summary="the audit trail, its log bucket, and its events for the aggregator",
     kinds=(TRUSTED_ACCESS, TOPIC, QUEUE, SUBSCRIPTION, TRAIL, OTHER_TRAILS),
     wanted=wanted,
+    stated=stated,
     is_for_whence=True,
 )

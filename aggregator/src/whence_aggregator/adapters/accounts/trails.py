@@ -37,6 +37,12 @@ class TrailProvider:
         )
         return [one for one in each if one is not None]
 
+    async def find(self) -> Sequence[Standing]:
+        trail = await self._place.client("cloudtrail")
+        found = await _listed(trail, self._place)
+        each = await gathered(self._trail(trail, one, tags, None) for one, tags in found)
+        return [one for one in each if one is not None]
+
     async def create(self, wanted: Wanted) -> None:
         trail = await self._place.client("cloudtrail")
         about: dict[str, Any] = {}
