@@ -19,7 +19,8 @@ def denied(*names: str) -> Answer:
         if "X-Amz-Target" in call.headers:
             body = json.dumps({"__type": "AccessDeniedException", "message": message})
             return web.Response(status=400, text=body, content_type="application/x-amz-json-1.0")
-        error = f"<Error><Type>Sender</Type><Code>AccessDenied</Code><Message>{message}</Message></Error>"
+        code = "AuthorizationError" if call.name.startswith("sns:") else "AccessDenied"
+        error = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>"
         return web.Response(status=403, text=f"<ErrorResponse>{error}</ErrorResponse>", content_type="text/xml")
 
     return answer
