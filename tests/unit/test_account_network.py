@@ -10,7 +10,7 @@ import pytest
 from whence_aggregator.accounts.account import Account
 from whence_aggregator.accounts.configuration.account import AccountSettings
 from whence_aggregator.accounts.resources import Json, Wanted, of
-from whence_aggregator.accounts.steps import vpc
+from whence_aggregator.accounts.steps import flow_logs, vpc
 from whence_aggregator.accounts.steps.vpc_layout import has_nat, layouts
 from whence_common.errors import InputError
 
@@ -124,3 +124,16 @@ def test_internal_subnets_lead_out_through_the_gateway_of_their_zone() -> None:
     assert table.state["route 0.0.0.0/0"] == of(f"{R}/nat-gateway/eu-west-1a", "id")
     assert table.within == (f"{R}/vpc/172.31.0.0/16", f"{R}/subnet/internal-eu-west-1a")
     assert f"{R}/route-table/dmz-eu-west-1a" not in wanted
+
+
+@pytest.mark.parametrize("destination", ["s3", "arn:aws:s3", "arn:aws:sqs:eu-west-1:1:q", "arn:aws:s3:::"])
+def test_a_destination_of_no_kind_is_refused(destination: str) -> None:
+    with pytest.raises(InputError, match="is no destination of flow logs") as refused:
+        flow_logs.wanted(account(vpc={"flow_log_destinations": [destination]}))
+    assert refused.value.fix == "write log-group, or the ARN of an S3 bucket or Firehose stream"
+
+
+def test_flow_logs_in_china_name_a_role_of_its_partition() -> None:
+    section = {"regions": ["cn-north-1"], "vpc": {}}
+    (log,) = [one for one in flow_logs.wanted(account(**section)) if one.kind.name == "flow-log"]
+    assert log.state["role"] == "arn:aws-cn:iam::123456789012:role/vpc-flowlogs"

@@ -9,6 +9,7 @@ from whence_aggregator.accounts.account import Target
 from whence_aggregator.accounts.ports import Provider
 from whence_aggregator.accounts.resources import Json, Kind, Standing, Wanted
 from whence_aggregator.adapters.accounts.alias import AliasProvider
+from whence_aggregator.adapters.accounts.flow_logs import FlowLogGroupProvider, FlowLogProvider
 from whence_aggregator.adapters.accounts.internet_gateways import InternetGatewayProvider
 from whence_aggregator.adapters.accounts.place import AwsPlace
 from whence_aggregator.adapters.accounts.route_tables import RouteTableProvider
@@ -28,6 +29,8 @@ PROVIDERS: Mapping[str, Callable[[AwsPlace], Provider]] = {
     "internet-gateway": InternetGatewayProvider,
     "subnet": SubnetProvider,
     "route-table": RouteTableProvider,
+    "flow-log-group": FlowLogGroupProvider,
+    "flow-log": FlowLogProvider,
 }
 
 
