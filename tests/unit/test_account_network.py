@@ -10,7 +10,7 @@ import pytest
 from whence_aggregator.accounts.account import Account
 from whence_aggregator.accounts.configuration.account import AccountSettings
 from whence_aggregator.accounts.resources import Json, Wanted, of
-from whence_aggregator.accounts.steps import flow_logs, vpc
+from whence_aggregator.accounts.steps import flow_logs, security_groups, vpc
 from whence_aggregator.accounts.steps.vpc_layout import has_nat, layouts
 from whence_common.errors import InputError
 
@@ -137,3 +137,56 @@ def test_flow_logs_in_china_name_a_role_of_its_partition() -> None:
     section = {"regions": ["cn-north-1"], "vpc": {}}
     (log,) = [one for one in flow_logs.wanted(account(**section)) if one.kind.name == "flow-log"]
     assert log.state["role"] == "arn:aws-cn:iam::123456789012:role/vpc-flowlogs"
+
+
+def _group(*permissions: dict[str, Json], trusted: bool = False) -> dict[str, Json]:
+    return {"Office": {"ip_permissions": list(permissions), "allow_from_trusted": trusted}}
+
+
+def _https(**more: Json) -> dict[str, Json]:
+    return {"ip_protocol": "tcp", "from_port": 443, "to_port": 443, "ip_ranges": ["192.0.2.0/24"], **more}
+
+
+def test_rules_are_sets_in_one_form() -> None:
+    permissions = [_https(ip_ranges=["192.0.2.9/24", "10.0.0.0/8"]), _https(ip_protocol="6"), _https(ip_protocol="-1")]
+    (group,) = security_groups.wanted(account(security_groups=_group(*permissions)))
+    assert group.state["ingress"] == [
+        {"protocol": "-1", "from_port": None, "to_port": None, "networks": ["192.0.2.0/24"], "prefix_lists": []},
+        {"protocol": "tcp", "from_port": 443, "to_port": 443, "networks": ["10.0.0.0/8", "192.0.2.0/24"],
+         "prefix_lists": []},
+    ]  # fmt: skip
+
+
+def test_trusted_networks_of_both_versions_are_two_lists() -> None:
+    trusted = {"a": "192.0.2.0/24", "b": "192.0.2.0/24", "c": "2001:db8::/32"}
+    settings = {"security_groups": _group(_https(ip_ranges=[]), trusted=True), "trusted_networks": trusted}
+    first, second, group = security_groups.wanted(account(**settings))
+    assert (first.name, first.state["entries"]) == ("trusted-networks", {"192.0.2.0/24": "a, b"})
+    assert (second.name, second.state["family"]) == ("trusted-networks-ipv6", "IPv6")
+    assert group.state["ingress"] == [
+        {"protocol": "tcp", "from_port": 443, "to_port": 443, "networks": [],
+         "prefix_lists": [of(first.address, "id"), of(second.address, "id")]},
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("group", "message"),
+    [
+        (_group(), "security_groups.Office has no ip_permissions"),
+        (_group(trusted=True), "trusted_networks is empty, but a security group has allow_from_trusted"),
+        (_group(_https(ip_ranges=[])), r"ip_permissions\[0\] has no ip_ranges"),
+        (_group(_https(to_port=None)), r"ip_permissions\[0\]: tcp needs from_port and to_port"),
+        (_group(_https(to_port=80)), "ports 443 to 80 are no range"),
+        (_group(_https(from_port=-1)), "ports -1 to 443 are no range"),
+        (_group(_https(ip_ranges=["everywhere"])), r"ip_ranges: 'everywhere' does not appear to be an IPv4 or IPv6"),
+    ],
+)
+def test_rules_that_aws_would_not_accept_are_refused_by_key(group: dict[str, Json], message: str) -> None:
+    with pytest.raises(InputError, match=message) as refused:
+        security_groups.wanted(account(security_groups=group))
+    assert refused.value.fix
+
+
+def test_addresses_of_other_accounts_are_not_looked_up() -> None:
+    with pytest.raises(InputError, match="addresses of other accounts are not looked up"):
+        security_groups.wanted(account(trusted_networks_config={"disable_account_autogeneration": False}))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from whence_aggregator.accounts.resources import Kind
 from whence_aggregator.accounts.step import Step
-from whence_aggregator.accounts.steps import alias, flow_logs, vpc
+from whence_aggregator.accounts.steps import alias, flow_logs, security_groups, vpc
 
-STEPS: tuple[Step, ...] = (alias.STEP, vpc.STEP, flow_logs.STEP)
+STEPS: tuple[Step, ...] = (alias.STEP, vpc.STEP, flow_logs.STEP, security_groups.STEP)
 KINDS: Mapping[str, Kind] = {kind.name: kind for step in STEPS for kind in step.kinds}

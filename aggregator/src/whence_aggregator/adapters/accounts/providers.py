@@ -12,7 +12,9 @@ from whence_aggregator.adapters.accounts.alias import AliasProvider
 from whence_aggregator.adapters.accounts.flow_logs import FlowLogGroupProvider, FlowLogProvider
 from whence_aggregator.adapters.accounts.internet_gateways import InternetGatewayProvider
 from whence_aggregator.adapters.accounts.place import AwsPlace
+from whence_aggregator.adapters.accounts.prefix_lists import PrefixListProvider
 from whence_aggregator.adapters.accounts.route_tables import RouteTableProvider
+from whence_aggregator.adapters.accounts.security_groups import SecurityGroupProvider
 from whence_aggregator.adapters.accounts.subnets import SubnetProvider
 from whence_aggregator.adapters.accounts.vpcs import VpcProvider
 from whence_aggregator.adapters.aws_clients import CALL_FAILURES, ServiceClients
@@ -31,6 +33,8 @@ PROVIDERS: Mapping[str, Callable[[AwsPlace], Provider]] = {
     "route-table": RouteTableProvider,
     "flow-log-group": FlowLogGroupProvider,
     "flow-log": FlowLogProvider,
+    "prefix-list": PrefixListProvider,
+    "security-group": SecurityGroupProvider,
 }
 
 
