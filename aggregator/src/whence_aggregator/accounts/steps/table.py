@@ -6,7 +6,17 @@ from collections.abc import Mapping
 
 from whence_aggregator.accounts.resources import Kind
 from whence_aggregator.accounts.step import Step
-from whence_aggregator.accounts.steps import alias, cloudtrail, configured_buckets, defaults, keys, mint
+from whence_aggregator.accounts.steps import (
+    alias,
+    cloudtrail,
+    configured_buckets,
+    defaults,
+    flow_logs,
+    keys,
+    mint,
+    security_groups,
+    vpc,
+)
 
 STEPS: tuple[Step, ...] = (
     alias.STEP,
@@ -15,5 +25,8 @@ STEPS: tuple[Step, ...] = (
     mint.STEP,
     cloudtrail.STEP,
     defaults.STEP,
+    vpc.STEP,
+    flow_logs.STEP,
+    security_groups.STEP,
 )
 KINDS: Mapping[str, Kind] = {kind.name: kind for step in STEPS for kind in step.kinds}
