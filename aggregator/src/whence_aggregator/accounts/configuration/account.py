@@ -17,3 +17,10 @@ class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     regions: Annotated[tuple[str, ...], Meta(min_length=1, max_length=40, description="Regions that are configured.")]
     admin_account: Annotated[str | None, Meta(description="Name of the account with the parent zone.")] = None
     access: Access = field(default_factory=Access)
+    domain: Annotated[
+        str | None,
+        Meta(description="Domain of the account's DNS zone; `{account_name}` is replaced; empty: no zone."),
+    ] = None
+    domain_soa_ttl: Annotated[
+        int, Meta(ge=0, le=2_147_483_647, description="TTL of the zone's SOA record, in seconds.")
+    ] = 60
