@@ -7,6 +7,7 @@ from typing import Annotated
 from msgspec import Meta, Struct, field
 
 from whence_aggregator.accounts.configuration.access import Access
+from whence_aggregator.accounts.configuration.certificates import CertificateSettings
 
 
 class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -24,3 +25,7 @@ class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     domain_soa_ttl: Annotated[
         int, Meta(ge=0, le=2_147_483_647, description="TTL of the zone's SOA record, in seconds.")
     ] = 60
+    acm: Annotated[
+        CertificateSettings | tuple[CertificateSettings, ...] | None,
+        Meta(description="Certificates that are requested in every region: one, or a list."),
+    ] = None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from whence_aggregator.accounts.domains import plain
-from whence_aggregator.accounts.resources import OWN_TAG, OWN_VALUE, Json, is_own
+from whence_aggregator.accounts.resources import OWN_TAG, OWN_VALUE, is_own
 from whence_aggregator.adapters.accounts.whole_lists import whole_list
 from whence_common.errors import RoadError
 
@@ -79,7 +79,7 @@ def values_of(record: Mapping[str, Any]) -> list[str]:
     return sorted(plain(str(one["Value"])) for one in record.get("ResourceRecords", []))
 
 
-async def change_record(route53: Any, zone_id: str, action: str, record: Mapping[str, Json]) -> None:
+async def change_record(route53: Any, zone_id: str, action: str, record: Mapping[str, Any]) -> None:
     """Make one change: CREATE, which fails where the record exists, UPSERT or DELETE."""
     batch = {"Comment": MARK, "Changes": [{"Action": action, "ResourceRecordSet": record}]}
     await route53.change_resource_record_sets(HostedZoneId=zone_id, ChangeBatch=batch)

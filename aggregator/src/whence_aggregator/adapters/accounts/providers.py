@@ -9,6 +9,7 @@ from whence_aggregator.accounts.account import Target
 from whence_aggregator.accounts.ports import Provider
 from whence_aggregator.accounts.resources import Json, Kind, Standing, Wanted
 from whence_aggregator.adapters.accounts.alias import AliasProvider
+from whence_aggregator.adapters.accounts.certificate import CertificateProvider
 from whence_aggregator.adapters.accounts.delegation import DelegationProvider
 from whence_aggregator.adapters.accounts.place import AwsPlace
 from whence_aggregator.adapters.accounts.zone import ZoneProvider
@@ -24,6 +25,7 @@ PROVIDERS: Mapping[str, Callable[[AwsPlace], Provider]] = {
     "alias": AliasProvider,
     "zone": ZoneProvider,
     "delegation": DelegationProvider,
+    "certificate": CertificateProvider,
 }
 
 
