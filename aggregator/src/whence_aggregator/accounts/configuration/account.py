@@ -8,6 +8,7 @@ from msgspec import Meta, Struct, field
 
 from whence_aggregator.accounts.configuration.access import Access
 from whence_aggregator.accounts.configuration.certificates import CertificateSettings
+from whence_aggregator.accounts.configuration.images import AmiSharing, BaseAmi
 
 
 class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -28,4 +29,8 @@ class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     acm: Annotated[
         CertificateSettings | tuple[CertificateSettings, ...] | None,
         Meta(description="Certificates that are requested in every region: one, or a list."),
+    ] = None
+    base_ami: Annotated[BaseAmi | None, Meta(description="Base images of version 10; shared if not public.")] = None
+    ami_sharing: Annotated[
+        AmiSharing | None, Meta(description="Images of another account that are shared with this one.")
     ] = None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from whence_aggregator.accounts.resources import Kind
 from whence_aggregator.accounts.step import Step
-from whence_aggregator.accounts.steps import alias, certificates, dns
+from whence_aggregator.accounts.steps import alias, certificates, dns, images
 
-STEPS: tuple[Step, ...] = (alias.STEP, dns.STEP, certificates.STEP)
+STEPS: tuple[Step, ...] = (alias.STEP, dns.STEP, certificates.STEP, images.STEP)
 KINDS: Mapping[str, Kind] = {kind.name: kind for step in STEPS for kind in step.kinds}

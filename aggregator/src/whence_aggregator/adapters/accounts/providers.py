@@ -11,6 +11,7 @@ from whence_aggregator.accounts.resources import Json, Kind, Standing, Wanted
 from whence_aggregator.adapters.accounts.alias import AliasProvider
 from whence_aggregator.adapters.accounts.certificate import CertificateProvider
 from whence_aggregator.adapters.accounts.delegation import DelegationProvider
+from whence_aggregator.adapters.accounts.launch_permission import LaunchPermissionProvider
 from whence_aggregator.adapters.accounts.place import AwsPlace
 from whence_aggregator.adapters.accounts.zone import ZoneProvider
 from whence_aggregator.adapters.aws_clients import CALL_FAILURES, ServiceClients
@@ -26,6 +27,7 @@ PROVIDERS: Mapping[str, Callable[[AwsPlace], Provider]] = {
     "zone": ZoneProvider,
     "delegation": DelegationProvider,
     "certificate": CertificateProvider,
+    "launch_permission": LaunchPermissionProvider,
 }
 
 
