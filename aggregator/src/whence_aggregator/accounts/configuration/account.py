@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
@@ -33,4 +33,7 @@ class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     base_ami: Annotated[BaseAmi | None, Meta(description="Base images of version 10; shared if not public.")] = None
     ami_sharing: Annotated[
         AmiSharing | None, Meta(description="Images of another account that are shared with this one.")
+    ] = None
+    service_limits: Annotated[
+        Literal["report"] | None, Meta(description="report: service quotas and their use are reported.")
     ] = None

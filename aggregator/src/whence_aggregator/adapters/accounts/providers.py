@@ -6,12 +6,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 from whence_aggregator.accounts.account import Target
+from whence_aggregator.accounts.limits import Limit
 from whence_aggregator.accounts.ports import Provider
 from whence_aggregator.accounts.resources import Json, Kind, Standing, Wanted
 from whence_aggregator.adapters.accounts.alias import AliasProvider
 from whence_aggregator.adapters.accounts.certificate import CertificateProvider
 from whence_aggregator.adapters.accounts.delegation import DelegationProvider
 from whence_aggregator.adapters.accounts.launch_permission import LaunchPermissionProvider
+from whence_aggregator.adapters.accounts.limits import LIMIT_ACTIONS, read_limits
 from whence_aggregator.adapters.accounts.place import AwsPlace
 from whence_aggregator.adapters.accounts.zone import ZoneProvider
 from whence_aggregator.adapters.aws_clients import CALL_FAILURES, ServiceClients
@@ -55,6 +57,11 @@ class AwsProviders:
             return list((await iam.list_account_aliases())["AccountAliases"])
 
         return await _asked(ask(), target.name, "iam:ListAccountAliases")
+
+    async def limits(self, target: Target, region: str) -> Sequence[Limit]:
+        """Return the service quotas of a region, and those of the account with its first one. Raises RoadError."""
+        place = self._place(target, region)
+        return await _asked(read_limits(place), f"{target.name} {region}", ", ".join(LIMIT_ACTIONS))
 
     def _place(self, target: Target, region: str | None) -> AwsPlace:
         return AwsPlace(target=target, region=region or target.regions[0], clients=self._clients)
