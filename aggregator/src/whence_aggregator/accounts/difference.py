@@ -68,6 +68,10 @@ def compare(
         Remark(address=one.address, step=one.kind.step, kind="foreign", message=f"{part} is left as it is")
         for one in standing for part in one.foreign
     ]  # fmt: skip
+    remarks += [
+        Remark(address=one.address, step=one.kind.step, kind="kept", message=problem)
+        for one in standing for problem in one.problems
+    ]  # fmt: skip
     kinds = {one.address: one.kind for one in wanted} | {one.address: one.kind for one in standing}
     ordered = _ordered(list(changes.values()), kinds)
     return Compared(changes=tuple(ordered), remarks=tuple(remarks))

@@ -80,6 +80,8 @@ class Standing:
     """Values that others refer to, and that AWS chooses: `id`, `arn`, `name_servers`."""
     foreign: tuple[str, ...] = ()
     """Parts that the configuration does not state and that are left alone, in words: `inline policy debug`."""
+    problems: tuple[str, ...] = ()
+    """What is wrong with it and no write of ours puts right, in sentences: `the certificate is FAILED`."""
 
     @property
     def address(self) -> str:
