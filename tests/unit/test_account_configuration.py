@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Annotated, Any
 
+import msgspec
 import pytest
 from msgspec import Meta
 
@@ -19,7 +20,7 @@ ONE, TWO, ADMIN = "111111111111", "222222222222", "333333333333"
 
 
 class Settings(AccountSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    things: dict[str, Any] = {}
+    things: dict[str, Any] = msgspec.field(default_factory=dict)
     size: Annotated[int, Meta(ge=1, le=9)] = 1
     names: tuple[str, ...] = ()
 
