@@ -19,7 +19,7 @@ FREE_BELOW = frozenset(("bastion.ami_config", "bastion.cf_template", "roles_simu
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key10:
-    """One key. `name` is its dotted path in a section; `*` is a name that the writer chooses, `[]` an item of a list."""
+    """One key. `name` is its path in a section; `*` is a name that the writer chooses, `[]` an item of a list."""
 
     name: str
     fate: Fate
@@ -81,7 +81,7 @@ _TABLE: tuple[Key10, ...] = (
     *_ignored("certificates are validated by DNS, not by e-mail", "acm[].validation_domain"),
     *_acted(_SAME, "kms", "kms.*.drop", "kms.*.description", "kms.*.key_usage", "kms.*.key_policy", "kms.*.tags"),
     *_acted(_SAME, "ebs_encrypt_by_default"),
-    *_acted("the same; {{ami_id}} and {{base_ami_config}} are refused, since no image is searched for", "vpc", "vpc.tags"),
+    *_acted("the same; {{ami_id}} and {{base_ami_config}} are refused: no image is searched for", "vpc", "vpc.tags"),
     *_acted(_SAME, "vpc.flow_logs_retention_in_days"),
     *_acted("the same; the default VPC is never deleted", "vpc_net", "vpc_net.*.cidr", "vpc_net.*.subnets",
             "vpc_net.*.subnets.*[].cidr", "vpc_net.*.subnets.*[].type", "vpc_net.*.subnets.*[].tags"),
@@ -90,7 +90,8 @@ _TABLE: tuple[Key10, ...] = (
     *_acted(_SAME, "enable_dedicated_dmz_route"),
     *_ignored(_BASTION, "bastion", "bastion.re_deploy", "bastion.version_url", "bastion.ami_config",
               "bastion.cf_template"),
-    Key10(name="enable_odd", fate="refused", now=f"{_BASTION}; false is accepted", write="write enable_odd: false, or remove it"),
+    Key10(name="enable_odd", fate="refused", now=f"{_BASTION}; false is accepted",
+          write="write enable_odd: false, or remove it"),
     *_acted(_SAME, "security_groups", "security_groups.*.ip_permissions",
             "security_groups.*.ip_permissions[].ip_protocol", "security_groups.*.ip_permissions[].from_port",
             "security_groups.*.ip_permissions[].to_port", "security_groups.*.ip_permissions[].ip_ranges",

@@ -134,11 +134,10 @@ class Translation:
     def _add(
         self, severity: Severity, at: ScalarNode, where: str, message: str, fix: str, code: str = "settings-invalid"
     ) -> None:  # fmt: skip
-        self.problems.append(
-            Problem(
-                severity=severity, code=code, line=at.line, column=at.column, path=where, message=message, fix=fix
-            )  # fmt: skip
+        found = Problem(
+            severity=severity, code=code, line=at.line, column=at.column, path=where, message=message, fix=fix
         )
+        self.problems.append(found)
 
 
 def _mapping(at: Node, entries: dict[str, Node]) -> MappingNode:
