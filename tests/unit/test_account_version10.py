@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from msgspec import Struct
 
 from fakes.account_sections import every_section
 from whence_aggregator.accounts.account import Account
+from whence_aggregator.accounts.configuration.account import AccountSettings
 from whence_aggregator.accounts.configuration.read import Configuration, read_configuration
 from whence_aggregator.accounts.configuration.version10 import KEYS10, OPTIONS, child, top_level
 from whence_aggregator.accounts.configuration.write import convert
@@ -53,12 +56,12 @@ def test_the_examples_are_refused_without_a_version_as_seven_seconds_refuses_the
 
 def test_the_minimal_example_is_refused_for_its_misspelt_key_only() -> None:
     found = [one for one in problems("version: 10\n" + example("minimal")) if ": error: " in one]
-    assert found == ["20: error: global.base_ami.onwer_id: unknown key of version 10 (did you mean owner_id?)"]
+    assert found == ["20: error: global.base_ami.onwer_id: unknown setting (did you mean owner_id?)"]
 
 
 def test_the_minimal_example_is_read_with_what_has_no_effect_named() -> None:
     configuration = read("version: 10\n" + example("minimal").replace("onwer_id", "owner_id"))
-    assert [one.path for one in configuration.remarks] == ["global.base_ami", "global.bastion"]
+    assert [one.path for one in configuration.remarks] == ["global.bastion"]
     found = configuration.accounts(account_list={"foobar": IDS["one"], "stups": IDS["two"]})
     assert [(one.name, one.settings.alias, one.regions) for one in found] == [
         ("foobar", "exampleorg-foobar", ("eu-central-1", "eu-west-1")),
@@ -69,9 +72,8 @@ def test_the_minimal_example_is_read_with_what_has_no_effect_named() -> None:
 def test_the_full_example_is_refused_for_its_misspelt_key_and_for_the_image_in_a_tag() -> None:
     found = [one for one in problems("version: 10\n" + example("full")) if ": error: " in one]
     assert found == [
-        "33: error: global.base_ami.onwer_id: unknown key of version 10 (did you mean owner_id?)",
-        "37: error: global.vpc.tags.Config: {{ami_id}} and {{base_ami_config}} have no value: no image is searched for "
-        "(remove the tag)",
+        "33: error: global.base_ami.onwer_id: unknown setting (did you mean owner_id?)",
+        "37: error: global.vpc.tags.Config: {{ami_id}} and {{base_ami_config}} have no value: a VPC has no image (remove the tag)",
     ]
 
 
@@ -85,7 +87,6 @@ def test_the_full_example_is_read_with_what_each_key_means_now() -> None:
     assert [one.message for one in configuration.remarks] == [
         "global.saml_identity_provider_url has no effect: Seven Seconds did not read it either",
         "global.saml_admin_login_role is now access.role: the role that is assumed in each account",
-        "global.base_ami has no effect: no image is searched for",
         "global.bastion has no effect: there is no SSH bastion: Session Manager or EC2 Instance Connect reach instances",
     ]
     accounts = {"legacy-foobar": IDS["one"], "stups": IDS["two"], "exampleorg": IDS["exampleorg"]}
@@ -137,9 +138,6 @@ def test_ids_come_from_the_list_of_accounts_or_from_the_key_id() -> None:
         ("roles_simulator: {r: {c: {simulation_options: {ActionNames: [x]}, simulation_result: allowed}}}", "warning: "
          "global.roles_simulator has no effect: policies are not simulated; Seven Seconds only logged a result that "
          "differed (remove it; whence-accounts check-permissions reports what the caller may not do)"),
-        ("trusted_networks_config: {disable_account_autogeneration: true}", "warning: global.trusted_networks_config has no "
-         "effect: no address is added from DNS names of bastions and NAT instances (add the addresses that are needed to "
-         "trusted_networks)"),
     ],
 )  # fmt: skip
 def test_a_key_that_is_not_acted_on_is_named_with_what_to_write(keys: str, said: str) -> None:
@@ -169,8 +167,54 @@ def test_alternative_names_of_certificates_become_a_list() -> None:
         "    subject_alternative_names: {'*.{account_name}.example.org': example.org}\naccounts: {one: }\n"
     )
     [one] = read(text).accounts(account_list=IDS)
-    assert stated(one, "acm") == [
-        {"domain_name": "one.example.org", "subject_alternative_names": ["*.one.example.org"]}
+    [certificate] = msgspec.to_builtins(stated(one, "acm"))
+    assert certificate["domain_name"] == "one.example.org"
+    assert certificate["subject_alternative_names"] == ["*.one.example.org"]
+
+
+class Network(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    tags: dict[str, str] | None = None
+    endpoints: tuple[str, ...] = ("s3",)
+
+
+class Networks(AccountSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    vpc: Network | None = None
+    enable_nat: bool | None = None
+    database_subnet_groups: bool = False
+
+
+@pytest.mark.parametrize(
+    ("sections", "found"),
+    [
+        ("accounts: {one: }", (None, ("s3", "dynamodb", "kms"), True, True)),
+        ("  vpc: {tags: {a: b}}\naccounts: {one: }", ({"a": "b"}, ("s3", "dynamodb", "kms"), True, True)),
+        ("accounts: {one: {vpc: {tags: {a: b}}}}", ({"a": "b"}, ("s3", "dynamodb", "kms"), True, True)),
+        ("  vpc: {tags: {a: b}}\naccounts: {one: {vpc: null}}", (None, ("s3", "dynamodb", "kms"), True, True)),
+        ("  enable_nat: false\naccounts: {one: }", (None, ("s3", "dynamodb", "kms"), False, True)),
+        ("accounts: {one: {enable_nat: false}}", (None, ("s3", "dynamodb", "kms"), False, True)),
+    ],
+)
+def test_what_seven_seconds_does_without_a_key_is_stated(sections: str, found: tuple[object, ...]) -> None:
+    text = HEAD.replace("  domain: null\n", "") + f"{sections}\n"
+    for content in (text, convert(text.encode(), name="a.yaml", structure=Networks)):
+        configuration = read_configuration(content.encode(), name="a.yaml", structure=Networks)
+        settings = configuration.accounts(account_list=IDS)[0].settings
+        assert isinstance(settings, Networks)
+        assert settings.vpc is not None
+        assert (
+            settings.vpc.tags, settings.vpc.endpoints, settings.enable_nat, settings.database_subnet_groups,
+        ) == found  # fmt: skip
+
+
+def test_placeholders_of_a_section_without_effect_are_not_judged() -> None:
+    text = HEAD + "  bastion: {ami_config: {hostname: 'odd-{version}-{vpc_net}'}}\naccounts: {one: }\n"
+    assert [one.partition(":")[0] for one in problems(text)] == ["6"]
+
+
+def test_an_unknown_placeholder_of_a_section_with_effect_is_refused() -> None:
+    assert problems(HEAD + "  alias: '{name}'\naccounts: {one: }\n") == [
+        "6: error: global.alias: the placeholder {name} is not known "
+        "(write {account_id}, {account_name}, or the value itself)"
     ]
 
 
