@@ -169,7 +169,7 @@ def test_alternative_names_of_certificates_become_a_list() -> None:
     [one] = read(text).accounts(account_list=IDS)
     [certificate] = msgspec.to_builtins(stated(one, "acm"))
     assert certificate["domain_name"] == "one.example.org"
-    assert certificate["subject_alternative_names"] == ["*.one.example.org"]
+    assert list(certificate["subject_alternative_names"]) == ["*.one.example.org"]
 
 
 class Network(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
