@@ -59,7 +59,7 @@ _TABLE: tuple[Key10, ...] = (
     *_acted("the same; false: no trail in this account", "enable_cloudtrail"),
     *_acted("the same; trails of others are never deleted", "cloudtrail"),
     *_acted(_SAME, "cloudtrail.s3_bucket_name", "cloudtrail.s3_key_prefix", "cloudtrail.home_region"),
-    *_acted("regions whose other trails are reported; none of them is deleted", "cloudtrail.regions"),
+    *_acted("regions whose other trails are reported; they are never deleted", "cloudtrail.regions"),
     *_acted("the newest images of these names are shared with the account, unless they are public", "base_ami",
             "base_ami.account_name", "base_ami.default_channel", "base_ami.is_public", "base_ami.channels",
             "base_ami.owner_id"),

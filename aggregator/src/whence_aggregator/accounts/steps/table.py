@@ -6,7 +6,14 @@ from collections.abc import Mapping
 
 from whence_aggregator.accounts.resources import Kind
 from whence_aggregator.accounts.step import Step
-from whence_aggregator.accounts.steps import alias
+from whence_aggregator.accounts.steps import alias, cloudtrail, configured_buckets, defaults, keys, mint
 
-STEPS: tuple[Step, ...] = (alias.STEP,)
+STEPS: tuple[Step, ...] = (
+    alias.STEP,
+    keys.STEP,
+    configured_buckets.STEP,
+    mint.STEP,
+    cloudtrail.STEP,
+    defaults.STEP,
+)
 KINDS: Mapping[str, Kind] = {kind.name: kind for step in STEPS for kind in step.kinds}
