@@ -58,7 +58,7 @@ class Remark(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     address: _Text
     step: _Text
-    kind: Literal["foreign", "kept", "unread", "unsearched"]
+    kind: Literal["foreign", "kept", "unread", "unsearched", "warning"]
     message: _Text
     fix: _Text = ""
 
