@@ -53,7 +53,7 @@ class Remark(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     foreign: it is not our own. kept: a deletion that nobody named, or an aspect that AWS cannot change. unread: it
     could not be read, so nothing is known. unsearched: nothing of this kind is configured, and leftovers could not be
-    searched.
+    searched. warning: it is wrong, and no change of a plan can put it right.
     """
 
     address: _Text

@@ -7,6 +7,15 @@ from typing import Annotated
 from msgspec import Meta, Struct, field
 
 from whence_aggregator.accounts.configuration.access import Access
+from whence_aggregator.accounts.configuration.identity import (
+    AdditionalAttachedPolicies,
+    AdditionalPolicy,
+    ApplicationRoles,
+    AuditorRole,
+    Role,
+    RoleName,
+    VpcFlowlogsRole,
+)
 
 
 class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -17,3 +26,22 @@ class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     regions: Annotated[tuple[str, ...], Meta(min_length=1, max_length=40, description="Regions that are configured.")]
     admin_account: Annotated[str | None, Meta(description="Name of the account with the parent zone.")] = None
     access: Access = field(default_factory=Access)
+    roles: Annotated[
+        dict[RoleName, Role | None], Meta(max_length=500, description="IAM roles by name; null: none of this name.")
+    ] = field(default_factory=dict)
+    additional_policies: Annotated[
+        tuple[AdditionalPolicy, ...], Meta(max_length=500, description="Statements that are added to roles.")
+    ] = ()
+    additional_attached_policies: Annotated[
+        tuple[AdditionalAttachedPolicies, ...],
+        Meta(max_length=500, description="Managed policies that are attached to roles as well."),
+    ] = ()
+    auditor_role: Annotated[
+        AuditorRole | None, Meta(description="Role by which Whence's aggregator reads the account.")
+    ] = None
+    vpc_flowlogs_role: Annotated[
+        VpcFlowlogsRole | None, Meta(description="Role by which VPC flow logs are written to CloudWatch Logs.")
+    ] = None
+    application_roles: Annotated[
+        ApplicationRoles | None, Meta(description="A role `app-<id>` for each application, for its instances.")
+    ] = None

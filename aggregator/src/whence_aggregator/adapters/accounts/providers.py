@@ -9,7 +9,9 @@ from whence_aggregator.accounts.account import Target
 from whence_aggregator.accounts.ports import Provider
 from whence_aggregator.accounts.resources import Json, Kind, Standing, Wanted
 from whence_aggregator.adapters.accounts.alias import AliasProvider
+from whence_aggregator.adapters.accounts.instance_profiles import InstanceProfileProvider
 from whence_aggregator.adapters.accounts.place import AwsPlace
+from whence_aggregator.adapters.accounts.roles import RoleProvider
 from whence_aggregator.adapters.aws_clients import CALL_FAILURES, ServiceClients
 from whence_aggregator.adapters.aws_refusals import refusal, why
 from whence_common.errors import RoadError
@@ -18,7 +20,11 @@ T = TypeVar("T")
 GLOBAL_REGION = "us-east-1"
 """Where services without regions are asked, and where an account without a region of its own is."""
 
-PROVIDERS: Mapping[str, Callable[[AwsPlace], Provider]] = {"alias": AliasProvider}
+PROVIDERS: Mapping[str, Callable[[AwsPlace], Provider]] = {
+    "alias": AliasProvider,
+    "instance-profile": InstanceProfileProvider,
+    "role": RoleProvider,
+}
 
 
 class AwsProviders:
