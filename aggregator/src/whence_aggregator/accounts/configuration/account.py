@@ -12,10 +12,14 @@ from whence_aggregator.accounts.configuration.identity import (
     AdditionalPolicy,
     ApplicationRoles,
     AuditorRole,
+    PasswordPolicy,
+    PolicyName,
     Role,
     RoleName,
     VpcFlowlogsRole,
 )
+
+_SamlMetadata = Annotated[str, Meta(min_length=1, max_length=1_000_000)]
 
 
 class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -45,3 +49,16 @@ class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     application_roles: Annotated[
         ApplicationRoles | None, Meta(description="A role `app-<id>` for each application, for its instances.")
     ] = None
+    saml_providers: Annotated[
+        dict[PolicyName, _SamlMetadata | None],
+        Meta(max_length=100, description="SAML providers by name, each with its metadata: XML, or an https URL of it."),
+    ] = field(default_factory=dict)
+    password_policy: Annotated[
+        PasswordPolicy | None, Meta(description="Rules for passwords of IAM users; absent: left as they are.")
+    ] = None
+    outbound_web_identity: Annotated[
+        bool, Meta(description="Enable tokens by sts:GetWebIdentityToken. It is never disabled.")
+    ] = False
+    check_root_user: Annotated[
+        bool, Meta(description="Warn if the root user has no MFA device, or has access keys.")
+    ] = False

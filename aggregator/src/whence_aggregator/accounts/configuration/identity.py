@@ -1,4 +1,4 @@
-"""Sections about IAM: roles."""
+"""Sections about IAM: roles, SAML providers, and settings of the whole account."""
 
 from __future__ import annotations
 
@@ -114,3 +114,19 @@ class ApplicationRoles(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     instance_profiles: Annotated[
         bool, Meta(description="Each role has an instance profile of its name, for use by EC2.")
     ] = True
+
+
+class PasswordPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    minimum_password_length: Annotated[int, Meta(ge=6, le=128, description="Characters of a password.")] = 14
+    require_symbols: Annotated[bool, Meta(description="A symbol is required.")] = False
+    require_numbers: Annotated[bool, Meta(description="A digit is required.")] = False
+    require_uppercase_characters: Annotated[bool, Meta(description="A capital letter is required.")] = False
+    require_lowercase_characters: Annotated[bool, Meta(description="A small letter is required.")] = False
+    allow_users_to_change_password: Annotated[bool, Meta(description="Users may change their own password.")] = True
+    max_password_age: Annotated[
+        int, Meta(ge=0, le=1_095, description="Days until a password expires; 0: it does not.")
+    ] = 0
+    password_reuse_prevention: Annotated[
+        int, Meta(ge=0, le=24, description="Former passwords that may not be used again; 0: none.")
+    ] = 24
+    hard_expiry: Annotated[bool, Meta(description="A user whose password has expired cannot set a new one.")] = False

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from whence_aggregator.accounts.resources import Kind
 from whence_aggregator.accounts.step import Step
-from whence_aggregator.accounts.steps import alias, roles
+from whence_aggregator.accounts.steps import alias, identity, roles
 
-STEPS: tuple[Step, ...] = (alias.STEP, roles.STEP)
+STEPS: tuple[Step, ...] = (alias.STEP, identity.STEP, roles.STEP)
 KINDS: Mapping[str, Kind] = {kind.name: kind for step in STEPS for kind in step.kinds}

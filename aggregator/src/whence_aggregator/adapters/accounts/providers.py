@@ -9,9 +9,15 @@ from whence_aggregator.accounts.account import Target
 from whence_aggregator.accounts.ports import Provider
 from whence_aggregator.accounts.resources import Json, Kind, Standing, Wanted
 from whence_aggregator.adapters.accounts.alias import AliasProvider
+from whence_aggregator.adapters.accounts.identity import (
+    OutboundWebIdentityProvider,
+    PasswordPolicyProvider,
+    RootUserProvider,
+)
 from whence_aggregator.adapters.accounts.instance_profiles import InstanceProfileProvider
 from whence_aggregator.adapters.accounts.place import AwsPlace
 from whence_aggregator.adapters.accounts.roles import RoleProvider
+from whence_aggregator.adapters.accounts.saml_providers import SamlProviderProvider
 from whence_aggregator.adapters.aws_clients import CALL_FAILURES, ServiceClients
 from whence_aggregator.adapters.aws_refusals import refusal, why
 from whence_common.errors import RoadError
@@ -23,7 +29,11 @@ GLOBAL_REGION = "us-east-1"
 PROVIDERS: Mapping[str, Callable[[AwsPlace], Provider]] = {
     "alias": AliasProvider,
     "instance-profile": InstanceProfileProvider,
+    "outbound-web-identity": OutboundWebIdentityProvider,
+    "password-policy": PasswordPolicyProvider,
     "role": RoleProvider,
+    "root-user": RootUserProvider,
+    "saml-provider": SamlProviderProvider,
 }
 
 
