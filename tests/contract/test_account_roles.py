@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
@@ -12,6 +14,7 @@ from fakes.counted_aws import AwsCall
 from landscape.aws import Aws
 from whence_aggregator.accounts.plan import AccountPlan, Plan, decode_plan, encode_plan
 from whence_aggregator.accounts.resources import Kind
+from whence_aggregator.accounts.step import Step
 from whence_aggregator.accounts.steps import roles
 
 _STEPS = (roles.STEP,)
@@ -98,8 +101,8 @@ async def test_reading_roles_without_description_takes_one_call_for_all_of_them(
         ]
 
 
-def _only_roles() -> Any:
-    return type(roles.STEP)(name="roles", summary="", kinds=(roles.ROLE,), wanted=roles.wanted)
+def _only_roles() -> Step:
+    return Step(name="roles", summary="roles without profiles", kinds=(roles.ROLE,), wanted=roles.wanted)
 
 
 async def test_a_change_by_hand_shows_in_exactly_its_aspect_and_is_put_right(moto: Aws) -> None:
@@ -110,7 +113,7 @@ async def test_a_change_by_hand_shows_in_exactly_its_aspect_and_is_put_right(mot
         }
         await world.converge()
         iam = world.client("iam")
-        by_hand = {
+        by_hand: dict[str, Callable[[], Any]] = {
             "trust": lambda: iam.update_assume_role_policy(
                 RoleName="x", PolicyDocument=json.dumps(_trust_of("arn:aws:iam::999999999999:root"))
             ),
@@ -319,10 +322,10 @@ async def test_a_creation_that_is_refused_half_way_goes_on_with_the_next_apply(m
 
 async def test_roles_that_trust_each_other_and_themselves_are_made_in_one_apply(moto: Aws) -> None:
     async with account_world(moto.url, steps=_STEPS) as world:
-        one, other = (f"arn:aws:iam::{world.account_id}:role/{name}" for name in ("one", "other"))
+        one, other = _arn_of(world, "one"), _arn_of(world, "other")
         world.settings["roles"] = {
             "one": _role(assume_role_policy=_trust_of(other)), "other": _role(assume_role_policy=_trust_of(one)),
-            "self": _role(assume_role_policy=_trust_of(f"arn:aws:iam::{world.account_id}:role/self")),
+            "self": _role(assume_role_policy=_trust_of(_arn_of(world, "self"))),
         }  # fmt: skip
         world.aws.before = _refuse_unknown_principals(world)
         await world.converge()
@@ -373,34 +376,83 @@ async def test_pages_of_roles_are_read_to_their_end(moto: Aws) -> None:
         assert (await world.plan()).changes == ()
 
 
-def _empty_page_first(call: AwsCall) -> web.Response | None:
-    if call.name != "iam:GetAccountAuthorizationDetails" or "Marker" in call.form:
-        return None
+def _empty_page(marker: str) -> web.Response:
     body = (
         '<GetAccountAuthorizationDetailsResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/">'
-        "<GetAccountAuthorizationDetailsResult><IsTruncated>true</IsTruncated><Marker>m</Marker><RoleDetailList/>"
+        f"<GetAccountAuthorizationDetailsResult><IsTruncated>true</IsTruncated><Marker>{marker}</Marker><RoleDetailList/>"
         "</GetAccountAuthorizationDetailsResult></GetAccountAuthorizationDetailsResponse>"
     )
     return web.Response(body=body.encode(), content_type="text/xml")
 
 
+def _empty_page_first(call: AwsCall) -> web.Response | None:
+    is_first = call.name == "iam:GetAccountAuthorizationDetails" and "Marker" not in call.form
+    return _empty_page("next") if is_first else None
+
+
 async def test_a_list_without_an_end_is_an_error_and_no_empty_account(moto: Aws) -> None:
     async with account_world(moto.url, steps=_STEPS, settings={"roles": {"x": _role()}}) as world:
         numbers = iter(range(10_000))
-
-        def endless(call: AwsCall) -> web.Response | None:
-            found = _empty_page_first(call) if "Marker" not in call.form else None
-            if call.name != "iam:GetAccountAuthorizationDetails":
-                return None
-            text = (found or _empty_page_first(AwsCall(call.name, "", "", b"", "", {}))).body  # type: ignore[union-attr]
-            return web.Response(
-                body=bytes(text).replace(b">m<", f">m{next(numbers)}<".encode()), content_type="text/xml"
-            )  # type: ignore[arg-type]
-
-        world.aws.before = endless
+        world.aws.extensions["iam:GetAccountAuthorizationDetails"] = lambda _: _empty_page(f"m{next(numbers)}")
         plan = await world.plan()
         assert plan.changes == ()
         assert _remarks(plan) == [("unread", "role/*", "IAM's list RoleDetailList has over 200 pages")]
+
+
+async def test_an_apply_that_is_killed_at_any_write_goes_on_with_the_same_plan(moto: Aws) -> None:
+    async with account_world(moto.url, steps=_STEPS) as world:
+        old, new = _managed(world, "old"), _managed(world, "new")
+        before = {
+            "changed": _role(policy=_policy("s3:a"), inline_policies={"gone": _policy("s3:b")}, attached_policies=[old]),
+            "removed": _role(policy=_policy("s3:a"), attached_policies=[old]),
+        }  # fmt: skip
+        after = {
+            "changed": _role(
+                policy=_policy("s3:c"), inline_policies={"more": _policy("s3:d")}, attached_policies=[new],
+                assume_role_policy=_trust_of("999999999999"), description="changed",
+            ),
+            "made": _role(policy=_policy("s3:a"), assume_role_policy=_trust_of(_arn_of(world, "made"))),
+        }  # fmt: skip
+        world.settings["roles"] = before
+        await world.converge()
+        world.settings["roles"] = after
+        await world.converge()
+        for number in range(1, 100):
+            world.settings["roles"] = before
+            await world.converge()
+            world.settings["roles"] = after
+            plan = await world.plan()
+            world.journal.begun.clear()
+            world.aws.forget()
+            if not await _killed(world, plan, number):
+                break
+            assert (await world.apply(plan)).succeeded, number
+            await world.converge()
+        assert number == 16
+
+
+def _arn_of(world: AccountWorld, role: str) -> str:
+    return f"arn:aws:iam::{world.account_id}:role/{role}"
+
+
+async def _killed(world: AccountWorld, plan: AccountPlan, number: int) -> bool:
+    """Apply a plan, and end it in the middle of its write with this number; return whether it had so many."""
+    work = asyncio.ensure_future(world.apply(plan))
+
+    def kill(call: AwsCall) -> web.Response | None:
+        if not call.is_write or len(world.aws.writes) < number:
+            return None
+        work.cancel()
+        return web.Response(status=500)
+
+    world.aws.before = kill
+    try:
+        await work
+    except asyncio.CancelledError:
+        return True
+    finally:
+        world.aws.before = lambda _: None
+    return False
 
 
 async def test_applications_get_a_role_and_an_instance_profile(moto: Aws) -> None:

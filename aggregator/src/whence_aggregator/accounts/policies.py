@@ -70,7 +70,7 @@ def trust_form(policy: Json, *, partition: str) -> Json:
 
 def own_principals(policy: Json, account_id: str) -> bool:
     """Return whether a trust policy names a role or user of this account, which IAM requires to exist."""
-    own = re.compile(rf"arn:aws[a-z-]*:iam::{account_id}:(role|user)/")
+    own = re.compile(rf"arn:aws[a-z-]*:(iam|sts)::{account_id}:(role|user|assumed-role)/")
     statements = policy.get("Statement", []) if isinstance(policy, Mapping) else []
     return any(own.match(one) for each in statements for one in _aws_principals(each))  # type: ignore[union-attr]  # a canonical policy has a list
 

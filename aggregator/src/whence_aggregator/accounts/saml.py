@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from xml.etree.ElementTree import ParseError, canonicalize
 
 import msgspec
@@ -54,7 +55,4 @@ async def with_metadata(account: Account, fetch: Fetch) -> Account:
             raise InputError("accounts-saml", message, fix="write the metadata's https:// URL, or the XML itself")
         providers[name] = await fetch(url)
     settings = msgspec.structs.replace(account.settings, saml_providers=providers)
-    return Account(
-        name=account.name, account_id=account.account_id, settings=settings,
-        admin_account_id=account.admin_account_id, organization_id=account.organization_id,
-    )  # fmt: skip
+    return replace(account, settings=settings)

@@ -42,8 +42,8 @@ def wanted(account: Account) -> Sequence[Wanted]:
         if is_url(metadata):
             message = f"{key} is a URL whose metadata was not read"
             raise InputError("accounts-saml", message, fix="write the metadata itself, as XML")
-        state = {"metadata": metadata_form(metadata, key), "tags": own_tags()}
-        found.append(Wanted(kind=SAML_PROVIDER, name=name, state=state))
+        document = metadata_form(metadata, key)
+        found.append(Wanted(kind=SAML_PROVIDER, name=name, state={"metadata": document, "tags": own_tags()}))
     if settings.password_policy is not None:
         rules = msgspec.to_builtins(settings.password_policy)
         found.append(Wanted(kind=PASSWORD_POLICY, name=_ACCOUNT, state={"rules": rules}))

@@ -34,8 +34,11 @@ class RoleProvider:
         details: dict[str, dict[str, Any]] = {}
         if any("details" in one.state for one in wanted):
             details = {one["RoleName"]: one for one in await pages(iam, "list_roles", "Roles")}
-        standing = [self._standing(one, asked.get(one["RoleName"]), details) for one in roles]
-        return [one for one in standing if one.is_own or one.name in asked]
+        return [
+            self._standing(one, asked.get(one["RoleName"]), details)
+            for one in roles
+            if one["RoleName"] in asked or is_own(tags_of(one))
+        ]
 
     def _standing(
         self, role: Mapping[str, Any], wanted: Wanted | None, details: Mapping[str, Mapping[str, Any]]
@@ -73,7 +76,8 @@ class RoleProvider:
         because IAM refuses principals that do not exist. Until then nobody may assume the role.
         """
         iam = await self._place.client("iam")
-        state, more = wanted.state, {}
+        state = wanted.state
+        more: dict[str, Json] = {}
         if isinstance(details := state.get("details"), Mapping):
             more |= {"Description": details["description"], "MaxSessionDuration": details["max_session_duration"]}
         if state.get("boundary"):
