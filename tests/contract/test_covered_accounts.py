@@ -139,7 +139,7 @@ async def test_the_evidence_of_an_account_states_whether_its_events_are_read(hou
     async def of(events: EventCoverage | None) -> dict[str, tuple[str | None, str]]:
         covered = CoveredAccounts(
             database=house.database, directory=OrganisationDirectory(house.database), allowed={COVERED}, lists=False,
-            events=events,
+            events=events, drifts=None,
         )  # fmt: skip
         return {name: (one.events, one.events_failing) for name, one in (await covered.of(await covered.ids())).items()}
 

@@ -23,7 +23,6 @@ from whence_aggregator.accounts.report import AccountReport
 from whence_aggregator.accounts.step import Step
 from whence_aggregator.accounts.steps.table import KINDS, STEPS
 from whence_aggregator.adapters.accounts.providers import AwsProviders
-from whence_aggregator.adapters.aws_clients import ServiceClients
 
 REGION = "eu-west-1"
 
@@ -110,11 +109,11 @@ async def account_world(backend: str, *, steps: Sequence[Step] = STEPS, **about:
     """Open a world on a running moto server; `steps` are those that are planned."""
     async with CountedAws(backend).serve() as aws:
         clock = asyncio.get_running_loop().time
-        clients = ServiceClients(endpoint_url=aws.url, session_name="whence-accounts", clock=clock)
+        providers = AwsProviders.opened(endpoint_url=aws.url, clock=clock)
         try:
-            yield AccountWorld(aws, AwsProviders(clients), steps, **about)
+            yield AccountWorld(aws, providers, steps, **about)
         finally:
-            await clients.close()
+            await providers.close()
 
 
 async def _no_pause(seconds: float) -> None:

@@ -20,9 +20,11 @@ from aiohttp import web
 _READS = re.compile(r"(Describe|Get|List|Head|Lookup|Search|Simulate|Validate|Check|AssumeRole|Decode|Estimate|View)")
 _CREDENTIAL = re.compile(r"Credential=([^/]+)/[0-9]+/([^/]*)/([^/]*)/")
 _ACCESS_KEY = re.compile(rb"<AccessKeyId>([^<]+)<")
-_MODELS = {"s3": ("s3", "s3control"), "route53": ("route53",)}
+_MODELS = {"s3": ("s3control", "s3"), "route53": ("route53",)}
 """Service models by signing name, of services whose calls have no action in them."""
 _PARAMETERS = frozenset({"x-id"})
+_ELSEWHERE = frozenset({"ListDirectoryBuckets"})
+"""Operations with an endpoint of their own."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,7 @@ def _rest(model: str, request: web.Request) -> list[str]:
 def _operations(model: str) -> list[tuple[str, str, re.Pattern[str], int, dict[str, str]]]:
     operations = botocore.loaders.Loader().load_service_model(model, "service-2")["operations"]
     found = []
-    for name, about in operations.items():
+    for name, about in ((name, about) for name, about in operations.items() if name not in _ELSEWHERE):
         path, _, query = about["http"]["requestUri"].partition("?")
         fixed = {
             key: value for key, value in parse_qsl(query, keep_blank_values=True) if key not in _PARAMETERS

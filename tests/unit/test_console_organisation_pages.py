@@ -67,7 +67,7 @@ def account(**changes: Any) -> dict[str, Any]:
     return {
         "account_id": ACCOUNT, "name": "production", "status": None, "path": None, "owner": "hello",
         "owners": {"file": "hello"}, "allows": [], "tags": {}, "sources": [], "instances_ever": 4, "regions": [region()],
-        "trail": {"state": "read", "reason": None, "regions": []},
+        "trail": {"state": "read", "reason": None, "regions": []}, "drift": None,
         "history": [{"source": "file", "change": "found", "owner": "hello", "name": "production", "observed_at": AT,
                      "ledger_index": 6}],
         **changes,
@@ -81,11 +81,24 @@ def of_account(**changes: Any) -> FakeAsk:
             f"/v1/accounts/{ACCOUNT}/silent": {"silent": [], "next": None},
             f"/v1/coverage?account={ACCOUNT}": {"complete": True, "sources": []},
             "/v1/summary": summary("rule", {"image-mutable": counts(4)}, subjects={"instance": counts(4)}),
-            "/v1/violations": violations(),
+            "/v1/violations": violations(), "/v1/account-plans": {"plans": [], "next": None},
         }
-    )
+    )  # fmt: skip
     ask.answers |= changes
     return ask
+
+
+def drift(**changes: Any) -> dict[str, Any]:
+    doer = {"at": AT, "event": "PutRolePolicy", "event_id": "e", "by": "ada@example.org", "reason": ""}
+    first = {
+        "address": "role/fullstop", "step": "roles", "action": "update", "aspects": ["trust"],
+        "lines": ["trust.Statement: other"], "doer": doer,
+    }  # fmt: skip
+    return {
+        "state": "drifted", "reason": None, "observed_at": AT, "due_at": AT, "account": "production",
+        "configuration": "sha256:00", "changes": 2, "first": [first, {**first, "doer": None, "lines": []}],
+        "unread": [{"address": "eu-west-1/vpc/*", "reason": "denied"}], **changes,
+    }  # fmt: skip
 
 
 def verdict(html: str) -> tuple[str, str]:
@@ -186,6 +199,42 @@ async def test_an_account_is_known_as_far_as_its_sources_were_read() -> None:
     assert "missing permission: ec2:DescribeInstances" in text
     assert "1 of 2 regions" in text
     assert f'href="/console/accounts/{ACCOUNT}?cursor=i-1"' in html
+    nothing_raw(html)
+
+
+async def test_an_account_shows_what_differs_from_its_configuration_and_who_changed_it() -> None:
+    plan = {
+        "account_id": ACCOUNT, "ledger_index": 7, "plan": "sha256:1", "report": "sha256:2", "begun_at": AT,
+        "ended_at": AT, "applied_by": "ops", "changed": 3, "failed": 1, "error": "the account has moved",
+    }  # fmt: skip
+    plans = {"/v1/account-plans": {"plans": [plan], "next": None}}
+    ask = of_account(**{f"/v1/accounts/{ACCOUNT}": account(drift=drift()), **plans})
+    text = text_of(await shown(show_account, ask, path={"id": ACCOUNT}))
+    assert "2 resources differ" in text
+    assert "role/fullstop" in text
+    assert "ada@example.org, PutRolePolicy" in text
+    assert "eu-west-1/vpc/* : denied" in text
+    assert "the account has moved" in text
+
+
+@pytest.mark.parametrize(
+    "found, told",
+    [
+        (None, None),
+        (drift(state="converged", changes=0, first=[], unread=[]), "as declared"),
+        (drift(state="unknown", reason="AWS denies it", first=[], unread=[]), "not known AWS denies it"),
+        (drift(state="unknown", reason="the account was not planned yet", observed_at=None, account=None, changes=None,
+                   configuration=None, first=[], unread=[]),
+         "not known the account was not planned yet"),
+    ],
+)  # fmt: skip
+async def test_an_account_says_how_it_stands_by_its_configuration(
+    found: dict[str, Any] | None, told: str | None
+) -> None:
+    ask = of_account(**{f"/v1/accounts/{ACCOUNT}": account(drift=found)})
+    html = await shown(show_account, ask, path={"id": ACCOUNT})
+    assert ("Declared configuration" in html) == (told is not None)
+    assert told is None or told in text_of(html)
     nothing_raw(html)
 
 

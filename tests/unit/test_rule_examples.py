@@ -27,6 +27,7 @@ EVERY_SOURCE: tuple[ConfiguredSource, ...] = (
     "trust",
     "commit-trust",
     "findings",
+    "account-configuration",
 )
 
 

@@ -86,8 +86,7 @@ def read(
     Each message of `judge` begins with the name of a setting. `renamed` maps the settings of earlier versions to their
     new names. `nodes_max` bounds keys and values together. Raises SettingsInvalid with every error.
     """
-    root = _mapping(content, name=name, least=least, nodes_max=nodes_max)
-    _refuse_control_characters(root, name=name)
+    root = mapping(content, name=name, least=least, nodes_max=nodes_max)
     if credentials_directory is not None:
         _expand(root, credentials_directory)
     settings, problems, left_out = typed(root, structure, renamed)
@@ -103,9 +102,15 @@ def read(
     return Document(name=name, settings=settings, root=root)
 
 
-def _mapping(content: bytes, *, name: str, least: str, nodes_max: int) -> nodes.MappingNode:
-    if len(content) > SETTINGS_BYTES_MAX:
-        raise SettingsInvalid("settings-too-large", f"{name} is larger than {SETTINGS_BYTES_MAX} bytes")
+def mapping(
+    content: bytes, *, name: str, least: str, nodes_max: int, bytes_max: int = SETTINGS_BYTES_MAX
+) -> nodes.MappingNode:
+    """Return the root of a YAML file, with the place of every node and without control characters.
+
+    `least` is the fix for an empty file. Raises SettingsInvalid.
+    """
+    if len(content) > bytes_max:
+        raise SettingsInvalid("settings-too-large", f"{name} is larger than {bytes_max} bytes")
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as exc:
@@ -117,6 +122,7 @@ def _mapping(content: bytes, *, name: str, least: str, nodes_max: int) -> nodes.
         raise SettingsInvalid("settings-yaml", render(problems, name=name, lines=()))
     if not isinstance(root, nodes.MappingNode):
         raise SettingsInvalid("settings-not-mapping", f"{name} must be a mapping (name: value)", fix=least)
+    _refuse_control_characters(root, name=name)
     return root
 
 
@@ -128,7 +134,7 @@ def _refuse_control_characters(root: nodes.MappingNode, *, name: str) -> None:
             severity="error", code="settings-control-character", line=one.line, column=one.column, path="",
             message="the text contains a control character", fix=fix,
         )
-        for one in _scalars(root) if _CONTROL.search(one.text)
+        for one in (*_scalars(root), *_names(root)) if _CONTROL.search(one.text)
     ]  # fmt: skip
     if found:
         raise SettingsInvalid("settings-invalid", render(found, name=name, lines=()))
@@ -191,6 +197,14 @@ def _scalars(node: nodes.Node) -> Iterator[nodes.ScalarNode]:
     else:
         for inner in node.items if isinstance(node, nodes.SequenceNode) else node.entries.values():
             yield from _scalars(inner)
+
+
+def _names(node: nodes.Node) -> Iterator[nodes.ScalarNode]:
+    if isinstance(node, nodes.MappingNode):
+        yield from node.keys.values()
+    if not isinstance(node, nodes.ScalarNode):
+        for inner in node.items if isinstance(node, nodes.SequenceNode) else node.entries.values():
+            yield from _names(inner)
 
 
 def _begins(message: str, name: str, start: int) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 import msgspec
-from msgspec.inspect import DictType, Field, ListType, StructType, Type, UnionType, type_info
+from msgspec.inspect import DictType, Field, ListType, Metadata, StructType, Type, UnionType, VarTupleType, type_info
 
 from whence_common.errors import one_line
 from whence_common.problems import Problem
@@ -28,6 +28,7 @@ _NAMES_SHOWN_MAX = 12
 _QUOTE = re.compile(r"must be text, but is (?:a whole number|a number|true or false)\Z")
 _QUOTE_FIX = "write the value in quotes"
 _AT = re.compile(r"(.*) - at `\$(.*)`\Z", re.DOTALL)
+_AT_KEY = re.compile(r"(.*) - at `key` in `\$(.*)`\Z", re.DOTALL)
 _STEP = re.compile(r"\.([A-Za-z0-9_]+)|\[([0-9]+)\]|(\[\.\.\.\])")
 _EXPECTED = re.compile(r"Expected `(.*)`, got `(.*)`\Z")
 _FIELD = re.compile(r"Object (missing required|contains unknown) field `(.*)`\Z", re.DOTALL)
@@ -67,8 +68,11 @@ class _Reader:
                 return msgspec.convert(document, self._structure)
             except msgspec.ValidationError as exc:
                 text = str(exc)
-                match = _AT.match(text)
+                match, key = _AT.match(text), _AT_KEY.match(text)
                 message, written = (match[1], match[2]) if match is not None else (text, "")
+                message, written = (
+                    (f"this name is not valid: {key[1]}", f"{key[2]}[...]") if key is not None else (message, written)
+                )
                 path = self._path(document, written, text)
             if not self._note(path, message):
                 return None
@@ -123,8 +127,8 @@ class _Reader:
         """Return the fields of the structure at a path."""
         found: Type = type_info(self._structure)
         for step in path:
-            found = next(_inside(found, step))
-        of = next((one for one in _kinds(found) if isinstance(one, StructType)), None)
+            found = next(inside(found, step))
+        of = next((one for one in kinds(found) if isinstance(one, StructType)), None)
         return of.fields if of is not None else ()
 
     def _problem(self, path: Path, message: str, fix: str = FIX) -> None:
@@ -207,17 +211,20 @@ def _with(document: Any, path: Path, value: Any) -> Any:
     return [inner if number == path[0] else one for number, one in enumerate(document)]
 
 
-def _kinds(found: Type) -> tuple[Type, ...]:
+def kinds(found: Type) -> tuple[Type, ...]:
+    """Return the types that a value may have, without descriptions."""
+    found = found.type if isinstance(found, Metadata) else found
     return found.types if isinstance(found, UnionType) else (found,)
 
 
-def _inside(found: Type, step: str | int) -> Iterator[Type]:
-    for kind in _kinds(found):
+def inside(found: Type, step: str | int) -> Iterator[Type]:
+    """Yield the types of a field, of an entry or of an item."""
+    for kind in kinds(found):
         if isinstance(kind, StructType):
             yield from (one.type for one in kind.fields if one.name == step)
         elif isinstance(kind, DictType):
             yield kind.value_type
-        elif isinstance(kind, ListType):
+        elif isinstance(kind, (ListType, VarTupleType)):
             yield kind.item_type
 
 

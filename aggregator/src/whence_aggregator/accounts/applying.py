@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 
 from whence_aggregator.accounts.difference import differs
 from whence_aggregator.accounts.journal import Journal
@@ -24,6 +23,15 @@ from whence_common.errors import RoadError, WhenceError
 _SETTLE_TRIES = 6
 """AWS lists a new resource after a moment."""
 Progress = Callable[[Applied], None]
+
+
+def refused(plan: AccountPlan, exc: WhenceError) -> AccountReport:
+    """Return the report of an account in which nothing was tried."""
+    changes = tuple(
+        Applied(address=one.address, step=one.step, action=one.action, outcome="skipped") for one in plan.changes
+    )
+    error = exc.diagnostics()[:2_000]
+    return AccountReport(account=plan.account, account_id=plan.account_id, changes=changes, error=error)
 
 
 @dataclass
@@ -52,9 +60,21 @@ class Applier:
                 self._note(change, "refused" if message else "skipped", message)
             moved = ", ".join(sorted(refusals))
             return self._report(error=f"the account has moved since the plan was made: {moved}; make a new plan")
-        for _, group in groupby(self.plan.changes, key=lambda one: (one.action == "delete", self._place(one.address))):
-            await self._group(list(group))
+        for group in self._groups():
+            await self._group(group)
         return self._report()
+
+    def _groups(self) -> list[list[Change]]:
+        """Return the changes, in order, in groups of one kind and place in which none requires another."""
+        groups: list[list[Change]] = []
+        place: tuple[bool, str, str | None] | None = None
+        for change in self.plan.changes:
+            found = (change.action == "delete", *self._place(change.address))
+            if found != place or {one.address for one in groups[-1]}.intersection(change.requires):
+                groups.append([])
+            groups[-1].append(change)
+            place = found
+        return groups
 
     def _report(self, error: str = "") -> AccountReport:
         left = [one for one in self.plan.changes if one.address not in self._outcomes]

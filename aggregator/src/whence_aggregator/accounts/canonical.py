@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
@@ -10,7 +11,9 @@ from urllib.parse import unquote
 
 from whence_aggregator.accounts.resources import Json
 
-_SETS = frozenset({"Action", "NotAction", "Resource", "NotResource", "AWS", "Service", "Federated", "CanonicalUser"})
+_ACCOUNT = re.compile(r"[0-9]{12}")
+_ACTIONS = frozenset({"Action", "NotAction"})
+_SETS = _ACTIONS | {"Resource", "NotResource", "AWS", "Service", "Federated", "CanonicalUser"}
 
 
 def canonical_json(value: Json) -> str:
@@ -53,13 +56,29 @@ def _element(name: str, value: Any) -> Json:
     if name in ("Principal", "NotPrincipal") and value == "*":
         return {"AWS": ["*"]}
     if name in ("Principal", "NotPrincipal") and isinstance(value, Mapping):
-        return {one: as_set(inner) for one, inner in sorted(value.items())}
+        return {one: _principals(one, inner) for one, inner in sorted(value.items())}
     if name == "Condition" and isinstance(value, Mapping):
         return {
             operator: {key: as_set(inner) for key, inner in sorted(keys.items())}
             for operator, keys in sorted(value.items())
         }
+    if name in _ACTIONS:
+        return as_set([_action(one) for one in as_set(value)])
     return as_set(value) if name in _SETS else value
+
+
+def _principals(kind: str, value: Any) -> Json:
+    """Return principals as a set. AWS returns the id of an account as the ARN of its root."""
+    named = as_set(value)
+    if kind != "AWS" or not isinstance(named, list):
+        return named
+    return as_set([f"arn:aws:iam::{one}:root" if _ACCOUNT.fullmatch(str(one)) else one for one in named])
+
+
+def _action(value: Any) -> str:
+    """Return an action with its service in small letters: IAM ignores case, and SNS's own policies have `SNS:`."""
+    service, colon, action = str(value).partition(":")
+    return f"{service.lower()}{colon}{action}"
 
 
 def as_set(value: Any) -> Json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -39,8 +39,8 @@ async def verify(target: Target, providers: Providers) -> None:
         raise AccountMismatch("alias-mismatch", message, fix=fix)
 
 
-async def verify_all(targets: Sequence[Target], providers: Providers, *, at_once: int = 8) -> None:
-    """Check all accounts, and report every one that is wrong. Raises AccountMismatch or the first RoadError."""
+async def verify_all(targets: Sequence[Target], providers: Providers, *, at_once: int) -> Mapping[str, WhenceError]:
+    """Check all accounts; return why those cannot be reached that cannot, by id. Raises AccountMismatch, naming all."""
     limit = asyncio.Semaphore(at_once)
 
     async def one(target: Target) -> WhenceError | None:
@@ -51,23 +51,30 @@ async def verify_all(targets: Sequence[Target], providers: Providers, *, at_once
                 return exc
         return None
 
-    wrong = [each for each in await asyncio.gather(*map(one, targets)) if each is not None]
-    mismatches = [each for each in wrong if isinstance(each, AccountMismatch)]
+    found = zip(targets, await asyncio.gather(*map(one, targets)), strict=True)
+    wrong = {target.account_id: exc for target, exc in found if exc is not None}
+    mismatches = [exc for exc in wrong.values() if isinstance(exc, AccountMismatch)]
     if len(mismatches) > 1:
         message = "; ".join(each.message for each in mismatches)
         raise AccountMismatch("account-mismatch", message, fix="correct the configuration; nothing was written")
-    if wrong:
-        raise (mismatches or wrong)[0]
+    if mismatches:
+        raise mismatches[0]
+    return wrong
 
 
-async def plan_account(
-    account: Account, steps: Sequence[Step], providers: Providers, allowed: Allowed,
-    *, progress: Callable[[str], None] = lambda _: None,
-) -> AccountPlan:  # fmt: skip
+def unreachable(account: Account, exc: WhenceError) -> AccountPlan:
+    """Return the plan of an account of which nothing can be read."""
+    remark = Remark(address="*", step="account", kind="unread", message=exc.message[:1_500], fix=exc.fix[:400])
+    return AccountPlan(
+        account=account.name, account_id=account.account_id, access=account.settings.access,
+        regions=account.settings.regions, alias=account.settings.alias, changes=(), standing=(), remarks=(remark,),
+    )  # fmt: skip
+
+
+async def plan_account(account: Account, steps: Sequence[Step], providers: Providers, allowed: Allowed) -> AccountPlan:
     """Return the plan of one account that was verified. A kind that cannot be read becomes a remark."""
     wanted = wanted_of(account, steps)
     kinds = [kind for step in steps for kind in step.kinds]
-    progress("read")
     reading = await read_account(
         account.target, kinds, wanted, providers, at_once=asyncio.Semaphore(READS_AT_ONCE)
     )  # fmt: skip

@@ -26,13 +26,11 @@ INLINE_CHARACTERS_MAX = 10_240
 """IAM's quota for all inline policies of a role. IAM does not count spaces."""
 
 
-def partition_of(region: str) -> str:
-    """Return the partition of a region, as it stands in ARNs."""
-    return "aws-cn" if region.startswith("cn-") else "aws-us-gov" if region.startswith("us-gov-") else "aws"
-
-
 def trust_policy(document: Mapping[str, Any], key: str, *, partition: str) -> Json:
-    """Return a trust policy in one form. Raises InputError whose message begins with the key."""
+    """Return a trust policy in one form, with ids of accounts as ARNs of this partition.
+
+    Raises InputError whose message begins with the key.
+    """
     statements = _statements(document, key)
     for number, one in enumerate(statements):
         place = f"{key}.Statement[{number}]"
@@ -41,8 +39,8 @@ def trust_policy(document: Mapping[str, Any], key: str, *, partition: str) -> Js
         if "Resource" in one or "NotResource" in one:
             raise _invalid(place, "has a Resource", "remove it: the resource of a trust policy is its role")
         _check_ids(one, place)
-    found = trust_form(canonical.policy({**document, "Statement": statements}), partition=partition)
-    return _bounded(found, key, TRUST_CHARACTERS_MAX)
+    named = [_with_arns(one, partition) for one in statements]
+    return _bounded(canonical.policy({**document, "Statement": named}), key, TRUST_CHARACTERS_MAX)
 
 
 def identity_policy(document: Mapping[str, Any], key: str) -> Json:
@@ -61,13 +59,6 @@ def check_permission(statement: Mapping[str, Any], place: str) -> None:
         raise _invalid(place, "has not exactly one of Resource and NotResource", "state the resources it is about")
 
 
-def trust_form(policy: Json, *, partition: str) -> Json:
-    """Return a canonical trust policy with account ids as ARNs of accounts, which is how IAM returns them."""
-    if not isinstance(policy, Mapping) or not isinstance(statements := policy.get("Statement"), Sequence):
-        return policy
-    return {**policy, "Statement": [_with_arns(one, partition) for one in statements]}
-
-
 def own_principals(policy: Json, account_id: str) -> bool:
     """Return whether a trust policy names a role or user of this account, which IAM requires to exist."""
     own = re.compile(rf"arn:aws[a-z-]*:(iam|sts)::{account_id}:(role|user|assumed-role)/")
@@ -80,13 +71,14 @@ def _aws_principals(statement: Any) -> list[str]:
     return [one for each in found if isinstance(each, Mapping) for one in each.get("AWS", ()) if isinstance(one, str)]
 
 
-def _with_arns(statement: Any, partition: str) -> Json:
+def _with_arns(statement: Mapping[str, Any], partition: str) -> Mapping[str, Any]:
+    """Return a statement with ids of accounts as the ARNs of their roots, which is how IAM returns them."""
     changed = dict(statement)
     for name in ("Principal", "NotPrincipal"):
         named = changed.get(name)
-        if isinstance(named, Mapping) and "AWS" in named:
-            arns = [f"arn:{partition}:iam::{one}:root" if _ACCOUNT.match(str(one)) else one for one in named["AWS"]]
-            changed[name] = {**named, "AWS": canonical.as_set(arns)}
+        if isinstance(named, Mapping) and isinstance(many := canonical.as_set(named.get("AWS", ())), list) and many:
+            arns = [f"arn:{partition}:iam::{one}:root" if _ACCOUNT.match(str(one)) else one for one in many]
+            changed[name] = {**named, "AWS": arns}
     return changed
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from whence_aggregator.accounts.account import Target
 from whence_aggregator.accounts.resources import Json, Kind, Standing, Wanted
@@ -34,11 +34,25 @@ class Provider(Protocol):
         """Delete a resource. One that is gone already is no error."""
 
 
+@runtime_checkable
+class Finds(Protocol):
+    """A provider that finds what a configuration can state, for `import`."""
+
+    async def find(self) -> Sequence[Standing]:
+        """Return all resources of this kind that an owner made, whoever they are. Makes no write call.
+
+        Raises RoadError. What AWS makes by itself, such as service-linked roles and default VPCs, is left out.
+        """
+
+
 class Providers(Protocol):
     """Providers by kind, account and region."""
 
     def of(self, kind: Kind, target: Target, region: str | None) -> Provider:
         """Return the provider of a kind. `region` is None for kinds of the whole account."""
+
+    async def find(self, kind: Kind, target: Target, region: str | None) -> Sequence[Standing]:
+        """Return what stands of a kind whose provider finds it, and nothing of others. Raises RoadError."""
 
     async def identity(self, target: Target) -> str:
         """Return the id of the account that the credentials lead to. Raises RoadError."""

@@ -25,8 +25,16 @@ class Reading:
 async def read_account(
     target: Target, kinds: Sequence[Kind], wanted: Sequence[Wanted], providers: Providers, *, at_once: asyncio.Semaphore
 ) -> Reading:
-    """Read all resources of these kinds that are wanted or our own."""
-    parts = [(kind, region) for kind in kinds for region in (target.regions if kind.is_regional else (None,))]
+    """Read all resources of these kinds that are wanted or our own, in the account's regions and those of `wanted`."""
+    parts = dict.fromkeys(
+        (kind, region)
+        for kind in kinds
+        for region in (
+            (*target.regions, *(one.region for one in wanted if one.kind.name == kind.name))
+            if kind.is_regional
+            else (None,)
+        )
+    )
 
     async def part(kind: Kind, region: str | None) -> Reading:
         asked = [one for one in wanted if one.kind.name == kind.name and one.region == region]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from whence_aggregator.accounts.account import Account
-from whence_aggregator.accounts.resources import Kind, Wanted
+from whence_aggregator.accounts.resources import Json, Kind, Standing, Wanted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,3 +21,10 @@ class Step:
     """One line for people: what the step configures."""
     kinds: tuple[Kind, ...]
     wanted: Callable[[Account], Sequence[Wanted]]
+    stated: Callable[[Sequence[Standing]], Mapping[str, Json]] | None = None
+    """Returns the section of a configuration that states what stands: the inverse of `wanted`, for `import`. Pure.
+
+    None: what stands of this step is not imported.
+    """
+    is_for_whence: bool = False
+    """Whence itself needs it in every account; `bootstrap` applies these steps only."""

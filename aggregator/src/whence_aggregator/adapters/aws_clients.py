@@ -7,10 +7,11 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 from aiobotocore.config import AioConfig
-from aiobotocore.session import get_session
+from aiobotocore.session import AioSession
 
 from whence_aggregator.adapters.aws_refusals import FAILURES, refusal, why
 from whence_aggregator.ports import SourceUnavailable
@@ -46,7 +47,10 @@ class _Open:
 
 
 class ServiceClients:
-    """Opens clients; the SDK finds our own credentials as usual. `clock` is in seconds and never set back."""
+    """Opens clients; the SDK finds our own credentials as usual, or those of a profile of its configuration.
+
+    `clock` is in seconds and never set back.
+    """
 
     def __init__(
         self,
@@ -55,11 +59,12 @@ class ServiceClients:
         session_name: str,
         clock: Callable[[], float],
         attempts_max: int = _ATTEMPTS_MAX,
+        profile: str | None = None,
     ) -> None:
         self._endpoint_url = endpoint_url
         self._session_name = session_name
         self._clock = clock
-        self._session = get_session()
+        self._session = AioSession(profile=profile)
         self._config = AioConfig(
             connect_timeout=_CONNECT_SECONDS_MAX,
             read_timeout=_REQUEST_SECONDS_MAX,
@@ -83,6 +88,8 @@ class ServiceClients:
             keys = await self._assume(region, role) if role is not None else {}
             stack = AsyncExitStack()
             client = await stack.enter_async_context(self._client(service, region, keys))
+            if service == "s3control" and self._endpoint_url is not None:
+                client.meta.events.register("before-sign.s3-control", self._keep_host)
             until = self._clock() + _ROLE_SECONDS - _SPARE_SECONDS if role is not None else float("inf")
             self._open[key] = _Open(client, stack, until)
             return client
@@ -135,6 +142,11 @@ class ServiceClients:
             "aws_secret_access_key": given["SecretAccessKey"],
             "aws_session_token": given["SessionToken"],
         }
+
+    def _keep_host(self, request: Any, **_: Any) -> None:
+        """Call the endpoint as it was given: S3 Control's rules put the account id before the host, for AWS only."""
+        host = urlsplit(self._endpoint_url or "").netloc
+        request.url = urlunsplit(urlsplit(request.url)._replace(netloc=host))
 
     def _client(self, service: str, region: str, keys: dict[str, str]) -> Any:
         return self._session.create_client(

@@ -69,6 +69,23 @@ def standing_fact(row: FactsNowRow) -> StandingFact:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftTask:
+    """The task that reads the drift of an account: when it is due, and since when its attempts fail."""
+
+    subject: str
+    due_at: str
+    reason: str
+    failed_at: str
+    """Empty: the newest attempt did not fail."""
+
+
+def drift_task(row: TasksOfRow) -> DriftTask:
+    return DriftTask(
+        subject=row["subject"], due_at=row["due_at"], reason=row["reason"], failed_at=row["failed_at"]
+    )  # fmt: skip
+
+
 def found_values(rows: Sequence[FactsNowRow]) -> list[str]:
     """Return the values of facts that were found, as they are stored."""
     return [row["value"] for row in rows if row["outcome"] == "found"]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Mapping
+from collections.abc import Collection, Container, Mapping, Sequence
 from typing import Protocol
 
-from whence_aggregator.compliance.evidence import AccountOfOrganisation, EventsOutcome
+from whence_aggregator.compliance.evidence import AccountOfOrganisation, DriftOfAccount, EventsOutcome
 from whence_aggregator.compliance.rows import AccountListings, account_listings
 from whence_aggregator.organisation.directory import PAGE_MAX, OrganisationDirectory
 from whence_aggregator.ports import Database
@@ -24,6 +24,16 @@ class EventCoverage(Protocol):
         """
 
 
+class AccountDrifts(Protocol):
+    """What differs in accounts from their declared configuration."""
+
+    async def account_ids(self) -> Sequence[str]:
+        """Return the accounts that were planned, or wait for it."""
+
+    async def of(self, account_ids: Sequence[str]) -> Mapping[str, DriftOfAccount]:
+        """Return the drift of those of the accounts that the configuration states."""
+
+
 class CoveredAccounts:
     """Compares the accounts that the organisation's sources state with those that are read."""
 
@@ -35,6 +45,7 @@ class CoveredAccounts:
         allowed: Container[str],
         lists: bool,
         events: EventCoverage | None,
+        drifts: AccountDrifts | None,
     ) -> None:
         """`lists`: whether the settings configure an inventory. `events`: None where they configure no CloudTrail."""
         self._database = database
@@ -42,6 +53,7 @@ class CoveredAccounts:
         self._allowed = allowed
         self._lists = lists
         self._events = events
+        self._drifts = drifts
 
     async def ids(self) -> Collection[str]:
         """Return the accounts that any source has stated."""
@@ -51,24 +63,26 @@ class CoveredAccounts:
             found += page
             if len(page) < PAGE_MAX:
                 break
-        return found
+        return found if self._drifts is None else sorted({*found, *await self._drifts.account_ids()})
 
     async def of(self, account_ids: Collection[str]) -> Mapping[str, AccountOfOrganisation]:
-        """Return whether accounts are covered; those that no source has stated are left out."""
+        """Return whether accounts are covered; those that no source nor the configuration states are left out."""
         stated = await self._directory.accounts(sorted(account_ids))
         listings = account_listings(await self._database.fetch(LISTINGS.bind({})))
         unread = await self._events.unread(account_ids) if self._events is not None else None
+        drifts = await self._drifts.of(sorted(account_ids)) if self._drifts is not None else {}
         nothing = AccountListings(listed=None, reason="")
         return {
             name: AccountOfOrganisation(
-                status=account.status,
+                status=stated[name].status if name in stated else "",
                 allowed=name in self._allowed,
                 listed=listings.get(name, nothing).listed if self._lists else None,
                 reason=listings.get(name, nothing).reason,
                 events=_events(name, unread),
                 events_failing=(unread or {}).get(name, ""),
+                drift=drifts.get(name),
             )
-            for name, account in stated.items()
+            for name in sorted({*stated, *drifts})
         }
 
 

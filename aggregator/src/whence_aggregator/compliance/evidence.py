@@ -229,6 +229,19 @@ class RegisteredApplication(msgspec.Struct, frozen=True, kw_only=True):
     uses_tickets: bool = False
 
 
+class DriftOfAccount(msgspec.Struct, frozen=True, kw_only=True):
+    """What differs in the account from its declared configuration, by the newest plan. `waiting`: not planned yet."""
+
+    outcome: ReadingOutcome = "read"
+    reason: str = ""
+    """Why the newest plan failed, or what differs."""
+    changes: int = 0
+    unread: tuple[str, ...] = ()
+    """Parts that could not be read, with the reason."""
+    configuration: str = ""
+    """Digest of the configuration's bytes."""
+
+
 class AccountOfOrganisation(msgspec.Struct, frozen=True, kw_only=True):
     """An account of the organisation, and whether its instances may enrol and are listed."""
 
@@ -241,6 +254,8 @@ class AccountOfOrganisation(msgspec.Struct, frozen=True, kw_only=True):
     """Whether its events of CloudTrail are read; `never`: no log file of it was."""
     events_failing: str = ""
     """The regions whose newest log file could not be read."""
+    drift: DriftOfAccount | None = None
+    """Absent where the declared configuration does not state the account."""
 
 
 class ReadOfSource(msgspec.Struct, frozen=True, kw_only=True):

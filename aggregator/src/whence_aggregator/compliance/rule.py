@@ -19,7 +19,15 @@ from whence_aggregator.trace.lineage import LinkName
 Outcome = Literal["pass", "fail", "unknown", "gone"]
 """`gone`: the subject ended, and its violations are closed; neither a pass nor a violation."""
 ConfiguredSource = Literal[
-    "inventory", "organisation", "reviews", "tickets", "approvals", "trust", "commit-trust", "findings"
+    "inventory",
+    "organisation",
+    "reviews",
+    "tickets",
+    "approvals",
+    "trust",
+    "commit-trust",
+    "findings",
+    "account-configuration",
 ]
 """What the settings may configure, and a rule may need."""
 T = TypeVar("T")
@@ -100,6 +108,7 @@ SETTING_OF_SOURCE: Mapping[ConfiguredSource, str] = {
     "trust": "`trust`, with keys or builders",
     "commit-trust": "`commit_trust`",
     "findings": "`findings.scanners`",
+    "account-configuration": "`account_configuration`",
 }
 
 

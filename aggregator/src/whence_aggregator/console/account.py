@@ -13,16 +13,18 @@ from whence_aggregator.console.standing import SubjectsStanding, standing_of
 
 _LISTED = "10"
 _SILENT = "50"
+_PLANS = "5"
 
 
 async def show_account(visit: Visit) -> WebPage:
     """Show an account of the organisation."""
     account, cursor = visit.path["id"], visit.query.get("cursor", "")
     paged = {"cursor": cursor} if cursor else {}
-    stated, silent, coverage = await asyncio.gather(
+    stated, silent, coverage, plans = await asyncio.gather(
         visit.ask.get(f"/v1/accounts/{part(account)}"),
         visit.ask.find(f"/v1/accounts/{part(account)}/silent", {"limit": _SILENT, **paged}),
         visit.ask.find("/v1/coverage", {"account": account}),
+        visit.ask.find("/v1/account-plans", {"account": account, "limit": _PLANS}),
     )
     summary, violations = await asyncio.gather(
         visit.glance.find("/v1/summary", {"by": "rule", "account": account}),
@@ -38,6 +40,7 @@ async def show_account(visit: Visit) -> WebPage:
             "violations": violations["violations"] if violations is not None else [],
             "silent": silent["silent"] if silent is not None else [],
             "next": silent["next"] if silent is not None else None, "history": stated["history"],
+            "drift": stated.get("drift"), "plans": plans["plans"] if plans is not None else [],
         },
     )  # fmt: skip
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from aiohttp import web
 
+from whence_aggregator.collect.account_drifts import KnownDrifts
 from whence_aggregator.collect.accounts import Accounts
 from whence_aggregator.events.coverage import TrailCoverage
 from whence_aggregator.http.bodies import JsonResponse, respond_json
@@ -19,12 +22,19 @@ class AccountCalls:
     """`/v1/accounts`."""
 
     def __init__(
-        self, accounts: Accounts, directory: OrganisationDirectory, moments: Moments, trails: TrailCoverage
+        self,
+        accounts: Accounts,
+        directory: OrganisationDirectory,
+        moments: Moments,
+        trails: TrailCoverage,
+        drifts: KnownDrifts | None,
     ) -> None:
+        """`drifts`: None where no configuration of accounts is compared."""
         self._accounts = accounts
         self._directory = directory
         self._moments = moments
         self._trails = trails
+        self._drifts = drifts
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -43,10 +53,16 @@ class AccountCalls:
         page = found[:limit]
         stated = await self._stated(page)
         trails, queues = await self._trails.of_accounts(page)
+        drifts = await self._drift_of(page)
         return respond_json(
             {
                 "accounts": [
-                    {**counted.get(one, _uncounted(one)), **stated.get(one, NOT_STATED), "trail": trails[one]}
+                    {
+                        **counted.get(one, _uncounted(one)),
+                        **stated.get(one, NOT_STATED),
+                        "trail": trails[one],
+                        "drift": drifts.get(one),
+                    }
                     for one in page
                 ],
                 "trail_queues": queues,
@@ -65,9 +81,16 @@ class AccountCalls:
             raise NotFound("account-unknown", "no source has stated this account, and none of its instances is known")
         shown = counted.get(account, _uncounted(account)) if at is None else {"account_id": account}
         if at is None:
-            shown = {**shown, "trail": (await self._trails.of_accounts([account]))[0][account]}
+            trail = (await self._trails.of_accounts([account]))[0][account]
+            shown = {**shown, "trail": trail, "drift": (await self._drift_of([account])).get(account)}
         history = await self._directory.account_history(account, past=moment.past)
         return respond_json({**shown, **stated.get(account, NOT_STATED), "history": history})
+
+    async def _drift_of(self, accounts: list[str]) -> dict[str, dict[str, Any]]:
+        """Return what differs in accounts from their declared configuration, by account."""
+        if self._drifts is None:
+            return {}
+        return {name: one.to_wire() for name, one in (await self._drifts.known(accounts)).items()}
 
     async def _stated(self, accounts: list[str], *, past: int = EVERY_ENTRY) -> dict[str, dict[str, object]]:
         found = await owned(self._directory, accounts, past=past)

@@ -85,6 +85,7 @@ TABLES = (
     Table(name="exemption", clear=audit.CLEAR_EXEMPTION, dumps=(audit.DUMP_EXEMPTION,)),
     Table(name="fullstop_report", clear=audit.CLEAR_FULLSTOP_REPORT, dumps=(audit.DUMP_FULLSTOP_REPORT,)),
     Table(name="instance_log", clear=audit.CLEAR_INSTANCE_LOG, dumps=(audit.DUMP_INSTANCE_LOG,)),
+    Table(name="account_plan", clear=audit.CLEAR_ACCOUNT_PLAN, dumps=(audit.DUMP_ACCOUNT_PLAN,)),
     Table(name="image_chain", clear=audit.CLEAR_IMAGE_CHAIN, dumps=(audit.DUMP_IMAGE_CHAIN,)),
 )
 """All derived tables: a rebuild drops and derives them, and the check derives and compares them."""

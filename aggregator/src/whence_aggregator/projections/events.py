@@ -49,15 +49,17 @@ from whence_aggregator.queries.collect import (
 )
 from whence_aggregator.queries.compliance import (
     ADD_TO_TALLY,
+    MARK_SUBJECT,
     UNJUDGE,
     UNJUDGE_AMI,
     UNJUDGE_COMMIT,
     UNJUDGE_IMAGE,
     UNJUDGE_TICKET,
+    MarkSubjectParameters,
 )
 from whence_aggregator.queries.query import instance_ids, together
 from whence_aggregator.queries.trace import INVENTORY_OF
-from whence_aggregator.trace.facts import AMI_KIND, REVIEW_KIND, TICKET_KIND
+from whence_aggregator.trace.facts import ACCOUNT_DRIFT_KIND, AMI_KIND, REVIEW_KIND, TICKET_KIND
 from whence_aggregator.trace.life import life_of, listed_life
 from whence_aggregator.trace.review_names import number_word
 from whence_aggregator.trace.tags import REGISTRY
@@ -143,6 +145,10 @@ async def project_fact(transaction: Transaction, index: int, event: Mapping[str,
         return
     if event["kind"] == TICKET_KIND:
         await transaction.execute(ADD_FACT.bind([row]), UNJUDGE_TICKET.bind([named_as(event["subject"])]))
+        return
+    if event["kind"] == ACCOUNT_DRIFT_KIND:
+        marked: MarkSubjectParameters = {"kind": "account", "id": event["subject"]}
+        await transaction.execute(ADD_FACT.bind([row]), MARK_SUBJECT.bind([marked]))
         return
     if event["kind"] == AMI_KIND:
         ami = event["subject"].rpartition("/")[2]

@@ -11,6 +11,7 @@ from whence_aggregator.ledger.kinds import EVERY_ACCOUNT, EntryKind, Event, Proj
 from whence_aggregator.organisation.changes import ACCOUNT, MEMBERS, MERGED, READ, TEAM
 from whence_aggregator.organisation.projection import writes
 from whence_aggregator.ports import Transaction
+from whence_aggregator.projections.account_plans import ACCOUNT_PLAN, account_plan_write
 from whence_aggregator.projections.applications import (
     project_application,
     project_application_v2,
@@ -47,7 +48,7 @@ from whence_aggregator.projections.verdicts import project_verdicts
 from whence_aggregator.projections.violation_rows import VIOLATION_STEP
 from whence_aggregator.projections.violations import project_violation_steps
 from whence_aggregator.queries.ledger import ADD_CLOCK, AddClockParameters
-from whence_aggregator.trace.facts import AMI_KIND
+from whence_aggregator.trace.facts import ACCOUNT_DRIFT_KIND, AMI_KIND
 
 Entries = Sequence[tuple[int, Event]]
 STATEMENT = "statement"
@@ -172,6 +173,10 @@ async def _instance_logs(transaction: Transaction, _: Replayed, entries: Entries
     await transaction.execute(*(instance_log_write(index, event) for index, event in entries))
 
 
+async def _account_plans(transaction: Transaction, _: Replayed, entries: Entries) -> None:
+    await transaction.execute(account_plan_write(entries))
+
+
 async def _nothing(_transaction: Transaction, _replayed: Replayed, _entries: Entries) -> None:
     """Write nothing: no table is derived from the entry."""
 
@@ -214,6 +219,8 @@ def _account_of_fact(event: Event) -> str:
     """Return the account of a listed instance; images, tags and commits may concern every account."""
     if event["kind"] == AMI_KIND:
         return str(event["subject"]).partition("/")[0]
+    if event["kind"] == ACCOUNT_DRIFT_KIND:
+        return str(event["subject"])
     return str(event["value"]["account_id"]) if event["kind"] == INVENTORY_KIND else EVERY_ACCOUNT
 
 
@@ -290,6 +297,7 @@ KINDS: Mapping[str, EntryKind] = MappingProxyType({
     ),
     FULLSTOP_REPORT: _kind("fullstop_report", project=_reports, account=_account_stated),
     INSTANCE_LOG: _kind("instance_log", project=_instance_logs, account=_account_stated),
+    ACCOUNT_PLAN: _kind("account_plan", project=_account_plans, account=_account_stated, together=_all_together),
     "log-key": _kind(account=_of_all),
     "pruned": replace(
         _kind("removed_entry", "fact", account=_of_all), project={1: _pruned, REMOVALS_VERSION: _removals},

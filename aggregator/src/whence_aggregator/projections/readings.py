@@ -6,9 +6,16 @@ from collections.abc import Sequence
 
 from whence_aggregator.projections.pushes import unjudge_tag
 from whence_aggregator.projections.subjects import named_as
-from whence_aggregator.queries.compliance import UNJUDGE_AMI, UNJUDGE_COMMIT, UNJUDGE_IMAGE, UNJUDGE_TICKET
+from whence_aggregator.queries.compliance import (
+    MARK_SUBJECT,
+    UNJUDGE_AMI,
+    UNJUDGE_COMMIT,
+    UNJUDGE_IMAGE,
+    UNJUDGE_TICKET,
+)
 from whence_aggregator.queries.query import BoundCommand
 from whence_aggregator.trace.facts import (
+    ACCOUNT_DRIFT_KIND,
     AMI_KIND,
     BRANCH_KIND,
     COMMIT_KIND,
@@ -31,6 +38,8 @@ def resting_on(kind: str, subject: str) -> Sequence[BoundCommand]:
         return [UNJUDGE_COMMIT.bind([{"commit_id": subject.rpartition("@")[2].rpartition("..")[2]}])]
     if kind == TICKET_KIND:
         return [UNJUDGE_TICKET.bind([named_as(subject)])]
+    if kind == ACCOUNT_DRIFT_KIND:
+        return [MARK_SUBJECT.bind([{"kind": "account", "id": subject}])]
     if kind == AMI_KIND:
         return [UNJUDGE_AMI.bind([{"image_id": subject.rpartition("/")[2]}])]
     return [unjudge_tag(subject)] if kind == "tag" else []

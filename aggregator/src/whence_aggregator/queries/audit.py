@@ -1433,6 +1433,30 @@ class DumpInstanceLogRow(TypedDict):
 DUMP_INSTANCE_LOG = NamedQuery[DumpInstanceLogParameters, DumpInstanceLogRow]("dump_instance_log")
 
 
+class DumpAccountPlanParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpAccountPlanRow(TypedDict):
+    account_id: str
+    ledger_index: int
+    plan: str
+    report: str
+    begun_at: str
+    ended_at: str
+    applied_by: str
+    changed: int
+    failed: int
+    error: str
+
+
+DUMP_ACCOUNT_PLAN = NamedQuery[DumpAccountPlanParameters, DumpAccountPlanRow]("dump_account_plan")
+
+
+CLEAR_ACCOUNT_PLAN = Command[NoParameters]("clear_account_plan")
+
+
 CLEAR_FULLSTOP_REPORT = Command[NoParameters]("clear_fullstop_report")
 
 

@@ -10,6 +10,10 @@ import msgspec
 
 from whence_aggregator.callers.trusted_proxies import AddressFrom, wrong_in_proxies
 from whence_aggregator.compliance.rule_settings import NO_RULE_SETTINGS, RuleSettings, wrong_in_rules
+from whence_aggregator.settings.account_configuration import (
+    AccountConfigurationSettings,
+    wrong_in_account_configuration,
+)
 from whence_aggregator.settings.approvals import ApprovalSettings, wrong_in_approvals
 from whence_aggregator.settings.cloud_trail import EXTERNAL_ID, CloudTrailSettings, wrong_in_cloud_trail
 from whence_aggregator.settings.console import ConsoleSettings, wrong_in_console
@@ -166,6 +170,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     cloud_trail: CloudTrailSettings | None = None
     """Queues and buckets of CloudTrail; None: events are not read."""
     organisation: OrganisationSettings | None = None
+    account_configuration: AccountConfigurationSettings | None = None
+    """The declared state of accounts; None: nothing is compared with it."""
     limits: LimitSettings = LimitSettings()
     retention: RetentionSettings = RetentionSettings()
     registries: dict[str, PlaceSettings] = {}
@@ -282,6 +288,7 @@ def _wrong_in_parts(settings: Settings) -> list[str]:
         wrong += wrong_in_organisation(settings.organisation)
     if settings.approvals is not None:
         wrong += wrong_in_approvals(settings.approvals)
+    wrong += wrong_in_account_configuration(settings.account_configuration)
     wrong += wrong_in_rules(settings.rules)
     wrong += wrong_in_rules_off(settings.rules_off)
     wrong += wrong_in_findings(settings.findings)

@@ -28,9 +28,11 @@ SIGNATURE_KIND = "commit-signature"
 """Facts about a commit's signature, verified with the keys that were trusted then."""
 AMI_KIND = "ami"
 """Facts about AMIs: whose they are, and whether they are deprecated, change."""
+ACCOUNT_DRIFT_KIND = "account-drift"
+"""Facts about what differs in an account from its declared configuration."""
 REVIEW_KIND, TICKET_KIND = "review", "ticket"
 """Facts about the reviews that a commit came in by, and about a ticket in its tracker: both change."""
-DATED_KINDS = frozenset((BRANCH_KIND, SIGNATURE_KIND, REVIEW_KIND, TICKET_KIND, AMI_KIND))
+DATED_KINDS = frozenset((BRANCH_KIND, SIGNATURE_KIND, REVIEW_KIND, TICKET_KIND, AMI_KIND, ACCOUNT_DRIFT_KIND))
 """Kinds of facts that count when they were recorded by the time asked about: their subject changes."""
 COMMIT_KIND = "commit"
 RANGE_KIND = "commit-range"

@@ -1,4 +1,4 @@
-"""whence accounts: the number of running instances by account and region, and how many of them report."""
+"""whence accounts: running instances by account and region, how many report, and drift from the configuration."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from whence_aggregator.whence.account_drift import drift_lines, drift_told
 from whence_aggregator.whence.client import Client, segment
 from whence_aggregator.whence.output import GAPS, ask, listed, listing, one_of_them, show_json, show_lines, show_list
 from whence_aggregator.whence.teams import note_sources, said
@@ -16,8 +17,9 @@ _NO_INVENTORY = "not listed: EC2's inventory is not collected here (setting `inv
 _NOT_READ = "not listed: the account is not in the setting `accounts`, or there is no setting `inventory`"
 
 
+_PLANS_SHOWN_MAX = 5
 _COLUMNS = ("account_id", "name", "owner", "status", "region", "listed_at", "running", "speaking", "silent", "never",
-            "awaited", "unknown", "asked")  # fmt: skip
+            "awaited", "unknown", "drift", "asked")  # fmt: skip
 
 
 @click.group(invoke_without_command=True)
@@ -27,8 +29,8 @@ _COLUMNS = ("account_id", "name", "owner", "status", "region", "listed_at", "run
 def accounts(context: click.Context, account: str | None, limit: int, everything: bool, as_json: bool) -> None:
     """Show who owns each account, and by region how many instances the EC2 API lists, and how many report.
 
-    Exits 1 if an instance is silent or never reported, or if a region could not be listed, in any account. `show` shows
-    one account with its history.
+    Exits 1 if in any account an instance is silent or never reported, a region could not be listed, or the account is
+    not known to be as its configuration states. `show` shows one account with what differs and its history.
     """
     if context.invoked_subcommand is not None:
         return
@@ -73,6 +75,8 @@ def show_account(client: Client, account: str, at: str | None, as_json: bool) ->
             ("allows", ", ".join(document["allows"])),
             *(("tag", f"{key}={value}") for key, value in document["tags"].items()),
             *(("source", said(one)) for one in document["sources"]),
+            *drift_lines(document.get("drift")),
+            *(("applied", _applied(one)) for one in _plans(client, account, at)),
             *(("history", _change(one)) for one in document["history"]),
         ]
     )
@@ -86,7 +90,7 @@ class _Gaps:
 
     def watched(self, pages: Iterator[Sequence[Mapping[str, Any]]]) -> Iterator[Sequence[Mapping[str, Any]]]:
         for page in pages:
-            self.found = self.found or any(_has_silence(row) for one in page for row in _regions(one))
+            self.found = self.found or any(_has_gap(one) for one in page)
             yield page
 
 
@@ -94,6 +98,29 @@ def _change(one: Mapping[str, Any]) -> str:
     told = [f"{name} {one[name]}" for name in ("owner", "status", "path") if one.get(name)]
     stated = f": {', '.join(told)}" if told else ""
     return f"{one['observed_at']} {one['change']} ({one['source']}, ledger {one['ledger_index']}){stated}"
+
+
+def _has_gap(account: Mapping[str, Any]) -> bool:
+    """Return whether instances are silent, or the account is not known to be as its configuration states."""
+    drift = account.get("drift")
+    differs = drift is not None and drift["state"] != "converged"
+    return differs or any(_has_silence(row) for row in _regions(account))
+
+
+def _plans(client: Client, account: str, at: str | None) -> Sequence[Mapping[str, Any]]:
+    """Return the newest plans that were applied to an account; none of the past."""
+    if at is not None:
+        return ()
+    found = ask(lambda: client.get("/v1/account-plans", account=account, limit=str(_PLANS_SHOWN_MAX)))
+    plans: Sequence[Mapping[str, Any]] = found["plans"]
+    return plans
+
+
+def _applied(one: Mapping[str, Any]) -> str:
+    failed = f", {one['failed']} not" if one["failed"] else ""
+    error = f": {one['error']}" if one["error"] else ""
+    place = f"(ledger {one['ledger_index']})"
+    return f"{one['ended_at']} {one['changed']} changed{failed} by {one['applied_by']} {place}{error}"
 
 
 def _has_silence(row: Mapping[str, Any]) -> bool:
@@ -104,6 +131,7 @@ def _has_silence(row: Mapping[str, Any]) -> bool:
 def _regions(account: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return a row for each region of an account, or one row that states why there is none."""
     about = {name: account.get(name) for name in ("account_id", "name", "owner", "status")}
+    about["drift"] = drift_told(account.get("drift"))
     if not account["regions"]:
         return [{**about, "asked": _NOT_READ}]
     return [{**about, **region, **_unlisted(region)} for region in account["regions"]]

@@ -36,6 +36,7 @@ from whence_aggregator.wiring.rules import (
 from whence_aggregator.wiring.trackers import known_trackers, load_tracker_collectors, note_trackers
 from whence_aggregator.wiring.work import Working, kinds_of, load_worker, work_on_ranges
 from whence_aggregator.work.hour_shares import HourShares
+from whence_aggregator.work.task import Work
 from whence_common.clock import utc_now
 
 
@@ -108,6 +109,7 @@ async def load_working(
     sources: OrganisationSources,
     allowed: AllowedAccounts,
     trail: TrailReading,
+    drift: Mapping[str, Work],
     evaluator: Evaluator,
 ) -> Working:
     inventory = await parts.load_inventory(settings, database, ledger, questions)
@@ -115,7 +117,7 @@ async def load_working(
     reader = tracer.commits if settings.approvals is not None else None
     ranges = work_on_ranges(database, reader, known_trackers(settings), now=utc_now)
     shares = HourShares({host: one.questions_per_hour_max for host, one in settings.trackers.items()}, utc_now)
-    further = {**ranges, **trail.kinds}
+    further = {**ranges, **trail.kinds, **drift}
     kinds = kinds_of(ledger, collectors, inventory, organisation, further=further, shares=shares, now=utc_now)
     working = Working(load_worker(database, kinds), Evaluating(evaluator))
     trail.wake = working.wake

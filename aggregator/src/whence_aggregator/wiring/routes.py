@@ -9,10 +9,13 @@ from aiohttp import web
 from whence_aggregator.adapters.rule_process import RuleProcess
 from whence_aggregator.approvals.rule import ApprovalPolicy
 from whence_aggregator.audit.bundle import Bundles
+from whence_aggregator.changes.account_plans import AppliedPlans
+from whence_aggregator.collect.account_drifts import KnownDrifts
 from whence_aggregator.collect.accounts import Accounts
 from whence_aggregator.collect.collectors import Collector
 from whence_aggregator.collect.measured import Questions
 from whence_aggregator.compliance.rules.live import LiveRules
+from whence_aggregator.http.account_plans import AccountPlanCalls
 from whence_aggregator.http.accounts import AccountCalls
 from whence_aggregator.http.agents import AgentCalls
 from whence_aggregator.http.log import LogCalls
@@ -128,7 +131,9 @@ def _answering(one: ServingParts) -> list[web.RouteDef]:
             OrganisationDirectory(one.database),
             Moments(database=one.database, now=utc_now),
             load_coverage(one.settings, one.database),
+            KnownDrifts(database=one.database, now=utc_now) if one.settings.account_configuration is not None else None,
         ).routes(),
+        *AccountPlanCalls(AppliedPlans(database=one.database, ledger=one.ledger, now=utc_now)).routes(),
         *OrganisationCalls(database=one.database, now=utc_now, lists_teams=not _fronts(one.settings)).routes(),
     ]
 

@@ -8,6 +8,7 @@ import msgspec
 
 from whence_aggregator.adapters.own_rule_files import load_own_rules
 from whence_aggregator.adapters.rule_process import RuleProcess
+from whence_aggregator.collect.account_drifts import KnownDrifts
 from whence_aggregator.compliance.covered import CoveredAccounts
 from whence_aggregator.compliance.evaluate import Evaluator
 from whence_aggregator.compliance.judging import JudgesElsewhere
@@ -34,7 +35,7 @@ from whence_aggregator.trace.tracer import Tracer
 from whence_aggregator.trackers.places import NO_TRACKERS, KnownTrackers
 from whence_aggregator.wiring.cloud_trail import load_coverage
 from whence_aggregator.wiring.findings import load_scanners
-from whence_common.clock import Now
+from whence_common.clock import Now, utc_now
 from whence_common.open_metrics import Family, Sample, gauge
 from whence_common.settings_file import SettingsInvalid
 
@@ -130,14 +131,18 @@ def rules_in_force(
         "trust": bool(settings.trust),
         "commit-trust": bool(settings.commit_trust),
         "findings": bool(settings.findings.scanners),
+        "account-configuration": settings.account_configuration is not None,
     }
     sources = [source for source, there in configured.items() if there]
     return RulesInForce.of(settings.rules, sources, off=settings.rules_off, recorded=recorded, engine=engine)
 
 
 def covered_accounts(settings: Settings, database: Database, allowed: Container[str]) -> CoveredAccounts | None:
-    """Return what compares the organisation's accounts with those that are read; None without an organisation."""
-    if settings.organisation is None:
+    """Return what compares the organisation's accounts with those that are read, and with their configuration.
+
+    None without an organisation and without a configuration of accounts.
+    """
+    if settings.organisation is None and settings.account_configuration is None:
         return None
     return CoveredAccounts(
         database=database,
@@ -145,6 +150,7 @@ def covered_accounts(settings: Settings, database: Database, allowed: Container[
         allowed=allowed,
         lists=settings.inventory is not None,
         events=load_coverage(settings, database) if settings.cloud_trail is not None else None,
+        drifts=KnownDrifts(database=database, now=utc_now) if settings.account_configuration is not None else None,
     )
 
 

@@ -18,6 +18,7 @@ from whence_aggregator.projections.indexing import index_facts
 from whence_aggregator.settings.server import Settings
 from whence_aggregator.violations.following import Following
 from whence_aggregator.wiring import parts, settings_files
+from whence_aggregator.wiring.account_drift import load_account_drift
 from whence_aggregator.wiring.agents import load_speaking
 from whence_aggregator.wiring.answering import load_collectors, load_evaluators, load_tracer, load_working, traced_by
 from whence_aggregator.wiring.approvals import load_policy
@@ -115,8 +116,9 @@ async def opened_aggregator(
             settings, database, ledger, tracer, heard, allowed, traced_by(settings, policy, sources),
             database_location or settings.database,
         )  # fmt: skip
+        drift = await load_account_drift(settings, database, ledger, stack)
         working = await load_working(
-            settings, database, ledger, tracer, collectors, questions, heard, sources, allowed, trail,
+            settings, database, ledger, tracer, collectors, questions, heard, sources, allowed, trail, drift,
             judging_by(rules.current),
         )  # fmt: skip
         limits = LiveLimits(settings.limits)

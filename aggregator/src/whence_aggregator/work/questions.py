@@ -10,7 +10,7 @@ from datetime import datetime
 
 from whence_aggregator.queries.query import BoundCommand
 from whence_aggregator.queries.work import ADD_TASK, ADD_TASK_UNLESS_FULL, AddTaskParameters
-from whence_aggregator.trace.facts import AMI_KIND
+from whence_aggregator.trace.facts import ACCOUNT_DRIFT_KIND, AMI_KIND
 from whence_common.clock import to_instant
 
 SHARED_LANE = "shared"
@@ -53,6 +53,8 @@ def host_of(kind: str, subject: str) -> str:
         return f"ec2/{subject}"
     if kind == AMI_KIND:
         return f"ec2/{subject.rpartition('/')[0]}"[:_NAME_CHARACTERS_MAX]
+    if kind == ACCOUNT_DRIFT_KIND:
+        return f"accounts/{subject}"
     if kind == ORGANISATION_KIND:
         return f"organisation/{subject}"
     if kind in (VERSION_COMMITS_KIND, RANGE_TRACKING_KIND):

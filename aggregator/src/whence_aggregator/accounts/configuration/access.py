@@ -8,6 +8,8 @@ from msgspec import Meta, Struct
 
 
 class Access(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the tool gets into the account."""
+
     role: Annotated[
         str | None, Meta(description="Name of the role to assume in the account; empty: the caller's own credentials.")
     ] = "whence-accounts"

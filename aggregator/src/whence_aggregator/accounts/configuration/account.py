@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
 from whence_aggregator.accounts.configuration.access import Access
+from whence_aggregator.accounts.configuration.buckets import Bucket, MintBucket
+from whence_aggregator.accounts.configuration.cloudtrail import CloudTrail
+from whence_aggregator.accounts.configuration.defaults import InstanceMetadata
 from whence_aggregator.accounts.configuration.identity import (
     AdditionalAttachedPolicies,
     AdditionalPolicy,
@@ -18,6 +21,7 @@ from whence_aggregator.accounts.configuration.identity import (
     RoleName,
     VpcFlowlogsRole,
 )
+from whence_aggregator.accounts.configuration.keys import Key
 
 _SamlMetadata = Annotated[str, Meta(min_length=1, max_length=1_000_000)]
 
@@ -62,3 +66,36 @@ class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     check_root_user: Annotated[
         bool, Meta(description="Warn if the root user has no MFA device, or has access keys.")
     ] = False
+    s3_buckets: Annotated[
+        dict[str, Bucket], Meta(max_length=200, description="Buckets, by a name of the configuration's own.")
+    ] = {}
+    mint_bucket: Annotated[
+        MintBucket | None, Meta(description="Bucket of minted credentials, which one role writes; null: none.")
+    ] = None
+    public_access_block: Annotated[
+        bool, Meta(description="Whether public access to all buckets is blocked; false: left as it is.")
+    ] = False
+    kms: Annotated[dict[str, Key], Meta(max_length=200, description="KMS keys, by alias.")] = {}
+    ebs_encrypt_by_default: Annotated[
+        bool, Meta(description="Whether new volumes are encrypted; false: left as it is.")
+    ] = True
+    ebs_default_key: Annotated[
+        Annotated[str, Meta(max_length=2_048)] | None,
+        Meta(description="Key of new volumes: an alias of `kms`, or an ARN with `{region}`; null: left as it is."),
+    ] = None
+    instance_metadata: Annotated[
+        InstanceMetadata | None, Meta(description="Defaults of the metadata service; null: left as they are.")
+    ] = None
+    image_public_access_block: Annotated[
+        bool, Meta(description="Whether images can no longer be shared publicly; false: left as it is.")
+    ] = False
+    snapshot_public_access_block: Annotated[
+        Literal["block-all-sharing", "block-new-sharing"] | None,
+        Meta(description="Which public sharing of snapshots is blocked; null: left as it is."),
+    ] = None
+    enable_cloudtrail: Annotated[
+        bool, Meta(description="False: no trail here, though `cloudtrail` is configured; its bucket is.")
+    ] = True
+    cloudtrail: Annotated[
+        CloudTrail | None, Meta(description="The audit trail, its log files and its events; null: none.")
+    ] = None

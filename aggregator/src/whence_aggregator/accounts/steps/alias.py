@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from whence_aggregator.accounts.account import Account
-from whence_aggregator.accounts.resources import Kind, Wanted
+from whence_aggregator.accounts.resources import Json, Kind, Standing, Wanted
 from whence_aggregator.accounts.step import Step
 
 ALIAS = Kind(
@@ -18,4 +18,10 @@ def wanted(account: Account) -> Sequence[Wanted]:
     return () if alias is None else (Wanted(kind=ALIAS, name="account", state={"alias": alias}),)
 
 
-STEP = Step(name="alias", summary="the account's alias", kinds=(ALIAS,), wanted=wanted)
+def stated(standing: Sequence[Standing]) -> Mapping[str, Json]:
+    return {"alias": next((one.state["alias"] for one in standing), None)}
+
+
+STEP = Step(
+    name="alias", summary="the account's alias", kinds=(ALIAS,), wanted=wanted, stated=stated, is_for_whence=True
+)

@@ -12,12 +12,12 @@ from hashlib import sha256
 import msgspec
 
 from whence_aggregator.accounts.account import Account
+from whence_aggregator.accounts.arns import partition_of
 from whence_aggregator.accounts.configuration.identity import ATTACHED_MAX, Role
 from whence_aggregator.accounts.policies import (
     check_permission,
     check_statement,
     identity_policy,
-    partition_of,
     trust_policy,
 )
 from whence_aggregator.accounts.resources import Json, Kind, Wanted, own_tags

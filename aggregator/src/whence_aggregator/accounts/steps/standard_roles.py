@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from whence_aggregator.accounts.account import Account
+from whence_aggregator.accounts.arns import partition_of
 from whence_aggregator.accounts.configuration.identity import (
     ApplicationRoles,
     AuditorRole,
@@ -13,7 +14,6 @@ from whence_aggregator.accounts.configuration.identity import (
     TrailReading,
     VpcFlowlogsRole,
 )
-from whence_aggregator.accounts.policies import partition_of
 
 _VERSION = "2012-10-17"
 

@@ -6,7 +6,25 @@ from collections.abc import Mapping
 
 from whence_aggregator.accounts.resources import Kind
 from whence_aggregator.accounts.step import Step
-from whence_aggregator.accounts.steps import alias, identity, roles
+from whence_aggregator.accounts.steps import (
+    alias,
+    cloudtrail,
+    configured_buckets,
+    defaults,
+    identity,
+    keys,
+    mint,
+    roles,
+)
 
-STEPS: tuple[Step, ...] = (alias.STEP, identity.STEP, roles.STEP)
+STEPS: tuple[Step, ...] = (
+    alias.STEP,
+    identity.STEP,
+    roles.STEP,
+    keys.STEP,
+    configured_buckets.STEP,
+    mint.STEP,
+    cloudtrail.STEP,
+    defaults.STEP,
+)
 KINDS: Mapping[str, Kind] = {kind.name: kind for step in STEPS for kind in step.kinds}

@@ -21,6 +21,9 @@ class AliasProvider:
             for one in wanted
         ]
 
+    async def find(self) -> Sequence[Standing]:
+        return await self.read([Wanted(kind=ALIAS, name="account", state={})])
+
     async def create(self, wanted: Wanted) -> None:
         raise AssertionError("a setting always stands")
 

@@ -6,25 +6,40 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 from whence_aggregator.accounts.account import Target
-from whence_aggregator.accounts.ports import Provider
+from whence_aggregator.accounts.ports import Finds, Provider
 from whence_aggregator.accounts.resources import Json, Kind, Standing, Wanted
 from whence_aggregator.adapters.accounts.alias import AliasProvider
+from whence_aggregator.adapters.accounts.buckets import BucketProvider
+from whence_aggregator.adapters.accounts.defaults import (
+    EbsProvider,
+    ImageSharingProvider,
+    InstanceMetadataProvider,
+    PublicAccessProvider,
+    SnapshotSharingProvider,
+)
 from whence_aggregator.adapters.accounts.identity import (
     OutboundWebIdentityProvider,
     PasswordPolicyProvider,
     RootUserProvider,
 )
 from whence_aggregator.adapters.accounts.instance_profiles import InstanceProfileProvider
+from whence_aggregator.adapters.accounts.keys import KeyProvider
+from whence_aggregator.adapters.accounts.permissions import denied_actions
 from whence_aggregator.adapters.accounts.place import AwsPlace
+from whence_aggregator.adapters.accounts.queues import QueueProvider
 from whence_aggregator.adapters.accounts.roles import RoleProvider
 from whence_aggregator.adapters.accounts.saml_providers import SamlProviderProvider
+from whence_aggregator.adapters.accounts.subscriptions import SubscriptionProvider
+from whence_aggregator.adapters.accounts.topics import TopicProvider
+from whence_aggregator.adapters.accounts.trails import OtherTrailsProvider, TrailProvider, TrustedAccessProvider
 from whence_aggregator.adapters.aws_clients import CALL_FAILURES, ServiceClients
 from whence_aggregator.adapters.aws_refusals import refusal, why
 from whence_common.errors import RoadError
 
 T = TypeVar("T")
-GLOBAL_REGION = "us-east-1"
-"""Where services without regions are asked, and where an account without a region of its own is."""
+_SESSION_NAME = "whence-accounts"
+_ATTEMPTS_MAX = 8
+"""Of one call, with the SDK's jittered pauses, which grow to 20 seconds."""
 
 PROVIDERS: Mapping[str, Callable[[AwsPlace], Provider]] = {
     "alias": AliasProvider,
@@ -34,36 +49,85 @@ PROVIDERS: Mapping[str, Callable[[AwsPlace], Provider]] = {
     "role": RoleProvider,
     "root-user": RootUserProvider,
     "saml-provider": SamlProviderProvider,
+    "bucket": BucketProvider,
+    "ebs-encryption": EbsProvider,
+    "image-sharing": ImageSharingProvider,
+    "instance-metadata": InstanceMetadataProvider,
+    "key": KeyProvider,
+    "public-access": PublicAccessProvider,
+    "snapshot-sharing": SnapshotSharingProvider,
+    "trusted-access": TrustedAccessProvider,
+    "topic": TopicProvider,
+    "queue": QueueProvider,
+    "subscription": SubscriptionProvider,
+    "trail": TrailProvider,
+    "other-trails": OtherTrailsProvider,
 }
 
 
 class AwsProviders:
-    """Providers for accounts of AWS."""
+    """Providers for accounts of AWS. `clients` opens the clients of a profile; None is the SDK's usual credentials."""
 
-    def __init__(self, clients: ServiceClients) -> None:
-        self._clients = clients
+    def __init__(self, clients: Callable[[str | None], ServiceClients]) -> None:
+        self._open = clients
+        self._clients: dict[str | None, ServiceClients] = {}
+
+    @classmethod
+    def opened(cls, *, endpoint_url: str | None, clock: Callable[[], float]) -> AwsProviders:
+        """Return providers with clients of their own; call `close` at the end."""
+        return cls(
+            lambda profile: ServiceClients(
+                endpoint_url=endpoint_url, session_name=_SESSION_NAME, clock=clock, attempts_max=_ATTEMPTS_MAX,
+                profile=profile,
+            )
+        )  # fmt: skip
+
+    async def close(self) -> None:
+        """Close all clients."""
+        for one in self._clients.values():
+            await one.close()
 
     def of(self, kind: Kind, target: Target, region: str | None) -> Provider:
         """Return the provider of a kind; its errors name the account, the region and the kind."""
-        where = " ".join(filter(None, (target.name, region, kind.name)))
-        return _Refusing(PROVIDERS[kind.name](self._place(target, region)), where, kind)
+        return _Refusing(PROVIDERS[kind.name](self.place(target, region)), _where(kind, target, region), kind)
+
+    async def find(self, kind: Kind, target: Target, region: str | None) -> Sequence[Standing]:
+        """Return what stands of a kind, whoever made it; nothing of kinds that are not imported. Raises RoadError."""
+        provider = PROVIDERS[kind.name](self.place(target, region))
+        if not isinstance(provider, Finds):
+            return []
+        return await _asked(provider.find(), _where(kind, target, region), ", ".join(kind.reads))
 
     async def identity(self, target: Target) -> str:
         async def ask() -> str:
-            sts = await self._place(target, None).client("sts")
+            sts = await self.place(target, None).client("sts")
             return str((await sts.get_caller_identity())["Account"])
 
         return await _asked(ask(), target.name, "sts:GetCallerIdentity")
 
     async def aliases(self, target: Target) -> Sequence[str]:
         async def ask() -> list[str]:
-            iam = await self._place(target, None).client("iam")
+            iam = await self.place(target, None).client("iam")
             return list((await iam.list_account_aliases())["AccountAliases"])
 
         return await _asked(ask(), target.name, "iam:ListAccountAliases")
 
-    def _place(self, target: Target, region: str | None) -> AwsPlace:
-        return AwsPlace(target=target, region=region or target.regions[0], clients=self._clients)
+    async def denied(self, target: Target, actions: Sequence[str]) -> Sequence[str]:
+        """Return the actions that the credentials of an account lack. Raises RoadError."""
+        return await _asked(
+            denied_actions(self.place(target, None), actions), target.name, "iam:SimulatePrincipalPolicy, iam:GetRole"
+        )
+
+    def place(self, target: Target, region: str | None) -> AwsPlace:
+        """Return where a provider calls; without a region, in the first of the account."""
+        profile = target.access.profile
+        if profile not in self._clients:
+            self._clients[profile] = self._open(profile)
+        return AwsPlace(target=target, region=region or target.regions[0], clients=self._clients[profile])
+
+
+def _where(kind: Kind, target: Target, region: str | None) -> str:
+    return " ".join(filter(None, (target.name, region, kind.name)))
 
 
 class _Refusing:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from whence_aggregator.accounts import canonical
-from whence_aggregator.accounts.policies import own_principals, partition_of, trust_form
+from whence_aggregator.accounts.policies import own_principals
 from whence_aggregator.accounts.resources import Json, Standing, Wanted, is_own, seen_tags
 from whence_aggregator.accounts.steps.roles import ATTACHED, PARTS_TAG, POLICY, ROLE, SESSION_SECONDS, mark
 from whence_aggregator.adapters.accounts.iam_calls import pages, tag_list, tags_of, without_missing
@@ -25,7 +25,6 @@ _DENY_ALL = {
 class RoleProvider:
     def __init__(self, place: AwsPlace) -> None:
         self._place = place
-        self._partition = partition_of(place.region)
 
     async def read(self, wanted: Sequence[Wanted]) -> Sequence[Standing]:
         iam = await self._place.client("iam")
@@ -51,7 +50,7 @@ class RoleProvider:
         unmarked = [one for one in parts if one not in stated and mark(one) not in marks]
         state: dict[str, Json] = {
             "path": role["Path"],
-            "trust": trust_form(_seen(role.get("AssumeRolePolicyDocument")), partition=self._partition),
+            "trust": _seen(role.get("AssumeRolePolicyDocument")),
         }
         if "details" in stated:
             about = details.get(name, {})

@@ -21,6 +21,23 @@ def account_not_owners(evidence: SubjectEvidence) -> Verdict:
     return passed("the account is of the application's team, or allows it")
 
 
+def account_drift(evidence: SubjectEvidence) -> Verdict:
+    """Fail when a plan of the account's declared configuration has changes."""
+    account = known(evidence.account, "the account in the organisation")
+    if account.status and account.status != ACTIVE:
+        return passed(f"the account is {account.status}")
+    drift = known(account.drift, "a declared configuration of the account")
+    if drift.outcome == "failed":
+        return unknown(f"the account could not be planned: {drift.reason}")
+    if drift.outcome == "waiting":
+        return unknown("the account was not planned yet")
+    if drift.changes:
+        return failed(drift.reason or f"{drift.changes} resources differ from the configuration")
+    if drift.unread:
+        return unknown(f"not all of the account could be read: {drift.unread[0]}")
+    return passed("the account is as its configuration states")
+
+
 def account_uncovered(evidence: SubjectEvidence) -> Verdict:
     """Judge an account of the organisation: its instances may enrol and are listed, and its events are read."""
     account = known(evidence.account, "the account in the organisation")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from whence_aggregator.compliance.rule import Rule, given
-from whence_aggregator.compliance.rules.account import account_not_owners, account_uncovered
+from whence_aggregator.compliance.rules.account import account_drift, account_not_owners, account_uncovered
 from whence_aggregator.compliance.rules.app import app_without_owner
 from whence_aggregator.compliance.rules.application import application_inactive, application_unregistered
 from whence_aggregator.compliance.rules.check import check_could_not_run
@@ -68,6 +68,14 @@ OWNER_RULES: tuple[Rule, ...] = (
          examples=(given("pass", account={"allowed": True, "listed": True, "events": "read"}),
                    given("fail", account={"allowed": False, "listed": False}),
                    given("unknown", account={"allowed": True}))),
+    Rule(id="account-drift", title="The account is as its configuration states", severity=2, kind="account",
+         link="account", source="account-configuration", audit_relevant=True,
+         rationale="What was changed by hand is in no specification, and the next person does not know of it.",
+         remedy="see what differs: whence accounts show ACCOUNT; then apply the configuration, or correct it",
+         judge=account_drift,
+         examples=(given("pass", account={"drift": {"configuration": "sha256:00"}}),
+                   given("fail", account={"drift": {"changes": 1, "reason": "role/fullstop differs"}}),
+                   given("unknown", account={"drift": {"outcome": "failed", "reason": "AWS denies it"}}))),
     Rule(id="version-not-approved", title="The version that runs was approved", severity=1, kind="version",
          link="approval", source="approvals", audit_relevant=True,
          rationale="What nobody approved was brought to production by one person alone.",

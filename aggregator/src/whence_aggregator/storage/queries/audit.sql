@@ -458,6 +458,13 @@ select instance_id, account_id, log_type, boot_time, digest, region, ledger_inde
     application_version, recorded_at
 from instance_log order by ledger_index limit :limit offset :offset;
 
+-- name: dump_account_plan
+select account_id, ledger_index, plan, report, begun_at, ended_at, applied_by, changed, failed, error
+from account_plan order by ledger_index limit :limit offset :offset;
+
+-- name: clear_account_plan
+delete from account_plan;
+
 -- name: clear_fullstop_report
 delete from fullstop_report;
 

@@ -1,0 +1,45 @@
+"""Import: what stands in an account, as the section of a configuration that states it. Makes no write call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from whence_aggregator.accounts.account import Target
+from whence_aggregator.accounts.planning import READS_AT_ONCE
+from whence_aggregator.accounts.ports import Providers
+from whence_aggregator.accounts.resources import Json, Kind, Standing
+from whence_aggregator.accounts.step import Step
+from whence_common.errors import WhenceError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """The section, and what it lacks: kinds that could not be read, each with the reason."""
+
+    section: Mapping[str, Json]
+    unread: tuple[str, ...]
+
+
+async def import_account(target: Target, steps: Sequence[Step], providers: Providers) -> Imported:
+    """Return what stands in an account that was verified, by the steps that can state it."""
+    limit = asyncio.Semaphore(READS_AT_ONCE)
+    unread: list[str] = []
+
+    async def part(kind: Kind, region: str | None) -> Sequence[Standing]:
+        async with limit:
+            try:
+                return await providers.find(kind, target, region)
+            except WhenceError as exc:
+                unread.append(exc.diagnostics())
+                return ()
+
+    section: dict[str, Json] = {}
+    for step in (one for one in steps if one.stated is not None):
+        parts = [(kind, region) for kind in step.kinds for region in (target.regions if kind.is_regional else (None,))]
+        found = await asyncio.gather(*(part(*one) for one in parts))
+        assert step.stated is not None, "only these steps were chosen"
+        stated = step.stated([one for some in found for one in some])
+        section |= {key: value for key, value in stated.items() if value not in (None, {}, [])}
+    return Imported(section=section, unread=tuple(sorted(unread)))

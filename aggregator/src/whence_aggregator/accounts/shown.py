@@ -1,0 +1,128 @@
+"""Plans and reports as lines of text. Pure.
+
+`+` is created, `~` is changed, `-` is deleted, `!` needs a decision or could not be read, `·` is left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from whence_aggregator.accounts.canonical import canonical_json
+from whence_aggregator.accounts.plan import AccountPlan, Change, Plan, Remark
+from whence_aggregator.accounts.report import AccountReport, ApplyReport
+from whence_aggregator.accounts.resources import Json, referred
+from whence_common.visible import printable
+
+_SIGNS = {"create": "+", "update": "~", "delete": "-"}
+_REMARKS = {"unread": "!", "kept": "!", "foreign": "·", "unsearched": "·"}
+_OUTCOMES = {"done": "✓", "already": "=", "failed": "✗", "refused": "✗", "skipped": "…"}
+_VALUE_CHARACTERS_MAX = 200
+_LINES_OF_CHANGE_MAX = 60
+
+
+def plan_lines(plan: Plan) -> Iterator[str]:
+    """Yield the readable form of a plan, with the totals last."""
+    for account in plan.accounts:
+        if account.changes or account.remarks:
+            yield from account_lines(account)
+            yield ""
+    yield totals(plan)
+
+
+def account_lines(account: AccountPlan) -> Iterator[str]:
+    yield f"{printable(account.account)} ({account.account_id})"
+    for change in account.changes:
+        yield f"  {_SIGNS[change.action]} {printable(change.address)}"
+        yield from (f"      {line}" for line in change_lines(change))
+    for remark in account.remarks:
+        yield f"  {_REMARKS[remark.kind]} {printable(remark.address)}: {_told(remark)}"
+
+
+def change_lines(change: Change) -> Sequence[str]:
+    """Return what a change does to each value, a line each."""
+    if change.action == "delete":
+        return []
+    before, after = change.before or {}, change.after or {}
+    lines = [line for aspect, value in after.items() for line in _differences(aspect, before.get(aspect), value)]
+    if len(lines) > _LINES_OF_CHANGE_MAX:
+        left = len(lines) - _LINES_OF_CHANGE_MAX
+        return [*lines[:_LINES_OF_CHANGE_MAX], f"… {left} more; --json shows all"]
+    return lines
+
+
+def totals(plan: Plan) -> str:
+    """Return one line about the whole plan."""
+    changes = [one for account in plan.accounts for one in account.changes]
+    unread = sum(not account.is_whole for account in plan.accounts)
+    told = f"; {unread} of them could not be read whole" if unread else ""
+    accounts = f"{len(plan.accounts)} account{'s' if len(plan.accounts) != 1 else ''}{told}"
+    if not changes:
+        return f"No changes in {accounts}."
+    count = {action: sum(one.action == action for one in changes) for action in _SIGNS}
+    numbers = f"{count['create']} to create, {count['update']} to change, {count['delete']} to delete"
+    return f"{numbers} in {accounts}. Plan {plan.digest}"
+
+
+def report_lines(report: ApplyReport) -> Iterator[str]:
+    """Yield the readable form of a report, per account and step."""
+    for account in report.accounts:
+        if account.changes or account.error:
+            yield from _account_report(account)
+    done = sum(one.outcome == "done" for account in report.accounts for one in account.changes)
+    left = sum(one.outcome in ("failed", "refused", "skipped") for each in report.accounts for one in each.changes)
+    wrong = sum(bool(account.error) for account in report.accounts)
+    told = f", {wrong} of them refused or not reached" if wrong else ""
+    count = len(report.accounts)
+    yield f"{done} changed, {left} not changed, in {count} account{'s' if count != 1 else ''}{told}."
+
+
+def _account_report(account: AccountReport) -> Iterator[str]:
+    yield f"{printable(account.account)} ({account.account_id})"
+    if account.error:
+        yield f"  ✗ {printable(account.error)}"
+    steps: dict[str, list[str]] = {}
+    for one in account.changes:
+        message = f": {printable(one.message)}" if one.message else ""
+        fix = f" ({printable(one.fix)})" if one.fix else ""
+        steps.setdefault(one.step, []).append(f"{_OUTCOMES[one.outcome]} {printable(one.address)}{message}{fix}")
+    for step, lines in steps.items():
+        yield f"  {step}"
+        yield from (f"    {line}" for line in lines)
+
+
+def _told(remark: Remark) -> str:
+    return printable(f"{remark.message} ({remark.fix})" if remark.fix else remark.message)
+
+
+def _differences(path: str, before: Json, after: Json) -> Iterator[str]:
+    """Yield the values that differ below a path. Lists are compared as a whole, item by item without order."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping) and not referred(after):
+        for name in sorted({*before, *after}):
+            if canonical_json(before.get(name)) != canonical_json(after.get(name)):
+                yield from _differences(f"{path}.{name}", before.get(name), after.get(name))
+    elif _is_list(before) and _is_list(after):
+        old = [canonical_json(one) for one in before]  # type: ignore[union-attr]  # both are lists
+        new = [canonical_json(one) for one in after]  # type: ignore[union-attr]
+        yield from (f"{path} - {_short(one)}" for one in old if one not in new)
+        yield from (f"{path} + {_short(one)}" for one in new if one not in old)
+        if sorted(old) == sorted(new):
+            yield f"{path}: other order"
+    elif before is None:
+        yield f"{path}: {_value(after)}"
+    else:
+        yield f"{path}: {_value(before)} → {_value(after)}"
+
+
+def _is_list(value: Json) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str)
+
+
+def _value(value: Json) -> str:
+    if isinstance(value, Mapping) and "$of" in value:
+        return f"{value['output']} of {value['$of']}"
+    return "nothing" if value is None else _short(value if isinstance(value, str) else canonical_json(value))
+
+
+def _short(text: str) -> str:
+    shown = printable(text)
+    return shown if len(shown) <= _VALUE_CHARACTERS_MAX else f"{shown[: _VALUE_CHARACTERS_MAX - 1]}…"

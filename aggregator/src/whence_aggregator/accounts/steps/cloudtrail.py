@@ -1,0 +1,231 @@
+"""The audit trail of an account or organisation, the bucket of its log files, and its events for the aggregator.
+
+Trails of others are reported and left alone. What carries the audit is deleted only where `--delete` names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from whence_aggregator.accounts.account import Account
+from whence_aggregator.accounts.arns import arn_of, partition_of
+from whence_aggregator.accounts.configuration.cloudtrail import CloudTrail, EventSelector
+from whence_aggregator.accounts.resources import Json, Kind, Wanted, of, own_tags
+from whence_aggregator.accounts.step import Step
+from whence_aggregator.accounts.steps.buckets import BUCKET, bucket, bucket_arn
+from whence_aggregator.accounts.steps.trail_events import (
+    CLOUDTRAIL_SERVICE,
+    QUEUE,
+    SUBSCRIPTION,
+    TOPIC,
+    topic_address,
+    wanted_events,
+)
+from whence_common.errors import InputError
+
+_STEP = "cloudtrail"
+TRUSTED_ACCESS = Kind(
+    name="trusted-access",
+    step=_STEP,
+    reads=("organizations:ListAWSServiceAccessForOrganization",),
+    writes=(
+        "organizations:EnableAWSServiceAccess",
+        # what CloudTrail asks of the caller who creates an organisation's trail, by its user guide
+        "organizations:DescribeOrganization", "organizations:ListAccounts", "iam:CreateServiceLinkedRole",
+        "iam:GetRole",
+    ),
+    is_setting=True,
+)  # fmt: skip
+TRAIL = Kind(
+    name="trail",
+    step=_STEP,
+    reads=(
+        "cloudtrail:DescribeTrails", "cloudtrail:ListTags", "cloudtrail:GetTrailStatus", "cloudtrail:GetEventSelectors",
+    ),
+    writes=(
+        "cloudtrail:CreateTrail", "cloudtrail:UpdateTrail", "cloudtrail:AddTags", "cloudtrail:PutEventSelectors",
+        "cloudtrail:StartLogging", "cloudtrail:StopLogging", "cloudtrail:DeleteTrail", "iam:PassRole",
+    ),
+    after=(TRUSTED_ACCESS.name, BUCKET.name, TOPIC.name, "key", "role", "log-group"),
+    is_regional=True,
+    keeps_data=True,
+)  # fmt: skip
+OTHER_TRAILS = Kind(
+    name="other-trails", step=_STEP, reads=("cloudtrail:DescribeTrails", "cloudtrail:ListTags"), writes=(),
+    is_regional=True, is_setting=True,
+)  # fmt: skip
+"""The trails of a region that are not ours, for reports: it has no aspects. Its name is that of our own trail."""
+
+
+def wanted(account: Account) -> Sequence[Wanted]:
+    section = account.settings.cloudtrail
+    if section is None:
+        return ()
+    _check(account, section)
+    found: list[Wanted] = []
+    if section.log_bucket is not None:
+        found.append(_log_bucket(account, section))
+    if not account.settings.enable_cloudtrail:
+        return found
+    if section.organization:
+        found.append(Wanted(kind=TRUSTED_ACCESS, name=CLOUDTRAIL_SERVICE, state={"enabled": True}))
+    if section.events is not None:
+        found += wanted_events(
+            section.events, region=section.home_region, account_id=account.account_id,
+            trail_arn=trail_arn(section, account.account_id), reader=_auditor(account, section),
+        )  # fmt: skip
+    found.append(_trail(account, section))
+    regions = dict.fromkeys((section.home_region, *(section.regions or account.regions)))
+    found += [Wanted(kind=OTHER_TRAILS, name=section.name, region=one, state={}) for one in regions]
+    return found
+
+
+def trail_arn(section: CloudTrail, account_id: str) -> str:
+    return arn_of("cloudtrail", section.home_region, account_id, f"trail/{section.name}")
+
+
+def event_selector(one: EventSelector) -> Json:
+    """Return one selector as AWS's API has it."""
+    return {
+        "ReadWriteType": one.read_write,
+        "IncludeManagementEvents": one.management_events,
+        "ExcludeManagementEventSources": sorted(one.exclude_sources),
+        "DataResources": [
+            {"Type": each.type, "Values": sorted(each.values)}
+            for each in sorted(one.data_resources, key=lambda each: each.type)
+        ],
+    }
+
+
+def _trail(account: Account, section: CloudTrail) -> Wanted:
+    address = f"{BUCKET.name}/{section.s3_bucket_name}"
+    name: Json = of(address, "name") if section.log_bucket is not None else section.s3_bucket_name
+    topic = of(topic_address(section.events, section.home_region), "arn") if section.events is not None else None
+    return Wanted(
+        kind=TRAIL, name=section.name, region=section.home_region,
+        state={
+            "delivery": {"bucket": name, "prefix": section.s3_key_prefix or None},
+            "topic": topic,
+            "coverage": {
+                "multi_region": True, "global_service_events": True, "organization": section.organization
+            },
+            "log_file_validation": section.log_file_validation,
+            "kms_key": section.kms_key,
+            **_log_group(account, section),
+            "tags": own_tags(),
+            "event_selectors": {"basic": [event_selector(one) for one in section.event_selectors]},
+            "logging": section.logging,
+        },
+    )  # fmt: skip
+
+
+def _log_group(account: Account, section: CloudTrail) -> Mapping[str, Json]:
+    about = section.cloud_watch_logs
+    if about is None:
+        return {}
+    group = arn_of("logs", section.home_region, account.account_id, f"log-group:{about.group}:*")
+    return {"log_group": {"group": group, "role": _role_arn(account, section, about.role)}}
+
+
+def _log_bucket(account: Account, section: CloudTrail) -> Wanted:
+    name, about = section.s3_bucket_name, section.log_bucket
+    assert about is not None
+    writers = sorted({*about.accounts, *((account.account_id,) if account.settings.enable_cloudtrail else ())})
+    folders = [*writers]
+    organization_id = section.organization_id or account.organization_id
+    if organization_id is not None and (section.organization or about.organization):
+        folders.append(organization_id)
+    auditor = _auditor(account, section)
+    readers = sorted({*about.readers, *((auditor,) if auditor is not None else ())})
+    trails = [trail_arn(section, one) for one in writers]
+    statements = [*_writes(section, trails, folders), *(_reads(section, readers) if readers else ())]
+    return bucket(name, section.home_region, statements=statements, versioning=True)
+
+
+def _logs(section: CloudTrail, folder: str) -> str:
+    """Return the ARN of the log files below a folder. Source: CloudTrail's user guide, policy of the S3 bucket."""
+    prefix = f"{section.s3_key_prefix}/" if section.s3_key_prefix else ""
+    return f"{bucket_arn(section.s3_bucket_name)}/{prefix}AWSLogs/{folder}"
+
+
+def _writes(section: CloudTrail, trails: Sequence[str], folders: Sequence[str]) -> Sequence[Mapping[str, Any]]:
+    principal = {"Service": CLOUDTRAIL_SERVICE}
+    return (
+        {
+            "Sid": "WhenceTrailChecks", "Effect": "Allow", "Principal": principal, "Action": "s3:GetBucketAcl",
+            "Resource": bucket_arn(section.s3_bucket_name),
+            "Condition": {"StringEquals": {"aws:SourceArn": list(trails)}},
+        },
+        {
+            "Sid": "WhenceTrailWrites", "Effect": "Allow", "Principal": principal, "Action": "s3:PutObject",
+            "Resource": [_logs(section, f"{one}/*") for one in folders],
+            "Condition": {
+                "StringEquals": {"aws:SourceArn": list(trails), "s3:x-amz-acl": "bucket-owner-full-control"}
+            },
+        },
+    )  # fmt: skip
+
+
+def _reads(section: CloudTrail, readers: Sequence[str]) -> Sequence[Mapping[str, Any]]:
+    principal = {"AWS": list(readers)}
+    return (
+        {
+            "Sid": "WhenceReadersList", "Effect": "Allow", "Principal": principal, "Action": "s3:ListBucket",
+            "Resource": bucket_arn(section.s3_bucket_name),
+        },
+        {
+            "Sid": "WhenceReadersRead", "Effect": "Allow", "Principal": principal, "Action": "s3:GetObject",
+            "Resource": _logs(section, "*"),
+        },
+    )  # fmt: skip
+
+
+def _auditor(account: Account, section: CloudTrail) -> str | None:
+    return _role_arn(account, section, section.auditor_role) if section.auditor_role is not None else None
+
+
+def _role_arn(account: Account, section: CloudTrail, role: str) -> str:
+    if role.startswith("arn:"):
+        return role
+    return f"arn:{partition_of(section.home_region)}:iam::{account.account_id}:role/{role}"
+
+
+def _check(account: Account, section: CloudTrail) -> None:
+    """Raise InputError for values that contradict each other."""
+    key = f"accounts.{account.name}.cloudtrail"
+    about = section.log_bucket
+    is_enabled = account.settings.enable_cloudtrail
+    is_of_organization = section.organization or (about is not None and about.organization)
+    if is_of_organization and section.organization_id is None and account.organization_id is None:
+        message = f"{key}.organization: the organisation's id is not known"
+        raise _contradiction(message, "state organization_id, or list the accounts of AWS Organizations")
+    if about is not None and not is_enabled and not about.accounts:
+        message = f"{key}.log_bucket: no trail writes into it, as enable_cloudtrail is false and accounts is empty"
+        raise _contradiction(message, "state the accounts whose trails write into it, or remove log_bucket")
+    if about is not None and about.organization and not section.organization and not about.accounts:
+        message = f"{key}.log_bucket.organization: accounts does not state the account with the organisation's trail"
+        raise _contradiction(message, "add the id of the management account to log_bucket.accounts")
+    keys = [("events.kms_key", section.events.kms_key if section.events is not None else None)]
+    keys += [("kms_key", section.kms_key)] if about is not None else []
+    for name, one in keys:
+        if one is not None and one.split(":")[3] != section.home_region:
+            message = f"{key}.{name}: the key is in {one.split(':')[3]}, and what it encrypts in {section.home_region}"
+            raise _contradiction(message, f"use a key in {section.home_region}")
+    for number, selector in enumerate(section.event_selectors):
+        if not selector.management_events and not selector.data_resources:
+            message = f"{key}.event_selectors[{number}]: it selects no events"
+            raise _contradiction(message, "set management_events to true, or state data_resources")
+
+
+def _contradiction(message: str, fix: str) -> InputError:
+    return InputError("accounts-contradiction", message, fix=fix)
+
+
+STEP = Step(
+    name=_STEP,
+    summary="the audit trail, its log bucket, and its events for the aggregator",
+    kinds=(TRUSTED_ACCESS, TOPIC, QUEUE, SUBSCRIPTION, TRAIL, OTHER_TRAILS),
+    wanted=wanted,
+    is_for_whence=True,
+)

@@ -1,0 +1,120 @@
+"""The buckets of the configuration: `s3_buckets`, with the buckets that receive their access logs. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from whence_aggregator.accounts.account import Account
+from whence_aggregator.accounts.configuration.buckets import Bucket
+from whence_aggregator.accounts.resources import Json, Wanted
+from whence_aggregator.accounts.step import Step
+from whence_aggregator.accounts.steps.bucket_parts import encryption
+from whence_aggregator.accounts.steps.buckets import BUCKET, bucket, bucket_arn, checked_name
+from whence_aggregator.accounts.steps.mint import is_mint_of_an_account
+from whence_common.errors import InputError
+
+_PARTS_MAX = 1_000
+"""AWS's bound for lifecycle rules; a policy of 20 KB has fewer statements."""
+
+
+def wanted(account: Account) -> Sequence[Wanted]:
+    found: dict[str, Wanted] = {}
+    for one in _configured(account):
+        if found.setdefault(one.name, one).state != one.state:
+            message = f"accounts.{account.name}.s3_buckets: the bucket {one.name} is configured twice, differently"
+            raise InputError("accounts-twice", message, fix="put {region} into its name, or remove one of the two")
+    return tuple(found.values())
+
+
+def _configured(account: Account) -> Iterator[Wanted]:
+    for key, section in account.settings.s3_buckets.items():
+        path = f"accounts.{account.name}.s3_buckets.{key}"
+        for region in account.regions if section.regions is None else section.regions:
+            yield from _in_region(section, region, account, path)
+
+
+def _in_region(section: Bucket, region: str, account: Account, path: str) -> Iterator[Wanted]:
+    name = checked_name(section.name.replace("{region}", region), f"{path}.name")
+    texts = {"bucket_name": name, "region": region}
+    target = section.logging_target
+    if target is not None:
+        target = checked_name(target.replace("{region}", region), f"{path}.logging_target")
+    yield bucket(
+        name, region, statements=_statements(section.policy, texts, path), versioning=section.versioning,
+        lifecycle=_rules(section.lifecycle_configuration, f"{path}.lifecycle_configuration"),
+        encryption=_encryption(section.encryption_config, f"{path}.encryption_config"), tags=section.tags,
+        public_access_block=section.public_access_block, ownership=section.ownership, tls_only=section.tls_only,
+        logging_target=target,
+    )  # fmt: skip
+    is_configured = any(
+        target == each.name.replace("{region}", region) for each in account.settings.s3_buckets.values()
+    )  # fmt: skip
+    if target is not None and not is_configured:
+        rules = _rules(section.logging_lifecycle_configuration, f"{path}.logging_lifecycle_configuration")
+        statements = (log_delivery_statement(target, account.account_id),)
+        yield bucket(target, region, statements=statements, lifecycle=rules)
+
+
+def log_delivery_statement(name: str, account_id: str) -> Mapping[str, Any]:
+    """Return the statement that lets S3 deliver access logs of the account's buckets.
+
+    AWS recommends it in place of the access control list log-delivery-write, which BucketOwnerEnforced disables.
+    """
+    return {
+        "Sid": "WhenceLogDelivery", "Effect": "Allow", "Principal": {"Service": "logging.s3.amazonaws.com"},
+        "Action": "s3:PutObject", "Resource": f"{bucket_arn(name)}/*",
+        "Condition": {"StringEquals": {"aws:SourceAccount": account_id}},
+    }  # fmt: skip
+
+
+def _statements(policy: Mapping[str, Any] | None, texts: Mapping[str, str], path: str) -> Sequence[Mapping[str, Any]]:
+    if policy is None:
+        return ()
+    listed = policy.get("Statement", [])
+    found = _parts([listed] if isinstance(listed, Mapping) else listed, f"{path}.policy.Statement", "Sid")
+    if any(map(is_mint_of_an_account, found)):
+        message = f"{path}.policy: AllowMintWrite lets every identity of an account write credentials"
+        fix = "write mint_bucket: {writer: ARN of the worker's role} in place of this entry, with its name"
+        raise InputError("accounts-mint-writer", message, fix=fix)
+    return [_replaced(one, texts) for one in found]
+
+
+def _rules(lifecycle: Mapping[str, Any] | None, path: str) -> Sequence[Mapping[str, Any]] | None:
+    return None if lifecycle is None else _parts(lifecycle.get("Rules"), f"{path}.Rules", "ID")
+
+
+def _parts(listed: Any, path: str, key: str) -> Sequence[Mapping[str, Any]]:
+    """Return a list of mappings whose names differ. Raises InputError for anything else."""
+    if not isinstance(listed, list | tuple) or not all(isinstance(one, Mapping) for one in listed):
+        raise InputError("accounts-not-a-list", f"{path} is not a list of mappings", fix="write it as AWS's API has it")
+    names = [str(one[key]) for one in listed if one.get(key)]
+    if len(listed) > _PARTS_MAX or len(names) != len(set(names)):
+        message = f"{path} has more than {_PARTS_MAX} parts, or two with the same {key}"
+        raise InputError("accounts-parts", message, fix=f"give each a {key} of its own")
+    return listed
+
+
+def _encryption(document: Mapping[str, Any] | None, path: str) -> Mapping[str, Json] | None:
+    if document is None:
+        return None
+    try:
+        form = encryption(document)
+    except (KeyError, IndexError, TypeError, AttributeError) as exc:
+        fix = "write {Rules: [{ApplyServerSideEncryptionByDefault: {SSEAlgorithm: AES256}}]}"
+        raise InputError("accounts-encryption", f"{path} is not an encryption of S3's API", fix=fix) from exc
+    assert isinstance(form, Mapping)
+    return form
+
+
+def _replaced(value: Any, texts: Mapping[str, str]) -> Any:
+    if isinstance(value, str):
+        for name, text in texts.items():
+            value = value.replace(f"{{{name}}}", text)
+        return value
+    if isinstance(value, Mapping):
+        return {name: _replaced(one, texts) for name, one in value.items()}
+    return [_replaced(one, texts) for one in value] if isinstance(value, list | tuple) else value
+
+
+STEP = Step(name="buckets", summary="buckets, and their policies", kinds=(BUCKET,), wanted=wanted)

@@ -1,0 +1,84 @@
+"""The bucket of minted credentials: one role writes it and cannot read it, and old versions are deleted. Pure.
+
+Readers need no statement here: the role `app-ID` of an application may read `ID/*` by a policy of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from whence_aggregator.accounts.account import Account
+from whence_aggregator.accounts.configuration.buckets import MintBucket
+from whence_aggregator.accounts.resources import Json, Wanted
+from whence_aggregator.accounts.step import Step
+from whence_aggregator.accounts.steps.buckets import BUCKET, SSE_S3, bucket, bucket_arn, checked_name
+from whence_aggregator.accounts.steps.keys import key_reference
+from whence_common.errors import InputError
+
+_ROLE = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]{1,576}")
+_ACCOUNT = re.compile(r"(arn:aws[a-z-]*:iam::)?[0-9]{12}(:root)?|\*")
+_INCOMPLETE_UPLOAD_DAYS = 7
+
+
+def wanted(account: Account) -> Sequence[Wanted]:
+    """Return one bucket per region. Raises InputError for a writer that is not a role."""
+    section = account.settings.mint_bucket
+    if section is None:
+        return ()
+    path = f"accounts.{account.name}.mint_bucket"
+    if _ROLE.fullmatch(section.writer) is None:
+        message = f"{path}.writer: {section.writer[:200]!r} is not the ARN of a role"
+        fix = "write the ARN of the role that writes credentials; the root of an account is everybody in it"
+        raise InputError("accounts-mint-writer", message, fix=fix)
+    return [_bucket(section, region, account, path) for region in section.regions or account.regions]
+
+
+def _bucket(section: MintBucket, region: str, account: Account, path: str) -> Wanted:
+    template = section.name if section.name is not None else f"{_prefix(account)}-stups-mint-{{account_id}}-{{region}}"
+    name = template.replace("{account_id}", account.account_id).replace("{region}", region)
+    encryption: Mapping[str, Json] = SSE_S3
+    if section.key is not None:
+        key = key_reference(section.key, account, region, f"{path}.key")
+        encryption = {"algorithm": "aws:kms", "key": key, "bucket_key": True}
+    return bucket(
+        checked_name(name, f"{path}.name"), region, statements=_statements(name, section.writer), versioning=True,
+        lifecycle=(_old_versions(section.noncurrent_days),), encryption=encryption, tls_only=section.tls_only,
+        tags=section.tags,
+    )  # fmt: skip
+
+
+def is_mint_of_an_account(statement: Mapping[str, Any]) -> bool:
+    """Return whether a statement is Seven Seconds' AllowMintWrite for a whole account."""
+    principal = statement.get("Principal")
+    stated = principal.get("AWS", []) if isinstance(principal, Mapping) else principal
+    named = stated if isinstance(stated, list | tuple) else [stated]
+    return statement.get("Sid") == "AllowMintWrite" and any(_ACCOUNT.fullmatch(str(one)) for one in named)
+
+
+def _prefix(account: Account) -> str:
+    """Return the alias up to its first dash: deploy tools guess the name by this convention of STUPS."""
+    return (account.settings.alias or account.name).partition("-")[0]
+
+
+def _statements(name: str, writer: str) -> Sequence[Mapping[str, Any]]:
+    who = {"AWS": writer}
+    return (
+        {"Sid": "WhenceMintWrite", "Effect": "Allow", "Principal": who, "Action": "s3:PutObject",
+         "Resource": f"{bucket_arn(name)}/*"},
+        {"Sid": "WhenceMintWriterReadsNothing", "Effect": "Deny", "Principal": who,
+         "Action": ["s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket", "s3:ListBucketVersions"],
+         "Resource": [bucket_arn(name), f"{bucket_arn(name)}/*"]},
+    )  # fmt: skip
+
+
+def _old_versions(days: int) -> Mapping[str, Any]:
+    return {
+        "ID": "WhenceOldVersions", "Status": "Enabled", "Filter": {"Prefix": ""},
+        "NoncurrentVersionExpiration": {"NoncurrentDays": days},
+        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": _INCOMPLETE_UPLOAD_DAYS},
+    }  # fmt: skip
+
+
+STEP = Step(name="mint", summary="the bucket of minted credentials", kinds=(BUCKET,), wanted=wanted, is_for_whence=True)

@@ -1,0 +1,1 @@
+"""The program whence-accounts: plans and applies the configuration of AWS accounts."""

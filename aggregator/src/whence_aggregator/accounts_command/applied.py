@@ -1,0 +1,105 @@
+"""The subcommands apply, show and submit."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from pathlib import Path
+from typing import NoReturn
+
+import click
+import msgspec
+
+from whence_aggregator.accounts.plan import Plan
+from whence_aggregator.accounts.report import ApplyReport
+from whence_aggregator.accounts.shown import plan_lines, report_lines
+from whence_aggregator.accounts_command import options
+from whence_aggregator.accounts_command.ending import CONVERGED, ERROR, End, say, show
+from whence_aggregator.accounts_command.files import (
+    journal_path,
+    read_plan,
+    read_report,
+    report_path,
+    write_report,
+)
+from whence_aggregator.accounts_command.running import apply_plan
+from whence_aggregator.whence.connection import AggregatorAccess
+from whence_common.errors import InputError, WhenceError
+from whence_common.visible import printable
+
+
+@click.command()
+@click.argument("plan", type=click.Path(path_type=Path))
+@options.max_procs
+@options.as_json
+@click.option(
+    "--submit/--no-submit", default=True, help="Post the report to the aggregator of WHENCE_URL, if it is set."
+)
+def apply(plan: Path, max_procs: int, as_json: bool, submit: bool) -> None:
+    """Apply exactly the changes of a PLAN. A plan that was cut off is continued by applying it again.
+
+    An account that has moved since the plan was made is refused, and what moved is named.
+    """
+    apply_and_end(read_plan(plan), plan, at_once=max_procs, submit=submit, as_json=as_json)
+
+
+def apply_and_end(plan: Plan, path: Path, *, at_once: int, submit: bool, as_json: bool = False) -> NoReturn:
+    """Apply a plan, keep the report beside it, post it, and end the program."""
+    report = asyncio.run(apply_plan(plan, journal=journal_path(path), at_once=at_once))
+    write_report(report_path(path), report)
+    if as_json:
+        show(json.dumps(msgspec.to_builtins(report), indent=1))
+    else:
+        for line in report_lines(report):
+            show(line)
+    submitted = not submit or not os.environ.get("WHENCE_URL") or _submit(report, path)
+    unread = [one.account for one in plan.accounts if not one.is_whole]
+    if unread:
+        say(f"whence-accounts: the plan could not read all of {', '.join(unread)}: plan again")
+    raise End(CONVERGED if report.succeeded and submitted and not unread else ERROR)
+
+
+@click.command()
+@click.argument("plan", type=click.Path(path_type=Path))
+@click.option("--report", is_flag=True, help="Show the report of its last apply instead.")
+@options.as_json
+def show_(plan: Path, report: bool, as_json: bool) -> None:
+    """Show a PLAN, or the report of its last apply."""
+    found = read_report(report_path(plan)) if report else read_plan(plan)
+    if as_json:
+        show(json.dumps(msgspec.to_builtins(found), indent=1))
+        return
+    for line in report_lines(found) if isinstance(found, ApplyReport) else plan_lines(found):
+        show(line)
+
+
+show_.name = "show"
+
+
+@click.command()
+@click.argument("plan", type=click.Path(path_type=Path))
+def submit(plan: Path) -> None:
+    """Post the report of the last apply of a PLAN to the aggregator of WHENCE_URL. Posting it again changes nothing."""
+    if not os.environ.get("WHENCE_URL"):
+        raise click.UsageError("set WHENCE_URL to the aggregator's address")
+    raise End(CONVERGED if _submit(read_report(report_path(plan)), plan) else ERROR)
+
+
+def _submit(report: ApplyReport, path: Path) -> bool:
+    """Post a report; return whether the aggregator recorded it. The report stays beside the plan either way."""
+    url = os.environ["WHENCE_URL"]
+    access = AggregatorAccess(
+        url=url, ca_file=os.environ.get("WHENCE_CA_FILE") or None, profile=os.environ.get("WHENCE_PROFILE", "default")
+    )
+    try:
+        answer = access.client(None).post("/v1/account-plans", msgspec.to_builtins(report))
+        if not isinstance(answer, dict) or "index" not in answer:
+            raise InputError("not-an-aggregator", f"{url} does not answer as an aggregator does")
+    except (SystemExit, WhenceError) as exc:  # the client ends its command for a token file or URL that is invalid
+        reason = exc.diagnostics() if isinstance(exc, WhenceError) else "WHENCE_URL or WHENCE_TOKEN is invalid"
+        say(f"whence-accounts: the report is not recorded: {printable(reason)}")
+        say(f"whence-accounts: it is kept; send it with: whence-accounts submit {path}")
+        return False
+    say(f"whence-accounts: the report is recorded in the ledger, entry {answer['index']}")
+    return True

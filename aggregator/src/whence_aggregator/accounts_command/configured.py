@@ -1,0 +1,38 @@
+"""The accounts of the configuration, with their ids: from the file, AWS Organizations, or a file of accounts."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+
+from whence_aggregator.accounts.account import Account
+from whence_aggregator.accounts.configuration.read import Configuration, read_configuration
+from whence_aggregator.accounts_command.ending import say
+from whence_aggregator.adapters.accounts.account_list import listed_accounts
+from whence_common.errors import InputError
+from whence_common.problems import render
+
+
+def configured_accounts(content: bytes, patterns: Sequence[str], *, name: str) -> tuple[Account, ...]:
+    """Return the accounts whose names match shell patterns; all without one. Raises WhenceError.
+
+    Warnings about keys of version 10 are printed.
+    """
+    configuration = read_configuration(content, name=name)
+    if configuration.remarks:
+        say(render(configuration.remarks, name=name, lines=()))
+    chosen = _chosen(configuration, patterns)
+    if not chosen:
+        raise InputError("accounts-none", f"{name} configures no account", fix="add one below accounts:")
+    return chosen
+
+
+def _chosen(configuration: Configuration, patterns: Sequence[str]) -> tuple[Account, ...]:
+    if configuration.organizations is None:
+        return configuration.accounts(*patterns)
+    endpoint = os.environ.get("AWS_ENDPOINT_URL") or None
+    listed = asyncio.run(listed_accounts(configuration.organizations, endpoint_url=endpoint))
+    for note in listed.notes:
+        say(f"whence-accounts: {note}")
+    return configuration.accounts(*patterns, account_list=listed.ids, organization_id=listed.organization_id)

@@ -1,0 +1,42 @@
+"""Exit codes and messages of the program."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+from whence_common.errors import WhenceError
+from whence_common.visible import printable
+
+CONVERGED, ERROR, PENDING, USAGE, INTERRUPTED, READER_GONE, INTERNAL = 0, 1, 2, 64, 130, 141, 70
+
+
+class End(Exception):
+    """The program ends with a code."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def say(text: str) -> None:
+    """Print a message for people on stderr."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+def show(text: str) -> None:
+    """Print a line of the result on stdout."""
+    sys.stdout.write(f"{text}\n")
+
+
+def end(message: str, code: int) -> NoReturn:
+    say(f"whence-accounts: {message}")
+    raise End(code)
+
+
+def fail(exc: WhenceError) -> NoReturn:
+    """End with an error that people can act on."""
+    lines = [" ".join(printable(one).split()) for one in exc.message.splitlines()]
+    fix = f"\n  fix: {printable(exc.fix)}" if exc.fix else ""
+    end("\n".join(lines) + fix, ERROR)

@@ -1,0 +1,173 @@
+"""The subcommands plan, configure and bootstrap."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+
+import click
+
+from whence_aggregator.accounts.account import Account
+from whence_aggregator.accounts.difference import Allowed
+from whence_aggregator.accounts.plan import Plan, encode_plan
+from whence_aggregator.accounts.planning import wanted_of
+from whence_aggregator.accounts.shown import plan_lines
+from whence_aggregator.accounts.step import Step
+from whence_aggregator.accounts.steps.table import STEPS
+from whence_aggregator.accounts_command import options
+from whence_aggregator.accounts_command.applied import apply_and_end
+from whence_aggregator.accounts_command.configured import configured_accounts
+from whence_aggregator.accounts_command.ending import CONVERGED, ERROR, PENDING, End, say, show
+from whence_aggregator.accounts_command.files import read_bounded, write_plan
+from whence_aggregator.accounts_command.running import make_plan
+from whence_common.errors import InputError
+
+
+def chosen_steps(names: Sequence[str]) -> tuple[Step, ...]:
+    """Return the steps of these names; all if none is named. Raises InputError."""
+    known = {one.name: one for one in STEPS}
+    wrong = [one for one in names if one not in known]
+    if wrong:
+        fix = f"write some of: {', '.join(known)}"
+        raise InputError("step-unknown", f"there is no step {', '.join(wrong)}", fix=fix)
+    return tuple(one for one in STEPS if not names or one.name in names)
+
+
+@click.command()
+@click.argument("pattern", nargs=-1)
+@options.config
+@click.option("--out", "-o", type=click.Path(path_type=Path), help="Write the plan to this file, for apply.")
+@click.option("--step", "steps", multiple=True, metavar="NAME", help="Only this step. May be repeated.")
+@options.allowing
+@options.max_procs
+@options.as_json
+def plan(
+    pattern: tuple[str, ...], config: Path, out: Path | None, steps: tuple[str, ...], adopt: tuple[str, ...],
+    delete: tuple[str, ...], max_procs: int, as_json: bool,
+) -> None:  # fmt: skip
+    """Show what an apply would change in the accounts whose names match a shell PATTERN; all by default.
+
+    Makes no write call.
+    """
+    made = planned(config, pattern, chosen_steps(steps), adopt=adopt, delete=delete, at_once=max_procs)
+    if out is not None:
+        write_plan(out, made)
+    show_plan(made, as_json=as_json)
+    if out is not None and not made.is_converged:
+        say(f"whence-accounts: apply it with: whence-accounts apply {out}")
+    raise End(code_of(made))
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("pattern")
+@click.option("--dry-run", is_flag=True, help="Plan only, and write nothing.")
+@options.allowing
+@options.max_procs
+@click.option("--quite", "--quiet", "quiet", is_flag=True, help="Do not show the plan.")
+@click.option("--login-account", metavar="NAME", help="Not used: see access.profile.")
+@click.option("--token", metavar="TOKEN", help="Not used: see access.role.")
+@click.option("--login-only", is_flag=True, help="Only check that every account can be reached.")
+@click.option("--update-odd-host", is_flag=True, help="Refused: there are no bastion hosts.")
+@click.option("--redeploy-odd-host", is_flag=True, help="Refused: there are no bastion hosts.")
+@click.option("--migrate2natgateway", metavar="REGEX", help="Refused: NAT gateways are stated by enable_nat.")
+@click.option("--migrate2natgateway-if-empty", is_flag=True, help="Refused: see --migrate2natgateway.")
+@click.option("--re-add-defaultroute", is_flag=True, help="Refused: routes are part of every plan.")
+def configure(file: Path, pattern: str, dry_run: bool, quiet: bool, adopt: tuple[str, ...], delete: tuple[str, ...],
+              max_procs: int, login_only: bool, **stock: object) -> None:  # fmt: skip
+    """Plan and apply in one, as Seven Seconds' command does. FILE may be its configuration, version 10.
+
+    The plan is kept beside FILE, so that a run that was cut off is continued with apply.
+    """
+    refuse_stock_options(stock)
+    made = planned(file, (pattern,), STEPS, adopt=adopt, delete=delete, at_once=max_procs)
+    if not quiet:
+        show_plan(made, as_json=False)
+    if dry_run or login_only:
+        raise End(code_of(made) if dry_run else CONVERGED if all(one.is_whole for one in made.accounts) else ERROR)
+    if made.is_converged:
+        raise End(code_of(made))
+    kept = file.with_name(f"{file.name}.plan.json")
+    write_plan(kept, made)
+    apply_and_end(made, kept, at_once=max_procs, submit=True)
+
+
+@click.command()
+@click.argument("pattern", nargs=-1, required=True)
+@options.config
+@options.allowing
+@options.max_procs
+@click.option("--dry-run", is_flag=True, help="Plan only, and write nothing.")
+def bootstrap(pattern: tuple[str, ...], config: Path, adopt: tuple[str, ...], delete: tuple[str, ...], max_procs: int,
+              dry_run: bool) -> None:  # fmt: skip
+    """Plan and apply only what Whence itself needs in new accounts whose names match a shell PATTERN.
+
+    These are the alias, the auditor role, the trail and its events, the mint bucket and the right to pull images.
+    """
+    steps = tuple(one for one in STEPS if one.is_for_whence)
+    made = planned(config, pattern, steps, adopt=adopt, delete=delete, at_once=max_procs)
+    show_plan(made, as_json=False)
+    if dry_run or made.is_converged:
+        raise End(code_of(made))
+    kept = config.with_name(f"{config.name}.bootstrap.plan.json")
+    write_plan(kept, made)
+    apply_and_end(made, kept, at_once=max_procs, submit=True)
+
+
+def planned(
+    config: Path, pattern: Sequence[str], steps: Sequence[Step], *, adopt: tuple[str, ...], delete: tuple[str, ...],
+    at_once: int,
+) -> Plan:  # fmt: skip
+    """Read the configuration, check it whole, and plan. Raises WhenceError."""
+    content = read_bounded(config)
+    accounts = configured_accounts(content, pattern, name=str(config))
+    check(accounts, steps)
+    flags = (*(f"--adopt {one}" for one in adopt), *(f"--delete {one}" for one in delete))
+    return asyncio.run(
+        make_plan(
+            accounts, steps, Allowed(adopt=adopt, delete=delete), flags=flags, at_once=at_once,
+            configuration=f"sha256:{sha256(content).hexdigest()}",
+        )
+    )  # fmt: skip
+
+
+def check(accounts: Sequence[Account], steps: Sequence[Step]) -> None:
+    """Check every account's configuration before the first call. Raises InputError."""
+    for one in accounts:
+        wanted_of(one, steps)
+
+
+def code_of(plan: Plan) -> int:
+    """Return the exit code of a plan: an error outweighs pending changes."""
+    if not all(one.is_whole for one in plan.accounts):
+        return ERROR
+    return CONVERGED if plan.is_converged else PENDING
+
+
+def show_plan(plan: Plan, *, as_json: bool) -> None:
+    if as_json:
+        show(json.dumps(json.loads(encode_plan(plan)), indent=1))
+        return
+    for line in plan_lines(plan):
+        show(line)
+
+
+_STOCK = {
+    "login_account": "write access: {profile: …} or access: {role: …} for the accounts in the configuration",
+    "token": "set AWS credentials as for other AWS tools, and access: {role: …} in the configuration",
+    "update_odd_host": "leave it out: there are no bastion hosts; use AWS Systems Manager or EC2 Instance Connect",
+    "redeploy_odd_host": "leave it out: there are no bastion hosts; use AWS Systems Manager or EC2 Instance Connect",
+    "migrate2natgateway": "leave it out, and write enable_nat: true in the configuration",
+    "migrate2natgateway_if_empty": "leave it out, and write enable_nat: true in the configuration",
+    "re_add_defaultroute": "leave it out: a missing default route is part of every plan",
+}
+
+
+def refuse_stock_options(stock: dict[str, object]) -> None:
+    """Refuse options of Seven Seconds that have no meaning here, with what to do. Raises click.UsageError."""
+    for name, value in stock.items():
+        if value:
+            raise click.UsageError(f"--{name.replace('_', '-')} is not supported: {_STOCK[name]}")

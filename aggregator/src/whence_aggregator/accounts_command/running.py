@@ -1,0 +1,77 @@
+"""Run plans and applies: opens AWS, bounds the work, and shows its progress."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+from whence_aggregator.accounts.account import Account
+from whence_aggregator.accounts.applying import Applier
+from whence_aggregator.accounts.difference import Allowed
+from whence_aggregator.accounts.many import apply_accounts, plan_accounts
+from whence_aggregator.accounts.plan import AccountPlan, Plan
+from whence_aggregator.accounts.report import ApplyReport
+from whence_aggregator.accounts.step import Step
+from whence_aggregator.accounts.steps.table import KINDS
+from whence_aggregator.accounts_command.files import FileJournal, account_lock, state_folder
+from whence_aggregator.accounts_command.progress import Progress
+from whence_aggregator.adapters.accounts.providers import AwsProviders
+from whence_common.clock import to_instant, utc_now
+
+
+@asynccontextmanager
+async def opened_aws() -> AsyncIterator[AwsProviders]:
+    """Open AWS with the SDK's usual credentials; AWS_ENDPOINT_URL names another endpoint, as for the SDK."""
+    providers = AwsProviders.opened(
+        endpoint_url=os.environ.get("AWS_ENDPOINT_URL") or None, clock=asyncio.get_running_loop().time
+    )
+    try:
+        yield providers
+    finally:
+        await providers.close()
+
+
+async def make_plan(
+    accounts: Sequence[Account], steps: Sequence[Step], allowed: Allowed, *, configuration: str, flags: tuple[str, ...],
+    at_once: int,
+) -> Plan:  # fmt: skip
+    """Return the plan of the accounts. Raises WhenceError before any account is read whole where one is another."""
+    progress = Progress("planned", len(accounts))
+    try:
+        async with opened_aws() as providers:
+            plans = await plan_accounts(
+                accounts, steps, providers, allowed, at_once=at_once,
+                planned=lambda one: progress.step(one.account),
+            )  # fmt: skip
+    finally:
+        progress.end()
+    return Plan(made_at=to_instant(utc_now()), configuration=configuration, flags=flags, accounts=plans)
+
+
+async def apply_plan(plan: Plan, *, journal: Path, at_once: int) -> ApplyReport:
+    """Apply a plan and return its report. Raises WhenceError before the first write."""
+    begun = to_instant(utc_now())
+    kept = FileJournal(journal, plan.digest)
+    progress = Progress("applied", sum(len(one.changes) for one in plan.accounts))
+    try:
+        async with opened_aws() as providers:
+
+            def applier(account: AccountPlan) -> Applier:
+                return Applier(
+                    plan=account, kinds=KINDS, providers=providers, journal=kept, pause=asyncio.sleep,
+                    progress=lambda one: progress.step(f"{account.account} {one.address}"),
+                )  # fmt: skip
+
+            reports = await apply_accounts(
+                plan, applier, providers, at_once=at_once, lock=partial(account_lock, state_folder(os.environ))
+            )
+    finally:
+        progress.end()
+    return ApplyReport(
+        plan=plan.digest, configuration=plan.configuration, begun_at=begun, ended_at=to_instant(utc_now()),
+        accounts=reports,
+    )  # fmt: skip

@@ -1,0 +1,94 @@
+"""Buckets, by S3. Those of ours that are not wanted are found by the tagging API, one call per region."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from whence_aggregator.accounts.resources import OWN_TAG, OWN_VALUE, Json, Standing, Wanted, is_own, seen_tags
+from whence_aggregator.accounts.steps.buckets import BUCKET, bucket_arn
+from whence_aggregator.adapters.accounts.answers import answered, tag_list, tags_of
+from whence_aggregator.adapters.accounts.bucket_aspects import READERS, WRITERS
+from whence_aggregator.adapters.accounts.place import AwsPlace
+
+_AT_ONCE = 8
+_PAGE_MAX = 1_000
+"""A list with a page size states the region of each bucket."""
+
+
+class BucketProvider:
+    def __init__(self, place: AwsPlace) -> None:
+        self._place = place
+        self._at_once = asyncio.Semaphore(_AT_ONCE)
+
+    async def read(self, wanted: Sequence[Wanted]) -> Sequence[Standing]:
+        s3 = await self._place.client("s3")
+        regions: dict[str, str | None] = {}
+        async for page in s3.get_paginator("list_buckets").paginate(PaginationConfig={"PageSize": _PAGE_MAX}):
+            regions |= {one["Name"]: one.get("BucketRegion") for one in page["Buckets"]}
+        others = set(regions) - {one.name for one in wanted}
+        own = await self._own({regions[name] for name in others}) & others if others else set()
+        standing = (self._standing(one, regions[one.name]) for one in wanted if one.name in regions)
+        left = (self._left(name, regions[name]) for name in sorted(own))
+        return await asyncio.gather(*standing, *left)
+
+    async def create(self, wanted: Wanted) -> None:
+        region, tags = str(wanted.state["region"]), wanted.state["tags"]
+        assert isinstance(tags, Mapping)
+        s3 = await self._place.client("s3", region)
+        place = {"LocationConstraint": region} if region != "us-east-1" else {}
+        await s3.create_bucket(Bucket=wanted.name, CreateBucketConfiguration={**place, "Tags": tag_list(tags)})
+
+    async def put(self, standing: Standing, aspect: str, value: Json) -> None:
+        s3 = await self._place.client("s3", str(standing.state["region"]))
+        await WRITERS[aspect](s3, standing.name, value)
+
+    async def delete(self, standing: Standing) -> None:
+        """Delete an empty bucket; S3 refuses to delete one with objects."""
+        s3 = await self._place.client("s3", str(standing.state["region"]))
+        await answered(s3.delete_bucket(Bucket=standing.name), "NoSuchBucket")
+
+    async def _own(self, regions: set[str | None]) -> set[str]:
+        """Return the names of our own buckets in these regions; None stands for the account's regions."""
+        asked = {one for one in regions if one is not None} | set(self._place.target.regions if None in regions else ())
+        return set().union(*await asyncio.gather(*(self._own_in(region) for region in sorted(asked))))
+
+    async def _own_in(self, region: str) -> set[str]:
+        tagging = await self._place.client("resourcegroupstaggingapi", region)
+        filters = [{"Key": OWN_TAG, "Values": [OWN_VALUE]}]
+        pages = tagging.get_paginator("get_resources").paginate(TagFilters=filters, ResourceTypeFilters=["s3"])
+        return {
+            one["ResourceARN"].rpartition(":")[2] async for page in pages for one in page["ResourceTagMappingList"]
+        }  # fmt: skip
+
+    async def _standing(self, wanted: Wanted, region: str | None) -> Standing:
+        name, asked = wanted.name, [aspect for aspect in wanted.state if aspect in READERS]
+        async with self._at_once:
+            region = region or await self._region(name)
+            s3 = await self._place.client("s3", region)
+            tagging, *seen = await asyncio.gather(
+                answered(s3.get_bucket_tagging(Bucket=name), "NoSuchTagSet"),
+                *(READERS[aspect](s3, name, wanted.state[aspect]) for aspect in asked),
+            )
+        tags = tags_of((tagging or {}).get("TagSet"))
+        values = {aspect: value for aspect, (value, _) in zip(asked, seen, strict=True)}
+        return Standing(
+            kind=BUCKET, name=name, is_own=is_own(tags), outputs=_outputs(name),
+            state={"region": region, "tags": seen_tags(tags, wanted), **values},
+            foreign=tuple(part for _, parts in seen for part in parts),
+        )  # fmt: skip
+
+    async def _left(self, name: str, region: str | None) -> Standing:
+        async with self._at_once:
+            state = {"region": region or await self._region(name)}
+        return Standing(kind=BUCKET, name=name, is_own=True, state=state, outputs=_outputs(name))
+
+    async def _region(self, name: str) -> str:
+        """Return the region of a bucket that the list did not state: AWS does, other servers may not."""
+        s3 = await self._place.client("s3")
+        found = (await s3.get_bucket_location(Bucket=name)).get("LocationConstraint")
+        return {None: "us-east-1", "EU": "eu-west-1"}.get(found, str(found))
+
+
+def _outputs(name: str) -> dict[str, Json]:
+    return {"name": name, "arn": bucket_arn(name)}

@@ -1,0 +1,36 @@
+"""Calls that several providers make: many at once, and our own resources by their tag."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Iterable, Sequence
+from typing import TypeVar
+
+from whence_aggregator.accounts.resources import OWN_TAG, OWN_VALUE
+from whence_aggregator.adapters.accounts.place import AwsPlace
+
+T = TypeVar("T")
+_AT_ONCE = 8
+
+
+async def gathered(calls: Iterable[Awaitable[T]]) -> Sequence[T]:
+    """Return the answers of calls, of which a few are made at once."""
+    limit = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(call: Awaitable[T]) -> T:
+        async with limit:
+            return await call
+
+    return await asyncio.gather(*map(one, calls))
+
+
+async def own_arns(place: AwsPlace, *types: str) -> frozenset[str]:
+    """Return the ARNs of our own resources of these types, such as `sqs`, in a region.
+
+    AWS lists a new resource after a moment: what is wanted must be read by its name.
+    """
+    tagging = await place.client("resourcegroupstaggingapi")
+    pages = tagging.get_paginator("get_resources").paginate(
+        TagFilters=[{"Key": OWN_TAG, "Values": [OWN_VALUE]}], ResourceTypeFilters=list(types)
+    )
+    return frozenset([one["ResourceARN"] async for page in pages for one in page["ResourceTagMappingList"]])

@@ -1,0 +1,98 @@
+"""Subscriptions of queues to topics, by SNS. They have no tags: those of our own topic and queue are our own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from whence_aggregator.accounts.arns import arn_of
+from whence_aggregator.accounts.resources import Json, Standing, Wanted
+from whence_aggregator.accounts.steps.trail_events import SUBSCRIPTION
+from whence_aggregator.adapters.accounts.answers import answered
+from whence_aggregator.adapters.accounts.calls import gathered, own_arns
+from whence_aggregator.adapters.accounts.place import AwsPlace
+
+_GONE = ("NotFound", "NotFoundException")
+_Listed = Mapping[str, str]
+
+
+class SubscriptionProvider:
+    def __init__(self, place: AwsPlace) -> None:
+        self._place = place
+
+    async def read(self, wanted: Sequence[Wanted]) -> Sequence[Standing]:
+        own = await own_arns(self._place, "sns", "sqs")
+        names = {one.name for one in wanted}
+        topics = {self._arn("sns", name.partition("/")[0]) for name in names}
+        topics |= {one for one in own if one.split(":")[2] == "sns"}
+        sns = await self._place.client("sns")
+        each = await gathered(self._of_topic(sns, topic, names, own) for topic in sorted(topics))
+        return [one for found in each for one in found]
+
+    async def create(self, wanted: Wanted) -> None:
+        sns = await self._place.client("sns")
+        raw, chosen = wanted.state.get("raw_message_delivery"), wanted.state.get("filter_policy")
+        attributes = {
+            **({"RawMessageDelivery": "true"} if raw else {}),
+            **({"FilterPolicy": json.dumps(chosen)} if chosen else {}),
+        }
+        await sns.subscribe(
+            TopicArn=wanted.state["topic"], Protocol="sqs", Endpoint=wanted.state["queue"], Attributes=attributes
+        )
+
+    async def put(self, standing: Standing, aspect: str, value: Json) -> None:
+        sns = await self._place.client("sns")
+        name = {"raw_message_delivery": "RawMessageDelivery", "filter_policy": "FilterPolicy"}[aspect]
+        text = json.dumps(value if value is not None else {})  # an empty policy removes the filter
+        await sns.set_subscription_attributes(
+            SubscriptionArn=standing.outputs["arn"], AttributeName=name, AttributeValue=text
+        )
+
+    async def delete(self, standing: Standing) -> None:
+        sns = await self._place.client("sns")
+        await answered(sns.unsubscribe(SubscriptionArn=standing.outputs["arn"]), *_GONE)
+
+    def _arn(self, service: str, name: str) -> str:
+        return arn_of(service, self._place.region, self._place.account_id, name)
+
+    async def _of_topic(self, sns: Any, topic: str, names: set[str], own: frozenset[str]) -> Sequence[Standing]:
+        """Return the subscriptions of one topic that are wanted or our own."""
+        ours: dict[str, _Listed] = {}
+        others: list[str] = []
+        for one in await self._listed(sns, topic):
+            name = f"{topic.rpartition(':')[2]}/{one['Endpoint'].rpartition(':')[2]}"
+            is_here = one["Protocol"] == "sqs" and one["Endpoint"] == self._arn("sqs", name.partition("/")[2])
+            if is_here and (name in names or {topic, one["Endpoint"]} <= own):
+                ours[name] = one
+            else:  # endpoints of others may contain secrets, and are not shown
+                others.append(f"{one['Protocol']} subscription {one['SubscriptionArn'].rpartition(':')[2]}")
+        found = await gathered(self._standing(sns, name, one, own, sorted(others)) for name, one in ours.items())
+        return [one for one in found if one is not None]
+
+    async def _listed(self, sns: Any, topic: str) -> Sequence[_Listed]:
+        async def pages() -> Mapping[str, Sequence[_Listed]]:
+            listed = sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
+            return {topic: [one async for page in listed for one in page["Subscriptions"]]}
+
+        return (await answered(pages(), *_GONE) or {topic: ()})[topic]
+
+    async def _standing(
+        self, sns: Any, name: str, listed: _Listed, own: frozenset[str], others: Sequence[str]
+    ) -> Standing | None:
+        arn = listed["SubscriptionArn"]
+        answer = await answered(sns.get_subscription_attributes(SubscriptionArn=arn), *_GONE)
+        if answer is None:
+            return None
+        attributes = answer["Attributes"]
+        return Standing(
+            kind=SUBSCRIPTION, name=name, region=self._place.region,
+            is_own={listed["TopicArn"], listed["Endpoint"]} <= own,
+            state={
+                "topic": listed["TopicArn"],
+                "queue": listed["Endpoint"],
+                "raw_message_delivery": attributes.get("RawMessageDelivery") == "true",
+                "filter_policy": json.loads(attributes.get("FilterPolicy") or "{}") or None,
+            },
+            outputs={"arn": arn}, foreign=tuple(others),
+        )  # fmt: skip
