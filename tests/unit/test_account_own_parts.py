@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+
+from fakes.account_memory import MemoryAccount, resources_of
+from fakes.account_world import KeptJournal
+from whence_aggregator.accounts.account import Account
+from whence_aggregator.accounts.applying import Applier
+from whence_aggregator.accounts.configuration.account import AccountSettings
 from whence_aggregator.accounts.difference import Allowed, compare
-from whence_aggregator.accounts.plan import Change, Remark
+from whence_aggregator.accounts.plan import AccountPlan, Change, Remark
+from whence_aggregator.accounts.planning import plan_account
+from whence_aggregator.accounts.report import AccountReport
 from whence_aggregator.accounts.resources import Kind, Standing, Wanted
+from whence_aggregator.accounts.step import Step
 
 _BOX = Kind(name="box", step="boxes", reads=("boxes:List",), writes=("boxes:Put",))
 
@@ -58,3 +68,40 @@ def test_a_warning_is_a_remark_and_no_change() -> None:
     found = compare([_WANTED], [stands], Allowed(), frozenset())
     assert found.changes == ()
     assert found.remarks == (Remark(address="box/a", step="boxes", kind="warning", message="the hinge is loose"),)
+
+
+_ACCOUNT = Account(
+    name="hello", account_id="123456789012",
+    settings=AccountSettings(id="123456789012", regions=("eu-west-1",), alias=None),
+)  # fmt: skip
+
+
+async def _deletion(world: MemoryAccount) -> AccountPlan:
+    step = Step(name="boxes", summary="boxes", kinds=(_BOX,), wanted=lambda _: ())
+    return await plan_account(_ACCOUNT, (step,), world, Allowed())
+
+
+async def _applied(world: MemoryAccount, plan: AccountPlan) -> AccountReport:
+    async def no_pause(seconds: float) -> None:
+        await asyncio.sleep(0)
+
+    return await Applier(
+        plan=plan, kinds={"box": _BOX}, providers=world, journal=KeptJournal(), pause=no_pause
+    ).apply()  # fmt: skip
+
+
+async def test_a_deletion_that_was_cut_off_between_its_calls_goes_on_with_the_same_plan() -> None:
+    world = MemoryAccount(resources=resources_of({"box/a": {"lid": "blue", "label:old": "x"}}))
+    plan = await _deletion(world)
+    world.resources["box/a"].state["label:old"] = None
+    assert (await _applied(world, plan)).succeeded
+    assert world.resources == {}
+
+
+async def test_a_deletion_of_what_was_changed_meanwhile_is_refused() -> None:
+    world = MemoryAccount(resources=resources_of({"box/a": {"lid": "blue", "label:old": "x"}}))
+    plan = await _deletion(world)
+    world.resources["box/a"].state["label:old"] = "theirs"
+    report = await _applied(world, plan)
+    assert [(one.outcome, one.message) for one in report.changes] == [("refused", "it differs in label:old")]
+    assert list(world.resources) == ["box/a"]
