@@ -7,11 +7,13 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from aiohttp import web
 
 from fakes.account_world import AccountWorld, account_world
 from fakes.counted_aws import AwsCall
 from landscape.aws import Aws
+from landscape.endurance import repeated
 from whence_aggregator.accounts.plan import AccountPlan, Plan, decode_plan, encode_plan
 from whence_aggregator.accounts.resources import Kind
 from whence_aggregator.accounts.step import Step
@@ -399,6 +401,7 @@ async def test_a_list_without_an_end_is_an_error_and_no_empty_account(moto: Aws)
         assert _remarks(plan) == [("unread", "role/*", "IAM's list RoleDetailList has over 200 pages")]
 
 
+@pytest.mark.endurance
 async def test_an_apply_that_is_killed_at_any_write_goes_on_with_the_same_plan(moto: Aws) -> None:
     async with account_world(moto.url, steps=_STEPS) as world:
         old, new = _managed(world, "old"), _managed(world, "new")
@@ -417,7 +420,7 @@ async def test_an_apply_that_is_killed_at_any_write_goes_on_with_the_same_plan(m
         await world.converge()
         world.settings["roles"] = after
         await world.converge()
-        for number in range(1, 100):
+        for number in range(1, 100, repeated(sample=5, whole=1)):
             world.settings["roles"] = before
             await world.converge()
             world.settings["roles"] = after
@@ -428,7 +431,7 @@ async def test_an_apply_that_is_killed_at_any_write_goes_on_with_the_same_plan(m
                 break
             assert (await world.apply(plan)).succeeded, number
             await world.converge()
-        assert number == 16
+        assert number > 13
 
 
 def _arn_of(world: AccountWorld, role: str) -> str:
