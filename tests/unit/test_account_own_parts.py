@@ -13,7 +13,7 @@ from whence_aggregator.accounts.difference import Allowed, compare
 from whence_aggregator.accounts.plan import AccountPlan, Change, Remark
 from whence_aggregator.accounts.planning import plan_account
 from whence_aggregator.accounts.report import AccountReport
-from whence_aggregator.accounts.resources import Kind, Standing, Wanted
+from whence_aggregator.accounts.resources import Kind, Standing, Wanted, of
 from whence_aggregator.accounts.step import Step
 
 _BOX = Kind(name="box", step="boxes", reads=("boxes:List",), writes=("boxes:Put",))
@@ -68,6 +68,12 @@ def test_a_warning_is_a_remark_and_no_change() -> None:
     found = compare([_WANTED], [stands], Allowed(), frozenset())
     assert found.changes == ()
     assert found.remarks == (Remark(address="box/a", step="boxes", kind="warning", message="the hinge is loose"),)
+
+
+def test_what_refers_to_something_unread_is_not_changed() -> None:
+    refers = Wanted(kind=_BOX, name="b", state={"lid": of("box/c", "id")})
+    found = compare([_WANTED, refers], [_stands()], Allowed(), frozenset({"box/c"}))
+    assert found.changes == ()
 
 
 _ACCOUNT = Account(

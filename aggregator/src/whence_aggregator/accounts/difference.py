@@ -44,13 +44,17 @@ def differs(wanted: Json, standing: Json) -> bool:
 def compare(
     wanted: Sequence[Wanted], standing: Sequence[Standing], allowed: Allowed, unread: frozenset[str]
 ) -> Compared:
-    """Compare the resources of one account. `unread` has addresses of which nothing is known: no change."""
+    """Compare the resources of one account.
+
+    `unread` has addresses of which nothing is known: neither they nor what refers to them is changed.
+    """
     stands = {one.address: one for one in standing}
     outputs = {address: one.outputs for address, one in stands.items()}
     states = {one.address: one for one in wanted}
     changes: dict[str, Change] = {}
     remarks: list[Remark] = []
-    for one in (each for each in states.values() if each.address not in unread):
+    known = (one for one in states.values() if not unread & {one.address, *referred(dict(one.state))})
+    for one in known:
         found = _compare_one(one, stands.get(one.address), outputs, allowed)
         if isinstance(found, Change):
             changes[found.address] = found
