@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
@@ -16,9 +17,14 @@ from fakes.account_world import REGION, AccountWorld, account_world
 from fakes.aws_identity import IdentityOfAccounts
 from fakes.counted_aws import AwsCall
 from landscape.aws import Aws
+from whence_aggregator.accounts.account import Target
 from whence_aggregator.accounts.plan import AccountPlan
+from whence_aggregator.accounts.ports import Provider
+from whence_aggregator.accounts.resources import Kind, Standing
 from whence_aggregator.accounts.steps import identity, roles
-from whence_common.errors import InputError
+from whence_aggregator.adapters.accounts.providers import AwsProviders
+from whence_aggregator.adapters.accounts.saml_metadata import SamlMetadataProvider
+from whence_common.errors import InputError, RoadError
 
 _DENIED = (
     b"<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>not for you</Message></Error>"
@@ -146,10 +152,75 @@ async def test_a_saml_provider_is_made_before_the_roles_that_trust_it(moto: Aws)
         await world.converge()
 
 
+@dataclass
+class _WithDocuments:
+    """The providers of AWS, with documents by URL in place of HTTPS. `asked` are the URLs that were read."""
+
+    aws: AwsProviders
+    documents: dict[str, str]
+    asked: list[str] = field(default_factory=list)
+
+    def of(self, kind: Kind, target: Target, region: str | None) -> Provider:
+        if kind is identity.SAML_METADATA:
+            return SamlMetadataProvider(self._fetch)
+        return self.aws.of(kind, target, region)
+
+    async def _fetch(self, url: str) -> str:
+        self.asked.append(url)
+        if url not in self.documents:
+            raise RoadError("saml-metadata", "the SAML metadata of idp.example.org answers with 404")
+        return self.documents[url]
+
+    async def find(self, kind: Kind, target: Target, region: str | None) -> Sequence[Standing]:
+        return await self.aws.find(kind, target, region)
+
+    async def identity(self, target: Target) -> str:
+        return await self.aws.identity(target)
+
+    async def aliases(self, target: Target) -> Sequence[str]:
+        return await self.aws.aliases(target)
+
+
+async def test_metadata_at_a_url_is_in_the_plan_and_updated_when_it_changes(moto: Aws) -> None:
+    url = "https://idp.example.org/metadata"
+    async with _world(moto, saml_providers={"a": f" {url}\n", "b": url}) as (world, fake):
+        world.providers = providers = _WithDocuments(world.providers, {url: "\n" + _metadata("a")})  # type: ignore[assignment]  # the same port
+        plan = await world.plan()
+        assert [(one.address, (one.after or {})["metadata"]) for one in plan.changes] == [
+            ("saml-provider/a", _metadata("a")), ("saml-provider/b", _metadata("a")),
+        ]  # fmt: skip
+        assert providers.asked == [url]
+        providers.documents[url] = _metadata("b")
+        assert (await world.apply(plan)).succeeded
+        assert fake.saml(world.account_id)[_arn(world, "a")].metadata == _metadata("a")
+        assert _changes(await world.plan()) == [
+            ("saml-provider/a", "update", ["metadata"]), ("saml-provider/b", "update", ["metadata"]),
+        ]  # fmt: skip
+        await world.converge()
+
+
+async def test_a_provider_whose_metadata_cannot_be_read_is_not_changed(moto: Aws) -> None:
+    url = "https://idp.example.org/metadata"
+    async with _world(moto, saml_providers={"a": url, "b": _metadata("b")}) as (world, _):
+        world.providers = providers = _WithDocuments(world.providers, {})  # type: ignore[assignment]  # the same port
+        plan = await world.plan()
+        assert [one.address for one in plan.changes] == ["saml-provider/b"]
+        assert _remarks(plan) == [
+            ("unread", "saml-metadata/*", "the SAML metadata of idp.example.org answers with 404")
+        ]
+        assert not plan.is_whole
+        providers.documents[url] = "<html>sign in</html>"
+        (remark,) = (await world.plan()).remarks
+        assert remark.message.startswith(f"the document at {url} has 20 characters")
+
+
 @pytest.mark.parametrize(
     "metadata, message",
     [
-        ("https://idp.example.org/metadata", "is a URL whose metadata was not read"),
+        ("http://idp.example.org/metadata", "is neither XML nor an https URL"),
+        ("file:///etc/passwd", "is neither XML nor an https URL"),
+        ("https://idp.example.org/a b", "is neither XML nor an https URL"),
+        ("https://user:word@idp.example.org/metadata", "has a login in its URL, which plans show"),
         ("<a>" + "x" * 2000, "is not XML"),
         ("<a>short</a>", "has 12 characters; 1000 to 1000000 are taken"),
         ('<!DOCTYPE a [<!ENTITY b "bb">]><a>&b;</a>', "has a document type"),

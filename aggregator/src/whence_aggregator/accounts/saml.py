@@ -1,24 +1,29 @@
-"""Metadata of SAML providers: XML in one form, and the URLs that it is read from before a plan is made."""
+"""Metadata of SAML providers: XML in one form, or the URL that it is read from while a plan is made. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from urllib.parse import urlsplit
 from xml.etree.ElementTree import ParseError, canonicalize
 
-import msgspec
-
-from whence_aggregator.accounts.account import Account
 from whence_common.errors import InputError
 
 METADATA_CHARACTERS_MAX = 1_000_000
 METADATA_CHARACTERS_MIN = 1_000
 """IAM's own bound (CreateSAMLProvider)."""
-Fetch = Callable[[str], Awaitable[str]]
+URL_CHARACTERS_MAX = 1_000
 
 
-def is_url(metadata: str) -> bool:
-    return not metadata.lstrip().startswith("<")
+def url_of(metadata: str, key: str) -> str | None:
+    """Return the URL that a configuration states in place of XML. Raises InputError for one that is not https."""
+    text = metadata.strip()
+    if text.startswith("<"):
+        return None
+    fix = "write the metadata's https:// URL, or the XML itself"
+    if not text.startswith("https://") or not text.isprintable() or " " in text or len(text) > URL_CHARACTERS_MAX:
+        raise InputError("accounts-saml", f"{key} is neither XML nor an https URL", fix=fix)
+    if "@" in urlsplit(text).netloc:
+        raise InputError("accounts-saml", f"{key} has a login in its URL, which plans show", fix="remove the login")
+    return text
 
 
 def metadata_form(metadata: str, key: str) -> str:
@@ -38,21 +43,3 @@ def metadata_form(metadata: str, key: str) -> str:
         message = f"{key} has {len(found)} characters; {METADATA_CHARACTERS_MIN} to {METADATA_CHARACTERS_MAX} are taken"
         raise InputError("accounts-saml", message, fix="write the identity provider's whole metadata")
     return found
-
-
-async def with_metadata(account: Account, fetch: Fetch) -> Account:
-    """Return the account with the XML of each SAML provider in place of its URL.
-
-    Raises InputError for a URL that is not https, and what `fetch` raises.
-    """
-    providers = dict(account.settings.saml_providers)
-    for name, metadata in providers.items():
-        if metadata is None or not is_url(metadata):
-            continue
-        url = metadata.strip()
-        if not url.startswith("https://"):
-            message = f"accounts.{account.name}.saml_providers.{name} is neither XML nor an https URL"
-            raise InputError("accounts-saml", message, fix="write the metadata's https:// URL, or the XML itself")
-        providers[name] = await fetch(url)
-    settings = msgspec.structs.replace(account.settings, saml_providers=providers)
-    return replace(account, settings=settings)

@@ -28,6 +28,7 @@ from whence_aggregator.adapters.accounts.permissions import denied_actions
 from whence_aggregator.adapters.accounts.place import AwsPlace
 from whence_aggregator.adapters.accounts.queues import QueueProvider
 from whence_aggregator.adapters.accounts.roles import RoleProvider
+from whence_aggregator.adapters.accounts.saml_metadata import SamlMetadataProvider, read_document
 from whence_aggregator.adapters.accounts.saml_providers import SamlProviderProvider
 from whence_aggregator.adapters.accounts.subscriptions import SubscriptionProvider
 from whence_aggregator.adapters.accounts.topics import TopicProvider
@@ -48,6 +49,7 @@ PROVIDERS: Mapping[str, Callable[[AwsPlace], Provider]] = {
     "password-policy": PasswordPolicyProvider,
     "role": RoleProvider,
     "root-user": RootUserProvider,
+    "saml-metadata": lambda _: SamlMetadataProvider(read_document),
     "saml-provider": SamlProviderProvider,
     "bucket": BucketProvider,
     "ebs-encryption": EbsProvider,
