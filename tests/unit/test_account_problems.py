@@ -11,8 +11,8 @@ _KIND = Kind(name="certificate", step="certificates", reads=(), writes=())
 def test_a_problem_is_a_remark_whether_or_not_the_resource_differs() -> None:
     wanted = [Wanted(kind=_KIND, name="a", state={"tags": {}}), Wanted(kind=_KIND, name="b", state={"tags": {}})]
     standing = [
-        Standing(kind=_KIND, name="a", state={"tags": {}}, is_own=True, problems=("it has failed",)),
-        Standing(kind=_KIND, name="b", state={"tags": {"x": "y"}}, is_own=True, problems=("it has expired",)),
+        Standing(kind=_KIND, name="a", state={"tags": {}}, is_own=True, warnings=("it has failed",)),
+        Standing(kind=_KIND, name="b", state={"tags": {"x": "y"}}, is_own=True, warnings=("it has expired",)),
     ]
     found = compare(wanted, standing, Allowed(), frozenset())
     assert [one.address for one in found.changes] == ["certificate/b"]

@@ -44,13 +44,17 @@ def differs(wanted: Json, standing: Json) -> bool:
 def compare(
     wanted: Sequence[Wanted], standing: Sequence[Standing], allowed: Allowed, unread: frozenset[str]
 ) -> Compared:
-    """Compare the resources of one account. `unread` has addresses of which nothing is known: no change."""
+    """Compare the resources of one account.
+
+    `unread` has addresses of which nothing is known: neither they nor what refers to them is changed.
+    """
     stands = {one.address: one for one in standing}
     outputs = {address: one.outputs for address, one in stands.items()}
     states = {one.address: one for one in wanted}
     changes: dict[str, Change] = {}
     remarks: list[Remark] = []
-    for one in (each for each in states.values() if each.address not in unread):
+    known = (one for one in states.values() if not unread & {one.address, *referred(dict(one.state))})
+    for one in known:
         found = _compare_one(one, stands.get(one.address), outputs, allowed)
         if isinstance(found, Change):
             found = _held(one, found, stands, allowed, unread) or found
@@ -66,11 +70,12 @@ def compare(
             remarks.append(found)
     remarks += [
         Remark(address=one.address, step=one.kind.step, kind="foreign", message=f"{part} is left as it is")
-        for one in standing for part in one.foreign
+        for one in standing if one.address not in changes or changes[one.address].action != "delete"
+        for part in one.foreign
     ]  # fmt: skip
     remarks += [
-        Remark(address=one.address, step=one.kind.step, kind="kept", message=problem)
-        for one in standing for problem in one.problems
+        Remark(address=one.address, step=one.kind.step, kind="warning", message=message)
+        for one in standing for message in one.warnings
     ]  # fmt: skip
     kinds = {one.address: one.kind for one in wanted} | {one.address: one.kind for one in standing}
     ordered = _ordered(list(changes.values()), kinds)
@@ -85,6 +90,7 @@ def _compare_one(
     state = {aspect: resolved(value, outputs) for aspect, value in wanted.state.items()}
     if stands is None:
         return _verified(wanted, "it does not exist") or _change(wanted, "create", None, state)
+    state = {**{aspect: None for aspect in stands.surplus if aspect not in state}, **state}
     missing = {aspect: value for aspect, value in state.items() if differs(value, stands.state.get(aspect))}
     if not missing:
         return None
@@ -136,13 +142,15 @@ def _change(wanted: Wanted, action: Any, before: State | None, after: State) -> 
 
 def _removal(stands: Standing, allowed: Allowed, *, by_word: bool) -> Change | Remark:
     is_named = allowed.may_delete(stands.address)
-    if is_named or (stands.is_own and not stands.kind.keeps_data):
+    if is_named or (stands.is_own and not stands.kind.keeps_data and not stands.foreign):
         before = msgspec.to_builtins(dict(stands.state))
         return Change(address=stands.address, step=stands.kind.step, action="delete", before=before, after=None)
     why = "the configuration drops it" if by_word else "the configuration no longer states it"
-    reason = "it may hold data" if stands.is_own else "it is not our own"
+    reason = "it is not our own"
+    if stands.is_own:
+        reason = "it may hold data" if stands.kind.keeps_data else f"it has {', '.join(stands.foreign)}"
     return Remark(
-        address=stands.address, step=stands.kind.step, kind="kept", message=f"{why}, but {reason}: not deleted",
+        address=stands.address, step=stands.kind.step, kind="kept", message=f"{why}, but {reason}: not deleted"[:2_000],
         fix=f"name it with --delete '{stands.address}' to delete it",
     )  # fmt: skip
 

@@ -102,7 +102,7 @@ def _recorded(standing: Sequence[Standing], wanted: Sequence[Wanted]) -> tuple[R
         Recorded(
             address=one.address, own=one.is_own, outputs=msgspec.to_builtins(dict(one.outputs)),
             state=msgspec.to_builtins(
-                {name: one.state.get(name) for name in aspects.get(one.address) or tuple(one.state)}
+                {name: one.state.get(name) for name in (*one.surplus, *(aspects.get(one.address) or one.state))}
             ),
         )
         for one in sorted(standing, key=lambda each: each.address)

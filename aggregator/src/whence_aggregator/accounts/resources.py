@@ -79,9 +79,15 @@ class Standing:
     outputs: Mapping[str, Json] = field(default_factory=lambda: _EMPTY)
     """Values that others refer to, and that AWS chooses: `id`, `arn`, `name_servers`."""
     foreign: tuple[str, ...] = ()
-    """Parts that the configuration does not state and that are left alone, in words: `inline policy debug`."""
-    problems: tuple[str, ...] = ()
-    """What is wrong with it and no write of ours puts right, in sentences: `the certificate is FAILED`."""
+    """Parts that the configuration does not state and that are left alone, in words: `inline policy debug`.
+
+    A resource of ours that has some is deleted only where `--delete` names it.
+    """
+    surplus: tuple[str, ...] = ()
+    """Aspects of `state` that we wrote, by a mark of ours: they are removed where the configuration does not state
+    them any more."""
+    warnings: tuple[str, ...] = ()
+    """What is wrong, and no call of ours can put right, in words."""
 
     @property
     def address(self) -> str:

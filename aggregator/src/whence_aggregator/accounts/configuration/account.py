@@ -8,12 +8,25 @@ from msgspec import Meta, Struct, field
 
 from whence_aggregator.accounts.configuration.access import Access
 from whence_aggregator.accounts.configuration.buckets import Bucket, MintBucket
+from whence_aggregator.accounts.configuration.certificates import CertificateSettings
 from whence_aggregator.accounts.configuration.cloudtrail import CloudTrail
 from whence_aggregator.accounts.configuration.defaults import InstanceMetadata
+from whence_aggregator.accounts.configuration.identity import (
+    AdditionalAttachedPolicies,
+    AdditionalPolicy,
+    ApplicationRoles,
+    AuditorRole,
+    PasswordPolicy,
+    PolicyName,
+    Role,
+    RoleName,
+    VpcFlowlogsRole,
+)
+from whence_aggregator.accounts.configuration.images import AmiSharing, BaseAmi
 from whence_aggregator.accounts.configuration.keys import Key
 from whence_aggregator.accounts.configuration.network import SecurityGroup, TrustedNetworksConfig, Vpc, VpcNet
-from whence_aggregator.accounts.configuration.certificates import CertificateSettings
-from whence_aggregator.accounts.configuration.images import AmiSharing, BaseAmi
+
+_SamlMetadata = Annotated[str, Meta(min_length=1, max_length=1_000_000)]
 
 
 class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -24,6 +37,38 @@ class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     regions: Annotated[tuple[str, ...], Meta(min_length=1, max_length=40, description="Regions that are configured.")]
     admin_account: Annotated[str | None, Meta(description="Name of the account with the parent zone.")] = None
     access: Access = field(default_factory=Access)
+    roles: Annotated[
+        dict[RoleName, Role | None], Meta(max_length=500, description="IAM roles by name; null: none of this name.")
+    ] = field(default_factory=dict)
+    additional_policies: Annotated[
+        tuple[AdditionalPolicy, ...], Meta(max_length=500, description="Statements that are added to roles.")
+    ] = ()
+    additional_attached_policies: Annotated[
+        tuple[AdditionalAttachedPolicies, ...],
+        Meta(max_length=500, description="Managed policies that are attached to roles as well."),
+    ] = ()
+    auditor_role: Annotated[
+        AuditorRole | None, Meta(description="Role by which Whence's aggregator reads the account.")
+    ] = None
+    vpc_flowlogs_role: Annotated[
+        VpcFlowlogsRole | None, Meta(description="Role by which VPC flow logs are written to CloudWatch Logs.")
+    ] = None
+    application_roles: Annotated[
+        ApplicationRoles | None, Meta(description="A role `app-<id>` for each application, for its instances.")
+    ] = None
+    saml_providers: Annotated[
+        dict[PolicyName, _SamlMetadata | None],
+        Meta(max_length=100, description="SAML providers by name, each with its metadata: XML, or an https URL of it."),
+    ] = field(default_factory=dict)
+    password_policy: Annotated[
+        PasswordPolicy | None, Meta(description="Rules for passwords of IAM users; absent: left as they are.")
+    ] = None
+    outbound_web_identity: Annotated[
+        bool, Meta(description="Enable tokens by sts:GetWebIdentityToken. It is never disabled.")
+    ] = False
+    check_root_user: Annotated[
+        bool, Meta(description="Warn if the root user has no MFA device, or has access keys.")
+    ] = False
     s3_buckets: Annotated[
         dict[str, Bucket], Meta(max_length=200, description="Buckets, by a name of the configuration's own.")
     ] = {}

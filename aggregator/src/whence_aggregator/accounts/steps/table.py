@@ -14,15 +14,19 @@ from whence_aggregator.accounts.steps import (
     defaults,
     dns,
     flow_logs,
+    identity,
     images,
     keys,
     mint,
+    roles,
     security_groups,
     vpc,
 )
 
 STEPS: tuple[Step, ...] = (
     alias.STEP,
+    identity.STEP,
+    roles.STEP,
     keys.STEP,
     configured_buckets.STEP,
     mint.STEP,

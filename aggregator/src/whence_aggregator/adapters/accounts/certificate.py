@@ -155,7 +155,7 @@ class CertificateProvider:
             missing = {name: record for name, record in missing.items() if name not in names}
         return Standing(
             kind=CERTIFICATE, name=one.name, region=self._place.region, is_own=one.is_own, state=state,
-            outputs={"arn": one.arn}, problems=_problems(one, missing) if one.is_own and wanted is not None else (),
+            outputs={"arn": one.arn}, warnings=_problems(one, missing) if one.is_own and wanted is not None else (),
             foreign=tuple(f"another certificate of these names, {each.arn}," for each in twins),
         )  # fmt: skip
 

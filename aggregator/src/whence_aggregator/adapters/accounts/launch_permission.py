@@ -55,7 +55,7 @@ class LaunchPermissionProvider:
         return Standing(
             kind=LAUNCH_PERMISSION, name=name, region=self._place.region, is_own=True, state={"shared": shared},
             outputs={"image_id": newest["ImageId"]} if newest is not None else {},
-            problems=(self._missing(name),) if newest is None else (),
+            warnings=(self._missing(name),) if newest is None else (),
         )  # fmt: skip
 
     async def _may_start(self, ec2: Any, image: Mapping[str, Any]) -> bool:

@@ -6,10 +6,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 from whence_aggregator.accounts.account import Target
+from whence_aggregator.accounts.limits import Limit
 from whence_aggregator.accounts.ports import Finds, Provider
 from whence_aggregator.accounts.resources import Json, Kind, Standing, Wanted
 from whence_aggregator.adapters.accounts.alias import AliasProvider
 from whence_aggregator.adapters.accounts.buckets import BucketProvider
+from whence_aggregator.adapters.accounts.certificate import CertificateProvider
 from whence_aggregator.adapters.accounts.defaults import (
     EbsProvider,
     ImageSharingProvider,
@@ -17,30 +19,32 @@ from whence_aggregator.adapters.accounts.defaults import (
     PublicAccessProvider,
     SnapshotSharingProvider,
 )
+from whence_aggregator.adapters.accounts.delegation import DelegationProvider
+from whence_aggregator.adapters.accounts.flow_logs import FlowLogGroupProvider, FlowLogProvider
+from whence_aggregator.adapters.accounts.identity import (
+    OutboundWebIdentityProvider,
+    PasswordPolicyProvider,
+    RootUserProvider,
+)
+from whence_aggregator.adapters.accounts.instance_profiles import InstanceProfileProvider
+from whence_aggregator.adapters.accounts.internet_gateways import InternetGatewayProvider
 from whence_aggregator.adapters.accounts.keys import KeyProvider
+from whence_aggregator.adapters.accounts.launch_permission import LaunchPermissionProvider
+from whence_aggregator.adapters.accounts.limits import LIMIT_ACTIONS, read_limits
 from whence_aggregator.adapters.accounts.permissions import denied_actions
 from whence_aggregator.adapters.accounts.place import AwsPlace
+from whence_aggregator.adapters.accounts.prefix_lists import PrefixListProvider
 from whence_aggregator.adapters.accounts.queues import QueueProvider
+from whence_aggregator.adapters.accounts.roles import RoleProvider
+from whence_aggregator.adapters.accounts.route_tables import RouteTableProvider
+from whence_aggregator.adapters.accounts.saml_metadata import SamlMetadataProvider, read_document
+from whence_aggregator.adapters.accounts.saml_providers import SamlProviderProvider
+from whence_aggregator.adapters.accounts.security_groups import SecurityGroupProvider
+from whence_aggregator.adapters.accounts.subnets import SubnetProvider
 from whence_aggregator.adapters.accounts.subscriptions import SubscriptionProvider
 from whence_aggregator.adapters.accounts.topics import TopicProvider
 from whence_aggregator.adapters.accounts.trails import OtherTrailsProvider, TrailProvider, TrustedAccessProvider
-from whence_aggregator.adapters.accounts.flow_logs import FlowLogGroupProvider, FlowLogProvider
-from whence_aggregator.adapters.accounts.internet_gateways import InternetGatewayProvider
-from whence_aggregator.adapters.accounts.place import AwsPlace
-from whence_aggregator.adapters.accounts.prefix_lists import PrefixListProvider
-from whence_aggregator.adapters.accounts.route_tables import RouteTableProvider
-from whence_aggregator.adapters.accounts.security_groups import SecurityGroupProvider
-from whence_aggregator.adapters.accounts.subnets import SubnetProvider
 from whence_aggregator.adapters.accounts.vpcs import VpcProvider
-from whence_aggregator.accounts.limits import Limit
-from whence_aggregator.accounts.ports import Provider
-from whence_aggregator.accounts.resources import Json, Kind, Standing, Wanted
-from whence_aggregator.adapters.accounts.alias import AliasProvider
-from whence_aggregator.adapters.accounts.certificate import CertificateProvider
-from whence_aggregator.adapters.accounts.delegation import DelegationProvider
-from whence_aggregator.adapters.accounts.launch_permission import LaunchPermissionProvider
-from whence_aggregator.adapters.accounts.limits import LIMIT_ACTIONS, read_limits
-from whence_aggregator.adapters.accounts.place import AwsPlace
 from whence_aggregator.adapters.accounts.zone import ZoneProvider
 from whence_aggregator.adapters.aws_clients import CALL_FAILURES, ServiceClients
 from whence_aggregator.adapters.aws_refusals import refusal, why
@@ -53,6 +57,13 @@ _ATTEMPTS_MAX = 8
 
 PROVIDERS: Mapping[str, Callable[[AwsPlace], Provider]] = {
     "alias": AliasProvider,
+    "instance-profile": InstanceProfileProvider,
+    "outbound-web-identity": OutboundWebIdentityProvider,
+    "password-policy": PasswordPolicyProvider,
+    "role": RoleProvider,
+    "root-user": RootUserProvider,
+    "saml-metadata": lambda _: SamlMetadataProvider(read_document),
+    "saml-provider": SamlProviderProvider,
     "bucket": BucketProvider,
     "ebs-encryption": EbsProvider,
     "image-sharing": ImageSharingProvider,

@@ -1,0 +1,166 @@
+"""IAM roles: trust policy, inline policies, attached policies. What others added to a role is left alone.
+
+A role's tag `whence:parts` states which inline and attached policies are ours, so that they are removed with their key.
+The inline policy with the name of the role is ours too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+
+import msgspec
+
+from whence_aggregator.accounts.account import Account
+from whence_aggregator.accounts.arns import partition_of
+from whence_aggregator.accounts.configuration.identity import ATTACHED_MAX, Role
+from whence_aggregator.accounts.policies import (
+    check_permission,
+    check_statement,
+    identity_policy,
+    trust_policy,
+)
+from whence_aggregator.accounts.resources import Json, Kind, Wanted, own_tags
+from whence_aggregator.accounts.step import Step
+from whence_aggregator.accounts.steps.standard_roles import application_role_name, standard_roles
+from whence_common.errors import InputError
+
+PARTS_TAG = "whence:parts"
+POLICY, ATTACHED = "policy:", "attached:"
+"""Beginnings of the aspects that are one inline policy, by name, and one attached policy, by ARN."""
+SESSION_SECONDS = 3_600
+PROFILE_PATH = "/whence/"
+"""Path of the instance profiles that are ours. IAM lists profiles without tags, and never changes a path."""
+
+ROLE = Kind(
+    name="role", step="roles", reads=("iam:GetAccountAuthorizationDetails", "iam:ListRoles"), fixed=("path",),
+    after=("saml-provider",),
+    writes=(
+        "iam:AttachRolePolicy", "iam:CreateRole", "iam:DeleteRole", "iam:DeleteRolePolicy", "iam:DetachRolePolicy",
+        "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy", "iam:TagRole", "iam:UpdateAssumeRolePolicy",
+        "iam:UpdateRole",
+    ),
+)  # fmt: skip
+INSTANCE_PROFILE = Kind(
+    name="instance-profile", step="roles", reads=("iam:ListInstanceProfiles",), after=("role",),
+    writes=(
+        "iam:AddRoleToInstanceProfile", "iam:CreateInstanceProfile", "iam:DeleteInstanceProfile", "iam:PassRole",
+        "iam:RemoveRoleFromInstanceProfile", "iam:TagInstanceProfile",
+    ),
+)  # fmt: skip
+
+
+def wanted(account: Account) -> Sequence[Wanted]:
+    """Return the roles and instance profiles. Raises InputError."""
+    roles = _merged(account, _stated(account))
+    found = [_role(account, name, key, role) for name, (key, role) in roles.items()]
+    applications = account.settings.application_roles
+    if applications is not None and applications.instance_profiles:
+        names = [application_role_name(one) for one in dict.fromkeys(applications.applications)]
+        found += [
+            Wanted(kind=INSTANCE_PROFILE, name=one, state={"role": one}) for one in names
+        ]  # fmt: skip
+    return found
+
+
+def mark(aspect: str) -> str:
+    """Return how an aspect is named in the tag of our parts: seven hexadecimal digits of its SHA-256.
+
+    A tag's value has at most 256 characters, fewer than the names of policies.
+    """
+    return sha256(aspect.encode()).hexdigest()[:7]
+
+
+def _stated(account: Account) -> dict[str, tuple[str, Role]]:
+    """Return the roles of all sections by name, each with its key. Raises InputError for a name of two sections."""
+    found: dict[str, tuple[str, Role]] = {}
+    own = [(name, f"roles.{name}", role) for name, role in account.settings.roles.items() if role is not None]
+    for name, key, role in (*standard_roles(account), *own):
+        if name in found:
+            message = f"{_place(account, key)}: the role {name} is also that of {found[name][0]}"
+            raise InputError(
+                "accounts-twice", message, fix="remove one of the two, or add to it by additional_policies"
+            )
+        found[name] = key, role
+    return found
+
+
+def _merged(account: Account, roles: dict[str, tuple[str, Role]]) -> dict[str, tuple[str, Role]]:
+    """Add `additional_policies` and `additional_attached_policies`. Raises InputError for an unknown role."""
+    for number, more in enumerate(account.settings.additional_policies):
+        place = _place(account, f"additional_policies[{number}]")
+        key, role = _known(roles, more.role, place)
+        check_statement(more.statement, f"{place}.statement")
+        check_permission(more.statement, f"{place}.statement")
+        policy = role.policy or {"Version": "2012-10-17", "Statement": []}
+        statements = policy.get("Statement", [])
+        listed = [statements] if isinstance(statements, Mapping) else statements
+        if not isinstance(listed, list):
+            continue  # NOTE: reported as the fault of the role's own policy
+        added = {**policy, "Statement": [*listed, more.statement]}
+        roles[more.role] = key, msgspec.structs.replace(role, policy=added)
+    for number, attached in enumerate(account.settings.additional_attached_policies):
+        place = _place(account, f"additional_attached_policies[{number}]")
+        key, role = _known(roles, attached.role, place)
+        together = tuple(dict.fromkeys((*role.attached_policies, *attached.policies)))
+        if len(together) > ATTACHED_MAX:
+            message = f"{place} makes {len(together)} attached policies; IAM takes {ATTACHED_MAX}"
+            raise InputError("accounts-role", message, fix="remove some of them")
+        roles[attached.role] = key, msgspec.structs.replace(role, attached_policies=together)
+    return roles
+
+
+def _known(roles: Mapping[str, tuple[str, Role]], name: str, place: str) -> tuple[str, Role]:
+    if name not in roles or roles[name][1].drop:
+        known = ", ".join(sorted(one for one, (_, role) in roles.items() if not role.drop)[:20]) or "none"
+        message = f"{place}.role: {name} is not a configured role"
+        raise InputError("accounts-unknown-role", message, fix=f"name one of: {known}")
+    return roles[name]
+
+
+def _role(account: Account, name: str, key: str, role: Role) -> Wanted:
+    if role.drop:
+        return Wanted(kind=ROLE, name=name, state={}, is_dropped=True)
+    place = _place(account, key)
+    if role.assume_role_policy is None:
+        fix = "state who may assume the role, or drop: true"
+        raise InputError("accounts-role", f"{place}.assume_role_policy is missing", fix=fix)
+    if name in role.inline_policies:
+        message = f"{place}.inline_policies.{name} has the name of the role, as its policy has"
+        raise InputError("accounts-twice", message, fix=f"write it as {key}.policy")
+    parts = _parts(place, name, role)
+    trust = trust_policy(
+        role.assume_role_policy, f"{place}.assume_role_policy", partition=partition_of(account.regions[0])
+    )
+    tags = own_tags(tags={**role.tags, PARTS_TAG: " ".join(sorted(map(mark, parts)))})
+    return Wanted(
+        kind=ROLE, name=name, state={"path": role.path, "trust": trust, **_details(role), **parts, "tags": tags}
+    )
+
+
+def _details(role: Role) -> dict[str, Json]:
+    """Return description and session, which one call writes, and the boundary, if they are stated."""
+    found: dict[str, Json] = {}
+    if role.description is not None or role.max_session_duration is not None:
+        seconds = role.max_session_duration or SESSION_SECONDS
+        found["details"] = {"description": role.description or "", "max_session_duration": seconds}
+    if role.permissions_boundary is not None:
+        found["boundary"] = role.permissions_boundary
+    return found
+
+
+def _parts(place: str, name: str, role: Role) -> dict[str, Json]:
+    """Return the role's policies, one aspect each."""
+    documents = {f"{place}.inline_policies.{one}": (one, document) for one, document in role.inline_policies.items()}
+    if role.policy is not None:
+        documents[f"{place}.policy"] = name, role.policy
+    inline = {f"{POLICY}{one}": identity_policy(document, key) for key, (one, document) in documents.items()}
+    attached: dict[str, Json] = {f"{ATTACHED}{one}": True for one in role.attached_policies}
+    return dict(sorted((inline | attached).items()))
+
+
+def _place(account: Account, *keys: str) -> str:
+    return ".".join(("accounts", account.name, *keys))
+
+
+STEP = Step(name="roles", summary="IAM roles and instance profiles", kinds=(ROLE, INSTANCE_PROFILE), wanted=wanted)

@@ -1,0 +1,125 @@
+"""Roles that Whence knows: the auditor's, that of VPC flow logs, and those of applications. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from whence_aggregator.accounts.account import Account
+from whence_aggregator.accounts.arns import partition_of
+from whence_aggregator.accounts.configuration.identity import (
+    ApplicationRoles,
+    AuditorRole,
+    Role,
+    TrailReading,
+    VpcFlowlogsRole,
+)
+
+_VERSION = "2012-10-17"
+
+
+def standard_roles(account: Account) -> Sequence[tuple[str, str, Role]]:
+    """Return names and roles, each with the key of the configuration that states it between them."""
+    settings = account.settings
+    found: list[tuple[str, str, Role]] = []
+    if settings.auditor_role is not None:
+        found.append((settings.auditor_role.name, "auditor_role", auditor(account, settings.auditor_role)))
+    if settings.vpc_flowlogs_role is not None:
+        role = flow_logs(account, settings.vpc_flowlogs_role)
+        found.append((settings.vpc_flowlogs_role.name, "vpc_flowlogs_role", role))
+    if settings.application_roles is not None:
+        found += [
+            (application_role_name(one), "application_roles", application(account, settings.application_roles, one))
+            for one in dict.fromkeys(settings.application_roles.applications)
+        ]
+    return found
+
+
+def application_role_name(application_id: str) -> str:
+    return f"app-{application_id}"
+
+
+def auditor(account: Account, stated: AuditorRole) -> Role:
+    """Return the role by which the aggregator reads. It allows the calls that the aggregator makes, and no other."""
+    condition = {"Condition": {"StringEquals": {"sts:ExternalId": stated.external_id}}} if stated.external_id else {}
+    trust = {"Effect": "Allow", "Principal": {"AWS": list(stated.trusted)}, "Action": "sts:AssumeRole", **condition}
+    inventory = ["ec2:DescribeImages", "ec2:DescribeInstanceAttribute", "ec2:DescribeInstances"]
+    statements = [_allow("Inventory", inventory)]
+    if stated.trail is not None:
+        statements += _trail(partition_of(account.regions[0]), stated.trail)
+    if stated.organization:
+        actions = ["ListAccounts", "ListAccountsForParent", "ListOrganizationalUnitsForParent", "ListRoots",
+                   "ListTagsForResource"]  # fmt: skip
+        statements.append(_allow("Organization", [f"organizations:{one}" for one in actions]))
+    if stated.registry_pull:
+        statements += registry_pull(account)
+    return Role(assume_role_policy=_policy(trust), policy=_policy(*statements))
+
+
+def flow_logs(account: Account, stated: VpcFlowlogsRole) -> Role:
+    """Return the role that VPC's service writes flow logs with, for this account's flow logs only.
+
+    The conditions are those of the VPC User Guide, "IAM role for publishing flow logs to CloudWatch Logs".
+    """
+    partition, account_id = partition_of(account.regions[0]), account.account_id
+    trust = {
+        "Effect": "Allow", "Principal": {"Service": "vpc-flow-logs.amazonaws.com"}, "Action": "sts:AssumeRole",
+        "Condition": {
+            "StringEquals": {"aws:SourceAccount": account_id},
+            "ArnLike": {"aws:SourceArn": f"arn:{partition}:ec2:*:{account_id}:vpc-flow-log/*"},
+        },
+    }  # fmt: skip
+    group = f"arn:{partition}:logs:*:{account_id}:log-group:{stated.log_group}"
+    writes = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
+    return Role(
+        assume_role_policy=_policy(trust),
+        policy=_policy(_allow("Write", writes, group, f"{group}:*"), _allow("Find", ["logs:DescribeLogGroups"])),
+    )
+
+
+def application(account: Account, stated: ApplicationRoles, application_id: str) -> Role:
+    """Return the role of an application's instances: its own credentials, the instance's tags, and images."""
+    partition, bucket = partition_of(account.regions[0]), stated.mint_bucket
+    statements = [_allow("DescribeTags", ["ec2:DescribeTags"])]
+    if bucket is not None:
+        arn = f"arn:{partition}:s3:::{bucket}"
+        statements.append(_allow("AllowMintRead", ["s3:GetObject"], f"{arn}/{application_id}/*"))
+        if stated.list_bucket:
+            own = {"Condition": {"StringLike": {"s3:prefix": f"{application_id}/*"}}}
+            statements.append({**_allow("AllowMintList", ["s3:ListBucket"], arn), **own})
+    if stated.registry_pull:
+        statements += registry_pull(account)
+    trust = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    return Role(
+        assume_role_policy=_policy(trust), policy=_policy(*statements), attached_policies=stated.attached_policies
+    )
+
+
+def registry_pull(account: Account) -> list[dict[str, Any]]:
+    """Return the statements that allow pulls from the account's own ECR registries."""
+    repositories = f"arn:{partition_of(account.regions[0])}:ecr:*:{account.account_id}:repository/*"
+    pull = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:DescribeRepositories",
+            "ecr:GetDownloadUrlForLayer"]  # fmt: skip
+    return [_allow("RegistrySignIn", ["ecr:GetAuthorizationToken"]), _allow("RegistryPull", pull, repositories)]
+
+
+def _trail(partition: str, stated: TrailReading) -> list[dict[str, Any]]:
+    queue = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"]
+    buckets = [f"arn:{partition}:s3:::{one}" for one in stated.buckets]
+    found = [_allow("TrailKeys", ["cloudtrail:ListPublicKeys"])]
+    if stated.queues:
+        found.append(_allow("TrailQueues", queue, *stated.queues))
+    if buckets:
+        found += [_allow("TrailBuckets", ["s3:ListBucket"], *buckets),
+                  _allow("TrailFiles", ["s3:GetObject"], *(f"{one}/*" for one in buckets))]  # fmt: skip
+    if stated.keys:
+        found.append(_allow("TrailDecrypt", ["kms:Decrypt"], *stated.keys))
+    return found
+
+
+def _allow(sid: str, actions: list[str], *resources: str) -> dict[str, Any]:
+    return {"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": list(resources) or ["*"]}
+
+
+def _policy(*statements: Mapping[str, Any]) -> dict[str, Any]:
+    return {"Version": _VERSION, "Statement": list(statements)}

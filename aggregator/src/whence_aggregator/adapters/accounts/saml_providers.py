@@ -1,0 +1,79 @@
+"""SAML providers, by IAM. One call lists them, and one call each returns metadata and tags."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from whence_aggregator.accounts.resources import Json, Standing, Wanted, is_own, seen_tags
+from whence_aggregator.accounts.saml import metadata_form
+from whence_aggregator.accounts.steps.identity import SAML_PROVIDER
+from whence_aggregator.adapters.accounts.iam_calls import tag_list, tags_of, without_missing
+from whence_aggregator.adapters.accounts.place import AwsPlace
+from whence_common.errors import InputError, RoadError
+
+_READS_AT_ONCE = 8
+_PROVIDERS_MAX = 1_000
+"""Ten times IAM's quota."""
+
+
+class SamlProviderProvider:
+    def __init__(self, place: AwsPlace) -> None:
+        self._place = place
+
+    async def read(self, wanted: Sequence[Wanted]) -> Sequence[Standing]:
+        iam = await self._place.client("iam")
+        asked = {one.name: one for one in wanted}
+        arns = [one["Arn"] for one in (await iam.list_saml_providers())["SAMLProviderList"]]
+        if len(arns) > _PROVIDERS_MAX:
+            raise RoadError("account-too-many", f"IAM lists over {_PROVIDERS_MAX} SAML providers", retryable=False)
+        limit = asyncio.Semaphore(_READS_AT_ONCE)
+
+        async def one(arn: str) -> Standing | None:
+            async with limit:
+                return await self._described(iam, arn, asked.get(arn.rpartition("/")[2]))
+
+        standing = [each for each in await asyncio.gather(*map(one, arns)) if each is not None]
+        return [each for each in standing if each.is_own or each.name in asked]
+
+    async def _described(self, iam: Any, arn: str, wanted: Wanted | None) -> Standing | None:
+        try:
+            answer = await iam.get_saml_provider(SAMLProviderArn=arn)
+        except ClientError as exc:
+            if exc.response.get("Error", {}).get("Code") == "NoSuchEntity":  # deleted since it was listed
+                return None
+            raise
+        tags = tags_of(answer)
+        return Standing(
+            kind=SAML_PROVIDER, name=arn.rpartition("/")[2], is_own=is_own(tags), outputs={"arn": arn},
+            state={"metadata": _seen(answer["SAMLMetadataDocument"]), "tags": seen_tags(tags, wanted)},
+        )  # fmt: skip
+
+    async def create(self, wanted: Wanted) -> None:
+        iam = await self._place.client("iam")
+        await iam.create_saml_provider(
+            Name=wanted.name, SAMLMetadataDocument=wanted.state["metadata"], Tags=tag_list(wanted.state["tags"])
+        )
+
+    async def put(self, standing: Standing, aspect: str, value: Json) -> None:
+        iam = await self._place.client("iam")
+        arn = standing.outputs["arn"]
+        if aspect == "metadata":
+            await iam.update_saml_provider(SAMLProviderArn=arn, SAMLMetadataDocument=value)
+        else:
+            assert aspect == "tags", aspect
+            await iam.tag_saml_provider(SAMLProviderArn=arn, Tags=tag_list(value))
+
+    async def delete(self, standing: Standing) -> None:
+        iam = await self._place.client("iam")
+        await without_missing(iam.delete_saml_provider(SAMLProviderArn=standing.outputs["arn"]))
+
+
+def _seen(metadata: str) -> str:
+    try:
+        return metadata_form(metadata, "the provider's metadata")
+    except InputError:
+        return metadata
