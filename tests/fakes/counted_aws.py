@@ -119,7 +119,7 @@ class CountedAws:
         return found[1], found[2], found[3]
 
     async def _forward(self, request: web.Request, body: bytes) -> web.Response:
-        headers = {name: value for name, value in request.headers.items() if name != "Host"}
+        headers = dict(request.headers)  # with its Host, which is signed
         async with self._session.request(
             request.method, self.backend + request.raw_path, headers=headers, data=body, allow_redirects=False
         ) as answer:

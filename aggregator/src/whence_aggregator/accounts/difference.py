@@ -53,6 +53,8 @@ def compare(
     for one in (each for each in states.values() if each.address not in unread):
         found = _compare_one(one, stands.get(one.address), outputs, allowed)
         if isinstance(found, Change):
+            found = _held(one, found, stands, allowed, unread) or found
+        if isinstance(found, Change):
             changes[found.address] = found
         elif found is not None:
             remarks.append(found)
@@ -66,6 +68,10 @@ def compare(
         Remark(address=one.address, step=one.kind.step, kind="foreign", message=f"{part} is left as it is")
         for one in standing for part in one.foreign
     ]  # fmt: skip
+    remarks += [
+        Remark(address=one.address, step=one.kind.step, kind="kept", message=problem)
+        for one in standing for problem in one.problems
+    ]  # fmt: skip
     kinds = {one.address: one.kind for one in wanted} | {one.address: one.kind for one in standing}
     ordered = _ordered(list(changes.values()), kinds)
     return Compared(changes=tuple(ordered), remarks=tuple(remarks))
@@ -78,10 +84,12 @@ def _compare_one(
         return _removal(stands, allowed, by_word=True) if stands is not None else None
     state = {aspect: resolved(value, outputs) for aspect, value in wanted.state.items()}
     if stands is None:
-        return _change(wanted, "create", None, state)
+        return _verified(wanted, "it does not exist") or _change(wanted, "create", None, state)
     missing = {aspect: value for aspect, value in state.items() if differs(value, stands.state.get(aspect))}
     if not missing:
         return None
+    if wanted.is_verified:
+        return _verified(wanted, f"it differs in {', '.join(missing)}")
     if fixed := [aspect for aspect in missing if aspect in wanted.kind.fixed]:
         fix = f"delete it with --delete '{wanted.address}' after removing it from the configuration, then add it again"
         message = f"AWS cannot change {', '.join(fixed)} of what exists: not changed"
@@ -91,6 +99,32 @@ def _compare_one(
         message = f"it exists without our tag and differs in {', '.join(missing)}: not changed"
         return Remark(address=wanted.address, step=wanted.kind.step, kind="foreign", message=message, fix=fix)
     return _change(wanted, "update", {aspect: stands.state.get(aspect) for aspect in missing}, missing)
+
+
+def _verified(wanted: Wanted, what: str) -> Remark | None:
+    """Return the remark in place of a change of a resource that is compared only; None for any other."""
+    message = f"{what}, and is only verified: not changed"
+    remark = Remark(address=wanted.address, step=wanted.kind.step, kind="foreign", message=message)
+    return remark if wanted.is_verified else None
+
+
+def _held(
+    wanted: Wanted, change: Change, stands: Mapping[str, Standing], allowed: Allowed, unread: frozenset[str]
+) -> Remark | None:
+    """Return the remark in place of a change in a resource that is foreign, or of which nothing is known."""
+    what = f"{change.action} is not planned"
+    for holder in wanted.within:
+        found = stands.get(holder)
+        if holder in unread:
+            message = f"{what}: {holder} could not be read"
+            return Remark(address=wanted.address, step=wanted.kind.step, kind="unread", message=message)
+        if found is not None and not found.is_own and not allowed.may_adopt(holder):
+            message, fix = (
+                f"{what}: {holder} is not our own",
+                f"name it with --adopt '{holder}' to change what is in it",
+            )
+            return Remark(address=wanted.address, step=wanted.kind.step, kind="foreign", message=message, fix=fix)
+    return None
 
 
 def _change(wanted: Wanted, action: Any, before: State | None, after: State) -> Change:

@@ -51,9 +51,9 @@ class Change(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Remark(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the plan does not change, and why.
 
-    foreign: it is not our own. kept: a deletion that nobody named, or an aspect that AWS cannot change. unread: it
-    could not be read, so nothing is known. unsearched: nothing of this kind is configured, and leftovers could not be
-    searched.
+    foreign: it is not our own. kept: a deletion that nobody named, an aspect that AWS cannot change, or a problem of
+    the resource that people solve. unread: it could not be read, so nothing is known. unsearched: nothing of this kind
+    is configured, and leftovers could not be searched.
     """
 
     address: _Text

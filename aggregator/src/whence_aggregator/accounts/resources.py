@@ -56,6 +56,10 @@ class Wanted:
     """None for resources of the whole account."""
     is_dropped: bool = False
     """The configuration says that the resource must not exist."""
+    within: tuple[str, ...] = ()
+    """Addresses of the resources that hold it. Nothing is written where one of them stands and is not our own."""
+    is_verified: bool = False
+    """It is compared only: what differs is a remark."""
 
     @property
     def address(self) -> str:
@@ -76,6 +80,8 @@ class Standing:
     """Values that others refer to, and that AWS chooses: `id`, `arn`, `name_servers`."""
     foreign: tuple[str, ...] = ()
     """Parts that the configuration does not state and that are left alone, in words: `inline policy debug`."""
+    problems: tuple[str, ...] = ()
+    """What is wrong with it and no write of ours puts right, in sentences: `the certificate is FAILED`."""
 
     @property
     def address(self) -> str:
@@ -104,14 +110,19 @@ def referred(value: Json) -> set[str]:
 
 
 def resolved(value: Json, outputs: Mapping[str, Mapping[str, Json]]) -> Json:
-    """Return a value with each reference replaced by the output, by address; unknown references stay."""
+    """Return a value with each reference replaced by the output, by address; unknown references stay.
+
+    A list of references is a set: it is sorted once all of them are known.
+    """
     if isinstance(value, Mapping):
         if set(value) == {_OF, _OUTPUT}:
             known = outputs.get(str(value[_OF]), {})
             return known.get(str(value[_OUTPUT]), value)
         return {name: resolved(one, outputs) for name, one in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [resolved(one, outputs) for one in value]
+        known_items = [resolved(one, outputs) for one in value]
+        is_set = any(isinstance(one, Mapping) and set(one) == {_OF, _OUTPUT} for one in value)
+        return sorted(known_items, key=str) if is_set and not referred(known_items) else known_items
     return value
 
 

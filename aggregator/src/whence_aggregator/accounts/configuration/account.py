@@ -11,6 +11,9 @@ from whence_aggregator.accounts.configuration.buckets import Bucket, MintBucket
 from whence_aggregator.accounts.configuration.cloudtrail import CloudTrail
 from whence_aggregator.accounts.configuration.defaults import InstanceMetadata
 from whence_aggregator.accounts.configuration.keys import Key
+from whence_aggregator.accounts.configuration.network import SecurityGroup, TrustedNetworksConfig, Vpc, VpcNet
+from whence_aggregator.accounts.configuration.certificates import CertificateSettings
+from whence_aggregator.accounts.configuration.images import AmiSharing, BaseAmi
 
 
 class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,4 +56,54 @@ class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     ] = True
     cloudtrail: Annotated[
         CloudTrail | None, Meta(description="The audit trail, its log files and its events; null: none.")
+    ] = None
+    vpc: Annotated[
+        Vpc | None, Meta(description="What every region's VPC has in common; configures a VPC in every region.")
+    ] = None
+    vpc_net: Annotated[
+        dict[Annotated[str, Meta(max_length=40)], VpcNet], Meta(max_length=40, description="The VPC by region.")
+    ] = field(default_factory=dict)
+    vpc_mode: Annotated[
+        Literal["manage", "verify"],
+        Meta(description="`verify` only reports how VPCs differ; `manage` still only verifies a VPC without our tag."),
+    ] = "manage"
+    nat: Annotated[
+        Literal["none", "gateway"] | None,
+        Meta(
+            description="Way out of internal subnets: a NAT gateway per zone, or none; empty: as `enable_nat` states."
+        ),
+    ] = None
+    enable_nat: Annotated[bool | None, Meta(description="Version 10's key for `nat`; its default is true.")] = None
+    enable_dedicated_dmz_route: Annotated[
+        bool, Meta(description="Whether each `dmz` subnet has a route table of its own.")
+    ] = False
+    trusted_networks: Annotated[
+        dict[Annotated[str, Meta(min_length=1, max_length=200)], Annotated[str, Meta(max_length=50)]],
+        Meta(max_length=1000, description="Networks by name, for security groups with `allow_from_trusted`."),
+    ] = field(default_factory=dict)
+    trusted_networks_config: TrustedNetworksConfig | None = None
+    security_groups: Annotated[
+        dict[Annotated[str, Meta(pattern=r"^[a-zA-Z0-9 ._\-:/()#,@\[\]+=&;{}!$*]{1,255}$")], SecurityGroup],
+        Meta(max_length=500, description="Security groups by name, in the VPC of every region."),
+    ] = field(default_factory=dict)
+    database_subnet_groups: Annotated[
+        bool, Meta(description="Whether RDS and ElastiCache have a subnet group `internal` of the internal subnets.")
+    ] = False
+    domain: Annotated[
+        str | None,
+        Meta(description="Domain of the account's DNS zone; `{account_name}` is replaced; empty: no zone."),
+    ] = None
+    domain_soa_ttl: Annotated[
+        int, Meta(ge=0, le=2_147_483_647, description="TTL of the zone's SOA record, in seconds.")
+    ] = 60
+    acm: Annotated[
+        CertificateSettings | tuple[CertificateSettings, ...] | None,
+        Meta(description="Certificates that are requested in every region: one, or a list."),
+    ] = None
+    base_ami: Annotated[BaseAmi | None, Meta(description="Base images of version 10; shared if not public.")] = None
+    ami_sharing: Annotated[
+        AmiSharing | None, Meta(description="Images of another account that are shared with this one.")
+    ] = None
+    service_limits: Annotated[
+        Literal["report"] | None, Meta(description="report: service quotas and their use are reported.")
     ] = None

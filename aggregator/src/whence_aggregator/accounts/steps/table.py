@@ -6,7 +6,20 @@ from collections.abc import Mapping
 
 from whence_aggregator.accounts.resources import Kind
 from whence_aggregator.accounts.step import Step
-from whence_aggregator.accounts.steps import alias, cloudtrail, configured_buckets, defaults, keys, mint
+from whence_aggregator.accounts.steps import (
+    alias,
+    certificates,
+    cloudtrail,
+    configured_buckets,
+    defaults,
+    dns,
+    flow_logs,
+    images,
+    keys,
+    mint,
+    security_groups,
+    vpc,
+)
 
 STEPS: tuple[Step, ...] = (
     alias.STEP,
@@ -15,5 +28,11 @@ STEPS: tuple[Step, ...] = (
     mint.STEP,
     cloudtrail.STEP,
     defaults.STEP,
+    dns.STEP,
+    certificates.STEP,
+    vpc.STEP,
+    flow_logs.STEP,
+    security_groups.STEP,
+    images.STEP,
 )
 KINDS: Mapping[str, Kind] = {kind.name: kind for step in STEPS for kind in step.kinds}

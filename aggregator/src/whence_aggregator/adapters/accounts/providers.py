@@ -24,6 +24,24 @@ from whence_aggregator.adapters.accounts.queues import QueueProvider
 from whence_aggregator.adapters.accounts.subscriptions import SubscriptionProvider
 from whence_aggregator.adapters.accounts.topics import TopicProvider
 from whence_aggregator.adapters.accounts.trails import OtherTrailsProvider, TrailProvider, TrustedAccessProvider
+from whence_aggregator.adapters.accounts.flow_logs import FlowLogGroupProvider, FlowLogProvider
+from whence_aggregator.adapters.accounts.internet_gateways import InternetGatewayProvider
+from whence_aggregator.adapters.accounts.place import AwsPlace
+from whence_aggregator.adapters.accounts.prefix_lists import PrefixListProvider
+from whence_aggregator.adapters.accounts.route_tables import RouteTableProvider
+from whence_aggregator.adapters.accounts.security_groups import SecurityGroupProvider
+from whence_aggregator.adapters.accounts.subnets import SubnetProvider
+from whence_aggregator.adapters.accounts.vpcs import VpcProvider
+from whence_aggregator.accounts.limits import Limit
+from whence_aggregator.accounts.ports import Provider
+from whence_aggregator.accounts.resources import Json, Kind, Standing, Wanted
+from whence_aggregator.adapters.accounts.alias import AliasProvider
+from whence_aggregator.adapters.accounts.certificate import CertificateProvider
+from whence_aggregator.adapters.accounts.delegation import DelegationProvider
+from whence_aggregator.adapters.accounts.launch_permission import LaunchPermissionProvider
+from whence_aggregator.adapters.accounts.limits import LIMIT_ACTIONS, read_limits
+from whence_aggregator.adapters.accounts.place import AwsPlace
+from whence_aggregator.adapters.accounts.zone import ZoneProvider
 from whence_aggregator.adapters.aws_clients import CALL_FAILURES, ServiceClients
 from whence_aggregator.adapters.aws_refusals import refusal, why
 from whence_common.errors import RoadError
@@ -48,6 +66,18 @@ PROVIDERS: Mapping[str, Callable[[AwsPlace], Provider]] = {
     "subscription": SubscriptionProvider,
     "trail": TrailProvider,
     "other-trails": OtherTrailsProvider,
+    "vpc": VpcProvider,
+    "internet-gateway": InternetGatewayProvider,
+    "subnet": SubnetProvider,
+    "route-table": RouteTableProvider,
+    "flow-log-group": FlowLogGroupProvider,
+    "flow-log": FlowLogProvider,
+    "prefix-list": PrefixListProvider,
+    "security-group": SecurityGroupProvider,
+    "zone": ZoneProvider,
+    "delegation": DelegationProvider,
+    "certificate": CertificateProvider,
+    "launch_permission": LaunchPermissionProvider,
 }
 
 
@@ -114,6 +144,13 @@ class AwsProviders:
 
 def _where(kind: Kind, target: Target, region: str | None) -> str:
     return " ".join(filter(None, (target.name, region, kind.name)))
+    async def limits(self, target: Target, region: str) -> Sequence[Limit]:
+        """Return the service quotas of a region, and those of the account with its first one. Raises RoadError."""
+        place = self._place(target, region)
+        return await _asked(read_limits(place), f"{target.name} {region}", ", ".join(LIMIT_ACTIONS))
+
+    def _place(self, target: Target, region: str | None) -> AwsPlace:
+        return AwsPlace(target=target, region=region or target.regions[0], clients=self._clients)
 
 
 class _Refusing:
