@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 
 from fakes.account_world import AccountWorld, account_world, new_account_id
+from fakes.aws_buckets import tag_created_buckets
 from fakes.counted_aws import AwsCall
 from landscape.aws import Aws
 from whence_aggregator.accounts.importing import import_account
@@ -258,6 +259,28 @@ async def test_a_write_that_is_refused_is_reported_and_the_next_run_goes_on(moto
         world.aws.forget()
         await world.converge()
         assert sids(world, name_of(world)) == ["WhenceTlsOnly"]
+
+
+@pytest.mark.parametrize("refused", ["s3:PutPublicAccessBlock", "s3:PutBucketPolicy"])
+async def test_a_bucket_is_our_own_from_its_first_call_on(moto: Aws, refused: str) -> None:
+    async with bucket_world(moto) as world:
+        tag_created_buckets(world.aws)
+        world.aws.before = denied(refused)
+        assert not (await world.apply(await world.plan())).succeeded
+        assert "s3:PutBucketTagging" not in world.aws.writes
+        world.aws.before = lambda _: None
+        plan = await world.plan()
+        assert [(one.address, one.action) for one in plan.changes] == [(f"bucket/{name_of(world)}", "update")]
+        await world.converge()
+
+
+async def test_a_name_that_another_account_has_is_reported(moto: Aws) -> None:
+    async with bucket_world(moto) as world:
+        other = world.client("s3", account_id=new_account_id())
+        other.create_bucket(Bucket=name_of(world), CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+        report = await world.apply(await world.plan())
+        assert [one.outcome for one in report.changes] == ["failed"]
+        assert "BucketAlreadyExists" in report.changes[0].message
 
 
 async def test_access_logs_go_to_a_bucket_that_is_created_in_the_same_apply(moto: Aws) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-Tags = Mapping[str, str]
+from whence_aggregator.accounts.resources import Json
 
 
 async def answered(call: Awaitable[Mapping[str, Any]], *absent: str) -> Mapping[str, Any] | None:
@@ -25,6 +25,7 @@ def tags_of(listed: Any, key: str = "Key", value: str = "Value") -> dict[str, st
     return {str(one[key]): str(one[value]) for one in listed or ()}
 
 
-def tag_list(tags: Mapping[str, Any], key: str = "Key", value: str = "Value") -> list[dict[str, str]]:
-    """Return tags as AWS's list."""
+def tag_list(tags: Json, key: str = "Key", value: str = "Value") -> list[dict[str, str]]:
+    """Return tags, a mapping, as AWS's list."""
+    assert isinstance(tags, Mapping)
     return [{key: name, value: str(text)} for name, text in tags.items()]

@@ -39,7 +39,6 @@ class BucketProvider:
 
     async def create(self, wanted: Wanted) -> None:
         region, tags = str(wanted.state["region"]), wanted.state["tags"]
-        assert isinstance(tags, Mapping)
         s3 = await self._place.client("s3", region)
         place = {"LocationConstraint": region} if region != "us-east-1" else {}
         await s3.create_bucket(Bucket=wanted.name, CreateBucketConfiguration={**place, "Tags": tag_list(tags)})
