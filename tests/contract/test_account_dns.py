@@ -254,6 +254,25 @@ async def test_a_zone_whose_list_is_denied_is_unread_and_not_changed(moto: Aws) 
         assert "route53:ListHostedZones" in plan.remarks[1].fix
 
 
+async def test_an_admin_account_that_denies_the_list_leaves_the_zone_to_be_planned(moto: Aws) -> None:
+    async with _world(moto) as world:
+        admin = world.admin_account_id
+        world.aws.before = lambda call: _denied(call, "ListHostedZones") if call.account_id == admin else None
+        plan = await world.plan()
+        assert [one.address for one in plan.changes] == [_ZONE]
+        assert [(one.address, one.kind) for one in plan.remarks] == [("delegation/*", "unread")]
+
+
+async def test_a_delegation_is_kept_when_no_admin_account_is_configured_any_more(moto: Aws) -> None:
+    async with _world(moto) as world:
+        await world.converge()
+        address, world.admin_account_id = _delegation(world), None
+        plan = await world.plan()
+        assert (plan.changes, [(one.address, one.kind) for one in plan.remarks]) == ((), [(address, "kept")])
+        await world.converge(delete=(address,))
+        assert (await world.plan()).remarks == ()
+
+
 async def test_an_apply_that_was_refused_half_way_goes_on(moto: Aws) -> None:
     async with _world(moto) as world:
         plan = await world.plan()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -45,6 +45,8 @@ async def test_the_newest_image_of_a_name_is_shared_and_older_ones_are_not(moto:
     async with _world(moto, "base-*") as world:
         old, other = _register(world, "base-1"), _register(world, "other-1")
         new = _register(world, "base-2")
+        made = {old: "2026-01-02T00:00:00.000Z", new: "2026-01-10T00:00:00.000Z"}
+        world.aws.extensions["ec2:DescribeImages"] = lambda _: _images(made)
         (change,) = (await world.plan()).changes
         assert (change.address, change.before, change.after) == (
             f"{REGION}/launch_permission/{_owner(world)}/base-*", {"shared": False}, {"shared": True}
@@ -132,6 +134,16 @@ async def test_the_provider_calls_no_more_than_its_kind_states_and_all_in_the_ow
         kind = images.LAUNCH_PERMISSION
         assert {one.name for one in called} <= {*kind.reads, *kind.writes}
         assert {one.account_id for one in called} == {_owner(world)}
+
+
+def _images(made: Mapping[str, str]) -> web.Response:
+    """Answer with images by their time of creation: moto's times have whole seconds."""
+    items = "".join(
+        f"<item><imageId>{image_id}</imageId><creationDate>{at}</creationDate><isPublic>false</isPublic></item>"
+        for image_id, at in made.items()
+    )
+    text = f"<DescribeImagesResponse><requestId>1</requestId><imagesSet>{items}</imagesSet></DescribeImagesResponse>"
+    return web.Response(text=f'<?xml version="1.0"?>{text}', content_type="text/xml")
 
 
 def _denied(call: AwsCall, action: str) -> web.Response | None:
