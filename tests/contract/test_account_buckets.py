@@ -11,6 +11,7 @@ from aiohttp import web
 from fakes.account_world import AccountWorld, account_world, new_account_id
 from fakes.counted_aws import AwsCall
 from landscape.aws import Aws
+from whence_aggregator.accounts.importing import import_account
 from whence_aggregator.accounts.steps import configured_buckets, mint
 from whence_aggregator.accounts.steps.buckets import BUCKET
 
@@ -303,3 +304,31 @@ async def test_the_mint_bucket_is_written_by_one_role_and_keeps_no_old_versions(
         assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 30}
         encryption = s3.get_bucket_encryption(Bucket=name)["ServerSideEncryptionConfiguration"]["Rules"][0]
         assert encryption["ApplyServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
+
+
+async def test_buckets_that_stand_are_imported_as_a_section_that_changes_nothing(moto: Aws) -> None:
+    statement = {"Effect": "Allow", "Principal": {"AWS": _WRITER}, "Action": ["s3:GetObject"],
+                 "Resource": ["arn:aws:s3:::{bucket_name}/*"]}  # fmt: skip
+    rule = {"Status": "Enabled", "Filter": {"Prefix": "a/"}, "Expiration": {"Days": 9}}
+    async with bucket_world(
+        moto, versioning=True, tags={"team": "stups"}, lifecycle_configuration={"Rules": [rule]},
+        policy={"Statement": [statement]}, logging_target=f"access-{new_account_id()}",
+        encryption_config={"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}}]},
+    ) as world:  # fmt: skip
+        await world.converge()
+        bare = f"bare-{world.account_id}"
+        world.client("s3").create_bucket(Bucket=bare, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+        imported = await import_account(world.account.target, _STEPS, world.providers)
+        sections: Any = imported.section["s3_buckets"]
+        assert sections[bare] == {
+            "name": bare, "regions": ["eu-west-1"], "public_access_block": False, "ownership": "ObjectWriter",
+            "tls_only": False,
+        }  # fmt: skip
+        name = name_of(world)
+        assert sections[name]["policy"] == {"Statement": [{**statement, "Principal": {"AWS": [_WRITER]},
+                                                           "Resource": [f"arn:aws:s3:::{name}/*"]}]}  # fmt: skip
+        assert sections[name]["lifecycle_configuration"] == {"Rules": [rule]}
+        del sections[bare]
+        world.settings = {"s3_buckets": sections}
+        plan = await world.plan()
+        assert (plan.changes, plan.remarks) == ((), ())

@@ -12,6 +12,7 @@ import pytest
 from fakes.account_world import REGION, AccountWorld, account_world, new_account_id
 from fakes.aws_refusals import denied
 from landscape.aws import Aws
+from whence_aggregator.accounts.importing import import_account
 from whence_aggregator.accounts.steps import cloudtrail, configured_buckets
 from whence_aggregator.accounts.steps.cloudtrail import OTHER_TRAILS, TRAIL, TRUSTED_ACCESS
 
@@ -259,6 +260,72 @@ async def test_an_organisation_that_denies_the_question_is_unread(moto: Aws) -> 
         plan = await world.plan()
         assert [(one.kind, one.address) for one in plan.remarks] == [("unread", "trusted-access/*")]
         assert plan.remarks[0].fix.startswith("allow organizations:ListAWSServiceAccessForOrganization")
+
+
+async def imported(world: AccountWorld) -> Any:
+    """Import the account's section, and return what it states of trails."""
+    found = await import_account(world.account.target, _STEPS, world.providers)
+    assert found.unread == ()
+    return found.section.get("cloudtrail")
+
+
+async def test_a_trail_that_stands_is_imported_and_needs_our_tag_only(moto: Aws) -> None:
+    async with a_world(moto) as world:
+        client, bucket = world.client("cloudtrail"), f"logs-{world.account_id}"
+        client.create_trail(Name="theirs", S3BucketName=bucket, S3KeyPrefix="audit", IsMultiRegionTrail=True)
+        selector = {
+            "ReadWriteType": "WriteOnly", "IncludeManagementEvents": True,
+            "DataResources": [{"Type": "AWS::S3::Object", "Values": ["arn:aws:s3:::secrets/"]}],
+        }  # fmt: skip
+        client.put_event_selectors(TrailName="theirs", EventSelectors=[selector])
+        world.settings["cloudtrail"] = section = await imported(world)
+        assert section == {
+            "s3_bucket_name": bucket,
+            "s3_key_prefix": "audit",
+            "home_region": REGION,
+            "name": "theirs",
+            "organization": False,
+            "log_file_validation": False,
+            "event_selectors": [
+                {
+                    "read_write": "WriteOnly", "management_events": True, "exclude_sources": [],
+                    "data_resources": [{"type": "AWS::S3::Object", "values": ["arn:aws:s3:::secrets/"]}],
+                }
+            ],
+            "logging": False,
+        }  # fmt: skip
+        (remark,) = (await world.plan()).remarks
+        assert remark.message == "it exists without our tag and differs in tags: not changed"
+        report = await world.converge(adopt=("*/trail/theirs",))
+        assert [(one.address, one.outcome) for one in report.changes] == [(f"{REGION}/trail/theirs", "done")]
+
+
+async def test_advanced_selectors_of_a_trail_that_stands_are_left_as_they_are(moto: Aws) -> None:
+    async with a_world(moto, cloud_watch_logs={"group": "whence/trail", "role": "trail-logs"}) as world:
+        await world.converge()
+        fields = [{"Field": "eventCategory", "Equals": ["Management"]}]
+        world.client("cloudtrail").put_event_selectors(
+            TrailName="Default", AdvancedEventSelectors=[{"Name": "calls", "FieldSelectors": fields}]
+        )
+        assert [list(one.after or {}) for one in (await world.plan()).changes] == [["event_selectors"]]
+        world.settings["cloudtrail"] = section = await imported(world)
+        assert section["event_selectors"] is None
+        assert section["cloud_watch_logs"]["group"] == "whence/trail"
+        assert (await world.plan()).changes == ()
+
+
+async def test_a_trail_of_one_region_is_not_imported(moto: Aws) -> None:
+    async with a_world(moto) as world:
+        a_foreign_trail(world, "theirs")
+        assert await imported(world) is None
+
+
+async def test_a_trail_of_others_that_is_gone_before_the_apply_does_not_stop_it(moto: Aws) -> None:
+    async with a_world(moto) as world:
+        a_foreign_trail(world, "theirs")
+        plan = await world.plan()
+        world.client("cloudtrail").delete_trail(Name="theirs")
+        assert (await world.apply(plan)).succeeded
 
 
 async def test_a_denied_list_is_unread_and_changes_nothing(moto: Aws) -> None:

@@ -15,6 +15,7 @@ from fakes.account_world import AccountWorld, account_world
 from fakes.aws_defaults import Ec2Defaults
 from fakes.counted_aws import AwsCall
 from landscape.aws import Aws
+from whence_aggregator.accounts.importing import import_account
 from whence_aggregator.accounts.steps import defaults, keys
 
 _STEPS = (keys.STEP, defaults.STEP)
@@ -155,6 +156,17 @@ async def test_what_is_called_is_what_the_kinds_state(moto: Aws) -> None:
         stated = {action for kind in (*defaults.STEP.kinds, *keys.STEP.kinds) for action in (*kind.reads, *kind.writes)}
         called = {_IAM_NAMES.get(one.name, one.name) for one in world.aws.calls}
         assert called - stated <= {"sts:AssumeRole", "sts:GetCallerIdentity"}
+
+
+async def test_defaults_that_stand_are_imported_as_keys_that_change_nothing(moto: Aws) -> None:
+    async with defaults_world(moto, **_ALL) as world:
+        fresh = await import_account(world.account.target, (defaults.STEP,), world.providers)
+        assert (fresh.unread, dict(fresh.section)) == (
+            (), {"public_access_block": False, "ebs_encrypt_by_default": False, "image_public_access_block": False}
+        )  # fmt: skip
+        await world.converge()
+        imported = await import_account(world.account.target, (defaults.STEP,), world.providers)
+        assert dict(imported.section) == {**_ALL, "ebs_encrypt_by_default": True}
 
 
 async def test_the_fake_answers_as_the_service_model_of_botocore_has_it(moto: Aws) -> None:

@@ -206,11 +206,12 @@ async def test_a_provider_whose_metadata_cannot_be_read_is_not_changed(moto: Aws
         plan = await world.plan()
         assert [one.address for one in plan.changes] == ["saml-provider/b"]
         assert _remarks(plan) == [
-            ("unread", "saml-metadata/*", "the SAML metadata of idp.example.org answers with 404")
+            ("unread", "saml-metadata/*", "the SAML metadata of idp.example.org answers with 404"),
+            ("unread", "saml-provider/a", f"create is not planned: saml-metadata/{url} could not be read"),
         ]
         assert not plan.is_whole
         providers.documents[url] = "<html>sign in</html>"
-        (remark,) = (await world.plan()).remarks
+        remark = (await world.plan()).remarks[0]
         assert remark.message.startswith(f"the document at {url} has 20 characters")
 
 

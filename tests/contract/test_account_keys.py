@@ -11,6 +11,8 @@ from aiohttp import web
 from fakes.account_world import AccountWorld, account_world
 from fakes.counted_aws import AwsCall
 from landscape.aws import Aws
+from whence_aggregator.accounts.canonical import policy
+from whence_aggregator.accounts.importing import import_account
 from whence_aggregator.accounts.steps import keys
 from whence_aggregator.accounts.steps.keys import KEY
 
@@ -66,7 +68,7 @@ async def test_a_section_of_seven_seconds_becomes_a_key_with_its_alias(moto: Aws
 
 async def test_each_region_has_a_key_of_its_own_and_all_keys_are_created(moto: Aws) -> None:
     """Seven Seconds stopped after the first key that existed."""
-    settings = {"kms": {"alias/a": {}, "alias/b": {}, "c": {}}}
+    settings: dict[str, Any] = {"kms": {"alias/a": {}, "alias/b": {}, "c": {}}}
     async with account_world(
         moto.url, steps=_STEPS, settings=settings, regions=("eu-west-1", "eu-central-1")
     ) as world:  # fmt: skip
@@ -216,3 +218,21 @@ async def test_what_is_called_is_what_the_kind_states(moto: Aws) -> None:
         await world.apply(await world.plan(delete=("*",)))
         called = {one.name for one in world.aws.calls} - {"sts:AssumeRole", "sts:GetCallerIdentity"}
         assert called - {*KEY.reads, *KEY.writes} == set()
+
+
+async def test_keys_that_stand_are_imported_as_a_section_that_changes_nothing(moto: Aws) -> None:
+    async with keys_world(moto, rotation=True) as world:
+        await world.converge()
+        world.client("kms").create_key(Description="without alias")
+        imported = await import_account(world.account.target, _STEPS, world.providers)
+        assert imported.unread == ()
+        assert imported.section == {
+            "kms": {
+                "alias/deployment": {
+                    "description": "deployment secrets", "key_usage": "ENCRYPT_DECRYPT", "key_spec": "SYMMETRIC_DEFAULT",
+                    "key_policy": policy(_POLICY), "rotation": True, "tags": [{"TagKey": "team", "TagValue": "stups"}],
+                }
+            }
+        }  # fmt: skip
+        world.settings = dict(imported.section)
+        assert (await world.plan()).changes == ()

@@ -12,6 +12,7 @@ from typing import Any
 import boto3
 import msgspec
 
+from fakes.aws_defaults import Ec2Defaults
 from fakes.counted_aws import CountedAws
 from whence_aggregator.accounts.account import Account
 from whence_aggregator.accounts.applying import Applier
@@ -110,6 +111,7 @@ async def account_world(backend: str, *, steps: Sequence[Step] = STEPS, **about:
     async with CountedAws(backend).serve() as aws:
         clock = asyncio.get_running_loop().time
         providers = AwsProviders.opened(endpoint_url=aws.url, clock=clock)
+        Ec2Defaults().install(aws)
         try:
             yield AccountWorld(aws, providers, steps, **about)
         finally:

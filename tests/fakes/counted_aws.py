@@ -66,6 +66,8 @@ class CountedAws:
     calls: list[AwsCall] = field(default_factory=list)
     extensions: dict[str, Answer] = field(default_factory=dict)
     before: Answer = lambda _: None
+    after: Callable[[AwsCall], None] = lambda _: None
+    """Runs when moto has acted, before its answer is sent on."""
     url: str = ""
     _accounts: dict[str, str] = field(default_factory=dict)
 
@@ -106,6 +108,7 @@ class CountedAws:
             if found is not None:
                 return found
         answered = await self._forward(request, body)
+        self.after(call)
         if call.action == "AssumeRole" and (given := _ACCESS_KEY.search(bytes(answered.body or b""))) is not None:  # type: ignore[arg-type]  # bytes, as read
             self._accounts[given[1].decode()] = call.form["RoleArn"].split(":")[4]
         return answered
@@ -116,7 +119,7 @@ class CountedAws:
         return found[1], found[2], found[3]
 
     async def _forward(self, request: web.Request, body: bytes) -> web.Response:
-        headers = {name: value for name, value in request.headers.items() if name != "Host"}
+        headers = dict(request.headers)  # with its Host, which is signed
         async with self._session.request(
             request.method, self.backend + request.raw_path, headers=headers, data=body, allow_redirects=False
         ) as answer:

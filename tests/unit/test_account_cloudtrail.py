@@ -126,6 +126,19 @@ def test_the_organisations_id_may_be_stated_where_accounts_are_a_list() -> None:
     )
 
 
+def test_keys_of_the_section_kms_are_referred_to_by_alias() -> None:
+    section = {"kms_key": "alias/logs", "events": {"kms_key": "alias/logs"}}
+    found = by_address(section, kms={"alias/logs": {}})
+    key = {"$of": "eu-west-1/key/logs", "output": "arn"}
+    assert found["eu-west-1/trail/Default"].state["kms_key"] == key
+    assert found["eu-west-1/topic/whence-trail"].state["kms_key"] == key
+    assert found["eu-west-1/queue/whence-trail"].state["encryption"] == {"kms_key": key, "sqs_managed": False}
+
+
+def test_the_key_of_log_files_is_in_the_region_of_a_bucket_that_is_not_created_here() -> None:
+    assert by_address({"kms_key": _KEY})["eu-west-1/trail/Default"].state["kms_key"] == _KEY
+
+
 def test_a_log_group_and_its_role_are_named_by_arn() -> None:
     found = by_address({"cloud_watch_logs": {"group": "whence/trail", "role": "trail-logs"}})
     assert found["eu-west-1/trail/Default"].state["log_group"] == {
@@ -163,6 +176,12 @@ def test_names_in_other_partitions_have_their_partition() -> None:
         ),
         ({"events": {"kms_key": _KEY}}, {}, r"events\.kms_key: the key is in us-east-1, .* in eu-west-1"),
         ({"kms_key": _KEY, "log_bucket": {}}, {}, r"cloudtrail\.kms_key: the key is in us-east-1"),
+        ({"kms_key": "alias/nothing"}, {}, r"kms_key: 'alias/nothing' is neither an alias of kms nor the ARN of a key"),
+        (
+            {"kms_key": "alias/logs", "home_region": "us-east-1"},
+            {"kms": {"alias/logs": {}}},
+            r"kms_key: the key is in eu-west-1, eu-central-1, and what it encrypts in us-east-1",
+        ),
         ({"event_selectors": [{"management_events": False}]}, {}, r"event_selectors\[0\]: it selects no events"),
     ],
 )
@@ -184,7 +203,7 @@ def test_values_that_contradict_each_other_are_refused_by_key(
         {"name": "my--trail"},
         {"name": "-trail"},
         {"regions": ["eu"]},
-        {"kms_key": "alias with spaces"},
+        {"kms_key": "a" * 2_049},
         {"event_selectors": []},
         {"event_selectors": [{"data_resources": [{"type": "AWS::EC2::Instance", "values": ["*"]}]}]},
         {"auditor_role": "a role"},

@@ -42,6 +42,7 @@ def error(code: str, message: str = "m", *, status: int = 400, date: str = "", r
         ("UnrecognizedClientException", "keys"),
         ("AccessDeniedException", "denied"),
         ("UnauthorizedOperation", "denied"),
+        ("AuthorizationError", "denied"),
         ("InvalidCiphertextException", "final"),
         ("ResourceNotFoundException", "final"),
         ("ValidationError", "final"),

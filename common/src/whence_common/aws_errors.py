@@ -53,7 +53,8 @@ _KEYS = frozenset({
     "TokenRefreshRequired", "UnrecognizedClientException",
 })  # fmt: skip
 _DENIED = frozenset({
-    "AccessDenied", "AccessDeniedException", "NotAuthorized", "UnauthorizedAccess", "UnauthorizedOperation",
+    "AccessDenied", "AccessDeniedException", "AuthorizationError", "NotAuthorized", "UnauthorizedAccess",
+    "UnauthorizedOperation",
 })  # fmt: skip
 _TRANSIENT_STATUSES = frozenset({500, 502, 503, 504, 509})
 _OF_THE_CLOCK = re.compile(

@@ -136,7 +136,8 @@ class Applier:
         ready = [one for one in changes if self._is_ready(one)]
         if not ready:
             return
-        wanted = {one.address: self._wanted(one.address, None, one) for one in ready}
+        recorded = recorded_by_address(self.plan)
+        wanted = {one.address: self._wanted(one.address, recorded.get(one.address), one) for one in ready}
         try:
             stands = await self._read(provider, list(wanted.values()))
         except WhenceError as exc:

@@ -63,7 +63,8 @@ def _element(name: str, value: Any) -> Json:
             for operator, keys in sorted(value.items())
         }
     if name in _ACTIONS:
-        return as_set([_action(one) for one in as_set(value)])
+        named = as_set(value)
+        return as_set([_action(one) for one in named]) if isinstance(named, list) else named
     return as_set(value) if name in _SETS else value
 
 

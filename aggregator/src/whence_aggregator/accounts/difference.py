@@ -53,9 +53,10 @@ def compare(
     states = {one.address: one for one in wanted}
     changes: dict[str, Change] = {}
     remarks: list[Remark] = []
-    known = (one for one in states.values() if not unread & {one.address, *referred(dict(one.state))})
-    for one in known:
+    for one in (each for each in states.values() if each.address not in unread):
         found = _compare_one(one, stands.get(one.address), outputs, allowed)
+        if isinstance(found, Change):
+            found = _held(one, found, stands, allowed, unread) or found
         if isinstance(found, Change):
             changes[found.address] = found
         elif found is not None:
@@ -87,11 +88,13 @@ def _compare_one(
         return _removal(stands, allowed, by_word=True) if stands is not None else None
     state = {aspect: resolved(value, outputs) for aspect, value in wanted.state.items()}
     if stands is None:
-        return _change(wanted, "create", None, state)
+        return _verified(wanted, "it does not exist") or _change(wanted, "create", None, state)
     state = {**{aspect: None for aspect in stands.surplus if aspect not in state}, **state}
     missing = {aspect: value for aspect, value in state.items() if differs(value, stands.state.get(aspect))}
     if not missing:
         return None
+    if wanted.is_verified:
+        return _verified(wanted, f"it differs in {', '.join(missing)}")
     if fixed := [aspect for aspect in missing if aspect in wanted.kind.fixed]:
         fix = f"delete it with --delete '{wanted.address}' after removing it from the configuration, then add it again"
         message = f"AWS cannot change {', '.join(fixed)} of what exists: not changed"
@@ -101,6 +104,36 @@ def _compare_one(
         message = f"it exists without our tag and differs in {', '.join(missing)}: not changed"
         return Remark(address=wanted.address, step=wanted.kind.step, kind="foreign", message=message, fix=fix)
     return _change(wanted, "update", {aspect: stands.state.get(aspect) for aspect in missing}, missing)
+
+
+def _verified(wanted: Wanted, what: str) -> Remark | None:
+    """Return the remark in place of a change of a resource that is compared only; None for any other."""
+    message = f"{what}, and is only verified: not changed"
+    remark = Remark(address=wanted.address, step=wanted.kind.step, kind="foreign", message=message)
+    return remark if wanted.is_verified else None
+
+
+def _held(
+    wanted: Wanted, change: Change, stands: Mapping[str, Standing], allowed: Allowed, unread: frozenset[str]
+) -> Remark | None:
+    """Return the remark in place of a change in a resource that is foreign, or of which nothing is known.
+
+    Nothing is known either of what a change refers to if that could not be read.
+    """
+    what = f"{change.action} is not planned"
+    referenced = referred(dict(wanted.state)) - set(wanted.within)
+    for holder in (*wanted.within, *sorted(referenced)):
+        found = stands.get(holder)
+        if holder in unread:
+            message = f"{what}: {holder} could not be read"
+            return Remark(address=wanted.address, step=wanted.kind.step, kind="unread", message=message)
+        if holder in wanted.within and found is not None and not found.is_own and not allowed.may_adopt(holder):
+            message, fix = (
+                f"{what}: {holder} is not our own",
+                f"name it with --adopt '{holder}' to change what is in it",
+            )
+            return Remark(address=wanted.address, step=wanted.kind.step, kind="foreign", message=message, fix=fix)
+    return None
 
 
 def _change(wanted: Wanted, action: Any, before: State | None, after: State) -> Change:

@@ -56,6 +56,10 @@ class Wanted:
     """None for resources of the whole account."""
     is_dropped: bool = False
     """The configuration says that the resource must not exist."""
+    within: tuple[str, ...] = ()
+    """Addresses of the resources that hold it. Nothing is written where one of them stands and is not our own."""
+    is_verified: bool = False
+    """It is compared only: what differs is a remark."""
 
     @property
     def address(self) -> str:
@@ -112,14 +116,19 @@ def referred(value: Json) -> set[str]:
 
 
 def resolved(value: Json, outputs: Mapping[str, Mapping[str, Json]]) -> Json:
-    """Return a value with each reference replaced by the output, by address; unknown references stay."""
+    """Return a value with each reference replaced by the output, by address; unknown references stay.
+
+    A list of references is a set: it is sorted once all of them are known.
+    """
     if isinstance(value, Mapping):
         if set(value) == {_OF, _OUTPUT}:
             known = outputs.get(str(value[_OF]), {})
             return known.get(str(value[_OUTPUT]), value)
         return {name: resolved(one, outputs) for name, one in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [resolved(one, outputs) for one in value]
+        known_items = [resolved(one, outputs) for one in value]
+        is_set = any(isinstance(one, Mapping) and set(one) == {_OF, _OUTPUT} for one in value)
+        return sorted(known_items, key=str) if is_set and not referred(known_items) else known_items
     return value
 
 
@@ -138,3 +147,8 @@ def seen_tags(tags: Mapping[str, str], wanted: Wanted | None) -> dict[str, Json]
     stated = wanted.state.get("tags") if wanted is not None else None
     names = set(stated) if isinstance(stated, Mapping) else set(tags)
     return {name: tags[name] for name in sorted(names & set(tags))}
+
+
+def unowned(tags: Mapping[str, Json]) -> dict[str, Json]:
+    """Return tags without ours, as a configuration states them."""
+    return {name: value for name, value in tags.items() if name not in (OWN_TAG, NAME_TAG)}

@@ -96,21 +96,32 @@ def _told(remark: Remark) -> str:
 
 def _differences(path: str, before: Json, after: Json) -> Iterator[str]:
     """Yield the values that differ below a path. Lists are compared as a whole, item by item without order."""
+    if before is None and _has_parts(after):
+        before = {}
+    if before is None and _is_list(after) and any(isinstance(one, Mapping) for one in after):  # type: ignore[union-attr]  # it is a list
+        before = []
     if isinstance(before, Mapping) and isinstance(after, Mapping) and not referred(after):
         for name in sorted({*before, *after}):
             if canonical_json(before.get(name)) != canonical_json(after.get(name)):
                 yield from _differences(f"{path}.{name}", before.get(name), after.get(name))
     elif _is_list(before) and _is_list(after):
-        old = [canonical_json(one) for one in before]  # type: ignore[union-attr]  # both are lists
-        new = [canonical_json(one) for one in after]  # type: ignore[union-attr]
-        yield from (f"{path} - {_short(one)}" for one in old if one not in new)
-        yield from (f"{path} + {_short(one)}" for one in new if one not in old)
+        old = {canonical_json(one): one for one in before}  # type: ignore[union-attr]  # both are lists
+        new = {canonical_json(one): one for one in after}  # type: ignore[union-attr]
+        yield from (f"{path} - {_value(one)}" for key, one in old.items() if key not in new)
+        yield from (f"{path} + {_value(one)}" for key, one in new.items() if key not in old)
         if sorted(old) == sorted(new):
             yield f"{path}: other order"
     elif before is None:
         yield f"{path}: {_value(after)}"
     else:
         yield f"{path}: {_value(before)} → {_value(after)}"
+
+
+def _has_parts(value: Json) -> bool:
+    """Return whether a value is a mapping that reads better part by part: one of mappings, or a policy."""
+    if not isinstance(value, Mapping) or "$of" in value or "Effect" in value:
+        return False
+    return any(isinstance(one, Mapping) for one in value.values()) or "Statement" in value
 
 
 def _is_list(value: Json) -> bool:
@@ -120,7 +131,35 @@ def _is_list(value: Json) -> bool:
 def _value(value: Json) -> str:
     if isinstance(value, Mapping) and "$of" in value:
         return f"{value['output']} of {value['$of']}"
+    if isinstance(value, Mapping) and "Effect" in value:
+        return _short(_statement(value))
     return "nothing" if value is None else _short(value if isinstance(value, str) else canonical_json(value))
+
+
+def _statement(statement: Mapping[str, Json]) -> str:
+    """Return a statement of a policy in words: its effect, actions, resources, principals and conditions."""
+    words = [str(statement["Effect"])]
+    named = (("Action", ""), ("NotAction", "all but "), ("Resource", "on "), ("NotResource", "on all but "),
+             ("Principal", "to "), ("NotPrincipal", "to all but "))  # fmt: skip
+    words += [f"{word}{_listed(statement[name])}" for name, word in named if name in statement]
+    condition = statement.get("Condition")
+    if isinstance(condition, Mapping):
+        tests = [
+            f"{key} {operator} {_listed(one)}"
+            for operator, keys in condition.items()
+            if isinstance(keys, Mapping)
+            for key, one in keys.items()
+        ]
+        words.append(f"if {' and '.join(tests)}")
+    return " ".join(words)
+
+
+def _listed(value: Json) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(_listed(one) for one in value.values()) if "$of" not in value else _value(value)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(_listed(one) for one in value)
+    return str(value)
 
 
 def _short(text: str) -> str:

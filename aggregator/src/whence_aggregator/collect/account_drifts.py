@@ -22,7 +22,7 @@ from whence_common.clock import Now, parse_instant
 _OVERDUE = timedelta(hours=2)
 """A reading that is this much later than it was due is not happening."""
 _NAMED_MAX = 500
-_NOTHING = {"account": None, "configuration": None, "changes": None, "first": [], "unread": []}
+_NOTHING: Mapping[str, object] = {"account": None, "configuration": None, "changes": None, "first": [], "unread": []}
 """What is shown of an account before its first plan."""
 
 

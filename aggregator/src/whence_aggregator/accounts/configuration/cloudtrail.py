@@ -12,7 +12,7 @@ _RoleArn = Annotated[str, Meta(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w
 _Role = Annotated[
     str, Meta(pattern=r"^(arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]{1,576}|[\w+=,.@-]{1,64})$")
 ]  # fmt: skip
-_KeyArn = Annotated[str, Meta(pattern=r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]{1,100}$")]
+_Key = Annotated[str, Meta(max_length=2_048)]
 _QueueName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,75}$")]
 
 
@@ -71,8 +71,11 @@ class TrailEvents(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         Meta(ge=1, le=1_000, description="Receives of a message that is never deleted, until it is a dead letter."),
     ] = 100  # an hour's outage of the aggregator's database is 30 receives, since each hides it for two minutes
     kms_key: Annotated[
-        _KeyArn | None,
-        Meta(description="ARN of the KMS key of topic and queues, which CloudTrail and SNS may use; none: SQS's own."),
+        _Key | None,
+        Meta(
+            description="Key of topic and queues, which CloudTrail and SNS may use: an alias of `kms`, or an ARN; "
+            "null: SQS's own."
+        ),
     ] = None
 
 
@@ -113,10 +116,12 @@ class CloudTrail(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = None
     log_file_validation: Annotated[bool, Meta(description="Have CloudTrail sign digests of the log files.")] = True
     kms_key: Annotated[
-        _KeyArn | None, Meta(description="ARN of the KMS key of the log files, which CloudTrail may use; none: S3's.")
+        _Key | None,
+        Meta(description="Key of the log files, which CloudTrail may use: an alias of `kms`, or an ARN; null: S3's."),
     ] = None
     event_selectors: Annotated[
-        tuple[EventSelector, ...], Meta(min_length=1, max_length=5, description="What is recorded.")
+        Annotated[tuple[EventSelector, ...], Meta(min_length=1, max_length=5)] | None,
+        Meta(description="What is recorded; null leaves it as it is, such as advanced selectors."),
     ] = (EventSelector(),)
     logging: Annotated[bool, Meta(description="The trail records; false stops it.")] = True
     cloud_watch_logs: Annotated[

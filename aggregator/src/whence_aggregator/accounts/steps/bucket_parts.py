@@ -49,6 +49,11 @@ def told_apart(
     return dict(sorted(own.items())), others
 
 
+def without_derived_name(part: Any, key: str) -> Any:
+    """Return a part without its name, if it got that from its content."""
+    return {name: value for name, value in part.items() if name != key} if part[key] == _derived(part, key) else part
+
+
 def rule(document: _Part) -> dict[str, Any]:
     """Return one lifecycle rule in one form: a filter in place of a prefix, dates as `2026-11-27`, sorted lists."""
     given = {name: value for name, value in document.items() if value is not None}
@@ -69,7 +74,7 @@ def encryption(document: _Part) -> Json:
     KeyError, IndexError or TypeError for another shape.
     """
     first = document["Rules"][0]
-    chosen = first.get("ApplyServerSideEncryptionByDefault") or {"SSEAlgorithm": "AES256"}
+    chosen = first.get("ApplyServerSideEncryptionByDefault", {"SSEAlgorithm": "AES256"})
     blocked = first.get("BlockedEncryptionTypes")
     return {
         "algorithm": chosen["SSEAlgorithm"],

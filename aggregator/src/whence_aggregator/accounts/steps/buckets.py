@@ -28,7 +28,7 @@ BUCKET = Kind(
         "s3:PutLifecycleConfiguration", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy", "s3:PutBucketLogging",
         "s3:DeleteBucket",
     ),
-    after=("key",),
+    after=("key", "role"),
     fixed=("region",),
     keeps_data=True,
 )  # fmt: skip

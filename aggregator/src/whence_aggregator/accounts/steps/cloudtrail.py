@@ -11,9 +11,11 @@ from typing import Any
 from whence_aggregator.accounts.account import Account
 from whence_aggregator.accounts.arns import arn_of, partition_of
 from whence_aggregator.accounts.configuration.cloudtrail import CloudTrail, EventSelector
-from whence_aggregator.accounts.resources import Json, Kind, Wanted, of, own_tags
+from whence_aggregator.accounts.resources import Json, Kind, Standing, Wanted, of, own_tags
 from whence_aggregator.accounts.step import Step
 from whence_aggregator.accounts.steps.buckets import BUCKET, bucket, bucket_arn
+from whence_aggregator.accounts.steps.keys import KEY, key_reference
+from whence_aggregator.accounts.steps.stated_trail import stated_trail
 from whence_aggregator.accounts.steps.trail_events import (
     CLOUDTRAIL_SERVICE,
     QUEUE,
@@ -47,7 +49,7 @@ TRAIL = Kind(
         "cloudtrail:CreateTrail", "cloudtrail:UpdateTrail", "cloudtrail:AddTags", "cloudtrail:PutEventSelectors",
         "cloudtrail:StartLogging", "cloudtrail:StopLogging", "cloudtrail:DeleteTrail", "iam:PassRole",
     ),
-    after=(TRUSTED_ACCESS.name, BUCKET.name, TOPIC.name, "key", "role", "log-group"),
+    after=(TRUSTED_ACCESS.name, BUCKET.name, TOPIC.name, KEY.name, "role", "log-group"),
     is_regional=True,
     keeps_data=True,
 )  # fmt: skip
@@ -74,11 +76,16 @@ def wanted(account: Account) -> Sequence[Wanted]:
         found += wanted_events(
             section.events, region=section.home_region, account_id=account.account_id,
             trail_arn=trail_arn(section, account.account_id), reader=_auditor(account, section),
+            kms_key=_key(account, section, "events.kms_key", section.events.kms_key),
         )  # fmt: skip
     found.append(_trail(account, section))
     regions = dict.fromkeys((section.home_region, *(section.regions or account.regions)))
     found += [Wanted(kind=OTHER_TRAILS, name=section.name, region=one, state={}) for one in regions]
     return found
+
+
+def stated(standing: Sequence[Standing]) -> Mapping[str, Json]:
+    return {"cloudtrail": stated_trail([one for one in standing if one.kind.name == TRAIL.name])}
 
 
 def trail_arn(section: CloudTrail, account_id: str) -> str:
@@ -111,13 +118,19 @@ def _trail(account: Account, section: CloudTrail) -> Wanted:
                 "multi_region": True, "global_service_events": True, "organization": section.organization
             },
             "log_file_validation": section.log_file_validation,
-            "kms_key": section.kms_key,
+            "kms_key": _key(account, section, "kms_key", section.kms_key),
             **_log_group(account, section),
             "tags": own_tags(),
-            "event_selectors": {"basic": [event_selector(one) for one in section.event_selectors]},
+            **_selectors(section),
             "logging": section.logging,
         },
     )  # fmt: skip
+
+
+def _selectors(section: CloudTrail) -> Mapping[str, Json]:
+    if section.event_selectors is None:
+        return {}
+    return {"event_selectors": {"basic": [event_selector(one) for one in section.event_selectors]}}
 
 
 def _log_group(account: Account, section: CloudTrail) -> Mapping[str, Json]:
@@ -181,6 +194,23 @@ def _reads(section: CloudTrail, readers: Sequence[str]) -> Sequence[Mapping[str,
     )  # fmt: skip
 
 
+def _key(account: Account, section: CloudTrail, name: str, written: str | None) -> Json:
+    """Return the ARN of a key, or a reference to it. Raises InputError for a key that is not where it is used.
+
+    Log files may be in a bucket of another region, which is not configured here: then their key is there, too.
+    """
+    if written is None:
+        return None
+    path = f"accounts.{account.name}.cloudtrail.{name}"
+    found = key_reference(written, account, section.home_region, path)
+    regions = (found.split(":")[3],) if isinstance(found, str) else account.regions
+    is_elsewhere = name == "kms_key" and section.log_bucket is None and isinstance(found, str)
+    if section.home_region not in regions and not is_elsewhere:
+        message = f"{path}: the key is in {', '.join(regions)}, and what it encrypts in {section.home_region}"
+        raise _contradiction(message, f"use a key in {section.home_region}")
+    return found
+
+
 def _auditor(account: Account, section: CloudTrail) -> str | None:
     return _role_arn(account, section, section.auditor_role) if section.auditor_role is not None else None
 
@@ -206,13 +236,7 @@ def _check(account: Account, section: CloudTrail) -> None:
     if about is not None and about.organization and not section.organization and not about.accounts:
         message = f"{key}.log_bucket.organization: accounts does not state the account with the organisation's trail"
         raise _contradiction(message, "add the id of the management account to log_bucket.accounts")
-    keys = [("events.kms_key", section.events.kms_key if section.events is not None else None)]
-    keys += [("kms_key", section.kms_key)] if about is not None else []
-    for name, one in keys:
-        if one is not None and one.split(":")[3] != section.home_region:
-            message = f"{key}.{name}: the key is in {one.split(':')[3]}, and what it encrypts in {section.home_region}"
-            raise _contradiction(message, f"use a key in {section.home_region}")
-    for number, selector in enumerate(section.event_selectors):
+    for number, selector in enumerate(section.event_selectors or ()):
         if not selector.management_events and not selector.data_resources:
             message = f"{key}.event_selectors[{number}]: it selects no events"
             raise _contradiction(message, "set management_events to true, or state data_resources")
@@ -227,5 +251,6 @@ STEP = Step(
     summary="the audit trail, its log bucket, and its events for the aggregator",
     kinds=(TRUSTED_ACCESS, TOPIC, QUEUE, SUBSCRIPTION, TRAIL, OTHER_TRAILS),
     wanted=wanted,
+    stated=stated,
     is_for_whence=True,
 )

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from whence_aggregator.accounts.account import Account
 from whence_aggregator.accounts.configuration.buckets import Bucket
-from whence_aggregator.accounts.resources import Json, Wanted
+from whence_aggregator.accounts.resources import Json, Standing, Wanted, unowned
 from whence_aggregator.accounts.step import Step
-from whence_aggregator.accounts.steps.bucket_parts import encryption
-from whence_aggregator.accounts.steps.buckets import BUCKET, bucket, bucket_arn, checked_name
+from whence_aggregator.accounts.steps.bucket_parts import (
+    encryption,
+    rules_by_id,
+    statements_by_sid,
+    without_derived_name,
+)
+from whence_aggregator.accounts.steps.buckets import (
+    BUCKET,
+    PUBLIC_ACCESS_BLOCKS,
+    SSE_S3,
+    TLS_ONLY_SID,
+    bucket,
+    bucket_arn,
+    checked_name,
+)
 from whence_aggregator.accounts.steps.mint import is_mint_of_an_account
 from whence_common.errors import InputError
 
+_AS_AWS = "write it as AWS's API has it"
 _PARTS_MAX = 1_000
 """AWS's bound for lifecycle rules; a policy of 20 KB has fewer statements."""
 
@@ -72,7 +86,9 @@ def _statements(policy: Mapping[str, Any] | None, texts: Mapping[str, str], path
     if policy is None:
         return ()
     listed = policy.get("Statement", [])
-    found = _parts([listed] if isinstance(listed, Mapping) else listed, f"{path}.policy.Statement", "Sid")
+    found = _parts(
+        [listed] if isinstance(listed, Mapping) else listed, f"{path}.policy.Statement", "Sid", statements_by_sid
+    )
     if any(map(is_mint_of_an_account, found)):
         message = f"{path}.policy: AllowMintWrite lets every identity of an account write credentials"
         fix = "write mint_bucket: {writer: ARN of the worker's role} in place of this entry, with its name"
@@ -81,17 +97,23 @@ def _statements(policy: Mapping[str, Any] | None, texts: Mapping[str, str], path
 
 
 def _rules(lifecycle: Mapping[str, Any] | None, path: str) -> Sequence[Mapping[str, Any]] | None:
-    return None if lifecycle is None else _parts(lifecycle.get("Rules"), f"{path}.Rules", "ID")
+    return None if lifecycle is None else _parts(lifecycle.get("Rules"), f"{path}.Rules", "ID", rules_by_id)
 
 
-def _parts(listed: Any, path: str, key: str) -> Sequence[Mapping[str, Any]]:
+def _parts(
+    listed: Any, path: str, key: str, by_name: Callable[[Sequence[Mapping[str, Any]]], Mapping[str, Json]]
+) -> Sequence[Mapping[str, Any]]:
     """Return a list of mappings whose names differ. Raises InputError for anything else."""
     if not isinstance(listed, list | tuple) or not all(isinstance(one, Mapping) for one in listed):
-        raise InputError("accounts-not-a-list", f"{path} is not a list of mappings", fix="write it as AWS's API has it")
-    names = [str(one[key]) for one in listed if one.get(key)]
-    if len(listed) > _PARTS_MAX or len(names) != len(set(names)):
-        message = f"{path} has more than {_PARTS_MAX} parts, or two with the same {key}"
-        raise InputError("accounts-parts", message, fix=f"give each a {key} of its own")
+        raise InputError("accounts-not-a-list", f"{path} is not a list of mappings", fix=_AS_AWS)
+    if len(listed) > _PARTS_MAX:
+        raise InputError("accounts-parts", f"{path} has more than {_PARTS_MAX} parts", fix="remove some")
+    try:
+        names = by_name(listed)
+    except (AttributeError, KeyError, TypeError, ValueError) as exc:
+        raise InputError("accounts-parts", f"{path} is not what S3's API takes", fix=_AS_AWS) from exc
+    if len(names) != len(listed):
+        raise InputError("accounts-parts", f"{path} has two with the same {key}", fix=f"give each a {key} of its own")
     return listed
 
 
@@ -117,4 +139,35 @@ def _replaced(value: Any, texts: Mapping[str, str]) -> Any:
     return [_replaced(one, texts) for one in value] if isinstance(value, list | tuple) else value
 
 
-STEP = Step(name="buckets", summary="buckets, and their policies", kinds=(BUCKET,), wanted=wanted)
+def stated(standing: Sequence[Standing]) -> Mapping[str, Json]:
+    """Return `s3_buckets` with every bucket, by its name. The mint bucket is one of them, with its statements."""
+    return {"s3_buckets": {one.name: _section(one.name, one.state) for one in standing}}
+
+
+def _section(name: str, state: Mapping[str, Any]) -> Json:
+    statements = [without_derived_name(one, "Sid") for sid, one in state["policy"].items() if sid != TLS_ONLY_SID]
+    rules = [without_derived_name(one, "ID") for one in state["lifecycle"].values()]
+    blocks = state["public_access_block"] or {}
+    section: dict[str, Json] = {
+        "name": name, "regions": [state["region"]], "tags": unowned(state["tags"]),
+        "policy": {"Statement": statements} if statements else None,
+        "lifecycle_configuration": {"Rules": rules} if rules else None,
+        "encryption_config": _stated_encryption(state["encryption"]), "versioning": state["versioning"] or None,
+        "logging_target": state["logging"]["target"] if state["logging"] else None,
+    }  # fmt: skip
+    return {key: value for key, value in section.items() if value not in (None, {})} | {
+        "public_access_block": all(blocks.get(one) for one in PUBLIC_ACCESS_BLOCKS),
+        "ownership": state["ownership"] or "ObjectWriter", "tls_only": TLS_ONLY_SID in state["policy"],
+    }  # fmt: skip
+
+
+def _stated_encryption(form: Mapping[str, Any] | None) -> Json:
+    """Return the encryption in AWS's form; None for AWS's default."""
+    if form is None or form == SSE_S3:
+        return None
+    key = {"KMSMasterKeyID": form["key"]} if form["key"] is not None else {}
+    chosen = {"SSEAlgorithm": form["algorithm"], **key}
+    return {"Rules": [{"ApplyServerSideEncryptionByDefault": chosen, "BucketKeyEnabled": form["bucket_key"]}]}
+
+
+STEP = Step(name="buckets", summary="buckets, and their policies", kinds=(BUCKET,), wanted=wanted, stated=stated)

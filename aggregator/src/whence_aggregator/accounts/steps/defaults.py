@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from whence_aggregator.accounts.account import Account
 from whence_aggregator.accounts.configuration.defaults import InstanceMetadata
-from whence_aggregator.accounts.resources import Json, Kind, State, Wanted
+from whence_aggregator.accounts.resources import Json, Kind, Standing, State, Wanted
 from whence_aggregator.accounts.step import Step
 from whence_aggregator.accounts.steps.buckets import PUBLIC_ACCESS_BLOCKS
 from whence_aggregator.accounts.steps.keys import KEY, key_reference
 
-_SETTING = "account"
+SETTING = "account"
+"""The name of every setting."""
+METADATA = {
+    "http_tokens": "HttpTokens", "hop_limit": "HttpPutResponseHopLimit", "http_endpoint": "HttpEndpoint",
+    "instance_tags": "InstanceMetadataTags",
+}  # fmt: skip
+"""Keys of `instance_metadata`, and EC2's names."""
 PUBLIC_ACCESS = Kind(
     name="public-access", step="defaults", is_setting=True,
     reads=("s3:GetAccountPublicAccessBlock",), writes=("s3:PutAccountPublicAccessBlock",),
@@ -37,12 +44,12 @@ SNAPSHOT_SHARING = Kind(
 
 def wanted(account: Account) -> Sequence[Wanted]:
     found = [
-        Wanted(kind=kind, name=_SETTING, region=region, state=state)
+        Wanted(kind=kind, name=SETTING, region=region, state=state)
         for region in account.regions for kind, state in _defaults(account, region) if state
     ]  # fmt: skip
     if account.settings.public_access_block:
         blocks: Json = dict.fromkeys(PUBLIC_ACCESS_BLOCKS, True)
-        found.append(Wanted(kind=PUBLIC_ACCESS, name=_SETTING, state={"public_access_block": blocks}))
+        found.append(Wanted(kind=PUBLIC_ACCESS, name=SETTING, state={"public_access_block": blocks}))
     return found
 
 
@@ -66,15 +73,31 @@ def _ebs(account: Account, region: str) -> State:
 def _metadata(section: InstanceMetadata | None) -> State:
     if section is None:
         return {}
-    stated: dict[str, Json] = {
-        "HttpTokens": section.http_tokens, "HttpPutResponseHopLimit": section.hop_limit,
-        "HttpEndpoint": section.http_endpoint, "InstanceMetadataTags": section.instance_tags,
-    }  # fmt: skip
+    stated = {name: getattr(section, key) for key, name in METADATA.items()}
     values: Json = {name: value for name, value in stated.items() if value is not None}
     return {"defaults": values} if values else {}
 
 
+def stated(standing: Sequence[Standing]) -> Mapping[str, Json]:
+    """Return the settings that are the same in all regions."""
+    values: dict[str, list[Any]] = {}
+    for one in standing:
+        values.setdefault(one.kind.name, []).append(one.state)
+    same: dict[str, Any] = {name: found[0] for name, found in values.items() if all(one == found[0] for one in found)}
+    blocks = same.get(PUBLIC_ACCESS.name, {}).get("public_access_block") or {}
+    metadata = same.get(INSTANCE_METADATA.name, {}).get("defaults", {})
+    sharing = same.get(SNAPSHOT_SHARING.name, {}).get("public")
+    section = {key: metadata[name] for key, name in METADATA.items() if metadata.get(name) is not None}
+    return {
+        "public_access_block": all(blocks.get(one) for one in PUBLIC_ACCESS_BLOCKS),
+        "ebs_encrypt_by_default": bool(same.get(EBS.name, {}).get("is_encrypted")),
+        "instance_metadata": {"http_tokens": None, **section} if section else None,
+        "image_public_access_block": same.get(IMAGE_SHARING.name, {}).get("public") == "block-new-sharing",
+        "snapshot_public_access_block": sharing if sharing != "unblocked" else None,
+    }
+
+
 STEP = Step(
     name="defaults", summary="public access, encrypted volumes, IMDSv2 and sharing of images by default",
-    kinds=(PUBLIC_ACCESS, EBS, INSTANCE_METADATA, IMAGE_SHARING, SNAPSHOT_SHARING), wanted=wanted,
+    kinds=(PUBLIC_ACCESS, EBS, INSTANCE_METADATA, IMAGE_SHARING, SNAPSHOT_SHARING), wanted=wanted, stated=stated,
 )  # fmt: skip

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from whence_aggregator.accounts.account import Account
 from whence_aggregator.accounts.canonical import policy
 from whence_aggregator.accounts.configuration.keys import Key
-from whence_aggregator.accounts.resources import Json, Kind, Wanted, of, own_tags
+from whence_aggregator.accounts.resources import Json, Kind, Standing, Wanted, of, own_tags, unowned
 from whence_aggregator.accounts.step import Step
 from whence_common.errors import InputError
 
@@ -75,21 +76,43 @@ def _keys(written: str, section: Key, account: Account) -> Iterator[Wanted]:
         raise InputError("accounts-key-rotation", message, fix="remove rotation, or key_usage and key_spec")
     for region in account.regions:
         yield Wanted(
-            kind=KEY, name=name, region=region, state={} if section.drop else _state(name, section),
+            kind=KEY, name=name, region=region, state={} if section.drop else _state(name, section, path),
             is_dropped=section.drop,
         )  # fmt: skip
 
 
-def _state(name: str, section: Key) -> Mapping[str, Json]:
+def _state(name: str, section: Key, path: str) -> Mapping[str, Json]:
+    try:
+        document = policy(section.key_policy)
+    except (AttributeError, TypeError, ValueError) as exc:
+        message = f"{path}.key_policy is not a policy"
+        raise InputError("accounts-key-policy", message, fix="write it as AWS's API has it") from exc
     tags = own_tags(name, {one.TagKey: one.TagValue for one in section.tags})
     state: dict[str, Json] = {
         "use": {"usage": section.key_usage, "spec": section.key_spec}, "enabled": True, "tags": tags,
         "alias": alias_of(name),
     }  # fmt: skip
     stated: Mapping[str, Json] = {
-        "policy": policy(section.key_policy), "description": section.description, "rotation": section.rotation
+        "policy": document, "description": section.description, "rotation": section.rotation
     }  # fmt: skip
     return state | {aspect: value for aspect, value in stated.items() if value is not None}
 
 
-STEP = Step(name="keys", summary="keys of KMS and their aliases", kinds=(KEY,), wanted=wanted)
+def stated(standing: Sequence[Standing]) -> Mapping[str, Json]:
+    """Return `kms` with every key that has an alias; keys with one alias in several regions are stated as the first."""
+    sections: dict[str, Json] = {}
+    for one in standing:
+        sections.setdefault(alias_of(one.name), _section(one.state))
+    return {"kms": sections}
+
+
+def _section(state: Mapping[str, Any]) -> Json:
+    section: dict[str, Json] = {
+        "description": state["description"], "key_usage": state["use"]["usage"], "key_spec": state["use"]["spec"],
+        "key_policy": state["policy"], "rotation": state.get("rotation"),
+        "tags": [{"TagKey": name, "TagValue": value} for name, value in unowned(state["tags"]).items()],
+    }  # fmt: skip
+    return {name: value for name, value in section.items() if value not in (None, [], "")}
+
+
+STEP = Step(name="keys", summary="keys of KMS and their aliases", kinds=(KEY,), wanted=wanted, stated=stated)

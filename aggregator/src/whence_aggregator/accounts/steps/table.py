@@ -11,10 +11,13 @@ from whence_aggregator.accounts.steps import (
     cloudtrail,
     configured_buckets,
     defaults,
+    flow_logs,
     identity,
     keys,
     mint,
     roles,
+    security_groups,
+    vpc,
 )
 
 STEPS: tuple[Step, ...] = (
@@ -26,5 +29,8 @@ STEPS: tuple[Step, ...] = (
     mint.STEP,
     cloudtrail.STEP,
     defaults.STEP,
+    vpc.STEP,
+    flow_logs.STEP,
+    security_groups.STEP,
 )
 KINDS: Mapping[str, Kind] = {kind.name: kind for step in STEPS for kind in step.kinds}

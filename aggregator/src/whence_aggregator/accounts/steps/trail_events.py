@@ -52,19 +52,22 @@ def topic_address(events: TrailEvents, region: str) -> str:
 
 
 def wanted_events(
-    events: TrailEvents, *, region: str, account_id: str, trail_arn: str, reader: str | None
+    events: TrailEvents, *, region: str, account_id: str, trail_arn: str, reader: str | None, kms_key: Json
 ) -> Sequence[Wanted]:
-    """Return topic, queues and subscription. `reader` is the ARN of the role that receives from the queue."""
+    """Return topic, queues and subscription. `reader` is the ARN of the role that receives from the queue.
+
+    `kms_key` is the ARN of the key of topic and queues, a reference to it, or None.
+    """
     topic = arn_of("sns", region, account_id, events.topic_name)
     queue = arn_of("sqs", region, account_id, events.queue_name)
     dead = f"{events.queue_name}-dead"
-    encryption: Json = {"kms_key": events.kms_key, "sqs_managed": events.kms_key is None}
+    encryption: Json = {"kms_key": kms_key, "sqs_managed": kms_key is None}
     readers = [] if reader is None else [_receives(queue, reader)]
     return (
         Wanted(
             kind=TOPIC, name=events.topic_name, region=region,
             state={
-                "kms_key": events.kms_key,
+                "kms_key": kms_key,
                 "policy": _policy(_sends("sns:Publish", CLOUDTRAIL_SERVICE, to=topic, of_source=trail_arn)),
                 "tags": own_tags(),
             },

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from whence_aggregator.accounts.canonical import statement
 from whence_aggregator.accounts.resources import Json
-from whence_aggregator.accounts.steps.bucket_parts import encryption, rule, told_apart
+from whence_aggregator.accounts.steps.bucket_parts import encryption, rule, rules_by_id, statements_by_sid, told_apart
 from whence_aggregator.adapters.accounts.answers import answered, tag_list, tags_of
 
 Seen: TypeAlias = tuple[Json, Sequence[str]]
@@ -143,6 +143,14 @@ async def _logging(s3: Any, name: str, wanted: Json) -> Seen:
 async def _put_logging(s3: Any, name: str, value: Any) -> None:
     enabled = {"TargetBucket": value["target"], "TargetPrefix": value["prefix"]}
     await s3.put_bucket_logging(Bucket=name, BucketLoggingStatus={"LoggingEnabled": enabled})
+
+
+async def all_parts(s3: Any, name: str) -> Mapping[str, Json]:
+    """Return all statements of the policy and all lifecycle rules, whoever wrote them."""
+    return {
+        "policy": statements_by_sid(_statements(await _policy_document(s3, name))),
+        "lifecycle": rules_by_id((await _lifecycle_answer(s3, name)).get("Rules", [])),
+    }
 
 
 async def _put_tags(s3: Any, name: str, value: Any) -> None:

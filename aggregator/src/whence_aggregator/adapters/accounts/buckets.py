@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from whence_aggregator.accounts.resources import OWN_TAG, OWN_VALUE, Json, Standing, Wanted, is_own, seen_tags
 from whence_aggregator.accounts.steps.buckets import BUCKET, bucket_arn
 from whence_aggregator.adapters.accounts.answers import answered, tag_list, tags_of
-from whence_aggregator.adapters.accounts.bucket_aspects import READERS, WRITERS
+from whence_aggregator.adapters.accounts.bucket_aspects import READERS, WRITERS, all_parts
 from whence_aggregator.adapters.accounts.place import AwsPlace
 
 _AT_ONCE = 8
@@ -22,15 +23,19 @@ class BucketProvider:
         self._at_once = asyncio.Semaphore(_AT_ONCE)
 
     async def read(self, wanted: Sequence[Wanted]) -> Sequence[Standing]:
-        s3 = await self._place.client("s3")
-        regions: dict[str, str | None] = {}
-        async for page in s3.get_paginator("list_buckets").paginate(PaginationConfig={"PageSize": _PAGE_MAX}):
-            regions |= {one["Name"]: one.get("BucketRegion") for one in page["Buckets"]}
+        regions = await self._regions()
         others = set(regions) - {one.name for one in wanted}
         own = await self._own({regions[name] for name in others}) & others if others else set()
         standing = (self._standing(one, regions[one.name]) for one in wanted if one.name in regions)
         left = (self._left(name, regions[name]) for name in sorted(own))
         return await asyncio.gather(*standing, *left)
+
+    async def find(self) -> Sequence[Standing]:
+        """Return all buckets of the account, with everything that a configuration can state of them."""
+        regions = await self._regions()
+        simple = dict.fromkeys(name for name in READERS if name not in ("policy", "lifecycle"))
+        found = (self._found(Wanted(kind=BUCKET, name=name, state=simple), region) for name, region in regions.items())
+        return await asyncio.gather(*found)
 
     async def create(self, wanted: Wanted) -> None:
         region, tags = str(wanted.state["region"]), wanted.state["tags"]
@@ -47,6 +52,20 @@ class BucketProvider:
         """Delete an empty bucket; S3 refuses to delete one with objects."""
         s3 = await self._place.client("s3", str(standing.state["region"]))
         await answered(s3.delete_bucket(Bucket=standing.name), "NoSuchBucket")
+
+    async def _regions(self) -> Mapping[str, str | None]:
+        """Return the account's buckets, with the region where the list states it."""
+        s3 = await self._place.client("s3")
+        regions: dict[str, str | None] = {}
+        async for page in s3.get_paginator("list_buckets").paginate(PaginationConfig={"PageSize": _PAGE_MAX}):
+            regions |= {one["Name"]: one.get("BucketRegion") for one in page["Buckets"]}
+        return regions
+
+    async def _found(self, wanted: Wanted, region: str | None) -> Standing:
+        standing = await self._standing(wanted, region)
+        async with self._at_once:
+            s3 = await self._place.client("s3", str(standing.state["region"]))
+            return replace(standing, state={**standing.state, **await all_parts(s3, standing.name)})
 
     async def _own(self, regions: set[str | None]) -> set[str]:
         """Return the names of our own buckets in these regions; None stands for the account's regions."""

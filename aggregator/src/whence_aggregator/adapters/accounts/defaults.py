@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
-from whence_aggregator.accounts.resources import Json, Standing, State, Wanted
+from whence_aggregator.accounts.resources import Json, Kind, Standing, State, Wanted
+from whence_aggregator.accounts.steps.defaults import (
+    EBS,
+    IMAGE_SHARING,
+    INSTANCE_METADATA,
+    METADATA,
+    PUBLIC_ACCESS,
+    SETTING,
+    SNAPSHOT_SHARING,
+)
 from whence_aggregator.adapters.accounts.answers import answered
 from whence_aggregator.adapters.accounts.place import AwsPlace
 
@@ -14,8 +24,16 @@ from whence_aggregator.adapters.accounts.place import AwsPlace
 class _Setting(ABC):
     """Reads nothing that is not wanted: nobody else's setting can be a leftover of ours."""
 
+    kind: Kind
+    all_aspects: State
+    """What `find` asks for."""
+
     def __init__(self, place: AwsPlace) -> None:
         self._place = place
+
+    async def find(self) -> Sequence[Standing]:
+        region = self._place.region if self.kind.is_regional else None
+        return await self.read([Wanted(kind=self.kind, name=SETTING, region=region, state=self.all_aspects)])
 
     async def read(self, wanted: Sequence[Wanted]) -> Sequence[Standing]:
         return [
@@ -37,6 +55,9 @@ class _Setting(ABC):
 class PublicAccessProvider(_Setting):
     """The public-access block of all buckets of the account."""
 
+    kind = PUBLIC_ACCESS
+    all_aspects: State = MappingProxyType({"public_access_block": None})
+
     async def _state(self, wanted: State) -> State:
         s3 = await self._place.client("s3control")
         call = s3.get_public_access_block(AccountId=self._place.account_id)
@@ -53,6 +74,9 @@ class PublicAccessProvider(_Setting):
 
 class EbsProvider(_Setting):
     """The encryption of new volumes."""
+
+    kind = EBS
+    all_aspects: State = MappingProxyType({"is_encrypted": None})
 
     async def _state(self, wanted: State) -> State:
         ec2 = await self._place.client("ec2")
@@ -74,6 +98,9 @@ class EbsProvider(_Setting):
 class InstanceMetadataProvider(_Setting):
     """The metadata service of new instances."""
 
+    kind = INSTANCE_METADATA
+    all_aspects: State = MappingProxyType({"defaults": dict.fromkeys(METADATA.values())})
+
     async def _state(self, wanted: State) -> State:
         ec2 = await self._place.client("ec2")
         level: Mapping[str, Any] = (await ec2.get_instance_metadata_defaults()).get("AccountLevel", {})
@@ -89,6 +116,9 @@ class InstanceMetadataProvider(_Setting):
 class ImageSharingProvider(_Setting):
     """Public sharing of images. AWS needs up to ten minutes to show a change."""
 
+    kind = IMAGE_SHARING
+    all_aspects: State = MappingProxyType({"public": None})
+
     async def _state(self, wanted: State) -> State:
         ec2 = await self._place.client("ec2")
         return {"public": (await ec2.get_image_block_public_access_state())["ImageBlockPublicAccessState"]}
@@ -100,6 +130,9 @@ class ImageSharingProvider(_Setting):
 
 class SnapshotSharingProvider(_Setting):
     """Public sharing of snapshots."""
+
+    kind = SNAPSHOT_SHARING
+    all_aspects: State = MappingProxyType({"public": None})
 
     async def _state(self, wanted: State) -> State:
         ec2 = await self._place.client("ec2")

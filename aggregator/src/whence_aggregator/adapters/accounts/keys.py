@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from whence_aggregator.accounts.canonical import policy
 from whence_aggregator.accounts.resources import NAME_TAG, Json, Standing, Wanted, is_own, seen_tags
-from whence_aggregator.accounts.steps.keys import KEY, alias_of
+from whence_aggregator.accounts.steps.keys import KEY, alias_of, key_name
 from whence_aggregator.adapters.accounts.answers import tag_list, tags_of
 from whence_aggregator.adapters.accounts.place import AwsPlace
 
@@ -60,6 +60,19 @@ class KeyProvider:
             *(self._left(kms, one, one.key_id if one.name in taken else one.name) for one in others),
         )
         return [one for one in standing if one is not None]
+
+    async def find(self) -> Sequence[Standing]:
+        """Return the keys that have an alias, by their first alias."""
+        kms = await self._place.client("kms")
+        asked = dict.fromkeys(("policy", "rotation"))
+        keys = [(min(one.aliases), one) for one in await self._keys(kms) if one.aliases]
+        found = await asyncio.gather(
+            *(
+                self._standing(kms, one, Wanted(kind=KEY, name=key_name(alias), state=asked), {alias: one})
+                for alias, one in keys
+            )
+        )
+        return [one for one in found if one is not None]
 
     async def create(self, wanted: Wanted) -> None:
         """Create the key without its alias: the alias is refused when it exists, and the key is found by its tags."""

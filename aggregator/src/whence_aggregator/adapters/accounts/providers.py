@@ -33,6 +33,14 @@ from whence_aggregator.adapters.accounts.saml_providers import SamlProviderProvi
 from whence_aggregator.adapters.accounts.subscriptions import SubscriptionProvider
 from whence_aggregator.adapters.accounts.topics import TopicProvider
 from whence_aggregator.adapters.accounts.trails import OtherTrailsProvider, TrailProvider, TrustedAccessProvider
+from whence_aggregator.adapters.accounts.flow_logs import FlowLogGroupProvider, FlowLogProvider
+from whence_aggregator.adapters.accounts.internet_gateways import InternetGatewayProvider
+from whence_aggregator.adapters.accounts.place import AwsPlace
+from whence_aggregator.adapters.accounts.prefix_lists import PrefixListProvider
+from whence_aggregator.adapters.accounts.route_tables import RouteTableProvider
+from whence_aggregator.adapters.accounts.security_groups import SecurityGroupProvider
+from whence_aggregator.adapters.accounts.subnets import SubnetProvider
+from whence_aggregator.adapters.accounts.vpcs import VpcProvider
 from whence_aggregator.adapters.aws_clients import CALL_FAILURES, ServiceClients
 from whence_aggregator.adapters.aws_refusals import refusal, why
 from whence_common.errors import RoadError
@@ -64,6 +72,14 @@ PROVIDERS: Mapping[str, Callable[[AwsPlace], Provider]] = {
     "subscription": SubscriptionProvider,
     "trail": TrailProvider,
     "other-trails": OtherTrailsProvider,
+    "vpc": VpcProvider,
+    "internet-gateway": InternetGatewayProvider,
+    "subnet": SubnetProvider,
+    "route-table": RouteTableProvider,
+    "flow-log-group": FlowLogGroupProvider,
+    "flow-log": FlowLogProvider,
+    "prefix-list": PrefixListProvider,
+    "security-group": SecurityGroupProvider,
 }
 
 

@@ -75,7 +75,8 @@ class SubscriptionProvider:
             listed = sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
             return {topic: [one async for page in listed for one in page["Subscriptions"]]}
 
-        return (await answered(pages(), *_GONE) or {topic: ()})[topic]
+        found: Sequence[_Listed] = (await answered(pages(), *_GONE) or {topic: ()})[topic]
+        return found
 
     async def _standing(
         self, sns: Any, name: str, listed: _Listed, own: frozenset[str], others: Sequence[str]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from whence_aggregator.accounts.arns import arn_of
@@ -33,12 +33,12 @@ class TopicProvider:
         attributes = {
             name: _text(wanted.state.get(aspect)) for aspect, name in _ATTRIBUTES.items() if wanted.state.get(aspect)
         }
-        await sns.create_topic(Name=wanted.name, Attributes=attributes, Tags=tag_list(wanted.state["tags"]))
+        await sns.create_topic(Name=wanted.name, Attributes=attributes, Tags=_tags(wanted.state["tags"]))
 
     async def put(self, standing: Standing, aspect: str, value: Json) -> None:
         sns, arn = await self._place.client("sns"), self._arn(standing.name)
         if aspect == "tags":
-            await sns.tag_resource(ResourceArn=arn, Tags=tag_list(value))
+            await sns.tag_resource(ResourceArn=arn, Tags=_tags(value))
             return
         await sns.set_topic_attributes(TopicArn=arn, AttributeName=_ATTRIBUTES[aspect], AttributeValue=_text(value))
 
@@ -71,3 +71,8 @@ def _text(value: Json) -> str:
     if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+
+
+def _tags(value: Json) -> list[dict[str, str]]:
+    assert isinstance(value, Mapping)
+    return tag_list(value)

@@ -37,18 +37,24 @@ class TrailProvider:
         )
         return [one for one in each if one is not None]
 
+    async def find(self) -> Sequence[Standing]:
+        trail = await self._place.client("cloudtrail")
+        found = await _listed(trail, self._place)
+        each = await gathered(self._trail(trail, one, tags, None) for one, tags in found)
+        return [one for one in each if one is not None]
+
     async def create(self, wanted: Wanted) -> None:
         trail = await self._place.client("cloudtrail")
         about: dict[str, Any] = {}
         for aspect, form in _UPDATES.items():
             about |= form(wanted.state.get(aspect))
         about = {name: value for name, value in about.items() if value != ""}
-        await trail.create_trail(Name=wanted.name, TagsList=tag_list(wanted.state["tags"]), **about)
+        await trail.create_trail(Name=wanted.name, TagsList=_tags(wanted.state["tags"]), **about)
 
     async def put(self, standing: Standing, aspect: str, value: Json) -> None:
         trail, arn = await self._place.client("cloudtrail"), str(standing.outputs["arn"])
         if aspect == "tags":
-            await trail.add_tags(ResourceId=arn, TagsList=tag_list(value))
+            await trail.add_tags(ResourceId=arn, TagsList=_tags(value))
         elif aspect == "event_selectors":
             assert isinstance(value, Mapping)
             await trail.put_event_selectors(TrailName=arn, EventSelectors=value["basic"])
@@ -211,3 +217,8 @@ _UPDATES: Mapping[str, Callable[[Json], dict[str, Any]]] = {
     "log_group": _log_group,
 }
 """The aspects that CreateTrail and UpdateTrail set, as their parameters; an empty text removes what was set."""
+
+
+def _tags(value: Json) -> list[dict[str, str]]:
+    assert isinstance(value, Mapping)
+    return tag_list(value)

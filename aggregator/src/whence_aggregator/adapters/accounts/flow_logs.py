@@ -1,0 +1,112 @@
+"""Flow logs by EC2, and the log group of flow logs by CloudWatch Logs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from whence_aggregator.accounts.resources import Json, Standing, Wanted, is_own, seen_tags
+from whence_aggregator.accounts.steps.flow_logs import FLOW_LOG, FLOW_LOG_GROUP, GROUP
+from whence_aggregator.adapters.accounts.network_reads import Item, listed, matched, put_tags, tagged, tags_of
+from whence_aggregator.adapters.accounts.place import AwsPlace
+from whence_aggregator.adapters.accounts.vpcs import vpc_ids_for
+from whence_common.errors import RoadError
+
+_TYPES = {"s3": "s3", "firehose": "kinesis-data-firehose"}
+"""LogDestinationType by the service in a destination's ARN."""
+
+
+class FlowLogGroupProvider:
+    def __init__(self, place: AwsPlace) -> None:
+        self._place = place
+
+    async def read(self, wanted: Sequence[Wanted]) -> Sequence[Standing]:
+        logs = await self._place.client("logs")
+        groups = await listed(logs, "describe_log_groups", "logGroups", logGroupNamePrefix=GROUP)
+        found = next((one for one in groups if one["logGroupName"] == GROUP), None)
+        if found is None:
+            return []
+        arn = str(found["arn"]).removesuffix(":*")
+        tags = (await logs.list_tags_for_resource(resourceArn=arn))["tags"]
+        if not wanted and not is_own(tags):
+            return []
+        state: dict[str, Json] = {
+            "tags": seen_tags(tags, wanted[0] if wanted else None), "retention_in_days": found.get("retentionInDays"),
+        }  # fmt: skip
+        return [
+            Standing(
+                kind=FLOW_LOG_GROUP, name=GROUP, region=self._place.region, state=state, is_own=is_own(tags),
+                outputs={"arn": arn},
+            )
+        ]  # fmt: skip
+
+    async def create(self, wanted: Wanted) -> None:
+        logs = await self._place.client("logs")
+        await logs.create_log_group(logGroupName=GROUP, tags=wanted.state["tags"])
+
+    async def put(self, standing: Standing, aspect: str, value: Json) -> None:
+        logs = await self._place.client("logs")
+        if aspect == "tags":
+            await logs.tag_resource(resourceArn=standing.outputs["arn"], tags=value)
+        else:
+            await logs.put_retention_policy(logGroupName=GROUP, retentionInDays=value)
+
+    async def delete(self, standing: Standing) -> None:
+        logs = await self._place.client("logs")
+        await logs.delete_log_group(logGroupName=GROUP)
+
+
+class FlowLogProvider:
+    def __init__(self, place: AwsPlace) -> None:
+        self._place = place
+
+    async def read(self, wanted: Sequence[Wanted]) -> Sequence[Standing]:
+        ec2 = await self._place.client("ec2")
+        vpc_ids = await vpc_ids_for(ec2, wanted)
+        logs = await listed(ec2, "describe_flow_logs", "FlowLogs")
+        found = matched(
+            wanted, logs,
+            lambda one, item: (
+                (item["ResourceId"], _destination(item)) == (vpc_ids.get(one.name), one.state.get("destination"))
+            ),
+        )  # fmt: skip
+        return [self._standing(*one) for one in found]
+
+    def _standing(self, name: str, wanted: Wanted | None, log: Item) -> Standing:
+        return Standing(
+            kind=FLOW_LOG, name=name, region=self._place.region, is_own=is_own(tags_of(log)),
+            state={
+                "tags": seen_tags(tags_of(log), wanted), "vpc": log["ResourceId"], "destination": _destination(log),
+                "role": log.get("DeliverLogsPermissionArn"), "traffic": log["TrafficType"],
+            },
+            outputs={"id": log["FlowLogId"]},
+        )  # fmt: skip
+
+    async def create(self, wanted: Wanted) -> None:
+        """Create a flow log. Raises RoadError for what AWS refuses within an answer of success."""
+        ec2 = await self._place.client("ec2")
+        state, destination = wanted.state, str(wanted.state["destination"])
+        where: dict[str, Json] = {"LogDestinationType": "cloud-watch-logs", "LogGroupName": destination}
+        if destination.startswith("arn:"):
+            where = {"LogDestinationType": _TYPES[destination.split(":")[2]], "LogDestination": destination}
+        if state["role"] is not None:
+            where["DeliverLogsPermissionArn"] = state["role"]
+        answer = await ec2.create_flow_logs(
+            ResourceIds=[state["vpc"]], ResourceType="VPC", TrafficType=state["traffic"],
+            TagSpecifications=tagged("vpc-flow-log", state["tags"]), **where,
+        )  # fmt: skip
+        for one in answer.get("Unsuccessful", []):
+            reason = one.get("Error", {}).get("Message", "AWS names no reason")
+            fix = "create the destination, and allow delivery.logs.amazonaws.com to write there"
+            raise RoadError("flow-log-refused", f"AWS creates no flow log to {destination}: {reason}"[:1_500], fix=fix)
+
+    async def put(self, standing: Standing, aspect: str, value: Json) -> None:
+        await put_tags(await self._place.client("ec2"), standing.outputs["id"], value)
+
+    async def delete(self, standing: Standing) -> None:
+        ec2 = await self._place.client("ec2")
+        await ec2.delete_flow_logs(FlowLogIds=[standing.outputs["id"]])
+
+
+def _destination(log: Item) -> str:
+    """Return the log group or the ARN that a flow log writes to. AWS names no log group where it is another kind."""
+    return str(log.get("LogGroupName") or log.get("LogDestination") or "")

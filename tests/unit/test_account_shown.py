@@ -1,0 +1,100 @@
+"""Plans and reports as people read them: what changes in each value, and no character that moves the cursor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from whence_aggregator.accounts.configuration.access import Access
+from whence_aggregator.accounts.plan import AccountPlan, Change, Plan, Remark
+from whence_aggregator.accounts.report import AccountReport, Applied, ApplyReport
+from whence_aggregator.accounts.shown import change_lines, plan_lines, report_lines
+
+ALLOW = {"Effect": "Allow", "Action": ["s3:GetObject", "s3:PutObject"], "Resource": ["arn:aws:s3:::b/*"],
+         "Principal": {"AWS": ["*"]}, "Condition": {"Bool": {"aws:SecureTransport": ["false"]}}}  # fmt: skip
+IN_WORDS = "Allow s3:GetObject, s3:PutObject on arn:aws:s3:::b/* to * if aws:SecureTransport Bool false"
+
+
+def change(before: dict[str, Any] | None, after: dict[str, Any] | None, action: Any = "update") -> Change:
+    return Change(address="role/x", step="roles", action=action, before=before, after=after)
+
+
+@pytest.mark.parametrize(
+    "before, after, lines",
+    [
+        (None, {"path": "/"}, ["path: /"]),
+        ({"path": "/"}, {"path": "/a/"}, ["path: / → /a/"]),
+        ({"path": "/"}, {"path": None}, ["path: / → nothing"]),
+        ({"tags": {"a": "1", "b": "2"}}, {"tags": {"a": "1", "b": "3"}}, ["tags.b: 2 → 3"]),
+        ({"tags": {"a": "1"}}, {"tags": {}}, ["tags.a: 1 → nothing"]),
+        ({"nets": ["10/8", "11/8"]}, {"nets": ["11/8", "12/8"]}, ["nets - 10/8", "nets + 12/8"]),
+        ({"nets": [1, 2]}, {"nets": [2, 1]}, ["nets: other order"]),
+        (None, {"policy": {"One": ALLOW}}, [f"policy.One: {IN_WORDS}"]),
+        (None, {"trust": {"Version": "2012-10-17", "Statement": [ALLOW]}},
+         [f"trust.Statement + {IN_WORDS}", "trust.Version: 2012-10-17"]),
+        ({"trust": {"Statement": []}}, {"trust": {"Statement": [ALLOW]}}, [f"trust.Statement + {IN_WORDS}"]),
+        (None, {"vpc": {"$of": "vpc/main", "output": "id"}}, ["vpc: id of vpc/main"]),
+        ({"vpc": "vpc-1"}, {"vpc": {"$of": "vpc/main", "output": "id"}}, ["vpc: vpc-1 → id of vpc/main"]),
+        (None, {"text": "a\x1b[31mb\u202e"}, ["text: a\ufffd[31mb\ufffd"]),
+        (None, {"text": "x" * 500}, ["text: " + "x" * 199 + "…"]),
+    ],
+)  # fmt: skip
+def test_a_change_is_read_value_by_value(
+    before: dict[str, Any] | None, after: dict[str, Any], lines: list[str]
+) -> None:
+    assert list(change_lines(change(before, after))) == lines
+
+
+def test_a_change_of_many_values_says_how_many_are_left_out() -> None:
+    lines = change_lines(change(None, {str(number): number for number in range(100)}))
+    assert (len(lines), lines[-1]) == (61, "… 40 more; --json shows all")
+
+
+def test_a_plan_names_accounts_and_counts_at_its_end() -> None:
+    remarks = (
+        Remark(address="bucket/x", step="buckets", kind="foreign", message="statement A is left as it is"),
+        Remark(address="vpc/*", step="network", kind="unread", message="AWS denies it", fix="allow it"),
+    )
+    account = AccountPlan(
+        account="hello", account_id="123456789012", access=Access(), regions=("eu-west-1",), alias=None,
+        changes=(change(None, {"path": "/"}, "create"), change({}, None, "delete")), standing=(), remarks=remarks,
+    )  # fmt: skip
+    plan = Plan(made_at="2026-11-27T08:00:00Z", configuration="sha256:00", accounts=(account,))
+    assert list(plan_lines(plan)) == [
+        "hello (123456789012)",
+        "  + role/x",
+        "      path: /",
+        "  - role/x",
+        "  · bucket/x: statement A is left as it is",
+        "  ! vpc/*: AWS denies it (allow it)",
+        "",
+        f"1 to create, 0 to change, 1 to delete in 1 account; 1 of them could not be read whole. Plan {plan.digest}",
+    ]
+
+
+def test_a_report_is_by_step_with_why_and_what_to_do() -> None:
+    changes = (
+        Applied(address="role/x", step="roles", action="create", outcome="failed", message="denied", fix="allow it"),
+        Applied(address="zone/y", step="dns", action="create", outcome="done"),
+        Applied(address="role/z", step="roles", action="update", outcome="skipped", message="it needs role/x"),
+    )
+    report = ApplyReport(
+        plan=f"sha256:{'0' * 64}", configuration="", begun_at="", ended_at="",
+        accounts=(
+            AccountReport(account="hello", account_id="123456789012", changes=changes),
+            AccountReport(account="world", account_id="210987654321", changes=(), error="another account"),
+        ),
+    )  # fmt: skip
+    assert not report.succeeded
+    assert list(report_lines(report)) == [
+        "hello (123456789012)",
+        "  roles",
+        "    ✗ role/x: denied (allow it)",
+        "    … role/z: it needs role/x",
+        "  dns",
+        "    ✓ zone/y",
+        "world (210987654321)",
+        "  ✗ another account",
+        "1 changed, 2 not changed, in 2 accounts, 1 of them refused or not reached.",
+    ]
