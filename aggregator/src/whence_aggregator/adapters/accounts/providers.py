@@ -17,29 +17,28 @@ from whence_aggregator.adapters.accounts.defaults import (
     PublicAccessProvider,
     SnapshotSharingProvider,
 )
+from whence_aggregator.adapters.accounts.flow_logs import FlowLogGroupProvider, FlowLogProvider
 from whence_aggregator.adapters.accounts.identity import (
     OutboundWebIdentityProvider,
     PasswordPolicyProvider,
     RootUserProvider,
 )
 from whence_aggregator.adapters.accounts.instance_profiles import InstanceProfileProvider
+from whence_aggregator.adapters.accounts.internet_gateways import InternetGatewayProvider
 from whence_aggregator.adapters.accounts.keys import KeyProvider
 from whence_aggregator.adapters.accounts.permissions import denied_actions
 from whence_aggregator.adapters.accounts.place import AwsPlace
+from whence_aggregator.adapters.accounts.prefix_lists import PrefixListProvider
 from whence_aggregator.adapters.accounts.queues import QueueProvider
 from whence_aggregator.adapters.accounts.roles import RoleProvider
+from whence_aggregator.adapters.accounts.route_tables import RouteTableProvider
 from whence_aggregator.adapters.accounts.saml_metadata import SamlMetadataProvider, read_document
 from whence_aggregator.adapters.accounts.saml_providers import SamlProviderProvider
+from whence_aggregator.adapters.accounts.security_groups import SecurityGroupProvider
+from whence_aggregator.adapters.accounts.subnets import SubnetProvider
 from whence_aggregator.adapters.accounts.subscriptions import SubscriptionProvider
 from whence_aggregator.adapters.accounts.topics import TopicProvider
 from whence_aggregator.adapters.accounts.trails import OtherTrailsProvider, TrailProvider, TrustedAccessProvider
-from whence_aggregator.adapters.accounts.flow_logs import FlowLogGroupProvider, FlowLogProvider
-from whence_aggregator.adapters.accounts.internet_gateways import InternetGatewayProvider
-from whence_aggregator.adapters.accounts.place import AwsPlace
-from whence_aggregator.adapters.accounts.prefix_lists import PrefixListProvider
-from whence_aggregator.adapters.accounts.route_tables import RouteTableProvider
-from whence_aggregator.adapters.accounts.security_groups import SecurityGroupProvider
-from whence_aggregator.adapters.accounts.subnets import SubnetProvider
 from whence_aggregator.adapters.accounts.vpcs import VpcProvider
 from whence_aggregator.adapters.aws_clients import CALL_FAILURES, ServiceClients
 from whence_aggregator.adapters.aws_refusals import refusal, why
