@@ -14,8 +14,16 @@ def every_section() -> type[AccountSettings]:
     """Return AccountSettings, with the keys of version 10 that it does not have yet."""
     known = {one.name for one in msgspec.structs.fields(AccountSettings)}
     missing = [name for name in top_level() if name not in known and KEYS10[name].fate == "acted"]
-    fields = [(name, Any, None) for name in missing]
+    fields = [(name, _section(name), None) for name in missing]
     made = msgspec.defstruct(
         "EverySection", fields, bases=(AccountSettings,), frozen=True, kw_only=True, forbid_unknown_fields=True
     )  # fmt: skip
     return cast("type[AccountSettings]", made)
+
+
+def _section(name: str) -> Any:
+    """Return a structure of the keys directly below a key, or any value."""
+    below = [key.removeprefix(f"{name}.") for key in KEYS10 if key.startswith(f"{name}.")]
+    if not below or any(set("*[.") & set(key) for key in below):
+        return Any
+    return msgspec.defstruct(name, [(key, Any, None) for key in below], frozen=True, forbid_unknown_fields=True) | None

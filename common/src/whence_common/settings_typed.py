@@ -222,9 +222,9 @@ def inside(found: Type, step: str | int) -> Iterator[Type]:
     for kind in kinds(found):
         if isinstance(kind, StructType):
             yield from (one.type for one in kind.fields if one.name == step)
-        elif isinstance(kind, DictType):
+        elif isinstance(kind, DictType) and isinstance(step, str):
             yield kind.value_type
-        elif isinstance(kind, (ListType, VarTupleType)):
+        elif isinstance(kind, (ListType, VarTupleType)) and isinstance(step, int):
             yield kind.item_type
 
 

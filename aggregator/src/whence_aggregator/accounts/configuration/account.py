@@ -8,6 +8,7 @@ from msgspec import Meta, Struct, field
 
 from whence_aggregator.accounts.configuration.access import Access
 from whence_aggregator.accounts.configuration.buckets import Bucket, MintBucket
+from whence_aggregator.accounts.configuration.certificates import CertificateSettings
 from whence_aggregator.accounts.configuration.cloudtrail import CloudTrail
 from whence_aggregator.accounts.configuration.defaults import InstanceMetadata
 from whence_aggregator.accounts.configuration.identity import (
@@ -21,6 +22,7 @@ from whence_aggregator.accounts.configuration.identity import (
     RoleName,
     VpcFlowlogsRole,
 )
+from whence_aggregator.accounts.configuration.images import AmiSharing, BaseAmi
 from whence_aggregator.accounts.configuration.keys import Key
 from whence_aggregator.accounts.configuration.network import SecurityGroup, TrustedNetworksConfig, Vpc, VpcNet
 
@@ -132,3 +134,21 @@ class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     database_subnet_groups: Annotated[
         bool, Meta(description="Whether RDS and ElastiCache have a subnet group `internal` of the internal subnets.")
     ] = False
+    domain: Annotated[
+        str | None,
+        Meta(description="Domain of the account's DNS zone; `{account_name}` is replaced; empty: no zone."),
+    ] = None
+    domain_soa_ttl: Annotated[
+        int, Meta(ge=0, le=2_147_483_647, description="TTL of the zone's SOA record, in seconds.")
+    ] = 60
+    acm: Annotated[
+        CertificateSettings | tuple[CertificateSettings, ...] | None,
+        Meta(description="Certificates that are requested in every region: one, or a list."),
+    ] = None
+    base_ami: Annotated[BaseAmi | None, Meta(description="Base images of version 10; shared if not public.")] = None
+    ami_sharing: Annotated[
+        AmiSharing | None, Meta(description="Images of another account that are shared with this one.")
+    ] = None
+    service_limits: Annotated[
+        Literal["report"] | None, Meta(description="report: service quotas and their use are reported.")
+    ] = None

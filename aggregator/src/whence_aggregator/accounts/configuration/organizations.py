@@ -15,7 +15,10 @@ class Organizations(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     region: Annotated[str, Meta(min_length=1, max_length=30, description="Region of the calls.")] = "us-east-1"
     units: Annotated[
         tuple[str, ...],
-        Meta(max_length=1000, description="Paths of the units whose accounts are configured, such as Root/Production; empty: all."),
+        Meta(
+            max_length=1000,
+            description="Paths of the units whose accounts are configured, such as Root/Production; empty: all.",
+        ),
     ] = ()
     exclude: Annotated[
         tuple[str, ...], Meta(max_length=10_000, description="Shell patterns of names, or ids, that are left out.")

@@ -16,6 +16,9 @@ _NEAR_MAX = 5
 _REGULAR = re.compile(r"\.[*+?{]|[\\^$|(){}+]")
 """What shell patterns do not have; `*`, `?` and `[…]` are in both."""
 
+_WARNED = re.compile(r"\[\[|--|&&|~~|\|\|")
+"""Python warns of these within brackets; they are not compiled."""
+
 
 def select(names: Sequence[str], patterns: Sequence[str]) -> tuple[str, ...]:
     """Return the names that a pattern matches as a whole, in the order of `names`; all names without a pattern.
@@ -65,7 +68,7 @@ def _refused(names: Sequence[str], pattern: str) -> InputError:
 
 
 def _is_regular(pattern: str) -> bool:
-    if not _REGULAR.search(pattern):
+    if not _REGULAR.search(pattern) or _WARNED.search(pattern):
         return False
     try:
         re.compile(pattern)

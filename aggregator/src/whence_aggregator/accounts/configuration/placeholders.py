@@ -16,7 +16,7 @@ ACCOUNT_PLACEHOLDERS = ("account_id", "account_name")
 STEP_PLACEHOLDERS = ("region", "bucket_name")
 """Replaced by the steps that know them."""
 FREE = frozenset(
-    ("policy", "policies", "assume_role_policy", "key_policy", "statement", "statements", "tags", "description")
+    ("policy", "assume_role_policy", "inline_policies", "key_policy", "statement", "tags", "description")
 )  # fmt: skip
 """Below these keys other words in braces are text, as in version 10."""
 _TOKEN = re.compile(r"\$\{[^{}]*\}|\{\{[^{}]*\}\}|\{([A-Za-z0-9_.!:>\[\]-]*)\}")

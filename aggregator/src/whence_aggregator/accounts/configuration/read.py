@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from types import MappingProxyType
 
 from msgspec.inspect import type_info
@@ -149,13 +150,17 @@ class _Reader:
         base.entries.pop("id", None)
         base.keys.pop("id", None)
         own = {}
+        self._stated = {"global": shared}
         for name, (_, node) in root.accounts.items():
+            path = f"accounts.{name}"
             if translation is None:
+                section = node
                 own[name] = merged(base, node, self._kind)
             else:
-                section = translation.section(node, f"accounts.{name}")
+                section = translation.section(node, path)
                 own[name] = replaced(base, merged(EMPTY, section, self._kind))
                 _without_nulls(own[name], section)
+            self._stated[path] = section
         self.problems += translation.problems if translation is not None else []
         self.sections = Sections(root=root, base=base, own=own, structure=structure)
 
@@ -192,9 +197,8 @@ class _Reader:
             )  # fmt: skip
 
     def _check_placeholders(self) -> None:
-        self.problems += list(placeholders.unknown(self._root.shared, "global"))[:PROBLEMS_MAX]
-        for name, (_, node) in self._root.accounts.items():
-            self.problems += list(placeholders.unknown(node, f"accounts.{name}"))[:PROBLEMS_MAX]
+        for path, section in self._stated.items():
+            self.problems += list(islice(placeholders.unknown(section, path), PROBLEMS_MAX))
             if len(self.problems) > PROBLEMS_MAX:
                 return
 

@@ -18,6 +18,7 @@ NODES_MAX = 250_000
 ACCOUNTS_MAX = 10_000
 VERSIONS = (10, 11)
 _LEAST = "write version: 11, global: {regions: […]} and accounts: {NAME: {id: …}}"
+_NULL = ScalarNode(line=0, column=0, text="", value=None, plain=True)
 _KEYS = ("version", "global", "accounts", "organizations")
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 _.,:@&()'+-]{0,98}[A-Za-z0-9_.)'+-])?")
 _VERSION_FIX = "write version: 11, or version: 10 for a configuration of Seven Seconds"
@@ -100,7 +101,7 @@ class _Reader:
     def _accounts(self) -> dict[str, tuple[ScalarNode, MappingNode]]:
         node = self._mapping("accounts")
         if node is None or not node.entries:
-            if "organizations" not in self._node.entries:
+            if is_null(self._node.entries.get("organizations", _NULL)):
                 self._error(self._node.keys.get("accounts"), "accounts", "no account is configured", _LEAST)
             return {}
         if len(node.entries) > ACCOUNTS_MAX:

@@ -30,7 +30,7 @@ def json_schema(structure: type[AccountSettings] = AccountSettings) -> dict[str,
     parts = {f"{name}{_PART}": _part(one) for name, one in components.items()}
     name = section["$ref"].removeprefix(_REF)
     parts["GlobalPart"] = _without_id(parts[f"{name}{_PART}"])
-    return {
+    schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": SCHEMA_ID,
         "title": "Accounts that whence-accounts configures, version 11",
@@ -55,6 +55,8 @@ def json_schema(structure: type[AccountSettings] = AccountSettings) -> dict[str,
         "additionalProperties": False,
         "$defs": _used({**whole, **parts}, ["GlobalPart", f"{name}{_PART}", source["$ref"].removeprefix(_REF) + _PART]),
     }  # fmt: skip
+    found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(schema))  # defaults as JSON has them
+    return found
 
 
 def _whole(schema: Any) -> Any:
@@ -63,7 +65,7 @@ def _whole(schema: Any) -> Any:
         return [_whole(one) for one in schema]
     if not isinstance(schema, dict):
         return schema
-    found = {key: _whole(one) for key, one in schema.items() if key != "default"}
+    found = {key: _whole(one) for key, one in schema.items()}
     if schema.get("type") == "string" and isinstance(schema.get("pattern"), str):
         found["pattern"] = f"(?:{schema['pattern']})|{_TEMPLATE}"
     return found

@@ -7,18 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from msgspec.inspect import (
-    AnyType, BoolType, CollectionType, DictType, Field, FloatType, IntType, LiteralType, Metadata, NoneType, StrType,
-    StructType, Type, type_info,
-)  # fmt: skip
+from msgspec import inspect
+from msgspec.inspect import CollectionType, DictType, Field, LiteralType, Metadata, StructType, Type, type_info
 
 from whence_aggregator.accounts.configuration.account import AccountSettings
 from whence_common.settings_typed import kinds
 
 _DEPTH_MAX = 12
 _NAMES: dict[type[Type], str] = {
-    StrType: "text", IntType: "whole number", FloatType: "number", BoolType: "true or false", AnyType: "any value",
-    StructType: "mapping", DictType: "mapping by name", NoneType: "null",
+    inspect.StrType: "text", inspect.IntType: "whole number", inspect.FloatType: "number",
+    inspect.BoolType: "true or false", inspect.AnyType: "any value", inspect.NoneType: "null",
+    StructType: "mapping", DictType: "mapping by name",
 }  # fmt: skip
 _BOUNDS = {"min_length": "at least {} long", "max_length": "at most {} long", "ge": "at least {}", "gt": "more than {}",
            "le": "at most {}", "lt": "less than {}", "pattern": "matches {}"}  # fmt: skip
@@ -27,7 +26,7 @@ _ITEMS = {"min_length": "at least {} entries", "max_length": "at most {} entries
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """One key. `name` is its dotted path in a section; `*` is a name that the writer chooses, `[]` an item of a list."""
+    """One key. `name` is its path in a section; `*` is a name that the writer chooses, `[]` an item of a list."""
 
     name: str
     description: str
@@ -83,7 +82,7 @@ def _type(kind: Type) -> str:
             names.append("one of " + ", ".join(str(value) for value in one.values))
         elif isinstance(one, CollectionType):
             names.append(f"list of {_type(one.item_type)}")
-        elif isinstance(one, DictType) and not isinstance(one.value_type, AnyType):
+        elif isinstance(one, DictType) and not isinstance(one.value_type, inspect.AnyType):
             names.append(f"mapping of name to {_type(one.value_type)}")
         else:
             names.append(_NAMES.get(type(one), type(one).__name__.removesuffix("Type").lower()))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Fate = Literal["acted", "mapped", "ignored", "refused"]
 """acted: the key is the same in version 11. mapped: another key is. ignored: accepted with a remark, since nothing that
@@ -19,7 +19,7 @@ FREE_BELOW = frozenset(("bastion.ami_config", "bastion.cf_template", "roles_simu
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key10:
-    """One key. `name` is its dotted path in a section; `*` is a name that the writer chooses, `[]` an item of a list."""
+    """One key. `name` is its path in a section; `*` is a name that the writer chooses, `[]` an item of a list."""
 
     name: str
     fate: Fate
@@ -60,8 +60,9 @@ _TABLE: tuple[Key10, ...] = (
     *_acted("the same; trails of others are never deleted", "cloudtrail"),
     *_acted(_SAME, "cloudtrail.s3_bucket_name", "cloudtrail.s3_key_prefix", "cloudtrail.home_region"),
     *_acted("regions whose other trails are reported; they are never deleted", "cloudtrail.regions"),
-    *_ignored("no image is searched for", "base_ami", "base_ami.account_name", "base_ami.default_channel",
-              "base_ami.is_public", "base_ami.channels", "base_ami.owner_id"),
+    *_acted("the newest images of these names are shared with the account, unless they are public", "base_ami",
+            "base_ami.account_name", "base_ami.default_channel", "base_ami.is_public", "base_ami.channels",
+            "base_ami.owner_id"),
     *_acted(_SAME, "roles", "roles.*.drop", "roles.*.path", "roles.*.assume_role_policy", "roles.*.attached_policies"),
     *_acted("the inline policy named like the role; other inline policies are left alone", "roles.*.policy"),
     *_acted("the same: statements are added to the policy of a configured role", "additional_policies",
@@ -80,7 +81,7 @@ _TABLE: tuple[Key10, ...] = (
     *_ignored("certificates are validated by DNS, not by e-mail", "acm[].validation_domain"),
     *_acted(_SAME, "kms", "kms.*.drop", "kms.*.description", "kms.*.key_usage", "kms.*.key_policy", "kms.*.tags"),
     *_acted(_SAME, "ebs_encrypt_by_default"),
-    *_acted("the same; {{ami_id}} and {{base_ami_config}} are refused, since no image is searched for", "vpc", "vpc.tags"),
+    *_acted("the same; {{ami_id}} and {{base_ami_config}} are refused: a VPC has no image", "vpc", "vpc.tags"),
     *_acted(_SAME, "vpc.flow_logs_retention_in_days"),
     *_acted("the same; the default VPC is never deleted", "vpc_net", "vpc_net.*.cidr", "vpc_net.*.subnets",
             "vpc_net.*.subnets.*[].cidr", "vpc_net.*.subnets.*[].type", "vpc_net.*.subnets.*[].tags"),
@@ -89,20 +90,26 @@ _TABLE: tuple[Key10, ...] = (
     *_acted(_SAME, "enable_dedicated_dmz_route"),
     *_ignored(_BASTION, "bastion", "bastion.re_deploy", "bastion.version_url", "bastion.ami_config",
               "bastion.cf_template"),
-    Key10(name="enable_odd", fate="refused", now=f"{_BASTION}; false is accepted", write="write enable_odd: false, or remove it"),
+    Key10(name="enable_odd", fate="refused", now=f"{_BASTION}; false is accepted",
+          write="write enable_odd: false, or remove it"),
     *_acted(_SAME, "security_groups", "security_groups.*.ip_permissions",
             "security_groups.*.ip_permissions[].ip_protocol", "security_groups.*.ip_permissions[].from_port",
             "security_groups.*.ip_permissions[].to_port", "security_groups.*.ip_permissions[].ip_ranges",
             "security_groups.*.allow_from_trusted", "security_groups.*.description"),
     *_acted("the same: the networks of allow_from_trusted", "trusted_networks"),
-    *_ignored("no address is added from DNS names of bastions and NAT instances", "trusted_networks_config",
-              "trusted_networks_config.disable_account_autogeneration",
-              write="add the addresses that are needed to trusted_networks"),
+    *_acted("accepted; no address is added from DNS names of bastions and NAT instances", "trusted_networks_config",
+            "trusted_networks_config.disable_account_autogeneration"),
 )  # fmt: skip
 
 KEYS10 = {key.name: key for key in _TABLE}
 EXTENSIONS = ("id", "access")
 """Keys of version 11 that a file of version 10 may have: it has no other place for them."""
+IMPLIED: dict[str, Any] = {
+    "vpc": {"endpoints": ["s3", "dynamodb", "kms"]},
+    "enable_nat": True,
+    "database_subnet_groups": True,
+}
+"""What Seven Seconds does in every region without a key, in keys of version 11 that do not do it by default."""
 GLOBAL_ONLY = ("trusted_networks", "trusted_networks_config")
 OPTIONS: dict[str, str] = {
     "SSLDIR": "no server certificate is uploaded to IAM; write acm: for certificates that AWS renews",

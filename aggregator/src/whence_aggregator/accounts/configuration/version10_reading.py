@@ -46,7 +46,22 @@ class Translation:
                 self._add("warning", at, where, message, "move it to the global section", "key-version-10")
             else:
                 self._entry(out, name, value, at, where)
+        self._imply(out, is_global=path == "global")
         return out
+
+    def _imply(self, out: MappingNode, *, is_global: bool) -> None:
+        """Add what Seven Seconds does without a key: to the global section, and to keys that replace those there."""
+        for name, implied in version10.IMPLIED.items():
+            node, kind = out.entries.get(name), next(inside(self.kind, name), None)
+            if kind is None or not (is_global or node is not None):
+                continue
+            if isinstance(implied, dict):
+                own = MappingNode(line=0, column=0) if node is None or is_null(node) else node
+                if isinstance(own, MappingNode):
+                    out.entries[name] = own.with_defaults({key: one for key, one in implied.items() if _has(kind, key)})
+            elif node is None or is_null(node):
+                out.entries[name] = nodes.from_python(implied)
+            out.keys.setdefault(name, ScalarNode(line=0, column=0, text=name, value=name, plain=True))
 
     def _entry(self, out: MappingNode, name: str, value: Node, at: ScalarNode, where: str) -> None:
         if name == "saml_admin_login_role" and not is_null(value):
@@ -123,7 +138,7 @@ class Translation:
         for name, one in tags.entries.items() if isinstance(tags, MappingNode) else ():
             if isinstance(one, ScalarNode) and _IMAGE.search(one.text):
                 path = f"{where}.tags.{one_line(name, 80)}"
-                message = f"{path}: {{{{ami_id}}}} and {{{{base_ami_config}}}} have no value: no image is searched for"
+                message = f"{path}: {{{{ami_id}}}} and {{{{base_ami_config}}}} have no value: a VPC has no image"
                 self._add("error", one, path, message, "remove the tag", "key-refused")
 
     def _remark(self, at: ScalarNode, where: str, name: str) -> None:
@@ -134,11 +149,10 @@ class Translation:
     def _add(
         self, severity: Severity, at: ScalarNode, where: str, message: str, fix: str, code: str = "settings-invalid"
     ) -> None:  # fmt: skip
-        self.problems.append(
-            Problem(
-                severity=severity, code=code, line=at.line, column=at.column, path=where, message=message, fix=fix
-            )  # fmt: skip
+        found = Problem(
+            severity=severity, code=code, line=at.line, column=at.column, path=where, message=message, fix=fix
         )
+        self.problems.append(found)
 
 
 def _mapping(at: Node, entries: dict[str, Node]) -> MappingNode:

@@ -22,6 +22,7 @@ from whence_common.user_data import nodes
 from whence_common.user_data.nodes import MappingNode
 
 _LINE_CHARACTERS = 120
+_BREAKS = frozenset("\x85\u2028\u2029\ufeff")
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 
@@ -124,5 +125,12 @@ class _Dumper(yaml.SafeDumper):
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
+    def represent_str(self, data: str) -> Any:
+        style = '"' if _BREAKS & set(data) else None  # other styles write these as they are, and read them as spaces
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
+
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
         super().increase_indent(flow, False)
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)

@@ -8,11 +8,14 @@ from whence_aggregator.accounts.resources import Kind
 from whence_aggregator.accounts.step import Step
 from whence_aggregator.accounts.steps import (
     alias,
+    certificates,
     cloudtrail,
     configured_buckets,
     defaults,
+    dns,
     flow_logs,
     identity,
+    images,
     keys,
     mint,
     roles,
@@ -29,8 +32,11 @@ STEPS: tuple[Step, ...] = (
     mint.STEP,
     cloudtrail.STEP,
     defaults.STEP,
+    dns.STEP,
+    certificates.STEP,
     vpc.STEP,
     flow_logs.STEP,
     security_groups.STEP,
+    images.STEP,
 )
 KINDS: Mapping[str, Kind] = {kind.name: kind for step in STEPS for kind in step.kinds}

@@ -6,10 +6,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 from whence_aggregator.accounts.account import Target
+from whence_aggregator.accounts.limits import Limit
 from whence_aggregator.accounts.ports import Finds, Provider
 from whence_aggregator.accounts.resources import Json, Kind, Standing, Wanted
 from whence_aggregator.adapters.accounts.alias import AliasProvider
 from whence_aggregator.adapters.accounts.buckets import BucketProvider
+from whence_aggregator.adapters.accounts.certificate import CertificateProvider
 from whence_aggregator.adapters.accounts.defaults import (
     EbsProvider,
     ImageSharingProvider,
@@ -17,6 +19,7 @@ from whence_aggregator.adapters.accounts.defaults import (
     PublicAccessProvider,
     SnapshotSharingProvider,
 )
+from whence_aggregator.adapters.accounts.delegation import DelegationProvider
 from whence_aggregator.adapters.accounts.flow_logs import FlowLogGroupProvider, FlowLogProvider
 from whence_aggregator.adapters.accounts.identity import (
     OutboundWebIdentityProvider,
@@ -26,6 +29,8 @@ from whence_aggregator.adapters.accounts.identity import (
 from whence_aggregator.adapters.accounts.instance_profiles import InstanceProfileProvider
 from whence_aggregator.adapters.accounts.internet_gateways import InternetGatewayProvider
 from whence_aggregator.adapters.accounts.keys import KeyProvider
+from whence_aggregator.adapters.accounts.launch_permission import LaunchPermissionProvider
+from whence_aggregator.adapters.accounts.limits import LIMIT_ACTIONS, read_limits
 from whence_aggregator.adapters.accounts.permissions import denied_actions
 from whence_aggregator.adapters.accounts.place import AwsPlace
 from whence_aggregator.adapters.accounts.prefix_lists import PrefixListProvider
@@ -40,6 +45,7 @@ from whence_aggregator.adapters.accounts.subscriptions import SubscriptionProvid
 from whence_aggregator.adapters.accounts.topics import TopicProvider
 from whence_aggregator.adapters.accounts.trails import OtherTrailsProvider, TrailProvider, TrustedAccessProvider
 from whence_aggregator.adapters.accounts.vpcs import VpcProvider
+from whence_aggregator.adapters.accounts.zone import ZoneProvider
 from whence_aggregator.adapters.aws_clients import CALL_FAILURES, ServiceClients
 from whence_aggregator.adapters.aws_refusals import refusal, why
 from whence_common.errors import RoadError
@@ -79,6 +85,10 @@ PROVIDERS: Mapping[str, Callable[[AwsPlace], Provider]] = {
     "flow-log": FlowLogProvider,
     "prefix-list": PrefixListProvider,
     "security-group": SecurityGroupProvider,
+    "zone": ZoneProvider,
+    "delegation": DelegationProvider,
+    "certificate": CertificateProvider,
+    "launch_permission": LaunchPermissionProvider,
 }
 
 
@@ -134,6 +144,11 @@ class AwsProviders:
         return await _asked(
             denied_actions(self.place(target, None), actions), target.name, "iam:SimulatePrincipalPolicy, iam:GetRole"
         )
+
+    async def limits(self, target: Target, region: str) -> Sequence[Limit]:
+        """Return the service quotas of a region, and those of the account with its first one. Raises RoadError."""
+        place = self.place(target, region)
+        return await _asked(read_limits(place), f"{target.name} {region}", ", ".join(LIMIT_ACTIONS))
 
     def place(self, target: Target, region: str | None) -> AwsPlace:
         """Return where a provider calls; without a region, in the first of the account."""

@@ -1,0 +1,55 @@
+"""The account's DNS zone, and its delegation in the parent zone of the admin account.
+
+The TTL of the SOA record is an aspect of the zone: it belongs to whom the zone belongs to. DNS records have no tags. So
+a delegation counts as ours if it leads to the name servers of our own zone; any other is changed only by `--adopt`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from whence_aggregator.accounts.account import Account
+from whence_aggregator.accounts.domains import parse_domain
+from whence_aggregator.accounts.resources import Kind, Wanted, of, own_tags
+from whence_aggregator.accounts.step import Step
+
+DELEGATION_SECONDS = 7200
+DELEGATED_IN_TAG = "whence:delegated-in"
+"""Id of the account whose zone delegates ours, so that a delegation is found when the domain is configured no more."""
+_READS = (
+    "route53:ListHostedZones", "route53:ListTagsForResources", "route53:GetHostedZone",
+    "route53:ListResourceRecordSets",
+)  # fmt: skip
+
+ZONE = Kind(
+    name="zone", step="dns", reads=_READS, keeps_data=True,
+    writes=(
+        "route53:CreateHostedZone", "route53:ChangeTagsForResource", "route53:ChangeResourceRecordSets",
+        "route53:DeleteHostedZone",
+    ),
+)  # fmt: skip
+DELEGATION = Kind(
+    name="delegation", step="dns", reads=_READS, writes=("route53:ChangeResourceRecordSets",), after=("zone",),
+    keeps_data=True,
+)  # fmt: skip
+"""Named ADMIN_ACCOUNT_ID/DOMAIN. Reads and writes in the admin account too."""
+
+
+def wanted(account: Account) -> Sequence[Wanted]:
+    if account.settings.domain is None:
+        return ()
+    domain = parse_domain(account.settings.domain, key=f"accounts.{account.name}.domain")
+    admin = account.admin_account_id
+    tags = own_tags(tags={DELEGATED_IN_TAG: admin} if admin is not None else None)
+    zone = Wanted(kind=ZONE, name=domain, state={"tags": tags, "soa_ttl": account.settings.domain_soa_ttl})
+    if admin is None:
+        return (zone,)
+    record = {"name_servers": of(zone.address, "name_servers"), "ttl": DELEGATION_SECONDS}
+    return zone, Wanted(kind=DELEGATION, name=delegation_name(admin, domain), state={"record": record})
+
+
+def delegation_name(admin_account_id: str, domain: str) -> str:
+    return f"{admin_account_id}/{domain}"
+
+
+STEP = Step(name="dns", summary="the DNS zone and its delegation", kinds=(ZONE, DELEGATION), wanted=wanted)

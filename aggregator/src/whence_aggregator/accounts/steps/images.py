@@ -1,0 +1,59 @@
+"""Permissions to start another account's images: added where they lack, and never taken away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from whence_aggregator.accounts.account import Account
+from whence_aggregator.accounts.resources import Kind, Wanted
+from whence_aggregator.accounts.step import Step
+from whence_common.errors import InputError
+
+LAUNCH_PERMISSION = Kind(
+    name="launch_permission", step="images", is_regional=True, is_setting=True,
+    reads=("ec2:DescribeImages", "ec2:DescribeImageAttribute"), writes=("ec2:ModifyImageAttribute",),
+)  # fmt: skip
+"""Named OWNER_ACCOUNT_ID/IMAGE, an id or a name with wildcards. Reads and writes in the owner's account."""
+
+
+def wanted(account: Account) -> Sequence[Wanted]:
+    names = {
+        (region, f"{owner}/{image}")
+        for region in account.regions
+        for owner, image in (*_base(account), *_shared(account, region)) if owner != account.account_id
+    }  # fmt: skip
+    return [
+        Wanted(kind=LAUNCH_PERMISSION, name=name, region=region, state={"shared": True})
+        for region, name in sorted(names)
+    ]
+
+
+def _base(account: Account) -> Iterator[tuple[str, str]]:
+    base = account.settings.base_ami
+    if base is None or base.is_public or base.account_name == account.name:
+        return
+    names = dict.fromkeys(filter(None, (base.default_channel, *base.channels)))
+    if base.owner_id is None and names:
+        message = (
+            f"accounts.{account.name}.base_ami: the images are not public, and owner_id does not say whose they are"
+        )
+        fix = "write owner_id: the id of the account that owns them, 12 digits in quotes"
+        raise InputError("accounts-image-owner", message, fix=fix)
+    for name in names:
+        yield f"{int(base.owner_id or 0):012}", name
+
+
+def _shared(account: Account, region: str) -> Iterator[tuple[str, str]]:
+    sharing = account.settings.ami_sharing
+    if sharing is None:
+        return
+    if unknown := sorted(set(sharing.image_ids) - set(account.regions)):
+        message = f"accounts.{account.name}.ami_sharing.image_ids: {', '.join(unknown)} is not among the regions"
+        raise InputError("accounts-image-region", message, fix="add it to the account's regions, or remove the images")
+    for image in (*sharing.names, *sharing.image_ids.get(region, ())):
+        yield sharing.owner_id, image
+
+
+STEP = Step(
+    name="images", summary="images of another account that are shared", kinds=(LAUNCH_PERMISSION,), wanted=wanted
+)  # fmt: skip

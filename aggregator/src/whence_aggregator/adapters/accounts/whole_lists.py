@@ -1,0 +1,24 @@
+"""Lists of AWS, read whole or not at all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from whence_common.errors import RoadError
+
+ITEMS_MAX = 20_000
+PAGES_MAX = 2_000
+"""Empty pages count too: AWS may send any number of them."""
+
+
+async def whole_list(client: Any, operation: str, key: str, **asked: Any) -> list[dict[str, Any]]:
+    """Return what all pages of a list have under `key`. Raises RoadError for a list that is too long."""
+    found: list[dict[str, Any]] = []
+    pages = 0
+    async for page in client.get_paginator(operation).paginate(**asked):
+        pages += 1
+        found += page.get(key) or []
+        if len(found) > ITEMS_MAX or pages > PAGES_MAX:
+            message = f"{operation} lists more than {ITEMS_MAX} items or {PAGES_MAX} pages"
+            raise RoadError("account-list-too-long", message, retryable=False)
+    return found
