@@ -18,6 +18,7 @@ from fakes.aws_identity import IdentityOfAccounts
 from fakes.counted_aws import AwsCall
 from landscape.aws import Aws
 from whence_aggregator.accounts.account import Target
+from whence_aggregator.accounts.importing import import_account
 from whence_aggregator.accounts.plan import AccountPlan
 from whence_aggregator.accounts.ports import Provider
 from whence_aggregator.accounts.resources import Kind, Standing
@@ -206,11 +207,12 @@ async def test_a_provider_whose_metadata_cannot_be_read_is_not_changed(moto: Aws
         plan = await world.plan()
         assert [one.address for one in plan.changes] == ["saml-provider/b"]
         assert _remarks(plan) == [
-            ("unread", "saml-metadata/*", "the SAML metadata of idp.example.org answers with 404")
+            ("unread", "saml-metadata/*", "the SAML metadata of idp.example.org answers with 404"),
+            ("unread", "saml-provider/a", f"create is not planned: saml-metadata/{url} could not be read"),
         ]
         assert not plan.is_whole
         providers.documents[url] = "<html>sign in</html>"
-        (remark,) = (await world.plan()).remarks
+        remark = (await world.plan()).remarks[0]
         assert remark.message.startswith(f"the document at {url} has 20 characters")
 
 
@@ -315,6 +317,23 @@ async def test_a_refused_write_leaves_the_others_reported_and_the_next_apply_goe
         world.aws.before = lambda _: None
         assert (await world.apply(plan)).succeeded
         await world.converge()
+
+
+async def test_what_stands_is_imported_and_differs_in_our_tag_only(moto: Aws) -> None:
+    async with _world(moto) as (world, fake):
+        empty = await import_account(world.account.target, world.steps, world.providers)
+        assert (empty.section, empty.unread) == ({}, ())
+        fake.add_saml(world.account_id, "idp", _metadata("a"), {})
+        fake.issuers[world.account_id] = "https://issuer.example.org"
+        world.client("iam").update_account_password_policy(MinimumPasswordLength=20)
+        found = await import_account(world.account.target, world.steps, world.providers)
+        assert sorted(found.section) == ["outbound_web_identity", "password_policy", "saml_providers"]
+        world.settings |= found.section
+        plan = await world.plan()
+        assert plan.changes == ()
+        assert _remarks(plan) == [
+            ("foreign", "saml-provider/idp", "it exists without our tag and differs in tags: not changed")
+        ]
 
 
 async def test_a_root_user_without_mfa_is_a_warning_and_no_change(moto: Aws) -> None:

@@ -14,6 +14,7 @@ from fakes.account_world import AccountWorld, account_world
 from fakes.counted_aws import AwsCall
 from landscape.aws import Aws
 from landscape.endurance import repeated
+from whence_aggregator.accounts.importing import import_account
 from whence_aggregator.accounts.plan import AccountPlan, Plan, decode_plan, encode_plan
 from whence_aggregator.accounts.resources import Kind
 from whence_aggregator.accounts.step import Step
@@ -492,3 +493,33 @@ async def test_a_foreign_instance_profile_is_left_alone(moto: Aws) -> None:
         await world.converge(adopt=("instance-profile/app-greeter",))
         profile = iam.get_instance_profile(InstanceProfileName="app-greeter")["InstanceProfile"]
         assert [one["RoleName"] for one in profile["Roles"]] == ["app-greeter"]
+
+
+async def test_imported_roles_differ_from_what_stands_in_our_tags_only(moto: Aws) -> None:
+    async with account_world(moto.url, steps=_STEPS) as world:
+        iam, arn = world.client("iam"), _managed(world, "queues")
+        iam.create_role(
+            RoleName="x", AssumeRolePolicyDocument=json.dumps(_TRUST), Path="/people/", Description="d",
+            Tags=[{"Key": "a", "Value": "b"}], PermissionsBoundary=arn,
+        )  # fmt: skip
+        for name in ("x", "more"):
+            iam.put_role_policy(RoleName="x", PolicyName=name, PolicyDocument=json.dumps(_policy(f"s3:{name}")))
+        iam.attach_role_policy(RoleName="x", PolicyArn=arn)
+        iam.create_role(RoleName="plain", AssumeRolePolicyDocument=json.dumps(_TRUST))
+        iam.create_role(
+            RoleName="aws", AssumeRolePolicyDocument=json.dumps(_TRUST), Path="/aws-service-role/x.amazonaws.com/"
+        )
+        world.aws.forget()
+        found = await import_account(world.account.target, _STEPS, world.providers)
+        assert (found.unread, world.aws.writes) == ((), [])
+        imported: Any = found.section["roles"]
+        assert sorted(imported) == ["plain", "x"]
+        assert list(imported["plain"]) == ["assume_role_policy"]
+        assert imported["x"]["tags"] == {"a": "b"}
+        world.settings |= found.section
+        plan = await world.plan()
+        assert plan.changes == ()
+        assert [one.message for one in plan.remarks] == [
+            "it exists without our tag and differs in tags: not changed",
+            "it exists without our tag and differs in tags: not changed",
+        ]

@@ -42,6 +42,9 @@ class MemoryAccount:
     def of(self, kind: Kind, target: Target, region: str | None) -> MemoryProvider:
         return MemoryProvider(self, kind, region)
 
+    async def find(self, kind: Kind, target: Target, region: str | None) -> Sequence[Standing]:
+        return []
+
     async def identity(self, target: Target) -> str:
         return self.account_id
 

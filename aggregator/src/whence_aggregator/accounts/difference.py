@@ -53,8 +53,7 @@ def compare(
     states = {one.address: one for one in wanted}
     changes: dict[str, Change] = {}
     remarks: list[Remark] = []
-    known = (one for one in states.values() if not unread & {one.address, *referred(dict(one.state))})
-    for one in known:
+    for one in (each for each in states.values() if each.address not in unread):
         found = _compare_one(one, stands.get(one.address), outputs, allowed)
         if isinstance(found, Change):
             found = _held(one, found, stands, allowed, unread) or found
@@ -117,14 +116,18 @@ def _verified(wanted: Wanted, what: str) -> Remark | None:
 def _held(
     wanted: Wanted, change: Change, stands: Mapping[str, Standing], allowed: Allowed, unread: frozenset[str]
 ) -> Remark | None:
-    """Return the remark in place of a change in a resource that is foreign, or of which nothing is known."""
+    """Return the remark in place of a change in a resource that is foreign, or of which nothing is known.
+
+    Nothing is known either of what a change refers to if that could not be read.
+    """
     what = f"{change.action} is not planned"
-    for holder in wanted.within:
+    referenced = referred(dict(wanted.state)) - set(wanted.within)
+    for holder in (*wanted.within, *sorted(referenced)):
         found = stands.get(holder)
         if holder in unread:
             message = f"{what}: {holder} could not be read"
             return Remark(address=wanted.address, step=wanted.kind.step, kind="unread", message=message)
-        if found is not None and not found.is_own and not allowed.may_adopt(holder):
+        if holder in wanted.within and found is not None and not found.is_own and not allowed.may_adopt(holder):
             message, fix = (
                 f"{what}: {holder} is not our own",
                 f"name it with --adopt '{holder}' to change what is in it",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from whence_aggregator.accounts.account import Account
-from whence_aggregator.accounts.resources import Json, Kind, Wanted, of, own_tags
+from whence_aggregator.accounts.resources import Json, Kind, Standing, Wanted, of, own_tags
 from whence_aggregator.accounts.saml import metadata_form, url_of
 from whence_aggregator.accounts.step import Step
 
@@ -59,7 +59,19 @@ def wanted(account: Account) -> Sequence[Wanted]:
     return found
 
 
+def stated(standing: Sequence[Standing]) -> Mapping[str, Json]:
+    """Return SAML providers, the password policy and outbound web identity as a configuration states them."""
+    settings = {one.kind.name: one for one in standing if one.kind.is_setting}
+    rules, outbound = settings.get(PASSWORD_POLICY.name), settings.get(OUTBOUND_WEB_IDENTITY.name)
+    return {
+        "saml_providers": {one.name: one.state["metadata"] for one in standing if one.kind is SAML_PROVIDER},
+        "password_policy": rules.state["rules"] if rules is not None else None,
+        "outbound_web_identity": True if outbound is not None and outbound.state["enabled"] else None,
+    }
+
+
 STEP = Step(
     name="identity", summary="SAML providers, the password policy, outbound web identity, and the root user",
     kinds=(SAML_METADATA, SAML_PROVIDER, PASSWORD_POLICY, OUTBOUND_WEB_IDENTITY, ROOT_USER), wanted=wanted,
+    stated=stated,
 )  # fmt: skip

@@ -13,14 +13,14 @@ import msgspec
 
 from whence_aggregator.accounts.account import Account
 from whence_aggregator.accounts.arns import partition_of
-from whence_aggregator.accounts.configuration.identity import ATTACHED_MAX, Role
+from whence_aggregator.accounts.configuration.identity import ATTACHED_MAX, INLINE_MAX, Role
 from whence_aggregator.accounts.policies import (
     check_permission,
     check_statement,
     identity_policy,
     trust_policy,
 )
-from whence_aggregator.accounts.resources import Json, Kind, Wanted, own_tags
+from whence_aggregator.accounts.resources import Json, Kind, Standing, Wanted, own_tags, unowned
 from whence_aggregator.accounts.step import Step
 from whence_aggregator.accounts.steps.standard_roles import application_role_name, standard_roles
 from whence_common.errors import InputError
@@ -61,6 +61,36 @@ def wanted(account: Account) -> Sequence[Wanted]:
             Wanted(kind=INSTANCE_PROFILE, name=one, state={"role": one}) for one in names
         ]  # fmt: skip
     return found
+
+
+def stated(standing: Sequence[Standing]) -> Mapping[str, Json]:
+    """Return roles as a configuration states them. Inline policies beyond those that a role may state are left out."""
+    roles = {one.name: _section(one) for one in standing if one.kind is ROLE}
+    return {"roles": dict(sorted(roles.items()))}
+
+
+def _section(role: Standing) -> Json:
+    details, tags = role.state["details"], role.state["tags"]
+    assert isinstance(details, Mapping)
+    assert isinstance(tags, Mapping)
+    inline = {
+        aspect.removeprefix(POLICY): value for aspect, value in sorted(role.state.items()) if aspect.startswith(POLICY)
+    }
+    own = inline.pop(role.name, None)
+    section: dict[str, Json] = {
+        "path": role.state["path"] if role.state["path"] != "/" else None,
+        "description": details["description"],
+        "max_session_duration": details["max_session_duration"],
+        "permissions_boundary": role.state["boundary"],
+        "assume_role_policy": role.state["trust"],
+        "policy": own,
+        "inline_policies": dict(list(inline.items())[:INLINE_MAX]),
+        "attached_policies": sorted(one.removeprefix(ATTACHED) for one in role.state if one.startswith(ATTACHED)),
+        "tags": {name: value for name, value in unowned(tags).items() if name != PARTS_TAG},
+    }
+    if details == {"description": "", "max_session_duration": SESSION_SECONDS}:
+        del section["description"], section["max_session_duration"]
+    return {name: value for name, value in section.items() if value not in (None, {}, [], "")}
 
 
 def mark(aspect: str) -> str:
@@ -163,4 +193,7 @@ def _place(account: Account, *keys: str) -> str:
     return ".".join(("accounts", account.name, *keys))
 
 
-STEP = Step(name="roles", summary="IAM roles and instance profiles", kinds=(ROLE, INSTANCE_PROFILE), wanted=wanted)
+STEP = Step(
+    name="roles", summary="IAM roles and instance profiles", kinds=(ROLE, INSTANCE_PROFILE), wanted=wanted,
+    stated=stated, is_for_whence=True,
+)  # fmt: skip

@@ -38,6 +38,9 @@ class _Setting:
 
 
 class PasswordPolicyProvider(_Setting):
+    async def find(self) -> Sequence[Standing]:
+        return await self.read([Wanted(kind=PASSWORD_POLICY, name="account", state={})])
+
     async def read(self, wanted: Sequence[Wanted]) -> Sequence[Standing]:
         if not wanted:
             return []
@@ -64,6 +67,9 @@ class PasswordPolicyProvider(_Setting):
 
 
 class OutboundWebIdentityProvider(_Setting):
+    async def find(self) -> Sequence[Standing]:
+        return await self.read([Wanted(kind=OUTBOUND_WEB_IDENTITY, name="account", state={})])
+
     async def read(self, wanted: Sequence[Wanted]) -> Sequence[Standing]:
         if not wanted:
             return []

@@ -145,6 +145,11 @@ class AwsProviders:
             denied_actions(self.place(target, None), actions), target.name, "iam:SimulatePrincipalPolicy, iam:GetRole"
         )
 
+    async def limits(self, target: Target, region: str) -> Sequence[Limit]:
+        """Return the service quotas of a region, and those of the account with its first one. Raises RoadError."""
+        place = self.place(target, region)
+        return await _asked(read_limits(place), f"{target.name} {region}", ", ".join(LIMIT_ACTIONS))
+
     def place(self, target: Target, region: str | None) -> AwsPlace:
         """Return where a provider calls; without a region, in the first of the account."""
         profile = target.access.profile
@@ -155,13 +160,6 @@ class AwsProviders:
 
 def _where(kind: Kind, target: Target, region: str | None) -> str:
     return " ".join(filter(None, (target.name, region, kind.name)))
-    async def limits(self, target: Target, region: str) -> Sequence[Limit]:
-        """Return the service quotas of a region, and those of the account with its first one. Raises RoadError."""
-        place = self._place(target, region)
-        return await _asked(read_limits(place), f"{target.name} {region}", ", ".join(LIMIT_ACTIONS))
-
-    def _place(self, target: Target, region: str | None) -> AwsPlace:
-        return AwsPlace(target=target, region=region or target.regions[0], clients=self._clients)
 
 
 class _Refusing:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from whence_aggregator.accounts import canonical
@@ -17,6 +18,7 @@ from whence_aggregator.accounts.steps.roles import ATTACHED, PARTS_TAG, POLICY, 
 from whence_aggregator.adapters.accounts.iam_calls import pages, tag_list, tags_of, without_missing
 from whence_aggregator.adapters.accounts.place import AwsPlace
 
+_AWS_PATHS = ("/aws-service-role/", "/aws-reserved/")
 _DENY_ALL = {
     "Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}],
 }  # fmt: skip
@@ -53,9 +55,7 @@ class RoleProvider:
             "trust": _seen(role.get("AssumeRolePolicyDocument")),
         }
         if "details" in stated:
-            about = details.get(name, {})
-            seconds = about.get("MaxSessionDuration") or SESSION_SECONDS
-            state["details"] = {"description": about.get("Description") or "", "max_session_duration": int(seconds)}
+            state["details"] = _about(details.get(name, {}))
         boundary = role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
         if "boundary" in stated or wanted is None:
             state["boundary"] = boundary
@@ -67,6 +67,17 @@ class RoleProvider:
             kind=ROLE, name=name, state={**state, "tags": seen_tags(tags, wanted)}, is_own=is_own(tags),
             outputs={"arn": role["Arn"], "id": role["RoleId"]}, foreign=tuple(map(_words, unmarked)), surplus=surplus,
         )  # fmt: skip
+
+    async def find(self) -> Sequence[Standing]:
+        """Return all roles that a person made: AWS's services and IAM Identity Center have paths of their own."""
+        iam = await self._place.client("iam")
+        roles = await pages(iam, "get_account_authorization_details", "RoleDetailList", Filter=["Role"])
+        details = {one["RoleName"]: one for one in await pages(iam, "list_roles", "Roles")}
+        found = [one for one in roles if not one["Path"].startswith(_AWS_PATHS)]
+        return [
+            replace(one, state={**one.state, "details": _about(details.get(one.name, {}))})
+            for one in (self._standing(each, None, details) for each in found)
+        ]
 
     async def create(self, wanted: Wanted) -> None:
         """Create a role; its policies are put afterwards.
@@ -125,6 +136,11 @@ async def _put_policy(iam: Any, role: str, name: str, value: Json) -> None:
         await without_missing(iam.delete_role_policy(RoleName=role, PolicyName=name))
     else:
         await iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(value))
+
+
+def _about(listed: Mapping[str, Any]) -> dict[str, Json]:
+    seconds = int(listed.get("MaxSessionDuration") or SESSION_SECONDS)
+    return {"description": listed.get("Description") or "", "max_session_duration": seconds}
 
 
 def _parts(role: Mapping[str, Any]) -> dict[str, Json]:

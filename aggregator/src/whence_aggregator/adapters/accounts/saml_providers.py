@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -11,11 +10,11 @@ from botocore.exceptions import ClientError
 from whence_aggregator.accounts.resources import Json, Standing, Wanted, is_own, seen_tags
 from whence_aggregator.accounts.saml import metadata_form
 from whence_aggregator.accounts.steps.identity import SAML_PROVIDER
+from whence_aggregator.adapters.accounts.calls import gathered
 from whence_aggregator.adapters.accounts.iam_calls import tag_list, tags_of, without_missing
 from whence_aggregator.adapters.accounts.place import AwsPlace
 from whence_common.errors import InputError, RoadError
 
-_READS_AT_ONCE = 8
 _PROVIDERS_MAX = 1_000
 """Ten times IAM's quota."""
 
@@ -25,19 +24,19 @@ class SamlProviderProvider:
         self._place = place
 
     async def read(self, wanted: Sequence[Wanted]) -> Sequence[Standing]:
-        iam = await self._place.client("iam")
         asked = {one.name: one for one in wanted}
+        return [each for each in await self._all(asked) if each.is_own or each.name in asked]
+
+    async def find(self) -> Sequence[Standing]:
+        return await self._all({})
+
+    async def _all(self, asked: Mapping[str, Wanted]) -> Sequence[Standing]:
+        iam = await self._place.client("iam")
         arns = [one["Arn"] for one in (await iam.list_saml_providers())["SAMLProviderList"]]
         if len(arns) > _PROVIDERS_MAX:
             raise RoadError("account-too-many", f"IAM lists over {_PROVIDERS_MAX} SAML providers", retryable=False)
-        limit = asyncio.Semaphore(_READS_AT_ONCE)
-
-        async def one(arn: str) -> Standing | None:
-            async with limit:
-                return await self._described(iam, arn, asked.get(arn.rpartition("/")[2]))
-
-        standing = [each for each in await asyncio.gather(*map(one, arns)) if each is not None]
-        return [each for each in standing if each.is_own or each.name in asked]
+        described = await gathered(self._described(iam, arn, asked.get(arn.rpartition("/")[2])) for arn in arns)
+        return [each for each in described if each is not None]
 
     async def _described(self, iam: Any, arn: str, wanted: Wanted | None) -> Standing | None:
         try:
