@@ -11,11 +11,13 @@ from whence_aggregator.accounts.resources import Json, Kind, Standing, Wanted
 from whence_aggregator.adapters.accounts.alias import AliasProvider
 from whence_aggregator.adapters.accounts.flow_logs import FlowLogGroupProvider, FlowLogProvider
 from whence_aggregator.adapters.accounts.internet_gateways import InternetGatewayProvider
+from whence_aggregator.adapters.accounts.nat import ElasticAddressProvider, NatGatewayProvider
 from whence_aggregator.adapters.accounts.place import AwsPlace
 from whence_aggregator.adapters.accounts.prefix_lists import PrefixListProvider
 from whence_aggregator.adapters.accounts.route_tables import RouteTableProvider
 from whence_aggregator.adapters.accounts.security_groups import SecurityGroupProvider
 from whence_aggregator.adapters.accounts.subnets import SubnetProvider
+from whence_aggregator.adapters.accounts.vpc_endpoints import VpcEndpointProvider
 from whence_aggregator.adapters.accounts.vpcs import VpcProvider
 from whence_aggregator.adapters.aws_clients import CALL_FAILURES, ServiceClients
 from whence_aggregator.adapters.aws_refusals import refusal, why
@@ -31,6 +33,9 @@ PROVIDERS: Mapping[str, Callable[[AwsPlace], Provider]] = {
     "internet-gateway": InternetGatewayProvider,
     "subnet": SubnetProvider,
     "route-table": RouteTableProvider,
+    "elastic-address": ElasticAddressProvider,
+    "nat-gateway": NatGatewayProvider,
+    "vpc-endpoint": VpcEndpointProvider,
     "flow-log-group": FlowLogGroupProvider,
     "flow-log": FlowLogProvider,
     "prefix-list": PrefixListProvider,
