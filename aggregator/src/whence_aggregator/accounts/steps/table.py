@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from whence_aggregator.accounts.resources import Kind
 from whence_aggregator.accounts.step import Step
-from whence_aggregator.accounts.steps import alias, flow_logs, nat, security_groups, vpc, vpc_endpoints
+from whence_aggregator.accounts.steps import alias, flow_logs, nat, security_groups, subnet_groups, vpc, vpc_endpoints
 
 STEPS: tuple[Step, ...] = (
-    alias.STEP, vpc.STEP, nat.STEP, vpc_endpoints.STEP, flow_logs.STEP, security_groups.STEP,
+    alias.STEP, vpc.STEP, nat.STEP, vpc_endpoints.STEP, flow_logs.STEP, security_groups.STEP, subnet_groups.STEP,
 )  # fmt: skip
 KINDS: Mapping[str, Kind] = {kind.name: kind for step in STEPS for kind in step.kinds}

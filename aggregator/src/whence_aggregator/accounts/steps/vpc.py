@@ -55,6 +55,9 @@ def wanted(account: Account) -> Sequence[Wanted]:
 def _of_layout(account: Account, layout: Layout) -> Iterator[Wanted]:
     if not layout.is_profile:  # only to find it, for what others place in it
         yield Wanted(kind=VPC, name=layout.cidr, region=layout.region, state={}, is_verified=True)
+        for one in layout.of_type("internal") if account.settings.database_subnet_groups else ():
+            placed: dict[str, Json] = {"vpc": layout.vpc_id, "cidr": one.cidr}
+            yield Wanted(kind=SUBNET, name=one.name, region=layout.region, state=placed, is_verified=True)
         return
     tags = {**_vpc_tags(account), "Name": f"{account.name}-{layout.region}"}
     yield _wanted(layout, VPC, layout.cidr, tags, {"dns_support": True, "dns_hostnames": True}, ())

@@ -16,6 +16,7 @@ from whence_aggregator.adapters.accounts.place import AwsPlace
 from whence_aggregator.adapters.accounts.prefix_lists import PrefixListProvider
 from whence_aggregator.adapters.accounts.route_tables import RouteTableProvider
 from whence_aggregator.adapters.accounts.security_groups import SecurityGroupProvider
+from whence_aggregator.adapters.accounts.subnet_groups import CacheSubnetGroupProvider, DbSubnetGroupProvider
 from whence_aggregator.adapters.accounts.subnets import SubnetProvider
 from whence_aggregator.adapters.accounts.vpc_endpoints import VpcEndpointProvider
 from whence_aggregator.adapters.accounts.vpcs import VpcProvider
@@ -40,6 +41,8 @@ PROVIDERS: Mapping[str, Callable[[AwsPlace], Provider]] = {
     "flow-log": FlowLogProvider,
     "prefix-list": PrefixListProvider,
     "security-group": SecurityGroupProvider,
+    "db-subnet-group": DbSubnetGroupProvider,
+    "cache-subnet-group": CacheSubnetGroupProvider,
 }
 
 
