@@ -213,6 +213,18 @@ async def test_the_mode_verify_has_no_remark_on_what_is_as_stated(moto: Aws) -> 
         assert (plan.changes, plan.remarks) == ((), ())
 
 
+async def test_the_mode_verify_deletes_nothing_even_by_name(moto: Aws) -> None:
+    async with account_world(moto.url, steps=_STEPS, settings=_SETTINGS) as world:
+        await world.converge()
+        world.settings = {**_SETTINGS, "vpc_mode": "verify", "enable_dedicated_dmz_route": False}
+        plan = await world.plan(delete=("*",))
+        assert plan.changes == ()
+        assert [(one.address, one.kind) for one in plan.remarks] == [
+            (f"{REGION}/route-table/dmz-eu-west-1a", "kept"),
+            (f"{REGION}/route-table/dmz-eu-west-1b", "kept"),
+        ]
+
+
 async def test_two_vpcs_with_the_network_are_an_error_of_that_kind(moto: Aws) -> None:
     async with account_world(moto.url, steps=_STEPS, settings=_SETTINGS) as world:
         ec2 = world.client("ec2")
@@ -230,13 +242,12 @@ async def test_what_is_no_longer_configured_is_kept_until_it_is_named(moto: Aws)
         world.settings = {**_SETTINGS, "vpc_net": {REGION: {**_NET, "zones": ["eu-west-1a"]}}}
         subnet = f"{REGION}/subnet/dmz-eu-west-1b"
         plan = await world.plan()
-        assert [(one.address, one.action) for one in plan.changes] == [
-            (f"{REGION}/route-table/dmz-eu-west-1b", "delete"),
-        ]
+        table = f"{REGION}/route-table/dmz-eu-west-1b"
+        assert plan.changes == ()
         assert {one.address for one in plan.remarks if one.kind == "kept"} == {
-            subnet, f"{REGION}/subnet/internal-eu-west-1b"
+            subnet, table, f"{REGION}/subnet/internal-eu-west-1b"
         }  # fmt: skip
-        await world.converge(delete=(subnet,))
+        await world.converge(delete=(subnet, table))
         assert "dmz-eu-west-1b" not in _subnets(world)
         assert "internal-eu-west-1b" in _subnets(world)
 

@@ -75,3 +75,11 @@ def test_a_list_of_references_is_sorted_once_all_are_known() -> None:
     assert resolved(rooms, outputs) == ["r-1", "r-9"]
     assert resolved(rooms, {"room/a": {"id": "r-9"}}) == ["r-9", of("room/b", "id")]
     assert resolved(["b", "a"], outputs) == ["b", "a"]
+
+
+def test_what_is_left_of_a_step_that_is_only_verified_is_kept() -> None:
+    verified = Wanted(kind=_HOUSE, name="a", state={"colour": "red"}, is_verified=True)
+    room = Standing(kind=_ROOM, name="kitchen", state={}, is_own=True)
+    found = compare([verified], [_house(is_own=True), room], Allowed(delete=("*",)), frozenset())
+    assert found.changes == ()
+    assert [(one.address, one.kind) for one in found.remarks] == [("room/kitchen", "kept")]

@@ -61,8 +61,12 @@ def compare(
             changes[found.address] = found
         elif found is not None:
             remarks.append(found)
+    verified = {(one.kind.step, one.region) for one in wanted if one.is_verified}
     for left in (one for one in standing if one.address not in states and one.is_own and not one.kind.is_setting):
         found = _removal(left, allowed, by_word=False)
+        if (left.kind.step, left.region) in verified:
+            message = "the configuration no longer states it, and its step is only verified: not deleted"
+            found = Remark(address=left.address, step=left.kind.step, kind="kept", message=message)
         if isinstance(found, Change):
             changes[found.address] = found
         else:

@@ -2,6 +2,9 @@
 
 The role that writes into the log group is that of the step for roles, or one of your own. AWS changes nothing of a flow
 log once it exists.
+
+AWS writes the policy of a destination's bucket in place of the one that it has, if the role of the account tool may
+write it. The step for buckets shows that as a difference of a bucket of ours.
 """
 
 from __future__ import annotations
@@ -27,7 +30,10 @@ FLOW_LOG_GROUP = Kind(
 FLOW_LOG = Kind(
     name="flow-log", step="flow-logs", is_regional=True, after=("vpc", "flow-log-group", "role", "bucket"),
     fixed=("vpc", "destination", "role", "traffic"), reads=("ec2:DescribeFlowLogs", "ec2:DescribeVpcs"),
-    writes=("ec2:CreateFlowLogs", "ec2:CreateTags", "ec2:DeleteFlowLogs", "iam:PassRole"),
+    writes=(
+        "ec2:CreateFlowLogs", "ec2:CreateTags", "ec2:DeleteFlowLogs", "iam:PassRole", "logs:CreateLogDelivery",
+        "logs:DeleteLogDelivery",
+    ),
 )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from ipaddress import ip_network
 
 from whence_aggregator.accounts.account import Account
-from whence_aggregator.accounts.configuration.network import IpPermission, SecurityGroup
+from whence_aggregator.accounts.configuration.network import IpPermission, SecurityGroup, Vpc
 from whence_aggregator.accounts.ingress import WITH_PORTS, Rule, grouped, rule
 from whence_aggregator.accounts.resources import Json, Kind, Wanted, address_of, of, own_tags
 from whence_aggregator.accounts.step import Step
@@ -17,6 +17,8 @@ from whence_aggregator.accounts.steps.vpc_layout import Layout, layouts
 from whence_common.errors import InputError
 
 _LISTS = {4: "trusted-networks", 6: "trusted-networks-ipv6"}
+KMS_GROUP = "KMS VPC Endpoint"
+"""Name of the group of the endpoint of KMS, as Seven Seconds made it."""
 _DESCRIPTION_CHARACTERS_MAX = 255
 _RULES_MAX = 1_000
 """Of a group: the most that AWS grants on request."""
@@ -47,7 +49,7 @@ def wanted(account: Account) -> Sequence[Wanted]:
     _check_autogeneration(account)
     groups = account.settings.security_groups
     trusted = _trusted(account) if any(one.allow_from_trusted for one in groups.values()) else {}
-    found: list[Wanted] = []
+    found = _endpoint_groups(account)
     for layout in layouts(account) if groups else ():
         for version, entries in trusted.items():
             state: dict[str, Json] = {
@@ -57,6 +59,24 @@ def wanted(account: Account) -> Sequence[Wanted]:
             found.append(Wanted(kind=PREFIX_LIST, name=_LISTS[version], region=layout.region, state=state))
         found += [_group(account, layout, name, group, trusted) for name, group in groups.items()]
     return found
+
+
+def _endpoint_groups(account: Account) -> list[Wanted]:
+    """Return the group of the endpoint of KMS in each VPC that has one: all of the VPC may connect by HTTPS."""
+    if "kms" not in (account.settings.vpc or Vpc()).endpoints:
+        return []
+    return [
+        Wanted(
+            kind=SECURITY_GROUP, name=KMS_GROUP, region=layout.region, within=(layout.address,),
+            is_verified=layout.is_verified,
+            state={
+                "tags": layout.tags(KMS_GROUP, {"InfrastructureComponent": "true", "Name": KMS_GROUP}),
+                "vpc": layout.vpc_id, "description": "Allow access to the KMS VPC endpoint",
+                "ingress": grouped([rule("tcp", 443, 443, layout.cidr)]),
+            },
+        )
+        for layout in layouts(account) if layout.is_profile
+    ]  # fmt: skip
 
 
 def _group(

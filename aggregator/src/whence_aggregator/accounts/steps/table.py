@@ -18,9 +18,12 @@ from whence_aggregator.accounts.steps import (
     images,
     keys,
     mint,
+    nat,
     roles,
     security_groups,
+    subnet_groups,
     vpc,
+    vpc_endpoints,
 )
 
 STEPS: tuple[Step, ...] = (
@@ -35,8 +38,11 @@ STEPS: tuple[Step, ...] = (
     dns.STEP,
     certificates.STEP,
     vpc.STEP,
+    nat.STEP,
+    vpc_endpoints.STEP,
     flow_logs.STEP,
     security_groups.STEP,
+    subnet_groups.STEP,
     images.STEP,
 )
 KINDS: Mapping[str, Kind] = {kind.name: kind for step in STEPS for kind in step.kinds}

@@ -1,7 +1,8 @@
 """The VPC of each region: network, internet gateway, subnets and route tables.
 
 A VPC without our tag is compared only, whatever is in it, until `--adopt` names it. AWS's default VPC, subnets without
-a name and routes of others are never deleted, and nothing here stops an instance.
+a name and routes of others are never deleted, and nothing here stops an instance. What traffic depends on is deleted
+only where `--delete` names it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ VPC = Kind(
     writes=("ec2:CreateVpc", "ec2:DeleteVpc", "ec2:ModifyVpcAttribute", *_TAGGING),
 )  # fmt: skip
 INTERNET_GATEWAY = Kind(
-    name="internet-gateway", step="vpc", is_regional=True, after=("vpc",),
+    name="internet-gateway", step="vpc", is_regional=True, after=("vpc",), keeps_data=True,
     reads=("ec2:DescribeInternetGateways", "ec2:DescribeRouteTables", "ec2:DescribeVpcs"),
     writes=(
         "ec2:AttachInternetGateway", "ec2:CreateInternetGateway", "ec2:CreateRoute", "ec2:DeleteInternetGateway",
@@ -39,7 +40,7 @@ SUBNET = Kind(
 )  # fmt: skip
 ROUTE_TABLE = Kind(
     name="route-table", step="vpc", is_regional=True, after=("subnet", "internet-gateway", "nat-gateway"),
-    fixed=("vpc",), reads=("ec2:DescribeRouteTables", "ec2:DescribeSubnets", "ec2:DescribeVpcs"),
+    keeps_data=True, fixed=("vpc",), reads=("ec2:DescribeRouteTables", "ec2:DescribeSubnets", "ec2:DescribeVpcs"),
     writes=(
         "ec2:AssociateRouteTable", "ec2:CreateRoute", "ec2:CreateRouteTable", "ec2:DeleteRouteTable",
         "ec2:DisassociateRouteTable", "ec2:ReplaceRoute", "ec2:ReplaceRouteTableAssociation", *_TAGGING,
@@ -55,6 +56,9 @@ def wanted(account: Account) -> Sequence[Wanted]:
 def _of_layout(account: Account, layout: Layout) -> Iterator[Wanted]:
     if not layout.is_profile:  # only to find it, for what others place in it
         yield Wanted(kind=VPC, name=layout.cidr, region=layout.region, state={}, is_verified=True)
+        for one in layout.of_type("internal") if account.settings.database_subnet_groups else ():
+            placed: dict[str, Json] = {"vpc": layout.vpc_id, "cidr": one.cidr}
+            yield Wanted(kind=SUBNET, name=one.name, region=layout.region, state=placed, is_verified=True)
         return
     tags = {**_vpc_tags(account), "Name": f"{account.name}-{layout.region}"}
     yield _wanted(layout, VPC, layout.cidr, tags, {"dns_support": True, "dns_hostnames": True}, ())

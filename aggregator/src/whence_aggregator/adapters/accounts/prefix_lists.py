@@ -2,6 +2,9 @@
 
 AWS counts the size of a list, not its entries, as rules of every group that refers to it: a list is no larger than it
 has to be. Each change makes a new version, and none is accepted before the last one is complete.
+
+The description of an entry changes only with the entry, which would cut its network off for a moment: descriptions are
+written with new entries, and not compared. The name is sent with every change, because moto forgets it otherwise.
 """
 
 from __future__ import annotations
@@ -34,7 +37,10 @@ class PrefixListProvider:
     async def _standing(self, ec2: Any, name: str, wanted: Wanted | None, found: Item) -> Standing:
         state: dict[str, Json] = {"tags": seen_tags(tags_of(found), wanted), "family": found["AddressFamily"]}
         if wanted is not None:
-            state["entries"] = await self._entries(ec2, found["PrefixListId"])
+            stated = wanted.state.get("entries")
+            names = stated if isinstance(stated, Mapping) else {}
+            entries = await self._entries(ec2, found["PrefixListId"])
+            state["entries"] = {one: names.get(one, description) for one, description in entries.items()}
         return Standing(
             kind=PREFIX_LIST, name=name, region=self._place.region, state=state, is_own=is_own(tags_of(found)),
             outputs={"id": found["PrefixListId"]},
@@ -71,7 +77,7 @@ class PrefixListProvider:
             await ec2.modify_managed_prefix_list(PrefixListId=identity, PrefixListName=name, MaxEntries=len(wanted))
         stands = await self._entries(ec2, identity)
         removed = [one for one in stands if one not in wanted]
-        added = [one for one, description in wanted.items() if stands.get(one) != description]
+        added = [one for one in wanted if one not in stands]
         for few in _parts(removed):
             await self._modify(ec2, identity, RemoveEntries=[{"Cidr": one} for one in few])
         for few in _parts(added):

@@ -31,6 +31,7 @@ from whence_aggregator.adapters.accounts.internet_gateways import InternetGatewa
 from whence_aggregator.adapters.accounts.keys import KeyProvider
 from whence_aggregator.adapters.accounts.launch_permission import LaunchPermissionProvider
 from whence_aggregator.adapters.accounts.limits import LIMIT_ACTIONS, read_limits
+from whence_aggregator.adapters.accounts.nat import ElasticAddressProvider, NatGatewayProvider
 from whence_aggregator.adapters.accounts.permissions import denied_actions
 from whence_aggregator.adapters.accounts.place import AwsPlace
 from whence_aggregator.adapters.accounts.prefix_lists import PrefixListProvider
@@ -40,10 +41,12 @@ from whence_aggregator.adapters.accounts.route_tables import RouteTableProvider
 from whence_aggregator.adapters.accounts.saml_metadata import SamlMetadataProvider, read_document
 from whence_aggregator.adapters.accounts.saml_providers import SamlProviderProvider
 from whence_aggregator.adapters.accounts.security_groups import SecurityGroupProvider
+from whence_aggregator.adapters.accounts.subnet_groups import CacheSubnetGroupProvider, DbSubnetGroupProvider
 from whence_aggregator.adapters.accounts.subnets import SubnetProvider
 from whence_aggregator.adapters.accounts.subscriptions import SubscriptionProvider
 from whence_aggregator.adapters.accounts.topics import TopicProvider
 from whence_aggregator.adapters.accounts.trails import OtherTrailsProvider, TrailProvider, TrustedAccessProvider
+from whence_aggregator.adapters.accounts.vpc_endpoints import VpcEndpointProvider
 from whence_aggregator.adapters.accounts.vpcs import VpcProvider
 from whence_aggregator.adapters.accounts.zone import ZoneProvider
 from whence_aggregator.adapters.aws_clients import CALL_FAILURES, ServiceClients
@@ -81,6 +84,9 @@ PROVIDERS: Mapping[str, Callable[[AwsPlace], Provider]] = {
     "internet-gateway": InternetGatewayProvider,
     "subnet": SubnetProvider,
     "route-table": RouteTableProvider,
+    "elastic-address": ElasticAddressProvider,
+    "nat-gateway": NatGatewayProvider,
+    "vpc-endpoint": VpcEndpointProvider,
     "flow-log-group": FlowLogGroupProvider,
     "flow-log": FlowLogProvider,
     "prefix-list": PrefixListProvider,
@@ -89,6 +95,8 @@ PROVIDERS: Mapping[str, Callable[[AwsPlace], Provider]] = {
     "delegation": DelegationProvider,
     "certificate": CertificateProvider,
     "launch_permission": LaunchPermissionProvider,
+    "db-subnet-group": DbSubnetGroupProvider,
+    "cache-subnet-group": CacheSubnetGroupProvider,
 }
 
 

@@ -1,0 +1,88 @@
+"""Subnet groups, by RDS and by ElastiCache, whose calls differ in names only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from whence_aggregator.accounts.resources import Json, Kind, Standing, Wanted, is_own, seen_tags
+from whence_aggregator.accounts.steps.subnet_groups import CACHE_SUBNET_GROUP, DB_SUBNET_GROUP, DESCRIPTION, NAME
+from whence_aggregator.adapters.accounts.network_reads import listed, tag_list
+from whence_aggregator.adapters.accounts.place import AwsPlace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Service:
+    """A service, and its words: methods of its client end in `group`, keys of its answers begin with `prefix`."""
+
+    kind: Kind
+    name: str
+    group: str
+    prefix: str
+    arn: str
+
+
+_RDS = _Service(
+    kind=DB_SUBNET_GROUP, name="rds", group="db_subnet_group", prefix="DBSubnetGroup", arn="DBSubnetGroupArn"
+)
+_CACHE = _Service(
+    kind=CACHE_SUBNET_GROUP, name="elasticache", group="cache_subnet_group", prefix="CacheSubnetGroup", arn="ARN"
+)
+
+
+class _SubnetGroupProvider:
+    def __init__(self, place: AwsPlace, service: _Service) -> None:
+        self._place = place
+        self._service = service
+
+    async def read(self, wanted: Sequence[Wanted]) -> Sequence[Standing]:
+        client = await self._place.client(self._service.name)
+        prefix = self._service.prefix
+        groups = await listed(client, f"describe_{self._service.group}s", f"{prefix}s")
+        found = next((one for one in groups if one[f"{prefix}Name"] == NAME), None)
+        if found is None:
+            return []
+        arn = found[self._service.arn]
+        tag_items = (await client.list_tags_for_resource(ResourceName=arn)).get("TagList", [])
+        tags = {one["Key"]: one["Value"] for one in tag_items}
+        if not wanted and not is_own(tags):
+            return []
+        state: dict[str, Json] = {
+            "tags": seen_tags(tags, wanted[0] if wanted else None), "vpc": found["VpcId"],
+            "subnets": sorted(one["SubnetIdentifier"] for one in found["Subnets"]),
+        }  # fmt: skip
+        return [
+            Standing(
+                kind=self._service.kind, name=NAME, region=self._place.region, state=state, is_own=is_own(tags),
+                outputs={"arn": arn},
+            )
+        ]  # fmt: skip
+
+    async def create(self, wanted: Wanted) -> None:
+        more = {f"{self._service.prefix}Description": DESCRIPTION, "Tags": tag_list(wanted.state["tags"])}
+        await self._call("create", SubnetIds=wanted.state["subnets"], **more)
+
+    async def put(self, standing: Standing, aspect: str, value: Json) -> None:
+        if aspect == "tags":
+            client = await self._place.client(self._service.name)
+            await client.add_tags_to_resource(ResourceName=standing.outputs["arn"], Tags=tag_list(value))
+        else:
+            await self._call("modify", SubnetIds=value)
+
+    async def delete(self, standing: Standing) -> None:
+        await self._call("delete")
+
+    async def _call(self, verb: str, **more: Any) -> None:
+        client = await self._place.client(self._service.name)
+        await getattr(client, f"{verb}_{self._service.group}")(**{f"{self._service.prefix}Name": NAME}, **more)
+
+
+class DbSubnetGroupProvider(_SubnetGroupProvider):
+    def __init__(self, place: AwsPlace) -> None:
+        super().__init__(place, _RDS)
+
+
+class CacheSubnetGroupProvider(_SubnetGroupProvider):
+    def __init__(self, place: AwsPlace) -> None:
+        super().__init__(place, _CACHE)
