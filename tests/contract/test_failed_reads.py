@@ -201,7 +201,12 @@ async def test_an_account_is_not_covered_while_one_of_its_regions_cannot_be_list
     database: Database, authority: SigningAuthority
 ) -> None:
     covered = CoveredAccounts(
-        database=database, directory=OrganisationDirectory(database), allowed={ACCOUNT}, lists=True, events=None, drifts=None
+        database=database,
+        directory=OrganisationDirectory(database),
+        allowed={ACCOUNT},
+        lists=True,
+        events=None,
+        drifts=None,
     )
     rules = RulesInForce.of(sources=["inventory", "organisation"])
     async with InProcess(database, authority, rules=rules, organisation_accounts=covered).running() as house:
@@ -231,7 +236,12 @@ async def test_an_account_is_not_known_to_be_covered_until_each_of_its_regions_w
     database: Database, authority: SigningAuthority
 ) -> None:
     covered = CoveredAccounts(
-        database=database, directory=OrganisationDirectory(database), allowed={ACCOUNT}, lists=True, events=None, drifts=None
+        database=database,
+        directory=OrganisationDirectory(database),
+        allowed={ACCOUNT},
+        lists=True,
+        events=None,
+        drifts=None,
     )
     async with InProcess(database, authority).running() as house:
         stated = snapshot("file", accounts=[Account(account_id=ACCOUNT, status="ACTIVE")])
