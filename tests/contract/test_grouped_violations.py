@@ -128,7 +128,7 @@ async def served(house: InProcess, steps: Rate = LIMITLESS, *, reads_events: boo
     scanners = ScannerCoverage(database=database, scanners=SCANNERS, accounts=accounts)
     calls = [
         *living.routes(
-            Membership(None), house.listening, coverage_of(house), Limit("caller", steps, lambda: 0.0, unit="bytes")
+            Membership(None), house.tracer, house.listening, coverage_of(house), Limit("caller", steps, lambda: 0.0, unit="bytes")
         ),
         *FindingCalls(
             ledger=house.ledger, findings=findings, scanners=scanners, coverage=coverage_of(house), now=house.clock, on_change=lambda: None,
@@ -171,6 +171,21 @@ async def test_a_fault_on_three_machines_is_one_violation_with_its_members_and_i
         "i-0123456789abcde00", "i-0123456789abcde01", "i-0123456789abcde02",
     ]  # fmt: skip
     assert [each["step"] for each in shown["steps"]] == ["opened"]
+
+
+async def test_the_links_of_some_members_are_traced_for_those_who_may_read_them(asked: Asked) -> None:
+    await running(asked.house, 3)
+    await asked.follow()
+    path = f"/v1/violations/{(await asked.one('scm-url-not-match-with-kio'))['id']}"
+    traced = (await asked.get(path, links="1", links_from="1"))["instances"]
+    assert ["lineage" in one for one in traced] == [False, True, False]
+    assert (len(traced[1]["lineage"]["links"]), traced[1]["lineage"]["links"]["application"]) == (14, "confirmed")
+    assert ["lineage" in one for one in (await asked.get(path))["instances"]] == [False] * 3
+    assert [
+        one["lineage"] for one in (await asked.get(path, links="50", links_from="3"))["instances"] if "lineage" in one
+    ] == []
+    for wrong in ({"links": "51"}, {"links": "-1"}, {"links": "x"}, {"links": "1", "links_from": "1000"}):
+        assert (await asked.get(path, **wrong))["status"] == 400
 
 
 async def test_the_list_of_instances_answers_as_before_unless_asked_for_groups(asked: Asked) -> None:

@@ -186,6 +186,22 @@ async def test_a_violation_states_what_is_wrong_why_and_what_to_do() -> None:
     assert "None" not in shown_text
 
 
+async def test_each_member_has_the_strip_of_its_links_or_says_that_it_was_not_traced() -> None:
+    lineage = {"complete": False, "links": {"ticket": "missing"}, "gaps": ["ticket"]}
+    one = whole(members=2, instances=[member(0, lineage=lineage), member(1, lineage=None)])
+    html = await shown(show_violation, FakeAsk({f"{ONE}?links=50&links_from=0": one}), path={"id": NAME})
+    assert html.count('<svg class="mini"') == 1
+    assert "ticket" in html
+    assert html.count(">not traced<") == 1
+    assert '<svg class="mini"' in await list_page(listed(violation(members=2)), answers={f"{ONE}?links=5": one})
+
+
+async def test_the_second_page_of_members_asks_for_their_links() -> None:
+    ask = FakeAsk({ONE: whole(members=600, instances=[member(n) for n in range(500)])})
+    await shown(show_violation, ask, path={"id": NAME}, query={"page": "2"})
+    assert f"{ONE}?links=50&links_from=50" in ask.asked
+
+
 async def test_members_are_paged() -> None:
     one = whole(members=600, instances=[member(n) for n in range(500)])
     first, last = await one_page(one), await one_page(one, query={"page": "10"})

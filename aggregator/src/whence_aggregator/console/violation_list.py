@@ -18,6 +18,7 @@ from whence_aggregator.console.violation_words import (
     state_sign,
     step_words,
     subject_words,
+    with_strip,
 )
 
 PATH = "/violations"
@@ -88,7 +89,10 @@ async def _first(visit: Visit, found: Mapping[str, Any]) -> Any | None:
         return None
     if (shown[0]["members"] or 0) + (shown[0]["not_confirmed"] or 0) > _MEMBERS_READ_MAX:
         return None
-    return await visit.ask.find(f"/v1/violations/{shown[0]['id']}")
+    first = await visit.ask.find(f"/v1/violations/{shown[0]['id']}", {"links": str(_MEMBERS_SHOWN)})
+    if first is None:
+        return None
+    return {**first, "instances": [with_strip(one) for one in first["instances"] or ()]}
 
 
 async def _judged(visit: Visit, found: Mapping[str, Any], filters: ViolationFilters) -> Any | None:

@@ -16,6 +16,7 @@ from whence_aggregator.callers.membership import Membership
 from whence_aggregator.http.application_bodies import read_object
 from whence_aggregator.http.authentication import CALLER
 from whence_aggregator.http.bodies import JsonResponse, respond_json
+from whence_aggregator.http.member_links import LINK_PARAMETERS, wanted_links, with_links
 from whence_aggregator.http.own_teams import check_reads_team
 from whence_aggregator.http.parameters import Query, account_id, check_ami, instance_id, instant, no_parameters
 from whence_aggregator.ports import Conflict
@@ -23,6 +24,7 @@ from whence_aggregator.projections.violation_rows import StoredViolation
 from whence_aggregator.reports.coverage import AskedAbout
 from whence_aggregator.reports.coverage_reading import CoverageReader
 from whence_aggregator.trace.moment import Moments
+from whence_aggregator.trace.tracer import Tracer
 from whence_aggregator.violations.brief import SORT_KEYS
 from whence_aggregator.violations.causing import CauseReader, caused, with_causes
 from whence_aggregator.violations.exemption import (
@@ -86,6 +88,7 @@ class GroupedViolationCalls:
         coverage: CoverageReader,
         moments: Moments,
         causes: CauseReader,
+        tracer: Tracer,
         now: Now,
         random_bytes: Callable[[int], bytes],
     ) -> None:
@@ -97,6 +100,7 @@ class GroupedViolationCalls:
         self._coverage = coverage
         self._moments = moments
         self._causes = causes
+        self._tracer = tracer
         self._now = now
         self._random_bytes = random_bytes
 
@@ -137,12 +141,16 @@ class GroupedViolationCalls:
         return response
 
     async def _show(self, request: web.Request) -> JsonResponse:
-        query = Query(request, "at", "known_at")
-        moment = await self._moments.since_the_log(query.instant("at"), query.instant("known_at"))
+        query = Query(request, "at", "known_at", *LINK_PARAMETERS)
+        moment, links = (
+            await self._moments.since_the_log(query.instant("at"), query.instant("known_at")),
+            wanted_links(query),
+        )
         one, _ = await self._asked(request)
         if not moment.is_now:
             one = await self._grouped.then(one.id, moment)
         shown = await self._grouped.shown(one, moment)
+        shown = await with_links(shown, links, tracer=self._tracer, moment=moment, caller=request[CALLER])
         found = await caused(shown["instances"] or (), since=one.since, reader=self._causes)
         return respond_json({**moment.to_wire(), **with_causes(shown, found)})
 

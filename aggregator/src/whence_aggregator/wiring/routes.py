@@ -146,7 +146,7 @@ def _compliance(one: ServingParts) -> list[web.RouteDef]:
         *finding_routes(
             one.settings, one.database, one.ledger, covering.coverage, one.working.evaluating.wake, one.limits
         ),
-        *one.violations.routes(one.signing_in.membership, one.heard, covering.coverage, caller_bytes),
+        *one.violations.routes(one.signing_in.membership, one.tracer, one.heard, covering.coverage, caller_bytes),
         *fullstop_routes(one.violations, one.signing_in.membership, caller_bytes),
         *one.notifications.routes(),
     ]
