@@ -15,6 +15,7 @@ from whence_aggregator.console.refusal import FormRefusal
 from whence_aggregator.console.violation_filters import CHOICES, TEXTS, TIMES, ViolationFilters
 from whence_aggregator.console.violation_words import (
     SEVERITIES,
+    may_acknowledge,
     state_sign,
     step_words,
     subject_words,
@@ -73,13 +74,20 @@ def _page(
         "refusal": refusal, "given": filters.given, "choices": CHOICES, "texts": TEXTS, "times": TIMES,
         "fields": {name: to_field(filters.given.get(name, "")) for name in TIMES}, "reads_all": visit.visitor.reads_all,
         "sign": state_sign, "subject": subject_words, "step_words": step_words, "amount": amount,
-        "members_shown": _MEMBERS_SHOWN,
+        "members_shown": _MEMBERS_SHOWN, "choosable": _choosable(visit, found),
     }  # fmt: skip
     title = heading if refusal is None else "Violations"
     return WebPage(
         template="violations.html", title=title, section="violations", values=values,
         status=refusal.status if refusal is not None else 200,
     )  # fmt: skip
+
+
+def _choosable(visit: Visit, found: Mapping[str, Any] | None) -> frozenset[str]:
+    """Return the ids of those that the visitor may acknowledge; none at an earlier moment."""
+    if found is None or found["at"] != found["known_at"] or visit.query.get("at") or visit.query.get("known_at"):
+        return frozenset()
+    return frozenset(one["id"] for one in found["violations"] if may_acknowledge(visit.visitor, one))
 
 
 async def _first(visit: Visit, found: Mapping[str, Any]) -> Any | None:
