@@ -167,7 +167,7 @@ async def test_the_list_is_saved_as_csv_with_its_filters() -> None:
     found = await answered(save_violations, FakeAsk(), query={"team": "hello"})
     assert isinstance(found, SavedAnswer)
     assert (found.name, found.path) == ("violations.csv", LIST)
-    assert found.parameters == {"grouped": "true", "team": "hello", "format": "csv", "limit": "500"}
+    assert found.parameters == {"grouped": "true", "team": "hello", "format": "csv", "whole": "true"}
 
 
 async def test_a_violation_states_what_is_wrong_why_and_what_to_do() -> None:

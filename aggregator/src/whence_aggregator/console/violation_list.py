@@ -26,7 +26,6 @@ PATH = "/violations"
 _MEMBERS_SHOWN = 5
 _MEMBERS_READ_MAX = 50
 """Those of more are on the violation's own page only: reading hundreds to show five made the list slow."""
-_ROWS_OF_CSV = "500"
 _WORDS_OF_STATUS = {
     "": "not fixed", "open,reopened": "open", "acknowledged": "acknowledged", "exempted": "exempted",
     "fixed": "fixed", "any": "recorded",
@@ -57,10 +56,12 @@ async def show_violations(visit: Visit) -> WebPage | Elsewhere:
 
 
 async def save_violations(visit: Visit) -> SavedAnswer:
-    """Save the list as CSV, with the filters of the page."""
+    """Save all of the list as CSV, with the filters of the page."""
     filters = ViolationFilters.of(visit.query)
     return SavedAnswer(
-        name="violations.csv", path="/v1/violations", parameters=filters.to_api(format="csv", limit=_ROWS_OF_CSV)
+        name="violations.csv",
+        path="/v1/violations",
+        parameters={"grouped": "true", **filters.given, "format": "csv", "whole": "true"},
     )
 
 
