@@ -15,6 +15,7 @@ from whence_aggregator.collect.measured import Questions
 from whence_aggregator.compliance.rules.live import LiveRules
 from whence_aggregator.http.accounts import AccountCalls
 from whence_aggregator.http.agents import AgentCalls
+from whence_aggregator.http.keys import KeyCalls
 from whence_aggregator.http.log import LogCalls
 from whence_aggregator.http.operators import OperatorCalls
 from whence_aggregator.http.organisation import OrganisationCalls
@@ -27,6 +28,7 @@ from whence_aggregator.organisation.allowed import AllowedAccounts
 from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.settings.server import Settings, accounts_named
 from whence_aggregator.storage.measured import MeasuredDatabase
+from whence_aggregator.trace.beginnings import Beginnings
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.moment import Moments
 from whence_aggregator.trace.tracer import Tracer
@@ -121,6 +123,7 @@ def _answering(one: ServingParts) -> list[web.RouteDef]:
         *QueryCalls(
             database=one.database, log=one.ledger.reader, search=one.tracer.search, tracer=one.tracer, rules=one.rules
         ).routes(),
+        *KeyCalls(Beginnings(database=one.database, log=one.ledger.reader)).routes(),
         *change_routes(one.database, one.tracer),
         *event_routes(one.database, one.tracer.moments, one.working.wake),
         *AccountCalls(
