@@ -15,7 +15,7 @@ from whence_aggregator.console.frame import here, part
 from whence_aggregator.console.headline import Headline, headline
 from whence_aggregator.console.instance_facts import checkpoint_size, instance_facts
 from whence_aggregator.console.life_band import life_band, run_at
-from whence_aggregator.console.life_events import LifeEvent, LifeRun, life_events, life_runs
+from whence_aggregator.console.life_events import LifeEvent, LifeRun, life_events, life_runs, life_silences
 from whence_aggregator.console.life_slider import life_slider, slid_to
 from whence_aggregator.console.link_words import by_name, value_of
 from whence_aggregator.console.machine import containers, stated_by_agent
@@ -66,7 +66,6 @@ async def _page(visit: Visit, instance_id: str, answer: _Document, current: _Doc
     stated = stated_by_agent(envelope)
     events = life_events(current)
     data = value_of(links, "user_data")
-    silent = next((one.at for one in events if one.form == "silence"), "")
     before, after = _beside(events, str(lineage["at"]), is_now=is_now)
     return WebPage(
         template="instance.html",
@@ -77,7 +76,9 @@ async def _page(visit: Visit, instance_id: str, answer: _Document, current: _Doc
             "why": why(lineage, found, rows), "to_do": what_to_do(lineage, found, rows),
             "facts": instance_facts(lineage, application), "stages": stages(lineage, found, current["statements"]),
             "strip": mini(lineage["links"]), "rules": rows,
-            "band": life_band(events, runs, verdicts, shown=str(lineage["at"]), now=visit.now, silent_since=silent),
+            "band": life_band(
+                events, runs, verdicts, shown=str(lineage["at"]), now=visit.now, silences=life_silences(current)
+            ),
             "slider": life_slider(events, shown=str(lineage["at"]), now=visit.now, is_now=is_now),
             "events": events, "runs": _shown_runs(runs, verdicts), "before": before, "after": after,
             "field_at": str(lineage["at"])[:19], "size": checkpoint_size(str(lineage["checkpoint"])),

@@ -899,6 +899,22 @@ class RoleSessionsOfRow(TypedDict):
 ROLE_SESSIONS_OF = NamedQuery[RoleSessionsOfParameters, RoleSessionsOfRow]("role_sessions_of")
 
 
+class SilencesOfParameters(TypedDict):
+    instance_id: str
+    past: int
+    limit: int
+
+
+class SilencesOfRow(TypedDict):
+    ledger_index: int
+    at: str
+    verdict: str
+    silent_since: str
+
+
+SILENCES_OF = NamedQuery[SilencesOfParameters, SilencesOfRow]("silences_of")
+
+
 class InstancesBeginningParameters(TypedDict):
     first: str
     last: str

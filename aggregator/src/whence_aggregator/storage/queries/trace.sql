@@ -465,6 +465,11 @@ with recursive behind (ledger_index, event_id, account_id, access_key, caller_ke
 select distinct ledger_index, event_id, account_id, access_key, shared_id, role, event_at, doer
 from behind order by ledger_index limit :limit;
 
+-- name: silences_of
+-- types: at str
+select s.ledger_index, s.at, s.verdict, s.silent_since from instance i join silence s on s.instance = i.number
+where i.instance_id = :instance_id and s.ledger_index < :past order by s.ledger_index desc limit :limit;
+
 -- What begins with some characters. Each step reads the next value of an index: a digest may be that of a hundred thousand
 -- rows, which a distinct would read.
 
