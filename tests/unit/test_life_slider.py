@@ -26,7 +26,7 @@ _EVENTS = [
 
 
 def _sent(number: int, **changes: str) -> dict[str, str]:
-    return {"since": _BEGIN, "every": "60", "step": str(number), **changes}
+    return {"since": _BEGIN, "every": "60", "last": "180", "step": str(number), **changes}
 
 
 def test_the_steps_go_from_the_first_event_to_now_in_a_unit_that_people_count_in() -> None:
@@ -66,12 +66,13 @@ def test_a_step_without_an_event_leads_to_its_end_and_the_last_to_now() -> None:
     assert slid_to(_sent(0), _EVENTS, now=_NOW) == _BEGIN
     assert slid_to(_sent(180), _EVENTS, now=_NOW) is None
     assert slid_to(_sent(99999999), _EVENTS, now=_NOW) is None
+    assert slid_to(_sent(180), _EVENTS, now=_NOW + timedelta(hours=9)) is None, "the page was open for long"
 
 
 @pytest.mark.parametrize(
     "query",
     [
-        {"step": "1"}, _sent(1, since="yesterday"), _sent(1, every="0x1"), _sent(1, step="-1"), _sent(1, step="1e3"),
+        {"step": "1"}, _sent(1, since="yesterday"), _sent(1, every="0x1"), _sent(1, last=""), _sent(1, step="-1"), _sent(1, step="1e3"),
         _sent(1, step="9" * 400), _sent(1, step="٣"), _sent(1, every="99999999", step="99999999"),
         _sent(1, since="0001-01-01T00:00:00.000Z", every="99999999", step="0"),
     ],
@@ -89,7 +90,7 @@ async def test_the_page_has_the_slider_and_a_step_of_it_leads_to_an_address_that
     html = await shown(show_instance, ask, path={"id": path})
     assert '<input id="step" type="range" name="step"' in html
     assert 'label="boot"></option>' in html
-    query = {"since": "2026-11-27T01:00:00.000Z", "every": "60", "step": "0"}
+    query = {"since": "2026-11-27T01:00:00.000Z", "every": "60", "last": "660", "step": "0"}
     assert await answered(show_instance, ask, path={"id": path}, query=query) == Elsewhere(
         path=f"/console/instances/{path}?at=2026-11-27T01%3A00%3A00.000Z"
     )

@@ -65,15 +65,15 @@ def slid_to(query: Mapping[str, str], events: Sequence[LifeEvent], *, now: datet
     Raises InputError for what no slider sends.
     """
     begin = moment(query.get("since", ""))
-    every, step = (query.get(name, "") for name in ("every", "step"))
-    if begin is None or not all(one.isdecimal() and one.isascii() and len(one) <= _DIGITS_MAX for one in (every, step)):
+    every, step, last = numbers = [query.get(name, "") for name in ("every", "step", "last")]
+    if begin is None or not all(one.isdecimal() and one.isascii() and len(one) <= _DIGITS_MAX for one in numbers):
         raise _invalid()
     try:
         end = begin + int(step) * timedelta(seconds=int(every))
         after = end - timedelta(seconds=int(every))
     except OverflowError:
         raise _invalid() from None
-    if end >= now:
+    if end >= now or int(step) >= int(last):  # the right end stays now, however long the page was open
         return None
     within = [one.at for one in events if one.is_shown and (at := moment(one.at)) is not None and after < at <= end]
     return max(within, default=to_instant(end))
