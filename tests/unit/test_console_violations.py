@@ -189,7 +189,7 @@ async def test_a_violation_states_what_is_wrong_why_and_what_to_do() -> None:
 async def test_each_member_has_the_strip_of_its_links_or_says_that_it_was_not_traced() -> None:
     lineage = {"complete": False, "links": {"ticket": "missing"}, "gaps": ["ticket"]}
     one = whole(members=2, instances=[member(0, lineage=lineage), member(1, lineage=None)])
-    html = await shown(show_violation, FakeAsk({f"{ONE}?links=50&links_from=0": one}), path={"id": NAME})
+    html = await shown(show_violation, FakeAsk({f"{ONE}?links=25&links_from=0": one}), path={"id": NAME})
     assert html.count('<svg class="mini"') == 1
     assert "ticket" in html
     assert html.count(">not traced<") == 1
@@ -199,16 +199,16 @@ async def test_each_member_has_the_strip_of_its_links_or_says_that_it_was_not_tr
 async def test_the_second_page_of_members_asks_for_their_links() -> None:
     ask = FakeAsk({ONE: whole(members=600, instances=[member(n) for n in range(500)])})
     await shown(show_violation, ask, path={"id": NAME}, query={"page": "2"})
-    assert f"{ONE}?links=50&links_from=50" in ask.asked
+    assert f"{ONE}?links=25&links_from=25" in ask.asked
 
 
 async def test_members_are_paged() -> None:
     one = whole(members=600, instances=[member(n) for n in range(500)])
-    first, last = await one_page(one), await one_page(one, query={"page": "10"})
-    assert "600 instances, 1 to 50" in first
-    assert "Page 1 of 10" in first
+    first, last = await one_page(one), await one_page(one, query={"page": "20"})
+    assert "600 instances, 1 to 25" in first
+    assert "Page 1 of 20" in first
     assert f'href="/console/violations/{NAME}?page=2#h-members"' in first
-    assert "600 instances, 451 to 500" in last
+    assert "600 instances, 476 to 500" in last
     assert "100 more are not listed here." in last
     assert "Next members" not in last
 

@@ -28,8 +28,9 @@ from whence_aggregator.console.violation_words import (
     with_strip,
 )
 
-MEMBERS_PER_PAGE = 50
-MEMBERS_PAGES_MAX = 10
+MEMBERS_PER_PAGE = 25
+"""As on the page of instances: each is traced for its strip."""
+MEMBERS_PAGES_MAX = 20
 """The API lists at most 500."""
 COVERED_SHOWN_MAX = 50
 EXEMPTION_DAYS_MAX = 366
