@@ -13,7 +13,7 @@ from whence_common.errors import InputError
 def test_a_refusal_and_an_absence_read_alike_and_reveal_nothing(status: int) -> None:
     error = InputError("team-forbidden", "ada may not read team pay", fix="ask pay")
     page = problem_page(error, status, "c1-7", NOW)
-    assert page.values["heading"] == "This is not there, or not for you to see"
+    assert (page.status, page.values["heading"]) == (404, "This is not there, or not for you to see")
     assert (page.values["code"], page.values["request_id"]) == ("not-found", "c1-7")
     assert "pay" not in str({name: value for name, value in page.values.items() if name != "now"})
 

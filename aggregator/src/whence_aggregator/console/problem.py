@@ -37,7 +37,7 @@ def problem_page(error: WhenceError, status: int, request_id: str, now: datetime
     return WebPage(
         template="problem.html",
         title=heading,
-        status=status,
+        status=404 if hidden else status,
         values={
             "heading": heading,
             "detail": "The address may be mistyped, or belong to a team whose resources you may not read."
