@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from fakes.console import FakeAsk, shown
+from fakes.console import OF_HELLO, FakeAsk, shown
 from landscape.whole import ROOT
 from whence_aggregator.console.application import show_application
 from whence_aggregator.console.applications import show_applications
@@ -113,6 +114,28 @@ async def test_the_list_of_applications_keeps_its_filters_in_the_address_of_the_
     assert ask.asked == ["/v1/applications?team=hello&active=true&limit=50"]
     assert "/console/applications?q=" not in page
     assert 'href="/console/applications?team=hello&amp;active=true&amp;cursor=c2"' in page
+
+
+async def test_who_reads_own_teams_only_is_listed_the_applications_of_a_team() -> None:
+    ask = FakeAsk({"/v1/applications": {**answer("applications"), "next": "c2"}})
+    page = await shown(show_applications, ask, visitor=OF_HELLO)
+    assert ask.asked == ["/v1/applications?team=hello&limit=50"]
+    assert 'href="/console/applications?team=hello&amp;cursor=c2"' in page
+
+
+async def test_who_reads_own_teams_only_sees_an_application_of_each_of_them() -> None:
+    of_two = replace(OF_HELLO, teams=frozenset({"a-team", "hello"}))
+    ask = of_greeter()
+    page = await shown(show_application, ask, path={"id": "greeter"}, visitor=of_two)
+    assert "/v1/violations?team=hello&grouped=true&application=greeter&limit=10" in ask.asked
+    assert "/console/evidence/" not in page
+
+
+async def test_who_reads_own_teams_only_sees_the_changes_of_an_application() -> None:
+    ask = FakeAsk({"/v1/changes": answer("changes")})
+    page = await shown(show_changes, ask, query={"application": "greeter"}, visitor=OF_HELLO)
+    assert ask.asked == ["/v1/changes?application=greeter&team=hello&limit=20"]
+    assert "/console/evidence/" not in page
 
 
 async def test_a_list_without_applications_says_what_to_do() -> None:

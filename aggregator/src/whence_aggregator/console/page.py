@@ -37,6 +37,11 @@ class Visitor:
         """Return the team whose lists it is shown, if it may read those of its own teams only; otherwise None."""
         return min(self.teams) if not self.reads_all and self.teams else None
 
+    def team_to_name(self, owner: str | None) -> str | None:
+        """Return the team that its request about what `owner` owns must name; None if it may leave teams out."""
+        own = not self.reads_all and self.teams is not None and owner in self.teams
+        return owner if own else self.only_team
+
     @property
     def operates(self) -> bool:
         return self.teams is None or "operate" in self.rights
