@@ -207,7 +207,7 @@ async def test_who_may_not_read_user_data_sees_no_text_of_entries_and_saves_no_b
         assert "c2sp.org/tlog-proof@v1" in page
         assert "Save the entry" not in page
         status, page = await visited.get("/console/files/bundle", **{"from": "2026-01-01", "to": "2026-12-01"})
-        assert status == 403
+        assert status == 404
         status, page = await visited.get("/console/evidence")
         assert "A bundle contains user data" in page
 
