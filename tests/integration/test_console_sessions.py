@@ -114,6 +114,8 @@ async def test_a_wrong_token_is_refused_and_not_repeated_in_the_page(
         text = await answer.text()
         assert answer.status == 401
         assert "Not signed in: the bearer token is missing, unknown or expired" in text
+        assert "open the link that `whence console` prints" in text
+        assert "WHENCE_TOKEN" not in text
         assert "wrong-token-123456" not in text
         assert "Set-Cookie" not in answer.headers
 
