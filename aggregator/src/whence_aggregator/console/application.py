@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from whence_aggregator.console.frame import part
+from whence_aggregator.console.instance_facts import on_call_missing
 from whence_aggregator.console.lineage_rows import LineageRow, counted, lineage_rows
 from whence_aggregator.console.page import Visit, WebPage, given
 
@@ -37,7 +38,7 @@ async def show_application(visit: Visit) -> WebPage:
             "name": name, "stated": stated, "state": state, "sentence": sentence, "why": _why(stated),
             "versions": (versions or {"versions": [], "next": None}), "history": (history or {"revisions": []}),
             "runs": _runs(rows), "rows": rows, "more": traced["next"], "violations": open_, "links": _LINKS,
-            "at": visit.query.get("at", ""), "asked_at": traced["at"],
+            "at": visit.query.get("at", ""), "asked_at": traced["at"], "on_call_missing": on_call_missing,
         },
     )  # fmt: skip
 
