@@ -18,6 +18,13 @@ def test_a_refusal_and_an_absence_read_alike_and_reveal_nothing(status: int) -> 
     assert "pay" not in str({name: value for name, value in page.values.items() if name != "now"})
 
 
+@pytest.mark.parametrize("status", [403, 404])
+def test_who_is_in_no_team_learns_why_nothing_is_there(status: int) -> None:
+    error = InputError("read-own-teams", "nil must name one of its own teams")
+    page = problem_page(error, status, "c1-7", NOW, is_of_no_team=True)
+    assert page.values["fix"] == "You are in no team: ask the owners of your team to list you, then sign in again."
+
+
 @pytest.mark.parametrize(
     "code, status, heading",
     [

@@ -33,6 +33,11 @@ class Visitor:
         return "write-all" in self.rights or team in self.teams
 
     @property
+    def is_of_no_team(self) -> bool:
+        """Return whether it may read nothing: what belongs to its own teams only, and it has none."""
+        return not self.reads_all and self.teams == frozenset()
+
+    @property
     def only_team(self) -> str | None:
         """Return the team whose lists it is shown, if it may read those of its own teams only; otherwise None."""
         return min(self.teams) if not self.reads_all and self.teams else None

@@ -28,9 +28,17 @@ _OWN_HEADINGS = {
 }  # fmt: skip
 """Of errors that reveal nothing about anybody's resources, by code."""
 
+_SEARCH = "Search for it by its key, or ask the owning team."
+_OF_NO_TEAM = "You are in no team: ask the owners of your team to list you, then sign in again."
 
-def problem_page(error: WhenceError, status: int, request_id: str, now: datetime) -> WebPage:
-    """Return the page for an error. A refusal and an absence read alike: the difference would reveal what exists."""
+
+def problem_page(
+    error: WhenceError, status: int, request_id: str, now: datetime, *, is_of_no_team: bool = False
+) -> WebPage:
+    """Return the page for an error. A refusal and an absence read alike: the difference would reveal what exists.
+
+    `is_of_no_team`: the visitor may read what belongs to its own teams only, and has none.
+    """
     own = _OWN_HEADINGS.get(error.code)
     hidden = status in (403, 404) and own is None
     heading = own or _HEADINGS.get(status, "The server failed")
@@ -43,7 +51,7 @@ def problem_page(error: WhenceError, status: int, request_id: str, now: datetime
             "detail": "The address may be mistyped, or belong to a team whose resources you may not read."
             if hidden
             else error.message,
-            "fix": "Search for it by its key, or ask the owning team." if hidden else error.fix,
+            "fix": (_OF_NO_TEAM if is_of_no_team else _SEARCH) if hidden else error.fix,
             "code": "not-found" if hidden else error.code,
             "request_id": request_id,
             "now": to_instant(now),

@@ -133,7 +133,9 @@ class ConsoleCalls:
             except ApiRefused as exc:
                 if exc.answer.status == 401:
                     raise
-                answer = problem_page(exc, exc.answer.status, request[REQUEST_ID], self._now())
+                answer = problem_page(
+                    exc, exc.answer.status, request[REQUEST_ID], self._now(), is_of_no_team=visitor.is_of_no_team
+                )
             if isinstance(answer, Elsewhere):
                 return elsewhere(answer.path)
             if isinstance(answer, SavedFile):
