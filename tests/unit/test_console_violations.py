@@ -69,6 +69,14 @@ async def test_the_list_states_how_many_violations_there_are_and_how_many_of_the
     assert 'aria-current="true">Violations' in page
 
 
+async def test_a_team_that_is_not_known_is_told_beside_the_filters() -> None:
+    ask = FakeAsk({"/v1/violations": problem(404, "team-unknown", "team pai is not known"), "/v1/rules": RULES})
+    page = await shown(show_violations, ask, query={"team": "pai"})
+    assert heading(page) == "These filters cannot be applied"
+    assert "team pai is not known" in page
+    assert 'value="pai"' in page
+
+
 async def test_the_worst_violation_is_open_and_shows_members_reason_remedy_and_rationale() -> None:
     page = await list_page(listed(violation(), violation(id="v-2")))
     assert page.count("<details open>") == 1

@@ -45,7 +45,7 @@ async def show_violations(visit: Visit) -> WebPage | Elsewhere:
         )
     except ApiRefused as exc:
         refusal = FormRefusal.of(exc, "filter")
-        if refusal.status != 400:
+        if refusal.status != 400 and refusal.code != "team-unknown":
             raise
         return _page(visit, filters, heading="These filters cannot be applied", state="quiet", refusal=refusal)
     first, summary = await asyncio.gather(_first(visit, found), _judged(visit, found, filters))

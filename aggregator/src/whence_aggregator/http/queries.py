@@ -61,8 +61,9 @@ class QueryCalls:
             return respond_json(_shown(await self._tracer.instance(subject, moment=moment), request))
         states = States.parse(query.text("state"))
         lineages, following = await self._tracer.matching(
-            subject, moment=moment, states=states, after=query.text("cursor") or "", limit=query.limit()
-        )
+            subject, moment=moment, states=states, after=query.text("cursor") or "", limit=query.limit(),
+            only_teams=request[CALLER].readable_teams,
+        )  # fmt: skip
         return respond_json(
             {
                 "subject": subject.to_wire(),
