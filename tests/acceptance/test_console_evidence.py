@@ -17,6 +17,7 @@ from fakes.console_violations import AT, NAME, exemption, listed, member, rule, 
 from fakes.signing_authority import SigningAuthority
 from landscape.violations_served import Served, violations_served
 from landscape.whole import ROOT
+from whence_aggregator.console.acknowledge_page import show_acknowledge
 from whence_aggregator.console.exemptions_page import show_exemptions
 from whence_aggregator.console.frame import ASSETS
 from whence_aggregator.console.rule_pages import show_rules
@@ -186,6 +187,29 @@ async def test_a_violation_is_exempted_as_previewed_and_undone_without_scripts(s
         assert "Exemption ended by ada" in await person.text()
 
 
+async def test_several_violations_are_chosen_shown_and_acknowledged_without_scripts(served: Served) -> None:
+    async with chromium(scripts=False) as person:
+        await signed_in(served, person)
+        page = person.page
+        await page.set_viewport_size({"width": 320, "height": 1000})
+        await page.goto(f"{served.server.url}/console/violations")
+        boxes = page.get_by_role("checkbox", name=re.compile("^Choose "))
+        count = min(await boxes.count(), 2)
+        assert count == 2
+        for number in range(count):
+            await boxes.nth(number).focus()
+            await page.keyboard.press("Space")
+        assert not await person.is_wider_than_screen()
+        await page.get_by_role("button", name="Acknowledge those that are ticked").click()
+        assert "2 violations to acknowledge: nothing is written yet" in await person.text()
+        assert not await person.is_wider_than_screen()
+        await page.get_by_label("Comment, recorded").fill("the team looks after them")
+        await page.get_by_role("button", name="Acknowledge 2 violations").click()
+        assert "2 of 2 chosen violations are acknowledged" in await person.text()
+        assert (await person.text()).count("the team looks after them") == 2
+        await person.keep(PICTURES, "acknowledged")
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 async def test_forms_with_previews_refusals_and_results_are_accessible(
     served: Served, ada: Chromium, receipt: tuple[bytes, bytes], theme: Theme
@@ -204,6 +228,9 @@ async def test_forms_with_previews_refusals_and_results_are_accessible(
     await page.get_by_label("Reason, for the auditor").fill("1.1 is built on Monday")
     await page.get_by_role("button", name="Preview: nothing is written").click()
     found["preview"] = await ada.findings()
+    names = [one["id"] for one in (await served.server.get("/v1/violations", grouped="true"))["violations"]]
+    await page.goto(f"{served.server.url}/console/acknowledge?{'&'.join(f'{name}=on' for name in names)}")
+    found["acknowledge"] = await ada.findings()
     for width in (320, 3840):
         await page.set_viewport_size({"width": width, "height": 1000})
         assert not await ada.is_wider_than_screen(), width
@@ -228,6 +255,7 @@ async def test_names_of_any_length_widen_no_page(width: int) -> None:
     pages = [
         await shown(show_violations, FakeAsk({"/v1/violations": listed(several), path: one, "/v1/rules": rules})),
         await shown(show_violation, FakeAsk({path: one, "/v1/rules": rules}), path={"id": NAME}),
+        await shown(show_acknowledge, FakeAsk({path: one}), query={NAME: "on"}),
         await shown(show_exemptions, FakeAsk({"/v1/exemptions": {"at": AT, "known_at": AT, "exemptions": [granted]}})),
         await shown(show_rules, FakeAsk({"/v1/rules": rules, "/v1/violations": listed(several)})),
     ]

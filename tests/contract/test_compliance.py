@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from fakes.auditor import checked
 from fakes.in_process import SILENT_AFTER_SECONDS, InProcess
-from fakes.machine import COMMIT, DIGEST, FAILED, SIDECAR, scm
+from fakes.machine import COMMIT, DIGEST, FAILED, SIDECAR, Machine, scm
 from whence_aggregator.compliance.evaluate import PAGE_INSTANCES
 from whence_aggregator.compliance.standing import standing_verdicts
 from whence_aggregator.ports import SourceUnavailable
@@ -15,6 +18,7 @@ from whence_aggregator.queries.compliance import UNJUDGE, UNJUDGED
 from whence_aggregator.queries.query import instance_ids
 from whence_aggregator.trace.facts import Facts
 from whence_aggregator.trace.moment import NOW, Moment
+from whence_aggregator.trace.silences import silences_of
 from whence_aggregator.trace.tracer import Tracer
 from whence_aggregator.trackers.places import NO_TRACKERS
 from whence_aggregator.wiring.rules import load_evaluator
@@ -150,7 +154,7 @@ async def test_a_failed_boot_is_judged_no_further_than_it_came(house: InProcess)
     }
 
 
-async def test_silence_is_a_violation_until_the_agent_is_heard_again(house: InProcess) -> None:
+async def test_silence_is_a_violation_until_the_agent_is_heard_again(house: InProcess, tmp_path: Path) -> None:
     machine = await house.machine()
     house.ec2.listed = {machine.instance_id: ("running", "2026-11-22T11:59:59.000Z")}
     await house.say(machine)
@@ -166,9 +170,21 @@ async def test_silence_is_a_violation_until_the_agent_is_heard_again(house: InPr
     await house.work()
     assert (await verdicts(house))["agent-silent"] == "fail"
     assert await house.evaluator.sweep() == 0
+    (lasting,) = await _silences(house, machine)
+    assert (lasting["until"], lasting["proved"]) == (None, True)
     await house.say(machine)
     await house.work()
     assert (await verdicts(house))["agent-silent"] == "pass"
+    (ended,) = await _silences(house, machine)
+    assert (ended["since"], ended["ended"]) == (lasting["since"], "heard")
+    kinds = {one.ledger_index: one.kind for one in await house.entries()}
+    assert [kinds[ended[name]] for name in ("ledger_index", "ended_index")] == ["verdict", "verdict"]
+    assert await silences_of(house.database, machine.instance_id, past=ended["ledger_index"], limit=50) == []
+    assert (await checked(house, tmp_path)).findings == []
+
+
+async def _silences(house: InProcess, machine: Machine) -> list[dict[str, Any]]:
+    return await silences_of(house.database, machine.instance_id, past=2**62, limit=50)
 
 
 async def test_registering_the_application_closes_its_violation(house: InProcess) -> None:

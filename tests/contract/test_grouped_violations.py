@@ -32,10 +32,12 @@ from whence_aggregator.findings.scanners import Scanner, Scanners
 from whence_aggregator.http.authentication import authentication
 from whence_aggregator.http.errors import guarded
 from whence_aggregator.http.findings import FindingCalls
+from whence_aggregator.http.violation_csv import csv_pieces
 from whence_aggregator.organisation.allowed import AllowedAccounts
 from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.ports import SourceUnavailable
 from whence_aggregator.trace.moment import Moments
+from whence_aggregator.violations.listing import WantedGroups, parse_states
 from whence_aggregator.violations.recording import ViolationRecorder
 from whence_aggregator.whence.cli import whence
 from whence_aggregator.wiring.violations import LivingViolations, load_violations
@@ -67,6 +69,7 @@ class Asked:
         self._client = client
         self.house = house
         self.recorder: ViolationRecorder = living.recorder
+        self.grouped = living.grouped
 
     async def get(self, path: str, token: str = "reader", **query: str) -> dict[str, Any]:
         async with self._client.get(path, params=query, headers={"Authorization": f"Bearer {token}"}) as answer:
@@ -128,7 +131,7 @@ async def served(house: InProcess, steps: Rate = LIMITLESS, *, reads_events: boo
     scanners = ScannerCoverage(database=database, scanners=SCANNERS, accounts=accounts)
     calls = [
         *living.routes(
-            Membership(None), house.listening, coverage_of(house), Limit("caller", steps, lambda: 0.0, unit="bytes")
+            Membership(None), house.tracer, house.listening, coverage_of(house), Limit("caller", steps, lambda: 0.0, unit="bytes")
         ),
         *FindingCalls(
             ledger=house.ledger, findings=findings, scanners=scanners, coverage=coverage_of(house), now=house.clock, on_change=lambda: None,
@@ -171,6 +174,21 @@ async def test_a_fault_on_three_machines_is_one_violation_with_its_members_and_i
         "i-0123456789abcde00", "i-0123456789abcde01", "i-0123456789abcde02",
     ]  # fmt: skip
     assert [each["step"] for each in shown["steps"]] == ["opened"]
+
+
+async def test_the_links_of_some_members_are_traced_for_those_who_may_read_them(asked: Asked) -> None:
+    await running(asked.house, 3)
+    await asked.follow()
+    path = f"/v1/violations/{(await asked.one('scm-url-not-match-with-kio'))['id']}"
+    traced = (await asked.get(path, links="1", links_from="1"))["instances"]
+    assert ["lineage" in one for one in traced] == [False, True, False]
+    assert (len(traced[1]["lineage"]["links"]), traced[1]["lineage"]["links"]["application"]) == (14, "confirmed")
+    assert ["lineage" in one for one in (await asked.get(path))["instances"]] == [False] * 3
+    assert [
+        one["lineage"] for one in (await asked.get(path, links="50", links_from="3"))["instances"] if "lineage" in one
+    ] == []
+    for wrong in ({"links": "51"}, {"links": "-1"}, {"links": "x"}, {"links": "1", "links_from": "1000"}):
+        assert (await asked.get(path, **wrong))["status"] == 400
 
 
 async def test_the_list_of_instances_answers_as_before_unless_asked_for_groups(asked: Asked) -> None:
@@ -444,6 +462,29 @@ async def test_lists_are_filtered_sorted_counted_and_paged(asked: Asked) -> None
     lines = (await asked.text(application="other")).split("\r\n")
     assert lines[0].startswith("id,state,severity,rule,title,kind,subject,application_id")
     assert len(lines) == len(found["violations"]) + 2
+
+
+async def test_a_whole_csv_has_every_row_once_and_its_columns_once(asked: Asked) -> None:
+    await running(asked.house, 2)
+    await asked.follow()
+    every = {one["id"] for one in await asked.list(status="any")}
+    lines = (await asked.text(whole="true", status="any")).splitlines()
+    assert lines[0].startswith("id,state,severity,rule")
+    assert sorted(line.partition(",")[0] for line in lines[1:]) == sorted(every)
+    for refused in ({"limit": "5"}, {"cursor": "x"}, {"format": "json"}):
+        assert "whole goes with format=csv" in await asked.text(whole="true", **refused)
+    assert "team-unknown" in await asked.text(whole="true", team="nobody")
+
+
+async def test_a_whole_csv_is_cut_at_its_bound_and_says_so(asked: Asked) -> None:
+    await running(asked.house, 2)
+    await asked.follow()
+    moment = await Moments(database=asked.house.database, now=asked.house.clock).of()
+    wanted = WantedGroups(states=parse_states("any"))
+    pieces = [one.decode() async for one in csv_pieces(asked.grouped, wanted, moment, rows_max=2)]
+    lines = "".join(pieces).splitlines()
+    assert len(lines) == 4
+    assert lines[-1] == '"Cut after 2 rows: more match. Narrow the filters."'
 
 
 async def test_who_reads_only_own_teams_sees_no_violation_of_others(asked: Asked) -> None:

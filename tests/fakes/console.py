@@ -17,6 +17,8 @@ from whence_aggregator.console.page import Elsewhere, PageAnswer, ShowPage, Visi
 
 NOW = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
 AUDITOR = Visitor(name="ada", teams=frozenset(), rights=frozenset({"audit"}))
+OF_HELLO = Visitor(name="mia", teams=frozenset({"hello"}), rights=frozenset(), reads_all=False)
+"""Reads its own team's resources only."""
 EVERYBODY = Visitor(name="root", teams=None, rights=frozenset())
 
 

@@ -114,4 +114,23 @@ async def test_a_search_opens_what_is_unique(browser: aiohttp.ClientSession, que
 async def test_what_is_not_there_is_not_found(browser: aiohttp.ClientSession, path: str) -> None:
     async with browser.get(f"/console{path}") as answer:
         assert answer.status == 404
-        assert "This is not there, or not for you to see" in await answer.text()
+        assert "This is not there" in await answer.text()
+
+
+@pytest.mark.parametrize(
+    "path, status, kind",
+    [
+        ("/console/violations.csv", 200, "text/csv; charset=utf-8"),
+        ("/console/files/keys", 200, "text/plain; charset=utf-8"),
+        ("/console/receipts/0.tlog-proof", 200, "text/plain; charset=utf-8"),
+        (f"/console/statements/sha256:{'0' * 64}", 404, "text/html; charset=utf-8"),
+        ("/console/statements/sha256:x", 400, "text/html; charset=utf-8"),
+        ("/console/live", 405, "text/html; charset=utf-8"),
+    ],
+)
+async def test_head_has_the_status_and_the_form_of_get(
+    browser: aiohttp.ClientSession, path: str, status: int, kind: str
+) -> None:
+    async with browser.head(path) as answer:
+        assert (answer.status, answer.headers["Content-Type"]) == (status, kind)
+        assert await answer.read() == b""

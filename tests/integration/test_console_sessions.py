@@ -114,6 +114,8 @@ async def test_a_wrong_token_is_refused_and_not_repeated_in_the_page(
         text = await answer.text()
         assert answer.status == 401
         assert "Not signed in: the bearer token is missing, unknown or expired" in text
+        assert "open the link that `whence console` prints" in text
+        assert "WHENCE_TOKEN" not in text
         assert "wrong-token-123456" not in text
         assert "Set-Cookie" not in answer.headers
 
@@ -172,14 +174,14 @@ async def test_a_form_of_another_session_or_site_changes_nothing(
         assert answer.status == 200
 
 
-async def test_an_unknown_page_and_a_forbidden_one_read_alike(
+async def test_an_unknown_page_says_so_with_the_id_of_the_request(
     server: Aggregator, browser: aiohttp.ClientSession
 ) -> None:
     await _sign_in(server, browser)
     async with browser.get("/console/no-such-page") as answer:
         text = await answer.text()
         assert answer.status == 404
-        assert "This is not there, or not for you to see" in text
+        assert "there is no such page" in text
         assert answer.headers["X-Request-Id"] in text
 
 

@@ -151,6 +151,16 @@ async def test_a_list_of_traces_shows_theirs_alone(ask: Ask) -> None:
         assert (status, [one["subject"]["instance"] for one in said["lineages"]]) == (200, found)
 
 
+@pytest.mark.parametrize("caller", ["ada", "lost"])
+async def test_no_cursor_tells_that_instances_of_others_match(ask: Ask, caller: str) -> None:
+    """The AMI is that of both instances; the first that enrolled is theirs, the second is of another team."""
+    theirs = [THEIRS] if caller == "ada" else []
+    for path, found in (("application=farewell", []), ("ami=ami-12c6146b", theirs)):
+        status, said = await ask(caller, f"/v1/trace?{path}&limit=1&state=any")
+        assert (status, [one["subject"]["instance"] for one in said["lineages"]]) == (200, found)
+        assert said["next"] is None
+
+
 async def test_whose_teams_are_unknown_is_told_so(ask: Ask) -> None:
     status, said = await ask("lost", f"/v1/trace?instance={THEIRS}")
     assert (status, said["detail"]) == (403, "lost may not read resources of other teams: unknown teams")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
+import click
 import pytest
 
-from fakes.console import FakeAsk, shown
+from fakes.console import OF_HELLO, FakeAsk, shown
 from landscape.whole import ROOT
 from whence_aggregator.console.application import show_application
 from whence_aggregator.console.applications import show_applications
@@ -20,6 +22,7 @@ from whence_aggregator.console.image_facts import reading
 from whence_aggregator.console.page import Visitor
 from whence_aggregator.console.traced_subject import show_commit, show_image, show_ticket
 from whence_aggregator.console.version import show_version
+from whence_aggregator.whence.cli import whence
 
 IMAGE = "sha256:468f644910c4b7229a6e729e3b67be7ca71d824007a47886f120f977d3d28057"
 COMMIT = "c34d918179fb02f19f080e7d3b02a572c15b267e"
@@ -113,6 +116,44 @@ async def test_the_list_of_applications_keeps_its_filters_in_the_address_of_the_
     assert ask.asked == ["/v1/applications?team=hello&active=true&limit=50"]
     assert "/console/applications?q=" not in page
     assert 'href="/console/applications?team=hello&amp;active=true&amp;cursor=c2"' in page
+
+
+async def test_who_reads_own_teams_only_is_listed_the_applications_of_a_team() -> None:
+    ask = FakeAsk({"/v1/applications": {**answer("applications"), "next": "c2"}})
+    page = await shown(show_applications, ask, visitor=OF_HELLO)
+    assert ask.asked == ["/v1/applications?team=hello&limit=50"]
+    assert 'href="/console/applications?team=hello&amp;cursor=c2"' in page
+
+
+async def test_who_reads_own_teams_only_sees_an_application_of_each_of_them() -> None:
+    of_two = replace(OF_HELLO, teams=frozenset({"a-team", "hello"}))
+    ask = of_greeter()
+    page = await shown(show_application, ask, path={"id": "greeter"}, visitor=of_two)
+    assert "/v1/violations?team=hello&grouped=true&application=greeter&limit=10" in ask.asked
+    assert "/console/evidence/" not in page
+
+
+async def test_who_reads_own_teams_only_sees_the_changes_of_an_application() -> None:
+    ask = FakeAsk({"/v1/changes": answer("changes")})
+    page = await shown(show_changes, ask, query={"application": "greeter"}, visitor=OF_HELLO)
+    assert ask.asked == ["/v1/changes?application=greeter&team=hello&limit=20"]
+    assert "/console/evidence/" not in page
+
+
+async def test_an_application_without_contact_says_how_to_state_one() -> None:
+    page = await shown(show_application, of_greeter(), path={"id": "greeter"})
+    assert "<dt>On call</dt><dd>not stated: set incident_contact of greeter, with PUT /apps/greeter</dd>" in page
+
+
+def test_the_commands_that_pages_name_exist() -> None:
+    templates = ROOT / "aggregator" / "src" / "whence_aggregator" / "console" / "templates"
+    pages = "".join(file.read_text(encoding="utf-8") for file in templates.glob("*.html"))
+    named = set(re.findall(r"<code>whence ([a-z-]+)(?: ([a-z-]+))?", pages))
+    assert ("versions", "") in named
+    for command, further in named:
+        found = whence.commands.get(command)
+        assert found is not None, command
+        assert not further or not isinstance(found, click.Group) or further in found.commands, f"{command} {further}"
 
 
 async def test_a_list_without_applications_says_what_to_do() -> None:

@@ -117,7 +117,9 @@ async def test_a_digest_in_any_form_leads_to_its_report_and_another_text_is_refu
         await shown(show_report, ask, path={"digest": "nonsense"})
 
 
-@pytest.mark.parametrize("status, code", [(400, "report-scope"), (403, "team-forbidden"), (429, "streams-busy")])
+@pytest.mark.parametrize(
+    "status, code", [(400, "report-scope"), (403, "team-forbidden"), (404, "summary-unknown"), (429, "streams-busy")]
+)
 async def test_a_refused_report_is_explained_and_the_fields_keep_what_was_typed(status: int, code: str) -> None:
     class Refusing(FakeAsk):
         async def post(self, path: str, document: Any, parameters: Any = None) -> Any:

@@ -122,7 +122,45 @@ async def test_the_beginning_of_several_commits_is_a_list_of_them() -> None:
     assert heading(html) == "2 things are found for “0f3947d”"
     assert f'href="/console/commits/{COMMIT}"' in html
     assert f'href="/console/commits/{OTHER}"' in html
-    assert "a digest is found by all of its 64 digits only" in html
+    assert "a digest is found by at least 8 of its digits" in html
+
+
+def begun(*keys: tuple[str, str, int | None], more: bool = False) -> dict[str, Any]:
+    listed = [{"kind": kind, "value": value, "ledger_index": index} for kind, value, index in keys]
+    return {"/v1/keys": {"beginning": "x", "keys": listed, "more": more}}
+
+
+@pytest.mark.parametrize(
+    ("query", "key", "path"),
+    [
+        ("i-0123", ("instance", "i-0123456789abcdef0", None), "/console/instances/i-0123456789abcdef0"),
+        ("i-01234567", ("instance", "i-0123456789abcdef0", None), "/console/instances/i-0123456789abcdef0"),
+        ("dddddddd", ("image", DIGEST, None), "/console/images/sha256%3A" + "d" * 64),
+        ("SHA256:DDDDDDDD", ("image", DIGEST, None), "/console/images/sha256%3A" + "d" * 64),
+        ("d" * 63, ("user_data", DIGEST, None), "/console/instances?user_data=sha256%3A" + "d" * 64 + "&state=any"),
+        ("dddddddd", ("layer", DIGEST, None), "/console/search?q=sha256%3A" + "d" * 64),
+        ("dddddddd", ("entry", DIGEST, 41), "/console/evidence/41"),
+    ],
+)
+async def test_a_beginning_opens_what_alone_begins_so(query: str, key: tuple[str, str, int | None], path: str) -> None:
+    ask = empty(**begun(key))
+    assert await found(ask, query) == path
+    asked = query.lower() if query.startswith("i-") else "sha256%3A" + query.lower().removeprefix("sha256:")
+    assert f"/v1/keys?beginning={asked}&limit=10" in ask.asked
+
+
+async def test_a_beginning_of_several_is_a_list_that_says_whether_there_are_more() -> None:
+    keys = [("instance", f"i-0123{number:013x}", None) for number in range(10)]
+    html = await found(empty(**begun(*keys, more=True)), "i-0123")
+    assert heading(html) == "At least 10 things are found for “i-0123”"
+    assert "more than 10" in html
+    assert "More begin so: write more digits." in html
+    assert "More begin so" not in await found(empty(**begun(*keys)), "i-0123")
+
+
+async def test_a_beginning_finds_nothing_for_those_who_may_not_read_everything() -> None:
+    refused = ApiAnswer(status=403, document={"code": "read-own-teams", "detail": "name a team", "fix": ""})
+    assert heading(await found(empty(**{"/v1/keys": refused}), "i-0123")) == "Nothing is found for “i-0123”"
 
 
 async def test_things_are_grouped_by_kind_with_their_number_and_where_there_is_more() -> None:

@@ -69,6 +69,14 @@ async def test_the_list_states_how_many_violations_there_are_and_how_many_of_the
     assert 'aria-current="true">Violations' in page
 
 
+async def test_a_team_that_is_not_known_is_told_beside_the_filters() -> None:
+    ask = FakeAsk({"/v1/violations": problem(404, "team-unknown", "team pai is not known"), "/v1/rules": RULES})
+    page = await shown(show_violations, ask, query={"team": "pai"})
+    assert heading(page) == "These filters cannot be applied"
+    assert "team pai is not known" in page
+    assert 'value="pai"' in page
+
+
 async def test_the_worst_violation_is_open_and_shows_members_reason_remedy_and_rationale() -> None:
     page = await list_page(listed(violation(), violation(id="v-2")))
     assert page.count("<details open>") == 1
@@ -167,7 +175,7 @@ async def test_the_list_is_saved_as_csv_with_its_filters() -> None:
     found = await answered(save_violations, FakeAsk(), query={"team": "hello"})
     assert isinstance(found, SavedAnswer)
     assert (found.name, found.path) == ("violations.csv", LIST)
-    assert found.parameters == {"grouped": "true", "team": "hello", "format": "csv", "limit": "500"}
+    assert found.parameters == {"grouped": "true", "team": "hello", "format": "csv", "whole": "true"}
 
 
 async def test_a_violation_states_what_is_wrong_why_and_what_to_do() -> None:
@@ -186,13 +194,29 @@ async def test_a_violation_states_what_is_wrong_why_and_what_to_do() -> None:
     assert "None" not in shown_text
 
 
+async def test_each_member_has_the_strip_of_its_links_or_says_that_it_was_not_traced() -> None:
+    lineage = {"complete": False, "links": {"ticket": "missing"}, "gaps": ["ticket"]}
+    one = whole(members=2, instances=[member(0, lineage=lineage), member(1, lineage=None)])
+    html = await shown(show_violation, FakeAsk({f"{ONE}?links=25&links_from=0": one}), path={"id": NAME})
+    assert html.count('<svg class="mini"') == 1
+    assert "ticket" in html
+    assert html.count(">not traced<") == 1
+    assert '<svg class="mini"' in await list_page(listed(violation(members=2)), answers={f"{ONE}?links=5": one})
+
+
+async def test_the_second_page_of_members_asks_for_their_links() -> None:
+    ask = FakeAsk({ONE: whole(members=600, instances=[member(n) for n in range(500)])})
+    await shown(show_violation, ask, path={"id": NAME}, query={"page": "2"})
+    assert f"{ONE}?links=25&links_from=25" in ask.asked
+
+
 async def test_members_are_paged() -> None:
     one = whole(members=600, instances=[member(n) for n in range(500)])
-    first, last = await one_page(one), await one_page(one, query={"page": "10"})
-    assert "600 instances, 1 to 50" in first
-    assert "Page 1 of 10" in first
+    first, last = await one_page(one), await one_page(one, query={"page": "20"})
+    assert "600 instances, 1 to 25" in first
+    assert "Page 1 of 20" in first
     assert f'href="/console/violations/{NAME}?page=2#h-members"' in first
-    assert "600 instances, 451 to 500" in last
+    assert "600 instances, 476 to 500" in last
     assert "100 more are not listed here." in last
     assert "Next members" not in last
 

@@ -154,6 +154,9 @@ async def test_who_is_on_call_is_named_if_the_application_states_it() -> None:
     }  # fmt: skip
     text = _text(await _page(instance_answer("dirty"), others={"/v1/applications/greeter": application}))
     assert "On call hello-oncall@example.org" in text
+    unnamed = {"/v1/applications/greeter": {**application, "incident_contact": None}}
+    text = _text(await _page(instance_answer("dirty"), others=unnamed))
+    assert "On call not stated: set incident_contact of greeter, with PUT /apps/greeter" in text
     assert "On call" not in _text(await _page(instance_answer("dirty")))
 
 

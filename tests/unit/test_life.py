@@ -8,7 +8,7 @@ from typing import Any
 from fakes.instance_answers import statement, whole_answer
 from whence_aggregator.console.headline import headline
 from whence_aggregator.console.life_band import LifeBand, life_band, run_at
-from whence_aggregator.console.life_events import life_events, life_runs
+from whence_aggregator.console.life_events import life_events, life_runs, life_silences
 
 _NOW = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
 
@@ -21,6 +21,13 @@ def _lived(*statements: dict[str, Any], **lineage: object) -> dict[str, Any]:
     return answer
 
 
+def _silence(begin: str, end: str | None, *, ended: str | None = "heard", proved: bool = False) -> dict[str, Any]:
+    return {
+        "since": f"2026-11-27T{begin}:00.000Z", "until": f"2026-11-27T{end}:00.000Z" if end else None,
+        "ended": ended if end else None, "proved": proved, "ledger_index": 20, "ended_index": 21 if end else None,
+    }  # fmt: skip
+
+
 _BOOT = statement(index=10, recorded_at="2026-11-27T02:00:00.000Z")
 _SAME = statement(index=11, recorded_at="2026-11-27T03:00:00.000Z", cause="change")
 _OTHER = statement(index=12, recorded_at="2026-11-27T04:00:00.000Z", cause="change", image="b")
@@ -30,7 +37,13 @@ _FAILED = statement(index=14, recorded_at="2026-11-27T07:00:00.000Z", cause="fai
 
 def _band(answer: dict[str, Any], **options: Any) -> LifeBand:
     events, runs = life_events(answer), life_runs(answer)
-    shown = {"verdicts": {}, "shown": answer["lineage"]["at"], "now": _NOW, "silent_since": "", **options}
+    shown = {
+        "verdicts": {},
+        "shown": answer["lineage"]["at"],
+        "now": _NOW,
+        "silences": life_silences(answer),
+        **options,
+    }
     found = life_band(events, runs, **shown)
     assert found is not None
     return found
@@ -68,12 +81,11 @@ def test_silence_keys_starts_and_changes_of_life_are_events() -> None:
     answer["lineage"]["started_by"] |= {"value": {
         "event": "RunInstances", "event_id": "e", "at": "2026-11-27T01:50:00.000Z", "region": "eu-central-1",
         "by": {"type": "IAMUser"}, "person": {"name": "ada"}, "recorded_later": False}}  # fmt: skip
-    answer["verdicts"] = [{
-        "instance_id": "i", "rule": "agent-silent", "rule_version": 1, "verdict": "pass", "reason": "heard",
-        "since": "2026-11-27T04:30:00.000Z", "ledger_index": 20}]  # fmt: skip
+    answer["silences"] = [_silence("04:00", "04:30")]
     assert [(one.what, one.why, one.is_shown) for one in life_events(answer)] == [
         ("silent", "no heartbeat since", True),
         ("heard again", "agent-silent passes", True),
+        ("silent", "for 30 min", True),
         ("boot", "image aaaaaaaaaaaa", True),
         ("enrolled", "key 1", False),
         ("started", "RunInstances by ada", False),
@@ -92,9 +104,23 @@ def test_the_band_places_runs_in_percent_from_the_first_event_to_now() -> None:
     assert [mark.form for mark in band.marks] == ["event", "event", "failure"]
 
 
+def test_silences_that_ended_are_gaps_with_the_entries_that_state_them() -> None:
+    answer = _lived(_BOOT, _OTHER)
+    answer["silences"] = [
+        _silence("09:00", None), _silence("07:00", "08:00", ended="gone", proved=True), _silence("03:00", "03:30"),
+    ]  # fmt: skip
+    assert [(gap.x, gap.width) for gap in _band(answer).gaps] == [(10.0, 5.0), (50.0, 10.0)]
+    events = [one for one in life_events(answer) if one.what in ("silent", "heard again")]
+    assert [(one.at[11:16], one.what, one.why, one.ledger_index) for one in events] == [
+        ("07:00", "silent", "for 60 min, running in a listing", 20),
+        ("03:30", "heard again", "agent-silent passes", 21),
+        ("03:00", "silent", "for 30 min", 20),
+    ]
+
+
 def test_silence_is_a_gap_from_the_last_heartbeat_to_now() -> None:
     answer = _lived(_BOOT, heard="silent", last_seen="2026-11-27T07:00:00.000Z")
-    band = _band(answer, silent_since="2026-11-27T07:00:00.000Z")
+    band = _band(answer)
     assert [(gap.x, gap.width) for gap in band.gaps] == [(50.0, 50.0)]
     assert [(bar.x, bar.width) for bar in band.bars] == [(0.0, 50.0)]
 
@@ -110,7 +136,7 @@ def test_a_life_of_years_or_of_no_time_has_a_few_ticks_and_stays_within_the_band
 
 
 def test_without_an_event_there_is_no_band() -> None:
-    assert life_band([], [], {}, shown="", now=_NOW, silent_since="") is None
+    assert life_band([], [], {}, shown="", now=_NOW) is None
 
 
 def test_the_run_shown_is_the_newest_that_began_by_then() -> None:

@@ -8,7 +8,7 @@ from whence_aggregator.console.search_keys import recognised
 
 HEX64 = "0f3947dc" * 8
 COMMIT = "0f3947dc" * 5
-_WHOLE = "If it is the beginning of a digest: a digest is found by all of its 64 digits only."
+_SHORT = "If it is the beginning of a digest: a digest is found by at least 8 of its digits."
 
 
 def meanings(text: str) -> list[tuple[str, str]]:
@@ -49,9 +49,9 @@ def test_a_key_is_recognised_by_its_form(text: str, expected: tuple[str, str]) -
 @pytest.mark.parametrize(
     ("text", "kinds"),
     [
-        ("123456789012", ["account", "commit", "person", "team"]),
+        ("123456789012", ["account", "commit", "beginning", "person", "team"]),
         (HEX64, ["digest", "commit", "person", "team"]),
-        ("deadbeef", ["commit", "person", "team"]),
+        ("deadbeef", ["commit", "beginning", "person", "team"]),
         ("dec-12", ["ticket", "person", "team"]),
         ("greeter", ["person", "team"]),
         ("deadbee/1", ["version"]),
@@ -102,15 +102,40 @@ def test_an_arn_is_the_key_of_what_it_names(arn: str, expected: list[tuple[str, 
 @pytest.mark.parametrize(
     ("text", "notes"),
     [
-        ("sha256:0f39", (_WHOLE,)),
-        ("0f3947dc", (_WHOLE,)),
+        ("sha256:0f39", (_SHORT,)),
+        ("0f3947d", (_SHORT,)),
+        ("0f3947dc", ()),
         (COMMIT, ()),
-        ("i-0123", ("If it is the beginning of an instance id: an instance is found by its whole id only.",)),
+        ("i-01", ("If it is the beginning of an instance id: an instance is found by i- and at least 3 digits.",)),
+        ("i-012", ()),
         ("greeter", ()),
     ],
 )
-def test_what_is_found_whole_only_is_stated(text: str, notes: tuple[str, ...]) -> None:
+def test_what_is_too_short_to_be_found_is_stated(text: str, notes: tuple[str, ...]) -> None:
     assert recognised(text).notes == notes
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0f3947dc", "sha256:0f3947dc"),
+        ("sha256:0F3947DC", "sha256:0f3947dc"),
+        (HEX64[:63], f"sha256:{HEX64[:63]}"),
+        (COMMIT, f"sha256:{COMMIT}"),
+        ("i-012", "i-012"),
+        ("I-0123456789ABCDEF", "i-0123456789abcdef"),
+        ("i-01234567", "i-01234567"),
+    ],
+)
+def test_the_beginning_of_a_digest_or_an_instance_id_is_a_key(text: str, expected: str) -> None:
+    assert ("beginning", expected) in meanings(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["0f3947d", "sha256:0f3947d", HEX64, "i-01", "i-0123456789abcdef0", "i-greeter", "sha256:0f3947dg"]
+)
+def test_what_is_whole_too_short_or_no_hex_is_no_beginning(text: str) -> None:
+    assert "beginning" not in [kind for kind, _ in meanings(text)]
 
 
 def test_a_name_is_any_text_with_a_letter_or_digit_and_bounded() -> None:

@@ -16,7 +16,6 @@ from whence_aggregator.collect.amis import AmiCollector
 from whence_aggregator.collect.rows import EnrolledLife, InventoryRecord, begun_at, failures, inventory_record, unlisted
 from whence_aggregator.collect.user_data import DENIED, DOUBTFUL, SECRETS, UserDataRead, UserDataRounds
 from whence_aggregator.compliance.presence import EC2_LAG, UNREAD_AFTER_FAILURES
-from whence_aggregator.compliance.rules.agent import AGENT_SILENT
 from whence_aggregator.compliance.rules.instance import INSTANCE_UNLISTED
 from whence_aggregator.compliance.rules.user_data import USER_DATA_CHANGED
 from whence_aggregator.ledger.ledger import Ledger
@@ -38,6 +37,7 @@ from whence_aggregator.queries.query import BoundCommand, array
 from whence_aggregator.queries.work import ADD_TASK_UNLESS_KNOWN, AddTaskParameters
 from whence_aggregator.trace.facts import AMI_KIND, USER_DATA_NOT_YET
 from whence_aggregator.trace.life import GONE, life_of
+from whence_aggregator.trace.silences import AGENT_SILENT
 from whence_aggregator.work.questions import INVENTORY_KIND, question
 from whence_common.clock import Now, from_millis, to_instant, to_millis
 from whence_common.errors import one_line

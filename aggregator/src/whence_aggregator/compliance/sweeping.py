@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from whence_aggregator.compliance.evidence import SUBJECTS_OF_RULES, SubjectOfRule
 from whence_aggregator.compliance.presence import ON_THE_WAY
 from whence_aggregator.compliance.rows import Swept, fallen_silent, rule_sets, swept
-from whence_aggregator.compliance.rules.agent import AGENT_SILENT
 from whence_aggregator.compliance.rules.catalogue import RulesInForce
 from whence_aggregator.compliance.rules.clock import BY_HEARTBEATS, CLOCK_OFF
 from whence_aggregator.compliance.rules.instance import INSTANCE_TOO_OLD, INSTANCE_UNLISTED
@@ -31,6 +30,7 @@ from whence_aggregator.queries.compliance import (
 )
 from whence_aggregator.queries.query import BoundCommand, BoundQuery, array, each, instance_ids
 from whence_aggregator.trace.listening import Listening
+from whence_aggregator.trace.silences import AGENT_SILENT
 from whence_common.clock import Now, to_instant, to_millis
 
 SWEEP_INSTANCES_MAX = 1_000

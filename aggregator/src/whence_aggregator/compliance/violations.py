@@ -9,7 +9,6 @@ from typing import Any
 from whence_aggregator.compliance.evidence import SubjectOfRule
 from whence_aggregator.compliance.rows import never_spoke, violation, violation_of_kind
 from whence_aggregator.compliance.rule import Rule
-from whence_aggregator.compliance.rules.agent import AGENT_SILENT
 from whence_aggregator.compliance.rules.live import CATALOGUE, CurrentRules
 from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.ports import Database
@@ -18,6 +17,7 @@ from whence_aggregator.queries.query import EVERY_ENTRY, array
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.owners import owned_by
 from whence_aggregator.trace.search import check_amis
+from whence_aggregator.trace.silences import AGENT_SILENT
 from whence_aggregator.trace.state import States
 from whence_aggregator.trace.unowned import names_of_team, unowned_places
 from whence_common.clock import parse_instant, to_instant, to_millis

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from whence_aggregator.console.frame import part
+from whence_aggregator.console.instance_facts import on_call_missing
 from whence_aggregator.console.lineage_rows import LineageRow, counted, lineage_rows
-from whence_aggregator.console.page import Visit, WebPage
+from whence_aggregator.console.page import Visit, WebPage, given
 
 _VERSIONS_MAX = _HISTORY_MAX = _INSTANCES_MAX = "20"
 _ORDER = ("contradicted", "missing", "unknown", "confirmed")
@@ -19,12 +20,13 @@ async def show_application(visit: Visit) -> WebPage:
     """Show an application; for one that is not registered, what runs under its name."""
     name, at = visit.path["id"], _moment(visit)
     path = f"/v1/applications/{part(name)}"
-    stated, versions, history, traced, open_ = await asyncio.gather(
-        visit.ask.find(path, at),
+    stated = await visit.ask.find(path, at)
+    team = given({"team": visit.visitor.team_to_name(stated["team_id"] if stated is not None else None)})
+    versions, history, traced, open_ = await asyncio.gather(
         visit.ask.find(f"{path}/versions", {**at, "limit": _VERSIONS_MAX}),
         visit.ask.find(f"{path}/history", {**at, "limit": _HISTORY_MAX}),
         visit.ask.get("/v1/trace", {**at, "application": name, "limit": _INSTANCES_MAX}),
-        visit.ask.get("/v1/violations", {**at, "grouped": "true", "application": name, "limit": "10"}),
+        visit.ask.get("/v1/violations", {**at, **team, "grouped": "true", "application": name, "limit": "10"}),
     )
     rows = lineage_rows(traced["lineages"])
     state, sentence = verdict_of(name, stated, rows, open_, more=bool(traced["next"]))
@@ -36,7 +38,7 @@ async def show_application(visit: Visit) -> WebPage:
             "name": name, "stated": stated, "state": state, "sentence": sentence, "why": _why(stated),
             "versions": (versions or {"versions": [], "next": None}), "history": (history or {"revisions": []}),
             "runs": _runs(rows), "rows": rows, "more": traced["next"], "violations": open_, "links": _LINKS,
-            "at": visit.query.get("at", ""), "asked_at": traced["at"],
+            "at": visit.query.get("at", ""), "asked_at": traced["at"], "on_call_missing": on_call_missing,
         },
     )  # fmt: skip
 

@@ -12,6 +12,7 @@ _ROWS_MAX = "50"
 async def show_applications(visit: Visit) -> WebPage:
     """Show the applications that the visitor may read."""
     chosen, cursor = visit.chosen(*_FILTERS), given(visit.chosen("cursor"))
+    chosen["team"] = chosen["team"] or visit.visitor.only_team
     found = await visit.ask.get("/v1/applications", {**given(chosen), **cursor, "limit": _ROWS_MAX})
     number = counted(len(found["applications"]), "application", bool(found["next"]))
     which = " that fit the filters" if given(chosen) else ""

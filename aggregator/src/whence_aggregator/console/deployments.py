@@ -20,6 +20,7 @@ async def show_changes(visit: Visit) -> WebPage:
     subjects = [found for name in _SUBJECTS if (found := chosen[name]) is not None]
     if not subjects:
         return await _newest(visit, chosen)
+    chosen["team"] = chosen["team"] or visit.visitor.only_team
     found = await visit.ask.get("/v1/changes", {**given(chosen), **cursor, "limit": _ROWS_MAX})
     number = counted(len(found["changes"]), "change", bool(found["next"]))
     heading = f"{number[0].upper()}{number[1:]} of {', '.join(subjects)}"

@@ -20,8 +20,8 @@ from whence_common.visible import printable
 
 _SINGLE = ("style.css", "icon.svg")
 _SCRIPTS = (
-    "bundles.js", "bytes.js", "live.js", "merkle.js", "notes.js", "receipts.js", "verify-page.js", "verify.js",
-    "zone.js",
+    "bundles.js", "bytes.js", "life.js", "live.js", "merkle.js", "notes.js", "receipts.js", "verify-page.js",
+    "verify.js", "zone.js",
 )  # fmt: skip
 _ASSET_TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 _LINK_CHARACTERS_MAX = 2000

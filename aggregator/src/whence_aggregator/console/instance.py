@@ -11,11 +11,12 @@ from whence_aggregator.console.ages import ago, moment
 from whence_aggregator.console.asking import Ask
 from whence_aggregator.console.chain import mini, stages
 from whence_aggregator.console.form_times import asked_moment
-from whence_aggregator.console.frame import part
+from whence_aggregator.console.frame import here, part
 from whence_aggregator.console.headline import Headline, headline
 from whence_aggregator.console.instance_facts import checkpoint_size, instance_facts
 from whence_aggregator.console.life_band import life_band, run_at
-from whence_aggregator.console.life_events import LifeEvent, LifeRun, life_events, life_runs
+from whence_aggregator.console.life_events import LifeEvent, LifeRun, life_events, life_runs, life_silences
+from whence_aggregator.console.life_slider import life_slider, slid_to
 from whence_aggregator.console.link_words import by_name, value_of
 from whence_aggregator.console.machine import containers, stated_by_agent
 from whence_aggregator.console.page import Elsewhere, Visit, WebPage
@@ -33,9 +34,12 @@ _Document = Mapping[str, Any]
 
 
 async def show_instance(visit: Visit) -> WebPage | Elsewhere:
-    """Show an instance now, or at the time of the parameter `at`."""
+    """Show an instance now, or at the time of the parameter `at`; a step of the slider leads to its time."""
     instance_id, at = visit.path["id"], asked_moment(visit.query.get("at"))
     path = f"/v1/instances/{part(instance_id)}"
+    if "step" in visit.query:
+        slid = slid_to(visit.query, life_events(await visit.ask.get(path)), now=visit.now)
+        return Elsewhere(path=here(f"/instances/{part(instance_id)}", at=slid))
     then = {"at": at} if at is not None else {}
     current, asked = await asyncio.gather(visit.ask.find(path), _then(visit.ask, path, then))
     answer = asked if then else current
@@ -62,7 +66,6 @@ async def _page(visit: Visit, instance_id: str, answer: _Document, current: _Doc
     stated = stated_by_agent(envelope)
     events = life_events(current)
     data = value_of(links, "user_data")
-    silent = next((one.at for one in events if one.form == "silence"), "")
     before, after = _beside(events, str(lineage["at"]), is_now=is_now)
     return WebPage(
         template="instance.html",
@@ -73,7 +76,10 @@ async def _page(visit: Visit, instance_id: str, answer: _Document, current: _Doc
             "why": why(lineage, found, rows), "to_do": what_to_do(lineage, found, rows),
             "facts": instance_facts(lineage, application), "stages": stages(lineage, found, current["statements"]),
             "strip": mini(lineage["links"]), "rules": rows,
-            "band": life_band(events, runs, verdicts, shown=str(lineage["at"]), now=visit.now, silent_since=silent),
+            "band": life_band(
+                events, runs, verdicts, shown=str(lineage["at"]), now=visit.now, silences=life_silences(current)
+            ),
+            "slider": life_slider(events, shown=str(lineage["at"]), now=visit.now, is_now=is_now),
             "events": events, "runs": _shown_runs(runs, verdicts), "before": before, "after": after,
             "field_at": str(lineage["at"])[:19], "size": checkpoint_size(str(lineage["checkpoint"])),
             "user_data": user_data_shown(data.get("document"), data.get("problems") or ()), "data": data,

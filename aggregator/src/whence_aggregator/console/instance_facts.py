@@ -15,7 +15,12 @@ _SINCE = {"failed": "Failed at", "stop": "Stopped at"}
 
 def instance_facts(lineage: Mapping[str, Any], application: Mapping[str, Any] | None = None) -> Sequence[LinkPair]:
     """Return the facts that are known. `application` is the registration of what runs, which names who is on call."""
-    return [one for one in _facts(lineage, (application or {}).get("incident_contact")) if one.value]
+    return [one for one in _facts(lineage, application) if one.value]
+
+
+def on_call_missing(application: str) -> str:
+    """Return what stands in place of who is on call: how to state it."""
+    return f"not stated: set incident_contact of {application}, with PUT /apps/{part(application)}"
 
 
 def checkpoint_size(note: str) -> int | None:
@@ -24,7 +29,7 @@ def checkpoint_size(note: str) -> int | None:
     return int(lines[1]) if len(lines) > 1 and lines[1].isascii() and lines[1].isdigit() else None
 
 
-def _facts(lineage: Mapping[str, Any], on_call: object) -> Iterator[LinkPair]:
+def _facts(lineage: Mapping[str, Any], registered: Mapping[str, Any] | None) -> Iterator[LinkPair]:
     links, at = by_name(lineage), lineage["at"]
     yield LinkPair(name="Instance", value=str(lineage["subject"]["instance"]), form="code")
     application = str(value_of(links, "application").get("application_id") or "")
@@ -35,7 +40,8 @@ def _facts(lineage: Mapping[str, Any], on_call: object) -> Iterator[LinkPair]:
     team = value_of(links, "team")
     team_id = str(team.get("resolved") or team.get("team_id") or "")
     yield LinkPair(name="Team", value=team_id, path=f"/teams/{part(team_id)}")
-    yield LinkPair(name="On call", value=on_call if isinstance(on_call, str) else "")
+    if registered is not None:
+        yield LinkPair(name="On call", value=registered.get("incident_contact") or on_call_missing(application))
     account = str(value_of(links, "account").get("account_id") or "")
     named = str(value_of(links, "account").get("name") or account)
     region = str(value_of(links, "instance").get("region") or "")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from whence_aggregator.console.ages import moment
 from whence_aggregator.console.headline import Headline
-from whence_aggregator.console.life_events import EventForm, LifeEvent, LifeRun
+from whence_aggregator.console.life_events import EventForm, LifeEvent, LifeRun, LifeSilence
 from whence_aggregator.console.link_words import short_digest
 from whence_common.clock import to_instant
 
@@ -67,7 +67,7 @@ def life_band(
     *,
     shown: str,
     now: datetime,
-    silent_since: str,
+    silences: Sequence[LifeSilence] = (),
 ) -> LifeBand | None:
     """Return the band from the first event to now; None without an event. `verdicts` is by the number of the run."""
     begin = min((found for one in events if (found := moment(one.at)) is not None), default=None)
@@ -75,7 +75,7 @@ def life_band(
         return None
     scale = _Scale(begin, max(now.astimezone(UTC), begin + timedelta(seconds=1)))
     bars = [_bar(run, verdicts.get(number), scale) for number, run in enumerate(runs)]
-    gaps = [scale.bar(silent_since, None, "unknown", "silent")] if silent_since else []
+    gaps = [scale.bar(one.begin, one.end, "unknown", "silent") for one in silences]
     marks = [
         BandMark(x=scale.at(one.at), form=one.form, event=one, text=f"{one.what}{f', {one.why}' if one.why else ''}")
         for one in sorted(events[:_MARKS_MAX], key=lambda one: (one.form == "failure", one.at))

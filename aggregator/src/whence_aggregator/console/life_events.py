@@ -1,7 +1,7 @@
 """What happened to an instance, and what ran on it from when to when, by the answer about it. Pure.
 
-Times are the ledger's, because `at` asks for what was recorded by a time. Silences that ended are not recorded: of them
-only the newest is known, if the rule agent-silent passed again.
+Times are the ledger's, because `at` asks for what was recorded by a time. A silence begins when the agent was heard
+last, and ends with the verdict that states so.
 """
 
 from __future__ import annotations
@@ -42,11 +42,19 @@ class LifeRun:
     is_failed: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LifeSilence:
+    """From when to when the agent was silent; `end` is None for a silence that lasts."""
+
+    begin: str
+    end: str | None
+
+
 def life_events(answer: Mapping[str, Any]) -> Sequence[LifeEvent]:
     """Return the events of an instance, the newest first."""
     statements = [_by_statement(one) for one in answer["statements"]]
     first = min((one.at for one in statements), default="")
-    others = [*_of_lineage(answer["lineage"], first), *_heard_again(answer["verdicts"] or (), first)]
+    others = [*_of_lineage(answer["lineage"], first), *_of_silences(answer.get("silences") or (), first)]
     return sorted([*statements, *others], key=lambda one: (one.at, one.ledger_index or 0), reverse=True)
 
 
@@ -79,18 +87,42 @@ def _of_lineage(lineage: Mapping[str, Any], first: str) -> Iterator[LifeEvent]:
         )
     if lineage["life_since"]:
         yield LifeEvent(at=str(lineage["life_since"]), what=str(lineage["life"]), why="by the EC2 API")
-    if lineage["heard"] == "silent" and lineage["last_seen"] and not has_ended(lineage):
+    if _is_silent(lineage):
         yield LifeEvent(at=str(lineage["last_seen"]), what="silent", why="no heartbeat since", form="silence")
 
 
-def _heard_again(verdicts: Sequence[Mapping[str, Any]], first: str) -> Iterator[LifeEvent]:
-    for one in verdicts:
-        if one["rule"] == "agent-silent" and one["verdict"] == "pass" and one["since"]:
-            at = str(one["since"])
+def _of_silences(silences: Sequence[Mapping[str, Any]], first: str) -> Iterator[LifeEvent]:
+    """Yield the begin of each silence that ended, and its end where the agent was heard again."""
+    for one in silences:
+        since, until = str(one["since"]), str(one["until"] or "")
+        if not until:
+            continue  # the lineage states the one that lasts
+        proved = ", running in a listing" if one["proved"] else ""
+        yield LifeEvent(
+            at=since, what="silent", why=f"for {ago(since, until) or '0 s'}{proved}", form="silence",
+            ledger_index=one["ledger_index"], is_shown=bool(first) and since >= first,
+        )  # fmt: skip
+        if one["ended"] == "heard":
             yield LifeEvent(
-                at=at, what="heard again", why="agent-silent passes", ledger_index=one["ledger_index"],
-                is_shown=bool(first) and at >= first,
+                at=until, what="heard again", why="agent-silent passes", ledger_index=one["ended_index"],
+                is_shown=bool(first) and until >= first,
             )  # fmt: skip
+
+
+def life_silences(answer: Mapping[str, Any]) -> Sequence[LifeSilence]:
+    """Return when the agent was silent, the oldest first, with the silence of now."""
+    lineage = answer["lineage"]
+    found = [
+        LifeSilence(begin=str(one["since"]), end=str(one["until"]))
+        for one in reversed(answer.get("silences") or ()) if one["until"]
+    ]  # fmt: skip
+    if _is_silent(lineage):
+        found.append(LifeSilence(begin=str(lineage["last_seen"]), end=None))
+    return found
+
+
+def _is_silent(lineage: Mapping[str, Any]) -> bool:
+    return lineage["heard"] == "silent" and bool(lineage["last_seen"]) and not has_ended(lineage)
 
 
 def life_runs(answer: Mapping[str, Any]) -> Sequence[LifeRun]:

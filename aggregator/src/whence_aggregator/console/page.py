@@ -33,9 +33,19 @@ class Visitor:
         return "write-all" in self.rights or team in self.teams
 
     @property
+    def is_of_no_team(self) -> bool:
+        """Return whether it may read nothing: what belongs to its own teams only, and it has none."""
+        return not self.reads_all and self.teams == frozenset()
+
+    @property
     def only_team(self) -> str | None:
         """Return the team whose lists it is shown, if it may read those of its own teams only; otherwise None."""
         return min(self.teams) if not self.reads_all and self.teams else None
+
+    def team_to_name(self, owner: str | None) -> str | None:
+        """Return the team that its request about what `owner` owns must name; None if it may leave teams out."""
+        own = not self.reads_all and self.teams is not None and owner in self.teams
+        return owner if own else self.only_team
 
     @property
     def operates(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from whence_aggregator.console.account import show_account, show_accounts
+from whence_aggregator.console.acknowledge_page import PATH, send_acknowledge, show_acknowledge
 from whence_aggregator.console.ami import show_ami
 from whence_aggregator.console.application import show_application
 from whence_aggregator.console.applications import show_applications
@@ -44,6 +45,7 @@ PLACES: PageAddresses = (
     PageAddress(path="/violations", show=show_violations),
     PageAddress(path="/violations.csv", show=save_violations),
     PageAddress(path="/violations/{id}", show=show_violation, send=send_violation),
+    PageAddress(path=PATH, show=show_acknowledge, send=send_acknowledge),
     PageAddress(path="/exemptions", show=show_exemptions, send=send_exemptions),
     PageAddress(path="/rules", show=show_rules),
     PageAddress(path="/rules/{id}", show=show_rule),

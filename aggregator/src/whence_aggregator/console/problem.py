@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from whence_aggregator.console.asking import ApiAnswer, ApiRefused
-from whence_aggregator.console.page import Elsewhere, Visit, WebPage
+from whence_aggregator.console.page import Elsewhere, Visit, Visitor, WebPage
 from whence_common.clock import to_instant
 from whence_common.errors import WhenceError
 
@@ -27,23 +27,38 @@ _OWN_HEADINGS = {
     "time-before-log": "Nothing is recorded of that time",
 }  # fmt: skip
 """Of errors that reveal nothing about anybody's resources, by code."""
+_OPEN_HEADINGS = {403: "This is not for you to see or to do", 404: "This is not there"}
+"""For visitors who may read what belongs to every team."""
+
+_SEARCH = "Search for it by its key, or ask the owning team."
+_OF_NO_TEAM = "You are in no team: ask the owners of your team to list you, then sign in again."
 
 
-def problem_page(error: WhenceError, status: int, request_id: str, now: datetime) -> WebPage:
-    """Return the page for an error. A refusal and an absence read alike: the difference would reveal what exists."""
+def problem_page(
+    error: WhenceError, status: int, request_id: str, now: datetime, *, visitor: Visitor | None = None
+) -> WebPage:
+    """Return the page for an error.
+
+    A refusal and an absence read alike, because the difference would reveal what exists. For who may read what belongs
+    to every team it reveals nothing.
+    """
     own = _OWN_HEADINGS.get(error.code)
+    if visitor is not None and visitor.reads_all:
+        own = own or _OPEN_HEADINGS.get(status)
+    is_of_no_team = visitor is not None and visitor.is_of_no_team
     hidden = status in (403, 404) and own is None
     heading = own or _HEADINGS.get(status, "The server failed")
+    further = "Search for it by its key." if status == 404 else ""
     return WebPage(
         template="problem.html",
         title=heading,
-        status=status,
+        status=404 if hidden else status,
         values={
             "heading": heading,
             "detail": "The address may be mistyped, or belong to a team whose resources you may not read."
             if hidden
             else error.message,
-            "fix": "Search for it by its key, or ask the owning team." if hidden else error.fix,
+            "fix": _OF_NO_TEAM if hidden and is_of_no_team else _SEARCH if hidden else error.fix or further,
             "code": "not-found" if hidden else error.code,
             "request_id": request_id,
             "now": to_instant(now),

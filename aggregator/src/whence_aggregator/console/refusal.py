@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from whence_aggregator.console.asking import ApiRefused
 
-_OF_FORMS = (400, 403, 409, 412, 413, 429, 503)
+_OF_FORMS = (400, 403, 404, 409, 412, 413, 429, 503)
 """What a form may be answered with, so that its page is shown again: the fields keep what was typed."""
 
 

@@ -19,7 +19,8 @@ _PAGE = 50
 _NOT_SEARCHED = (400, 409)
 _KEY_NAMES = {
     "instance": "an instance", "ami": "an AMI", "account": "an account", "commit": "a commit", "ticket": "a ticket",
-    "digest": "a digest of an image, of user data, of a layer or of an entry", "review": "a review",
+    "digest": "a digest of an image, of user data, of a layer or of an entry",
+    "beginning": "the beginning of an instance id or of a digest", "review": "a review",
     "version": "a version", "violation": "a violation", "person": "a person", "team": "a team",
 }  # fmt: skip
 

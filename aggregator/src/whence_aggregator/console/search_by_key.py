@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from whence_aggregator.console.asking import Ask
@@ -54,6 +55,29 @@ async def _digest(ask: Ask, value: str) -> list[FoundGroup]:
         index = entry["ledger_index"]
         groups += _one("evidence", f"Entry {index}", f"/evidence/{index}", "its bytes have this digest")
     return groups
+
+
+async def _beginning(ask: Ask, value: str) -> list[FoundGroup]:
+    """Find instances and digests that begin so; nothing for those who may not read everything."""
+    found = await ask.find("/v1/keys", {"beginning": value, "limit": _LINEAGES})
+    groups: list[FoundGroup] = []
+    for one in found["keys"] if found is not None else ():
+        name = str(one["value"])
+        match one["kind"]:
+            case "instance":
+                groups += _one("instances", name, f"/instances/{part(name)}", exact=False)
+            case "image":
+                groups += _one("images", name, f"/images/{part(name)}", exact=False)
+            case "user_data":
+                path = f"/instances?user_data={part(name)}&state=any"
+                groups += _one("user-data", name, path, "instances were started with it", exact=False)
+            case "layer":
+                groups += _one("images", name, f"/search?q={part(name)}", "is a layer of images", exact=False)
+            case "entry":
+                path = f"/evidence/{one['ledger_index']}"
+                groups += _one("evidence", f"Entry {one['ledger_index']}", path, f"its bytes are {name}", exact=False)
+    more = found is not None and found["more"]
+    return [replace(group, is_cut=more) for group in groups]
 
 
 async def _commit(ask: Ask, value: str) -> list[FoundGroup]:
@@ -132,8 +156,9 @@ async def _team(ask: Ask, value: str) -> list[FoundGroup]:
 
 
 BY_KEY: Mapping[KeyKind, Callable[[Ask, str], Awaitable[list[FoundGroup]]]] = {
-    "instance": _instance, "ami": _ami, "account": _account, "digest": _digest, "commit": _commit, "ticket": _ticket,
-    "review": _review, "version": _version, "violation": _violation, "person": _person, "team": _team,
+    "instance": _instance, "ami": _ami, "account": _account, "digest": _digest, "beginning": _beginning,
+    "commit": _commit, "ticket": _ticket, "review": _review, "version": _version, "violation": _violation,
+    "person": _person, "team": _team,
 }  # fmt: skip
 
 

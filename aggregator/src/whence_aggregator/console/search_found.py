@@ -36,6 +36,8 @@ class FoundGroup:
     next: str = ""
     total: int | None = None
     """How many there are; None if it is not counted because there is more."""
+    is_cut: bool = False
+    """Whether there is more that no page lists: a longer text finds it."""
 
     @property
     def title(self) -> str:
@@ -45,7 +47,7 @@ class FoundGroup:
     def count(self) -> str:
         if self.total is not None:
             return f"{self.total:,}"
-        return f"more than {len(self.things):,}" if self.next else f"{len(self.things):,}"
+        return f"more than {len(self.things):,}" if self.next or self.is_cut else f"{len(self.things):,}"
 
 
 def merged(groups: Sequence[FoundGroup]) -> list[FoundGroup]:
@@ -62,9 +64,10 @@ def merged(groups: Sequence[FoundGroup]) -> list[FoundGroup]:
         if things:
             following = next((one.next for one in of_kind if one.next), "")
             totals = [one.total for one in of_kind if one.total is not None]
-            total = None if following and not totals else max([len(things), *totals])
+            is_cut = any(one.is_cut for one in of_kind)
+            total = None if is_cut or (following and not totals) else max([len(things), *totals])
             ordered = sorted(things.values(), key=lambda thing: not thing.exact)
-            found.append(FoundGroup(kind=kind, things=ordered, next=following, total=total))
+            found.append(FoundGroup(kind=kind, things=ordered, next=following, total=total, is_cut=is_cut))
     return found
 
 

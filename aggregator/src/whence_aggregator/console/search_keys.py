@@ -11,15 +11,29 @@ from whence_common.identifiers import ACCOUNT_ID, INSTANCE_ID, is_application_id
 
 QUERY_CHARACTERS_MAX = 200
 KeyKind = Literal[
-    "instance", "ami", "account", "digest", "commit", "ticket", "review", "version", "violation", "person", "team"
+    "instance",
+    "ami",
+    "account",
+    "digest",
+    "beginning",
+    "commit",
+    "ticket",
+    "review",
+    "version",
+    "violation",
+    "person",
+    "team",
 ]
 
 _AMI = re.compile(r"ami-[0-9a-z]{1,40}\Z")
 _DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{64})\Z")
-_DIGEST_PREFIX = re.compile(r"sha256:[0-9a-f]{0,63}\Z")
+_DIGEST_BEGINNING = re.compile(r"(?:sha256:)?([0-9a-f]{8,63})\Z")
+_TOO_SHORT = re.compile(r"sha256:[0-9a-f]{0,7}\Z")
 _COMMIT = re.compile(r"[0-9a-f]{7,64}\Z")
 _VIOLATION = re.compile(r"v-[0-9a-f]{20}\Z")
-_INSTANCE_PREFIX = re.compile(r"i-[0-9a-f]{0,17}\Z")
+_INSTANCE_BEGINNING = re.compile(r"i-[0-9a-f]{3,17}\Z")
+_INSTANCE_CHARACTERS = 19
+"""Of the ids that EC2 gives today; its first had 10, which may be the beginning of one of these."""
 _TRACKED = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,19}-[1-9][0-9]{0,9}\Z")
 """A ticket of a tracker with projects, as PAY-7."""
 _NUMBERED = re.compile(r"(?:[A-Za-z0-9_.~-]{1,60}(?:/[A-Za-z0-9_.~-]{1,60}){1,4})?#[1-9][0-9]{0,9}\Z")
@@ -34,7 +48,8 @@ _IMAGE_DIGEST = re.compile(r"@sha256:([0-9a-f]{64})\Z")
 _FORMS: tuple[tuple[KeyKind, re.Pattern[str]], ...] = (
     ("instance", INSTANCE_ID), ("ami", _AMI), ("account", ACCOUNT_ID), ("violation", _VIOLATION), ("commit", _COMMIT),
 )  # fmt: skip
-_BEGINNING = "If it is the beginning of a digest: a digest is found by all of its 64 digits only."
+_SHORT_DIGEST = "If it is the beginning of a digest: a digest is found by at least 8 of its digits."
+_SHORT_INSTANCE = "If it is the beginning of an instance id: an instance is found by i- and at least 3 digits."
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +111,14 @@ def _of_machines(lower: str) -> tuple[list[SearchKey], list[str]]:
     notes = []
     if found := _DIGEST.match(lower):
         keys.insert(0, SearchKey("digest", f"sha256:{found[1]}"))
-    elif _DIGEST_PREFIX.match(lower) or (_COMMIT.match(lower) and len(lower) != 40):
-        notes.append(_BEGINNING)
-    if _INSTANCE_PREFIX.match(lower) and not INSTANCE_ID.match(lower):
-        notes.append("If it is the beginning of an instance id: an instance is found by its whole id only.")
+    elif found := _DIGEST_BEGINNING.match(lower):
+        keys.append(SearchKey("beginning", f"sha256:{found[1]}"))
+    elif _TOO_SHORT.match(lower) or _COMMIT.match(lower):
+        notes.append(_SHORT_DIGEST)
+    if _INSTANCE_BEGINNING.match(lower) and len(lower) < _INSTANCE_CHARACTERS:
+        keys.append(SearchKey("beginning", lower))
+    elif re.match(r"i-[0-9a-f]{0,2}\Z", lower):
+        notes.append(_SHORT_INSTANCE)
     return keys, notes
 
 

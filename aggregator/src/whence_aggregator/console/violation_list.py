@@ -15,16 +15,17 @@ from whence_aggregator.console.refusal import FormRefusal
 from whence_aggregator.console.violation_filters import CHOICES, TEXTS, TIMES, ViolationFilters
 from whence_aggregator.console.violation_words import (
     SEVERITIES,
+    may_acknowledge,
     state_sign,
     step_words,
     subject_words,
+    with_strip,
 )
 
 PATH = "/violations"
 _MEMBERS_SHOWN = 5
 _MEMBERS_READ_MAX = 50
 """Those of more are on the violation's own page only: reading hundreds to show five made the list slow."""
-_ROWS_OF_CSV = "500"
 _WORDS_OF_STATUS = {
     "": "not fixed", "open,reopened": "open", "acknowledged": "acknowledged", "exempted": "exempted",
     "fixed": "fixed", "any": "recorded",
@@ -44,7 +45,7 @@ async def show_violations(visit: Visit) -> WebPage | Elsewhere:
         )
     except ApiRefused as exc:
         refusal = FormRefusal.of(exc, "filter")
-        if refusal.status != 400:
+        if refusal.status != 400 and refusal.code != "team-unknown":
             raise
         return _page(visit, filters, heading="These filters cannot be applied", state="quiet", refusal=refusal)
     first, summary = await asyncio.gather(_first(visit, found), _judged(visit, found, filters))
@@ -55,10 +56,12 @@ async def show_violations(visit: Visit) -> WebPage | Elsewhere:
 
 
 async def save_violations(visit: Visit) -> SavedAnswer:
-    """Save the list as CSV, with the filters of the page."""
+    """Save all of the list as CSV, with the filters of the page."""
     filters = ViolationFilters.of(visit.query)
     return SavedAnswer(
-        name="violations.csv", path="/v1/violations", parameters=filters.to_api(format="csv", limit=_ROWS_OF_CSV)
+        name="violations.csv",
+        path="/v1/violations",
+        parameters={"grouped": "true", **filters.given, "format": "csv", "whole": "true"},
     )
 
 
@@ -72,13 +75,20 @@ def _page(
         "refusal": refusal, "given": filters.given, "choices": CHOICES, "texts": TEXTS, "times": TIMES,
         "fields": {name: to_field(filters.given.get(name, "")) for name in TIMES}, "reads_all": visit.visitor.reads_all,
         "sign": state_sign, "subject": subject_words, "step_words": step_words, "amount": amount,
-        "members_shown": _MEMBERS_SHOWN,
+        "members_shown": _MEMBERS_SHOWN, "choosable": _choosable(visit, found),
     }  # fmt: skip
     title = heading if refusal is None else "Violations"
     return WebPage(
         template="violations.html", title=title, section="violations", values=values,
         status=refusal.status if refusal is not None else 200,
     )  # fmt: skip
+
+
+def _choosable(visit: Visit, found: Mapping[str, Any] | None) -> frozenset[str]:
+    """Return the ids of those that the visitor may acknowledge; none at an earlier moment."""
+    if found is None or found["at"] != found["known_at"] or visit.query.get("at") or visit.query.get("known_at"):
+        return frozenset()
+    return frozenset(one["id"] for one in found["violations"] if may_acknowledge(visit.visitor, one))
 
 
 async def _first(visit: Visit, found: Mapping[str, Any]) -> Any | None:
@@ -88,7 +98,10 @@ async def _first(visit: Visit, found: Mapping[str, Any]) -> Any | None:
         return None
     if (shown[0]["members"] or 0) + (shown[0]["not_confirmed"] or 0) > _MEMBERS_READ_MAX:
         return None
-    return await visit.ask.find(f"/v1/violations/{shown[0]['id']}")
+    first = await visit.ask.find(f"/v1/violations/{shown[0]['id']}", {"links": str(_MEMBERS_SHOWN)})
+    if first is None:
+        return None
+    return {**first, "instances": [with_strip(one) for one in first["instances"] or ()]}
 
 
 async def _judged(visit: Visit, found: Mapping[str, Any], filters: ViolationFilters) -> Any | None:

@@ -25,9 +25,13 @@ from whence_aggregator.console.violation_words import (
     step_words,
     subject_words,
     who_may,
+    with_strip,
 )
 
-MEMBERS_PER_PAGE = 50
+MEMBERS_PER_PAGE = 25
+"""As on the page of instances: each is traced for its strip."""
+MEMBERS_PAGES_MAX = 20
+"""The API lists at most 500."""
 COVERED_SHOWN_MAX = 50
 EXEMPTION_DAYS_MAX = 366
 _MOMENT = ("at", "known_at")
@@ -123,7 +127,8 @@ async def _page(
     if moment != {key: text for key, text in visit.query.items() if key in _MOMENT}:
         return Elsewhere(path=f"{here('/violations/')}{part(name)}{here('', **moment).removeprefix('/console')}")
     one, rules = await asyncio.gather(
-        visit.ask.get(f"/v1/violations/{part(name)}", moment), visit.glance.find("/v1/rules")
+        visit.ask.get(f"/v1/violations/{part(name)}", moment or _links(visit.query.get("page", ""))),
+        visit.glance.find("/v1/rules"),
     )
     rule = next((each for each in (rules or {"rules": ()})["rules"] if each["id"] == one["rule"]), None)
     visitor = visit.visitor
@@ -149,20 +154,30 @@ async def _page(
     return WebPage(template="violation.html", title=title, section="violations", values=values, status=status)
 
 
+def _links(page: str) -> dict[str, str]:
+    """Return the parameters that trace the members of a page."""
+    return {"links": str(MEMBERS_PER_PAGE), "links_from": str((_page_number(page) - 1) * MEMBERS_PER_PAGE)}
+
+
+def _page_number(text: str) -> int:
+    return max(1, min(int(text), MEMBERS_PAGES_MAX)) if text.isdecimal() and len(text) < 6 else 1
+
+
 def _members(one: Mapping[str, Any], page: str) -> dict[str, Any] | None:
     """Return a page of the instances; None at an earlier moment, at which they are not known."""
     instances = one["instances"]
     if instances is None:
         return None
     pages = max(1, -(-len(instances) // MEMBERS_PER_PAGE))
-    number = min(int(page), pages) if page.isdecimal() and 0 < len(page) < 6 and int(page) else 1
+    number = min(_page_number(page), pages)
     first = (number - 1) * MEMBERS_PER_PAGE
     causes = [each["caused_by"] for each in instances if each.get("caused_by")]
     reasons = {cause["reason"] for cause in causes}
     unknown = len(reasons) == 1 and all(cause["value"] is None for cause in causes)
+    shown = [with_strip(each) for each in instances[first : first + MEMBERS_PER_PAGE]]
     return {
         "shared_cause": next(iter(reasons)) if unknown else None,
-        "shown": instances[first : first + MEMBERS_PER_PAGE], "first": first + 1, "number": number, "pages": pages,
+        "shown": shown, "first": first + 1, "number": number, "pages": pages,
         "listed": len(instances), "total": max((one["members"] or 0) + (one["not_confirmed"] or 0), len(instances)),
     }  # fmt: skip
 

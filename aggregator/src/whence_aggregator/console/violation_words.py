@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from whence_aggregator.console.amounts import amount
+from whence_aggregator.console.chain import mini
 from whence_aggregator.console.page import Visitor
 
 SEVERITIES = {1: "critical", 2: "high", 3: "medium", 4: "low"}
@@ -28,6 +29,13 @@ def subject_words(violation: Mapping[str, Any]) -> str:
     if kind == "version":
         return " ".join(part for part in str(name).partition("@") if part != "@")
     return str(name) if kind == "application" else f"{ {'ami': 'AMI'}.get(kind, kind) } {name}"
+
+
+def with_strip(member: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an instance that is concerned, with the strip of its links; None where it was not traced."""
+    lineage = member.get("lineage")
+    links = lineage["links"].items() if lineage is not None else ()
+    return {**member, "strip": mini([{"link": name, "state": state} for name, state in links]) if links else None}
 
 
 def state_sign(violation: Mapping[str, Any]) -> tuple[str, str]:

@@ -133,7 +133,7 @@ class ConsoleCalls:
             except ApiRefused as exc:
                 if exc.answer.status == 401:
                     raise
-                answer = problem_page(exc, exc.answer.status, request[REQUEST_ID], self._now())
+                answer = problem_page(exc, exc.answer.status, request[REQUEST_ID], self._now(), visitor=visitor)
             if isinstance(answer, Elsewhere):
                 return elsewhere(answer.path)
             if isinstance(answer, SavedFile):

@@ -105,7 +105,7 @@ class ConsoleLive:
         self._frame = Frame()
 
     def routes(self) -> list[web.RouteDef]:
-        return [web.get("/console/live", self._live)]
+        return [web.get("/console/live", self._live, allow_head=False)]
 
     def end(self, secret: str) -> None:
         """Have the viewers of a session end: it was signed out."""
@@ -182,8 +182,11 @@ class ConsoleLive:
 
     async def _parts(self, ask: AskInside, rights: Rights) -> Parts:
         """Return the parts of the overview, as one of its viewers sees it."""
-        _, teams, held = rights
-        visitor = Visitor(name="", teams=frozenset(teams) if teams is not None else None, rights=frozenset(held))
+        reads, teams, held = rights
+        visitor = Visitor(
+            name="", teams=frozenset(teams) if teams is not None else None, rights=frozenset(held),
+            reads_all=reads == "organisation",
+        )  # fmt: skip
         visit = Visit(ask=ask, visitor=visitor, now=self._now(), shared=self._shared.asking(ask, rights))
         page = await show_overview(visit)
         return live_parts(self._frame.render(page, visitor=visitor, csrf="", address="/console/"))

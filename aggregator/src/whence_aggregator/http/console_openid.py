@@ -16,14 +16,18 @@ from whence_aggregator.callers.sign_in import Authenticator
 from whence_aggregator.http.client_address import limited_address
 from whence_aggregator.http.console_answers import PublicAddress, elsewhere, inside_only
 from whence_aggregator.http.console_sign_in import ConsoleSignIn
+from whence_aggregator.http.shared import ASKED_SECONDS_MAX, Shared
 from whence_aggregator.openid.authorization import AuthorizationRequest, OtherSignIn
 from whence_aggregator.openid.metadata import ProviderMetadata, SignInClient
 from whence_aggregator.openid.tokens import Tokens, check_id_token
 from whence_common.clock import Now
-from whence_common.errors import InputError, WhenceError
+from whence_common.errors import InputError, RoadError, WhenceError
 
 _CALLBACK = "/console/sign-in/callback"
 _PARAMETERS_MAX = 20
+_METADATA_SECONDS = 60.0
+"""How long an issuer's endpoints are kept: everybody may begin a sign-in, and is no means to flood the issuer."""
+_FAILED_SECONDS = 1.0
 
 
 class CodeExchange(Protocol):
@@ -52,6 +56,10 @@ class ConsoleOpenId:
         address: PublicAddress, pages: ConsoleSignIn, random_text: Callable[[int], str], now: Now,
     ) -> None:  # fmt: skip
         self._issuers = issuers
+        self._metadata = {
+            name: Shared(one.exchange.metadata, fresh_seconds=_METADATA_SECONDS, failed_seconds_max=_FAILED_SECONDS)
+            for name, one in issuers.items()
+        }
         self._sign_in = sign_in
         self._sessions = sessions
         self._address = address
@@ -69,7 +77,7 @@ class ConsoleOpenId:
             return elsewhere("/console/sign-in")  # another site must not end a session by beginning a sign-in
         try:
             issuer = self._issuer(request.query.get("issuer", ""))
-            asked = self._request(issuer, await issuer.exchange.metadata())
+            asked = self._request(issuer, await self._endpoints(issuer))
             response = elsewhere(asked.url())
             begun = await self._sessions.begin_sign_in(
                 {
@@ -108,7 +116,7 @@ class ConsoleOpenId:
     async def _token(self, request: web.Request, begun: BrowserSession) -> str:
         """Return the access token for the code of a redirect."""
         issuer = self._issuer(str(begun.content["issuer"]))
-        metadata = await issuer.exchange.metadata()
+        metadata = await self._endpoints(issuer)
         content = begun.content
         asked = AuthorizationRequest(
             client=issuer.client, metadata=metadata, redirect_uri=self._address.origin + _CALLBACK,
@@ -127,6 +135,13 @@ class ConsoleOpenId:
             now=self._now().timestamp(),
         )  # fmt: skip
         return tokens.access_token
+
+    async def _endpoints(self, issuer: ConsoleIssuer) -> ProviderMetadata:
+        """Return an issuer's endpoints, at most a minute old. Raises RoadError."""
+        try:
+            return await self._metadata[issuer.client.issuer].get(seconds_max=ASKED_SECONDS_MAX)
+        except TimeoutError as exc:
+            raise RoadError("sign-in-unreachable", f"{issuer.client.issuer} does not answer in time") from exc
 
     def _issuer(self, name: str) -> ConsoleIssuer:
         issuer = self._issuers.get(name)

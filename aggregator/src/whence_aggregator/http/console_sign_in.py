@@ -21,6 +21,9 @@ from whence_common.errors import WhenceError
 
 _WHY = "Whence shows what you may read with your own account, and nothing else."
 
+_OWN_ADVICE = {"token-unknown": "copy the whole token, or open the link that `whence console` prints"}
+"""Instead of what helps at the terminal, by code."""
+
 
 class ConsoleSignIn:
     """The page that signs people in. `issuers` are those that they can sign in at."""
@@ -56,7 +59,9 @@ class ConsoleSignIn:
 
     def refused(self, after: str, error: WhenceError) -> web.StreamResponse:
         """Return the page with the reason why a person is not signed in."""
-        return self._page(after, f"Not signed in: {error.diagnostics()}", status_of(error))
+        advice = _OWN_ADVICE.get(error.code, error.fix)
+        why = f"Not signed in: {error.message}" + (f" ({advice})" if advice else "")
+        return self._page(after, why, status_of(error))
 
     async def signed_in(self, request: web.Request, caller: Caller, token: str, after: str) -> web.StreamResponse:
         """Begin a session, end the one that the browser had, and send it on. Raises Forbidden for who may not read."""

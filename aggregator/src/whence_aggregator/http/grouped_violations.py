@@ -16,13 +16,17 @@ from whence_aggregator.callers.membership import Membership
 from whence_aggregator.http.application_bodies import read_object
 from whence_aggregator.http.authentication import CALLER
 from whence_aggregator.http.bodies import JsonResponse, respond_json
+from whence_aggregator.http.member_links import LINK_PARAMETERS, wanted_links, with_links
 from whence_aggregator.http.own_teams import check_reads_team
 from whence_aggregator.http.parameters import Query, account_id, check_ami, instance_id, instant, no_parameters
+from whence_aggregator.http.streams import streamed
+from whence_aggregator.http.violation_csv import csv_pieces
 from whence_aggregator.ports import Conflict
 from whence_aggregator.projections.violation_rows import StoredViolation
 from whence_aggregator.reports.coverage import AskedAbout
 from whence_aggregator.reports.coverage_reading import CoverageReader
-from whence_aggregator.trace.moment import Moments
+from whence_aggregator.trace.moment import Moment, Moments
+from whence_aggregator.trace.tracer import Tracer
 from whence_aggregator.violations.brief import SORT_KEYS
 from whence_aggregator.violations.causing import CauseReader, caused, with_causes
 from whence_aggregator.violations.exemption import (
@@ -50,7 +54,8 @@ from whence_common.errors import InputError
 
 GROUPED_FILTERS = (
     "grouped", "status", "verdict", "rule", "severity", "team", "account", "region", "ami", "application", "version",
-    "instance", "kind", "exemption", "since", "until", "at", "known_at", "sort", "facets", "format", "limit", "cursor",
+    "instance", "kind", "exemption", "since", "until", "at", "known_at", "sort", "facets", "format", "whole", "limit",
+    "cursor",
 )  # fmt: skip
 ONLY_GROUPED = frozenset(GROUPED_FILTERS) - {
     "verdict", "rule", "severity", "team", "account", "region", "ami", "application", "instance", "kind", "since",
@@ -86,6 +91,7 @@ class GroupedViolationCalls:
         coverage: CoverageReader,
         moments: Moments,
         causes: CauseReader,
+        tracer: Tracer,
         now: Now,
         random_bytes: Callable[[int], bytes],
     ) -> None:
@@ -97,6 +103,7 @@ class GroupedViolationCalls:
         self._coverage = coverage
         self._moments = moments
         self._causes = causes
+        self._tracer = tracer
         self._now = now
         self._random_bytes = random_bytes
 
@@ -110,7 +117,7 @@ class GroupedViolationCalls:
             web.post("/v1/exemptions/{id}/undo", self._withdraw),
         ]
 
-    async def list(self, request: web.Request) -> web.Response | JsonResponse:
+    async def list(self, request: web.Request) -> web.StreamResponse | JsonResponse:
         """Respond to `GET /v1/violations` with `grouped`."""
         for name, fix in _OF_VERDICTS.items():
             if name in request.query:
@@ -121,6 +128,8 @@ class GroupedViolationCalls:
         moment = await self._moments.since_the_log(query.instant("at"), query.instant("known_at"))
         after = query.text("cursor", characters_max=_CURSOR_CHARACTERS_MAX) or ""
         form = query.choice("format", ("json", "csv")) or ("csv" if _CSV in _accepted(request) else "json")
+        if query.choice("whole", _YES) is not None:
+            return await self._whole(request, wanted, moment, form, after=after)
         facets = form == "json" and query.choice("facets", _YES) is not None
         page = await self._grouped.page(wanted, moment=moment, after=after, limit=limit, facets=facets)
         if not page.violations:
@@ -136,13 +145,29 @@ class GroupedViolationCalls:
             response.headers[hdrs.LINK] = f'<{link}>; rel="next"'
         return response
 
+    async def _whole(
+        self, request: web.Request, wanted: WantedGroups, moment: Moment, form: str, *, after: str
+    ) -> web.StreamResponse:
+        """Send all that match as CSV, in pieces."""
+        if form != "csv" or after or "limit" in request.query:
+            raise InputError("parameter-malformed", "whole goes with format=csv, and without limit and cursor")
+        if not (await self._grouped.page(wanted, moment=moment, after="", limit=1)).violations:
+            await self._coverage.check_team(_about(wanted))
+        covered = await self._coverage.of(_about(wanted), named=request[CALLER].reads_everything)
+        headers = {hdrs.CONTENT_TYPE: f"{_CSV}; charset=utf-8", COMPLETE: complete_header(covered)}
+        return await streamed(request, headers, csv_pieces(self._grouped, wanted, moment))
+
     async def _show(self, request: web.Request) -> JsonResponse:
-        query = Query(request, "at", "known_at")
-        moment = await self._moments.since_the_log(query.instant("at"), query.instant("known_at"))
+        query = Query(request, "at", "known_at", *LINK_PARAMETERS)
+        moment, links = (
+            await self._moments.since_the_log(query.instant("at"), query.instant("known_at")),
+            wanted_links(query),
+        )
         one, _ = await self._asked(request)
         if not moment.is_now:
             one = await self._grouped.then(one.id, moment)
         shown = await self._grouped.shown(one, moment)
+        shown = await with_links(shown, links, tracer=self._tracer, moment=moment, caller=request[CALLER])
         found = await caused(shown["instances"] or (), since=one.since, reader=self._causes)
         return respond_json({**moment.to_wire(), **with_causes(shown, found)})
 

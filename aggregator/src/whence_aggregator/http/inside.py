@@ -31,7 +31,8 @@ class Inside:
         authenticate = authentication(sign_in)
         for route in routes:
             if route.path.startswith("/v1/") or route.path in _WHOLE_LISTS:
-                self._router.add_route(route.method, route.path, guarded(route.handler, authenticate))
+                for method in ("GET", "HEAD") if route.method == "GET" else (route.method,):
+                    self._router.add_route(method, route.path, guarded(route.handler, authenticate))
 
     def asking(self, request: web.Request, token: str, *, repeated: bool = False) -> AskInside:
         """Return what asks as the caller of a token, on behalf of a request of a browser.
@@ -88,9 +89,8 @@ class AskInside:
 
         One that is sent in pieces has been sent when this returns. `path` is quoted.
         """
-        if self._request.method == hdrs.METH_HEAD:
-            return web.Response(headers=headers)
-        inner = self._inner("GET", URL(path, encoded=True).with_query(dict(parameters)), b"")
+        method = hdrs.METH_HEAD if self._request.method == hdrs.METH_HEAD else hdrs.METH_GET
+        inner = self._inner(method, URL(path, encoded=True).with_query(dict(parameters)), b"")
         inner[FURTHER_HEADERS] = headers
         match_info = await self._router.resolve(inner)
         inner._match_info = match_info  # as aiohttp's own application sets it

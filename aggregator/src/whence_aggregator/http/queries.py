@@ -19,12 +19,14 @@ from whence_aggregator.trace.history import statements_of
 from whence_aggregator.trace.lineage import Lineage
 from whence_aggregator.trace.moment import Moment
 from whence_aggregator.trace.search import Search, Wanted
+from whence_aggregator.trace.silences import silences_of
 from whence_aggregator.trace.state import States
 from whence_aggregator.trace.tracer import Tracer, TraceSubject
 from whence_common.digest import is_sha256_digest
 from whence_common.errors import InputError
 
 _HISTORY_MAX = 100
+_SILENCES_MAX = 50
 _TIMES = ("at", "known_at")
 _CAUSES = ("boot", "change", "stop", "failed")
 
@@ -59,8 +61,9 @@ class QueryCalls:
             return respond_json(_shown(await self._tracer.instance(subject, moment=moment), request))
         states = States.parse(query.text("state"))
         lineages, following = await self._tracer.matching(
-            subject, moment=moment, states=states, after=query.text("cursor") or "", limit=query.limit()
-        )
+            subject, moment=moment, states=states, after=query.text("cursor") or "", limit=query.limit(),
+            only_teams=request[CALLER].readable_teams,
+        )  # fmt: skip
         return respond_json(
             {
                 "subject": subject.to_wire(),
@@ -111,11 +114,13 @@ class QueryCalls:
         wanted, moment = instance_id(request.match_info["id"]), await self._moment(query)
         lineage = await self._tracer.instance(wanted, moment=moment)
         history = await statements_of(self._database, self._log, wanted, past=moment.known_past, limit=_HISTORY_MAX)
+        silent = await silences_of(self._database, wanted, past=moment.known_past, limit=_SILENCES_MAX)
         verdicts = await standing_verdicts(self._database, wanted) if moment.is_now else None
         return respond_json(
             {
                 "lineage": _shown(lineage, request),
                 "statements": history,
+                "silences": silent,
                 "verdicts": verdicts,
             }
         )

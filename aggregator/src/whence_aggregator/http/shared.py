@@ -14,17 +14,22 @@ T = TypeVar("T")
 
 
 class Shared(Generic[T]):
-    """Runs one query at a time for all callers, and reuses its answer while it is fresh."""
+    """Runs one query at a time for all callers, and reuses its answer while it is fresh.
+
+    An error is kept for `failed_seconds_max`; without it, as long as an answer.
+    """
 
     def __init__(
         self,
         ask: Callable[[], Awaitable[T]],
         *,
         fresh_seconds: float = FRESH_SECONDS,
+        failed_seconds_max: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ask = ask
         self._fresh_seconds = fresh_seconds
+        self._failed_seconds = fresh_seconds if failed_seconds_max is None else failed_seconds_max
         self._clock = clock
         self._asked: asyncio.Task[T] | None = None
         self._answered_at = 0.0
@@ -32,13 +37,17 @@ class Shared(Generic[T]):
     async def get(self, *, seconds_max: float) -> T:
         """Return the answer. Raises TimeoutError when it takes longer, and what the query raises."""
         asked = self._asked
-        if asked is None or (asked.done() and self._clock() - self._answered_at >= self._fresh_seconds):
+        if asked is None or (asked.done() and self._clock() - self._answered_at >= self._kept_seconds(asked)):
             asked = self._asked = asyncio.create_task(self._bounded())
             asked.add_done_callback(self._note)
         done, _ = await asyncio.wait({asked}, timeout=seconds_max)
         if not done:
             raise TimeoutError
         return asked.result()
+
+    def _kept_seconds(self, asked: asyncio.Task[T]) -> float:
+        failed = asked.cancelled() or asked.exception() is not None
+        return self._failed_seconds if failed else self._fresh_seconds
 
     async def close(self) -> None:
         """Cancel a query in progress."""

@@ -59,7 +59,7 @@ class ViolationCalls:
         grouped = self._grouped.routes() if self._grouped is not None else []
         return [web.get("/v1/violations", self._list), *grouped]
 
-    async def _list(self, request: web.Request) -> web.Response | JsonResponse:
+    async def _list(self, request: web.Request) -> web.StreamResponse | JsonResponse:
         if self._grouped is not None and "grouped" in request.query:
             return await self._grouped.list(request)
         query = Query(request, *_FILTERS, *ONLY_GROUPED, "format", "limit", "cursor")

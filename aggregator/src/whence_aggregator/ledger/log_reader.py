@@ -13,6 +13,7 @@ from whence_aggregator.ports import Database, NotFound
 from whence_aggregator.queries.ledger import (
     CLOCK_AT,
     ENTRIES_AT,
+    ENTRIES_BEGINNING,
     ENTRIES_BY_DIGEST,
     ENTRIES_FROM,
     LAST_INDEX,
@@ -85,12 +86,27 @@ class LogReader:
 
     async def find(self, digest: str) -> Stored | None:
         """Return the entry with this digest of its bytes; None when there is no such entry."""
-        head = int.from_bytes(bytes.fromhex(digest.removeprefix("sha256:"))[:8], "big", signed=True)
+        head = _head(digest.removeprefix("sha256:"))
         for one in map(record, await self._database.fetch(ENTRIES_BY_DIGEST.bind({"digest_head": head}))):
             content = await self.content_of(one.packed)
             if content is None or sha256_digest(content) == digest:
                 return Stored(one.ledger_index, one.kind, content)
         return None
+
+    async def beginning(self, prefix: str, *, limit: int) -> list[tuple[int, str]]:
+        """Return index and digest of entries whose digest begins so, after `sha256:` at least one hex digit.
+
+        The digest of an entry whose body was pruned is not known: it is left out.
+        """
+        digits = prefix.removeprefix("sha256:")[:16]
+        heads = (_head(digits.ljust(16, fill)) for fill in "0f")
+        asked = ENTRIES_BEGINNING.bind({"head_least": next(heads), "head_most": next(heads), "limit": limit})
+        found = []
+        for one in map(record, await self._database.fetch(asked)):
+            content = await self.content_of(one.packed)
+            if content is not None and (digest := sha256_digest(content)).startswith(prefix):
+                found.append((one.ledger_index, digest))
+        return found
 
     async def recorded_at(self, index: int) -> str:
         """Return when an entry was recorded, to the second."""
@@ -189,6 +205,11 @@ class LogReader:
                         self._full.clear()
                     self._full[place] = tile
         return found
+
+
+def _head(digits: str) -> int:
+    """Return the first eight bytes of a digest in hex, as entries are indexed by them."""
+    return int.from_bytes(bytes.fromhex(digits)[:8], "big", signed=True)
 
 
 async def size_of(database: Database) -> int:

@@ -51,6 +51,7 @@ TABLES = (
     Table(name="verdict", clear=audit.CLEAR_VERDICT, dumps=(audit.DUMP_VERDICT,), lossy=True),
     Table(name="subject", clear=audit.CLEAR_SUBJECT, dumps=(audit.DUMP_SUBJECT,), lossy=True),
     Table(name="verdict_fold", clear=audit.CLEAR_VERDICT_FOLD, dumps=(audit.DUMP_VERDICT_FOLD,), lossy=True),
+    Table(name="silence", clear=audit.CLEAR_SILENCE, dumps=(audit.DUMP_SILENCE,), lossy=True),
     Table(name="verdict_count", clear=audit.CLEAR_VERDICT_COUNT, dumps=(audit.DUMP_VERDICT_COUNT,), lossy=True),
     Table(name="verdict_total", clear=audit.CLEAR_VERDICT_TOTAL, dumps=(audit.DUMP_VERDICT_TOTAL,), lossy=True),
     Table(

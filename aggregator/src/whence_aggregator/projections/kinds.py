@@ -256,7 +256,7 @@ KINDS: Mapping[str, EntryKind] = MappingProxyType({
     "verdict": replace(
         _kind(
             "verdict", "rule_set", "instance", "tally", "subject", "verdict_fold", "verdict_count", "verdict_total",
-            "counted_instance",
+            "counted_instance", "silence",
             project=_verdicts, account=_account_stated, together=_all_together,
         ),
         project={1: _verdicts, 2: _verdicts},

@@ -31,6 +31,7 @@ from whence_aggregator.projections.verdict_counts import (
 from whence_aggregator.queries.agents import INSTANCES_NAMED
 from whence_aggregator.queries.compliance import (
     ADD_RULE_SET,
+    ADD_SILENCE,
     ADD_SUBJECT,
     ADD_TO_TALLY,
     FOLD_VERDICT,
@@ -44,6 +45,7 @@ from whence_aggregator.queries.compliance import (
     UNFOLD_VERDICT,
     VERDICTS_OF,
     VERDICTS_OF_SUBJECTS,
+    AddSilenceParameters,
     AddSubjectParameters,
     FoldVerdictParameters,
     SetRulesOfSubjectParameters,
@@ -59,6 +61,7 @@ from whence_aggregator.queries.reports import (
     COUNTED_INSTANCES,
     CountInstanceParameters,
 )
+from whence_aggregator.trace.silences import AGENT_SILENT, silent_since
 
 INSTANCE = "instance"
 SUBJECT_KINDS = frozenset({INSTANCE, "version", "application", "ami", "account"})
@@ -85,6 +88,7 @@ class _Known:
     tally: dict[tuple[str, str], int] = field(default_factory=dict)
     moved: dict[tuple[str, int, str], SetVerdictParameters] = field(default_factory=dict)
     folds: dict[tuple[str, int, str], str] = field(default_factory=dict)
+    silences: list[AddSilenceParameters] = field(default_factory=list)
 
 
 async def project_verdicts(transaction: Transaction, entries: VerdictEntries) -> None:
@@ -122,6 +126,7 @@ async def project_verdicts(transaction: Transaction, entries: VerdictEntries) ->
         SET_VERDICT.bind(list(known.moved.values())),
         UNFOLD_VERDICT.bind(unfolded),
         FOLD_VERDICT.bind(folded),
+        ADD_SILENCE.bind(known.silences),
         SET_RULES.bind(of_instances),
         SET_RULES_OF_SUBJECT.bind(of_subjects),
         ADD_TO_TALLY.bind([{"account_id": a, "subject": s, "n": n} for (a, s), n in known.tally.items() if n]),
@@ -190,6 +195,8 @@ def _take(known: _Known, index: int, event: Mapping[str, Any]) -> None:
             since = event["at"]
         if verdict["verdict"] == "pass" and stood is None:
             continue
+        if kind == INSTANCE and rule == AGENT_SILENT:
+            _note_silence(known, number, index, event["at"], verdict, stood)
         before[rule] = Stood(verdict["verdict"], since, bool(folded))
         if folded or was_folded:
             known.folds[kind, number, rule] = folded
@@ -204,6 +211,18 @@ def _take(known: _Known, index: int, event: Mapping[str, Any]) -> None:
             "ledger_index": index,
         }
     _move_counts(known, key, account, event["rules"])
+
+
+def _note_silence(
+    known: _Known, number: int, index: int, at: str, verdict: Mapping[str, Any], stood: Stood | None
+) -> None:
+    """Record what begins a silence, and what ends one: most verdicts do neither."""
+    since = silent_since(verdict["verdict"], verdict["reason"])
+    ends = verdict["verdict"] in ("pass", "gone") and stood is not None and stood.outcome in ("fail", "unknown")
+    if since or ends:
+        known.silences.append(
+            {"instance": number, "ledger_index": index, "at": at, "verdict": verdict["verdict"], "silent_since": since}
+        )
 
 
 def _move_counts(known: _Known, key: VerdictSubject, account: str, rules: Collection[str]) -> None:

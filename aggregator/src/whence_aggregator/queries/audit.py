@@ -367,6 +367,22 @@ class DumpVerdictFoldRow(TypedDict):
 DUMP_VERDICT_FOLD = NamedQuery[DumpVerdictFoldParameters, DumpVerdictFoldRow]("dump_verdict_fold")
 
 
+class DumpSilenceParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpSilenceRow(TypedDict):
+    instance: int
+    ledger_index: int
+    at: str
+    verdict: str
+    silent_since: str
+
+
+DUMP_SILENCE = NamedQuery[DumpSilenceParameters, DumpSilenceRow]("dump_silence")
+
+
 class DumpLifeParameters(TypedDict):
     limit: int
     offset: int
@@ -857,6 +873,9 @@ CLEAR_SUBJECT = Command[NoParameters]("clear_subject")
 
 
 CLEAR_VERDICT_FOLD = Command[NoParameters]("clear_verdict_fold")
+
+
+CLEAR_SILENCE = Command[NoParameters]("clear_silence")
 
 
 CLEAR_TALLY = Command[NoParameters]("clear_tally")

@@ -502,6 +502,17 @@ class SetVerdictParameters(TypedDict):
 SET_VERDICT = Command[SetVerdictParameters]("set_verdict")
 
 
+class AddSilenceParameters(TypedDict):
+    instance: int
+    ledger_index: int
+    at: str
+    verdict: str
+    silent_since: str
+
+
+ADD_SILENCE = Command[AddSilenceParameters]("add_silence")
+
+
 class VerdictsParameters(TypedDict):
     folded: int
     after_subject: int

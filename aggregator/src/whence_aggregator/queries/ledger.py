@@ -212,6 +212,24 @@ class EntriesByDigestRow(TypedDict):
 ENTRIES_BY_DIGEST = NamedQuery[EntriesByDigestParameters, EntriesByDigestRow]("entries_by_digest")
 
 
+class EntriesBeginningParameters(TypedDict):
+    head_least: int
+    head_most: int
+    limit: int
+
+
+class EntriesBeginningRow(TypedDict):
+    ledger_index: int
+    kind: str
+    base: int | None
+    body: bytes | None
+    base_body: bytes | None
+    digest_head: int
+
+
+ENTRIES_BEGINNING = NamedQuery[EntriesBeginningParameters, EntriesBeginningRow]("entries_beginning")
+
+
 class PrunableParameters(TypedDict):
     kinds: str
     first: int

@@ -897,3 +897,97 @@ class RoleSessionsOfRow(TypedDict):
 
 
 ROLE_SESSIONS_OF = NamedQuery[RoleSessionsOfParameters, RoleSessionsOfRow]("role_sessions_of")
+
+
+class SilencesOfParameters(TypedDict):
+    instance_id: str
+    past: int
+    limit: int
+
+
+class SilencesOfRow(TypedDict):
+    ledger_index: int
+    at: str
+    verdict: str
+    silent_since: str
+
+
+SILENCES_OF = NamedQuery[SilencesOfParameters, SilencesOfRow]("silences_of")
+
+
+class InstancesBeginningParameters(TypedDict):
+    first: str
+    last: str
+    limit: int
+
+
+class InstancesBeginningRow(TypedDict):
+    value: str
+
+
+INSTANCES_BEGINNING = NamedQuery[InstancesBeginningParameters, InstancesBeginningRow]("instances_beginning")
+
+
+class ImagesBeginningParameters(TypedDict):
+    first: str
+    last: str
+    limit: int
+
+
+class ImagesBeginningRow(TypedDict):
+    value: str
+
+
+IMAGES_BEGINNING = NamedQuery[ImagesBeginningParameters, ImagesBeginningRow]("images_beginning")
+
+
+class SidecarsBeginningParameters(TypedDict):
+    first: str
+    last: str
+    limit: int
+
+
+class SidecarsBeginningRow(TypedDict):
+    value: str
+
+
+SIDECARS_BEGINNING = NamedQuery[SidecarsBeginningParameters, SidecarsBeginningRow]("sidecars_beginning")
+
+
+class PushedBeginningParameters(TypedDict):
+    first: str
+    last: str
+    limit: int
+
+
+class PushedBeginningRow(TypedDict):
+    value: str
+
+
+PUSHED_BEGINNING = NamedQuery[PushedBeginningParameters, PushedBeginningRow]("pushed_beginning")
+
+
+class LayersBeginningParameters(TypedDict):
+    first: str
+    last: str
+    limit: int
+
+
+class LayersBeginningRow(TypedDict):
+    value: str
+
+
+LAYERS_BEGINNING = NamedQuery[LayersBeginningParameters, LayersBeginningRow]("layers_beginning")
+
+
+class UserDataBeginningParameters(TypedDict):
+    first: str
+    last: str
+    limit: int
+
+
+class UserDataBeginningRow(TypedDict):
+    value: str
+
+
+USER_DATA_BEGINNING = NamedQuery[UserDataBeginningParameters, UserDataBeginningRow]("user_data_beginning")

@@ -57,6 +57,15 @@ class _Numbered(TypedDict):
     number: int
 
 
+class _Valued(TypedDict):
+    value: str
+
+
+def values(rows: Sequence[_Valued]) -> list[str]:
+    """Return the values of rows that have nothing else."""
+    return [row["value"] for row in rows]
+
+
 class Found(msgspec.Struct, frozen=True, kw_only=True):
     """An instance of a list, without its facets; `shown` is the rest. A Struct for speed: a page has up to 500."""
 

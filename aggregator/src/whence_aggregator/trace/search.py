@@ -52,7 +52,7 @@ from whence_aggregator.trace.found_rows import (
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.moment import NOW, Moment
 from whence_aggregator.trace.named_by import Deeds
-from whence_aggregator.trace.owners import owned_by
+from whence_aggregator.trace.owners import owned_as_written, owned_by
 from whence_aggregator.trace.review_names import words_of_review
 from whence_aggregator.trace.state import NOW_ONLY, States
 from whence_common.clock import to_millis
@@ -89,6 +89,8 @@ class Wanted:
     team_as_written: bool = False
     """Only applications with this very name of the team count, not with others that lead to it: for callers that may
     read resources of no other team."""
+    only_teams: frozenset[str] | None = None
+    """Only applications of one of these very teams count, whatever else is asked for; None for those of all."""
     images_containing: tuple[str, ...] = ()
     """Images that match a commit, ticket or review beside those that were built from such a commit."""
     first: int = 0
@@ -148,6 +150,10 @@ class Search:
                 self._database, wanted.team, as_written=wanted.team_as_written, past=wanted.moment.past
             )
             asked = FACETS_OF_APPLICATIONS.bind({"applications": array(owned)})
+            leading.append(numbers(await self._database.fetch(asked)))
+        if wanted.only_teams is not None:
+            theirs = await owned_as_written(self._database, wanted.only_teams, past=wanted.moment.past)
+            asked = FACETS_OF_APPLICATIONS.bind({"applications": array(theirs)})
             leading.append(numbers(await self._database.fetch(asked)))
         if wanted.ami is not None:
             await check_amis(self._database)

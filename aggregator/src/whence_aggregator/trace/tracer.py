@@ -100,12 +100,18 @@ class Tracer:
         ]
 
     async def matching(
-        self, subject: TraceSubject, *, moment: Moment, states: States = NOW_ONLY, after: str, limit: int
-    ) -> tuple[list[Lineage], str | None]:
-        """Return the lineages of instances that match, and the cursor of the next page."""
+        self, subject: TraceSubject, *, moment: Moment, states: States = NOW_ONLY, after: str, limit: int,
+        only_teams: frozenset[str] | None = None,
+    ) -> tuple[list[Lineage], str | None]:  # fmt: skip
+        """Return the lineages of instances that match, and the cursor of the next page.
+
+        `only_teams`: no others are looked at, so that not even a cursor tells how many there are.
+        """
         limit, following = min(limit, PAGE_MAX), after or "0"
         contained = await self._contained.find(subject.kind, subject.value, moment)
-        wanted = replace(_wanted(subject, moment), states=states, images_containing=contained.images)
+        wanted = replace(
+            _wanted(subject, moment), states=states, images_containing=contained.images, only_teams=only_teams
+        )
         lineages: list[Lineage] = []
         for _ in range(_PAGES_MAX):
             rows, next_page = await self.search.instances(wanted, after=following, limit=limit - len(lineages))

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
-from whence_aggregator.compliance.rules.agent import AGENT_SILENT
 from whence_aggregator.ports import Database
 from whence_aggregator.queries.compliance import NEVER_SPOKE
 from whence_aggregator.queries.query import BoundQuery, array
 from whence_aggregator.queries.violations import NEVER_SPOKEN_BY_ACCOUNT
 from whence_aggregator.trace.listening import Listening
+from whence_aggregator.trace.silences import AGENT_SILENT
 from whence_aggregator.violations.group import ACCOUNT, Group
 from whence_aggregator.violations.life import About, ObservedFault
 from whence_aggregator.violations.never_spoken_rows import (

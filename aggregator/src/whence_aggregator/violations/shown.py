@@ -41,11 +41,15 @@ def shown_violation(one: StoredViolation, *, now: str, members: ViolationMembers
     }  # fmt: skip
 
 
-def to_csv(violations: Sequence[Mapping[str, Any]]) -> str:
-    """Return violations as CSV. A text that a spreadsheet would take for a formula begins with an apostrophe."""
+def to_csv(violations: Sequence[Mapping[str, Any]], *, headed: bool = True) -> str:
+    """Return violations as CSV, with the names of the columns if `headed`.
+
+    A text that a spreadsheet would take for a formula begins with an apostrophe.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(CSV_COLUMNS)
+    if headed:
+        writer.writerow(CSV_COLUMNS)
     for one in violations:
         flat = {
             **one, "kind": one["subject"]["kind"], "subject": one["subject"]["id"],

@@ -18,6 +18,7 @@ from whence_aggregator.compliance.rules.live import LiveRules
 from whence_aggregator.http.account_plans import AccountPlanCalls
 from whence_aggregator.http.accounts import AccountCalls
 from whence_aggregator.http.agents import AgentCalls
+from whence_aggregator.http.keys import KeyCalls
 from whence_aggregator.http.log import LogCalls
 from whence_aggregator.http.operators import OperatorCalls
 from whence_aggregator.http.organisation import OrganisationCalls
@@ -30,6 +31,7 @@ from whence_aggregator.organisation.allowed import AllowedAccounts
 from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.settings.server import Settings, accounts_named
 from whence_aggregator.storage.measured import MeasuredDatabase
+from whence_aggregator.trace.beginnings import Beginnings
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.moment import Moments
 from whence_aggregator.trace.tracer import Tracer
@@ -124,6 +126,7 @@ def _answering(one: ServingParts) -> list[web.RouteDef]:
         *QueryCalls(
             database=one.database, log=one.ledger.reader, search=one.tracer.search, tracer=one.tracer, rules=one.rules
         ).routes(),
+        *KeyCalls(Beginnings(database=one.database, log=one.ledger.reader)).routes(),
         *change_routes(one.database, one.tracer),
         *event_routes(one.database, one.tracer.moments, one.working.wake),
         *AccountCalls(
@@ -151,7 +154,7 @@ def _compliance(one: ServingParts) -> list[web.RouteDef]:
         *finding_routes(
             one.settings, one.database, one.ledger, covering.coverage, one.working.evaluating.wake, one.limits
         ),
-        *one.violations.routes(one.signing_in.membership, one.heard, covering.coverage, caller_bytes),
+        *one.violations.routes(one.signing_in.membership, one.tracer, one.heard, covering.coverage, caller_bytes),
         *fullstop_routes(one.violations, one.signing_in.membership, caller_bytes),
         *one.notifications.routes(),
     ]

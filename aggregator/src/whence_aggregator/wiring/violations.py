@@ -24,6 +24,7 @@ from whence_aggregator.ports import Database
 from whence_aggregator.reports.coverage_reading import CoverageReader
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.moment import Moments
+from whence_aggregator.trace.tracer import Tracer
 from whence_aggregator.violations.kept import KeptViolations
 from whence_aggregator.violations.listing import GroupedViolations
 from whence_aggregator.violations.members import GroupMembers
@@ -75,14 +76,19 @@ class LivingViolations:
         return GroupedViolations(database=self.database, directory=self.directory, members=self.members, kept=self.kept)
 
     def routes(
-        self, membership: Membership, listening: Listening, coverage: CoverageReader, caller_bytes: Limit
+        self,
+        membership: Membership,
+        tracer: Tracer,
+        listening: Listening,
+        coverage: CoverageReader,
+        caller_bytes: Limit,
     ) -> list[web.RouteDef]:
         """Return all routes of violations."""
         grouped = GroupedViolationCalls(
             grouped=self.grouped, recorder=self.recorder, observing=self.observing, membership=membership,
             coverage=coverage, moments=Moments(database=self.database, now=self.now),
             causes=TrailCauses(database=self.database, configured=self.reads_events), caller_bytes=caller_bytes,
-            now=self.now, random_bytes=os.urandom,
+            tracer=tracer, now=self.now, random_bytes=os.urandom,
         )  # fmt: skip
         listed = Violations(database=self.database, listening=listening, rules=self.rules, directory=self.directory)
         return ViolationCalls(

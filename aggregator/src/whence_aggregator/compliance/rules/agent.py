@@ -8,9 +8,8 @@ from whence_aggregator.compliance.ages import instant_or_none
 from whence_aggregator.compliance.evidence import SubjectEvidence
 from whence_aggregator.compliance.presence import EC2_LAG, STANDING_STILL, life_of
 from whence_aggregator.compliance.rule import NOT_COLLECTED, Verdict, failed, inventory_of, known, passed, unknown
+from whence_aggregator.trace.silences import SILENT_SINCE
 from whence_common.clock import parse_instant, to_instant
-
-AGENT_SILENT = "agent-silent"
 
 
 def agent_silent(evidence: SubjectEvidence) -> Verdict:
@@ -28,7 +27,7 @@ def agent_silent(evidence: SubjectEvidence) -> Verdict:
     launched = instant_or_none(cloud.launched_at)
     owed = max(seen, parse_instant(heard.listening_since), launched or seen)
     due = owed + max(silent_after, EC2_LAG)
-    silent = f"silent since {heard.last_seen}"
+    silent = f"{SILENT_SINCE}{heard.last_seen}"
     if due >= now:
         since = to_instant(owed)
         why = f"was launched at {since}" if owed == launched else f"could be heard only since {since}"

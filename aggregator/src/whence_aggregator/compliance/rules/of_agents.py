@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from whence_aggregator.compliance.rule import Rule, given
-from whence_aggregator.compliance.rules.agent import AGENT_SILENT, agent_silent
+from whence_aggregator.compliance.rules.agent import agent_silent
 from whence_aggregator.compliance.rules.clock import CLOCK_OFF, clock_off
 from whence_aggregator.compliance.rules.drift import drift
 from whence_aggregator.compliance.rules.report import report_identity_mismatch
+from whence_aggregator.trace.silences import AGENT_SILENT
 
 _NOW, _EARLIER = "2026-11-22T12:00:00.000Z", "2026-11-22T11:00:00.000Z"
 _SINCE = {"listening_since": "2026-11-21T12:00:00.000Z"}

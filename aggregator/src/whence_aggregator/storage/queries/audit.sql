@@ -80,6 +80,10 @@ select number, kind, id, application_id, rule_set from subject order by number l
 select subject_kind, subject, rule, link from verdict_fold
 order by subject_kind{binary}, subject, rule{binary} limit :limit offset :offset;
 
+-- name: dump_silence
+select instance, ledger_index, at, verdict, silent_since from silence
+order by instance, ledger_index limit :limit offset :offset;
+
 -- name: dump_life
 select instance, ledger_index, life from life order by instance, ledger_index limit :limit offset :offset;
 
@@ -264,6 +268,9 @@ delete from subject;
 
 -- name: clear_verdict_fold
 delete from verdict_fold;
+
+-- name: clear_silence
+delete from silence;
 
 -- name: clear_tally
 delete from tally;

@@ -263,6 +263,10 @@ values (:subject_kind, :subject, :rule, :rule_version, :verdict, :reason, :since
 on conflict (subject_kind, subject, rule) do update set rule_version = excluded.rule_version,
     verdict = excluded.verdict, reason = excluded.reason, since = excluded.since, ledger_index = excluded.ledger_index;
 
+-- name: add_silence
+insert into silence (instance, ledger_index, at, verdict, silent_since)
+values (:instance, :ledger_index, :at, :verdict, :silent_since);
+
 -- name: verdicts
 -- types: application_id str?, after_subject int, after_rule str, folded_under str?
 select v.subject, i.instance_id, v.rule, v.rule_version, v.verdict, v.reason, v.since, i.account_id, i.region,

@@ -73,6 +73,12 @@ select e.ledger_index, e.kind, e.base, e.body, b.body as base_body, e.digest_hea
 from entry e left join entry b on b.ledger_index = e.base
 where e.digest_head = :digest_head order by e.ledger_index limit 16;
 
+-- name: entries_beginning
+-- types: head_least int, head_most int
+select e.ledger_index, e.kind, e.base, e.body, b.body as base_body, e.digest_head
+from entry e left join entry b on b.ledger_index = e.base
+where e.digest_head >= :head_least and e.digest_head <= :head_most order by e.digest_head, e.ledger_index limit :limit;
+
 -- name: prunable
 select e.ledger_index from entry e
 where {e.kind in texts kinds} and e.ledger_index >= :first and e.ledger_index < :past and e.body is not null

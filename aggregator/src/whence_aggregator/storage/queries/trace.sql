@@ -464,3 +464,61 @@ with recursive behind (ledger_index, event_id, account_id, access_key, caller_ke
     where b.depth < :depth_max and s.ledger_index < :known_past)
 select distinct ledger_index, event_id, account_id, access_key, shared_id, role, event_at, doer
 from behind order by ledger_index limit :limit;
+
+-- name: silences_of
+-- types: at str
+select s.ledger_index, s.at, s.verdict, s.silent_since from instance i join silence s on s.instance = i.number
+where i.instance_id = :instance_id and s.ledger_index < :past order by s.ledger_index desc limit :limit;
+
+-- What begins with some characters. Each step reads the next value of an index: a digest may be that of a hundred thousand
+-- rows, which a distinct would read.
+
+-- name: instances_beginning
+-- types: first str, last str
+select instance_id as value from instance where instance_id >= :first and instance_id < :last
+order by instance_id limit :limit;
+
+-- name: images_beginning
+-- types: first str, last str, value str
+with recursive found (value, place) as (
+    select (select min(image_digest) from facets where image_digest >= :first and image_digest < :last), cast(1 as bigint)
+    union all
+    select (select min(image_digest) from facets where image_digest > found.value and image_digest < :last), found.place + 1
+    from found where found.value is not null and found.place < cast(:limit as bigint))
+select value from found where value is not null;
+
+-- name: sidecars_beginning
+-- types: first str, last str, value str
+with recursive found (value, place) as (
+    select (select min(image_digest) from facets_image where image_digest >= :first and image_digest < :last), cast(1 as bigint)
+    union all
+    select (select min(image_digest) from facets_image where image_digest > found.value and image_digest < :last), found.place + 1
+    from found where found.value is not null and found.place < cast(:limit as bigint))
+select value from found where value is not null;
+
+-- name: pushed_beginning
+-- types: first str, last str, value str
+with recursive found (value, place) as (
+    select (select min(digest) from image_manifest where digest >= :first and digest < :last), cast(1 as bigint)
+    union all
+    select (select min(digest) from image_manifest where digest > found.value and digest < :last), found.place + 1
+    from found where found.value is not null and found.place < cast(:limit as bigint))
+select value from found where value is not null;
+
+-- name: layers_beginning
+-- types: first str, last str, value str
+with recursive found (value, place) as (
+    select (select min(layer) from image_layer where layer >= :first and layer < :last), cast(1 as bigint)
+    union all
+    select (select min(layer) from image_layer where layer > found.value and layer < :last), found.place + 1
+    from found where found.value is not null and found.place < cast(:limit as bigint))
+select value from found where value is not null;
+
+-- name: user_data_beginning
+-- types: first str, last str, value str
+with recursive found (value, place) as (
+    select (select min(user_data_digest) from facets where user_data_digest >= :first and user_data_digest < :last), cast(1 as bigint)
+    union all
+    select (select min(user_data_digest) from facets where user_data_digest > found.value and user_data_digest < :last), found.place + 1
+    from found where found.value is not null and found.place < cast(:limit as bigint))
+select value from found where value is not null;
