@@ -15,7 +15,8 @@ from whence_common.errors import InputError
 
 VPC_ENDPOINT = Kind(
     name="vpc-endpoint", step="vpc-endpoints", is_regional=True, keeps_data=True,
-    after=("route-table", "subnet", "security-group"), fixed=("vpc", "service"), reads=("ec2:DescribeRouteTables", "ec2:DescribeVpcEndpoints", "ec2:DescribeVpcs"),
+    after=("route-table", "subnet", "security-group"), fixed=("vpc", "service"),
+    reads=("ec2:DescribeRouteTables", "ec2:DescribeVpcEndpoints", "ec2:DescribeVpcs"),
     writes=(
         "ec2:CreateTags", "ec2:CreateVpcEndpoint", "ec2:DeleteVpcEndpoints", "ec2:ModifyVpcEndpoint",
         "route53:AssociateVPCWithHostedZone",
