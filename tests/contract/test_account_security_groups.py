@@ -85,6 +85,14 @@ async def test_networks_are_added_to_and_removed_from_the_list(moto: Aws) -> Non
         assert _entries(world) == {"192.0.2.0/25": "a", "192.0.2.128/25": "b"}
 
 
+async def test_another_name_of_a_network_changes_nothing(moto: Aws) -> None:
+    settings = _settings(_HTTPS, trusted={"office": "198.51.100.0/24"})
+    async with account_world(moto.url, steps=_STEPS, settings=settings) as world:
+        await world.converge()
+        world.settings = _settings(_HTTPS, trusted={"head office": "198.51.100.0/24"})
+        assert (await world.plan()).changes == ()
+
+
 async def test_more_than_a_hundred_networks_are_written_in_parts(moto: Aws) -> None:
     many = {f"n{one:03}": f"10.{one}.0.0/16" for one in range(150)}
     async with account_world(moto.url, steps=_STEPS, settings=_settings(_HTTPS, trusted=many)) as world:

@@ -96,6 +96,25 @@ async def test_groups_that_are_no_longer_configured_are_deleted_and_those_of_oth
         assert (list(rds.groups), list(cache.groups)) == ([], ["internal"])
 
 
+async def test_groups_of_a_vpc_that_is_not_configured_need_its_internal_subnets(moto: Aws) -> None:
+    settings = {"database_subnet_groups": True, "nat": "none"}
+    async with account_world(moto.url, steps=_STEPS, settings=settings) as world:
+        rds, _ = _services(world)
+        ec2 = world.client("ec2")
+        (default,) = ec2.describe_vpcs()["Vpcs"]
+        report = await world.apply(await world.plan())
+        assert {one.outcome for one in report.changes} == {"skipped"}
+        made = [
+            ec2.create_subnet(VpcId=default["VpcId"], CidrBlock=cidr, AvailabilityZone=zone)["Subnet"]["SubnetId"]
+            for zone, cidr in zip(
+                ("eu-west-1a", "eu-west-1b", "eu-west-1c"), ("172.31.128.0/20", "172.31.144.0/20", "172.31.160.0/20"),
+                strict=True,
+            )
+        ]  # fmt: skip
+        await world.converge()
+        assert sorted(rds.groups["internal"].subnets) == sorted(made)
+
+
 async def test_a_list_that_is_denied_changes_nothing_of_its_kind(moto: Aws) -> None:
     async with account_world(moto.url, steps=_STEPS, settings=_SETTINGS) as world:
         _services(world)

@@ -252,6 +252,18 @@ async def test_what_is_no_longer_configured_is_kept_until_it_is_named(moto: Aws)
         assert "internal-eu-west-1b" in _subnets(world)
 
 
+async def test_a_whole_network_is_deleted_only_by_name(moto: Aws) -> None:
+    async with account_world(moto.url, steps=_STEPS, settings=_SETTINGS) as world:
+        await world.converge()
+        world.settings = {}
+        plan = await world.plan()
+        assert (plan.changes, {one.kind for one in plan.remarks}) == ((), {"kept"})
+        await world.converge(delete=("*",))
+        ec2 = world.client("ec2")
+        assert [one["CidrBlock"] for one in ec2.describe_vpcs()["Vpcs"]] == ["172.31.0.0/16"]
+        assert ec2.describe_internet_gateways()["InternetGateways"] == []
+
+
 async def test_the_default_vpc_is_not_deleted_even_by_name(moto: Aws) -> None:
     settings = {**_SETTINGS, "vpc_net": {REGION: {"zones": ["eu-west-1a"], "subnets": {}}}}
     async with account_world(moto.url, steps=_STEPS, settings=settings) as world:

@@ -10,7 +10,7 @@ import pytest
 from whence_aggregator.accounts.account import Account
 from whence_aggregator.accounts.configuration.account import AccountSettings
 from whence_aggregator.accounts.resources import Json, Wanted, of
-from whence_aggregator.accounts.steps import flow_logs, security_groups, vpc
+from whence_aggregator.accounts.steps import flow_logs, nat, security_groups, subnet_groups, vpc, vpc_endpoints
 from whence_aggregator.accounts.steps.vpc_layout import has_nat, layouts
 from whence_common.errors import InputError
 
@@ -190,3 +190,38 @@ def test_rules_that_aws_would_not_accept_are_refused_by_key(group: dict[str, Jso
 def test_addresses_of_other_accounts_are_not_looked_up() -> None:
     with pytest.raises(InputError, match="addresses of other accounts are not looked up"):
         security_groups.wanted(account(trusted_networks_config={"disable_account_autogeneration": False}))
+
+
+_PUBLIC = {R: {"cidr": "10.0.0.0/16", "subnets": {f"{R}a": [{"cidr": "10.0.0.0/24", "type": "dmz"}]}}}
+_PRIVATE = {R: {"cidr": "10.0.0.0/16", "subnets": {f"{R}a": [{"cidr": "10.0.0.0/24", "type": "internal"}]}}}
+
+
+def test_a_gateway_without_a_dmz_subnet_in_its_zone_is_refused() -> None:
+    with pytest.raises(InputError, match=r"subnets.eu-west-1a: no dmz subnet for a NAT gateway"):
+        nat.wanted(account(vpc_net=_PRIVATE))
+    assert nat.wanted(account(vpc_net=_PRIVATE, nat="none")) == ()
+
+
+def test_an_interface_endpoint_without_internal_subnets_is_refused() -> None:
+    with pytest.raises(InputError, match="kms needs an internal subnet in eu-west-1"):
+        vpc_endpoints.wanted(account(vpc_net=_PUBLIC, vpc={"endpoints": ["kms"]}))
+
+
+def test_subnet_groups_without_internal_subnets_are_refused() -> None:
+    with pytest.raises(InputError, match="eu-west-1 has no internal subnets"):
+        subnet_groups.wanted(account(vpc_net=_PUBLIC, database_subnet_groups=True))
+
+
+def test_an_interface_endpoint_is_in_one_subnet_a_zone() -> None:
+    entries = [{"cidr": "10.0.0.0/24", "type": "internal"},
+               {"cidr": "10.0.1.0/24", "type": "internal", "tags": {"zalando.org/custom-subnet": "db"}}]  # fmt: skip
+    net = {R: {"cidr": "10.0.0.0/16", "subnets": {f"{R}a": entries}}}
+    (endpoint,) = vpc_endpoints.wanted(account(vpc_net=net, vpc={"endpoints": ["kms"]}))
+    assert endpoint.state["subnets"] == [of(f"{R}/subnet/internal-eu-west-1a", "id")]
+
+
+def test_a_gateway_endpoint_is_in_the_main_table_and_in_ours() -> None:
+    (endpoint,) = vpc_endpoints.wanted(account(vpc_net={R: {"zones": [f"{R}a"]}}, vpc={"endpoints": ["s3"]}))
+    assert endpoint.state["route_tables"] == [
+        of(f"{R}/vpc/172.31.0.0/16", "main_route_table"), of(f"{R}/route-table/internal-eu-west-1a", "id")
+    ]  # fmt: skip

@@ -13,6 +13,7 @@ from whence_aggregator.adapters.accounts.routes import put_route, target_of
 from whence_aggregator.adapters.accounts.vpcs import vpc_ids_for
 
 _EVERYWHERE = "0.0.0.0/0"
+_MAIN_ROUTE = "main_table_route"
 
 
 class InternetGatewayProvider:
@@ -31,13 +32,12 @@ class InternetGatewayProvider:
 
     def _standing(self, name: str, wanted: Wanted | None, gateway: Item, table: Item | None) -> Standing:
         identity = gateway["InternetGatewayId"]
-        target = target_of(table, _EVERYWHERE) if table is not None else None
+        state: dict[str, Json] = {"tags": seen_tags(tags_of(gateway), wanted), "vpc": _vpc_of(gateway)}
+        if wanted is not None and _MAIN_ROUTE in wanted.state:
+            target = target_of(table, _EVERYWHERE) if table is not None else None
+            state[_MAIN_ROUTE] = True if target == identity else target
         return Standing(
-            kind=INTERNET_GATEWAY, name=name, region=self._place.region, is_own=is_own(tags_of(gateway)),
-            state={
-                "tags": seen_tags(tags_of(gateway), wanted), "vpc": _vpc_of(gateway),
-                "main_table_route": True if target == identity else target,
-            },
+            kind=INTERNET_GATEWAY, name=name, region=self._place.region, state=state, is_own=is_own(tags_of(gateway)),
             outputs={"id": identity},
         )  # fmt: skip
 
