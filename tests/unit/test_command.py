@@ -345,12 +345,45 @@ def test_one_team_is_shown_with_members_and_history_and_nothing_unprintable(answ
     assert json.loads(ask(url, "teams", "show", "old", "--json").stdout)["member_ids"] == ["ada"]
 
 
+def test_one_account_is_shown_with_what_differs_from_its_configuration(answers: tuple[Answers, str]) -> None:
+    held, url = answers
+    doer = {"at": "then", "event": "PutRolePolicy", "event_id": "e", "by": "ada\x1b[31m", "reason": ""}
+    first = {"address": "role/x", "step": "roles", "action": "update", "aspects": ["trust"], "lines": ["trust: a → b"]}
+    drift = {
+        "state": "drifted", "reason": None, "observed_at": "2026-11-22T12:00:00.000Z", "due_at": "soon", "account": "prod",
+        "configuration": "sha256:00", "changes": 3, "unread": [{"address": "eu-west-1/vpc/*", "reason": "denied"}],
+        "first": [{**first, "doer": doer}, {**first, "doer": {**doer, "by": "", "reason": "no event names it"}}],
+    }  # fmt: skip
+    plan = {
+        "account_id": "123456789012", "ledger_index": 9, "plan": "sha256:1", "report": "sha256:2", "begun_at": "then",
+        "ended_at": "2026-11-22T11:00:00.000Z", "applied_by": "ops", "changed": 4, "failed": 1, "error": "it moved",
+    }  # fmt: skip
+    held.said["/v1/account-plans"] = 200, {"plans": [plan], "next": None}
+    held.said["/v1/accounts/123456789012"] = 200, {
+        "account_id": "123456789012", "name": "prod", "status": None, "path": None, "owner": None, "owners": {},
+        "allows": [], "tags": {}, "sources": [{"source": "aws", "observed_at": "then", "ledger_index": 5}],
+        "history": [], "drift": drift,
+    }  # fmt: skip
+    shown = ask(url, "accounts", "show", "123456789012").stdout
+    assert shown.splitlines()[6:] == [
+        "drift   3 differ since 2026-11-22T12:00:00.000Z; read again soon",
+        "differs update role/x (PutRolePolicy by ada\ufffd[31m at then)",
+        "        trust: a → b",
+        "differs update role/x (no event names it)",
+        "        trust: a → b",
+        "differs 1 more: whence-accounts plan",
+        "unread  eu-west-1/vpc/*: denied",
+        "applied 2026-11-22T11:00:00.000Z 4 changed, 1 not by ops (ledger 9): it moved",
+    ]
+
+
 def test_one_account_is_shown_with_its_owners_and_history(answers: tuple[Answers, str]) -> None:
     held, url = answers
     change = {
         "change": "found", "source": "aws", "ledger_index": 7, "observed_at": "2026-11-22T12:00:00.000Z", "owner": "pay",
         "status": "ACTIVE", "path": "Root",
     }  # fmt: skip
+    held.said["/v1/account-plans"] = 200, {"plans": [], "next": None}
     held.said["/v1/accounts/123456789012"] = 200, {
         "account_id": "123456789012", "name": "prod", "status": "ACTIVE", "path": "Root", "owner": None,
         "owners": {"file": "ops", "aws": "pay"}, "allows": ["ship"], "tags": {"cost": "7"},
