@@ -16,6 +16,7 @@ from whence_aggregator.queries.ledger import (
     ENTRIES_BEGINNING,
     ENTRIES_BY_DIGEST,
     ENTRIES_FROM,
+    ENTRIES_OF_KIND,
     LAST_INDEX,
     NEWEST_OF_KIND,
     TILES_OF_LEVEL,
@@ -75,6 +76,11 @@ class LogReader:
                 first = one.ledger_index + 1
             if not rows:
                 return
+
+    async def entries_of(self, kind: str, first: int, past: int) -> list[Stored]:
+        """Return the entries of a kind among [first, past), in order. Raises StorageUnavailable."""
+        rows = await self._database.fetch(ENTRIES_OF_KIND.bind({"kind": kind, "first": first, "past": past}))
+        return [Stored(one.ledger_index, one.kind, await self.content_of(one.packed)) for one in map(record, rows)]
 
     async def entry(self, index: int) -> Stored:
         """Return one entry. Raises NotFound."""
