@@ -13,6 +13,7 @@ from contract.test_migrations import Place, PostgresPlace, SqlitePlace
 from contract.test_retention import MemoryArchive
 from fakes.auditor import checked, dumped
 from fakes.in_process import SILENT_AFTER_SECONDS, InProcess
+from fakes.machine import Machine
 from fakes.signing_authority import SigningAuthority
 from whence_aggregator.audit.rebuild import rebuild
 from whence_aggregator.ledger.log_reader import LogReader, Stored
@@ -48,8 +49,8 @@ async def fall_silent(house: InProcess) -> None:
     await house.work()
 
 
-async def judged(house: InProcess) -> None:
-    """Have one instance that was silent twice, and one that ended while it was silent."""
+async def judged(house: InProcess) -> Machine:
+    """Have one instance that was silent twice, which is returned, and one that ended while it was silent."""
     one, two = [await house.machine(name) for name in (ONE, TWO)]
     house.ec2.listed = {ONE: ("running", LAUNCHED), TWO: ("running", LAUNCHED)}
     await house.say(one)
@@ -62,18 +63,12 @@ async def judged(house: InProcess) -> None:
     await house.inventory.collect(PLACE)
     await house.work()
     await fall_silent(house)
-
-
-@asynccontextmanager
-async def upgraded(place: Place, house: InProcess) -> AsyncIterator[Rows]:
-    """Yield the rows of a database that was made by this version, which is then one of the version before."""
-    rows = (await dumped(house.database))["silence"]
-    yield rows
+    return one
 
 
 @asynccontextmanager
 async def of_earlier_version(
-    place: Place, authority: SigningAuthority, fill: Callable[[InProcess], Awaitable[None]] = judged
+    place: Place, authority: SigningAuthority, fill: Callable[[InProcess], Awaitable[object]] = judged
 ) -> AsyncIterator[tuple[InProcess, Rows]]:
     """Yield a house whose database was migrated from the version without silences, and the rows that it had."""
     async with place.opened("make") as database, InProcess(database, authority).running() as house:
@@ -183,10 +178,15 @@ async def test_verdicts_that_arrive_meanwhile_have_their_rows_once(
     place: Place, authority: SigningAuthority, tmp_path: Path
 ) -> None:
     """The end of the second silence is judged while its begin is not derived yet."""
-    async with of_earlier_version(place, authority) as (house, rows):
+    machines: list[Machine] = []
+
+    async def fill(house: InProcess) -> None:
+        machines.append(await judged(house))
+
+    async with of_earlier_version(place, authority, fill) as (house, rows):
 
         async def heard() -> None:
-            await house.say(await house.machine(ONE))
+            await house.say(machines[0])
             await house.work()
 
         meanwhile = Meanwhile(house.reader, heard)
@@ -219,13 +219,17 @@ async def test_a_rebuild_leaves_nothing_to_derive(place: Place, authority: Signi
         assert (await due(house.database), (await dumped(house.database))["silence"]) == ([], rows)
 
 
-async def test_an_empty_log_and_a_new_one_have_nothing_to_derive(place: Place, authority: SigningAuthority) -> None:
-    async def nothing(house: InProcess) -> None:
-        assert await due(house.database) == []
+async def test_a_log_that_this_version_began_has_nothing_to_derive(house: InProcess) -> None:
+    await judged(house)
+    assert await due(house.database) == []
+    assert await index_silences(house.database, Stopping(house.reader, at=0)) == 0
 
-    async with of_earlier_version(place, authority, nothing) as (house, _):
-        assert await due(house.database) == []
+
+async def test_a_log_without_verdicts_is_read_to_its_end(place: Place, authority: SigningAuthority) -> None:
+    async with of_earlier_version(place, authority, lambda house: house.register()) as (house, rows):
+        assert rows == []
         assert await index_silences(house.database, house.reader) == 0
+        assert await due(house.database) == []
 
 
 async def archived(house: InProcess, archive: MemoryArchive) -> None:
@@ -254,9 +258,8 @@ async def test_bodies_in_an_archive_are_read_from_there_and_an_archive_that_is_a
 
 
 async def test_bodies_that_were_pruned_state_nothing_and_end_no_start(
-    place: Place, authority: SigningAuthority, tmp_path: Path
+    place: Place, authority: SigningAuthority
 ) -> None:
     async with of_earlier_version(place, authority, lambda house: archived(house, MemoryArchive())) as (house, _):
         assert await index_silences(house.database, house.reader) == 0
         assert await due(house.database) == []
-        assert (await checked(house, tmp_path)).findings == []
