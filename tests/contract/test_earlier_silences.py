@@ -263,3 +263,21 @@ async def test_bodies_that_were_pruned_state_nothing_and_end_no_start(
     async with of_earlier_version(place, authority, lambda house: archived(house, MemoryArchive())) as (house, _):
         assert await index_silences(house.database, house.reader) == 0
         assert await due(house.database) == []
+
+
+@pytest.mark.parametrize("body", ["", "02", "01ff00ff", "00"])
+async def test_a_damaged_verdict_states_nothing_and_ends_no_start(
+    place: Place, authority: SigningAuthority, tmp_path: Path, body: str
+) -> None:
+    in_sqlite = isinstance(place, SqlitePlace)
+    async with of_earlier_version(place, authority) as (house, rows):
+        index = rows[2]["ledger_index"]
+        packed = f"x'{body}'" if in_sqlite else f"'\\x{body}'::bytea"
+        await place.run(
+            "drop trigger entry_no_update" if in_sqlite else "alter table entry disable trigger user",
+            f"update entry set body = {packed}, base = null where ledger_index = {index}",
+        )
+        assert await index_silences(house.database, house.reader) == len(rows) - 1
+        assert (await dumped(house.database))["silence"] == [one for one in rows if one["ledger_index"] != index]
+        assert await due(house.database) == []
+        assert str(index) in [one.place for one in (await checked(house, tmp_path)).findings]

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from whence_aggregator.ledger.packing import Packer
+from whence_aggregator.ledger.packing import EntryDamaged, Packer
 from whence_aggregator.ledger.rows import PackedEntry, last_index, packed, record, recorded_at, stored_tiles
 from whence_aggregator.ledger.tree import TileId, Tree, edge_tiles, node_of, path_tiles
 from whence_aggregator.ports import Database, NotFound
@@ -78,9 +78,19 @@ class LogReader:
                 return
 
     async def entries_of(self, kind: str, first: int, past: int) -> list[Stored]:
-        """Return the entries of a kind among [first, past), in order. Raises StorageUnavailable."""
+        """Return the entries of a kind among [first, past), in order; a damaged one has no content.
+
+        Raises StorageUnavailable.
+        """
         rows = await self._database.fetch(ENTRIES_OF_KIND.bind({"kind": kind, "first": first, "past": past}))
-        return [Stored(one.ledger_index, one.kind, await self.content_of(one.packed)) for one in map(record, rows)]
+        found = []
+        for one in map(record, rows):
+            try:
+                content = await self.content_of(one.packed)
+            except EntryDamaged:
+                content = None  # the check of the log names it
+            found.append(Stored(one.ledger_index, one.kind, content))
+        return found
 
     async def entry(self, index: int) -> Stored:
         """Return one entry. Raises NotFound."""
