@@ -77,6 +77,8 @@ class Issuer:
     now: Callable[[], float]
     keys: list[object] = field(default_factory=lambda: [public_jwk(RSA_KEY, kid="one", use="sig", alg="RS256")])
     fetched: int = 0
+    described: int = 0
+    """How often its discovery document was asked for."""
     asked: list[str] = field(default_factory=list)
     """Paths that were asked for, beside discovery and keys."""
     named: str = ""
@@ -110,10 +112,12 @@ class Issuer:
         return signed(json.dumps(head).encode(), json.dumps(self.claims(**changes)).encode(), key)
 
     async def _discovery(self, request: web.Request) -> web.Response:
+        self.described += 1
         if self.down:
             return web.Response(status=503)
         uri = self.jwks_uri or f"{self.url}/jwks"
-        return web.json_response({"issuer": self.named or self.url, "jwks_uri": uri})
+        endpoints = {f"{name}_endpoint": f"{self.url}/{name}" for name in ("authorization", "token")}
+        return web.json_response({"issuer": self.named or self.url, "jwks_uri": uri, **endpoints})
 
     async def _jwks(self, _: web.Request) -> web.Response:
         self.fetched += 1

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from whence_aggregator.projections.silences import silence_in
 from whence_aggregator.queries.trace import SilencesOfRow
 from whence_aggregator.trace.silences import silences, silent_since
 
@@ -54,3 +57,44 @@ def test_one_that_was_heard_between_two_judgements_was_silent_twice() -> None:
 
 def test_an_end_without_a_begin_is_no_silence() -> None:
     assert silences([row(1, "pass"), row(2, "gone")]) == []
+
+
+def entry(
+    verdict: str, reason: str = "", *, first: bool = False, rule: str = "agent-silent", kind: str = "instance"
+) -> Any:
+    stated = {"rule": rule, "version": 1, "verdict": verdict, "reason": reason}
+    return {
+        "subject": {"kind": kind, "id": "i-1"}, "at": LATER, "first": [rule] if first else [],
+        "verdicts": [{**stated, "rule": "drift"}, stated],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("event", "since"),
+    [
+        (entry("fail", f"silent since {SINCE}"), SINCE),
+        (entry("unknown", f"silent since {SINCE}; EC2 is away"), SINCE),
+        (entry("unknown", f"silent since {SINCE}", first=True), SINCE),
+        (entry("pass"), ""),
+        (entry("gone", "subject gone: terminated"), ""),
+    ],
+)
+def test_an_entry_states_the_begin_or_the_end_of_a_silence(event: Any, since: str) -> None:
+    verdict = event["verdicts"][1]["verdict"]
+    assert silence_in(event) == {"at": LATER, "verdict": verdict, "silent_since": since}
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        entry("pass", first=True),
+        entry("gone", first=True),
+        entry("unknown", "the agent was never heard"),
+        entry("fail", "silent since yesterday"),
+        entry("fail", f"silent since {SINCE}", rule="drift"),
+        entry("fail", f"silent since {SINCE}", kind="account"),
+        {**entry("fail", f"silent since {SINCE}"), "verdicts": []},
+    ],
+)
+def test_an_entry_about_something_else_states_nothing(event: Any) -> None:
+    assert silence_in(event) is None

@@ -7,6 +7,7 @@ from whence_aggregator.ledger.log_reader import LogReader
 from whence_aggregator.ports import Conflict, Database
 from whence_aggregator.projections.derived_tables import TABLES
 from whence_aggregator.projections.kinds import KINDS
+from whence_aggregator.queries.ledger import END_DERIVATIONS
 
 
 async def rebuild(database: Database, reader: LogReader) -> int:
@@ -27,4 +28,5 @@ async def rebuild(database: Database, reader: LogReader) -> int:
                 f"{replay.lossy} bodies were pruned and are not in the archive: their rows would be lost",
                 fix="set retention.archive_bucket to the bucket that they were archived in",
             )
+        await transaction.execute(END_DERIVATIONS.bind([{}]))
     return count

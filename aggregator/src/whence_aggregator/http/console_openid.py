@@ -5,6 +5,7 @@ The browser holds a secret of the sign-in that has begun; state, nonce and verif
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -54,10 +55,13 @@ class ConsoleOpenId:
     def __init__(
         self, *, issuers: Mapping[str, ConsoleIssuer], sign_in: Authenticator, sessions: BrowserSessions,
         address: PublicAddress, pages: ConsoleSignIn, random_text: Callable[[int], str], now: Now,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self._issuers = issuers
         self._metadata = {
-            name: Shared(one.exchange.metadata, fresh_seconds=_METADATA_SECONDS, failed_seconds_max=_FAILED_SECONDS)
+            name: Shared(
+                one.exchange.metadata, fresh_seconds=_METADATA_SECONDS, failed_seconds_max=_FAILED_SECONDS, clock=clock
+            )
             for name, one in issuers.items()
         }
         self._sign_in = sign_in

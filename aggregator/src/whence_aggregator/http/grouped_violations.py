@@ -1,14 +1,13 @@
-"""Violations with their life: listed in groups, shown one by one, acknowledged, exempted, and undone."""
+"""Violations with their life, one by one: shown, acknowledged, exempted, and undone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote, urlencode
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from whence_aggregator.callers.caller import Caller
 from whence_aggregator.callers.limits import Limit
@@ -18,16 +17,11 @@ from whence_aggregator.http.authentication import CALLER
 from whence_aggregator.http.bodies import JsonResponse, respond_json
 from whence_aggregator.http.member_links import LINK_PARAMETERS, wanted_links, with_links
 from whence_aggregator.http.own_teams import check_reads_team
-from whence_aggregator.http.parameters import Query, account_id, check_ami, instance_id, instant, no_parameters
-from whence_aggregator.http.streams import streamed
-from whence_aggregator.http.violation_csv import csv_pieces
+from whence_aggregator.http.parameters import Query, instant, no_parameters
 from whence_aggregator.ports import Conflict
 from whence_aggregator.projections.violation_rows import StoredViolation
-from whence_aggregator.reports.coverage import AskedAbout
-from whence_aggregator.reports.coverage_reading import CoverageReader
-from whence_aggregator.trace.moment import Moment, Moments
+from whence_aggregator.trace.moment import Moments
 from whence_aggregator.trace.tracer import Tracer
-from whence_aggregator.violations.brief import SORT_KEYS
 from whence_aggregator.violations.causing import CauseReader, caused, with_causes
 from whence_aggregator.violations.exemption import (
     Exemption,
@@ -36,8 +30,7 @@ from whence_aggregator.violations.exemption import (
     scope_from,
     scope_of,
 )
-from whence_aggregator.violations.group import GROUP_KINDS
-from whence_aggregator.violations.listing import GroupedViolations, WantedGroups, parse_states
+from whence_aggregator.violations.listing import GroupedViolations
 from whence_aggregator.violations.observing import Observing
 from whence_aggregator.violations.permission import (
     SEVERITY_OF_TEAMS,
@@ -48,37 +41,16 @@ from whence_aggregator.violations.permission import (
     check_withdraw,
 )
 from whence_aggregator.violations.recording import ViolationRecorder
-from whence_aggregator.violations.shown import to_csv
 from whence_common.clock import Now
 from whence_common.errors import InputError
 
-GROUPED_FILTERS = (
-    "grouped", "status", "verdict", "rule", "severity", "team", "account", "region", "ami", "application", "version",
-    "instance", "kind", "exemption", "since", "until", "at", "known_at", "sort", "facets", "format", "whole", "limit",
-    "cursor",
-)  # fmt: skip
-ONLY_GROUPED = frozenset(GROUPED_FILTERS) - {
-    "verdict", "rule", "severity", "team", "account", "region", "ami", "application", "instance", "kind", "since",
-    "until", "format", "limit", "cursor",
-}  # fmt: skip
-"""What filters violations with their life, and no verdicts."""
-_OF_VERDICTS = {
-    "state": "violations have states of their own: use status, as in status=open,reopened, or omit grouped",
-    "folded": "what folds under a violation is in GET /v1/violations/{id}: omit folded, or grouped",
-}
-"""What filters verdicts and not violations, and what to ask instead."""
-_YES = ("true",)
 _BODY_BYTES_MAX = 16 * 1024
-_CURSOR_CHARACTERS_MAX = 1_000
 STEP_BYTES = 1024
 """What a step takes in the log, as the caller's limit counts it."""
-_CSV = "text/csv"
-COMPLETE = "Whence-Complete"
-"""Of answers in other forms than JSON: whether every source that could deny them was read."""
 
 
 class GroupedViolationCalls:
-    """`/v1/violations?grouped=true`, `/v1/violations/{id}…` and `/v1/exemptions…`."""
+    """`/v1/violations/{id}…` and `/v1/exemptions…`."""
 
     def __init__(
         self,
@@ -88,7 +60,6 @@ class GroupedViolationCalls:
         observing: Observing,
         membership: Membership,
         caller_bytes: Limit,
-        coverage: CoverageReader,
         moments: Moments,
         causes: CauseReader,
         tracer: Tracer,
@@ -100,7 +71,6 @@ class GroupedViolationCalls:
         self._observing = observing
         self._membership = membership
         self._caller_bytes = caller_bytes
-        self._coverage = coverage
         self._moments = moments
         self._causes = causes
         self._tracer = tracer
@@ -116,46 +86,6 @@ class GroupedViolationCalls:
             web.get("/v1/exemptions", self._exemptions),
             web.post("/v1/exemptions/{id}/undo", self._withdraw),
         ]
-
-    async def list(self, request: web.Request) -> web.StreamResponse | JsonResponse:
-        """Respond to `GET /v1/violations` with `grouped`."""
-        for name, fix in _OF_VERDICTS.items():
-            if name in request.query:
-                raise InputError("parameter-unknown", f"{name} does not go with grouped", fix=fix)
-        query = Query(request, *GROUPED_FILTERS)
-        query.choice("grouped", _YES)
-        wanted, limit = _wanted(query, request[CALLER]), query.limit()
-        moment = await self._moments.since_the_log(query.instant("at"), query.instant("known_at"))
-        after = query.text("cursor", characters_max=_CURSOR_CHARACTERS_MAX) or ""
-        form = query.choice("format", ("json", "csv")) or ("csv" if _CSV in _accepted(request) else "json")
-        if query.choice("whole", _YES) is not None:
-            return await self._whole(request, wanted, moment, form, after=after)
-        facets = form == "json" and query.choice("facets", _YES) is not None
-        page = await self._grouped.page(wanted, moment=moment, after=after, limit=limit, facets=facets)
-        if not page.violations:
-            await self._coverage.check_team(_about(wanted))
-        covered = await self._coverage.of(_about(wanted), named=request[CALLER].reads_everything)
-        if form == "json":
-            answer = {**moment.to_wire(), "violations": page.violations, "next": page.following, "coverage": covered}
-            return respond_json({**answer, "facets": page.facets} if facets else answer)
-        response = web.Response(text=to_csv(page.violations), content_type=_CSV, charset="utf-8")
-        response.headers[COMPLETE] = complete_header(covered)
-        if page.following is not None:
-            link = f"{quote(request.path)}?{urlencode({**request.query, 'cursor': page.following})}"
-            response.headers[hdrs.LINK] = f'<{link}>; rel="next"'
-        return response
-
-    async def _whole(
-        self, request: web.Request, wanted: WantedGroups, moment: Moment, form: str, *, after: str
-    ) -> web.StreamResponse:
-        """Send all that match as CSV, in pieces."""
-        if form != "csv" or after or "limit" in request.query:
-            raise InputError("parameter-malformed", "whole goes with format=csv, and without limit and cursor")
-        if not (await self._grouped.page(wanted, moment=moment, after="", limit=1)).violations:
-            await self._coverage.check_team(_about(wanted))
-        covered = await self._coverage.of(_about(wanted), named=request[CALLER].reads_everything)
-        headers = {hdrs.CONTENT_TYPE: f"{_CSV}; charset=utf-8", COMPLETE: complete_header(covered)}
-        return await streamed(request, headers, csv_pieces(self._grouped, wanted, moment))
 
     async def _show(self, request: web.Request) -> JsonResponse:
         query = Query(request, "at", "known_at", *LINK_PARAMETERS)
@@ -311,42 +241,3 @@ async def _body(request: web.Request, *keys: str) -> dict[str, Any]:
             fix=f"this path takes {', '.join(keys)}" if keys else "send {}",
         )  # fmt: skip
     return body
-
-
-def _accepted(request: web.Request) -> Sequence[str]:
-    accept = request.headers.get(hdrs.ACCEPT, "")
-    return [one.partition(";")[0].strip().lower() for one in accept.split(",")]
-
-
-def _wanted(query: Query, caller: Caller) -> WantedGroups:
-    severity, sort = query.choice("severity", ("1", "2", "3", "4")), query.text("sort") or "severity"
-    verdict = query.choice("verdict", ("fail", "unknown"))
-    account, instance, version = query.text("account"), query.text("instance"), query.text("version")
-    rule, application = query.text("rule"), query.text("application")
-    key = next((one for one in SORT_KEYS if one == sort.removeprefix("-")), None)
-    if key is None:
-        raise InputError("parameter-malformed", f"sort must be one of: {', '.join(SORT_KEYS)}, or one of them after -")
-    if version is not None and application is None:
-        raise InputError("parameter-malformed", "version requires application")
-    return WantedGroups(
-        states=parse_states(query.text("status") or "unfixed"), rules=[rule] if rule is not None else None,
-        severity=int(severity) if severity is not None else None, team=query.text("team"),
-        team_as_written=not caller.reads_everything, application=application, version=version,
-        account=account_id(account) if account is not None else None, region=query.text("region"),
-        ami=check_ami(query.text("ami")), instance=instance_id(instance) if instance is not None else None,
-        kind=query.choice("kind", GROUP_KINDS), confirmed=None if verdict is None else verdict == "fail",
-        exemption=query.text("exemption"), since=query.instant("since"), until=query.instant("until"), sort=key,
-        descending=sort.startswith("-"),
-    )  # fmt: skip
-
-
-def _about(wanted: WantedGroups) -> AskedAbout:
-    return AskedAbout(
-        account=wanted.account, region=wanted.region, instance=wanted.instance, team=wanted.team,
-        team_as_written=wanted.team_as_written, application=wanted.application,
-    )  # fmt: skip
-
-
-def complete_header(covered: Mapping[str, object]) -> str:
-    """Return the value of the header that states whether an answer is complete."""
-    return "true" if covered["complete"] else "false"

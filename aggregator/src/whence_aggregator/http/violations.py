@@ -16,12 +16,7 @@ from whence_aggregator.compliance.rules.live import CATALOGUE, CurrentRules
 from whence_aggregator.compliance.violations import Violations, WantedViolations, cursor_of_silent
 from whence_aggregator.http.authentication import CALLER
 from whence_aggregator.http.bodies import JsonResponse, respond_json
-from whence_aggregator.http.grouped_violations import (
-    COMPLETE,
-    ONLY_GROUPED,
-    GroupedViolationCalls,
-    complete_header,
-)
+from whence_aggregator.http.grouped_lists import COMPLETE, ONLY_GROUPED, GroupedLists, complete_header
 from whence_aggregator.http.parameters import Query, account_id, check_ami, instance_id
 from whence_aggregator.reports.coverage import AskedAbout
 from whence_aggregator.reports.coverage_reading import CoverageReader
@@ -47,7 +42,7 @@ class ViolationCalls:
         coverage: CoverageReader,
         now: Now,
         rules: CurrentRules = CATALOGUE,
-        grouped: GroupedViolationCalls | None = None,
+        grouped: GroupedLists | None = None,
     ) -> None:
         self._violations = violations
         self._coverage = coverage
@@ -56,8 +51,7 @@ class ViolationCalls:
         self._now = now
 
     def routes(self) -> list[web.RouteDef]:
-        grouped = self._grouped.routes() if self._grouped is not None else []
-        return [web.get("/v1/violations", self._list), *grouped]
+        return [web.get("/v1/violations", self._list)]
 
     async def _list(self, request: web.Request) -> web.StreamResponse | JsonResponse:
         if self._grouped is not None and "grouped" in request.query:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from whence_aggregator.ledger.packing import Packer
+from whence_aggregator.ledger.packing import EntryDamaged, Packer
 from whence_aggregator.ledger.rows import PackedEntry, last_index, packed, record, recorded_at, stored_tiles
 from whence_aggregator.ledger.tree import TileId, Tree, edge_tiles, node_of, path_tiles
 from whence_aggregator.ports import Database, NotFound
@@ -16,6 +16,7 @@ from whence_aggregator.queries.ledger import (
     ENTRIES_BEGINNING,
     ENTRIES_BY_DIGEST,
     ENTRIES_FROM,
+    ENTRIES_OF_KIND,
     LAST_INDEX,
     NEWEST_OF_KIND,
     TILES_OF_LEVEL,
@@ -75,6 +76,21 @@ class LogReader:
                 first = one.ledger_index + 1
             if not rows:
                 return
+
+    async def entries_of(self, kind: str, first: int, past: int) -> list[Stored]:
+        """Return the entries of a kind among [first, past), in order; a damaged one has no content.
+
+        Raises StorageUnavailable.
+        """
+        rows = await self._database.fetch(ENTRIES_OF_KIND.bind({"kind": kind, "first": first, "past": past}))
+        found = []
+        for one in map(record, rows):
+            try:
+                content = await self.content_of(one.packed)
+            except EntryDamaged:
+                content = None  # the check of the log names it
+            found.append(Stored(one.ledger_index, one.kind, content))
+        return found
 
     async def entry(self, index: int) -> Stored:
         """Return one entry. Raises NotFound."""

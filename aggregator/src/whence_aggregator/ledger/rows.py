@@ -15,8 +15,10 @@ from whence_aggregator.queries.ledger import (
     ClockEntryAtRow,
     ClockPastRow,
     ClockRangeRow,
+    DerivationDueRow,
     EntriesAtRow,
     EntriesFromRow,
+    EntriesOfKindRow,
     FirstClockRow,
     LastClockRow,
     LastIndexRow,
@@ -69,7 +71,7 @@ def packed(row: _Body) -> PackedEntry:
     return PackedEntry(row["ledger_index"], row["body"], row["base_body"])
 
 
-def record(row: EntriesFromRow | BodiesOfKindsRow) -> EntryRecord:
+def record(row: EntriesFromRow | EntriesOfKindRow | BodiesOfKindsRow) -> EntryRecord:
     return EntryRecord(
         ledger_index=row["ledger_index"], kind=row["kind"], digest_head=row["digest_head"], packed=packed(row)
     )
@@ -78,6 +80,11 @@ def record(row: EntriesFromRow | BodiesOfKindsRow) -> EntryRecord:
 def last_index(rows: Sequence[LastIndexRow]) -> int:
     """Return the index of the last entry; -1 in an empty log."""
     return rows[0]["last_index"]
+
+
+def due_entries(rows: Sequence[DerivationDueRow]) -> range | None:
+    """Return the entries that are yet to be read for a table that came after them; None when there are none."""
+    return range(rows[0]["following"], rows[0]["past"]) if rows else None
 
 
 def clock_entries(rows: Sequence[Sequence[ClockEntryAtRow]]) -> set[int]:

@@ -21,6 +21,7 @@ from whence_aggregator.projections.rows import (
     standing_of_subjects,
     subject_numbers,
 )
+from whence_aggregator.projections.silences import silence_in
 from whence_aggregator.projections.verdict_counts import (
     CountedInstance,
     CountedPlace,
@@ -61,7 +62,6 @@ from whence_aggregator.queries.reports import (
     COUNTED_INSTANCES,
     CountInstanceParameters,
 )
-from whence_aggregator.trace.silences import AGENT_SILENT, silent_since
 
 INSTANCE = "instance"
 SUBJECT_KINDS = frozenset({INSTANCE, "version", "application", "ami", "account"})
@@ -185,6 +185,9 @@ def _take(known: _Known, index: int, event: Mapping[str, Any]) -> None:
     number = known.numbers[key]
     account = known.accounts[name] if kind == INSTANCE else str(event["account_id"])
     before, first = known.before.setdefault(key, {}), frozenset(event["first"])
+    silence = silence_in(event)
+    if silence is not None:
+        known.silences.append({"instance": number, "ledger_index": index, **silence})
     for verdict in event["verdicts"]:
         rule, folded = verdict["rule"], str(verdict.get("folded_under") or "")
         stood = before.get(rule)
@@ -195,8 +198,6 @@ def _take(known: _Known, index: int, event: Mapping[str, Any]) -> None:
             since = event["at"]
         if verdict["verdict"] == "pass" and stood is None:
             continue
-        if kind == INSTANCE and rule == AGENT_SILENT:
-            _note_silence(known, number, index, event["at"], verdict, stood)
         before[rule] = Stood(verdict["verdict"], since, bool(folded))
         if folded or was_folded:
             known.folds[kind, number, rule] = folded
@@ -211,18 +212,6 @@ def _take(known: _Known, index: int, event: Mapping[str, Any]) -> None:
             "ledger_index": index,
         }
     _move_counts(known, key, account, event["rules"])
-
-
-def _note_silence(
-    known: _Known, number: int, index: int, at: str, verdict: Mapping[str, Any], stood: Stood | None
-) -> None:
-    """Record what begins a silence, and what ends one: most verdicts do neither."""
-    since = silent_since(verdict["verdict"], verdict["reason"])
-    ends = verdict["verdict"] in ("pass", "gone") and stood is not None and stood.outcome in ("fail", "unknown")
-    if since or ends:
-        known.silences.append(
-            {"instance": number, "ledger_index": index, "at": at, "verdict": verdict["verdict"], "silent_since": since}
-        )
 
 
 def _move_counts(known: _Known, key: VerdictSubject, account: str, rules: Collection[str]) -> None:

@@ -280,6 +280,54 @@ class BodiesOfKindsRow(TypedDict):
 BODIES_OF_KINDS = NamedQuery[BodiesOfKindsParameters, BodiesOfKindsRow]("bodies_of_kinds")
 
 
+class EntriesOfKindParameters(TypedDict):
+    kind: str
+    first: int
+    past: int
+
+
+class EntriesOfKindRow(TypedDict):
+    ledger_index: int
+    kind: str
+    base: int | None
+    body: bytes | None
+    base_body: bytes | None
+    digest_head: int
+
+
+ENTRIES_OF_KIND = NamedQuery[EntriesOfKindParameters, EntriesOfKindRow]("entries_of_kind")
+
+
+class DerivationDueParameters(TypedDict):
+    name: str
+
+
+class DerivationDueRow(TypedDict):
+    following: int
+    past: int
+
+
+DERIVATION_DUE = NamedQuery[DerivationDueParameters, DerivationDueRow]("derivation_due")
+
+
+class MoveDerivationParameters(TypedDict):
+    following: int
+    name: str
+
+
+MOVE_DERIVATION = Command[MoveDerivationParameters]("move_derivation")
+
+
+class EndDerivationParameters(TypedDict):
+    name: str
+
+
+END_DERIVATION = Command[EndDerivationParameters]("end_derivation")
+
+
+END_DERIVATIONS = Command[NoParameters]("end_derivations")
+
+
 class AddRemovedEntryParameters(TypedDict):
     ledger_index: int
     stated_by: int

@@ -15,6 +15,7 @@ from whence_aggregator.http.server import Server
 from whence_aggregator.ledger.publishing import Publisher
 from whence_aggregator.projections.applications import index_applications
 from whence_aggregator.projections.indexing import index_facts
+from whence_aggregator.projections.silences import index_silences
 from whence_aggregator.settings.server import Settings
 from whence_aggregator.violations.following import Following
 from whence_aggregator.wiring import parts, settings_files
@@ -99,6 +100,7 @@ async def opened_aggregator(
         ledger = await parts.start_ledger(settings, database, stack, witnesses=witnesses, beside=beside)
         await index_applications(database)
         await index_facts(database)
+        await index_silences(database, ledger.reader)
         engine = RuleProcess()
         stack.push_async_callback(engine.close)
         rules = LiveRules(await open_rules(settings, database, ledger, engine, now=utc_now))

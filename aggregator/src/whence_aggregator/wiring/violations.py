@@ -16,6 +16,7 @@ from whence_aggregator.compliance.violations import Violations
 from whence_aggregator.events.causing import TrailCauses
 from whence_aggregator.findings.listing import Findings, WantedFindings
 from whence_aggregator.findings.violations import FindingViolation, finding_violations
+from whence_aggregator.http.grouped_lists import GroupedLists
 from whence_aggregator.http.grouped_violations import GroupedViolationCalls
 from whence_aggregator.http.violations import ViolationCalls
 from whence_aggregator.ledger.ledger import Ledger
@@ -84,16 +85,18 @@ class LivingViolations:
         caller_bytes: Limit,
     ) -> list[web.RouteDef]:
         """Return all routes of violations."""
-        grouped = GroupedViolationCalls(
-            grouped=self.grouped, recorder=self.recorder, observing=self.observing, membership=membership,
-            coverage=coverage, moments=Moments(database=self.database, now=self.now),
-            causes=TrailCauses(database=self.database, configured=self.reads_events), caller_bytes=caller_bytes,
-            tracer=tracer, now=self.now, random_bytes=os.urandom,
+        moments = Moments(database=self.database, now=self.now)
+        listed = ViolationCalls(
+            Violations(database=self.database, listening=listening, rules=self.rules, directory=self.directory),
+            coverage=coverage, now=self.now, rules=self.rules,
+            grouped=GroupedLists(grouped=self.grouped, coverage=coverage, moments=moments),
         )  # fmt: skip
-        listed = Violations(database=self.database, listening=listening, rules=self.rules, directory=self.directory)
-        return ViolationCalls(
-            listed, coverage=coverage, now=self.now, rules=self.rules, grouped=grouped
-        ).routes()  # fmt: skip
+        each = GroupedViolationCalls(
+            grouped=self.grouped, recorder=self.recorder, observing=self.observing, membership=membership,
+            moments=moments, causes=TrailCauses(database=self.database, configured=self.reads_events),
+            caller_bytes=caller_bytes, tracer=tracer, now=self.now, random_bytes=os.urandom,
+        )  # fmt: skip
+        return [*listed.routes(), *each.routes()]
 
 
 def load_violations(

@@ -265,7 +265,7 @@ on conflict (subject_kind, subject, rule) do update set rule_version = excluded.
 
 -- name: add_silence
 insert into silence (instance, ledger_index, at, verdict, silent_since)
-values (:instance, :ledger_index, :at, :verdict, :silent_since);
+values (:instance, :ledger_index, :at, :verdict, :silent_since) on conflict do nothing;
 
 -- name: verdicts
 -- types: application_id str?, after_subject int, after_rule str, folded_under str?

@@ -96,6 +96,23 @@ select e.ledger_index, e.kind, e.base, e.body, b.body as base_body, e.digest_hea
 from entry e left join entry b on b.ledger_index = e.base
 where {e.kind in texts kinds} and e.ledger_index >= :first and e.body is not null order by e.ledger_index limit :limit;
 
+-- name: entries_of_kind
+select e.ledger_index, e.kind, e.base, e.body, b.body as base_body, e.digest_head
+from entry e left join entry b on b.ledger_index = e.base
+where e.kind = :kind and e.ledger_index >= :first and e.ledger_index < :past order by e.ledger_index;
+
+-- name: derivation_due
+select following, past from derivation_due where name = :name;
+
+-- name: move_derivation
+update derivation_due set following = :following where name = :name and following < :following;
+
+-- name: end_derivation
+delete from derivation_due where name = :name and following >= past;
+
+-- name: end_derivations
+delete from derivation_due;
+
 -- name: add_removed_entry
 insert into removed_entry (ledger_index, stated_by) values (:ledger_index, :stated_by) on conflict do nothing;
 
