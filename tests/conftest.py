@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +45,16 @@ def pytest_configure(config: pytest.Config) -> None:
         take_own_network(given["workerid"])
 
 
-def pytest_collection_finish() -> None:
-    """Exempt thousands of tests and their modules from all later collections of garbage."""
-    gc.collect()
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect no garbage while thousands of tests are loaded, and exempt them and their modules from it afterwards."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Dealing:
@@ -78,16 +85,27 @@ async def scape() -> AsyncIterator[Landscape]:
 @pytest.fixture
 async def server(scape: Landscape, tmp_path: Path) -> AsyncIterator[Aggregator]:
     """An aggregator of its own for one test, on SQLite."""
-    async with aggregator(
-        tmp_path,
+    async with _of_the_landscape(scape, tmp_path) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+async def shared_server(scape: Landscape, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Aggregator]:
+    """One aggregator for the tests of a file, each of which has instances of its own; to start one takes seconds."""
+    async with _of_the_landscape(scape, tmp_path_factory.mktemp("shared-server")) as running:
+        yield running
+
+
+def _of_the_landscape(scape: Landscape, directory: Path) -> AbstractAsyncContextManager[Aggregator]:
+    return aggregator(
+        directory,
         scape.logs,
         authority_pem=scape.authority_pem,
         registries=(scape.registry,),
         git_servers=(scape.sources.host,),
         sts="required",
         aws_endpoint_url=scape.sts.url,
-    ) as running:
-        yield running
+    )
 
 
 @pytest.fixture(scope="session")

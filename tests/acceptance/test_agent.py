@@ -24,6 +24,11 @@ CREDENTIALS = {
 
 
 @pytest.fixture(scope="module")
+async def server(shared_server: Aggregator) -> Aggregator:
+    return shared_server
+
+
+@pytest.fixture(scope="module")
 async def source(scape: Landscape) -> str:
     """The reference of an image from a clean tree."""
     return (await scape.build("accepted", "1.0", scm=scape.greeter_scm(0))).reference

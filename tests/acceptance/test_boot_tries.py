@@ -26,6 +26,11 @@ QUICK = {"retry_pause_seconds_max": 0.5}
 
 
 @pytest.fixture(scope="module")
+async def server(shared_server: Aggregator) -> Aggregator:
+    return shared_server
+
+
+@pytest.fixture(scope="module")
 async def source(scape: Landscape) -> str:
     return (await scape.build("tries", "1.0", scm=None)).reference
 

@@ -70,6 +70,17 @@ class Stage:
                             return predicate
                 await pause(0.1)
 
+    async def traced(self, server: Aggregator, link: str, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Give a link of this instance's lineage once it is as wanted; other instances may still have tasks."""
+        async with asyncio.timeout(30):
+            while True:
+                lineage = await server.get("/v1/trace", instance=self.service.instance_id)
+                found: dict[str, Any]
+                for found in lineage.get("links", []):
+                    if found["link"] == link and wanted(found):
+                        return found
+                await pause(0.1)
+
     async def started_again(self, suffix: str, since: str) -> None:
         """Wait until the container with this suffix runs and was started later than `since`, as the engine states it."""
         async with asyncio.timeout(30):
@@ -113,8 +124,7 @@ async def failed(
     async with stage.agent(server.url, **extra) as running:
         status = await running.until("failed")
         assert await stage.inspect() is None, "a failed boot leaves no container"
-        lineage = await server.settled(stage.service.instance_id)
-        assert next(link for link in lineage["links"] if link["link"] == "instance")["value"]["cause"] == "failed"
+        await stage.traced(server, "instance", lambda found: found["value"]["cause"] == "failed")
         assert (await command("status", "--url", running.url))[0] == 1
         async with asyncio.timeout(20):
             while told is not None and not told():
