@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from whence_aggregator.accounts.drift import Drift, summary
-from whence_aggregator.collect.rows import DriftTask, StandingFact, drift_task, standing_fact
+from whence_aggregator.collect.rows import DriftTask, StandingFact, drift_task, standing_fact, task_subjects
 from whence_aggregator.compliance.evidence import DriftOfAccount, ReadingOutcome
 from whence_aggregator.ports import Database
 from whence_aggregator.queries.collect import FACTS_NOW
@@ -64,7 +64,7 @@ class KnownDrifts:
 
     async def account_ids(self) -> Sequence[str]:
         """Return the accounts whose drift is read. Raises StorageUnavailable."""
-        return [row["subject"] for row in await self._database.fetch(TASKS_OF_KIND.bind({"kind": ACCOUNT_DRIFT_KIND}))]
+        return task_subjects(await self._database.fetch(TASKS_OF_KIND.bind({"kind": ACCOUNT_DRIFT_KIND})))
 
     async def known(self, account_ids: Sequence[str]) -> Mapping[str, KnownDrift]:
         """Return what is known of those of the accounts that the configuration states. Raises StorageUnavailable."""

@@ -16,7 +16,7 @@ from whence_aggregator.queries.collect import (
     ListingBegunRow,
     SettingDigestRow,
 )
-from whence_aggregator.queries.work import DueInLaneRow, TasksOfRow
+from whence_aggregator.queries.work import DueInLaneRow, TasksOfKindRow, TasksOfRow
 from whence_aggregator.trace.life import Life, as_life
 
 NOT_COLLECTED = "not collected yet"
@@ -84,6 +84,10 @@ def drift_task(row: TasksOfRow) -> DriftTask:
     return DriftTask(
         subject=row["subject"], due_at=row["due_at"], reason=row["reason"], failed_at=row["failed_at"]
     )  # fmt: skip
+
+
+def task_subjects(rows: Sequence[TasksOfKindRow]) -> list[str]:
+    return [row["subject"] for row in rows]
 
 
 def found_values(rows: Sequence[FactsNowRow]) -> list[str]:

@@ -82,7 +82,14 @@ class QueryCalls:
         moment = await self._moment(query)
         first, before = await self._tracer.moments.period(query.instant("since"), query.instant("until"))
         wanted = Wanted(
-            **{name: query.filter(name) for name in filters},
+            application=query.filter("application"),
+            version=query.filter("version"),
+            account=query.filter("account"),
+            region=query.filter("region"),
+            image=query.filter("image"),
+            user_data=query.filter("user_data"),
+            commit=query.filter("commit"),
+            ticket=query.filter("ticket"),
             cause=query.choice("cause", _CAUSES),
             ami=check_ami(query.text("ami")),
             team=query.text("team"),

@@ -6,12 +6,11 @@ is gone. While nobody judges, nothing is recorded: a silence that ended before i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
-from typing import Literal
+from dataclasses import asdict
 
 from whence_aggregator.ports import Database
-from whence_aggregator.queries.trace import SILENCES_OF, SilencesOfRow
+from whence_aggregator.queries.trace import SILENCES_OF
+from whence_aggregator.trace.silence_rows import silences
 from whence_common.clock import parse_instant, to_instant
 
 AGENT_SILENT = "agent-silent"
@@ -20,19 +19,6 @@ SILENT_SINCE = "silent since "
 _INSTANT_CHARACTERS_MAX = 40
 _ROWS_OF_SILENCE = 4
 """Unknown, failed and ended are three, and one more for a reason that changed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Silence:
-    """One silence. `until` is None while it lasts; `proved` if a listing showed that the machine ran meanwhile."""
-
-    since: str
-    until: str | None
-    ended: Literal["heard", "gone"] | None
-    proved: bool
-    ledger_index: int
-    """The verdict that stated it first; `ended_index` is the one that ended it."""
-    ended_index: int | None
 
 
 def silent_since(verdict: str, reason: str) -> str:
@@ -44,28 +30,6 @@ def silent_since(verdict: str, reason: str) -> str:
         return to_instant(parse_instant(instant))
     except ValueError:
         return ""
-
-
-def silences(rows: Iterable[SilencesOfRow]) -> list[Silence]:
-    """Return the silences by rows, the oldest first; a row that ends one whose begin is not among them is left out."""
-    found: list[Silence] = []
-    for row in rows:
-        last = found[-1] if found and found[-1].until is None else None
-        since, index = row["silent_since"], row["ledger_index"]
-        if not since:
-            if last is not None:
-                ended: Literal["heard", "gone"] = "gone" if row["verdict"] == "gone" else "heard"
-                found[-1] = replace(last, until=row["at"], ended=ended, ended_index=index)
-        elif last is not None and last.since == since:
-            found[-1] = replace(last, proved=last.proved or row["verdict"] == "fail")
-        else:
-            if last is not None:  # it was heard, and was silent again before it was judged
-                found[-1] = replace(last, until=since, ended="heard", ended_index=index)
-            proved = row["verdict"] == "fail"
-            found.append(
-                Silence(since=since, until=None, ended=None, proved=proved, ledger_index=index, ended_index=None)
-            )
-    return found
 
 
 async def silences_of(database: Database, instance_id: str, *, past: int, limit: int) -> list[dict[str, object]]:
