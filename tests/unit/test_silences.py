@@ -8,7 +8,8 @@ import pytest
 
 from whence_aggregator.projections.silences import silence_in
 from whence_aggregator.queries.trace import SilencesOfRow
-from whence_aggregator.trace.silences import silences, silent_since
+from whence_aggregator.trace.silence_rows import silences
+from whence_aggregator.trace.silences import silent_since
 
 SINCE, LATER = "2026-11-27T03:00:00.000Z", "2026-11-27T05:00:00.000Z"
 
