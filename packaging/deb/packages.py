@@ -64,8 +64,15 @@ Description: boots an EC2 instance from its user data and reports what runs ther
 AGGREGATOR = Package(
     name="whence-aggregator",
     part="aggregator",
-    commands={"whence-aggregator": "whence_aggregator.cli", "whence": "whence_aggregator.whence.cli"},
-    botocore=("ec2", "ecr", "organizations", "s3", "sts"),
+    commands={
+        "whence-aggregator": "whence_aggregator.cli",
+        "whence": "whence_aggregator.whence.cli",
+        "whence-accounts": "whence_aggregator.accounts_command.cli",
+    },
+    botocore=(
+        "acm", "cloudtrail", "ec2", "ecr", "elasticache", "iam", "kms", "logs", "organizations", "rds",
+        "resourcegroupstaggingapi", "route53", "s3", "s3control", "service-quotas", "sns", "sqs", "sts",
+    ),
     files=(
         ("systemd/whence-aggregator.service", _UNITS),
         ("systemd/whence-registry.service", _UNITS),
@@ -82,7 +89,8 @@ Suggests: postgresql, docker-registry
 Description: keeps what instances say in a tamper-evident ledger and traces it
  Takes signed statements from whence-agent, collects what registries, Git servers
  and the EC2 API know, and answers where what runs came from. Also the command
- whence, the registry front and the witness.
+ whence, whence-accounts, which configures AWS accounts, the registry front and
+ the witness.
 """,
-)
+)  # fmt: skip
 PACKAGES = (AGENT, AGGREGATOR)

@@ -14,9 +14,13 @@ import pytest
 from fakes.agent_client import AgentClient
 from fakes.machine import FAILED, Machine
 from fakes.signing_authority import SigningAuthority
+from landscape.documents import DOCUMENTS, blocks, shell
 from landscape.programs import BIN, aggregator
 from landscape.whole import ROOT
 from whence_agent import settings as agent_settings
+from whence_aggregator.accounts.configuration import explain as account_keys
+from whence_aggregator.accounts.configuration.read import read_configuration
+from whence_aggregator.accounts.steps.table import STEPS
 from whence_aggregator.compliance import rule_table
 from whence_aggregator.compliance.own.rule_file import RuleInFile, read_rules
 from whence_aggregator.compliance.own.table import evidence_table
@@ -26,6 +30,7 @@ from whence_aggregator.organisation.file import parse_organisation
 from whence_aggregator.settings import server as aggregator_settings
 from whence_aggregator.settings import sign_in as sign_in_settings
 from whence_aggregator.settings import witness as witness_settings
+from whence_aggregator.settings.account_configuration import AccountConfigurationSettings
 from whence_aggregator.settings.approvals import ApprovalSettings, parse_people
 from whence_aggregator.settings.cloud_trail import CloudTrailSettings, TrailBucketSettings, TrailQueueSettings
 from whence_aggregator.settings.findings import FindingSettings, ScannerSettings
@@ -53,11 +58,6 @@ SIGN_IN = (
     sign_in_settings.CliSettings, sign_in_settings.ConsoleClientSettings, sign_in_settings.SignInSettings, sign_in_settings.IssuerSettings, sign_in_settings.WorkloadSettings,
     sign_in_settings.JobRuleSettings, sign_in_settings.ClaimSettings, sign_in_settings.IntrospectionSettings,
 )  # fmt: skip
-DOCUMENTS = sorted(
-    path
-    for path in ROOT.rglob("*.md")
-    if not {".venv", ".venv-clients", ".venv-peers", "node_modules"} & set(path.parts)
-)
 SHOWN_ELSEWHERE = {
     "make demo": "tests/acceptance/test_demo.py",
     "make test": ".ci/run",
@@ -93,6 +93,7 @@ SHOWN_ELSEWHERE = {
 }
 """Commands that another test runs, or that need a whole machine; each with the place that does it."""
 BEGUN_ELSEWHERE = {
+    "whence-accounts ": "tests/acceptance/test_accounts_chapter.py",
     "whence acknowledge v-": "tests/contract/test_grouped_violations.py",
     "whence exempt v-": "tests/contract/test_grouped_violations.py",
     "whence unexempt e-": "tests/contract/test_grouped_violations.py",
@@ -122,17 +123,6 @@ DRY = ("make bench", "make endurance", "make wheels", "make deb", "make lock")
 ENDS_WITH = {"whence violations --verdict fail": 1, "whence violations --grouped": 1, "whence accounts": 1,
              "whence trace": 1, "whence why": 1, "whence diff i-": 1}  # fmt: skip
 """Exit codes that are right although not 0, by the beginning of the command."""
-
-
-def blocks(language: str) -> list[tuple[str, str]]:
-    """Give the fenced blocks of a language with the document they stand in."""
-    return [
-        (str(document.relative_to(ROOT)), block)
-        for document in DOCUMENTS
-        for block in re.findall(
-            rf"^```{language}\n(.*?)^```", document.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
-        )
-    ]
 
 
 def commands() -> list[str]:
@@ -205,14 +195,6 @@ def own_rules_of_the_documents(directory: Path) -> Path:
     return found
 
 
-async def shell(command: str, environment: dict[str, str]) -> tuple[int, str]:
-    process = await asyncio.create_subprocess_shell(
-        command, cwd=ROOT, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
-    output, _ = await process.communicate()
-    return process.returncode or 0, output.decode()
-
-
 def test_every_yaml_example_is_valid() -> None:
     found = blocks("yaml")
     assert len(found) >= 3
@@ -226,6 +208,8 @@ def test_every_yaml_example_is_valid() -> None:
             parse_organisation(content, name=name)
         elif text.startswith("# /etc/whence/people.yaml"):
             parse_people(content, name=name, domains=(), code_hosts={"github.com"})
+        elif text.startswith(("# accounts.yaml", "# sevenseconds.yaml")):
+            read_configuration(content, name=name).accounts()
         elif text.startswith(OWN_RULES):
             read_rules(content, name=name)
         elif text.startswith("# /etc/whence/aggregator.yaml"):
@@ -271,6 +255,8 @@ def test_the_example_files_are_valid() -> None:
         ("aggregator/README.md", tuple(rule.id for rule in RULES)),
         ("aggregator/README.md", RuleSettings.__struct_fields__),
         ("aggregator/README.md", RuleInFile.__struct_fields__),
+        ("aggregator/README.md", AccountConfigurationSettings.__struct_fields__),
+        ("aggregator/README.md", tuple(one.name for one in STEPS)),
         *(("aggregator/README.md", one.__struct_fields__) for one in SIGN_IN),
     ],
 )
@@ -281,6 +267,10 @@ def test_nothing_that_can_be_set_is_left_out(document: str, names: tuple[str, ..
 
 def test_the_table_of_keys_is_the_one_that_explain_prints() -> None:
     assert table() in (ROOT / "agent/README.md").read_text(encoding="utf-8")
+
+
+def test_the_table_of_keys_of_accounts_is_made_from_the_configuration() -> None:
+    assert account_keys.table() in (ROOT / "aggregator/README.md").read_text(encoding="utf-8")
 
 
 def test_the_table_of_rules_is_made_from_the_rules() -> None:

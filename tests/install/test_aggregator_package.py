@@ -21,6 +21,7 @@ from fakes.machine import Machine
 from fakes.signing_authority import SigningAuthority
 from landscape.processes import answers, booting, free_port, process_of, run, started
 from landscape.whole import ROOT, Landscape
+from whence_aggregator.accounts.steps.table import KINDS
 from whence_common.log_policy import Policy
 from whence_common.note import VerifierKey
 from whence_common.receipt import Receipt
@@ -146,10 +147,11 @@ async def watched(root: Path, keys: str) -> None:
 
 
 async def test_the_packaged_aggregator_can_make_each_of_its_clients(root: Path) -> None:
-    asked = set()
-    for source in (ROOT / "aggregator/src/whence_aggregator/adapters").glob("*.py"):
-        asked |= set(re.findall(r'create_client\(\s*"([a-z0-9]+)"', source.read_text(encoding="utf-8")))
-    assert {"ec2", "s3", "sts"} <= asked
+    actions = {one for kind in KINDS.values() for one in (*kind.reads, *kind.writes)}
+    asked = {one.partition(":")[0] for one in actions} - {"tag"}  # the prefix of resourcegroupstaggingapi
+    for source in (ROOT / "aggregator/src/whence_aggregator/adapters").rglob("*.py"):
+        asked |= set(re.findall(r'client\(\s*"([a-z0-9-]+)"', source.read_text(encoding="utf-8")))
+    assert {"ec2", "s3", "sts", "rds", "resourcegroupstaggingapi", "service-quotas"} <= asked
     program = (
         "import sys; sys.path.insert(0, '/usr/lib/whence-aggregator'); import botocore.session as s\n"
         f"for n in {sorted(asked)}:\n"
@@ -157,6 +159,12 @@ async def test_the_packaged_aggregator_can_make_each_of_its_clients(root: Path) 
         "print('made')"
     )
     assert "made" in await run("chroot", root, "/usr/bin/python3", "-c", program)
+
+
+async def test_the_packaged_whence_accounts_knows_its_keys_and_the_policy_that_it_needs(root: Path) -> None:
+    assert "not exist" in await run("chroot", root, "/usr/bin/whence-accounts", "explain", "roles.*.drop")
+    policy = json.loads(await run("chroot", root, "/usr/bin/whence-accounts", "check-permissions", "--policy"))
+    assert "iam:CreateRole" in policy["Statement"][0]["Action"]
 
 
 @asynccontextmanager

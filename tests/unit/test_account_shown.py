@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
 from whence_aggregator.accounts.configuration.access import Access
 from whence_aggregator.accounts.plan import AccountPlan, Change, Plan, Remark
 from whence_aggregator.accounts.report import AccountReport, Applied, ApplyReport
-from whence_aggregator.accounts.shown import change_lines, plan_lines, report_lines
+from whence_aggregator.accounts.shown import account_lines, change_lines, plan_lines, report_lines
 
 ALLOW = {"Effect": "Allow", "Action": ["s3:GetObject", "s3:PutObject"], "Resource": ["arn:aws:s3:::b/*"],
          "Principal": {"AWS": ["*"]}, "Condition": {"Bool": {"aws:SecureTransport": ["false"]}}}  # fmt: skip
@@ -55,6 +55,7 @@ def test_a_plan_names_accounts_and_counts_at_its_end() -> None:
     remarks = (
         Remark(address="bucket/x", step="buckets", kind="foreign", message="statement A is left as it is"),
         Remark(address="vpc/*", step="network", kind="unread", message="AWS denies it", fix="allow it"),
+        Remark(address="root-user/account", step="identity", kind="warning", message="it has no MFA device"),
     )
     account = AccountPlan(
         account="hello", account_id="123456789012", access=Access(), regions=("eu-west-1",), alias=None,
@@ -68,9 +69,21 @@ def test_a_plan_names_accounts_and_counts_at_its_end() -> None:
         "  - role/x",
         "  · bucket/x: statement A is left as it is",
         "  ! vpc/*: AWS denies it (allow it)",
+        "  ! root-user/account: it has no MFA device",
         "",
         f"1 to create, 0 to change, 1 to delete in 1 account; 1 of them could not be read whole. Plan {plan.digest}",
     ]
+
+
+def test_every_kind_of_remark_has_a_sign() -> None:
+    remarks = tuple(
+        Remark(address="a", step="s", kind=kind, message=kind) for kind in get_args(get_type_hints(Remark)["kind"])
+    )
+    account = AccountPlan(
+        account="hello", account_id="123456789012", access=Access(), regions=("eu-west-1",), alias=None, changes=(),
+        standing=(), remarks=remarks,
+    )  # fmt: skip
+    assert len(list(account_lines(account))) == 1 + len(remarks)
 
 
 def test_a_report_is_by_step_with_why_and_what_to_do() -> None:

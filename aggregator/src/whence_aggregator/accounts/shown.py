@@ -1,6 +1,6 @@
 """Plans and reports as lines of text. Pure.
 
-`+` is created, `~` is changed, `-` is deleted, `!` needs a decision or could not be read, `·` is left alone.
+`+` is created, `~` is changed, `-` is deleted, `!` needs a decision, could not be read or is wrong, `·` is left alone.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from whence_aggregator.accounts.resources import Json, referred
 from whence_common.visible import printable
 
 _SIGNS = {"create": "+", "update": "~", "delete": "-"}
-_REMARKS = {"unread": "!", "kept": "!", "foreign": "·", "unsearched": "·"}
+_REMARKS = {"unread": "!", "kept": "!", "foreign": "·", "unsearched": "·", "warning": "!"}
 _OUTCOMES = {"done": "✓", "already": "=", "failed": "✗", "refused": "✗", "skipped": "…"}
 _VALUE_CHARACTERS_MAX = 200
 _LINES_OF_CHANGE_MAX = 60

@@ -126,7 +126,9 @@ class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         dict[Annotated[str, Meta(min_length=1, max_length=200)], Annotated[str, Meta(max_length=50)]],
         Meta(max_length=1000, description="Networks by name, for security groups with `allow_from_trusted`."),
     ] = field(default_factory=dict)
-    trusted_networks_config: TrustedNetworksConfig | None = None
+    trusted_networks_config: Annotated[
+        TrustedNetworksConfig | None, Meta(description="Version 10's options of `trusted_networks`; without effect.")
+    ] = None
     security_groups: Annotated[
         dict[Annotated[str, Meta(pattern=r"^[a-zA-Z0-9 ._\-:/()#,@\[\]+=&;{}!$*]{1,255}$")], SecurityGroup],
         Meta(max_length=500, description="Security groups by name, in the VPC of every region."),

@@ -81,6 +81,16 @@ def render_all(structure: type[Any] = AccountSettings) -> str:
     return "\n".join(f"{name:{width}}  {one.description or one.version10}".rstrip() for name, one in known.items())
 
 
+def table(structure: type[Any] = AccountSettings) -> str:
+    """Return the Markdown table of the keys of a section, without those below them."""
+    rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
+    for one in explanations(structure).values():
+        if one.type and not set(".[") & set(one.key):
+            default = "required" if one.is_required else f"`{one.default}`" if one.default else "–"
+            rows.append(f"| `{one.key}` | {one.type} | {default} | {one.description} |")
+    return "\n".join(rows)
+
+
 def _of_shape(one: Shape) -> Explanation:
     return Explanation(
         key=one.name, description=one.description, type=one.type, default=one.default, is_required=one.is_required,
