@@ -30,7 +30,7 @@ def version10(ids: Mapping[str, str], *, regions: Sequence[str] = ("eu-west-1",)
     """Return the example for these accounts, of which one is ADMIN. `section` are more keys of `global`.
 
     As it is shipped, Seven Seconds refuses it: it has no version, misspells `owner_id`, lacks `base_ami.account_name`,
-    and ends with an exception where `cloudtrail.regions` is absent. We refuse its image in a tag, and a mint bucket that
+    and ends with an exception where `cloudtrail.regions` has no other region. We refuse its image in a tag, and a mint bucket that
     every identity of an account may write: a role is named instead. Its names of hosts exist nowhere.
     """
     text = _EXAMPLE.read_text(encoding="utf-8").replace("onwer_id", "owner_id").replace(", ami_id: {{ami_id}}", "")
@@ -40,7 +40,7 @@ def version10(ids: Mapping[str, str], *, regions: Sequence[str] = ("eu-west-1",)
     shared["base_ami"] |= {"account_name": ADMIN, "is_public": True}
     (statement,) = shared["s3_buckets"]["mint_bucket"]["policy"]["Statement"]
     statement["Principal"] = {"AWS": "arn:aws:iam::123456789123:role/mint"}
-    shared["cloudtrail"]["regions"] = list(regions)
+    shared["cloudtrail"]["regions"] = ["eu-central-1", "us-east-1"]
     shared["trusted_networks_config"] = {"disable_account_autogeneration": True}
     document["accounts"] = {name: {"id": one} for name, one in ids.items()}
     return yaml.safe_dump(document, sort_keys=False)
