@@ -21,6 +21,7 @@ from benchmarks.peers_runs import Took, cpu_seconds, run_to_end, tree_of
 from fakes.account_extensions import speak_what_moto_lacks
 from fakes.account_world import new_account_id
 from fakes.aws_identity import IdentityOfAccounts
+from fakes.aws_routes import RepeatedRoutes
 from fakes.counted_aws import CountedAws
 from fakes.stups_login import StupsLogin, token
 from fakes.version10 import ADMIN, images, prepare, version10
@@ -90,6 +91,7 @@ async def _world(directory: Path, name: str) -> AsyncIterator[_World]:
     async with moto_server(home, amis=images(home)) as moto, CountedAws(moto.url).serve() as aws:
         speak_what_moto_lacks(aws)
         aws.extensions |= IdentityOfAccounts().extensions
+        RepeatedRoutes().install(aws)
         pid = next(one for one in tree_of(os.getpid()) if "moto.server" in _command(one))
         yield _World(aws, pid, home)
 
