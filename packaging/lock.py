@@ -2,7 +2,8 @@
 
 The wheels are those for CPython 3.11 on Linux, x86-64 and 64-bit Arm: what the AMI and the Debian packages install.
 Beside it, packaging/dev.constraints: the versions in this .venv, so that a new machine gets the ones that were tested.
-`lock.py peers` writes tests/benchmarks/*.lock instead, for this platform: what `make bench ARGS=peers` compares with.
+`lock.py peers` writes tests/benchmarks/*.lock instead, for this platform: what `make bench ARGS="peers accounts"`
+compares with. `lock.py peers NAME…` writes only those named.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ CONSTRAINTS = ROOT / "packaging" / "dev.constraints"
 _PLATFORMS = ("x86_64", "aarch64")
 _HEAD = "# Made by `make lock`; do not edit. Installed with --require-hashes and no index.\n"
 _HEAD_OF_PEERS = "# Made by `packaging/lock.py peers`; do not edit. Installed with --require-hashes.\n"
-_PEERS = {"custodian": "c7n==0.9.53", "prowler": "prowler==5.46.0"}
+_PEERS = {"custodian": "c7n==0.9.53", "prowler": "prowler==5.46.0", "sevenseconds": "stups-sevenseconds==1.2.112"}
 
 
 def main() -> int:
-    if sys.argv[1:] == ["peers"]:
-        for name, pin in _PEERS.items():
-            _write(ROOT / "tests" / "benchmarks" / f"{name}.lock", _reported([pin]), head=_HEAD_OF_PEERS)
+    if sys.argv[1:2] == ["peers"]:
+        for name in sys.argv[2:] or _PEERS:
+            _write(ROOT / "tests" / "benchmarks" / f"{name}.lock", _reported([_PEERS[name]]), head=_HEAD_OF_PEERS)
         return 0
     for part in ("agent", "aggregator"):
         _lock(part)

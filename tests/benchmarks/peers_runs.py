@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fakes.aws_front import AwsFront
 
 RUN_SECONDS_MAX = 1_800
+_LOOK_SECONDS = 0.1
 _CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -44,25 +44,36 @@ async def ended(
 ) -> Took:
     """Run a program to its end, or to its deadline: it is killed then, and its exit code is -9."""
     front.asked.clear()
+    took = await run_to_end(command, front.url, directory, seconds_max=seconds_max)
+    return replace(took, calls=Counter(front.asked))
+
+
+async def run_to_end(
+    command: Sequence[str | Path], endpoint_url: str, directory: Path, *, seconds_max: float = RUN_SECONDS_MAX
+) -> Took:
+    """Run a program as `ended` does, before an endpoint that counts elsewhere."""
     directory.mkdir(parents=True)
-    return await asyncio.to_thread(_ended, [str(one) for one in command], front, directory, seconds_max)
+    return await asyncio.to_thread(_run_to_end, [str(one) for one in command], endpoint_url, directory, seconds_max)
 
 
-def _ended(command: list[str], front: AwsFront, directory: Path, seconds_max: float) -> Took:
+def _run_to_end(command: list[str], endpoint_url: str, directory: Path, seconds_max: float) -> Took:
     log, began = directory / "output", time.monotonic()
     with log.open("wb") as sink:
         process = subprocess.Popen(
             command, cwd=directory, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT,
-            env={**_ENVIRONMENT, "HOME": str(directory), "AWS_ENDPOINT_URL": front.url},
+            env={**_ENVIRONMENT, "HOME": str(directory), "AWS_ENDPOINT_URL": endpoint_url},
         )  # fmt: skip
-        deadline = threading.Timer(seconds_max, process.kill)
-        deadline.start()
-        _, status, used = os.wait4(process.pid, 0)
-        deadline.cancel()
+        deadline, peak = began + seconds_max, 0.0
+        while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
+            if time.monotonic() > deadline:
+                process.kill()
+            peak = max(peak, _peak_mb_now(process.pid))
+            time.sleep(_LOOK_SECONDS)
+        _, status, used = ended
         process.returncode = os.waitstatus_to_exitcode(status)
     return Took(
-        exit_code=process.returncode, calls=Counter(front.asked), cpu_seconds=used.ru_utime + used.ru_stime,
-        rss_mb=used.ru_maxrss / 1024, wall_seconds=time.monotonic() - began,
+        exit_code=process.returncode, calls=Counter(), cpu_seconds=used.ru_utime + used.ru_stime,
+        rss_mb=peak, wall_seconds=time.monotonic() - began,
         output=log.read_text(encoding="utf-8", errors="replace"),
     )  # fmt: skip
 
@@ -103,6 +114,14 @@ def cpu_seconds(pids: Sequence[int]) -> float:
         stated = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
         ticks += sum(int(one) for one in stated[11:15])
     return ticks / _CLOCK_TICKS
+
+
+def _peak_mb_now(pid: int) -> float:
+    """Return the peaks of a process and its descendants. Not `ru_maxrss`, which starts with the memory of this process."""
+    try:
+        return peak_mb(tree_of(pid))
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0  # one of them has ended: the next look is soon
 
 
 def peak_mb(pids: Sequence[int]) -> float:

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks import (
+    accounts,
     applications,
     boot,
     commits,
@@ -65,6 +66,7 @@ _ALL = {
 _AGENTS = {"boot": boot.measure, "idle": idle.measure}
 """These can measure another checkout's agent too."""
 _NAMED_ONLY = {
+    "accounts": accounts.measure,
     "peer": peer.measure,
     "rules": rules.measure,
     "visible": visible.measure,

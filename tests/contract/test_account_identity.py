@@ -181,6 +181,9 @@ class _WithDocuments:
     async def aliases(self, target: Target) -> Sequence[str]:
         return await self.aws.aliases(target)
 
+    async def release(self, target: Target) -> None:
+        await self.aws.release(target)
+
 
 async def test_metadata_at_a_url_is_in_the_plan_and_updated_when_it_changes(moto: Aws) -> None:
     url = "https://idp.example.org/metadata"

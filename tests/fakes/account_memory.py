@@ -51,6 +51,9 @@ class MemoryAccount:
     async def aliases(self, target: Target) -> Sequence[str]:
         return [] if self.alias is None else [self.alias]
 
+    async def release(self, target: Target) -> None:
+        """Nothing is open."""
+
     def write(self, what: str, address: str) -> None:
         """Count a write. A fault of an even number hits before it acts, the caller's business otherwise."""
         self.writes.append((what, address))

@@ -29,6 +29,7 @@ async def plan_accounts(
     """
     wrong = await verify_all([one.target for one in accounts], providers, at_once=at_once)
     limit = asyncio.Semaphore(at_once)
+    admins = {one.admin_account_id for one in accounts}
 
     async def one(account: Account) -> AccountPlan:
         async with limit:
@@ -36,6 +37,8 @@ async def plan_accounts(
                 plan = unreachable(account, wrong[account.account_id])
             else:
                 plan = await plan_account(account, steps, providers, allowed)
+                if account.account_id not in admins:  # others read its zone
+                    await providers.release(account.target)
             planned(plan)
             return plan
 

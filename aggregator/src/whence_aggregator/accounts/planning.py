@@ -49,6 +49,8 @@ async def verify_all(targets: Sequence[Target], providers: Providers, *, at_once
                 await verify(target, providers)
             except WhenceError as exc:
                 return exc
+            finally:
+                await providers.release(target)
         return None
 
     found = zip(targets, await asyncio.gather(*map(one, targets)), strict=True)

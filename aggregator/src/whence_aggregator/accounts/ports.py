@@ -59,3 +59,6 @@ class Providers(Protocol):
 
     async def aliases(self, target: Target) -> Sequence[str]:
         """Return the account's alias, if it has one. Raises RoadError."""
+
+    async def release(self, target: Target) -> None:
+        """Close what is open for an account; it is opened again when it is needed. Nothing of it may be in use."""

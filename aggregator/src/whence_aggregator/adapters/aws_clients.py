@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -46,6 +46,18 @@ class _Open:
     until: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """Keys of a role, and until when they are used."""
+
+    keys: dict[str, str] = field(repr=False)
+    until: float
+
+
+_OWN_KEYS = _Given({}, float("inf"))
+"""The SDK finds them itself."""
+
+
 class ServiceClients:
     """Opens clients; the SDK finds our own credentials as usual, or those of a profile of its configuration.
 
@@ -74,6 +86,8 @@ class ServiceClients:
         self._open: dict[tuple[str, str, str], _Open] = {}
         self._locks: dict[tuple[str, str, str], asyncio.Lock] = {}
         self._old: list[AsyncExitStack] = []
+        self._given: dict[AssumedRole, _Given] = {}
+        self._role_locks: dict[AssumedRole, asyncio.Lock] = {}
 
     async def get(self, service: str, region: str, role: AssumedRole | None) -> Any:
         """Return an open client. Raises what the SDK raises when the role cannot be assumed."""
@@ -85,13 +99,12 @@ class ServiceClients:
             if found is not None:
                 self._old.append(found.stack)
                 del self._open[key]
-            keys = await self._assume(region, role) if role is not None else {}
+            given = await self._keys_of(region, role) if role is not None else _OWN_KEYS
             stack = AsyncExitStack()
-            client = await stack.enter_async_context(self._client(service, region, keys))
+            client = await stack.enter_async_context(self._client(service, region, given.keys))
             if service == "s3control" and self._endpoint_url is not None:
                 client.meta.events.register("before-sign.s3-control", self._keep_host)
-            until = self._clock() + _ROLE_SECONDS - _SPARE_SECONDS if role is not None else float("inf")
-            self._open[key] = _Open(client, stack, until)
+            self._open[key] = _Open(client, stack, given.until)
             return client
 
     def drop(self, service: str, region: str, role: AssumedRole | None) -> None:
@@ -99,6 +112,8 @@ class ServiceClients:
         found = self._open.pop((service, region, role.arn if role is not None else ""), None)
         if found is not None:
             self._old.append(found.stack)
+        if role is not None:
+            self._given.pop(role, None)
 
     def failed(
         self, service: str, region: str, role: AssumedRole | None, place: str, exc: Exception
@@ -123,12 +138,27 @@ class ServiceClients:
             fix = f"check the credentials, and that {region} is enabled for the account"
         return SourceUnavailable("trail-unavailable", f"{place} cannot be read: {why(exc)}", fix=fix)
 
+    async def release(self, role: AssumedRole) -> None:
+        """Close the clients of a role, of which none is in use: each holds about a megabyte. Its keys are kept."""
+        for stack in [self._open.pop(key).stack for key in list(self._open) if key[2] == role.arn]:
+            await stack.aclose()
+
     async def close(self) -> None:
         """Close all clients."""
         stacks = [*self._old, *(one.stack for one in self._open.values())]
         self._old, self._open = [], {}
         for stack in stacks:
             await stack.aclose()
+
+    async def _keys_of(self, region: str, role: AssumedRole) -> _Given:
+        """Return the keys of a role, which all its clients share: they are valid in every region."""
+        async with self._role_locks.setdefault(role, asyncio.Lock()):
+            found = self._given.get(role)
+            if found is None or self._clock() >= found.until:
+                keys = await self._assume(region, role)
+                found = _Given(keys, self._clock() + _ROLE_SECONDS - _SPARE_SECONDS)
+                self._given[role] = found
+            return found
 
     async def _assume(self, region: str, role: AssumedRole) -> dict[str, str]:
         external = {"ExternalId": role.external_id} if role.external_id is not None else {}

@@ -29,6 +29,12 @@ class AwsPlace:
         """Return a client in another account, by the role of the same name."""
         return await self.clients.get(service, self.region, self._role(account_id))
 
+    async def release(self) -> None:
+        """Close the clients of the account's role, if it has one."""
+        role = self._role(self.target.account_id)
+        if role is not None:
+            await self.clients.release(role)
+
     def _role(self, account_id: str) -> AssumedRole | None:
         access = self.target.access
         if access.role is None:

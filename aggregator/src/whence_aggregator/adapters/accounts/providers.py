@@ -147,6 +147,10 @@ class AwsProviders:
 
         return await _asked(ask(), target.name, "iam:ListAccountAliases")
 
+    async def release(self, target: Target) -> None:
+        """Close the clients of an account's role. Those of the caller's own credentials are kept."""
+        await self.place(target, None).release()
+
     async def denied(self, target: Target, actions: Sequence[str]) -> Sequence[str]:
         """Return the actions that the credentials of an account lack. Raises RoadError."""
         return await _asked(

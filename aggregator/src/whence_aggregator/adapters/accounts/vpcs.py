@@ -72,8 +72,13 @@ class VpcProvider:
 
 
 async def vpc_ids_for(ec2: Any, wanted: Sequence[Wanted]) -> dict[str, str]:
-    """Return the ids of the VPCs that the aspect `vpc` of resources means, by the resource's name, where they exist."""
+    """Return the ids of the VPCs that the aspect `vpc` of resources means, by the resource's name, where they exist.
+
+    VPCs are listed only where one is meant by its network: an id is taken as it is.
+    """
     stated = {one.name: one.state["vpc"] for one in wanted if one.state.get("vpc") is not None}
-    vpcs = await listed(ec2, "describe_vpcs", "Vpcs") if stated else []
+    if all(isinstance(value, str) for value in stated.values()):
+        return {name: str(value) for name, value in stated.items()}
+    vpcs = await listed(ec2, "describe_vpcs", "Vpcs")
     found = {name: find_vpc(vpcs, value) for name, value in stated.items()}
     return {name: str(one["VpcId"]) for name, one in found.items() if one is not None}
