@@ -55,6 +55,7 @@ def test_a_plan_names_accounts_and_counts_at_its_end() -> None:
     remarks = (
         Remark(address="bucket/x", step="buckets", kind="foreign", message="statement A is left as it is"),
         Remark(address="vpc/*", step="network", kind="unread", message="AWS denies it", fix="allow it"),
+        Remark(address="root-user/account", step="identity", kind="warning", message="the root user has no MFA device"),
     )
     account = AccountPlan(
         account="hello", account_id="123456789012", access=Access(), regions=("eu-west-1",), alias=None,
@@ -68,6 +69,7 @@ def test_a_plan_names_accounts_and_counts_at_its_end() -> None:
         "  - role/x",
         "  · bucket/x: statement A is left as it is",
         "  ! vpc/*: AWS denies it (allow it)",
+        "  ! root-user/account: the root user has no MFA device",
         "",
         f"1 to create, 0 to change, 1 to delete in 1 account; 1 of them could not be read whole. Plan {plan.digest}",
     ]

@@ -14,7 +14,7 @@ from whence_aggregator.accounts.resources import Json, referred
 from whence_common.visible import printable
 
 _SIGNS = {"create": "+", "update": "~", "delete": "-"}
-_REMARKS = {"unread": "!", "kept": "!", "foreign": "·", "unsearched": "·"}
+_REMARKS = {"unread": "!", "kept": "!", "warning": "!", "foreign": "·", "unsearched": "·"}
 _OUTCOMES = {"done": "✓", "already": "=", "failed": "✗", "refused": "✗", "skipped": "…"}
 _VALUE_CHARACTERS_MAX = 200
 _LINES_OF_CHANGE_MAX = 60
