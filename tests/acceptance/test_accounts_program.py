@@ -106,7 +106,7 @@ async def test_the_role_needs_no_more_than_the_printed_policies(tmp_path: Path) 
         program.environment = {
             "AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]
         }  # fmt: skip
-        for words, steps, applies in ((("--read-only",), (), 1), ((), _STEPS_UNDER_POLICIES, 0)):
+        for words, steps, applies in ((("--read-only",), _READ_UNDER_POLICIES, 1), ((), _WRITTEN_UNDER_POLICIES, 0)):
             policy = _as_moto_names((await program.run("check-permissions", "--policy", *words)).out)
             for iam in roles:
                 iam.put_role_policy(RoleName="whence-accounts", PolicyName="p", PolicyDocument=policy)
@@ -231,11 +231,14 @@ async def test_an_apply_that_is_killed_at_every_write_call_goes_on_and_does_noth
     assert {name for name in twice if ":Create" in name} == set(), twice
 
 
-_STEPS_UNDER_POLICIES = tuple(
-    one.name for one in STEPS if one.name not in ("buckets", "mint", "cloudtrail", "subnet-groups")
-)
+_READ_UNDER_POLICIES = tuple(one.name for one in STEPS if one.name != "dns")
+"""moto refuses every call of Route 53 that it checks, whatever the policy allows."""
+_WRITTEN_UNDER_POLICIES = tuple(
+    one for one in _READ_UNDER_POLICIES
+    if one not in ("buckets", "mint", "cloudtrail", "certificates", "subnet-groups")
+)  # fmt: skip
 """moto ignores the condition of a statement that denies calls without TLS, and then denies every call of a bucket.
-The fake of subnet groups asks moto with keys of its own, which moto then refuses."""
+Certificates write records of Route 53. The fake of subnet groups asks moto with keys of its own, which moto refuses."""
 _MOTO_NAMES = {
     "tag:GetResources": ("tagging:GetResources",),
     "s3:GetAccountPublicAccessBlock": ("s3:GetPublicAccessBlock",),
