@@ -93,13 +93,14 @@ async def test_a_fresh_account_converges_in_one_apply_and_then_nothing_is_writte
     assert (imported.code, program.aws.writes) == (0, []), imported.err
     not_imported = [line.split(": ")[2] for line in imported.err.splitlines() if "not imported" in line]
     assert not_imported == [
-        "mint", "cloudtrail", "dns", "certificates", "vpc", "nat", "vpc-endpoints", "flow-logs", "security-groups",
+        "roles", "mint", "cloudtrail", "dns", "certificates", "vpc", "nat", "vpc-endpoints", "flow-logs", "security-groups",
         "subnet-groups", "images",
     ]  # fmt: skip
     (program.folder / "imported.yaml").write_text(imported.out, encoding="utf-8")
     steps = [word for one in _IMPORTED_WHOLE for word in ("--step", one)]
-    again = await program.run("plan", "--config", "imported.yaml", *steps)
-    assert (again.code, program.aws.writes) == (0, []), again.out + again.err
+    again = await program.run("plan", "--config", "imported.yaml", "-o", "r.json", *steps)
+    profiles = ["instance-profile/app-pier-one", "instance-profile/app-kio"]
+    assert (addresses(program, "r.json"), program.aws.writes) == (profiles, []), again.out + again.err
 
 
 async def test_the_role_needs_no_more_than_the_printed_policies(tmp_path: Path) -> None:
