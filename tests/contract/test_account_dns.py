@@ -11,6 +11,7 @@ from aiohttp import web
 from fakes.account_world import AccountWorld, account_world, new_account_id
 from fakes.counted_aws import AwsCall
 from landscape.aws import Aws
+from whence_aggregator.accounts.importing import import_account
 from whence_aggregator.accounts.steps import dns
 
 _DOMAIN = "hello.example.org"
@@ -319,3 +320,38 @@ def _denied(call: AwsCall, action: str) -> web.Response | None:
         "<RequestId>1</RequestId></ErrorResponse>"
     )
     return web.Response(status=403, text=text, content_type="text/xml")
+
+
+async def test_a_zone_that_was_made_by_hand_is_imported_and_left_as_it_is(moto: Aws) -> None:
+    async with _world(moto, parent=None) as world:
+        _create_zone(world.client("route53"), _DOMAIN)
+        found = await import_account(world.account.target, world.steps, world.providers)
+        assert (found.unread, found.section["domain"]) == ((), _DOMAIN)
+        assert [one.partition(":")[0] for one in found.left_out] == ["dns"]
+        world.settings, world.admin_account_id = dict(found.section), None
+        plan = await world.plan()
+        assert plan.changes == ()
+        assert [(one.address, one.kind) for one in plan.remarks] == [(_ZONE, "foreign")]
+        assert world.aws.writes == []
+
+
+async def test_of_several_zones_none_is_imported_unless_one_is_our_own(moto: Aws) -> None:
+    async with _world(moto) as world:
+        _create_zone(world.client("route53"), "other.example.org")
+        _create_zone(world.client("route53"), "another.example.org")
+        assert (await import_account(world.account.target, world.steps, world.providers)).section == {}
+        await world.converge()
+        found = await import_account(world.account.target, world.steps, world.providers)
+        assert found.section == {"domain": _DOMAIN, "domain_soa_ttl": 60}
+
+
+async def test_zones_that_cannot_be_listed_are_not_imported_silently(moto: Aws) -> None:
+    async with _world(moto) as world:
+        world.aws.before = lambda call: (
+            web.Response(status=403, content_type="text/xml", text="<ErrorResponse><Error><Type>Sender</Type>"
+                         "<Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>")
+            if call.name == "route53:ListHostedZones" else None
+        )  # fmt: skip
+        found = await import_account(world.account.target, world.steps, world.providers)
+        assert found.section == {}
+        assert "route53:ListHostedZones" in found.unread[0]

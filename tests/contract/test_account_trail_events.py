@@ -251,6 +251,7 @@ async def test_a_denied_list_is_unread_and_changes_nothing_of_its_kind(moto: Aws
             ("unread", f"{REGION}/queue/*"),
             ("unread", f"{REGION}/subscription/*"),
             ("unread", f"{REGION}/topic/*"),
+            ("unread", f"{REGION}/trail/Default"),
         ]
         assert [one.address for one in plan.changes] == [f"{REGION}/trail/Default"]
 

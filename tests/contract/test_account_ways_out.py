@@ -96,9 +96,14 @@ async def test_a_pending_gateway_is_reported_and_the_next_apply_goes_on(moto: Aw
     async with account_world(moto.url, steps=_STEPS, settings=_settings()) as world:
         world.aws.extensions["ec2:DescribeNatGateways"] = pending
         report = await world.apply(await world.plan())
-        assert [(one.address, one.outcome, one.message) for one in report.changes if one.outcome != "done"] == [
-            (_TABLE, "skipped", f"it needs {_NAT}, which does not exist")
-        ]
+        assert [
+            (one.address, one.outcome, one.message, one.fix) for one in report.changes if one.outcome != "done"
+        ] == [
+            (
+                _TABLE, "skipped", f"it needs {_NAT}, which AWS is still creating",
+                "apply the plan again in a few minutes",
+            )
+        ]  # fmt: skip
         again = await world.plan()
         assert [(one.address, one.action) for one in again.changes] == [(_TABLE, "create")]
         del world.aws.extensions["ec2:DescribeNatGateways"]
@@ -168,8 +173,8 @@ async def test_lists_that_are_denied_change_nothing_of_their_kind(moto: Aws) -> 
         world.aws.before = denied("ec2:DescribeNatGateways", "ec2:DescribeVpcEndpoints")
         plan = await world.plan()
         assert {one.address for one in plan.remarks if one.kind == "unread"} == {
-            f"{REGION}/nat-gateway/*", f"{REGION}/vpc-endpoint/*"
-        }  # fmt: skip
+            f"{REGION}/nat-gateway/*", f"{REGION}/vpc-endpoint/*", _TABLE
+        }, "the route table needs the gateway, of which nothing is known"  # fmt: skip
         assert not {_NAT, _S3} & {one.address for one in plan.changes}
 
 

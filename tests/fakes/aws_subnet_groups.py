@@ -34,12 +34,16 @@ class SubnetGroups:
 
     def answer_for(self, aws: CountedAws) -> None:
         """Answer the calls about subnet groups in moto's place."""
+        aws.extensions.update({f"{self.service}:{action}": answer for action, answer in self.answers.items()})
+
+    @property
+    def answers(self) -> Mapping[str, Callable[[AwsCall], web.Response]]:
+        """The answers by action."""
         name = self._prefix
-        answers: Mapping[str, Callable[[AwsCall], web.Response]] = {
+        return {
             f"Create{name}": self._create, f"Describe{name}s": self._describe, f"Modify{name}": self._modify,
             f"Delete{name}": self._delete, "ListTagsForResource": self._tags, "AddTagsToResource": self._add_tags,
         }  # fmt: skip
-        aws.extensions.update({f"{self.service}:{action}": answer for action, answer in answers.items()})
 
     @property
     def _prefix(self) -> str:
@@ -87,6 +91,19 @@ class SubnetGroups:
             f"<VpcId>{self.vpc_of(group.subnets[0])}</VpcId><Subnets>{subnets}</Subnets>"
             f"<{arn}>arn:aws:{self.service}:eu-west-1:123456789012:subgrp:{name}</{arn}></{prefix}>"
         )
+
+
+def answer_for_all(aws: CountedAws, service: str, vpc_of: Callable[[AwsCall, str], str]) -> None:
+    """Answer the calls about subnet groups of every account and region, each with groups of its own."""
+    known: dict[tuple[str, str], SubnetGroups] = {}
+
+    def answer(call: AwsCall) -> web.Response:
+        place = (call.account_id, call.region)
+        groups = known.setdefault(place, SubnetGroups(service, lambda subnet: vpc_of(call, subnet)))
+        return groups.answers[call.action](call)
+
+    actions = SubnetGroups(service, str).answers
+    aws.extensions.update({f"{service}:{action}": answer for action in actions})
 
 
 def _answer(call: AwsCall, inner: str) -> web.Response:

@@ -217,6 +217,11 @@ class Applier:
                 self._note(change, "skipped", f"it needs {address}, which was not written")
                 return False
         unknown = referred(resolved(change.after, self._outputs))
+        pending = sorted(one for one in unknown if self._outputs.get(one))  # AWS lists it, without what is needed
+        if pending:
+            message = f"it needs {', '.join(pending)}, which AWS is still creating"
+            self._note(change, "skipped", message, "apply the plan again in a few minutes")
+            return False
         if unknown:
             self._note(change, "skipped", f"it needs {', '.join(sorted(unknown))}, which does not exist")
             return False

@@ -16,10 +16,12 @@ from whence_common.errors import WhenceError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
-    """The section, and what it lacks: kinds that could not be read, each with the reason."""
+    """The section, and what it lacks: kinds that could not be read, each with the reason, and what is not imported."""
 
     section: Mapping[str, Json]
     unread: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
+    """Steps, or parts of them, that import does not state, in words, whether anything of them stands or not."""
 
 
 async def import_account(target: Target, steps: Sequence[Step], providers: Providers) -> Imported:
@@ -42,4 +44,5 @@ async def import_account(target: Target, steps: Sequence[Step], providers: Provi
         assert step.stated is not None, "only these steps were chosen"
         stated = step.stated([one for some in found for one in some])
         section |= {key: value for key, value in stated.items() if value not in (None, {}, [])}
-    return Imported(section=section, unread=tuple(sorted(unread)))
+    left_out = [f"{one.name}: {one.not_stated or one.summary}" for one in steps if one.stated is None or one.not_stated]
+    return Imported(section=section, unread=tuple(sorted(unread)), left_out=tuple(left_out))

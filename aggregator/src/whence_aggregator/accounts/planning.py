@@ -12,7 +12,7 @@ from whence_aggregator.accounts.difference import Allowed, compare
 from whence_aggregator.accounts.plan import AccountPlan, Recorded, Remark
 from whence_aggregator.accounts.ports import Providers
 from whence_aggregator.accounts.reading import read_account
-from whence_aggregator.accounts.resources import Standing, Wanted
+from whence_aggregator.accounts.resources import Kind, Standing, Wanted, referred
 from whence_aggregator.accounts.step import Step
 from whence_common.errors import InputError, WhenceError
 
@@ -96,6 +96,23 @@ def wanted_of(account: Account, steps: Sequence[Step]) -> tuple[Wanted, ...]:
         message = f"accounts.{account.name}: {', '.join(sorted(twice))} is configured twice"
         raise InputError("accounts-twice", message, fix="remove one of the two")
     return wanted
+
+
+def steps_missing(account: Account, steps: Sequence[Step], kinds: Mapping[str, Kind]) -> dict[str, tuple[str, str]]:
+    """Return resources that refer to one of a step that was not chosen, each with that address and the step's name.
+
+    `kinds` are those of all steps. What is referred to would not be read, so that its value would not be known.
+    Raises InputError.
+    """
+    wanted = wanted_of(account, steps)
+    known, chosen = {one.address for one in wanted}, {one.name for one in steps}
+    found: dict[str, tuple[str, str]] = {}
+    for one in wanted:
+        for address in sorted(referred(dict(one.state)) - known):
+            kind = kinds[next(part for part in address.split("/") if part in kinds)]
+            if kind.step not in chosen:
+                found.setdefault(one.address, (address, kind.step))
+    return found
 
 
 def _recorded(standing: Sequence[Standing], wanted: Sequence[Wanted]) -> tuple[Recorded, ...]:

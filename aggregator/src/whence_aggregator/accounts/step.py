@@ -26,5 +26,7 @@ class Step:
 
     None: what stands of this step is not imported.
     """
+    not_stated: str = ""
+    """What `stated` leaves out of the step, in words, for the one who imports."""
     is_for_whence: bool = False
     """Whence itself needs it in every account; `bootstrap` applies these steps only."""

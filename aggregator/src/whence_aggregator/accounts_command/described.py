@@ -50,7 +50,8 @@ def import_(
 ) -> None:  # fmt: skip
     """Print a configuration that states what stands in the account NAME. Makes no write call.
 
-    A plan of it has no changes. What it states becomes your own only with --adopt.
+    A plan of it has no changes where nothing has the tag of whence-accounts yet. What it states becomes your own only
+    with --adopt. What is not imported is named on standard error.
     """
     access = Access(role=role, external_id=external_id, profile=profile)
     head: dict[str, object] = {"id": account_id, "regions": list(regions), "access": _stated(access)}
@@ -60,6 +61,8 @@ def import_(
     show(text.rstrip())
     for one in imported.unread:
         say(f"whence-accounts: not imported: {printable(one)}")
+    for one in imported.left_out:
+        say(f"whence-accounts: not imported, state it by hand: {printable(one)}")
     read_configuration(text.encode(), name="the imported configuration")
     raise End(ERROR if imported.unread else CONVERGED)
 

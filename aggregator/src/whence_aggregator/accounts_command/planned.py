@@ -13,10 +13,10 @@ import click
 from whence_aggregator.accounts.account import Account
 from whence_aggregator.accounts.difference import Allowed
 from whence_aggregator.accounts.plan import Plan, encode_plan
-from whence_aggregator.accounts.planning import wanted_of
+from whence_aggregator.accounts.planning import steps_missing
 from whence_aggregator.accounts.shown import plan_lines
 from whence_aggregator.accounts.step import Step
-from whence_aggregator.accounts.steps.table import STEPS
+from whence_aggregator.accounts.steps.table import KINDS, STEPS
 from whence_aggregator.accounts_command import options
 from whence_aggregator.accounts_command.applied import apply_and_end
 from whence_aggregator.accounts_command.configured import configured_accounts
@@ -105,10 +105,12 @@ def bootstrap(pattern: tuple[str, ...], config: Path, adopt: tuple[str, ...], de
               dry_run: bool) -> None:  # fmt: skip
     """Plan and apply only what Whence itself needs in new accounts whose names match a shell PATTERN.
 
-    These are the alias, the auditor role, the trail and its events, the mint bucket and the right to pull images.
+    These are the alias, the auditor role, the trail and its events, the mint bucket and the right to pull images, with
+    the steps that they refer to, such as a key of `kms`.
     """
     steps = tuple(one for one in STEPS if one.is_for_whence)
-    made = planned(config, pattern, steps, adopt=adopt, delete=delete, at_once=max_procs)
+    accounts = configured_accounts(read_bounded(config), pattern, name=str(config))
+    made = planned(config, pattern, with_needed(accounts, steps), adopt=adopt, delete=delete, at_once=max_procs)
     show_plan(made, as_json=False)
     if dry_run or made.is_converged:
         raise End(code_of(made))
@@ -135,9 +137,30 @@ def planned(
 
 
 def check(accounts: Sequence[Account], steps: Sequence[Step]) -> None:
-    """Check every account's configuration before the first call. Raises InputError."""
+    """Check every account's configuration before the first call.
+
+    Raises InputError, also for a reference to a resource of a step that was not chosen: its value is then not known.
+    """
     for one in accounts:
-        wanted_of(one, steps)
+        missing = steps_missing(one, steps, KINDS)
+        if missing:
+            address, (needed, name) = next(iter(missing.items()))
+            message = f"accounts.{one.name}: {address} refers to {needed}, and the step {name} was not chosen"
+            names = dict.fromkeys(each for _, each in missing.values())
+            fix = f"add {' '.join(f'--step {each}' for each in names)}"
+            raise InputError("step-missing", message, fix=fix)
+
+
+def with_needed(accounts: Sequence[Account], steps: Sequence[Step]) -> tuple[Step, ...]:
+    """Return steps with those that they refer to, in the order of the table. Raises InputError."""
+    names = {one.name for one in steps}
+    for _ in STEPS:  # each turn adds one at least, or ends
+        chosen = tuple(one for one in STEPS if one.name in names)
+        missing = {name for one in accounts for _, name in steps_missing(one, chosen, KINDS).values()}
+        if not missing:
+            break
+        names |= missing
+    return chosen
 
 
 def code_of(plan: Plan) -> int:

@@ -252,5 +252,6 @@ STEP = Step(
     kinds=(TRUSTED_ACCESS, TOPIC, QUEUE, SUBSCRIPTION, TRAIL, OTHER_TRAILS),
     wanted=wanted,
     stated=stated,
+    not_stated="log_bucket and events, and trails of one region",
     is_for_whence=True,
 )

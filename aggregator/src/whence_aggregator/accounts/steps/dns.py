@@ -6,11 +6,11 @@ a delegation counts as ours if it leads to the name servers of our own zone; any
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from whence_aggregator.accounts.account import Account
 from whence_aggregator.accounts.domains import parse_domain
-from whence_aggregator.accounts.resources import Kind, Wanted, of, own_tags
+from whence_aggregator.accounts.resources import Json, Kind, Standing, Wanted, of, own_tags
 from whence_aggregator.accounts.step import Step
 
 DELEGATION_SECONDS = 7200
@@ -52,4 +52,16 @@ def delegation_name(admin_account_id: str, domain: str) -> str:
     return f"{admin_account_id}/{domain}"
 
 
-STEP = Step(name="dns", summary="the DNS zone and its delegation", kinds=(ZONE, DELEGATION), wanted=wanted)
+def stated(standing: Sequence[Standing]) -> Mapping[str, Json]:
+    """Return the domain of our own public zone, or of the only one; nothing where it is not clear which is meant."""
+    zones = [one for one in standing if one.kind is ZONE]
+    found = [one for one in zones if one.is_own] or zones
+    if len(found) != 1:
+        return {}
+    return {"domain": found[0].name, "domain_soa_ttl": found[0].state["soa_ttl"]}
+
+
+STEP = Step(
+    name="dns", summary="the DNS zone and its delegation", kinds=(ZONE, DELEGATION), wanted=wanted, stated=stated,
+    not_stated="admin_account, whose zone delegates the domain, and the domain of an account with several zones",
+)  # fmt: skip

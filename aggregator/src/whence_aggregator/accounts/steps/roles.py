@@ -195,5 +195,5 @@ def _place(account: Account, *keys: str) -> str:
 
 STEP = Step(
     name="roles", summary="IAM roles and instance profiles", kinds=(ROLE, INSTANCE_PROFILE), wanted=wanted,
-    stated=stated, is_for_whence=True,
+    stated=stated, not_stated="instance profiles, which application_roles states with its roles", is_for_whence=True,
 )  # fmt: skip

@@ -36,6 +36,11 @@ class ZoneProvider:
         own = [the_zone(left, name, self._place.account_id) for name in sorted({one.name for one in left})]
         return [await self._standing(route53, one, asked.get(one.name)) for one in (*named, *own) if one is not None]
 
+    async def find(self) -> Sequence[Standing]:
+        route53 = await self._place.client("route53")
+        zones = await public_zones(route53, with_tags=True)
+        return [await self._standing(route53, one, None) for one in zones]
+
     async def create(self, wanted: Wanted) -> None:
         route53 = await self._place.client("route53")
         await route53.create_hosted_zone(
