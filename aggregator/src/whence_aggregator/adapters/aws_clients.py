@@ -49,7 +49,7 @@ class _Open:
 class ServiceClients:
     """Opens clients; the SDK finds our own credentials as usual, or those of a profile of its configuration.
 
-    `clock` is in seconds and never set back.
+    `clock` is in seconds and never set back. `prepare` is given each new client.
     """
 
     def __init__(
@@ -60,8 +60,10 @@ class ServiceClients:
         clock: Callable[[], float],
         attempts_max: int = _ATTEMPTS_MAX,
         profile: str | None = None,
+        prepare: Callable[[Any], None] = lambda _: None,
     ) -> None:
         self._endpoint_url = endpoint_url
+        self._prepare = prepare
         self._session_name = session_name
         self._clock = clock
         self._session = AioSession(profile=profile)
@@ -88,6 +90,7 @@ class ServiceClients:
             keys = await self._assume(region, role) if role is not None else {}
             stack = AsyncExitStack()
             client = await stack.enter_async_context(self._client(service, region, keys))
+            self._prepare(client)
             if service == "s3control" and self._endpoint_url is not None:
                 client.meta.events.register("before-sign.s3-control", self._keep_host)
             until = self._clock() + _ROLE_SECONDS - _SPARE_SECONDS if role is not None else float("inf")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
@@ -41,6 +42,7 @@ from whence_aggregator.adapters.accounts.route_tables import RouteTableProvider
 from whence_aggregator.adapters.accounts.saml_metadata import SamlMetadataProvider, read_document
 from whence_aggregator.adapters.accounts.saml_providers import SamlProviderProvider
 from whence_aggregator.adapters.accounts.security_groups import SecurityGroupProvider
+from whence_aggregator.adapters.accounts.settling import Settling
 from whence_aggregator.adapters.accounts.subnet_groups import CacheSubnetGroupProvider, DbSubnetGroupProvider
 from whence_aggregator.adapters.accounts.subnets import SubnetProvider
 from whence_aggregator.adapters.accounts.subscriptions import SubscriptionProvider
@@ -108,12 +110,19 @@ class AwsProviders:
         self._clients: dict[str | None, ServiceClients] = {}
 
     @classmethod
-    def opened(cls, *, endpoint_url: str | None, clock: Callable[[], float]) -> AwsProviders:
-        """Return providers with clients of their own; call `close` at the end."""
+    def opened(
+        cls, *, endpoint_url: str | None, clock: Callable[[], float],
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep, told: Callable[[str], None] = lambda _: None,
+    ) -> AwsProviders:  # fmt: skip
+        """Return providers with clients of their own; call `close` at the end.
+
+        `pause` waits, in seconds, before a write call is repeated that may settle; `told` is told of it.
+        """
+        settling = Settling(pause=pause, told=told)
         return cls(
             lambda profile: ServiceClients(
                 endpoint_url=endpoint_url, session_name=_SESSION_NAME, clock=clock, attempts_max=_ATTEMPTS_MAX,
-                profile=profile,
+                profile=profile, prepare=settling.watch,
             )
         )  # fmt: skip
 
