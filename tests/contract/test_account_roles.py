@@ -475,10 +475,10 @@ async def test_applications_get_a_role_and_an_instance_profile(moto: Aws) -> Non
         assert _changes(await world.plan()) == [("instance-profile/app-greeter", "update", ["role"])]
         await world.converge()
         world.settings["application_roles"] = None
-        assert [(one.address, one.action) for one in (await world.plan()).changes] == [
+        assert [(one.address, one.action) for one in (await world.plan(delete=("*",))).changes] == [
             ("instance-profile/app-greeter", "delete"), ("role/app-greeter", "delete"),
         ]  # fmt: skip
-        await world.converge()
+        await world.converge(delete=("*",))
 
 
 async def test_a_foreign_instance_profile_is_left_alone(moto: Aws) -> None:

@@ -174,9 +174,9 @@ async def test_what_is_no_longer_configured_is_deleted(moto: Aws) -> None:
     async with account_world(moto.url, steps=_STEPS, settings=settings) as world:
         await world.converge()
         world.settings = {}
-        plan = await world.plan()
+        plan = await world.plan(delete=("*",))
         assert [(one.address, one.action) for one in plan.changes] == [(_GROUP, "delete"), (_LIST, "delete")]
-        await world.converge()
+        await world.converge(delete=("*",))
         names = {one["GroupName"] for one in world.client("ec2").describe_security_groups()["SecurityGroups"]}
         assert names == {"default"}
 
