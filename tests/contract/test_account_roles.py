@@ -273,7 +273,7 @@ async def test_a_policy_that_somebody_adds_after_the_plan_ends_the_deletion(moto
     async with account_world(moto.url, steps=_STEPS, settings={"roles": {"x": _role(policy=_policy("s3:a"))}}) as world:
         await world.converge()
         world.settings["roles"] = {}
-        plan = await world.plan()
+        plan = await world.plan(delete=("role/x",))
         iam = world.client("iam")
         iam.put_role_policy(RoleName="x", PolicyName="debug", PolicyDocument=json.dumps(_policy("*")))
         report = await world.apply(plan)

@@ -216,7 +216,7 @@ async def test_a_group_that_is_in_use_is_reported_and_not_deleted(moto: Aws) -> 
     async with account_world(moto.url, steps=_STEPS, settings=_settings()) as world:
         await world.converge()
         world.settings, world.aws.before = {}, in_use
-        report = await world.apply(await world.plan())
+        report = await world.apply(await world.plan(delete=("*",)))
         ((outcome, message),) = [(one.outcome, one.message) for one in report.changes]
         assert outcome == "failed"
         assert "DependencyViolation: resource sg-1 has a dependent object" in message

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 from whence_aggregator.accounts.account import Target
@@ -53,12 +55,14 @@ from whence_aggregator.adapters.accounts.vpcs import VpcProvider
 from whence_aggregator.adapters.accounts.zone import ZoneProvider
 from whence_aggregator.adapters.aws_clients import CALL_FAILURES, ServiceClients
 from whence_aggregator.adapters.aws_refusals import refusal, why
-from whence_common.errors import RoadError
+from whence_common.errors import RoadError, one_line
 
 T = TypeVar("T")
 _SESSION_NAME = "whence-accounts"
 _ATTEMPTS_MAX = 8
 """Of one call, with the SDK's jittered pauses, which grow to 20 seconds."""
+_UNEXPECTED = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""Of reading what AWS answered, or a plan that another version wrote: the other resources are still applied."""
 
 PROVIDERS: Mapping[str, Callable[[AwsPlace], Provider]] = {
     "alias": AliasProvider,
@@ -216,3 +220,9 @@ async def _asked(call: Awaitable[T], where: str, actions: str) -> T:
             fix = "run it again, with fewer accounts at once (--max-procs)"
             raise RoadError("account-throttled", f"{where}: AWS throttles requests: {error}", fix=fix) from exc
         raise RoadError("account-unreachable", f"{where}: {why(exc)}", retryable=kind != "final") from exc
+    except _UNEXPECTED as exc:
+        found = traceback.extract_tb(exc.__traceback__)[-1]
+        what = one_line(f"{type(exc).__name__} {exc}", 200)
+        message = f"{where}: an answer of AWS or a state has another form than expected: {what}"
+        fix = f"report it with this place: {Path(found.filename).name}:{found.lineno}"
+        raise RoadError("account-unexpected", message, fix=fix, retryable=False) from exc
