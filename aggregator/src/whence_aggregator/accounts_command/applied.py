@@ -48,12 +48,12 @@ def apply_and_end(plan: Plan, path: Path, *, at_once: int, submit: bool, as_json
     """Apply a plan, keep the report beside it, post it, and end the program."""
     report = asyncio.run(apply_plan(plan, journal=journal_path(path), at_once=at_once))
     is_kept = _keep(report, report_path(path))
+    submitted = not submit or not os.environ.get("WHENCE_URL") or _submit(report, path, is_kept=is_kept)
     if as_json:
         show(json.dumps(msgspec.to_builtins(report), indent=1))
     else:
         for line in report_lines(report):
             show(line)
-    submitted = not submit or not os.environ.get("WHENCE_URL") or _submit(report, path, is_kept=is_kept)
     unread = [one.account for one in plan.accounts if not one.is_whole]
     if unread:
         say(f"whence-accounts: the plan could not read all of {', '.join(unread)}: plan again")
