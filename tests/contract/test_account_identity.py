@@ -125,7 +125,7 @@ async def test_foreign_saml_providers_are_left_and_changed_only_where_they_are_a
             "team": "them", "whence:managed-by": "whence-accounts",
         }  # fmt: skip
         world.settings["saml_providers"] = {}
-        await world.converge()
+        await world.converge(delete=("*",))
         assert list(fake.saml(world.account_id)) == [_arn(world, "other")]
 
 

@@ -273,7 +273,7 @@ async def test_a_policy_that_somebody_adds_after_the_plan_ends_the_deletion(moto
     async with account_world(moto.url, steps=_STEPS, settings={"roles": {"x": _role(policy=_policy("s3:a"))}}) as world:
         await world.converge()
         world.settings["roles"] = {}
-        plan = await world.plan()
+        plan = await world.plan(delete=("role/x",))
         iam = world.client("iam")
         iam.put_role_policy(RoleName="x", PolicyName="debug", PolicyDocument=json.dumps(_policy("*")))
         report = await world.apply(plan)
@@ -475,10 +475,10 @@ async def test_applications_get_a_role_and_an_instance_profile(moto: Aws) -> Non
         assert _changes(await world.plan()) == [("instance-profile/app-greeter", "update", ["role"])]
         await world.converge()
         world.settings["application_roles"] = None
-        assert [(one.address, one.action) for one in (await world.plan()).changes] == [
+        assert [(one.address, one.action) for one in (await world.plan(delete=("*",))).changes] == [
             ("instance-profile/app-greeter", "delete"), ("role/app-greeter", "delete"),
         ]  # fmt: skip
-        await world.converge()
+        await world.converge(delete=("*",))
 
 
 async def test_a_foreign_instance_profile_is_left_alone(moto: Aws) -> None:

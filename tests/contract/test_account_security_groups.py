@@ -174,9 +174,9 @@ async def test_what_is_no_longer_configured_is_deleted(moto: Aws) -> None:
     async with account_world(moto.url, steps=_STEPS, settings=settings) as world:
         await world.converge()
         world.settings = {}
-        plan = await world.plan()
+        plan = await world.plan(delete=("*",))
         assert [(one.address, one.action) for one in plan.changes] == [(_GROUP, "delete"), (_LIST, "delete")]
-        await world.converge()
+        await world.converge(delete=("*",))
         names = {one["GroupName"] for one in world.client("ec2").describe_security_groups()["SecurityGroups"]}
         assert names == {"default"}
 
@@ -216,7 +216,7 @@ async def test_a_group_that_is_in_use_is_reported_and_not_deleted(moto: Aws) -> 
     async with account_world(moto.url, steps=_STEPS, settings=_settings()) as world:
         await world.converge()
         world.settings, world.aws.before = {}, in_use
-        report = await world.apply(await world.plan())
+        report = await world.apply(await world.plan(delete=("*",)))
         ((outcome, message),) = [(one.outcome, one.message) for one in report.changes]
         assert outcome == "failed"
         assert "DependencyViolation: resource sg-1 has a dependent object" in message

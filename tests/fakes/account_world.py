@@ -59,6 +59,9 @@ class AccountWorld:
     admin_account_id: str | None = None
     organization_id: str | None = None
     journal: KeptJournal = field(default_factory=KeptJournal)
+    pauses: list[float] = field(default_factory=list)
+    """Seconds that were waited until AWS knows what is new."""
+    told: list[str] = field(default_factory=list)
 
     @property
     def account(self) -> Account:
@@ -110,10 +113,16 @@ async def account_world(backend: str, *, steps: Sequence[Step] = STEPS, **about:
     """Open a world on a running moto server; `steps` are those that are planned."""
     async with CountedAws(backend).serve() as aws:
         clock = asyncio.get_running_loop().time
-        providers = AwsProviders.opened(endpoint_url=aws.url, clock=clock)
+        pauses: list[float] = []
+        told: list[str] = []
+
+        async def pause(seconds: float) -> None:
+            pauses.append(seconds)
+
+        providers = AwsProviders.opened(endpoint_url=aws.url, clock=clock, pause=pause, told=told.append)
         speak_what_moto_lacks(aws)
         try:
-            yield AccountWorld(aws, providers, steps, **about)
+            yield AccountWorld(aws, providers, steps, pauses=pauses, told=told, **about)
         finally:
             await providers.close()
 

@@ -16,7 +16,7 @@ from fakes.account_world import KeptJournal
 from whence_aggregator.accounts.account import Account
 from whence_aggregator.accounts.applying import Applier
 from whence_aggregator.accounts.configuration.account import AccountSettings
-from whence_aggregator.accounts.difference import Allowed
+from whence_aggregator.accounts.difference import UNNAMED_DELETIONS_MAX, Allowed
 from whence_aggregator.accounts.plan import AccountPlan
 from whence_aggregator.accounts.planning import AccountMismatch, plan_account, verify, verify_all, wanted_of
 from whence_aggregator.accounts.report import AccountReport
@@ -126,14 +126,39 @@ async def test_parts_of_others_are_remarks() -> None:
 
 
 async def test_our_own_that_the_configuration_no_longer_states_is_deleted_last_things_first() -> None:
-    world = MemoryAccount(resources=resources_of({"net/a": {"one": 1}, "eu-west-1/part/a": {"one": "was-0"}}))
-    plan = await planned(world)
+    stands = {"net/a": {"one": 1}, "net/kept": {"one": 1}, "eu-west-1/part/a": {"one": "was-0"}}
+    world = MemoryAccount(resources=resources_of(stands))
+    plan = await planned(world, net("kept"))
     assert [(one.action, one.address) for one in plan.changes] == [
         ("delete", "eu-west-1/part/a"), ("delete", "net/a")
     ]  # fmt: skip
     assert (await applied(world, plan)).succeeded
-    assert world.resources == {}
+    assert list(world.resources) == ["net/kept"]
     assert outcomes(await applied(world, plan)) == {"eu-west-1/part/a": "already", "net/a": "already"}
+
+
+async def test_a_section_that_states_nothing_deletes_only_what_is_named() -> None:
+    world = MemoryAccount(resources=resources_of({"net/a": {"one": 1}, "net/b": {"one": 1}}))
+    plan = await planned(world)
+    assert plan.changes == ()
+    assert next((one.kind, one.address, one.message, one.fix) for one in plan.remarks) == (
+        "kept", "net/a", "the configuration no longer states it, but it states nothing but settings: not deleted",
+        "name it with --delete 'net/a' to delete it",
+    )  # fmt: skip
+    plan = await planned(world, delete=("net/b",))
+    assert [(one.action, one.address) for one in plan.changes] == [("delete", "net/b")]
+
+
+async def test_many_deletions_need_their_names_and_a_few_do_not() -> None:
+    few = {f"net/{number}": {"one": 1} for number in range(UNNAMED_DELETIONS_MAX)}
+    assert len((await planned(MemoryAccount(resources=resources_of(few)), net("kept"))).changes) == 1 + len(few)
+    many = MemoryAccount(resources=resources_of({**few, "net/more": {"one": 1}}))
+    plan = await planned(many, net("kept"))
+    assert [one.action for one in plan.changes] == ["create"]
+    assert {one.message for one in plan.remarks} == {
+        "the configuration no longer states it, but 11 resources would go without being named: not deleted"
+    }
+    assert len((await planned(many, net("kept"), delete=("net/*",))).changes) == 12
 
 
 @pytest.mark.parametrize("own", [True, False])
@@ -313,7 +338,7 @@ async def test_one_apply_converges_and_leaves_others_alone(world: tuple[dict[str
             assert account.resources[address].state == one.state
     addresses = {one.address for one in wanted}
     for address, one in account.resources.items():
-        assert address in addresses or not one.own or address.startswith("store/")
+        assert address in addresses or not one.own or address.startswith("store/") or not wanted
 
 
 @given(worlds(), st.data())

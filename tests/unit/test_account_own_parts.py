@@ -84,7 +84,7 @@ _ACCOUNT = Account(
 
 async def _deletion(world: MemoryAccount) -> AccountPlan:
     step = Step(name="boxes", summary="boxes", kinds=(_BOX,), wanted=lambda _: ())
-    return await plan_account(_ACCOUNT, (step,), world, Allowed())
+    return await plan_account(_ACCOUNT, (step,), world, Allowed(delete=("box/a",)))
 
 
 async def _applied(world: MemoryAccount, plan: AccountPlan) -> AccountReport:

@@ -240,14 +240,15 @@ class Applier:
 
     def _place_of(self, address: str) -> tuple[Kind, str | None, str]:
         first, _, rest = address.partition("/")
-        if first in self.kinds:
-            return self.kinds[first], None, rest
         kind, _, name = rest.partition("/")
-        if kind not in self.kinds:
-            raise RoadError(
-                "plan-unknown-kind", f"the plan has a resource of an unknown kind: {address}", retryable=False
-            )
-        return self.kinds[kind], first, name
+        if rest and first in self.kinds and not self.kinds[first].is_regional:
+            return self.kinds[first], None, rest
+        if name and kind in self.kinds and self.kinds[kind].is_regional:
+            return self.kinds[kind], first, name
+        message = f"the plan has a resource of an unknown kind or place: {address}"
+        raise RoadError(
+            "plan-unknown-kind", message, fix="make a new plan with this version of the program", retryable=False
+        )  # fmt: skip
 
     def _failed(self, change: Change, exc: WhenceError) -> None:
         self._note(change, "failed", exc.message, exc.fix)

@@ -14,6 +14,9 @@ from whence_aggregator.accounts.plan import Change, Remark
 from whence_aggregator.accounts.resources import Json, Kind, Standing, State, Wanted, referred, resolved
 from whence_common.errors import InputError
 
+UNNAMED_DELETIONS_MAX = 10
+"""In one account, of resources that the configuration no longer states."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allowed:
@@ -62,8 +65,12 @@ def compare(
         elif found is not None:
             remarks.append(found)
     verified = {(one.kind.step, one.region) for one in wanted if one.is_verified}
-    for left in (one for one in standing if one.address not in states and one.is_own and not one.kind.is_setting):
+    leftover = [one for one in standing if one.address not in states and one.is_own and not one.kind.is_setting]
+    unnamed = _too_many(wanted, leftover, allowed)
+    for left in leftover:
         found = _removal(left, allowed, by_word=False)
+        if unnamed and isinstance(found, Change) and not allowed.may_delete(left.address):
+            found = _kept(left, f"the configuration no longer states it, but {unnamed}")
         if (left.kind.step, left.region) in verified:
             message = "the configuration no longer states it, and its step is only verified: not deleted"
             found = Remark(address=left.address, step=left.kind.step, kind="kept", message=message)
@@ -156,10 +163,27 @@ def _removal(stands: Standing, allowed: Allowed, *, by_word: bool) -> Change | R
     reason = "it is not our own"
     if stands.is_own:
         reason = "it may hold data" if stands.kind.keeps_data else f"it has {', '.join(stands.foreign)}"
+    return _kept(stands, f"{why}, but {reason}")
+
+
+def _kept(stands: Standing, why: str) -> Remark:
     return Remark(
-        address=stands.address, step=stands.kind.step, kind="kept", message=f"{why}, but {reason}: not deleted"[:2_000],
+        address=stands.address, step=stands.kind.step, kind="kept", message=f"{why[:1_900]}: not deleted",
         fix=f"name it with --delete '{stands.address}' to delete it",
     )  # fmt: skip
+
+
+def _too_many(wanted: Sequence[Wanted], leftover: Sequence[Standing], allowed: Allowed) -> str:
+    """Return why nothing that the configuration no longer states is deleted without its name; empty if it may be.
+
+    Two configurations of one account have the same tag. The other one, or a section that lost its content, looks like
+    one that states nothing of what stands.
+    """
+    if all(one.kind.is_setting for one in wanted):
+        return "it states nothing but settings"
+    deleted = [one for one in leftover if isinstance(_removal(one, allowed, by_word=False), Change)]
+    count = sum(not allowed.may_delete(one.address) for one in deleted)
+    return f"{count} resources would go without being named" if count > UNNAMED_DELETIONS_MAX else ""
 
 
 def _ordered(changes: Sequence[Change], kinds: Mapping[str, Kind]) -> list[Change]:

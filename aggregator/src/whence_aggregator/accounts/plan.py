@@ -20,6 +20,7 @@ from whence_common.errors import InputError
 
 PLAN_BYTES_MAX = 64 * 1024 * 1024
 RESOURCES_MAX = 200_000
+_DEPTH_MAX = 100
 Action = Literal["create", "update", "delete"]
 _Text = Annotated[str, Meta(max_length=2_000)]
 
@@ -69,7 +70,9 @@ class AccountPlan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     account: _Text
     account_id: Annotated[str, Meta(pattern=r"^[0-9]{12}$")]
     access: Access
-    regions: tuple[_Text, ...]
+    regions: Annotated[
+        tuple[Annotated[str, Meta(pattern=r"^[a-z]{2,4}(-[a-z0-9]{1,20}){1,5}$")], ...], Meta(min_length=1)
+    ]
     alias: _Text | None
     changes: tuple[Change, ...]
     standing: tuple[Recorded, ...]
@@ -123,13 +126,22 @@ def decode_plan(content: bytes, *, name: str) -> Plan:
         raise PlanInvalid("plan-too-large", f"{name} is larger than {PLAN_BYTES_MAX} bytes", fix=fix)
     try:
         document = msgspec.json.decode(content)
+        if _is_deeper(document, _DEPTH_MAX):
+            raise PlanInvalid("plan-invalid", f"{name} is not a plan: it is nested too deeply", fix=fix)
         stated = document.pop("digest", None) if isinstance(document, dict) else None
         plan = msgspec.convert(document, Plan)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as exc:
         raise PlanInvalid("plan-invalid", f"{name} is not a plan: {exc}", fix=fix) from exc
     if stated != plan.digest:
         raise PlanInvalid("plan-altered", f"{name} was altered: its digest does not fit its content", fix=fix)
+    if len({one.account_id for one in plan.accounts}) < len(plan.accounts):
+        raise PlanInvalid("plan-invalid", f"{name} is not a plan: an account occurs twice", fix=fix)
     return plan
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels == 0 or any(_is_deeper(one, levels - 1) for one in inner)
 
 
 def recorded_by_address(plan: AccountPlan) -> Mapping[str, Recorded]:

@@ -47,17 +47,27 @@ def apply(plan: Path, max_procs: int, as_json: bool, submit: bool) -> None:
 def apply_and_end(plan: Plan, path: Path, *, at_once: int, submit: bool, as_json: bool = False) -> NoReturn:
     """Apply a plan, keep the report beside it, post it, and end the program."""
     report = asyncio.run(apply_plan(plan, journal=journal_path(path), at_once=at_once))
-    write_report(report_path(path), report)
+    is_kept = _keep(report, report_path(path))
+    submitted = not submit or not os.environ.get("WHENCE_URL") or _submit(report, path, is_kept=is_kept)
     if as_json:
         show(json.dumps(msgspec.to_builtins(report), indent=1))
     else:
         for line in report_lines(report):
             show(line)
-    submitted = not submit or not os.environ.get("WHENCE_URL") or _submit(report, path)
     unread = [one.account for one in plan.accounts if not one.is_whole]
     if unread:
         say(f"whence-accounts: the plan could not read all of {', '.join(unread)}: plan again")
-    raise End(CONVERGED if report.succeeded and submitted and not unread else ERROR)
+    raise End(CONVERGED if report.succeeded and is_kept and submitted and not unread else ERROR)
+
+
+def _keep(report: ApplyReport, path: Path) -> bool:
+    """Write a report; return whether it is kept. It is shown either way, as the accounts have changed."""
+    try:
+        write_report(path, report)
+    except WhenceError as exc:
+        say(f"whence-accounts: the report is not kept: {printable(exc.diagnostics())}")
+        return False
+    return True
 
 
 @click.command()
@@ -83,11 +93,11 @@ def submit(plan: Path) -> None:
     """Post the report of the last apply of a PLAN to the aggregator of WHENCE_URL. Posting it again changes nothing."""
     if not os.environ.get("WHENCE_URL"):
         raise click.UsageError("set WHENCE_URL to the aggregator's address")
-    raise End(CONVERGED if _submit(read_report(report_path(plan)), plan) else ERROR)
+    raise End(CONVERGED if _submit(read_report(report_path(plan)), plan, is_kept=True) else ERROR)
 
 
-def _submit(report: ApplyReport, path: Path) -> bool:
-    """Post a report; return whether the aggregator recorded it. The report stays beside the plan either way."""
+def _submit(report: ApplyReport, path: Path, *, is_kept: bool) -> bool:
+    """Post a report; return whether the aggregator recorded it. A report that is kept stays beside the plan."""
     url = os.environ["WHENCE_URL"]
     access = AggregatorAccess(
         url=url, ca_file=os.environ.get("WHENCE_CA_FILE") or None, profile=os.environ.get("WHENCE_PROFILE", "default")
@@ -99,7 +109,8 @@ def _submit(report: ApplyReport, path: Path) -> bool:
     except (SystemExit, WhenceError) as exc:  # the client ends its command for a token file or URL that is invalid
         reason = exc.diagnostics() if isinstance(exc, WhenceError) else "WHENCE_URL or WHENCE_TOKEN is invalid"
         say(f"whence-accounts: the report is not recorded: {printable(reason)}")
-        say(f"whence-accounts: it is kept; send it with: whence-accounts submit {path}")
+        if is_kept:
+            say(f"whence-accounts: it is kept; send it with: whence-accounts submit {path}")
         return False
     say(f"whence-accounts: the report is recorded in the ledger, entry {answer['index']}")
     return True

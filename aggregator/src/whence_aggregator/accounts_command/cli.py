@@ -7,13 +7,14 @@ Exit codes:
   2    changes are pending (plan, configure --dry-run)
   64   invalid usage
   70   internal error
-  130  interrupted by Ctrl-C: apply the plan again to go on
+  130  interrupted by Ctrl-C or SIGTERM: apply the plan again to go on
   141  the reader of the output closed the pipe
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from typing import NoReturn
@@ -45,6 +46,7 @@ def main() -> NoReturn:
     """Run the command and exit with a code from the help text, also when interrupted."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # text streams, as Python opens them
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     code = INTERNAL
     try:
         code = _run()

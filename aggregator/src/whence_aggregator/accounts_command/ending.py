@@ -26,8 +26,11 @@ def say(text: str) -> None:
 
 
 def show(text: str) -> None:
-    """Print a line of the result on stdout."""
-    sys.stdout.write(f"{text}\n")
+    """Print a line of the result on stdout. Raises End where its reader is gone: click would end with 1."""
+    try:
+        sys.stdout.write(f"{text}\n")
+    except BrokenPipeError:
+        raise End(READER_GONE) from None
 
 
 def end(message: str, code: int) -> NoReturn:

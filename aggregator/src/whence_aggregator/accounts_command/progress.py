@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from whence_aggregator.accounts_command.ending import say
 from whence_common.visible import printable
 
 
@@ -23,6 +24,11 @@ class Progress:
             shown = printable(name)[:60]
             sys.stderr.write(f"\r\x1b[K{self._word} {self._done}/{self._total}  {shown}")
             sys.stderr.flush()
+
+    def say(self, text: str) -> None:
+        """Print a message on a line of its own, also where there is no terminal."""
+        self.end()
+        say(f"whence-accounts: {printable(text)}")
 
     def end(self) -> None:
         if self._shows:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -24,10 +24,13 @@ from whence_common.clock import to_instant, utc_now
 
 
 @asynccontextmanager
-async def opened_aws() -> AsyncIterator[AwsProviders]:
-    """Open AWS with the SDK's usual credentials; AWS_ENDPOINT_URL names another endpoint, as for the SDK."""
+async def opened_aws(*, told: Callable[[str], None] = lambda _: None) -> AsyncIterator[AwsProviders]:
+    """Open AWS with the SDK's usual credentials; AWS_ENDPOINT_URL names another endpoint, as for the SDK.
+
+    `told` is told of calls that are repeated.
+    """
     providers = AwsProviders.opened(
-        endpoint_url=os.environ.get("AWS_ENDPOINT_URL") or None, clock=asyncio.get_running_loop().time
+        endpoint_url=os.environ.get("AWS_ENDPOINT_URL") or None, clock=asyncio.get_running_loop().time, told=told
     )
     try:
         yield providers
@@ -58,7 +61,7 @@ async def apply_plan(plan: Plan, *, journal: Path, at_once: int) -> ApplyReport:
     kept = FileJournal(journal, plan.digest)
     progress = Progress("applied", sum(len(one.changes) for one in plan.accounts))
     try:
-        async with opened_aws() as providers:
+        async with opened_aws(told=progress.say) as providers:
 
             def applier(account: AccountPlan) -> Applier:
                 return Applier(

@@ -61,7 +61,7 @@ _OWN_KEYS = _Given({}, float("inf"))
 class ServiceClients:
     """Opens clients; the SDK finds our own credentials as usual, or those of a profile of its configuration.
 
-    `clock` is in seconds and never set back.
+    `clock` is in seconds and never set back. `prepare` is given each new client.
     """
 
     def __init__(
@@ -72,8 +72,10 @@ class ServiceClients:
         clock: Callable[[], float],
         attempts_max: int = _ATTEMPTS_MAX,
         profile: str | None = None,
+        prepare: Callable[[Any], None] = lambda _: None,
     ) -> None:
         self._endpoint_url = endpoint_url
+        self._prepare = prepare
         self._session_name = session_name
         self._clock = clock
         self._session = AioSession(profile=profile)
@@ -102,6 +104,7 @@ class ServiceClients:
             given = await self._keys_of(region, role) if role is not None else _OWN_KEYS
             stack = AsyncExitStack()
             client = await stack.enter_async_context(self._client(service, region, given.keys))
+            self._prepare(client)
             if service == "s3control" and self._endpoint_url is not None:
                 client.meta.events.register("before-sign.s3-control", self._keep_host)
             self._open[key] = _Open(client, stack, given.until)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 from whence_aggregator.accounts.account import Target
@@ -41,6 +44,7 @@ from whence_aggregator.adapters.accounts.route_tables import RouteTableProvider
 from whence_aggregator.adapters.accounts.saml_metadata import SamlMetadataProvider, read_document
 from whence_aggregator.adapters.accounts.saml_providers import SamlProviderProvider
 from whence_aggregator.adapters.accounts.security_groups import SecurityGroupProvider
+from whence_aggregator.adapters.accounts.settling import Settling
 from whence_aggregator.adapters.accounts.subnet_groups import CacheSubnetGroupProvider, DbSubnetGroupProvider
 from whence_aggregator.adapters.accounts.subnets import SubnetProvider
 from whence_aggregator.adapters.accounts.subscriptions import SubscriptionProvider
@@ -51,12 +55,14 @@ from whence_aggregator.adapters.accounts.vpcs import VpcProvider
 from whence_aggregator.adapters.accounts.zone import ZoneProvider
 from whence_aggregator.adapters.aws_clients import CALL_FAILURES, ServiceClients
 from whence_aggregator.adapters.aws_refusals import refusal, why
-from whence_common.errors import RoadError
+from whence_common.errors import RoadError, one_line
 
 T = TypeVar("T")
 _SESSION_NAME = "whence-accounts"
 _ATTEMPTS_MAX = 8
 """Of one call, with the SDK's jittered pauses, which grow to 20 seconds."""
+_UNEXPECTED = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""Of reading what AWS answered, or a plan that another version wrote: the other resources are still applied."""
 
 PROVIDERS: Mapping[str, Callable[[AwsPlace], Provider]] = {
     "alias": AliasProvider,
@@ -108,12 +114,19 @@ class AwsProviders:
         self._clients: dict[str | None, ServiceClients] = {}
 
     @classmethod
-    def opened(cls, *, endpoint_url: str | None, clock: Callable[[], float]) -> AwsProviders:
-        """Return providers with clients of their own; call `close` at the end."""
+    def opened(
+        cls, *, endpoint_url: str | None, clock: Callable[[], float],
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep, told: Callable[[str], None] = lambda _: None,
+    ) -> AwsProviders:  # fmt: skip
+        """Return providers with clients of their own; call `close` at the end.
+
+        `pause` waits, in seconds, before a write call is repeated that may settle; `told` is told of it.
+        """
+        settling = Settling(pause=pause, told=told)
         return cls(
             lambda profile: ServiceClients(
                 endpoint_url=endpoint_url, session_name=_SESSION_NAME, clock=clock, attempts_max=_ATTEMPTS_MAX,
-                profile=profile,
+                profile=profile, prepare=settling.watch,
             )
         )  # fmt: skip
 
@@ -211,3 +224,9 @@ async def _asked(call: Awaitable[T], where: str, actions: str) -> T:
             fix = "run it again, with fewer accounts at once (--max-procs)"
             raise RoadError("account-throttled", f"{where}: AWS throttles requests: {error}", fix=fix) from exc
         raise RoadError("account-unreachable", f"{where}: {why(exc)}", retryable=kind != "final") from exc
+    except _UNEXPECTED as exc:
+        found = traceback.extract_tb(exc.__traceback__)[-1]
+        what = one_line(f"{type(exc).__name__} {exc}", 200)
+        message = f"{where}: an answer of AWS or a state has another form than expected: {what}"
+        fix = f"report it with this place: {Path(found.filename).name}:{found.lineno}"
+        raise RoadError("account-unexpected", message, fix=fix, retryable=False) from exc

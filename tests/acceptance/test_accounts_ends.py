@@ -1,0 +1,158 @@
+"""How whence-accounts ends: each exit code of its help text, and what its users see when something around it fails."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from fakes.account_extensions import speak_what_moto_lacks
+from fakes.account_world import new_account_id
+from fakes.accounts_program import AccountsProgram, accounts_program
+from fakes.counted_aws import AwsCall
+from landscape.aws import Aws, moto_server
+
+_ROLE = """
+      app:
+        assume_role_policy:
+          Version: "2012-10-17"
+          Statement: [{Effect: Allow, Principal: {Service: ec2.amazonaws.com}, Action: "sts:AssumeRole"}]
+"""
+_SECRETS = ("s3cret-key-of-the-caller", "external-4711", "FwoGZXIvYXdzE")
+
+
+@pytest.fixture(scope="module")
+async def moto(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Aws]:
+    async with moto_server(tmp_path_factory.mktemp("moto")) as running:
+        yield running
+
+
+@pytest.fixture
+async def program(moto: Aws, tmp_path: Path) -> AsyncIterator[AccountsProgram]:
+    async with accounts_program(moto.url, tmp_path) as made:
+        speak_what_moto_lacks(made.aws)
+        made.environment = {"AWS_SECRET_ACCESS_KEY": _SECRETS[0]}
+        (tmp_path / "accounts.yaml").write_text(
+            f"version: 11\nglobal:\n  regions: [eu-west-1]\n  roles:{_ROLE}accounts:\n  hello:"
+            f' {{id: "{new_account_id()}", access: {{external_id: {_SECRETS[1]}}}}}\n',
+            encoding="utf-8",
+        )
+        yield made
+
+
+async def test_a_plan_has_changes_2_an_apply_converges_0_and_then_there_are_none_0(program: AccountsProgram) -> None:
+    assert (await program.run("plan", "-o", "p.json")).code == 2
+    assert (await program.run("apply", "p.json")).code == 0
+    assert (await program.run("plan")).code == 0
+
+
+@pytest.mark.parametrize(
+    "words", [("plan", "--nonsense"), ("apply",), ("nonsense",), ("plan", "-P", "0"), ("submit", "p")]
+)
+async def test_wrong_usage_is_64(program: AccountsProgram, words: tuple[str, ...]) -> None:
+    ended = await program.run(*words)
+    assert (ended.code, program.aws.calls) == (64, [])
+    assert ended.err
+
+
+async def test_an_error_is_1_with_what_to_do(program: AccountsProgram) -> None:
+    ended = await program.run("apply", "none.json")
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err == "whence-accounts: none.json cannot be read: No such file or directory\n  fix: check the path\n"
+
+
+async def test_a_plan_that_cannot_be_written_is_1(program: AccountsProgram) -> None:
+    (program.folder / "p.json").mkdir()
+    ended = await program.run("plan", "-o", "p.json")
+    assert ended.code == 1
+    assert "p.json cannot be written: Is a directory\n  fix: check the folder and the free space" in ended.err
+
+
+async def test_a_report_that_cannot_be_kept_is_shown_and_is_1(program: AccountsProgram) -> None:
+    assert (await program.run("plan", "-o", "p.json")).code == 2
+    (program.folder / "p.json.report.json").mkdir()
+    ended = await program.run("apply", "p.json")
+    assert ended.code == 1
+    assert "✓ role/app" in ended.out
+    assert "the report is not kept: p.json.report.json cannot be written: Is a directory" in ended.err
+
+
+async def test_a_journal_that_cannot_be_written_ends_creations_before_their_call(program: AccountsProgram) -> None:
+    assert (await program.run("plan", "-o", "p.json")).code == 2
+    (program.folder / "p.json.journal").symlink_to(program.folder / "nowhere" / "journal")
+    ended = await program.run("apply", "p.json")
+    assert ended.code == 1
+    assert "the journal p.json.journal cannot be written" in ended.out
+    assert "iam:CreateRole" not in program.aws.writes
+
+
+@pytest.mark.parametrize("words", [("plan",), ("explain",), ("schema",)])
+async def test_a_reader_that_closes_the_pipe_is_141_without_a_word(
+    program: AccountsProgram, words: tuple[str, ...]
+) -> None:
+    at = Path(sys.executable).with_name("whence-accounts")
+    script = f"'{at}' {' '.join(words)} 2>err | true; echo ${{PIPESTATUS[0]}}"
+    process = await asyncio.create_subprocess_exec(
+        "bash", "-c", f"set -o pipefail; {script}", cwd=program.folder, stdout=asyncio.subprocess.PIPE,
+        env={
+            "PATH": "/usr/bin:/bin", "HOME": str(program.folder), "LANG": "C.UTF-8", "AWS_ACCESS_KEY_ID": "test",
+            "AWS_ENDPOINT_URL": program.aws.url, "AWS_SECRET_ACCESS_KEY": "test",
+        },
+    )  # fmt: skip
+    out, _ = await process.communicate()
+    assert out.decode().strip() == "141"
+    assert (program.folder / "err").read_text(encoding="utf-8") == ""
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+async def test_an_apply_that_is_interrupted_ends_at_once_and_goes_on_later(
+    program: AccountsProgram, sent: signal.Signals
+) -> None:
+    assert (await program.run("plan", "-o", "p.json")).code == 2
+    running: asyncio.subprocess.Process
+
+    def take(process: asyncio.subprocess.Process) -> None:
+        nonlocal running
+        running = process
+
+    async def hangs(call: AwsCall) -> web.Response | None:
+        if not call.is_write:
+            return None
+        running.send_signal(sent)
+        await running.wait()
+        return web.Response(status=500)
+
+    program.aws.before = hangs
+    ended = await program.run("apply", "p.json", started=take)
+    assert ended.code == 130
+    assert ended.err.lstrip() == (
+        "whence-accounts: interrupted; a plan that was being applied is continued by applying it again\n"
+    )
+    program.aws.before = lambda _: None
+    assert (await program.run("apply", "p.json")).code == 0
+    assert (await program.run("plan")).code == 0
+
+
+async def test_no_secret_and_no_escape_reaches_the_terminal_or_the_report(program: AccountsProgram) -> None:
+    def refused(call: AwsCall) -> web.Response | None:
+        if call.action != "CreateRole":
+            return None
+        message = f"\x1b]0;owned\x07 token {_SECRETS[2]}{'A' * 80}"
+        return web.json_response({"__type": "AccessDenied", "message": message}, status=403)
+
+    program.aws.before = refused
+    planned = await program.run("plan", "-o", "p.json")
+    applied = await program.run("apply", "p.json")
+    assert applied.code == 1
+    shown = planned.out + planned.err + applied.out + applied.err
+    report = (program.folder / "p.json.report.json").read_text(encoding="utf-8")
+    assert "\x1b" not in shown + json.dumps(json.loads(report), ensure_ascii=False)
+    assert [one for one in _SECRETS if one in shown + report] == []
+    assert _SECRETS[0] not in (program.folder / "p.json").read_text(encoding="utf-8")
+    assert (program.folder / "p.json").stat().st_mode & 0o077 == 0, "it has the external id"
