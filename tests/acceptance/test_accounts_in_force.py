@@ -24,6 +24,7 @@ from fakes.counted_aws import AwsCall, CountedAws
 from fakes.signing_authority import SigningAuthority
 from landscape.aws import Aws, moto_server
 from landscape.programs import Aggregator, aggregator
+from whence_common.clock import to_instant, utc_now
 from whence_common.runtime.pause import pause
 
 REGION = "eu-west-1"
@@ -85,12 +86,14 @@ class House:
         """Have the account read, as after `seconds`, until its drift is as wanted."""
         if is_due:
             with closing(sqlite3.connect(self.home / "aggregator" / "ledger.db")) as database, database:
-                database.execute("update task set due_at = '2026-01-01T00:00:00.000Z' where kind = 'account-drift'")
-        return await self._until(lambda: self.server.get(f"/v1/accounts/{self.account_id}"), lambda one: wanted(one["drift"]))
+                database.execute("update task set due_at = ? where kind = 'account-drift'", (to_instant(utc_now()),))
+        return await self._until(
+            lambda: self.server.get(f"/v1/accounts/{self.account_id}"), lambda one: wanted(one["drift"])
+        )
 
     async def violations(self, wanted: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
         found = await self._until(
-            lambda: self.server.get("/v1/violations", rule="account-drift", account=self.account_id),
+            lambda: self.server.get("/v1/violations", kind="account", rule="account-drift", account=self.account_id),
             lambda one: wanted(one["violations"]),
         )
         violations: list[dict[str, Any]] = found["violations"]
@@ -153,7 +156,7 @@ async def test_an_account_is_followed_from_its_first_apply_over_a_change_by_hand
     applied = await house.apply()
     assert applied.code == 0, applied.out + applied.err
     await house.drift(lambda one: one["state"] == "converged")
-    await house.violations(lambda found: not [one for one in found if one["verdict"] != "pass"])
+    await house.violations(lambda found: found == [])
     code, shown = await house.server.whence("accounts")
     assert code == 0, shown
     assert "converged" in shown
@@ -182,13 +185,15 @@ async def test_an_account_is_followed_from_its_first_apply_over_a_change_by_hand
     assert house.reader.writes == []
 
 
-async def test_a_role_that_cannot_be_assumed_and_an_invalid_file_are_unknown_and_end_nothing(house: House) -> None:
+async def test_a_file_that_becomes_invalid_makes_the_account_unknown_and_ends_nothing(house: House) -> None:
     assert (await house.apply()).code == 0
     await house.drift(lambda one: one["state"] == "converged")
     content = house.configuration.read_bytes()
     house.configuration.write_bytes(content.replace(b"regions:", b"regiones:"))
     broken = await house.drift(lambda one: one["state"] == "unknown")
-    assert "accounts.yaml:3:3: error: global.regiones" in broken["drift"]["reason"], broken["drift"]["reason"]
+    assert (
+        "accounts.yaml:3:3: error[settings-invalid]: global.regiones: unknown setting" in broken["drift"]["reason"]
+    ), broken["drift"]["reason"]
     (violation,) = await house.violations(lambda found: [one["verdict"] for one in found] == ["unknown"])
     assert "global.regiones" in violation["reason"]
     house.configuration.write_bytes(content)
