@@ -14,6 +14,7 @@ import yaml
 
 from fakes.account_extensions import speak_what_moto_lacks
 from fakes.accounts_program import AccountsProgram, accounts_program
+from fakes.aws_bucket_policies import BucketPolicies
 from fakes.sts import StsFront
 from landscape.aws import ACCOUNT, REGION, moto_server
 from landscape.programs import Aggregator, aggregator
@@ -28,13 +29,12 @@ global:
   regions: [{REGION}]
   auditor_role: {{trusted: ["210987654321"], external_id: whence-7f3a, trail: {{}}, drift: true, registry_pull: true}}
   application_roles: {{applications: [greeter], mint_bucket: {MINT}}}
-  mint_bucket: {{writer: "arn:aws:iam::{{account_id}}:role/mint", tls_only: false}}
+  mint_bucket: {{writer: "arn:aws:iam::{{account_id}}:role/mint"}}
   cloudtrail: {{s3_bucket_name: "trails-{{account_id}}", home_region: {REGION}, log_bucket: {{}}, events: {{}}}}
   ebs_encrypt_by_default: false
 accounts:
   whole: {{id: "{ACCOUNT}"}}
 """
-"""Without `tls_only`, as moto ignores conditions, and would deny every call."""
 PAIR = {
     "user.json": {"application_username": "u", "application_password": "hunter2hunter2"},
     "client.json": {"client_id": "c", "client_secret": "s3cret-s3cret"},
@@ -59,6 +59,7 @@ async def empty(scape: Landscape, tmp_path: Path) -> AsyncIterator[EmptyAccount]
         sts = await stack.enter_async_context(StsFront(moto).serve())
         program = await stack.enter_async_context(accounts_program(moto.url, folder))
         speak_what_moto_lacks(program.aws)
+        BucketPolicies().install(program.aws)
         yield EmptyAccount(replace(scape, aws=moto, sts=sts), program)
 
 
@@ -76,7 +77,7 @@ async def test_bootstrap_and_one_boot_give_a_whole_trace(empty: EmptyAccount, tm
         aggregator(
             tmp_path, scape.logs, authority_pem=scape.authority_pem, registries=(scape.registry,),
             git_servers=(scape.sources.host,), within=_AS_TEST, aws_endpoint_url=program.aws.url, accounts=(ACCOUNT,),
-            **settings,
+            organisation={"file": str(_owners(tmp_path))}, **settings,
         ) as server,
         AsyncExitStack() as stack,
     ):  # fmt: skip
@@ -106,6 +107,14 @@ async def test_bootstrap_that_would_do_less_than_whence_needs_writes_nothing(tmp
         assert "accounts.whole.mint_bucket: write mint_bucket: {writer: ARN" in ended.err
         assert "accounts.whole.cloudtrail.events: write events: {}" in ended.err
         assert program.aws.calls == []
+
+
+def _owners(folder: Path) -> Path:
+    """State who owns the account, as the organisation does outside of it."""
+    file = folder / "organisation.yaml"
+    text = f'teams: [{{id: hello, name: Hello}}]\naccounts: [{{id: "{ACCOUNT}", name: whole, owner: hello}}]\n'
+    file.write_text(text, encoding="utf-8")
+    return file
 
 
 async def _register(server: Aggregator, scape: Landscape) -> None:

@@ -52,4 +52,5 @@ def bootstrap(pattern: tuple[str, ...], config: Path, adopt: tuple[str, ...], de
 
 def _show_settings(accounts: Sequence[Account], config: Path) -> None:
     show("# The aggregator's settings for these accounts: add them to /etc/whence/aggregator.yaml")
+    show("# Who owns the accounts is stated by its setting `organisation`, not by this configuration")
     show(to_yaml(aggregator_settings(accounts, file=str(config.resolve()))).rstrip())
