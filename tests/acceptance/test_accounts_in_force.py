@@ -87,9 +87,10 @@ class House:
         if is_due:
             with closing(sqlite3.connect(self.home / "aggregator" / "ledger.db")) as database, database:
                 database.execute("update task set due_at = ? where kind = 'account-drift'", (to_instant(utc_now()),))
-        return await self._until(
+        found: dict[str, Any] = await self._until(
             lambda: self.server.get(f"/v1/accounts/{self.account_id}"), lambda one: wanted(one["drift"])
         )
+        return found
 
     async def violations(self, wanted: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
         found = await self._until(

@@ -20,6 +20,7 @@ from landscape.aws import ACCOUNT, REGION, moto_server
 from landscape.programs import Aggregator, aggregator
 from landscape.stage import Stage, user_data
 from landscape.whole import Landscape
+from whence_aggregator.trace.lineage import REQUIRED_LINKS
 from whence_common.runtime.pause import pause
 
 MINT = f"whole-stups-mint-{ACCOUNT}-{REGION}"
@@ -35,6 +36,8 @@ global:
 accounts:
   whole: {{id: "{ACCOUNT}"}}
 """
+WHOLE = sorted(REQUIRED_LINKS - {"review", "ticket"})
+"""The landscape has no tracker, and its Git server no reviews."""
 PAIR = {
     "user.json": {"application_username": "u", "application_password": "hunter2hunter2"},
     "client.json": {"client_id": "c", "client_secret": "s3cret-s3cret"},
@@ -77,7 +80,7 @@ async def test_bootstrap_and_one_boot_give_a_whole_trace(empty: EmptyAccount, tm
         aggregator(
             tmp_path, scape.logs, authority_pem=scape.authority_pem, registries=(scape.registry,),
             git_servers=(scape.sources.host,), within=_AS_TEST, aws_endpoint_url=program.aws.url, accounts=(ACCOUNT,),
-            organisation={"file": str(_owners(tmp_path))}, **settings,
+            organisation={"file": str(_owners(tmp_path))}, required_links=WHOLE, **settings,
         ) as server,
         AsyncExitStack() as stack,
     ):  # fmt: skip
@@ -89,7 +92,8 @@ async def test_bootstrap_and_one_boot_give_a_whole_trace(empty: EmptyAccount, tm
             status = await running.until("ok")
             assert next(one["outcome"] for one in status["stages"] if one["name"] == "credentials") == "done"
             lineage = await server.settled(stage.service.instance_id)
-            assert lineage["complete"], {one["link"]: (one["state"], one["reason"]) for one in lineage["links"]}
+            assert _gaps(lineage) == []
+            assert lineage["complete"], lineage
             region = await _listed(server)
         assert (region["running"], region["speaking"]) == (1, 1)
         assert {one.account_id for one in program.aws.calls if one.name == "ec2:DescribeInstances"} == {ACCOUNT}
@@ -115,6 +119,17 @@ def _owners(folder: Path) -> Path:
     text = f'teams: [{{id: hello, name: Hello}}]\naccounts: [{{id: "{ACCOUNT}", name: whole, owner: hello}}]\n'
     file.write_text(text, encoding="utf-8")
     return file
+
+
+def _gaps(lineage: dict[str, Any]) -> list[str]:
+    """Return the required links that do not hold, each with its reason."""
+    links = [one for one in lineage["links"] if one["link"] in lineage["required"]]
+    wrong = ("missing", "unknown", "contradicted")
+    return [
+        f"{one['link']}: {one['state']}: {one['reason']}"
+        for one in links
+        if one["state"] in wrong or one.get("lacking")
+    ]
 
 
 async def _register(server: Aggregator, scape: Landscape) -> None:
