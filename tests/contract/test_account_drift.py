@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,6 +54,21 @@ class FakePlanner:
         if isinstance(found, SourceUnavailable):
             raise found
         return found
+
+
+@dataclass
+class SlowPlanner(FakePlanner):
+    """A planner that answers when a test lets it."""
+
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    answer: asyncio.Event = field(default_factory=asyncio.Event)
+    asked_times: int = 0
+
+    async def drift(self, account_id: str) -> Drift | None:
+        self.asked_times += 1
+        self.asked.set()
+        await self.answer.wait()
+        return await super().drift(account_id)
 
 
 @dataclass
@@ -136,6 +152,28 @@ async def test_the_same_drift_again_is_no_new_entry(drifting: DriftHouse) -> Non
     for _ in range(3):
         await drifting.later()
     assert len(await drifting.house.entries("fact")) == entries
+
+
+async def test_two_replicas_read_an_account_once_and_record_one_entry(drifting: DriftHouse) -> None:
+    planner = SlowPlanner({ONE: drift("role/fullstop")})
+    one, other = DriftHouse(drifting.house, planner), DriftHouse(drifting.house, planner)
+    first = asyncio.create_task(one.worker.work())
+    await planner.asked.wait()
+    await other.reading.schedule()
+    assert await other.worker.work() == 0
+    planner.answer.set()
+    assert await first == 1
+    assert await other.worker.work() == 0
+    assert (planner.asked_times, len(await drifting.house.entries("fact"))) == (1, 1)
+
+
+async def test_replicas_that_claim_at_once_share_the_accounts(drifting: DriftHouse) -> None:
+    planner = SlowPlanner({ONE: drift("role/fullstop"), TWO: drift()})
+    planner.answer.set()
+    replicas = [DriftHouse(drifting.house, planner) for _ in range(2)]
+    await replicas[0].reading.schedule()
+    assert sum(await asyncio.gather(*(each.worker.work() for each in replicas))) == 2
+    assert (planner.asked_times, len(await drifting.house.entries("fact"))) == (2, 2)
 
 
 async def test_a_reading_that_fails_makes_the_account_unknown_and_keeps_what_was_known(drifting: DriftHouse) -> None:

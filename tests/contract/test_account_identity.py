@@ -147,7 +147,7 @@ async def test_a_saml_provider_is_made_before_the_roles_that_trust_it(moto: Aws)
         "Action": "sts:AssumeRoleWithSAML", "Condition": {"StringEquals": {"SAML:aud": "https://signin.aws.amazon.com/saml"}},
     }]}  # fmt: skip
     settings = {"saml_providers": {"idp": _metadata("a")}, "roles": {"People": {"assume_role_policy": trust}}}
-    async with account_world(moto.url, steps=(roles.STEP, identity.STEP), settings=settings) as world:
+    async with account_world(moto.url, steps=(roles.step(lambda: ()), identity.STEP), settings=settings) as world:
         world.aws.extensions |= IdentityOfAccounts().extensions
         assert [one.address for one in (await world.plan()).changes] == ["saml-provider/idp", "role/People"]
         await world.converge()

@@ -522,3 +522,29 @@ async def test_sources_of_the_organisation_that_do_not_answer_or_refuse_are_warn
     assert (unread.severity, unread.message) == (
         "warning", f"organisation.team_service.token_file {tmp_path}/none cannot be read: No such file or directory",
     )  # fmt: skip
+
+
+async def test_mistakes_in_the_configuration_of_accounts_are_named_with_their_lines(tmp_path: Path) -> None:
+    file = tmp_path / "accounts.yaml"
+    lines = ("account_configuration:", f"  file: {file}", "  role: fullstop")
+    missing = await checked(good(tmp_path, *lines))
+    assert [one.message for one in missing] == [
+        f"account_configuration.file: {file} cannot be read: No such file or directory"
+    ]
+    file.write_text('version: 11\nglobal:\n  regiones: [eu-west-1]\naccounts: {one: {id: "1"}}\n', encoding="utf-8")
+    wrong = await checked(good(tmp_path, *lines))
+    assert all(one.code == "account-configuration" and one.severity == "error" and one.line == 10 for one in wrong)
+    messages = [one.message for one in wrong]
+    assert any(f"{file}:3:3: global.regiones: unknown" in one for one in messages), messages
+    assert any(f"{file}:4:" in one and "is not the id of an account" in one for one in messages)
+    status, output = await command("serve", "--config", _written(tmp_path, good(tmp_path, *lines)))
+    assert status == 78
+    assert f"{file}:3:3" in output
+    file.write_text('version: 11\nglobal: {regions: [eu-west-1]}\naccounts: {one: {id: "111111111111"}}\n')
+    assert await checked(good(tmp_path, *lines)) == []
+
+
+def _written(home: Path, text: str) -> Path:
+    path = home / "aggregator.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path

@@ -9,14 +9,17 @@ import pytest
 
 from whence_aggregator.accounts.account import Account
 from whence_aggregator.accounts.configuration.account import AccountSettings
+from whence_aggregator.accounts.permissions import actions_of
 from whence_aggregator.accounts.resources import Wanted
 from whence_aggregator.accounts.steps.roles import mark, wanted
+from whence_aggregator.accounts.steps.table import STEPS
 from whence_common.errors import InputError
 
 _ID = "123456789012"
 _TRUST = {"Statement": {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}}
 _ALLOW = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
 _ARN = "arn:aws:iam::aws:policy/ReadOnlyAccess"
+_READS = ("ec2:DescribeVpcs", "iam:ListRoles")
 
 
 def _account(region: str = "eu-west-1", **settings: Any) -> Account:
@@ -25,7 +28,7 @@ def _account(region: str = "eu-west-1", **settings: Any) -> Account:
 
 
 def _wanted(**settings: Any) -> dict[str, Wanted]:
-    return {one.address: one for one in wanted(_account(**settings))}
+    return {one.address: one for one in wanted(_account(**settings), _READS)}
 
 
 def _roles(**roles: Any) -> dict[str, Wanted]:
@@ -224,6 +227,21 @@ def test_the_auditor_may_make_the_calls_of_the_inventory_and_no_other() -> None:
         "Action": ["sts:AssumeRole"], "Effect": "Allow", "Principal": {"AWS": ["arn:aws:iam::210987654321:root"]},
         "Condition": {"StringEquals": {"sts:ExternalId": ["whence-7f3a"]}},
     }]  # fmt: skip
+
+
+def test_the_auditor_of_drift_reads_what_plans_read_and_who_did_it() -> None:
+    found = _wanted(auditor_role={"trusted": ["210987654321"], "drift": True})["role/fullstop"]
+    reads = ["cloudtrail:LookupEvents", "ec2:DescribeVpcs", "iam:ListRoles"]
+    assert _allowed(found)["Drift"] == (reads, ["*"])
+
+
+def test_the_step_of_the_table_allows_the_reads_of_all_steps_and_no_write() -> None:
+    (roles,) = (one for one in STEPS if one.name == "roles")
+    (found,) = roles.wanted(_account(auditor_role={"trusted": ["210987654321"], "drift": True}))
+    actions, _ = _allowed(found)["Drift"]
+    assert actions == sorted({*actions_of(STEPS, writing=False), "cloudtrail:LookupEvents"})
+    assert {"s3:GetBucketPolicy", "iam:GetAccountAuthorizationDetails"} <= set(actions)
+    assert not [one for one in actions if one.partition(":")[2].startswith(("Create", "Put", "Delete", "Update"))]
 
 
 def test_an_auditor_without_external_id_has_no_condition() -> None:

@@ -96,4 +96,6 @@ def _resource(change: Change, doer: DriftDoer | None) -> DriftedResource:
 
 
 def _unread(remark: Remark) -> UnreadPart:
-    return UnreadPart(address=remark.address, reason=one_line(remark.message, 400))
+    """Return a part with its reason and what to do, which names the missing permissions if AWS denied it."""
+    fix = f" ({remark.fix})" if remark.fix else ""
+    return UnreadPart(address=remark.address, reason=one_line(f"{remark.message}{fix}", 600))

@@ -45,7 +45,12 @@ def apply(plan: Path, max_procs: int, as_json: bool, submit: bool) -> None:
 
 
 def apply_and_end(plan: Plan, path: Path, *, at_once: int, submit: bool, as_json: bool = False) -> NoReturn:
-    """Apply a plan, keep the report beside it, post it, and end the program."""
+    """Apply a plan as `applied` does, and end the program."""
+    raise End(applied(plan, path, at_once=at_once, submit=submit, as_json=as_json))
+
+
+def applied(plan: Plan, path: Path, *, at_once: int, submit: bool, as_json: bool = False) -> int:
+    """Apply a plan, keep the report beside it, post it, and return the exit code."""
     report = asyncio.run(apply_plan(plan, journal=journal_path(path), at_once=at_once))
     is_kept = _keep(report, report_path(path))
     submitted = not submit or not os.environ.get("WHENCE_URL") or _submit(report, path, is_kept=is_kept)
@@ -57,7 +62,7 @@ def apply_and_end(plan: Plan, path: Path, *, at_once: int, submit: bool, as_json
     unread = [one.account for one in plan.accounts if not one.is_whole]
     if unread:
         say(f"whence-accounts: the plan could not read all of {', '.join(unread)}: plan again")
-    raise End(CONVERGED if report.succeeded and is_kept and submitted and not unread else ERROR)
+    return CONVERGED if report.succeeded and is_kept and submitted and not unread else ERROR
 
 
 def _keep(report: ApplyReport, path: Path) -> bool:

@@ -22,7 +22,7 @@ from typing import NoReturn
 import click
 
 from whence_aggregator import __version__
-from whence_aggregator.accounts_command import applied, described, limits, permitted, planned
+from whence_aggregator.accounts_command import applied, bootstrapped, described, limits, permitted, planned
 from whence_aggregator.accounts_command.ending import ERROR, INTERNAL, INTERRUPTED, READER_GONE, USAGE, End, say
 from whence_common.errors import WhenceError
 from whence_common.visible import printable
@@ -35,7 +35,7 @@ def accounts() -> None:
 
 
 for _command in (
-    planned.plan, planned.configure, planned.bootstrap, applied.apply, applied.show_, applied.submit,
+    planned.plan, planned.configure, bootstrapped.bootstrap, applied.apply, applied.show_, applied.submit,
     permitted.check_permissions, limits.limits, described.schema, described.explain, described.import_,
     described.convert_,
 ):  # fmt: skip

@@ -1,4 +1,4 @@
-"""The subcommands plan, configure and bootstrap."""
+"""The subcommands plan and configure."""
 
 from __future__ import annotations
 
@@ -95,30 +95,6 @@ def configure(file: Path, pattern: str, dry_run: bool, quiet: bool, adopt: tuple
     apply_and_end(made, kept, at_once=max_procs, submit=True)
 
 
-@click.command()
-@click.argument("pattern", nargs=-1, required=True)
-@options.config
-@options.allowing
-@options.max_procs
-@click.option("--dry-run", is_flag=True, help="Plan only, and write nothing.")
-def bootstrap(pattern: tuple[str, ...], config: Path, adopt: tuple[str, ...], delete: tuple[str, ...], max_procs: int,
-              dry_run: bool) -> None:  # fmt: skip
-    """Plan and apply only what Whence itself needs in new accounts whose names match a shell PATTERN.
-
-    These are the alias, the auditor role, the trail and its events, the mint bucket and the right to pull images, with
-    the steps that they refer to, such as a key of `kms`.
-    """
-    steps = tuple(one for one in STEPS if one.is_for_whence)
-    accounts = configured_accounts(read_bounded(config), pattern, name=str(config))
-    made = planned(config, pattern, with_needed(accounts, steps), adopt=adopt, delete=delete, at_once=max_procs)
-    show_plan(made, as_json=False)
-    if dry_run or made.is_converged:
-        raise End(code_of(made))
-    kept = config.with_name(f"{config.name}.bootstrap.plan.json")
-    write_plan(kept, made)
-    apply_and_end(made, kept, at_once=max_procs, submit=True)
-
-
 def planned(
     config: Path, pattern: Sequence[str], steps: Sequence[Step], *, adopt: tuple[str, ...], delete: tuple[str, ...],
     at_once: int,
@@ -126,6 +102,14 @@ def planned(
     """Read the configuration, check it whole, and plan. Raises WhenceError."""
     content = read_bounded(config)
     accounts = configured_accounts(content, pattern, name=str(config))
+    return planned_accounts(content, accounts, steps, adopt=adopt, delete=delete, at_once=at_once)
+
+
+def planned_accounts(
+    content: bytes, accounts: Sequence[Account], steps: Sequence[Step], *, adopt: tuple[str, ...],
+    delete: tuple[str, ...], at_once: int,
+) -> Plan:  # fmt: skip
+    """Check accounts of a configuration, and plan them. Raises WhenceError."""
     check(accounts, steps)
     flags = (*(f"--adopt {one}" for one in adopt), *(f"--delete {one}" for one in delete))
     return asyncio.run(

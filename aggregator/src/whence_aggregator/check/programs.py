@@ -12,6 +12,7 @@ from pathlib import Path
 import aiohttp
 
 from whence_aggregator.adapters.tls_files import CERTIFICATE, KEY, expiry, load_tls_context, read_tls_file
+from whence_aggregator.check.account_configuration import check_account_configuration
 from whence_aggregator.check.database import check_database
 from whence_aggregator.check.findings import SettingsProblems
 from whence_aggregator.check.keys import check_keys, check_signers, check_trust
@@ -48,6 +49,7 @@ async def check_serve(document: Document[Settings], around: Surroundings) -> Seq
         await check_witnesses(findings, settings.witnesses, session)
         await check_organisation(findings, settings, session)
     check_people(findings, settings)
+    check_account_configuration(findings, settings)
     await check_rules(findings, settings)
     check_notifications(findings, settings)
     findings.attempt("required_links", lambda: parts.required_links(settings))

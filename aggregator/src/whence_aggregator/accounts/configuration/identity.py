@@ -87,6 +87,13 @@ class AuditorRole(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         False
     )
     registry_pull: Annotated[bool, Meta(description="The role reads all images of the account's ECR.")] = False
+    drift: Annotated[
+        bool,
+        Meta(
+            description="The role reads all that whence-accounts plan reads, and who changed it by "
+            "cloudtrail:LookupEvents, for the aggregator's `account_configuration`."
+        ),
+    ] = False
 
 
 class VpcFlowlogsRole(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -6,7 +6,7 @@ The inline policy with the name of the role is ours too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 
 import msgspec
@@ -50,9 +50,9 @@ INSTANCE_PROFILE = Kind(
 )  # fmt: skip
 
 
-def wanted(account: Account) -> Sequence[Wanted]:
-    """Return the roles and instance profiles. Raises InputError."""
-    roles = _merged(account, _stated(account))
+def wanted(account: Account, reads: Sequence[str]) -> Sequence[Wanted]:
+    """Return the roles and instance profiles; `reads` are the actions that planning needs. Raises InputError."""
+    roles = _merged(account, _stated(account, reads))
     found = [_role(account, name, key, role) for name, (key, role) in roles.items()]
     applications = account.settings.application_roles
     if applications is not None and applications.instance_profiles:
@@ -101,11 +101,11 @@ def mark(aspect: str) -> str:
     return sha256(aspect.encode()).hexdigest()[:7]
 
 
-def _stated(account: Account) -> dict[str, tuple[str, Role]]:
+def _stated(account: Account, reads: Sequence[str]) -> dict[str, tuple[str, Role]]:
     """Return the roles of all sections by name, each with its key. Raises InputError for a name of two sections."""
     found: dict[str, tuple[str, Role]] = {}
     own = [(name, f"roles.{name}", role) for name, role in account.settings.roles.items() if role is not None]
-    for name, key, role in (*standard_roles(account), *own):
+    for name, key, role in (*standard_roles(account, reads), *own):
         if name in found:
             message = f"{_place(account, key)}: the role {name} is also that of {found[name][0]}"
             raise InputError(
@@ -193,7 +193,10 @@ def _place(account: Account, *keys: str) -> str:
     return ".".join(("accounts", account.name, *keys))
 
 
-STEP = Step(
-    name="roles", summary="IAM roles and instance profiles", kinds=(ROLE, INSTANCE_PROFILE), wanted=wanted,
-    stated=stated, not_stated="instance profiles, which application_roles states with its roles", is_for_whence=True,
-)  # fmt: skip
+def step(reads: Callable[[], Sequence[str]]) -> Step:
+    """Return the step. `reads` returns the actions that planning all steps needs, which only the table knows."""
+    return Step(
+        name="roles", summary="IAM roles and instance profiles", kinds=(ROLE, INSTANCE_PROFILE),
+        wanted=lambda account: wanted(account, reads()), stated=stated,
+        not_stated="instance profiles, which application_roles states with its roles", is_for_whence=True,
+    )  # fmt: skip

@@ -16,14 +16,19 @@ from whence_aggregator.accounts.configuration.identity import (
 )
 
 _VERSION = "2012-10-17"
+LOOKUP_EVENTS = "cloudtrail:LookupEvents"
+"""By which the aggregator finds who changed what differs."""
 
 
-def standard_roles(account: Account) -> Sequence[tuple[str, str, Role]]:
-    """Return names and roles, each with the key of the configuration that states it between them."""
+def standard_roles(account: Account, reads: Sequence[str]) -> Sequence[tuple[str, str, Role]]:
+    """Return names and roles, each with the key of the configuration that states it between them.
+
+    `reads` are the actions that planning an account needs.
+    """
     settings = account.settings
     found: list[tuple[str, str, Role]] = []
     if settings.auditor_role is not None:
-        found.append((settings.auditor_role.name, "auditor_role", auditor(account, settings.auditor_role)))
+        found.append((settings.auditor_role.name, "auditor_role", auditor(account, settings.auditor_role, reads)))
     if settings.vpc_flowlogs_role is not None:
         role = flow_logs(account, settings.vpc_flowlogs_role)
         found.append((settings.vpc_flowlogs_role.name, "vpc_flowlogs_role", role))
@@ -39,7 +44,7 @@ def application_role_name(application_id: str) -> str:
     return f"app-{application_id}"
 
 
-def auditor(account: Account, stated: AuditorRole) -> Role:
+def auditor(account: Account, stated: AuditorRole, reads: Sequence[str]) -> Role:
     """Return the role by which the aggregator reads. It allows the calls that the aggregator makes, and no other."""
     condition = {"Condition": {"StringEquals": {"sts:ExternalId": stated.external_id}}} if stated.external_id else {}
     trust = {"Effect": "Allow", "Principal": {"AWS": list(stated.trusted)}, "Action": "sts:AssumeRole", **condition}
@@ -53,6 +58,8 @@ def auditor(account: Account, stated: AuditorRole) -> Role:
         statements.append(_allow("Organization", [f"organizations:{one}" for one in actions]))
     if stated.registry_pull:
         statements += registry_pull(account)
+    if stated.drift:
+        statements.append(_allow("Drift", sorted({*reads, LOOKUP_EVENTS})))
     return Role(assume_role_policy=_policy(trust), policy=_policy(*statements))
 
 

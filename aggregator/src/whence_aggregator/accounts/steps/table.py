@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from whence_aggregator.accounts.permissions import actions_of
 from whence_aggregator.accounts.resources import Kind
 from whence_aggregator.accounts.step import Step
 from whence_aggregator.accounts.steps import (
@@ -26,10 +27,15 @@ from whence_aggregator.accounts.steps import (
     vpc_endpoints,
 )
 
+
+def _reads() -> tuple[str, ...]:
+    return actions_of(STEPS, writing=False)
+
+
 STEPS: tuple[Step, ...] = (
     alias.STEP,
     identity.STEP,
-    roles.STEP,
+    roles.step(_reads),
     keys.STEP,
     configured_buckets.STEP,
     mint.STEP,

@@ -19,7 +19,9 @@ from whence_aggregator.adapters.accounts.configuration_file import Configuration
 from whence_aggregator.adapters.accounts.doers import doers
 from whence_aggregator.adapters.accounts.providers import AwsProviders
 from whence_aggregator.ports import SourceUnavailable
-from whence_common.errors import InputError, RoadError, WhenceError
+from whence_common.errors import InputError, RoadError, WhenceError, one_line
+
+_MESSAGE_CHARACTERS_MAX = 600
 
 
 class ConfiguredPlanner:
@@ -64,7 +66,8 @@ class ConfiguredPlanner:
         try:
             return await self._file.read()
         except WhenceError as exc:
-            raise SourceUnavailable("account-configuration", exc.message, fix=exc.fix) from exc
+            message = one_line(exc.message, _MESSAGE_CHARACTERS_MAX)  # a file's problems are a line each
+            raise SourceUnavailable("account-configuration", message, fix=exc.fix) from exc
 
     async def _doers(self, account: Account, plan: AccountPlan) -> Mapping[str, DriftDoer]:
         if not self._asks_doers or not plan.changes:
