@@ -32,7 +32,7 @@ def _chosen(configuration: Configuration, patterns: Sequence[str]) -> tuple[Acco
     if configuration.organizations is None:
         return configuration.accounts(*patterns)
     endpoint = os.environ.get("AWS_ENDPOINT_URL") or None
-    listed = asyncio.run(listed_accounts(configuration.organizations, endpoint_url=endpoint))
+    listed = asyncio.run(listed_accounts(configuration.organizations, configuration.stated, endpoint_url=endpoint))
     for note in listed.notes:
         say(f"whence-accounts: {note}")
     return configuration.accounts(*patterns, account_list=listed.ids, organization_id=listed.organization_id)

@@ -17,7 +17,7 @@ class Organizations(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         tuple[str, ...],
         Meta(
             max_length=1000,
-            description="Paths of the units whose accounts are configured, such as Root/Production; empty: all.",
+            description="Shell patterns of paths of units, such as Root/prod*, with all below; empty: all.",
         ),
     ] = ()
     exclude: Annotated[

@@ -59,10 +59,13 @@ class Configuration:
         """Return the accounts that the shell patterns match; all without a pattern.
 
         `account_list` has the ids of accounts that the file states no id for, by name. With `organizations:` in the
-        file, each account of the list is configured; otherwise those in the file are. Raises InputError.
+        file, exactly the accounts of the list are configured; otherwise those in the file are. Raises InputError.
         """
-        listed = [name for name in account_list if self.organizations is not None and name not in self._sections.own]
-        chosen = select([*self.names, *listed], patterns)
+        if self.organizations is None:
+            chosen = select(self.names, patterns)
+        else:
+            stated = [name for name in self.names if name in account_list]
+            chosen = select([*stated, *(name for name in account_list if name not in self._sections.own)], patterns)
         if len(chosen) > ACCOUNTS_MAX:
             raise InputError("accounts-too-many", f"more than {ACCOUNTS_MAX} accounts", fix="exclude some")
         ids = {**account_list, **self.ids}
@@ -76,6 +79,11 @@ class Configuration:
                         organization_id=organization_id)
             )  # fmt: skip
         return tuple(found)
+
+    @property
+    def stated(self) -> dict[str, str | None]:
+        """Return the id of each account in the file by name; None where it has none."""
+        return {name: self.ids.get(name) for name in self.names}
 
     def explain(self, exc: InputError) -> str:
         """Return the text of an error of a step, with the line of the key that its message begins with."""

@@ -1,20 +1,18 @@
-"""The accounts that AWS Organizations lists, as a configuration wants them."""
+"""The accounts that a configuration has of AWS Organizations, with their ids."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
+from whence_aggregator.accounts.configuration.organization import choose_accounts
 from whence_aggregator.accounts.configuration.organizations import Organizations
+from whence_aggregator.adapters.accounts.organization import list_accounts, organization_of_accounts
 from whence_aggregator.adapters.aws_clients import CALL_FAILURES, AssumedRole, ServiceClients
-from whence_aggregator.adapters.aws_organization import AwsOrganization
 from whence_aggregator.adapters.aws_refusals import why
-from whence_aggregator.organisation.values import ACTIVE
-from whence_aggregator.organisation.values import Account as ListedAccount
-from whence_common.errors import InputError, RoadError
+from whence_common.errors import RoadError
 
 _SESSION_NAME = "whence-accounts"
 _NAMED_MAX = 10
@@ -29,55 +27,23 @@ class AccountList:
     notes: tuple[str, ...]
 
 
-async def listed_accounts(wanted: Organizations, *, endpoint_url: str | None) -> AccountList:
-    """Read the organisation's accounts. Raises RoadError, and InputError for names that are not unique."""
-    source = AwsOrganization(
-        region=wanted.region, role_arn=wanted.role, session_name=_SESSION_NAME, owner_tag="", endpoint_url=endpoint_url,
-        tags_seconds_max=0.0, clock=time.monotonic,
-    )  # fmt: skip
-    snapshot = await source.read()
-    organization_id = await _organization_id(wanted, endpoint_url)
-    return chosen_accounts(wanted, snapshot.accounts, organization_id=organization_id)
+async def listed_accounts(
+    wanted: Organizations, stated: Mapping[str, str | None], *, endpoint_url: str | None
+) -> AccountList:
+    """Read the organisation's accounts. `stated` has the id, or None, of each account of the file by name.
 
-
-def chosen_accounts(wanted: Organizations, listed: Sequence[ListedAccount], *, organization_id: str) -> AccountList:
-    """Return the active accounts of the wanted units that are not excluded. Pure.
-
-    Raises InputError for two accounts of one name, and where the units were not read.
+    Raises RoadError, and InputError where the file and the organisation contradict each other.
     """
-    inside = [one for one in listed if _is_in(one, wanted.units)]
-    left = [one for one in inside if not _is_excluded(one, wanted.exclude)]
-    active = [one for one in left if one.status == ACTIVE]
-    ids: dict[str, str] = {}
-    for one in active:
-        if one.name in ids:
-            message = f"two accounts have the name {one.name}: {ids[one.name]} and {one.account_id}"
-            fix = "rename one, or exclude one by its id: organizations.exclude"
-            raise InputError("organizations.exclude", message, fix=fix)
-        ids[one.name] = one.account_id
-    closed = sorted(one.name for one in left if one.status != ACTIVE)
-    return AccountList(ids=ids, organization_id=organization_id, notes=_notes(closed))
-
-
-def _notes(closed: Sequence[str]) -> tuple[str, ...]:
-    if not closed:
-        return ()
-    more = f" and {len(closed) - _NAMED_MAX} more" if len(closed) > _NAMED_MAX else ""
-    return (f"left out, as they are not active: {', '.join(closed[:_NAMED_MAX])}{more}",)
-
-
-def _is_in(account: ListedAccount, units: Sequence[str]) -> bool:
-    """Return whether an account is in one of the units, which are paths of names; in any if none is named."""
-    if not units:
-        return True
-    if "path" in account.unread:
-        message = f"the unit of account {account.account_id} was not read"
-        raise RoadError("organizations-units", message, fix="allow organizations:List* to the role of organizations")
-    return any(account.path == one.rstrip("/") or account.path.startswith(f"{one.rstrip('/')}/") for one in units)
-
-
-def _is_excluded(account: ListedAccount, exclude: Sequence[str]) -> bool:
-    return any(one == account.account_id or fnmatchcase(account.name, one) for one in exclude)
+    organization = organization_of_accounts(
+        role_arn=wanted.role, region=wanted.region, endpoint_url=endpoint_url, clock=time.monotonic
+    )
+    chosen = choose_accounts(
+        stated, await list_accounts(organization), units=wanted.units, exclude=wanted.exclude
+    )  # fmt: skip
+    left = [f"{one.name} ({one.account_id}): {one.reason}" for one in chosen.left_out]
+    more = [f"{len(left) - _NAMED_MAX} more"] if len(left) > _NAMED_MAX else []
+    notes = (f"accounts that are left out: {'; '.join([*left[:_NAMED_MAX], *more])}",) if left else ()
+    return AccountList(ids=chosen.ids, organization_id=await _organization_id(wanted, endpoint_url), notes=notes)
 
 
 async def _organization_id(wanted: Organizations, endpoint_url: str | None) -> str:

@@ -39,7 +39,9 @@ class ConfigurationFile:
         if configuration.organizations is None:
             accounts = configuration.accounts()
         else:
-            listed = await listed_accounts(configuration.organizations, endpoint_url=self._endpoint_url)
+            listed = await listed_accounts(
+                configuration.organizations, configuration.stated, endpoint_url=self._endpoint_url
+            )
             accounts = configuration.accounts(account_list=listed.ids, organization_id=listed.organization_id)
         return ReadConfiguration(digest=digest, accounts={one.account_id: one for one in accounts})
 
