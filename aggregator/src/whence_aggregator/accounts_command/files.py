@@ -66,8 +66,9 @@ def read_report(path: Path) -> ApplyReport:
     """Return the report in a file. Raises InputError."""
     try:
         return msgspec.json.decode(read_bounded(path, PLAN_BYTES_MAX), type=ApplyReport)
-    except msgspec.MsgspecError as exc:
-        raise InputError("report-invalid", f"{path} is not the report of an apply: {exc}") from exc
+    except (msgspec.MsgspecError, RecursionError) as exc:
+        fix = "apply the plan again"
+        raise InputError("report-invalid", f"{path} is not the report of an apply: {exc}", fix=fix) from exc
 
 
 class FileJournal:
@@ -82,7 +83,7 @@ class FileJournal:
             for line in read_bounded(path, _JOURNAL_BYTES_MAX).splitlines():
                 try:
                     one = json.loads(line)
-                except ValueError:
+                except (ValueError, RecursionError):
                     continue  # the line that was being written when the machine stopped: its call was not made
                 if isinstance(one, Mapping) and one.get("plan") == plan_digest:
                     self._begun.add((str(one.get("account")), str(one.get("address"))))

@@ -10,6 +10,7 @@ from whence_aggregator.adapters.accounts.place import AwsPlace
 from whence_common.errors import RoadError
 
 _ACTIONS_A_CALL = 100
+_PAGES_MAX = 100
 _SESSION = re.compile(r"arn:(aws[a-z-]*):sts::([0-9]{12}):assumed-role/([^/]+)/.+\Z")
 
 
@@ -36,9 +37,10 @@ async def denied_actions(place: AwsPlace, actions: Sequence[str]) -> tuple[str, 
 async def _denied(iam: Any, arn: str, actions: Sequence[str]) -> set[str]:
     more: dict[str, str] = {}
     denied = set[str]()
-    while True:
+    for _ in range(_PAGES_MAX):
         page = await iam.simulate_principal_policy(PolicySourceArn=arn, ActionNames=list(actions), **more)
         denied |= {str(one["EvalActionName"]) for one in page["EvaluationResults"] if one["EvalDecision"] != "allowed"}
         if not page.get("IsTruncated"):
             return denied
         more = {"Marker": page["Marker"]}
+    raise RoadError("account-too-many", f"IAM's simulation has over {_PAGES_MAX} pages", retryable=False)
