@@ -76,18 +76,18 @@ async def test_bootstrap_and_one_boot_give_a_whole_trace(empty: EmptyAccount, tm
     settings = yaml.safe_load(done.out.partition("\n# The aggregator's settings")[2].partition("\n")[2])
     assert settings.pop("accounts") == [ACCOUNT]
     await scape.aws.put_credentials(MINT, "greeter", PAIR)  # as the service that mints them does
-    async with (
-        aggregator(
-            tmp_path, scape.logs, authority_pem=scape.authority_pem, registries=(scape.registry,),
-            git_servers=(scape.sources.host,), within=_AS_TEST, aws_endpoint_url=program.aws.url, accounts=(ACCOUNT,),
-            organisation={"file": str(_owners(tmp_path))}, required_links=WHOLE, **settings,
-        ) as server,
-        AsyncExitStack() as stack,
-    ):  # fmt: skip
-        await _register(server, scape)
-        program.aws.forget()
+    async with AsyncExitStack() as stack:
         stage = Stage(scape, tmp_path, stack)
-        await stage.instance(user_data(image.reference, f"mint_bucket: {MINT}\n"))
+        await stage.instance(user_data(image.reference, f"mint_bucket: {MINT}\n"))  # the first listing has it
+        program.aws.forget()
+        server = await stack.enter_async_context(
+            aggregator(
+                tmp_path, scape.logs, authority_pem=scape.authority_pem, registries=(scape.registry,),
+                git_servers=(scape.sources.host,), within=_AS_TEST, aws_endpoint_url=program.aws.url,
+                accounts=(ACCOUNT,), organisation={"file": str(_owners(tmp_path))}, required_links=WHOLE, **settings,
+            )
+        )  # fmt: skip
+        await _register(server, scape)
         async with stage.agent(server.url) as running:
             status = await running.until("ok")
             assert next(one["outcome"] for one in status["stages"] if one["name"] == "credentials") == "done"

@@ -88,11 +88,7 @@ class AuditorRole(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     )
     registry_pull: Annotated[bool, Meta(description="The role reads all images of the account's ECR.")] = False
     drift: Annotated[
-        bool,
-        Meta(
-            description="The role reads all that whence-accounts plan reads, and who changed it by "
-            "cloudtrail:LookupEvents, for the aggregator's `account_configuration`."
-        ),
+        bool, Meta(description="The role reads what plans read, and who changed it, for `account_configuration`.")
     ] = False
 
 
