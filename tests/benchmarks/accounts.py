@@ -176,7 +176,7 @@ async def _configured(directory: Path, name: str, ids: Mapping[str, str]) -> Asy
         keys = await asyncio.to_thread(prepare, world.aws, ids)
         async with StupsLogin(ids=ids, keys=keys).serve() as login:
             path = world.directory / "config.yaml"
-            path.write_text(version10(ids, **login.section), encoding="utf-8")
+            path.write_text(version10(ids, section=login.section), encoding="utf-8")
             yield world, path
 
 

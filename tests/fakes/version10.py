@@ -26,7 +26,9 @@ _METADATA = (
 )
 
 
-def version10(ids: Mapping[str, str], *, regions: Sequence[str] = ("eu-west-1",), **section: object) -> str:
+def version10(
+    ids: Mapping[str, str], *, regions: Sequence[str] = ("eu-west-1",), section: Mapping[str, object] | None = None
+) -> str:
     """Return the example for these accounts, of which one is ADMIN. `section` are more keys of `global`.
 
     As it is shipped, Seven Seconds refuses it: it has no version, misspells `owner_id`, lacks `base_ami.account_name`,
@@ -36,7 +38,12 @@ def version10(ids: Mapping[str, str], *, regions: Sequence[str] = ("eu-west-1",)
     text = _EXAMPLE.read_text(encoding="utf-8").replace("onwer_id", "owner_id").replace(", ami_id: {{ami_id}}", "")
     document: dict[str, Any] = {"version": 10, **yaml.safe_load(text)}
     shared = document["global"]
-    shared |= {"admin_account": ADMIN, "regions": list(regions), "saml_providers": {"Shibboleth": _METADATA}, **section}
+    shared |= {
+        "admin_account": ADMIN,
+        "regions": list(regions),
+        "saml_providers": {"Shibboleth": _METADATA},
+        **(section or {}),
+    }
     shared["base_ami"] |= {"account_name": ADMIN, "is_public": True}
     (statement,) = shared["s3_buckets"]["mint_bucket"]["policy"]["Statement"]
     statement["Principal"] = {"AWS": "arn:aws:iam::123456789123:role/mint"}

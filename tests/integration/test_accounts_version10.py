@@ -29,3 +29,4 @@ async def test_a_second_run_and_a_dry_run_of_a_file_of_version_10_write_nothing(
         program.aws.forget()
         second = await program.run("configure", "config.yaml", "*")
         assert (second.code, program.aws.writes) == (0, []), second.out + second.err
+        assert [one.action for one in program.aws.calls].count("AssumeRole") == 1, "one for all services"
