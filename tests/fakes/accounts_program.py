@@ -53,6 +53,7 @@ class AccountsProgram:
     async def killed_at(self, number: int, *words: str | Path, has_acted: bool) -> Ended:
         """Run a command and kill it at a write call, counted from 1: before AWS has acted, or after."""
         counted = 0
+        running: asyncio.subprocess.Process
 
         def at(call: AwsCall) -> None:
             nonlocal counted
@@ -64,7 +65,6 @@ class AccountsProgram:
             nonlocal running
             running = process
 
-        running: asyncio.subprocess.Process
         self.aws.after = at if has_acted else lambda _: None
 
         async def before(call: AwsCall) -> None:

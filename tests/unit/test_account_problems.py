@@ -17,6 +17,6 @@ def test_a_problem_is_a_remark_whether_or_not_the_resource_differs() -> None:
     found = compare(wanted, standing, Allowed(), frozenset())
     assert [one.address for one in found.changes] == ["certificate/b"]
     assert [(one.address, one.kind, one.message) for one in found.remarks] == [
-        ("certificate/a", "kept", "it has failed"),
-        ("certificate/b", "kept", "it has expired"),
+        ("certificate/a", "warning", "it has failed"),
+        ("certificate/b", "warning", "it has expired"),
     ]
