@@ -12,7 +12,7 @@ import pytest
 from fakes.auditor import checked
 from fakes.in_process import InProcess
 from fakes.signing_authority import SigningAuthority
-from whence_aggregator.accounts.drift import Drift, DriftDoer, DriftedResource, UnreadPart
+from whence_aggregator.accounts.drift import AccountDrift, DriftDoer, DriftedResource, UnreadPart
 from whence_aggregator.collect.account_drift import DriftCollector, DriftReading
 from whence_aggregator.collect.account_drifts import KnownDrifts
 from whence_aggregator.collect.fact_recorder import FactRecorder
@@ -30,26 +30,26 @@ SECONDS = 3600.0
 DENIED = SourceUnavailable("account-denied", "one: AWS denies it: AccessDenied", fix="allow it")
 
 
-def drift(*addresses: str, unread: str = "", by: str = "") -> Drift:
+def drift(*addresses: str, unread: str = "", by: str = "") -> AccountDrift:
     doer = DriftDoer(at="2026-11-22T11:00:00.000Z", event="PutRolePolicy", event_id="e", by=by) if by else None
     first = tuple(
         DriftedResource(address=one, step="roles", action="update", aspects=("trust",), lines=(), doer=doer)
         for one in addresses
     )
     parts = (UnreadPart(address=unread, reason="denied"),) if unread else ()
-    return Drift(account="one", configuration="sha256:00", changes=len(addresses), first=first, unread=parts)
+    return AccountDrift(account="one", configuration="sha256:00", changes=len(addresses), first=first, unread=parts)
 
 
 @dataclass
 class FakePlanner:
     """Accounts of a configuration, as a test states them."""
 
-    accounts: dict[str, Drift | SourceUnavailable] = field(default_factory=dict)
+    accounts: dict[str, AccountDrift | SourceUnavailable] = field(default_factory=dict)
 
     async def account_ids(self) -> Sequence[str]:
         return list(self.accounts)
 
-    async def drift(self, account_id: str) -> Drift | None:
+    async def drift(self, account_id: str) -> AccountDrift | None:
         found = self.accounts.get(account_id)
         if isinstance(found, SourceUnavailable):
             raise found
@@ -64,7 +64,7 @@ class SlowPlanner(FakePlanner):
     answer: asyncio.Event = field(default_factory=asyncio.Event)
     asked_times: int = 0
 
-    async def drift(self, account_id: str) -> Drift | None:
+    async def drift(self, account_id: str) -> AccountDrift | None:
         self.asked_times += 1
         self.asked.set()
         await self.answer.wait()

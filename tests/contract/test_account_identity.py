@@ -20,8 +20,8 @@ from landscape.aws import Aws
 from whence_aggregator.accounts.account import Target
 from whence_aggregator.accounts.importing import import_account
 from whence_aggregator.accounts.plan import AccountPlan
-from whence_aggregator.accounts.ports import Provider
-from whence_aggregator.accounts.resources import Kind, Standing
+from whence_aggregator.accounts.ports import ResourceProvider
+from whence_aggregator.accounts.resources import ResourceKind, StandingResource
 from whence_aggregator.accounts.steps import identity, roles
 from whence_aggregator.adapters.accounts.providers import AwsProviders
 from whence_aggregator.adapters.accounts.saml_metadata import SamlMetadataProvider
@@ -161,7 +161,7 @@ class _WithDocuments:
     documents: dict[str, str]
     asked: list[str] = field(default_factory=list)
 
-    def of(self, kind: Kind, target: Target, region: str | None) -> Provider:
+    def of(self, kind: ResourceKind, target: Target, region: str | None) -> ResourceProvider:
         if kind is identity.SAML_METADATA:
             return SamlMetadataProvider(self._fetch)
         return self.aws.of(kind, target, region)
@@ -172,7 +172,7 @@ class _WithDocuments:
             raise RoadError("saml-metadata", "the SAML metadata of idp.example.org answers with 404")
         return self.documents[url]
 
-    async def find(self, kind: Kind, target: Target, region: str | None) -> Sequence[Standing]:
+    async def find(self, kind: ResourceKind, target: Target, region: str | None) -> Sequence[StandingResource]:
         return await self.aws.find(kind, target, region)
 
     async def identity(self, target: Target) -> str:

@@ -13,7 +13,7 @@ from aiohttp import web
 from fakes.account_world import REGION, AccountWorld, account_world
 from fakes.aws_service_quotas import ServiceQuotas, quota, refused
 from landscape.aws import Aws
-from whence_aggregator.accounts.limits import Limit
+from whence_aggregator.accounts.limits import ServiceLimit
 from whence_aggregator.adapters.accounts.limits import LIMIT_ACTIONS
 from whence_common.errors import RoadError
 
@@ -33,7 +33,7 @@ async def _world(moto: Aws, quotas: Mapping[str, Sequence[Mapping[str, Any]]] = 
         yield world
 
 
-async def _limits(world: AccountWorld, region: str = REGION) -> dict[str, Limit]:
+async def _limits(world: AccountWorld, region: str = REGION) -> dict[str, ServiceLimit]:
     return {one.code: one for one in await world.providers.limits(world.account.target, region)}
 
 

@@ -15,9 +15,9 @@ from fakes.counted_aws import AwsCall
 from landscape.aws import Aws
 from landscape.endurance import repeated
 from whence_aggregator.accounts.importing import import_account
-from whence_aggregator.accounts.plan import AccountPlan, Plan, decode_plan, encode_plan
-from whence_aggregator.accounts.resources import Kind
-from whence_aggregator.accounts.step import Step
+from whence_aggregator.accounts.plan import AccountPlan, PlanFile, decode_plan, encode_plan
+from whence_aggregator.accounts.resources import ResourceKind
+from whence_aggregator.accounts.step import AccountStep
 from whence_aggregator.accounts.steps import roles
 
 _STEPS = (roles.step(lambda: ()),)
@@ -59,7 +59,7 @@ def _remarks(plan: AccountPlan) -> list[tuple[str, str, str]]:
     return [(one.kind, one.address, one.message) for one in plan.remarks]
 
 
-def _calls_are_declared(world: AccountWorld, *kinds: Kind) -> bool:
+def _calls_are_declared(world: AccountWorld, *kinds: ResourceKind) -> bool:
     declared = {"sts:AssumeRole", "sts:GetCallerIdentity", "iam:ListAccountAliases"}
     declared |= {action for kind in kinds for action in (*kind.reads, *kind.writes)}
     return {one.name for one in world.aws.calls} <= declared
@@ -104,8 +104,8 @@ async def test_reading_roles_without_description_takes_one_call_for_all_of_them(
         ]
 
 
-def _only_roles() -> Step:
-    return Step(name="roles", summary="roles without profiles", kinds=(roles.ROLE,), wanted=_STEPS[0].wanted)
+def _only_roles() -> AccountStep:
+    return AccountStep(name="roles", summary="roles without profiles", kinds=(roles.ROLE,), wanted=_STEPS[0].wanted)
 
 
 async def test_a_change_by_hand_shows_in_exactly_its_aspect_and_is_put_right(moto: Aws) -> None:
@@ -212,7 +212,7 @@ async def test_an_apply_that_is_refused_between_two_removals_goes_on_with_the_sa
 
 async def test_a_plan_of_roles_survives_its_file(moto: Aws) -> None:
     async with account_world(moto.url, steps=_STEPS, settings={"roles": {"x": _role(policy=_policy("s3:a"))}}) as world:
-        plan = Plan(made_at="2026-11-27T08:00:00Z", configuration="sha256:0", accounts=(await world.plan(),))
+        plan = PlanFile(made_at="2026-11-27T08:00:00Z", configuration="sha256:0", accounts=(await world.plan(),))
         again = decode_plan(encode_plan(plan), name="plan")
         assert (await world.apply(again.accounts[0])).succeeded
 

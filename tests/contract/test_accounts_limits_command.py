@@ -14,7 +14,7 @@ from fakes.accounts_program import AccountsProgram, accounts_program
 from fakes.aws_refusals import denied
 from fakes.aws_service_quotas import ServiceQuotas, quota
 from landscape.aws import Aws
-from whence_aggregator.accounts.limits import Limit
+from whence_aggregator.accounts.limits import ServiceLimit
 from whence_aggregator.accounts.shown_limits import is_marked, limit_lines
 
 _QUOTAS = {
@@ -73,8 +73,8 @@ async def test_a_pattern_without_accounts_is_refused(moto: Aws, tmp_path: Path) 
         assert program.aws.calls == []
 
 
-def _limit(value: float, used: int | None, problem: str = "") -> Limit:
-    return Limit(
+def _limit(value: float, used: int | None, problem: str = "") -> ServiceLimit:
+    return ServiceLimit(
         service="vpc", code="L-1", name="VPCs", region="eu-west-1", value=value, unit="", is_adjustable=False, used=used,
         problem=problem,
     )  # fmt: skip

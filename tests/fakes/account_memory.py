@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from whence_aggregator.accounts.account import Target
-from whence_aggregator.accounts.resources import Json, Kind, Standing, State, Wanted, address_of
+from whence_aggregator.accounts.resources import Json, ResourceKind, StandingResource, State, WantedResource, address_of
 from whence_common.errors import WhenceError
 
 
@@ -39,10 +39,10 @@ class MemoryAccount:
     _hidden: set[str] = field(default_factory=set)
     _serial: int = 0
 
-    def of(self, kind: Kind, target: Target, region: str | None) -> MemoryProvider:
+    def of(self, kind: ResourceKind, target: Target, region: str | None) -> MemoryProvider:
         return MemoryProvider(self, kind, region)
 
-    async def find(self, kind: Kind, target: Target, region: str | None) -> Sequence[Standing]:
+    async def find(self, kind: ResourceKind, target: Target, region: str | None) -> Sequence[StandingResource]:
         return []
 
     async def identity(self, target: Target) -> str:
@@ -67,10 +67,10 @@ class MemoryAccount:
 @dataclass
 class MemoryProvider:
     account: MemoryAccount
-    kind: Kind
+    kind: ResourceKind
     region: str | None
 
-    async def read(self, wanted: Sequence[Wanted]) -> Sequence[Standing]:
+    async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
         if self.kind.name in self.account.unreadable:
             raise self.account.unreadable[self.kind.name]
         self.account.hidden_reads -= 1
@@ -79,7 +79,7 @@ class MemoryProvider:
         asked = {one.address for one in wanted}
         prefix = address_of(self.kind.name, "", self.region)
         return [
-            Standing(
+            StandingResource(
                 kind=self.kind, name=address.removeprefix(prefix), region=self.region, is_own=one.own,
                 state=copy.deepcopy(one.state), outputs={"id": one.output}, foreign=one.foreign,
             )
@@ -87,7 +87,7 @@ class MemoryProvider:
             if address.startswith(prefix) and (address in asked or one.own) and address not in self.account._hidden
         ]  # fmt: skip
 
-    async def create(self, wanted: Wanted) -> None:
+    async def create(self, wanted: WantedResource) -> None:
         assert wanted.address not in self.account.resources, f"{wanted.address} is created twice"
         self.account.write("create", wanted.address)
         state = {name: value for name, value in wanted.state.items() if name in self.account.bare}
@@ -95,11 +95,11 @@ class MemoryProvider:
         if self.account.hidden_reads > 0:
             self.account._hidden.add(wanted.address)
 
-    async def put(self, standing: Standing, aspect: str, value: Json) -> None:
+    async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         self.account.write(f"put {aspect}", standing.address)
         self.account.resources[standing.address].state[aspect] = value
 
-    async def delete(self, standing: Standing) -> None:
+    async def delete(self, standing: StandingResource) -> None:
         self.account.write("delete", standing.address)
         self.account.resources.pop(standing.address, None)
 

@@ -14,14 +14,14 @@ import msgspec
 
 from fakes.account_extensions import speak_what_moto_lacks
 from fakes.counted_aws import CountedAws
-from whence_aggregator.accounts.account import Account
+from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.applying import Applier
 from whence_aggregator.accounts.configuration.account import AccountSettings
 from whence_aggregator.accounts.difference import Allowed
 from whence_aggregator.accounts.plan import AccountPlan
 from whence_aggregator.accounts.planning import plan_account, verify
 from whence_aggregator.accounts.report import AccountReport
-from whence_aggregator.accounts.step import Step
+from whence_aggregator.accounts.step import AccountStep
 from whence_aggregator.accounts.steps.table import KINDS, STEPS
 from whence_aggregator.adapters.accounts.providers import AwsProviders
 
@@ -52,7 +52,7 @@ class AccountWorld:
 
     aws: CountedAws
     providers: AwsProviders
-    steps: Sequence[Step]
+    steps: Sequence[AccountStep]
     account_id: str = field(default_factory=new_account_id)
     settings: dict[str, Any] = field(default_factory=dict)
     regions: tuple[str, ...] = (REGION,)
@@ -64,10 +64,10 @@ class AccountWorld:
     told: list[str] = field(default_factory=list)
 
     @property
-    def account(self) -> Account:
+    def account(self) -> ConfiguredAccount:
         section = {"id": self.account_id, "regions": list(self.regions), "alias": None, **self.settings}
         settings = msgspec.convert(section, AccountSettings)
-        return Account(
+        return ConfiguredAccount(
             name="hello", account_id=self.account_id, settings=settings, admin_account_id=self.admin_account_id,
             organization_id=self.organization_id,
         )  # fmt: skip
@@ -109,7 +109,9 @@ class AccountWorld:
 
 
 @asynccontextmanager
-async def account_world(backend: str, *, steps: Sequence[Step] = STEPS, **about: Any) -> AsyncIterator[AccountWorld]:
+async def account_world(
+    backend: str, *, steps: Sequence[AccountStep] = STEPS, **about: Any
+) -> AsyncIterator[AccountWorld]:
     """Open a world on a running moto server; `steps` are those that are planned."""
     async with CountedAws(backend).serve() as aws:
         clock = asyncio.get_running_loop().time

@@ -13,40 +13,40 @@ from hypothesis import strategies as st
 
 from fakes.account_memory import Killed, MemoryAccount, Resource, resources_of
 from fakes.account_world import KeptJournal
-from whence_aggregator.accounts.account import Account
+from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.applying import Applier
 from whence_aggregator.accounts.configuration.account import AccountSettings
 from whence_aggregator.accounts.difference import UNNAMED_DELETIONS_MAX, Allowed
 from whence_aggregator.accounts.plan import AccountPlan
 from whence_aggregator.accounts.planning import AccountMismatch, plan_account, verify, verify_all, wanted_of
 from whence_aggregator.accounts.report import AccountReport
-from whence_aggregator.accounts.resources import Kind, Wanted, of
-from whence_aggregator.accounts.step import Step
+from whence_aggregator.accounts.resources import ResourceKind, WantedResource, of
+from whence_aggregator.accounts.step import AccountStep
 from whence_common.errors import InputError, RoadError
 
-NET = Kind(name="net", step="network", reads=("ec2:DescribeVpcs",), writes=("ec2:CreateVpc",), fixed=("range",))
-PART = Kind(name="part", step="network", reads=(), writes=(), after=("net",), is_regional=True)
-STORE = Kind(name="store", step="stores", reads=("s3:ListAllMyBuckets",), writes=(), keeps_data=True)
+NET = ResourceKind(name="net", step="network", reads=("ec2:DescribeVpcs",), writes=("ec2:CreateVpc",), fixed=("range",))
+PART = ResourceKind(name="part", step="network", reads=(), writes=(), after=("net",), is_regional=True)
+STORE = ResourceKind(name="store", step="stores", reads=("s3:ListAllMyBuckets",), writes=(), keeps_data=True)
 KINDS = {one.name: one for one in (NET, PART, STORE)}
-ACCOUNT = Account(
+ACCOUNT = ConfiguredAccount(
     name="hello", account_id="123456789012",
     settings=msgspec.convert({"id": "123456789012", "regions": ["eu-west-1"], "alias": None}, AccountSettings),
 )  # fmt: skip
 
 
-def step(*wanted: Wanted) -> tuple[Step, ...]:
-    return (Step(name="all", summary="", kinds=tuple(KINDS.values()), wanted=lambda _: wanted),)
+def step(*wanted: WantedResource) -> tuple[AccountStep, ...]:
+    return (AccountStep(name="all", summary="", kinds=tuple(KINDS.values()), wanted=lambda _: wanted),)
 
 
-def net(name: str = "a", **state: Any) -> Wanted:
-    return Wanted(kind=NET, name=name, state=state or {"one": 1})
+def net(name: str = "a", **state: Any) -> WantedResource:
+    return WantedResource(kind=NET, name=name, state=state or {"one": 1})
 
 
-def part(name: str = "a", **state: Any) -> Wanted:
-    return Wanted(kind=PART, name=name, region="eu-west-1", state={"one": of("net/a", "id"), **state})
+def part(name: str = "a", **state: Any) -> WantedResource:
+    return WantedResource(kind=PART, name=name, region="eu-west-1", state={"one": of("net/a", "id"), **state})
 
 
-async def planned(world: MemoryAccount, *wanted: Wanted, **allowed: tuple[str, ...]) -> AccountPlan:
+async def planned(world: MemoryAccount, *wanted: WantedResource, **allowed: tuple[str, ...]) -> AccountPlan:
     before = list(world.writes)
     plan = await plan_account(ACCOUNT, step(*wanted), world, Allowed(**allowed))
     assert world.writes == before, "a plan writes nothing"
@@ -164,7 +164,7 @@ async def test_many_deletions_need_their_names_and_a_few_do_not() -> None:
 @pytest.mark.parametrize("own", [True, False])
 async def test_what_may_hold_data_or_is_not_ours_is_deleted_only_when_it_is_named(own: bool) -> None:
     world = MemoryAccount(resources={"store/b": Resource({"one": 1}, own=own)})
-    dropped = Wanted(kind=STORE, name="b", state={}, is_dropped=True)
+    dropped = WantedResource(kind=STORE, name="b", state={}, is_dropped=True)
     plan = await planned(world, dropped)
     assert (plan.changes, plan.remarks[0].kind, plan.remarks[0].address) == ((), "kept", "store/b")
     assert plan.remarks[0].fix == "name it with --delete 'store/b' to delete it"
@@ -173,7 +173,7 @@ async def test_what_may_hold_data_or_is_not_ours_is_deleted_only_when_it_is_name
 
 
 async def test_what_was_never_there_and_is_dropped_is_no_change() -> None:
-    plan = await planned(MemoryAccount(), Wanted(kind=STORE, name="b", state={}, is_dropped=True))
+    plan = await planned(MemoryAccount(), WantedResource(kind=STORE, name="b", state={}, is_dropped=True))
     assert (plan.changes, plan.remarks) == ((), ())
 
 
@@ -186,7 +186,7 @@ async def test_an_aspect_that_aws_cannot_change_is_a_remark_with_what_to_do() ->
 
 async def test_what_cannot_be_read_is_unknown_and_gets_no_change() -> None:
     world = MemoryAccount(unreadable={"net": RoadError("account-denied", "no", fix="allow it")})
-    plan = await planned(world, net(), Wanted(kind=STORE, name="b", state={"one": 1}))
+    plan = await planned(world, net(), WantedResource(kind=STORE, name="b", state={"one": 1}))
     assert [one.address for one in plan.changes] == ["store/b"]
     assert [(one.kind, one.address, one.message, one.fix) for one in plan.remarks] == [
         ("unread", "net/*", "no", "allow it")
@@ -195,7 +195,7 @@ async def test_what_cannot_be_read_is_unknown_and_gets_no_change() -> None:
 
 
 async def test_a_resource_in_a_region_that_the_account_does_not_list_is_read_there() -> None:
-    elsewhere = Wanted(kind=PART, name="a", region="us-east-1", state={"one": 1})
+    elsewhere = WantedResource(kind=PART, name="a", region="us-east-1", state={"one": 1})
     world = MemoryAccount(resources={"us-east-1/part/a": Resource({"one": 1})})
     assert (await planned(world, elsewhere)).changes == ()
 
@@ -219,7 +219,7 @@ async def test_an_account_that_moved_is_refused_by_name_before_any_write(
     moved: dict[str, Resource], named: str
 ) -> None:
     world = MemoryAccount(resources=resources_of({"net/a": {"one": 1, "two": 2}}))
-    plan = await planned(world, net(one=1, two=5), Wanted(kind=STORE, name="b", state={"one": 1}))
+    plan = await planned(world, net(one=1, two=5), WantedResource(kind=STORE, name="b", state={"one": 1}))
     world.resources = moved
     report = await applied(world, plan)
     assert not report.succeeded
@@ -238,7 +238,7 @@ async def test_a_resource_that_the_plan_does_not_change_but_records_may_not_move
 
 async def test_a_change_that_fails_leaves_the_others_written_and_what_needs_it_skipped() -> None:
     world = MemoryAccount()
-    plan = await planned(world, net(), part(), Wanted(kind=STORE, name="b", state={"one": 1}))
+    plan = await planned(world, net(), part(), WantedResource(kind=STORE, name="b", state={"one": 1}))
 
     def fault(number: int, what: str, address: str) -> None:
         if address == "net/a":
@@ -274,7 +274,7 @@ async def test_the_credentials_of_another_account_end_everything_before_any_writ
 
 
 async def test_of_many_accounts_every_wrong_one_is_named() -> None:
-    second = Account(
+    second = ConfiguredAccount(
         name="hello-2", account_id="210987654321", settings=msgspec.structs.replace(ACCOUNT.settings, id="210987654321")
     )
     with pytest.raises(
@@ -289,8 +289,8 @@ def test_a_resource_that_is_configured_twice_is_refused() -> None:
 
 
 async def test_resources_that_wait_for_each_other_are_refused() -> None:
-    one = Wanted(kind=NET, name="a", state={"one": of("net/b", "id")})
-    two = Wanted(kind=NET, name="b", state={"one": of("net/a", "id")})
+    one = WantedResource(kind=NET, name="a", state={"one": of("net/b", "id")})
+    two = WantedResource(kind=NET, name="b", state={"one": of("net/a", "id")})
     with pytest.raises(InputError, match="wait for each other: net/a → net/b → net/a"):
         await planned(MemoryAccount(), one, two)
 
@@ -301,7 +301,7 @@ _NAMES = st.sampled_from(["a", "b", "c"])
 
 
 @st.composite
-def worlds(draw: st.DrawFn) -> tuple[dict[str, Resource], list[Wanted]]:
+def worlds(draw: st.DrawFn) -> tuple[dict[str, Resource], list[WantedResource]]:
     """Return what stands and what is wanted; parts may refer to a wanted net."""
     stands = {
         address: Resource(draw(_STATES), own=draw(st.booleans()), output=f"was-{number}")
@@ -316,7 +316,7 @@ def worlds(draw: st.DrawFn) -> tuple[dict[str, Resource], list[Wanted]]:
             if kind is PART and nets:
                 state["net"] = of(f"net/{draw(st.sampled_from(nets))}", "id")
             region = "eu-west-1" if kind.is_regional else None
-            wanted.append(Wanted(kind=kind, name=name, region=region, state=state))
+            wanted.append(WantedResource(kind=kind, name=name, region=region, state=state))
     return stands, draw(st.permutations(wanted))
 
 
@@ -326,7 +326,9 @@ def _copied(stands: Mapping[str, Resource]) -> dict[str, Resource]:
 
 @given(worlds())
 @settings(max_examples=150, deadline=None)
-async def test_one_apply_converges_and_leaves_others_alone(world: tuple[dict[str, Resource], list[Wanted]]) -> None:
+async def test_one_apply_converges_and_leaves_others_alone(
+    world: tuple[dict[str, Resource], list[WantedResource]],
+) -> None:
     stands, wanted = world
     account = MemoryAccount(resources=_copied(stands))
     plan = await planned(account, *wanted)
@@ -344,7 +346,7 @@ async def test_one_apply_converges_and_leaves_others_alone(world: tuple[dict[str
 @given(worlds(), st.data())
 @settings(max_examples=150, deadline=None)
 async def test_an_apply_that_is_killed_at_any_write_goes_on_and_does_nothing_twice(
-    world: tuple[dict[str, Resource], list[Wanted]], data: st.DataObject
+    world: tuple[dict[str, Resource], list[WantedResource]], data: st.DataObject
 ) -> None:
     stands, wanted = world
     account, journal = MemoryAccount(resources=_copied(stands)), KeptJournal()
@@ -376,7 +378,7 @@ async def test_an_apply_that_is_killed_at_any_write_goes_on_and_does_nothing_twi
 @given(worlds(), worlds())
 @settings(max_examples=150, deadline=None)
 async def test_a_plan_never_writes_to_an_account_in_another_state(
-    world: tuple[dict[str, Resource], list[Wanted]], other: tuple[dict[str, Resource], list[Wanted]]
+    world: tuple[dict[str, Resource], list[WantedResource]], other: tuple[dict[str, Resource], list[WantedResource]]
 ) -> None:
     stands, wanted = world
     plan = await planned(MemoryAccount(resources=_copied(stands)), *wanted)

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from whence_aggregator.accounts.account import Account
+from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.configuration.account import AccountSettings
 from whence_aggregator.accounts.resources import of
 from whence_aggregator.accounts.steps import configured_buckets, mint
@@ -20,14 +20,14 @@ _ROLE = "arn:aws:iam::123456789012:role/mint-worker"
 _STATEMENT = {"Effect": "Allow", "Principal": {"AWS": _ROLE}, "Action": "s3:GetObject", "Resource": "arn:aws:s3:::x/*"}
 
 
-def account(**settings: Any) -> Account:
+def account(**settings: Any) -> ConfiguredAccount:
     section = {"id": "123456789012", "regions": ["eu-west-1", "us-east-1"], "alias": "acme-hello", **settings}
-    return Account(
+    return ConfiguredAccount(
         name="hello", account_id="123456789012", settings=msgspec.convert(section, AccountSettings)
     )  # fmt: skip
 
 
-def one_bucket(**section: Any) -> Account:
+def one_bucket(**section: Any) -> ConfiguredAccount:
     return account(s3_buckets={"one": {"name": "one-{region}", "regions": ["eu-west-1"], **section}})
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from whence_aggregator.accounts.account import Account
+from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.configuration.account import AccountSettings
 from whence_aggregator.accounts.steps import certificates
 from whence_common.errors import InputError
@@ -15,9 +15,11 @@ from whence_common.errors import InputError
 _OWN = {"whence:managed-by": "whence-accounts"}
 
 
-def _account(*regions: str, **settings: Any) -> Account:
+def _account(*regions: str, **settings: Any) -> ConfiguredAccount:
     section = {"id": "123456789012", "regions": regions or ["eu-west-1"], **settings}
-    return Account(name="hello", account_id="123456789012", settings=msgspec.convert(section, AccountSettings))
+    return ConfiguredAccount(
+        name="hello", account_id="123456789012", settings=msgspec.convert(section, AccountSettings)
+    )
 
 
 def test_an_account_without_certificates_wants_none() -> None:

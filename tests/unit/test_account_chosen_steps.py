@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from whence_aggregator.accounts.account import Account
+from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.configuration.account import AccountSettings
 from whence_aggregator.accounts.planning import steps_missing
 from whence_aggregator.accounts.steps.table import KINDS, STEPS
@@ -15,9 +15,11 @@ from whence_aggregator.accounts_command.planned import check, chosen_steps, with
 from whence_common.errors import InputError
 
 
-def _account(**settings: Any) -> Account:
+def _account(**settings: Any) -> ConfiguredAccount:
     section = {"id": "123456789012", "regions": ["eu-west-1"], "alias": None, **settings}
-    return Account(name="hello", account_id="123456789012", settings=msgspec.convert(section, AccountSettings))
+    return ConfiguredAccount(
+        name="hello", account_id="123456789012", settings=msgspec.convert(section, AccountSettings)
+    )
 
 
 _NET = _account(vpc_net={"eu-west-1": {"cidr": "10.1.0.0/16", "zones": ["eu-west-1a"]}})

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from whence_aggregator.accounts.account import Account
+from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.configuration.account import AccountSettings
-from whence_aggregator.accounts.resources import Wanted
+from whence_aggregator.accounts.resources import WantedResource
 from whence_aggregator.accounts.steps.cloudtrail import STEP, wanted
 from whence_common.errors import InputError
 
@@ -18,19 +18,19 @@ _SEVEN_SECONDS = {"s3_bucket_name": "audit-logs", "s3_key_prefix": "audit", "hom
 _KEY = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-4333-8444-555555555555"
 
 
-def account(section: dict[str, Any] | None, *, organization_id: str | None = None, **more: Any) -> Account:
+def account(section: dict[str, Any] | None, *, organization_id: str | None = None, **more: Any) -> ConfiguredAccount:
     settings = {"id": _OWN, "regions": ["eu-west-1", "eu-central-1"], "cloudtrail": section, **more}
-    return Account(
+    return ConfiguredAccount(
         name="hello", account_id=_OWN, settings=msgspec.convert(settings, AccountSettings),
         organization_id=organization_id,
     )  # fmt: skip
 
 
-def by_address(section: dict[str, Any], **more: Any) -> dict[str, Wanted]:
+def by_address(section: dict[str, Any], **more: Any) -> dict[str, WantedResource]:
     return {one.address: one for one in wanted(account({**_SEVEN_SECONDS, **section}, **more))}
 
 
-def statements(bucket: Wanted) -> dict[str, Any]:
+def statements(bucket: WantedResource) -> dict[str, Any]:
     policy: Any = bucket.state["policy"]
     return dict(policy)
 

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 from msgspec import Meta
 
-from whence_aggregator.accounts.account import Account
-from whence_aggregator.accounts.configuration.access import Access
+from whence_aggregator.accounts.account import ConfiguredAccount
+from whence_aggregator.accounts.configuration.access import AccountAccess
 from whence_aggregator.accounts.configuration.account import AccountSettings
 from whence_aggregator.accounts.configuration.organizations import Organizations
 from whence_aggregator.accounts.configuration.read import Configuration, read_configuration
@@ -26,7 +26,7 @@ class Settings(AccountSettings, frozen=True, kw_only=True, forbid_unknown_fields
     names: tuple[str, ...] = ()
 
 
-def stated(account: Account, key: str) -> Any:
+def stated(account: ConfiguredAccount, key: str) -> Any:
     """Return a key that only the structure of these tests is sure to have."""
     return getattr(account.settings, key)
 
@@ -59,7 +59,7 @@ accounts:
     assert found.things == {"a": {"x": 1, "y": 5}, "b": 3, "c": {"z": 4}, "d": 6}
     assert found.regions == ("eu-west-1", "eu-central-1")
     assert found.names == ("r",)
-    assert found.access == Access(role="whence-accounts", external_id="e")
+    assert found.access == AccountAccess(role="whence-accounts", external_id="e")
 
 
 def test_null_removes_an_entry_of_the_global_section() -> None:

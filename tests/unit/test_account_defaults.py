@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from whence_aggregator.accounts.account import Account
+from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.configuration.account import AccountSettings
 from whence_aggregator.accounts.resources import of
 from whence_aggregator.accounts.steps import defaults, keys
@@ -16,9 +16,11 @@ from whence_common.errors import InputError
 _ARN = "arn:aws:kms:{region}:123456789012:key/mrk-1234"
 
 
-def account(**settings: Any) -> Account:
+def account(**settings: Any) -> ConfiguredAccount:
     section = {"id": "123456789012", "regions": ["eu-west-1", "us-east-1"], "alias": None, **settings}
-    return Account(name="hello", account_id="123456789012", settings=msgspec.convert(section, AccountSettings))
+    return ConfiguredAccount(
+        name="hello", account_id="123456789012", settings=msgspec.convert(section, AccountSettings)
+    )
 
 
 def states(**settings: Any) -> dict[str, Any]:

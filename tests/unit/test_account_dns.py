@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from whence_aggregator.accounts.account import Account
+from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.configuration.account import AccountSettings
 from whence_aggregator.accounts.domains import parse_domain
 from whence_aggregator.accounts.steps import dns
@@ -16,9 +16,9 @@ from whence_common.errors import InputError
 _ADMIN = "210987654321"
 
 
-def _account(admin: str | None = _ADMIN, **settings: Any) -> Account:
+def _account(admin: str | None = _ADMIN, **settings: Any) -> ConfiguredAccount:
     section = {"id": "123456789012", "regions": ["eu-west-1"], **settings}
-    return Account(
+    return ConfiguredAccount(
         name="hello", account_id="123456789012", settings=msgspec.convert(section, AccountSettings),
         admin_account_id=admin,
     )  # fmt: skip

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 import yaml
 
-from whence_aggregator.accounts.account import Account
+from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.configuration.account import AccountSettings
 from whence_aggregator.accounts.configuration.write import to_yaml
 from whence_aggregator.accounts.for_whence import aggregator_settings, check_for_whence, remarks_for_whence
@@ -24,12 +24,12 @@ _WHOLE: dict[str, Any] = {
 }  # fmt: skip
 
 
-def account(name: str = "one", account_id: str = ONE, **changes: Any) -> Account:
+def account(name: str = "one", account_id: str = ONE, **changes: Any) -> ConfiguredAccount:
     section = {"id": account_id, "regions": ["eu-west-1"], **_WHOLE, **changes}
-    return Account(name=name, account_id=account_id, settings=msgspec.convert(section, AccountSettings))
+    return ConfiguredAccount(name=name, account_id=account_id, settings=msgspec.convert(section, AccountSettings))
 
 
-def missing(*accounts: Account) -> str:
+def missing(*accounts: ConfiguredAccount) -> str:
     with pytest.raises(InputError) as refused:
         check_for_whence(accounts)
     return refused.value.message

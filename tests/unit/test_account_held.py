@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 
 from whence_aggregator.accounts.difference import Allowed, compare
-from whence_aggregator.accounts.resources import Json, Kind, Standing, Wanted, of, resolved
+from whence_aggregator.accounts.resources import Json, ResourceKind, StandingResource, WantedResource, of, resolved
 
-_HOUSE = Kind(name="house", step="houses", reads=(), writes=())
-_ROOM = Kind(name="room", step="houses", reads=(), writes=(), after=("house",))
-_LISTED = Wanted(kind=_HOUSE, name="a", state={"colour": "red"})
-_KITCHEN = Wanted(kind=_ROOM, name="kitchen", state={"house": of("house/a", "id")}, within=("house/a",))
+_HOUSE = ResourceKind(name="house", step="houses", reads=(), writes=())
+_ROOM = ResourceKind(name="room", step="houses", reads=(), writes=(), after=("house",))
+_LISTED = WantedResource(kind=_HOUSE, name="a", state={"colour": "red"})
+_KITCHEN = WantedResource(kind=_ROOM, name="kitchen", state={"house": of("house/a", "id")}, within=("house/a",))
 
 
-def _house(*, is_own: bool, colour: str = "red") -> Standing:
-    return Standing(kind=_HOUSE, name="a", state={"colour": colour}, is_own=is_own, outputs={"id": "h-1"})
+def _house(*, is_own: bool, colour: str = "red") -> StandingResource:
+    return StandingResource(kind=_HOUSE, name="a", state={"colour": colour}, is_own=is_own, outputs={"id": "h-1"})
 
 
 def test_nothing_is_created_in_what_is_foreign() -> None:
@@ -43,7 +43,7 @@ def test_nothing_is_created_in_what_could_not_be_read() -> None:
     ],
     ids=["absent", "own", "adopted"],
 )
-def test_what_is_own_absent_or_adopted_holds_new_resources(standing: list[Standing], allowed: Allowed) -> None:
+def test_what_is_own_absent_or_adopted_holds_new_resources(standing: list[StandingResource], allowed: Allowed) -> None:
     found = compare([_LISTED, _KITCHEN], standing, allowed, frozenset())
     assert "room/kitchen" in [one.address for one in found.changes]
     assert found.remarks == ()
@@ -57,15 +57,15 @@ def test_what_is_own_absent_or_adopted_holds_new_resources(standing: list[Standi
         ([_house(is_own=False, colour="blue")], "it differs in colour, and is only verified: not changed"),
     ],
 )
-def test_what_is_only_verified_becomes_a_remark(standing: list[Standing], message: str) -> None:
-    verified = Wanted(kind=_HOUSE, name="a", state={"colour": "red"}, is_verified=True)
+def test_what_is_only_verified_becomes_a_remark(standing: list[StandingResource], message: str) -> None:
+    verified = WantedResource(kind=_HOUSE, name="a", state={"colour": "red"}, is_verified=True)
     found = compare([verified], standing, Allowed(adopt=("*",), delete=("*",)), frozenset())
     assert found.changes == ()
     assert [(one.kind, one.message) for one in found.remarks] == [("foreign", message)]
 
 
 def test_what_is_verified_and_as_stated_has_no_remark() -> None:
-    verified = Wanted(kind=_HOUSE, name="a", state={"colour": "red"}, is_verified=True)
+    verified = WantedResource(kind=_HOUSE, name="a", state={"colour": "red"}, is_verified=True)
     assert compare([verified], [_house(is_own=False)], Allowed(), frozenset()).remarks == ()
 
 
@@ -78,8 +78,8 @@ def test_a_list_of_references_is_sorted_once_all_are_known() -> None:
 
 
 def test_what_is_left_of_a_step_that_is_only_verified_is_kept() -> None:
-    verified = Wanted(kind=_HOUSE, name="a", state={"colour": "red"}, is_verified=True)
-    room = Standing(kind=_ROOM, name="kitchen", state={}, is_own=True)
+    verified = WantedResource(kind=_HOUSE, name="a", state={"colour": "red"}, is_verified=True)
+    room = StandingResource(kind=_ROOM, name="kitchen", state={}, is_own=True)
     found = compare([verified], [_house(is_own=True), room], Allowed(delete=("*",)), frozenset())
     assert found.changes == ()
     assert [(one.address, one.kind) for one in found.remarks] == [("room/kitchen", "kept")]

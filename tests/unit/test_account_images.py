@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from whence_aggregator.accounts.account import Account
+from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.configuration.account import AccountSettings
 from whence_aggregator.accounts.steps import images
 from whence_common.errors import InputError
@@ -17,7 +17,9 @@ _OWNER = "012345678901"
 
 def _wanted(*regions: str, **settings: Any) -> list[str]:
     section = {"id": "123456789012", "regions": regions or ["eu-west-1"], **settings}
-    account = Account(name="hello", account_id="123456789012", settings=msgspec.convert(section, AccountSettings))
+    account = ConfiguredAccount(
+        name="hello", account_id="123456789012", settings=msgspec.convert(section, AccountSettings)
+    )
     return [one.address for one in images.wanted(account)]
 
 

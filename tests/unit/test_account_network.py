@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from whence_aggregator.accounts.account import Account
+from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.configuration.account import AccountSettings
-from whence_aggregator.accounts.resources import Json, Wanted, of
+from whence_aggregator.accounts.resources import Json, WantedResource, of
 from whence_aggregator.accounts.steps import flow_logs, nat, security_groups, subnet_groups, vpc, vpc_endpoints
 from whence_aggregator.accounts.steps.vpc_layout import has_nat, layouts
 from whence_common.errors import InputError
@@ -17,12 +17,14 @@ from whence_common.errors import InputError
 R = "eu-west-1"
 
 
-def account(**settings: Any) -> Account:
+def account(**settings: Any) -> ConfiguredAccount:
     section = {"id": "123456789012", "regions": [R], **settings}
-    return Account(name="hello", account_id="123456789012", settings=msgspec.convert(section, AccountSettings))
+    return ConfiguredAccount(
+        name="hello", account_id="123456789012", settings=msgspec.convert(section, AccountSettings)
+    )
 
 
-def _by_address(wanted: list[Wanted]) -> dict[str, Wanted]:
+def _by_address(wanted: list[WantedResource]) -> dict[str, WantedResource]:
     return {one.address: one for one in wanted}
 
 

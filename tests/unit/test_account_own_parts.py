@@ -6,32 +6,32 @@ import asyncio
 
 from fakes.account_memory import MemoryAccount, resources_of
 from fakes.account_world import KeptJournal
-from whence_aggregator.accounts.account import Account
+from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.applying import Applier
 from whence_aggregator.accounts.configuration.account import AccountSettings
 from whence_aggregator.accounts.difference import Allowed, compare
-from whence_aggregator.accounts.plan import AccountPlan, Change, Remark
+from whence_aggregator.accounts.plan import AccountPlan, PlannedChange, Remark
 from whence_aggregator.accounts.planning import plan_account
 from whence_aggregator.accounts.report import AccountReport
-from whence_aggregator.accounts.resources import Kind, Standing, Wanted, of
-from whence_aggregator.accounts.step import Step
+from whence_aggregator.accounts.resources import ResourceKind, StandingResource, WantedResource, of
+from whence_aggregator.accounts.step import AccountStep
 
-_BOX = Kind(name="box", step="boxes", reads=("boxes:List",), writes=("boxes:Put",))
+_BOX = ResourceKind(name="box", step="boxes", reads=("boxes:List",), writes=("boxes:Put",))
 
 
-def _stands(*, is_own: bool = True, surplus: tuple[str, ...] = (), foreign: tuple[str, ...] = ()) -> Standing:
+def _stands(*, is_own: bool = True, surplus: tuple[str, ...] = (), foreign: tuple[str, ...] = ()) -> StandingResource:
     state = {"lid": "blue", "label:old": "x"}
-    return Standing(kind=_BOX, name="a", state=state, is_own=is_own, surplus=surplus, foreign=foreign)
+    return StandingResource(kind=_BOX, name="a", state=state, is_own=is_own, surplus=surplus, foreign=foreign)
 
 
-_WANTED = Wanted(kind=_BOX, name="a", state={"lid": "blue"})
+_WANTED = WantedResource(kind=_BOX, name="a", state={"lid": "blue"})
 
 
 def test_a_part_of_ours_that_is_no_longer_stated_is_removed_first() -> None:
-    changed = Wanted(kind=_BOX, name="a", state={"lid": "red"})
+    changed = WantedResource(kind=_BOX, name="a", state={"lid": "red"})
     found = compare([changed], [_stands(surplus=("label:old",))], Allowed(), frozenset())
     (change,) = found.changes
-    assert change == Change(
+    assert change == PlannedChange(
         address="box/a", step="boxes", action="update", before={"label:old": "x", "lid": "blue"},
         after={"label:old": None, "lid": "red"},
     )  # fmt: skip
@@ -64,26 +64,26 @@ def test_a_resource_of_ours_with_parts_of_others_is_deleted_only_where_it_is_nam
 
 
 def test_a_warning_is_a_remark_and_no_change() -> None:
-    stands = Standing(kind=_BOX, name="a", state={"lid": "blue"}, is_own=True, warnings=("the hinge is loose",))
+    stands = StandingResource(kind=_BOX, name="a", state={"lid": "blue"}, is_own=True, warnings=("the hinge is loose",))
     found = compare([_WANTED], [stands], Allowed(), frozenset())
     assert found.changes == ()
     assert found.remarks == (Remark(address="box/a", step="boxes", kind="warning", message="the hinge is loose"),)
 
 
 def test_what_refers_to_something_unread_is_not_changed() -> None:
-    refers = Wanted(kind=_BOX, name="b", state={"lid": of("box/c", "id")})
+    refers = WantedResource(kind=_BOX, name="b", state={"lid": of("box/c", "id")})
     found = compare([_WANTED, refers], [_stands()], Allowed(), frozenset({"box/c"}))
     assert found.changes == ()
 
 
-_ACCOUNT = Account(
+_ACCOUNT = ConfiguredAccount(
     name="hello", account_id="123456789012",
     settings=AccountSettings(id="123456789012", regions=("eu-west-1",), alias=None),
 )  # fmt: skip
 
 
 async def _deletion(world: MemoryAccount) -> AccountPlan:
-    step = Step(name="boxes", summary="boxes", kinds=(_BOX,), wanted=lambda _: ())
+    step = AccountStep(name="boxes", summary="boxes", kinds=(_BOX,), wanted=lambda _: ())
     return await plan_account(_ACCOUNT, (step,), world, Allowed(delete=("box/a",)))
 
 

@@ -12,36 +12,38 @@ import pytest
 from fakes.account_memory import MemoryAccount
 from fakes.account_world import KeptJournal
 from whence_aggregator.accounts.applying import Applier
-from whence_aggregator.accounts.configuration.access import Access
+from whence_aggregator.accounts.configuration.access import AccountAccess
 from whence_aggregator.accounts.plan import (
     PLAN_BYTES_MAX,
     AccountPlan,
-    Change,
-    Plan,
+    PlanFile,
     PlanInvalid,
+    PlannedChange,
     decode_plan,
     encode_plan,
 )
 from whence_aggregator.accounts.report import AccountReport
-from whence_aggregator.accounts.resources import Kind
+from whence_aggregator.accounts.resources import ResourceKind
 
-_NET = Kind(name="net", step="network", reads=(), writes=())
-_PART = Kind(name="part", step="network", reads=(), writes=(), is_regional=True)
+_NET = ResourceKind(name="net", step="network", reads=(), writes=())
+_PART = ResourceKind(name="part", step="network", reads=(), writes=(), is_regional=True)
 
 
-def _plan(*addresses: str, after: Mapping[str, Any] | None = None, regions: tuple[str, ...] = ("eu-west-1",)) -> Plan:
+def _plan(
+    *addresses: str, after: Mapping[str, Any] | None = None, regions: tuple[str, ...] = ("eu-west-1",)
+) -> PlanFile:
     changes = tuple(
-        Change(address=one, step="network", action="create", before=None, after=dict(after or {"one": 1}))
+        PlannedChange(address=one, step="network", action="create", before=None, after=dict(after or {"one": 1}))
         for one in addresses
     )
     account = AccountPlan(
-        account="hello", account_id="123456789012", access=Access(), regions=regions, alias=None, changes=changes,
+        account="hello", account_id="123456789012", access=AccountAccess(), regions=regions, alias=None, changes=changes,
         standing=(), remarks=(),
     )  # fmt: skip
-    return Plan(made_at="2026-11-22T12:00:00Z", configuration="sha256:1", accounts=(account,))
+    return PlanFile(made_at="2026-11-22T12:00:00Z", configuration="sha256:1", accounts=(account,))
 
 
-async def _applied(plan: Plan, world: MemoryAccount) -> AccountReport:
+async def _applied(plan: PlanFile, world: MemoryAccount) -> AccountReport:
     async def no_pause(seconds: float) -> None:
         await asyncio.sleep(0)
 

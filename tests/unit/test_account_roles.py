@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from whence_aggregator.accounts.account import Account
+from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.configuration.account import AccountSettings
 from whence_aggregator.accounts.permissions import actions_of
-from whence_aggregator.accounts.resources import Wanted
+from whence_aggregator.accounts.resources import WantedResource
 from whence_aggregator.accounts.steps.roles import mark, wanted
 from whence_aggregator.accounts.steps.table import STEPS
 from whence_common.errors import InputError
@@ -22,25 +22,25 @@ _ARN = "arn:aws:iam::aws:policy/ReadOnlyAccess"
 _READS = ("ec2:DescribeVpcs", "iam:ListRoles")
 
 
-def _account(region: str = "eu-west-1", **settings: Any) -> Account:
+def _account(region: str = "eu-west-1", **settings: Any) -> ConfiguredAccount:
     section = {"id": _ID, "regions": [region], **settings}
-    return Account(name="hello", account_id=_ID, settings=msgspec.convert(section, AccountSettings))
+    return ConfiguredAccount(name="hello", account_id=_ID, settings=msgspec.convert(section, AccountSettings))
 
 
-def _wanted(**settings: Any) -> dict[str, Wanted]:
+def _wanted(**settings: Any) -> dict[str, WantedResource]:
     return {one.address: one for one in wanted(_account(**settings), _READS)}
 
 
-def _roles(**roles: Any) -> dict[str, Wanted]:
+def _roles(**roles: Any) -> dict[str, WantedResource]:
     return _wanted(roles=roles)
 
 
-def _statements(role: Wanted, aspect: str) -> list[dict[str, Any]]:
+def _statements(role: WantedResource, aspect: str) -> list[dict[str, Any]]:
     document: Any = role.state[aspect]
     return list(document["Statement"])
 
 
-def _allowed(role: Wanted) -> dict[str, tuple[list[str], list[str]]]:
+def _allowed(role: WantedResource) -> dict[str, tuple[list[str], list[str]]]:
     """Return actions and resources by Sid of a role's own policy."""
     return {
         one["Sid"]: (one["Action"], one["Resource"]) for one in _statements(role, f"policy:{role.name}")

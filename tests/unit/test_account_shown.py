@@ -6,8 +6,8 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 
-from whence_aggregator.accounts.configuration.access import Access
-from whence_aggregator.accounts.plan import AccountPlan, Change, Plan, Remark
+from whence_aggregator.accounts.configuration.access import AccountAccess
+from whence_aggregator.accounts.plan import AccountPlan, PlanFile, PlannedChange, Remark
 from whence_aggregator.accounts.report import AccountReport, Applied, ApplyReport
 from whence_aggregator.accounts.shown import account_lines, change_lines, plan_lines, report_lines
 
@@ -16,8 +16,8 @@ ALLOW = {"Effect": "Allow", "Action": ["s3:GetObject", "s3:PutObject"], "Resourc
 IN_WORDS = "Allow s3:GetObject, s3:PutObject on arn:aws:s3:::b/* to * if aws:SecureTransport Bool false"
 
 
-def change(before: dict[str, Any] | None, after: dict[str, Any] | None, action: Any = "update") -> Change:
-    return Change(address="role/x", step="roles", action=action, before=before, after=after)
+def change(before: dict[str, Any] | None, after: dict[str, Any] | None, action: Any = "update") -> PlannedChange:
+    return PlannedChange(address="role/x", step="roles", action=action, before=before, after=after)
 
 
 @pytest.mark.parametrize(
@@ -58,10 +58,10 @@ def test_a_plan_names_accounts_and_counts_at_its_end() -> None:
         Remark(address="root-user/account", step="identity", kind="warning", message="it has no MFA device"),
     )
     account = AccountPlan(
-        account="hello", account_id="123456789012", access=Access(), regions=("eu-west-1",), alias=None,
+        account="hello", account_id="123456789012", access=AccountAccess(), regions=("eu-west-1",), alias=None,
         changes=(change(None, {"path": "/"}, "create"), change({}, None, "delete")), standing=(), remarks=remarks,
     )  # fmt: skip
-    plan = Plan(made_at="2026-11-27T08:00:00Z", configuration="sha256:00", accounts=(account,))
+    plan = PlanFile(made_at="2026-11-27T08:00:00Z", configuration="sha256:00", accounts=(account,))
     assert list(plan_lines(plan)) == [
         "hello (123456789012)",
         "  + role/x",
@@ -80,7 +80,7 @@ def test_every_kind_of_remark_has_a_sign() -> None:
         Remark(address="a", step="s", kind=kind, message=kind) for kind in get_args(get_type_hints(Remark)["kind"])
     )
     account = AccountPlan(
-        account="hello", account_id="123456789012", access=Access(), regions=("eu-west-1",), alias=None, changes=(),
+        account="hello", account_id="123456789012", access=AccountAccess(), regions=("eu-west-1",), alias=None, changes=(),
         standing=(), remarks=remarks,
     )  # fmt: skip
     assert len(list(account_lines(account))) == 1 + len(remarks)

@@ -10,7 +10,7 @@ import pytest
 from msgspec import Struct
 
 from fakes.account_sections import every_section
-from whence_aggregator.accounts.account import Account
+from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.configuration.account import AccountSettings
 from whence_aggregator.accounts.configuration.read import Configuration, read_configuration
 from whence_aggregator.accounts.configuration.version10 import KEYS10, OPTIONS, child, top_level
@@ -24,7 +24,7 @@ IDS = {"one": "111111111111", "two": "222222222222", "exampleorg": "333333333333
 HEAD = "version: 10\nglobal:\n  admin_account: exampleorg\n  regions: [eu-west-1]\n  domain: null\n"
 
 
-def stated(account: Account, key: str) -> Any:
+def stated(account: ConfiguredAccount, key: str) -> Any:
     """Return a key that only the structure of these tests is sure to have."""
     return getattr(account.settings, key)
 

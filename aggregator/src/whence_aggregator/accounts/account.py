@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from whence_aggregator.accounts.configuration.access import Access
+from whence_aggregator.accounts.configuration.access import AccountAccess
 from whence_aggregator.accounts.configuration.account import AccountSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
+class ConfiguredAccount:
     """One account. `settings` is the account's section over the global one; `{account_id}` and `{account_name}` in its
     texts are replaced."""
 
@@ -38,6 +38,6 @@ class Target:
 
     name: str
     account_id: str
-    access: Access
+    access: AccountAccess
     regions: tuple[str, ...]
     alias: str | None

@@ -12,17 +12,25 @@ from dataclasses import dataclass, field
 
 from whence_aggregator.accounts.difference import differs
 from whence_aggregator.accounts.journal import Journal
-from whence_aggregator.accounts.plan import AccountPlan, Change, Recorded, recorded_by_address
+from whence_aggregator.accounts.plan import AccountPlan, PlannedChange, RecordedResource, recorded_by_address
 from whence_aggregator.accounts.planning import READS_AT_ONCE, verify
-from whence_aggregator.accounts.ports import Provider, Providers
+from whence_aggregator.accounts.ports import Providers, ResourceProvider
 from whence_aggregator.accounts.reading import read_account
-from whence_aggregator.accounts.report import AccountReport, Applied, Outcome
-from whence_aggregator.accounts.resources import Json, Kind, Standing, State, Wanted, referred, resolved
+from whence_aggregator.accounts.report import AccountReport, Applied, ChangeOutcome
+from whence_aggregator.accounts.resources import (
+    Json,
+    ResourceKind,
+    StandingResource,
+    State,
+    WantedResource,
+    referred,
+    resolved,
+)
 from whence_common.errors import RoadError, WhenceError
 
 _SETTLE_TRIES = 6
 """AWS lists a new resource after a moment."""
-Progress = Callable[[Applied], None]
+OnApplied = Callable[[Applied], None]
 
 
 def refused(plan: AccountPlan, exc: WhenceError) -> AccountReport:
@@ -39,11 +47,11 @@ class Applier:
     """Applies the plan of one account. `pause` waits, in seconds."""
 
     plan: AccountPlan
-    kinds: Mapping[str, Kind]
+    kinds: Mapping[str, ResourceKind]
     providers: Providers
     journal: Journal
     pause: Callable[[float], Awaitable[None]]
-    progress: Progress = lambda _: None
+    progress: OnApplied = lambda _: None
     _outputs: dict[str, State] = field(default_factory=dict)
     _outcomes: dict[str, Applied] = field(default_factory=dict)
 
@@ -64,9 +72,9 @@ class Applier:
             await self._group(group)
         return self._report()
 
-    def _groups(self) -> list[list[Change]]:
+    def _groups(self) -> list[list[PlannedChange]]:
         """Return the changes, in order, in groups of one kind and place in which none requires another."""
-        groups: list[list[Change]] = []
+        groups: list[list[PlannedChange]] = []
         place: tuple[bool, str, str | None] | None = None
         for change in self.plan.changes:
             found = (change.action == "delete", *self._place(change.address))
@@ -108,7 +116,9 @@ class Applier:
                 found[one.address] = reason
         return found
 
-    def _difference(self, stands: Standing | None, recorded: Recorded | None, change: Change | None) -> str:
+    def _difference(
+        self, stands: StandingResource | None, recorded: RecordedResource | None, change: PlannedChange | None
+    ) -> str:
         """Return how a resource differs from both what the plan records and what the plan's change produces."""
         if stands is None:
             return "" if recorded is None or (change is not None and change.action == "delete") else "it is gone"
@@ -129,7 +139,7 @@ class Applier:
         ]  # fmt: skip
         return f"it differs in {', '.join(aspects)}" if aspects else ""
 
-    async def _group(self, changes: Sequence[Change]) -> None:
+    async def _group(self, changes: Sequence[PlannedChange]) -> None:
         """Apply changes of one kind in one region: read, create, read what was created, then put aspects."""
         kind, region, _ = self._place_of(changes[0].address)
         provider = self.providers.of(kind, self.plan.target, region)
@@ -161,11 +171,13 @@ class Applier:
             else:
                 await self._try(one, self._put(provider, standing, one, was_created=one.address in begun))
 
-    async def _create(self, provider: Provider, wanted: Wanted) -> None:
+    async def _create(self, provider: ResourceProvider, wanted: WantedResource) -> None:
         self.journal.begin(self.plan.account_id, wanted.address)
         await provider.create(wanted)
 
-    async def _put(self, provider: Provider, standing: Standing, change: Change, *, was_created: bool) -> None:
+    async def _put(
+        self, provider: ResourceProvider, standing: StandingResource, change: PlannedChange, *, was_created: bool
+    ) -> None:
         written = was_created
         for aspect, value in (change.after or {}).items():
             known = resolved(value, self._outputs)
@@ -175,16 +187,22 @@ class Applier:
         self._outputs[change.address] = standing.outputs
         self._note(change, "done" if written else "already")
 
-    async def _delete(self, provider: Provider, standing: Standing | None, change: Change) -> None:
+    async def _delete(
+        self, provider: ResourceProvider, standing: StandingResource | None, change: PlannedChange
+    ) -> None:
         if standing is not None:
             await provider.delete(standing)
         self._note(change, "done" if standing is not None else "already")
 
     async def _settled(
-        self, provider: Provider, wanted: Sequence[Wanted], created: set[str], changes: Sequence[Change]
-    ) -> Mapping[str, Standing]:
+        self,
+        provider: ResourceProvider,
+        wanted: Sequence[WantedResource],
+        created: set[str],
+        changes: Sequence[PlannedChange],
+    ) -> Mapping[str, StandingResource]:
         """Read until what was created is listed."""
-        stands: Mapping[str, Standing] = {}
+        stands: Mapping[str, StandingResource] = {}
         for attempt in range(_SETTLE_TRIES):
             try:
                 stands = await self._read(provider, wanted)
@@ -198,18 +216,20 @@ class Applier:
             await self.pause(min(2.0**attempt, 10.0))
         return stands
 
-    async def _read(self, provider: Provider, wanted: Sequence[Wanted]) -> Mapping[str, Standing]:
+    async def _read(
+        self, provider: ResourceProvider, wanted: Sequence[WantedResource]
+    ) -> Mapping[str, StandingResource]:
         stands = {one.address: one for one in await provider.read(wanted)}
         self._outputs |= {address: one.outputs for address, one in stands.items()}
         return stands
 
-    async def _try(self, change: Change, work: Awaitable[None]) -> None:
+    async def _try(self, change: PlannedChange, work: Awaitable[None]) -> None:
         try:
             await work
         except WhenceError as exc:
             self._failed(change, exc)
 
-    def _is_ready(self, change: Change) -> bool:
+    def _is_ready(self, change: PlannedChange) -> bool:
         """Return whether what the change refers to exists; note the change otherwise."""
         for address in change.requires:
             outcome = self._outcomes.get(address)
@@ -227,18 +247,18 @@ class Applier:
             return False
         return True
 
-    def _wanted(self, address: str, recorded: Recorded | None, change: Change | None) -> Wanted:
+    def _wanted(self, address: str, recorded: RecordedResource | None, change: PlannedChange | None) -> WantedResource:
         kind, region, name = self._place_of(address)
         state: dict[str, Json] = {**(recorded.state if recorded is not None else {})}
         state |= change.after or change.before or {} if change is not None else {}
         known = {aspect: resolved(value, self._outputs) for aspect, value in state.items()}
-        return Wanted(kind=kind, name=name, region=region, state=known)
+        return WantedResource(kind=kind, name=name, region=region, state=known)
 
     def _place(self, address: str) -> tuple[str, str | None]:
         kind, region, _ = self._place_of(address)
         return kind.name, region
 
-    def _place_of(self, address: str) -> tuple[Kind, str | None, str]:
+    def _place_of(self, address: str) -> tuple[ResourceKind, str | None, str]:
         first, _, rest = address.partition("/")
         kind, _, name = rest.partition("/")
         if rest and first in self.kinds and not self.kinds[first].is_regional:
@@ -250,10 +270,10 @@ class Applier:
             "plan-unknown-kind", message, fix="make a new plan with this version of the program", retryable=False
         )  # fmt: skip
 
-    def _failed(self, change: Change, exc: WhenceError) -> None:
+    def _failed(self, change: PlannedChange, exc: WhenceError) -> None:
         self._note(change, "failed", exc.message, exc.fix)
 
-    def _note(self, change: Change, outcome: Outcome, message: str = "", fix: str = "") -> None:
+    def _note(self, change: PlannedChange, outcome: ChangeOutcome, message: str = "", fix: str = "") -> None:
         found = Applied(
             address=change.address, step=change.step, action=change.action, outcome=outcome, message=message[:2_000],
             fix=fix[:2_000],

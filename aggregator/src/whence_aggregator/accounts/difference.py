@@ -10,8 +10,16 @@ from typing import Any
 import msgspec
 
 from whence_aggregator.accounts.canonical import canonical_json
-from whence_aggregator.accounts.plan import Change, Remark
-from whence_aggregator.accounts.resources import Json, Kind, Standing, State, Wanted, referred, resolved
+from whence_aggregator.accounts.plan import PlannedChange, Remark
+from whence_aggregator.accounts.resources import (
+    Json,
+    ResourceKind,
+    StandingResource,
+    State,
+    WantedResource,
+    referred,
+    resolved,
+)
 from whence_common.errors import InputError
 
 UNNAMED_DELETIONS_MAX = 10
@@ -33,10 +41,10 @@ class Allowed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Compared:
+class ComparedAccount:
     """The changes in the order in which they are applied, and the remarks."""
 
-    changes: tuple[Change, ...]
+    changes: tuple[PlannedChange, ...]
     remarks: tuple[Remark, ...]
 
 
@@ -45,8 +53,8 @@ def differs(wanted: Json, standing: Json) -> bool:
 
 
 def compare(
-    wanted: Sequence[Wanted], standing: Sequence[Standing], allowed: Allowed, unread: frozenset[str]
-) -> Compared:
+    wanted: Sequence[WantedResource], standing: Sequence[StandingResource], allowed: Allowed, unread: frozenset[str]
+) -> ComparedAccount:
     """Compare the resources of one account.
 
     `unread` has addresses of which nothing is known: neither they nor what refers to them is changed.
@@ -54,13 +62,13 @@ def compare(
     stands = {one.address: one for one in standing}
     outputs = {address: one.outputs for address, one in stands.items()}
     states = {one.address: one for one in wanted}
-    changes: dict[str, Change] = {}
+    changes: dict[str, PlannedChange] = {}
     remarks: list[Remark] = []
     for one in (each for each in states.values() if each.address not in unread):
         found = _compare_one(one, stands.get(one.address), outputs, allowed)
-        if isinstance(found, Change):
+        if isinstance(found, PlannedChange):
             found = _held(one, found, stands, allowed, unread) or found
-        if isinstance(found, Change):
+        if isinstance(found, PlannedChange):
             changes[found.address] = found
         elif found is not None:
             remarks.append(found)
@@ -69,12 +77,12 @@ def compare(
     unnamed = _too_many(wanted, leftover, allowed)
     for left in leftover:
         found = _removal(left, allowed, by_word=False)
-        if unnamed and isinstance(found, Change) and not allowed.may_delete(left.address):
+        if unnamed and isinstance(found, PlannedChange) and not allowed.may_delete(left.address):
             found = _kept(left, f"the configuration no longer states it, but {unnamed}")
         if (left.kind.step, left.region) in verified:
             message = "the configuration no longer states it, and its step is only verified: not deleted"
             found = Remark(address=left.address, step=left.kind.step, kind="kept", message=message)
-        if isinstance(found, Change):
+        if isinstance(found, PlannedChange):
             changes[found.address] = found
         else:
             remarks.append(found)
@@ -89,12 +97,12 @@ def compare(
     ]  # fmt: skip
     kinds = {one.address: one.kind for one in wanted} | {one.address: one.kind for one in standing}
     ordered = _ordered(list(changes.values()), kinds)
-    return Compared(changes=tuple(ordered), remarks=tuple(remarks))
+    return ComparedAccount(changes=tuple(ordered), remarks=tuple(remarks))
 
 
 def _compare_one(
-    wanted: Wanted, stands: Standing | None, outputs: Mapping[str, State], allowed: Allowed
-) -> Change | Remark | None:
+    wanted: WantedResource, stands: StandingResource | None, outputs: Mapping[str, State], allowed: Allowed
+) -> PlannedChange | Remark | None:
     if wanted.is_dropped:
         return _removal(stands, allowed, by_word=True) if stands is not None else None
     state = {aspect: resolved(value, outputs) for aspect, value in wanted.state.items()}
@@ -117,7 +125,7 @@ def _compare_one(
     return _change(wanted, "update", {aspect: stands.state.get(aspect) for aspect in missing}, missing)
 
 
-def _verified(wanted: Wanted, what: str) -> Remark | None:
+def _verified(wanted: WantedResource, what: str) -> Remark | None:
     """Return the remark in place of a change of a resource that is compared only; None for any other."""
     message = f"{what}, and is only verified: not changed"
     remark = Remark(address=wanted.address, step=wanted.kind.step, kind="foreign", message=message)
@@ -125,7 +133,11 @@ def _verified(wanted: Wanted, what: str) -> Remark | None:
 
 
 def _held(
-    wanted: Wanted, change: Change, stands: Mapping[str, Standing], allowed: Allowed, unread: frozenset[str]
+    wanted: WantedResource,
+    change: PlannedChange,
+    stands: Mapping[str, StandingResource],
+    allowed: Allowed,
+    unread: frozenset[str],
 ) -> Remark | None:
     """Return the remark in place of a change in a resource that is foreign, or of which nothing is known.
 
@@ -147,18 +159,18 @@ def _held(
     return None
 
 
-def _change(wanted: Wanted, action: Any, before: State | None, after: State) -> Change:
-    return Change(
+def _change(wanted: WantedResource, action: Any, before: State | None, after: State) -> PlannedChange:
+    return PlannedChange(
         address=wanted.address, step=wanted.kind.step, action=action, requires=tuple(sorted(referred(dict(after)))),
         before=msgspec.to_builtins(before), after=msgspec.to_builtins(dict(after)),
     )  # fmt: skip
 
 
-def _removal(stands: Standing, allowed: Allowed, *, by_word: bool) -> Change | Remark:
+def _removal(stands: StandingResource, allowed: Allowed, *, by_word: bool) -> PlannedChange | Remark:
     is_named = allowed.may_delete(stands.address)
     if is_named or (stands.is_own and not stands.kind.keeps_data and not stands.foreign):
         before = msgspec.to_builtins(dict(stands.state))
-        return Change(address=stands.address, step=stands.kind.step, action="delete", before=before, after=None)
+        return PlannedChange(address=stands.address, step=stands.kind.step, action="delete", before=before, after=None)
     why = "the configuration drops it" if by_word else "the configuration no longer states it"
     reason = "it is not our own"
     if stands.is_own:
@@ -166,14 +178,14 @@ def _removal(stands: Standing, allowed: Allowed, *, by_word: bool) -> Change | R
     return _kept(stands, f"{why}, but {reason}")
 
 
-def _kept(stands: Standing, why: str) -> Remark:
+def _kept(stands: StandingResource, why: str) -> Remark:
     return Remark(
         address=stands.address, step=stands.kind.step, kind="kept", message=f"{why[:1_900]}: not deleted",
         fix=f"name it with --delete '{stands.address}' to delete it",
     )  # fmt: skip
 
 
-def _too_many(wanted: Sequence[Wanted], leftover: Sequence[Standing], allowed: Allowed) -> str:
+def _too_many(wanted: Sequence[WantedResource], leftover: Sequence[StandingResource], allowed: Allowed) -> str:
     """Return why nothing that the configuration no longer states is deleted without its name; empty if it may be.
 
     Two configurations of one account have the same tag. The other one, or a section that lost its content, looks like
@@ -181,21 +193,21 @@ def _too_many(wanted: Sequence[Wanted], leftover: Sequence[Standing], allowed: A
     """
     if all(one.kind.is_setting for one in wanted):
         return "it states nothing but settings"
-    deleted = [one for one in leftover if isinstance(_removal(one, allowed, by_word=False), Change)]
+    deleted = [one for one in leftover if isinstance(_removal(one, allowed, by_word=False), PlannedChange)]
     count = sum(not allowed.may_delete(one.address) for one in deleted)
     return f"{count} resources would go without being named" if count > UNNAMED_DELETIONS_MAX else ""
 
 
-def _ordered(changes: Sequence[Change], kinds: Mapping[str, Kind]) -> list[Change]:
+def _ordered(changes: Sequence[PlannedChange], kinds: Mapping[str, ResourceKind]) -> list[PlannedChange]:
     """Return deletions of last things first, then the rest by kind and reference. Raises InputError for a circle."""
     removed = [one for one in changes if one.action == "delete"]
     written = [one for one in changes if one.action != "delete"]
     rank = kind_ranks({one.name: one for one in kinds.values()}.values())
-    by_kind: Callable[[Change], tuple[int, str]] = lambda one: (rank[kinds[one.address].name], one.address)  # noqa: E731
+    by_kind: Callable[[PlannedChange], tuple[int, str]] = lambda one: (rank[kinds[one.address].name], one.address)  # noqa: E731
     return [*_by_reference(sorted(written, key=by_kind)), *sorted(removed, key=by_kind, reverse=True)]
 
 
-def kind_ranks(kinds: Iterable[Kind]) -> dict[str, int]:
+def kind_ranks(kinds: Iterable[ResourceKind]) -> dict[str, int]:
     """Return the place of each kind in the order of `after`. Raises InputError for a circle."""
     known = {one.name: one for one in kinds}
     rank: dict[str, int] = {}
@@ -213,12 +225,12 @@ def kind_ranks(kinds: Iterable[Kind]) -> dict[str, int]:
     return rank
 
 
-def _by_reference(changes: Sequence[Change]) -> list[Change]:
+def _by_reference(changes: Sequence[PlannedChange]) -> list[PlannedChange]:
     """Return changes so that each follows those that it refers to, and otherwise in the order given."""
     waiting = {one.address: one for one in changes}
-    done: dict[str, Change] = {}
+    done: dict[str, PlannedChange] = {}
 
-    def place(one: Change, above: tuple[str, ...]) -> None:
+    def place(one: PlannedChange, above: tuple[str, ...]) -> None:
         if one.address in above:
             raise InputError("accounts-circle", f"resources wait for each other: {' → '.join((*above, one.address))}")
         for address in one.requires:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct, to_builtins
 
-from whence_aggregator.accounts.plan import AccountPlan, Change, Remark
+from whence_aggregator.accounts.plan import AccountPlan, PlannedChange, Remark
 from whence_aggregator.accounts.shown import change_lines
 from whence_common.errors import one_line
 
@@ -47,7 +47,7 @@ class UnreadPart(Struct, frozen=True, kw_only=True):
     reason: _Text
 
 
-class Drift(Struct, frozen=True, kw_only=True):
+class AccountDrift(Struct, frozen=True, kw_only=True):
     """What differs in one account. `changes` counts all; `first` names the first of them."""
 
     account: _Text
@@ -62,16 +62,16 @@ class Drift(Struct, frozen=True, kw_only=True):
         return wire
 
 
-def drift_of(plan: AccountPlan, configuration: str, doers: Mapping[str, DriftDoer]) -> Drift:
+def drift_of(plan: AccountPlan, configuration: str, doers: Mapping[str, DriftDoer]) -> AccountDrift:
     """Return the drift that a plan shows. `doers` is by address."""
-    return Drift(
+    return AccountDrift(
         account=plan.account, configuration=configuration, changes=len(plan.changes),
         first=tuple(_resource(one, doers.get(one.address)) for one in plan.changes[:CHANGES_NAMED_MAX]),
         unread=tuple(_unread(one) for one in plan.remarks if one.kind == "unread")[:_UNREAD_NAMED_MAX],
     )  # fmt: skip
 
 
-def summary(drift: Drift) -> str:
+def summary(drift: AccountDrift) -> str:
     """Return one sentence about a drift that has changes: how many, and the first of them."""
     names = ", ".join(one.address for one in drift.first[:3])
     more = f" and {drift.changes - 3} more" if drift.changes > 3 else ""
@@ -87,7 +87,7 @@ def _by(first: Sequence[DriftedResource]) -> str:
     return f"; {known.doer.by} changed {known.address} at {known.doer.at} ({known.doer.event})"
 
 
-def _resource(change: Change, doer: DriftDoer | None) -> DriftedResource:
+def _resource(change: PlannedChange, doer: DriftDoer | None) -> DriftedResource:
     lines = tuple(one_line(one, _LINE_CHARACTERS_MAX) for one in change_lines(change)[:_LINES_MAX])
     return DriftedResource(
         address=change.address, step=change.step, action=change.action, aspects=tuple(change.after or {}), lines=lines,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from whence_aggregator.accounts.account import Account
+from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.arns import arn_of, partition_of
 from whence_aggregator.accounts.configuration.cloudtrail import CloudTrail
 from whence_aggregator.accounts.configuration.identity import AuditorRole
@@ -14,7 +14,7 @@ from whence_common.errors import InputError
 _MISSING_MAX = 20
 
 
-def check_for_whence(accounts: Sequence[Account]) -> None:
+def check_for_whence(accounts: Sequence[ConfiguredAccount]) -> None:
     """Check that the configuration states all that Whence needs in each account. Raises InputError, naming all."""
     missing = [f"accounts.{one.name}.{what}" for one in accounts for what in _missing(one)]
     auditors = {(one.name, one.external_id) for one in map(_auditor_of, accounts) if one is not None}
@@ -27,7 +27,7 @@ def check_for_whence(accounts: Sequence[Account]) -> None:
     raise InputError("bootstrap-incomplete", message, fix="add what each line names; nothing was written")
 
 
-def remarks_for_whence(accounts: Sequence[Account]) -> Iterator[str]:
+def remarks_for_whence(accounts: Sequence[ConfiguredAccount]) -> Iterator[str]:
     """Yield what stays switched off, and what depends on others, in words."""
     for account in accounts:
         settings, auditor = account.settings, _auditor_of(account)
@@ -42,7 +42,7 @@ def remarks_for_whence(accounts: Sequence[Account]) -> Iterator[str]:
             yield f"{account.name}: enable_cloudtrail is off: the trail of another account must record this one"
 
 
-def aggregator_settings(accounts: Sequence[Account], *, file: str) -> Mapping[str, Any]:
+def aggregator_settings(accounts: Sequence[ConfiguredAccount], *, file: str) -> Mapping[str, Any]:
     """Return the aggregator's settings for accounts that `check_for_whence` accepted. `file` is the configuration."""
     auditor = _auditor_of(accounts[0])
     assert auditor is not None
@@ -60,11 +60,11 @@ def aggregator_settings(accounts: Sequence[Account], *, file: str) -> Mapping[st
     return found
 
 
-def _auditor_of(account: Account) -> AuditorRole | None:
+def _auditor_of(account: ConfiguredAccount) -> AuditorRole | None:
     return account.settings.auditor_role
 
 
-def _missing(account: Account) -> Iterator[str]:
+def _missing(account: ConfiguredAccount) -> Iterator[str]:
     settings, auditor, trail = account.settings, _auditor_of(account), account.settings.cloudtrail
     if settings.alias is None:
         yield 'alias: write alias: "{account_name}", or another name'
@@ -81,7 +81,7 @@ def _missing(account: Account) -> Iterator[str]:
     yield from _missing_of_trail(account, auditor, trail)
 
 
-def _missing_of_trail(account: Account, auditor: AuditorRole | None, trail: CloudTrail) -> Iterator[str]:
+def _missing_of_trail(account: ConfiguredAccount, auditor: AuditorRole | None, trail: CloudTrail) -> Iterator[str]:
     if trail.events is None:
         yield "cloudtrail.events: write events: {}, which makes topic and queue"
     if not trail.logging:
@@ -97,7 +97,7 @@ def _missing_of_trail(account: Account, auditor: AuditorRole | None, trail: Clou
 
 
 def _trails(
-    accounts: Sequence[Account], auditor: AuditorRole, external_id: Mapping[str, Any]
+    accounts: Sequence[ConfiguredAccount], auditor: AuditorRole, external_id: Mapping[str, Any]
 ) -> Mapping[str, Any] | None:
     """Return `cloud_trail`; None where no account has a trail of its own."""
     queues: list[Mapping[str, Any]] = []
@@ -123,5 +123,5 @@ def _queue_url(region: str, account_id: str, name: str) -> str:
     return f"https://sqs.{region}.{suffix}/{account_id}/{name}"
 
 
-def _role_arn(account: Account, auditor: AuditorRole) -> str:
+def _role_arn(account: ConfiguredAccount, auditor: AuditorRole) -> str:
     return f"arn:{partition_of(account.regions[0])}:iam::{account.account_id}:role/{auditor.name}"

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from whence_aggregator.accounts.account import Target
 from whence_aggregator.accounts.planning import READS_AT_ONCE
 from whence_aggregator.accounts.ports import Providers
-from whence_aggregator.accounts.resources import Json, Kind, Standing
-from whence_aggregator.accounts.step import Step
+from whence_aggregator.accounts.resources import Json, ResourceKind, StandingResource
+from whence_aggregator.accounts.step import AccountStep
 from whence_common.errors import WhenceError
 
 
@@ -24,12 +24,12 @@ class Imported:
     """Steps, or parts of them, that import does not state, in words, whether anything of them stands or not."""
 
 
-async def import_account(target: Target, steps: Sequence[Step], providers: Providers) -> Imported:
+async def import_account(target: Target, steps: Sequence[AccountStep], providers: Providers) -> Imported:
     """Return what stands in an account that was verified, by the steps that can state it."""
     limit = asyncio.Semaphore(READS_AT_ONCE)
     unread: list[str] = []
 
-    async def part(kind: Kind, region: str | None) -> Sequence[Standing]:
+    async def part(kind: ResourceKind, region: str | None) -> Sequence[StandingResource]:
         async with limit:
             try:
                 return await providers.find(kind, target, region)

@@ -13,7 +13,7 @@ WITH_PORTS = ("tcp", "udp", "icmp", "icmpv6")
 """Protocols whose rules have ports, or ICMP types; AWS opens all ports for every other protocol."""
 
 
-class Rule(NamedTuple):
+class IngressRule(NamedTuple):
     """One rule. `source` is a network or the id of a prefix list, or a reference to that list."""
 
     protocol: str
@@ -30,13 +30,15 @@ class Rule(NamedTuple):
         return canonical_json(list(self))
 
 
-def rule(protocol: str, from_port: int | None, to_port: int | None, source: Json) -> Rule:
+def rule(protocol: str, from_port: int | None, to_port: int | None, source: Json) -> IngressRule:
     """Return a rule in one form: protocols by name, and ports only where the protocol has any."""
     name = _NAMES.get(protocol.lower(), protocol.lower())
-    return Rule(name, from_port, to_port, source) if name in WITH_PORTS else Rule(name, None, None, source)
+    return (
+        IngressRule(name, from_port, to_port, source) if name in WITH_PORTS else IngressRule(name, None, None, source)
+    )
 
 
-def grouped(rules: Iterable[Rule]) -> list[Json]:
+def grouped(rules: Iterable[IngressRule]) -> list[Json]:
     """Return rules by protocol and ports, each once, in one order."""
     groups: dict[str, dict[str, list[Json]]] = {}
     heads: dict[str, tuple[str, int | None, int | None]] = {}
@@ -51,7 +53,7 @@ def grouped(rules: Iterable[Rule]) -> list[Json]:
     ]
 
 
-def flattened(groups: Json) -> list[Rule]:
+def flattened(groups: Json) -> list[IngressRule]:
     """Return the single rules of what `grouped` returned, also when it was read from a plan."""
     found = []
     for group in groups if isinstance(groups, Sequence) else ():
@@ -61,7 +63,7 @@ def flattened(groups: Json) -> list[Rule]:
     return found
 
 
-def in_words(one: Rule) -> str:
+def in_words(one: IngressRule) -> str:
     ports = (
         ""
         if one.from_port is None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limit:
+class ServiceLimit:
     """One quota, as it is applied to the account."""
 
     service: str

@@ -6,21 +6,21 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
-from whence_aggregator.accounts.account import Account
+from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.applying import Applier, refused
 from whence_aggregator.accounts.difference import Allowed
-from whence_aggregator.accounts.plan import AccountPlan, Plan
+from whence_aggregator.accounts.plan import AccountPlan, PlanFile
 from whence_aggregator.accounts.planning import plan_account, unreachable, verify_all
 from whence_aggregator.accounts.ports import Providers
 from whence_aggregator.accounts.report import AccountReport
-from whence_aggregator.accounts.step import Step
+from whence_aggregator.accounts.step import AccountStep
 from whence_common.errors import WhenceError
 
 Planned = Callable[[AccountPlan], None]
 
 
 async def plan_accounts(
-    accounts: Sequence[Account], steps: Sequence[Step], providers: Providers, allowed: Allowed,
+    accounts: Sequence[ConfiguredAccount], steps: Sequence[AccountStep], providers: Providers, allowed: Allowed,
     *, at_once: int, planned: Planned = lambda _: None,
 ) -> tuple[AccountPlan, ...]:  # fmt: skip
     """Return the plans in the order of the accounts. Raises AccountMismatch before anything else is read.
@@ -31,7 +31,7 @@ async def plan_accounts(
     limit = asyncio.Semaphore(at_once)
     admins = {one.admin_account_id for one in accounts}
 
-    async def one(account: Account) -> AccountPlan:
+    async def one(account: ConfiguredAccount) -> AccountPlan:
         async with limit:
             if account.account_id in wrong:
                 plan = unreachable(account, wrong[account.account_id])
@@ -46,7 +46,7 @@ async def plan_accounts(
 
 
 async def apply_accounts(
-    plan: Plan, applier: Callable[[AccountPlan], Applier], providers: Providers, *, at_once: int,
+    plan: PlanFile, applier: Callable[[AccountPlan], Applier], providers: Providers, *, at_once: int,
     lock: Callable[[str], AbstractContextManager[None]],
     applied: Callable[[AccountReport], None] = lambda _: None,
 ) -> tuple[AccountReport, ...]:  # fmt: skip

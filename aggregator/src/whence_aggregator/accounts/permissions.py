@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from whence_aggregator.accounts.resources import Json
-from whence_aggregator.accounts.step import Step
+from whence_aggregator.accounts.step import AccountStep
 
 ALWAYS = ("iam:ListAccountAliases", "sts:GetCallerIdentity")
 
 
-def actions_of(steps: Iterable[Step], *, writing: bool) -> tuple[str, ...]:
+def actions_of(steps: Iterable[AccountStep], *, writing: bool) -> tuple[str, ...]:
     """Return the actions that reading these steps needs, and writing them as well if asked, sorted."""
     kinds = [kind for step in steps for kind in step.kinds]
     found = {*ALWAYS, *(one for kind in kinds for one in kind.reads)}
@@ -19,7 +19,7 @@ def actions_of(steps: Iterable[Step], *, writing: bool) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def policy_of(steps: Iterable[Step], *, writing: bool) -> Json:
+def policy_of(steps: Iterable[AccountStep], *, writing: bool) -> Json:
     """Return the IAM policy that allows exactly these actions; resources are not narrowed."""
     return {
         "Version": "2012-10-17",

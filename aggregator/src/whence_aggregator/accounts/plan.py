@@ -15,17 +15,17 @@ from msgspec import Meta, Struct
 
 from whence_aggregator.accounts.account import Target
 from whence_aggregator.accounts.canonical import digest_of
-from whence_aggregator.accounts.configuration.access import Access
+from whence_aggregator.accounts.configuration.access import AccountAccess
 from whence_common.errors import InputError
 
 PLAN_BYTES_MAX = 64 * 1024 * 1024
 RESOURCES_MAX = 200_000
 _DEPTH_MAX = 100
-Action = Literal["create", "update", "delete"]
+ChangeAction = Literal["create", "update", "delete"]
 _Text = Annotated[str, Meta(max_length=2_000)]
 
 
-class Recorded(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RecordedResource(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A resource as it stood: the aspects that the plan concerns, the outputs, and whether it is our own."""
 
     address: _Text
@@ -34,7 +34,7 @@ class Recorded(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     own: bool
 
 
-class Change(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PlannedChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One change. `before` is absent for a creation, `after` for a deletion; both have the aspects that differ.
 
     A value of `after` may refer to an output of a resource that the plan creates.
@@ -42,7 +42,7 @@ class Change(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     address: _Text
     step: _Text
-    action: Action
+    action: ChangeAction
     before: dict[str, Any] | None
     after: dict[str, Any] | None
     requires: tuple[_Text, ...] = ()
@@ -69,13 +69,13 @@ class AccountPlan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     account: _Text
     account_id: Annotated[str, Meta(pattern=r"^[0-9]{12}$")]
-    access: Access
+    access: AccountAccess
     regions: Annotated[
         tuple[Annotated[str, Meta(pattern=r"^[a-z]{2,4}(-[a-z0-9]{1,20}){1,5}$")], ...], Meta(min_length=1)
     ]
     alias: _Text | None
-    changes: tuple[Change, ...]
-    standing: tuple[Recorded, ...]
+    changes: tuple[PlannedChange, ...]
+    standing: tuple[RecordedResource, ...]
     remarks: tuple[Remark, ...]
 
     @property
@@ -89,7 +89,7 @@ class AccountPlan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         return not any(one.kind == "unread" for one in self.remarks)
 
 
-class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PlanFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A plan of accounts."""
 
     format: Literal["whence-account-plan/1"] = "whence-account-plan/1"
@@ -113,13 +113,13 @@ class PlanInvalid(InputError):
     """A plan file that is damaged, of another version, or was altered."""
 
 
-def encode_plan(plan: Plan) -> bytes:
+def encode_plan(plan: PlanFile) -> bytes:
     """Return the file of a plan, with its digest."""
     document = {**msgspec.to_builtins(plan), "digest": plan.digest}
     return json.dumps(document, indent=1, sort_keys=False, ensure_ascii=False).encode() + b"\n"
 
 
-def decode_plan(content: bytes, *, name: str) -> Plan:
+def decode_plan(content: bytes, *, name: str) -> PlanFile:
     """Return the plan of a file. Raises PlanInvalid, also when its digest does not fit its content."""
     fix = "make a new plan with whence-accounts plan"
     if len(content) > PLAN_BYTES_MAX:
@@ -129,7 +129,7 @@ def decode_plan(content: bytes, *, name: str) -> Plan:
         if _is_deeper(document, _DEPTH_MAX):
             raise PlanInvalid("plan-invalid", f"{name} is not a plan: it is nested too deeply", fix=fix)
         stated = document.pop("digest", None) if isinstance(document, dict) else None
-        plan = msgspec.convert(document, Plan)
+        plan = msgspec.convert(document, PlanFile)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as exc:
         raise PlanInvalid("plan-invalid", f"{name} is not a plan: {exc}", fix=fix) from exc
     if stated != plan.digest:
@@ -144,10 +144,10 @@ def _is_deeper(value: Any, levels: int) -> bool:
     return levels == 0 or any(_is_deeper(one, levels - 1) for one in inner)
 
 
-def recorded_by_address(plan: AccountPlan) -> Mapping[str, Recorded]:
+def recorded_by_address(plan: AccountPlan) -> Mapping[str, RecordedResource]:
     return {one.address: one for one in plan.standing}
 
 
-def steps_of(changes: Sequence[Change]) -> tuple[str, ...]:
+def steps_of(changes: Sequence[PlannedChange]) -> tuple[str, ...]:
     """Return the steps of changes, in the order of their first change."""
     return tuple(dict.fromkeys(one.step for one in changes))

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from whence_aggregator.accounts.account import Account, Target
+from whence_aggregator.accounts.account import ConfiguredAccount, Target
 from whence_aggregator.accounts.difference import Allowed, compare
-from whence_aggregator.accounts.plan import AccountPlan, Recorded, Remark
+from whence_aggregator.accounts.plan import AccountPlan, RecordedResource, Remark
 from whence_aggregator.accounts.ports import Providers
 from whence_aggregator.accounts.reading import read_account
-from whence_aggregator.accounts.resources import Kind, Standing, Wanted, referred
-from whence_aggregator.accounts.step import Step
+from whence_aggregator.accounts.resources import ResourceKind, StandingResource, WantedResource, referred
+from whence_aggregator.accounts.step import AccountStep
 from whence_common.errors import InputError, WhenceError
 
 READS_AT_ONCE = 32
@@ -64,7 +64,7 @@ async def verify_all(targets: Sequence[Target], providers: Providers, *, at_once
     return wrong
 
 
-def unreachable(account: Account, exc: WhenceError) -> AccountPlan:
+def unreachable(account: ConfiguredAccount, exc: WhenceError) -> AccountPlan:
     """Return the plan of an account of which nothing can be read."""
     remark = Remark(address="*", step="account", kind="unread", message=exc.message[:1_500], fix=exc.fix[:400])
     return AccountPlan(
@@ -73,7 +73,9 @@ def unreachable(account: Account, exc: WhenceError) -> AccountPlan:
     )  # fmt: skip
 
 
-async def plan_account(account: Account, steps: Sequence[Step], providers: Providers, allowed: Allowed) -> AccountPlan:
+async def plan_account(
+    account: ConfiguredAccount, steps: Sequence[AccountStep], providers: Providers, allowed: Allowed
+) -> AccountPlan:
     """Return the plan of one account that was verified. A kind that cannot be read becomes a remark."""
     wanted = wanted_of(account, steps)
     kinds = [kind for step in steps for kind in step.kinds]
@@ -88,7 +90,7 @@ async def plan_account(account: Account, steps: Sequence[Step], providers: Provi
     )  # fmt: skip
 
 
-def wanted_of(account: Account, steps: Sequence[Step]) -> tuple[Wanted, ...]:
+def wanted_of(account: ConfiguredAccount, steps: Sequence[AccountStep]) -> tuple[WantedResource, ...]:
     """Return what the configuration of an account states. Raises InputError, also for an address that occurs twice."""
     wanted = tuple(one for step in steps for one in step.wanted(account))
     twice = {one.address for one in wanted if sum(each.address == one.address for each in wanted) > 1}
@@ -98,7 +100,9 @@ def wanted_of(account: Account, steps: Sequence[Step]) -> tuple[Wanted, ...]:
     return wanted
 
 
-def steps_missing(account: Account, steps: Sequence[Step], kinds: Mapping[str, Kind]) -> dict[str, tuple[str, str]]:
+def steps_missing(
+    account: ConfiguredAccount, steps: Sequence[AccountStep], kinds: Mapping[str, ResourceKind]
+) -> dict[str, tuple[str, str]]:
     """Return resources that refer to one of a step that was not chosen, each with that address and the step's name.
 
     `kinds` are those of all steps. What is referred to would not be read, so that its value would not be known.
@@ -115,10 +119,10 @@ def steps_missing(account: Account, steps: Sequence[Step], kinds: Mapping[str, K
     return found
 
 
-def _recorded(standing: Sequence[Standing], wanted: Sequence[Wanted]) -> tuple[Recorded, ...]:
+def _recorded(standing: Sequence[StandingResource], wanted: Sequence[WantedResource]) -> tuple[RecordedResource, ...]:
     aspects = {one.address: tuple(one.state) for one in wanted}
     return tuple(
-        Recorded(
+        RecordedResource(
             address=one.address, own=one.is_own, outputs=msgspec.to_builtins(dict(one.outputs)),
             state=msgspec.to_builtins(
                 {name: one.state.get(name) for name in (*one.surplus, *(aspects.get(one.address) or one.state))}

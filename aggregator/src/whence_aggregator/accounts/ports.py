@@ -6,31 +6,31 @@ from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from whence_aggregator.accounts.account import Target
-from whence_aggregator.accounts.resources import Json, Kind, Standing, Wanted
+from whence_aggregator.accounts.resources import Json, ResourceKind, StandingResource, WantedResource
 
 
-class Provider(Protocol):
+class ResourceProvider(Protocol):
     """Reads and writes resources of one kind. Every method raises RoadError when AWS refuses or does not answer.
 
     No method waits longer than a few seconds for AWS; what takes longer is read again by the next run.
     """
 
-    async def read(self, wanted: Sequence[Wanted]) -> Sequence[Standing]:
+    async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
         """Return those of the wanted resources that stand, and all others of this kind that are our own.
 
         Makes no write call. Lists are read whole, or the call fails: a resource that is not returned does not exist.
         """
 
-    async def create(self, wanted: Wanted) -> None:
+    async def create(self, wanted: WantedResource) -> None:
         """Create a resource that does not stand, in one write call where AWS allows it, with our tag.
 
         Aspects that the call does not set are set by `put` afterwards. References in `wanted` are resolved.
         """
 
-    async def put(self, standing: Standing, aspect: str, value: Json) -> None:
+    async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         """Set one aspect to a value; None removes it."""
 
-    async def delete(self, standing: Standing) -> None:
+    async def delete(self, standing: StandingResource) -> None:
         """Delete a resource. One that is gone already is no error."""
 
 
@@ -38,7 +38,7 @@ class Provider(Protocol):
 class Finds(Protocol):
     """A provider that finds what a configuration can state, for `import`."""
 
-    async def find(self) -> Sequence[Standing]:
+    async def find(self) -> Sequence[StandingResource]:
         """Return all resources of this kind that an owner made, whoever they are. Makes no write call.
 
         Raises RoadError. What AWS makes by itself, such as service-linked roles and default VPCs, is left out.
@@ -48,10 +48,10 @@ class Finds(Protocol):
 class Providers(Protocol):
     """Providers by kind, account and region."""
 
-    def of(self, kind: Kind, target: Target, region: str | None) -> Provider:
+    def of(self, kind: ResourceKind, target: Target, region: str | None) -> ResourceProvider:
         """Return the provider of a kind. `region` is None for kinds of the whole account."""
 
-    async def find(self, kind: Kind, target: Target, region: str | None) -> Sequence[Standing]:
+    async def find(self, kind: ResourceKind, target: Target, region: str | None) -> Sequence[StandingResource]:
         """Return what stands of a kind whose provider finds it, and nothing of others. Raises RoadError."""
 
     async def identity(self, target: Target) -> str:

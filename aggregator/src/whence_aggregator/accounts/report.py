@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 _Text = Annotated[str, Meta(max_length=2_000)]
-Outcome = Literal["done", "already", "failed", "refused", "skipped"]
+ChangeOutcome = Literal["done", "already", "failed", "refused", "skipped"]
 """done: written now. already: it stood as the plan wants it. failed: AWS refused. refused: it differs from the plan's
 recorded state. skipped: a change that it needs did not succeed, or the account was refused."""
 
@@ -18,7 +18,7 @@ class Applied(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     address: _Text
     step: _Text
     action: Literal["create", "update", "delete"]
-    outcome: Outcome
+    outcome: ChangeOutcome
     message: _Text = ""
     fix: _Text = ""
 

@@ -23,7 +23,7 @@ _EMPTY: Mapping[str, Json] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
+class ResourceKind:
     """A kind of resource. `after` names the kinds that are written before it, and deleted after it."""
 
     name: str
@@ -43,13 +43,13 @@ class Kind:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class WantedResource:
     """A resource as the configuration states it. Aspects that `state` does not have are left as they are.
 
     The aspects are written in the order of `state`. Values may refer to outputs of other resources, see `of`.
     """
 
-    kind: Kind
+    kind: ResourceKind
     name: str
     state: State
     region: str | None = None
@@ -67,10 +67,10 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class StandingResource:
     """A resource as it was read. `state` has at least the aspects that were asked for; an absent value is None."""
 
-    kind: Kind
+    kind: ResourceKind
     name: str
     state: State
     region: str | None = None
@@ -142,7 +142,7 @@ def is_own(tags: Mapping[str, str]) -> bool:
     return tags.get(OWN_TAG) == OWN_VALUE
 
 
-def seen_tags(tags: Mapping[str, str], wanted: Wanted | None) -> dict[str, Json]:
+def seen_tags(tags: Mapping[str, str], wanted: WantedResource | None) -> dict[str, Json]:
     """Return the tags that are compared: those that the configuration states. Tags of others are left alone."""
     stated = wanted.state.get("tags") if wanted is not None else None
     names = set(stated) if isinstance(stated, Mapping) else set(tags)

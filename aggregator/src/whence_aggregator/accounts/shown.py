@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from whence_aggregator.accounts.canonical import canonical_json
-from whence_aggregator.accounts.plan import AccountPlan, Change, Plan, Remark
+from whence_aggregator.accounts.plan import AccountPlan, PlanFile, PlannedChange, Remark
 from whence_aggregator.accounts.report import AccountReport, ApplyReport
 from whence_aggregator.accounts.resources import Json, referred
 from whence_common.visible import printable
@@ -20,7 +20,7 @@ _VALUE_CHARACTERS_MAX = 200
 _LINES_OF_CHANGE_MAX = 60
 
 
-def plan_lines(plan: Plan) -> Iterator[str]:
+def plan_lines(plan: PlanFile) -> Iterator[str]:
     """Yield the readable form of a plan, with the totals last."""
     for account in plan.accounts:
         if account.changes or account.remarks:
@@ -38,7 +38,7 @@ def account_lines(account: AccountPlan) -> Iterator[str]:
         yield f"  {_REMARKS[remark.kind]} {printable(remark.address)}: {_told(remark)}"
 
 
-def change_lines(change: Change) -> Sequence[str]:
+def change_lines(change: PlannedChange) -> Sequence[str]:
     """Return what a change does to each value, a line each."""
     if change.action == "delete":
         return []
@@ -50,7 +50,7 @@ def change_lines(change: Change) -> Sequence[str]:
     return lines
 
 
-def totals(plan: Plan) -> str:
+def totals(plan: PlanFile) -> str:
     """Return one line about the whole plan."""
     changes = [one for account in plan.accounts for one in account.changes]
     unread = sum(not account.is_whole for account in plan.accounts)

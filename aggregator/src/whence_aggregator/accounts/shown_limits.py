@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from whence_aggregator.accounts.limits import Limit
+from whence_aggregator.accounts.limits import ServiceLimit
 from whence_aggregator.accounts.resources import Json
 from whence_common.visible import printable
 
 MARKED_SHARE = 0.8
 
 
-def limit_lines(account: str, account_id: str, limits: Sequence[Limit]) -> Iterator[str]:
+def limit_lines(account: str, account_id: str, limits: Sequence[ServiceLimit]) -> Iterator[str]:
     """Yield an account's quotas, the most used first in each region; those of the whole account come first."""
     yield f"{printable(account)} ({account_id})"
     shown = [one for one in limits if one.used is not None or one.problem]
@@ -28,7 +28,7 @@ def limit_lines(account: str, account_id: str, limits: Sequence[Limit]) -> Itera
         yield f"  {unknown} more quota{'s' if unknown != 1 else ''}, whose use AWS does not state; --json shows all"
 
 
-def limits_json(account: str, account_id: str, limits: Sequence[Limit], error: str = "") -> Mapping[str, Json]:
+def limits_json(account: str, account_id: str, limits: Sequence[ServiceLimit], error: str = "") -> Mapping[str, Json]:
     """Return an account's quotas; `share` is 1.0 where all of one is used, and null where its use is not known."""
     return {
         "account": account, "account_id": account_id, "error": error,
@@ -43,16 +43,16 @@ def limits_json(account: str, account_id: str, limits: Sequence[Limit], error: s
     }  # fmt: skip
 
 
-def is_marked(one: Limit) -> bool:
+def is_marked(one: ServiceLimit) -> bool:
     """Return whether a quota is nearly used up; a quota of 0 is where anything is used."""
     return one.share >= MARKED_SHARE if one.share is not None else bool(one.used)
 
 
-def _rank(one: Limit) -> tuple[float, str, str]:
+def _rank(one: ServiceLimit) -> tuple[float, str, str]:
     return -(one.share or 0), one.service, one.name
 
 
-def _line(one: Limit) -> str:
+def _line(one: ServiceLimit) -> str:
     sign = "!" if is_marked(one) else " "
     what = f"{one.service} {printable(one.name)} ({one.code})"
     if one.problem:

@@ -11,11 +11,11 @@ from typing import NoReturn
 import click
 import msgspec
 
-from whence_aggregator.accounts.plan import Plan
+from whence_aggregator.accounts.plan import PlanFile
 from whence_aggregator.accounts.report import ApplyReport
 from whence_aggregator.accounts.shown import plan_lines, report_lines
 from whence_aggregator.accounts_command import options
-from whence_aggregator.accounts_command.ending import CONVERGED, ERROR, End, say, show
+from whence_aggregator.accounts_command.ending import CONVERGED, ERROR, ProgramEnd, say, show
 from whence_aggregator.accounts_command.files import (
     journal_path,
     read_plan,
@@ -44,12 +44,12 @@ def apply(plan: Path, max_procs: int, as_json: bool, submit: bool) -> None:
     apply_and_end(read_plan(plan), plan, at_once=max_procs, submit=submit, as_json=as_json)
 
 
-def apply_and_end(plan: Plan, path: Path, *, at_once: int, submit: bool, as_json: bool = False) -> NoReturn:
+def apply_and_end(plan: PlanFile, path: Path, *, at_once: int, submit: bool, as_json: bool = False) -> NoReturn:
     """Apply a plan as `applied` does, and end the program."""
-    raise End(applied(plan, path, at_once=at_once, submit=submit, as_json=as_json))
+    raise ProgramEnd(applied(plan, path, at_once=at_once, submit=submit, as_json=as_json))
 
 
-def applied(plan: Plan, path: Path, *, at_once: int, submit: bool, as_json: bool = False) -> int:
+def applied(plan: PlanFile, path: Path, *, at_once: int, submit: bool, as_json: bool = False) -> int:
     """Apply a plan, keep the report beside it, post it, and return the exit code."""
     report = asyncio.run(apply_plan(plan, journal=journal_path(path), at_once=at_once))
     is_kept = _keep(report, report_path(path))
@@ -98,7 +98,7 @@ def submit(plan: Path) -> None:
     """Post the report of the last apply of a PLAN to the aggregator of WHENCE_URL. Posting it again changes nothing."""
     if not os.environ.get("WHENCE_URL"):
         raise click.UsageError("set WHENCE_URL to the aggregator's address")
-    raise End(CONVERGED if _submit(read_report(report_path(plan)), plan, is_kept=True) else ERROR)
+    raise ProgramEnd(CONVERGED if _submit(read_report(report_path(plan)), plan, is_kept=True) else ERROR)
 
 
 def _submit(report: ApplyReport, path: Path, *, is_kept: bool) -> bool:

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import click
 
-from whence_aggregator.accounts.account import Account
+from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.configuration.write import to_yaml
 from whence_aggregator.accounts.for_whence import aggregator_settings, check_for_whence, remarks_for_whence
 from whence_aggregator.accounts.steps.table import STEPS
 from whence_aggregator.accounts_command import options
 from whence_aggregator.accounts_command.applied import applied
 from whence_aggregator.accounts_command.configured import configured_accounts
-from whence_aggregator.accounts_command.ending import CONVERGED, End, say, show
+from whence_aggregator.accounts_command.ending import CONVERGED, ProgramEnd, say, show
 from whence_aggregator.accounts_command.files import read_bounded, write_plan
 from whence_aggregator.accounts_command.planned import code_of, planned_accounts, show_plan, with_needed
 
@@ -47,10 +47,10 @@ def bootstrap(pattern: tuple[str, ...], config: Path, adopt: tuple[str, ...], de
         code = applied(made, kept, at_once=max_procs, submit=True)
     if code == CONVERGED:
         _show_settings(accounts, config)
-    raise End(code)
+    raise ProgramEnd(code)
 
 
-def _show_settings(accounts: Sequence[Account], config: Path) -> None:
+def _show_settings(accounts: Sequence[ConfiguredAccount], config: Path) -> None:
     show("# The aggregator's settings for these accounts: add them to /etc/whence/aggregator.yaml")
     show("# Who owns the accounts is stated by its setting `organisation`, not by this configuration")
     show(to_yaml(aggregator_settings(accounts, file=str(config.resolve()))).rstrip())

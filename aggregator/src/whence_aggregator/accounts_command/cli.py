@@ -23,7 +23,7 @@ import click
 
 from whence_aggregator import __version__
 from whence_aggregator.accounts_command import applied, bootstrapped, described, limits, permitted, planned
-from whence_aggregator.accounts_command.ending import ERROR, INTERNAL, INTERRUPTED, READER_GONE, USAGE, End, say
+from whence_aggregator.accounts_command.ending import ERROR, INTERNAL, INTERRUPTED, READER_GONE, USAGE, ProgramEnd, say
 from whence_common.errors import WhenceError
 from whence_common.visible import printable
 
@@ -62,7 +62,7 @@ def main() -> NoReturn:
 def _run() -> int:
     try:
         accounts.main(standalone_mode=False)
-    except End as exc:
+    except ProgramEnd as exc:
         return exc.code
     except WhenceError as exc:
         fix = f"\n  fix: {printable(exc.fix)}" if exc.fix else ""

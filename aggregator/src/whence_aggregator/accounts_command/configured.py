@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import Sequence
 
-from whence_aggregator.accounts.account import Account
+from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.configuration.read import Configuration, read_configuration
 from whence_aggregator.accounts_command.ending import say
 from whence_aggregator.adapters.accounts.account_list import listed_accounts
@@ -14,7 +14,7 @@ from whence_common.errors import InputError
 from whence_common.problems import render
 
 
-def configured_accounts(content: bytes, patterns: Sequence[str], *, name: str) -> tuple[Account, ...]:
+def configured_accounts(content: bytes, patterns: Sequence[str], *, name: str) -> tuple[ConfiguredAccount, ...]:
     """Return the accounts whose names match shell patterns; all without one. Raises WhenceError.
 
     Warnings about keys of version 10 are printed.
@@ -28,7 +28,7 @@ def configured_accounts(content: bytes, patterns: Sequence[str], *, name: str) -
     return chosen
 
 
-def _chosen(configuration: Configuration, patterns: Sequence[str]) -> tuple[Account, ...]:
+def _chosen(configuration: Configuration, patterns: Sequence[str]) -> tuple[ConfiguredAccount, ...]:
     if configuration.organizations is None:
         return configuration.accounts(*patterns)
     endpoint = os.environ.get("AWS_ENDPOINT_URL") or None

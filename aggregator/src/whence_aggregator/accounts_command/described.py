@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from whence_aggregator.accounts.account import Account, Target
-from whence_aggregator.accounts.configuration.access import Access
+from whence_aggregator.accounts.account import ConfiguredAccount, Target
+from whence_aggregator.accounts.configuration.access import AccountAccess
 from whence_aggregator.accounts.configuration.explain import explain as explain_key
 from whence_aggregator.accounts.configuration.explain import render, render_all
 from whence_aggregator.accounts.configuration.read import read_configuration
@@ -18,7 +18,7 @@ from whence_aggregator.accounts.configuration.write import convert, to_document
 from whence_aggregator.accounts.importing import Imported, import_account
 from whence_aggregator.accounts.planning import verify
 from whence_aggregator.accounts.steps.table import STEPS
-from whence_aggregator.accounts_command.ending import CONVERGED, ERROR, End, say, show
+from whence_aggregator.accounts_command.ending import CONVERGED, ERROR, ProgramEnd, say, show
 from whence_aggregator.accounts_command.files import read_bounded
 from whence_aggregator.accounts_command.running import opened_aws
 from whence_common.visible import printable
@@ -53,7 +53,7 @@ def import_(
     A plan of it has no changes where nothing has the tag of whence-accounts yet. What it states becomes your own only
     with --adopt. What is not imported is named on standard error.
     """
-    access = Access(role=role, external_id=external_id, profile=profile)
+    access = AccountAccess(role=role, external_id=external_id, profile=profile)
     head: dict[str, object] = {"id": account_id, "regions": list(regions), "access": _stated(access)}
     account = _checked(name, head)
     imported = asyncio.run(_import(account.target))
@@ -64,7 +64,7 @@ def import_(
     for one in imported.left_out:
         say(f"whence-accounts: not imported, state it by hand: {printable(one)}")
     read_configuration(text.encode(), name="the imported configuration")
-    raise End(ERROR if imported.unread else CONVERGED)
+    raise ProgramEnd(ERROR if imported.unread else CONVERGED)
 
 
 @click.command("convert")
@@ -80,14 +80,14 @@ async def _import(target: Target) -> Imported:
         return await import_account(target, STEPS, providers)
 
 
-def _checked(name: str, head: dict[str, object]) -> Account:
+def _checked(name: str, head: dict[str, object]) -> ConfiguredAccount:
     """Return the account of the options. Raises SettingsInvalid."""
     text = to_document({}, {name: {**head, "alias": None}})
     (account,) = read_configuration(text.encode(), name="the options").accounts()
     return account
 
 
-def _stated(access: Access) -> dict[str, str | None]:
+def _stated(access: AccountAccess) -> dict[str, str | None]:
     return {
         "role": access.role,
         **{key: value for key, value in (("external_id", access.external_id), ("profile", access.profile)) if value},

@@ -11,7 +11,7 @@ from whence_common.visible import printable
 CONVERGED, ERROR, PENDING, USAGE, INTERRUPTED, READER_GONE, INTERNAL = 0, 1, 2, 64, 130, 141, 70
 
 
-class End(Exception):
+class ProgramEnd(Exception):
     """The program ends with a code."""
 
     def __init__(self, code: int) -> None:
@@ -30,12 +30,12 @@ def show(text: str) -> None:
     try:
         sys.stdout.write(f"{text}\n")
     except BrokenPipeError:
-        raise End(READER_GONE) from None
+        raise ProgramEnd(READER_GONE) from None
 
 
 def end(message: str, code: int) -> NoReturn:
     say(f"whence-accounts: {message}")
-    raise End(code)
+    raise ProgramEnd(code)
 
 
 def fail(exc: WhenceError) -> NoReturn:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from whence_aggregator.accounts.plan import PLAN_BYTES_MAX, Plan, decode_plan, encode_plan
+from whence_aggregator.accounts.plan import PLAN_BYTES_MAX, PlanFile, decode_plan, encode_plan
 from whence_aggregator.accounts.report import ApplyReport
 from whence_common.errors import InputError, RoadError
 from whence_common.runtime.files import write_durably
@@ -41,11 +41,11 @@ def write_file(path: Path, content: bytes) -> None:
         raise RoadError("file-unwritable", message, fix="check the folder and the free space") from exc
 
 
-def write_plan(path: Path, plan: Plan) -> None:
+def write_plan(path: Path, plan: PlanFile) -> None:
     write_file(path, encode_plan(plan))
 
 
-def read_plan(path: Path) -> Plan:
+def read_plan(path: Path) -> PlanFile:
     """Return the plan in a file. Raises InputError."""
     return decode_plan(read_bounded(path, PLAN_BYTES_MAX), name=str(path))
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import click
 
-from whence_aggregator.accounts.account import Account
-from whence_aggregator.accounts.limits import Limit
+from whence_aggregator.accounts.account import ConfiguredAccount
+from whence_aggregator.accounts.limits import ServiceLimit
 from whence_aggregator.accounts.planning import verify_all
 from whence_aggregator.accounts.shown_limits import is_marked, limit_lines, limits_json
 from whence_aggregator.accounts_command import options
 from whence_aggregator.accounts_command.configured import configured_accounts
-from whence_aggregator.accounts_command.ending import CONVERGED, ERROR, End, say, show
+from whence_aggregator.accounts_command.ending import CONVERGED, ERROR, ProgramEnd, say, show
 from whence_aggregator.accounts_command.files import read_bounded
 from whence_aggregator.accounts_command.running import opened_aws
 from whence_common.errors import WhenceError
@@ -25,8 +25,8 @@ from whence_common.visible import printable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Read:
-    account: Account
-    limits: tuple[Limit, ...] = ()
+    account: ConfiguredAccount
+    limits: tuple[ServiceLimit, ...] = ()
     errors: tuple[str, ...] = ()
 
 
@@ -53,22 +53,22 @@ def limits(pattern: tuple[str, ...], config: Path, max_procs: int, as_json: bool
     if not as_json:
         marked = sum(is_marked(each) for one in found for each in one.limits)
         show(f"{marked} quota{'s' if marked != 1 else ''} used to 80 % or more.")
-    raise End(ERROR if any(one.errors for one in found) else CONVERGED)
+    raise ProgramEnd(ERROR if any(one.errors for one in found) else CONVERGED)
 
 
 def _named(one: _Read) -> tuple[str, str]:
     return one.account.name, one.account.account_id
 
 
-async def _ask(accounts: Sequence[Account], *, at_once: int) -> list[_Read]:
+async def _ask(accounts: Sequence[ConfiguredAccount], *, at_once: int) -> list[_Read]:
     limit = asyncio.Semaphore(at_once)
     async with opened_aws() as providers:
         unreachable = await verify_all([one.target for one in accounts], providers, at_once=at_once)
 
-        async def one(account: Account) -> _Read:
+        async def one(account: ConfiguredAccount) -> _Read:
             if account.account_id in unreachable:
                 return _Read(account=account, errors=(unreachable[account.account_id].diagnostics(),))
-            found: list[Limit] = []
+            found: list[ServiceLimit] = []
             errors: list[str] = []
             async with limit:
                 for region in account.regions:

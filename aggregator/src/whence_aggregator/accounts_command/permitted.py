@@ -9,12 +9,12 @@ from pathlib import Path
 
 import click
 
-from whence_aggregator.accounts.account import Account
+from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.permissions import actions_of, policy_of
 from whence_aggregator.accounts.planning import verify_all
 from whence_aggregator.accounts_command import options
 from whence_aggregator.accounts_command.configured import configured_accounts
-from whence_aggregator.accounts_command.ending import CONVERGED, ERROR, End, say, show
+from whence_aggregator.accounts_command.ending import CONVERGED, ERROR, ProgramEnd, say, show
 from whence_aggregator.accounts_command.files import read_bounded
 from whence_aggregator.accounts_command.planned import chosen_steps
 from whence_aggregator.accounts_command.running import opened_aws
@@ -44,15 +44,17 @@ def check_permissions(
         show(line)
     if wrong:
         say("whence-accounts: whence-accounts check-permissions --policy prints a policy that allows all of it")
-    raise End(ERROR if wrong else CONVERGED)
+    raise ProgramEnd(ERROR if wrong else CONVERGED)
 
 
-async def _ask(accounts: Sequence[Account], actions: Sequence[str], *, at_once: int) -> tuple[list[str], bool]:
+async def _ask(
+    accounts: Sequence[ConfiguredAccount], actions: Sequence[str], *, at_once: int
+) -> tuple[list[str], bool]:
     limit = asyncio.Semaphore(at_once)
     async with opened_aws() as providers:
         unreachable = await verify_all([one.target for one in accounts], providers, at_once=at_once)
 
-        async def one(account: Account) -> tuple[list[str], bool]:
+        async def one(account: ConfiguredAccount) -> tuple[list[str], bool]:
             shown = f"{account.name} ({account.account_id})"
             if account.account_id in unreachable:
                 return [f"✗ {shown}: {printable(unreachable[account.account_id].diagnostics())}"], True

@@ -10,23 +10,23 @@ from pathlib import Path
 
 import click
 
-from whence_aggregator.accounts.account import Account
+from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.difference import Allowed
-from whence_aggregator.accounts.plan import Plan, encode_plan
+from whence_aggregator.accounts.plan import PlanFile, encode_plan
 from whence_aggregator.accounts.planning import steps_missing
 from whence_aggregator.accounts.shown import plan_lines
-from whence_aggregator.accounts.step import Step
+from whence_aggregator.accounts.step import AccountStep
 from whence_aggregator.accounts.steps.table import KINDS, STEPS
 from whence_aggregator.accounts_command import options
 from whence_aggregator.accounts_command.applied import apply_and_end
 from whence_aggregator.accounts_command.configured import configured_accounts
-from whence_aggregator.accounts_command.ending import CONVERGED, ERROR, PENDING, End, say, show
+from whence_aggregator.accounts_command.ending import CONVERGED, ERROR, PENDING, ProgramEnd, say, show
 from whence_aggregator.accounts_command.files import read_bounded, write_plan
 from whence_aggregator.accounts_command.running import make_plan
 from whence_common.errors import InputError
 
 
-def chosen_steps(names: Sequence[str]) -> tuple[Step, ...]:
+def chosen_steps(names: Sequence[str]) -> tuple[AccountStep, ...]:
     """Return the steps of these names; all if none is named. Raises InputError."""
     known = {one.name: one for one in STEPS}
     wrong = [one for one in names if one not in known]
@@ -58,7 +58,7 @@ def plan(
     show_plan(made, as_json=as_json)
     if out is not None and not made.is_converged:
         say(f"whence-accounts: apply it with: whence-accounts apply {out}")
-    raise End(code_of(made))
+    raise ProgramEnd(code_of(made))
 
 
 @click.command()
@@ -87,18 +87,20 @@ def configure(file: Path, pattern: str, dry_run: bool, quiet: bool, adopt: tuple
     if not quiet:
         show_plan(made, as_json=False)
     if dry_run or login_only:
-        raise End(code_of(made) if dry_run else CONVERGED if all(one.is_whole for one in made.accounts) else ERROR)
+        raise ProgramEnd(
+            code_of(made) if dry_run else CONVERGED if all(one.is_whole for one in made.accounts) else ERROR
+        )
     if made.is_converged:
-        raise End(code_of(made))
+        raise ProgramEnd(code_of(made))
     kept = file.with_name(f"{file.name}.plan.json")
     write_plan(kept, made)
     apply_and_end(made, kept, at_once=max_procs, submit=True)
 
 
 def planned(
-    config: Path, pattern: Sequence[str], steps: Sequence[Step], *, adopt: tuple[str, ...], delete: tuple[str, ...],
-    at_once: int,
-) -> Plan:  # fmt: skip
+    config: Path, pattern: Sequence[str], steps: Sequence[AccountStep], *, adopt: tuple[str, ...],
+    delete: tuple[str, ...], at_once: int,
+) -> PlanFile:  # fmt: skip
     """Read the configuration, check it whole, and plan. Raises WhenceError."""
     content = read_bounded(config)
     accounts = configured_accounts(content, pattern, name=str(config))
@@ -106,9 +108,9 @@ def planned(
 
 
 def planned_accounts(
-    content: bytes, accounts: Sequence[Account], steps: Sequence[Step], *, adopt: tuple[str, ...],
+    content: bytes, accounts: Sequence[ConfiguredAccount], steps: Sequence[AccountStep], *, adopt: tuple[str, ...],
     delete: tuple[str, ...], at_once: int,
-) -> Plan:  # fmt: skip
+) -> PlanFile:  # fmt: skip
     """Check accounts of a configuration, and plan them. Raises WhenceError."""
     check(accounts, steps)
     flags = (*(f"--adopt {one}" for one in adopt), *(f"--delete {one}" for one in delete))
@@ -120,7 +122,7 @@ def planned_accounts(
     )  # fmt: skip
 
 
-def check(accounts: Sequence[Account], steps: Sequence[Step]) -> None:
+def check(accounts: Sequence[ConfiguredAccount], steps: Sequence[AccountStep]) -> None:
     """Check every account's configuration before the first call.
 
     Raises InputError, also for a reference to a resource of a step that was not chosen: its value is then not known.
@@ -135,7 +137,7 @@ def check(accounts: Sequence[Account], steps: Sequence[Step]) -> None:
             raise InputError("step-missing", message, fix=fix)
 
 
-def with_needed(accounts: Sequence[Account], steps: Sequence[Step]) -> tuple[Step, ...]:
+def with_needed(accounts: Sequence[ConfiguredAccount], steps: Sequence[AccountStep]) -> tuple[AccountStep, ...]:
     """Return steps with those that they refer to, in the order of the table. Raises InputError."""
     names = {one.name for one in steps}
     for _ in STEPS:  # each turn adds one at least, or ends
@@ -147,14 +149,14 @@ def with_needed(accounts: Sequence[Account], steps: Sequence[Step]) -> tuple[Ste
     return chosen
 
 
-def code_of(plan: Plan) -> int:
+def code_of(plan: PlanFile) -> int:
     """Return the exit code of a plan: an error outweighs pending changes."""
     if not all(one.is_whole for one in plan.accounts):
         return ERROR
     return CONVERGED if plan.is_converged else PENDING
 
 
-def show_plan(plan: Plan, *, as_json: bool) -> None:
+def show_plan(plan: PlanFile, *, as_json: bool) -> None:
     if as_json:
         show(json.dumps(json.loads(encode_plan(plan)), indent=1))
         return

@@ -8,7 +8,7 @@ from whence_aggregator.accounts_command.ending import say
 from whence_common.visible import printable
 
 
-class Progress:
+class ProgressLine:
     """Counts what is done of a known number. `total` is the number of accounts or changes."""
 
     def __init__(self, word: str, total: int) -> None:

@@ -9,16 +9,16 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
-from whence_aggregator.accounts.account import Account
+from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.applying import Applier
 from whence_aggregator.accounts.difference import Allowed
 from whence_aggregator.accounts.many import apply_accounts, plan_accounts
-from whence_aggregator.accounts.plan import AccountPlan, Plan
+from whence_aggregator.accounts.plan import AccountPlan, PlanFile
 from whence_aggregator.accounts.report import ApplyReport
-from whence_aggregator.accounts.step import Step
+from whence_aggregator.accounts.step import AccountStep
 from whence_aggregator.accounts.steps.table import KINDS
 from whence_aggregator.accounts_command.files import FileJournal, account_lock, state_folder
-from whence_aggregator.accounts_command.progress import Progress
+from whence_aggregator.accounts_command.progress import ProgressLine
 from whence_aggregator.adapters.accounts.providers import AwsProviders
 from whence_common.clock import to_instant, utc_now
 
@@ -39,11 +39,11 @@ async def opened_aws(*, told: Callable[[str], None] = lambda _: None) -> AsyncIt
 
 
 async def make_plan(
-    accounts: Sequence[Account], steps: Sequence[Step], allowed: Allowed, *, configuration: str, flags: tuple[str, ...],
-    at_once: int,
-) -> Plan:  # fmt: skip
+    accounts: Sequence[ConfiguredAccount], steps: Sequence[AccountStep], allowed: Allowed, *, configuration: str,
+    flags: tuple[str, ...], at_once: int,
+) -> PlanFile:  # fmt: skip
     """Return the plan of the accounts. Raises WhenceError before any account is read whole where one is another."""
-    progress = Progress("planned", len(accounts))
+    progress = ProgressLine("planned", len(accounts))
     try:
         async with opened_aws() as providers:
             plans = await plan_accounts(
@@ -52,14 +52,14 @@ async def make_plan(
             )  # fmt: skip
     finally:
         progress.end()
-    return Plan(made_at=to_instant(utc_now()), configuration=configuration, flags=flags, accounts=plans)
+    return PlanFile(made_at=to_instant(utc_now()), configuration=configuration, flags=flags, accounts=plans)
 
 
-async def apply_plan(plan: Plan, *, journal: Path, at_once: int) -> ApplyReport:
+async def apply_plan(plan: PlanFile, *, journal: Path, at_once: int) -> ApplyReport:
     """Apply a plan and return its report. Raises WhenceError before the first write."""
     begun = to_instant(utc_now())
     kept = FileJournal(journal, plan.digest)
-    progress = Progress("applied", sum(len(one.changes) for one in plan.accounts))
+    progress = ProgressLine("applied", sum(len(one.changes) for one in plan.accounts))
     try:
         async with opened_aws(told=progress.say) as providers:
 

@@ -27,7 +27,7 @@ CHANGES_MAX = 50_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RecordedReport:
+class RecordedPlans:
     """The entries of a report: one for each account, and whether they are new."""
 
     entries: Sequence[tuple[str, int]]
@@ -47,7 +47,7 @@ class AppliedPlans:
         self._ledger = ledger
         self._now = now
 
-    async def record(self, content: bytes, *, recorded_by: str) -> RecordedReport:
+    async def record(self, content: bytes, *, recorded_by: str) -> RecordedPlans:
         """Record a report durably; a second copy of it adds nothing. Raises InputError, StorageUnavailable."""
         report = parse_report(content)
         wire = msgspec.to_builtins(report)
@@ -63,13 +63,13 @@ class AppliedPlans:
         async with self._ledger.writing() as writing:
             known = entries_of_report(await writing.transaction.fetch(ACCOUNT_PLANS_OF_REPORT.bind({"report": digest})))
             if known:
-                return RecordedReport(entries=known, is_new=False)
+                return RecordedPlans(entries=known, is_new=False)
             places = await writing.append(
                 [NewEntry(kind=ACCOUNT_PLAN, content=event(ACCOUNT_PLAN, one)) for one in stated]
             )
             indexed = [(index, one) for (index, _), one in zip(places, stated, strict=True)]
             await writing.transaction.execute(account_plan_write(indexed))
-        return RecordedReport(entries=[(str(one["account_id"]), index) for index, one in indexed], is_new=True)
+        return RecordedPlans(entries=[(str(one["account_id"]), index) for index, one in indexed], is_new=True)
 
     async def page(self, account_id: str | None, *, before: int, limit: int) -> Sequence[AppliedPlan]:
         """Return plans that were recorded before an entry, the newest first. Raises StorageUnavailable."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from whence_aggregator.accounts.drift import Drift
+from whence_aggregator.accounts.drift import AccountDrift
 from whence_aggregator.collect.fact_recorder import FactRecorder
 from whence_aggregator.ports import CollectedFact, Database
 from whence_aggregator.queries.work import ADD_TASK_UNLESS_KNOWN
@@ -21,7 +21,7 @@ class AccountPlanner(Protocol):
     async def account_ids(self) -> Sequence[str]:
         """Return the accounts that the configuration states. Raises SourceUnavailable where it cannot be read."""
 
-    async def drift(self, account_id: str) -> Drift | None:
+    async def drift(self, account_id: str) -> AccountDrift | None:
         """Return what differs in an account; None if the configuration does not state it. Raises SourceUnavailable."""
 
 

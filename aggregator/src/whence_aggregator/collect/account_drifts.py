@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from whence_aggregator.accounts.drift import Drift, summary
+from whence_aggregator.accounts.drift import AccountDrift, summary
 from whence_aggregator.collect.rows import DriftTask, StandingFact, drift_task, standing_fact, task_subjects
 from whence_aggregator.compliance.evidence import DriftOfAccount, ReadingOutcome
 from whence_aggregator.ports import Database
@@ -32,7 +32,7 @@ class KnownDrift:
 
     outcome: ReadingOutcome
     reason: str = ""
-    drift: Drift | None = None
+    drift: AccountDrift | None = None
     observed_at: str = ""
     due_at: str = ""
     """When it is read again."""
@@ -88,7 +88,7 @@ class KnownDrifts:
     def _known(self, task: DriftTask, fact: StandingFact | None) -> KnownDrift:
         drift, observed_at = None, ""
         if fact is not None and fact.outcome == "found":
-            drift, observed_at = msgspec.convert(fact.value, Drift), fact.observed_at
+            drift, observed_at = msgspec.convert(fact.value, AccountDrift), fact.observed_at
         if task.failed_at:
             reason = f"{task.reason}, since {task.failed_at}"
             return KnownDrift(
@@ -104,7 +104,7 @@ class KnownDrifts:
         return KnownDrift(outcome="read", drift=drift, observed_at=observed_at, due_at=task.due_at)
 
 
-def _state(drift: Drift) -> str:
+def _state(drift: AccountDrift) -> str:
     if drift.changes:
         return "drifted"
     return "unknown" if drift.unread else "converged"

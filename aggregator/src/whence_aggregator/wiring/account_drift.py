@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 
-from whence_aggregator.accounts.configuration.access import Access
+from whence_aggregator.accounts.configuration.access import AccountAccess
 from whence_aggregator.accounts.steps.table import STEPS
 from whence_aggregator.adapters.accounts.configuration_file import ConfigurationFile
 from whence_aggregator.adapters.accounts.planner import ConfiguredPlanner
@@ -41,7 +41,7 @@ async def load_account_drift(
         ) from exc
     providers = AwsProviders.opened(endpoint_url=settings.aws_endpoint_url, clock=asyncio.get_running_loop().time)
     stack.push_async_callback(providers.close)
-    access = Access(role=wanted.role, external_id=wanted.external_id) if wanted.role is not None else None
+    access = AccountAccess(role=wanted.role, external_id=wanted.external_id) if wanted.role is not None else None
     planner = ConfiguredPlanner(
         file=file, providers=providers, steps=STEPS, access=access, at_once=wanted.accounts_at_once,
         asks_doers=wanted.doers,

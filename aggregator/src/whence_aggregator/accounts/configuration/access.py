@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 
-class Access(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class AccountAccess(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the tool gets into the account."""
 
     role: Annotated[

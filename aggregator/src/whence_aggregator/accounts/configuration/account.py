@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
-from whence_aggregator.accounts.configuration.access import Access
-from whence_aggregator.accounts.configuration.buckets import Bucket, MintBucket
+from whence_aggregator.accounts.configuration.access import AccountAccess
+from whence_aggregator.accounts.configuration.buckets import BucketSection, MintBucket
 from whence_aggregator.accounts.configuration.certificates import CertificateSettings
 from whence_aggregator.accounts.configuration.cloudtrail import CloudTrail
-from whence_aggregator.accounts.configuration.defaults import InstanceMetadata
+from whence_aggregator.accounts.configuration.defaults import MetadataDefaults
 from whence_aggregator.accounts.configuration.identity import (
     AdditionalAttachedPolicies,
     AdditionalPolicy,
@@ -23,7 +23,7 @@ from whence_aggregator.accounts.configuration.identity import (
     VpcFlowlogsRole,
 )
 from whence_aggregator.accounts.configuration.images import AmiSharing, BaseAmi
-from whence_aggregator.accounts.configuration.keys import Key
+from whence_aggregator.accounts.configuration.keys import KeySection
 from whence_aggregator.accounts.configuration.network import SecurityGroup, TrustedNetworksConfig, Vpc, VpcNet
 
 _SamlMetadata = Annotated[str, Meta(min_length=1, max_length=1_000_000)]
@@ -36,7 +36,7 @@ class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     )
     regions: Annotated[tuple[str, ...], Meta(min_length=1, max_length=40, description="Regions that are configured.")]
     admin_account: Annotated[str | None, Meta(description="Name of the account with the parent zone.")] = None
-    access: Access = field(default_factory=Access)
+    access: AccountAccess = field(default_factory=AccountAccess)
     roles: Annotated[
         dict[RoleName, Role | None], Meta(max_length=500, description="IAM roles by name; null: none of this name.")
     ] = field(default_factory=dict)
@@ -70,7 +70,7 @@ class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         bool, Meta(description="Warn if the root user has no MFA device, or has access keys.")
     ] = False
     s3_buckets: Annotated[
-        dict[str, Bucket], Meta(max_length=200, description="Buckets, by a name of the configuration's own.")
+        dict[str, BucketSection], Meta(max_length=200, description="Buckets, by a name of the configuration's own.")
     ] = {}
     mint_bucket: Annotated[
         MintBucket | None, Meta(description="Bucket of minted credentials, which one role writes; null: none.")
@@ -78,7 +78,7 @@ class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     public_access_block: Annotated[
         bool, Meta(description="Whether public access to all buckets is blocked; false: left as it is.")
     ] = False
-    kms: Annotated[dict[str, Key], Meta(max_length=200, description="KMS keys, by alias.")] = {}
+    kms: Annotated[dict[str, KeySection], Meta(max_length=200, description="KMS keys, by alias.")] = {}
     ebs_encrypt_by_default: Annotated[
         bool, Meta(description="Whether new volumes are encrypted; false: left as it is.")
     ] = True
@@ -87,7 +87,7 @@ class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         Meta(description="Key of new volumes: an alias of `kms`, or an ARN with `{region}`; null: left as it is."),
     ] = None
     instance_metadata: Annotated[
-        InstanceMetadata | None, Meta(description="Defaults of the metadata service; null: left as they are.")
+        MetadataDefaults | None, Meta(description="Defaults of the metadata service; null: left as they are.")
     ] = None
     image_public_access_block: Annotated[
         bool, Meta(description="Whether images can no longer be shared publicly; false: left as it is.")

@@ -20,7 +20,7 @@ _Lifecycle = Annotated[
 ]
 
 
-class Bucket(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class BucketSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: Annotated[_Name, Meta(description="Name; `{account_id}` and `{region}` are replaced.")]
     regions: _Regions = None
     policy: Annotated[

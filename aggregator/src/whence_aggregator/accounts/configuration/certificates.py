@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-Name = Annotated[str, Meta(min_length=1, max_length=500)]
+CertificateName = Annotated[str, Meta(min_length=1, max_length=500)]
 
 
 class CertificateSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -16,7 +16,7 @@ class CertificateSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         str, Meta(min_length=1, max_length=500, description="First name; `*.` in front is a wildcard.")
     ]
     subject_alternative_names: Annotated[
-        dict[Name, Name | None] | tuple[Name, ...],
+        dict[CertificateName, CertificateName | None] | tuple[CertificateName, ...],
         Meta(description="Further names: a list, or the keys of a map as in version 10."),
     ] = ()
     method: Annotated[

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 
-class InstanceMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class MetadataDefaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Defaults of the metadata service for new instances. None leaves one as it is."""
 
     http_tokens: Annotated[

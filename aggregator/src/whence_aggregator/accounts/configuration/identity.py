@@ -9,11 +9,11 @@ from msgspec import Meta, Struct, field
 RoleName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_+=,.@-]{1,64}$")]
 PolicyName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_+=,.@-]{1,128}$")]
 PolicyArn = Annotated[str, Meta(pattern=r"^arn:aws[a-z-]*:iam::([0-9]{12}|aws):policy/[!-~]{1,512}$", max_length=600)]
-Principal = Annotated[
+TrustedPrincipal = Annotated[
     str, Meta(pattern=r"^([0-9]{12}|arn:aws[a-z-]*:(iam|sts)::[0-9]{12}:(root|(role|user|assumed-role)/[!-~]{1,512}))$")
 ]
 ApplicationId = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{0,59}$")]
-Bucket = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+BucketName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
 Arn = Annotated[str, Meta(pattern=r"^arn:aws[a-z-]*:[a-z0-9-]+:[!-~]{1,1000}$")]
 ATTACHED_MAX = 25
 Description = Annotated[str, Meta(max_length=1_000)]
@@ -67,9 +67,11 @@ class AdditionalAttachedPolicies(Struct, frozen=True, kw_only=True, forbid_unkno
     ]
 
 
-class TrailReading(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class TrailAccess(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     queues: Annotated[tuple[Arn, ...], Meta(max_length=50, description="ARNs of the SQS queues that are read.")] = ()
-    buckets: Annotated[tuple[Bucket, ...], Meta(max_length=50, description="Names of the buckets with log files.")] = ()
+    buckets: Annotated[
+        tuple[BucketName, ...], Meta(max_length=50, description="Names of the buckets with log files.")
+    ] = ()
     keys: Annotated[
         tuple[Arn, ...], Meta(max_length=50, description="ARNs of the KMS keys that encrypt log files and queues.")
     ] = ()
@@ -78,11 +80,11 @@ class TrailReading(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class AuditorRole(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: Annotated[RoleName, Meta(description="Name of the role, as in `inventory.role_name`.")] = "fullstop"
     trusted: Annotated[
-        tuple[Principal, ...],
+        tuple[TrustedPrincipal, ...],
         Meta(min_length=1, max_length=20, description="Who may assume it: account ids, or ARNs of roles."),
     ]
     external_id: Annotated[ExternalId | None, Meta(description="External id, as in `inventory.external_id`.")] = None
-    trail: Annotated[TrailReading | None, Meta(description="What the role reads of CloudTrail.")] = None
+    trail: Annotated[TrailAccess | None, Meta(description="What the role reads of CloudTrail.")] = None
     organization: Annotated[bool, Meta(description="The role lists the organisation's accounts, units and tags.")] = (
         False
     )
@@ -104,7 +106,7 @@ class ApplicationRoles(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         tuple[ApplicationId, ...], Meta(max_length=500, description="Application ids; each has a role `app-<id>`.")
     ]
     mint_bucket: Annotated[
-        Bucket | None, Meta(description="Bucket whose objects below `<id>/` the role reads; none: no bucket.")
+        BucketName | None, Meta(description="Bucket whose objects below `<id>/` the role reads; none: no bucket.")
     ] = None
     list_bucket: Annotated[
         bool,

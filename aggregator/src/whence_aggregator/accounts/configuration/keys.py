@@ -14,7 +14,7 @@ class KeyTag(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     TagValue: Annotated[str, Meta(max_length=256, description="Value of the tag.")]
 
 
-class Key(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class KeySection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     drop: Annotated[
         bool, Meta(description="Whether the key must not exist: its deletion is scheduled if --delete names it.")
     ] = False

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from msgspec.inspect import type_info
 
-from whence_aggregator.accounts.account import Account
+from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.configuration import placeholders
 from whence_aggregator.accounts.configuration.account import AccountSettings
 from whence_aggregator.accounts.configuration.merging import EMPTY, merged, replaced
@@ -55,7 +55,7 @@ class Configuration:
 
     def accounts(
         self, *patterns: str, account_list: Mapping[str, str] = _NONE, organization_id: str | None = None
-    ) -> tuple[Account, ...]:  # fmt: skip
+    ) -> tuple[ConfiguredAccount, ...]:  # fmt: skip
         """Return the accounts that the shell patterns match; all without a pattern.
 
         `account_list` has the ids of accounts that the file states no id for, by name. With `organizations:` in the
@@ -75,7 +75,7 @@ class Configuration:
             settings = self._sections.settings(name, ids[name])
             admin = self._admin_id(name, settings, ids)
             found.append(
-                Account(name=name, account_id=ids[name], settings=settings, admin_account_id=admin,
+                ConfiguredAccount(name=name, account_id=ids[name], settings=settings, admin_account_id=admin,
                         organization_id=organization_id)
             )  # fmt: skip
         return tuple(found)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Fate = Literal["acted", "mapped", "ignored", "refused"]
+KeyFate = Literal["acted", "mapped", "ignored", "refused"]
 """acted: the key is the same in version 11. mapped: another key is. ignored: accepted with a remark, since nothing that
 it did is left to do. refused: the file must be changed, since what it asks for would silently not happen."""
 FREE_BELOW = frozenset(("bastion.ami_config", "bastion.cf_template", "roles_simulator.*.*.simulation_options"))
@@ -22,7 +22,7 @@ class Key10:
     """One key. `name` is its path in a section; `*` is a name that the writer chooses, `[]` an item of a list."""
 
     name: str
-    fate: Fate
+    fate: KeyFate
     now: str
     """What it means now, or why it has no effect."""
     write: str = ""

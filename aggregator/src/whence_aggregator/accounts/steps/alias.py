@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from whence_aggregator.accounts.account import Account
-from whence_aggregator.accounts.resources import Json, Kind, Standing, Wanted
-from whence_aggregator.accounts.step import Step
+from whence_aggregator.accounts.account import ConfiguredAccount
+from whence_aggregator.accounts.resources import Json, ResourceKind, StandingResource, WantedResource
+from whence_aggregator.accounts.step import AccountStep
 
-ALIAS = Kind(
+ALIAS = ResourceKind(
     name="alias", step="alias", reads=("iam:ListAccountAliases",), writes=("iam:CreateAccountAlias",), is_setting=True
 )
 
 
-def wanted(account: Account) -> Sequence[Wanted]:
+def wanted(account: ConfiguredAccount) -> Sequence[WantedResource]:
     alias = account.settings.alias
-    return () if alias is None else (Wanted(kind=ALIAS, name="account", state={"alias": alias}),)
+    return () if alias is None else (WantedResource(kind=ALIAS, name="account", state={"alias": alias}),)
 
 
-def stated(standing: Sequence[Standing]) -> Mapping[str, Json]:
+def stated(standing: Sequence[StandingResource]) -> Mapping[str, Json]:
     return {"alias": next((one.state["alias"] for one in standing), None)}
 
 
-STEP = Step(
+STEP = AccountStep(
     name="alias", summary="the account's alias", kinds=(ALIAS,), wanted=wanted, stated=stated, is_for_whence=True
 )

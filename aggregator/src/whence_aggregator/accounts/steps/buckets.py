@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from whence_aggregator.accounts.resources import Json, Kind, Wanted, of, own_tags
+from whence_aggregator.accounts.resources import Json, ResourceKind, WantedResource, of, own_tags
 from whence_aggregator.accounts.steps.bucket_parts import OWN_PREFIX, rules_by_id, statements_by_sid
 from whence_common.errors import InputError
 
-BUCKET = Kind(
+BUCKET = ResourceKind(
     name="bucket",
     step="buckets",
     reads=(
@@ -54,7 +54,7 @@ def bucket(
     ownership: str = "BucketOwnerEnforced",
     tls_only: bool = True,
     logging_target: str | None = None,
-) -> Wanted:
+) -> WantedResource:
     """Return a bucket; its address is `bucket/NAME`, its outputs are `name` and `arn`.
 
     `statements` are those of its policy; statements of others stay. None for `versioning`, `lifecycle` (rules as
@@ -78,7 +78,7 @@ def bucket(
     if logging_target is not None:
         target: Json = name if logging_target == name else of(f"{BUCKET.name}/{logging_target}", "name")
         state["logging"] = {"target": target, "prefix": "logs/"}
-    return Wanted(kind=BUCKET, name=name, state=state)
+    return WantedResource(kind=BUCKET, name=name, state=state)
 
 
 def checked_name(name: str, path: str) -> str:

@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from hashlib import sha256
 
-from whence_aggregator.accounts.account import Account
+from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.configuration.certificates import CertificateSettings
 from whence_aggregator.accounts.domains import is_within, parse_domain
-from whence_aggregator.accounts.resources import Json, Kind, Wanted, own_tags
-from whence_aggregator.accounts.step import Step
+from whence_aggregator.accounts.resources import Json, ResourceKind, WantedResource, own_tags
+from whence_aggregator.accounts.step import AccountStep
 from whence_common.errors import InputError
 
 NAMES_MAX = 100
 """Of one certificate, the highest quota that AWS grants."""
 _NAME_CHARACTERS_MAX = 200
 
-CERTIFICATE = Kind(
+CERTIFICATE = ResourceKind(
     name="certificate", step="certificates", is_regional=True, keeps_data=True, fixed=("names",),
     after=("zone", "delegation"),
     reads=(
@@ -34,7 +34,7 @@ CERTIFICATE = Kind(
 )  # fmt: skip
 
 
-def wanted(account: Account) -> Sequence[Wanted]:
+def wanted(account: ConfiguredAccount) -> Sequence[WantedResource]:
     acm = account.settings.acm
     many = () if acm is None else (acm,) if isinstance(acm, CertificateSettings) else acm
     single = isinstance(acm, CertificateSettings)
@@ -57,7 +57,7 @@ def validated_name(name: str) -> str:
     return name.removeprefix("*.")
 
 
-def _in_all_regions(account: Account, settings: CertificateSettings, key: str) -> list[Wanted]:
+def _in_all_regions(account: ConfiguredAccount, settings: CertificateSettings, key: str) -> list[WantedResource]:
     if settings.method == "email":
         message = f"{key}.method: validation by e-mail is not supported, for nobody can renew it unattended"
         fix = "write method: dns, and leave out validation_domain"
@@ -73,10 +73,10 @@ def _in_all_regions(account: Account, settings: CertificateSettings, key: str) -
         **_validation(account, [domain, *others]),
     }  # fmt: skip
     name = certificate_name(domain, others)
-    return [Wanted(kind=CERTIFICATE, name=name, region=region, state=state) for region in account.regions]
+    return [WantedResource(kind=CERTIFICATE, name=name, region=region, state=state) for region in account.regions]
 
 
-def _validation(account: Account, names: Sequence[str]) -> dict[str, Json]:
+def _validation(account: ConfiguredAccount, names: Sequence[str]) -> dict[str, Json]:
     """Return the aspect of the validation records that belong into our zone."""
     if account.settings.domain is None:
         return {}
@@ -85,6 +85,6 @@ def _validation(account: Account, names: Sequence[str]) -> dict[str, Json]:
     return {"validation": {"zone": zone, "names": inside}} if inside else {}
 
 
-STEP = Step(
+STEP = AccountStep(
     name="certificates", summary="certificates, validated by DNS", kinds=(CERTIFICATE,), wanted=wanted
 )  # fmt: skip

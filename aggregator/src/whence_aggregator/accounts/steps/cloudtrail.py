@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from whence_aggregator.accounts.account import Account
+from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.arns import arn_of, partition_of
 from whence_aggregator.accounts.configuration.cloudtrail import CloudTrail, EventSelector
-from whence_aggregator.accounts.resources import Json, Kind, Standing, Wanted, of, own_tags
-from whence_aggregator.accounts.step import Step
+from whence_aggregator.accounts.resources import Json, ResourceKind, StandingResource, WantedResource, of, own_tags
+from whence_aggregator.accounts.step import AccountStep
 from whence_aggregator.accounts.steps.buckets import BUCKET, bucket, bucket_arn
 from whence_aggregator.accounts.steps.keys import KEY, key_reference
 from whence_aggregator.accounts.steps.stated_trail import stated_trail
@@ -27,7 +27,7 @@ from whence_aggregator.accounts.steps.trail_events import (
 from whence_common.errors import InputError
 
 _STEP = "cloudtrail"
-TRUSTED_ACCESS = Kind(
+TRUSTED_ACCESS = ResourceKind(
     name="trusted-access",
     step=_STEP,
     reads=("organizations:ListAWSServiceAccessForOrganization",),
@@ -39,7 +39,7 @@ TRUSTED_ACCESS = Kind(
     ),
     is_setting=True,
 )  # fmt: skip
-TRAIL = Kind(
+TRAIL = ResourceKind(
     name="trail",
     step=_STEP,
     reads=(
@@ -53,25 +53,25 @@ TRAIL = Kind(
     is_regional=True,
     keeps_data=True,
 )  # fmt: skip
-OTHER_TRAILS = Kind(
+OTHER_TRAILS = ResourceKind(
     name="other-trails", step=_STEP, reads=("cloudtrail:DescribeTrails", "cloudtrail:ListTags"), writes=(),
     is_regional=True, is_setting=True,
 )  # fmt: skip
 """The trails of a region that are not ours, for reports: it has no aspects. Its name is that of our own trail."""
 
 
-def wanted(account: Account) -> Sequence[Wanted]:
+def wanted(account: ConfiguredAccount) -> Sequence[WantedResource]:
     section = account.settings.cloudtrail
     if section is None:
         return ()
     _check(account, section)
-    found: list[Wanted] = []
+    found: list[WantedResource] = []
     if section.log_bucket is not None:
         found.append(_log_bucket(account, section))
     if not account.settings.enable_cloudtrail:
         return found
     if section.organization:
-        found.append(Wanted(kind=TRUSTED_ACCESS, name=CLOUDTRAIL_SERVICE, state={"enabled": True}))
+        found.append(WantedResource(kind=TRUSTED_ACCESS, name=CLOUDTRAIL_SERVICE, state={"enabled": True}))
     if section.events is not None:
         found += wanted_events(
             section.events, region=section.home_region, account_id=account.account_id,
@@ -80,11 +80,11 @@ def wanted(account: Account) -> Sequence[Wanted]:
         )  # fmt: skip
     found.append(_trail(account, section))
     regions = dict.fromkeys((section.home_region, *(section.regions or account.regions)))
-    found += [Wanted(kind=OTHER_TRAILS, name=section.name, region=one, state={}) for one in regions]
+    found += [WantedResource(kind=OTHER_TRAILS, name=section.name, region=one, state={}) for one in regions]
     return found
 
 
-def stated(standing: Sequence[Standing]) -> Mapping[str, Json]:
+def stated(standing: Sequence[StandingResource]) -> Mapping[str, Json]:
     return {"cloudtrail": stated_trail([one for one in standing if one.kind.name == TRAIL.name])}
 
 
@@ -105,11 +105,11 @@ def event_selector(one: EventSelector) -> Json:
     }
 
 
-def _trail(account: Account, section: CloudTrail) -> Wanted:
+def _trail(account: ConfiguredAccount, section: CloudTrail) -> WantedResource:
     address = f"{BUCKET.name}/{section.s3_bucket_name}"
     name: Json = of(address, "name") if section.log_bucket is not None else section.s3_bucket_name
     topic = of(topic_address(section.events, section.home_region), "arn") if section.events is not None else None
-    return Wanted(
+    return WantedResource(
         kind=TRAIL, name=section.name, region=section.home_region,
         state={
             "delivery": {"bucket": name, "prefix": section.s3_key_prefix or None},
@@ -133,7 +133,7 @@ def _selectors(section: CloudTrail) -> Mapping[str, Json]:
     return {"event_selectors": {"basic": [event_selector(one) for one in section.event_selectors]}}
 
 
-def _log_group(account: Account, section: CloudTrail) -> Mapping[str, Json]:
+def _log_group(account: ConfiguredAccount, section: CloudTrail) -> Mapping[str, Json]:
     about = section.cloud_watch_logs
     if about is None:
         return {}
@@ -141,7 +141,7 @@ def _log_group(account: Account, section: CloudTrail) -> Mapping[str, Json]:
     return {"log_group": {"group": group, "role": _role_arn(account, section, about.role)}}
 
 
-def _log_bucket(account: Account, section: CloudTrail) -> Wanted:
+def _log_bucket(account: ConfiguredAccount, section: CloudTrail) -> WantedResource:
     name, about = section.s3_bucket_name, section.log_bucket
     assert about is not None
     writers = sorted({*about.accounts, *((account.account_id,) if account.settings.enable_cloudtrail else ())})
@@ -194,7 +194,7 @@ def _reads(section: CloudTrail, readers: Sequence[str]) -> Sequence[Mapping[str,
     )  # fmt: skip
 
 
-def _key(account: Account, section: CloudTrail, name: str, written: str | None) -> Json:
+def _key(account: ConfiguredAccount, section: CloudTrail, name: str, written: str | None) -> Json:
     """Return the ARN of a key, or a reference to it. Raises InputError for a key that is not where it is used.
 
     Log files may be in a bucket of another region, which is not configured here: then their key is there, too.
@@ -211,17 +211,17 @@ def _key(account: Account, section: CloudTrail, name: str, written: str | None) 
     return found
 
 
-def _auditor(account: Account, section: CloudTrail) -> str | None:
+def _auditor(account: ConfiguredAccount, section: CloudTrail) -> str | None:
     return _role_arn(account, section, section.auditor_role) if section.auditor_role is not None else None
 
 
-def _role_arn(account: Account, section: CloudTrail, role: str) -> str:
+def _role_arn(account: ConfiguredAccount, section: CloudTrail, role: str) -> str:
     if role.startswith("arn:"):
         return role
     return f"arn:{partition_of(section.home_region)}:iam::{account.account_id}:role/{role}"
 
 
-def _check(account: Account, section: CloudTrail) -> None:
+def _check(account: ConfiguredAccount, section: CloudTrail) -> None:
     """Raise InputError for values that contradict each other."""
     key = f"accounts.{account.name}.cloudtrail"
     about = section.log_bucket
@@ -246,7 +246,7 @@ def _contradiction(message: str, fix: str) -> InputError:
     return InputError("accounts-contradiction", message, fix=fix)
 
 
-STEP = Step(
+STEP = AccountStep(
     name=_STEP,
     summary="the audit trail, its log bucket, and its events for the aggregator",
     kinds=(TRUSTED_ACCESS, TOPIC, QUEUE, SUBSCRIPTION, TRAIL, OTHER_TRAILS),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from whence_aggregator.accounts.account import Account
-from whence_aggregator.accounts.configuration.buckets import Bucket
-from whence_aggregator.accounts.resources import Json, Standing, Wanted, unowned
-from whence_aggregator.accounts.step import Step
+from whence_aggregator.accounts.account import ConfiguredAccount
+from whence_aggregator.accounts.configuration.buckets import BucketSection
+from whence_aggregator.accounts.resources import Json, StandingResource, WantedResource, unowned
+from whence_aggregator.accounts.step import AccountStep
 from whence_aggregator.accounts.steps.bucket_parts import (
     encryption,
     rules_by_id,
@@ -32,8 +32,8 @@ _PARTS_MAX = 1_000
 """AWS's bound for lifecycle rules; a policy of 20 KB has fewer statements."""
 
 
-def wanted(account: Account) -> Sequence[Wanted]:
-    found: dict[str, Wanted] = {}
+def wanted(account: ConfiguredAccount) -> Sequence[WantedResource]:
+    found: dict[str, WantedResource] = {}
     for one in _configured(account):
         if found.setdefault(one.name, one).state != one.state:
             message = f"accounts.{account.name}.s3_buckets: the bucket {one.name} is configured twice, differently"
@@ -41,14 +41,14 @@ def wanted(account: Account) -> Sequence[Wanted]:
     return tuple(found.values())
 
 
-def _configured(account: Account) -> Iterator[Wanted]:
+def _configured(account: ConfiguredAccount) -> Iterator[WantedResource]:
     for key, section in account.settings.s3_buckets.items():
         path = f"accounts.{account.name}.s3_buckets.{key}"
         for region in account.regions if section.regions is None else section.regions:
             yield from _in_region(section, region, account, path)
 
 
-def _in_region(section: Bucket, region: str, account: Account, path: str) -> Iterator[Wanted]:
+def _in_region(section: BucketSection, region: str, account: ConfiguredAccount, path: str) -> Iterator[WantedResource]:
     name = checked_name(section.name.replace("{region}", region), f"{path}.name")
     texts = {"bucket_name": name, "region": region}
     target = section.logging_target
@@ -139,7 +139,7 @@ def _replaced(value: Any, texts: Mapping[str, str]) -> Any:
     return [_replaced(one, texts) for one in value] if isinstance(value, list | tuple) else value
 
 
-def stated(standing: Sequence[Standing]) -> Mapping[str, Json]:
+def stated(standing: Sequence[StandingResource]) -> Mapping[str, Json]:
     """Return `s3_buckets` with every bucket, by its name. The mint bucket is one of them, with its statements."""
     return {"s3_buckets": {one.name: _section(one.name, one.state) for one in standing}}
 
@@ -170,4 +170,4 @@ def _stated_encryption(form: Mapping[str, Any] | None) -> Json:
     return {"Rules": [{"ApplyServerSideEncryptionByDefault": chosen, "BucketKeyEnabled": form["bucket_key"]}]}
 
 
-STEP = Step(name="buckets", summary="buckets, and their policies", kinds=(BUCKET,), wanted=wanted, stated=stated)
+STEP = AccountStep(name="buckets", summary="buckets, and their policies", kinds=(BUCKET,), wanted=wanted, stated=stated)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from whence_aggregator.accounts.account import Account
-from whence_aggregator.accounts.configuration.defaults import InstanceMetadata
-from whence_aggregator.accounts.resources import Json, Kind, Standing, State, Wanted
-from whence_aggregator.accounts.step import Step
+from whence_aggregator.accounts.account import ConfiguredAccount
+from whence_aggregator.accounts.configuration.defaults import MetadataDefaults
+from whence_aggregator.accounts.resources import Json, ResourceKind, StandingResource, State, WantedResource
+from whence_aggregator.accounts.step import AccountStep
 from whence_aggregator.accounts.steps.buckets import PUBLIC_ACCESS_BLOCKS
 from whence_aggregator.accounts.steps.keys import KEY, key_reference
 
@@ -19,41 +19,41 @@ METADATA = {
     "instance_tags": "InstanceMetadataTags",
 }  # fmt: skip
 """Keys of `instance_metadata`, and EC2's names."""
-PUBLIC_ACCESS = Kind(
+PUBLIC_ACCESS = ResourceKind(
     name="public-access", step="defaults", is_setting=True,
     reads=("s3:GetAccountPublicAccessBlock",), writes=("s3:PutAccountPublicAccessBlock",),
 )  # fmt: skip
-EBS = Kind(
+EBS = ResourceKind(
     name="ebs-encryption", step="defaults", is_setting=True, is_regional=True, after=(KEY.name,),
     reads=("ec2:GetEbsEncryptionByDefault", "ec2:GetEbsDefaultKmsKeyId"),
     writes=("ec2:EnableEbsEncryptionByDefault", "ec2:ModifyEbsDefaultKmsKeyId"),
 )  # fmt: skip
-INSTANCE_METADATA = Kind(
+INSTANCE_METADATA = ResourceKind(
     name="instance-metadata", step="defaults", is_setting=True, is_regional=True,
     reads=("ec2:GetInstanceMetadataDefaults",), writes=("ec2:ModifyInstanceMetadataDefaults",),
 )  # fmt: skip
-IMAGE_SHARING = Kind(
+IMAGE_SHARING = ResourceKind(
     name="image-sharing", step="defaults", is_setting=True, is_regional=True,
     reads=("ec2:GetImageBlockPublicAccessState",), writes=("ec2:EnableImageBlockPublicAccess",),
 )  # fmt: skip
-SNAPSHOT_SHARING = Kind(
+SNAPSHOT_SHARING = ResourceKind(
     name="snapshot-sharing", step="defaults", is_setting=True, is_regional=True,
     reads=("ec2:GetSnapshotBlockPublicAccessState",), writes=("ec2:EnableSnapshotBlockPublicAccess",),
 )  # fmt: skip
 
 
-def wanted(account: Account) -> Sequence[Wanted]:
+def wanted(account: ConfiguredAccount) -> Sequence[WantedResource]:
     found = [
-        Wanted(kind=kind, name=SETTING, region=region, state=state)
+        WantedResource(kind=kind, name=SETTING, region=region, state=state)
         for region in account.regions for kind, state in _defaults(account, region) if state
     ]  # fmt: skip
     if account.settings.public_access_block:
         blocks: Json = dict.fromkeys(PUBLIC_ACCESS_BLOCKS, True)
-        found.append(Wanted(kind=PUBLIC_ACCESS, name=SETTING, state={"public_access_block": blocks}))
+        found.append(WantedResource(kind=PUBLIC_ACCESS, name=SETTING, state={"public_access_block": blocks}))
     return found
 
 
-def _defaults(account: Account, region: str) -> Iterator[tuple[Kind, State]]:
+def _defaults(account: ConfiguredAccount, region: str) -> Iterator[tuple[ResourceKind, State]]:
     settings = account.settings
     yield EBS, _ebs(account, region)
     yield INSTANCE_METADATA, _metadata(settings.instance_metadata)
@@ -62,7 +62,7 @@ def _defaults(account: Account, region: str) -> Iterator[tuple[Kind, State]]:
     yield SNAPSHOT_SHARING, {"public": sharing} if sharing is not None else {}
 
 
-def _ebs(account: Account, region: str) -> State:
+def _ebs(account: ConfiguredAccount, region: str) -> State:
     """Return the default encryption of volumes. The key comes first, so that no volume is encrypted with another."""
     key = account.settings.ebs_default_key
     path = f"accounts.{account.name}.ebs_default_key"
@@ -70,7 +70,7 @@ def _ebs(account: Account, region: str) -> State:
     return {**state, **({"is_encrypted": True} if account.settings.ebs_encrypt_by_default else {})}
 
 
-def _metadata(section: InstanceMetadata | None) -> State:
+def _metadata(section: MetadataDefaults | None) -> State:
     if section is None:
         return {}
     stated = {name: getattr(section, key) for key, name in METADATA.items()}
@@ -78,7 +78,7 @@ def _metadata(section: InstanceMetadata | None) -> State:
     return {"defaults": values} if values else {}
 
 
-def stated(standing: Sequence[Standing]) -> Mapping[str, Json]:
+def stated(standing: Sequence[StandingResource]) -> Mapping[str, Json]:
     """Return the settings that are the same in all regions."""
     values: dict[str, list[Any]] = {}
     for one in standing:
@@ -97,7 +97,7 @@ def stated(standing: Sequence[Standing]) -> Mapping[str, Json]:
     }
 
 
-STEP = Step(
+STEP = AccountStep(
     name="defaults", summary="public access, encrypted volumes, IMDSv2 and sharing of images by default",
     kinds=(PUBLIC_ACCESS, EBS, INSTANCE_METADATA, IMAGE_SHARING, SNAPSHOT_SHARING), wanted=wanted, stated=stated,
 )  # fmt: skip

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from whence_aggregator.accounts.account import Account
+from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.configuration.network import Vpc
-from whence_aggregator.accounts.resources import Json, Kind, Wanted
-from whence_aggregator.accounts.step import Step
+from whence_aggregator.accounts.resources import Json, ResourceKind, WantedResource
+from whence_aggregator.accounts.step import AccountStep
 from whence_aggregator.accounts.steps.vpc_layout import Layout, layouts
 from whence_common.errors import InputError
 
@@ -22,12 +22,12 @@ GROUP = "vpc-flowgroup"
 _TO_GROUP = "log-group"
 _SERVICES = ("s3", "firehose")
 
-FLOW_LOG_GROUP = Kind(
+FLOW_LOG_GROUP = ResourceKind(
     name="flow-log-group", step="flow-logs", is_regional=True, keeps_data=True,
     reads=("logs:DescribeLogGroups", "logs:ListTagsForResource"),
     writes=("logs:CreateLogGroup", "logs:DeleteLogGroup", "logs:PutRetentionPolicy", "logs:TagResource"),
 )  # fmt: skip
-FLOW_LOG = Kind(
+FLOW_LOG = ResourceKind(
     name="flow-log", step="flow-logs", is_regional=True, after=("vpc", "flow-log-group", "role", "bucket"),
     fixed=("vpc", "destination", "role", "traffic"), reads=("ec2:DescribeFlowLogs", "ec2:DescribeVpcs"),
     writes=(
@@ -37,12 +37,12 @@ FLOW_LOG = Kind(
 )  # fmt: skip
 
 
-def wanted(account: Account) -> Sequence[Wanted]:
+def wanted(account: ConfiguredAccount) -> Sequence[WantedResource]:
     """Return the flow logs of all VPCs that are configured. Raises InputError for a destination of no kind."""
     return [one for layout in layouts(account) if layout.is_profile for one in _of_layout(account, layout)]
 
 
-def _of_layout(account: Account, layout: Layout) -> Iterator[Wanted]:
+def _of_layout(account: ConfiguredAccount, layout: Layout) -> Iterator[WantedResource]:
     section = account.settings.vpc or Vpc()
     destinations = list(dict.fromkeys(section.flow_log_destinations))
     if _TO_GROUP in destinations:
@@ -60,14 +60,14 @@ def _of_layout(account: Account, layout: Layout) -> Iterator[Wanted]:
         yield _wanted(layout, FLOW_LOG, destination, state)
 
 
-def _wanted(layout: Layout, kind: Kind, name: str, state: dict[str, Json]) -> Wanted:
-    return Wanted(
+def _wanted(layout: Layout, kind: ResourceKind, name: str, state: dict[str, Json]) -> WantedResource:
+    return WantedResource(
         kind=kind, name=name, region=layout.region, state=state, within=(layout.address,),
         is_verified=layout.is_verified,
     )  # fmt: skip
 
 
-def _target(account: Account, layout: Layout, section: Vpc, destination: str) -> tuple[str, str | None]:
+def _target(account: ConfiguredAccount, layout: Layout, section: Vpc, destination: str) -> tuple[str, str | None]:
     """Return the log group or ARN of a destination, and the ARN of the role that writes there, if one does."""
     if destination == _TO_GROUP:
         partition = "aws-cn" if layout.region.startswith("cn-") else "aws-us-gov" if "-gov-" in layout.region else "aws"
@@ -82,7 +82,7 @@ def _target(account: Account, layout: Layout, section: Vpc, destination: str) ->
     )
 
 
-STEP = Step(
+STEP = AccountStep(
     name="flow-logs", summary="flow logs of the VPCs, and their log group", kinds=(FLOW_LOG_GROUP, FLOW_LOG),
     wanted=wanted,
 )  # fmt: skip

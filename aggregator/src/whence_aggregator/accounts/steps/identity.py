@@ -6,36 +6,38 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from whence_aggregator.accounts.account import Account
-from whence_aggregator.accounts.resources import Json, Kind, Standing, Wanted, of, own_tags
+from whence_aggregator.accounts.account import ConfiguredAccount
+from whence_aggregator.accounts.resources import Json, ResourceKind, StandingResource, WantedResource, of, own_tags
 from whence_aggregator.accounts.saml import metadata_form, url_of
-from whence_aggregator.accounts.step import Step
+from whence_aggregator.accounts.step import AccountStep
 
-SAML_PROVIDER = Kind(
+SAML_PROVIDER = ResourceKind(
     name="saml-provider", step="identity", reads=("iam:GetSAMLProvider", "iam:ListSAMLProviders"),
     writes=(
         "iam:CreateSAMLProvider", "iam:DeleteSAMLProvider", "iam:TagSAMLProvider", "iam:UpdateSAMLProvider",
     ),
 )  # fmt: skip
-SAML_METADATA = Kind(name="saml-metadata", step="identity", reads=(), writes=(), is_setting=True)
+SAML_METADATA = ResourceKind(name="saml-metadata", step="identity", reads=(), writes=(), is_setting=True)
 """A document at a URL. It is only read, so that a plan contains what its apply writes."""
-PASSWORD_POLICY = Kind(
+PASSWORD_POLICY = ResourceKind(
     name="password-policy", step="identity", reads=("iam:GetAccountPasswordPolicy",),
     writes=("iam:UpdateAccountPasswordPolicy",), is_setting=True,
 )  # fmt: skip
-OUTBOUND_WEB_IDENTITY = Kind(
+OUTBOUND_WEB_IDENTITY = ResourceKind(
     name="outbound-web-identity", step="identity", reads=("iam:GetOutboundWebIdentityFederationInfo",),
     writes=("iam:EnableOutboundWebIdentityFederation",), is_setting=True,
 )  # fmt: skip
-ROOT_USER = Kind(name="root-user", step="identity", reads=("iam:GetAccountSummary",), writes=(), is_setting=True)
+ROOT_USER = ResourceKind(
+    name="root-user", step="identity", reads=("iam:GetAccountSummary",), writes=(), is_setting=True
+)
 """Only looked at: no call of an account's role can protect its root user."""
 _ACCOUNT = "account"
 
 
-def wanted(account: Account) -> Sequence[Wanted]:
+def wanted(account: ConfiguredAccount) -> Sequence[WantedResource]:
     """Return SAML providers and settings. Raises InputError for metadata that is not XML."""
     settings = account.settings
-    found: list[Wanted] = []
+    found: list[WantedResource] = []
     urls: list[str] = []
     for name, metadata in settings.saml_providers.items():
         if metadata is None:
@@ -47,19 +49,19 @@ def wanted(account: Account) -> Sequence[Wanted]:
             document = of(f"{SAML_METADATA.name}/{url}", "xml")
         else:
             document = metadata_form(metadata, key)
-        found.append(Wanted(kind=SAML_PROVIDER, name=name, state={"metadata": document, "tags": own_tags()}))
-    found += [Wanted(kind=SAML_METADATA, name=one, state={}) for one in dict.fromkeys(urls)]
+        found.append(WantedResource(kind=SAML_PROVIDER, name=name, state={"metadata": document, "tags": own_tags()}))
+    found += [WantedResource(kind=SAML_METADATA, name=one, state={}) for one in dict.fromkeys(urls)]
     if settings.password_policy is not None:
         rules = msgspec.to_builtins(settings.password_policy)
-        found.append(Wanted(kind=PASSWORD_POLICY, name=_ACCOUNT, state={"rules": rules}))
+        found.append(WantedResource(kind=PASSWORD_POLICY, name=_ACCOUNT, state={"rules": rules}))
     if settings.outbound_web_identity:
-        found.append(Wanted(kind=OUTBOUND_WEB_IDENTITY, name=_ACCOUNT, state={"enabled": True}))
+        found.append(WantedResource(kind=OUTBOUND_WEB_IDENTITY, name=_ACCOUNT, state={"enabled": True}))
     if settings.check_root_user:
-        found.append(Wanted(kind=ROOT_USER, name=_ACCOUNT, state={}))
+        found.append(WantedResource(kind=ROOT_USER, name=_ACCOUNT, state={}))
     return found
 
 
-def stated(standing: Sequence[Standing]) -> Mapping[str, Json]:
+def stated(standing: Sequence[StandingResource]) -> Mapping[str, Json]:
     """Return SAML providers, the password policy and outbound web identity as a configuration states them."""
     settings = {one.kind.name: one for one in standing if one.kind.is_setting}
     rules, outbound = settings.get(PASSWORD_POLICY.name), settings.get(OUTBOUND_WEB_IDENTITY.name)
@@ -70,7 +72,7 @@ def stated(standing: Sequence[Standing]) -> Mapping[str, Json]:
     }
 
 
-STEP = Step(
+STEP = AccountStep(
     name="identity", summary="SAML providers, the password policy, outbound web identity, and the root user",
     kinds=(SAML_METADATA, SAML_PROVIDER, PASSWORD_POLICY, OUTBOUND_WEB_IDENTITY, ROOT_USER), wanted=wanted,
     stated=stated,

@@ -4,31 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from whence_aggregator.accounts.account import Account
-from whence_aggregator.accounts.resources import Kind, Wanted
-from whence_aggregator.accounts.step import Step
+from whence_aggregator.accounts.account import ConfiguredAccount
+from whence_aggregator.accounts.resources import ResourceKind, WantedResource
+from whence_aggregator.accounts.step import AccountStep
 from whence_common.errors import InputError
 
-LAUNCH_PERMISSION = Kind(
+LAUNCH_PERMISSION = ResourceKind(
     name="launch_permission", step="images", is_regional=True, is_setting=True,
     reads=("ec2:DescribeImages", "ec2:DescribeImageAttribute"), writes=("ec2:ModifyImageAttribute",),
 )  # fmt: skip
 """Named OWNER_ACCOUNT_ID/IMAGE, an id or a name with wildcards. Reads and writes in the owner's account."""
 
 
-def wanted(account: Account) -> Sequence[Wanted]:
+def wanted(account: ConfiguredAccount) -> Sequence[WantedResource]:
     names = {
         (region, f"{owner}/{image}")
         for region in account.regions
         for owner, image in (*_base(account), *_shared(account, region)) if owner != account.account_id
     }  # fmt: skip
     return [
-        Wanted(kind=LAUNCH_PERMISSION, name=name, region=region, state={"shared": True})
+        WantedResource(kind=LAUNCH_PERMISSION, name=name, region=region, state={"shared": True})
         for region, name in sorted(names)
     ]
 
 
-def _base(account: Account) -> Iterator[tuple[str, str]]:
+def _base(account: ConfiguredAccount) -> Iterator[tuple[str, str]]:
     base = account.settings.base_ami
     if base is None or base.is_public or base.account_name == account.name:
         return
@@ -43,7 +43,7 @@ def _base(account: Account) -> Iterator[tuple[str, str]]:
         yield f"{int(base.owner_id or 0):012}", name
 
 
-def _shared(account: Account, region: str) -> Iterator[tuple[str, str]]:
+def _shared(account: ConfiguredAccount, region: str) -> Iterator[tuple[str, str]]:
     sharing = account.settings.ami_sharing
     if sharing is None:
         return
@@ -54,6 +54,6 @@ def _shared(account: Account, region: str) -> Iterator[tuple[str, str]]:
         yield sharing.owner_id, image
 
 
-STEP = Step(
+STEP = AccountStep(
     name="images", summary="images of another account that are shared", kinds=(LAUNCH_PERMISSION,), wanted=wanted
 )  # fmt: skip

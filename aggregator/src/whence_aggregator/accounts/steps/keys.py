@@ -9,14 +9,22 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from whence_aggregator.accounts.account import Account
+from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.canonical import policy
-from whence_aggregator.accounts.configuration.keys import Key
-from whence_aggregator.accounts.resources import Json, Kind, Standing, Wanted, of, own_tags, unowned
-from whence_aggregator.accounts.step import Step
+from whence_aggregator.accounts.configuration.keys import KeySection
+from whence_aggregator.accounts.resources import (
+    Json,
+    ResourceKind,
+    StandingResource,
+    WantedResource,
+    of,
+    own_tags,
+    unowned,
+)
+from whence_aggregator.accounts.step import AccountStep
 from whence_common.errors import InputError
 
-KEY = Kind(
+KEY = ResourceKind(
     name="key",
     step="keys",
     reads=(
@@ -37,7 +45,7 @@ _ARN = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[a-zA-Z0-9-]{1,6
 _NAME = re.compile(r"[a-zA-Z0-9/_-]{1,250}")
 
 
-def wanted(account: Account) -> Sequence[Wanted]:
+def wanted(account: ConfiguredAccount) -> Sequence[WantedResource]:
     return [one for written, section in account.settings.kms.items() for one in _keys(written, section, account)]
 
 
@@ -51,7 +59,7 @@ def alias_of(name: str) -> str:
     return _PREFIX + name
 
 
-def key_reference(written: str, account: Account, region: str, path: str) -> Json:
+def key_reference(written: str, account: ConfiguredAccount, region: str, path: str) -> Json:
     """Return the ARN of a key: that of a key of the section `kms` as a reference, another one as it is written.
 
     Raises InputError, with the key's `path` in the configuration, for what is neither.
@@ -66,7 +74,7 @@ def key_reference(written: str, account: Account, region: str, path: str) -> Jso
     return arn
 
 
-def _keys(written: str, section: Key, account: Account) -> Iterator[Wanted]:
+def _keys(written: str, section: KeySection, account: ConfiguredAccount) -> Iterator[WantedResource]:
     name, path = key_name(written), f"accounts.{account.name}.kms.{written}"
     if _NAME.fullmatch(name) is None or name.startswith("aws/"):
         message = f"{path[:200]} is not an alias of a key"
@@ -75,13 +83,13 @@ def _keys(written: str, section: Key, account: Account) -> Iterator[Wanted]:
         message = f"{path}.rotation: AWS rotates symmetric keys that encrypt only"
         raise InputError("accounts-key-rotation", message, fix="remove rotation, or key_usage and key_spec")
     for region in account.regions:
-        yield Wanted(
+        yield WantedResource(
             kind=KEY, name=name, region=region, state={} if section.drop else _state(name, section, path),
             is_dropped=section.drop,
         )  # fmt: skip
 
 
-def _state(name: str, section: Key, path: str) -> Mapping[str, Json]:
+def _state(name: str, section: KeySection, path: str) -> Mapping[str, Json]:
     try:
         document = policy(section.key_policy)
     except (AttributeError, TypeError, ValueError) as exc:
@@ -98,7 +106,7 @@ def _state(name: str, section: Key, path: str) -> Mapping[str, Json]:
     return state | {aspect: value for aspect, value in stated.items() if value is not None}
 
 
-def stated(standing: Sequence[Standing]) -> Mapping[str, Json]:
+def stated(standing: Sequence[StandingResource]) -> Mapping[str, Json]:
     """Return `kms` with every key that has an alias; keys with one alias in several regions are stated as the first."""
     sections: dict[str, Json] = {}
     for one in standing:
@@ -115,4 +123,4 @@ def _section(state: Mapping[str, Any]) -> Json:
     return {name: value for name, value in section.items() if value not in (None, [], "")}
 
 
-STEP = Step(name="keys", summary="keys of KMS and their aliases", kinds=(KEY,), wanted=wanted, stated=stated)
+STEP = AccountStep(name="keys", summary="keys of KMS and their aliases", kinds=(KEY,), wanted=wanted, stated=stated)

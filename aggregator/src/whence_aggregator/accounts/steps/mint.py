@@ -9,10 +9,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from whence_aggregator.accounts.account import Account
+from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.configuration.buckets import MintBucket
-from whence_aggregator.accounts.resources import Json, Wanted
-from whence_aggregator.accounts.step import Step
+from whence_aggregator.accounts.resources import Json, WantedResource
+from whence_aggregator.accounts.step import AccountStep
 from whence_aggregator.accounts.steps.buckets import BUCKET, SSE_S3, bucket, bucket_arn, checked_name
 from whence_aggregator.accounts.steps.keys import key_reference
 from whence_common.errors import InputError
@@ -22,7 +22,7 @@ _ACCOUNT = re.compile(r"(arn:aws[a-z-]*:iam::)?[0-9]{12}(:root)?|\*")
 _INCOMPLETE_UPLOAD_DAYS = 7
 
 
-def wanted(account: Account) -> Sequence[Wanted]:
+def wanted(account: ConfiguredAccount) -> Sequence[WantedResource]:
     """Return one bucket per region. Raises InputError for a writer that is not a role."""
     section = account.settings.mint_bucket
     if section is None:
@@ -35,7 +35,7 @@ def wanted(account: Account) -> Sequence[Wanted]:
     return [_bucket(section, region, account, path) for region in section.regions or account.regions]
 
 
-def _bucket(section: MintBucket, region: str, account: Account, path: str) -> Wanted:
+def _bucket(section: MintBucket, region: str, account: ConfiguredAccount, path: str) -> WantedResource:
     template = section.name if section.name is not None else f"{_prefix(account)}-stups-mint-{{account_id}}-{{region}}"
     name = template.replace("{account_id}", account.account_id).replace("{region}", region)
     encryption: Mapping[str, Json] = SSE_S3
@@ -57,7 +57,7 @@ def is_mint_of_an_account(statement: Mapping[str, Any]) -> bool:
     return statement.get("Sid") == "AllowMintWrite" and any(_ACCOUNT.fullmatch(str(one)) for one in named)
 
 
-def _prefix(account: Account) -> str:
+def _prefix(account: ConfiguredAccount) -> str:
     """Return the alias up to its first dash: deploy tools guess the name by this convention of STUPS."""
     return (account.settings.alias or account.name).partition("-")[0]
 
@@ -81,4 +81,6 @@ def _old_versions(days: int) -> Mapping[str, Any]:
     }  # fmt: skip
 
 
-STEP = Step(name="mint", summary="the bucket of minted credentials", kinds=(BUCKET,), wanted=wanted, is_for_whence=True)
+STEP = AccountStep(
+    name="mint", summary="the bucket of minted credentials", kinds=(BUCKET,), wanted=wanted, is_for_whence=True
+)

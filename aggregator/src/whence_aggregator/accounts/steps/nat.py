@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from whence_aggregator.accounts.account import Account
-from whence_aggregator.accounts.resources import Json, Kind, Wanted, of
-from whence_aggregator.accounts.step import Step
+from whence_aggregator.accounts.account import ConfiguredAccount
+from whence_aggregator.accounts.resources import Json, ResourceKind, WantedResource, of
+from whence_aggregator.accounts.step import AccountStep
 from whence_aggregator.accounts.steps.vpc_layout import Layout, has_nat, layouts
 from whence_common.errors import InputError
 
-ELASTIC_ADDRESS = Kind(
+ELASTIC_ADDRESS = ResourceKind(
     name="elastic-address", step="nat", is_regional=True, keeps_data=True, reads=("ec2:DescribeAddresses",),
     writes=("ec2:ReleaseAddress",),
 )  # fmt: skip
-NAT_GATEWAY = Kind(
+NAT_GATEWAY = ResourceKind(
     name="nat-gateway", step="nat", is_regional=True, keeps_data=True, after=("subnet", "internet-gateway"),
     fixed=("vpc", "subnet"),
     reads=("ec2:DescribeAddresses", "ec2:DescribeNatGateways", "ec2:DescribeSubnets", "ec2:DescribeVpcs"),
@@ -26,7 +26,7 @@ NAT_GATEWAY = Kind(
 )  # fmt: skip
 
 
-def wanted(account: Account) -> Sequence[Wanted]:
+def wanted(account: ConfiguredAccount) -> Sequence[WantedResource]:
     """Return the NAT gateways of all VPCs that the configuration states. Raises InputError."""
     if not has_nat(account):
         return ()
@@ -36,7 +36,7 @@ def wanted(account: Account) -> Sequence[Wanted]:
     ]  # fmt: skip
 
 
-def _gateway(account: Account, layout: Layout, zone: str) -> Wanted:
+def _gateway(account: ConfiguredAccount, layout: Layout, zone: str) -> WantedResource:
     subnet = next((one for one in layout.of_type("dmz") if one.zone == zone), None)
     if subnet is None:
         message = f"accounts.{account.name}.vpc_net.{layout.region}.subnets.{zone}: no dmz subnet for a NAT gateway"
@@ -45,12 +45,12 @@ def _gateway(account: Account, layout: Layout, zone: str) -> Wanted:
     state: dict[str, Json] = {
         "tags": layout.tags(zone, {"Name": f"NAT {zone}"}), "vpc": layout.vpc_id, "subnet": of(address, "id"),
     }  # fmt: skip
-    return Wanted(
+    return WantedResource(
         kind=NAT_GATEWAY, name=zone, region=layout.region, state=state, within=(layout.address, address),
         is_verified=layout.is_verified,
     )  # fmt: skip
 
 
-STEP = Step(
+STEP = AccountStep(
     name="nat", summary="NAT gateways and their elastic addresses", kinds=(ELASTIC_ADDRESS, NAT_GATEWAY), wanted=wanted
 )

@@ -11,7 +11,7 @@ from hashlib import sha256
 
 import msgspec
 
-from whence_aggregator.accounts.account import Account
+from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.arns import partition_of
 from whence_aggregator.accounts.configuration.identity import ATTACHED_MAX, INLINE_MAX, Role
 from whence_aggregator.accounts.policies import (
@@ -20,8 +20,8 @@ from whence_aggregator.accounts.policies import (
     identity_policy,
     trust_policy,
 )
-from whence_aggregator.accounts.resources import Json, Kind, Standing, Wanted, own_tags, unowned
-from whence_aggregator.accounts.step import Step
+from whence_aggregator.accounts.resources import Json, ResourceKind, StandingResource, WantedResource, own_tags, unowned
+from whence_aggregator.accounts.step import AccountStep
 from whence_aggregator.accounts.steps.standard_roles import application_role_name, standard_roles
 from whence_common.errors import InputError
 
@@ -32,7 +32,7 @@ SESSION_SECONDS = 3_600
 PROFILE_PATH = "/whence/"
 """Path of the instance profiles that are ours. IAM lists profiles without tags, and never changes a path."""
 
-ROLE = Kind(
+ROLE = ResourceKind(
     name="role", step="roles", reads=("iam:GetAccountAuthorizationDetails", "iam:ListRoles"), fixed=("path",),
     after=("saml-provider",),
     writes=(
@@ -41,7 +41,7 @@ ROLE = Kind(
         "iam:UpdateRole",
     ),
 )  # fmt: skip
-INSTANCE_PROFILE = Kind(
+INSTANCE_PROFILE = ResourceKind(
     name="instance-profile", step="roles", reads=("iam:ListInstanceProfiles",), after=("role",),
     writes=(
         "iam:AddRoleToInstanceProfile", "iam:CreateInstanceProfile", "iam:DeleteInstanceProfile", "iam:PassRole",
@@ -50,7 +50,7 @@ INSTANCE_PROFILE = Kind(
 )  # fmt: skip
 
 
-def wanted(account: Account, reads: Sequence[str]) -> Sequence[Wanted]:
+def wanted(account: ConfiguredAccount, reads: Sequence[str]) -> Sequence[WantedResource]:
     """Return the roles and instance profiles; `reads` are the actions that planning needs. Raises InputError."""
     roles = _merged(account, _stated(account, reads))
     found = [_role(account, name, key, role) for name, (key, role) in roles.items()]
@@ -58,18 +58,18 @@ def wanted(account: Account, reads: Sequence[str]) -> Sequence[Wanted]:
     if applications is not None and applications.instance_profiles:
         names = [application_role_name(one) for one in dict.fromkeys(applications.applications)]
         found += [
-            Wanted(kind=INSTANCE_PROFILE, name=one, state={"role": one}) for one in names
+            WantedResource(kind=INSTANCE_PROFILE, name=one, state={"role": one}) for one in names
         ]  # fmt: skip
     return found
 
 
-def stated(standing: Sequence[Standing]) -> Mapping[str, Json]:
+def stated(standing: Sequence[StandingResource]) -> Mapping[str, Json]:
     """Return roles as a configuration states them. Inline policies beyond those that a role may state are left out."""
     roles = {one.name: _section(one) for one in standing if one.kind is ROLE}
     return {"roles": dict(sorted(roles.items()))}
 
 
-def _section(role: Standing) -> Json:
+def _section(role: StandingResource) -> Json:
     details, tags = role.state["details"], role.state["tags"]
     assert isinstance(details, Mapping)
     assert isinstance(tags, Mapping)
@@ -101,7 +101,7 @@ def mark(aspect: str) -> str:
     return sha256(aspect.encode()).hexdigest()[:7]
 
 
-def _stated(account: Account, reads: Sequence[str]) -> dict[str, tuple[str, Role]]:
+def _stated(account: ConfiguredAccount, reads: Sequence[str]) -> dict[str, tuple[str, Role]]:
     """Return the roles of all sections by name, each with its key. Raises InputError for a name of two sections."""
     found: dict[str, tuple[str, Role]] = {}
     own = [(name, f"roles.{name}", role) for name, role in account.settings.roles.items() if role is not None]
@@ -115,7 +115,7 @@ def _stated(account: Account, reads: Sequence[str]) -> dict[str, tuple[str, Role
     return found
 
 
-def _merged(account: Account, roles: dict[str, tuple[str, Role]]) -> dict[str, tuple[str, Role]]:
+def _merged(account: ConfiguredAccount, roles: dict[str, tuple[str, Role]]) -> dict[str, tuple[str, Role]]:
     """Add `additional_policies` and `additional_attached_policies`. Raises InputError for an unknown role."""
     for number, more in enumerate(account.settings.additional_policies):
         place = _place(account, f"additional_policies[{number}]")
@@ -148,9 +148,9 @@ def _known(roles: Mapping[str, tuple[str, Role]], name: str, place: str) -> tupl
     return roles[name]
 
 
-def _role(account: Account, name: str, key: str, role: Role) -> Wanted:
+def _role(account: ConfiguredAccount, name: str, key: str, role: Role) -> WantedResource:
     if role.drop:
-        return Wanted(kind=ROLE, name=name, state={}, is_dropped=True)
+        return WantedResource(kind=ROLE, name=name, state={}, is_dropped=True)
     place = _place(account, key)
     if role.assume_role_policy is None:
         fix = "state who may assume the role, or drop: true"
@@ -163,7 +163,7 @@ def _role(account: Account, name: str, key: str, role: Role) -> Wanted:
         role.assume_role_policy, f"{place}.assume_role_policy", partition=partition_of(account.regions[0])
     )
     tags = own_tags(tags={**role.tags, PARTS_TAG: " ".join(sorted(map(mark, parts)))})
-    return Wanted(
+    return WantedResource(
         kind=ROLE, name=name, state={"path": role.path, "trust": trust, **_details(role), **parts, "tags": tags}
     )
 
@@ -189,13 +189,13 @@ def _parts(place: str, name: str, role: Role) -> dict[str, Json]:
     return dict(sorted((inline | attached).items()))
 
 
-def _place(account: Account, *keys: str) -> str:
+def _place(account: ConfiguredAccount, *keys: str) -> str:
     return ".".join(("accounts", account.name, *keys))
 
 
-def step(reads: Callable[[], Sequence[str]]) -> Step:
+def step(reads: Callable[[], Sequence[str]]) -> AccountStep:
     """Return the step. `reads` returns the actions that planning all steps needs, which only the table knows."""
-    return Step(
+    return AccountStep(
         name="roles", summary="IAM roles and instance profiles", kinds=(ROLE, INSTANCE_PROFILE),
         wanted=lambda account: wanted(account, reads()), stated=stated,
         not_stated="instance profiles, which application_roles states with its roles", is_for_whence=True,

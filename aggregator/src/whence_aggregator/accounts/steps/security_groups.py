@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_network
 
-from whence_aggregator.accounts.account import Account
+from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.configuration.network import IpPermission, SecurityGroup, Vpc
-from whence_aggregator.accounts.ingress import WITH_PORTS, Rule, grouped, rule
-from whence_aggregator.accounts.resources import Json, Kind, Wanted, address_of, of, own_tags
-from whence_aggregator.accounts.step import Step
+from whence_aggregator.accounts.ingress import WITH_PORTS, IngressRule, grouped, rule
+from whence_aggregator.accounts.resources import Json, ResourceKind, WantedResource, address_of, of, own_tags
+from whence_aggregator.accounts.step import AccountStep
 from whence_aggregator.accounts.steps.vpc_layout import Layout, layouts
 from whence_common.errors import InputError
 
@@ -23,14 +23,14 @@ _DESCRIPTION_CHARACTERS_MAX = 255
 _RULES_MAX = 1_000
 """Of a group: the most that AWS grants on request."""
 
-PREFIX_LIST = Kind(
+PREFIX_LIST = ResourceKind(
     name="prefix-list", step="security-groups", is_regional=True, fixed=("family",),
     reads=("ec2:DescribeManagedPrefixLists", "ec2:GetManagedPrefixListEntries"),
     writes=(
         "ec2:CreateManagedPrefixList", "ec2:CreateTags", "ec2:DeleteManagedPrefixList", "ec2:ModifyManagedPrefixList",
     ),
 )  # fmt: skip
-SECURITY_GROUP = Kind(
+SECURITY_GROUP = ResourceKind(
     name="security-group", step="security-groups", is_regional=True, after=("vpc", "prefix-list"),
     fixed=("vpc", "description"),
     reads=(
@@ -44,7 +44,7 @@ SECURITY_GROUP = Kind(
 )  # fmt: skip
 
 
-def wanted(account: Account) -> Sequence[Wanted]:
+def wanted(account: ConfiguredAccount) -> Sequence[WantedResource]:
     """Return the security groups of all regions. Raises InputError for rules that AWS would not accept."""
     _check_autogeneration(account)
     groups = account.settings.security_groups
@@ -56,17 +56,17 @@ def wanted(account: Account) -> Sequence[Wanted]:
                 "tags": own_tags(_LISTS[version], {"Name": _LISTS[version]}), "family": f"IPv{version}",
                 "entries": entries,
             }  # fmt: skip
-            found.append(Wanted(kind=PREFIX_LIST, name=_LISTS[version], region=layout.region, state=state))
+            found.append(WantedResource(kind=PREFIX_LIST, name=_LISTS[version], region=layout.region, state=state))
         found += [_group(account, layout, name, group, trusted) for name, group in groups.items()]
     return found
 
 
-def _endpoint_groups(account: Account) -> list[Wanted]:
+def _endpoint_groups(account: ConfiguredAccount) -> list[WantedResource]:
     """Return the group of the endpoint of KMS in each VPC that has one: all of the VPC may connect by HTTPS."""
     if "kms" not in (account.settings.vpc or Vpc()).endpoints:
         return []
     return [
-        Wanted(
+        WantedResource(
             kind=SECURITY_GROUP, name=KMS_GROUP, region=layout.region, within=(layout.address,),
             is_verified=layout.is_verified,
             state={
@@ -80,8 +80,8 @@ def _endpoint_groups(account: Account) -> list[Wanted]:
 
 
 def _group(
-    account: Account, layout: Layout, name: str, group: SecurityGroup, trusted: dict[int, dict[str, Json]]
-) -> Wanted:
+    account: ConfiguredAccount, layout: Layout, name: str, group: SecurityGroup, trusted: dict[int, dict[str, Json]]
+) -> WantedResource:
     key = f"accounts.{account.name}.security_groups.{name}"
     if not group.ip_permissions:
         message = f"{key} has no ip_permissions, so that nothing may connect"
@@ -98,10 +98,10 @@ def _group(
         "tags": own_tags(name, {"Name": name}), "vpc": layout.vpc_id, "description": group.description,
         "ingress": grouped(rules),
     }  # fmt: skip
-    return Wanted(kind=SECURITY_GROUP, name=name, region=layout.region, state=state)
+    return WantedResource(kind=SECURITY_GROUP, name=name, region=layout.region, state=state)
 
 
-def _rules(permission: IpPermission, lists: Sequence[Json], key: str) -> Iterator[Rule]:
+def _rules(permission: IpPermission, lists: Sequence[Json], key: str) -> Iterator[IngressRule]:
     made = rule(permission.ip_protocol, permission.from_port, permission.to_port, None)
     if made.protocol in WITH_PORTS:
         if made.from_port is None or made.to_port is None:
@@ -118,7 +118,7 @@ def _rules(permission: IpPermission, lists: Sequence[Json], key: str) -> Iterato
         yield made._replace(source=source)
 
 
-def _trusted(account: Account) -> dict[int, dict[str, Json]]:
+def _trusted(account: ConfiguredAccount) -> dict[int, dict[str, Json]]:
     """Return the trusted networks with their names, by version of IP. Raises InputError."""
     key = f"accounts.{account.name}.trusted_networks"
     found: dict[int, dict[str, Json]] = {}
@@ -133,7 +133,7 @@ def _trusted(account: Account) -> dict[int, dict[str, Json]]:
     return {version: dict(sorted(found[version].items())) for version in sorted(found)}
 
 
-def _check_autogeneration(account: Account) -> None:
+def _check_autogeneration(account: ConfiguredAccount) -> None:
     config = account.settings.trusted_networks_config
     if config is not None and not config.disable_account_autogeneration:
         message = (
@@ -151,7 +151,7 @@ def _network(text: str, key: str) -> str:
         raise InputError("accounts-network", f"{key}: {exc}"[:500], fix="write it as 198.51.100.0/24") from exc
 
 
-STEP = Step(
+STEP = AccountStep(
     name="security-groups", summary="security groups, and the trusted networks as a prefix list",
     kinds=(PREFIX_LIST, SECURITY_GROUP), wanted=wanted,
 )  # fmt: skip

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from whence_aggregator.accounts.account import Account
+from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.arns import partition_of
 from whence_aggregator.accounts.configuration.identity import (
     ApplicationRoles,
     AuditorRole,
     Role,
-    TrailReading,
+    TrailAccess,
     VpcFlowlogsRole,
 )
 
@@ -20,7 +20,7 @@ LOOKUP_EVENTS = "cloudtrail:LookupEvents"
 """By which the aggregator finds who changed what differs."""
 
 
-def standard_roles(account: Account, reads: Sequence[str]) -> Sequence[tuple[str, str, Role]]:
+def standard_roles(account: ConfiguredAccount, reads: Sequence[str]) -> Sequence[tuple[str, str, Role]]:
     """Return names and roles, each with the key of the configuration that states it between them.
 
     `reads` are the actions that planning an account needs.
@@ -44,7 +44,7 @@ def application_role_name(application_id: str) -> str:
     return f"app-{application_id}"
 
 
-def auditor(account: Account, stated: AuditorRole, reads: Sequence[str]) -> Role:
+def auditor(account: ConfiguredAccount, stated: AuditorRole, reads: Sequence[str]) -> Role:
     """Return the role by which the aggregator reads. It allows the calls that the aggregator makes, and no other."""
     condition = {"Condition": {"StringEquals": {"sts:ExternalId": stated.external_id}}} if stated.external_id else {}
     trust = {"Effect": "Allow", "Principal": {"AWS": list(stated.trusted)}, "Action": "sts:AssumeRole", **condition}
@@ -63,7 +63,7 @@ def auditor(account: Account, stated: AuditorRole, reads: Sequence[str]) -> Role
     return Role(assume_role_policy=_policy(trust), policy=_policy(*statements))
 
 
-def flow_logs(account: Account, stated: VpcFlowlogsRole) -> Role:
+def flow_logs(account: ConfiguredAccount, stated: VpcFlowlogsRole) -> Role:
     """Return the role that VPC's service writes flow logs with, for this account's flow logs only.
 
     The conditions are those of the VPC User Guide, "IAM role for publishing flow logs to CloudWatch Logs".
@@ -84,7 +84,7 @@ def flow_logs(account: Account, stated: VpcFlowlogsRole) -> Role:
     )
 
 
-def application(account: Account, stated: ApplicationRoles, application_id: str) -> Role:
+def application(account: ConfiguredAccount, stated: ApplicationRoles, application_id: str) -> Role:
     """Return the role of an application's instances: its own credentials, the instance's tags, and images."""
     partition, bucket = partition_of(account.regions[0]), stated.mint_bucket
     statements = [_allow("DescribeTags", ["ec2:DescribeTags"])]
@@ -102,7 +102,7 @@ def application(account: Account, stated: ApplicationRoles, application_id: str)
     )
 
 
-def registry_pull(account: Account) -> list[dict[str, Any]]:
+def registry_pull(account: ConfiguredAccount) -> list[dict[str, Any]]:
     """Return the statements that allow pulls from the account's own ECR registries."""
     repositories = f"arn:{partition_of(account.regions[0])}:ecr:*:{account.account_id}:repository/*"
     pull = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:DescribeRepositories",
@@ -110,7 +110,7 @@ def registry_pull(account: Account) -> list[dict[str, Any]]:
     return [_allow("RegistrySignIn", ["ecr:GetAuthorizationToken"]), _allow("RegistryPull", pull, repositories)]
 
 
-def _trail(partition: str, stated: TrailReading) -> list[dict[str, Any]]:
+def _trail(partition: str, stated: TrailAccess) -> list[dict[str, Any]]:
     queue = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"]
     buckets = [f"arn:{partition}:s3:::{one}" for one in stated.buckets]
     found = [_allow("TrailKeys", ["cloudtrail:ListPublicKeys"])]

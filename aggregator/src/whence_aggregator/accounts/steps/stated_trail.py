@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from whence_aggregator.accounts.resources import Json, Standing
+from whence_aggregator.accounts.resources import Json, StandingResource
 
 
-def stated_trail(trails: Sequence[Standing]) -> Json:
+def stated_trail(trails: Sequence[StandingResource]) -> Json:
     """Return the section of one trail: our own, else `Default`, else the first by name; None without any.
 
     Trails of one region are left out, since the configuration states trails of all regions only. Bucket, topic and
@@ -32,7 +32,7 @@ def stated_trail(trails: Sequence[Standing]) -> Json:
     }
 
 
-def _coverage(one: Standing) -> Mapping[str, Any]:
+def _coverage(one: StandingResource) -> Mapping[str, Any]:
     found: Any = one.state["coverage"]
     return dict(found)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from whence_aggregator.accounts.permissions import actions_of
-from whence_aggregator.accounts.resources import Kind
-from whence_aggregator.accounts.step import Step
+from whence_aggregator.accounts.resources import ResourceKind
+from whence_aggregator.accounts.step import AccountStep
 from whence_aggregator.accounts.steps import (
     alias,
     certificates,
@@ -32,7 +32,7 @@ def _reads() -> tuple[str, ...]:
     return actions_of(STEPS, writing=False)
 
 
-STEPS: tuple[Step, ...] = (
+STEPS: tuple[AccountStep, ...] = (
     alias.STEP,
     identity.STEP,
     roles.step(_reads),
@@ -51,4 +51,4 @@ STEPS: tuple[Step, ...] = (
     subnet_groups.STEP,
     images.STEP,
 )
-KINDS: Mapping[str, Kind] = {kind.name: kind for step in STEPS for kind in step.kinds}
+KINDS: Mapping[str, ResourceKind] = {kind.name: kind for step in STEPS for kind in step.kinds}

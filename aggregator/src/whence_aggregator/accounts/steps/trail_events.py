@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from whence_aggregator.accounts.arns import arn_of
 from whence_aggregator.accounts.canonical import policy, statement
 from whence_aggregator.accounts.configuration.cloudtrail import TrailEvents
-from whence_aggregator.accounts.resources import Json, Kind, Wanted, address_of, of, own_tags
+from whence_aggregator.accounts.resources import Json, ResourceKind, WantedResource, address_of, of, own_tags
 
 CLOUDTRAIL_SERVICE = "cloudtrail.amazonaws.com"
 _STEP = "cloudtrail"
 _RETENTION_SECONDS = 1_209_600
 """SQS's longest: fourteen days."""
 
-TOPIC = Kind(
+TOPIC = ResourceKind(
     name="topic",
     step=_STEP,
     reads=("tag:GetResources", "sns:GetTopicAttributes", "sns:ListTagsForResource"),
@@ -26,7 +26,7 @@ TOPIC = Kind(
     is_regional=True,
     keeps_data=True,
 )
-QUEUE = Kind(
+QUEUE = ResourceKind(
     name="queue",
     step=_STEP,
     reads=("tag:GetResources", "sqs:GetQueueUrl", "sqs:GetQueueAttributes", "sqs:ListQueueTags"),
@@ -35,7 +35,7 @@ QUEUE = Kind(
     is_regional=True,
     keeps_data=True,
 )
-SUBSCRIPTION = Kind(
+SUBSCRIPTION = ResourceKind(
     name="subscription",
     step=_STEP,
     reads=("tag:GetResources", "sns:ListSubscriptionsByTopic", "sns:GetSubscriptionAttributes"),
@@ -53,7 +53,7 @@ def topic_address(events: TrailEvents, region: str) -> str:
 
 def wanted_events(
     events: TrailEvents, *, region: str, account_id: str, trail_arn: str, reader: str | None, kms_key: Json
-) -> Sequence[Wanted]:
+) -> Sequence[WantedResource]:
     """Return topic, queues and subscription. `reader` is the ARN of the role that receives from the queue.
 
     `kms_key` is the ARN of the key of topic and queues, a reference to it, or None.
@@ -64,7 +64,7 @@ def wanted_events(
     encryption: Json = {"kms_key": kms_key, "sqs_managed": kms_key is None}
     readers = [] if reader is None else [_receives(queue, reader)]
     return (
-        Wanted(
+        WantedResource(
             kind=TOPIC, name=events.topic_name, region=region,
             state={
                 "kms_key": kms_key,
@@ -72,11 +72,11 @@ def wanted_events(
                 "tags": own_tags(),
             },
         ),
-        Wanted(
+        WantedResource(
             kind=QUEUE, name=dead, region=region,
             state={"encryption": encryption, "retention_seconds": _RETENTION_SECONDS, "tags": own_tags()},
         ),
-        Wanted(
+        WantedResource(
             kind=QUEUE, name=events.queue_name, region=region,
             state={
                 "encryption": encryption,
@@ -90,7 +90,7 @@ def wanted_events(
                 ),
             },
         ),
-        Wanted(
+        WantedResource(
             kind=SUBSCRIPTION, name=f"{events.topic_name}/{events.queue_name}", region=region,
             state={
                 "topic": of(topic_address(events, region), "arn"),

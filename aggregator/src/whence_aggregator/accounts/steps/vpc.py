@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from whence_aggregator.accounts.account import Account
+from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.configuration.network import Vpc
-from whence_aggregator.accounts.resources import Json, Kind, Wanted, address_of, of
-from whence_aggregator.accounts.step import Step
+from whence_aggregator.accounts.resources import Json, ResourceKind, WantedResource, address_of, of
+from whence_aggregator.accounts.step import AccountStep
 from whence_aggregator.accounts.steps.vpc_layout import Layout, SubnetPlace, has_nat, layouts
 from whence_common.errors import InputError
 
@@ -21,12 +21,12 @@ ROUTE = "route "
 DEFAULT_ROUTE = f"{ROUTE}0.0.0.0/0"
 _TAGGING = ("ec2:CreateTags",)
 
-VPC = Kind(
+VPC = ResourceKind(
     name="vpc", step="vpc", is_regional=True, keeps_data=True,
     reads=("ec2:DescribeRouteTables", "ec2:DescribeVpcAttribute", "ec2:DescribeVpcs"),
     writes=("ec2:CreateVpc", "ec2:DeleteVpc", "ec2:ModifyVpcAttribute", *_TAGGING),
 )  # fmt: skip
-INTERNET_GATEWAY = Kind(
+INTERNET_GATEWAY = ResourceKind(
     name="internet-gateway", step="vpc", is_regional=True, after=("vpc",), keeps_data=True,
     reads=("ec2:DescribeInternetGateways", "ec2:DescribeRouteTables", "ec2:DescribeVpcs"),
     writes=(
@@ -34,11 +34,11 @@ INTERNET_GATEWAY = Kind(
         "ec2:DetachInternetGateway", "ec2:ReplaceRoute", *_TAGGING,
     ),
 )  # fmt: skip
-SUBNET = Kind(
+SUBNET = ResourceKind(
     name="subnet", step="vpc", is_regional=True, after=("vpc",), keeps_data=True, fixed=("vpc", "cidr", "zone"),
     reads=("ec2:DescribeSubnets", "ec2:DescribeVpcs"), writes=("ec2:CreateSubnet", "ec2:DeleteSubnet", *_TAGGING),
 )  # fmt: skip
-ROUTE_TABLE = Kind(
+ROUTE_TABLE = ResourceKind(
     name="route-table", step="vpc", is_regional=True, after=("subnet", "internet-gateway", "nat-gateway"),
     keeps_data=True, fixed=("vpc",), reads=("ec2:DescribeRouteTables", "ec2:DescribeSubnets", "ec2:DescribeVpcs"),
     writes=(
@@ -48,17 +48,17 @@ ROUTE_TABLE = Kind(
 )  # fmt: skip
 
 
-def wanted(account: Account) -> Sequence[Wanted]:
+def wanted(account: ConfiguredAccount) -> Sequence[WantedResource]:
     """Return the VPCs and what is in them. Raises InputError."""
     return [one for layout in layouts(account) for one in _of_layout(account, layout)]
 
 
-def _of_layout(account: Account, layout: Layout) -> Iterator[Wanted]:
+def _of_layout(account: ConfiguredAccount, layout: Layout) -> Iterator[WantedResource]:
     if not layout.is_profile:  # only to find it, for what others place in it
-        yield Wanted(kind=VPC, name=layout.cidr, region=layout.region, state={}, is_verified=True)
+        yield WantedResource(kind=VPC, name=layout.cidr, region=layout.region, state={}, is_verified=True)
         for one in layout.of_type("internal") if account.settings.database_subnet_groups else ():
             placed: dict[str, Json] = {"vpc": layout.vpc_id, "cidr": one.cidr}
-            yield Wanted(kind=SUBNET, name=one.name, region=layout.region, state=placed, is_verified=True)
+            yield WantedResource(kind=SUBNET, name=one.name, region=layout.region, state=placed, is_verified=True)
         return
     tags = {**_vpc_tags(account), "Name": f"{account.name}-{layout.region}"}
     yield _wanted(layout, VPC, layout.cidr, tags, {"dns_support": True, "dns_hostnames": True}, ())
@@ -80,7 +80,7 @@ def nat_address(layout: Layout, zone: str) -> str:
     return address_of("nat-gateway", zone, layout.region)
 
 
-def route_table_addresses(account: Account, layout: Layout) -> list[str]:
+def route_table_addresses(account: ConfiguredAccount, layout: Layout) -> list[str]:
     """Return the addresses of the route tables of a VPC, besides its main one."""
     types = [*(["internal"] if has_nat(account) else []),
              *(["dmz"] if account.settings.enable_dedicated_dmz_route else [])]  # fmt: skip
@@ -89,7 +89,7 @@ def route_table_addresses(account: Account, layout: Layout) -> list[str]:
     ]  # fmt: skip
 
 
-def _route_table(layout: Layout, subnet: SubnetPlace, target: Json) -> Wanted:
+def _route_table(layout: Layout, subnet: SubnetPlace, target: Json) -> WantedResource:
     address = layout.subnet_address(subnet)
     tags = {"Name": subnet.name, "AvailabilityZone": subnet.zone, "Type": subnet.type}
     state = {"vpc": layout.vpc_id, DEFAULT_ROUTE: target, "subnet": of(address, "id")}
@@ -97,16 +97,16 @@ def _route_table(layout: Layout, subnet: SubnetPlace, target: Json) -> Wanted:
 
 
 def _wanted(
-    layout: Layout, kind: Kind, name: str, tags: dict[str, str], state: dict[str, Json],
+    layout: Layout, kind: ResourceKind, name: str, tags: dict[str, str], state: dict[str, Json],
     within: tuple[str, ...] | None = None,
-) -> Wanted:  # fmt: skip
-    return Wanted(
+) -> WantedResource:  # fmt: skip
+    return WantedResource(
         kind=kind, name=name, region=layout.region, state={"tags": layout.tags(name, tags), **state},
         within=(layout.address,) if within is None else within, is_verified=layout.is_verified,
     )  # fmt: skip
 
 
-def _vpc_tags(account: Account) -> dict[str, str]:
+def _vpc_tags(account: ConfiguredAccount) -> dict[str, str]:
     tags = (account.settings.vpc or Vpc()).tags
     for name, value in tags.items():
         if "{{" in value:
@@ -116,7 +116,7 @@ def _vpc_tags(account: Account) -> dict[str, str]:
     return dict(tags)
 
 
-STEP = Step(
+STEP = AccountStep(
     name="vpc", summary="the VPC of each region, its subnets and routes",
     kinds=(VPC, INTERNET_GATEWAY, SUBNET, ROUTE_TABLE), wanted=wanted,
 )  # fmt: skip

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from itertools import combinations, islice
 
-from whence_aggregator.accounts.account import Account
+from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.configuration.network import VpcNet
 from whence_aggregator.accounts.resources import Json, address_of, of, own_tags
 from whence_common.errors import InputError
@@ -62,7 +62,7 @@ class Layout:
         return dict(sorted(tags.items())) if self.is_verified else own_tags(name, tags)
 
 
-def layouts(account: Account) -> tuple[Layout, ...]:
+def layouts(account: ConfiguredAccount) -> tuple[Layout, ...]:
     """Return the VPCs of an account, one a region that has any. Raises InputError for networks that do not fit."""
     settings = account.settings
     place = f"accounts.{account.name}.vpc_net"
@@ -85,7 +85,7 @@ def layouts(account: Account) -> tuple[Layout, ...]:
     return tuple(found)
 
 
-def has_nat(account: Account) -> bool:
+def has_nat(account: ConfiguredAccount) -> bool:
     """Return whether internal subnets lead out through NAT gateways. Raises InputError for keys that contradict."""
     nat, enabled = account.settings.nat, account.settings.enable_nat
     if nat is None:

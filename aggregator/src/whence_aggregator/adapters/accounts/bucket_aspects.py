@@ -11,12 +11,12 @@ from whence_aggregator.accounts.resources import Json
 from whence_aggregator.accounts.steps.bucket_parts import encryption, rule, rules_by_id, statements_by_sid, told_apart
 from whence_aggregator.adapters.accounts.answers import answered, tag_list, tags_of
 
-Seen: TypeAlias = tuple[Json, Sequence[str]]
+SeenBucket: TypeAlias = tuple[Json, Sequence[str]]
 """A value as it is compared, and the parts of others, in words."""
 _SIZE = "TransitionDefaultMinimumObjectSize"
 
 
-async def _public_access_block(s3: Any, name: str, wanted: Json) -> Seen:
+async def _public_access_block(s3: Any, name: str, wanted: Json) -> SeenBucket:
     answer = await answered(s3.get_public_access_block(Bucket=name), "NoSuchPublicAccessBlockConfiguration")
     return (dict(sorted(answer["PublicAccessBlockConfiguration"].items())) if answer is not None else None), ()
 
@@ -25,7 +25,7 @@ async def _put_public_access_block(s3: Any, name: str, value: Any) -> None:
     await s3.put_public_access_block(Bucket=name, PublicAccessBlockConfiguration=value)
 
 
-async def _ownership(s3: Any, name: str, wanted: Json) -> Seen:
+async def _ownership(s3: Any, name: str, wanted: Json) -> SeenBucket:
     answer = await answered(s3.get_bucket_ownership_controls(Bucket=name), "OwnershipControlsNotFoundError")
     return (answer["OwnershipControls"]["Rules"][0]["ObjectOwnership"] if answer is not None else None), ()
 
@@ -34,7 +34,7 @@ async def _put_ownership(s3: Any, name: str, value: Any) -> None:
     await s3.put_bucket_ownership_controls(Bucket=name, OwnershipControls={"Rules": [{"ObjectOwnership": value}]})
 
 
-async def _encryption(s3: Any, name: str, wanted: Json) -> Seen:
+async def _encryption(s3: Any, name: str, wanted: Json) -> SeenBucket:
     document = await _encryption_document(s3, name)
     if document is None:
         return None, ()
@@ -63,7 +63,7 @@ async def _encryption_document(s3: Any, name: str) -> Mapping[str, Any] | None:
     return answer["ServerSideEncryptionConfiguration"] if answer is not None else None
 
 
-async def _versioning(s3: Any, name: str, wanted: Json) -> Seen:
+async def _versioning(s3: Any, name: str, wanted: Json) -> SeenBucket:
     return (await s3.get_bucket_versioning(Bucket=name)).get("Status") == "Enabled", ()
 
 
@@ -72,7 +72,7 @@ async def _put_versioning(s3: Any, name: str, value: Any) -> None:
     await s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": status})
 
 
-async def _lifecycle(s3: Any, name: str, wanted: Json) -> Seen:
+async def _lifecycle(s3: Any, name: str, wanted: Json) -> SeenBucket:
     answer = await _lifecycle_answer(s3, name)
     own, others = told_apart(map(rule, answer.get("Rules", [])), _parts(wanted), "ID")
     return own, [f"lifecycle rule {one.get('ID', '')}" for one in others]
@@ -94,7 +94,7 @@ async def _lifecycle_answer(s3: Any, name: str) -> Mapping[str, Any]:
     return await answered(call, "NoSuchLifecycleConfiguration") or {}
 
 
-async def _policy(s3: Any, name: str, wanted: Json) -> Seen:
+async def _policy(s3: Any, name: str, wanted: Json) -> SeenBucket:
     document = await _policy_document(s3, name)
     own, others = told_apart(_statements(document), _parts(wanted), "Sid")
     forms = {sid: statement(one) for sid, one in own.items() if isinstance(one, Mapping)}
@@ -135,7 +135,7 @@ def _short(value: Any) -> Any:
     return value[0] if isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 1 else value
 
 
-async def _logging(s3: Any, name: str, wanted: Json) -> Seen:
+async def _logging(s3: Any, name: str, wanted: Json) -> SeenBucket:
     enabled = (await s3.get_bucket_logging(Bucket=name)).get("LoggingEnabled")
     return ({"target": enabled["TargetBucket"], "prefix": enabled["TargetPrefix"]} if enabled else None), ()
 
@@ -160,7 +160,7 @@ async def _put_tags(s3: Any, name: str, value: Any) -> None:
     await s3.put_bucket_tagging(Bucket=name, Tagging={"TagSet": tag_list(merged)})
 
 
-READERS: Mapping[str, Callable[[Any, str, Json], Awaitable[Seen]]] = {
+READERS: Mapping[str, Callable[[Any, str, Json], Awaitable[SeenBucket]]] = {
     "public_access_block": _public_access_block, "ownership": _ownership, "encryption": _encryption,
     "versioning": _versioning, "lifecycle": _lifecycle, "policy": _policy, "logging": _logging,
 }  # fmt: skip

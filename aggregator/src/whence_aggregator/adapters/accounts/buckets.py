@@ -6,7 +6,15 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from whence_aggregator.accounts.resources import OWN_TAG, OWN_VALUE, Json, Standing, Wanted, is_own, seen_tags
+from whence_aggregator.accounts.resources import (
+    OWN_TAG,
+    OWN_VALUE,
+    Json,
+    StandingResource,
+    WantedResource,
+    is_own,
+    seen_tags,
+)
 from whence_aggregator.accounts.steps.buckets import BUCKET, bucket_arn
 from whence_aggregator.adapters.accounts.answers import answered, tag_list, tags_of
 from whence_aggregator.adapters.accounts.bucket_aspects import READERS, WRITERS, all_parts
@@ -22,7 +30,7 @@ class BucketProvider:
         self._place = place
         self._at_once = asyncio.Semaphore(_AT_ONCE)
 
-    async def read(self, wanted: Sequence[Wanted]) -> Sequence[Standing]:
+    async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
         regions = await self._regions()
         others = set(regions) - {one.name for one in wanted}
         own = await self._own({regions[name] for name in others}) & others if others else set()
@@ -30,24 +38,27 @@ class BucketProvider:
         left = (self._left(name, regions[name]) for name in sorted(own))
         return await asyncio.gather(*standing, *left)
 
-    async def find(self) -> Sequence[Standing]:
+    async def find(self) -> Sequence[StandingResource]:
         """Return all buckets of the account, with everything that a configuration can state of them."""
         regions = await self._regions()
         simple = dict.fromkeys(name for name in READERS if name not in ("policy", "lifecycle"))
-        found = (self._found(Wanted(kind=BUCKET, name=name, state=simple), region) for name, region in regions.items())
+        found = (
+            self._found(WantedResource(kind=BUCKET, name=name, state=simple), region)
+            for name, region in regions.items()
+        )
         return await asyncio.gather(*found)
 
-    async def create(self, wanted: Wanted) -> None:
+    async def create(self, wanted: WantedResource) -> None:
         region, tags = str(wanted.state["region"]), wanted.state["tags"]
         s3 = await self._place.client("s3", region)
         place = {"LocationConstraint": region} if region != "us-east-1" else {}
         await s3.create_bucket(Bucket=wanted.name, CreateBucketConfiguration={**place, "Tags": tag_list(tags)})
 
-    async def put(self, standing: Standing, aspect: str, value: Json) -> None:
+    async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         s3 = await self._place.client("s3", str(standing.state["region"]))
         await WRITERS[aspect](s3, standing.name, value)
 
-    async def delete(self, standing: Standing) -> None:
+    async def delete(self, standing: StandingResource) -> None:
         """Delete an empty bucket; S3 refuses to delete one with objects."""
         s3 = await self._place.client("s3", str(standing.state["region"]))
         await answered(s3.delete_bucket(Bucket=standing.name), "NoSuchBucket")
@@ -60,7 +71,7 @@ class BucketProvider:
             regions |= {one["Name"]: one.get("BucketRegion") for one in page["Buckets"]}
         return regions
 
-    async def _found(self, wanted: Wanted, region: str | None) -> Standing:
+    async def _found(self, wanted: WantedResource, region: str | None) -> StandingResource:
         standing = await self._standing(wanted, region)
         async with self._at_once:
             s3 = await self._place.client("s3", str(standing.state["region"]))
@@ -79,7 +90,7 @@ class BucketProvider:
             one["ResourceARN"].rpartition(":")[2] async for page in pages for one in page["ResourceTagMappingList"]
         }  # fmt: skip
 
-    async def _standing(self, wanted: Wanted, region: str | None) -> Standing:
+    async def _standing(self, wanted: WantedResource, region: str | None) -> StandingResource:
         name, asked = wanted.name, [aspect for aspect in wanted.state if aspect in READERS]
         async with self._at_once:
             region = region or await self._region(name)
@@ -90,16 +101,16 @@ class BucketProvider:
             )
         tags = tags_of((tagging or {}).get("TagSet"))
         values = {aspect: value for aspect, (value, _) in zip(asked, seen, strict=True)}
-        return Standing(
+        return StandingResource(
             kind=BUCKET, name=name, is_own=is_own(tags), outputs=_outputs(name),
             state={"region": region, "tags": seen_tags(tags, wanted), **values},
             foreign=tuple(part for _, parts in seen for part in parts),
         )  # fmt: skip
 
-    async def _left(self, name: str, region: str | None) -> Standing:
+    async def _left(self, name: str, region: str | None) -> StandingResource:
         async with self._at_once:
             state = {"region": region or await self._region(name)}
-        return Standing(kind=BUCKET, name=name, is_own=True, state=state, outputs=_outputs(name))
+        return StandingResource(kind=BUCKET, name=name, is_own=True, state=state, outputs=_outputs(name))
 
     async def _region(self, name: str) -> str:
         """Return the region of a bucket that the list did not state: AWS does, other servers may not."""

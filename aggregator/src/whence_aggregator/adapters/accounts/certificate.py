@@ -9,7 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 from whence_aggregator.accounts.domains import plain
-from whence_aggregator.accounts.resources import Json, Standing, Wanted, is_own, seen_tags
+from whence_aggregator.accounts.resources import Json, StandingResource, WantedResource, is_own, seen_tags
 from whence_aggregator.accounts.steps.certificates import CERTIFICATE, certificate_name
 from whence_aggregator.adapters.accounts.place import AwsPlace
 from whence_aggregator.adapters.accounts.validation import (
@@ -64,7 +64,7 @@ class CertificateProvider:
         self._place = place
         self._wait = wait
 
-    async def read(self, wanted: Sequence[Wanted]) -> Sequence[Standing]:
+    async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
         asked = {one.name: one for one in wanted}
         found = await self._certificates({one.partition(",")[0] for one in asked})
         by_name: dict[str, list[_Certificate]] = {}
@@ -77,7 +77,7 @@ class CertificateProvider:
             for name, one in chosen.items() if one is not None
         ]  # fmt: skip
 
-    async def create(self, wanted: Wanted) -> None:
+    async def create(self, wanted: WantedResource) -> None:
         acm = await self._place.client("acm")
         names, tags = wanted.state["names"], wanted.state["tags"]
         assert isinstance(names, Mapping)
@@ -88,7 +88,7 @@ class CertificateProvider:
             Tags=_tag_list(tags), **(others if names["subject_alternative_names"] else {}),
         )  # fmt: skip
 
-    async def put(self, standing: Standing, aspect: str, value: Json) -> None:
+    async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         assert isinstance(value, Mapping)
         arn = str(standing.outputs["arn"])
         acm = await self._place.client("acm")
@@ -100,7 +100,7 @@ class CertificateProvider:
             names = [str(one) for one in value["names"]]  # type: ignore[union-attr]  # a list, as in the step
             await write_records(route53, str(value["zone"]), self._place.account_id, records, names)
 
-    async def delete(self, standing: Standing) -> None:
+    async def delete(self, standing: StandingResource) -> None:
         acm = await self._place.client("acm")
         try:
             await acm.delete_certificate(CertificateArn=str(standing.outputs["arn"]))
@@ -142,7 +142,9 @@ class CertificateProvider:
                 break
         return described
 
-    async def _standing(self, one: _Certificate, twins: Sequence[_Certificate], wanted: Wanted | None) -> Standing:
+    async def _standing(
+        self, one: _Certificate, twins: Sequence[_Certificate], wanted: WantedResource | None
+    ) -> StandingResource:
         validation = wanted.state.get("validation") if wanted is not None else None
         missing = dict(one.records)
         state: dict[str, Json] = {
@@ -153,7 +155,7 @@ class CertificateProvider:
             zone, names = str(validation["zone"]), [str(each) for each in validation["names"]]  # type: ignore[union-attr]
             state["validation"] = {"zone": zone, "names": await self._in_place(zone, one, names)}
             missing = {name: record for name, record in missing.items() if name not in names}
-        return Standing(
+        return StandingResource(
             kind=CERTIFICATE, name=one.name, region=self._place.region, is_own=one.is_own, state=state,
             outputs={"arn": one.arn}, warnings=_problems(one, missing) if one.is_own and wanted is not None else (),
             foreign=tuple(f"another certificate of these names, {each.arn}," for each in twins),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from whence_aggregator.accounts.account import Account
+from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.configuration.read import Configuration, read_configuration
 from whence_aggregator.adapters.accounts.account_list import listed_accounts
 from whence_common.errors import InputError
@@ -21,7 +21,7 @@ class ReadConfiguration:
     """The accounts of a configuration by id, and the digest of its bytes."""
 
     digest: str
-    accounts: Mapping[str, Account]
+    accounts: Mapping[str, ConfiguredAccount]
 
 
 class ConfigurationFile:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from whence_aggregator.accounts.resources import Json, Kind, Standing, State, Wanted
+from whence_aggregator.accounts.resources import Json, ResourceKind, StandingResource, State, WantedResource
 from whence_aggregator.accounts.steps.defaults import (
     EBS,
     IMAGE_SHARING,
@@ -24,20 +24,22 @@ from whence_aggregator.adapters.accounts.place import AwsPlace
 class _Setting(ABC):
     """Reads nothing that is not wanted: nobody else's setting can be a leftover of ours."""
 
-    kind: Kind
+    kind: ResourceKind
     all_aspects: State
     """What `find` asks for."""
 
     def __init__(self, place: AwsPlace) -> None:
         self._place = place
 
-    async def find(self) -> Sequence[Standing]:
+    async def find(self) -> Sequence[StandingResource]:
         region = self._place.region if self.kind.is_regional else None
-        return await self.read([Wanted(kind=self.kind, name=SETTING, region=region, state=self.all_aspects)])
+        return await self.read([WantedResource(kind=self.kind, name=SETTING, region=region, state=self.all_aspects)])
 
-    async def read(self, wanted: Sequence[Wanted]) -> Sequence[Standing]:
+    async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
         return [
-            Standing(kind=one.kind, name=one.name, region=one.region, is_own=True, state=await self._state(one.state))
+            StandingResource(
+                kind=one.kind, name=one.name, region=one.region, is_own=True, state=await self._state(one.state)
+            )
             for one in wanted
         ]
 
@@ -45,10 +47,10 @@ class _Setting(ABC):
     async def _state(self, wanted: State) -> State:
         """Return the aspects that are wanted, as they stand."""
 
-    async def create(self, wanted: Wanted) -> None:
+    async def create(self, wanted: WantedResource) -> None:
         raise AssertionError("a setting always stands")
 
-    async def delete(self, standing: Standing) -> None:
+    async def delete(self, standing: StandingResource) -> None:
         raise AssertionError("a setting is not deleted")
 
 
@@ -65,7 +67,7 @@ class PublicAccessProvider(_Setting):
         found = answer["PublicAccessBlockConfiguration"] if answer is not None else None
         return {"public_access_block": found}
 
-    async def put(self, standing: Standing, aspect: str, value: Json) -> None:
+    async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         s3 = await self._place.client("s3control")
         await s3.put_public_access_block(
             AccountId=self._place.account_id, PublicAccessBlockConfiguration=value
@@ -87,7 +89,7 @@ class EbsProvider(_Setting):
             state["key"] = (await ec2.get_ebs_default_kms_key_id()).get("KmsKeyId")
         return state
 
-    async def put(self, standing: Standing, aspect: str, value: Json) -> None:
+    async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         ec2 = await self._place.client("ec2")
         if aspect == "key":
             await ec2.modify_ebs_default_kms_key_id(KmsKeyId=value)
@@ -108,7 +110,7 @@ class InstanceMetadataProvider(_Setting):
         assert isinstance(stated, Mapping)
         return {"defaults": {name: level.get(name) for name in stated}}
 
-    async def put(self, standing: Standing, aspect: str, value: Any) -> None:
+    async def put(self, standing: StandingResource, aspect: str, value: Any) -> None:
         ec2 = await self._place.client("ec2")
         await ec2.modify_instance_metadata_defaults(**value)
 
@@ -123,7 +125,7 @@ class ImageSharingProvider(_Setting):
         ec2 = await self._place.client("ec2")
         return {"public": (await ec2.get_image_block_public_access_state())["ImageBlockPublicAccessState"]}
 
-    async def put(self, standing: Standing, aspect: str, value: Json) -> None:
+    async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         ec2 = await self._place.client("ec2")
         await ec2.enable_image_block_public_access(ImageBlockPublicAccessState=value)
 
@@ -138,6 +140,6 @@ class SnapshotSharingProvider(_Setting):
         ec2 = await self._place.client("ec2")
         return {"public": (await ec2.get_snapshot_block_public_access_state())["State"]}
 
-    async def put(self, standing: Standing, aspect: str, value: Json) -> None:
+    async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         ec2 = await self._place.client("ec2")
         await ec2.enable_snapshot_block_public_access(State=value)

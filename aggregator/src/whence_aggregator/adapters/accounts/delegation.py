@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from whence_aggregator.accounts.domains import parents
-from whence_aggregator.accounts.resources import Json, Standing, Wanted
+from whence_aggregator.accounts.resources import Json, StandingResource, WantedResource
 from whence_aggregator.accounts.steps.dns import DELEGATED_IN_TAG, DELEGATION, delegation_name
 from whence_aggregator.adapters.accounts.hosted_zones import (
     HostedZone,
@@ -25,7 +25,7 @@ class DelegationProvider:
     def __init__(self, place: AwsPlace) -> None:
         self._place = place
 
-    async def read(self, wanted: Sequence[Wanted]) -> Sequence[Standing]:
+    async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
         route53 = await self._place.client("route53")
         own = {one.name: one for one in await public_zones(route53, with_tags=True) if one.is_own}
         led = {one.name for one in wanted}
@@ -36,20 +36,22 @@ class DelegationProvider:
         found = [await self._standing(name, servers, is_wanted=name in led) for name in sorted(led | left)]
         return [one for one in found if one is not None and (one.name in led or one.is_own)]
 
-    async def create(self, wanted: Wanted) -> None:
+    async def create(self, wanted: WantedResource) -> None:
         await self._change(wanted.name, "CREATE", wanted.state["record"])
 
-    async def put(self, standing: Standing, aspect: str, value: Json) -> None:
+    async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         await self._change(standing.name, "UPSERT", value)
 
-    async def delete(self, standing: Standing) -> None:
+    async def delete(self, standing: StandingResource) -> None:
         admin, _, domain = standing.name.partition("/")
         route53 = await self._place.client_in(admin, "route53")
         parent, record = await parent_record(route53, await public_zones(route53, with_tags=False), domain, admin)
         if parent is not None and record is not None:
             await change_record(route53, parent.zone_id, "DELETE", record)
 
-    async def _standing(self, name: str, servers: Mapping[str, Sequence[str]], *, is_wanted: bool) -> Standing | None:
+    async def _standing(
+        self, name: str, servers: Mapping[str, Sequence[str]], *, is_wanted: bool
+    ) -> StandingResource | None:
         admin, _, domain = name.partition("/")
         route53 = await self._place.client_in(admin, "route53")
         parent, record = await parent_record(route53, await public_zones(route53, with_tags=False), domain, admin)
@@ -58,7 +60,7 @@ class DelegationProvider:
         if record is None:
             return None
         values = values_of(record)
-        return Standing(
+        return StandingResource(
             kind=DELEGATION, name=name, state={"record": {"name_servers": values, "ttl": record.get("TTL")}},
             is_own=domain in servers and values == servers[domain],
         )  # fmt: skip

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from whence_aggregator.accounts.drift import DriftDoer
-from whence_aggregator.accounts.plan import AccountPlan, Change
+from whence_aggregator.accounts.plan import AccountPlan, PlannedChange
 from whence_aggregator.adapters.accounts.place import AwsPlace
 from whence_aggregator.adapters.aws_clients import CALL_FAILURES
 from whence_aggregator.adapters.aws_refusals import why
@@ -38,7 +38,7 @@ async def doers(plan: AccountPlan, place: AwsPlace, *, regions: Sequence[str]) -
     return found
 
 
-def _names(change: Change, outputs: Mapping[str, object]) -> list[str]:
+def _names(change: PlannedChange, outputs: Mapping[str, object]) -> list[str]:
     """Return the names under which CloudTrail may know a resource: ids first, then its own name."""
     ids = [str(outputs[one]) for one in _IDENTITIES if outputs.get(one)]
     return [*ids, change.address.rpartition("/")[2]]

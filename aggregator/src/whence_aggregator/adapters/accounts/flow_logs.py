@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from whence_aggregator.accounts.resources import Json, Standing, Wanted, is_own, seen_tags
+from whence_aggregator.accounts.resources import Json, StandingResource, WantedResource, is_own, seen_tags
 from whence_aggregator.accounts.steps.flow_logs import FLOW_LOG, FLOW_LOG_GROUP, GROUP
 from whence_aggregator.adapters.accounts.network_reads import Item, listed, matched, put_tags, tagged, tags_of
 from whence_aggregator.adapters.accounts.place import AwsPlace
@@ -19,7 +19,7 @@ class FlowLogGroupProvider:
     def __init__(self, place: AwsPlace) -> None:
         self._place = place
 
-    async def read(self, wanted: Sequence[Wanted]) -> Sequence[Standing]:
+    async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
         logs = await self._place.client("logs")
         groups = await listed(logs, "describe_log_groups", "logGroups", logGroupNamePrefix=GROUP)
         found = next((one for one in groups if one["logGroupName"] == GROUP), None)
@@ -33,24 +33,24 @@ class FlowLogGroupProvider:
             "tags": seen_tags(tags, wanted[0] if wanted else None), "retention_in_days": found.get("retentionInDays"),
         }  # fmt: skip
         return [
-            Standing(
+            StandingResource(
                 kind=FLOW_LOG_GROUP, name=GROUP, region=self._place.region, state=state, is_own=is_own(tags),
                 outputs={"arn": arn},
             )
         ]  # fmt: skip
 
-    async def create(self, wanted: Wanted) -> None:
+    async def create(self, wanted: WantedResource) -> None:
         logs = await self._place.client("logs")
         await logs.create_log_group(logGroupName=GROUP, tags=wanted.state["tags"])
 
-    async def put(self, standing: Standing, aspect: str, value: Json) -> None:
+    async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         logs = await self._place.client("logs")
         if aspect == "tags":
             await logs.tag_resource(resourceArn=standing.outputs["arn"], tags=value)
         else:
             await logs.put_retention_policy(logGroupName=GROUP, retentionInDays=value)
 
-    async def delete(self, standing: Standing) -> None:
+    async def delete(self, standing: StandingResource) -> None:
         logs = await self._place.client("logs")
         await logs.delete_log_group(logGroupName=GROUP)
 
@@ -59,7 +59,7 @@ class FlowLogProvider:
     def __init__(self, place: AwsPlace) -> None:
         self._place = place
 
-    async def read(self, wanted: Sequence[Wanted]) -> Sequence[Standing]:
+    async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
         ec2 = await self._place.client("ec2")
         vpc_ids = await vpc_ids_for(ec2, wanted)
         logs = await listed(ec2, "describe_flow_logs", "FlowLogs")
@@ -71,8 +71,8 @@ class FlowLogProvider:
         )  # fmt: skip
         return [self._standing(*one) for one in found]
 
-    def _standing(self, name: str, wanted: Wanted | None, log: Item) -> Standing:
-        return Standing(
+    def _standing(self, name: str, wanted: WantedResource | None, log: Item) -> StandingResource:
+        return StandingResource(
             kind=FLOW_LOG, name=name, region=self._place.region, is_own=is_own(tags_of(log)),
             state={
                 "tags": seen_tags(tags_of(log), wanted), "vpc": log["ResourceId"], "destination": _destination(log),
@@ -81,7 +81,7 @@ class FlowLogProvider:
             outputs={"id": log["FlowLogId"]},
         )  # fmt: skip
 
-    async def create(self, wanted: Wanted) -> None:
+    async def create(self, wanted: WantedResource) -> None:
         """Create a flow log. Raises RoadError for what AWS refuses within an answer of success."""
         ec2 = await self._place.client("ec2")
         state, destination = wanted.state, str(wanted.state["destination"])
@@ -99,10 +99,10 @@ class FlowLogProvider:
             fix = "create the destination, and allow delivery.logs.amazonaws.com to write there"
             raise RoadError("flow-log-refused", f"AWS creates no flow log to {destination}: {reason}"[:1_500], fix=fix)
 
-    async def put(self, standing: Standing, aspect: str, value: Json) -> None:
+    async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         await put_tags(await self._place.client("ec2"), standing.outputs["id"], value)
 
-    async def delete(self, standing: Standing) -> None:
+    async def delete(self, standing: StandingResource) -> None:
         ec2 = await self._place.client("ec2")
         await ec2.delete_flow_logs(FlowLogIds=[standing.outputs["id"]])
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from botocore.exceptions import ClientError
 
-from whence_aggregator.accounts.resources import Json, Standing, Wanted
+from whence_aggregator.accounts.resources import Json, StandingResource, WantedResource
 from whence_aggregator.accounts.steps.identity import OUTBOUND_WEB_IDENTITY, PASSWORD_POLICY, ROOT_USER
 from whence_aggregator.adapters.accounts.place import AwsPlace
 
@@ -30,18 +30,18 @@ class _Setting:
     def __init__(self, place: AwsPlace) -> None:
         self._place = place
 
-    async def create(self, wanted: Wanted) -> None:
+    async def create(self, wanted: WantedResource) -> None:
         raise AssertionError("a setting always stands")
 
-    async def delete(self, standing: Standing) -> None:
+    async def delete(self, standing: StandingResource) -> None:
         raise AssertionError("a setting is not deleted")
 
 
 class PasswordPolicyProvider(_Setting):
-    async def find(self) -> Sequence[Standing]:
-        return await self.read([Wanted(kind=PASSWORD_POLICY, name="account", state={})])
+    async def find(self) -> Sequence[StandingResource]:
+        return await self.read([WantedResource(kind=PASSWORD_POLICY, name="account", state={})])
 
-    async def read(self, wanted: Sequence[Wanted]) -> Sequence[Standing]:
+    async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
         if not wanted:
             return []
         iam = await self._place.client("iam")
@@ -53,10 +53,10 @@ class PasswordPolicyProvider(_Setting):
             if exc.response.get("Error", {}).get("Code") != "NoSuchEntity":
                 raise
         return [
-            Standing(kind=PASSWORD_POLICY, name=one.name, state={"rules": rules}, is_own=True) for one in wanted
+            StandingResource(kind=PASSWORD_POLICY, name=one.name, state={"rules": rules}, is_own=True) for one in wanted
         ]  # fmt: skip
 
-    async def put(self, standing: Standing, aspect: str, value: Json) -> None:
+    async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         """Write all rules: IAM resets those that a call leaves out, and takes no 0."""
         assert isinstance(value, Mapping)
         iam = await self._place.client("iam")
@@ -67,10 +67,10 @@ class PasswordPolicyProvider(_Setting):
 
 
 class OutboundWebIdentityProvider(_Setting):
-    async def find(self) -> Sequence[Standing]:
-        return await self.read([Wanted(kind=OUTBOUND_WEB_IDENTITY, name="account", state={})])
+    async def find(self) -> Sequence[StandingResource]:
+        return await self.read([WantedResource(kind=OUTBOUND_WEB_IDENTITY, name="account", state={})])
 
-    async def read(self, wanted: Sequence[Wanted]) -> Sequence[Standing]:
+    async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
         if not wanted:
             return []
         iam = await self._place.client("iam")
@@ -83,13 +83,13 @@ class OutboundWebIdentityProvider(_Setting):
             if not _is(exc, "FeatureDisabled"):
                 raise
         return [
-            Standing(
+            StandingResource(
                 kind=OUTBOUND_WEB_IDENTITY, name=one.name, state={"enabled": enabled}, outputs=outputs, is_own=True
             )
             for one in wanted
         ]  # fmt: skip
 
-    async def put(self, standing: Standing, aspect: str, value: Json) -> None:
+    async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         """Enable it. Where somebody did so meanwhile, IAM answers FeatureEnabled."""
         iam = await self._place.client("iam")
         try:
@@ -100,7 +100,7 @@ class OutboundWebIdentityProvider(_Setting):
 
 
 class RootUserProvider(_Setting):
-    async def read(self, wanted: Sequence[Wanted]) -> Sequence[Standing]:
+    async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
         if not wanted:
             return []
         iam = await self._place.client("iam")
@@ -111,10 +111,11 @@ class RootUserProvider(_Setting):
         if summary.get("AccountAccessKeysPresent"):
             warnings.append("the root user has access keys: delete them")
         return [
-            Standing(kind=ROOT_USER, name=one.name, state={}, is_own=True, warnings=tuple(warnings)) for one in wanted
+            StandingResource(kind=ROOT_USER, name=one.name, state={}, is_own=True, warnings=tuple(warnings))
+            for one in wanted
         ]  # fmt: skip
 
-    async def put(self, standing: Standing, aspect: str, value: Json) -> None:
+    async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         raise AssertionError("nothing is configured")
 
 

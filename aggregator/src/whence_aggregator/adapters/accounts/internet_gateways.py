@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from whence_aggregator.accounts.resources import Json, Standing, Wanted, is_own, seen_tags
+from whence_aggregator.accounts.resources import Json, StandingResource, WantedResource, is_own, seen_tags
 from whence_aggregator.accounts.steps.vpc import INTERNET_GATEWAY
 from whence_aggregator.adapters.accounts.network_reads import Item, listed, matched, put_tags, tagged, tags_of
 from whence_aggregator.adapters.accounts.place import AwsPlace
@@ -20,7 +20,7 @@ class InternetGatewayProvider:
     def __init__(self, place: AwsPlace) -> None:
         self._place = place
 
-    async def read(self, wanted: Sequence[Wanted]) -> Sequence[Standing]:
+    async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
         ec2 = await self._place.client("ec2")
         vpc_ids = await vpc_ids_for(ec2, wanted)
         gateways = await listed(ec2, "describe_internet_gateways", "InternetGateways")
@@ -30,13 +30,15 @@ class InternetGatewayProvider:
         )
         return [self._standing(*one, tables.get(one[0])) for one in found]
 
-    def _standing(self, name: str, wanted: Wanted | None, gateway: Item, table: Item | None) -> Standing:
+    def _standing(
+        self, name: str, wanted: WantedResource | None, gateway: Item, table: Item | None
+    ) -> StandingResource:
         identity = gateway["InternetGatewayId"]
         state: dict[str, Json] = {"tags": seen_tags(tags_of(gateway), wanted), "vpc": _vpc_of(gateway)}
         if wanted is not None and _MAIN_ROUTE in wanted.state:
             target = target_of(table, _EVERYWHERE) if table is not None else None
             state[_MAIN_ROUTE] = True if target == identity else target
-        return Standing(
+        return StandingResource(
             kind=INTERNET_GATEWAY, name=name, region=self._place.region, state=state, is_own=is_own(tags_of(gateway)),
             outputs={"id": identity},
         )  # fmt: skip
@@ -45,11 +47,11 @@ class InternetGatewayProvider:
         filters = [{"Name": "vpc-id", "Values": [vpc_id]}, {"Name": "association.main", "Values": ["true"]}]
         return next(iter(await listed(ec2, "describe_route_tables", "RouteTables", Filters=filters)), None)
 
-    async def create(self, wanted: Wanted) -> None:
+    async def create(self, wanted: WantedResource) -> None:
         ec2 = await self._place.client("ec2")
         await ec2.create_internet_gateway(TagSpecifications=tagged("internet-gateway", wanted.state["tags"]))
 
-    async def put(self, standing: Standing, aspect: str, value: Json) -> None:
+    async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         ec2 = await self._place.client("ec2")
         identity, attached = standing.outputs["id"], standing.state["vpc"]
         if aspect == "tags":
@@ -68,7 +70,7 @@ class InternetGatewayProvider:
         if table is not None:
             await put_route(ec2, table["RouteTableId"], _EVERYWHERE, target_of(table, _EVERYWHERE), identity)
 
-    async def delete(self, standing: Standing) -> None:
+    async def delete(self, standing: StandingResource) -> None:
         ec2 = await self._place.client("ec2")
         identity, attached = standing.outputs["id"], standing.state["vpc"]
         if attached is not None:

@@ -11,7 +11,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from whence_aggregator.accounts.canonical import policy
-from whence_aggregator.accounts.resources import NAME_TAG, Json, Standing, Wanted, is_own, seen_tags
+from whence_aggregator.accounts.resources import NAME_TAG, Json, StandingResource, WantedResource, is_own, seen_tags
 from whence_aggregator.accounts.steps.keys import KEY, alias_of, key_name
 from whence_aggregator.adapters.accounts.answers import tag_list, tags_of
 from whence_aggregator.adapters.accounts.place import AwsPlace
@@ -42,11 +42,11 @@ class KeyProvider:
         self._place = place
         self._at_once = asyncio.Semaphore(_AT_ONCE)
 
-    async def read(self, wanted: Sequence[Wanted]) -> Sequence[Standing]:
+    async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
         kms = await self._place.client("kms")
         keys = await self._keys(kms)
         by_alias = {alias: one for one in keys for alias in one.aliases}
-        found: dict[str, tuple[_Seen, Wanted]] = {}
+        found: dict[str, tuple[_Seen, WantedResource]] = {}
         for one in wanted:
             named = [key for key in keys if is_own(key.tags) and key.name == one.name]
             aliased = by_alias.get(alias_of(one.name))
@@ -61,20 +61,20 @@ class KeyProvider:
         )
         return [one for one in standing if one is not None]
 
-    async def find(self) -> Sequence[Standing]:
+    async def find(self) -> Sequence[StandingResource]:
         """Return the keys that have an alias, by their first alias."""
         kms = await self._place.client("kms")
         asked = dict.fromkeys(("policy", "rotation"))
         keys = [(min(one.aliases), one) for one in await self._keys(kms) if one.aliases]
         found = await asyncio.gather(
             *(
-                self._standing(kms, one, Wanted(kind=KEY, name=key_name(alias), state=asked), {alias: one})
+                self._standing(kms, one, WantedResource(kind=KEY, name=key_name(alias), state=asked), {alias: one})
                 for alias, one in keys
             )
         )
         return [one for one in found if one is not None]
 
-    async def create(self, wanted: Wanted) -> None:
+    async def create(self, wanted: WantedResource) -> None:
         """Create the key without its alias: the alias is refused when it exists, and the key is found by its tags."""
         kms = await self._place.client("kms")
         state: Mapping[str, Any] = wanted.state
@@ -86,7 +86,7 @@ class KeyProvider:
             KeyUsage=state["use"]["usage"], KeySpec=state["use"]["spec"], Tags=tag_list(state["tags"], *_TAG), **stated
         )  # fmt: skip
 
-    async def put(self, standing: Standing, aspect: str, value: Any) -> None:
+    async def put(self, standing: StandingResource, aspect: str, value: Any) -> None:
         kms, key = await self._place.client("kms"), str(standing.outputs["id"])
         match aspect:
             case "tags":
@@ -106,7 +106,7 @@ class KeyProvider:
             case _:
                 raise AssertionError(f"AWS cannot change {aspect}")
 
-    async def delete(self, standing: Standing) -> None:
+    async def delete(self, standing: StandingResource) -> None:
         """Schedule the deletion, in 30 days; AWS deletes the alias with the key."""
         kms, key = await self._place.client("kms"), str(standing.outputs["id"])
         await kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=_DELETION_DAYS)
@@ -141,7 +141,9 @@ class KeyProvider:
                     raise
         return found
 
-    async def _standing(self, kms: Any, seen: _Seen, wanted: Wanted, by_alias: Mapping[str, _Seen]) -> Standing | None:
+    async def _standing(
+        self, kms: Any, seen: _Seen, wanted: WantedResource, by_alias: Mapping[str, _Seen]
+    ) -> StandingResource | None:
         async with self._at_once:
             about = (await kms.describe_key(KeyId=seen.key_id))["KeyMetadata"]
             if about["KeyState"] == _DELETED and "enabled" not in wanted.state:
@@ -162,18 +164,18 @@ class KeyProvider:
                 state["rotation"] = (await kms.get_key_rotation_status(KeyId=seen.key_id))["KeyRotationEnabled"]
         holder = by_alias.get(alias)
         foreign = (f"{alias} of the key {holder.key_id}",) if holder is not None and holder != seen else ()
-        return Standing(
+        return StandingResource(
             kind=KEY, name=wanted.name, region=self._place.region, state=state, is_own=is_own(seen.tags),
             outputs=_outputs(about), foreign=foreign,
         )  # fmt: skip
 
-    async def _left(self, kms: Any, seen: _Seen, name: str) -> Standing | None:
+    async def _left(self, kms: Any, seen: _Seen, name: str) -> StandingResource | None:
         async with self._at_once:
             about = (await kms.describe_key(KeyId=seen.key_id))["KeyMetadata"]
         if about["KeyState"] == _DELETED:
             return None
         state = {"description": about.get("Description", "")}
-        return Standing(
+        return StandingResource(
             kind=KEY, name=name, region=self._place.region, state=state, is_own=True, outputs=_outputs(about)
         )  # fmt: skip
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from whence_aggregator.accounts.resources import Json, Standing, Wanted
+from whence_aggregator.accounts.resources import Json, StandingResource, WantedResource
 from whence_aggregator.accounts.steps.images import LAUNCH_PERMISSION
 from whence_aggregator.adapters.accounts.place import AwsPlace
 from whence_aggregator.adapters.accounts.whole_lists import whole_list
@@ -21,19 +21,19 @@ class LaunchPermissionProvider:
     def __init__(self, place: AwsPlace) -> None:
         self._place = place
 
-    async def read(self, wanted: Sequence[Wanted]) -> Sequence[Standing]:
+    async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
         limit = asyncio.Semaphore(_AT_ONCE)
 
-        async def one(name: str) -> Standing:
+        async def one(name: str) -> StandingResource:
             async with limit:
                 return await self._standing(name)
 
         return await asyncio.gather(*(one(each.name) for each in wanted))
 
-    async def create(self, wanted: Wanted) -> None:
+    async def create(self, wanted: WantedResource) -> None:
         raise AssertionError("a setting always stands")
 
-    async def put(self, standing: Standing, aspect: str, value: Json) -> None:
+    async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         """Add the permission; those of others stay. Raises RoadError where there is no image."""
         if "image_id" not in standing.outputs:
             raise RoadError("image-missing", self._missing(standing.name), retryable=False)
@@ -41,10 +41,10 @@ class LaunchPermissionProvider:
         added = {"Add": [{"UserId": self._place.account_id}]}
         await ec2.modify_image_attribute(ImageId=standing.outputs["image_id"], LaunchPermission=added)
 
-    async def delete(self, standing: Standing) -> None:
+    async def delete(self, standing: StandingResource) -> None:
         raise AssertionError("a setting is not deleted")
 
-    async def _standing(self, name: str) -> Standing:
+    async def _standing(self, name: str) -> StandingResource:
         owner, _, image = name.partition("/")
         ec2 = await self._place.client_in(owner, "ec2")
         about = "image-id" if _IMAGE_ID.match(image) else "name"
@@ -52,7 +52,7 @@ class LaunchPermissionProvider:
         found = await whole_list(ec2, "describe_images", "Images", Owners=["self"], Filters=filters)
         newest = max(found, key=lambda one: (str(one.get("CreationDate", "")), str(one["ImageId"])), default=None)
         shared = newest is not None and await self._may_start(ec2, newest)
-        return Standing(
+        return StandingResource(
             kind=LAUNCH_PERMISSION, name=name, region=self._place.region, is_own=True, state={"shared": shared},
             outputs={"image_id": newest["ImageId"]} if newest is not None else {},
             warnings=(self._missing(name),) if newest is None else (),

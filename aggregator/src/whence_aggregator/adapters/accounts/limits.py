@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from whence_aggregator.accounts.limits import Limit
+from whence_aggregator.accounts.limits import ServiceLimit
 from whence_aggregator.adapters.accounts.place import AwsPlace
 from whence_aggregator.adapters.accounts.whole_lists import whole_list
 from whence_aggregator.adapters.aws_clients import CALL_FAILURES
@@ -38,7 +38,7 @@ class _Use:
     codes: tuple[str, ...]
 
 
-async def read_limits(place: AwsPlace) -> list[Limit]:
+async def read_limits(place: AwsPlace) -> list[ServiceLimit]:
     """Return the quotas of a region, and in the account's first region those of the whole account, by service and name.
 
     Raises what the SDK raises where quotas cannot be listed. Where only the use cannot be read, the limit states why.
@@ -55,7 +55,7 @@ async def read_limits(place: AwsPlace) -> list[Limit]:
     return sorted(known, key=lambda one: (one.region or "", one.service, one.name, one.code))
 
 
-async def _quotas(place: AwsPlace, service: str, region: str) -> list[Limit]:
+async def _quotas(place: AwsPlace, service: str, region: str) -> list[ServiceLimit]:
     client = await place.client("service-quotas", region)
     try:
         listed = await whole_list(client, "list_service_quotas", "Quotas", ServiceCode=service)
@@ -63,7 +63,7 @@ async def _quotas(place: AwsPlace, service: str, region: str) -> list[Limit]:
         return []
     is_global = service in _GLOBAL_SERVICES
     return [
-        Limit(
+        ServiceLimit(
             service=service, code=str(one["QuotaCode"]), name=str(one.get("QuotaName", ""))[:_CHARACTERS_MAX],
             region=None if is_global or one.get("GlobalQuota") else region, value=float(one["Value"]),
             unit="" if one.get("Unit") in (None, "None") else str(one["Unit"]),
@@ -84,7 +84,7 @@ async def _used(place: AwsPlace, use: _Use) -> dict[str, int | str]:
     return {code: counts[code] for code in use.codes if code in counts}
 
 
-def _with_use(limit: Limit, found: int | str | None) -> Limit:
+def _with_use(limit: ServiceLimit, found: int | str | None) -> ServiceLimit:
     if isinstance(found, str):
         return replace(limit, problem=found)
     return replace(limit, used=found)

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from whence_aggregator.accounts.resources import NAME_TAG, Json, Standing, Wanted, is_own, own_tags, seen_tags
+from whence_aggregator.accounts.resources import (
+    NAME_TAG,
+    Json,
+    StandingResource,
+    WantedResource,
+    is_own,
+    own_tags,
+    seen_tags,
+)
 from whence_aggregator.accounts.steps.nat import ELASTIC_ADDRESS, NAT_GATEWAY
 from whence_aggregator.adapters.accounts.network_reads import Item, listed, matched, put_tags, tagged, tags_of
 from whence_aggregator.adapters.accounts.place import AwsPlace
@@ -21,23 +29,23 @@ class ElasticAddressProvider:
     def __init__(self, place: AwsPlace) -> None:
         self._place = place
 
-    async def read(self, wanted: Sequence[Wanted]) -> Sequence[Standing]:
+    async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
         ec2 = await self._place.client("ec2")
         return [
-            Standing(
+            StandingResource(
                 kind=ELASTIC_ADDRESS, name=one["PublicIp"], region=self._place.region, is_own=True,
                 state={"zone": tags_of(one).get(NAME_TAG)}, outputs={"id": one["AllocationId"]},
             )
             for one in await _free_addresses(ec2)
         ]  # fmt: skip
 
-    async def create(self, wanted: Wanted) -> None:
+    async def create(self, wanted: WantedResource) -> None:
         raise AssertionError("an address is created with its gateway")
 
-    async def put(self, standing: Standing, aspect: str, value: Json) -> None:
+    async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         raise AssertionError("nothing of an address is configured")
 
-    async def delete(self, standing: Standing) -> None:
+    async def delete(self, standing: StandingResource) -> None:
         ec2 = await self._place.client("ec2")
         await ec2.release_address(AllocationId=standing.outputs["id"])
 
@@ -46,7 +54,7 @@ class NatGatewayProvider:
     def __init__(self, place: AwsPlace) -> None:
         self._place = place
 
-    async def read(self, wanted: Sequence[Wanted]) -> Sequence[Standing]:
+    async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
         ec2 = await self._place.client("ec2")
         vpc_ids = await vpc_ids_for(ec2, wanted)
         meant = await subnets_meant(ec2, vpc_ids.values(), [one.state.get("subnet") for one in wanted])
@@ -54,10 +62,10 @@ class NatGatewayProvider:
         found = matched(wanted, gateways, lambda one, item: is_one(one.state.get("subnet"), item["SubnetId"], meant))
         return [self._standing(*one) for one in found]
 
-    def _standing(self, name: str, wanted: Wanted | None, gateway: Item) -> Standing:
+    def _standing(self, name: str, wanted: WantedResource | None, gateway: Item) -> StandingResource:
         identity = gateway["NatGatewayId"]
         usable = {"id": identity} if gateway["State"] == "available" else {}
-        return Standing(
+        return StandingResource(
             kind=NAT_GATEWAY, name=name, region=self._place.region, is_own=is_own(tags_of(gateway)),
             state={
                 "tags": seen_tags(tags_of(gateway), wanted), "vpc": gateway["VpcId"], "subnet": gateway["SubnetId"],
@@ -65,7 +73,7 @@ class NatGatewayProvider:
             outputs={"nat_gateway": identity, **usable},
         )  # fmt: skip
 
-    async def create(self, wanted: Wanted) -> None:
+    async def create(self, wanted: WantedResource) -> None:
         """Create a gateway with an address: one of ours that an earlier apply left behind, or a new one."""
         ec2 = await self._place.client("ec2")
         free = await _free_addresses(ec2)
@@ -78,10 +86,10 @@ class NatGatewayProvider:
             TagSpecifications=tagged("natgateway", wanted.state["tags"]),
         )  # fmt: skip
 
-    async def put(self, standing: Standing, aspect: str, value: Json) -> None:
+    async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         await put_tags(await self._place.client("ec2"), standing.outputs["nat_gateway"], value)
 
-    async def delete(self, standing: Standing) -> None:
+    async def delete(self, standing: StandingResource) -> None:
         """Delete a gateway. AWS frees its address a little later; the next plan lists it."""
         ec2 = await self._place.client("ec2")
         await ec2.delete_nat_gateway(NatGatewayId=standing.outputs["nat_gateway"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from whence_aggregator.accounts.resources import NAME_TAG, Json, Wanted, is_own
+from whence_aggregator.accounts.resources import NAME_TAG, Json, WantedResource, is_own
 from whence_common.errors import RoadError
 
 Item: TypeAlias = Mapping[str, Any]
@@ -43,8 +43,8 @@ async def put_tags(ec2: Any, identity: Json, tags: Json) -> None:
 
 
 def matched(
-    wanted: Sequence[Wanted], items: Iterable[Item], is_it: Callable[[Wanted, Item], bool]
-) -> Iterator[tuple[str, Wanted | None, Item]]:
+    wanted: Sequence[WantedResource], items: Iterable[Item], is_it: Callable[[WantedResource, Item], bool]
+) -> Iterator[tuple[str, WantedResource | None, Item]]:
     """Return name, wanted resource and item: those with our tag by name, else by nature; then all others of our own.
 
     Of two items of our own with one name the second is named after both, so that both are seen.

@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import msgspec
 
-from whence_aggregator.accounts.account import Account
-from whence_aggregator.accounts.configuration.access import Access
+from whence_aggregator.accounts.account import ConfiguredAccount
+from whence_aggregator.accounts.configuration.access import AccountAccess
 from whence_aggregator.accounts.difference import Allowed
-from whence_aggregator.accounts.drift import Drift, DriftDoer, drift_of
+from whence_aggregator.accounts.drift import AccountDrift, DriftDoer, drift_of
 from whence_aggregator.accounts.plan import AccountPlan
 from whence_aggregator.accounts.planning import AccountMismatch, plan_account, verify
-from whence_aggregator.accounts.step import Step
+from whence_aggregator.accounts.step import AccountStep
 from whence_aggregator.adapters.accounts.configuration_file import ConfigurationFile, ReadConfiguration
 from whence_aggregator.adapters.accounts.doers import doers
 from whence_aggregator.adapters.accounts.providers import AwsProviders
@@ -28,8 +28,8 @@ class ConfiguredPlanner:
     """Plans the accounts of a configuration file, which is read again each time. Makes no write call."""
 
     def __init__(
-        self, *, file: ConfigurationFile, providers: AwsProviders, steps: Sequence[Step], access: Access | None,
-        at_once: int, asks_doers: bool,
+        self, *, file: ConfigurationFile, providers: AwsProviders, steps: Sequence[AccountStep],
+        access: AccountAccess | None, at_once: int, asks_doers: bool,
     ) -> None:  # fmt: skip
         """`access`: how accounts are read, in place of what the configuration states. `asks_doers`: ask CloudTrail."""
         self._file = file
@@ -43,7 +43,7 @@ class ConfiguredPlanner:
         """Return the accounts that the configuration states. Raises SourceUnavailable where it cannot be read."""
         return sorted((await self._read()).accounts)
 
-    async def drift(self, account_id: str) -> Drift | None:
+    async def drift(self, account_id: str) -> AccountDrift | None:
         """Return what differs in an account; None if the configuration does not state it. Raises SourceUnavailable."""
         read = await self._read()
         account = read.accounts.get(account_id)
@@ -69,12 +69,12 @@ class ConfiguredPlanner:
             message = one_line(exc.message, _MESSAGE_CHARACTERS_MAX)  # a file's problems are a line each
             raise SourceUnavailable("account-configuration", message, fix=exc.fix) from exc
 
-    async def _doers(self, account: Account, plan: AccountPlan) -> Mapping[str, DriftDoer]:
+    async def _doers(self, account: ConfiguredAccount, plan: AccountPlan) -> Mapping[str, DriftDoer]:
         if not self._asks_doers or not plan.changes:
             return {}
         return await doers(plan, self._providers.place(account.target, None), regions=account.regions)
 
-    def _as_reader(self, account: Account) -> Account:
+    def _as_reader(self, account: ConfiguredAccount) -> ConfiguredAccount:
         if self._access is None:
             return account
         return replace(account, settings=msgspec.structs.replace(account.settings, access=self._access))

@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from whence_aggregator.accounts.resources import Json, Standing, Wanted, is_own, seen_tags
+from whence_aggregator.accounts.resources import Json, StandingResource, WantedResource, is_own, seen_tags
 from whence_aggregator.accounts.steps.security_groups import PREFIX_LIST
 from whence_aggregator.adapters.accounts.network_reads import Item, listed, matched, put_tags, tagged, tags_of
 from whence_aggregator.adapters.accounts.place import AwsPlace
@@ -28,20 +28,20 @@ class PrefixListProvider:
     def __init__(self, place: AwsPlace) -> None:
         self._place = place
 
-    async def read(self, wanted: Sequence[Wanted]) -> Sequence[Standing]:
+    async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
         ec2 = await self._place.client("ec2")
         lists = await own_prefix_lists(ec2, self._place.account_id)
         found = matched(wanted, lists, lambda one, item: item["PrefixListName"] == one.name)
         return [await self._standing(ec2, *one) for one in found]
 
-    async def _standing(self, ec2: Any, name: str, wanted: Wanted | None, found: Item) -> Standing:
+    async def _standing(self, ec2: Any, name: str, wanted: WantedResource | None, found: Item) -> StandingResource:
         state: dict[str, Json] = {"tags": seen_tags(tags_of(found), wanted), "family": found["AddressFamily"]}
         if wanted is not None:
             stated = wanted.state.get("entries")
             names = stated if isinstance(stated, Mapping) else {}
             entries = await self._entries(ec2, found["PrefixListId"])
             state["entries"] = {one: names.get(one, description) for one, description in entries.items()}
-        return Standing(
+        return StandingResource(
             kind=PREFIX_LIST, name=name, region=self._place.region, state=state, is_own=is_own(tags_of(found)),
             outputs={"id": found["PrefixListId"]},
         )  # fmt: skip
@@ -50,7 +50,7 @@ class PrefixListProvider:
         entries = await listed(ec2, "get_managed_prefix_list_entries", "Entries", PrefixListId=identity)
         return {one["Cidr"]: one.get("Description", "") for one in sorted(entries, key=lambda each: str(each["Cidr"]))}
 
-    async def create(self, wanted: Wanted) -> None:
+    async def create(self, wanted: WantedResource) -> None:
         ec2 = await self._place.client("ec2")
         entries = wanted.state["entries"]
         assert isinstance(entries, Mapping)
@@ -61,7 +61,7 @@ class PrefixListProvider:
         )  # fmt: skip
         await self._ready(ec2, answer["PrefixList"]["PrefixListId"])
 
-    async def put(self, standing: Standing, aspect: str, value: Json) -> None:
+    async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         ec2 = await self._place.client("ec2")
         identity = str(standing.outputs["id"])
         if aspect == "tags":
@@ -99,7 +99,7 @@ class PrefixListProvider:
                 await asyncio.sleep(_READY_PAUSE_SECONDS)
         raise RoadError("account-unsettled", f"AWS is still changing the prefix list {identity}", fix="apply again")
 
-    async def delete(self, standing: Standing) -> None:
+    async def delete(self, standing: StandingResource) -> None:
         ec2 = await self._place.client("ec2")
         await ec2.delete_managed_prefix_list(PrefixListId=standing.outputs["id"])
 

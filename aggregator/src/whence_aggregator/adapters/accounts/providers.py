@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from whence_aggregator.accounts.account import Target
-from whence_aggregator.accounts.limits import Limit
-from whence_aggregator.accounts.ports import Finds, Provider
-from whence_aggregator.accounts.resources import Json, Kind, Standing, Wanted
+from whence_aggregator.accounts.limits import ServiceLimit
+from whence_aggregator.accounts.ports import Finds, ResourceProvider
+from whence_aggregator.accounts.resources import Json, ResourceKind, StandingResource, WantedResource
 from whence_aggregator.adapters.accounts.alias import AliasProvider
 from whence_aggregator.adapters.accounts.buckets import BucketProvider
 from whence_aggregator.adapters.accounts.certificate import CertificateProvider
@@ -64,7 +64,7 @@ _ATTEMPTS_MAX = 8
 _UNEXPECTED = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """Of reading what AWS answered, or a plan that another version wrote: the other resources are still applied."""
 
-PROVIDERS: Mapping[str, Callable[[AwsPlace], Provider]] = {
+PROVIDERS: Mapping[str, Callable[[AwsPlace], ResourceProvider]] = {
     "alias": AliasProvider,
     "instance-profile": InstanceProfileProvider,
     "outbound-web-identity": OutboundWebIdentityProvider,
@@ -135,11 +135,11 @@ class AwsProviders:
         for one in self._clients.values():
             await one.close()
 
-    def of(self, kind: Kind, target: Target, region: str | None) -> Provider:
+    def of(self, kind: ResourceKind, target: Target, region: str | None) -> ResourceProvider:
         """Return the provider of a kind; its errors name the account, the region and the kind."""
         return _Refusing(PROVIDERS[kind.name](self.place(target, region)), _where(kind, target, region), kind)
 
-    async def find(self, kind: Kind, target: Target, region: str | None) -> Sequence[Standing]:
+    async def find(self, kind: ResourceKind, target: Target, region: str | None) -> Sequence[StandingResource]:
         """Return what stands of a kind, whoever made it; nothing of kinds that are not imported. Raises RoadError."""
         provider = PROVIDERS[kind.name](self.place(target, region))
         if not isinstance(provider, Finds):
@@ -170,7 +170,7 @@ class AwsProviders:
             denied_actions(self.place(target, None), actions), target.name, "iam:SimulatePrincipalPolicy, iam:GetRole"
         )
 
-    async def limits(self, target: Target, region: str) -> Sequence[Limit]:
+    async def limits(self, target: Target, region: str) -> Sequence[ServiceLimit]:
         """Return the service quotas of a region, and those of the account with its first one. Raises RoadError."""
         place = self.place(target, region)
         return await _asked(read_limits(place), f"{target.name} {region}", ", ".join(LIMIT_ACTIONS))
@@ -183,28 +183,28 @@ class AwsProviders:
         return AwsPlace(target=target, region=region or target.regions[0], clients=self._clients[profile])
 
 
-def _where(kind: Kind, target: Target, region: str | None) -> str:
+def _where(kind: ResourceKind, target: Target, region: str | None) -> str:
     return " ".join(filter(None, (target.name, region, kind.name)))
 
 
 class _Refusing:
     """A provider whose errors are RoadErrors."""
 
-    def __init__(self, provider: Provider, where: str, kind: Kind) -> None:
+    def __init__(self, provider: ResourceProvider, where: str, kind: ResourceKind) -> None:
         self._provider = provider
         self._where = where
         self._kind = kind
 
-    async def read(self, wanted: Sequence[Wanted]) -> Sequence[Standing]:
+    async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
         return await _asked(self._provider.read(wanted), self._where, ", ".join(self._kind.reads))
 
-    async def create(self, wanted: Wanted) -> None:
+    async def create(self, wanted: WantedResource) -> None:
         await self._write(self._provider.create(wanted))
 
-    async def put(self, standing: Standing, aspect: str, value: Json) -> None:
+    async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         await self._write(self._provider.put(standing, aspect, value))
 
-    async def delete(self, standing: Standing) -> None:
+    async def delete(self, standing: StandingResource) -> None:
         await self._write(self._provider.delete(standing))
 
     async def _write(self, call: Awaitable[None]) -> None:

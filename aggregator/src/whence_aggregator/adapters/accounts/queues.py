@@ -8,7 +8,7 @@ from typing import Any
 
 from whence_aggregator.accounts.arns import arn_of
 from whence_aggregator.accounts.canonical import policy
-from whence_aggregator.accounts.resources import Json, Standing, Wanted, is_own, seen_tags
+from whence_aggregator.accounts.resources import Json, StandingResource, WantedResource, is_own, seen_tags
 from whence_aggregator.accounts.steps.trail_events import QUEUE
 from whence_aggregator.adapters.accounts.answers import answered
 from whence_aggregator.adapters.accounts.calls import gathered, own_arns
@@ -22,14 +22,14 @@ class QueueProvider:
     def __init__(self, place: AwsPlace) -> None:
         self._place = place
 
-    async def read(self, wanted: Sequence[Wanted]) -> Sequence[Standing]:
+    async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
         by_name = {one.name: one for one in wanted}
         own = {arn.rpartition(":")[2] for arn in await own_arns(self._place, "sqs")}
         sqs = await self._place.client("sqs")
         found = await gathered(self._queue(sqs, name, by_name.get(name)) for name in sorted({*by_name, *own}))
         return [one for one in found if one is not None]
 
-    async def create(self, wanted: Wanted) -> None:
+    async def create(self, wanted: WantedResource) -> None:
         sqs = await self._place.client("sqs")
         attributes: dict[str, str] = {}
         for aspect in (one for one in _ATTRIBUTES if wanted.state.get(one) is not None):
@@ -37,18 +37,18 @@ class QueueProvider:
         given = {name: value for name, value in attributes.items() if value}
         await sqs.create_queue(QueueName=wanted.name, Attributes=given, tags=wanted.state["tags"])
 
-    async def put(self, standing: Standing, aspect: str, value: Json) -> None:
+    async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         sqs, url = await self._place.client("sqs"), str(standing.outputs["url"])
         if aspect == "tags":
             await sqs.tag_queue(QueueUrl=url, Tags=value)
             return
         await sqs.set_queue_attributes(QueueUrl=url, Attributes=_attributes(aspect, value))
 
-    async def delete(self, standing: Standing) -> None:
+    async def delete(self, standing: StandingResource) -> None:
         sqs = await self._place.client("sqs")
         await answered(sqs.delete_queue(QueueUrl=standing.outputs["url"]), *_GONE)
 
-    async def _queue(self, sqs: Any, name: str, wanted: Wanted | None) -> Standing | None:
+    async def _queue(self, sqs: Any, name: str, wanted: WantedResource | None) -> StandingResource | None:
         found = await answered(sqs.get_queue_url(QueueName=name), *_GONE)
         if found is None:
             return None
@@ -59,7 +59,7 @@ class QueueProvider:
             return None
         tags: Mapping[str, str] = tagged.get("Tags") or {}
         arn = arn_of("sqs", self._place.region, self._place.account_id, name)
-        return Standing(
+        return StandingResource(
             kind=QUEUE, name=name, region=self._place.region, is_own=is_own(tags),
             state=_state(answer.get("Attributes") or {}) | {"tags": seen_tags(tags, wanted)},
             outputs={"arn": arn, "url": url},

@@ -13,7 +13,7 @@ from typing import Any
 
 from whence_aggregator.accounts import canonical
 from whence_aggregator.accounts.policies import own_principals
-from whence_aggregator.accounts.resources import Json, Standing, Wanted, is_own, seen_tags
+from whence_aggregator.accounts.resources import Json, StandingResource, WantedResource, is_own, seen_tags
 from whence_aggregator.accounts.steps.roles import ATTACHED, PARTS_TAG, POLICY, ROLE, SESSION_SECONDS, mark
 from whence_aggregator.adapters.accounts.iam_calls import pages, tag_list, tags_of, without_missing
 from whence_aggregator.adapters.accounts.place import AwsPlace
@@ -28,7 +28,7 @@ class RoleProvider:
     def __init__(self, place: AwsPlace) -> None:
         self._place = place
 
-    async def read(self, wanted: Sequence[Wanted]) -> Sequence[Standing]:
+    async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
         iam = await self._place.client("iam")
         asked = {one.name: one for one in wanted}
         roles = await pages(iam, "get_account_authorization_details", "RoleDetailList", Filter=["Role"])
@@ -42,8 +42,8 @@ class RoleProvider:
         ]
 
     def _standing(
-        self, role: Mapping[str, Any], wanted: Wanted | None, details: Mapping[str, Mapping[str, Any]]
-    ) -> Standing:
+        self, role: Mapping[str, Any], wanted: WantedResource | None, details: Mapping[str, Mapping[str, Any]]
+    ) -> StandingResource:
         name, tags = role["RoleName"], tags_of(role)
         parts = _parts(role)
         stated = wanted.state if wanted is not None else {}
@@ -63,12 +63,12 @@ class RoleProvider:
             unmarked.append(f"permissions boundary {boundary}")
         compared = [*(one for one in stated if one.startswith((POLICY, ATTACHED))), *surplus]
         state |= parts if wanted is None else {one: parts.get(one) for one in compared}
-        return Standing(
+        return StandingResource(
             kind=ROLE, name=name, state={**state, "tags": seen_tags(tags, wanted)}, is_own=is_own(tags),
             outputs={"arn": role["Arn"], "id": role["RoleId"]}, foreign=tuple(map(_words, unmarked)), surplus=surplus,
         )  # fmt: skip
 
-    async def find(self) -> Sequence[Standing]:
+    async def find(self) -> Sequence[StandingResource]:
         """Return all roles that a person made: AWS's services and IAM Identity Center have paths of their own."""
         iam = await self._place.client("iam")
         roles = await pages(iam, "get_account_authorization_details", "RoleDetailList", Filter=["Role"])
@@ -79,7 +79,7 @@ class RoleProvider:
             for one in (self._standing(each, None, details) for each in found)
         ]
 
-    async def create(self, wanted: Wanted) -> None:
+    async def create(self, wanted: WantedResource) -> None:
         """Create a role; its policies are put afterwards.
 
         A trust policy that names a role or user of this account, such as the role itself, is put afterwards too,
@@ -98,7 +98,7 @@ class RoleProvider:
             Tags=tag_list(state["tags"]), **more,
         )  # fmt: skip
 
-    async def put(self, standing: Standing, aspect: str, value: Json) -> None:
+    async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         iam = await self._place.client("iam")
         name = standing.name
         if aspect.startswith(POLICY):
@@ -122,7 +122,7 @@ class RoleProvider:
             assert aspect == "tags", aspect
             await iam.tag_role(RoleName=name, Tags=tag_list(value))
 
-    async def delete(self, standing: Standing) -> None:
+    async def delete(self, standing: StandingResource) -> None:
         """Delete a role with the policies that the plan names. IAM refuses if the role has others meanwhile."""
         iam = await self._place.client("iam")
         for aspect, value in standing.state.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from whence_aggregator.accounts.resources import Json, Standing, Wanted, is_own, seen_tags
+from whence_aggregator.accounts.resources import Json, StandingResource, WantedResource, is_own, seen_tags
 from whence_aggregator.accounts.steps.vpc import ROUTE, ROUTE_TABLE
 from whence_aggregator.adapters.accounts.network_reads import (
     Item,
@@ -25,7 +25,7 @@ class RouteTableProvider:
     def __init__(self, place: AwsPlace) -> None:
         self._place = place
 
-    async def read(self, wanted: Sequence[Wanted]) -> Sequence[Standing]:
+    async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
         ec2 = await self._place.client("ec2")
         vpc_ids = await vpc_ids_for(ec2, wanted)
         tables = await listed(ec2, "describe_route_tables", "RouteTables")
@@ -36,13 +36,15 @@ class RouteTableProvider:
         subnets = await subnets_meant(ec2, vpc_ids.values(), [one.state.get("subnet") for one in wanted])
         return [self._standing(*one, subnets) for one in found]
 
-    def _standing(self, name: str, wanted: Wanted | None, table: Item, meant: Sequence[Item]) -> Standing:
+    def _standing(
+        self, name: str, wanted: WantedResource | None, table: Item, meant: Sequence[Item]
+    ) -> StandingResource:
         stated = wanted.state if wanted is not None else {}
         associated = [one["SubnetId"] for one in table["Associations"] if one.get("SubnetId")]
         subnet = next((one for one in associated if is_one(stated.get("subnet"), one, meant)), None)
         routes = {one.removeprefix(ROUTE) for one in stated if one.startswith(ROUTE)}
         others = [f"association of {one}" for one in sorted(associated) if one != subnet]
-        return Standing(
+        return StandingResource(
             kind=ROUTE_TABLE, name=name, region=self._place.region, is_own=is_own(tags_of(table)),
             state={
                 "tags": seen_tags(tags_of(table), wanted), "vpc": table["VpcId"], "subnet": subnet,
@@ -52,13 +54,13 @@ class RouteTableProvider:
             foreign=(*other_routes(table, routes), *others) if wanted is not None else (),
         )  # fmt: skip
 
-    async def create(self, wanted: Wanted) -> None:
+    async def create(self, wanted: WantedResource) -> None:
         ec2 = await self._place.client("ec2")
         await ec2.create_route_table(
             VpcId=wanted.state["vpc"], TagSpecifications=tagged("route-table", wanted.state["tags"])
         )
 
-    async def put(self, standing: Standing, aspect: str, value: Json) -> None:
+    async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         ec2 = await self._place.client("ec2")
         identity = standing.outputs["id"]
         if aspect == "tags":
@@ -80,7 +82,7 @@ class RouteTableProvider:
         else:
             await ec2.associate_route_table(RouteTableId=table_id, SubnetId=subnet_id)
 
-    async def delete(self, standing: Standing) -> None:
+    async def delete(self, standing: StandingResource) -> None:
         """Delete a table. Its subnets use the VPC's main table from then on."""
         ec2 = await self._place.client("ec2")
         identity = standing.outputs["id"]

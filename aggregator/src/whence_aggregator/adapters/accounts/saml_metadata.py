@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from whence_aggregator.accounts.resources import Json, Standing, Wanted
+from whence_aggregator.accounts.resources import Json, StandingResource, WantedResource
 from whence_aggregator.accounts.saml import METADATA_CHARACTERS_MAX, metadata_form
 from whence_aggregator.accounts.steps.identity import SAML_METADATA
 from whence_aggregator.adapters.accounts.calls import gathered
@@ -26,20 +26,20 @@ class SamlMetadataProvider:
     def __init__(self, fetch: Callable[[str], Awaitable[str]]) -> None:
         self._fetch = fetch
 
-    async def read(self, wanted: Sequence[Wanted]) -> Sequence[Standing]:
+    async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
         return await gathered(self._document(one.name) for one in wanted)
 
-    async def _document(self, url: str) -> Standing:
+    async def _document(self, url: str) -> StandingResource:
         document = metadata_form(await self._fetch(url), f"the document at {url}")
-        return Standing(kind=SAML_METADATA, name=url, state={}, is_own=True, outputs={"xml": document})
+        return StandingResource(kind=SAML_METADATA, name=url, state={}, is_own=True, outputs={"xml": document})
 
-    async def create(self, wanted: Wanted) -> None:
+    async def create(self, wanted: WantedResource) -> None:
         raise AssertionError("a document is only read")
 
-    async def put(self, standing: Standing, aspect: str, value: Json) -> None:
+    async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         raise AssertionError("a document is only read")
 
-    async def delete(self, standing: Standing) -> None:
+    async def delete(self, standing: StandingResource) -> None:
         raise AssertionError("a document is only read")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from whence_aggregator.accounts.resources import Json, Standing, Wanted, is_own, seen_tags
+from whence_aggregator.accounts.resources import Json, StandingResource, WantedResource, is_own, seen_tags
 from whence_aggregator.accounts.saml import metadata_form
 from whence_aggregator.accounts.steps.identity import SAML_PROVIDER
 from whence_aggregator.adapters.accounts.calls import gathered
@@ -23,14 +23,14 @@ class SamlProviderProvider:
     def __init__(self, place: AwsPlace) -> None:
         self._place = place
 
-    async def read(self, wanted: Sequence[Wanted]) -> Sequence[Standing]:
+    async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
         asked = {one.name: one for one in wanted}
         return [each for each in await self._all(asked) if each.is_own or each.name in asked]
 
-    async def find(self) -> Sequence[Standing]:
+    async def find(self) -> Sequence[StandingResource]:
         return await self._all({})
 
-    async def _all(self, asked: Mapping[str, Wanted]) -> Sequence[Standing]:
+    async def _all(self, asked: Mapping[str, WantedResource]) -> Sequence[StandingResource]:
         iam = await self._place.client("iam")
         arns = [one["Arn"] for one in (await iam.list_saml_providers())["SAMLProviderList"]]
         if len(arns) > _PROVIDERS_MAX:
@@ -38,7 +38,7 @@ class SamlProviderProvider:
         described = await gathered(self._described(iam, arn, asked.get(arn.rpartition("/")[2])) for arn in arns)
         return [each for each in described if each is not None]
 
-    async def _described(self, iam: Any, arn: str, wanted: Wanted | None) -> Standing | None:
+    async def _described(self, iam: Any, arn: str, wanted: WantedResource | None) -> StandingResource | None:
         try:
             answer = await iam.get_saml_provider(SAMLProviderArn=arn)
         except ClientError as exc:
@@ -46,18 +46,18 @@ class SamlProviderProvider:
                 return None
             raise
         tags = tags_of(answer)
-        return Standing(
+        return StandingResource(
             kind=SAML_PROVIDER, name=arn.rpartition("/")[2], is_own=is_own(tags), outputs={"arn": arn},
             state={"metadata": _seen(answer["SAMLMetadataDocument"]), "tags": seen_tags(tags, wanted)},
         )  # fmt: skip
 
-    async def create(self, wanted: Wanted) -> None:
+    async def create(self, wanted: WantedResource) -> None:
         iam = await self._place.client("iam")
         await iam.create_saml_provider(
             Name=wanted.name, SAMLMetadataDocument=wanted.state["metadata"], Tags=tag_list(wanted.state["tags"])
         )
 
-    async def put(self, standing: Standing, aspect: str, value: Json) -> None:
+    async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         iam = await self._place.client("iam")
         arn = standing.outputs["arn"]
         if aspect == "metadata":
@@ -66,7 +66,7 @@ class SamlProviderProvider:
             assert aspect == "tags", aspect
             await iam.tag_saml_provider(SAMLProviderArn=arn, Tags=tag_list(value))
 
-    async def delete(self, standing: Standing) -> None:
+    async def delete(self, standing: StandingResource) -> None:
         iam = await self._place.client("iam")
         await without_missing(iam.delete_saml_provider(SAMLProviderArn=standing.outputs["arn"]))
 

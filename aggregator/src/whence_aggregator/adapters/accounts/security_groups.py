@@ -5,8 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from whence_aggregator.accounts.ingress import Rule, flattened, grouped, in_words, rule
-from whence_aggregator.accounts.resources import OWN_TAG, OWN_VALUE, Json, Standing, Wanted, is_own, seen_tags
+from whence_aggregator.accounts.ingress import IngressRule, flattened, grouped, in_words, rule
+from whence_aggregator.accounts.resources import (
+    OWN_TAG,
+    OWN_VALUE,
+    Json,
+    StandingResource,
+    WantedResource,
+    is_own,
+    seen_tags,
+)
 from whence_aggregator.accounts.steps.security_groups import SECURITY_GROUP
 from whence_aggregator.adapters.accounts.network_reads import (
     Item,
@@ -26,11 +34,11 @@ class SecurityGroupProvider:
     def __init__(self, place: AwsPlace) -> None:
         self._place = place
 
-    async def read(self, wanted: Sequence[Wanted]) -> Sequence[Standing]:
+    async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
         ec2 = await self._place.client("ec2")
         vpc_ids = await vpc_ids_for(ec2, wanted)
         groups = await listed(ec2, "describe_security_groups", "SecurityGroups")
-        is_it: Callable[[Wanted, Item], bool] = lambda one, item: (  # noqa: E731
+        is_it: Callable[[WantedResource, Item], bool] = lambda one, item: (  # noqa: E731
             (item["VpcId"], item["GroupName"]) == (vpc_ids.get(one.name), one.name)
         )
         found = list(matched(wanted, groups, is_it))
@@ -43,7 +51,7 @@ class SecurityGroupProvider:
             for name, one, group in found
         ]
 
-    async def _lists(self, ec2: Any, wanted: Sequence[Wanted]) -> dict[str, str]:
+    async def _lists(self, ec2: Any, wanted: Sequence[WantedResource]) -> dict[str, str]:
         """Return the ids of the prefix lists that rules refer to, by name."""
         if not any(name_in(one.source) for each in wanted for one in flattened(each.state.get("ingress"))):
             return {}
@@ -51,11 +59,11 @@ class SecurityGroupProvider:
         return {one["PrefixListName"]: one["PrefixListId"] for one in lists}
 
     def _standing(
-        self, name: str, wanted: Wanted | None, group: Item, rules: Sequence[Item], lists: Mapping[str, str]
-    ) -> Standing:
+        self, name: str, wanted: WantedResource | None, group: Item, rules: Sequence[Item], lists: Mapping[str, str]
+    ) -> StandingResource:
         stated = {_meant(one, lists).key for one in flattened(wanted.state.get("ingress"))} if wanted else set()
         ingress = [(one, is_own(tags_of(item))) for item in rules if (one := _rule(item)) is not None]
-        return Standing(
+        return StandingResource(
             kind=SECURITY_GROUP, name=name, region=self._place.region, is_own=is_own(tags_of(group)),
             state={
                 "tags": seen_tags(tags_of(group), wanted), "vpc": group["VpcId"], "description": group["Description"],
@@ -67,21 +75,21 @@ class SecurityGroupProvider:
             ) if wanted is not None else (),
         )  # fmt: skip
 
-    async def create(self, wanted: Wanted) -> None:
+    async def create(self, wanted: WantedResource) -> None:
         ec2 = await self._place.client("ec2")
         await ec2.create_security_group(
             GroupName=wanted.name, Description=wanted.state["description"], VpcId=wanted.state["vpc"],
             TagSpecifications=tagged("security-group", wanted.state["tags"]),
         )  # fmt: skip
 
-    async def put(self, standing: Standing, aspect: str, value: Json) -> None:
+    async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         ec2 = await self._place.client("ec2")
         if aspect == "tags":
             await put_tags(ec2, standing.outputs["id"], value)
         else:
             await self._put_ingress(ec2, standing.outputs["id"], flattened(value))
 
-    async def _put_ingress(self, ec2: Any, group_id: Json, wanted: Sequence[Rule]) -> None:
+    async def _put_ingress(self, ec2: Any, group_id: Json, wanted: Sequence[IngressRule]) -> None:
         """Add what is missing, then remove rules of ours that are not stated: nothing is cut off in between."""
         filters = [{"Name": "group-id", "Values": [group_id]}]
         rules = await listed(ec2, "describe_security_group_rules", "SecurityGroupRules", Filters=filters)
@@ -99,12 +107,12 @@ class SecurityGroupProvider:
         if left:
             await ec2.revoke_security_group_ingress(GroupId=group_id, SecurityGroupRuleIds=left)
 
-    async def delete(self, standing: Standing) -> None:
+    async def delete(self, standing: StandingResource) -> None:
         ec2 = await self._place.client("ec2")
         await ec2.delete_security_group(GroupId=standing.outputs["id"])
 
 
-def _rule(item: Item) -> Rule | None:
+def _rule(item: Item) -> IngressRule | None:
     """Return a rule for what may connect; None for one for the other direction."""
     if item["IsEgress"]:
         return None
@@ -113,12 +121,12 @@ def _rule(item: Item) -> Rule | None:
     return rule(item["IpProtocol"], item.get("FromPort"), item.get("ToPort"), source)
 
 
-def _meant(one: Rule, lists: Mapping[str, str]) -> Rule:
+def _meant(one: IngressRule, lists: Mapping[str, str]) -> IngressRule:
     name = name_in(one.source)
     return one if name is None else one._replace(source=lists.get(name))
 
 
-def _permission(one: Rule) -> dict[str, Any]:
+def _permission(one: IngressRule) -> dict[str, Any]:
     ports = {"FromPort": one.from_port, "ToPort": one.to_port} if one.from_port is not None else {}
     if not one.is_network:
         return {"IpProtocol": one.protocol, **ports, "PrefixListIds": [{"PrefixListId": one.source}]}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from whence_aggregator.accounts.resources import Json, Kind, Standing, Wanted, is_own, seen_tags
+from whence_aggregator.accounts.resources import Json, ResourceKind, StandingResource, WantedResource, is_own, seen_tags
 from whence_aggregator.accounts.steps.subnet_groups import CACHE_SUBNET_GROUP, DB_SUBNET_GROUP, DESCRIPTION, NAME
 from whence_aggregator.adapters.accounts.network_reads import listed, tag_list
 from whence_aggregator.adapters.accounts.place import AwsPlace
@@ -16,7 +16,7 @@ from whence_aggregator.adapters.accounts.place import AwsPlace
 class _Service:
     """A service, and its words: methods of its client end in `group`, keys of its answers begin with `prefix`."""
 
-    kind: Kind
+    kind: ResourceKind
     name: str
     group: str
     prefix: str
@@ -36,7 +36,7 @@ class _SubnetGroupProvider:
         self._place = place
         self._service = service
 
-    async def read(self, wanted: Sequence[Wanted]) -> Sequence[Standing]:
+    async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
         client = await self._place.client(self._service.name)
         prefix = self._service.prefix
         groups = await listed(client, f"describe_{self._service.group}s", f"{prefix}s")
@@ -53,24 +53,24 @@ class _SubnetGroupProvider:
             "subnets": sorted(one["SubnetIdentifier"] for one in found["Subnets"]),
         }  # fmt: skip
         return [
-            Standing(
+            StandingResource(
                 kind=self._service.kind, name=NAME, region=self._place.region, state=state, is_own=is_own(tags),
                 outputs={"arn": arn},
             )
         ]  # fmt: skip
 
-    async def create(self, wanted: Wanted) -> None:
+    async def create(self, wanted: WantedResource) -> None:
         more = {f"{self._service.prefix}Description": DESCRIPTION, "Tags": tag_list(wanted.state["tags"])}
         await self._call("create", SubnetIds=wanted.state["subnets"], **more)
 
-    async def put(self, standing: Standing, aspect: str, value: Json) -> None:
+    async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         if aspect == "tags":
             client = await self._place.client(self._service.name)
             await client.add_tags_to_resource(ResourceName=standing.outputs["arn"], Tags=tag_list(value))
         else:
             await self._call("modify", SubnetIds=value)
 
-    async def delete(self, standing: Standing) -> None:
+    async def delete(self, standing: StandingResource) -> None:
         await self._call("delete")
 
     async def _call(self, verb: str, **more: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from whence_aggregator.accounts.resources import NAME_TAG, Json, Standing, Wanted, is_own, seen_tags
+from whence_aggregator.accounts.resources import NAME_TAG, Json, StandingResource, WantedResource, is_own, seen_tags
 from whence_aggregator.accounts.steps.vpc import SUBNET
 from whence_aggregator.adapters.accounts.network_reads import (
     Item,
@@ -25,7 +25,7 @@ class SubnetProvider:
     def __init__(self, place: AwsPlace) -> None:
         self._place = place
 
-    async def read(self, wanted: Sequence[Wanted]) -> Sequence[Standing]:
+    async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
         ec2 = await self._place.client("ec2")
         vpc_ids = await vpc_ids_for(ec2, wanted)
         subnets = await listed(ec2, "describe_subnets", "Subnets")
@@ -35,8 +35,8 @@ class SubnetProvider:
         )  # fmt: skip
         return [self._standing(*one) for one in found]
 
-    def _standing(self, name: str, wanted: Wanted | None, subnet: Item) -> Standing:
-        return Standing(
+    def _standing(self, name: str, wanted: WantedResource | None, subnet: Item) -> StandingResource:
+        return StandingResource(
             kind=SUBNET, name=name, region=self._place.region, is_own=is_own(tags_of(subnet)),
             state={
                 "tags": seen_tags(tags_of(subnet), wanted), "vpc": subnet["VpcId"], "cidr": subnet["CidrBlock"],
@@ -45,17 +45,17 @@ class SubnetProvider:
             outputs={"id": subnet["SubnetId"]},
         )  # fmt: skip
 
-    async def create(self, wanted: Wanted) -> None:
+    async def create(self, wanted: WantedResource) -> None:
         ec2 = await self._place.client("ec2")
         await ec2.create_subnet(
             VpcId=wanted.state["vpc"], CidrBlock=wanted.state["cidr"], AvailabilityZone=wanted.state["zone"],
             TagSpecifications=tagged("subnet", wanted.state["tags"]),
         )  # fmt: skip
 
-    async def put(self, standing: Standing, aspect: str, value: Json) -> None:
+    async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         await put_tags(await self._place.client("ec2"), standing.outputs["id"], value)
 
-    async def delete(self, standing: Standing) -> None:
+    async def delete(self, standing: StandingResource) -> None:
         ec2 = await self._place.client("ec2")
         await ec2.delete_subnet(SubnetId=standing.outputs["id"])
 

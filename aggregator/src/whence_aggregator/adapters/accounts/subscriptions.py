@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from whence_aggregator.accounts.arns import arn_of
-from whence_aggregator.accounts.resources import Json, Standing, Wanted
+from whence_aggregator.accounts.resources import Json, StandingResource, WantedResource
 from whence_aggregator.accounts.steps.trail_events import SUBSCRIPTION
 from whence_aggregator.adapters.accounts.answers import answered
 from whence_aggregator.adapters.accounts.calls import gathered, own_arns
@@ -21,7 +21,7 @@ class SubscriptionProvider:
     def __init__(self, place: AwsPlace) -> None:
         self._place = place
 
-    async def read(self, wanted: Sequence[Wanted]) -> Sequence[Standing]:
+    async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
         own = await own_arns(self._place, "sns", "sqs")
         names = {one.name for one in wanted}
         topics = {self._arn("sns", name.partition("/")[0]) for name in names}
@@ -30,7 +30,7 @@ class SubscriptionProvider:
         each = await gathered(self._of_topic(sns, topic, names, own) for topic in sorted(topics))
         return [one for found in each for one in found]
 
-    async def create(self, wanted: Wanted) -> None:
+    async def create(self, wanted: WantedResource) -> None:
         sns = await self._place.client("sns")
         raw, chosen = wanted.state.get("raw_message_delivery"), wanted.state.get("filter_policy")
         attributes = {
@@ -41,7 +41,7 @@ class SubscriptionProvider:
             TopicArn=wanted.state["topic"], Protocol="sqs", Endpoint=wanted.state["queue"], Attributes=attributes
         )
 
-    async def put(self, standing: Standing, aspect: str, value: Json) -> None:
+    async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         sns = await self._place.client("sns")
         name = {"raw_message_delivery": "RawMessageDelivery", "filter_policy": "FilterPolicy"}[aspect]
         text = json.dumps(value if value is not None else {})  # an empty policy removes the filter
@@ -49,14 +49,14 @@ class SubscriptionProvider:
             SubscriptionArn=standing.outputs["arn"], AttributeName=name, AttributeValue=text
         )
 
-    async def delete(self, standing: Standing) -> None:
+    async def delete(self, standing: StandingResource) -> None:
         sns = await self._place.client("sns")
         await answered(sns.unsubscribe(SubscriptionArn=standing.outputs["arn"]), *_GONE)
 
     def _arn(self, service: str, name: str) -> str:
         return arn_of(service, self._place.region, self._place.account_id, name)
 
-    async def _of_topic(self, sns: Any, topic: str, names: set[str], own: frozenset[str]) -> Sequence[Standing]:
+    async def _of_topic(self, sns: Any, topic: str, names: set[str], own: frozenset[str]) -> Sequence[StandingResource]:
         """Return the subscriptions of one topic that are wanted or our own."""
         ours: dict[str, _Listed] = {}
         others: list[str] = []
@@ -80,13 +80,13 @@ class SubscriptionProvider:
 
     async def _standing(
         self, sns: Any, name: str, listed: _Listed, own: frozenset[str], others: Sequence[str]
-    ) -> Standing | None:
+    ) -> StandingResource | None:
         arn = listed["SubscriptionArn"]
         answer = await answered(sns.get_subscription_attributes(SubscriptionArn=arn), *_GONE)
         if answer is None:
             return None
         attributes = answer["Attributes"]
-        return Standing(
+        return StandingResource(
             kind=SUBSCRIPTION, name=name, region=self._place.region,
             is_own={listed["TopicArn"], listed["Endpoint"]} <= own,
             state={

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from whence_aggregator.accounts.resources import Json, Standing, Wanted, is_own, seen_tags
+from whence_aggregator.accounts.resources import Json, StandingResource, WantedResource, is_own, seen_tags
 from whence_aggregator.accounts.steps.cloudtrail import OTHER_TRAILS, TRAIL, TRUSTED_ACCESS
 from whence_aggregator.adapters.accounts.answers import answered, tag_list, tags_of
 from whence_aggregator.adapters.accounts.calls import gathered
@@ -26,7 +26,7 @@ class TrailProvider:
     def __init__(self, place: AwsPlace) -> None:
         self._place = place
 
-    async def read(self, wanted: Sequence[Wanted]) -> Sequence[Standing]:
+    async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
         by_name = {one.name: one for one in wanted}
         trail = await self._place.client("cloudtrail")
         found = await _listed(trail, self._place)
@@ -37,13 +37,13 @@ class TrailProvider:
         )
         return [one for one in each if one is not None]
 
-    async def find(self) -> Sequence[Standing]:
+    async def find(self) -> Sequence[StandingResource]:
         trail = await self._place.client("cloudtrail")
         found = await _listed(trail, self._place)
         each = await gathered(self._trail(trail, one, tags, None) for one, tags in found)
         return [one for one in each if one is not None]
 
-    async def create(self, wanted: Wanted) -> None:
+    async def create(self, wanted: WantedResource) -> None:
         trail = await self._place.client("cloudtrail")
         about: dict[str, Any] = {}
         for aspect, form in _UPDATES.items():
@@ -51,7 +51,7 @@ class TrailProvider:
         about = {name: value for name, value in about.items() if value != ""}
         await trail.create_trail(Name=wanted.name, TagsList=_tags(wanted.state["tags"]), **about)
 
-    async def put(self, standing: Standing, aspect: str, value: Json) -> None:
+    async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         trail, arn = await self._place.client("cloudtrail"), str(standing.outputs["arn"])
         if aspect == "tags":
             await trail.add_tags(ResourceId=arn, TagsList=_tags(value))
@@ -63,11 +63,13 @@ class TrailProvider:
         else:
             await trail.update_trail(Name=arn, **_UPDATES[aspect](value))
 
-    async def delete(self, standing: Standing) -> None:
+    async def delete(self, standing: StandingResource) -> None:
         trail = await self._place.client("cloudtrail")
         await answered(trail.delete_trail(Name=standing.name), *_GONE)
 
-    async def _trail(self, trail: Any, one: _Trail, tags: _Tags, wanted: Wanted | None) -> Standing | None:
+    async def _trail(
+        self, trail: Any, one: _Trail, tags: _Tags, wanted: WantedResource | None
+    ) -> StandingResource | None:
         arn = one["TrailARN"]
         answers = await asyncio.gather(
             answered(trail.get_event_selectors(TrailName=arn), *_GONE),
@@ -75,7 +77,7 @@ class TrailProvider:
         )
         if answers[0] is None or answers[1] is None:
             return None
-        return Standing(
+        return StandingResource(
             kind=TRAIL, name=one["Name"], region=self._place.region, is_own=is_own(tags),
             state={
                 "delivery": {"bucket": one["S3BucketName"], "prefix": one.get("S3KeyPrefix") or None},
@@ -102,27 +104,27 @@ class OtherTrailsProvider:
     def __init__(self, place: AwsPlace) -> None:
         self._place = place
 
-    async def read(self, wanted: Sequence[Wanted]) -> Sequence[Standing]:
+    async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
         if not wanted:
             return []
         names = {one.name for one in wanted}
         found = await _listed(await self._place.client("cloudtrail"), self._place)
         others = sorted(f"trail {one['Name']}" for one, tags in found if one["Name"] not in names and not is_own(tags))
         return [
-            Standing(
+            StandingResource(
                 kind=OTHER_TRAILS, name=one.name, region=self._place.region, state={}, is_own=True,
                 foreign=tuple(others),
             )
             for one in wanted
         ]  # fmt: skip
 
-    async def create(self, wanted: Wanted) -> None:
+    async def create(self, wanted: WantedResource) -> None:
         raise AssertionError("a setting always stands")
 
-    async def put(self, standing: Standing, aspect: str, value: Json) -> None:
+    async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         raise AssertionError("other trails have no aspects")
 
-    async def delete(self, standing: Standing) -> None:
+    async def delete(self, standing: StandingResource) -> None:
         raise AssertionError("a setting is not deleted")
 
 
@@ -132,25 +134,25 @@ class TrustedAccessProvider:
     def __init__(self, place: AwsPlace) -> None:
         self._place = place
 
-    async def read(self, wanted: Sequence[Wanted]) -> Sequence[Standing]:
+    async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
         if not wanted:
             return []
         organizations = await self._place.client("organizations")
         pages = organizations.get_paginator("list_aws_service_access_for_organization").paginate()
         enabled = {one["ServicePrincipal"] async for page in pages for one in page["EnabledServicePrincipals"]}
         return [
-            Standing(kind=TRUSTED_ACCESS, name=one.name, state={"enabled": one.name in enabled}, is_own=True)
+            StandingResource(kind=TRUSTED_ACCESS, name=one.name, state={"enabled": one.name in enabled}, is_own=True)
             for one in wanted
         ]
 
-    async def create(self, wanted: Wanted) -> None:
+    async def create(self, wanted: WantedResource) -> None:
         raise AssertionError("a setting always stands")
 
-    async def put(self, standing: Standing, aspect: str, value: Json) -> None:
+    async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         organizations = await self._place.client("organizations")
         await organizations.enable_aws_service_access(ServicePrincipal=standing.name)
 
-    async def delete(self, standing: Standing) -> None:
+    async def delete(self, standing: StandingResource) -> None:
         raise AssertionError("a setting is not deleted")
 
 

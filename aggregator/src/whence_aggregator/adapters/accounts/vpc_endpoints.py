@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from whence_aggregator.accounts.resources import NAME_TAG, Json, Standing, Wanted, is_own, seen_tags
+from whence_aggregator.accounts.resources import NAME_TAG, Json, StandingResource, WantedResource, is_own, seen_tags
 from whence_aggregator.accounts.steps.vpc_endpoints import VPC_ENDPOINT
 from whence_aggregator.adapters.accounts.network_reads import (
     Item,
@@ -28,7 +28,7 @@ class VpcEndpointProvider:
     def __init__(self, place: AwsPlace) -> None:
         self._place = place
 
-    async def read(self, wanted: Sequence[Wanted]) -> Sequence[Standing]:
+    async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
         ec2 = await self._place.client("ec2")
         vpc_ids = await vpc_ids_for(ec2, wanted)
         endpoints = await listed(ec2, "describe_vpc_endpoints", "VpcEndpoints")
@@ -45,7 +45,9 @@ class VpcEndpointProvider:
         tables = await listed(ec2, "describe_route_tables", "RouteTables") if has_tables else []
         return [self._standing(*one, tables) for one in found]
 
-    def _standing(self, name: str, wanted: Wanted | None, endpoint: Item, tables: Sequence[Item]) -> Standing:
+    def _standing(
+        self, name: str, wanted: WantedResource | None, endpoint: Item, tables: Sequence[Item]
+    ) -> StandingResource:
         stated = wanted.state.get("route_tables") if wanted is not None else None
         meant = _meant(stated, [one for one in tables if one["VpcId"] == endpoint["VpcId"]])
         used = set(endpoint.get("RouteTableIds") or [])
@@ -56,13 +58,13 @@ class VpcEndpointProvider:
             "groups": sorted(one["GroupId"] for one in endpoint.get("Groups") or []),
             "private_dns": endpoint.get("PrivateDnsEnabled"),
         }  # fmt: skip
-        return Standing(
+        return StandingResource(
             kind=VPC_ENDPOINT, name=name, region=self._place.region, state=state, is_own=is_own(tags_of(endpoint)),
             outputs={"id": endpoint["VpcEndpointId"]},
             foreign=tuple(f"route table {one}" for one in sorted(used - meant)) if stated is not None else (),
         )  # fmt: skip
 
-    async def create(self, wanted: Wanted) -> None:
+    async def create(self, wanted: WantedResource) -> None:
         ec2 = await self._place.client("ec2")
         state = wanted.state
         lists = {parameter: state[aspect] for aspect, parameter in _LISTS.items() if aspect in state}
@@ -72,7 +74,7 @@ class VpcEndpointProvider:
             TagSpecifications=tagged("vpc-endpoint", state["tags"]), **lists, **dns,
         )  # fmt: skip
 
-    async def put(self, standing: Standing, aspect: str, value: Json) -> None:
+    async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         ec2 = await self._place.client("ec2")
         identity = standing.outputs["id"]
         if aspect == "tags":
@@ -85,7 +87,7 @@ class VpcEndpointProvider:
             lists = {f"{word}{_LISTS[aspect]}": ids for word, ids in changes.items() if ids}
             await ec2.modify_vpc_endpoint(VpcEndpointId=identity, **lists)
 
-    async def delete(self, standing: Standing) -> None:
+    async def delete(self, standing: StandingResource) -> None:
         """Delete an endpoint. Raises RoadError for what AWS refuses within an answer of success."""
         ec2 = await self._place.client("ec2")
         answer = await ec2.delete_vpc_endpoints(VpcEndpointIds=[standing.outputs["id"]])

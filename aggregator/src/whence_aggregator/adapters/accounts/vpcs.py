@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from whence_aggregator.accounts.resources import Json, Standing, Wanted, is_own, seen_tags
+from whence_aggregator.accounts.resources import Json, StandingResource, WantedResource, is_own, seen_tags
 from whence_aggregator.accounts.steps.vpc import VPC
 from whence_aggregator.adapters.accounts.network_reads import (
     Item,
@@ -26,7 +26,7 @@ class VpcProvider:
     def __init__(self, place: AwsPlace) -> None:
         self._place = place
 
-    async def read(self, wanted: Sequence[Wanted]) -> Sequence[Standing]:
+    async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
         ec2 = await self._place.client("ec2")
         vpcs = await listed(ec2, "describe_vpcs", "Vpcs")
         found = {one.name: (one, vpc) for one in wanted if (vpc := vpc_of_network(vpcs, one.name)) is not None}
@@ -34,14 +34,14 @@ class VpcProvider:
         left = [(None, one) for one in ours if all(vpc is not one for _, vpc in found.values())]
         return await asyncio.gather(*(self._standing(ec2, *one) for one in [*found.values(), *left]))
 
-    async def _standing(self, ec2: Any, wanted: Wanted | None, vpc: Item) -> Standing:
+    async def _standing(self, ec2: Any, wanted: WantedResource | None, vpc: Item) -> StandingResource:
         state: dict[str, Json] = {"tags": seen_tags(tags_of(vpc), wanted)}
         outputs: dict[str, Json] = {"id": vpc["VpcId"]}
         if wanted is not None:
             for aspect in _ATTRIBUTES.keys() & wanted.state.keys():
                 state[aspect] = await self._attribute(ec2, vpc["VpcId"], _ATTRIBUTES[aspect])
             outputs["main_route_table"] = await self._main_table(ec2, vpc["VpcId"])
-        return Standing(
+        return StandingResource(
             kind=VPC, name=vpc["CidrBlock"] if wanted is not None else f"{vpc['CidrBlock']}@{vpc['VpcId']}",
             region=self._place.region, state=state, is_own=is_own(tags_of(vpc)), outputs=outputs,
         )  # fmt: skip
@@ -55,23 +55,23 @@ class VpcProvider:
         tables = await listed(ec2, "describe_route_tables", "RouteTables", Filters=filters)
         return str(tables[0]["RouteTableId"]) if tables else ""
 
-    async def create(self, wanted: Wanted) -> None:
+    async def create(self, wanted: WantedResource) -> None:
         ec2 = await self._place.client("ec2")
         await ec2.create_vpc(CidrBlock=wanted.name, TagSpecifications=tagged("vpc", wanted.state["tags"]))
 
-    async def put(self, standing: Standing, aspect: str, value: Json) -> None:
+    async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         ec2 = await self._place.client("ec2")
         if aspect == "tags":
             await put_tags(ec2, standing.outputs["id"], value)
         else:
             await ec2.modify_vpc_attribute(VpcId=standing.outputs["id"], **{_ATTRIBUTES[aspect]: {"Value": value}})
 
-    async def delete(self, standing: Standing) -> None:
+    async def delete(self, standing: StandingResource) -> None:
         ec2 = await self._place.client("ec2")
         await ec2.delete_vpc(VpcId=standing.outputs["id"])
 
 
-async def vpc_ids_for(ec2: Any, wanted: Sequence[Wanted]) -> dict[str, str]:
+async def vpc_ids_for(ec2: Any, wanted: Sequence[WantedResource]) -> dict[str, str]:
     """Return the ids of the VPCs that the aspect `vpc` of resources means, by the resource's name, where they exist.
 
     VPCs are listed only where one is meant by its network: an id is taken as it is.

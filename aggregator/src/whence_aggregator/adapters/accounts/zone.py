@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
-from whence_aggregator.accounts.resources import Json, Standing, Wanted, seen_tags
+from whence_aggregator.accounts.resources import Json, StandingResource, WantedResource, seen_tags
 from whence_aggregator.accounts.steps.dns import DELEGATED_IN_TAG, ZONE, delegation_name
 from whence_aggregator.adapters.accounts.delegation import parent_record
 from whence_aggregator.adapters.accounts.hosted_zones import (
@@ -27,7 +27,7 @@ class ZoneProvider:
     def __init__(self, place: AwsPlace) -> None:
         self._place = place
 
-    async def read(self, wanted: Sequence[Wanted]) -> Sequence[Standing]:
+    async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
         route53 = await self._place.client("route53")
         zones = await public_zones(route53, with_tags=True)
         asked = {one.name: one for one in wanted}
@@ -36,19 +36,19 @@ class ZoneProvider:
         own = [the_zone(left, name, self._place.account_id) for name in sorted({one.name for one in left})]
         return [await self._standing(route53, one, asked.get(one.name)) for one in (*named, *own) if one is not None]
 
-    async def find(self) -> Sequence[Standing]:
+    async def find(self) -> Sequence[StandingResource]:
         route53 = await self._place.client("route53")
         zones = await public_zones(route53, with_tags=True)
         return [await self._standing(route53, one, None) for one in zones]
 
-    async def create(self, wanted: Wanted) -> None:
+    async def create(self, wanted: WantedResource) -> None:
         route53 = await self._place.client("route53")
         await route53.create_hosted_zone(
             Name=f"{wanted.name}.", CallerReference=uuid4().hex,
             HostedZoneConfig={"Comment": MARK, "PrivateZone": False},
         )  # fmt: skip
 
-    async def put(self, standing: Standing, aspect: str, value: Json) -> None:
+    async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         route53 = await self._place.client("route53")
         zone_id = str(standing.outputs["id"])
         if aspect == "tags" and isinstance(value, Mapping):
@@ -60,7 +60,7 @@ class ZoneProvider:
                 raise RoadError("zone-without-soa", f"zone {standing.name} has no SOA record", retryable=False)
             await change_record(route53, zone_id, "UPSERT", {**record, "TTL": value})
 
-    async def delete(self, standing: Standing) -> None:
+    async def delete(self, standing: StandingResource) -> None:
         """Delete the zone. Raises RoadError while a delegation leads to it: its name could be taken over otherwise."""
         route53 = await self._place.client("route53")
         tags = standing.state.get("tags")
@@ -72,7 +72,7 @@ class ZoneProvider:
         except route53.exceptions.NoSuchHostedZone:
             return
 
-    async def _check_undelegated(self, standing: Standing, admin: str) -> None:
+    async def _check_undelegated(self, standing: StandingResource, admin: str) -> None:
         parent = await self._place.client_in(admin, "route53")
         zones = await public_zones(parent, with_tags=False)
         _, record = await parent_record(parent, zones, standing.name, admin)
@@ -83,9 +83,9 @@ class ZoneProvider:
                 fix=f"delete the delegation too: --delete '{address}'",
             )  # fmt: skip
 
-    async def _standing(self, route53: Any, zone: HostedZone, wanted: Wanted | None) -> Standing:
+    async def _standing(self, route53: Any, zone: HostedZone, wanted: WantedResource | None) -> StandingResource:
         soa = await record_of(route53, zone.zone_id, zone.name, "SOA")
-        return Standing(
+        return StandingResource(
             kind=ZONE, name=zone.name, is_own=zone.is_own,
             state={"tags": seen_tags(zone.tags, wanted), "soa_ttl": soa.get("TTL") if soa is not None else None},
             outputs={"id": zone.zone_id, "name_servers": await name_servers_of(route53, zone.zone_id)},
