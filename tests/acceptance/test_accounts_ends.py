@@ -128,7 +128,7 @@ async def test_an_apply_that_is_interrupted_ends_at_once_and_goes_on_later(
         await running.wait()
         return web.Response(status=500)
 
-    program.aws.before = hangs  # type: ignore[assignment]  # one that is awaited
+    program.aws.before = hangs
     ended = await program.run("apply", "p.json", started=take)
     assert ended.code == 130
     assert ended.err.lstrip() == (

@@ -129,7 +129,7 @@ async def test_records_for_other_zones_are_reported_until_they_are_written(moto:
     async with _world(moto, settings={"acm": {"domain_name": "example.net"}}) as world:
         await world.converge()
         (remark,) = (await world.plan()).remarks
-        assert (remark.kind, remark.address) == ("kept", f"{REGION}/certificate/example.net")
+        assert (remark.kind, remark.address) == ("warning", f"{REGION}/certificate/example.net")
         assert "write _d930b28be6c5927595552b219965053e.example.net. CNAME _c9edd76ee4a0e2a743" in remark.message
         assert _cnames(world) == []
 
@@ -141,7 +141,7 @@ async def test_other_names_are_another_certificate_and_the_old_one_is_kept(moto:
         world.settings["acm"] = {"domain_name": f"*.{_DOMAIN}"}
         plan = await world.plan()
         assert [(one.address, one.action) for one in plan.changes] == [(f"{REGION}/certificate/*.{_DOMAIN}", "create")]
-        assert [(one.address, one.kind) for one in plan.remarks] == [(_ADDRESS, "kept")]
+        assert [(one.address, one.kind) for one in plan.remarks] == [(_ADDRESS, "warning")]
         await world.converge()
         assert old in _arns(world)
         await world.converge(delete=(_ADDRESS,))
@@ -198,7 +198,7 @@ async def test_a_certificate_that_is_of_no_use_is_reported_and_not_requested_aga
         Certificates({_ARN: one}, tags={_ARN: _OWN}).extend(world.aws)
         plan = await world.plan()
         (remark,) = plan.remarks
-        assert (plan.changes, remark.kind, remark.address) == ((), "kept", _ADDRESS)
+        assert (plan.changes, remark.kind, remark.address) == ((), "warning", _ADDRESS)
         assert told in remark.message
         assert _ARN in remark.message
 

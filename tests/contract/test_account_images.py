@@ -99,7 +99,7 @@ async def test_a_name_without_image_is_a_problem_and_the_others_are_shared(moto:
         plan = await world.plan()
         (remark,) = plan.remarks
         missing = f"account {_owner(world)} has no available image gone-* in {REGION}"
-        assert (remark.kind, remark.message) == ("kept", missing)
+        assert (remark.kind, remark.message) == ("warning", missing)
         report = await world.apply(plan)
         assert [(one.outcome, one.message) for one in report.changes] == [("done", ""), ("failed", missing)]
         assert _allowed(world, image_id) == [world.account_id]

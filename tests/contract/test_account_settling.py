@@ -43,7 +43,7 @@ def counted(world: AccountWorld, action: str) -> int:
 
 
 async def test_a_policy_whose_principal_is_new_is_written_again_until_aws_knows_it(moto: Aws) -> None:
-    async with account_world(moto.url, steps=(roles.STEP,), settings=_ROLE) as world:
+    async with account_world(moto.url, steps=(roles.step(lambda: ()),), settings=_ROLE) as world:
         world.aws.before = refused("CreateRole", "MalformedPolicyDocument", "Invalid principal in policy", 1_000)
         report = await world.apply(await world.plan())
         assert not report.succeeded
@@ -60,14 +60,14 @@ async def test_a_policy_whose_principal_is_new_is_written_again_until_aws_knows_
 
 
 async def test_a_policy_that_is_malformed_for_good_is_refused_at_once(moto: Aws) -> None:
-    async with account_world(moto.url, steps=(roles.STEP,), settings=_ROLE) as world:
+    async with account_world(moto.url, steps=(roles.step(lambda: ()),), settings=_ROLE) as world:
         world.aws.before = refused("CreateRole", "MalformedPolicyDocument", "Syntax errors in policy", 9)
         report = await world.apply(await world.plan())
         assert (report.succeeded, counted(world, "CreateRole"), world.pauses) == (False, 1, [])
 
 
 async def test_a_call_that_reads_is_never_repeated_for_what_is_missing(moto: Aws) -> None:
-    async with account_world(moto.url, steps=(roles.STEP,), settings=_ROLE) as world:
+    async with account_world(moto.url, steps=(roles.step(lambda: ()),), settings=_ROLE) as world:
         world.aws.before = refused("GetAccountAuthorizationDetails", "NoSuchEntity", "there is none", 9)
         await world.plan()
         assert (counted(world, "GetAccountAuthorizationDetails"), world.pauses) == (1, [])

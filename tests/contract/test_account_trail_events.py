@@ -253,7 +253,7 @@ async def test_a_denied_list_is_unread_and_changes_nothing_of_its_kind(moto: Aws
             ("unread", f"{REGION}/topic/*"),
             ("unread", f"{REGION}/trail/Default"),
         ]
-        assert [one.address for one in plan.changes] == [f"{REGION}/trail/Default"]
+        assert plan.changes == (), "the trail refers to the topic"
 
 
 async def test_a_refused_subscription_is_reported_and_the_next_apply_goes_on(moto: Aws) -> None:

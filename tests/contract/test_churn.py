@@ -440,6 +440,7 @@ async def served(house: InProcess) -> AsyncIterator[str]:
         OrganisationDirectory(house.database),
         Moments(database=house.database, now=house.clock),
         TrailCoverage(database=house.database, configured=False, now=house.clock),
+        None,
     ).routes()
     application = web.Application(middlewares=[called_by(ROOT)])
     application.add_routes(web.route(one.method, one.path, guarded(one.handler, None)) for one in calls)

@@ -86,6 +86,7 @@ async def served(house: InProcess, *, lists_teams: bool = True) -> AsyncIterator
         OrganisationDirectory(house.database),
         Moments(database=house.database, now=house.clock),
         TrailCoverage(database=house.database, configured=False, now=house.clock),
+        None,
     ).routes()
     application = web.Application()
     check = authentication(

@@ -49,7 +49,7 @@ async def served(house: InProcess, world: TrailWorld, *, caller: Caller = ROOT) 
     ).routes()
     calls += AccountCalls(
         Accounts(database=house.database, accounts=[ACCOUNT, OTHER], listening=house.listening),
-        OrganisationDirectory(house.database), house.tracer.moments, coverage,
+        OrganisationDirectory(house.database), house.tracer.moments, coverage, None,
     ).routes()  # fmt: skip
     application = web.Application(middlewares=[called_by(caller)])
     application.add_routes(web.route(one.method, one.path, guarded(one.handler, None)) for one in calls)

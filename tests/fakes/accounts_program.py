@@ -73,7 +73,7 @@ class AccountsProgram:
                 if call.is_write and counted == number:
                     await asyncio.Event().wait()  # AWS never sees it
 
-        self.aws.before = before  # type: ignore[assignment]  # it answers nothing
+        self.aws.before = before
         try:
             return await self.run(*words, started=take)
         finally:

@@ -52,7 +52,7 @@ class AwsCall:
         return dict(parse_qsl(self.body.decode("utf-8", "replace")))
 
 
-Answer = Callable[[AwsCall], Awaitable[web.Response] | web.Response | None]
+Answer = Callable[[AwsCall], Awaitable[web.Response | None] | web.Response | None]
 
 
 @dataclass

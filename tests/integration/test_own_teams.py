@@ -62,6 +62,7 @@ def routes_of(house: InProcess) -> list[web.RouteDef]:
         OrganisationDirectory(house.database),
         Moments(database=house.database, now=house.clock),
         TrailCoverage(database=house.database, configured=False, now=house.clock),
+        None,
     ).routes()
     routes += SummaryCalls(
         database=house.database,

@@ -126,7 +126,11 @@ async def test_parts_of_others_are_remarks() -> None:
 
 
 async def test_our_own_that_the_configuration_no_longer_states_is_deleted_last_things_first() -> None:
-    stands = {"net/a": {"one": 1}, "net/kept": {"one": 1}, "eu-west-1/part/a": {"one": "was-0"}}
+    stands: dict[str, dict[str, Any]] = {
+        "net/a": {"one": 1},
+        "net/kept": {"one": 1},
+        "eu-west-1/part/a": {"one": "was-0"},
+    }
     world = MemoryAccount(resources=resources_of(stands))
     plan = await planned(world, net("kept"))
     assert [(one.action, one.address) for one in plan.changes] == [
@@ -296,7 +300,9 @@ async def test_resources_that_wait_for_each_other_are_refused() -> None:
 
 
 _VALUES = st.integers(0, 2) | st.lists(st.integers(0, 2), max_size=2) | st.none()
-_STATES = st.dictionaries(st.sampled_from(["one", "two", "three"]), _VALUES, min_size=1, max_size=3)
+_STATES: st.SearchStrategy[dict[str, Any]] = st.dictionaries(
+    st.sampled_from(["one", "two", "three"]), _VALUES, min_size=1, max_size=3
+)
 _NAMES = st.sampled_from(["a", "b", "c"])
 
 
@@ -308,10 +314,10 @@ def worlds(draw: st.DrawFn) -> tuple[dict[str, Resource], list[WantedResource]]:
         for number, address in enumerate(draw(st.sets(st.sampled_from(
             ["net/a", "net/b", "store/a", "store/b", "eu-west-1/part/a", "eu-west-1/part/b"]))))
     }  # fmt: skip
-    wanted = []
+    wanted: list[WantedResource] = []
     for kind in (NET, STORE, PART):
         for name in draw(st.sets(_NAMES)):
-            state: dict[str, Any] = dict(draw(_STATES))
+            state = dict(draw(_STATES))
             nets = [one.name for one in wanted if one.kind is NET]
             if kind is PART and nets:
                 state["net"] = of(f"net/{draw(st.sampled_from(nets))}", "id")

@@ -41,7 +41,7 @@ class Group(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Settings(AccountSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     security_groups: Annotated[
         dict[str, Group], Meta(max_length=9, description="Groups, by name.")
-    ] = msgspec.field(default_factory=dict)  # fmt: skip
+    ] = msgspec.field(default_factory=dict)  # type: ignore[assignment]  # fmt: skip
 
 
 def problems(sections: dict[str, Any]) -> list[str]:

@@ -178,7 +178,7 @@ class Network(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Networks(AccountSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    vpc: Network | None = None
+    vpc: Network | None = None  # type: ignore[assignment]  # a section of this test's own
     enable_nat: bool | None = None
     database_subnet_groups: bool = False
 
