@@ -5,8 +5,8 @@
 BIN := .venv/bin
 CLIENTS := .venv-clients
 STAMP := .venv/.made-from
-# Workers of `make test`, one a core; `make test WORKERS=0` runs all tests in one process.
-WORKERS ?= $(shell nproc)
+# Workers of `make test`, one more than cores, since tests wait for programs; WORKERS=0 runs all tests in one process.
+WORKERS ?= $(shell expr $$(nproc) + 1)
 # Tests start hundreds of programs, each of which would compile its modules again.
 unexport PYTHONDONTWRITEBYTECODE
 SOURCES := requirements-dev.txt packaging/dev.constraints common/pyproject.toml agent/pyproject.toml aggregator/pyproject.toml

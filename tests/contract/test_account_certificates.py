@@ -141,7 +141,7 @@ async def test_other_names_are_another_certificate_and_the_old_one_is_kept(moto:
         world.settings["acm"] = {"domain_name": f"*.{_DOMAIN}"}
         plan = await world.plan()
         assert [(one.address, one.action) for one in plan.changes] == [(f"{REGION}/certificate/*.{_DOMAIN}", "create")]
-        assert [(one.address, one.kind) for one in plan.remarks] == [(_ADDRESS, "warning")]
+        assert [(one.address, one.kind) for one in plan.remarks] == [(_ADDRESS, "kept")]
         await world.converge()
         assert old in _arns(world)
         await world.converge(delete=(_ADDRESS,))
