@@ -146,7 +146,7 @@ async def test_a_section_that_states_nothing_deletes_only_what_is_named() -> Non
     plan = await planned(world)
     assert plan.changes == ()
     assert next((one.kind, one.address, one.message, one.fix) for one in plan.remarks) == (
-        "kept", "net/a", "the configuration no longer states it, but it states nothing but settings: not deleted",
+        "kept", "net/a", "the configuration no longer states it, but it states nothing of the step network: not deleted",
         "name it with --delete 'net/a' to delete it",
     )  # fmt: skip
     plan = await planned(world, delete=("net/b",))

@@ -74,9 +74,10 @@ def compare(
             remarks.append(found)
     verified = {(one.kind.step, one.region) for one in wanted if one.is_verified}
     leftover = [one for one in standing if one.address not in states and one.is_own and not one.kind.is_setting]
-    unnamed = _too_many(wanted, leftover, allowed)
+    stated, too_many = {one.kind.step for one in wanted}, _too_many(leftover, allowed)
     for left in leftover:
         found = _removal(left, allowed, by_word=False)
+        unnamed = too_many if left.kind.step in stated else f"it states nothing of the step {left.kind.step}"
         if unnamed and isinstance(found, PlannedChange) and not allowed.may_delete(left.address):
             found = _kept(left, f"the configuration no longer states it, but {unnamed}")
         if (left.kind.step, left.region) in verified:
@@ -185,14 +186,12 @@ def _kept(stands: StandingResource, why: str) -> Remark:
     )  # fmt: skip
 
 
-def _too_many(wanted: Sequence[WantedResource], leftover: Sequence[StandingResource], allowed: Allowed) -> str:
+def _too_many(leftover: Sequence[StandingResource], allowed: Allowed) -> str:
     """Return why nothing that the configuration no longer states is deleted without its name; empty if it may be.
 
-    Two configurations of one account have the same tag. The other one, or a section that lost its content, looks like
-    one that states nothing of what stands.
+    Two configurations of one account have the same tag. To the other one, or to a section that lost its content, what
+    stands looks left over; for the same reason a step of which nothing is stated deletes nothing.
     """
-    if all(one.kind.is_setting for one in wanted):
-        return "it states nothing but settings"
     deleted = [one for one in leftover if isinstance(_removal(one, allowed, by_word=False), PlannedChange)]
     count = sum(not allowed.may_delete(one.address) for one in deleted)
     return f"{count} resources would go without being named" if count > UNNAMED_DELETIONS_MAX else ""

@@ -151,6 +151,3 @@ class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     ami_sharing: Annotated[
         AmiSharing | None, Meta(description="Images of another account that are shared with this one.")
     ] = None
-    service_limits: Annotated[
-        Literal["report"] | None, Meta(description="report: service quotas and their use are reported.")
-    ] = None
