@@ -52,6 +52,8 @@ class Applier:
     journal: Journal
     pause: Callable[[float], Awaitable[None]]
     progress: OnApplied = lambda _: None
+    _stood: frozenset[str] = frozenset()
+    """Addresses of what stood before the first write."""
     _outputs: dict[str, State] = field(default_factory=dict)
     _outcomes: dict[str, Applied] = field(default_factory=dict)
 
@@ -104,6 +106,7 @@ class Applier:
             at_once=asyncio.Semaphore(READS_AT_ONCE),
         )  # fmt: skip
         stands = {one.address: one for one in reading.standing}
+        self._stood = frozenset(stands)
         self._outputs |= {address: one.outputs for address, one in stands.items()}
         found: dict[str, str] = {}
         for one in wanted:
@@ -149,7 +152,8 @@ class Applier:
         recorded = recorded_by_address(self.plan)
         wanted = {one.address: self._wanted(one.address, recorded.get(one.address), one) for one in ready}
         try:
-            stands = await self._read(provider, list(wanted.values()))
+            is_new = all(one.action == "create" and one.address not in self._stood for one in ready)
+            stands = {} if is_new else await self._read(provider, list(wanted.values()))
         except WhenceError as exc:
             for one in ready:
                 self._failed(one, exc)
