@@ -74,7 +74,7 @@ async def of_earlier_version(
     async with place.opened("make") as database, InProcess(database, authority).running() as house:
         await fill(house)
         rows = (await dumped(database))["silence"]
-    await place.run("drop table silence", "drop table derivation_due")
+    await place.run("drop table silence", "drop table account_plan", "drop table derivation_due")
     await place.became(BEFORE)
     clock, keeper = house.clock, house.keeper
     async with (

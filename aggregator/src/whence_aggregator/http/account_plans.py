@@ -30,6 +30,7 @@ class AccountPlanCalls:
 
     async def _record(self, request: web.Request) -> JsonResponse:
         """Record the report of an apply; 201 if it is new, 200 if it is known."""
+        Query(request)
         caller = request[CALLER]
         if not caller.may_operate:
             raise Forbidden(
