@@ -118,7 +118,8 @@ async def test_what_is_no_longer_configured_is_stopped_and_its_events_are_kept(m
     async with account_world(moto.url, steps=_STEPS, settings=_settings()) as world:
         await world.converge()
         world.settings = _settings(flow_log_destinations=[])
-        await world.converge()
+        assert (await world.plan()).changes == (), "nothing of the step is stated"
+        await world.converge(delete=(_LOG,))
         assert _logs(world) == []
         assert len(world.client("logs").describe_log_groups()["logGroups"]) == 1
         await world.converge(delete=(_GROUP,))

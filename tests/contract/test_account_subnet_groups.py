@@ -92,7 +92,7 @@ async def test_groups_that_are_no_longer_configured_are_deleted_and_those_of_oth
         await world.converge()
         cache.groups["internal"].tags.clear()
         world.settings = {**_SETTINGS, "database_subnet_groups": False}
-        await world.converge()
+        await world.converge(delete=("*/db-subnet-group/*",))
         assert (list(rds.groups), list(cache.groups)) == ([], ["internal"])
 
 
