@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from contract.test_account_plans import report
 from fakes.auditor import checked
 from fakes.in_process import InProcess
 from fakes.signing_authority import SigningAuthority
 from whence_aggregator.accounts.drift import AccountDrift, DriftDoer, DriftedResource, UnreadPart
-from whence_aggregator.collect.account_drift import DriftCollector, DriftReading
+from whence_aggregator.changes.account_plans import AppliedPlans
+from whence_aggregator.collect.account_drift import (
+    CONFIGURATION_KIND,
+    ConfigurationLooking,
+    DriftCollector,
+    DriftReading,
+)
 from whence_aggregator.collect.account_drifts import KnownDrifts
 from whence_aggregator.collect.fact_recorder import FactRecorder
 from whence_aggregator.compliance.covered import CoveredAccounts
@@ -45,9 +54,13 @@ class FakePlanner:
     """Accounts of a configuration, as a test states them."""
 
     accounts: dict[str, AccountDrift | SourceUnavailable] = field(default_factory=dict)
+    file: str = "sha256:00"
 
     async def account_ids(self) -> Sequence[str]:
         return list(self.accounts)
+
+    async def digest(self) -> str:
+        return self.file
 
     async def drift(self, account_id: str) -> AccountDrift | None:
         found = self.accounts.get(account_id)
@@ -86,7 +99,12 @@ class DriftHouse:
         self.reading = DriftReading(
             recorder=recorder, planner=self.planner, database=self.house.database, seconds=SECONDS, now=self.house.clock
         )
-        self.worker = self.house.worker_of({ACCOUNT_DRIFT_KIND: Work(handler=self.reading)})
+        self.looking = ConfigurationLooking(
+            planner=self.planner, reading=self.reading, database=self.house.database, now=self.house.clock
+        )
+        self.worker = self.house.worker_of(
+            {ACCOUNT_DRIFT_KIND: Work(handler=self.reading), CONFIGURATION_KIND: Work(handler=self.looking)}
+        )
         self.known = KnownDrifts(database=self.house.database, now=self.house.clock)
 
     async def read(self) -> None:
@@ -199,6 +217,52 @@ async def test_parts_that_cannot_be_read_are_never_a_pass(drifting: DriftHouse) 
     drifting.planner.accounts[ONE] = drift("role/fullstop", unread="eu-west-1/vpc/*")
     await drifting.later()
     assert (await drifting.verdict())[0] == "fail"
+
+
+def plans_of(house: InProcess) -> AppliedPlans:
+    return AppliedPlans(database=house.database, ledger=house.ledger, now=house.clock, on_work=house.wake)
+
+
+async def test_an_account_is_planned_again_at_once_when_a_plan_of_it_was_applied(drifting: DriftHouse) -> None:
+    drifting.planner.accounts[ONE] = drift("role/fullstop")
+    await drifting.read()
+    assert (await drifting.verdict())[0] == "fail"
+    drifting.planner.accounts[ONE] = drift()
+    await plans_of(drifting.house).record(json.dumps(report(ONE)).encode(), recorded_by="ada")
+    await drifting.read()
+    assert (await drifting.verdict())[0] == "pass"
+
+
+async def test_an_account_is_planned_again_within_a_minute_when_the_configuration_changes(
+    drifting: DriftHouse,
+) -> None:
+    await drifting.looking.schedule()
+    drifting.planner.accounts[ONE] = drift("role/fullstop")
+    await drifting.read()
+    drifting.planner.file = "sha256:11"
+    drifting.planner.accounts[ONE] = msgspec.structs.replace(drift(), configuration="sha256:11")
+    drifting.house.clock.advance(61)
+    await drifting.read()
+    assert (await drifting.verdict())[0] == "pass"
+    entries = len(await drifting.house.entries("fact"))
+    drifting.house.clock.advance(61)
+    await drifting.read()
+    assert len(await drifting.house.entries("fact")) == entries
+
+
+async def test_a_reading_that_an_apply_overtakes_is_repeated(drifting: DriftHouse) -> None:
+    slow = SlowPlanner({ONE: drift("role/fullstop")})
+    overtaken = DriftHouse(drifting.house, slow)
+    working = asyncio.create_task(overtaken.worker.work())
+    await slow.asked.wait()
+    await plans_of(drifting.house).record(json.dumps(report(ONE)).encode(), recorded_by="ada")
+    slow.answer.set()
+    await working
+    slow.accounts[ONE] = drift()
+    drifting.house.clock.advance(6)
+    await overtaken.read()
+    assert (await drifting.verdict())[0] == "pass"
+    assert slow.asked_times == 2
 
 
 async def test_an_account_that_is_added_to_the_configuration_is_read_at_the_next_reading(drifting: DriftHouse) -> None:

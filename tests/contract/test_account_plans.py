@@ -55,7 +55,7 @@ class Calls:
 
 @asynccontextmanager
 async def calls(house: InProcess) -> AsyncIterator[Calls]:
-    plans = AppliedPlans(database=house.database, ledger=house.ledger, now=house.clock)
+    plans = AppliedPlans(database=house.database, ledger=house.ledger, now=house.clock, on_work=house.wake)
     async with served(house, AccountPlanCalls(plans).routes(), KNOWN) as url, aiohttp.ClientSession() as client:
         yield Calls(url, client)
 

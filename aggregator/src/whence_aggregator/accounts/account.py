@@ -34,7 +34,7 @@ class ConfiguredAccount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """An account as providers reach it. `alias` is None where the configuration pins none."""
+    """An account as providers reach it. `alias` is None if the configuration states none."""
 
     name: str
     account_id: str

@@ -7,7 +7,7 @@ contains no times except `made_at`, and no secrets: no step reads one.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -146,8 +146,3 @@ def _is_deeper(value: Any, levels: int) -> bool:
 
 def recorded_by_address(plan: AccountPlan) -> Mapping[str, RecordedResource]:
     return {one.address: one for one in plan.standing}
-
-
-def steps_of(changes: Sequence[PlannedChange]) -> tuple[str, ...]:
-    """Return the steps of changes, in the order of their first change."""
-    return tuple(dict.fromkeys(one.step for one in changes))

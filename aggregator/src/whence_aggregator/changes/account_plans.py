@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,8 @@ from whence_aggregator.ledger.writing import NewEntry
 from whence_aggregator.ports import Database
 from whence_aggregator.projections.account_plans import ACCOUNT_PLAN, account_plan_write
 from whence_aggregator.queries.accounts import ACCOUNT_PLANS, ACCOUNT_PLANS_OF, ACCOUNT_PLANS_OF_REPORT
+from whence_aggregator.queries.events import LOOK_SOON, LookSoonParameters
+from whence_aggregator.trace.facts import ACCOUNT_DRIFT_KIND
 from whence_common.clock import Now, parse_instant, to_instant
 from whence_common.errors import InputError
 from whence_common.ledger_entry import event
@@ -40,15 +42,19 @@ class RecordedPlans:
 
 
 class AppliedPlans:
-    """Records reports, and lists them."""
+    """Records reports, and lists them. `on_work` is called when accounts are due to be planned."""
 
-    def __init__(self, *, database: Database, ledger: Ledger, now: Now) -> None:
+    def __init__(self, *, database: Database, ledger: Ledger, now: Now, on_work: Callable[[], None]) -> None:
         self._database = database
         self._ledger = ledger
         self._now = now
+        self._on_work = on_work
 
     async def record(self, content: bytes, *, recorded_by: str) -> RecordedPlans:
-        """Record a report durably; a second copy of it adds nothing. Raises InputError, StorageUnavailable."""
+        """Record a report durably; a second copy of it adds nothing. The accounts are planned again at once.
+
+        Raises InputError, StorageUnavailable.
+        """
         report = parse_report(content)
         wire = msgspec.to_builtins(report)
         digest, at = digest_of(wire), to_instant(self._now())
@@ -68,7 +74,11 @@ class AppliedPlans:
                 [NewEntry(kind=ACCOUNT_PLAN, content=event(ACCOUNT_PLAN, one)) for one in stated]
             )
             indexed = [(index, one) for (index, _), one in zip(places, stated, strict=True)]
-            await writing.transaction.execute(account_plan_write(indexed))
+            due: list[LookSoonParameters] = [
+                {"kind": ACCOUNT_DRIFT_KIND, "subject": str(one["account_id"]), "soon": at} for one in stated
+            ]
+            await writing.transaction.execute(account_plan_write(indexed), LOOK_SOON.bind(due))
+        self._on_work()
         return RecordedPlans(entries=[(str(one["account_id"]), index) for index, one in indexed], is_new=True)
 
     async def page(self, account_id: str | None, *, before: int, limit: int) -> Sequence[AppliedPlan]:

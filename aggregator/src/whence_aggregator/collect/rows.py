@@ -8,6 +8,7 @@ from typing import Any, TypedDict
 
 import msgspec
 
+from whence_aggregator.queries.accounts import AccountPlansOfRow
 from whence_aggregator.queries.collect import (
     EnrolledUnlistedRow,
     FactsNowRow,
@@ -84,6 +85,11 @@ def drift_task(row: TasksOfRow) -> DriftTask:
     return DriftTask(
         subject=row["subject"], due_at=row["due_at"], reason=row["reason"], failed_at=row["failed_at"]
     )  # fmt: skip
+
+
+def newest_plan(rows: Sequence[AccountPlansOfRow]) -> int:
+    """Return the entry of the newest plan that was applied to an account; -1 if none was."""
+    return max((row["ledger_index"] for row in rows), default=-1)
 
 
 def task_subjects(rows: Sequence[TasksOfKindRow]) -> list[str]:

@@ -11,7 +11,12 @@ from whence_aggregator.accounts.steps.table import STEPS
 from whence_aggregator.adapters.accounts.configuration_file import ConfigurationFile
 from whence_aggregator.adapters.accounts.planner import ConfiguredPlanner
 from whence_aggregator.adapters.accounts.providers import AwsProviders
-from whence_aggregator.collect.account_drift import DriftCollector, DriftReading
+from whence_aggregator.collect.account_drift import (
+    CONFIGURATION_KIND,
+    ConfigurationLooking,
+    DriftCollector,
+    DriftReading,
+)
 from whence_aggregator.collect.fact_recorder import FactRecorder
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ports import Database, SourceUnavailable
@@ -21,8 +26,6 @@ from whence_aggregator.work.task import Work
 from whence_common.clock import utc_now
 from whence_common.errors import InputError
 from whence_common.settings_file import SettingsInvalid
-
-_PLAN_SECONDS_MAX = 600.0
 
 
 async def load_account_drift(
@@ -47,10 +50,14 @@ async def load_account_drift(
         asks_doers=wanted.doers,
     )  # fmt: skip
     recorder = FactRecorder(
-        ledger=ledger, collectors={ACCOUNT_DRIFT_KIND: DriftCollector(planner)}, now=utc_now,
-        answer_seconds_max=_PLAN_SECONDS_MAX,
+        ledger=ledger, collectors={ACCOUNT_DRIFT_KIND: DriftCollector(planner)}, now=utc_now
     )  # fmt: skip
     reading = DriftReading(recorder=recorder, planner=planner, database=database, seconds=wanted.seconds, now=utc_now)
     with suppress(SourceUnavailable):  # the file was read just now; a task of it is retried with its reason
         await reading.schedule()
-    return {ACCOUNT_DRIFT_KIND: Work(handler=reading, under_way_max=wanted.accounts_at_once)}
+    looking = ConfigurationLooking(planner=planner, reading=reading, database=database, now=utc_now)
+    await looking.schedule()
+    return {
+        ACCOUNT_DRIFT_KIND: Work(handler=reading, under_way_max=wanted.accounts_at_once),
+        CONFIGURATION_KIND: Work(handler=looking),
+    }

@@ -136,7 +136,9 @@ def _answering(one: ServingParts) -> list[web.RouteDef]:
             load_coverage(one.settings, one.database),
             KnownDrifts(database=one.database, now=utc_now) if one.settings.account_configuration is not None else None,
         ).routes(),
-        *AccountPlanCalls(AppliedPlans(database=one.database, ledger=one.ledger, now=utc_now)).routes(),
+        *AccountPlanCalls(
+            AppliedPlans(database=one.database, ledger=one.ledger, now=utc_now, on_work=one.working.wake)
+        ).routes(),
         *OrganisationCalls(database=one.database, now=utc_now, lists_teams=not _fronts(one.settings)).routes(),
     ]
 

@@ -43,6 +43,10 @@ class ConfiguredPlanner:
         """Return the accounts that the configuration states. Raises SourceUnavailable where it cannot be read."""
         return sorted((await self._read()).accounts)
 
+    async def digest(self) -> str:
+        """Return the digest of the configuration's bytes. Raises SourceUnavailable where it cannot be read."""
+        return (await self._read()).digest
+
     async def drift(self, account_id: str) -> AccountDrift | None:
         """Return what differs in an account; None if the configuration does not state it. Raises SourceUnavailable."""
         read = await self._read()
