@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -18,3 +19,17 @@ async def lone(authority: SigningAuthority, tmp_path_factory: pytest.TempPathFac
         directory, directory, authority_pem={"eu-central-1": authority.pem}, registry_front=registry
     ) as running:
         yield running
+
+
+@pytest.fixture
+def own_credentials() -> Iterator[None]:
+    """What the role of the program's machine would give it."""
+    given = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+    before = {name: os.environ.get(name) for name in given}
+    os.environ.update(given)
+    yield
+    for name, value in before.items():
+        if value is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = value

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -16,6 +15,8 @@ from whence_aggregator.adapters.logins import EcrLogins
 from whence_aggregator.adapters.s3_archive import S3Archive
 from whence_aggregator.ports import ListedInstance, SourceUnavailable, StorageUnavailable
 
+pytestmark = pytest.mark.usefixtures("own_credentials")
+
 USER_DATA = b"#taupage-ami-config\napplication_id: greeter\n"
 
 
@@ -23,20 +24,6 @@ USER_DATA = b"#taupage-ami-config\napplication_id: greeter\n"
 async def aws(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Aws]:
     async with moto_server(tmp_path_factory.mktemp("moto")) as running:
         yield running
-
-
-@pytest.fixture(autouse=True)
-def own_credentials() -> Iterator[None]:
-    """What the aggregator's own role would give it."""
-    given = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-    before = {name: os.environ.get(name) for name in given}
-    os.environ.update(given)
-    yield
-    for name, value in before.items():
-        if value is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = value
 
 
 def inventory(url: str) -> AwsInventory:

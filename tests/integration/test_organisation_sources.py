@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -22,22 +21,10 @@ from whence_aggregator.adapters.team_service import ANSWER_BYTES_MAX, TeamServic
 from whence_aggregator.organisation.values import Account
 from whence_aggregator.ports import SourceUnavailable
 
+pytestmark = pytest.mark.usefixtures("own_credentials")
+
 A, B = "111111111111", "222222222222"
 ROLE = "arn:aws:iam::123456789012:role/whence-organisation"
-
-
-@pytest.fixture(autouse=True)
-def own_credentials() -> Iterator[None]:
-    """What the aggregator's own role would give it."""
-    given = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-    before = {name: os.environ.get(name) for name in given}
-    os.environ.update(given)
-    yield
-    for name, value in before.items():
-        if value is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = value
 
 
 async def _at_once(_seconds: float) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from urllib.parse import parse_qsl
 
@@ -19,6 +18,8 @@ from whence_aggregator.http.role_checks import RoleCheckCalls
 from whence_aggregator.ports import ProbedCall
 from whence_aggregator.reports.role_checks import PLACES_OF_PAGE, RoleChecks
 
+pytestmark = pytest.mark.usefixtures("own_credentials")
+
 ACCOUNT, REGION, EXTERNAL_ID = "123456789012", "eu-central-1", "whence-7c52"
 ASSUMED = (
     "<AssumeRoleResponse xmlns='https://sts.amazonaws.com/doc/2011-06-15/'><AssumeRoleResult><Credentials>"
@@ -26,19 +27,6 @@ ASSUMED = (
     "<Expiration>2036-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>"
 )
 NAMES = ("role", "inventory", "user data", "AMIs")
-
-
-@pytest.fixture(autouse=True)
-def own_credentials() -> Iterator[None]:
-    given = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-    before = {name: os.environ.get(name) for name in given}
-    os.environ.update(given)
-    yield
-    for name, value in before.items():
-        if value is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = value
 
 
 @asynccontextmanager

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 from random import Random
@@ -21,6 +20,8 @@ from landscape.endurance import repeated
 from landscape.programs import Aggregator, aggregator
 from whence_common.runtime.pause import pause
 
+pytestmark = pytest.mark.usefixtures("own_credentials")
+
 KILLS = repeated(sample=2, whole=60)
 FILES_A_LIFE = 4
 REQUESTS_MAX = 14
@@ -32,20 +33,6 @@ _READ_SECONDS_MAX = 300.0
 async def aws(tmp_path: Path) -> AsyncIterator[Aws]:
     async with moto_server(tmp_path) as running:
         yield running
-
-
-@pytest.fixture(autouse=True)
-def own_credentials() -> Iterator[None]:
-    """What the aggregator's own role would give it."""
-    given = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-    before = {name: os.environ.get(name) for name in given}
-    os.environ.update(given)
-    yield
-    for name, value in before.items():
-        if value is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = value
 
 
 def put(aws: Aws, queue: str, bucket: str, life: int, random: Random) -> set[str]:

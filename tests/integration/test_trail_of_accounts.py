@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,8 @@ from landscape.programs import Aggregator, aggregator
 from whence_aggregator.accounts.steps import cloudtrail, configured_buckets
 from whence_common.runtime.pause import pause
 
+pytestmark = pytest.mark.usefixtures("own_credentials")
+
 _BUCKET = "audit-logs-of-hello"
 _READ_SECONDS_MAX = 60.0
 
@@ -26,20 +27,6 @@ _READ_SECONDS_MAX = 60.0
 async def aws(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Aws]:
     async with moto_server(tmp_path_factory.mktemp("moto")) as running:
         yield running
-
-
-@pytest.fixture(autouse=True)
-def own_credentials() -> Iterator[None]:
-    """What the role of the tool's machine would give it."""
-    given = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-    before = {name: os.environ.get(name) for name in given}
-    os.environ.update(given)
-    yield
-    for name, value in before.items():
-        if value is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = value
 
 
 async def test_a_log_file_that_cloudtrail_announces_is_read_from_what_one_apply_created(

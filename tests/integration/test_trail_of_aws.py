@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-import os
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
@@ -32,6 +31,8 @@ from whence_aggregator.events.refused import TrailRefused
 from whence_aggregator.ports import SourceUnavailable
 from whence_common.runtime.pause import pause
 
+pytestmark = pytest.mark.usefixtures("own_credentials")
+
 ROLE = AssumedRole(f"arn:aws:iam::{ACCOUNT}:role/whence-trail", "an-external-id")
 _READ_SECONDS_MAX = 60.0 * repeated(sample=1, whole=15)
 STORMY_FILES = repeated(sample=5, whole=60)
@@ -41,20 +42,6 @@ STORMY_FILES = repeated(sample=5, whole=60)
 async def aws(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Aws]:
     async with moto_server(tmp_path_factory.mktemp("moto")) as running:
         yield running
-
-
-@pytest.fixture(autouse=True)
-def own_credentials() -> Iterator[None]:
-    """What the aggregator's own role would give it."""
-    given = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-    before = {name: os.environ.get(name) for name in given}
-    os.environ.update(given)
-    yield
-    for name, value in before.items():
-        if value is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = value
 
 
 @asynccontextmanager
