@@ -399,7 +399,9 @@ async def test_a_list_without_an_end_is_an_error_and_no_empty_account(moto: Aws)
         world.aws.extensions["iam:GetAccountAuthorizationDetails"] = lambda _: _empty_page(f"m{next(numbers)}")
         plan = await world.plan()
         assert plan.changes == ()
-        assert _remarks(plan) == [("unread", "role/*", "IAM's list RoleDetailList has over 200 pages")]
+        assert _remarks(plan) == [
+            ("unread", "role/*", "get_account_authorization_details lists more than 20000 items or 2000 pages")
+        ]
 
 
 @pytest.mark.endurance

@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from whence_aggregator.accounts.resources import (
-    OWN_TAG,
-    OWN_VALUE,
     Json,
     StandingResource,
     WantedResource,
@@ -18,7 +16,9 @@ from whence_aggregator.accounts.resources import (
 from whence_aggregator.accounts.steps.buckets import BUCKET, bucket_arn
 from whence_aggregator.adapters.accounts.answers import answered, tag_list, tags_of
 from whence_aggregator.adapters.accounts.bucket_aspects import READERS, WRITERS, all_parts
+from whence_aggregator.adapters.accounts.calls import own_arns
 from whence_aggregator.adapters.accounts.place import AwsPlace
+from whence_aggregator.adapters.accounts.whole_lists import whole_list
 
 _AT_ONCE = 8
 _PAGE_MAX = 1_000
@@ -66,10 +66,8 @@ class BucketProvider:
     async def _regions(self) -> Mapping[str, str | None]:
         """Return the account's buckets, with the region where the list states it."""
         s3 = await self._place.client("s3")
-        regions: dict[str, str | None] = {}
-        async for page in s3.get_paginator("list_buckets").paginate(PaginationConfig={"PageSize": _PAGE_MAX}):
-            regions |= {one["Name"]: one.get("BucketRegion") for one in page["Buckets"]}
-        return regions
+        listed = await whole_list(s3, "list_buckets", "Buckets", PaginationConfig={"PageSize": _PAGE_MAX})
+        return {one["Name"]: one.get("BucketRegion") for one in listed}
 
     async def _found(self, wanted: WantedResource, region: str | None) -> StandingResource:
         standing = await self._standing(wanted, region)
@@ -83,12 +81,7 @@ class BucketProvider:
         return set().union(*await asyncio.gather(*(self._own_in(region) for region in sorted(asked))))
 
     async def _own_in(self, region: str) -> set[str]:
-        tagging = await self._place.client("resourcegroupstaggingapi", region)
-        filters = [{"Key": OWN_TAG, "Values": [OWN_VALUE]}]
-        pages = tagging.get_paginator("get_resources").paginate(TagFilters=filters, ResourceTypeFilters=["s3"])
-        return {
-            one["ResourceARN"].rpartition(":")[2] async for page in pages for one in page["ResourceTagMappingList"]
-        }  # fmt: skip
+        return {one.rpartition(":")[2] for one in await own_arns(self._place, "s3", region=region)}
 
     async def _standing(self, wanted: WantedResource, region: str | None) -> StandingResource:
         name, asked = wanted.name, [aspect for aspect in wanted.state if aspect in READERS]

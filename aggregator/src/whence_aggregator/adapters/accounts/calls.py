@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from whence_aggregator.accounts.resources import OWN_TAG, OWN_VALUE
 from whence_aggregator.adapters.accounts.place import AwsPlace
+from whence_aggregator.adapters.accounts.whole_lists import whole_list
 
 T = TypeVar("T")
 _AT_ONCE = 8
@@ -24,13 +25,14 @@ async def gathered(calls: Iterable[Awaitable[T]]) -> Sequence[T]:
     return await asyncio.gather(*map(one, calls))
 
 
-async def own_arns(place: AwsPlace, *types: str) -> frozenset[str]:
-    """Return the ARNs of our own resources of these types, such as `sqs`, in a region.
+async def own_arns(place: AwsPlace, *types: str, region: str | None = None) -> frozenset[str]:
+    """Return the ARNs of our own resources of these types, such as `sqs`, in a region; by default that of the place.
 
     AWS lists a new resource after a moment: what is wanted must be read by its name.
     """
-    tagging = await place.client("resourcegroupstaggingapi")
-    pages = tagging.get_paginator("get_resources").paginate(
-        TagFilters=[{"Key": OWN_TAG, "Values": [OWN_VALUE]}], ResourceTypeFilters=list(types)
-    )
-    return frozenset([one["ResourceARN"] async for page in pages for one in page["ResourceTagMappingList"]])
+    tagging = await place.client("resourcegroupstaggingapi", region)
+    found = await whole_list(
+        tagging, "get_resources", "ResourceTagMappingList", TagFilters=[{"Key": OWN_TAG, "Values": [OWN_VALUE]}],
+        ResourceTypeFilters=list(types),
+    )  # fmt: skip
+    return frozenset(one["ResourceARN"] for one in found)

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from whence_aggregator.accounts.resources import Json, StandingResource, WantedResource, is_own, seen_tags
 from whence_aggregator.accounts.steps.flow_logs import FLOW_LOG, FLOW_LOG_GROUP, GROUP
-from whence_aggregator.adapters.accounts.network_reads import Item, listed, matched, put_tags, tagged, tags_of
+from whence_aggregator.adapters.accounts.network_reads import Item, matched, put_tags, tagged, tags_of
 from whence_aggregator.adapters.accounts.place import AwsPlace
 from whence_aggregator.adapters.accounts.vpcs import vpc_ids_for
+from whence_aggregator.adapters.accounts.whole_lists import whole_list
 from whence_common.errors import RoadError
 
 _TYPES = {"s3": "s3", "firehose": "kinesis-data-firehose"}
@@ -21,7 +22,7 @@ class FlowLogGroupProvider:
 
     async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
         logs = await self._place.client("logs")
-        groups = await listed(logs, "describe_log_groups", "logGroups", logGroupNamePrefix=GROUP)
+        groups = await whole_list(logs, "describe_log_groups", "logGroups", logGroupNamePrefix=GROUP)
         found = next((one for one in groups if one["logGroupName"] == GROUP), None)
         if found is None:
             return []
@@ -62,7 +63,7 @@ class FlowLogProvider:
     async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
         ec2 = await self._place.client("ec2")
         vpc_ids = await vpc_ids_for(ec2, wanted)
-        logs = await listed(ec2, "describe_flow_logs", "FlowLogs")
+        logs = await whole_list(ec2, "describe_flow_logs", "FlowLogs")
         found = matched(
             wanted, logs,
             lambda one, item: (

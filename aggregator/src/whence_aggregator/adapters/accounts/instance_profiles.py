@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from whence_aggregator.accounts.resources import Json, StandingResource, WantedResource, own_tags
 from whence_aggregator.accounts.steps.roles import INSTANCE_PROFILE, PROFILE_PATH
-from whence_aggregator.adapters.accounts.iam_calls import pages, tag_list, without_missing
+from whence_aggregator.adapters.accounts.iam_calls import PAGE, tag_list, without_missing
 from whence_aggregator.adapters.accounts.place import AwsPlace
+from whence_aggregator.adapters.accounts.whole_lists import whole_list
 
 
 class InstanceProfileProvider:
@@ -23,7 +24,7 @@ class InstanceProfileProvider:
                 state={"role": next((role["RoleName"] for role in one.get("Roles", ())), None)},
                 outputs={"arn": one["Arn"], "id": one["InstanceProfileId"]},
             )
-            for one in await pages(iam, "list_instance_profiles", "InstanceProfiles")
+            for one in await whole_list(iam, "list_instance_profiles", "InstanceProfiles", PaginationConfig=PAGE)
         ]  # fmt: skip
         return [one for one in found if one.is_own or one.name in names]
 

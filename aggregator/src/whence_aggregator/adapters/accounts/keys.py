@@ -15,6 +15,7 @@ from whence_aggregator.accounts.resources import NAME_TAG, Json, StandingResourc
 from whence_aggregator.accounts.steps.keys import KEY, alias_of, key_name
 from whence_aggregator.adapters.accounts.answers import tag_list, tags_of
 from whence_aggregator.adapters.accounts.place import AwsPlace
+from whence_aggregator.adapters.accounts.whole_lists import whole_list
 
 _AT_ONCE = 8
 _DELETION_DAYS = 30
@@ -114,13 +115,10 @@ class KeyProvider:
     async def _keys(self, kms: Any) -> Sequence[_Seen]:
         """Return the account's own keys, sorted by id, without those that AWS manages."""
         aliases: dict[str, set[str]] = {}
-        async for page in kms.get_paginator("list_aliases").paginate():
-            for one in page["Aliases"]:
-                if "TargetKeyId" in one:
-                    aliases.setdefault(one["TargetKeyId"], set()).add(one["AliasName"])
-        ids: list[str] = []
-        async for page in kms.get_paginator("list_keys").paginate():
-            ids += [one["KeyId"] for one in page["Keys"]]
+        for one in await whole_list(kms, "list_aliases", "Aliases"):
+            if "TargetKeyId" in one:
+                aliases.setdefault(one["TargetKeyId"], set()).add(one["AliasName"])
+        ids = [one["KeyId"] for one in await whole_list(kms, "list_keys", "Keys")]
         managed = {key for key, names in aliases.items() if any(one.startswith("alias/aws/") for one in names)}
         own = sorted(set(ids) - managed)
         tags = await asyncio.gather(*(self._tags(kms, key) for key in own))
@@ -131,15 +129,13 @@ class KeyProvider:
 
     async def _tags(self, kms: Any, key: str) -> Mapping[str, str]:
         """Return the tags of a key; none if the key's own policy shuts the account out: it is not ours, then."""
-        found: dict[str, str] = {}
         async with self._at_once:
             try:
-                async for page in kms.get_paginator("list_resource_tags").paginate(KeyId=key):
-                    found |= tags_of(page["Tags"], *_TAG)
+                return tags_of(await whole_list(kms, "list_resource_tags", "Tags", KeyId=key), *_TAG)
             except ClientError as exc:
                 if not _is_shut_out(exc):
                     raise
-        return found
+        return {}
 
     async def _standing(
         self, kms: Any, seen: _Seen, wanted: WantedResource, by_alias: Mapping[str, _Seen]

@@ -15,10 +15,11 @@ from whence_aggregator.accounts.resources import (
     seen_tags,
 )
 from whence_aggregator.accounts.steps.nat import ELASTIC_ADDRESS, NAT_GATEWAY
-from whence_aggregator.adapters.accounts.network_reads import Item, listed, matched, put_tags, tagged, tags_of
+from whence_aggregator.adapters.accounts.network_reads import Item, matched, put_tags, tagged, tags_of
 from whence_aggregator.adapters.accounts.place import AwsPlace
 from whence_aggregator.adapters.accounts.subnets import is_one, subnets_meant
 from whence_aggregator.adapters.accounts.vpcs import vpc_ids_for
+from whence_aggregator.adapters.accounts.whole_lists import whole_list
 
 _LIVING = {"Name": "state", "Values": ["pending", "available"]}
 
@@ -58,7 +59,7 @@ class NatGatewayProvider:
         ec2 = await self._place.client("ec2")
         vpc_ids = await vpc_ids_for(ec2, wanted)
         meant = await subnets_meant(ec2, vpc_ids.values(), [one.state.get("subnet") for one in wanted])
-        gateways = await listed(ec2, "describe_nat_gateways", "NatGateways", Filter=[_LIVING])
+        gateways = await whole_list(ec2, "describe_nat_gateways", "NatGateways", Filter=[_LIVING])
         found = matched(wanted, gateways, lambda one, item: is_one(one.state.get("subnet"), item["SubnetId"], meant))
         return [self._standing(*one) for one in found]
 

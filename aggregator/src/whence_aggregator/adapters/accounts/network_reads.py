@@ -10,18 +10,7 @@ from whence_common.errors import RoadError
 
 Item: TypeAlias = Mapping[str, Any]
 """A resource as AWS describes it."""
-ITEMS_MAX = 20_000
 _REFERENCE = "$of"
-
-
-async def listed(client: Any, operation: str, key: str, **query: Any) -> list[Item]:
-    """Return all items of a paged list. Raises RoadError for one longer than ITEMS_MAX."""
-    found: list[Item] = []
-    async for page in client.get_paginator(operation).paginate(**query):
-        found += page.get(key, [])
-        if len(found) > ITEMS_MAX:
-            raise RoadError("account-too-many", f"AWS lists more than {ITEMS_MAX} {key}", retryable=False)
-    return found
 
 
 def tags_of(item: Item) -> dict[str, str]:

@@ -15,8 +15,9 @@ from typing import Any
 
 from whence_aggregator.accounts.resources import Json, StandingResource, WantedResource, is_own, seen_tags
 from whence_aggregator.accounts.steps.security_groups import PREFIX_LIST
-from whence_aggregator.adapters.accounts.network_reads import Item, listed, matched, put_tags, tagged, tags_of
+from whence_aggregator.adapters.accounts.network_reads import Item, matched, put_tags, tagged, tags_of
 from whence_aggregator.adapters.accounts.place import AwsPlace
+from whence_aggregator.adapters.accounts.whole_lists import whole_list
 from whence_common.errors import RoadError
 
 _ENTRIES_AT_ONCE = 100
@@ -47,7 +48,7 @@ class PrefixListProvider:
         )  # fmt: skip
 
     async def _entries(self, ec2: Any, identity: str) -> dict[str, Json]:
-        entries = await listed(ec2, "get_managed_prefix_list_entries", "Entries", PrefixListId=identity)
+        entries = await whole_list(ec2, "get_managed_prefix_list_entries", "Entries", PrefixListId=identity)
         return {one["Cidr"]: one.get("Description", "") for one in sorted(entries, key=lambda each: str(each["Cidr"]))}
 
     async def create(self, wanted: WantedResource) -> None:
@@ -92,7 +93,7 @@ class PrefixListProvider:
     async def _ready(self, ec2: Any, identity: str) -> Item:
         """Return a list that AWS is not changing. Raises RoadError where that takes longer than a few seconds."""
         for attempt in range(_READY_TRIES):
-            lists = await listed(ec2, "describe_managed_prefix_lists", "PrefixLists", PrefixListIds=[identity])
+            lists = await whole_list(ec2, "describe_managed_prefix_lists", "PrefixLists", PrefixListIds=[identity])
             if lists and str(lists[0]["State"]).endswith("-complete"):
                 return lists[0]
             if attempt + 1 < _READY_TRIES:
@@ -106,7 +107,7 @@ class PrefixListProvider:
 
 async def own_prefix_lists(ec2: Any, account_id: str) -> list[Item]:
     """Return the account's own lists: neither AWS's, nor those that other accounts share."""
-    lists = await listed(ec2, "describe_managed_prefix_lists", "PrefixLists")
+    lists = await whole_list(ec2, "describe_managed_prefix_lists", "PrefixLists")
     return [
         one for one in lists if one.get("OwnerId") == account_id and not str(one.get("State")).startswith("delete")
     ]  # fmt: skip

@@ -15,8 +15,9 @@ from whence_aggregator.accounts import canonical
 from whence_aggregator.accounts.policies import own_principals
 from whence_aggregator.accounts.resources import Json, StandingResource, WantedResource, is_own, seen_tags
 from whence_aggregator.accounts.steps.roles import ATTACHED, PARTS_TAG, POLICY, ROLE, SESSION_SECONDS, mark
-from whence_aggregator.adapters.accounts.iam_calls import pages, tag_list, tags_of, without_missing
+from whence_aggregator.adapters.accounts.iam_calls import PAGE, tag_list, tags_of, without_missing
 from whence_aggregator.adapters.accounts.place import AwsPlace
+from whence_aggregator.adapters.accounts.whole_lists import whole_list
 
 _AWS_PATHS = ("/aws-service-role/", "/aws-reserved/")
 _DENY_ALL = {
@@ -31,10 +32,14 @@ class RoleProvider:
     async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
         iam = await self._place.client("iam")
         asked = {one.name: one for one in wanted}
-        roles = await pages(iam, "get_account_authorization_details", "RoleDetailList", Filter=["Role"])
+        roles = await whole_list(
+            iam, "get_account_authorization_details", "RoleDetailList", Filter=["Role"], PaginationConfig=PAGE
+        )
         details: dict[str, dict[str, Any]] = {}
         if any("details" in one.state for one in wanted):
-            details = {one["RoleName"]: one for one in await pages(iam, "list_roles", "Roles")}
+            details = {
+                one["RoleName"]: one for one in await whole_list(iam, "list_roles", "Roles", PaginationConfig=PAGE)
+            }
         return [
             self._standing(one, asked.get(one["RoleName"]), details)
             for one in roles
@@ -71,8 +76,10 @@ class RoleProvider:
     async def find(self) -> Sequence[StandingResource]:
         """Return all roles that a person made: AWS's services and IAM Identity Center have paths of their own."""
         iam = await self._place.client("iam")
-        roles = await pages(iam, "get_account_authorization_details", "RoleDetailList", Filter=["Role"])
-        details = {one["RoleName"]: one for one in await pages(iam, "list_roles", "Roles")}
+        roles = await whole_list(
+            iam, "get_account_authorization_details", "RoleDetailList", Filter=["Role"], PaginationConfig=PAGE
+        )
+        details = {one["RoleName"]: one for one in await whole_list(iam, "list_roles", "Roles", PaginationConfig=PAGE)}
         found = [one for one in roles if not one["Path"].startswith(_AWS_PATHS)]
         return [
             replace(one, state={**one.state, "details": _about(details.get(one.name, {}))})

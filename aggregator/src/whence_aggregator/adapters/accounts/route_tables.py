@@ -9,7 +9,6 @@ from whence_aggregator.accounts.resources import Json, StandingResource, WantedR
 from whence_aggregator.accounts.steps.vpc import ROUTE, ROUTE_TABLE
 from whence_aggregator.adapters.accounts.network_reads import (
     Item,
-    listed,
     matched,
     put_tags,
     tagged,
@@ -19,6 +18,7 @@ from whence_aggregator.adapters.accounts.place import AwsPlace
 from whence_aggregator.adapters.accounts.routes import other_routes, put_route, target_of
 from whence_aggregator.adapters.accounts.subnets import is_one, subnets_meant
 from whence_aggregator.adapters.accounts.vpcs import vpc_ids_for
+from whence_aggregator.adapters.accounts.whole_lists import whole_list
 
 
 class RouteTableProvider:
@@ -28,7 +28,7 @@ class RouteTableProvider:
     async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
         ec2 = await self._place.client("ec2")
         vpc_ids = await vpc_ids_for(ec2, wanted)
-        tables = await listed(ec2, "describe_route_tables", "RouteTables")
+        tables = await whole_list(ec2, "describe_route_tables", "RouteTables")
         found = matched(
             wanted, tables,
             lambda one, item: item["VpcId"] == vpc_ids.get(one.name) and tags_of(item).get("Name") == one.name,
@@ -72,7 +72,7 @@ class RouteTableProvider:
 
     async def _associate(self, ec2: Any, table_id: Json, subnet_id: Json) -> None:
         filters = [{"Name": "association.subnet-id", "Values": [subnet_id]}]
-        tables = await listed(ec2, "describe_route_tables", "RouteTables", Filters=filters)
+        tables = await whole_list(ec2, "describe_route_tables", "RouteTables", Filters=filters)
         found = [
             one for table in tables for one in table["Associations"] if one.get("SubnetId") == subnet_id
         ]  # fmt: skip
@@ -86,7 +86,7 @@ class RouteTableProvider:
         """Delete a table. Its subnets use the VPC's main table from then on."""
         ec2 = await self._place.client("ec2")
         identity = standing.outputs["id"]
-        tables = await listed(ec2, "describe_route_tables", "RouteTables", RouteTableIds=[identity])
+        tables = await whole_list(ec2, "describe_route_tables", "RouteTables", RouteTableIds=[identity])
         for one in (each for table in tables for each in table["Associations"] if not each.get("Main")):
             await ec2.disassociate_route_table(AssociationId=one["RouteTableAssociationId"])
         await ec2.delete_route_table(RouteTableId=identity)

@@ -18,7 +18,6 @@ from whence_aggregator.accounts.resources import (
 from whence_aggregator.accounts.steps.security_groups import SECURITY_GROUP
 from whence_aggregator.adapters.accounts.network_reads import (
     Item,
-    listed,
     matched,
     name_in,
     put_tags,
@@ -28,6 +27,7 @@ from whence_aggregator.adapters.accounts.network_reads import (
 from whence_aggregator.adapters.accounts.place import AwsPlace
 from whence_aggregator.adapters.accounts.prefix_lists import own_prefix_lists
 from whence_aggregator.adapters.accounts.vpcs import vpc_ids_for
+from whence_aggregator.adapters.accounts.whole_lists import whole_list
 
 
 class SecurityGroupProvider:
@@ -37,14 +37,14 @@ class SecurityGroupProvider:
     async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
         ec2 = await self._place.client("ec2")
         vpc_ids = await vpc_ids_for(ec2, wanted)
-        groups = await listed(ec2, "describe_security_groups", "SecurityGroups")
+        groups = await whole_list(ec2, "describe_security_groups", "SecurityGroups")
         is_it: Callable[[WantedResource, Item], bool] = lambda one, item: (  # noqa: E731
             (item["VpcId"], item["GroupName"]) == (vpc_ids.get(one.name), one.name)
         )
         found = list(matched(wanted, groups, is_it))
         if not found:
             return []
-        rules = await listed(ec2, "describe_security_group_rules", "SecurityGroupRules")
+        rules = await whole_list(ec2, "describe_security_group_rules", "SecurityGroupRules")
         lists = await self._lists(ec2, wanted)
         return [
             self._standing(name, one, group, [each for each in rules if each["GroupId"] == group["GroupId"]], lists)
@@ -92,7 +92,7 @@ class SecurityGroupProvider:
     async def _put_ingress(self, ec2: Any, group_id: Json, wanted: Sequence[IngressRule]) -> None:
         """Add what is missing, then remove rules of ours that are not stated: nothing is cut off in between."""
         filters = [{"Name": "group-id", "Values": [group_id]}]
-        rules = await listed(ec2, "describe_security_group_rules", "SecurityGroupRules", Filters=filters)
+        rules = await whole_list(ec2, "describe_security_group_rules", "SecurityGroupRules", Filters=filters)
         standing = [(one, item) for item in rules if (one := _rule(item)) is not None]
         present, stated = {one.key for one, _ in standing}, {one.key for one in wanted}
         missing = [one for one in wanted if one.key not in present]

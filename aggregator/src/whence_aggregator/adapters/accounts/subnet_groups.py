@@ -8,8 +8,9 @@ from typing import Any
 
 from whence_aggregator.accounts.resources import Json, ResourceKind, StandingResource, WantedResource, is_own, seen_tags
 from whence_aggregator.accounts.steps.subnet_groups import CACHE_SUBNET_GROUP, DB_SUBNET_GROUP, DESCRIPTION, NAME
-from whence_aggregator.adapters.accounts.network_reads import listed, tag_list
+from whence_aggregator.adapters.accounts.network_reads import tag_list
 from whence_aggregator.adapters.accounts.place import AwsPlace
+from whence_aggregator.adapters.accounts.whole_lists import whole_list
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +40,7 @@ class _SubnetGroupProvider:
     async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
         client = await self._place.client(self._service.name)
         prefix = self._service.prefix
-        groups = await listed(client, f"describe_{self._service.group}s", f"{prefix}s")
+        groups = await whole_list(client, f"describe_{self._service.group}s", f"{prefix}s")
         found = next((one for one in groups if one[f"{prefix}Name"] == NAME), None)
         if found is None:
             return []

@@ -10,7 +10,6 @@ from whence_aggregator.accounts.steps.vpc import SUBNET
 from whence_aggregator.adapters.accounts.network_reads import (
     Item,
     ids_or_names,
-    listed,
     matched,
     name_in,
     put_tags,
@@ -19,6 +18,7 @@ from whence_aggregator.adapters.accounts.network_reads import (
 )
 from whence_aggregator.adapters.accounts.place import AwsPlace
 from whence_aggregator.adapters.accounts.vpcs import vpc_ids_for
+from whence_aggregator.adapters.accounts.whole_lists import whole_list
 
 
 class SubnetProvider:
@@ -28,7 +28,7 @@ class SubnetProvider:
     async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
         ec2 = await self._place.client("ec2")
         vpc_ids = await vpc_ids_for(ec2, wanted)
-        subnets = await listed(ec2, "describe_subnets", "Subnets")
+        subnets = await whole_list(ec2, "describe_subnets", "Subnets")
         found = matched(
             wanted, subnets,
             lambda one, item: (item["VpcId"], item["CidrBlock"]) == (vpc_ids.get(one.name), one.state.get("cidr")),
@@ -63,7 +63,7 @@ class SubnetProvider:
 async def subnets_meant(ec2: Any, vpc_ids: Collection[str], values: Json) -> list[Item]:
     """Return the subnets that ids or references mean. References are looked up by name in these VPCs."""
     ids, names = ids_or_names(values)
-    subnets = await listed(ec2, "describe_subnets", "Subnets") if ids or names else []
+    subnets = await whole_list(ec2, "describe_subnets", "Subnets") if ids or names else []
     return [
         one for one in subnets if one["SubnetId"] in ids
         or (one["VpcId"] in vpc_ids and names & _names(one))

@@ -12,6 +12,7 @@ from whence_aggregator.accounts.steps.trail_events import SUBSCRIPTION
 from whence_aggregator.adapters.accounts.answers import answered
 from whence_aggregator.adapters.accounts.calls import gathered, own_arns
 from whence_aggregator.adapters.accounts.place import AwsPlace
+from whence_aggregator.adapters.accounts.whole_lists import whole_list
 
 _GONE = ("NotFound", "NotFoundException")
 _Listed = Mapping[str, str]
@@ -72,8 +73,7 @@ class SubscriptionProvider:
 
     async def _listed(self, sns: Any, topic: str) -> Sequence[_Listed]:
         async def pages() -> Mapping[str, Sequence[_Listed]]:
-            listed = sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
-            return {topic: [one async for page in listed for one in page["Subscriptions"]]}
+            return {topic: await whole_list(sns, "list_subscriptions_by_topic", "Subscriptions", TopicArn=topic)}
 
         found: Sequence[_Listed] = (await answered(pages(), *_GONE) or {topic: ()})[topic]
         return found

@@ -11,6 +11,7 @@ from whence_aggregator.accounts.steps.cloudtrail import OTHER_TRAILS, TRAIL, TRU
 from whence_aggregator.adapters.accounts.answers import answered, tag_list, tags_of
 from whence_aggregator.adapters.accounts.calls import gathered
 from whence_aggregator.adapters.accounts.place import AwsPlace
+from whence_aggregator.adapters.accounts.whole_lists import whole_list
 
 _GONE = ("TrailNotFoundException",)
 _TAGGED_A_CALL = 20
@@ -138,8 +139,9 @@ class TrustedAccessProvider:
         if not wanted:
             return []
         organizations = await self._place.client("organizations")
-        pages = organizations.get_paginator("list_aws_service_access_for_organization").paginate()
-        enabled = {one["ServicePrincipal"] async for page in pages for one in page["EnabledServicePrincipals"]}
+        operation = "list_aws_service_access_for_organization"
+        listed = await whole_list(organizations, operation, "EnabledServicePrincipals")
+        enabled = {one["ServicePrincipal"] for one in listed}
         return [
             StandingResource(kind=TRUSTED_ACCESS, name=one.name, state={"enabled": one.name in enabled}, is_own=True)
             for one in wanted

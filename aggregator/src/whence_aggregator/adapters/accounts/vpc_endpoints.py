@@ -8,7 +8,6 @@ from whence_aggregator.accounts.resources import NAME_TAG, Json, StandingResourc
 from whence_aggregator.accounts.steps.vpc_endpoints import VPC_ENDPOINT
 from whence_aggregator.adapters.accounts.network_reads import (
     Item,
-    listed,
     matched,
     name_in,
     put_tags,
@@ -17,6 +16,7 @@ from whence_aggregator.adapters.accounts.network_reads import (
 )  # fmt: skip
 from whence_aggregator.adapters.accounts.place import AwsPlace
 from whence_aggregator.adapters.accounts.vpcs import vpc_ids_for
+from whence_aggregator.adapters.accounts.whole_lists import whole_list
 from whence_common.errors import RoadError
 
 _LIVING = ("pendingacceptance", "pending", "available", "partial")
@@ -31,7 +31,7 @@ class VpcEndpointProvider:
     async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
         ec2 = await self._place.client("ec2")
         vpc_ids = await vpc_ids_for(ec2, wanted)
-        endpoints = await listed(ec2, "describe_vpc_endpoints", "VpcEndpoints")
+        endpoints = await whole_list(ec2, "describe_vpc_endpoints", "VpcEndpoints")
         living = [one for one in endpoints if one["State"].lower() in _LIVING]
         found = list(
             matched(
@@ -42,7 +42,7 @@ class VpcEndpointProvider:
             )
         )  # fmt: skip
         has_tables = any(one is not None and "route_tables" in one.state for _, one, _ in found)
-        tables = await listed(ec2, "describe_route_tables", "RouteTables") if has_tables else []
+        tables = await whole_list(ec2, "describe_route_tables", "RouteTables") if has_tables else []
         return [self._standing(*one, tables) for one in found]
 
     def _standing(

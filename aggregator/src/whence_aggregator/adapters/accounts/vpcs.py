@@ -11,13 +11,13 @@ from whence_aggregator.accounts.steps.vpc import VPC
 from whence_aggregator.adapters.accounts.network_reads import (
     Item,
     find_vpc,
-    listed,
     put_tags,
     tagged,
     tags_of,
     vpc_of_network,
 )  # fmt: skip
 from whence_aggregator.adapters.accounts.place import AwsPlace
+from whence_aggregator.adapters.accounts.whole_lists import whole_list
 
 _ATTRIBUTES = {"dns_support": "EnableDnsSupport", "dns_hostnames": "EnableDnsHostnames"}
 
@@ -28,7 +28,7 @@ class VpcProvider:
 
     async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
         ec2 = await self._place.client("ec2")
-        vpcs = await listed(ec2, "describe_vpcs", "Vpcs")
+        vpcs = await whole_list(ec2, "describe_vpcs", "Vpcs")
         found = {one.name: (one, vpc) for one in wanted if (vpc := vpc_of_network(vpcs, one.name)) is not None}
         ours = [one for one in vpcs if is_own(tags_of(one)) and not one["IsDefault"]]
         left = [(None, one) for one in ours if all(vpc is not one for _, vpc in found.values())]
@@ -52,7 +52,7 @@ class VpcProvider:
 
     async def _main_table(self, ec2: Any, vpc_id: str) -> str:
         filters = [{"Name": "vpc-id", "Values": [vpc_id]}, {"Name": "association.main", "Values": ["true"]}]
-        tables = await listed(ec2, "describe_route_tables", "RouteTables", Filters=filters)
+        tables = await whole_list(ec2, "describe_route_tables", "RouteTables", Filters=filters)
         return str(tables[0]["RouteTableId"]) if tables else ""
 
     async def create(self, wanted: WantedResource) -> None:
@@ -79,6 +79,6 @@ async def vpc_ids_for(ec2: Any, wanted: Sequence[WantedResource]) -> dict[str, s
     stated = {one.name: one.state["vpc"] for one in wanted if one.state.get("vpc") is not None}
     if all(isinstance(value, str) for value in stated.values()):
         return {name: str(value) for name, value in stated.items()}
-    vpcs = await listed(ec2, "describe_vpcs", "Vpcs")
+    vpcs = await whole_list(ec2, "describe_vpcs", "Vpcs")
     found = {name: find_vpc(vpcs, value) for name, value in stated.items()}
     return {name: str(one["VpcId"]) for name, one in found.items() if one is not None}
