@@ -15,7 +15,8 @@ from aiohttp import web
 
 from fakes.account_world import REGION, AccountWorld, account_world
 from fakes.aws_identity import IdentityOfAccounts
-from fakes.counted_aws import AwsCall
+from fakes.aws_refusals import denied
+from fakes.counted_aws import Answer, AwsCall
 from landscape.aws import Aws
 from whence_aggregator.accounts.account import Target
 from whence_aggregator.accounts.importing import import_account
@@ -339,33 +340,67 @@ async def test_what_stands_is_imported_and_differs_in_our_tag_only(moto: Aws) ->
         ]
 
 
-async def test_a_root_user_without_mfa_is_a_warning_and_no_change(moto: Aws) -> None:
-    async with _world(moto, check_root_user=True) as (world, _):
-        await world.converge()
-        assert _remarks(await world.plan()) == [
-            (
-                "warning", "root-user/account",
-                "the root user has no MFA device: register one, or remove the root user's credentials",
-            )
-        ]  # fmt: skip
+_NO_MFA = "the root user has no MFA device: register one, or remove the root user's credentials"
+_KEYS = "the root user has access keys: delete them"
+_UNKNOWN = "IAM does not state whether the root user has a password and an MFA device: not checked"
 
 
-async def test_a_root_user_with_mfa_and_keys_is_warned_of_its_keys(moto: Aws) -> None:
+def _summary(**entries: int) -> Answer:
+    """Return what answers GetAccountSummary with these entries."""
+    listed = "".join(f"<entry><key>{key}</key><value>{value}</value></entry>" for key, value in entries.items())
+    body = (
+        f"<GetAccountSummaryResponse><GetAccountSummaryResult><SummaryMap>{listed}</SummaryMap>"
+        "</GetAccountSummaryResult></GetAccountSummaryResponse>"
+    )
+    return lambda _: web.Response(body=body.encode(), content_type="text/xml")
+
+
+@pytest.mark.parametrize(
+    ("entries", "warnings"),
+    [
+        ({"AccountMFAEnabled": 0, "AccountPasswordPresent": 1}, [_NO_MFA]),
+        ({"AccountMFAEnabled": 1, "AccountPasswordPresent": 1}, []),
+        ({"AccountMFAEnabled": 1, "AccountPasswordPresent": 1, "AccountAccessKeysPresent": 1}, [_KEYS]),
+        ({"AccountMFAEnabled": 0, "AccountPasswordPresent": 1, "AccountAccessKeysPresent": 1}, [_KEYS, _NO_MFA]),
+        ({"AccountMFAEnabled": 1, "AccountAccessKeysPresent": 0}, []),
+        (
+            {"AccountMFAEnabled": 1, "AccountSigningCertificatesPresent": 1},
+            ["the root user has signing certificates: delete them"],
+        ),
+        ({"AccountMFAEnabled": 0}, [_UNKNOWN]),
+        ({"AccountPasswordPresent": 1}, [_UNKNOWN]),
+        ({"AccountPasswordPresent": 0, "AccountAccessKeysPresent": 1}, [_KEYS]),
+        ({}, [_UNKNOWN]),
+    ],
+)
+async def test_what_is_wrong_with_the_root_user_is_a_warning_and_no_change(
+    moto: Aws, entries: dict[str, int], warnings: list[str]
+) -> None:
     async with _world(moto, check_root_user=True) as (world, _):
-        entries = "".join(
-            f"<entry><key>{key}</key><value>1</value></entry>"
-            for key in ("AccountMFAEnabled", "AccountAccessKeysPresent")
-        )
-        body = (
-            f"<GetAccountSummaryResponse><GetAccountSummaryResult><SummaryMap>{entries}</SummaryMap>"
-            "</GetAccountSummaryResult></GetAccountSummaryResponse>"
-        )
-        world.aws.extensions["iam:GetAccountSummary"] = lambda _: web.Response(
-            body=body.encode(), content_type="text/xml"
-        )
-        assert [message for _, _, message in _remarks(await world.plan())] == [
-            "the root user has access keys: delete them"
-        ]
+        world.aws.extensions["iam:GetAccountSummary"] = _summary(**entries)
+        plan = await world.plan()
+        assert (plan.changes, world.aws.writes) == ((), [])
+        assert _remarks(plan) == [("warning", "root-user/account", one) for one in sorted(warnings)]
+
+
+async def test_the_root_user_of_a_member_account_without_credentials_is_no_warning(moto: Aws) -> None:
+    async with _world(moto, check_root_user=True) as (world, _):
+        world.aws.extensions["iam:GetAccountSummary"] = _summary(AccountMFAEnabled=0, AccountPasswordPresent=0)
+        assert _remarks(await world.plan()) == []
+
+
+async def test_a_root_user_that_cannot_be_read_is_unknown_and_no_warning(moto: Aws) -> None:
+    async with _world(moto, check_root_user=True) as (world, _):
+        world.aws.before = denied("iam:GetAccountSummary")
+        plan = await world.plan()
+        assert [(one.kind, one.address) for one in plan.remarks] == [("unread", "root-user/*")]
+        assert not plan.is_whole
+
+
+async def test_a_root_user_is_not_looked_at_unless_it_is_asked_for(moto: Aws) -> None:
+    async with _world(moto) as (world, _):
+        await world.plan()
+        assert "iam:GetAccountSummary" not in {one.name for one in world.aws.calls}
 
 
 async def test_the_fake_answers_as_the_service_model_of_iam_has_it(moto: Aws) -> None:

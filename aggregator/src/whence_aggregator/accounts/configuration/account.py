@@ -67,7 +67,7 @@ class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         bool, Meta(description="Enable tokens by sts:GetWebIdentityToken. It is never disabled.")
     ] = False
     check_root_user: Annotated[
-        bool, Meta(description="Warn if the root user has no MFA device, or has access keys.")
+        bool, Meta(description="Warn if the root user has a password without MFA, access keys, or certificates.")
     ] = False
     s3_buckets: Annotated[
         dict[str, BucketSection], Meta(max_length=200, description="Buckets, by a name of the configuration's own.")

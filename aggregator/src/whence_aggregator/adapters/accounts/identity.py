@@ -104,19 +104,32 @@ class RootUserProvider(_Setting):
         if not wanted:
             return []
         iam = await self._place.client("iam")
-        summary = (await iam.get_account_summary())["SummaryMap"]
-        warnings = []
-        if not summary.get("AccountMFAEnabled"):
-            warnings.append("the root user has no MFA device: register one, or remove the root user's credentials")
-        if summary.get("AccountAccessKeysPresent"):
-            warnings.append("the root user has access keys: delete them")
+        warnings = _of_root_user((await iam.get_account_summary())["SummaryMap"])
         return [
-            StandingResource(kind=ROOT_USER, name=one.name, state={}, is_own=True, warnings=tuple(warnings))
-            for one in wanted
+            StandingResource(kind=ROOT_USER, name=one.name, state={}, is_own=True, warnings=warnings) for one in wanted
         ]  # fmt: skip
 
     async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         raise AssertionError("nothing is configured")
+
+
+def _of_root_user(summary: Mapping[str, int]) -> tuple[str, ...]:
+    """Return what is wrong with the root user, in words.
+
+    A root user without a password cannot sign in, and needs no MFA device: so it is in member accounts whose root
+    access an organisation manages (IAM User Guide, "Centralize root access for member accounts").
+    """
+    warnings = []
+    password, device = summary.get("AccountPasswordPresent"), summary.get("AccountMFAEnabled")
+    if (password is None and not device) or (password and device is None):
+        warnings.append("IAM does not state whether the root user has a password and an MFA device: not checked")
+    elif password and not device:
+        warnings.append("the root user has no MFA device: register one, or remove the root user's credentials")
+    if summary.get("AccountAccessKeysPresent"):
+        warnings.append("the root user has access keys: delete them")
+    if summary.get("AccountSigningCertificatesPresent"):
+        warnings.append("the root user has signing certificates: delete them")
+    return tuple(warnings)
 
 
 def _is(exc: ClientError, code: str) -> bool:
