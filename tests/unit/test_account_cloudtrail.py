@@ -15,6 +15,7 @@ from whence_common.errors import InputError
 
 _OWN, _OTHER = "123456789012", "210987654321"
 _SEVEN_SECONDS = {"s3_bucket_name": "audit-logs", "s3_key_prefix": "audit", "home_region": "eu-west-1", "regions": []}
+_CREATED = {"cloud_watch_logs": {"group": "whence/trail", "role": "trail-logs", "create": {"retention_in_days": 30}}}
 _KEY = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-4333-8444-555555555555"
 
 
@@ -222,5 +223,40 @@ def test_what_the_section_does_not_accept_is_refused(section: dict[str, Any]) ->
 
 
 def test_the_steps_kinds_are_those_that_it_wants_besides_the_bucket() -> None:
-    found = by_address({"organization": True, "log_bucket": {}, "events": {}}, organization_id="o-exampleorgid")
+    section = {"organization": True, "log_bucket": {}, "events": {}, **_CREATED}
+    found = by_address(section, organization_id="o-exampleorgid")
     assert {one.kind.name for one in found.values()} - {"bucket"} == {one.name for one in STEP.kinds}
+
+
+def test_a_log_group_that_is_created_comes_before_the_trail_with_its_role() -> None:
+    found = by_address(_CREATED)
+    assert found["eu-west-1/log-group/whence/trail"].state == {
+        "tags": {"whence:managed-by": "whence-accounts"}, "retention_in_days": 30
+    }  # fmt: skip
+    assert found["eu-west-1/trail/Default"].state["log_group"] == {
+        "group": {"$of": "eu-west-1/log-group/whence/trail", "output": "streams"},
+        "role": {"$of": "role/trail-logs", "output": "arn"},
+    }
+
+
+def test_a_log_group_that_exists_is_named_and_not_created() -> None:
+    found = by_address({"cloud_watch_logs": {"group": "whence/trail", "role": "trail-logs"}})
+    assert "eu-west-1/log-group/whence/trail" not in found
+    assert found["eu-west-1/trail/Default"].state["log_group"] == {
+        "group": f"arn:aws:logs:eu-west-1:{_OWN}:log-group:whence/trail:*", "role": f"arn:aws:iam::{_OWN}:role/trail-logs",
+    }  # fmt: skip
+
+
+def test_a_log_group_is_not_created_where_there_is_no_trail() -> None:
+    assert by_address(_CREATED, enable_cloudtrail=False) == {}
+
+
+def test_a_role_that_is_created_must_have_a_name() -> None:
+    role = f"arn:aws:iam::{_OTHER}:role/trail-logs"
+    with pytest.raises(InputError, match=r"accounts.hello.cloudtrail.cloud_watch_logs.role: the role that is created"):
+        by_address({"cloud_watch_logs": {"group": "whence/trail", "role": role, "create": {}}})
+
+
+def test_a_retention_that_cloudwatch_logs_does_not_have_is_refused() -> None:
+    with pytest.raises(msgspec.ValidationError, match="retention_in_days"):
+        by_address({"cloud_watch_logs": {"group": "g", "role": "r", "create": {"retention_in_days": 42}}})

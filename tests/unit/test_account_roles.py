@@ -279,6 +279,37 @@ def test_flow_logs_of_this_account_only_use_their_role() -> None:
     assert _allowed(found)["Write"][1] == [group, f"{group}:*"]
 
 
+_TRAIL = {
+    "s3_bucket_name": "logs", "home_region": "eu-west-1",
+    "cloud_watch_logs": {"group": "trail", "role": "trail-logs", "create": {}},
+}  # fmt: skip
+
+
+def test_cloudtrail_writes_its_own_streams_of_one_log_group_only() -> None:
+    found = _wanted(cloudtrail=_TRAIL)["role/trail-logs"]
+    (trust,) = _statements(found, "trust")
+    assert trust["Principal"] == {"Service": ["cloudtrail.amazonaws.com"]}
+    streams = f"arn:aws:logs:eu-west-1:{_ID}:log-group:trail:log-stream:"
+    assert _allowed(found) == {
+        "WriteTrail": (
+            ["logs:CreateLogStream", "logs:PutLogEvents"], [f"{streams}{_ID}_CloudTrail_eu-west-1*"]
+        )
+    }  # fmt: skip
+    of_organization = {**_TRAIL, "organization": True, "organization_id": "o-exampleorgid"}
+    found = _wanted(cloudtrail=of_organization)["role/trail-logs"]
+    assert _allowed(found)["WriteTrail"][1] == [f"{streams}{_ID}_CloudTrail_eu-west-1*", f"{streams}o-exampleorgid_*"]
+
+
+def test_no_role_is_made_for_a_trail_that_is_off_or_whose_log_group_exists() -> None:
+    assert _wanted(cloudtrail=_TRAIL, enable_cloudtrail=False) == {}
+    assert _wanted(cloudtrail={**_TRAIL, "cloud_watch_logs": {"group": "trail", "role": "trail-logs"}}) == {}
+
+
+def test_the_role_of_the_trail_is_not_also_another_one() -> None:
+    with pytest.raises(InputError, match=r"the role trail-logs is also that of cloudtrail.cloud_watch_logs.role"):
+        _wanted(cloudtrail=_TRAIL, roles={"trail-logs": {"drop": True}})
+
+
 def test_an_application_reads_its_own_prefix_only() -> None:
     found = _wanted(application_roles={"applications": ["greeter", "greeter"], "mint_bucket": "hello-mint"})
     assert sorted(found) == ["instance-profile/app-greeter", "role/app-greeter"]

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from whence_aggregator.accounts.configuration.network import LogRetentionDays
+
 _AccountId = Annotated[str, Meta(pattern=r"^[0-9]{12}$")]
 _Region = Annotated[str, Meta(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]{1,2}$")]
 _RoleArn = Annotated[str, Meta(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]{1,576}$")]
@@ -79,14 +81,22 @@ class TrailEvents(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     ] = None
 
 
+class CreatedLogGroup(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    retention_in_days: Annotated[LogRetentionDays, Meta(description="How long the log group keeps events.")] = 365
+
+
 class CloudWatchLogs(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     group: Annotated[
         Annotated[str, Meta(pattern=r"^[A-Za-z0-9_/.#-]{1,512}$")],
-        Meta(description="Log group in the home region, which must exist."),
+        Meta(description="Log group in the home region; it must exist, except with `create`."),
     ]
     role: Annotated[
         _Role, Meta(description="Role by which CloudTrail writes to it: a name in this account, or an ARN.")
     ]
+    create: Annotated[
+        CreatedLogGroup | None,
+        Meta(description="Create the log group, and the role of this account; null: both must exist."),
+    ] = None
 
 
 class CloudTrail(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -16,7 +16,7 @@ Tags = Annotated[
 _Port = Annotated[int, Meta(ge=-1, le=65535)]
 _Zone = Annotated[str, Meta(pattern=r"^[a-z]{2}(-[a-z0-9]+)+[a-z]$", max_length=40)]
 _Label = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
-_Retention = Literal[
+LogRetentionDays = Literal[
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
 ]
 """What CloudWatch Logs' PutRetentionPolicy accepts."""
@@ -25,7 +25,7 @@ _Retention = Literal[
 class Vpc(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tags: Annotated[Tags, Meta(description="Further tags of every VPC.")] = field(default_factory=dict)
     flow_logs_retention_in_days: Annotated[
-        _Retention, Meta(description="How long the log group of the flow logs keeps events.")
+        LogRetentionDays, Meta(description="How long the log group of the flow logs keeps events.")
     ] = 3653
     flow_log_destinations: Annotated[
         tuple[Annotated[str, Meta(min_length=1, max_length=512)], ...],

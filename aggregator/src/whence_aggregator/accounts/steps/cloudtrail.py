@@ -10,8 +10,21 @@ from typing import Any
 
 from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.arns import arn_of, partition_of
-from whence_aggregator.accounts.configuration.cloudtrail import CloudTrail, EventSelector
-from whence_aggregator.accounts.resources import Json, ResourceKind, StandingResource, WantedResource, of, own_tags
+from whence_aggregator.accounts.configuration.cloudtrail import (
+    CloudTrail,
+    CloudWatchLogs,
+    CreatedLogGroup,
+    EventSelector,
+)
+from whence_aggregator.accounts.resources import (
+    Json,
+    ResourceKind,
+    StandingResource,
+    WantedResource,
+    address_of,
+    of,
+    own_tags,
+)
 from whence_aggregator.accounts.step import AccountStep
 from whence_aggregator.accounts.steps.buckets import BUCKET, bucket, bucket_arn
 from whence_aggregator.accounts.steps.keys import KEY, key_reference
@@ -53,6 +66,11 @@ TRAIL = ResourceKind(
     is_regional=True,
     keeps_data=True,
 )  # fmt: skip
+LOG_GROUP = ResourceKind(
+    name="log-group", step=_STEP, is_regional=True, keeps_data=True,
+    reads=("logs:DescribeLogGroups", "logs:ListTagsForResource", "tag:GetResources"),
+    writes=("logs:CreateLogGroup", "logs:DeleteLogGroup", "logs:PutRetentionPolicy", "logs:TagResource"),
+)  # fmt: skip
 OTHER_TRAILS = ResourceKind(
     name="other-trails", step=_STEP, reads=("cloudtrail:DescribeTrails", "cloudtrail:ListTags"), writes=(),
     is_regional=True, is_setting=True,
@@ -78,6 +96,8 @@ def wanted(account: ConfiguredAccount) -> Sequence[WantedResource]:
             trail_arn=trail_arn(section, account.account_id), reader=_auditor(account, section),
             kms_key=_key(account, section, "events.kms_key", section.events.kms_key),
         )  # fmt: skip
+    if section.cloud_watch_logs is not None and section.cloud_watch_logs.create is not None:
+        found.append(_created_log_group(section, section.cloud_watch_logs, section.cloud_watch_logs.create))
     found.append(_trail(account, section))
     regions = dict.fromkeys((section.home_region, *(section.regions or account.regions)))
     found += [WantedResource(kind=OTHER_TRAILS, name=section.name, region=one, state={}) for one in regions]
@@ -137,8 +157,18 @@ def _log_group(account: ConfiguredAccount, section: CloudTrail) -> Mapping[str, 
     about = section.cloud_watch_logs
     if about is None:
         return {}
-    group = arn_of("logs", section.home_region, account.account_id, f"log-group:{about.group}:*")
-    return {"log_group": {"group": group, "role": _role_arn(account, section, about.role)}}
+    if about.create is not None:
+        group, role = address_of(LOG_GROUP.name, about.group, section.home_region), f"role/{about.role}"
+        return {"log_group": {"group": of(group, "streams"), "role": of(role, "arn")}}
+    arn = arn_of("logs", section.home_region, account.account_id, f"log-group:{about.group}:*")
+    return {"log_group": {"group": arn, "role": _role_arn(account, section, about.role)}}
+
+
+def _created_log_group(section: CloudTrail, about: CloudWatchLogs, created: CreatedLogGroup) -> WantedResource:
+    return WantedResource(
+        kind=LOG_GROUP, name=about.group, region=section.home_region,
+        state={"tags": own_tags(), "retention_in_days": created.retention_in_days},
+    )  # fmt: skip
 
 
 def _log_bucket(account: ConfiguredAccount, section: CloudTrail) -> WantedResource:
@@ -236,6 +266,10 @@ def _check(account: ConfiguredAccount, section: CloudTrail) -> None:
     if about is not None and about.organization and not section.organization and not about.accounts:
         message = f"{key}.log_bucket.organization: accounts does not state the account with the organisation's trail"
         raise _contradiction(message, "add the id of the management account to log_bucket.accounts")
+    logs = section.cloud_watch_logs
+    if logs is not None and logs.create is not None and logs.role.startswith("arn:"):
+        message = f"{key}.cloud_watch_logs.role: the role that is created has a name, not an ARN"
+        raise _contradiction(message, "write the name of the role, or remove create")
     for number, selector in enumerate(section.event_selectors or ()):
         if not selector.management_events and not selector.data_resources:
             message = f"{key}.event_selectors[{number}]: it selects no events"
@@ -249,9 +283,9 @@ def _contradiction(message: str, fix: str) -> InputError:
 STEP = AccountStep(
     name=_STEP,
     summary="the audit trail, its log bucket, and its events for the aggregator",
-    kinds=(TRUSTED_ACCESS, TOPIC, QUEUE, SUBSCRIPTION, TRAIL, OTHER_TRAILS),
+    kinds=(TRUSTED_ACCESS, TOPIC, QUEUE, SUBSCRIPTION, LOG_GROUP, TRAIL, OTHER_TRAILS),
     wanted=wanted,
     stated=stated,
-    not_stated="log_bucket and events, and trails of one region",
+    not_stated="log_bucket, events and the log group, and trails of one region",
     is_for_whence=True,
 )

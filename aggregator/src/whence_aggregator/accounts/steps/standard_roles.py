@@ -1,12 +1,13 @@
-"""Roles that Whence knows: the auditor's, that of VPC flow logs, and those of applications. Pure."""
+"""Roles that Whence knows: the auditor's, those that write the trail's and the flow logs, and those of applications."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from whence_aggregator.accounts.account import ConfiguredAccount
-from whence_aggregator.accounts.arns import partition_of
+from whence_aggregator.accounts.arns import arn_of, partition_of
+from whence_aggregator.accounts.configuration.cloudtrail import CloudTrail
 from whence_aggregator.accounts.configuration.identity import (
     ApplicationRoles,
     AuditorRole,
@@ -32,6 +33,8 @@ def standard_roles(account: ConfiguredAccount, reads: Sequence[str]) -> Sequence
     if settings.vpc_flowlogs_role is not None:
         role = flow_logs(account, settings.vpc_flowlogs_role)
         found.append((settings.vpc_flowlogs_role.name, "vpc_flowlogs_role", role))
+    if settings.cloudtrail is not None and settings.enable_cloudtrail:
+        found += _trail_logs(account, settings.cloudtrail)
     if settings.application_roles is not None:
         found += [
             (application_role_name(one), "application_roles", application(account, settings.application_roles, one))
@@ -82,6 +85,25 @@ def flow_logs(account: ConfiguredAccount, stated: VpcFlowlogsRole) -> Role:
         assume_role_policy=_policy(trust),
         policy=_policy(_allow("Write", writes, group, f"{group}:*"), _allow("Find", ["logs:DescribeLogGroups"])),
     )
+
+
+def _trail_logs(account: ConfiguredAccount, trail: CloudTrail) -> Iterator[tuple[str, str, Role]]:
+    """Yield the role that CloudTrail writes events into the log group with, if it is created.
+
+    Statements and names of streams are those of CloudTrail's user guide, "Role policy document for CloudTrail to use
+    CloudWatch Logs for monitoring". The guide states no condition of the trust policy.
+    """
+    about = trail.cloud_watch_logs
+    if about is None or about.create is None:
+        return
+    organization_id = trail.organization_id or account.organization_id
+    group = arn_of("logs", trail.home_region, account.account_id, f"log-group:{about.group}")
+    streams = [f"{group}:log-stream:{account.account_id}_CloudTrail_{trail.home_region}*"]
+    if trail.organization and organization_id is not None:
+        streams.append(f"{group}:log-stream:{organization_id}_*")
+    trust = {"Effect": "Allow", "Principal": {"Service": "cloudtrail.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    policy = _policy(_allow("WriteTrail", ["logs:CreateLogStream", "logs:PutLogEvents"], *streams))
+    yield about.role, "cloudtrail.cloud_watch_logs.role", Role(assume_role_policy=_policy(trust), policy=policy)
 
 
 def application(account: ConfiguredAccount, stated: ApplicationRoles, application_id: str) -> Role:

@@ -1,11 +1,11 @@
-"""Flow logs by EC2, and the log group of flow logs by CloudWatch Logs."""
+"""Flow logs, by EC2."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from whence_aggregator.accounts.resources import Json, StandingResource, WantedResource, is_own, seen_tags
-from whence_aggregator.accounts.steps.flow_logs import FLOW_LOG, FLOW_LOG_GROUP, GROUP
+from whence_aggregator.accounts.steps.flow_logs import FLOW_LOG
 from whence_aggregator.adapters.accounts.network_reads import Item, matched, put_tags, tagged, tags_of
 from whence_aggregator.adapters.accounts.place import AwsPlace
 from whence_aggregator.adapters.accounts.vpcs import vpc_ids_for
@@ -14,46 +14,6 @@ from whence_common.errors import RoadError
 
 _TYPES = {"s3": "s3", "firehose": "kinesis-data-firehose"}
 """LogDestinationType by the service in a destination's ARN."""
-
-
-class FlowLogGroupProvider:
-    def __init__(self, place: AwsPlace) -> None:
-        self._place = place
-
-    async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
-        logs = await self._place.client("logs")
-        groups = await whole_list(logs, "describe_log_groups", "logGroups", logGroupNamePrefix=GROUP)
-        found = next((one for one in groups if one["logGroupName"] == GROUP), None)
-        if found is None:
-            return []
-        arn = str(found["arn"]).removesuffix(":*")
-        tags = (await logs.list_tags_for_resource(resourceArn=arn))["tags"]
-        if not wanted and not is_own(tags):
-            return []
-        state: dict[str, Json] = {
-            "tags": seen_tags(tags, wanted[0] if wanted else None), "retention_in_days": found.get("retentionInDays"),
-        }  # fmt: skip
-        return [
-            StandingResource(
-                kind=FLOW_LOG_GROUP, name=GROUP, region=self._place.region, state=state, is_own=is_own(tags),
-                outputs={"arn": arn},
-            )
-        ]  # fmt: skip
-
-    async def create(self, wanted: WantedResource) -> None:
-        logs = await self._place.client("logs")
-        await logs.create_log_group(logGroupName=GROUP, tags=wanted.state["tags"])
-
-    async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
-        logs = await self._place.client("logs")
-        if aspect == "tags":
-            await logs.tag_resource(resourceArn=standing.outputs["arn"], tags=value)
-        else:
-            await logs.put_retention_policy(logGroupName=GROUP, retentionInDays=value)
-
-    async def delete(self, standing: StandingResource) -> None:
-        logs = await self._place.client("logs")
-        await logs.delete_log_group(logGroupName=GROUP)
 
 
 class FlowLogProvider:

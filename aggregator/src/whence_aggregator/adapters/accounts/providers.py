@@ -23,7 +23,7 @@ from whence_aggregator.adapters.accounts.defaults import (
     SnapshotSharingProvider,
 )
 from whence_aggregator.adapters.accounts.delegation import DelegationProvider
-from whence_aggregator.adapters.accounts.flow_logs import FlowLogGroupProvider, FlowLogProvider
+from whence_aggregator.adapters.accounts.flow_logs import FlowLogProvider
 from whence_aggregator.adapters.accounts.identity import (
     OutboundWebIdentityProvider,
     PasswordPolicyProvider,
@@ -34,6 +34,7 @@ from whence_aggregator.adapters.accounts.internet_gateways import InternetGatewa
 from whence_aggregator.adapters.accounts.keys import KeyProvider
 from whence_aggregator.adapters.accounts.launch_permission import LaunchPermissionProvider
 from whence_aggregator.adapters.accounts.limits import LIMIT_ACTIONS, read_limits
+from whence_aggregator.adapters.accounts.log_groups import FlowLogGroupProvider, LogGroupProvider
 from whence_aggregator.adapters.accounts.nat import ElasticAddressProvider, NatGatewayProvider
 from whence_aggregator.adapters.accounts.permissions import denied_actions
 from whence_aggregator.adapters.accounts.place import AwsPlace
@@ -84,6 +85,7 @@ PROVIDERS: Mapping[str, Callable[[AwsPlace], ResourceProvider]] = {
     "topic": TopicProvider,
     "queue": QueueProvider,
     "subscription": SubscriptionProvider,
+    "log-group": LogGroupProvider,
     "trail": TrailProvider,
     "other-trails": OtherTrailsProvider,
     "vpc": VpcProvider,
