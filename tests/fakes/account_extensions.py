@@ -7,6 +7,7 @@ from typing import Any
 import boto3
 
 from fakes.aws_defaults import Ec2Defaults
+from fakes.aws_guardduty import GuardDutyOfAccounts
 from fakes.aws_identity import IdentityOfAccounts
 from fakes.aws_sqs import policies_kept
 from fakes.aws_subnet_groups import answer_for_all
@@ -16,6 +17,7 @@ from fakes.counted_aws import AwsCall, CountedAws
 def speak_what_moto_lacks(aws: CountedAws) -> None:
     """Answer in moto's place what it does not know, or does otherwise than AWS."""
     Ec2Defaults().install(aws)
+    GuardDutyOfAccounts().install(aws)
     aws.extensions.update(IdentityOfAccounts().extensions)
     aws.extensions["sqs:SetQueueAttributes"] = lambda call: policies_kept(_client(aws, "sqs", call))(call)
     for service in ("rds", "elasticache"):

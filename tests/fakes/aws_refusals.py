@@ -18,6 +18,7 @@ _QUERY = (
 )
 
 
+_JSON_BY_PATH = ("guardduty:",)
 _CODES = {"ec2": "UnauthorizedOperation", "sns": "AuthorizationError"}
 """How services name a denial otherwise than most."""
 
@@ -46,8 +47,8 @@ def refused(call: AwsCall, code: str, message: str, *, status: int = 400) -> web
 
 
 def _is_json(call: AwsCall) -> bool:
-    """Return whether the call names its action in a header, as JSON services do."""
-    return "X-Amz-Target" in call.headers
+    """Return whether the call names its action in a header, or has a path of its own, as JSON services do."""
+    return "X-Amz-Target" in call.headers or call.name.startswith(_JSON_BY_PATH)
 
 
 def passed(_: AwsCall) -> None:

@@ -20,7 +20,7 @@ from aiohttp import web
 _READS = re.compile(r"(Describe|Get|List|Head|Lookup|Search|Simulate|Validate|Check|AssumeRole|Decode|Estimate|View)")
 _CREDENTIAL = re.compile(r"Credential=([^/]+)/[0-9]+/([^/]*)/([^/]*)/")
 _ACCESS_KEY = re.compile(rb"<AccessKeyId>([^<]+)<")
-_MODELS = {"s3": ("s3control", "s3"), "route53": ("route53",)}
+_MODELS = {"s3": ("s3control", "s3"), "route53": ("route53",), "guardduty": ("guardduty",)}
 """Service models by signing name, of services whose calls have no action in them."""
 _PARAMETERS = frozenset({"x-id"})
 _ELSEWHERE = frozenset({"ListDirectoryBuckets"})

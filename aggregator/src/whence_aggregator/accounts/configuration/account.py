@@ -11,6 +11,7 @@ from whence_aggregator.accounts.configuration.buckets import BucketSection, Mint
 from whence_aggregator.accounts.configuration.certificates import CertificateSettings
 from whence_aggregator.accounts.configuration.cloudtrail import CloudTrail
 from whence_aggregator.accounts.configuration.defaults import MetadataDefaults
+from whence_aggregator.accounts.configuration.guardrails import GuardDuty
 from whence_aggregator.accounts.configuration.identity import (
     AdditionalAttachedPolicies,
     AdditionalPolicy,
@@ -95,6 +96,9 @@ class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     snapshot_public_access_block: Annotated[
         Literal["block-all-sharing", "block-new-sharing"] | None,
         Meta(description="Which public sharing of snapshots is blocked; null: left as it is."),
+    ] = None
+    guardduty: Annotated[
+        GuardDuty | None, Meta(description="GuardDuty's detector in every region; null: left as it is.")
     ] = None
     enable_cloudtrail: Annotated[
         bool, Meta(description="False: no trail here, though `cloudtrail` is configured; its bucket is.")

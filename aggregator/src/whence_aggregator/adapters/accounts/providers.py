@@ -24,6 +24,7 @@ from whence_aggregator.adapters.accounts.defaults import (
 )
 from whence_aggregator.adapters.accounts.delegation import DelegationProvider
 from whence_aggregator.adapters.accounts.flow_logs import FlowLogProvider
+from whence_aggregator.adapters.accounts.guardduty import DetectorProvider
 from whence_aggregator.adapters.accounts.identity import (
     OutboundWebIdentityProvider,
     PasswordPolicyProvider,
@@ -78,6 +79,7 @@ PROVIDERS: Mapping[str, Callable[[AwsPlace], ResourceProvider]] = {
     "ebs-encryption": EbsProvider,
     "image-sharing": ImageSharingProvider,
     "instance-metadata": InstanceMetadataProvider,
+    "guardduty-detector": DetectorProvider,
     "key": KeyProvider,
     "public-access": PublicAccessProvider,
     "snapshot-sharing": SnapshotSharingProvider,
