@@ -122,6 +122,13 @@ _UNSUCCESSFUL = """<CreateFlowLogsResponse xmlns="http://ec2.amazonaws.com/doc/2
         ("PutBucketPolicy", "MalformedPolicy", "Policy has invalid action", False),
         ("CreateTrail", "InsufficientS3BucketPolicyException", "Incorrect S3 bucket policy", True),
         ("UpdateTrail", "InsufficientSnsTopicPolicyException", "SNS Topic does not exist", True),
+        (
+            "PutDeliveryChannel",
+            "InsufficientDeliveryPolicyException",
+            "Insufficient delivery policy to s3 bucket",
+            True,
+        ),
+        ("PutConfigurationRecorder", "InvalidRoleException", "the role could not be validated", True),
         ("CreateTrail", "S3BucketDoesNotExistException", "S3 bucket t does not exist", True),
         ("SetTopicAttributes", "InvalidParameter", "Invalid parameter: Policy Error: PrincipalNotFound", True),
         ("SetTopicAttributes", "InvalidParameter", "Invalid parameter: DisplayName", False),

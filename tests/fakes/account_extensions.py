@@ -6,6 +6,7 @@ from typing import Any
 
 import boto3
 
+from fakes.aws_config import ConfigOfAccounts
 from fakes.aws_defaults import Ec2Defaults
 from fakes.aws_guardduty import GuardDutyOfAccounts
 from fakes.aws_identity import IdentityOfAccounts
@@ -18,6 +19,7 @@ def speak_what_moto_lacks(aws: CountedAws) -> None:
     """Answer in moto's place what it does not know, or does otherwise than AWS."""
     Ec2Defaults().install(aws)
     GuardDutyOfAccounts().install(aws)
+    ConfigOfAccounts().install(aws)
     aws.extensions.update(IdentityOfAccounts().extensions)
     aws.extensions["sqs:SetQueueAttributes"] = lambda call: policies_kept(_client(aws, "sqs", call))(call)
     for service in ("rds", "elasticache"):

@@ -54,6 +54,10 @@ class LogBucket(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     organization: Annotated[
         bool, Meta(description="The trails of `accounts` are organisation trails; true for an own one in any case.")
     ] = False
+    aws_config: Annotated[
+        bool,
+        Meta(description="AWS Config of `accounts` writes into the bucket too, with the prefix of `aws_config` here."),
+    ] = False
     readers: Annotated[
         tuple[_RoleArn, ...],
         Meta(max_length=50, description="ARNs of roles that may read the log files, besides the auditor role."),

@@ -27,6 +27,7 @@ from whence_aggregator.accounts.resources import (
 )
 from whence_aggregator.accounts.step import AccountStep
 from whence_aggregator.accounts.steps.buckets import BUCKET, bucket, bucket_arn
+from whence_aggregator.accounts.steps.config_bucket import config_statements
 from whence_aggregator.accounts.steps.keys import KEY, key_reference
 from whence_aggregator.accounts.steps.stated_trail import stated_trail
 from whence_aggregator.accounts.steps.trail_events import (
@@ -182,7 +183,11 @@ def _log_bucket(account: ConfiguredAccount, section: CloudTrail) -> WantedResour
     auditor = _auditor(account, section)
     readers = sorted({*about.readers, *((auditor,) if auditor is not None else ())})
     trails = [trail_arn(section, one) for one in writers]
-    statements = [*_writes(section, trails, folders), *(_reads(section, readers) if readers else ())]
+    statements = [
+        *_writes(section, trails, folders),
+        *(_reads(section, readers) if readers else ()),
+        *config_statements(account, name),
+    ]
     return bucket(name, section.home_region, statements=statements, versioning=True)
 
 

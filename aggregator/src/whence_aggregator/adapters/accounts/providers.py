@@ -15,6 +15,7 @@ from whence_aggregator.accounts.resources import Json, ResourceKind, StandingRes
 from whence_aggregator.adapters.accounts.alias import AliasProvider
 from whence_aggregator.adapters.accounts.buckets import BucketProvider
 from whence_aggregator.adapters.accounts.certificate import CertificateProvider
+from whence_aggregator.adapters.accounts.config_recorders import RecorderProvider, ServiceRoleProvider
 from whence_aggregator.adapters.accounts.defaults import (
     EbsProvider,
     ImageSharingProvider,
@@ -79,6 +80,8 @@ PROVIDERS: Mapping[str, Callable[[AwsPlace], ResourceProvider]] = {
     "ebs-encryption": EbsProvider,
     "image-sharing": ImageSharingProvider,
     "instance-metadata": InstanceMetadataProvider,
+    "config-recorder": RecorderProvider,
+    "service-linked-role": ServiceRoleProvider,
     "guardduty-detector": DetectorProvider,
     "key": KeyProvider,
     "public-access": PublicAccessProvider,

@@ -36,7 +36,7 @@ _IN_USE = re.compile(r"DependencyViolation|DeleteConflict")
 _BUSY = re.compile(
     r"ConcurrentModification|EntityTemporarilyUnmodifiable|OperationAborted|Conflict|IncorrectState"
     r"|CloudTrailAccessNotEnabled|(AWS\.SimpleQueueService\.)?QueueDeletedRecently"
-    r"|Insufficient(S3Bucket|SnsTopic|Encryption)Policy|InvalidCloudWatchLogs(RoleArn|LogGroupArn)"
+    r"|Insufficient(S3Bucket|SnsTopic|Encryption|Delivery)Policy|InvalidRole|InvalidCloudWatchLogs(RoleArn|LogGroupArn)"
 )
 _POLICY_REFUSED: Mapping[str, str] = {
     "MalformedPolicy": "principal", "MalformedPolicyDocument": "principal", "InvalidParameter": "principalnotfound",
