@@ -93,7 +93,7 @@ async def test_a_fresh_account_converges_in_one_apply_and_then_nothing_is_writte
     assert (imported.code, program.aws.writes) == (0, []), imported.err
     not_imported = [line.split(": ")[2] for line in imported.err.splitlines() if "not imported" in line]
     assert not_imported == [
-        "roles", "mint", "cloudtrail", "guardduty", "aws-config", "dns", "certificates", "vpc", "nat", "vpc-endpoints", "flow-logs", "security-groups",
+        "roles", "mint", "cloudtrail", "guardduty", "aws-config", "budgets", "dns", "certificates", "vpc", "nat", "vpc-endpoints", "flow-logs", "security-groups",
         "subnet-groups", "images",
     ]  # fmt: skip
     (program.folder / "imported.yaml").write_text(imported.out, encoding="utf-8")
@@ -244,7 +244,18 @@ async def test_an_apply_that_is_killed_at_every_write_call_goes_on_and_does_noth
     assert {name for name in twice if ":Create" in name} == set(), twice
 
 
-_IMPORTED_WHOLE = ("alias", "identity", "roles", "keys", "buckets", "defaults", "guardduty", "aws-config", "dns")
+_IMPORTED_WHOLE = (
+    "alias",
+    "identity",
+    "roles",
+    "keys",
+    "buckets",
+    "defaults",
+    "guardduty",
+    "aws-config",
+    "budgets",
+    "dns",
+)
 _READ_UNDER_POLICIES = tuple(one.name for one in STEPS if one.name != "dns")
 """moto refuses every call of Route 53 that it checks, whatever the policy allows."""
 _WRITTEN_UNDER_POLICIES = tuple(

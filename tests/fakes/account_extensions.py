@@ -6,6 +6,7 @@ from typing import Any
 
 import boto3
 
+from fakes.aws_budgets import BudgetsOfAccounts
 from fakes.aws_config import ConfigOfAccounts
 from fakes.aws_defaults import Ec2Defaults
 from fakes.aws_guardduty import GuardDutyOfAccounts
@@ -20,6 +21,7 @@ def speak_what_moto_lacks(aws: CountedAws) -> None:
     Ec2Defaults().install(aws)
     GuardDutyOfAccounts().install(aws)
     ConfigOfAccounts().install(aws)
+    BudgetsOfAccounts().install(aws)
     aws.extensions.update(IdentityOfAccounts().extensions)
     aws.extensions["sqs:SetQueueAttributes"] = lambda call: policies_kept(_client(aws, "sqs", call))(call)
     for service in ("rds", "elasticache"):

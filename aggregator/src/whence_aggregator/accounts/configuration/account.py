@@ -11,7 +11,7 @@ from whence_aggregator.accounts.configuration.buckets import BucketSection, Mint
 from whence_aggregator.accounts.configuration.certificates import CertificateSettings
 from whence_aggregator.accounts.configuration.cloudtrail import CloudTrail
 from whence_aggregator.accounts.configuration.defaults import MetadataDefaults
-from whence_aggregator.accounts.configuration.guardrails import ConfigRecorder, GuardDuty
+from whence_aggregator.accounts.configuration.guardrails import BudgetName, ConfigRecorder, GuardDuty, MonthlyBudget
 from whence_aggregator.accounts.configuration.identity import (
     AdditionalAttachedPolicies,
     AdditionalPolicy,
@@ -103,6 +103,9 @@ class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     aws_config: Annotated[
         ConfigRecorder | None, Meta(description="AWS Config's recorder in every region; null: left as it is.")
     ] = None
+    budgets: Annotated[
+        dict[BudgetName, MonthlyBudget], Meta(max_length=50, description="Monthly budgets of costs, by name.")
+    ] = field(default_factory=dict)
     enable_cloudtrail: Annotated[
         bool, Meta(description="False: no trail here, though `cloudtrail` is configured; its bucket is.")
     ] = True

@@ -40,3 +40,29 @@ class ConfigRecorder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Literal["One_Hour", "Three_Hours", "Six_Hours", "Twelve_Hours", "TwentyFour_Hours"],
         Meta(description="How often snapshots are delivered."),
     ] = "TwentyFour_Hours"
+
+
+BudgetName = Annotated[str, Meta(pattern=r"^(?!.*/action/)[^:\\]{1,100}$")]
+_Email = Annotated[str, Meta(pattern=r"^[^@\s]{1,48}@[^@\s]+$", max_length=50)]
+_Topic = Annotated[str, Meta(pattern=r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_.-]{1,256}$")]
+
+
+class BudgetAlert(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    percent: Annotated[
+        Annotated[float, Meta(gt=0, le=100_000)], Meta(description="Part of the amount, in percent, that is exceeded.")
+    ]
+    of: Annotated[
+        Literal["actual", "forecasted"], Meta(description="Whether what was spent counts, or what the month will cost.")
+    ] = "actual"
+    emails: Annotated[tuple[_Email, ...], Meta(max_length=10, description="E-mail addresses that are told.")] = ()
+    topic: Annotated[
+        _Topic | None, Meta(description="ARN of a topic to which budgets.amazonaws.com may publish; null: none.")
+    ] = None
+
+
+class MonthlyBudget(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    amount: Annotated[Annotated[float, Meta(gt=0, le=1e12)], Meta(description="What the account may cost in a month.")]
+    unit: Annotated[Annotated[str, Meta(pattern=r"^[A-Z]{3}$")], Meta(description="Currency of the amount.")] = "USD"
+    alerts: Annotated[
+        tuple[BudgetAlert, ...], Meta(max_length=10, description="Who is told when which part is exceeded.")
+    ] = ()

@@ -9,6 +9,7 @@ from whence_aggregator.accounts.resources import ResourceKind
 from whence_aggregator.accounts.step import AccountStep
 from whence_aggregator.accounts.steps import (
     alias,
+    budgets,
     certificates,
     cloudtrail,
     config_recorder,
@@ -45,6 +46,7 @@ STEPS: tuple[AccountStep, ...] = (
     defaults.STEP,
     guardduty.STEP,
     config_recorder.STEP,
+    budgets.STEP,
     dns.STEP,
     certificates.STEP,
     vpc.STEP,

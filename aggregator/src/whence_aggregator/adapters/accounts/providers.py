@@ -14,6 +14,7 @@ from whence_aggregator.accounts.ports import Finds, ResourceProvider
 from whence_aggregator.accounts.resources import Json, ResourceKind, StandingResource, WantedResource
 from whence_aggregator.adapters.accounts.alias import AliasProvider
 from whence_aggregator.adapters.accounts.buckets import BucketProvider
+from whence_aggregator.adapters.accounts.budgets import BudgetProvider
 from whence_aggregator.adapters.accounts.certificate import CertificateProvider
 from whence_aggregator.adapters.accounts.config_recorders import RecorderProvider, ServiceRoleProvider
 from whence_aggregator.adapters.accounts.defaults import (
@@ -80,6 +81,7 @@ PROVIDERS: Mapping[str, Callable[[AwsPlace], ResourceProvider]] = {
     "ebs-encryption": EbsProvider,
     "image-sharing": ImageSharingProvider,
     "instance-metadata": InstanceMetadataProvider,
+    "budget": BudgetProvider,
     "config-recorder": RecorderProvider,
     "service-linked-role": ServiceRoleProvider,
     "guardduty-detector": DetectorProvider,
