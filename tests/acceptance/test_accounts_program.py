@@ -260,10 +260,10 @@ _READ_UNDER_POLICIES = tuple(one.name for one in STEPS if one.name != "dns")
 """moto refuses every call of Route 53 that it checks, whatever the policy allows."""
 _WRITTEN_UNDER_POLICIES = tuple(
     one for one in _READ_UNDER_POLICIES
-    if one not in ("buckets", "mint", "cloudtrail", "certificates", "subnet-groups")
+    if one not in ("buckets", "mint", "cloudtrail", "aws-config", "certificates", "subnet-groups")
 )  # fmt: skip
-"""moto ignores the condition of a statement that denies calls without TLS, and then denies every call of a bucket.
-Certificates write records of Route 53. The fake of subnet groups asks moto with keys of its own, which moto refuses."""
+"""moto ignores the condition of a statement that denies calls without TLS, and then denies every call of a bucket,
+which AWS Config's recorder waits for. Certificates write records of Route 53. The fake of subnet groups asks moto with keys of its own, which moto refuses."""
 _MOTO_NAMES = {
     "tag:GetResources": ("tagging:GetResources",),
     "s3:GetAccountPublicAccessBlock": ("s3:GetPublicAccessBlock",),

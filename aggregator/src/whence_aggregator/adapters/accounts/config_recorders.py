@@ -66,7 +66,10 @@ class RecorderProvider:
     async def _read(self, wanted: WantedResource | None) -> list[StandingResource]:
         """Return the recorder with its channel. A channel of others without a recorder stands in its place."""
         config = await self._place.client("config")
-        recorder, channel = await _recorder(config), await _channel(config)
+        recorder = await _recorder(config)
+        if recorder is None and wanted is None:
+            return []
+        channel = await _channel(config)
         if recorder is None and (channel is None or channel["name"] == _CHANNEL):
             return []
         tags: Mapping[str, str] = {}
