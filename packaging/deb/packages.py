@@ -70,8 +70,9 @@ AGGREGATOR = Package(
         "whence-accounts": "whence_aggregator.accounts_command.cli",
     },
     botocore=(
-        "acm", "cloudtrail", "ec2", "ecr", "elasticache", "iam", "kms", "logs", "organizations", "rds",
-        "resourcegroupstaggingapi", "route53", "s3", "s3control", "service-quotas", "sns", "sqs", "sts",
+        "acm", "budgets", "cloudtrail", "config", "ec2", "ecr", "elasticache", "guardduty", "iam", "kms", "logs",
+        "organizations", "rds", "resourcegroupstaggingapi", "route53", "s3", "s3control", "service-quotas", "sns",
+        "sqs", "sts",
     ),
     files=(
         ("systemd/whence-aggregator.service", _UNITS),

@@ -36,7 +36,9 @@ class BudgetProvider:
 
     async def _all(self, asked: Mapping[str, WantedResource]) -> Sequence[StandingResource]:
         client = await self._place.client("budgets")
-        listed = await whole_list(client, "describe_budgets", "Budgets", **self._account, ShowFilterExpression=True)
+        listed = await whole_list(
+            client, "describe_budgets", "Budgets", **self._account, **_shown(client, "DescribeBudgets")
+        )
         found = await gathered(self._budget(client, one, asked.get(one["BudgetName"])) for one in listed)
         return [one for one in found if one is not None]
 
@@ -80,7 +82,8 @@ class BudgetProvider:
         if aspect == "tags":
             await client.tag_resource(ResourceARN=self._arn(standing.name), ResourceTags=tag_list(value))
         elif aspect == "cost":
-            answer = await client.describe_budget(**self._account, BudgetName=standing.name, ShowFilterExpression=True)
+            asked = {**self._account, "BudgetName": standing.name, **_shown(client, "DescribeBudget")}
+            answer = await client.describe_budget(**asked)
             budget = {**_kept(answer["Budget"]), **_written(standing.name, value)}
             await client.update_budget(**self._account, NewBudget=budget)
         else:
@@ -115,6 +118,13 @@ class BudgetProvider:
 
     def _arn(self, name: str) -> str:
         return f"arn:{partition_of(self._place.region)}:budgets::{self._place.account_id}:budget/{name}"
+
+
+def _shown(client: Any, operation: str) -> dict[str, bool]:
+    """Return what asks for filters of the newer form. SDKs before them have budgets with older ones only."""
+    name = "ShowFilterExpression"
+    known = client.meta.service_model.operation_model(operation).input_shape.members
+    return {name: True} if name in known else {}
 
 
 def _cost(about: _About) -> Json:
