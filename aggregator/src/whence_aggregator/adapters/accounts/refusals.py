@@ -12,6 +12,7 @@ from botocore.exceptions import (
     ReadTimeoutError,
     SSOError,
 )
+from botocore.parsers import ResponseParserError
 
 from whence_aggregator.accounts.ports import CREDENTIALS_REFUSED
 from whence_aggregator.adapters.aws_clients import RoleNotAssumed
@@ -72,4 +73,7 @@ def _unanswered(exc: BaseException, where: str) -> RoadError:
         return RoadError("account-unreachable", f"{where}: AWS does not answer in time: {said or why(exc)}", fix=fix)
     if isinstance(exc, EndpointConnectionError):
         return RoadError("account-unreachable", f"{where}: {said}", fix=fix)
+    if isinstance(exc, ResponseParserError):
+        fix = "check the network: a proxy may have answered in its place"
+        return RoadError("account-unreachable", f"{where}: what was answered is no answer of AWS", fix=fix)
     return RoadError("account-unreachable", f"{where}: {why(exc)}")
