@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from whence_aggregator.accounts.account import ConfiguredAccount
+from whence_aggregator.accounts.arns import bucket_arn, partition_of
+from whence_aggregator.accounts.canonical import with_roots
 from whence_aggregator.accounts.configuration.buckets import BucketSection
 from whence_aggregator.accounts.resources import Json, StandingResource, WantedResource, unowned
 from whence_aggregator.accounts.step import AccountStep
@@ -21,7 +23,6 @@ from whence_aggregator.accounts.steps.buckets import (
     SSE_S3,
     TLS_ONLY_SID,
     bucket,
-    bucket_arn,
     checked_name,
 )
 from whence_aggregator.accounts.steps.mint import is_mint_of_an_account
@@ -66,18 +67,18 @@ def _in_region(section: BucketSection, region: str, account: ConfiguredAccount, 
     )  # fmt: skip
     if target is not None and not is_configured:
         rules = _rules(section.logging_lifecycle_configuration, f"{path}.logging_lifecycle_configuration")
-        statements = (log_delivery_statement(target, account.account_id),)
+        statements = (log_delivery_statement(target, account.account_id, region),)
         yield bucket(target, region, statements=statements, lifecycle=rules)
 
 
-def log_delivery_statement(name: str, account_id: str) -> Mapping[str, Any]:
+def log_delivery_statement(name: str, account_id: str, region: str) -> Mapping[str, Any]:
     """Return the statement that lets S3 deliver access logs of the account's buckets.
 
     AWS recommends it in place of the access control list log-delivery-write, which BucketOwnerEnforced disables.
     """
     return {
         "Sid": "WhenceLogDelivery", "Effect": "Allow", "Principal": {"Service": "logging.s3.amazonaws.com"},
-        "Action": "s3:PutObject", "Resource": f"{bucket_arn(name)}/*",
+        "Action": "s3:PutObject", "Resource": f"{bucket_arn(name, region)}/*",
         "Condition": {"StringEquals": {"aws:SourceAccount": account_id}},
     }  # fmt: skip
 
@@ -93,7 +94,7 @@ def _statements(policy: Mapping[str, Any] | None, texts: Mapping[str, str], path
         message = f"{path}.policy: AllowMintWrite lets every identity of an account write credentials"
         fix = "write mint_bucket: {writer: ARN of the worker's role} in place of this entry, with its name"
         raise InputError("accounts-mint-writer", message, fix=fix)
-    return [_replaced(one, texts) for one in found]
+    return [with_roots(_replaced(one, texts), partition_of(texts["region"])) for one in found]
 
 
 def _rules(lifecycle: Mapping[str, Any] | None, path: str) -> Sequence[Mapping[str, Any]] | None:

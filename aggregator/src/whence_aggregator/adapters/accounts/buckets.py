@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from whence_aggregator.accounts.arns import bucket_arn
 from whence_aggregator.accounts.resources import (
     Json,
     StandingResource,
@@ -13,7 +14,7 @@ from whence_aggregator.accounts.resources import (
     is_own,
     seen_tags,
 )
-from whence_aggregator.accounts.steps.buckets import BUCKET, bucket_arn
+from whence_aggregator.accounts.steps.buckets import BUCKET
 from whence_aggregator.adapters.accounts.answers import answered, tag_list, tags_of
 from whence_aggregator.adapters.accounts.bucket_aspects import READERS, WRITERS, all_parts
 from whence_aggregator.adapters.accounts.calls import own_arns
@@ -95,7 +96,7 @@ class BucketProvider:
         tags = tags_of((tagging or {}).get("TagSet"))
         values = {aspect: value for aspect, (value, _) in zip(asked, seen, strict=True)}
         return StandingResource(
-            kind=BUCKET, name=name, is_own=is_own(tags), outputs=_outputs(name),
+            kind=BUCKET, name=name, is_own=is_own(tags), outputs=_outputs(name, region),
             state={"region": region, "tags": seen_tags(tags, wanted), **values},
             foreign=tuple(part for _, parts in seen for part in parts),
         )  # fmt: skip
@@ -103,7 +104,8 @@ class BucketProvider:
     async def _left(self, name: str, region: str | None) -> StandingResource:
         async with self._at_once:
             state = {"region": region or await self._region(name)}
-        return StandingResource(kind=BUCKET, name=name, is_own=True, state=state, outputs=_outputs(name))
+        outputs = _outputs(name, state["region"])
+        return StandingResource(kind=BUCKET, name=name, is_own=True, state=state, outputs=outputs)
 
     async def _region(self, name: str) -> str:
         """Return the region of a bucket that the list did not state: AWS does, other servers may not."""
@@ -112,5 +114,5 @@ class BucketProvider:
         return {None: "us-east-1", "EU": "eu-west-1"}.get(found, str(found))
 
 
-def _outputs(name: str) -> dict[str, Json]:
-    return {"name": name, "arn": bucket_arn(name)}
+def _outputs(name: str, region: str) -> dict[str, Json]:
+    return {"name": name, "arn": bucket_arn(name, region)}
