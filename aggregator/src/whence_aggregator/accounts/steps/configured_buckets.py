@@ -25,6 +25,7 @@ from whence_aggregator.accounts.steps.buckets import (
     bucket,
     checked_name,
 )
+from whence_aggregator.accounts.steps.flow_delivery import with_delivery
 from whence_aggregator.accounts.steps.mint import is_mint_of_an_account
 from whence_common.errors import InputError
 
@@ -55,8 +56,9 @@ def _in_region(section: BucketSection, region: str, account: ConfiguredAccount, 
     target = section.logging_target
     if target is not None:
         target = checked_name(target.replace("{region}", region), f"{path}.logging_target")
+    stated = _statements(section.policy, texts, path)
     yield bucket(
-        name, region, statements=_statements(section.policy, texts, path), versioning=section.versioning,
+        name, region, statements=with_delivery(stated, account, name, region), versioning=section.versioning,
         lifecycle=_rules(section.lifecycle_configuration, f"{path}.lifecycle_configuration"),
         encryption=_encryption(section.encryption_config, f"{path}.encryption_config"), tags=section.tags,
         public_access_block=section.public_access_block, ownership=section.ownership, tls_only=section.tls_only,
@@ -67,7 +69,8 @@ def _in_region(section: BucketSection, region: str, account: ConfiguredAccount, 
     )  # fmt: skip
     if target is not None and not is_configured:
         rules = _rules(section.logging_lifecycle_configuration, f"{path}.logging_lifecycle_configuration")
-        statements = (log_delivery_statement(target, account.account_id, region),)
+        delivery = log_delivery_statement(target, account.account_id, region)
+        statements = with_delivery((delivery,), account, target, region)
         yield bucket(target, region, statements=statements, lifecycle=rules)
 
 

@@ -3,8 +3,8 @@
 The role that writes into the log group is that of the step for roles, or one of your own. AWS changes nothing of a flow
 log once it exists.
 
-AWS writes the policy of a destination's bucket in place of the one that it has, if the role of the account tool may
-write it. The step for buckets shows that as a difference of a bucket of ours.
+AWS writes into the policy of a destination's bucket what it needs, if the role of the account tool may write it. For a
+bucket of the configuration `flow_delivery` states it first.
 """
 
 from __future__ import annotations
