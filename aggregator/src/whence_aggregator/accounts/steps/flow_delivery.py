@@ -33,11 +33,10 @@ def _delivery(account: ConfiguredAccount, bucket: str, region: str) -> _Statemen
     if not places:
         return ()
     partition, account_id = partition_of(region), account.account_id
-    source = {
-        "StringEquals": {"aws:SourceAccount": account_id},
-        "ArnLike": {"aws:SourceArn": sorted({f"arn:{partition}:logs:{one}:{account_id}:*" for one, _ in places})},
-    }
-    owned = {**source, "StringEquals": {**source["StringEquals"], "s3:x-amz-acl": "bucket-owner-full-control"}}
+    sources = sorted({f"arn:{partition}:logs:{one}:{account_id}:*" for one, _ in places})
+    of_account = {"aws:SourceAccount": account_id}
+    source = {"StringEquals": of_account, "ArnLike": {"aws:SourceArn": sources}}
+    owned = {**source, "StringEquals": {**of_account, "s3:x-amz-acl": "bucket-owner-full-control"}}
     folders = sorted({f"{arn}/{folder}AWSLogs/{account_id}/*" for _, folder in places})
     return (
         {"Sid": WRITE_SID, "Effect": "Allow", "Principal": _SERVICE, "Action": "s3:PutObject", "Resource": folders,

@@ -20,10 +20,15 @@ from whence_aggregator.adapters.accounts.bucket_aspects import READERS, WRITERS,
 from whence_aggregator.adapters.accounts.calls import own_arns
 from whence_aggregator.adapters.accounts.place import AwsPlace
 from whence_aggregator.adapters.accounts.whole_lists import whole_list
+from whence_common.errors import RoadError
 
 _AT_ONCE = 8
-_PAGE_MAX = 1_000
-"""A list with a page size states the region of each bucket."""
+_PAGE_MAX = 10_000
+"""S3's own bound. A list with a page size states the region of each bucket."""
+_LISTED_MAX = 200_000
+"""An account has up to 10,000 buckets, and more where AWS raises its quota. Only those that are wanted are read."""
+_FOUND_MAX = 2_000
+"""Buckets that are imported: each takes ten calls."""
 
 
 class BucketProvider:
@@ -42,6 +47,9 @@ class BucketProvider:
     async def find(self) -> Sequence[StandingResource]:
         """Return all buckets of the account, with everything that a configuration can state of them."""
         regions = await self._regions()
+        if len(regions) > _FOUND_MAX:
+            message = f"the account has {len(regions)} buckets, and up to {_FOUND_MAX} are imported"
+            raise RoadError("account-list-too-long", message, fix="state those that you configure", retryable=False)
         simple = dict.fromkeys(name for name in READERS if name not in ("policy", "lifecycle"))
         found = (
             self._found(WantedResource(kind=BUCKET, name=name, state=simple), region)
@@ -67,7 +75,9 @@ class BucketProvider:
     async def _regions(self) -> Mapping[str, str | None]:
         """Return the account's buckets, with the region where the list states it."""
         s3 = await self._place.client("s3")
-        listed = await whole_list(s3, "list_buckets", "Buckets", PaginationConfig={"PageSize": _PAGE_MAX})
+        listed = await whole_list(
+            s3, "list_buckets", "Buckets", items_max=_LISTED_MAX, PaginationConfig={"PageSize": _PAGE_MAX}
+        )  # fmt: skip
         return {one["Name"]: one.get("BucketRegion") for one in listed}
 
     async def _found(self, wanted: WantedResource, region: str | None) -> StandingResource:
