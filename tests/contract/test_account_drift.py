@@ -31,7 +31,9 @@ from whence_aggregator.organisation.directory import OrganisationDirectory
 from whence_aggregator.ports import Database, SourceUnavailable
 from whence_aggregator.queries.compliance import VERDICTS_OF_SUBJECTS
 from whence_aggregator.queries.query import array
+from whence_aggregator.queries.violations import VIOLATIONS_OPEN
 from whence_aggregator.trace.facts import ACCOUNT_DRIFT_KIND
+from whence_aggregator.wiring.violations import load_violations
 from whence_aggregator.work.task import Work
 
 ONE, TWO = "111111111111", "222222222222"
@@ -119,6 +121,15 @@ class DriftHouse:
     async def verdict(self, account_id: str = ONE) -> tuple[str, str]:
         rows = await self.house.database.fetch(VERDICTS_OF_SUBJECTS.bind({"ids": array([account_id])}))
         return next(((row["verdict"], row["reason"]) for row in rows if row["rule"] == "account-drift"), ("pass", ""))
+
+    async def open(self) -> list[tuple[str, str]]:
+        """Return the open violations of the rule: id, and since when."""
+        directory = OrganisationDirectory(self.house.database)
+        living = load_violations(self.house.database, self.house.ledger, directory, None, now=self.house.clock)
+        await living.recorder.follow_all()
+        asked = VIOLATIONS_OPEN.bind({"every_rule": 1, "rules": array([]), "after": "", "limit": 100})
+        rows = await self.house.database.fetch(asked)
+        return [(row["id"], row["first_seen"]) for row in rows if row["rule"] == "account-drift"]
 
     async def state(self, account_id: str = ONE) -> str:
         return str((await self.known.known([account_id]))[account_id].to_wire()["state"])

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from fakes.account_world import REGION, AccountWorld, account_world
+from fakes.aws_bucket_policies import BucketPolicies
 from fakes.aws_refusals import denied, passed
+from fakes.counted_aws import AwsCall
 from landscape.aws import Aws
-from whence_aggregator.accounts.steps import flow_logs, vpc
+from whence_aggregator.accounts.steps import configured_buckets, flow_logs, vpc
 
 _STEPS = (vpc.STEP, flow_logs.STEP)
 _GROUP = f"{REGION}/flow-log-group/vpc-flowgroup"
@@ -50,6 +53,48 @@ async def test_every_destination_has_a_flow_log_of_its_own(moto: Aws) -> None:
         await world.converge()
         found = {one.get("LogGroupName") or one["LogDestination"]: one["LogDestinationType"] for one in _logs(world)}
         assert found == {"vpc-flowgroup": "cloud-watch-logs", f"arn:aws:s3:::flows-{REGION}": "s3"}
+
+
+async def test_a_bucket_of_our_own_keeps_its_policy_when_aws_creates_a_flow_log_into_it(moto: Aws) -> None:
+    async with account_world(moto.url, steps=(vpc.STEP, configured_buckets.STEP, flow_logs.STEP)) as world:
+        policies = BucketPolicies()
+        policies.install(world.aws)
+        name = f"flows-{world.account_id}"
+        world.settings = {
+            **_settings(flow_log_destinations=[f"arn:aws:s3:::{name}"]), "s3_buckets": {"flows": {"name": name}}
+        }  # fmt: skip
+        written: list[str] = []
+
+        def extended_by_aws(call: AwsCall) -> None:
+            """Replace a policy without AWS's statements, as AWS does when a flow log is created."""
+            if call.action == "CreateFlowLogs" and "AWSLogDeliveryWrite" not in policies.kept[name].decode():
+                policies.kept[name] = b'{"Statement": []}'
+                written.append(name)
+
+        world.aws.after = extended_by_aws
+        await world.converge()
+        assert written == []
+        sids = {one["Sid"] for one in json.loads(policies.kept[name])["Statement"]}
+        assert sids == {"AWSLogDeliveryAclCheck", "AWSLogDeliveryWrite", "WhenceTlsOnly"}
+        plan = await world.plan()
+        assert [one for one in plan.remarks if "AWSLogDelivery" in one.message] == []
+
+
+async def test_a_policy_that_aws_has_replaced_is_put_right_once(moto: Aws) -> None:
+    async with account_world(moto.url, steps=(vpc.STEP, configured_buckets.STEP, flow_logs.STEP)) as world:
+        policies = BucketPolicies()
+        policies.install(world.aws)
+        name = f"flows-{world.account_id}"
+        world.settings = {
+            **_settings(flow_log_destinations=[f"arn:aws:s3:::{name}"]), "s3_buckets": {"flows": {"name": name}}
+        }  # fmt: skip
+        await world.converge()
+        document = json.loads(policies.kept[name])
+        document["Statement"] = [one for one in document["Statement"] if one["Sid"] != "WhenceTlsOnly"]
+        policies.kept[name] = json.dumps(document).encode()
+        plan = await world.plan()
+        assert [(one.address, list(one.after or {})) for one in plan.changes] == [(f"bucket/{name}", ["policy"])]
+        await world.converge()
 
 
 async def test_a_bucket_that_does_not_exist_is_reported_in_the_words_of_aws(moto: Aws) -> None:

@@ -102,8 +102,12 @@ async def test_groups_of_a_vpc_that_is_not_configured_need_its_internal_subnets(
         rds, _ = _services(world)
         ec2 = world.client("ec2")
         (default,) = ec2.describe_vpcs()["Vpcs"]
-        report = await world.apply(await world.plan())
-        assert {one.outcome for one in report.changes} == {"skipped"}
+        plan = await world.plan()
+        assert plan.changes == ()
+        assert {one.address: one.message for one in plan.remarks if one.address in (_DB, _CACHE)} == dict.fromkeys(
+            (_DB, _CACHE),
+            f"create is not planned: {REGION}/subnet/internal-eu-west-1a does not exist, and is not created by this plan",
+        )
         made = [
             ec2.create_subnet(VpcId=default["VpcId"], CidrBlock=cidr, AvailabilityZone=zone)["Subnet"]["SubnetId"]
             for zone, cidr in zip(
@@ -113,6 +117,20 @@ async def test_groups_of_a_vpc_that_is_not_configured_need_its_internal_subnets(
         ]  # fmt: skip
         await world.converge()
         assert sorted(rds.groups["internal"].subnets) == sorted(made)
+
+
+async def test_groups_of_a_default_vpc_that_is_not_our_own_are_planned_once_it_is_adopted(moto: Aws) -> None:
+    settings = {"database_subnet_groups": True, "nat": "none", "vpc": {"flow_log_destinations": []}}
+    async with account_world(moto.url, steps=_STEPS, settings=settings) as world:
+        rds, _ = _services(world)
+        plan = await world.plan()
+        assert plan.changes == (), "its subnets are not written, so the groups would never be"
+        assert {_DB, _CACHE} <= {one.address for one in plan.remarks if one.kind == "foreign"}
+        assert plan.is_whole
+        for one in world.client("ec2").describe_subnets()["Subnets"]:
+            world.client("ec2").delete_subnet(SubnetId=one["SubnetId"])  # they overlap with ours
+        await world.converge(adopt=("*/vpc/*", "*/internet-gateway/*"))
+        assert sorted(rds.groups["internal"].subnets) == _internal(world)
 
 
 async def test_a_list_that_is_denied_changes_nothing_of_its_kind(moto: Aws) -> None:

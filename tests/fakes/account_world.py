@@ -110,8 +110,9 @@ class AccountWorld:
 
 @asynccontextmanager
 async def account_world(
-    backend: str, *, steps: Sequence[AccountStep] = STEPS, **about: Any
-) -> AsyncIterator[AccountWorld]:
+    backend: str, *, steps: Sequence[AccountStep] = STEPS, request_seconds_max: float = 20.0, attempts_max: int = 8,
+    **about: Any,
+) -> AsyncIterator[AccountWorld]:  # fmt: skip
     """Open a world on a running moto server; `steps` are those that are planned."""
     async with CountedAws(backend).serve() as aws:
         clock = asyncio.get_running_loop().time
@@ -121,7 +122,10 @@ async def account_world(
         async def pause(seconds: float) -> None:
             pauses.append(seconds)
 
-        providers = AwsProviders.opened(endpoint_url=aws.url, clock=clock, pause=pause, told=told.append)
+        providers = AwsProviders.opened(
+            endpoint_url=aws.url, clock=clock, pause=pause, told=told.append, request_seconds_max=request_seconds_max,
+            attempts_max=attempts_max,
+        )  # fmt: skip
         speak_what_moto_lacks(aws)
         try:
             yield AccountWorld(aws, providers, steps, pauses=pauses, told=told, **about)

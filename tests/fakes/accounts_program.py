@@ -30,13 +30,15 @@ class AccountsProgram:
     aws: CountedAws
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
+    file_bytes_max: int | None = None
+    """The longest file that it may write, in whole KiB: the kernel cuts the write that would pass it."""
 
     async def run(
         self, *words: str | Path, started: Callable[[asyncio.subprocess.Process], None] | None = None
     ) -> Ended:
         """Run a command to its end; `started` is given the process."""
         process = await asyncio.create_subprocess_exec(
-            str(Path(sys.executable).with_name("whence-accounts")), *map(str, words), cwd=self.folder,
+            *self._limited(), str(Path(sys.executable).with_name("whence-accounts")), *map(str, words), cwd=self.folder,
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
             env={
                 "PATH": "/usr/bin:/bin", "HOME": str(self.folder), "LANG": "C.UTF-8", "AWS_ENDPOINT_URL": self.aws.url,
@@ -49,6 +51,11 @@ class AccountsProgram:
             out, err = await process.communicate()
         assert process.returncode is not None
         return Ended(code=process.returncode, out=out.decode(), err=err.decode())
+
+    def _limited(self) -> tuple[str, ...]:
+        if self.file_bytes_max is None:
+            return ()
+        return "bash", "-c", f'ulimit -f {self.file_bytes_max // 1024}; exec "$@"', "limited"
 
     async def killed_at(self, number: int, *words: str | Path, has_acted: bool) -> Ended:
         """Run a command and kill it at a write call, counted from 1: before AWS has acted, or after."""

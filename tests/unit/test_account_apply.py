@@ -181,6 +181,23 @@ async def test_what_was_never_there_and_is_dropped_is_no_change() -> None:
     assert (plan.changes, plan.remarks) == ((), ())
 
 
+async def test_what_needs_a_resource_that_is_neither_there_nor_planned_is_a_remark_and_so_is_what_needs_that() -> None:
+    held = WantedResource(
+        kind=PART, name="a", region="eu-west-1", state={"net": of("net/b", "id")}, within=("store/theirs",)
+    )
+    above = WantedResource(kind=STORE, name="b", state={"part": of("eu-west-1/part/a", "id")})
+    other = WantedResource(kind=STORE, name="c", state={"one": 1})
+    theirs = WantedResource(kind=STORE, name="theirs", state={})
+    world = MemoryAccount(resources={"store/theirs": Resource({}, own=False)})
+    plan = await planned(world, held, above, other, theirs, net(name="b"))
+    assert [one.address for one in plan.changes] == ["net/b", "store/c"]
+    assert {one.address: one.message for one in plan.remarks} == {
+        "eu-west-1/part/a": "create is not planned: store/theirs is not our own",
+        "store/b": "create is not planned: eu-west-1/part/a does not exist, and is not created by this plan",
+    }
+    assert (await applied(world, plan)).succeeded
+
+
 async def test_an_aspect_that_aws_cannot_change_is_a_remark_with_what_to_do() -> None:
     world = MemoryAccount(resources=resources_of({"net/a": {"range": "10.0.0.0/16"}}))
     plan = await planned(world, net(range="10.1.0.0/16"))

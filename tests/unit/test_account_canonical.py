@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from whence_aggregator.accounts.canonical import statement
+from whence_aggregator.accounts.canonical import statement, with_roots
 
 
 @pytest.mark.parametrize(
@@ -21,11 +21,21 @@ def test_actions_that_differ_in_the_case_of_their_service_are_equal(
     assert statement(one) == statement(other)
 
 
-def test_the_id_of_an_account_is_the_root_of_that_account() -> None:
-    named = {"Principal": {"AWS": ["123456789012", "arn:aws:iam::210987654321:role/x"]}}
-    returned = {"Principal": {"AWS": ["arn:aws:iam::210987654321:role/x", "arn:aws:iam::123456789012:root"]}}
-    assert statement(named) == statement(returned)
-    assert statement({"Principal": {"Federated": "123456789012"}}) == {"Principal": {"Federated": ["123456789012"]}}
+@pytest.mark.parametrize("partition", ["aws", "aws-cn", "aws-us-gov"])
+@pytest.mark.parametrize("element", ["Principal", "NotPrincipal"])
+def test_the_id_of_an_account_is_the_root_of_that_account_in_its_partition(partition: str, element: str) -> None:
+    role = f"arn:{partition}:iam::210987654321:role/x"
+    named = {element: {"AWS": ["123456789012", role], "Federated": "123456789012"}, "Effect": "Deny"}
+    returned = {
+        element: {"AWS": [role, f"arn:{partition}:iam::123456789012:root"], "Federated": ["123456789012"]},
+        "Effect": "Deny",
+    }  # fmt: skip
+    assert statement(with_roots(named, partition)) == statement(returned)
+
+
+def test_a_statement_without_accounts_is_left_as_it_is() -> None:
+    for one in ({"Principal": "*"}, {"Principal": {"Service": "sns.amazonaws.com"}}, {"Action": "sns:Publish"}):
+        assert with_roots(one, "aws-cn") == one
 
 
 def test_actions_of_another_name_differ() -> None:

@@ -65,7 +65,7 @@ REFUSED_BY_BOTH = {
     "an octal id": (one("{id: 011111111111}"), "accounts.one.id: must be text"),
     "an id as a date": (one("{id: 2012-10-17}"), "accounts.one.id: must be text"),
     "an id as a list": (one(f'{{id: ["{ONE}"]}}'), "accounts.one.id: must be text"),
-    "a global id": (f'version: 11\nglobal: {{regions: [a], id: "{ONE}"}}\naccounts: {{a: }}', "global.id: an id belongs"),
+    "a global id": (f'version: 11\nglobal: {{regions: [eu-west-1], id: "{ONE}"}}\naccounts: {{a: }}', "global.id: an id belongs"),
     "a path as a name": (f'{HEAD}accounts: {{../x: {{id: "{ONE}"}}}}', "accounts.../x: is not a valid name"),
     "an empty name": (f'{HEAD}accounts: {{"": {{id: "{ONE}"}}}}', "accounts.: is not a valid name"),
     "organizations as a list": (f"{HEAD}organizations: [a]", "organizations: must be a mapping"),
@@ -89,7 +89,7 @@ NOT_YAML = {
     "a list": (b"[1, 2]", "must be a mapping"),
     "bytes that are not UTF-8": (b"version: 11\nglobal: \xff\n", "a.yaml:2: byte 20 is not UTF-8"),
     "UTF-16": ("version: 11".encode("utf-16"), "is not UTF-8"),
-    "a tab as indentation": (b"version: 11\nglobal:\n\tregions: [a]\n", "the indentation has a tab"),
+    "a tab as indentation": (b"version: 11\nglobal:\n\tregions: [eu-west-1]\n", "the indentation has a tab"),
     "a duplicate key": (WELL_FORMED.encode() + b"version: 11\n", "duplicate key 'version'"),
     "a duplicate account": (f'{HEAD}accounts:\n  a: {{id: "{ONE}"}}\n  a: {{id: "{TWO}"}}\n'.encode(), "duplicate key 'a'"),
     "two documents": (WELL_FORMED.encode() + b"---\n" + WELL_FORMED.encode(), "a second document starts here"),
@@ -148,11 +148,11 @@ def test_what_is_not_a_yaml_mapping_of_text_is_refused(about: str) -> None:
             f'{{id: "{ONE}", alias: "%s-{{account_name}}-%(x)s", things: {{policy: "{{0}} {{x.__class__}} ${{aws:x}}"}}}}'
         ),
         one(f'{{id: "{ONE}", things: {{tags: {{a: "{{anything}}"}}, b: "{{{{doubled}}}}", c: "{{ with spaces }}"}}}}'),
-        f'version: 11\nglobal: &g {{regions: [a]}}\naccounts: {{one: {{<<: *g, id: "{ONE}"}}}}',
-        f'version: 11\nglobal: {{regions: [a], access: null}}\naccounts: {{"Team One (prod)": {{id: "{ONE}"}}}}',
+        f'version: 11\nglobal: &g {{regions: [eu-west-1]}}\naccounts: {{one: {{<<: *g, id: "{ONE}"}}}}',
+        f'version: 11\nglobal: {{regions: [eu-west-1], access: null}}\naccounts: {{"Team One (prod)": {{id: "{ONE}"}}}}',
         f"{HEAD}accounts: null\norganizations: {{}}",
         f"{HEAD}organizations: {{role: null, region: null, units: null, exclude: null}}",
-        f'version: 11\nglobal: null\naccounts: {{one: {{id: "{ONE}", regions: [a]}}}}\norganizations: null',
+        f'version: 11\nglobal: null\naccounts: {{one: {{id: "{ONE}", regions: [eu-west-1]}}}}\norganizations: null',
     ],
 )
 def test_it_is_accepted_by_the_reader_and_by_the_schema(text: str) -> None:

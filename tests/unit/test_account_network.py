@@ -10,11 +10,20 @@ import pytest
 from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.configuration.account import AccountSettings
 from whence_aggregator.accounts.resources import Json, WantedResource, of
-from whence_aggregator.accounts.steps import flow_logs, nat, security_groups, subnet_groups, vpc, vpc_endpoints
+from whence_aggregator.accounts.steps import (
+    configured_buckets,
+    flow_logs,
+    nat,
+    security_groups,
+    subnet_groups,
+    vpc,
+    vpc_endpoints,
+)
 from whence_aggregator.accounts.steps.vpc_layout import has_nat, layouts
 from whence_common.errors import InputError
 
 R = "eu-west-1"
+ID = "123456789012"
 
 
 def account(**settings: Any) -> ConfiguredAccount:
@@ -227,3 +236,72 @@ def test_a_gateway_endpoint_is_in_the_main_table_and_in_ours() -> None:
     assert endpoint.state["route_tables"] == [
         of(f"{R}/vpc/172.31.0.0/16", "main_route_table"), of(f"{R}/route-table/internal-eu-west-1a", "id")
     ]  # fmt: skip
+
+
+_FLOWS = {"flows": {"name": "flows-{region}", "regions": ["eu-west-1"]}}
+
+
+def _policy(section: dict[str, Any], bucket: str = "flows-eu-west-1") -> dict[str, Any]:
+    (found,) = [one for one in configured_buckets.wanted(account(**section)) if one.name == bucket]
+    policy: Any = found.state["policy"]
+    return dict(policy)
+
+
+def test_a_bucket_that_receives_flow_logs_lets_aws_write_them_as_aws_documents_it() -> None:
+    section = {
+        "regions": ["eu-west-1", "us-east-1"], "s3_buckets": _FLOWS,
+        "vpc": {"flow_log_destinations": ["arn:aws:s3:::flows-eu-west-1/all/", "log-group"]},
+    }  # fmt: skip
+    source = {"aws:SourceArn": [f"arn:aws:logs:eu-west-1:{ID}:*", f"arn:aws:logs:us-east-1:{ID}:*"]}
+    policy = _policy(section)
+    assert policy["AWSLogDeliveryWrite"] == {
+        "Sid": "AWSLogDeliveryWrite", "Effect": "Allow", "Principal": {"Service": ["delivery.logs.amazonaws.com"]},
+        "Action": ["s3:PutObject"], "Resource": [f"arn:aws:s3:::flows-eu-west-1/all/AWSLogs/{ID}/*"],
+        "Condition": {
+            "ArnLike": source,
+            "StringEquals": {"aws:SourceAccount": [ID], "s3:x-amz-acl": ["bucket-owner-full-control"]},
+        },
+    }  # fmt: skip
+    assert policy["AWSLogDeliveryAclCheck"] == {
+        "Sid": "AWSLogDeliveryAclCheck", "Effect": "Allow", "Principal": {"Service": ["delivery.logs.amazonaws.com"]},
+        "Action": ["s3:GetBucketAcl"], "Resource": ["arn:aws:s3:::flows-eu-west-1"],
+        "Condition": {"ArnLike": source, "StringEquals": {"aws:SourceAccount": [ID]}},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "vpc",
+    [
+        None,
+        {"flow_log_destinations": ["log-group"]},
+        {"flow_log_destinations": ["arn:aws:s3:::flows-eu-west-1-other"]},
+        {"flow_log_destinations": ["arn:aws:firehose:eu-west-1:123456789012:deliverystream/flows-eu-west-1"]},
+    ],
+)
+def test_other_buckets_let_aws_write_nothing(vpc: dict[str, Any] | None) -> None:
+    section = {"regions": ["eu-west-1"], "s3_buckets": _FLOWS, **({"vpc": vpc} if vpc is not None else {})}
+    assert list(_policy(section)) == ["WhenceTlsOnly"]
+
+
+def test_each_region_may_have_a_bucket_of_its_own() -> None:
+    section = {
+        "regions": ["eu-west-1", "us-east-1"], "s3_buckets": {"flows": {"name": "flows-{region}"}},
+        "vpc": {"flow_log_destinations": ["arn:aws:s3:::flows-{region}"]},
+    }  # fmt: skip
+    sources = {
+        region: _policy(section, f"flows-{region}")["AWSLogDeliveryWrite"]["Condition"]["ArnLike"]["aws:SourceArn"]
+        for region in ("eu-west-1", "us-east-1")
+    }
+    assert sources == {region: [f"arn:aws:logs:{region}:{ID}:*"] for region in sources}
+
+
+def test_a_delivery_statement_that_is_stated_stays_as_it_is() -> None:
+    stated = {"Sid": "AWSLogDeliveryWrite", "Effect": "Allow", "Principal": {"Service": "delivery.logs.amazonaws.com"},
+              "Action": "s3:PutObject", "Resource": "arn:aws:s3:::{bucket_name}/*"}  # fmt: skip
+    section = {
+        "regions": ["eu-west-1"], "vpc": {"flow_log_destinations": ["arn:aws:s3:::flows-eu-west-1"]},
+        "s3_buckets": {"flows": {"name": "flows-{region}", "policy": {"Statement": [stated]}}},
+    }  # fmt: skip
+    policy = _policy(section)
+    assert policy["AWSLogDeliveryWrite"]["Resource"] == ["arn:aws:s3:::flows-eu-west-1/*"]
+    assert sorted(policy) == ["AWSLogDeliveryAclCheck", "AWSLogDeliveryWrite", "WhenceTlsOnly"]

@@ -15,15 +15,18 @@ from whence_aggregator.accounts.applying import Applier
 from whence_aggregator.accounts.configuration.access import AccountAccess
 from whence_aggregator.accounts.plan import (
     PLAN_BYTES_MAX,
+    RESOURCES_MAX,
     AccountPlan,
     PlanFile,
     PlanInvalid,
     PlannedChange,
+    check_size,
     decode_plan,
     encode_plan,
 )
 from whence_aggregator.accounts.report import AccountReport
 from whence_aggregator.accounts.resources import ResourceKind
+from whence_common.errors import InputError
 
 _NET = ResourceKind(name="net", step="network", reads=(), writes=())
 _PART = ResourceKind(name="part", step="network", reads=(), writes=(), is_regional=True)
@@ -89,13 +92,51 @@ def test_every_altered_byte_is_found() -> None:
         (encode_plan(_plan("net/a", regions=())), "length >= 1"),
         (encode_plan(_plan("net/a", regions=("../../etc",))), "regions"),
         (encode_plan(msgspec.structs.replace(_plan(), accounts=_plan("net/a").accounts * 2)), "an account occurs twice"),
-        (encode_plan(_plan("net/a")).replace(b"plan/1", b"plan/2"), "is not a plan"),
+        (encode_plan(_plan("net/a")).replace(b"plan/1", b"plan/x"), "plan/x, which this version does not read"),
+        (encode_plan(_plan("net/a", "net/a")), "a resource of account 123456789012 is changed twice"),
+        (encode_plan(_plan("net/a")).replace(b'"one": 1', b'"one": "\\ud800"'), "is not a plan"),
+        (encode_plan(_plan("net/a")).replace(b'"one": 1', b'"one": NaN'), "is not a plan"),
+        (encode_plan(_plan("net/a")).replace(b'"one": 1', b'"one": 1e999'), "is not a plan"),
+        (encode_plan(_plan("net/a")).replace(b'"one": 1', b'"one": -Infinity'), "is not a plan"),
+        (encode_plan(_plan("net/a")).replace(b'"one": 1', b'"one": ' + b"9" * 400), "was altered"),
+        (encode_plan(_plan("net/a")).replace(b'"one": 1', b'"one": ' + b"9" * 10_000), "is not a plan"),
+        (encode_plan(_plan("net/a")).replace(b'"one": 1', b'"one": "' + b"x" * 9_000_000 + b'"'), "was altered"),
+        (encode_plan(_plan("net/a")).replace(b"net/a", b"net/" + b"a" * 3_000), "length <= 2000"),
     ],
 )  # fmt: skip
 def test_what_is_no_plan_is_refused_with_what_to_do(content: bytes, reason: str) -> None:
     with pytest.raises(PlanInvalid, match=reason) as refused:
         decode_plan(content, name="p.json")
-    assert refused.value.fix == "make a new plan with whence-accounts plan"
+    assert "make a new plan" in refused.value.fix
+    assert refused.value.message.isprintable()
+    assert len(refused.value.message) < 500
+
+
+def test_a_plan_of_a_newer_version_names_its_format_and_what_to_do() -> None:
+    content = encode_plan(_plan("net/a")).replace(b"account-plan/1", b"account-plan/2")
+    with pytest.raises(PlanInvalid) as refused:
+        decode_plan(content, name="p.json")
+    assert refused.value.message == (
+        "p.json is a plan of the format whence-account-plan/2, which this version does not read"
+    )
+    assert refused.value.fix == "apply it with the version of whence-accounts that made it, or make a new plan"
+
+
+def test_a_plan_of_more_resources_than_the_bound_is_neither_written_nor_read() -> None:
+    plan = _plan(*(f"net/{number}" for number in range(RESOURCES_MAX + 1)))
+    content = encode_plan(plan)
+    with pytest.raises(InputError, match="the plan has more than"):
+        check_size(plan, content)
+    with pytest.raises(PlanInvalid, match=f"has more than {RESOURCES_MAX} resources and remarks"):
+        decode_plan(content, name="p.json")
+
+
+async def test_a_plan_of_many_changes_of_one_kind_is_applied_in_time_that_grows_with_their_number() -> None:
+    world = MemoryAccount()
+    plan = _plan(*(f"net/{number}" for number in range(10_000)))
+    async with asyncio.timeout(30):
+        assert (await _applied(plan, world)).succeeded
+    assert len(world.writes) == 10_000
 
 
 @pytest.mark.parametrize(

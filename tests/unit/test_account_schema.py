@@ -45,7 +45,7 @@ class Settings(AccountSettings, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 def problems(sections: dict[str, Any]) -> list[str]:
-    document = {"version": 11, "global": {"regions": ["a"]}, "accounts": {"one": {"id": ONE, **sections}}}
+    document = {"version": 11, "global": {"regions": ["eu-west-1"]}, "accounts": {"one": {"id": ONE, **sections}}}
     return [one.message for one in Draft202012Validator(json_schema(Settings)).iter_errors(document)]
 
 

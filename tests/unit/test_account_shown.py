@@ -9,7 +9,7 @@ import pytest
 from whence_aggregator.accounts.configuration.access import AccountAccess
 from whence_aggregator.accounts.plan import AccountPlan, PlanFile, PlannedChange, Remark
 from whence_aggregator.accounts.report import AccountReport, Applied, ApplyReport
-from whence_aggregator.accounts.shown import account_lines, change_lines, plan_lines, report_lines
+from whence_aggregator.accounts.shown import LINES_MAX, account_lines, change_lines, plan_lines, report_lines
 
 ALLOW = {"Effect": "Allow", "Action": ["s3:GetObject", "s3:PutObject"], "Resource": ["arn:aws:s3:::b/*"],
          "Principal": {"AWS": ["*"]}, "Condition": {"Bool": {"aws:SecureTransport": ["false"]}}}  # fmt: skip
@@ -111,3 +111,58 @@ def test_a_report_is_by_step_with_why_and_what_to_do() -> None:
         "  ✗ another account",
         "1 changed, 2 not changed, in 2 accounts, 1 of them refused or not reached.",
     ]
+
+
+def _many(count: int, changes: int, values: int = 1, unread: int = 0) -> PlanFile:
+    made = tuple(
+        PlannedChange(address=f"role/r{number}", step="roles", action="create", before=None,
+                      after={f"value{each}": "x" for each in range(values)})
+        for number in range(changes)
+    )  # fmt: skip
+    remarks = tuple(
+        Remark(address=f"vpc/{number}", step="vpc", kind="unread", message="AWS denies it") for number in range(unread)
+    )
+    accounts = tuple(
+        AccountPlan(
+            account=f"a{number}", account_id=f"{number:012}", access=AccountAccess(), regions=("eu-west-1",), alias=None,
+            changes=made, standing=(), remarks=remarks,
+        )
+        for number in range(count)
+    )  # fmt: skip
+    return PlanFile(made_at="", configuration="", accounts=accounts)
+
+
+def test_a_plan_of_200_accounts_is_bounded_and_names_each_account_and_what_was_not_read() -> None:
+    lines = list(plan_lines(_many(200, changes=100, values=2, unread=1)))
+    assert len(lines) < LINES_MAX + 3 * 200
+    assert all(any(line.startswith(f"a{number} (") for line in lines) for number in range(200))
+    assert sum("vpc/0: AWS denies it" in line for line in lines) == 200
+    assert "a199 (000000000199): 100 to create, 0 to change, 0 to delete" in lines
+    assert lines[-2].endswith(" summed up here: --json shows all, and a pattern of names shows some accounts.")
+    assert lines[-1].startswith("20000 to create, 0 to change, 0 to delete in 200 accounts; 200 of them could not")
+
+
+def test_a_plan_of_one_account_with_many_values_shows_every_resource_without_them() -> None:
+    lines = list(plan_lines(_many(1, changes=200, values=50)))
+    assert (len(lines), "  + role/r199" in lines) == (205, True)
+
+
+def test_a_plan_of_one_account_that_is_too_long_is_summed_up() -> None:
+    lines = list(plan_lines(_many(1, changes=LINES_MAX)))
+    assert lines[0] == f"a0 (000000000000): {LINES_MAX} to create, 0 to change, 0 to delete"
+
+
+def test_a_report_of_200_accounts_is_bounded_and_shows_what_failed() -> None:
+    changes = tuple(
+        Applied(address=f"role/r{number}", step="roles", action="create", outcome="failed" if number < 30 else "done")
+        for number in range(100)
+    )
+    accounts = tuple(
+        AccountReport(account=f"a{number}", account_id=f"{number:012}", changes=changes) for number in range(200)
+    )
+    digest = f"sha256:{'0' * 64}"
+    lines = list(report_lines(ApplyReport(plan=digest, configuration="", begun_at="", ended_at="", accounts=accounts)))
+    assert len(lines) < LINES_MAX + 200 * 13
+    assert "a199 (000000000199): 70 of 100 done" in lines
+    assert lines.count("  ✗ 20 more failed") > 100
+    assert lines[-1] == "14000 changed, 6000 not changed, in 200 accounts."

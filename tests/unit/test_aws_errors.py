@@ -120,9 +120,8 @@ def test_a_message_of_aws_becomes_one_bounded_line_without_secrets() -> None:
     )
     assert scrubbed(quoted) == "The request signature we calculated does not match."
     assert scrubbed("the key ASIAIOSFODNN7EXAMPLE is no key") == "the key … is no key"
-    assert (
-        scrubbed("Encoded authorization failure message: " + "aB3" * 200) == "Encoded authorization failure message: …"
-    )
+    assert scrubbed("You may not. Encoded authorization failure message: aB3-_" + "aB3" * 200) == "You may not."
+    assert scrubbed("the token " + "aB3" * 200) == "the token …"
     arn = "User: arn:aws:sts::123456789012:assumed-role/a-role-with-a-long-name-of-its-own-AbCdEfGh/i-0123456789abcdef0"
     assert scrubbed(arn) == arn
     assert len(scrubbed("a b " * 1000)) == 400

@@ -52,6 +52,7 @@ _KEYS = frozenset({
     "AuthFailure", "ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "InvalidClientTokenId",
     "TokenRefreshRequired", "UnrecognizedClientException",
 })  # fmt: skip
+_EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"})
 _DENIED = frozenset({
     "AccessDenied", "AccessDeniedException", "AuthorizationError", "NotAuthorized", "UnauthorizedAccess",
     "UnauthorizedOperation",
@@ -64,6 +65,8 @@ _OF_THE_CLOCK = re.compile(
 _CODE = re.compile(r"[A-Za-z0-9._:-]{1,80}\Z")
 _QUOTES_THE_REQUEST = re.compile(r"(?:The )?(?:Canonical String|String-to-Sign|CanonicalRequest)\b", re.IGNORECASE)
 """Refused signatures quote the request's headers, the session token among them."""
+_ENCODED = re.compile(r"\s*Encoded authorization failure message:.*", re.DOTALL)
+"""EC2 appends it to denials: it is unreadable, and another one for each request."""
 _SECRET = re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b|[A-Za-z0-9+/=]{65,}")
 
 
@@ -122,6 +125,11 @@ class AwsError:
         return self.kind != "final"
 
     @property
+    def is_expired(self) -> bool:
+        """Return whether the keys that signed the request have expired; new ones of the same role are accepted."""
+        return self.code in _EXPIRED
+
+    @property
     def fix(self) -> str:
         """Return what the operator should do, if the code alone determines it; else an empty text."""
         if self.kind == "clock":
@@ -153,7 +161,7 @@ _TABLE: tuple[tuple[AwsErrorKind, frozenset[str]], ...] = (
 def scrubbed(message: str) -> str:
     """Return AWS's message in one bounded line, without quoted parts of the request and without keys."""
     quoted = _QUOTES_THE_REQUEST.search(message)
-    text = message[: quoted.start()] if quoted is not None else message
+    text = _ENCODED.sub("", message[: quoted.start()] if quoted is not None else message)
     return one_line(_SECRET.sub("…", one_line(text, MESSAGE_CHARACTERS_MAX * 8)), MESSAGE_CHARACTERS_MAX)
 
 

@@ -7,14 +7,15 @@ nothing is written in that account; what the plan's own changes produce is accep
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from whence_aggregator.accounts.difference import differs
 from whence_aggregator.accounts.journal import Journal
 from whence_aggregator.accounts.plan import AccountPlan, PlannedChange, RecordedResource, recorded_by_address
 from whence_aggregator.accounts.planning import READS_AT_ONCE, verify
-from whence_aggregator.accounts.ports import Providers, ResourceProvider
+from whence_aggregator.accounts.ports import CREDENTIALS_REFUSED, Providers, ResourceProvider
 from whence_aggregator.accounts.reading import read_account
 from whence_aggregator.accounts.report import AccountReport, Applied, ChangeOutcome
 from whence_aggregator.accounts.resources import (
@@ -54,8 +55,11 @@ class Applier:
     progress: OnApplied = lambda _: None
     _stood: frozenset[str] = frozenset()
     """Addresses of what stood before the first write."""
+    _recorded: Mapping[str, RecordedResource] = field(default_factory=dict)
     _outputs: dict[str, State] = field(default_factory=dict)
     _outcomes: dict[str, Applied] = field(default_factory=dict)
+    _ended: str = ""
+    """Why no other call can succeed."""
 
     async def apply(self) -> AccountReport:
         """Apply, and report every change. Does not raise WhenceError."""
@@ -71,18 +75,22 @@ class Applier:
             moved = ", ".join(sorted(refusals))
             return self._report(error=f"the account has moved since the plan was made: {moved}; make a new plan")
         for group in self._groups():
-            await self._group(group)
-        return self._report()
+            if not self._ended:
+                await self._group(group)
+        return self._report(self._ended)
 
     def _groups(self) -> list[list[PlannedChange]]:
         """Return the changes, in order, in groups of one kind and place in which none requires another."""
         groups: list[list[PlannedChange]] = []
         place: tuple[bool, str, str | None] | None = None
+        together: set[str] = set()
         for change in self.plan.changes:
             found = (change.action == "delete", *self._place(change.address))
-            if found != place or {one.address for one in groups[-1]}.intersection(change.requires):
+            if found != place or together.intersection(change.requires):
                 groups.append([])
+                together = set()
             groups[-1].append(change)
+            together.add(change.address)
             place = found
         return groups
 
@@ -98,6 +106,7 @@ class Applier:
     async def _moved(self) -> dict[str, str]:
         """Return the resources that differ from what the plan records, and how; learn the outputs of the others."""
         recorded, changes = recorded_by_address(self.plan), {one.address: one for one in self.plan.changes}
+        self._recorded = recorded
         wanted = [self._wanted(address, recorded.get(address), changes.get(address)) for address in
                   dict.fromkeys([*recorded, *changes])]  # fmt: skip
         used = {one.kind.name for one in wanted}
@@ -129,7 +138,7 @@ class Applier:
             return ""
         after: State = resolved(change.after, self._outputs) if change is not None and change.after else {}  # type: ignore[assignment]  # a mapping stays one
         if recorded is None:
-            if change is None or self.journal.has_begun(self.plan.account_id, change.address):
+            if change is None or self._has_begun(change):
                 return ""
             aspects = [name for name, value in after.items() if differs(value, stands.state.get(name))]
             return f"it exists now, and differs in {', '.join(aspects)}" if aspects else ""
@@ -149,8 +158,7 @@ class Applier:
         ready = [one for one in changes if self._is_ready(one)]
         if not ready:
             return
-        recorded = recorded_by_address(self.plan)
-        wanted = {one.address: self._wanted(one.address, recorded.get(one.address), one) for one in ready}
+        wanted = {one.address: self._wanted(one.address, self._recorded.get(one.address), one) for one in ready}
         try:
             is_new = all(one.action == "create" and one.address not in self._stood for one in ready)
             stands = {} if is_new else await self._read(provider, list(wanted.values()))
@@ -162,6 +170,10 @@ class Applier:
         for one in created:
             await self._try(one, self._create(provider, wanted[one.address]))
         begun = {one.address for one in created if one.address not in self._outcomes}
+        if self._ended:
+            for one in (each for each in created if each.address in begun and self._has_begun(each)):
+                self._note(one, "failed", "it was created, and the rest of it could not be written")
+            return
         if begun:
             stands = await self._settled(provider, list(wanted.values()), begun, ready)
         for one in (each for each in ready if each.address not in self._outcomes):
@@ -227,11 +239,17 @@ class Applier:
         self._outputs |= {address: one.outputs for address, one in stands.items()}
         return stands
 
-    async def _try(self, change: PlannedChange, work: Awaitable[None]) -> None:
+    async def _try(self, change: PlannedChange, work: Coroutine[Any, Any, None]) -> None:
+        if self._ended:
+            work.close()
+            return
         try:
             await work
         except WhenceError as exc:
             self._failed(change, exc)
+
+    def _has_begun(self, change: PlannedChange) -> bool:
+        return self.journal.has_begun(self.plan.account_id, change.address)
 
     def _is_ready(self, change: PlannedChange) -> bool:
         """Return whether what the change refers to exists; note the change otherwise."""
@@ -276,6 +294,8 @@ class Applier:
 
     def _failed(self, change: PlannedChange, exc: WhenceError) -> None:
         self._note(change, "failed", exc.message, exc.fix)
+        if exc.code == CREDENTIALS_REFUSED:
+            self._ended = exc.diagnostics()
 
     def _note(self, change: PlannedChange, outcome: ChangeOutcome, message: str = "", fix: str = "") -> None:
         found = Applied(

@@ -52,11 +52,23 @@ def statement(document: Mapping[str, Any]) -> Json:
     return {name: _element(name, value) for name, value in sorted(document.items())}
 
 
+def with_roots(document: Mapping[str, Any], partition: str) -> Mapping[str, Any]:
+    """Return a statement with ids of accounts as the ARNs of their roots, which is how AWS returns them."""
+    changed = dict(document)
+    for name in ("Principal", "NotPrincipal"):
+        named = changed.get(name)
+        many = as_set(named.get("AWS", ())) if isinstance(named, Mapping) else ()
+        if isinstance(named, Mapping) and isinstance(many, list) and many:
+            arns = [f"arn:{partition}:iam::{one}:root" if _ACCOUNT.fullmatch(str(one)) else one for one in many]
+            changed[name] = {**named, "AWS": arns}
+    return changed
+
+
 def _element(name: str, value: Any) -> Json:
     if name in ("Principal", "NotPrincipal") and value == "*":
         return {"AWS": ["*"]}
     if name in ("Principal", "NotPrincipal") and isinstance(value, Mapping):
-        return {one: _principals(one, inner) for one, inner in sorted(value.items())}
+        return {one: as_set(inner) for one, inner in sorted(value.items())}
     if name == "Condition" and isinstance(value, Mapping):
         return {
             operator: {key: as_set(inner) for key, inner in sorted(keys.items())}
@@ -66,14 +78,6 @@ def _element(name: str, value: Any) -> Json:
         named = as_set(value)
         return as_set([_action(one) for one in named]) if isinstance(named, list) else named
     return as_set(value) if name in _SETS else value
-
-
-def _principals(kind: str, value: Any) -> Json:
-    """Return principals as a set. AWS returns the id of an account as the ARN of its root."""
-    named = as_set(value)
-    if kind != "AWS" or not isinstance(named, list):
-        return named
-    return as_set([f"arn:aws:iam::{one}:root" if _ACCOUNT.fullmatch(str(one)) else one for one in named])
 
 
 def _action(value: Any) -> str:

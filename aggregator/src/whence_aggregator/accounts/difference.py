@@ -72,6 +72,7 @@ def compare(
             changes[found.address] = found
         elif found is not None:
             remarks.append(found)
+    remarks += _without_what_they_need(changes, stands)
     verified = {(one.kind.step, one.region) for one in wanted if one.is_verified}
     leftover = [one for one in standing if one.address not in states and one.is_own and not one.kind.is_setting]
     stated, too_many = {one.kind.step for one in wanted}, _too_many(leftover, allowed)
@@ -158,6 +159,24 @@ def _held(
             )
             return Remark(address=wanted.address, step=wanted.kind.step, kind="foreign", message=message, fix=fix)
     return None
+
+
+def _without_what_they_need(changes: dict[str, PlannedChange], stands: Mapping[str, StandingResource]) -> list[Remark]:
+    """Take out changes that need what neither stands nor is written, such as subnets of a VPC of others."""
+    remarks: list[Remark] = []
+    while True:
+        lacking = {
+            one.address: [each for each in one.requires if each not in stands and each not in changes]
+            for one in changes.values()
+        }
+        lacking = {address: missing for address, missing in lacking.items() if missing}
+        if not lacking:
+            return remarks
+        for address, missing in lacking.items():
+            change = changes.pop(address)
+            message = f"{change.action} is not planned: {missing[0]} does not exist, and is not created by this plan"
+            fix = f"see the remarks about {missing[0]} and what it is in"
+            remarks.append(Remark(address=address, step=change.step, kind="foreign", message=message, fix=fix))
 
 
 def _change(wanted: WantedResource, action: Any, before: State | None, after: State) -> PlannedChange:

@@ -16,10 +16,12 @@ from msgspec import Meta, Struct
 from whence_aggregator.accounts.account import Target
 from whence_aggregator.accounts.canonical import digest_of
 from whence_aggregator.accounts.configuration.access import AccountAccess
-from whence_common.errors import InputError
+from whence_common.errors import InputError, one_line
 
 PLAN_BYTES_MAX = 64 * 1024 * 1024
 RESOURCES_MAX = 200_000
+"""Changes, resources and remarks of all accounts of a plan."""
+_FORMAT = "whence-account-plan/"
 _DEPTH_MAX = 100
 ChangeAction = Literal["create", "update", "delete"]
 _Text = Annotated[str, Meta(max_length=2_000)]
@@ -119,6 +121,13 @@ def encode_plan(plan: PlanFile) -> bytes:
     return json.dumps(document, indent=1, sort_keys=False, ensure_ascii=False).encode() + b"\n"
 
 
+def check_size(plan: PlanFile, content: bytes) -> None:
+    """Raise InputError for a plan that could not be read again."""
+    if len(content) > PLAN_BYTES_MAX or _parts(plan) > RESOURCES_MAX:
+        message = f"the plan has more than {PLAN_BYTES_MAX} bytes, or more than {RESOURCES_MAX} resources and remarks"
+        raise InputError("plan-too-large", message, fix="plan fewer accounts at once: name them by a pattern")
+
+
 def decode_plan(content: bytes, *, name: str) -> PlanFile:
     """Return the plan of a file. Raises PlanInvalid, also when its digest does not fit its content."""
     fix = "make a new plan with whence-accounts plan"
@@ -128,15 +137,34 @@ def decode_plan(content: bytes, *, name: str) -> PlanFile:
         document = msgspec.json.decode(content)
         if _is_deeper(document, _DEPTH_MAX):
             raise PlanInvalid("plan-invalid", f"{name} is not a plan: it is nested too deeply", fix=fix)
+        _check_format(document, name)
         stated = document.pop("digest", None) if isinstance(document, dict) else None
         plan = msgspec.convert(document, PlanFile)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as exc:
         raise PlanInvalid("plan-invalid", f"{name} is not a plan: {exc}", fix=fix) from exc
+    if _parts(plan) > RESOURCES_MAX:
+        raise PlanInvalid("plan-too-large", f"{name} has more than {RESOURCES_MAX} resources and remarks", fix=fix)
     if stated != plan.digest:
         raise PlanInvalid("plan-altered", f"{name} was altered: its digest does not fit its content", fix=fix)
     if len({one.account_id for one in plan.accounts}) < len(plan.accounts):
         raise PlanInvalid("plan-invalid", f"{name} is not a plan: an account occurs twice", fix=fix)
+    for account in plan.accounts:
+        if len({one.address for one in account.changes}) < len(account.changes):
+            message = f"{name} is not a plan: a resource of account {account.account_id} is changed twice"
+            raise PlanInvalid("plan-invalid", message, fix=fix)
     return plan
+
+
+def _check_format(document: Any, name: str) -> None:
+    stated = document.get("format") if isinstance(document, dict) else None
+    if isinstance(stated, str) and stated.startswith(_FORMAT) and stated != f"{_FORMAT}1":
+        message = f"{name} is a plan of the format {one_line(stated, 60)}, which this version does not read"
+        fix = "apply it with the version of whence-accounts that made it, or make a new plan"
+        raise PlanInvalid("plan-version", message, fix=fix)
+
+
+def _parts(plan: PlanFile) -> int:
+    return sum(len(one.changes) + len(one.standing) + len(one.remarks) for one in plan.accounts)
 
 
 def _is_deeper(value: Any, levels: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -18,6 +19,8 @@ from whence_common.errors import InputError, WhenceError
 
 READS_AT_ONCE = 32
 """Of one account; the SDK retries throttled calls with jitter."""
+
+_MISMATCHES_NAMED_MAX = 10
 
 
 class AccountMismatch(InputError):
@@ -40,7 +43,7 @@ async def verify(target: Target, providers: Providers) -> None:
 
 
 async def verify_all(targets: Sequence[Target], providers: Providers, *, at_once: int) -> Mapping[str, WhenceError]:
-    """Check all accounts; return why those cannot be reached that cannot, by id. Raises AccountMismatch, naming all."""
+    """Check all accounts; return why those cannot be reached that cannot, by id. Raises AccountMismatch, naming ten."""
     limit = asyncio.Semaphore(at_once)
 
     async def one(target: Target) -> WhenceError | None:
@@ -57,7 +60,8 @@ async def verify_all(targets: Sequence[Target], providers: Providers, *, at_once
     wrong = {target.account_id: exc for target, exc in found if exc is not None}
     mismatches = [exc for exc in wrong.values() if isinstance(exc, AccountMismatch)]
     if len(mismatches) > 1:
-        message = "; ".join(each.message for each in mismatches)
+        more = [f"{len(mismatches) - _MISMATCHES_NAMED_MAX} more"] if len(mismatches) > _MISMATCHES_NAMED_MAX else []
+        message = "; ".join([*(each.message for each in mismatches[:_MISMATCHES_NAMED_MAX]), *more])
         raise AccountMismatch("account-mismatch", message, fix="correct the configuration; nothing was written")
     if mismatches:
         raise mismatches[0]
@@ -93,7 +97,7 @@ async def plan_account(
 def wanted_of(account: ConfiguredAccount, steps: Sequence[AccountStep]) -> tuple[WantedResource, ...]:
     """Return what the configuration of an account states. Raises InputError, also for an address that occurs twice."""
     wanted = tuple(one for step in steps for one in step.wanted(account))
-    twice = {one.address for one in wanted if sum(each.address == one.address for each in wanted) > 1}
+    twice = {address for address, count in Counter(one.address for one in wanted).items() if count > 1}
     if twice:
         message = f"accounts.{account.name}: {', '.join(sorted(twice))} is configured twice"
         raise InputError("accounts-twice", message, fix="remove one of the two")

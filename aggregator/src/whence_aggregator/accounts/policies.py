@@ -18,7 +18,6 @@ _DEPTH_MAX = 6
 _ELEMENTS = frozenset({
     "Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition",
 })  # fmt: skip
-_ACCOUNT = re.compile(r"[0-9]{12}\Z")
 _UNIQUE_ID = re.compile(r"A(?:ROA|IDA|GPA)[A-Z0-9]{12,}\Z")
 TRUST_CHARACTERS_MAX = 4_096
 """IAM's quota, once raised; 2048 by default. IAM does not count spaces."""
@@ -39,7 +38,7 @@ def trust_policy(document: Mapping[str, Any], key: str, *, partition: str) -> Js
         if "Resource" in one or "NotResource" in one:
             raise _invalid(place, "has a Resource", "remove it: the resource of a trust policy is its role")
         _check_ids(one, place)
-    named = [_with_arns(one, partition) for one in statements]
+    named = [canonical.with_roots(one, partition) for one in statements]
     return _bounded(canonical.policy({**document, "Statement": named}), key, TRUST_CHARACTERS_MAX)
 
 
@@ -69,17 +68,6 @@ def own_principals(policy: Json, account_id: str) -> bool:
 def _aws_principals(statement: Any) -> list[str]:
     found = [statement.get(name) for name in ("Principal", "NotPrincipal")]
     return [one for each in found if isinstance(each, Mapping) for one in each.get("AWS", ()) if isinstance(one, str)]
-
-
-def _with_arns(statement: Mapping[str, Any], partition: str) -> Mapping[str, Any]:
-    """Return a statement with ids of accounts as the ARNs of their roots, which is how IAM returns them."""
-    changed = dict(statement)
-    for name in ("Principal", "NotPrincipal"):
-        named = changed.get(name)
-        if isinstance(named, Mapping) and isinstance(many := canonical.as_set(named.get("AWS", ())), list) and many:
-            arns = [f"arn:{partition}:iam::{one}:root" if _ACCOUNT.match(str(one)) else one for one in many]
-            changed[name] = {**named, "AWS": arns}
-    return changed
 
 
 def _statements(document: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:

@@ -8,6 +8,9 @@ from typing import Protocol, runtime_checkable
 from whence_aggregator.accounts.account import Target
 from whence_aggregator.accounts.resources import Json, ResourceKind, StandingResource, WantedResource
 
+CREDENTIALS_REFUSED = "account-credentials"
+"""Code of a RoadError where AWS accepts the credentials no longer, or there are none: every other call fails too."""
+
 
 class ResourceProvider(Protocol):
     """Reads and writes resources of one kind. Every method raises RoadError when AWS refuses or does not answer.

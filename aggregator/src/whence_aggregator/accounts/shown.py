@@ -18,22 +18,55 @@ _REMARKS = {"unread": "!", "kept": "!", "foreign": "·", "unsearched": "·", "wa
 _OUTCOMES = {"done": "✓", "already": "=", "failed": "✗", "refused": "✗", "skipped": "…"}
 _VALUE_CHARACTERS_MAX = 200
 _LINES_OF_CHANGE_MAX = 60
+LINES_MAX = 5_000
+"""Of a plan or report; an account that would need more is shown without values, or in few lines."""
+_NAMED_MAX = 10
+"""Remarks or failures that such an account has besides."""
 
 
 def plan_lines(plan: PlanFile) -> Iterator[str]:
-    """Yield the readable form of a plan, with the totals last."""
+    """Yield the readable form of a plan, with the totals last. Its length is bounded."""
+    left = LINES_MAX
+    shortened = 0
     for account in plan.accounts:
         if account.changes or account.remarks:
-            yield from account_lines(account)
-            yield ""
+            lines = [*account_lines(account), ""]
+            if len(lines) > left:
+                shortened += 1
+                lines = [*account_lines(account, with_values=False), ""]
+            if len(lines) > left:
+                lines = _short_account(account)
+            left = max(0, left - len(lines))
+            yield from lines
+    yield from _shortened(shortened)
     yield totals(plan)
 
 
-def account_lines(account: AccountPlan) -> Iterator[str]:
+def _short_account(account: AccountPlan) -> list[str]:
+    """Return an account in few lines: how much changes, and what could not be read."""
+    what = _numbers(account.changes) if account.changes else "no changes"
+    unread = [one for one in account.remarks if one.kind == "unread"]
+    others = len(account.remarks) - len(unread)
+    notes = f", {others} remark{'s' if others != 1 else ''}" if others else ""
+    more = [f"  ! {len(unread) - _NAMED_MAX} more could not be read"] if len(unread) > _NAMED_MAX else []
+    return [
+        f"{printable(account.account)} ({account.account_id}): {what}{notes}",
+        *(f"  ! {printable(one.address)}: {_told(one)}" for one in unread[:_NAMED_MAX]), *more,
+    ]  # fmt: skip
+
+
+def _shortened(count: int) -> Iterator[str]:
+    if count:
+        accounts = f"{count} account{'s are' if count != 1 else ' is'}"
+        yield ""
+        yield f"{accounts} summed up here: --json shows all, and a pattern of names shows some accounts."
+
+
+def account_lines(account: AccountPlan, *, with_values: bool = True) -> Iterator[str]:
     yield f"{printable(account.account)} ({account.account_id})"
     for change in account.changes:
         yield f"  {_SIGNS[change.action]} {printable(change.address)}"
-        yield from (f"      {line}" for line in change_lines(change))
+        yield from (f"      {line}" for line in change_lines(change)) if with_values else ()
     for remark in account.remarks:
         yield f"  {_REMARKS[remark.kind]} {printable(remark.address)}: {_told(remark)}"
 
@@ -58,22 +91,45 @@ def totals(plan: PlanFile) -> str:
     accounts = f"{len(plan.accounts)} account{'s' if len(plan.accounts) != 1 else ''}{told}"
     if not changes:
         return f"No changes in {accounts}."
+    return f"{_numbers(changes)} in {accounts}. Plan {plan.digest}"
+
+
+def _numbers(changes: Sequence[PlannedChange]) -> str:
     count = {action: sum(one.action == action for one in changes) for action in _SIGNS}
-    numbers = f"{count['create']} to create, {count['update']} to change, {count['delete']} to delete"
-    return f"{numbers} in {accounts}. Plan {plan.digest}"
+    return f"{count['create']} to create, {count['update']} to change, {count['delete']} to delete"
 
 
 def report_lines(report: ApplyReport) -> Iterator[str]:
-    """Yield the readable form of a report, per account and step."""
+    """Yield the readable form of a report, per account and step. Its length is bounded."""
+    left = LINES_MAX
+    shortened = 0
     for account in report.accounts:
         if account.changes or account.error:
-            yield from _account_report(account)
+            lines = list(_account_report(account))
+            if len(lines) > left:
+                shortened += 1
+                lines = _short_report(account)
+            left = max(0, left - len(lines))
+            yield from lines
+    yield from _shortened(shortened)
     done = sum(one.outcome == "done" for account in report.accounts for one in account.changes)
     left = sum(one.outcome in ("failed", "refused", "skipped") for each in report.accounts for one in each.changes)
     wrong = sum(bool(account.error) for account in report.accounts)
     told = f", {wrong} of them refused or not reached" if wrong else ""
     count = len(report.accounts)
     yield f"{done} changed, {left} not changed, in {count} account{'s' if count != 1 else ''}{told}."
+
+
+def _short_report(account: AccountReport) -> list[str]:
+    """Return an account in few lines: how much changed, and what failed."""
+    done = sum(one.outcome in ("done", "already") for one in account.changes)
+    failed = [one for one in account.changes if one.outcome in ("failed", "refused")]
+    more = [f"  ✗ {len(failed) - _NAMED_MAX} more failed"] if len(failed) > _NAMED_MAX else []
+    return [
+        f"{printable(account.account)} ({account.account_id}): {done} of {len(account.changes)} done",
+        *([f"  ✗ {printable(account.error)}"] if account.error else []),
+        *(f"  ✗ {printable(one.address)}: {printable(one.message)}" for one in failed[:_NAMED_MAX]), *more,
+    ]  # fmt: skip
 
 
 def _account_report(account: AccountReport) -> Iterator[str]:

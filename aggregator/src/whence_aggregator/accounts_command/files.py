@@ -5,13 +5,14 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
-from whence_aggregator.accounts.plan import PLAN_BYTES_MAX, PlanFile, decode_plan, encode_plan
+from whence_aggregator.accounts.plan import PLAN_BYTES_MAX, PlanFile, check_size, decode_plan, encode_plan
 from whence_aggregator.accounts.report import ApplyReport
 from whence_common.errors import InputError, RoadError
 from whence_common.runtime.files import write_durably
@@ -32,8 +33,34 @@ def read_bounded(path: Path, bytes_max: int = _CONFIGURATION_BYTES_MAX) -> bytes
     return content
 
 
+def check_output(path: Path, *, read: Path) -> None:
+    """Raise WhenceError for a path at which no file can be written, or that is the file that is read.
+
+    It is checked before accounts are planned, which takes minutes, and again when the file is written.
+    """
+    if path.exists() and read.exists() and path.samefile(read):
+        raise InputError("file-same", f"{path} is the configuration: it is not overwritten", fix="write another file")
+    _check_place(path)
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        reason = "Permission denied" if path.parent.is_dir() else "there is no such folder"
+        raise RoadError("file-unwritable", f"{path} cannot be written: {reason}", fix="check the folder")
+
+
+def _check_place(path: Path) -> None:
+    """Raise RoadError for what is no regular file, such as a link or /dev/null: it would be replaced."""
+    try:
+        mode = path.lstat().st_mode
+    except OSError:
+        return
+    if not stat.S_ISREG(mode):
+        what = "Is a directory" if stat.S_ISDIR(mode) else "a link" if stat.S_ISLNK(mode) else "not a regular file"
+        fix = "name the file itself" if stat.S_ISLNK(mode) else "name another file"
+        raise RoadError("file-unwritable", f"{path} cannot be written: {what}", fix=fix)
+
+
 def write_file(path: Path, content: bytes) -> None:
     """Replace a file that only its owner reads. Raises RoadError."""
+    _check_place(path)
     try:
         write_durably(path, content, mode=0o600)
     except OSError as exc:
@@ -42,7 +69,10 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 def write_plan(path: Path, plan: PlanFile) -> None:
-    write_file(path, encode_plan(plan))
+    """Raises InputError for a plan that is too large, RoadError for a place that cannot be written."""
+    content = encode_plan(plan)
+    check_size(plan, content)
+    write_file(path, content)
 
 
 def read_plan(path: Path) -> PlanFile:
@@ -95,7 +125,7 @@ class FileJournal:
         try:
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             try:
-                os.write(descriptor, b"\n" + line.encode())  # a line of its own, also after one that was cut off
+                _write_whole(descriptor, b"\n" + line.encode())  # a line of its own, also after one that was cut off
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
@@ -106,6 +136,12 @@ class FileJournal:
 
     def has_begun(self, account_id: str, address: str) -> bool:
         return (account_id, address) in self._begun
+
+
+def _write_whole(descriptor: int, content: bytes) -> None:
+    """Write all bytes: a disk that becomes full takes some of them, without an error, and refuses the next write."""
+    while content:
+        content = content[os.write(descriptor, content) :]
 
 
 def state_folder(environment: Mapping[str, str]) -> Path:

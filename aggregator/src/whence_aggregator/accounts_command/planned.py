@@ -21,7 +21,7 @@ from whence_aggregator.accounts_command import options
 from whence_aggregator.accounts_command.applied import apply_and_end
 from whence_aggregator.accounts_command.configured import configured_accounts
 from whence_aggregator.accounts_command.ending import CONVERGED, ERROR, PENDING, ProgramEnd, say, show
-from whence_aggregator.accounts_command.files import read_bounded, write_plan
+from whence_aggregator.accounts_command.files import check_output, read_bounded, write_plan
 from whence_aggregator.accounts_command.running import make_plan
 from whence_common.errors import InputError
 
@@ -52,6 +52,8 @@ def plan(
 
     Makes no write call.
     """
+    if out is not None:
+        check_output(out, read=config)
     made = planned(config, pattern, chosen_steps(steps), adopt=adopt, delete=delete, at_once=max_procs)
     if out is not None:
         write_plan(out, made)

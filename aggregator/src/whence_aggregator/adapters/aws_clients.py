@@ -1,4 +1,7 @@
-"""Clients of AWS's services by region and role, each kept open until the credentials of its role expire."""
+"""Clients of AWS's services by region and role. Each request is signed with the newest keys of its role.
+
+A request that AWS refuses because the keys have expired is signed with new ones and sent once more.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,13 @@ from urllib.parse import urlsplit, urlunsplit
 import aiohttp
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
+from botocore.credentials import ReadOnlyCredentials
+from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
 
 from whence_aggregator.adapters.aws_refusals import FAILURES, refusal, why
 from whence_aggregator.ports import SourceUnavailable
+from whence_common.aws_errors import AwsError
+from whence_common.clock import utc_now
 
 CALL_FAILURES = (*FAILURES, aiohttp.ClientError)
 """Exceptions of a call, and of reading the body of its answer."""
@@ -26,6 +33,9 @@ _ATTEMPTS_MAX = 4
 _ROLE_SECONDS = 3600
 _SPARE_SECONDS = 300
 _CONNECTIONS_MAX = 32
+_SILENT_ATTEMPTS_MAX = 2
+"""Of a request that gets no answer in time: each takes as long as the timeout."""
+_RENEWED = "whence_renewed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +49,30 @@ class AssumedRole:
         return f"AssumedRole({self.arn})"
 
 
+class RoleNotAssumed(ClientError):  # type: ignore[misc]  # the SDK has no types
+    """AWS does not let us assume a role."""
+
+    def __init__(self, exc: ClientError, role: AssumedRole) -> None:
+        super().__init__(exc.response, exc.operation_name)
+        self.role = role
+
+
 @dataclass(slots=True)
 class _Open:
     client: Any
     stack: AsyncExitStack
-    until: float
 
 
 @dataclass(frozen=True, slots=True)
 class _Given:
     """Keys of a role, and until when they are used."""
 
-    keys: dict[str, str] = field(repr=False)
+    keys: ReadOnlyCredentials = field(repr=False)
     until: float
 
-
-_OWN_KEYS = _Given({}, float("inf"))
-"""The SDK finds them itself."""
+    async def get_frozen_credentials(self) -> ReadOnlyCredentials:
+        """Return the keys, as the SDK asks for them when it signs a request."""
+        return self.keys
 
 
 class ServiceClients:
@@ -71,6 +88,7 @@ class ServiceClients:
         session_name: str,
         clock: Callable[[], float],
         attempts_max: int = _ATTEMPTS_MAX,
+        request_seconds_max: float = _REQUEST_SECONDS_MAX,
         profile: str | None = None,
         prepare: Callable[[Any], None] = lambda _: None,
     ) -> None:
@@ -81,13 +99,12 @@ class ServiceClients:
         self._session = AioSession(profile=profile)
         self._config = AioConfig(
             connect_timeout=_CONNECT_SECONDS_MAX,
-            read_timeout=_REQUEST_SECONDS_MAX,
+            read_timeout=request_seconds_max,
             max_pool_connections=_CONNECTIONS_MAX,
             retries={"total_max_attempts": attempts_max, "mode": "standard"},
         )
         self._open: dict[tuple[str, str, str], _Open] = {}
         self._locks: dict[tuple[str, str, str], asyncio.Lock] = {}
-        self._old: list[AsyncExitStack] = []
         self._given: dict[AssumedRole, _Given] = {}
         self._role_locks: dict[AssumedRole, asyncio.Lock] = {}
 
@@ -95,26 +112,22 @@ class ServiceClients:
         """Return an open client. Raises what the SDK raises when the role cannot be assumed."""
         key = service, region, role.arn if role is not None else ""
         async with self._locks.setdefault(key, asyncio.Lock()):
-            found = self._open.get(key)
-            if found is not None and self._clock() < found.until:
-                return found.client
-            if found is not None:
-                self._old.append(found.stack)
-                del self._open[key]
-            given = await self._keys_of(region, role) if role is not None else _OWN_KEYS
+            given = await self._keys_of(region, role) if role is not None else None
+            if key in self._open:
+                return self._open[key].client
             stack = AsyncExitStack()
-            client = await stack.enter_async_context(self._client(service, region, given.keys))
+            client = await stack.enter_async_context(self._client(service, region, given))
+            if role is not None:
+                self._sign_as(client, region, role)
+            client.meta.events.register("needs-retry", _given_up)
             self._prepare(client)
             if service == "s3control" and self._endpoint_url is not None:
                 client.meta.events.register("before-sign.s3-control", self._keep_host)
-            self._open[key] = _Open(client, stack, given.until)
+            self._open[key] = _Open(client, stack)
             return client
 
-    def drop(self, service: str, region: str, role: AssumedRole | None) -> None:
-        """Open the next client with new credentials, as AWS does not accept these."""
-        found = self._open.pop((service, region, role.arn if role is not None else ""), None)
-        if found is not None:
-            self._old.append(found.stack)
+    def drop(self, role: AssumedRole | None) -> None:
+        """Sign the next request with new keys, as AWS does not accept these."""
         if role is not None:
             self._given.pop(role, None)
 
@@ -125,7 +138,7 @@ class ServiceClients:
         error = refusal(exc)
         kind = error.kind if error is not None else None
         if kind in ("keys", "clock"):
-            self.drop(service, region, role)
+            self.drop(role)
         if error is not None and kind == "denied":
             fix = (
                 f"allow it, or check the trust policy and external id of {role.arn}" if role is not None else "allow it"
@@ -148,8 +161,8 @@ class ServiceClients:
 
     async def close(self) -> None:
         """Close all clients."""
-        stacks = [*self._old, *(one.stack for one in self._open.values())]
-        self._old, self._open = [], {}
+        stacks = [one.stack for one in self._open.values()]
+        self._open = {}
         for stack in stacks:
             await stack.aclose()
 
@@ -163,25 +176,55 @@ class ServiceClients:
                 self._given[role] = found
             return found
 
-    async def _assume(self, region: str, role: AssumedRole) -> dict[str, str]:
+    async def _assume(self, region: str, role: AssumedRole) -> ReadOnlyCredentials:
         external = {"ExternalId": role.external_id} if role.external_id is not None else {}
-        async with self._client("sts", region, {}) as sts:
-            answer = await sts.assume_role(
-                RoleArn=role.arn, RoleSessionName=self._session_name, DurationSeconds=_ROLE_SECONDS, **external
-            )
+        async with self._client("sts", region, None) as sts:
+            sts.meta.events.register("needs-retry", _given_up)
+            try:
+                answer = await sts.assume_role(
+                    RoleArn=role.arn, RoleSessionName=self._session_name, DurationSeconds=_ROLE_SECONDS, **external
+                )
+            except ClientError as exc:
+                raise RoleNotAssumed(exc, role) from exc
         given = answer["Credentials"]
-        return {
-            "aws_access_key_id": given["AccessKeyId"],
-            "aws_secret_access_key": given["SecretAccessKey"],
-            "aws_session_token": given["SessionToken"],
-        }
+        return ReadOnlyCredentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+
+    def _sign_as(self, client: Any, region: str, role: AssumedRole) -> None:
+        """Have every request of a client signed with the newest keys of a role."""
+
+        async def sign(request: Any, **_: Any) -> None:
+            given = await self._keys_of(region, role)
+            request.context.setdefault("signing", {})["request_credentials"] = given
+
+        async def renew(*, response: Any, request_dict: dict[str, Any], **_: Any) -> float | None:
+            """Return 0 for a request to repeat with new keys, None for any other."""
+            context = request_dict["context"]
+            if response is None or "Error" not in response[1] or context.get(_RENEWED):
+                return None
+            if not AwsError.of_sdk(response[1], now=utc_now()).is_expired:
+                return None
+            context[_RENEWED] = True
+            if self._given.get(role) is context.get("signing", {}).get("request_credentials"):
+                self.drop(role)  # nobody else has renewed them since
+            return 0.0
+
+        client.meta.events.register("before-sign", sign)
+        client.meta.events.register("needs-retry", renew)
 
     def _keep_host(self, request: Any, **_: Any) -> None:
         """Call the endpoint as it was given: S3 Control's rules put the account id before the host, for AWS only."""
         host = urlsplit(self._endpoint_url or "").netloc
         request.url = urlunsplit(urlsplit(request.url)._replace(netloc=host))
 
-    def _client(self, service: str, region: str, keys: dict[str, str]) -> Any:
+    def _client(self, service: str, region: str, given: _Given | None) -> Any:
+        names = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
+        keys = dict(zip(names, given.keys, strict=False)) if given is not None else {}
         return self._session.create_client(
             service, region_name=region, endpoint_url=self._endpoint_url, config=self._config, **keys
         )
+
+
+def _given_up(*, attempts: int, caught_exception: Exception | None, **_: Any) -> None:
+    """End a request that got no answer in time so often, in place of the SDK's own number of attempts."""
+    if attempts >= _SILENT_ATTEMPTS_MAX and isinstance(caught_exception, (ConnectTimeoutError, ReadTimeoutError)):
+        raise caught_exception

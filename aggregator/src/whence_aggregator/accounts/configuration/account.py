@@ -29,13 +29,17 @@ from whence_aggregator.accounts.configuration.network import SecurityGroup, Trus
 
 _SamlMetadata = Annotated[str, Meta(min_length=1, max_length=1_000_000)]
 
+RegionName = Annotated[str, Meta(pattern=r"^[a-z]{2,4}(-[a-z0-9]{1,20}){1,5}(?!\n)$")]
+
 
 class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     id: Annotated[str, Meta(pattern=r"^[0-9]{12}$", description="The account's id, 12 digits in quotes.")]
     alias: Annotated[str | None, Meta(description="Alias of the account; `{account_name}` is replaced.")] = (
         "{account_name}"
     )
-    regions: Annotated[tuple[str, ...], Meta(min_length=1, max_length=40, description="Regions that are configured.")]
+    regions: Annotated[
+        tuple[RegionName, ...], Meta(min_length=1, max_length=40, description="Regions that are configured.")
+    ]
     admin_account: Annotated[str | None, Meta(description="Name of the account with the parent zone.")] = None
     access: AccountAccess = field(default_factory=AccountAccess)
     roles: Annotated[

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from types import MappingProxyType
@@ -11,6 +11,7 @@ from types import MappingProxyType
 from msgspec.inspect import type_info
 
 from whence_aggregator.accounts.account import ConfiguredAccount
+from whence_aggregator.accounts.arns import partition_of
 from whence_aggregator.accounts.configuration import placeholders
 from whence_aggregator.accounts.configuration.account import AccountSettings
 from whence_aggregator.accounts.configuration.merging import EMPTY, merged, replaced
@@ -73,6 +74,7 @@ class Configuration:
         found = []
         for name in chosen:
             settings = self._sections.settings(name, ids[name])
+            _check_regions(name, settings.regions)
             admin = self._admin_id(name, settings, ids)
             found.append(
                 ConfiguredAccount(name=name, account_id=ids[name], settings=settings, admin_account_id=admin,
@@ -223,6 +225,16 @@ class _Reader:
                 self.problems.append(error(node, f"accounts.{name}.id", message, "give each account its own id"))
             of.setdefault(node.value, name)
             self.ids[name] = node.value
+
+
+def _check_regions(name: str, regions: Sequence[str]) -> None:
+    """Raise InputError for a region that is stated twice, and for regions of several partitions."""
+    if twice := [one for one in regions if regions.count(one) > 1]:
+        fix = "remove one of the two"
+        raise InputError("accounts-twice", f"accounts.{name}.regions: {twice[0]} is stated twice", fix=fix)
+    if len({partition_of(one) for one in regions}) > 1:
+        message = f"accounts.{name}.regions: an account has regions of one partition of AWS, not of several"
+        raise InputError("accounts-contradiction", message, fix="configure the account of each partition on its own")
 
 
 def _without_nulls(section: MappingNode, own: MappingNode) -> None:

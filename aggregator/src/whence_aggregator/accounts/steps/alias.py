@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.resources import Json, ResourceKind, StandingResource, WantedResource
 from whence_aggregator.accounts.step import AccountStep
+from whence_common.errors import InputError, one_line
 
 ALIAS = ResourceKind(
     name="alias", step="alias", reads=("iam:ListAccountAliases",), writes=("iam:CreateAccountAlias",), is_setting=True
 )
 
+_ALIAS = re.compile(r"(?=.{3,63}\Z)[a-z0-9]+(-[a-z0-9]+)*")
+"""Source: IAM API, CreateAccountAlias."""
+
 
 def wanted(account: ConfiguredAccount) -> Sequence[WantedResource]:
+    """Return the alias. Raises InputError for one that IAM does not accept."""
     alias = account.settings.alias
+    if alias is not None and _ALIAS.fullmatch(alias) is None:
+        message = f"accounts.{account.name}.alias: {one_line(alias, 80)!r} is not an alias of an account"
+        fix = "write 3 to 63 lower-case letters, digits and single dashes, or null to leave it as it is"
+        raise InputError("accounts-alias", message, fix=fix)
     return () if alias is None else (WantedResource(kind=ALIAS, name="account", state={"alias": alias}),)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from whence_aggregator.accounts.arns import bucket_arn
 from whence_aggregator.accounts.resources import Json, ResourceKind, WantedResource, of, own_tags
 from whence_aggregator.accounts.steps.bucket_parts import OWN_PREFIX, rules_by_id, statements_by_sid
 from whence_common.errors import InputError
@@ -61,7 +62,7 @@ def bucket(
     AWS's API has them) and `encryption` (in the form of `bucket_parts.encryption`) leaves it as it is.
     `logging_target` is the name of another bucket that is configured too. `tls_only` refuses requests without TLS.
     """
-    refusal = (tls_only_statement(name),) if tls_only else ()
+    refusal = (tls_only_statement(name, region),) if tls_only else ()
     state: dict[str, Json] = {
         "region": region,
         "tags": own_tags(tags=tags),
@@ -89,14 +90,10 @@ def checked_name(name: str, path: str) -> str:
     return name
 
 
-def bucket_arn(name: str) -> str:
-    return f"arn:aws:s3:::{name}"
-
-
-def tls_only_statement(name: str) -> Mapping[str, Any]:
+def tls_only_statement(name: str, region: str) -> Mapping[str, Any]:
     """Return the statement that refuses every request without TLS."""
     return {
         "Sid": TLS_ONLY_SID, "Effect": "Deny", "Principal": "*", "Action": "s3:*",
-        "Resource": [bucket_arn(name), f"{bucket_arn(name)}/*"],
+        "Resource": [bucket_arn(name, region), f"{bucket_arn(name, region)}/*"],
         "Condition": {"Bool": {"aws:SecureTransport": "false"}},
     }  # fmt: skip

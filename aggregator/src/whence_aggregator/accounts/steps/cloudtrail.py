@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from whence_aggregator.accounts.account import ConfiguredAccount
-from whence_aggregator.accounts.arns import arn_of, partition_of
+from whence_aggregator.accounts.arns import arn_of, bucket_arn, role_arn
 from whence_aggregator.accounts.configuration.cloudtrail import (
     CloudTrail,
     CloudWatchLogs,
@@ -26,7 +26,7 @@ from whence_aggregator.accounts.resources import (
     own_tags,
 )
 from whence_aggregator.accounts.step import AccountStep
-from whence_aggregator.accounts.steps.buckets import BUCKET, bucket, bucket_arn
+from whence_aggregator.accounts.steps.buckets import BUCKET, bucket
 from whence_aggregator.accounts.steps.config_bucket import config_statements
 from whence_aggregator.accounts.steps.keys import KEY, key_reference
 from whence_aggregator.accounts.steps.stated_trail import stated_trail
@@ -186,7 +186,7 @@ def _log_bucket(account: ConfiguredAccount, section: CloudTrail) -> WantedResour
     statements = [
         *_writes(section, trails, folders),
         *(_reads(section, readers) if readers else ()),
-        *config_statements(account, name),
+        *config_statements(account, name, section.home_region),
     ]
     return bucket(name, section.home_region, statements=statements, versioning=True)
 
@@ -194,7 +194,7 @@ def _log_bucket(account: ConfiguredAccount, section: CloudTrail) -> WantedResour
 def _logs(section: CloudTrail, folder: str) -> str:
     """Return the ARN of the log files below a folder. Source: CloudTrail's user guide, policy of the S3 bucket."""
     prefix = f"{section.s3_key_prefix}/" if section.s3_key_prefix else ""
-    return f"{bucket_arn(section.s3_bucket_name)}/{prefix}AWSLogs/{folder}"
+    return f"{bucket_arn(section.s3_bucket_name, section.home_region)}/{prefix}AWSLogs/{folder}"
 
 
 def _writes(section: CloudTrail, trails: Sequence[str], folders: Sequence[str]) -> Sequence[Mapping[str, Any]]:
@@ -202,7 +202,7 @@ def _writes(section: CloudTrail, trails: Sequence[str], folders: Sequence[str]) 
     return (
         {
             "Sid": "WhenceTrailChecks", "Effect": "Allow", "Principal": principal, "Action": "s3:GetBucketAcl",
-            "Resource": bucket_arn(section.s3_bucket_name),
+            "Resource": bucket_arn(section.s3_bucket_name, section.home_region),
             "Condition": {"StringEquals": {"aws:SourceArn": list(trails)}},
         },
         {
@@ -220,7 +220,7 @@ def _reads(section: CloudTrail, readers: Sequence[str]) -> Sequence[Mapping[str,
     return (
         {
             "Sid": "WhenceReadersList", "Effect": "Allow", "Principal": principal, "Action": "s3:ListBucket",
-            "Resource": bucket_arn(section.s3_bucket_name),
+            "Resource": bucket_arn(section.s3_bucket_name, section.home_region),
         },
         {
             "Sid": "WhenceReadersRead", "Effect": "Allow", "Principal": principal, "Action": "s3:GetObject",
@@ -253,7 +253,7 @@ def _auditor(account: ConfiguredAccount, section: CloudTrail) -> str | None:
 def _role_arn(account: ConfiguredAccount, section: CloudTrail, role: str) -> str:
     if role.startswith("arn:"):
         return role
-    return f"arn:{partition_of(section.home_region)}:iam::{account.account_id}:role/{role}"
+    return role_arn(account.account_id, role, section.home_region)
 
 
 def _check(account: ConfiguredAccount, section: CloudTrail) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from whence_aggregator.accounts.account import ConfiguredAccount
-from whence_aggregator.accounts.steps.buckets import bucket_arn
+from whence_aggregator.accounts.arns import bucket_arn
 
 CONFIG_SERVICE = "config.amazonaws.com"
 
@@ -33,8 +33,8 @@ def config_writers(account: ConfiguredAccount) -> Sequence[str]:
     return sorted({*own, *(about.accounts if about is not None and about.aws_config else ())})
 
 
-def config_statements(account: ConfiguredAccount, bucket: str) -> Sequence[Mapping[str, Any]]:
-    """Return the statements of the log bucket for AWS Config.
+def config_statements(account: ConfiguredAccount, bucket: str, region: str) -> Sequence[Mapping[str, Any]]:
+    """Return the statements of the log bucket for AWS Config; `region` is that of the bucket.
 
     They are those of AWS Config's developer guide, "Permissions for the Amazon S3 Bucket for the AWS Config Delivery
     Channel".
@@ -47,12 +47,12 @@ def config_statements(account: ConfiguredAccount, bucket: str) -> Sequence[Mappi
     return (
         {
             "Sid": "WhenceConfigChecks", "Effect": "Allow", "Principal": principal,
-            "Action": ["s3:GetBucketAcl", "s3:ListBucket"], "Resource": bucket_arn(bucket),
+            "Action": ["s3:GetBucketAcl", "s3:ListBucket"], "Resource": bucket_arn(bucket, region),
             "Condition": {"StringEquals": source},
         },
         {
             "Sid": "WhenceConfigWrites", "Effect": "Allow", "Principal": principal, "Action": "s3:PutObject",
-            "Resource": [f"{bucket_arn(bucket)}/{prefix}AWSLogs/{one}/Config/*" for one in writers],
+            "Resource": [f"{bucket_arn(bucket, region)}/{prefix}AWSLogs/{one}/Config/*" for one in writers],
             "Condition": {"StringEquals": {**source, "s3:x-amz-acl": "bucket-owner-full-control"}},
         },
     )  # fmt: skip

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from whence_aggregator.accounts.account import ConfiguredAccount
+from whence_aggregator.accounts.arns import bucket_arn, partition_of
+from whence_aggregator.accounts.canonical import with_roots
 from whence_aggregator.accounts.configuration.buckets import BucketSection
 from whence_aggregator.accounts.resources import Json, StandingResource, WantedResource, unowned
 from whence_aggregator.accounts.step import AccountStep
@@ -21,9 +23,9 @@ from whence_aggregator.accounts.steps.buckets import (
     SSE_S3,
     TLS_ONLY_SID,
     bucket,
-    bucket_arn,
     checked_name,
 )
+from whence_aggregator.accounts.steps.flow_delivery import with_delivery
 from whence_aggregator.accounts.steps.mint import is_mint_of_an_account
 from whence_common.errors import InputError
 
@@ -54,8 +56,9 @@ def _in_region(section: BucketSection, region: str, account: ConfiguredAccount, 
     target = section.logging_target
     if target is not None:
         target = checked_name(target.replace("{region}", region), f"{path}.logging_target")
+    stated = _statements(section.policy, texts, path)
     yield bucket(
-        name, region, statements=_statements(section.policy, texts, path), versioning=section.versioning,
+        name, region, statements=with_delivery(stated, account, name, region), versioning=section.versioning,
         lifecycle=_rules(section.lifecycle_configuration, f"{path}.lifecycle_configuration"),
         encryption=_encryption(section.encryption_config, f"{path}.encryption_config"), tags=section.tags,
         public_access_block=section.public_access_block, ownership=section.ownership, tls_only=section.tls_only,
@@ -66,18 +69,19 @@ def _in_region(section: BucketSection, region: str, account: ConfiguredAccount, 
     )  # fmt: skip
     if target is not None and not is_configured:
         rules = _rules(section.logging_lifecycle_configuration, f"{path}.logging_lifecycle_configuration")
-        statements = (log_delivery_statement(target, account.account_id),)
+        delivery = log_delivery_statement(target, account.account_id, region)
+        statements = with_delivery((delivery,), account, target, region)
         yield bucket(target, region, statements=statements, lifecycle=rules)
 
 
-def log_delivery_statement(name: str, account_id: str) -> Mapping[str, Any]:
+def log_delivery_statement(name: str, account_id: str, region: str) -> Mapping[str, Any]:
     """Return the statement that lets S3 deliver access logs of the account's buckets.
 
     AWS recommends it in place of the access control list log-delivery-write, which BucketOwnerEnforced disables.
     """
     return {
         "Sid": "WhenceLogDelivery", "Effect": "Allow", "Principal": {"Service": "logging.s3.amazonaws.com"},
-        "Action": "s3:PutObject", "Resource": f"{bucket_arn(name)}/*",
+        "Action": "s3:PutObject", "Resource": f"{bucket_arn(name, region)}/*",
         "Condition": {"StringEquals": {"aws:SourceAccount": account_id}},
     }  # fmt: skip
 
@@ -93,7 +97,7 @@ def _statements(policy: Mapping[str, Any] | None, texts: Mapping[str, str], path
         message = f"{path}.policy: AllowMintWrite lets every identity of an account write credentials"
         fix = "write mint_bucket: {writer: ARN of the worker's role} in place of this entry, with its name"
         raise InputError("accounts-mint-writer", message, fix=fix)
-    return [_replaced(one, texts) for one in found]
+    return [with_roots(_replaced(one, texts), partition_of(texts["region"])) for one in found]
 
 
 def _rules(lifecycle: Mapping[str, Any] | None, path: str) -> Sequence[Mapping[str, Any]] | None:

@@ -3,8 +3,8 @@
 The role that writes into the log group is that of the step for roles, or one of your own. AWS changes nothing of a flow
 log once it exists.
 
-AWS writes the policy of a destination's bucket in place of the one that it has, if the role of the account tool may
-write it. The step for buckets shows that as a difference of a bucket of ours.
+AWS writes into the policy of a destination's bucket what it needs, if the role of the account tool may write it. For a
+bucket of the configuration `flow_delivery` states it first.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from whence_aggregator.accounts.account import ConfiguredAccount
+from whence_aggregator.accounts.arns import role_arn
 from whence_aggregator.accounts.configuration.network import Vpc
 from whence_aggregator.accounts.resources import Json, ResourceKind, WantedResource
 from whence_aggregator.accounts.step import AccountStep
@@ -70,8 +71,7 @@ def _wanted(layout: Layout, kind: ResourceKind, name: str, state: dict[str, Json
 def _target(account: ConfiguredAccount, layout: Layout, section: Vpc, destination: str) -> tuple[str, str | None]:
     """Return the log group or ARN of a destination, and the ARN of the role that writes there, if one does."""
     if destination == _TO_GROUP:
-        partition = "aws-cn" if layout.region.startswith("cn-") else "aws-us-gov" if "-gov-" in layout.region else "aws"
-        return GROUP, f"arn:{partition}:iam::{account.account_id}:role/{section.flow_logs_role}"
+        return GROUP, role_arn(account.account_id, section.flow_logs_role, layout.region)
     arn = destination.replace("{region}", layout.region)
     parts = arn.split(":", 5)
     if len(parts) == 6 and parts[0] == "arn" and parts[2] in _SERVICES and parts[5]:

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from whence_aggregator.accounts.account import ConfiguredAccount
-from whence_aggregator.accounts.canonical import policy
+from whence_aggregator.accounts.arns import partition_of
+from whence_aggregator.accounts.canonical import policy, with_roots
 from whence_aggregator.accounts.configuration.keys import KeySection
 from whence_aggregator.accounts.resources import (
     Json,
@@ -84,14 +85,14 @@ def _keys(written: str, section: KeySection, account: ConfiguredAccount) -> Iter
         raise InputError("accounts-key-rotation", message, fix="remove rotation, or key_usage and key_spec")
     for region in account.regions:
         yield WantedResource(
-            kind=KEY, name=name, region=region, state={} if section.drop else _state(name, section, path),
+            kind=KEY, name=name, region=region, state={} if section.drop else _state(name, section, path, region),
             is_dropped=section.drop,
         )  # fmt: skip
 
 
-def _state(name: str, section: KeySection, path: str) -> Mapping[str, Json]:
+def _state(name: str, section: KeySection, path: str, region: str) -> Mapping[str, Json]:
     try:
-        document = policy(section.key_policy)
+        document = _in_partition(policy(section.key_policy), partition_of(region))
     except (AttributeError, TypeError, ValueError) as exc:
         message = f"{path}.key_policy is not a policy"
         raise InputError("accounts-key-policy", message, fix="write it as AWS's API has it") from exc
@@ -104,6 +105,13 @@ def _state(name: str, section: KeySection, path: str) -> Mapping[str, Json]:
         "policy": document, "description": section.description, "rotation": section.rotation
     }  # fmt: skip
     return state | {aspect: value for aspect, value in stated.items() if value is not None}
+
+
+def _in_partition(document: Json, partition: str) -> Json:
+    if not isinstance(document, Mapping):
+        return document
+    statements: Any = document["Statement"]
+    return policy({**document, "Statement": [with_roots(one, partition) for one in statements]})
 
 
 def stated(standing: Sequence[StandingResource]) -> Mapping[str, Json]:

@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from whence_aggregator.accounts.account import ConfiguredAccount
+from whence_aggregator.accounts.arns import bucket_arn
 from whence_aggregator.accounts.configuration.buckets import MintBucket
 from whence_aggregator.accounts.resources import Json, WantedResource
 from whence_aggregator.accounts.step import AccountStep
-from whence_aggregator.accounts.steps.buckets import BUCKET, SSE_S3, bucket, bucket_arn, checked_name
+from whence_aggregator.accounts.steps.buckets import BUCKET, SSE_S3, bucket, checked_name
 from whence_aggregator.accounts.steps.keys import key_reference
 from whence_common.errors import InputError
 
@@ -43,9 +44,9 @@ def _bucket(section: MintBucket, region: str, account: ConfiguredAccount, path: 
         key = key_reference(section.key, account, region, f"{path}.key")
         encryption = {"algorithm": "aws:kms", "key": key, "bucket_key": True}
     return bucket(
-        checked_name(name, f"{path}.name"), region, statements=_statements(name, section.writer), versioning=True,
-        lifecycle=(_old_versions(section.noncurrent_days),), encryption=encryption, tls_only=section.tls_only,
-        tags=section.tags,
+        checked_name(name, f"{path}.name"), region, statements=_statements(name, region, section.writer),
+        versioning=True, lifecycle=(_old_versions(section.noncurrent_days),), encryption=encryption,
+        tls_only=section.tls_only, tags=section.tags,
     )  # fmt: skip
 
 
@@ -62,14 +63,14 @@ def _prefix(account: ConfiguredAccount) -> str:
     return (account.settings.alias or account.name).partition("-")[0]
 
 
-def _statements(name: str, writer: str) -> Sequence[Mapping[str, Any]]:
-    who = {"AWS": writer}
+def _statements(name: str, region: str, writer: str) -> Sequence[Mapping[str, Any]]:
+    who, arn = {"AWS": writer}, bucket_arn(name, region)
     return (
         {"Sid": "WhenceMintWrite", "Effect": "Allow", "Principal": who, "Action": "s3:PutObject",
-         "Resource": f"{bucket_arn(name)}/*"},
+         "Resource": f"{arn}/*"},
         {"Sid": "WhenceMintWriterReadsNothing", "Effect": "Deny", "Principal": who,
          "Action": ["s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket", "s3:ListBucketVersions"],
-         "Resource": [bucket_arn(name), f"{bucket_arn(name)}/*"]},
+         "Resource": [arn, f"{arn}/*"]},
     )  # fmt: skip
 
 

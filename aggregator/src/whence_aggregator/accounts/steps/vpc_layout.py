@@ -98,6 +98,9 @@ def has_nat(account: ConfiguredAccount) -> bool:
 
 def _subnets(net: VpcNet, region: str, key: str) -> tuple[SubnetPlace, ...]:
     found = tuple(_stated(net, key) if net.subnets else _computed(net, region, key))
+    if elsewhere := sorted({one.zone for one in found if not one.zone.startswith(region)}):
+        fix = f"write zones of {region}"
+        raise InputError("accounts-zone", f"{key}: {elsewhere[0]} is not a zone of the region", fix=fix)
     vpc = IPv4Network(net.cidr)
     networks = [(one.name, IPv4Network(one.cidr)) for one in found]
     for name, network in networks:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from whence_aggregator.accounts.arns import bucket_arn
 from whence_aggregator.accounts.resources import (
     Json,
     StandingResource,
@@ -13,16 +14,21 @@ from whence_aggregator.accounts.resources import (
     is_own,
     seen_tags,
 )
-from whence_aggregator.accounts.steps.buckets import BUCKET, bucket_arn
+from whence_aggregator.accounts.steps.buckets import BUCKET
 from whence_aggregator.adapters.accounts.answers import answered, tag_list, tags_of
 from whence_aggregator.adapters.accounts.bucket_aspects import READERS, WRITERS, all_parts
 from whence_aggregator.adapters.accounts.calls import own_arns
 from whence_aggregator.adapters.accounts.place import AwsPlace
 from whence_aggregator.adapters.accounts.whole_lists import whole_list
+from whence_common.errors import RoadError
 
 _AT_ONCE = 8
-_PAGE_MAX = 1_000
-"""A list with a page size states the region of each bucket."""
+_PAGE_MAX = 10_000
+"""S3's own bound. A list with a page size states the region of each bucket."""
+_LISTED_MAX = 200_000
+"""An account has up to 10,000 buckets, and more where AWS raises its quota. Only those that are wanted are read."""
+_FOUND_MAX = 2_000
+"""Buckets that are imported: each takes ten calls."""
 
 
 class BucketProvider:
@@ -41,6 +47,9 @@ class BucketProvider:
     async def find(self) -> Sequence[StandingResource]:
         """Return all buckets of the account, with everything that a configuration can state of them."""
         regions = await self._regions()
+        if len(regions) > _FOUND_MAX:
+            message = f"the account has {len(regions)} buckets, and up to {_FOUND_MAX} are imported"
+            raise RoadError("account-list-too-long", message, fix="state those that you configure", retryable=False)
         simple = dict.fromkeys(name for name in READERS if name not in ("policy", "lifecycle"))
         found = (
             self._found(WantedResource(kind=BUCKET, name=name, state=simple), region)
@@ -66,7 +75,9 @@ class BucketProvider:
     async def _regions(self) -> Mapping[str, str | None]:
         """Return the account's buckets, with the region where the list states it."""
         s3 = await self._place.client("s3")
-        listed = await whole_list(s3, "list_buckets", "Buckets", PaginationConfig={"PageSize": _PAGE_MAX})
+        listed = await whole_list(
+            s3, "list_buckets", "Buckets", items_max=_LISTED_MAX, PaginationConfig={"PageSize": _PAGE_MAX}
+        )  # fmt: skip
         return {one["Name"]: one.get("BucketRegion") for one in listed}
 
     async def _found(self, wanted: WantedResource, region: str | None) -> StandingResource:
@@ -95,7 +106,7 @@ class BucketProvider:
         tags = tags_of((tagging or {}).get("TagSet"))
         values = {aspect: value for aspect, (value, _) in zip(asked, seen, strict=True)}
         return StandingResource(
-            kind=BUCKET, name=name, is_own=is_own(tags), outputs=_outputs(name),
+            kind=BUCKET, name=name, is_own=is_own(tags), outputs=_outputs(name, region),
             state={"region": region, "tags": seen_tags(tags, wanted), **values},
             foreign=tuple(part for _, parts in seen for part in parts),
         )  # fmt: skip
@@ -103,7 +114,8 @@ class BucketProvider:
     async def _left(self, name: str, region: str | None) -> StandingResource:
         async with self._at_once:
             state = {"region": region or await self._region(name)}
-        return StandingResource(kind=BUCKET, name=name, is_own=True, state=state, outputs=_outputs(name))
+        outputs = _outputs(name, state["region"])
+        return StandingResource(kind=BUCKET, name=name, is_own=True, state=state, outputs=outputs)
 
     async def _region(self, name: str) -> str:
         """Return the region of a bucket that the list did not state: AWS does, other servers may not."""
@@ -112,5 +124,5 @@ class BucketProvider:
         return {None: "us-east-1", "EU": "eu-west-1"}.get(found, str(found))
 
 
-def _outputs(name: str) -> dict[str, Json]:
-    return {"name": name, "arn": bucket_arn(name)}
+def _outputs(name: str, region: str) -> dict[str, Json]:
+    return {"name": name, "arn": bucket_arn(name, region)}

@@ -45,9 +45,9 @@ def _names(change: PlannedChange, outputs: Mapping[str, object]) -> list[str]:
 
 
 async def _doer(place: AwsPlace, region: str, names: Sequence[str]) -> DriftDoer:
-    client = await place.client("cloudtrail", region)
     for name in dict.fromkeys(names):
         try:
+            client = await place.client("cloudtrail", region)
             answer = await client.lookup_events(
                 LookupAttributes=[{"AttributeKey": "ResourceName", "AttributeValue": name}], MaxResults=_EVENTS_MAX
             )

@@ -92,7 +92,7 @@ def _with_use(limit: ServiceLimit, found: int | str | None) -> ServiceLimit:
 
 def _length(code: str, operation: str, key: str, filters: Sequence[Mapping[str, Any]] = ()) -> _Use:
     async def counts(client: Any) -> Mapping[str, int]:
-        asked = {"Filters": list(filters)} if filters else {}
+        asked: dict[str, Any] = {"Filters": list(filters)} if filters else {}
         return {code: len(await whole_list(client, operation, key, **asked))}
 
     return _Use("ec2", counts, (code,))

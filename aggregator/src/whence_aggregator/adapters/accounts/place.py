@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from whence_aggregator.accounts.account import Target
+from whence_aggregator.accounts.arns import role_arn
 from whence_aggregator.adapters.aws_clients import AssumedRole, ServiceClients
 
 
@@ -39,4 +40,4 @@ class AwsPlace:
         access = self.target.access
         if access.role is None:
             return None
-        return AssumedRole(f"arn:aws:iam::{account_id}:role/{access.role}", access.external_id)
+        return AssumedRole(role_arn(account_id, access.role, self.region), access.external_id)

@@ -58,13 +58,16 @@ class ConfiguredPlanner:
             try:
                 await verify(account.target, self._providers)
                 plan = await plan_account(account, self._steps, self._providers, Allowed())
+                return drift_of(plan, read.digest, await self._doers(account, plan))
             except AccountMismatch as exc:
                 raise SourceUnavailable("account-mismatch", exc.message, fix=exc.fix) from exc
             except InputError as exc:
                 raise SourceUnavailable("account-configuration", exc.message, fix=exc.fix) from exc
             except RoadError as exc:
                 raise SourceUnavailable(exc.code, exc.message, fix=exc.fix) from exc
-            return drift_of(plan, read.digest, await self._doers(account, plan))
+            finally:
+                if account_id not in {one.admin_account_id for one in read.accounts.values()}:  # others read its zone
+                    await self._providers.release(account.target)
 
     async def _read(self) -> ReadConfiguration:
         try:

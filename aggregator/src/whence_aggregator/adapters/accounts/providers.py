@@ -43,6 +43,7 @@ from whence_aggregator.adapters.accounts.permissions import denied_actions
 from whence_aggregator.adapters.accounts.place import AwsPlace
 from whence_aggregator.adapters.accounts.prefix_lists import PrefixListProvider
 from whence_aggregator.adapters.accounts.queues import QueueProvider
+from whence_aggregator.adapters.accounts.refusals import road_error
 from whence_aggregator.adapters.accounts.roles import RoleProvider
 from whence_aggregator.adapters.accounts.route_tables import RouteTableProvider
 from whence_aggregator.adapters.accounts.saml_metadata import SamlMetadataProvider, read_document
@@ -58,13 +59,15 @@ from whence_aggregator.adapters.accounts.vpc_endpoints import VpcEndpointProvide
 from whence_aggregator.adapters.accounts.vpcs import VpcProvider
 from whence_aggregator.adapters.accounts.zone import ZoneProvider
 from whence_aggregator.adapters.aws_clients import CALL_FAILURES, ServiceClients
-from whence_aggregator.adapters.aws_refusals import refusal, why
 from whence_common.errors import RoadError, one_line
 
 T = TypeVar("T")
 _SESSION_NAME = "whence-accounts"
 _ATTEMPTS_MAX = 8
 """Of one call, with the SDK's jittered pauses, which grow to 20 seconds."""
+_REQUEST_SECONDS_MAX = 20.0
+_SECONDS_MAX = 1_800.0
+"""Of reading or writing one kind, also where an answer trickles in."""
 _UNEXPECTED = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """Of reading what AWS answered, or a plan that another version wrote: the other resources are still applied."""
 
@@ -126,6 +129,7 @@ class AwsProviders:
     def opened(
         cls, *, endpoint_url: str | None, clock: Callable[[], float],
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep, told: Callable[[str], None] = lambda _: None,
+        request_seconds_max: float = _REQUEST_SECONDS_MAX, attempts_max: int = _ATTEMPTS_MAX,
     ) -> AwsProviders:  # fmt: skip
         """Return providers with clients of their own; call `close` at the end.
 
@@ -134,8 +138,8 @@ class AwsProviders:
         settling = Settling(pause=pause, told=told)
         return cls(
             lambda profile: ServiceClients(
-                endpoint_url=endpoint_url, session_name=_SESSION_NAME, clock=clock, attempts_max=_ATTEMPTS_MAX,
-                profile=profile, prepare=settling.watch,
+                endpoint_url=endpoint_url, session_name=_SESSION_NAME, clock=clock, attempts_max=attempts_max,
+                request_seconds_max=request_seconds_max, profile=profile, prepare=settling.watch,
             )
         )  # fmt: skip
 
@@ -222,17 +226,10 @@ class _Refusing:
 
 async def _asked(call: Awaitable[T], where: str, actions: str) -> T:
     try:
-        return await call
+        async with asyncio.timeout(_SECONDS_MAX):
+            return await call
     except CALL_FAILURES as exc:
-        error = refusal(exc)
-        kind = error.kind if error is not None else None
-        if kind == "denied":
-            fix = f"allow {actions}, or check the role of the account's access and its external id"
-            raise RoadError("account-denied", f"{where}: AWS denies it: {error}", fix=fix, retryable=False) from exc
-        if kind == "throttled":
-            fix = "run it again, with fewer accounts at once (--max-procs)"
-            raise RoadError("account-throttled", f"{where}: AWS throttles requests: {error}", fix=fix) from exc
-        raise RoadError("account-unreachable", f"{where}: {why(exc)}", retryable=kind != "final") from exc
+        raise road_error(exc, where, actions) from exc
     except _UNEXPECTED as exc:
         found = traceback.extract_tb(exc.__traceback__)[-1]
         what = one_line(f"{type(exc).__name__} {exc}", 200)

@@ -11,14 +11,16 @@ PAGES_MAX = 2_000
 """Empty pages count too: AWS may send any number of them."""
 
 
-async def whole_list(client: Any, operation: str, key: str, **asked: Any) -> list[dict[str, Any]]:
+async def whole_list(
+    client: Any, operation: str, key: str, *, items_max: int = ITEMS_MAX, **asked: Any
+) -> list[dict[str, Any]]:
     """Return what all pages of a list have under `key`. Raises RoadError for a list that is too long."""
     found: list[dict[str, Any]] = []
     pages = 0
     async for page in client.get_paginator(operation).paginate(**asked):
         pages += 1
         found += page.get(key) or []
-        if len(found) > ITEMS_MAX or pages > PAGES_MAX:
-            message = f"{operation} lists more than {ITEMS_MAX} items or {PAGES_MAX} pages"
+        if len(found) > items_max or pages > PAGES_MAX:
+            message = f"{operation} lists more than {items_max} items or {PAGES_MAX} pages"
             raise RoadError("account-list-too-long", message, retryable=False)
     return found
