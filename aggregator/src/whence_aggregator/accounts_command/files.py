@@ -33,6 +33,14 @@ def read_bounded(path: Path, bytes_max: int = _CONFIGURATION_BYTES_MAX) -> bytes
     return content
 
 
+def read_configuration_file(path: Path) -> bytes:
+    """Return the bytes of a configuration. Raises InputError."""
+    if not path.exists():
+        fix = "write it, or name another with --config or WHENCE_ACCOUNTS_CONFIG; `import` prints one of an account"
+        raise InputError("file-unreadable", f"there is no configuration {path}", fix=fix)
+    return read_bounded(path)
+
+
 def check_output(path: Path, *, read: Path) -> None:
     """Raise WhenceError for a path at which no file can be written, or that is the file that is read.
 
