@@ -107,7 +107,7 @@ async def test_who_may_not_operate_records_nothing(house: InProcess) -> None:
         (report(accounts=[]), "account-plan-size"),
         (report(outcome="perhaps"), "account-plan-invalid"),
         (report(outcome="x" * 1_000_000), "account-plan-invalid"),
-        (report(**{"\x1b[2J" * 100_000: 1}), "account-plan-invalid"),
+        (json.dumps({**report(), "\x1b[2J" * 100_000: 1}).encode(), "account-plan-invalid"),
         (report(begun_at="x" * 1_000_000), "account-plan-invalid"),
         (json.dumps(report()).replace('"done"', "NaN").encode(), "account-plan-invalid"),
         (json.dumps(report()).replace('"done"', '"\\ud800"').encode(), "account-plan-invalid"),
