@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pty
 import shlex
 import sys
 from collections.abc import AsyncIterator
@@ -131,6 +132,24 @@ async def test_a_plan_of_many_accounts_names_each_and_ends_for_a_reader_that_lea
         assert err in ("141\n", "0\n"), "0: all of it was in the pipe before its reader left"
 
 
+async def test_a_terminal_shows_the_progress_on_one_line_which_is_cleared_at_the_end(program: AccountsProgram) -> None:
+    configured(program, {"one": new_account_id(), "two": new_account_id()})
+    ours, theirs = pty.openpty()
+    process = await asyncio.create_subprocess_exec(
+        Path(sys.executable).with_name("whence-accounts"), "plan", "--step", "alias", cwd=program.folder,
+        env=_environment(program), stdout=asyncio.subprocess.DEVNULL, stderr=theirs,
+    )  # fmt: skip
+    os.close(theirs)
+    code = await process.wait()
+    shown = os.read(ours, 65_536).decode()
+    os.close(ours)
+    assert code == 2
+    assert "\r\x1b[Kplanned 1/2  " in shown
+    assert "\r\x1b[Kplanned 2/2  " in shown
+    assert shown.endswith("\r\x1b[K")
+    assert "\n" not in shown
+
+
 async def test_a_role_that_leads_to_another_account_ends_a_plan_and_an_apply_before_any_write(
     program: AccountsProgram,
 ) -> None:
@@ -173,11 +192,15 @@ async def _shell(program: AccountsProgram, script: str) -> tuple[int, str]:
     process = await asyncio.create_subprocess_exec(
         "bash", "-c", script.format(at), cwd=program.folder, stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
-        env={
-            "PATH": "/usr/bin:/bin", "HOME": str(program.folder), "LANG": "C.UTF-8", "AWS_ACCESS_KEY_ID": "test",
-            "AWS_ENDPOINT_URL": program.aws.url, "AWS_SECRET_ACCESS_KEY": "test",
-        },
+        env=_environment(program),
     )  # fmt: skip
     _, err = await process.communicate()
     assert process.returncode is not None
     return process.returncode, err.decode()
+
+
+def _environment(program: AccountsProgram) -> dict[str, str]:
+    return {
+        "PATH": "/usr/bin:/bin", "HOME": str(program.folder), "LANG": "C.UTF-8", "AWS_ACCESS_KEY_ID": "test",
+        "AWS_ENDPOINT_URL": program.aws.url, "AWS_SECRET_ACCESS_KEY": "test",
+    }  # fmt: skip

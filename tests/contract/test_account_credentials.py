@@ -101,6 +101,15 @@ async def test_own_credentials_that_have_expired_name_what_to_do(moto: Aws) -> N
         assert caught.value.fix.startswith("renew your own AWS credentials")
 
 
+@pytest.mark.parametrize("code", ["InvalidClientTokenId", "SignatureDoesNotMatch"])
+async def test_wrong_keys_say_what_to_check(moto: Aws, code: str) -> None:
+    async with account_world(moto.url, steps=_STEPS, settings={"access": {"role": None}}) as world:
+        world.aws.before = lambda call: refused(call, code, "The security token is invalid", status=403)
+        with pytest.raises(RoadError, match=f"hello: AWS does not accept the credentials: {code}") as caught:
+            await verify(world.account.target, world.providers)
+        assert caught.value.fix.startswith("check the access key and its secret")
+
+
 async def test_a_role_that_is_denied_is_named_with_its_account_at_once(moto: Aws) -> None:
     async with account_world(moto.url, steps=_STEPS, settings=_SETTINGS) as world:
         world.aws.before = _at("AssumeRole", "AccessDenied", "not authorized to perform: sts:AssumeRole", 403)

@@ -106,6 +106,11 @@ async def test_who_may_not_operate_records_nothing(house: InProcess) -> None:
         (report("1234"), "account-plan-invalid"),
         (report(accounts=[]), "account-plan-size"),
         (report(outcome="perhaps"), "account-plan-invalid"),
+        (report(outcome="x" * 1_000_000), "account-plan-invalid"),
+        (json.dumps({**report(), "\x1b[2J" * 100_000: 1}).encode(), "account-plan-invalid"),
+        (report(begun_at="x" * 1_000_000), "account-plan-invalid"),
+        (json.dumps(report()).replace('"done"', "NaN").encode(), "account-plan-invalid"),
+        (json.dumps(report()).replace('"done"', '"\\ud800"').encode(), "account-plan-invalid"),
         (report(secret="s3cret"), "account-plan-invalid"),
         (report(*[f"{number:012}" for number in range(2_001)]), "account-plan-size"),
     ],
@@ -116,6 +121,8 @@ def test_what_is_no_report_is_refused_with_what_to_send(document: object, code: 
         parse_report(content)
     assert refused.value.code == code
     assert refused.value.fix
+    assert refused.value.message.isprintable()
+    assert len(refused.value.message) < 500
 
 
 async def test_characters_that_no_database_stores_are_refused(house: InProcess) -> None:

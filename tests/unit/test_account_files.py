@@ -36,12 +36,14 @@ def test_a_journal_that_cannot_be_read_ends_the_apply(tmp_path: Path) -> None:
         FileJournal(tmp_path, _PLAN)
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"[" * 1_000_000, b"\xff"])
+@pytest.mark.parametrize("content", [b"", b"{}", b"[" * 1_000_000, b"\xff", b'{"\\u001b' + b"x" * 1_000_000 + b'": 1}'])
 def test_what_is_no_report_is_refused_with_what_to_do(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "r.json").write_bytes(content)
     with pytest.raises(InputError, match="is not the report of an apply") as refused:
         read_report(tmp_path / "r.json")
     assert refused.value.fix == "apply the plan again"
+    assert refused.value.message.isprintable()
+    assert len(refused.value.message) < 1_000
 
 
 def test_only_one_process_writes_an_account(tmp_path: Path) -> None:

@@ -102,6 +102,8 @@ def test_every_altered_byte_is_found() -> None:
         (encode_plan(_plan("net/a")).replace(b'"one": 1', b'"one": ' + b"9" * 10_000), "is not a plan"),
         (encode_plan(_plan("net/a")).replace(b'"one": 1', b'"one": "' + b"x" * 9_000_000 + b'"'), "was altered"),
         (encode_plan(_plan("net/a")).replace(b"net/a", b"net/" + b"a" * 3_000), "length <= 2000"),
+        (encode_plan(_plan("net/a")).replace(b'"create"', b'"' + b"x" * 1_000_000 + b'"'), "Invalid enum value"),
+        (encode_plan(_plan("net/a")).replace(b'"flags"', b'"\\u001b[31m' + b"x" * 1_000_000 + b'"'), "unknown field"),
     ],
 )  # fmt: skip
 def test_what_is_no_plan_is_refused_with_what_to_do(content: bytes, reason: str) -> None:

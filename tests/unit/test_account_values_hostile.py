@@ -45,6 +45,8 @@ REFUSED = {
     "a network of another region": ("vpc_net: {us-east-1: {cidr: 10.1.0.0/16}}", "the region is not configured"),
     "a flow log to a file": ('vpc: {flow_log_destinations: ["file:///etc/passwd"]}', "is no destination of flow logs"),
     "a flow log to no bucket": ('vpc: {flow_log_destinations: ["arn:aws:s3:::"]}', "is no destination of flow logs"),
+    "a trusted network of no address": ("trusted_networks: {a: 1.2.3.4/33}", "trusted_networks.a: '1.2.3.4/33' does not"),
+    "a trusted network that is a name": ("trusted_networks: {a: localhost}", "trusted_networks.a: 'localhost' does not"),
     "a bucket in capitals": ("s3_buckets: {a: {name: A_B}}", "'A_B' is not a bucket name"),
     "a bucket with a line break": ('s3_buckets: {a: {name: "ab\\ncd"}}', "is not a bucket name"),
     "a bucket that is configured twice": ("s3_buckets: {a: {name: abc, versioning: true}, b: {name: abc}}", "twice"),

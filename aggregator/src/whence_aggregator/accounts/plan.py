@@ -141,7 +141,7 @@ def decode_plan(content: bytes, *, name: str) -> PlanFile:
         stated = document.pop("digest", None) if isinstance(document, dict) else None
         plan = msgspec.convert(document, PlanFile)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as exc:
-        raise PlanInvalid("plan-invalid", f"{name} is not a plan: {exc}", fix=fix) from exc
+        raise PlanInvalid("plan-invalid", f"{name} is not a plan: {one_line(str(exc))}", fix=fix) from exc
     if _parts(plan) > RESOURCES_MAX:
         raise PlanInvalid("plan-too-large", f"{name} has more than {RESOURCES_MAX} resources and remarks", fix=fix)
     if stated != plan.digest:

@@ -15,7 +15,7 @@ from whence_aggregator.accounts_command import options
 from whence_aggregator.accounts_command.applied import applied
 from whence_aggregator.accounts_command.configured import configured_accounts
 from whence_aggregator.accounts_command.ending import CONVERGED, ProgramEnd, say, show
-from whence_aggregator.accounts_command.files import read_bounded, write_plan
+from whence_aggregator.accounts_command.files import read_configuration_file, write_plan
 from whence_aggregator.accounts_command.planned import code_of, planned_accounts, show_plan, with_needed
 
 
@@ -32,7 +32,7 @@ def bootstrap(pattern: tuple[str, ...], config: Path, adopt: tuple[str, ...], de
     These are the alias, the auditor role and other roles, the trail and its events, and the mint bucket. Ends with an
     error that names what the configuration does not state of it. Prints the aggregator's settings for these accounts.
     """
-    content = read_bounded(config)
+    content = read_configuration_file(config)
     accounts = configured_accounts(content, pattern, name=str(config))
     check_for_whence(accounts)
     for remark in remarks_for_whence(accounts):

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.configuration.read import Configuration, read_configuration
 from whence_aggregator.accounts_command.ending import say
+from whence_aggregator.accounts_command.running import endpoint_of
 from whence_aggregator.adapters.accounts.account_list import listed_accounts
 from whence_common.errors import InputError
 from whence_common.problems import render
@@ -31,8 +32,9 @@ def configured_accounts(content: bytes, patterns: Sequence[str], *, name: str) -
 def _chosen(configuration: Configuration, patterns: Sequence[str]) -> tuple[ConfiguredAccount, ...]:
     if configuration.organizations is None:
         return configuration.accounts(*patterns)
-    endpoint = os.environ.get("AWS_ENDPOINT_URL") or None
-    listed = asyncio.run(listed_accounts(configuration.organizations, configuration.stated, endpoint_url=endpoint))
+    listed = asyncio.run(
+        listed_accounts(configuration.organizations, configuration.stated, endpoint_url=endpoint_of(os.environ))
+    )
     for note in listed.notes:
         say(f"whence-accounts: {note}")
     return configuration.accounts(*patterns, account_list=listed.ids, organization_id=listed.organization_id)

@@ -14,7 +14,7 @@ import msgspec
 
 from whence_aggregator.accounts.plan import PLAN_BYTES_MAX, PlanFile, check_size, decode_plan, encode_plan
 from whence_aggregator.accounts.report import ApplyReport
-from whence_common.errors import InputError, RoadError
+from whence_common.errors import InputError, RoadError, one_line
 from whence_common.runtime.files import write_durably
 
 _CONFIGURATION_BYTES_MAX = 4 * 1024 * 1024
@@ -31,6 +31,14 @@ def read_bounded(path: Path, bytes_max: int = _CONFIGURATION_BYTES_MAX) -> bytes
     if len(content) > bytes_max:
         raise InputError("file-too-large", f"{path} is larger than {bytes_max} bytes")
     return content
+
+
+def read_configuration_file(path: Path) -> bytes:
+    """Return the bytes of a configuration. Raises InputError."""
+    if not path.exists():
+        fix = "write it, or name another with --config or WHENCE_ACCOUNTS_CONFIG; `import` prints one of an account"
+        raise InputError("file-unreadable", f"there is no configuration {path}", fix=fix)
+    return read_bounded(path)
 
 
 def check_output(path: Path, *, read: Path) -> None:
@@ -98,7 +106,8 @@ def read_report(path: Path) -> ApplyReport:
         return msgspec.json.decode(read_bounded(path, PLAN_BYTES_MAX), type=ApplyReport)
     except (msgspec.MsgspecError, RecursionError) as exc:
         fix = "apply the plan again"
-        raise InputError("report-invalid", f"{path} is not the report of an apply: {exc}", fix=fix) from exc
+        message = f"{path} is not the report of an apply: {one_line(str(exc))}"
+        raise InputError("report-invalid", message, fix=fix) from exc
 
 
 class FileJournal:

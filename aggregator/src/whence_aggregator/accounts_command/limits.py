@@ -17,7 +17,7 @@ from whence_aggregator.accounts.shown_limits import is_marked, limit_lines, limi
 from whence_aggregator.accounts_command import options
 from whence_aggregator.accounts_command.configured import configured_accounts
 from whence_aggregator.accounts_command.ending import CONVERGED, ERROR, ProgramEnd, say, show
-from whence_aggregator.accounts_command.files import read_bounded
+from whence_aggregator.accounts_command.files import read_configuration_file
 from whence_aggregator.accounts_command.running import opened_aws
 from whence_common.errors import WhenceError
 from whence_common.visible import printable
@@ -40,7 +40,7 @@ def limits(pattern: tuple[str, ...], config: Path, max_procs: int, as_json: bool
 
     A quota of which 80 % or more is used is marked with !. It does not change the exit code. Makes no write call.
     """
-    accounts = configured_accounts(read_bounded(config), pattern, name=str(config))
+    accounts = configured_accounts(read_configuration_file(config), pattern, name=str(config))
     found = asyncio.run(_ask(accounts, at_once=max_procs))
     if as_json:
         listed = [limits_json(*_named(one), one.limits, "; ".join(one.errors)) for one in found]

@@ -15,7 +15,7 @@ from whence_aggregator.accounts.planning import verify_all
 from whence_aggregator.accounts_command import options
 from whence_aggregator.accounts_command.configured import configured_accounts
 from whence_aggregator.accounts_command.ending import CONVERGED, ERROR, ProgramEnd, say, show
-from whence_aggregator.accounts_command.files import read_bounded
+from whence_aggregator.accounts_command.files import read_configuration_file
 from whence_aggregator.accounts_command.planned import chosen_steps
 from whence_aggregator.accounts_command.running import opened_aws
 from whence_common.errors import WhenceError
@@ -37,7 +37,7 @@ def check_permissions(
     if policy:
         show(json.dumps(policy_of(chosen, writing=not read_only), indent=2))
         return
-    accounts = configured_accounts(read_bounded(config), pattern, name=str(config))
+    accounts = configured_accounts(read_configuration_file(config), pattern, name=str(config))
     actions = actions_of(chosen, writing=not read_only)
     lines, wrong = asyncio.run(_ask(accounts, actions, at_once=max_procs))
     for line in lines:

@@ -21,7 +21,7 @@ from whence_aggregator.accounts_command import options
 from whence_aggregator.accounts_command.applied import apply_and_end
 from whence_aggregator.accounts_command.configured import configured_accounts
 from whence_aggregator.accounts_command.ending import CONVERGED, ERROR, PENDING, ProgramEnd, say, show
-from whence_aggregator.accounts_command.files import check_output, read_bounded, write_plan
+from whence_aggregator.accounts_command.files import check_output, read_configuration_file, write_plan
 from whence_aggregator.accounts_command.running import make_plan
 from whence_common.errors import InputError
 
@@ -104,7 +104,7 @@ def planned(
     delete: tuple[str, ...], at_once: int,
 ) -> PlanFile:  # fmt: skip
     """Read the configuration, check it whole, and plan. Raises WhenceError."""
-    content = read_bounded(config)
+    content = read_configuration_file(config)
     accounts = configured_accounts(content, pattern, name=str(config))
     return planned_accounts(content, accounts, steps, adopt=adopt, delete=delete, at_once=at_once)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.applying import Applier
@@ -21,6 +22,21 @@ from whence_aggregator.accounts_command.files import FileJournal, account_lock, 
 from whence_aggregator.accounts_command.progress import ProgressLine
 from whence_aggregator.adapters.accounts.providers import AwsProviders
 from whence_common.clock import to_instant, utc_now
+from whence_common.errors import InputError
+
+
+def endpoint_of(environment: Mapping[str, str]) -> str | None:
+    """Return the endpoint of AWS_ENDPOINT_URL, if it is set. Raises InputError for a text that is no address."""
+    found = environment.get("AWS_ENDPOINT_URL") or None
+    try:
+        parts = urlsplit(found or "https://aws")
+        is_valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_valid = False
+    if not is_valid:
+        fix = "write it as https://HOST or https://HOST:PORT, or unset it"
+        raise InputError("endpoint-invalid", "AWS_ENDPOINT_URL is not the URL of an endpoint", fix=fix)
+    return found
 
 
 @asynccontextmanager
@@ -30,7 +46,7 @@ async def opened_aws(*, told: Callable[[str], None] = lambda _: None) -> AsyncIt
     `told` is told of calls that are repeated.
     """
     providers = AwsProviders.opened(
-        endpoint_url=os.environ.get("AWS_ENDPOINT_URL") or None, clock=asyncio.get_running_loop().time, told=told
+        endpoint_url=endpoint_of(os.environ), clock=asyncio.get_running_loop().time, told=told
     )
     try:
         yield providers

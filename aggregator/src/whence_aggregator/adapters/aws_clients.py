@@ -131,9 +131,7 @@ class ServiceClients:
         if role is not None:
             self._given.pop(role, None)
 
-    def failed(
-        self, service: str, region: str, role: AssumedRole | None, place: str, exc: Exception
-    ) -> SourceUnavailable:
+    def failed(self, region: str, role: AssumedRole | None, place: str, exc: Exception) -> SourceUnavailable:
         """Return the error for a failed call: denied, throttled, or unavailable, with what to do."""
         error = refusal(exc)
         kind = error.kind if error is not None else None

@@ -35,5 +35,5 @@ class CloudTrailKeys:
                 ]
         except CALL_FAILURES as exc:
             place = f"CloudTrail's public keys in {region}"
-            raise self._clients.failed("cloudtrail", region, self._role, place, exc) from exc
+            raise self._clients.failed(region, self._role, place, exc) from exc
         return found

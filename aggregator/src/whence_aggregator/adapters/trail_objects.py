@@ -49,9 +49,9 @@ class S3TrailObjects:
                 return None
             if code in ("NoSuchKey", "404"):
                 raise TrailRefused("object-missing", f"{name} does not exist") from exc
-            raise self._clients.failed("s3", place.region, place.role, name, exc) from exc
+            raise self._clients.failed(place.region, place.role, name, exc) from exc
         except CALL_FAILURES as exc:
-            raise self._clients.failed("s3", place.region, place.role, name, exc) from exc
+            raise self._clients.failed(place.region, place.role, name, exc) from exc
         metadata = answer.get("Metadata", {})
         return ReadObject(
             content=content,

@@ -43,7 +43,7 @@ class SqsQueue:
                 VisibilityTimeout=VISIBILITY_SECONDS, MessageSystemAttributeNames=["SentTimestamp"],
             )  # fmt: skip
         except CALL_FAILURES as exc:
-            raise self._clients.failed("sqs", self.region, self._role, f"queue {self.url}", exc) from exc
+            raise self._clients.failed(self.region, self._role, f"queue {self.url}", exc) from exc
         return [
             QueuedMessage(
                 body=str(one.get("Body", "")), receipt=str(one["ReceiptHandle"]),
@@ -62,7 +62,7 @@ class SqsQueue:
             sqs = await self._clients.get("sqs", self.region, self._role)
             await sqs.change_message_visibility_batch(QueueUrl=self.url, Entries=entries)
         except CALL_FAILURES as exc:
-            raise self._clients.failed("sqs", self.region, self._role, f"queue {self.url}", exc) from exc
+            raise self._clients.failed(self.region, self._role, f"queue {self.url}", exc) from exc
 
     async def delete(self, receipts: Sequence[str]) -> None:
         """Delete messages; one that is not deleted is delivered again, and is known then. Raises SourceUnavailable."""
@@ -71,7 +71,7 @@ class SqsQueue:
             sqs = await self._clients.get("sqs", self.region, self._role)
             answer = await sqs.delete_message_batch(QueueUrl=self.url, Entries=entries)
         except CALL_FAILURES as exc:
-            raise self._clients.failed("sqs", self.region, self._role, f"queue {self.url}", exc) from exc
+            raise self._clients.failed(self.region, self._role, f"queue {self.url}", exc) from exc
         if answer.get("Failed"):
             log.warning("messages not deleted", extra=fields(queue=self.url, count=len(answer["Failed"])))
 
@@ -81,7 +81,7 @@ class SqsQueue:
             sqs = await self._clients.get("sqs", self.region, self._role)
             answer = await sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=["ApproximateNumberOfMessages"])
         except CALL_FAILURES as exc:
-            raise self._clients.failed("sqs", self.region, self._role, f"queue {self.url}", exc) from exc
+            raise self._clients.failed(self.region, self._role, f"queue {self.url}", exc) from exc
         return _millis(answer.get("Attributes", {}).get("ApproximateNumberOfMessages", ""))
 
 

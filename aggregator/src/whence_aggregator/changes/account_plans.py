@@ -19,13 +19,15 @@ from whence_aggregator.queries.accounts import ACCOUNT_PLANS, ACCOUNT_PLANS_OF, 
 from whence_aggregator.queries.events import LOOK_SOON, LookSoonParameters
 from whence_aggregator.trace.facts import ACCOUNT_DRIFT_KIND
 from whence_common.clock import Now, parse_instant, to_instant
-from whence_common.errors import InputError
+from whence_common.errors import InputError, one_line
 from whence_common.ledger_entry import event
 
 REPORT_BYTES_MAX = 16 * 1024 * 1024
 ACCOUNTS_MAX = 2_000
 CHANGES_MAX = 50_000
 """Of all accounts of one report."""
+_REASON_CHARACTERS_MAX = 300
+"""A value that is wrong is quoted whole by the decoder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +100,8 @@ def parse_report(content: bytes) -> ApplyReport:
         report = msgspec.json.decode(content, type=ApplyReport)
         begun, ended = parse_instant(report.begun_at), parse_instant(report.ended_at)
     except (msgspec.MsgspecError, ValueError, RecursionError) as exc:
-        raise InputError("account-plan-invalid", f"the body is not the report of an apply: {exc}", fix=fix) from exc
+        message = f"the body is not the report of an apply: {one_line(str(exc), _REASON_CHARACTERS_MAX)}"
+        raise InputError("account-plan-invalid", message, fix=fix) from exc
     ids = [one.account_id for one in report.accounts]
     if not ids or len(ids) > ACCOUNTS_MAX or sum(len(one.changes) for one in report.accounts) > CHANGES_MAX:
         message = f"a report has 1 to {ACCOUNTS_MAX} accounts, and at most {CHANGES_MAX} changes"

@@ -48,7 +48,12 @@ def wanted(account: ConfiguredAccount) -> Sequence[WantedResource]:
     """Return the security groups of all regions. Raises InputError for rules that AWS would not accept."""
     _check_autogeneration(account)
     groups = account.settings.security_groups
-    trusted = _trusted(account) if any(one.allow_from_trusted for one in groups.values()) else {}
+    trusted = _trusted(account)
+    if not any(one.allow_from_trusted for one in groups.values()):
+        trusted = {}
+    elif not trusted:
+        message = f"accounts.{account.name}.trusted_networks is empty, but a security group has allow_from_trusted"
+        raise InputError("accounts-trusted-networks", message, fix="state the networks, or remove allow_from_trusted")
     found = _endpoint_groups(account)
     for layout in layouts(account) if groups else ():
         for version, entries in trusted.items():
@@ -127,9 +132,6 @@ def _trusted(account: ConfiguredAccount) -> dict[int, dict[str, Json]]:
         entries = found.setdefault(6 if ":" in network else 4, {})
         names = f"{entries[network]}, {name}" if network in entries else name
         entries[network] = names[:_DESCRIPTION_CHARACTERS_MAX]
-    if not found:
-        message = f"{key} is empty, but a security group has allow_from_trusted"
-        raise InputError("accounts-trusted-networks", message, fix="state the networks, or remove allow_from_trusted")
     return {version: dict(sorted(found[version].items())) for version in sorted(found)}
 
 

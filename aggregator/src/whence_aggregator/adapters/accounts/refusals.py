@@ -22,6 +22,8 @@ from whence_common.errors import RoadError, one_line
 
 _SET = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, or run it on a machine with a role"
 _RENEW = "renew your own AWS credentials, and run it again: an apply goes on where it has ended"
+_CHECK = "check the access key and its secret, and that the region is enabled for the account"
+_WRONG_KEYS = frozenset({"InvalidSignatureException", "SignatureDoesNotMatch"})
 _FEWER = "run it again, with fewer accounts at once (--max-procs)"
 
 
@@ -39,6 +41,9 @@ def road_error(exc: BaseException, where: str, actions: str) -> RoadError:
         return RoadError("account-throttled", f"{where}: AWS throttles requests: {error}", fix=_FEWER)
     if error.is_expired:
         return RoadError(CREDENTIALS_REFUSED, f"{where}: the credentials have expired: {error}", fix=_RENEW)
+    if error.kind == "keys" or error.code in _WRONG_KEYS:
+        message = f"{where}: AWS does not accept the credentials: {error}"
+        return RoadError("account-unreachable", message, fix=_CHECK, retryable=error.kind != "final")
     fix = error.fix if error.kind == "clock" else ""
     return RoadError("account-unreachable", f"{where}: {error}", fix=fix, retryable=error.kind != "final")
 
