@@ -11,9 +11,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 from aiobotocore.config import AioConfig
-from aiobotocore.session import AioSession
 
 from whence_aggregator.adapters.aws_refusals import FAILURES, refusal, why
+from whence_aggregator.adapters.aws_session import aws_session
 from whence_aggregator.ports import SourceUnavailable
 
 CALL_FAILURES = (*FAILURES, aiohttp.ClientError)
@@ -78,7 +78,7 @@ class ServiceClients:
         self._prepare = prepare
         self._session_name = session_name
         self._clock = clock
-        self._session = AioSession(profile=profile)
+        self._session = aws_session(profile)
         self._config = AioConfig(
             connect_timeout=_CONNECT_SECONDS_MAX,
             read_timeout=_REQUEST_SECONDS_MAX,
