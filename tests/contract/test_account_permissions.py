@@ -13,7 +13,7 @@ from aiohttp import web
 from fakes.account_world import new_account_id
 from fakes.accounts_program import AccountsProgram, accounts_program
 from fakes.aws_simulator import PolicySimulator
-from landscape.aws import moto_server
+from landscape.aws import Aws
 from whence_aggregator.accounts.permissions import actions_of
 from whence_aggregator.accounts.steps.table import STEPS
 
@@ -22,13 +22,13 @@ ALL = actions_of(STEPS, writing=True)
 
 
 @pytest.fixture
-async def program(tmp_path: Path) -> AsyncIterator[AccountsProgram]:
+async def program(moto: Aws, tmp_path: Path) -> AsyncIterator[AccountsProgram]:
     """The program before one account, whose role is below a path."""
     account_id = new_account_id()
     (tmp_path / "accounts.yaml").write_text(
         f'version: 11\nglobal: {{regions: [eu-west-1]}}\naccounts:\n  hello: {{id: "{account_id}"}}\n', encoding="utf-8"
     )
-    async with moto_server(tmp_path) as moto, accounts_program(moto.url, tmp_path) as made:
+    async with accounts_program(moto.url, tmp_path) as made:
         keys = moto.client("sts").assume_role(RoleArn=f"arn:aws:iam::{account_id}:role/owner", RoleSessionName="owner")[
             "Credentials"
         ]

@@ -19,6 +19,10 @@ from landscape.processes import answers, free_port, started
 ACCOUNT = "123456789012"
 REGION = "eu-central-1"
 AMI = "ami-12c6146b"
+_AMIS = Path(__file__).parents[1] / "data" / "amis.json"
+"""AMI alone, as moto describes it: it is another owner's, and public."""
+_PROGRAM = "import logging, moto.server; logging.getLogger('werkzeug').setLevel('ERROR'); moto.server.main()"
+"""Without a line of log for each of thousands of requests."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,12 +101,11 @@ class Aws:
 
 
 @asynccontextmanager
-async def moto_server(logs: Path, *, amis: Path | None = None) -> AsyncIterator[Aws]:
-    """Start moto; `amis` is a file with the only AMIs that there are, instead of a thousand and as many snapshots."""
+async def moto_server(logs: Path, *, amis: Path = _AMIS) -> AsyncIterator[Aws]:
+    """Start moto; `amis` is a file with the only AMIs that there are: moto's own are a thousand and as many snapshots,
+    which it makes in each region of each account and searches whenever one is asked about."""
     port = free_port()
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    environment = {"MOTO_EC2_LOAD_DEFAULT_AMIS": "true", "MOTO_IAM_LOAD_MANAGED_POLICIES": "false"}
-    if amis is not None:
-        environment["MOTO_AMIS_PATH"] = str(amis)
+    command = [sys.executable, "-c", _PROGRAM, "-H", "127.0.0.1", "-p", str(port)]
+    environment = {"MOTO_AMIS_PATH": str(amis), "MOTO_IAM_LOAD_MANAGED_POLICIES": "false"}
     async with started("moto", command, logs=logs, ready=lambda: answers(port), environment=environment):
         yield Aws(f"http://127.0.0.1:{port}")

@@ -14,11 +14,11 @@ from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 from aiobotocore.config import AioConfig
-from aiobotocore.session import AioSession
 from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
 
 from whence_aggregator.adapters.aws_refusals import FAILURES, refusal, why
+from whence_aggregator.adapters.aws_session import aws_session
 from whence_aggregator.ports import SourceUnavailable
 from whence_common.aws_errors import AwsError
 from whence_common.clock import utc_now
@@ -96,7 +96,7 @@ class ServiceClients:
         self._prepare = prepare
         self._session_name = session_name
         self._clock = clock
-        self._session = AioSession(profile=profile)
+        self._session = aws_session(profile)
         self._config = AioConfig(
             connect_timeout=_CONNECT_SECONDS_MAX,
             read_timeout=request_seconds_max,

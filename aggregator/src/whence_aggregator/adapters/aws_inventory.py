@@ -10,10 +10,10 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from typing import Any
 
 from aiobotocore.config import AioConfig
-from aiobotocore.session import get_session
 from botocore.exceptions import ClientError
 
 from whence_aggregator.adapters.aws_refusals import FAILURES, refusal, why
+from whence_aggregator.adapters.aws_session import aws_session
 from whence_aggregator.ports import DescribedImage, ListedInstance, SourceUnavailable
 from whence_common.clock import to_instant
 
@@ -45,7 +45,7 @@ class AwsInventory:
         self._external_id = external_id
         self._endpoint_url = endpoint_url
         self._instances_max = instances_max
-        self._session = get_session()
+        self._session = aws_session()
         self._config = AioConfig(
             connect_timeout=_REQUEST_SECONDS_MAX,
             read_timeout=_REQUEST_SECONDS_MAX,

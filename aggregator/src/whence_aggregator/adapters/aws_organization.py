@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiobotocore.config import AioConfig
-from aiobotocore.session import get_session
 
 from whence_aggregator.adapters.aws_refusals import FAILURES, refusal, why
+from whence_aggregator.adapters.aws_session import aws_session
 from whence_aggregator.organisation.names import shown
 from whence_aggregator.organisation.snapshots import ACCOUNTS_MAX, snapshot
 from whence_aggregator.organisation.values import Account, AccountField, Snapshot
@@ -79,7 +79,7 @@ class AwsOrganization:
                 raise _unavailable(exc) from exc
 
     async def _client(self, stack: AsyncExitStack) -> Any:
-        session = get_session()
+        session = aws_session()
         config = AioConfig(
             connect_timeout=_REQUEST_SECONDS_MAX,
             read_timeout=_REQUEST_SECONDS_MAX,

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from aiobotocore.config import AioConfig
-from aiobotocore.session import get_session
 
 from whence_aggregator.adapters.aws_inventory import role_arn
 from whence_aggregator.adapters.aws_refusals import FAILURES, refusal, why
+from whence_aggregator.adapters.aws_session import aws_session
 from whence_aggregator.ports import ProbedCall, ProbeOutcome
 
 _REQUEST_SECONDS_MAX = 10.0
@@ -37,7 +37,7 @@ class AwsRoleProbe:
         self._session_name = session_name
         self._external_id = external_id
         self._endpoint_url = endpoint_url
-        self._session = get_session()
+        self._session = aws_session()
         self._config = AioConfig(
             connect_timeout=_REQUEST_SECONDS_MAX,
             read_timeout=_REQUEST_SECONDS_MAX,

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from aiobotocore.config import AioConfig
-from aiobotocore.session import get_session
 
 from whence_aggregator.adapters.aws_refusals import FAILURES, why
+from whence_aggregator.adapters.aws_session import aws_session
 from whence_aggregator.ports import SourceUnavailable
 from whence_common.clock import Now
 from whence_common.login_file import LOGIN_BYTES_MAX, LoginInvalid, parse_login
@@ -174,7 +174,7 @@ class EcrLogins:
 
     async def _client(self, stack: AsyncExitStack, service: str, keys: dict[str, str]) -> Any:
         return await stack.enter_async_context(
-            get_session().create_client(
+            aws_session().create_client(
                 service, region_name=self._region, endpoint_url=self._endpoint_url, config=self._config, **keys
             )
         )

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from aiobotocore.config import AioConfig
-from aiobotocore.session import get_session
 from botocore.exceptions import ClientError
 
 from whence_aggregator.adapters.aws_refusals import FAILURES, refusal, why
+from whence_aggregator.adapters.aws_session import aws_session
 from whence_aggregator.ports import StorageUnavailable
 from whence_common.merkle import TILE_WIDTH, group_digits
 
@@ -65,7 +65,7 @@ class S3Archive:
         config = AioConfig(
             connect_timeout=_REQUEST_SECONDS_MAX, read_timeout=_REQUEST_SECONDS_MAX, retries={"max_attempts": 3}
         )
-        return get_session().create_client(
+        return aws_session().create_client(
             "s3", region_name=self._region, endpoint_url=self._endpoint_url, config=config
         )
 
