@@ -248,6 +248,23 @@ async def test_an_account_that_moved_is_refused_by_name_before_any_write(
     assert world.writes == []
 
 
+async def test_what_cannot_be_read_at_the_apply_is_no_move_and_says_why_nothing_was_written() -> None:
+    world = MemoryAccount(resources=resources_of({"net/a": {"one": 1}}))
+    plan = await planned(world, net(one=2), WantedResource(kind=STORE, name="b", state={"one": 1}))
+    world.unreadable["net"] = RoadError("account-credentials", "the credentials have expired", fix="renew them")
+    report = await applied(world, plan)
+    assert report.error == (
+        "nothing was written, as what the plan changes cannot be read: the credentials have expired (renew them)"
+    )
+    assert outcomes(report) == {"net/a": "refused", "store/b": "skipped"}
+    assert world.writes == []
+    world.resources["store/b"] = Resource({"one": 9})
+    assert "has moved since the plan was made: store/b" in (await applied(world, plan)).error
+    world.resources.pop("store/b")
+    world.unreadable.clear()
+    assert (await applied(world, plan)).succeeded
+
+
 async def test_a_resource_that_the_plan_does_not_change_but_records_may_not_move_either() -> None:
     world = MemoryAccount(resources=resources_of({"net/a": {"one": 1}}))
     plan = await planned(world, net(), part())

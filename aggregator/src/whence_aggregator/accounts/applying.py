@@ -13,6 +13,7 @@ from typing import Any
 
 from whence_aggregator.accounts.difference import differs
 from whence_aggregator.accounts.journal import Journal
+from whence_aggregator.accounts.places import groups_of, place_of
 from whence_aggregator.accounts.plan import AccountPlan, PlannedChange, RecordedResource, recorded_by_address
 from whence_aggregator.accounts.planning import READS_AT_ONCE, verify
 from whence_aggregator.accounts.ports import CREDENTIALS_REFUSED, Providers, ResourceProvider
@@ -31,6 +32,7 @@ from whence_common.errors import RoadError, WhenceError
 
 _SETTLE_TRIES = 6
 """AWS lists a new resource after a moment."""
+_UNREAD = "it cannot be read now"
 OnApplied = Callable[[Applied], None]
 
 
@@ -58,6 +60,8 @@ class Applier:
     _recorded: Mapping[str, RecordedResource] = field(default_factory=dict)
     _outputs: dict[str, State] = field(default_factory=dict)
     _outcomes: dict[str, Applied] = field(default_factory=dict)
+    _unread: str = ""
+    """Why something that the plan changes could not be read before the first write."""
     _ended: str = ""
     """Why no other call can succeed."""
 
@@ -72,27 +76,17 @@ class Applier:
             for change in self.plan.changes:
                 message = refusals.get(change.address, "")
                 self._note(change, "refused" if message else "skipped", message)
-            moved = ", ".join(sorted(refusals))
-            return self._report(error=f"the account has moved since the plan was made: {moved}; make a new plan")
-        for group in self._groups():
+            return self._report(error=self._refusal(refusals))
+        for group in groups_of(self.plan.changes, self.kinds):
             if not self._ended:
                 await self._group(group)
         return self._report(self._ended)
 
-    def _groups(self) -> list[list[PlannedChange]]:
-        """Return the changes, in order, in groups of one kind and place in which none requires another."""
-        groups: list[list[PlannedChange]] = []
-        place: tuple[bool, str, str | None] | None = None
-        together: set[str] = set()
-        for change in self.plan.changes:
-            found = (change.action == "delete", *self._place(change.address))
-            if found != place or together.intersection(change.requires):
-                groups.append([])
-                together = set()
-            groups[-1].append(change)
-            together.add(change.address)
-            place = found
-        return groups
+    def _refusal(self, refusals: Mapping[str, str]) -> str:
+        moved = sorted(address for address, reason in refusals.items() if reason != _UNREAD)
+        if moved:
+            return f"the account has moved since the plan was made: {', '.join(moved)}; make a new plan"
+        return f"nothing was written, as what the plan changes cannot be read: {self._unread}"
 
     def _report(self, error: str = "") -> AccountReport:
         left = [one for one in self.plan.changes if one.address not in self._outcomes]
@@ -117,11 +111,19 @@ class Applier:
         stands = {one.address: one for one in reading.standing}
         self._stood = frozenset(stands)
         self._outputs |= {address: one.outputs for address, one in stands.items()}
+        self._unread = next(
+            (
+                f"{one.message} ({one.fix})" if one.fix else one.message
+                for one in reading.remarks
+                if one.kind == "unread"
+            ),
+            "",
+        )
         found: dict[str, str] = {}
         for one in wanted:
             if one.address in reading.unread:
                 if one.address in changes:
-                    found[one.address] = "it cannot be read now"
+                    found[one.address] = _UNREAD
                 continue
             reason = self._difference(stands.get(one.address), recorded.get(one.address), changes.get(one.address))
             if reason:
@@ -153,7 +155,7 @@ class Applier:
 
     async def _group(self, changes: Sequence[PlannedChange]) -> None:
         """Apply changes of one kind in one region: read, create, read what was created, then put aspects."""
-        kind, region, _ = self._place_of(changes[0].address)
+        kind, region, _ = place_of(changes[0].address, self.kinds)
         provider = self.providers.of(kind, self.plan.target, region)
         ready = [one for one in changes if self._is_ready(one)]
         if not ready:
@@ -270,27 +272,11 @@ class Applier:
         return True
 
     def _wanted(self, address: str, recorded: RecordedResource | None, change: PlannedChange | None) -> WantedResource:
-        kind, region, name = self._place_of(address)
+        kind, region, name = place_of(address, self.kinds)
         state: dict[str, Json] = {**(recorded.state if recorded is not None else {})}
         state |= change.after or change.before or {} if change is not None else {}
         known = {aspect: resolved(value, self._outputs) for aspect, value in state.items()}
         return WantedResource(kind=kind, name=name, region=region, state=known)
-
-    def _place(self, address: str) -> tuple[str, str | None]:
-        kind, region, _ = self._place_of(address)
-        return kind.name, region
-
-    def _place_of(self, address: str) -> tuple[ResourceKind, str | None, str]:
-        first, _, rest = address.partition("/")
-        kind, _, name = rest.partition("/")
-        if rest and first in self.kinds and not self.kinds[first].is_regional:
-            return self.kinds[first], None, rest
-        if name and kind in self.kinds and self.kinds[kind].is_regional:
-            return self.kinds[kind], first, name
-        message = f"the plan has a resource of an unknown kind or place: {address}"
-        raise RoadError(
-            "plan-unknown-kind", message, fix="make a new plan with this version of the program", retryable=False
-        )  # fmt: skip
 
     def _failed(self, change: PlannedChange, exc: WhenceError) -> None:
         self._note(change, "failed", exc.message, exc.fix)
