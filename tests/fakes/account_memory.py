@@ -59,6 +59,9 @@ class MemoryAccount:
         self.writes.append((what, address))
         self.fault(len(self.writes), what, address)
 
+    def of_one_pass(self) -> MemoryAccount:
+        return self
+
     def next_output(self) -> str:
         self._serial += 1
         return f"id-{self._serial}"

@@ -51,6 +51,9 @@ class Providers(Protocol):
     def of(self, kind: ResourceKind, target: Target, region: str | None) -> ResourceProvider:
         """Return the provider of a kind. `region` is None for kinds of the whole account."""
 
+    def of_one_pass(self) -> Providers:
+        """Return providers that only read, for one pass over one account: what several of them ask is asked once."""
+
     async def find(self, kind: ResourceKind, target: Target, region: str | None) -> Sequence[StandingResource]:
         """Return what stands of a kind whose provider finds it, and nothing of others. Raises RoadError."""
 

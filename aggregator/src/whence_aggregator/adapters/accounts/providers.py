@@ -45,6 +45,7 @@ from whence_aggregator.adapters.accounts.saml_metadata import SamlMetadataProvid
 from whence_aggregator.adapters.accounts.saml_providers import SamlProviderProvider
 from whence_aggregator.adapters.accounts.security_groups import SecurityGroupProvider
 from whence_aggregator.adapters.accounts.settling import Settling
+from whence_aggregator.adapters.accounts.shared_reads import SharedReads
 from whence_aggregator.adapters.accounts.subnet_groups import CacheSubnetGroupProvider, DbSubnetGroupProvider
 from whence_aggregator.adapters.accounts.subnets import SubnetProvider
 from whence_aggregator.adapters.accounts.subscriptions import SubscriptionProvider
@@ -112,6 +113,7 @@ class AwsProviders:
     def __init__(self, clients: Callable[[str | None], ServiceClients]) -> None:
         self._open = clients
         self._clients: dict[str | None, ServiceClients] = {}
+        self._reads: SharedReads | None = None
 
     @classmethod
     def opened(
@@ -129,6 +131,12 @@ class AwsProviders:
                 profile=profile, prepare=settling.watch,
             )
         )  # fmt: skip
+
+    def of_one_pass(self) -> AwsProviders:
+        """Return providers with the same clients that make identical reads once."""
+        found = AwsProviders(self._open)
+        found._clients, found._reads = self._clients, SharedReads()
+        return found
 
     async def close(self) -> None:
         """Close all clients."""
@@ -180,7 +188,9 @@ class AwsProviders:
         profile = target.access.profile
         if profile not in self._clients:
             self._clients[profile] = self._open(profile)
-        return AwsPlace(target=target, region=region or target.regions[0], clients=self._clients[profile])
+        return AwsPlace(
+            target=target, region=region or target.regions[0], clients=self._clients[profile], reads=self._reads
+        )
 
 
 def _where(kind: ResourceKind, target: Target, region: str | None) -> str:

@@ -11,6 +11,7 @@ from whence_aggregator.accounts.steps.cloudtrail import OTHER_TRAILS, TRAIL, TRU
 from whence_aggregator.adapters.accounts.answers import answered, tag_list, tags_of
 from whence_aggregator.adapters.accounts.calls import gathered
 from whence_aggregator.adapters.accounts.place import AwsPlace
+from whence_aggregator.adapters.accounts.shared_reads import once
 from whence_aggregator.adapters.accounts.whole_lists import whole_list
 
 _GONE = ("TrailNotFoundException",)
@@ -160,14 +161,13 @@ class TrustedAccessProvider:
 
 async def _listed(trail: Any, place: AwsPlace) -> Sequence[tuple[_Trail, _Tags]]:
     """Return the trails of an account whose home is the region, with their tags."""
-    listed = (await trail.describe_trails(includeShadowTrails=False))["trailList"]
+    listed = (await once(trail, "describe_trails", includeShadowTrails=False))["trailList"]
     home = [one for one in listed if one["TrailARN"].split(":")[3:5] == [place.region, place.account_id]]
     tags: dict[str, _Tags] = {}
     for start in range(0, len(home), _TAGGED_A_CALL):
         arns = [one["TrailARN"] for one in home[start : start + _TAGGED_A_CALL]]
-        async for page in trail.get_paginator("list_tags").paginate(ResourceIdList=arns):
-            for one in page["ResourceTagList"]:
-                tags[one["ResourceId"]] = {**tags.get(one["ResourceId"], {}), **tags_of(one["TagsList"])}
+        for one in await whole_list(trail, "list_tags", "ResourceTagList", ResourceIdList=arns):
+            tags[one["ResourceId"]] = {**tags.get(one["ResourceId"], {}), **tags_of(one["TagsList"])}
     return [(one, tags.get(one["TrailARN"], {})) for one in home]
 
 
