@@ -1,4 +1,4 @@
-"""Clients of AWS's services by region and role, each kept open until the credentials of its role expire."""
+"""Clients of AWS's services by region and role. Roles share the connections of one client for a service and region."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 
 from whence_aggregator.adapters.aws_refusals import FAILURES, refusal, why
+from whence_aggregator.adapters.aws_role_clients import signing_with
 from whence_aggregator.ports import SourceUnavailable
 
 CALL_FAILURES = (*FAILURES, aiohttp.ClientError)
@@ -39,10 +40,17 @@ class AssumedRole:
         return f"AssumedRole({self.arn})"
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Open:
+    """A client with our own credentials, and what closes it."""
+
     client: Any
     stack: AsyncExitStack
+
+
+@dataclass(frozen=True, slots=True)
+class _OfRole:
+    client: Any
     until: float
 
 
@@ -52,10 +60,6 @@ class _Given:
 
     keys: dict[str, str] = field(repr=False)
     until: float
-
-
-_OWN_KEYS = _Given({}, float("inf"))
-"""The SDK finds them itself."""
 
 
 class ServiceClients:
@@ -85,38 +89,34 @@ class ServiceClients:
             max_pool_connections=_CONNECTIONS_MAX,
             retries={"total_max_attempts": attempts_max, "mode": "standard"},
         )
-        self._open: dict[tuple[str, str, str], _Open] = {}
-        self._locks: dict[tuple[str, str, str], asyncio.Lock] = {}
+        self._open: dict[tuple[str, str], _Open] = {}
+        self._open_locks: dict[tuple[str, str], asyncio.Lock] = {}
+        self._of_roles: dict[tuple[str, str, AssumedRole], _OfRole] = {}
         self._old: list[AsyncExitStack] = []
         self._given: dict[AssumedRole, _Given] = {}
         self._role_locks: dict[AssumedRole, asyncio.Lock] = {}
 
     async def get(self, service: str, region: str, role: AssumedRole | None) -> Any:
         """Return an open client. Raises what the SDK raises when the role cannot be assumed."""
-        key = service, region, role.arn if role is not None else ""
-        async with self._locks.setdefault(key, asyncio.Lock()):
-            found = self._open.get(key)
-            if found is not None and self._clock() < found.until:
-                return found.client
-            if found is not None:
-                self._old.append(found.stack)
-                del self._open[key]
-            given = await self._keys_of(region, role) if role is not None else _OWN_KEYS
-            stack = AsyncExitStack()
-            client = await stack.enter_async_context(self._client(service, region, given.keys))
-            self._prepare(client)
-            if service == "s3control" and self._endpoint_url is not None:
-                client.meta.events.register("before-sign.s3-control", self._keep_host)
-            self._open[key] = _Open(client, stack, given.until)
-            return client
+        if role is None:
+            return await self._own(service, region)
+        key = service, region, role
+        found = self._of_roles.get(key)
+        if found is None or self._clock() >= found.until:
+            given = await self._keys_of(region, role)
+            found = _OfRole(signing_with(await self._own(service, region), given.keys), given.until)
+            self._of_roles[key] = found
+        return found.client
 
     def drop(self, service: str, region: str, role: AssumedRole | None) -> None:
         """Open the next client with new credentials, as AWS does not accept these."""
-        found = self._open.pop((service, region, role.arn if role is not None else ""), None)
+        if role is not None:
+            self._of_roles.pop((service, region, role), None)
+            self._given.pop(role, None)
+            return
+        found = self._open.pop((service, region), None)
         if found is not None:
             self._old.append(found.stack)
-        if role is not None:
-            self._given.pop(role, None)
 
     def failed(
         self, service: str, region: str, role: AssumedRole | None, place: str, exc: Exception
@@ -142,16 +142,29 @@ class ServiceClients:
         return SourceUnavailable("trail-unavailable", f"{place} cannot be read: {why(exc)}", fix=fix)
 
     async def release(self, role: AssumedRole) -> None:
-        """Close the clients of a role, of which none is in use: each holds about a megabyte. Its keys are kept."""
-        for stack in [self._open.pop(key).stack for key in list(self._open) if key[2] == role.arn]:
-            await stack.aclose()
+        """Forget the clients of a role, of which none is in use. Its keys and all connections are kept."""
+        for key in [one for one in self._of_roles if one[2] == role]:
+            del self._of_roles[key]
 
     async def close(self) -> None:
         """Close all clients."""
         stacks = [*self._old, *(one.stack for one in self._open.values())]
-        self._old, self._open = [], {}
+        self._old, self._open, self._of_roles = [], {}, {}
         for stack in stacks:
             await stack.aclose()
+
+    async def _own(self, service: str, region: str) -> Any:
+        """Return the client with our own credentials."""
+        key = service, region
+        async with self._open_locks.setdefault(key, asyncio.Lock()):
+            if key not in self._open:
+                stack = AsyncExitStack()
+                client = await stack.enter_async_context(self._client(service, region))
+                self._prepare(client)
+                if service == "s3control" and self._endpoint_url is not None:
+                    client.meta.events.register("before-sign.s3-control", self._keep_host)
+                self._open[key] = _Open(client, stack)
+            return self._open[key].client
 
     async def _keys_of(self, region: str, role: AssumedRole) -> _Given:
         """Return the keys of a role, which all its clients share: they are valid in every region."""
@@ -165,10 +178,10 @@ class ServiceClients:
 
     async def _assume(self, region: str, role: AssumedRole) -> dict[str, str]:
         external = {"ExternalId": role.external_id} if role.external_id is not None else {}
-        async with self._client("sts", region, {}) as sts:
-            answer = await sts.assume_role(
-                RoleArn=role.arn, RoleSessionName=self._session_name, DurationSeconds=_ROLE_SECONDS, **external
-            )
+        sts = await self._own("sts", region)
+        answer = await sts.assume_role(
+            RoleArn=role.arn, RoleSessionName=self._session_name, DurationSeconds=_ROLE_SECONDS, **external
+        )
         given = answer["Credentials"]
         return {
             "aws_access_key_id": given["AccessKeyId"],
@@ -181,7 +194,7 @@ class ServiceClients:
         host = urlsplit(self._endpoint_url or "").netloc
         request.url = urlunsplit(urlsplit(request.url)._replace(netloc=host))
 
-    def _client(self, service: str, region: str, keys: dict[str, str]) -> Any:
+    def _client(self, service: str, region: str) -> Any:
         return self._session.create_client(
-            service, region_name=region, endpoint_url=self._endpoint_url, config=self._config, **keys
+            service, region_name=region, endpoint_url=self._endpoint_url, config=self._config
         )
