@@ -400,3 +400,21 @@ async def test_a_plan_never_writes_to_an_account_in_another_state(
 
 def _deletes(changes: Sequence[Any], address: str) -> bool:
     return any(one.address == address and one.action == "delete" for one in changes)
+
+
+async def test_a_resource_that_its_creation_states_is_not_read_again() -> None:
+    world = MemoryAccount(answers_creations=True)
+    plan = await planned(world, net(one=1, two=2), part(two=2))
+    world.reads.clear()
+    assert (await applied(world, plan)).succeeded
+    assert world.reads == [("net", None), ("part", "eu-west-1")], "the account was compared with the plan, once"
+    assert world.resources["net/a"].state == {"one": 1, "two": 2}
+    assert world.resources["eu-west-1/part/a"].state == {"one": "id-1", "two": 2}
+
+
+async def test_a_resource_that_its_creation_states_need_not_be_listed_yet() -> None:
+    world = MemoryAccount(answers_creations=True)
+    plan = await planned(world, net(one=1, two=2), part())
+    world.hidden_reads = 1_000
+    assert (await applied(world, plan)).succeeded
+    assert world.writes == [("create", "net/a"), ("put two", "net/a"), ("create", "eu-west-1/part/a")]

@@ -54,6 +54,8 @@ class Applier:
     progress: OnApplied = lambda _: None
     _stood: frozenset[str] = frozenset()
     """Addresses of what stood before the first write."""
+    _created: dict[str, StandingResource] = field(default_factory=dict)
+    """As AWS answered their creations."""
     _outputs: dict[str, State] = field(default_factory=dict)
     _outcomes: dict[str, Applied] = field(default_factory=dict)
 
@@ -162,7 +164,9 @@ class Applier:
         for one in created:
             await self._try(one, self._create(provider, wanted[one.address]))
         begun = {one.address for one in created if one.address not in self._outcomes}
-        if begun:
+        if begun <= set(self._created):
+            stands = {**stands, **{address: self._created[address] for address in begun}}
+        else:
             stands = await self._settled(provider, list(wanted.values()), begun, ready)
         for one in (each for each in ready if each.address not in self._outcomes):
             standing = stands.get(one.address)
@@ -177,7 +181,10 @@ class Applier:
 
     async def _create(self, provider: ResourceProvider, wanted: WantedResource) -> None:
         self.journal.begin(self.plan.account_id, wanted.address)
-        await provider.create(wanted)
+        created = await provider.create(wanted)
+        if created is not None:
+            self._created[wanted.address] = created
+            self._outputs[wanted.address] = created.outputs
 
     async def _put(
         self, provider: ResourceProvider, standing: StandingResource, change: PlannedChange, *, was_created: bool

@@ -37,7 +37,7 @@ async def public_zones(route53: Any, *, with_tags: bool) -> list[HostedZone]:
         one for one in await whole_list(route53, "list_hosted_zones", "HostedZones")
         if not one.get("Config", {}).get("PrivateZone")
     ]  # fmt: skip
-    ids = [str(one["Id"]).rpartition("/")[2] for one in listed]
+    ids = [zone_id_in(one) for one in listed]
     tags = await _tags(route53, ids) if with_tags else {}
     return [
         HostedZone(
@@ -62,8 +62,16 @@ def the_zone(zones: Iterable[HostedZone], name: str, account_id: str) -> HostedZ
 
 async def name_servers_of(route53: Any, zone_id: str) -> Sequence[str]:
     """Return the name servers of a zone, sorted."""
-    answer = await once(route53, "get_hosted_zone", Id=zone_id)
+    return name_servers_in(await once(route53, "get_hosted_zone", Id=zone_id))
+
+
+def name_servers_in(answer: Mapping[str, Any]) -> list[str]:
+    """Return the name servers in the description of a zone, sorted."""
     return sorted(plain(one) for one in answer.get("DelegationSet", {}).get("NameServers", []))
+
+
+def zone_id_in(zone: Mapping[str, Any]) -> str:
+    return str(zone["Id"]).rpartition("/")[2]
 
 
 async def record_of(route53: Any, zone_id: str, name: str, kind: str) -> dict[str, Any] | None:

@@ -44,9 +44,11 @@ class InternetGatewayProvider:
             outputs={"id": identity},
         )  # fmt: skip
 
-    async def create(self, wanted: WantedResource) -> None:
+    async def create(self, wanted: WantedResource) -> StandingResource:
         ec2 = await self._place.client("ec2")
-        await ec2.create_internet_gateway(TagSpecifications=tagged("internet-gateway", wanted.state["tags"]))
+        tags = tagged("internet-gateway", wanted.state["tags"])
+        answer = await ec2.create_internet_gateway(TagSpecifications=tags)
+        return self._standing(wanted.name, wanted, answer["InternetGateway"], None)
 
     async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         ec2 = await self._place.client("ec2")

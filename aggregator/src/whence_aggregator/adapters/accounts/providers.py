@@ -208,8 +208,8 @@ class _Refusing:
     async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
         return await _asked(self._provider.read(wanted), self._where, ", ".join(self._kind.reads))
 
-    async def create(self, wanted: WantedResource) -> None:
-        await self._write(self._provider.create(wanted))
+    async def create(self, wanted: WantedResource) -> StandingResource | None:
+        return await self._write(self._provider.create(wanted))
 
     async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         await self._write(self._provider.put(standing, aspect, value))
@@ -217,8 +217,8 @@ class _Refusing:
     async def delete(self, standing: StandingResource) -> None:
         await self._write(self._provider.delete(standing))
 
-    async def _write(self, call: Awaitable[None]) -> None:
-        await _asked(call, self._where, ", ".join(self._kind.writes))
+    async def _write(self, call: Awaitable[T]) -> T:
+        return await _asked(call, self._where, ", ".join(self._kind.writes))
 
 
 async def _asked(call: Awaitable[T], where: str, actions: str) -> T:
