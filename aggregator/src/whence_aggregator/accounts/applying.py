@@ -1,7 +1,8 @@
 """Apply the plan of one account: exactly its changes, in its order, against the state that it was made for.
 
-Before the first write everything that the plan records is read again. A resource that differs is refused by name, and
-nothing is written in that account; what the plan's own changes produce is accepted, so that a cut-off apply goes on.
+Before the first write everything that the plan records is read again; of a plan that was just made, what its changes
+are about. A resource that differs is refused by name, and nothing is written in that account; what the plan's own
+changes produce is accepted, so that a cut-off apply goes on.
 """
 
 from __future__ import annotations
@@ -52,6 +53,8 @@ class Applier:
     journal: Journal
     pause: Callable[[float], Awaitable[None]]
     progress: OnApplied = lambda _: None
+    reads_all: bool = True
+    """Read again all that the plan records; otherwise only kinds and places with changes, as the plan was just made."""
     _stood: frozenset[str] = frozenset()
     """Addresses of what stood before the first write."""
     _created: dict[str, StandingResource] = field(default_factory=dict)
@@ -99,7 +102,8 @@ class Applier:
 
     async def _moved(self) -> dict[str, str]:
         """Return the resources that differ from what the plan records, and how; learn the outputs of the others."""
-        recorded, changes = recorded_by_address(self.plan), {one.address: one for one in self.plan.changes}
+        changes = {one.address: one for one in self.plan.changes}
+        recorded = self._read_again(recorded_by_address(self.plan), changes)
         wanted = [self._wanted(address, recorded.get(address), changes.get(address)) for address in
                   dict.fromkeys([*recorded, *changes])]  # fmt: skip
         used = {one.kind.name for one in wanted}
@@ -120,6 +124,16 @@ class Applier:
             if reason:
                 found[one.address] = reason
         return found
+
+    def _read_again(
+        self, recorded: Mapping[str, RecordedResource], changes: Mapping[str, PlannedChange]
+    ) -> Mapping[str, RecordedResource]:
+        """Return the recorded resources that are read before the first write; of the others the outputs are known."""
+        self._outputs |= {address: one.outputs for address, one in recorded.items()}
+        if self.reads_all:
+            return recorded
+        places = {self._place(address) for address in changes}
+        return {address: one for address, one in recorded.items() if self._place(address) in places}
 
     def _difference(
         self, stands: StandingResource | None, recorded: RecordedResource | None, change: PlannedChange | None
@@ -169,15 +183,19 @@ class Applier:
         else:
             stands = await self._settled(provider, list(wanted.values()), begun, ready)
         for one in (each for each in ready if each.address not in self._outcomes):
-            standing = stands.get(one.address)
-            if one.action == "delete":
-                await self._try(one, self._delete(provider, standing, one))
-            elif standing is None:
-                self._failed(
-                    one, RoadError("account-unsettled", "AWS does not list it yet", fix="apply the plan again")
-                )
-            else:
-                await self._try(one, self._put(provider, standing, one, was_created=one.address in begun))
+            await self._finish(provider, stands.get(one.address), one, was_created=one.address in begun)
+
+    async def _finish(
+        self, provider: ResourceProvider, standing: StandingResource | None, change: PlannedChange, *, was_created: bool
+    ) -> None:
+        """Delete what is deleted, and put the aspects of everything else."""
+        if change.action == "delete":
+            await self._try(change, self._delete(provider, standing, change))
+        elif standing is None:
+            exc = RoadError("account-unsettled", "AWS does not list it yet", fix="apply the plan again")
+            self._failed(change, exc)
+        else:
+            await self._try(change, self._put(provider, standing, change, was_created=was_created))
 
     async def _create(self, provider: ResourceProvider, wanted: WantedResource) -> None:
         self.journal.begin(self.plan.account_id, wanted.address)

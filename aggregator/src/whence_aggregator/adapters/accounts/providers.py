@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from whence_aggregator.accounts.account import Target
+from whence_aggregator.accounts.configuration.access import AccountAccess
 from whence_aggregator.accounts.limits import ServiceLimit
 from whence_aggregator.accounts.ports import Finds, ResourceProvider
 from whence_aggregator.accounts.resources import Json, ResourceKind, StandingResource, WantedResource
@@ -114,6 +115,7 @@ class AwsProviders:
         self._open = clients
         self._clients: dict[str | None, ServiceClients] = {}
         self._reads: SharedReads | None = None
+        self._identities: dict[tuple[str, AccountAccess], str] = {}
 
     @classmethod
     def opened(
@@ -155,11 +157,19 @@ class AwsProviders:
         return await _asked(provider.find(), _where(kind, target, region), ", ".join(kind.reads))
 
     async def identity(self, target: Target) -> str:
+        """Return the account of the credentials. It is asked once for a role, which is in one account for ever."""
+
         async def ask() -> str:
             sts = await self.place(target, None).client("sts")
             return str((await sts.get_caller_identity())["Account"])
 
-        return await _asked(ask(), target.name, "sts:GetCallerIdentity")
+        key = target.account_id, target.access
+        if key in self._identities:
+            return self._identities[key]
+        found = await _asked(ask(), target.name, "sts:GetCallerIdentity")
+        if target.access.role is not None:
+            self._identities[key] = found
+        return found
 
     async def aliases(self, target: Target) -> Sequence[str]:
         async def ask() -> list[str]:
