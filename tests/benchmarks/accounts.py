@@ -11,10 +11,13 @@ import asyncio
 import os
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from benchmarks.peers_programs import installed
 from benchmarks.peers_runs import Took, cpu_seconds, run_to_end, tree_of
@@ -32,6 +35,7 @@ _ACCOUNTS = int(os.environ.get("BENCH_ACCOUNTS", "100"))
 _BESIDE = int(os.environ.get("BENCH_ACCOUNTS_BESIDE", "20"))
 _REGIONS = ("eu-west-1", "eu-central-1", "us-east-1")
 _WHOLE = ROOT / "tests" / "data" / "accounts" / "whole.yaml"
+_PROGRESS_SECONDS = 15.0
 _CALLS_RATIO_MAX = 1.0
 _SECONDS_RATIO_MAX = 0.1
 _RUNS = {"first run": (), "second run": (), "dry run": ("--dry-run",)}
@@ -75,13 +79,22 @@ class _World:
         self.aws.forget()
         self._number += 1
         before = cpu_seconds([self.emulator_pid])
-        took = await run_to_end(command, self.aws.url, self.directory / f"run-{self._number}", seconds_max=1_800)
+        took = await self._reported(
+            run_to_end(command, self.aws.url, self.directory / f"run-{self._number}", seconds_max=1_800)
+        )
         calls = list(self.aws.calls)
         return _Run(
             took=replace(took, calls=Counter(one.name for one in calls)),
             writes=Counter(one.name for one in calls if one.is_write),
             emulator_seconds=cpu_seconds([self.emulator_pid]) - before,
         )  # fmt: skip
+
+    async def _reported(self, run: Coroutine[Any, Any, Took]) -> Took:
+        """Print how many calls a run has made so far, on stderr, until it has ended."""
+        task = asyncio.create_task(run)
+        while not (await asyncio.wait({task}, timeout=_PROGRESS_SECONDS))[0]:
+            print(f"  run {self._number}: {len(self.aws.calls):,} calls so far", file=sys.stderr, flush=True)
+        return task.result()
 
 
 @asynccontextmanager
@@ -107,6 +120,7 @@ def _named(accounts: int) -> dict[str, str]:
 async def measure(directory: Path, *, rounds: int, limit: Path) -> None:
     """Print plans of many accounts and their growth, then a row for each run of both programs, and ratios."""
     del rounds, limit
+    print(f"plans of {max(_ACCOUNTS // 10, 1)} and {_ACCOUNTS} accounts", flush=True)
     few, many = [await _planned(directory, accounts) for accounts in (max(_ACCOUNTS // 10, 1), _ACCOUNTS)]
     growth = (
         f"calls {_growth(few.calls, many.calls)}, CPU seconds {_growth(few.took.cpu_seconds, many.took.cpu_seconds)},"
@@ -146,16 +160,31 @@ def _judge(what: str, ratio: float, most: float) -> None:
 async def _planned(directory: Path, accounts: int) -> _Run:
     """Plan fresh accounts in three regions with the whole configuration."""
     async with _world(directory, f"plan-{accounts}") as world:
-        sections = "".join(f'  {name}: {{id: "{one}"}}\n' for name, one in _named(accounts).items())
-        text = _WHOLE.read_text(encoding="utf-8").replace("[eu-west-1, us-east-1]", f"[{', '.join(_REGIONS)}]")
-        (world.directory / "a.yaml").write_text(f"{text}accounts:\n{sections}", encoding="utf-8")
-        run = await world.run(_OURS, "plan", "-c", world.directory / "a.yaml", "-o", world.directory / "p.json")
+        path = world.directory / "a.yaml"
+        path.write_text(_whole(_named(accounts)), encoding="utf-8")
+        run = await world.run(_OURS, "plan", "-c", path, "-o", world.directory / "p.json")
     assert run.took.exit_code == 2, run.took.output[-2_000:]
     assert not run.writes
     if accounts != _ACCOUNTS:
         print(f"a plan of accounts in {len(_REGIONS)} regions, each read for the first time\n{_HEAD}")
     print(run.row(f"{accounts} accounts", accounts), flush=True)
     return run
+
+
+def _whole(ids: Mapping[str, str]) -> str:
+    """Return a configuration that states for every account what the whole one states for `hello`, in our regions.
+
+    Images and a parent zone, which other accounts would have, are left out.
+    """
+    document = yaml.safe_load(_WHOLE.read_text(encoding="utf-8"))
+    section = {**document.pop("accounts")["hello"], "regions": list(_REGIONS), "admin_account": None}
+    section["vpc_net"] = {
+        region: {"cidr": f"10.{number}.0.0/16", "zones": [f"{region}a", f"{region}b"]}
+        for number, region in enumerate(_REGIONS, start=1)
+    }
+    del section["ami_sharing"]
+    accounts = {name: {**section, "id": one} for name, one in ids.items()}
+    return yaml.safe_dump({**document, "accounts": accounts}, sort_keys=False)
 
 
 async def _sevenseconds(directory: Path, ids: Mapping[str, str]) -> dict[str, _Run]:

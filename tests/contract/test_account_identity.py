@@ -162,6 +162,9 @@ class _WithDocuments:
     documents: dict[str, str]
     asked: list[str] = field(default_factory=list)
 
+    def of_one_pass(self) -> _WithDocuments:
+        return _WithDocuments(self.aws.of_one_pass(), self.documents, self.asked)
+
     def of(self, kind: ResourceKind, target: Target, region: str | None) -> ResourceProvider:
         if kind is identity.SAML_METADATA:
             return SamlMetadataProvider(self._fetch)

@@ -34,6 +34,10 @@ class MemoryAccount:
     fault: Callable[[int, str, str], None] = lambda *_: None
     unreadable: dict[str, WhenceError] = field(default_factory=dict)
     writes: list[tuple[str, str]] = field(default_factory=list)
+    answers_creations: bool = False
+    """The answer of a creation states the resource, so that it is not read again."""
+    reads: list[tuple[str, str | None]] = field(default_factory=list)
+    """Kind and region of each read."""
     hidden_reads: int = 0
     """How many reads do not list what was created since: AWS is eventually consistent."""
     _hidden: set[str] = field(default_factory=set)
@@ -59,6 +63,9 @@ class MemoryAccount:
         self.writes.append((what, address))
         self.fault(len(self.writes), what, address)
 
+    def of_one_pass(self) -> MemoryAccount:
+        return self
+
     def next_output(self) -> str:
         self._serial += 1
         return f"id-{self._serial}"
@@ -71,6 +78,7 @@ class MemoryProvider:
     region: str | None
 
     async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
+        self.account.reads.append((self.kind.name, self.region))
         if self.kind.name in self.account.unreadable:
             raise self.account.unreadable[self.kind.name]
         self.account.hidden_reads -= 1
@@ -87,13 +95,20 @@ class MemoryProvider:
             if address.startswith(prefix) and (address in asked or one.own) and address not in self.account._hidden
         ]  # fmt: skip
 
-    async def create(self, wanted: WantedResource) -> None:
+    async def create(self, wanted: WantedResource) -> StandingResource | None:
         assert wanted.address not in self.account.resources, f"{wanted.address} is created twice"
         self.account.write("create", wanted.address)
         state = {name: value for name, value in wanted.state.items() if name in self.account.bare}
         self.account.resources[wanted.address] = Resource(state, output=self.account.next_output())
         if self.account.hidden_reads > 0:
             self.account._hidden.add(wanted.address)
+        if not self.account.answers_creations:
+            return None
+        made = self.account.resources[wanted.address]
+        return StandingResource(
+            kind=self.kind, name=wanted.name, region=self.region, is_own=True, state=copy.deepcopy(made.state),
+            outputs={"id": made.output},
+        )  # fmt: skip
 
     async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         self.account.write(f"put {aspect}", standing.address)

@@ -434,3 +434,57 @@ async def test_a_plan_never_writes_to_an_account_in_another_state(
 
 def _deletes(changes: Sequence[Any], address: str) -> bool:
     return any(one.address == address and one.action == "delete" for one in changes)
+
+
+async def test_a_resource_that_its_creation_states_is_not_read_again() -> None:
+    world = MemoryAccount(answers_creations=True)
+    plan = await planned(world, net(one=1, two=2), part(two=2))
+    world.reads.clear()
+    assert (await applied(world, plan)).succeeded
+    assert world.reads == [("net", None), ("part", "eu-west-1")], "the account was compared with the plan, once"
+    assert world.resources["net/a"].state == {"one": 1, "two": 2}
+    assert world.resources["eu-west-1/part/a"].state == {"one": "id-1", "two": 2}
+
+
+async def test_a_resource_that_its_creation_states_need_not_be_listed_yet() -> None:
+    world = MemoryAccount(answers_creations=True)
+    plan = await planned(world, net(one=1, two=2), part())
+    world.hidden_reads = 1_000
+    assert (await applied(world, plan)).succeeded
+    assert world.writes == [("create", "net/a"), ("put two", "net/a"), ("create", "eu-west-1/part/a")]
+
+
+async def at_once(world: MemoryAccount, plan: AccountPlan) -> AccountReport:
+    """Apply a plan as the run does that has just made it."""
+    return await Applier(
+        plan=plan, kinds=KINDS, providers=world, journal=KeptJournal(), pause=asyncio.sleep, reads_all=False
+    ).apply()  # fmt: skip
+
+
+async def test_a_plan_that_was_just_made_is_compared_where_it_changes_something_alone() -> None:
+    world = MemoryAccount(resources=resources_of({"net/a": {"one": 1}, "store/b": {"one": 1}}), answers_creations=True)
+    plan = await planned(world, net(one=1), part(), WantedResource(kind=STORE, name="b", state={"one": 2}))
+    world.reads.clear()
+    assert (await at_once(world, plan)).succeeded
+    assert {kind for kind, _ in world.reads} == {"part", "store"}
+    assert world.resources["eu-west-1/part/a"].state == {"one": "was-0"}, "what is referred to is known from the plan"
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "moved"),
+    [
+        ({"store/b": {"one": 7}}, "store/b"),
+        ({"net/a": {"one": 1}, "store/b": {"one": 1}, "eu-west-1/part/a": {"one": 9}}, "eu-west-1/part/a"),
+        ({}, "store/b"),
+    ],
+    ids=["changed", "created", "gone"],
+)
+async def test_a_plan_that_was_just_made_is_refused_where_what_it_changes_has_moved(
+    meanwhile: dict[str, Any], moved: str
+) -> None:
+    world = MemoryAccount(resources=resources_of({"net/a": {"one": 1}, "store/b": {"one": 1}}))
+    plan = await planned(world, net(one=1), part(), WantedResource(kind=STORE, name="b", state={"one": 2}))
+    world.resources = resources_of(meanwhile)
+    report = await at_once(world, plan)
+    assert outcomes(report)[moved] == "refused"
+    assert world.writes == []

@@ -1,7 +1,8 @@
 """Apply the plan of one account: exactly its changes, in its order, against the state that it was made for.
 
-Before the first write everything that the plan records is read again. A resource that differs is refused by name, and
-nothing is written in that account; what the plan's own changes produce is accepted, so that a cut-off apply goes on.
+Before the first write everything that the plan records is read again; of a plan that was just made, what its changes
+are about. A resource that differs is refused by name, and nothing is written in that account; what the plan's own
+changes produce is accepted, so that a cut-off apply goes on.
 """
 
 from __future__ import annotations
@@ -55,9 +56,13 @@ class Applier:
     journal: Journal
     pause: Callable[[float], Awaitable[None]]
     progress: OnApplied = lambda _: None
+    reads_all: bool = True
+    """Read again all that the plan records; otherwise only kinds and places with changes, as the plan was just made."""
     _stood: frozenset[str] = frozenset()
     """Addresses of what stood before the first write."""
     _recorded: Mapping[str, RecordedResource] = field(default_factory=dict)
+    _created: dict[str, StandingResource] = field(default_factory=dict)
+    """As AWS answered their creations."""
     _outputs: dict[str, State] = field(default_factory=dict)
     _outcomes: dict[str, Applied] = field(default_factory=dict)
     _unread: str = ""
@@ -99,8 +104,9 @@ class Applier:
 
     async def _moved(self) -> dict[str, str]:
         """Return the resources that differ from what the plan records, and how; learn the outputs of the others."""
-        recorded, changes = recorded_by_address(self.plan), {one.address: one for one in self.plan.changes}
-        self._recorded = recorded
+        changes = {one.address: one for one in self.plan.changes}
+        self._recorded = recorded_by_address(self.plan)
+        recorded = self._read_again(self._recorded, changes)
         wanted = [self._wanted(address, recorded.get(address), changes.get(address)) for address in
                   dict.fromkeys([*recorded, *changes])]  # fmt: skip
         used = {one.kind.name for one in wanted}
@@ -129,6 +135,16 @@ class Applier:
             if reason:
                 found[one.address] = reason
         return found
+
+    def _read_again(
+        self, recorded: Mapping[str, RecordedResource], changes: Mapping[str, PlannedChange]
+    ) -> Mapping[str, RecordedResource]:
+        """Return the recorded resources that are read before the first write; of the others the outputs are known."""
+        self._outputs |= {address: one.outputs for address, one in recorded.items()}
+        if self.reads_all:
+            return recorded
+        places = {place_of(address, self.kinds)[:2] for address in changes}
+        return {address: one for address, one in recorded.items() if place_of(address, self.kinds)[:2] in places}
 
     def _difference(
         self, stands: StandingResource | None, recorded: RecordedResource | None, change: PlannedChange | None
@@ -176,22 +192,31 @@ class Applier:
             for one in (each for each in created if each.address in begun and self._has_begun(each)):
                 self._note(one, "failed", "it was created, and the rest of it could not be written")
             return
-        if begun:
+        if begun <= set(self._created):
+            stands = {**stands, **{address: self._created[address] for address in begun}}
+        else:
             stands = await self._settled(provider, list(wanted.values()), begun, ready)
         for one in (each for each in ready if each.address not in self._outcomes):
-            standing = stands.get(one.address)
-            if one.action == "delete":
-                await self._try(one, self._delete(provider, standing, one))
-            elif standing is None:
-                self._failed(
-                    one, RoadError("account-unsettled", "AWS does not list it yet", fix="apply the plan again")
-                )
-            else:
-                await self._try(one, self._put(provider, standing, one, was_created=one.address in begun))
+            await self._finish(provider, stands.get(one.address), one, was_created=one.address in begun)
+
+    async def _finish(
+        self, provider: ResourceProvider, standing: StandingResource | None, change: PlannedChange, *, was_created: bool
+    ) -> None:
+        """Delete what is deleted, and put the aspects of everything else."""
+        if change.action == "delete":
+            await self._try(change, self._delete(provider, standing, change))
+        elif standing is None:
+            exc = RoadError("account-unsettled", "AWS does not list it yet", fix="apply the plan again")
+            self._failed(change, exc)
+        else:
+            await self._try(change, self._put(provider, standing, change, was_created=was_created))
 
     async def _create(self, provider: ResourceProvider, wanted: WantedResource) -> None:
         self.journal.begin(self.plan.account_id, wanted.address)
-        await provider.create(wanted)
+        created = await provider.create(wanted)
+        if created is not None:
+            self._created[wanted.address] = created
+            self._outputs[wanted.address] = created.outputs
 
     async def _put(
         self, provider: ResourceProvider, standing: StandingResource, change: PlannedChange, *, was_created: bool

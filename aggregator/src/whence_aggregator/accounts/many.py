@@ -48,14 +48,16 @@ async def plan_accounts(
 async def apply_accounts(
     plan: PlanFile, applier: Callable[[AccountPlan], Applier], providers: Providers, *, at_once: int,
     lock: Callable[[str], AbstractContextManager[None]],
-    applied: Callable[[AccountReport], None] = lambda _: None,
+    applied: Callable[[AccountReport], None] = lambda _: None, is_verified: bool = False,
 ) -> tuple[AccountReport, ...]:  # fmt: skip
     """Apply the accounts of a plan that have changes. Raises AccountMismatch before the first write anywhere.
 
+    `is_verified`: they were verified in this run, to be planned; an applier verifies its account in any case.
     `lock` is held while an account is written, and raises WhenceError where another process holds it.
     """
     pending = [one for one in plan.accounts if one.changes]
-    wrong = await verify_all([one.target for one in pending], providers, at_once=at_once)
+    targets = [] if is_verified else [one.target for one in pending]
+    wrong = await verify_all(targets, providers, at_once=at_once)
     limit = asyncio.Semaphore(at_once)
 
     async def one(account: AccountPlan) -> AccountReport:

@@ -24,10 +24,11 @@ class ResourceProvider(Protocol):
         Makes no write call. Lists are read whole, or the call fails: a resource that is not returned does not exist.
         """
 
-    async def create(self, wanted: WantedResource) -> None:
+    async def create(self, wanted: WantedResource) -> StandingResource | None:
         """Create a resource that does not stand, in one write call where AWS allows it, with our tag.
 
         Aspects that the call does not set are set by `put` afterwards. References in `wanted` are resolved.
+        Return the resource as AWS's answer states it, or None if the answer does not state it whole: it is read then.
         """
 
     async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
@@ -53,6 +54,9 @@ class Providers(Protocol):
 
     def of(self, kind: ResourceKind, target: Target, region: str | None) -> ResourceProvider:
         """Return the provider of a kind. `region` is None for kinds of the whole account."""
+
+    def of_one_pass(self) -> Providers:
+        """Return providers that only read, for one pass over one account: what several of them ask is asked once."""
 
     async def find(self, kind: ResourceKind, target: Target, region: str | None) -> Sequence[StandingResource]:
         """Return what stands of a kind whose provider finds it, and nothing of others. Raises RoadError."""

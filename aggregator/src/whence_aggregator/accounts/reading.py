@@ -41,11 +41,13 @@ async def read_account(
         )
     )
 
+    one_pass = providers.of_one_pass()
+
     async def part(kind: ResourceKind, region: str | None) -> AccountReading:
         asked = [one for one in wanted if one.kind.name == kind.name and one.region == region]
         try:
             async with at_once:
-                found = await providers.of(kind, target, region).read(asked)
+                found = await one_pass.of(kind, target, region).read(asked)
         except WhenceError as exc:
             return _unread(kind, region, asked, exc)
         return AccountReading(standing=tuple(found), remarks=(), unread=frozenset())

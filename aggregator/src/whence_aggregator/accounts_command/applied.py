@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 from pathlib import Path
-from typing import NoReturn
 
 import click
 import msgspec
@@ -21,9 +19,10 @@ from whence_aggregator.accounts_command.files import (
     read_plan,
     read_report,
     report_path,
+    write_plan,
     write_report,
 )
-from whence_aggregator.accounts_command.running import apply_plan
+from whence_aggregator.accounts_command.running import AwsSession
 from whence_aggregator.whence.connection import AggregatorAccess
 from whence_common.errors import InputError, WhenceError
 from whence_common.visible import printable
@@ -41,17 +40,21 @@ def apply(plan: Path, max_procs: int, as_json: bool, submit: bool) -> None:
 
     An account that has moved since the plan was made is refused, and what moved is named.
     """
-    apply_and_end(read_plan(plan), plan, at_once=max_procs, submit=submit, as_json=as_json)
+    made = read_plan(plan)
+    with AwsSession() as aws:
+        report = aws.apply(made, journal=journal_path(plan), at_once=max_procs)
+    raise ProgramEnd(reported(report, made, plan, submit=submit, as_json=as_json))
 
 
-def apply_and_end(plan: PlanFile, path: Path, *, at_once: int, submit: bool, as_json: bool = False) -> NoReturn:
-    """Apply a plan as `applied` does, and end the program."""
-    raise ProgramEnd(applied(plan, path, at_once=at_once, submit=submit, as_json=as_json))
+def applied_at_once(aws: AwsSession, plan: PlanFile, path: Path, *, at_once: int) -> int:
+    """Keep a plan that was just made, apply it, report it, and return the exit code."""
+    write_plan(path, plan)
+    report = aws.apply(plan, journal=journal_path(path), at_once=at_once, was_made_here=True)
+    return reported(report, plan, path, submit=True)
 
 
-def applied(plan: PlanFile, path: Path, *, at_once: int, submit: bool, as_json: bool = False) -> int:
-    """Apply a plan, keep the report beside it, post it, and return the exit code."""
-    report = asyncio.run(apply_plan(plan, journal=journal_path(path), at_once=at_once))
+def reported(report: ApplyReport, plan: PlanFile, path: Path, *, submit: bool, as_json: bool = False) -> int:
+    """Keep a report beside its plan, post it, show it, and return the exit code."""
     is_kept = _keep(report, report_path(path))
     submitted = not submit or not os.environ.get("WHENCE_URL") or _submit(report, path, is_kept=is_kept)
     if as_json:

@@ -12,11 +12,12 @@ from whence_aggregator.accounts.configuration.write import to_yaml
 from whence_aggregator.accounts.for_whence import aggregator_settings, check_for_whence, remarks_for_whence
 from whence_aggregator.accounts.steps.table import STEPS
 from whence_aggregator.accounts_command import options
-from whence_aggregator.accounts_command.applied import applied
+from whence_aggregator.accounts_command.applied import applied_at_once
 from whence_aggregator.accounts_command.configured import configured_accounts
 from whence_aggregator.accounts_command.ending import CONVERGED, ProgramEnd, say, show
-from whence_aggregator.accounts_command.files import read_configuration_file, write_plan
+from whence_aggregator.accounts_command.files import read_configuration_file
 from whence_aggregator.accounts_command.planned import code_of, planned_accounts, show_plan, with_needed
+from whence_aggregator.accounts_command.running import AwsSession
 
 
 @click.command()
@@ -38,13 +39,13 @@ def bootstrap(pattern: tuple[str, ...], config: Path, adopt: tuple[str, ...], de
     for remark in remarks_for_whence(accounts):
         say(f"whence-accounts: {remark}")
     steps = with_needed(accounts, tuple(one for one in STEPS if one.is_for_whence))
-    made = planned_accounts(content, accounts, steps, adopt=adopt, delete=delete, at_once=max_procs)
-    show_plan(made, as_json=False)
-    code = code_of(made)
-    if not dry_run and not made.is_converged:
-        kept = config.with_name(f"{config.name}.bootstrap.plan.json")
-        write_plan(kept, made)
-        code = applied(made, kept, at_once=max_procs, submit=True)
+    with AwsSession() as aws:
+        made = planned_accounts(aws, content, accounts, steps, adopt=adopt, delete=delete, at_once=max_procs)
+        show_plan(made, as_json=False)
+        code = code_of(made)
+        if not dry_run and not made.is_converged:
+            kept = config.with_name(f"{config.name}.bootstrap.plan.json")
+            code = applied_at_once(aws, made, kept, at_once=max_procs)
     if code == CONVERGED:
         _show_settings(accounts, config)
     raise ProgramEnd(code)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Sequence
 from hashlib import sha256
@@ -18,11 +17,11 @@ from whence_aggregator.accounts.shown import plan_lines
 from whence_aggregator.accounts.step import AccountStep
 from whence_aggregator.accounts.steps.table import KINDS, STEPS
 from whence_aggregator.accounts_command import options
-from whence_aggregator.accounts_command.applied import apply_and_end
+from whence_aggregator.accounts_command.applied import applied_at_once
 from whence_aggregator.accounts_command.configured import configured_accounts
 from whence_aggregator.accounts_command.ending import CONVERGED, ERROR, PENDING, ProgramEnd, say, show
 from whence_aggregator.accounts_command.files import check_output, read_configuration_file, write_plan
-from whence_aggregator.accounts_command.running import make_plan
+from whence_aggregator.accounts_command.running import AwsSession
 from whence_common.errors import InputError
 
 
@@ -54,7 +53,8 @@ def plan(
     """
     if out is not None:
         check_output(out, read=config)
-    made = planned(config, pattern, chosen_steps(steps), adopt=adopt, delete=delete, at_once=max_procs)
+    with AwsSession() as aws:
+        made = planned(aws, config, pattern, chosen_steps(steps), adopt=adopt, delete=delete, at_once=max_procs)
     if out is not None:
         write_plan(out, made)
     show_plan(made, as_json=as_json)
@@ -85,42 +85,38 @@ def configure(file: Path, pattern: str, dry_run: bool, quiet: bool, adopt: tuple
     The plan is kept beside FILE, so that a run that was cut off is continued with apply.
     """
     refuse_stock_options(stock)
-    made = planned(file, (pattern,), STEPS, adopt=adopt, delete=delete, at_once=max_procs)
-    if not quiet:
-        show_plan(made, as_json=False)
-    if dry_run or login_only:
-        raise ProgramEnd(
-            code_of(made) if dry_run else CONVERGED if all(one.is_whole for one in made.accounts) else ERROR
-        )
-    if made.is_converged:
-        raise ProgramEnd(code_of(made))
-    kept = file.with_name(f"{file.name}.plan.json")
-    write_plan(kept, made)
-    apply_and_end(made, kept, at_once=max_procs, submit=True)
+    with AwsSession() as aws:
+        made = planned(aws, file, (pattern,), STEPS, adopt=adopt, delete=delete, at_once=max_procs)
+        if not quiet:
+            show_plan(made, as_json=False)
+        if dry_run or login_only:
+            is_whole = all(one.is_whole for one in made.accounts)
+            raise ProgramEnd(code_of(made) if dry_run else CONVERGED if is_whole else ERROR)
+        if made.is_converged:
+            raise ProgramEnd(code_of(made))
+        raise ProgramEnd(applied_at_once(aws, made, file.with_name(f"{file.name}.plan.json"), at_once=max_procs))
 
 
 def planned(
-    config: Path, pattern: Sequence[str], steps: Sequence[AccountStep], *, adopt: tuple[str, ...],
+    aws: AwsSession, config: Path, pattern: Sequence[str], steps: Sequence[AccountStep], *, adopt: tuple[str, ...],
     delete: tuple[str, ...], at_once: int,
 ) -> PlanFile:  # fmt: skip
     """Read the configuration, check it whole, and plan. Raises WhenceError."""
     content = read_configuration_file(config)
     accounts = configured_accounts(content, pattern, name=str(config))
-    return planned_accounts(content, accounts, steps, adopt=adopt, delete=delete, at_once=at_once)
+    return planned_accounts(aws, content, accounts, steps, adopt=adopt, delete=delete, at_once=at_once)
 
 
 def planned_accounts(
-    content: bytes, accounts: Sequence[ConfiguredAccount], steps: Sequence[AccountStep], *, adopt: tuple[str, ...],
-    delete: tuple[str, ...], at_once: int,
+    aws: AwsSession, content: bytes, accounts: Sequence[ConfiguredAccount], steps: Sequence[AccountStep], *,
+    adopt: tuple[str, ...], delete: tuple[str, ...], at_once: int,
 ) -> PlanFile:  # fmt: skip
     """Check accounts of a configuration, and plan them. Raises WhenceError."""
     check(accounts, steps)
     flags = (*(f"--adopt {one}" for one in adopt), *(f"--delete {one}" for one in delete))
-    return asyncio.run(
-        make_plan(
-            accounts, steps, Allowed(adopt=adopt, delete=delete), flags=flags, at_once=at_once,
-            configuration=f"sha256:{sha256(content).hexdigest()}",
-        )
+    return aws.plan(
+        accounts, steps, Allowed(adopt=adopt, delete=delete), flags=flags, at_once=at_once,
+        configuration=f"sha256:{sha256(content).hexdigest()}",
     )  # fmt: skip
 
 

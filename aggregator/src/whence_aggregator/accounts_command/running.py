@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -54,43 +54,67 @@ async def opened_aws(*, told: Callable[[str], None] = lambda _: None) -> AsyncIt
         await providers.close()
 
 
-async def make_plan(
-    accounts: Sequence[ConfiguredAccount], steps: Sequence[AccountStep], allowed: Allowed, *, configuration: str,
-    flags: tuple[str, ...], at_once: int,
-) -> PlanFile:  # fmt: skip
-    """Return the plan of the accounts. Raises WhenceError before any account is read whole where one is another."""
-    progress = ProgressLine("planned", len(accounts))
-    try:
-        async with opened_aws() as providers:
-            plans = await plan_accounts(
-                accounts, steps, providers, allowed, at_once=at_once,
-                planned=lambda one: progress.step(one.account),
+class AwsSession:
+    """Plans and applies with the same clients, which stay open from one to the other. To be used in a `with` block."""
+
+    def __init__(self) -> None:
+        self._runner = asyncio.Runner()
+        self._told: Callable[[str], None] = lambda _: None
+        self._stack = AsyncExitStack()
+
+    def __enter__(self) -> AwsSession:
+        self._runner.__enter__()
+        opened = opened_aws(told=lambda text: self._told(text))
+        self._providers = self._runner.run(self._stack.enter_async_context(opened))
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        try:
+            self._runner.run(self._stack.aclose())
+        finally:
+            self._runner.close()
+
+    def plan(
+        self, accounts: Sequence[ConfiguredAccount], steps: Sequence[AccountStep], allowed: Allowed, *,
+        configuration: str, flags: tuple[str, ...], at_once: int,
+    ) -> PlanFile:  # fmt: skip
+        """Return the plan of the accounts. Raises WhenceError before any account is read whole where one is another."""
+        progress = ProgressLine("planned", len(accounts))
+        try:
+            plans = self._runner.run(
+                plan_accounts(
+                    accounts, steps, self._providers, allowed, at_once=at_once,
+                    planned=lambda one: progress.step(one.account),
+                )
             )  # fmt: skip
-    finally:
-        progress.end()
-    return PlanFile(made_at=to_instant(utc_now()), configuration=configuration, flags=flags, accounts=plans)
+        finally:
+            progress.end()
+        return PlanFile(made_at=to_instant(utc_now()), configuration=configuration, flags=flags, accounts=plans)
 
+    def apply(self, plan: PlanFile, *, journal: Path, at_once: int, was_made_here: bool = False) -> ApplyReport:
+        """Apply a plan and return its report. Raises WhenceError before the first write.
 
-async def apply_plan(plan: PlanFile, *, journal: Path, at_once: int) -> ApplyReport:
-    """Apply a plan and return its report. Raises WhenceError before the first write."""
-    begun = to_instant(utc_now())
-    kept = FileJournal(journal, plan.digest)
-    progress = ProgressLine("applied", sum(len(one.changes) for one in plan.accounts))
-    try:
-        async with opened_aws(told=progress.say) as providers:
+        `was_made_here`: this session has just planned the accounts, and verified them.
+        """
+        begun = to_instant(utc_now())
+        kept = FileJournal(journal, plan.digest)
+        progress = ProgressLine("applied", sum(len(one.changes) for one in plan.accounts))
+        self._told = progress.say
 
-            def applier(account: AccountPlan) -> Applier:
-                return Applier(
-                    plan=account, kinds=KINDS, providers=providers, journal=kept, pause=asyncio.sleep,
-                    progress=lambda one: progress.step(f"{account.account} {one.address}"),
-                )  # fmt: skip
+        def applier(account: AccountPlan) -> Applier:
+            return Applier(
+                plan=account, kinds=KINDS, providers=self._providers, journal=kept, pause=asyncio.sleep,
+                progress=lambda one: progress.step(f"{account.account} {one.address}"), reads_all=not was_made_here,
+            )  # fmt: skip
 
-            reports = await apply_accounts(
-                plan, applier, providers, at_once=at_once, lock=partial(account_lock, state_folder(os.environ))
+        lock = partial(account_lock, state_folder(os.environ))
+        try:
+            reports = self._runner.run(
+                apply_accounts(plan, applier, self._providers, at_once=at_once, lock=lock, is_verified=was_made_here)
             )
-    finally:
-        progress.end()
-    return ApplyReport(
-        plan=plan.digest, configuration=plan.configuration, begun_at=begun, ended_at=to_instant(utc_now()),
-        accounts=reports,
-    )  # fmt: skip
+        finally:
+            progress.end()
+        return ApplyReport(
+            plan=plan.digest, configuration=plan.configuration, begun_at=begun, ended_at=to_instant(utc_now()),
+            accounts=reports,
+        )  # fmt: skip

@@ -1,6 +1,7 @@
-"""Clients of AWS's services by region and role. Each request is signed with the newest keys of its role.
+"""Clients of AWS's services by region and role. Roles share the connections of one client for a service and region.
 
-A request that AWS refuses because the keys have expired is signed with new ones and sent once more.
+Each request is signed with the newest keys of its role. One that AWS refuses because the keys have expired is signed
+with new ones and sent once more.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -18,10 +20,9 @@ from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
 
 from whence_aggregator.adapters.aws_refusals import FAILURES, refusal, why
+from whence_aggregator.adapters.aws_role_clients import client_of_role, sign_as_roles
 from whence_aggregator.adapters.aws_session import aws_session
 from whence_aggregator.ports import SourceUnavailable
-from whence_common.aws_errors import AwsError
-from whence_common.clock import utc_now
 
 CALL_FAILURES = (*FAILURES, aiohttp.ClientError)
 """Exceptions of a call, and of reading the body of its answer."""
@@ -35,7 +36,6 @@ _SPARE_SECONDS = 300
 _CONNECTIONS_MAX = 32
 _SILENT_ATTEMPTS_MAX = 2
 """Of a request that gets no answer in time: each takes as long as the timeout."""
-_RENEWED = "whence_renewed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,10 @@ class RoleNotAssumed(ClientError):  # type: ignore[misc]  # the SDK has no types
         self.role = role
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Open:
+    """A client with our own credentials, and what closes it."""
+
     client: Any
     stack: AsyncExitStack
 
@@ -103,32 +105,26 @@ class ServiceClients:
             max_pool_connections=_CONNECTIONS_MAX,
             retries={"total_max_attempts": attempts_max, "mode": "standard"},
         )
-        self._open: dict[tuple[str, str, str], _Open] = {}
-        self._locks: dict[tuple[str, str, str], asyncio.Lock] = {}
+        self._open: dict[tuple[str, str], _Open] = {}
+        self._locks: dict[tuple[str, str], asyncio.Lock] = {}
+        self._of_roles: dict[tuple[str, str, AssumedRole], Any] = {}
         self._given: dict[AssumedRole, _Given] = {}
         self._role_locks: dict[AssumedRole, asyncio.Lock] = {}
 
     async def get(self, service: str, region: str, role: AssumedRole | None) -> Any:
         """Return an open client. Raises what the SDK raises when the role cannot be assumed."""
-        key = service, region, role.arn if role is not None else ""
-        async with self._locks.setdefault(key, asyncio.Lock()):
-            given = await self._keys_of(region, role) if role is not None else None
-            if key in self._open:
-                return self._open[key].client
-            stack = AsyncExitStack()
-            client = await stack.enter_async_context(self._client(service, region, given))
-            if role is not None:
-                self._sign_as(client, region, role)
-            client.meta.events.register("needs-retry", _given_up)
-            self._prepare(client)
-            if service == "s3control" and self._endpoint_url is not None:
-                client.meta.events.register("before-sign.s3-control", self._keep_host)
-            self._open[key] = _Open(client, stack)
-            return client
+        if role is None:
+            return await self._own(service, region)
+        await self._keys_of(region, role)
+        key = service, region, role
+        if key not in self._of_roles:
+            own = await self._own(service, region)
+            self._of_roles[key] = client_of_role(own, partial(self._keys_of, region, role), partial(self.drop, role))
+        return self._of_roles[key]
 
-    def drop(self, role: AssumedRole | None) -> None:
-        """Sign the next request with new keys, as AWS does not accept these."""
-        if role is not None:
+    def drop(self, role: AssumedRole | None, refused: object = None) -> None:
+        """Sign the next request with new keys, as AWS does not accept these: `refused`, or whatever is used now."""
+        if role is not None and (refused is None or self._given.get(role) is refused):
             self._given.pop(role, None)
 
     def failed(self, region: str, role: AssumedRole | None, place: str, exc: Exception) -> SourceUnavailable:
@@ -153,16 +149,31 @@ class ServiceClients:
         return SourceUnavailable("trail-unavailable", f"{place} cannot be read: {why(exc)}", fix=fix)
 
     async def release(self, role: AssumedRole) -> None:
-        """Close the clients of a role, of which none is in use: each holds about a megabyte. Its keys are kept."""
-        for stack in [self._open.pop(key).stack for key in list(self._open) if key[2] == role.arn]:
-            await stack.aclose()
+        """Forget the clients of a role, of which none is in use. Its keys and all connections are kept."""
+        for key in [one for one in self._of_roles if one[2] == role]:
+            del self._of_roles[key]
 
     async def close(self) -> None:
         """Close all clients."""
         stacks = [one.stack for one in self._open.values()]
-        self._open = {}
+        self._open, self._of_roles = {}, {}
         for stack in stacks:
             await stack.aclose()
+
+    async def _own(self, service: str, region: str) -> Any:
+        """Return the client with our own credentials."""
+        key = service, region
+        async with self._locks.setdefault(key, asyncio.Lock()):
+            if key not in self._open:
+                stack = AsyncExitStack()
+                client = await stack.enter_async_context(self._client(service, region))
+                sign_as_roles(client)
+                client.meta.events.register("needs-retry", _given_up)
+                self._prepare(client)
+                if service == "s3control" and self._endpoint_url is not None:
+                    client.meta.events.register("before-sign.s3-control", self._keep_host)
+                self._open[key] = _Open(client, stack)
+            return self._open[key].client
 
     async def _keys_of(self, region: str, role: AssumedRole) -> _Given:
         """Return the keys of a role, which all its clients share: they are valid in every region."""
@@ -176,49 +187,24 @@ class ServiceClients:
 
     async def _assume(self, region: str, role: AssumedRole) -> ReadOnlyCredentials:
         external = {"ExternalId": role.external_id} if role.external_id is not None else {}
-        async with self._client("sts", region, None) as sts:
-            sts.meta.events.register("needs-retry", _given_up)
-            try:
-                answer = await sts.assume_role(
-                    RoleArn=role.arn, RoleSessionName=self._session_name, DurationSeconds=_ROLE_SECONDS, **external
-                )
-            except ClientError as exc:
-                raise RoleNotAssumed(exc, role) from exc
+        sts = await self._own("sts", region)
+        try:
+            answer = await sts.assume_role(
+                RoleArn=role.arn, RoleSessionName=self._session_name, DurationSeconds=_ROLE_SECONDS, **external
+            )
+        except ClientError as exc:
+            raise RoleNotAssumed(exc, role) from exc
         given = answer["Credentials"]
         return ReadOnlyCredentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
-
-    def _sign_as(self, client: Any, region: str, role: AssumedRole) -> None:
-        """Have every request of a client signed with the newest keys of a role."""
-
-        async def sign(request: Any, **_: Any) -> None:
-            given = await self._keys_of(region, role)
-            request.context.setdefault("signing", {})["request_credentials"] = given
-
-        async def renew(*, response: Any, request_dict: dict[str, Any], **_: Any) -> float | None:
-            """Return 0 for a request to repeat with new keys, None for any other."""
-            context = request_dict["context"]
-            if response is None or "Error" not in response[1] or context.get(_RENEWED):
-                return None
-            if not AwsError.of_sdk(response[1], now=utc_now()).is_expired:
-                return None
-            context[_RENEWED] = True
-            if self._given.get(role) is context.get("signing", {}).get("request_credentials"):
-                self.drop(role)  # nobody else has renewed them since
-            return 0.0
-
-        client.meta.events.register("before-sign", sign)
-        client.meta.events.register("needs-retry", renew)
 
     def _keep_host(self, request: Any, **_: Any) -> None:
         """Call the endpoint as it was given: S3 Control's rules put the account id before the host, for AWS only."""
         host = urlsplit(self._endpoint_url or "").netloc
         request.url = urlunsplit(urlsplit(request.url)._replace(netloc=host))
 
-    def _client(self, service: str, region: str, given: _Given | None) -> Any:
-        names = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
-        keys = dict(zip(names, given.keys, strict=False)) if given is not None else {}
+    def _client(self, service: str, region: str) -> Any:
         return self._session.create_client(
-            service, region_name=region, endpoint_url=self._endpoint_url, config=self._config, **keys
+            service, region_name=region, endpoint_url=self._endpoint_url, config=self._config
         )
 
 

@@ -58,7 +58,7 @@ class BudgetProvider:
         )  # fmt: skip
 
     async def _alerts(self, client: Any, name: str) -> Json:
-        of = {**self._account, "BudgetName": name}
+        of: Mapping[str, Any] = {**self._account, "BudgetName": name}
         found = []
         for one in await whole_list(client, "describe_notifications_for_budget", "Notifications", **of):
             notification = {key: value for key, value in one.items() if key != "NotificationState"}

@@ -12,6 +12,8 @@ from whence_aggregator.adapters.accounts.whole_lists import whole_list
 
 T = TypeVar("T")
 _AT_ONCE = 8
+_TYPES = ("s3", "sns", "sqs")
+"""All that is found by its tag: asked together, so that a pass asks each region once."""
 
 
 async def gathered(calls: Iterable[Awaitable[T]]) -> Sequence[T]:
@@ -25,14 +27,14 @@ async def gathered(calls: Iterable[Awaitable[T]]) -> Sequence[T]:
     return await asyncio.gather(*map(one, calls))
 
 
-async def own_arns(place: AwsPlace, *types: str, region: str | None = None) -> frozenset[str]:
-    """Return the ARNs of our own resources of these types, such as `sqs`, in a region; by default that of the place.
+async def own_arns(place: AwsPlace, *services: str, region: str | None = None) -> frozenset[str]:
+    """Return the ARNs of our own resources of these services, such as `sqs`, in a region; by default that of the place.
 
     AWS lists a new resource after a moment: what is wanted must be read by its name.
     """
     tagging = await place.client("resourcegroupstaggingapi", region)
     found = await whole_list(
         tagging, "get_resources", "ResourceTagMappingList", TagFilters=[{"Key": OWN_TAG, "Values": [OWN_VALUE]}],
-        ResourceTypeFilters=list(types),
+        ResourceTypeFilters=list(_TYPES),
     )  # fmt: skip
-    return frozenset(one["ResourceARN"] for one in found)
+    return frozenset(one["ResourceARN"] for one in found if one["ResourceARN"].split(":")[2] in services)

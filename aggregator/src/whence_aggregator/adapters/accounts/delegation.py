@@ -36,8 +36,9 @@ class DelegationProvider:
         found = [await self._standing(name, servers, is_wanted=name in led) for name in sorted(led | left)]
         return [one for one in found if one is not None and (one.name in led or one.is_own)]
 
-    async def create(self, wanted: WantedResource) -> None:
+    async def create(self, wanted: WantedResource) -> StandingResource:
         await self._change(wanted.name, "CREATE", wanted.state["record"])
+        return StandingResource(kind=DELEGATION, name=wanted.name, state=wanted.state, is_own=True)
 
     async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         await self._change(standing.name, "UPSERT", value)

@@ -8,6 +8,7 @@ from typing import Any
 
 from whence_aggregator.accounts.domains import plain
 from whence_aggregator.accounts.resources import OWN_TAG, OWN_VALUE, is_own
+from whence_aggregator.adapters.accounts.shared_reads import once
 from whence_aggregator.adapters.accounts.whole_lists import whole_list
 from whence_common.errors import RoadError
 
@@ -36,7 +37,7 @@ async def public_zones(route53: Any, *, with_tags: bool) -> list[HostedZone]:
         one for one in await whole_list(route53, "list_hosted_zones", "HostedZones")
         if not one.get("Config", {}).get("PrivateZone")
     ]  # fmt: skip
-    ids = [str(one["Id"]).rpartition("/")[2] for one in listed]
+    ids = [zone_id_in(one) for one in listed]
     tags = await _tags(route53, ids) if with_tags else {}
     return [
         HostedZone(
@@ -61,8 +62,16 @@ def the_zone(zones: Iterable[HostedZone], name: str, account_id: str) -> HostedZ
 
 async def name_servers_of(route53: Any, zone_id: str) -> Sequence[str]:
     """Return the name servers of a zone, sorted."""
-    answer = await route53.get_hosted_zone(Id=zone_id)
+    return name_servers_in(await once(route53, "get_hosted_zone", Id=zone_id))
+
+
+def name_servers_in(answer: Mapping[str, Any]) -> list[str]:
+    """Return the name servers in the description of a zone, sorted."""
     return sorted(plain(one) for one in answer.get("DelegationSet", {}).get("NameServers", []))
+
+
+def zone_id_in(zone: Mapping[str, Any]) -> str:
+    return str(zone["Id"]).rpartition("/")[2]
 
 
 async def record_of(route53: Any, zone_id: str, name: str, kind: str) -> dict[str, Any] | None:
@@ -89,7 +98,7 @@ async def _tags(route53: Any, ids: Sequence[str]) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for start in range(0, len(ids), _TAGS_A_CALL):
         asked = list(ids[start : start + _TAGS_A_CALL])
-        answer = await route53.list_tags_for_resources(ResourceType="hostedzone", ResourceIds=asked)
+        answer = await once(route53, "list_tags_for_resources", ResourceType="hostedzone", ResourceIds=asked)
         for one in answer["ResourceTagSets"]:
             found[str(one["ResourceId"])] = {tag["Key"]: tag.get("Value", "") for tag in one.get("Tags", [])}
     return found

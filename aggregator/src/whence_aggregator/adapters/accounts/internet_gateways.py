@@ -10,7 +10,7 @@ from whence_aggregator.accounts.steps.vpc import INTERNET_GATEWAY
 from whence_aggregator.adapters.accounts.network_reads import Item, matched, put_tags, tagged, tags_of
 from whence_aggregator.adapters.accounts.place import AwsPlace
 from whence_aggregator.adapters.accounts.routes import put_route, target_of
-from whence_aggregator.adapters.accounts.vpcs import vpc_ids_for
+from whence_aggregator.adapters.accounts.vpcs import main_table, vpc_ids_for
 from whence_aggregator.adapters.accounts.whole_lists import whole_list
 
 _EVERYWHERE = "0.0.0.0/0"
@@ -25,7 +25,7 @@ class InternetGatewayProvider:
         ec2 = await self._place.client("ec2")
         vpc_ids = await vpc_ids_for(ec2, wanted)
         gateways = await whole_list(ec2, "describe_internet_gateways", "InternetGateways")
-        tables = {name: await self._main_table(ec2, vpc_id) for name, vpc_id in vpc_ids.items()}
+        tables = {name: await main_table(ec2, vpc_id) for name, vpc_id in vpc_ids.items()}
         found = matched(
             wanted, gateways, lambda one, item: _vpc_of(item) is not None and _vpc_of(item) == vpc_ids.get(one.name)
         )
@@ -44,13 +44,11 @@ class InternetGatewayProvider:
             outputs={"id": identity},
         )  # fmt: skip
 
-    async def _main_table(self, ec2: Any, vpc_id: str) -> Item | None:
-        filters = [{"Name": "vpc-id", "Values": [vpc_id]}, {"Name": "association.main", "Values": ["true"]}]
-        return next(iter(await whole_list(ec2, "describe_route_tables", "RouteTables", Filters=filters)), None)
-
-    async def create(self, wanted: WantedResource) -> None:
+    async def create(self, wanted: WantedResource) -> StandingResource:
         ec2 = await self._place.client("ec2")
-        await ec2.create_internet_gateway(TagSpecifications=tagged("internet-gateway", wanted.state["tags"]))
+        tags = tagged("internet-gateway", wanted.state["tags"])
+        answer = await ec2.create_internet_gateway(TagSpecifications=tags)
+        return self._standing(wanted.name, wanted, answer["InternetGateway"], None)
 
     async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         ec2 = await self._place.client("ec2")
@@ -67,7 +65,7 @@ class InternetGatewayProvider:
     async def _put_route(self, ec2: Any, identity: Json) -> None:
         gateways = await whole_list(ec2, "describe_internet_gateways", "InternetGateways")
         vpc_id = next((_vpc_of(one) for one in gateways if one["InternetGatewayId"] == identity), None)
-        table = await self._main_table(ec2, vpc_id) if vpc_id is not None else None
+        table = await main_table(ec2, vpc_id) if vpc_id is not None else None
         if table is not None:
             await put_route(ec2, table["RouteTableId"], _EVERYWHERE, target_of(table, _EVERYWHERE), identity)
 

@@ -74,7 +74,7 @@ class NatGatewayProvider:
             outputs={"nat_gateway": identity, **usable},
         )  # fmt: skip
 
-    async def create(self, wanted: WantedResource) -> None:
+    async def create(self, wanted: WantedResource) -> StandingResource:
         """Create a gateway with an address: one of ours that an earlier apply left behind, or a new one."""
         ec2 = await self._place.client("ec2")
         free = await _free_addresses(ec2)
@@ -82,10 +82,11 @@ class NatGatewayProvider:
         if address is None:
             tags = own_tags(wanted.name, {"Name": f"NAT {wanted.name}"})
             address = await ec2.allocate_address(Domain="vpc", TagSpecifications=tagged("elastic-ip", tags))
-        await ec2.create_nat_gateway(
+        answer = await ec2.create_nat_gateway(
             SubnetId=wanted.state["subnet"], AllocationId=address["AllocationId"],
             TagSpecifications=tagged("natgateway", wanted.state["tags"]),
         )  # fmt: skip
+        return self._standing(wanted.name, wanted, answer["NatGateway"])
 
     async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         await put_tags(await self._place.client("ec2"), standing.outputs["nat_gateway"], value)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from whence_aggregator.accounts.account import Target
+from whence_aggregator.accounts.configuration.access import AccountAccess
 from whence_aggregator.accounts.limits import ServiceLimit
 from whence_aggregator.accounts.ports import Finds, ResourceProvider
 from whence_aggregator.accounts.resources import Json, ResourceKind, StandingResource, WantedResource
@@ -50,6 +51,7 @@ from whence_aggregator.adapters.accounts.saml_metadata import SamlMetadataProvid
 from whence_aggregator.adapters.accounts.saml_providers import SamlProviderProvider
 from whence_aggregator.adapters.accounts.security_groups import SecurityGroupProvider
 from whence_aggregator.adapters.accounts.settling import Settling
+from whence_aggregator.adapters.accounts.shared_reads import SharedReads
 from whence_aggregator.adapters.accounts.subnet_groups import CacheSubnetGroupProvider, DbSubnetGroupProvider
 from whence_aggregator.adapters.accounts.subnets import SubnetProvider
 from whence_aggregator.adapters.accounts.subscriptions import SubscriptionProvider
@@ -124,6 +126,8 @@ class AwsProviders:
     def __init__(self, clients: Callable[[str | None], ServiceClients]) -> None:
         self._open = clients
         self._clients: dict[str | None, ServiceClients] = {}
+        self._reads: SharedReads | None = None
+        self._identities: dict[tuple[str, AccountAccess], str] = {}
 
     @classmethod
     def opened(
@@ -143,6 +147,12 @@ class AwsProviders:
             )
         )  # fmt: skip
 
+    def of_one_pass(self) -> AwsProviders:
+        """Return providers with the same clients that make identical reads once."""
+        found = AwsProviders(self._open)
+        found._clients, found._reads = self._clients, SharedReads()
+        return found
+
     async def close(self) -> None:
         """Close all clients."""
         for one in self._clients.values():
@@ -160,11 +170,19 @@ class AwsProviders:
         return await _asked(provider.find(), _where(kind, target, region), ", ".join(kind.reads))
 
     async def identity(self, target: Target) -> str:
+        """Return the account of the credentials. It is asked once for a role, which is in one account for ever."""
+
         async def ask() -> str:
             sts = await self.place(target, None).client("sts")
             return str((await sts.get_caller_identity())["Account"])
 
-        return await _asked(ask(), target.name, "sts:GetCallerIdentity")
+        key = target.account_id, target.access
+        if key in self._identities:
+            return self._identities[key]
+        found = await _asked(ask(), target.name, "sts:GetCallerIdentity")
+        if target.access.role is not None:
+            self._identities[key] = found
+        return found
 
     async def aliases(self, target: Target) -> Sequence[str]:
         async def ask() -> list[str]:
@@ -193,7 +211,9 @@ class AwsProviders:
         profile = target.access.profile
         if profile not in self._clients:
             self._clients[profile] = self._open(profile)
-        return AwsPlace(target=target, region=region or target.regions[0], clients=self._clients[profile])
+        return AwsPlace(
+            target=target, region=region or target.regions[0], clients=self._clients[profile], reads=self._reads
+        )
 
 
 def _where(kind: ResourceKind, target: Target, region: str | None) -> str:
@@ -211,8 +231,8 @@ class _Refusing:
     async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
         return await _asked(self._provider.read(wanted), self._where, ", ".join(self._kind.reads))
 
-    async def create(self, wanted: WantedResource) -> None:
-        await self._write(self._provider.create(wanted))
+    async def create(self, wanted: WantedResource) -> StandingResource | None:
+        return await self._write(self._provider.create(wanted))
 
     async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         await self._write(self._provider.put(standing, aspect, value))
@@ -220,8 +240,8 @@ class _Refusing:
     async def delete(self, standing: StandingResource) -> None:
         await self._write(self._provider.delete(standing))
 
-    async def _write(self, call: Awaitable[None]) -> None:
-        await _asked(call, self._where, ", ".join(self._kind.writes))
+    async def _write(self, call: Awaitable[T]) -> T:
+        return await _asked(call, self._where, ", ".join(self._kind.writes))
 
 
 async def _asked(call: Awaitable[T], where: str, actions: str) -> T:

@@ -86,7 +86,7 @@ class RoleProvider:
             for one in (self._standing(each, None, details) for each in found)
         ]
 
-    async def create(self, wanted: WantedResource) -> None:
+    async def create(self, wanted: WantedResource) -> StandingResource:
         """Create a role; its policies are put afterwards.
 
         A trust policy that names a role or user of this account, such as the role itself, is put afterwards too,
@@ -100,10 +100,11 @@ class RoleProvider:
         if state.get("boundary"):
             more["PermissionsBoundary"] = state["boundary"]
         trust = _DENY_ALL if own_principals(state["trust"], self._place.account_id) else state["trust"]
-        await iam.create_role(
+        answer = await iam.create_role(
             RoleName=wanted.name, Path=state["path"], AssumeRolePolicyDocument=json.dumps(trust),
             Tags=tag_list(state["tags"]), **more,
         )  # fmt: skip
+        return self._standing(answer["Role"], wanted, {wanted.name: answer["Role"]})
 
     async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         iam = await self._place.client("iam")

@@ -54,11 +54,12 @@ class RouteTableProvider:
             foreign=(*other_routes(table, routes), *others) if wanted is not None else (),
         )  # fmt: skip
 
-    async def create(self, wanted: WantedResource) -> None:
+    async def create(self, wanted: WantedResource) -> StandingResource:
         ec2 = await self._place.client("ec2")
-        await ec2.create_route_table(
+        answer = await ec2.create_route_table(
             VpcId=wanted.state["vpc"], TagSpecifications=tagged("route-table", wanted.state["tags"])
         )
+        return self._standing(wanted.name, wanted, answer["RouteTable"], [])
 
     async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         ec2 = await self._place.client("ec2")

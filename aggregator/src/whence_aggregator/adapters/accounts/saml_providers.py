@@ -51,11 +51,15 @@ class SamlProviderProvider:
             state={"metadata": _seen(answer["SAMLMetadataDocument"]), "tags": seen_tags(tags, wanted)},
         )  # fmt: skip
 
-    async def create(self, wanted: WantedResource) -> None:
+    async def create(self, wanted: WantedResource) -> StandingResource:
         iam = await self._place.client("iam")
-        await iam.create_saml_provider(
+        answer = await iam.create_saml_provider(
             Name=wanted.name, SAMLMetadataDocument=wanted.state["metadata"], Tags=tag_list(wanted.state["tags"])
         )
+        return StandingResource(
+            kind=SAML_PROVIDER, name=wanted.name, state=wanted.state, is_own=True,
+            outputs={"arn": answer["SAMLProviderArn"]},
+        )  # fmt: skip
 
     async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         iam = await self._place.client("iam")

@@ -21,6 +21,7 @@ from whence_aggregator.adapters.accounts.network_reads import (
     matched,
     name_in,
     put_tags,
+    tag_list,
     tagged,
     tags_of,
 )  # fmt: skip
@@ -75,12 +76,15 @@ class SecurityGroupProvider:
             ) if wanted is not None else (),
         )  # fmt: skip
 
-    async def create(self, wanted: WantedResource) -> None:
+    async def create(self, wanted: WantedResource) -> StandingResource:
         ec2 = await self._place.client("ec2")
-        await ec2.create_security_group(
-            GroupName=wanted.name, Description=wanted.state["description"], VpcId=wanted.state["vpc"],
-            TagSpecifications=tagged("security-group", wanted.state["tags"]),
+        state = wanted.state
+        answer = await ec2.create_security_group(
+            GroupName=wanted.name, Description=state["description"], VpcId=state["vpc"],
+            TagSpecifications=tagged("security-group", state["tags"]),
         )  # fmt: skip
+        about = {"Description": state["description"], "VpcId": state["vpc"], "Tags": tag_list(state["tags"])}
+        return self._standing(wanted.name, wanted, {**answer, **about}, [], {})
 
     async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         ec2 = await self._place.client("ec2")

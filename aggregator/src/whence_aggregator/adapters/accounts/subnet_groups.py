@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from whence_aggregator.accounts.resources import Json, ResourceKind, StandingResource, WantedResource, is_own, seen_tags
 from whence_aggregator.accounts.steps.subnet_groups import CACHE_SUBNET_GROUP, DB_SUBNET_GROUP, DESCRIPTION, NAME
-from whence_aggregator.adapters.accounts.network_reads import tag_list
+from whence_aggregator.adapters.accounts.network_reads import Item, tag_list
 from whence_aggregator.adapters.accounts.place import AwsPlace
 from whence_aggregator.adapters.accounts.whole_lists import whole_list
 
@@ -49,20 +49,22 @@ class _SubnetGroupProvider:
         tags = {one["Key"]: one["Value"] for one in tag_items}
         if not wanted and not is_own(tags):
             return []
-        state: dict[str, Json] = {
-            "tags": seen_tags(tags, wanted[0] if wanted else None), "vpc": found["VpcId"],
-            "subnets": sorted(one["SubnetIdentifier"] for one in found["Subnets"]),
-        }  # fmt: skip
-        return [
-            StandingResource(
-                kind=self._service.kind, name=NAME, region=self._place.region, state=state, is_own=is_own(tags),
-                outputs={"arn": arn},
-            )
-        ]  # fmt: skip
+        return [self._standing(found, wanted[0] if wanted else None, tags)]
 
-    async def create(self, wanted: WantedResource) -> None:
+    def _standing(self, group: Item, wanted: WantedResource | None, tags: Mapping[str, str]) -> StandingResource:
+        state: dict[str, Json] = {
+            "tags": seen_tags(tags, wanted), "vpc": group["VpcId"],
+            "subnets": sorted(one["SubnetIdentifier"] for one in group["Subnets"]),
+        }  # fmt: skip
+        return StandingResource(
+            kind=self._service.kind, name=NAME, region=self._place.region, state=state, is_own=is_own(tags),
+            outputs={"arn": group[self._service.arn]},
+        )  # fmt: skip
+
+    async def create(self, wanted: WantedResource) -> StandingResource:
         more = {f"{self._service.prefix}Description": DESCRIPTION, "Tags": tag_list(wanted.state["tags"])}
-        await self._call("create", SubnetIds=wanted.state["subnets"], **more)
+        answer = await self._call("create", SubnetIds=wanted.state["subnets"], **more)
+        return self._standing(answer[self._service.prefix], wanted, dict(wanted.state["tags"]))  # type: ignore[arg-type]  # a mapping, as in the step
 
     async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         if aspect == "tags":
@@ -74,9 +76,9 @@ class _SubnetGroupProvider:
     async def delete(self, standing: StandingResource) -> None:
         await self._call("delete")
 
-    async def _call(self, verb: str, **more: Any) -> None:
+    async def _call(self, verb: str, **more: Any) -> Any:
         client = await self._place.client(self._service.name)
-        await getattr(client, f"{verb}_{self._service.group}")(**{f"{self._service.prefix}Name": NAME}, **more)
+        return await getattr(client, f"{verb}_{self._service.group}")(**{f"{self._service.prefix}Name": NAME}, **more)
 
 
 class DbSubnetGroupProvider(_SubnetGroupProvider):

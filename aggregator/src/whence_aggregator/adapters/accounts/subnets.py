@@ -45,12 +45,13 @@ class SubnetProvider:
             outputs={"id": subnet["SubnetId"]},
         )  # fmt: skip
 
-    async def create(self, wanted: WantedResource) -> None:
+    async def create(self, wanted: WantedResource) -> StandingResource:
         ec2 = await self._place.client("ec2")
-        await ec2.create_subnet(
+        answer = await ec2.create_subnet(
             VpcId=wanted.state["vpc"], CidrBlock=wanted.state["cidr"], AvailabilityZone=wanted.state["zone"],
             TagSpecifications=tagged("subnet", wanted.state["tags"]),
         )  # fmt: skip
+        return self._standing(wanted.name, wanted, answer["Subnet"])
 
     async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         await put_tags(await self._place.client("ec2"), standing.outputs["id"], value)

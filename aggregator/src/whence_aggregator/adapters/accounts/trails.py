@@ -11,6 +11,7 @@ from whence_aggregator.accounts.steps.cloudtrail import OTHER_TRAILS, TRAIL, TRU
 from whence_aggregator.adapters.accounts.answers import answered, tag_list, tags_of
 from whence_aggregator.adapters.accounts.calls import gathered
 from whence_aggregator.adapters.accounts.place import AwsPlace
+from whence_aggregator.adapters.accounts.shared_reads import once
 from whence_aggregator.adapters.accounts.whole_lists import whole_list
 
 _GONE = ("TrailNotFoundException",)
@@ -44,13 +45,15 @@ class TrailProvider:
         each = await gathered(self._trail(trail, one, tags, None) for one, tags in found)
         return [one for one in each if one is not None]
 
-    async def create(self, wanted: WantedResource) -> None:
+    async def create(self, wanted: WantedResource) -> StandingResource:
         trail = await self._place.client("cloudtrail")
         about: dict[str, Any] = {}
         for aspect, form in _UPDATES.items():
             about |= form(wanted.state.get(aspect))
         about = {name: value for name, value in about.items() if value != ""}
-        await trail.create_trail(Name=wanted.name, TagsList=_tags(wanted.state["tags"]), **about)
+        tags = _tags(wanted.state["tags"])
+        answer = await trail.create_trail(Name=wanted.name, TagsList=tags, **about)
+        return self._standing(answer, tags_of(tags), wanted, selectors={}, is_logging=False)
 
     async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         trail, arn = await self._place.client("cloudtrail"), str(standing.outputs["arn"])
@@ -78,6 +81,11 @@ class TrailProvider:
         )
         if answers[0] is None or answers[1] is None:
             return None
+        return self._standing(one, tags, wanted, selectors=answers[0], is_logging=bool(answers[1]["IsLogging"]))
+
+    def _standing(
+        self, one: _Trail, tags: _Tags, wanted: WantedResource | None, *, selectors: Mapping[str, Any], is_logging: bool
+    ) -> StandingResource:
         return StandingResource(
             kind=TRAIL, name=one["Name"], region=self._place.region, is_own=is_own(tags),
             state={
@@ -92,10 +100,10 @@ class TrailProvider:
                 "kms_key": one.get("KmsKeyId") or None,
                 "log_group": _log_group_of(one),
                 "tags": seen_tags(tags, wanted),
-                "event_selectors": _selectors(answers[0]),
-                "logging": bool(answers[1]["IsLogging"]),
+                "event_selectors": _selectors(selectors),
+                "logging": is_logging,
             },
-            outputs={"arn": arn},
+            outputs={"arn": one["TrailARN"]},
         )  # fmt: skip
 
 
@@ -160,14 +168,13 @@ class TrustedAccessProvider:
 
 async def _listed(trail: Any, place: AwsPlace) -> Sequence[tuple[_Trail, _Tags]]:
     """Return the trails of an account whose home is the region, with their tags."""
-    listed = (await trail.describe_trails(includeShadowTrails=False))["trailList"]
+    listed = (await once(trail, "describe_trails", includeShadowTrails=False))["trailList"]
     home = [one for one in listed if one["TrailARN"].split(":")[3:5] == [place.region, place.account_id]]
     tags: dict[str, _Tags] = {}
     for start in range(0, len(home), _TAGGED_A_CALL):
         arns = [one["TrailARN"] for one in home[start : start + _TAGGED_A_CALL]]
-        async for page in trail.get_paginator("list_tags").paginate(ResourceIdList=arns):
-            for one in page["ResourceTagList"]:
-                tags[one["ResourceId"]] = {**tags.get(one["ResourceId"], {}), **tags_of(one["TagsList"])}
+        for one in await whole_list(trail, "list_tags", "ResourceTagList", ResourceIdList=arns):
+            tags[one["ResourceId"]] = {**tags.get(one["ResourceId"], {}), **tags_of(one["TagsList"])}
     return [(one, tags.get(one["TrailARN"], {})) for one in home]
 
 

@@ -64,15 +64,16 @@ class VpcEndpointProvider:
             foreign=tuple(f"route table {one}" for one in sorted(used - meant)) if stated is not None else (),
         )  # fmt: skip
 
-    async def create(self, wanted: WantedResource) -> None:
+    async def create(self, wanted: WantedResource) -> StandingResource:
         ec2 = await self._place.client("ec2")
         state = wanted.state
         lists = {parameter: state[aspect] for aspect, parameter in _LISTS.items() if aspect in state}
         dns = {"PrivateDnsEnabled": state["private_dns"]} if "private_dns" in state else {}
-        await ec2.create_vpc_endpoint(
+        answer = await ec2.create_vpc_endpoint(
             VpcId=state["vpc"], ServiceName=state["service"], VpcEndpointType="Interface" if dns else "Gateway",
             TagSpecifications=tagged("vpc-endpoint", state["tags"]), **lists, **dns,
         )  # fmt: skip
+        return self._standing(wanted.name, wanted, answer["VpcEndpoint"], [])
 
     async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
         ec2 = await self._place.client("ec2")

@@ -40,7 +40,8 @@ class VpcProvider:
         if wanted is not None:
             for aspect in _ATTRIBUTES.keys() & wanted.state.keys():
                 state[aspect] = await self._attribute(ec2, vpc["VpcId"], _ATTRIBUTES[aspect])
-            outputs["main_route_table"] = await self._main_table(ec2, vpc["VpcId"])
+            table = await main_table(ec2, vpc["VpcId"])
+            outputs["main_route_table"] = str(table["RouteTableId"]) if table is not None else ""
         return StandingResource(
             kind=VPC, name=vpc["CidrBlock"] if wanted is not None else f"{vpc['CidrBlock']}@{vpc['VpcId']}",
             region=self._place.region, state=state, is_own=is_own(tags_of(vpc)), outputs=outputs,
@@ -49,11 +50,6 @@ class VpcProvider:
     async def _attribute(self, ec2: Any, vpc_id: str, name: str) -> bool:
         answer = await ec2.describe_vpc_attribute(VpcId=vpc_id, Attribute=name[0].lower() + name[1:])
         return bool(answer[name]["Value"])
-
-    async def _main_table(self, ec2: Any, vpc_id: str) -> str:
-        filters = [{"Name": "vpc-id", "Values": [vpc_id]}, {"Name": "association.main", "Values": ["true"]}]
-        tables = await whole_list(ec2, "describe_route_tables", "RouteTables", Filters=filters)
-        return str(tables[0]["RouteTableId"]) if tables else ""
 
     async def create(self, wanted: WantedResource) -> None:
         ec2 = await self._place.client("ec2")
@@ -69,6 +65,16 @@ class VpcProvider:
     async def delete(self, standing: StandingResource) -> None:
         ec2 = await self._place.client("ec2")
         await ec2.delete_vpc(VpcId=standing.outputs["id"])
+
+
+async def main_table(ec2: Any, vpc_id: str) -> Item | None:
+    """Return the main route table of a VPC, from the list that other kinds need too."""
+    tables = await whole_list(ec2, "describe_route_tables", "RouteTables")
+    return next((one for one in tables if one["VpcId"] == vpc_id and _is_main(one)), None)
+
+
+def _is_main(table: Item) -> bool:
+    return any(one.get("Main") for one in table["Associations"])
 
 
 async def vpc_ids_for(ec2: Any, wanted: Sequence[WantedResource]) -> dict[str, str]:

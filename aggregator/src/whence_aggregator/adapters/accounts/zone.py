@@ -13,11 +13,13 @@ from whence_aggregator.adapters.accounts.hosted_zones import (
     MARK,
     HostedZone,
     change_record,
+    name_servers_in,
     name_servers_of,
     public_zones,
     record_of,
     the_zone,
     values_of,
+    zone_id_in,
 )  # fmt: skip
 from whence_aggregator.adapters.accounts.place import AwsPlace
 from whence_common.errors import RoadError
@@ -41,11 +43,15 @@ class ZoneProvider:
         zones = await public_zones(route53, with_tags=True)
         return [await self._standing(route53, one, None) for one in zones]
 
-    async def create(self, wanted: WantedResource) -> None:
+    async def create(self, wanted: WantedResource) -> StandingResource:
         route53 = await self._place.client("route53")
-        await route53.create_hosted_zone(
+        answer = await route53.create_hosted_zone(
             Name=f"{wanted.name}.", CallerReference=uuid4().hex,
             HostedZoneConfig={"Comment": MARK, "PrivateZone": False},
+        )  # fmt: skip
+        return StandingResource(
+            kind=ZONE, name=wanted.name, is_own=True, state={"tags": {}, "soa_ttl": None},
+            outputs={"id": zone_id_in(answer["HostedZone"]), "name_servers": name_servers_in(answer)},
         )  # fmt: skip
 
     async def put(self, standing: StandingResource, aspect: str, value: Json) -> None:
@@ -58,7 +64,8 @@ class ZoneProvider:
             record = await record_of(route53, zone_id, standing.name, "SOA")
             if record is None:
                 raise RoadError("zone-without-soa", f"zone {standing.name} has no SOA record", retryable=False)
-            await change_record(route53, zone_id, "UPSERT", {**record, "TTL": value})
+            if record["TTL"] != value:
+                await change_record(route53, zone_id, "UPSERT", {**record, "TTL": value})
 
     async def delete(self, standing: StandingResource) -> None:
         """Delete the zone. Raises RoadError while a delegation leads to it: its name could be taken over otherwise."""
