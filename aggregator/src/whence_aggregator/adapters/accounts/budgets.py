@@ -36,9 +36,8 @@ class BudgetProvider:
 
     async def _all(self, asked: Mapping[str, WantedResource]) -> Sequence[StandingResource]:
         client = await self._place.client("budgets")
-        listed = await whole_list(
-            client, "describe_budgets", "Budgets", **self._account, **_shown(client, "DescribeBudgets")
-        )
+        asking: Mapping[str, Any] = {**self._account, **_shown(client, "DescribeBudgets")}
+        listed = await whole_list(client, "describe_budgets", "Budgets", **asking)
         found = await gathered(self._budget(client, one, asked.get(one["BudgetName"])) for one in listed)
         return [one for one in found if one is not None]
 
