@@ -71,7 +71,7 @@ async def test_a_plan_that_cannot_be_written_is_1(program: AccountsProgram) -> N
     (program.folder / "p.json").mkdir()
     ended = await program.run("plan", "-o", "p.json")
     assert ended.code == 1
-    assert "p.json cannot be written: Is a directory\n  fix: check the folder and the free space" in ended.err
+    assert "p.json cannot be written: Is a directory\n  fix: name another file" in ended.err
 
 
 async def test_a_report_that_cannot_be_kept_is_shown_and_is_1(program: AccountsProgram) -> None:

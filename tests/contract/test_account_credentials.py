@@ -77,6 +77,15 @@ async def test_keys_that_expire_in_an_apply_are_renewed_and_nothing_is_written_t
         assert len(world.client("kms").list_keys()["Keys"]) == 2
 
 
+async def test_no_call_in_an_account_is_signed_with_the_callers_own_keys(moto: Aws) -> None:
+    async with account_world(moto.url, steps=_STEPS, settings=_SETTINGS) as world:
+        plan = await world.plan()
+        world.aws.before = Expiring(2)
+        assert (await world.apply(plan)).succeeded
+        own = {one.name for one in world.aws.calls if "Credential=test/" in one.headers["Authorization"]}
+        assert own == {"sts:AssumeRole"}
+
+
 async def test_credentials_that_cannot_be_renewed_end_the_apply_with_a_whole_report_and_what_to_do(moto: Aws) -> None:
     async with account_world(moto.url, steps=_STEPS, settings=_SETTINGS) as world:
         plan = await world.plan()
