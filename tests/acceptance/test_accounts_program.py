@@ -91,16 +91,11 @@ async def test_a_fresh_account_converges_in_one_apply_and_then_nothing_is_writte
     regions = ("--region", "eu-west-1", "--region", "us-east-1")
     imported = await program.run("import", "hello", "--id", ids["hello"], "--role", "whence-accounts", *regions)
     assert (imported.code, program.aws.writes) == (0, []), imported.err
-    not_imported = [line.split(": ")[2] for line in imported.err.splitlines() if "not imported" in line]
-    assert not_imported == [
-        "roles", "mint", "cloudtrail", "dns", "certificates", "vpc", "nat", "vpc-endpoints", "flow-logs", "security-groups",
-        "subnet-groups", "images",
-    ]  # fmt: skip
+    print(imported.err)
+    print(imported.out)
     (program.folder / "imported.yaml").write_text(imported.out, encoding="utf-8")
-    steps = [word for one in _IMPORTED_WHOLE for word in ("--step", one)]
-    again = await program.run("plan", "--config", "imported.yaml", "-o", "r.json", *steps)
-    profiles = ["instance-profile/app-pier-one", "instance-profile/app-kio"]
-    assert (addresses(program, "r.json"), program.aws.writes) == (profiles, []), again.out + again.err
+    again = await program.run("plan", "--config", "imported.yaml", "-o", "r.json")
+    assert (again.code, addresses(program, "r.json"), program.aws.writes) == (0, [], []), again.out + again.err
 
 
 async def test_the_role_needs_no_more_than_the_printed_policies(tmp_path: Path) -> None:
@@ -244,7 +239,6 @@ async def test_an_apply_that_is_killed_at_every_write_call_goes_on_and_does_noth
     assert {name for name in twice if ":Create" in name} == set(), twice
 
 
-_IMPORTED_WHOLE = ("alias", "identity", "roles", "keys", "buckets", "defaults", "dns")
 _READ_UNDER_POLICIES = tuple(one.name for one in STEPS if one.name != "dns")
 """moto refuses every call of Route 53 that it checks, whatever the policy allows."""
 _WRITTEN_UNDER_POLICIES = tuple(

@@ -11,11 +11,12 @@ from typing import Any
 from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.arns import arn_of, partition_of
 from whence_aggregator.accounts.configuration.cloudtrail import CloudTrail, EventSelector
-from whence_aggregator.accounts.resources import Json, ResourceKind, StandingResource, WantedResource, of, own_tags
+from whence_aggregator.accounts.found import Found, Stated
+from whence_aggregator.accounts.resources import Json, ResourceKind, WantedResource, of, own_tags
 from whence_aggregator.accounts.step import AccountStep
 from whence_aggregator.accounts.steps.buckets import BUCKET, bucket, bucket_arn
 from whence_aggregator.accounts.steps.keys import KEY, key_reference
-from whence_aggregator.accounts.steps.stated_trail import stated_trail
+from whence_aggregator.accounts.steps.stated_trail import StatedTrail, state_trail
 from whence_aggregator.accounts.steps.trail_events import (
     CLOUDTRAIL_SERVICE,
     QUEUE,
@@ -84,8 +85,13 @@ def wanted(account: ConfiguredAccount) -> Sequence[WantedResource]:
     return found
 
 
-def stated(standing: Sequence[StandingResource]) -> Mapping[str, Json]:
-    return {"cloudtrail": stated_trail([one for one in standing if one.kind.name == TRAIL.name])}
+def stated(found: Found) -> Stated:
+    trail = stated_trail(found)
+    return Stated(section={"cloudtrail": trail.section}, notes=trail.notes)
+
+
+def stated_trail(found: Found) -> StatedTrail:
+    return state_trail(found, wanted)
 
 
 def trail_arn(section: CloudTrail, account_id: str) -> str:
@@ -252,6 +258,5 @@ STEP = AccountStep(
     kinds=(TRUSTED_ACCESS, TOPIC, QUEUE, SUBSCRIPTION, TRAIL, OTHER_TRAILS),
     wanted=wanted,
     stated=stated,
-    not_stated="log_bucket and events, and trails of one region",
     is_for_whence=True,
 )

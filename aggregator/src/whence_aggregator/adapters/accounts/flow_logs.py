@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from whence_aggregator.accounts.resources import Json, StandingResource, WantedResource, is_own, seen_tags
-from whence_aggregator.accounts.steps.flow_logs import FLOW_LOG, FLOW_LOG_GROUP, GROUP
+from whence_aggregator.accounts.steps.flow_logs import FLOW_LOG, FLOW_LOG_GROUP
+from whence_aggregator.accounts.steps.found_ways import GROUP
 from whence_aggregator.adapters.accounts.network_reads import Item, matched, put_tags, tagged, tags_of
 from whence_aggregator.adapters.accounts.place import AwsPlace
 from whence_aggregator.adapters.accounts.vpcs import vpc_ids_for
@@ -21,6 +22,13 @@ class FlowLogGroupProvider:
         self._place = place
 
     async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
+        found = await self._group(wanted[0] if wanted else None)
+        return [one for one in found if wanted or one.is_own]
+
+    async def find(self) -> Sequence[StandingResource]:
+        return await self._group(None)
+
+    async def _group(self, wanted: WantedResource | None) -> Sequence[StandingResource]:
         logs = await self._place.client("logs")
         groups = await whole_list(logs, "describe_log_groups", "logGroups", logGroupNamePrefix=GROUP)
         found = next((one for one in groups if one["logGroupName"] == GROUP), None)
@@ -28,10 +36,8 @@ class FlowLogGroupProvider:
             return []
         arn = str(found["arn"]).removesuffix(":*")
         tags = (await logs.list_tags_for_resource(resourceArn=arn))["tags"]
-        if not wanted and not is_own(tags):
-            return []
         state: dict[str, Json] = {
-            "tags": seen_tags(tags, wanted[0] if wanted else None), "retention_in_days": found.get("retentionInDays"),
+            "tags": seen_tags(tags, wanted), "retention_in_days": found.get("retentionInDays"),
         }  # fmt: skip
         return [
             StandingResource(
@@ -71,6 +77,11 @@ class FlowLogProvider:
             ),
         )  # fmt: skip
         return [self._standing(*one) for one in found]
+
+    async def find(self) -> Sequence[StandingResource]:
+        """Return all flow logs, named by their ids."""
+        logs = await whole_list(await self._place.client("ec2"), "describe_flow_logs", "FlowLogs")
+        return [self._standing(one["FlowLogId"], None, one) for one in logs]
 
     def _standing(self, name: str, wanted: WantedResource | None, log: Item) -> StandingResource:
         return StandingResource(
