@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Any
 
 from whence_aggregator.accounts.account import ConfiguredAccount
-from whence_aggregator.accounts.found import Found
+from whence_aggregator.accounts.found import FoundAccount
 from whence_aggregator.accounts.planning import wanted_of
 from whence_aggregator.accounts.resources import Json, StandingResource, WantedResource, resolved
 from whence_aggregator.accounts.steps.table import KINDS, STEPS
@@ -18,7 +18,7 @@ _BY_ID = frozenset({"subnet", "route-table", "nat-gateway", "vpc-endpoint", "flo
 _ROUTE = "route "
 
 
-def found_as(account: ConfiguredAccount, *, own: bool = True) -> Found:
+def found_as(account: ConfiguredAccount, *, own: bool = True) -> FoundAccount:
     """Return the account as import finds it; without `own` somebody else made everything, and our tags lack."""
     wanted = [one for one in wanted_of(account, STEPS) if not one.is_dropped]
     outputs = {one.address: _outputs(one, account.account_id) for one in wanted}
@@ -26,15 +26,15 @@ def found_as(account: ConfiguredAccount, *, own: bool = True) -> Found:
         _standing(one, outputs, own=own) for one in wanted if one.kind.name not in ("other-trails", "delegation")
     ]
     tables = [_main_table(one) for one in standing if one.kind.name == "vpc"]
-    return Found(target=account.target, standing=(*standing, *tables))
+    return FoundAccount(target=account.target, standing=(*standing, *tables))
 
 
-def without(found: Found, *names: str) -> Found:
+def without(found: FoundAccount, *names: str) -> FoundAccount:
     """Return the account without the resources that have a tag Name, or a name, of these."""
     return replace(found, standing=tuple(one for one in found.standing if not {one.name, _named(one)} & set(names)))
 
 
-def changed(found: Found, name: str, **state: Json) -> Found:
+def changed(found: FoundAccount, name: str, **state: Json) -> FoundAccount:
     """Return the account with other aspects of the resources that have this name, or this tag Name."""
     return replace(
         found,
@@ -45,7 +45,7 @@ def changed(found: Found, name: str, **state: Json) -> Found:
     )
 
 
-def added(found: Found, kind: str, name: str, region: str | None, **about: Any) -> Found:
+def added(found: FoundAccount, kind: str, name: str, region: str | None, **about: Any) -> FoundAccount:
     """Return the account with a resource that somebody else made."""
     outputs = about.pop("outputs", {"id": name})
     one = StandingResource(

@@ -12,7 +12,7 @@ from fakes.found_accounts import added, changed, found_as, in_words, without
 from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.configuration.account import AccountSettings
 from whence_aggregator.accounts.configuration.write import to_document, with_comments
-from whence_aggregator.accounts.found import Found
+from whence_aggregator.accounts.found import FoundAccount
 from whence_aggregator.accounts.importing import stated_by
 from whence_aggregator.accounts.ingress import grouped, rule
 from whence_aggregator.accounts.steps.table import STEPS
@@ -27,28 +27,28 @@ _HTTPS: dict[str, Any] = {"ip_protocol": "tcp", "from_port": 443, "to_port": 443
 _GROUP: dict[str, Any] = {"Office": {"ip_permissions": [_HTTPS]}}
 
 
-def made_by_hand(*, own: bool = False, regions: tuple[str, ...] = (R,), **settings: Any) -> Found:
+def made_by_hand(*, own: bool = False, regions: tuple[str, ...] = (R,), **settings: Any) -> FoundAccount:
     section = {"id": _ID, "regions": list(regions), "alias": None, "nat": "none", **settings}
     account = ConfiguredAccount(name="hello", account_id=_ID, settings=msgspec.convert(section, AccountSettings))
     return found_as(account, own=own)
 
 
-def imported(found: Found) -> tuple[dict[str, Any], list[str]]:
+def imported(found: FoundAccount) -> tuple[dict[str, Any], list[str]]:
     stated, _ = stated_by(STEPS, found)
     refused = found.refusal(stated.section, lambda one: [each for step in STEPS for each in step.wanted(one)])
     assert refused is None, "what is imported is always a configuration"
     return dict(msgspec.to_builtins(stated.section)), in_words(stated.notes)
 
 
-def vpc_id(found: Found, cidr: str = "10.1.0.0/16") -> str:
+def vpc_id(found: FoundAccount, cidr: str = "10.1.0.0/16") -> str:
     return str(next(one.outputs["id"] for one in found.of("vpc") if one.name == cidr))
 
 
-def id_of(found: Found, kind: str) -> str:
+def id_of(found: FoundAccount, kind: str) -> str:
     return str(found.of(kind)[0].outputs["id"])
 
 
-def another_vpc(found: Found, cidr: str = "10.9.0.0/16", **about: Any) -> Found:
+def another_vpc(found: FoundAccount, cidr: str = "10.9.0.0/16", **about: Any) -> FoundAccount:
     more = {"is_default": False, "further_networks": [], **about}
     return added(found, "vpc", cidr, R, outputs={"id": "vpc-9", "main_route_table": "rtb-9"}, **more)
 
@@ -221,7 +221,7 @@ def test_nothing_of_the_network_is_stated_while_a_part_of_it_could_not_be_read()
     assert (set(section) & {"vpc", "vpc_net", "nat", "security_groups"}, notes) == (set(), [])
 
 
-def _office(found: Found, *rules: Any) -> Found:
+def _office(found: FoundAccount, *rules: Any) -> FoundAccount:
     return changed(found, "Office", ingress=grouped([rule("tcp", 443, 443, "203.0.113.0/24"), *rules]))
 
 
@@ -291,7 +291,7 @@ def test_a_list_that_only_some_rules_allow_is_not_the_trusted_networks_of_a_grou
     assert len(notes) == 2, "the rule, and the list that no stated group allows"
 
 
-def _certificate(found: Found, arn: str, region: str = R, **about: Any) -> Found:
+def _certificate(found: FoundAccount, arn: str, region: str = R, **about: Any) -> FoundAccount:
     state = {"status": "ISSUED", "is_dead": False, "by_dns": True, "by_acm": True, **about}
     names = about.pop("names", {"domain_name": "www.example.org", "subject_alternative_names": []})
     return added(found, "certificate", arn, region, **{**state, "names": names})

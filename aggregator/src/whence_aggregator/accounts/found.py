@@ -22,7 +22,7 @@ _PARTS = ("policy", "lifecycle")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Note:
+class ImportNote:
     """What the configuration does not state, or not as it stands, and why, in words. `key` is the section's key."""
 
     key: str
@@ -30,15 +30,15 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stated:
+class StatedSection:
     """The part of an account's section that a step states, and notes on what it cannot state."""
 
     section: Mapping[str, Json] = field(default_factory=lambda: _NOTHING)
-    notes: tuple[Note, ...] = ()
+    notes: tuple[ImportNote, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class FoundAccount:
     """What stands in the regions of an account, whoever made it. `unread` are kinds of which not all could be read."""
 
     target: Target

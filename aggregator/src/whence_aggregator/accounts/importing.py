@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from whence_aggregator.accounts.account import ConfiguredAccount, Target
 from whence_aggregator.accounts.difference import Allowed, compare
-from whence_aggregator.accounts.found import Found, Note, Stated
+from whence_aggregator.accounts.found import FoundAccount, ImportNote, StatedSection
 from whence_aggregator.accounts.planning import READS_AT_ONCE, wanted_of
 from whence_aggregator.accounts.ports import Providers
 from whence_aggregator.accounts.reading import AccountReading, read_account
@@ -30,7 +30,7 @@ class Imported:
 
     section: Mapping[str, Json]
     unread: tuple[str, ...]
-    notes: tuple[Note, ...] = ()
+    notes: tuple[ImportNote, ...] = ()
 
 
 async def import_account(target: Target, steps: Sequence[AccountStep], providers: Providers) -> Imported:
@@ -42,19 +42,19 @@ async def import_account(target: Target, steps: Sequence[AccountStep], providers
         account = found.account(stated.section)
         wanted = wanted_of(account, steps)
     except InputError as exc:
-        notes.append(Note(key="", text=f"a plan refuses what is stated: {exc.message}"))
+        notes.append(ImportNote(key="", text=f"a plan refuses what is stated: {exc.message}"))
     else:
         notes += await _planned(account, wanted, steps, providers, found, keys)
     return Imported(section=stated.section, unread=unread, notes=tuple(dict.fromkeys(notes)))
 
 
-def stated_by(steps: Sequence[AccountStep], found: Found) -> tuple[Stated, Mapping[str, str]]:
+def stated_by(steps: Sequence[AccountStep], found: FoundAccount) -> tuple[StatedSection, Mapping[str, str]]:
     """Return what all steps state of what was found, and the first key of each step that states one. Pure.
 
     What a step refuses as a configuration is left out, with its reason.
     """
     section: dict[str, Json] = {}
-    notes: list[Note] = []
+    notes: list[ImportNote] = []
     keys: dict[str, str] = {}
     for step in (one for one in steps if one.stated is not None):
         assert step.stated is not None, "only these steps were chosen"
@@ -64,36 +64,38 @@ def stated_by(steps: Sequence[AccountStep], found: Found) -> tuple[Stated, Mappi
         notes += stated.notes
         if refusal is not None:
             more, refused = _accepted(section, more, step, found)
-            notes += refused or [Note(key="", text=f"{step.name}: a plan refuses what is stated: {refusal}")]
+            notes += refused or [ImportNote(key="", text=f"{step.name}: a plan refuses what is stated: {refusal}")]
         if more:
             section |= more
             keys[step.name] = next(iter(more))
-    return Stated(section=section, notes=tuple(notes)), keys
+    return StatedSection(section=section, notes=tuple(notes)), keys
 
 
 def _accepted(
-    section: Mapping[str, Json], more: Mapping[str, Json], step: AccountStep, found: Found
-) -> tuple[dict[str, Json], list[Note]]:
+    section: Mapping[str, Json], more: Mapping[str, Json], step: AccountStep, found: FoundAccount
+) -> tuple[dict[str, Json], list[ImportNote]]:
     """Return what a step accepts of what it states, entry by entry, and notes on the rest."""
     kept: dict[str, Json] = {}
-    notes: list[Note] = []
+    notes: list[ImportNote] = []
     for key, value in more.items():
         left = value
         if isinstance(value, Mapping) and key in _BY_NAME:
             refusals = {name: found.refusal({**section, **kept, key: {name: one}}, step.wanted)
                         for name, one in value.items()}  # fmt: skip
-            notes += [Note(key=key, text=f"{name}: no configuration states it: {why}")
+            notes += [ImportNote(key=key, text=f"{name}: no configuration states it: {why}")
                       for name, why in refusals.items() if why is not None]  # fmt: skip
             left = {name: one for name, one in value.items() if refusals[name] is None}
         refusal = found.refusal({**section, **kept, key: left}, step.wanted) if left else None
         if refusal is not None:
-            notes.append(Note(key=key, text=f"{key}: no configuration states it: {refusal}"))
+            notes.append(ImportNote(key=key, text=f"{key}: no configuration states it: {refusal}"))
         elif left:
             kept[key] = left
     return kept, notes
 
 
-async def _find(target: Target, steps: Sequence[AccountStep], providers: Providers) -> tuple[Found, tuple[str, ...]]:
+async def _find(
+    target: Target, steps: Sequence[AccountStep], providers: Providers
+) -> tuple[FoundAccount, tuple[str, ...]]:
     limit = asyncio.Semaphore(READS_AT_ONCE)
     unread: list[tuple[str, str]] = []
 
@@ -108,7 +110,7 @@ async def _find(target: Target, steps: Sequence[AccountStep], providers: Provide
     kinds = {kind.name: kind for step in steps if step.stated is not None for kind in step.kinds}
     parts = [(kind, region) for kind in kinds.values() for region in (target.regions if kind.is_regional else (None,))]
     standing = await asyncio.gather(*(part(*one) for one in parts))
-    found = Found(
+    found = FoundAccount(
         target=target, standing=tuple(one for some in standing for one in some),
         unread=frozenset(name for name, _ in unread),
     )  # fmt: skip
@@ -117,19 +119,19 @@ async def _find(target: Target, steps: Sequence[AccountStep], providers: Provide
 
 async def _planned(
     account: ConfiguredAccount, wanted: Sequence[WantedResource], steps: Sequence[AccountStep], providers: Providers,
-    found: Found, keys: Mapping[str, str],
-) -> list[Note]:  # fmt: skip
+    found: FoundAccount, keys: Mapping[str, str],
+) -> list[ImportNote]:  # fmt: skip
     """Plan what is stated; return notes on what a plan would change, and on what is not as it is stated."""
     kinds = [kind for step in steps for kind in step.kinds if kind.name not in found.unread]
     asked = [one for one in wanted if one.kind.name not in found.unread]
     reading = await read_account(found.target, kinds, asked, providers, at_once=asyncio.Semaphore(READS_AT_ONCE))
     return [
-        Note(key=keys.get(kind.step, ""), text=text) for kind, text in _judged(asked, reading, found)
+        ImportNote(key=keys.get(kind.step, ""), text=text) for kind, text in _judged(asked, reading, found)
     ]  # fmt: skip
 
 
 def _judged(
-    wanted: Sequence[WantedResource], reading: AccountReading, found: Found
+    wanted: Sequence[WantedResource], reading: AccountReading, found: FoundAccount
 ) -> Iterator[tuple[ResourceKind, str]]:
     kinds = {one.address: one.kind for one in reading.standing} | {one.address: one.kind for one in wanted}
     changes = {one.address: one for one in compare(wanted, reading.standing, Allowed(), reading.unread).changes}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from whence_aggregator.accounts.account import ConfiguredAccount
-from whence_aggregator.accounts.found import Found, Stated
+from whence_aggregator.accounts.found import FoundAccount, StatedSection
 from whence_aggregator.accounts.resources import ResourceKind, WantedResource
 
 
@@ -22,7 +22,7 @@ class AccountStep:
     """One line for people: what the step configures."""
     kinds: tuple[ResourceKind, ...]
     wanted: Callable[[ConfiguredAccount], Sequence[WantedResource]]
-    stated: Callable[[Found], Stated] | None = None
+    stated: Callable[[FoundAccount], StatedSection] | None = None
     """Returns what a configuration states of what was found: the inverse of `wanted`, for `import`. Pure.
 
     It names what it leaves out. None: nothing of this step is found.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from whence_aggregator.accounts.account import ConfiguredAccount
-from whence_aggregator.accounts.found import Found, Stated
+from whence_aggregator.accounts.found import FoundAccount, StatedSection
 from whence_aggregator.accounts.resources import ResourceKind, WantedResource
 from whence_aggregator.accounts.step import AccountStep
 
@@ -19,8 +19,8 @@ def wanted(account: ConfiguredAccount) -> Sequence[WantedResource]:
     return () if alias is None else (WantedResource(kind=ALIAS, name="account", state={"alias": alias}),)
 
 
-def stated(found: Found) -> Stated:
-    return Stated(section={"alias": next((one.state["alias"] for one in found.of(ALIAS.name)), None)})
+def stated(found: FoundAccount) -> StatedSection:
+    return StatedSection(section={"alias": next((one.state["alias"] for one in found.of(ALIAS.name)), None)})
 
 
 STEP = AccountStep(

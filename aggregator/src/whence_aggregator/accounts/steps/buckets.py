@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from whence_aggregator.accounts.found import Found
+from whence_aggregator.accounts.found import FoundAccount
 from whence_aggregator.accounts.resources import Json, ResourceKind, WantedResource, of, own_tags
 from whence_aggregator.accounts.steps.bucket_parts import OWN_PREFIX, rules_by_id, statements_by_sid
 from whence_common.errors import InputError
@@ -90,7 +90,7 @@ def checked_name(name: str, path: str) -> str:
     return name
 
 
-def is_log_target(name: str, found: Found) -> bool:
+def is_log_target(name: str, found: FoundAccount) -> bool:
     """Return whether access logs of another bucket are delivered to a bucket: s3_buckets states it, then."""
     logging = (one.state["logging"] for one in found.of(BUCKET.name) if one.name != name)
     return any(isinstance(one, Mapping) and one["target"] == name for one in logging)

@@ -13,7 +13,7 @@ from typing import Any
 from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.configuration.certificates import CertificateSettings
 from whence_aggregator.accounts.domains import is_within, parse_domain
-from whence_aggregator.accounts.found import Found, Note, Stated
+from whence_aggregator.accounts.found import FoundAccount, ImportNote, StatedSection
 from whence_aggregator.accounts.resources import Json, ResourceKind, StandingResource, WantedResource, own_tags
 from whence_aggregator.accounts.step import AccountStep
 from whence_common.errors import InputError
@@ -87,7 +87,7 @@ def _validation(account: ConfiguredAccount, names: Sequence[str]) -> dict[str, J
     return {"validation": {"zone": zone, "names": inside}} if inside else {}
 
 
-def stated(found: Found) -> Stated:
+def stated(found: FoundAccount) -> StatedSection:
     """Return the certificates that ACM issued by DNS in every region, and name the others with the reason."""
     certificates = found.of(CERTIFICATE.name)
     usable: dict[str, dict[str | None, StandingResource]] = {}
@@ -112,7 +112,7 @@ def stated(found: Found) -> Stated:
         {"domain_name": domain, **({"subject_alternative_names": others} if others else {})}
         for domain, others in (_names(next(iter(regions.values()))) for _, regions in sorted(kept.items()))
     ]  # fmt: skip
-    return Stated(section={"acm": section}, notes=tuple(Note(key="acm", text=one) for one in notes))
+    return StatedSection(section={"acm": section}, notes=tuple(ImportNote(key="acm", text=one) for one in notes))
 
 
 def _names(one: StandingResource) -> tuple[str, list[str]]:

@@ -11,7 +11,7 @@ from typing import Any
 from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.arns import arn_of, partition_of
 from whence_aggregator.accounts.configuration.cloudtrail import CloudTrail, EventSelector
-from whence_aggregator.accounts.found import Found, Stated
+from whence_aggregator.accounts.found import FoundAccount, StatedSection
 from whence_aggregator.accounts.resources import Json, ResourceKind, WantedResource, of, own_tags
 from whence_aggregator.accounts.step import AccountStep
 from whence_aggregator.accounts.steps.buckets import BUCKET, bucket, bucket_arn
@@ -85,12 +85,12 @@ def wanted(account: ConfiguredAccount) -> Sequence[WantedResource]:
     return found
 
 
-def stated(found: Found) -> Stated:
+def stated(found: FoundAccount) -> StatedSection:
     trail = stated_trail(found)
-    return Stated(section={"cloudtrail": trail.section}, notes=trail.notes)
+    return StatedSection(section={"cloudtrail": trail.section}, notes=trail.notes)
 
 
-def stated_trail(found: Found) -> StatedTrail:
+def stated_trail(found: FoundAccount) -> StatedTrail:
     return state_trail(found, wanted)
 
 

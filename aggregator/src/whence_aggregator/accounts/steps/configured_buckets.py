@@ -7,7 +7,7 @@ from typing import Any
 
 from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.configuration.buckets import BucketSection
-from whence_aggregator.accounts.found import Found, Stated, stated_tags
+from whence_aggregator.accounts.found import FoundAccount, StatedSection, stated_tags
 from whence_aggregator.accounts.resources import Json, WantedResource
 from whence_aggregator.accounts.step import AccountStep
 from whence_aggregator.accounts.steps.bucket_parts import (
@@ -141,11 +141,11 @@ def _replaced(value: Any, texts: Mapping[str, str]) -> Any:
     return [_replaced(one, texts) for one in value] if isinstance(value, list | tuple) else value
 
 
-def stated(found: Found) -> Stated:
+def stated(found: FoundAccount) -> StatedSection:
     """Return `s3_buckets` with every bucket, by its name, that no other section states."""
     others = {*stated_mint(found).buckets, *stated_trail(found).buckets}
     standing = [one for one in found.of(BUCKET.name) if one.name not in others]
-    return Stated(section={"s3_buckets": {one.name: _section(one.name, one.state) for one in standing}})
+    return StatedSection(section={"s3_buckets": {one.name: _section(one.name, one.state) for one in standing}})
 
 
 def _section(name: str, state: Mapping[str, Any]) -> Json:

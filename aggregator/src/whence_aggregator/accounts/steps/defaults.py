@@ -7,7 +7,7 @@ from typing import Any
 
 from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.configuration.defaults import MetadataDefaults
-from whence_aggregator.accounts.found import Found, Note, Stated
+from whence_aggregator.accounts.found import FoundAccount, ImportNote, StatedSection
 from whence_aggregator.accounts.resources import Json, ResourceKind, State, WantedResource
 from whence_aggregator.accounts.step import AccountStep
 from whence_aggregator.accounts.steps.buckets import PUBLIC_ACCESS_BLOCKS
@@ -79,7 +79,7 @@ def _metadata(section: MetadataDefaults | None) -> State:
     return {"defaults": values} if values else {}
 
 
-def stated(found: Found) -> Stated:
+def stated(found: FoundAccount) -> StatedSection:
     """Return the settings that are the same in all regions."""
     values: dict[str, list[Any]] = {}
     for one in found.of(*(kind.name for kind in STEP.kinds)):
@@ -98,8 +98,9 @@ def stated(found: Found) -> Stated:
     }
     differing = [name for name, many in values.items() if any(one != many[0] for one in many)]
     text = "{}: it differs among the regions, and is left as it is"
-    return Stated(
-        section=settings, notes=tuple(Note(key="ebs_encrypt_by_default", text=text.format(one)) for one in differing)
+    return StatedSection(
+        section=settings,
+        notes=tuple(ImportNote(key="ebs_encrypt_by_default", text=text.format(one)) for one in differing),
     )
 
 

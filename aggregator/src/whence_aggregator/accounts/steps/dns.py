@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.domains import parse_domain
-from whence_aggregator.accounts.found import Found, Note, Stated
+from whence_aggregator.accounts.found import FoundAccount, ImportNote, StatedSection
 from whence_aggregator.accounts.resources import Json, ResourceKind, WantedResource, of, own_tags
 from whence_aggregator.accounts.step import AccountStep
 
@@ -53,14 +53,14 @@ def delegation_name(admin_account_id: str, domain: str) -> str:
     return f"{admin_account_id}/{domain}"
 
 
-def stated(found: Found) -> Stated:
+def stated(found: FoundAccount) -> StatedSection:
     """Return the domain of our own public zone, or of the only one; nothing where it is not clear which is meant."""
     zones = found.of(ZONE.name)
     chosen = [one for one in zones if one.is_own] or zones
     if len(chosen) != 1:
         names = ", ".join(sorted(one.name for one in zones))
         text = f"domain: a configuration states one public zone, and there are several: {names}"
-        return Stated(notes=(Note(key="domain", text=text),) if zones else ())
+        return StatedSection(notes=(ImportNote(key="domain", text=text),) if zones else ())
     (zone,) = chosen
     notes = [f"the public zone {one.name}: a configuration states one" for one in zones if one is not zone]
     tags = zone.state["tags"]
@@ -69,7 +69,7 @@ def stated(found: Found) -> Stated:
     else:
         notes.append(f"admin_account: which account delegates {zone.name} is not known in this one")
     section: dict[str, Json] = {"domain": zone.name, "domain_soa_ttl": zone.state["soa_ttl"]}
-    return Stated(section=section, notes=tuple(Note(key="domain", text=one) for one in notes))
+    return StatedSection(section=section, notes=tuple(ImportNote(key="domain", text=one) for one in notes))
 
 
 STEP = AccountStep(

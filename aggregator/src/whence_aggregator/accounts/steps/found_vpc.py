@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Any
 
-from whence_aggregator.accounts.found import Found, stated_tags
+from whence_aggregator.accounts.found import FoundAccount, stated_tags
 from whence_aggregator.accounts.resources import NAME_TAG, Json, StandingResource
 from whence_aggregator.accounts.steps.vpc_layout import CUSTOM_NAME_TAG
 
@@ -51,11 +51,11 @@ def name_of(one: StandingResource) -> str:
     return str((one.is_own and tags.get(NAME_TAG)) or tags.get("Name", ""))
 
 
-def in_vpc(found: Found, kind: str, vpc: FoundVpc) -> list[StandingResource]:
+def in_vpc(found: FoundAccount, kind: str, vpc: FoundVpc) -> list[StandingResource]:
     return [one for one in found.of(kind, region=vpc.region) if one.state["vpc"] == vpc.id]
 
 
-def find_vpc(found: Found, region: str) -> tuple[FoundVpc | None, list[str]]:
+def find_vpc(found: FoundAccount, region: str) -> tuple[FoundVpc | None, list[str]]:
     """Return the VPC of a region that a configuration can state, and what it cannot state, in words.
 
     AWS's default VPC is not one that an owner made, unless it has our tag.
@@ -104,7 +104,7 @@ def _called(vpc: StandingResource) -> str:
     return f"VPC {vpc.outputs['id']} ({vpc.name})"
 
 
-def _subnets(found: Found, region: str, vpc: StandingResource) -> tuple[tuple[FoundSubnet, ...], list[str]]:
+def _subnets(found: FoundAccount, region: str, vpc: StandingResource) -> tuple[tuple[FoundSubnet, ...], list[str]]:
     """Return the subnets that can be stated, and why the others cannot."""
     standing = [one for one in found.of("subnet", region=region) if one.state["vpc"] == vpc.outputs["id"]]
     names = Counter(map(name_of, standing))
@@ -144,7 +144,7 @@ def _subnet(one: StandingResource) -> FoundSubnet | None:
     )  # fmt: skip
 
 
-def _first_places(found: Found, region: str) -> set[str]:
+def _first_places(found: FoundAccount, region: str) -> set[str]:
     """Return subnets with a NAT gateway or an interface endpoint: we put these into the first of a zone and type."""
     gateways = {str(one.state["subnet"]) for one in found.of("nat-gateway", region=region)}
     endpoints = found.of("vpc-endpoint", region=region)

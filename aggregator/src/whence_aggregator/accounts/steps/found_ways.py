@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from whence_aggregator.accounts.found import Found
+from whence_aggregator.accounts.found import FoundAccount
 from whence_aggregator.accounts.ingress import KMS_GROUP
 from whence_aggregator.accounts.resources import NAME_TAG, StandingResource
 from whence_aggregator.accounts.steps.found_vpc import FoundSubnet, FoundVpc, in_vpc, name_of
@@ -18,7 +18,7 @@ _ROLE = re.compile(r"arn:aws[a-z-]*:iam::([0-9]{12}):role/([\w+=,.@-]{1,64})")
 _DESTINATION = re.compile(r"arn:[a-z-]+:(s3|firehose):.+")
 
 
-def has_nat_gateways(found: Found, vpcs: Sequence[FoundVpc]) -> bool:
+def has_nat_gateways(found: FoundAccount, vpcs: Sequence[FoundVpc]) -> bool:
     """Return whether every internal subnet of all VPCs leads out by a table of its own and the gateway of its zone."""
     internal = [(vpc, one) for vpc in vpcs for one in vpc.of_type("internal")]
     return bool(internal) and all(
@@ -26,19 +26,19 @@ def has_nat_gateways(found: Found, vpcs: Sequence[FoundVpc]) -> bool:
     )
 
 
-def nat_of(found: Found, vpc: FoundVpc, zone: str) -> StandingResource | None:
+def nat_of(found: FoundAccount, vpc: FoundVpc, zone: str) -> StandingResource | None:
     """Return the gateway in the first `dmz` subnet of a zone."""
     first = next((one.id for one in vpc.of_type("dmz") if one.zone == zone), None)
     return next((one for one in in_vpc(found, "nat-gateway", vpc) if one.state["subnet"] == first), None)
 
 
-def has_dmz_tables(found: Found, vpcs: Sequence[FoundVpc]) -> bool:
+def has_dmz_tables(found: FoundAccount, vpcs: Sequence[FoundVpc]) -> bool:
     """Return whether every `dmz` subnet of all VPCs has a route table of its own."""
     places = [(vpc, one) for vpc in vpcs for one in vpc.of_type("dmz")]
     return bool(places) and all(one.name in _tables(found, vpc) for vpc, one in places)
 
 
-def ways_left_out(found: Found, vpc: FoundVpc, *, nat: bool, dmz_tables: bool) -> list[str]:
+def ways_left_out(found: FoundAccount, vpc: FoundVpc, *, nat: bool, dmz_tables: bool) -> list[str]:
     """Return the gateways, tables and routes of a VPC that are not stated, in words."""
     internal = vpc.of_type("internal") if nat else ()
     gateways = [nat_of(found, vpc, zone) for zone in sorted({one.zone for one in internal})]
@@ -61,7 +61,7 @@ def ways_left_out(found: Found, vpc: FoundVpc, *, nat: bool, dmz_tables: bool) -
     return notes
 
 
-def endpoints_of(found: Found, vpc: FoundVpc) -> tuple[tuple[str, ...], list[str]]:
+def endpoints_of(found: FoundAccount, vpc: FoundVpc) -> tuple[tuple[str, ...], list[str]]:
     """Return the endpoints of a VPC as the configuration names them, and the others in words."""
     names: list[str] = []
     left_out = []
@@ -83,7 +83,7 @@ def endpoints_of(found: Found, vpc: FoundVpc) -> tuple[tuple[str, ...], list[str
     return tuple(name for name in (*_GATEWAYS, "kms") if name in names), left_out
 
 
-def flow_logs_of(found: Found, vpc: FoundVpc) -> tuple[tuple[str, ...], str | None, list[str]]:
+def flow_logs_of(found: FoundAccount, vpc: FoundVpc) -> tuple[tuple[str, ...], str | None, list[str]]:
     """Return the destinations of a VPC's flow logs, the role that writes to the log group, and the others in words.
 
     A destination of our own is as the configuration had it, with `{region}`.
@@ -115,7 +115,7 @@ def _in(destination: str, vpc: FoundVpc) -> str:
     return destination.replace("{region}", vpc.region)
 
 
-def _tables(found: Found, vpc: FoundVpc) -> Mapping[str, StandingResource]:
+def _tables(found: FoundAccount, vpc: FoundVpc) -> Mapping[str, StandingResource]:
     """Return the route tables of a VPC by the names that a provider finds them by; our own first."""
     tables = sorted(in_vpc(found, "route-table", vpc), key=lambda one: (one.is_own, one.name))
     return {name_of(one): one for one in tables if name_of(one)}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from whence_aggregator.accounts.account import ConfiguredAccount
-from whence_aggregator.accounts.found import Found, Stated
+from whence_aggregator.accounts.found import FoundAccount, StatedSection
 from whence_aggregator.accounts.resources import Json, ResourceKind, WantedResource, of, own_tags
 from whence_aggregator.accounts.saml import metadata_form, url_of
 from whence_aggregator.accounts.step import AccountStep
@@ -62,7 +62,7 @@ def wanted(account: ConfiguredAccount) -> Sequence[WantedResource]:
     return found
 
 
-def stated(found: Found) -> Stated:
+def stated(found: FoundAccount) -> StatedSection:
     """Return SAML providers, the password policy and outbound web identity as a configuration states them."""
     settings = {one.kind.name: one for one in found.of(PASSWORD_POLICY.name, OUTBOUND_WEB_IDENTITY.name)}
     rules, outbound = settings.get(PASSWORD_POLICY.name), settings.get(OUTBOUND_WEB_IDENTITY.name)
@@ -71,7 +71,7 @@ def stated(found: Found) -> Stated:
         "password_policy": rules.state["rules"] if rules is not None else None,
         "outbound_web_identity": True if outbound is not None and outbound.state["enabled"] else None,
     }
-    return Stated(section=section)
+    return StatedSection(section=section)
 
 
 STEP = AccountStep(

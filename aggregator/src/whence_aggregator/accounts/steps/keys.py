@@ -12,7 +12,7 @@ from typing import Any
 from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.canonical import policy
 from whence_aggregator.accounts.configuration.keys import KeySection
-from whence_aggregator.accounts.found import Found, Note, Stated
+from whence_aggregator.accounts.found import FoundAccount, ImportNote, StatedSection
 from whence_aggregator.accounts.resources import (
     Json,
     ResourceKind,
@@ -106,7 +106,7 @@ def _state(name: str, section: KeySection, path: str) -> Mapping[str, Json]:
     return state | {aspect: value for aspect, value in stated.items() if value is not None}
 
 
-def stated(found: Found) -> Stated:
+def stated(found: FoundAccount) -> StatedSection:
     """Return `kms` with the keys that stand in every region alike, by alias, and name the others."""
     by_alias: dict[str, dict[str | None, Json]] = {}
     for one in found.of(KEY.name):
@@ -120,8 +120,10 @@ def stated(found: Found) -> Stated:
         elif found.is_read(KEY.name):
             where = ", ".join(sorted(map(str, regions)))
             text = f"{alias}: a configuration has a key in every region, alike; it stands in {where}"
-            notes.append(Note(key="kms", text=text + (", differently" if len(regions) == len(found.regions) else "")))
-    return Stated(section={"kms": sections}, notes=tuple(notes))
+            notes.append(
+                ImportNote(key="kms", text=text + (", differently" if len(regions) == len(found.regions) else ""))
+            )
+    return StatedSection(section={"kms": sections}, notes=tuple(notes))
 
 
 def _section(state: Mapping[str, Any]) -> Json:

@@ -13,7 +13,7 @@ from typing import Any
 from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.canonical import canonical_json
 from whence_aggregator.accounts.configuration.buckets import MintBucket
-from whence_aggregator.accounts.found import Found, Note, Stated, stated_tags
+from whence_aggregator.accounts.found import FoundAccount, ImportNote, StatedSection, stated_tags
 from whence_aggregator.accounts.resources import Json, StandingResource, WantedResource
 from whence_aggregator.accounts.step import AccountStep
 from whence_aggregator.accounts.steps import keys
@@ -69,10 +69,10 @@ class StatedMint:
 
     section: Mapping[str, Json] | None = None
     buckets: tuple[str, ...] = ()
-    notes: tuple[Note, ...] = ()
+    notes: tuple[ImportNote, ...] = ()
 
 
-def stated_mint(found: Found) -> StatedMint:
+def stated_mint(found: FoundAccount) -> StatedMint:
     """Return the section of the buckets that have our statements, if one section states all of them."""
     mints = [one for one in found.of(BUCKET.name) if _WRITE_SID in _parts(one.state["policy"])
              and not is_log_target(one.name, found)]  # fmt: skip
@@ -85,20 +85,20 @@ def stated_mint(found: Found) -> StatedMint:
     section = {**next(iter(sections.values()), {}), "regions": regions}
     is_one = len(sections) == 1 and len(set(regions)) == len(mints)
     if not is_one or found.refusal(_with_keys(section, found), wanted) is not None:
-        return StatedMint(notes=(Note(key="s3_buckets", text=f"{text}: no single mint_bucket states them"),))
+        return StatedMint(notes=(ImportNote(key="s3_buckets", text=f"{text}: no single mint_bucket states them"),))
     differing = found.differing(wanted(found.account(_with_keys(section, found))))
     if differing:
         about = "; ".join(f"{one} differs in {', '.join(aspects)}" for one, aspects in differing.items())
-        return StatedMint(notes=(Note(key="s3_buckets", text=f"{text}: no mint_bucket states them: {about}"),))
+        return StatedMint(notes=(ImportNote(key="s3_buckets", text=f"{text}: no mint_bucket states them: {about}"),))
     return StatedMint(section=section, buckets=names, notes=_further_parts(mints))
 
 
-def stated(found: Found) -> Stated:
+def stated(found: FoundAccount) -> StatedSection:
     mint = stated_mint(found)
-    return Stated(section={"mint_bucket": mint.section}, notes=mint.notes)
+    return StatedSection(section={"mint_bucket": mint.section}, notes=mint.notes)
 
 
-def _stated_as(bucket: StandingResource, found: Found) -> dict[str, Json] | None:
+def _stated_as(bucket: StandingResource, found: FoundAccount) -> dict[str, Json] | None:
     """Return the section of one bucket without its regions, with `{region}` in its name; None for another form."""
     state: Mapping[str, Any] = bucket.state
     rule = state["lifecycle"].get(_OLD_VERSIONS)
@@ -117,17 +117,19 @@ def _stated_as(bucket: StandingResource, found: Found) -> dict[str, Json] | None
     }  # fmt: skip
 
 
-def _with_keys(section: Mapping[str, Json], found: Found) -> Mapping[str, Json]:
+def _with_keys(section: Mapping[str, Json], found: FoundAccount) -> Mapping[str, Json]:
     return {"mint_bucket": section, **keys.stated(found).section}
 
 
-def _further_parts(mints: Sequence[StandingResource]) -> tuple[Note, ...]:
+def _further_parts(mints: Sequence[StandingResource]) -> tuple[ImportNote, ...]:
     """Return notes on what a bucket has besides what the section states."""
     further = [
         (one.name, part) for one in mints
         for part in sorted({*_parts(one.state["policy"]), *_parts(one.state["lifecycle"])} - _OWN_PARTS)
     ]  # fmt: skip
-    return tuple(Note(key="mint_bucket", text=f"{part} of the bucket {name}, which stays") for name, part in further)
+    return tuple(
+        ImportNote(key="mint_bucket", text=f"{part} of the bucket {name}, which stays") for name, part in further
+    )
 
 
 def _parts(value: Json) -> Mapping[str, Json]:

@@ -14,7 +14,7 @@ import msgspec
 from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.arns import partition_of
 from whence_aggregator.accounts.configuration.identity import ATTACHED_MAX, INLINE_MAX, Role
-from whence_aggregator.accounts.found import Found, Note, Stated
+from whence_aggregator.accounts.found import FoundAccount, ImportNote, StatedSection
 from whence_aggregator.accounts.policies import (
     check_permission,
     check_statement,
@@ -65,7 +65,7 @@ def wanted(account: ConfiguredAccount, reads: Sequence[str]) -> Sequence[WantedR
     return found
 
 
-def stated(found: Found) -> Stated:
+def stated(found: FoundAccount) -> StatedSection:
     """Return roles as a configuration states them: those of applications with their instance profiles, then the others.
 
     Inline policies beyond those that a role may state are left out.
@@ -86,7 +86,7 @@ def stated(found: Found) -> Stated:
     section: dict[str, Json] = {
         "roles": dict(sorted((one.name, _section(one)) for one in standing)), "application_roles": applications
     }  # fmt: skip
-    return Stated(section=section, notes=tuple(Note(key="roles", text=one) for one in notes))
+    return StatedSection(section=section, notes=tuple(ImportNote(key="roles", text=one) for one in notes))
 
 
 def _section(role: StandingResource) -> Json:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from whence_aggregator.accounts.account import ConfiguredAccount
-from whence_aggregator.accounts.found import Found
+from whence_aggregator.accounts.found import FoundAccount
 from whence_aggregator.accounts.resources import WantedResource
 from whence_aggregator.accounts.steps.standard_roles import application_role_name
 
@@ -14,7 +14,7 @@ _PREFIX = application_role_name("")
 
 
 def stated_applications(
-    found: Found, wanted: Callable[[ConfiguredAccount], Sequence[WantedResource]]
+    found: FoundAccount, wanted: Callable[[ConfiguredAccount], Sequence[WantedResource]]
 ) -> Mapping[str, Any] | None:
     """Return the section of all applications whose role and profile one section states; None if there are none.
 
@@ -44,7 +44,7 @@ def _about(name: str, state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _fits(
-    application: str, about: Mapping[str, Any], found: Found,
+    application: str, about: Mapping[str, Any], found: FoundAccount,
     wanted: Callable[[ConfiguredAccount], Sequence[WantedResource]],
 ) -> bool:  # fmt: skip
     section = {"application_roles": {"applications": [application], **about}}

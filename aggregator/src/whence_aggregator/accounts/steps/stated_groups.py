@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from whence_aggregator.accounts.canonical import canonical_json
 from whence_aggregator.accounts.configuration.network import VPC_CIDR
-from whence_aggregator.accounts.found import Found, Note, Stated
+from whence_aggregator.accounts.found import FoundAccount, ImportNote, StatedSection
 from whence_aggregator.accounts.ingress import (
     KMS_GROUP,
     TRUSTED_LISTS,
@@ -35,9 +35,9 @@ class _Trusted:
     lists: Mapping[str, frozenset[str]]
 
 
-def stated(found: Found) -> Stated:
+def stated(found: FoundAccount) -> StatedSection:
     if not found.is_read("prefix-list", *KINDS):
-        return Stated()
+        return StatedSection()
     network = state_network(found)
     cidrs = {region: network.vpcs[region].cidr if region in network.vpcs else VPC_CIDR for region in found.regions}
     places = {region: _vpc_ids(found, region, cidr) for region, cidr in cidrs.items()}
@@ -64,10 +64,10 @@ def stated(found: Found) -> Stated:
         for one in found.of("prefix-list") if one.name in TRUSTED_LISTS.values()
     ]  # fmt: skip
     section = {"trusted_networks": trusted.networks if uses else {}, "security_groups": groups}
-    return Stated(section=section, notes=tuple(Note(key=_KEY, text=one) for one in notes))
+    return StatedSection(section=section, notes=tuple(ImportNote(key=_KEY, text=one) for one in notes))
 
 
-def _vpc_ids(found: Found, region: str, cidr: str) -> set[Json]:
+def _vpc_ids(found: FoundAccount, region: str, cidr: str) -> set[Json]:
     """Return the VPC in which a region's groups are stated, if it is clear which one that is."""
     named = [one for one in found.of("vpc", region=region) if one.name == cidr]
     own = [one for one in named if one.is_own] or named
@@ -75,7 +75,7 @@ def _vpc_ids(found: Found, region: str, cidr: str) -> set[Json]:
 
 
 def _group(
-    found: Found, standing: Sequence[StandingResource], trusted: _Trusted
+    found: FoundAccount, standing: Sequence[StandingResource], trusted: _Trusted
 ) -> tuple[dict[str, Json] | None, list[str]]:
     """Return the section of a group, None where none states it, and what it leaves out, in words."""
     if not standing:
@@ -131,7 +131,7 @@ def _permission(group: Mapping[str, Json]) -> Json:
     return {"ip_protocol": group["protocol"], **ports, **networks}
 
 
-def _trusted(found: Found) -> tuple[_Trusted, list[str]]:
+def _trusted(found: FoundAccount) -> tuple[_Trusted, list[str]]:
     """Return the trusted networks, if the lists of all regions have the same ones, and notes."""
     lists = [one for one in found.of("prefix-list") if one.name in TRUSTED_LISTS.values()]
     entries = {

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from whence_aggregator.accounts.configuration.network import Vpc
-from whence_aggregator.accounts.found import Found, Note, Stated
+from whence_aggregator.accounts.found import FoundAccount, ImportNote, StatedSection
 from whence_aggregator.accounts.resources import Json
 from whence_aggregator.accounts.steps.found_vpc import FoundVpc, find_vpc
 from whence_aggregator.accounts.steps.found_ways import (
@@ -38,20 +38,20 @@ class StatedNetwork:
     vpcs: Mapping[str, FoundVpc]
     endpoints: tuple[str, ...]
     section: Mapping[str, Json]
-    notes: tuple[Note, ...]
+    notes: tuple[ImportNote, ...]
 
 
-def stated_with_vpc(found: Found) -> Stated:
+def stated_with_vpc(found: FoundAccount) -> StatedSection:
     """Return nothing: the step `vpc` states what is in VPCs, together."""
-    return Stated()
+    return StatedSection()
 
 
-def stated(found: Found) -> Stated:
+def stated(found: FoundAccount) -> StatedSection:
     network = state_network(found)
-    return Stated(section=network.section, notes=network.notes)
+    return StatedSection(section=network.section, notes=network.notes)
 
 
-def state_network(found: Found) -> StatedNetwork:
+def state_network(found: FoundAccount) -> StatedNetwork:
     """Return what is stated of the network; nothing where a part of it could not be read."""
     notes: list[str] = []
     vpcs: dict[str, FoundVpc] = {}
@@ -80,8 +80,8 @@ def state_network(found: Found) -> StatedNetwork:
     return StatedNetwork(vpcs=vpcs, endpoints=endpoints, section=section, notes=_notes(notes))
 
 
-def _notes(texts: Sequence[str]) -> tuple[Note, ...]:
-    return tuple(Note(key=_KEY, text=one) for one in texts)
+def _notes(texts: Sequence[str]) -> tuple[ImportNote, ...]:
+    return tuple(ImportNote(key=_KEY, text=one) for one in texts)
 
 
 def _net(vpc: FoundVpc) -> Json:
@@ -99,7 +99,7 @@ def _net(vpc: FoundVpc) -> Json:
 
 
 def _in_common(
-    found: Found, vpcs: Mapping[str, FoundVpc]
+    found: FoundAccount, vpcs: Mapping[str, FoundVpc]
 ) -> tuple[dict[str, FoundVpc], dict[str, Any] | None, list[str]]:
     """Return the VPCs that can be stated together, with the section `vpc`, or None for its defaults, and notes."""
     raw = {region: _about(found, one) for region, one in vpcs.items()}
@@ -134,7 +134,7 @@ def _tags(vpcs: Mapping[str, FoundVpc]) -> tuple[dict[str, Json], list[str]]:
     ]  # fmt: skip
 
 
-def _about(found: Found, vpc: FoundVpc) -> dict[str, Any]:
+def _about(found: FoundAccount, vpc: FoundVpc) -> dict[str, Any]:
     """Return what the section `vpc` states of one VPC: the role and the retention where the log group is used."""
     destinations, role, _ = flow_logs_of(found, vpc)
     group = next(iter(found.of("flow-log-group", region=vpc.region)), None)

@@ -8,7 +8,7 @@ from typing import Any
 
 from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.arns import partition_of
-from whence_aggregator.accounts.found import Found, Note
+from whence_aggregator.accounts.found import FoundAccount, ImportNote
 from whence_aggregator.accounts.resources import Json, StandingResource, WantedResource
 from whence_aggregator.accounts.steps import keys
 from whence_aggregator.accounts.steps.buckets import is_log_target
@@ -25,10 +25,10 @@ class StatedTrail:
 
     section: Mapping[str, Json] | None = None
     buckets: tuple[str, ...] = ()
-    notes: tuple[Note, ...] = ()
+    notes: tuple[ImportNote, ...] = ()
 
 
-def state_trail(found: Found, wanted: _Wanted) -> StatedTrail:
+def state_trail(found: FoundAccount, wanted: _Wanted) -> StatedTrail:
     """Return the section of one trail: our own, else `Default`, else the first by name.
 
     A configuration states one trail, of all regions. `wanted` returns what the step wants of an account.
@@ -38,7 +38,7 @@ def state_trail(found: Found, wanted: _Wanted) -> StatedTrail:
     chosen = min(
         whole, key=lambda one: (not one.is_own, one.name != "Default", one.name, str(one.region)), default=None
     )
-    notes = [Note(key="cloudtrail", text=_left_out(one, chosen)) for one in trails if one is not chosen]
+    notes = [ImportNote(key="cloudtrail", text=_left_out(one, chosen)) for one in trails if one is not chosen]
     if chosen is None:
         return StatedTrail(notes=tuple(notes))
     section = _section(chosen)
@@ -51,11 +51,11 @@ def state_trail(found: Found, wanted: _Wanted) -> StatedTrail:
         text = (
             f"events: the topic {chosen.state['topic']} of the trail {chosen.name} and its queues are not in our form"
         )
-        notes.append(Note(key="cloudtrail", text=text))
+        notes.append(ImportNote(key="cloudtrail", text=text))
     buckets = (str(section["s3_bucket_name"]),) if "log_bucket" in around else ()
     if bucket is not None and not buckets:
         text = f"log_bucket: {section['s3_bucket_name']} is in s3_buckets, for it has more than log_bucket states"
-        notes.append(Note(key="cloudtrail", text=text))
+        notes.append(ImportNote(key="cloudtrail", text=text))
     return StatedTrail(section=section | around, buckets=buckets, notes=tuple(notes))
 
 
@@ -84,7 +84,7 @@ def _section(trail: StandingResource) -> dict[str, Json]:
 
 
 def _candidates(
-    trail: StandingResource, bucket: _LogBucket | None, events: _Events | None, found: Found
+    trail: StandingResource, bucket: _LogBucket | None, events: _Events | None, found: FoundAccount
 ) -> Iterator[dict[str, Json]]:
     """Return what may be around the trail, the most first. One auditor reads the log files and receives events."""
     default = f"arn:{partition_of(str(trail.region))}:iam::{found.target.account_id}:role/{_DEFAULT_AUDITOR}"
@@ -105,7 +105,7 @@ def _auditor(role: str | None, default: str) -> dict[str, Json]:
     return {} if role == default else {"auditor_role": role}
 
 
-def _fits(section: Mapping[str, Json], found: Found, wanted: _Wanted) -> bool:
+def _fits(section: Mapping[str, Json], found: FoundAccount, wanted: _Wanted) -> bool:
     """Return whether all that a section means around its trail stands as it means it."""
     stated = {"cloudtrail": section, **keys.stated(found).section}
     if found.refusal(stated, wanted) is not None:
@@ -133,7 +133,7 @@ class _LogBucket:
         return {"log_bucket": {name: value for name, value in section.items() if value}, **about}
 
 
-def _log_bucket(trail: StandingResource, found: Found) -> _LogBucket | None:
+def _log_bucket(trail: StandingResource, found: FoundAccount) -> _LogBucket | None:
     name = trail.state["delivery"]["bucket"]  # type: ignore[index,call-overload]  # a mapping, as the provider has it
     bucket = next((one for one in found.of("bucket") if one.name == name), None)
     policy: Any = bucket.state["policy"] if bucket is not None else {}
@@ -158,7 +158,7 @@ class _Events:
     reader: str | None
 
 
-def _events(trail: StandingResource, found: Found) -> _Events | None:
+def _events(trail: StandingResource, found: FoundAccount) -> _Events | None:
     """Return the topic of a trail with its queue, where both are our own."""
     arn = trail.state["topic"]
     subscription = next(

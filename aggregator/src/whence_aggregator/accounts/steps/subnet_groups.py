@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from whence_aggregator.accounts.account import ConfiguredAccount
-from whence_aggregator.accounts.found import Found, Note, Stated
+from whence_aggregator.accounts.found import FoundAccount, ImportNote, StatedSection
 from whence_aggregator.accounts.resources import Json, ResourceKind, WantedResource, of, own_tags
 from whence_aggregator.accounts.step import AccountStep
 from whence_aggregator.accounts.steps.stated_network import KINDS, state_network
@@ -51,12 +51,12 @@ def _group(account: ConfiguredAccount, layout: Layout, kind: ResourceKind) -> Wa
     return WantedResource(kind=kind, name=NAME, region=layout.region, state=state)
 
 
-def stated(found: Found) -> Stated:
+def stated(found: FoundAccount) -> StatedSection:
     """Return whether both groups stand in every region, with all internal subnets of the VPC that is stated."""
     kinds = (DB_SUBNET_GROUP.name, CACHE_SUBNET_GROUP.name)
     standing = found.of(*kinds)
     if not standing or not found.is_read(*kinds, *KINDS):
-        return Stated()
+        return StatedSection()
     vpcs = state_network(found).vpcs
     internal = {region: sorted(one.id for one in vpc.of_type("internal")) for region, vpc in vpcs.items()}
     usable = [one for one in standing if one.name == NAME and one.region in internal
@@ -68,7 +68,7 @@ def stated(found: Found) -> Stated:
         for one in standing if not (is_whole and one in usable)
     ]  # fmt: skip
     section: dict[str, Json] = {_KEY: True} if is_whole else {}
-    return Stated(section=section, notes=tuple(Note(key=_KEY, text=one) for one in notes))
+    return StatedSection(section=section, notes=tuple(ImportNote(key=_KEY, text=one) for one in notes))
 
 
 STEP = AccountStep(
