@@ -98,6 +98,27 @@ async def test_a_fresh_account_converges_in_one_apply_and_then_nothing_is_writte
     assert (again.code, addresses(program, "r.json"), program.aws.writes) == (0, [], []), again.out + again.err
 
 
+async def test_what_an_import_does_not_state_is_named_in_its_place_and_on_stderr(program: AccountsProgram) -> None:
+    account_id = new_account_id()
+    ec2 = client(program, account_id, "ec2")
+    ids = [ec2.create_vpc(CidrBlock=cidr)["Vpc"]["VpcId"] for cidr in ("10.1.0.0/16", "10.2.0.0/16")]
+    acm = client(program, account_id, "acm", "us-east-1")
+    arn = acm.request_certificate(DomainName="www.example.org", ValidationMethod="DNS")["CertificateArn"]
+    regions = ("--region", "eu-west-1", "--region", "us-east-1")
+    imported = await program.run("import", "hello", "--id", account_id, "--role", "whence-accounts", *regions)
+    assert (imported.code, program.aws.writes) == (0, []), imported.err
+    vpcs = ", ".join(
+        sorted(f"VPC {one} ({cidr})" for one, cidr in zip(ids, ("10.1.0.0/16", "10.2.0.0/16"), strict=True))
+    )
+    notes = [
+        f"{arn} of www.example.org: a configuration has it in every region, and it stands in us-east-1",
+        f"eu-west-1: several VPCs, of which a configuration states one: {vpcs}",
+    ]
+    assert imported.err.splitlines() == [f"whence-accounts: not stated: {one}" for one in notes]
+    assert imported.out.splitlines()[-2:] == [f"    # {one}" for one in notes]
+    assert not {"    vpc_net:", "    acm:"} & set(imported.out.splitlines())
+
+
 async def test_the_role_needs_no_more_than_the_printed_policies(tmp_path: Path) -> None:
     async with moto_server(tmp_path) as moto, accounts_program(moto.url, tmp_path) as program:
         speak_what_moto_lacks(program.aws)

@@ -7,6 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from fakes.account_world import REGION, AccountWorld, account_world
+from fakes.aws_acm import Certificates, described
 from fakes.aws_refusals import denied
 from fakes.counted_aws import AwsCall
 from landscape.aws import Aws
@@ -30,9 +31,14 @@ _NETWORK = {"vpc", "vpc_net", "nat"}
 
 
 async def _imported(world: AccountWorld) -> Imported:
-    """Import the account, and check that nothing was written, and that a plan of what is stated has no changes."""
+    """Import the account, and check that nothing was written, and that a plan of what is stated has no changes.
+
+    The calls are those that the printed policy for plans allows.
+    """
     world.aws.forget()
     found = await import_account(world.account.target, world.steps, world.providers)
+    allowed = {one for step in world.steps for kind in step.kinds for one in kind.reads}
+    assert {one.name for one in world.aws.calls} - {"sts:AssumeRole"} <= allowed
     world.settings = dict(found.section)
     plan = await world.plan()
     assert (plan.changes, world.aws.writes) == ((), [])
@@ -128,13 +134,23 @@ async def test_a_vpc_of_others_is_stated_as_it_stands_and_what_is_odd_is_named(m
 
 async def test_certificates_are_stated_by_dns_and_named_by_e_mail(moto: Aws) -> None:
     async with account_world(moto.url, steps=_STEPS) as world:
-        acm = world.client("acm")
-        acm.request_certificate(DomainName="dns.example.org", ValidationMethod="DNS")
-        by_mail = acm.request_certificate(DomainName="mail.example.org", ValidationMethod="EMAIL")["CertificateArn"]
+        arns = [
+            f"arn:aws:acm:{REGION}:{world.account_id}:certificate/{one}" for one in ("dns", "mail", "expired", "own")
+        ]
+        listed = [
+            described(arns[0], "dns.example.org"),
+            described(arns[1], "mail.example.org", method="EMAIL"),
+            described(arns[2], "old.example.org", status="EXPIRED"),
+            {**described(arns[3], "own.example.org"), "Type": "IMPORTED"},
+        ]
+        Certificates(dict(zip(arns, listed, strict=True))).extend(world.aws)
         found = await _imported(world)
         assert found.section == {"acm": [{"domain_name": "dns.example.org"}]}
-        why = "it is validated by e-mail, and a configuration only states validation by DNS"
-        assert _texts(found) == [f"{by_mail} of mail.example.org: {why}"]
+        assert sorted(_texts(found)) == [
+            f"{arns[2]} of old.example.org: it is EXPIRED",
+            f"{arns[1]} of mail.example.org: it is validated by e-mail, and a configuration only states validation by DNS",
+            f"{arns[3]} of own.example.org: it is not one that ACM issued",
+        ]
 
 
 async def test_images_that_others_share_are_asked_for_as_those_that_the_account_may_start(moto: Aws) -> None:

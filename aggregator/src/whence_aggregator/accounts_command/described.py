@@ -51,7 +51,7 @@ def import_(
     """Print a configuration that states what stands in the account NAME. Makes no write call.
 
     A plan of it has no changes where nothing has the tag of whence-accounts yet. What it states becomes your own only
-    with --adopt. What is not imported is named on standard error.
+    with --adopt. What no configuration states is named in comments and on standard error, with the reason.
     """
     access = AccountAccess(role=role, external_id=external_id, profile=profile)
     head: dict[str, object] = {"id": account_id, "regions": list(regions), "access": _stated(access)}
