@@ -339,7 +339,7 @@ def test_a_mint_bucket_with_a_further_statement_is_stated_and_the_statement_name
     policy: Any = found.of("bucket")[0].state["policy"]
     section, notes = imported(changed(found, f"mint-{R}", policy={**policy, "Debug": {"Sid": "Debug"}}))
     assert (section["mint_bucket"]["writer"], "s3_buckets" in section) == (_MINT["writer"], False)
-    assert notes == [f"mint_bucket: Debug of the bucket mint-{R}, which stays"]
+    assert notes == [f"mint_bucket: bucket mint-{R}: its statement Debug is not stated, and stays"]
 
 
 @pytest.mark.parametrize("about", [{"versioning": False}, {"ownership": "ObjectWriter"}, {"lifecycle": {}}])
@@ -384,6 +384,19 @@ def test_a_log_bucket_of_another_form_stays_among_the_buckets() -> None:
     section, notes = imported(found)
     assert ("log_bucket" in section["cloudtrail"], list(section["s3_buckets"])) == (False, ["trails"])
     assert notes == ["cloudtrail: log_bucket: trails is in s3_buckets, for it has more than log_bucket states"]
+
+
+def test_what_a_log_bucket_has_besides_is_named() -> None:
+    found = made_by_hand(cloudtrail=_TRAIL)
+    policy: Any = found.of("bucket")[0].state["policy"]
+    logging = {"target": "elsewhere", "prefix": "logs/"}
+    more = {"policy": {**policy, "Debug": {"Sid": "Debug"}}, "lifecycle": {"old": {"ID": "old"}}, "logging": logging}
+    section, notes = imported(changed(found, "trails", tags={"team": "a", "aws:x": "b"}, **more))
+    assert (section["cloudtrail"]["log_bucket"], "s3_buckets" in section) == ({}, False)
+    assert notes == [
+        f"cloudtrail: bucket trails: its {one} is not stated, and stays"
+        for one in ("statement Debug", "lifecycle rule old", "tag team", "delivery of access logs")
+    ]
 
 
 def test_trails_of_one_region_and_further_trails_are_named() -> None:

@@ -24,6 +24,7 @@ from whence_aggregator.accounts.steps.buckets import (
     bucket,
     bucket_arn,
     checked_name,
+    further_parts,
     is_log_target,
 )
 from whence_aggregator.accounts.steps.keys import KEY, key_reference
@@ -33,7 +34,6 @@ _ROLE = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]{1,576}")
 _ACCOUNT = re.compile(r"(arn:aws[a-z-]*:iam::)?[0-9]{12}(:root)?|\*")
 _INCOMPLETE_UPLOAD_DAYS = 7
 _WRITE_SID, _READ_SID, _OLD_VERSIONS = "WhenceMintWrite", "WhenceMintWriterReadsNothing", "WhenceOldVersions"
-_OWN_PARTS = frozenset({_WRITE_SID, _READ_SID, _OLD_VERSIONS, TLS_ONLY_SID})
 
 
 def wanted(account: ConfiguredAccount) -> Sequence[WantedResource]:
@@ -86,11 +86,15 @@ def stated_mint(found: FoundAccount) -> StatedMint:
     is_one = len(sections) == 1 and len(set(regions)) == len(mints)
     if not is_one or found.refusal(_with_keys(section, found), wanted) is not None:
         return StatedMint(notes=(ImportNote(key="s3_buckets", text=f"{text}: no single mint_bucket states them"),))
-    differing = found.differing(wanted(found.account(_with_keys(section, found))))
+    meant = wanted(found.account(_with_keys(section, found)))
+    differing = found.differing(meant)
     if differing:
         about = "; ".join(f"{one} differs in {', '.join(aspects)}" for one, aspects in differing.items())
         return StatedMint(notes=(ImportNote(key="s3_buckets", text=f"{text}: no mint_bucket states them: {about}"),))
-    return StatedMint(section=section, buckets=names, notes=_further_parts(mints))
+    further = [text for one in meant for text in further_parts(one, found)]
+    return StatedMint(
+        section=section, buckets=names, notes=tuple(ImportNote(key="mint_bucket", text=one) for one in further)
+    )  # fmt: skip
 
 
 def stated(found: FoundAccount) -> StatedSection:
@@ -119,17 +123,6 @@ def _stated_as(bucket: StandingResource, found: FoundAccount) -> dict[str, Json]
 
 def _with_keys(section: Mapping[str, Json], found: FoundAccount) -> Mapping[str, Json]:
     return {"mint_bucket": section, **keys.stated(found).section}
-
-
-def _further_parts(mints: Sequence[StandingResource]) -> tuple[ImportNote, ...]:
-    """Return notes on what a bucket has besides what the section states."""
-    further = [
-        (one.name, part) for one in mints
-        for part in sorted({*_parts(one.state["policy"]), *_parts(one.state["lifecycle"])} - _OWN_PARTS)
-    ]  # fmt: skip
-    return tuple(
-        ImportNote(key="mint_bucket", text=f"{part} of the bucket {name}, which stays") for name, part in further
-    )
 
 
 def _parts(value: Json) -> Mapping[str, Json]:

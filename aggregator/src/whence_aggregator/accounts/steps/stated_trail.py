@@ -11,7 +11,7 @@ from whence_aggregator.accounts.arns import partition_of
 from whence_aggregator.accounts.found import FoundAccount, ImportNote
 from whence_aggregator.accounts.resources import Json, StandingResource, WantedResource
 from whence_aggregator.accounts.steps import keys
-from whence_aggregator.accounts.steps.buckets import is_log_target
+from whence_aggregator.accounts.steps.buckets import further_parts, is_log_target
 
 _Wanted = Callable[[ConfiguredAccount], Sequence[WantedResource]]
 _AROUND = ("bucket", "topic", "queue", "subscription")
@@ -53,6 +53,9 @@ def state_trail(found: FoundAccount, wanted: _Wanted) -> StatedTrail:
         )
         notes.append(ImportNote(key="cloudtrail", text=text))
     buckets = (str(section["s3_bucket_name"]),) if "log_bucket" in around else ()
+    stated = {"cloudtrail": section | around, **keys.stated(found).section}
+    meant = [one for one in wanted(found.account(stated)) if one.kind.name == "bucket"] if buckets else []
+    notes += [ImportNote(key="cloudtrail", text=text) for one in meant for text in further_parts(one, found)]
     if bucket is not None and not buckets:
         text = f"log_bucket: {section['s3_bucket_name']} is in s3_buckets, for it has more than log_bucket states"
         notes.append(ImportNote(key="cloudtrail", text=text))
