@@ -326,7 +326,7 @@ async def test_a_zone_that_was_made_by_hand_is_imported_and_left_as_it_is(moto: 
         _create_zone(world.client("route53"), _DOMAIN)
         found = await import_account(world.account.target, world.steps, world.providers)
         assert (found.unread, found.section["domain"]) == ((), _DOMAIN)
-        assert [one.partition(":")[0] for one in found.left_out] == ["dns"]
+        assert [one.text.partition(":")[0] for one in found.notes] == ["admin_account"]
         world.settings, world.admin_account_id = dict(found.section), None
         plan = await world.plan()
         assert plan.changes == ()

@@ -8,6 +8,10 @@ from typing import NamedTuple
 from whence_aggregator.accounts.canonical import canonical_json
 from whence_aggregator.accounts.resources import Json
 
+KMS_GROUP = "KMS VPC Endpoint"
+"""Name of the group of the endpoint of KMS, as Seven Seconds made it."""
+TRUSTED_LISTS = {4: "trusted-networks", 6: "trusted-networks-ipv6"}
+"""Names of the prefix lists of the trusted networks, by version of IP."""
 _NAMES = {"1": "icmp", "6": "tcp", "17": "udp", "58": "icmpv6", "all": "-1"}
 WITH_PORTS = ("tcp", "udp", "icmp", "icmpv6")
 """Protocols whose rules have ports, or ICMP types; AWS opens all ports for every other protocol."""

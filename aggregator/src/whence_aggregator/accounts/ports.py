@@ -45,7 +45,8 @@ class Finds(Protocol):
     async def find(self) -> Sequence[StandingResource]:
         """Return all resources of this kind that an owner made, whoever they are. Makes no write call.
 
-        Raises RoadError. What AWS makes by itself, such as service-linked roles and default VPCs, is left out.
+        Raises RoadError. What AWS makes by itself, such as service-linked roles, is left out; its default VPC is
+        not, since others place their groups in it.
         """
 
 

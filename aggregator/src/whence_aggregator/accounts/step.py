@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from whence_aggregator.accounts.account import ConfiguredAccount
-from whence_aggregator.accounts.resources import Json, ResourceKind, StandingResource, WantedResource
+from whence_aggregator.accounts.found import FoundAccount, StatedSection
+from whence_aggregator.accounts.resources import ResourceKind, WantedResource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,12 +22,10 @@ class AccountStep:
     """One line for people: what the step configures."""
     kinds: tuple[ResourceKind, ...]
     wanted: Callable[[ConfiguredAccount], Sequence[WantedResource]]
-    stated: Callable[[Sequence[StandingResource]], Mapping[str, Json]] | None = None
-    """Returns the section of a configuration that states what stands: the inverse of `wanted`, for `import`. Pure.
+    stated: Callable[[FoundAccount], StatedSection] | None = None
+    """Returns what a configuration states of what was found: the inverse of `wanted`, for `import`. Pure.
 
-    None: what stands of this step is not imported.
+    It names what it leaves out. None: nothing of this step is found.
     """
-    not_stated: str = ""
-    """What `stated` leaves out of the step, in words, for the one who imports."""
     is_for_whence: bool = False
     """Whence itself needs it in every account; `bootstrap` applies these steps only."""

@@ -14,7 +14,7 @@ from whence_aggregator.accounts.configuration.explain import explain as explain_
 from whence_aggregator.accounts.configuration.explain import render, render_all
 from whence_aggregator.accounts.configuration.read import read_configuration
 from whence_aggregator.accounts.configuration.schema import json_schema
-from whence_aggregator.accounts.configuration.write import convert, to_document
+from whence_aggregator.accounts.configuration.write import convert, to_document, with_comments
 from whence_aggregator.accounts.importing import Imported, import_account
 from whence_aggregator.accounts.planning import verify
 from whence_aggregator.accounts.steps.table import STEPS
@@ -51,18 +51,18 @@ def import_(
     """Print a configuration that states what stands in the account NAME. Makes no write call.
 
     A plan of it has no changes where nothing has the tag of whence-accounts yet. What it states becomes your own only
-    with --adopt. What is not imported is named on standard error.
+    with --adopt. What no configuration states is named in comments and on standard error, with the reason.
     """
     access = AccountAccess(role=role, external_id=external_id, profile=profile)
     head: dict[str, object] = {"id": account_id, "regions": list(regions), "access": _stated(access)}
     account = _checked(name, head)
     imported = asyncio.run(_import(account.target))
     text = to_document({}, {name: {**head, **imported.section}})
-    show(text.rstrip())
+    show(with_comments(text, [(one.key, printable(one.text)) for one in imported.notes]).rstrip())
     for one in imported.unread:
         say(f"whence-accounts: not imported: {printable(one)}")
-    for one in imported.left_out:
-        say(f"whence-accounts: not imported, state it by hand: {printable(one)}")
+    for note in imported.notes:
+        say(f"whence-accounts: not stated: {printable(note.text)}")
     read_configuration(text.encode(), name="the imported configuration")
     raise ProgramEnd(ERROR if imported.unread else CONVERGED)
 

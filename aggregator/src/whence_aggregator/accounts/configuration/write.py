@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -48,6 +48,20 @@ def to_document(
     source = {"organizations": organizations} if organizations is not None else {}
     own = {name: in_order(difference(shared, section)) or None for name, section in accounts.items()}
     return to_yaml({"version": 11, **source, "global": in_order(shared), "accounts": own})
+
+
+def with_comments(document: str, comments: Iterable[tuple[str, str]]) -> str:
+    """Return a file of one account with each comment before its key of the account's section, else at the end."""
+    lines = document.rstrip("\n").split("\n")
+    left: list[str] = []
+    for key, text in comments:
+        comment = f"    # {' '.join(text.split())}"
+        place = next((number for number, line in enumerate(lines) if line.startswith(f"    {key}:")), None)
+        if key and place is not None:
+            lines.insert(place, comment)
+        else:
+            left.append(comment)
+    return "\n".join([*lines, *left, ""])
 
 
 def convert(

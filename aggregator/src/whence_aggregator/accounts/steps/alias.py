@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from whence_aggregator.accounts.account import ConfiguredAccount
-from whence_aggregator.accounts.resources import Json, ResourceKind, StandingResource, WantedResource
+from whence_aggregator.accounts.found import FoundAccount, StatedSection
+from whence_aggregator.accounts.resources import ResourceKind, WantedResource
 from whence_aggregator.accounts.step import AccountStep
 from whence_common.errors import InputError, one_line
 
@@ -28,8 +29,8 @@ def wanted(account: ConfiguredAccount) -> Sequence[WantedResource]:
     return () if alias is None else (WantedResource(kind=ALIAS, name="account", state={"alias": alias}),)
 
 
-def stated(standing: Sequence[StandingResource]) -> Mapping[str, Json]:
-    return {"alias": next((one.state["alias"] for one in standing), None)}
+def stated(found: FoundAccount) -> StatedSection:
+    return StatedSection(section={"alias": next((one.state["alias"] for one in found.of(ALIAS.name)), None)})
 
 
 STEP = AccountStep(

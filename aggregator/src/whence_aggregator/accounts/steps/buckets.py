@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from whence_aggregator.accounts.arns import bucket_arn
+from whence_aggregator.accounts.found import FoundAccount, stated_tags
 from whence_aggregator.accounts.resources import Json, ResourceKind, WantedResource, of, own_tags
 from whence_aggregator.accounts.steps.bucket_parts import OWN_PREFIX, rules_by_id, statements_by_sid
 from whence_common.errors import InputError
@@ -88,6 +89,29 @@ def checked_name(name: str, path: str) -> str:
         message = f"{path}: {name[:80]!r} is not a bucket name"
         raise InputError("accounts-bucket-name", message, fix="use 3 to 63 lower-case letters, digits, dots and dashes")
     return name
+
+
+def further_parts(wanted: WantedResource, found: FoundAccount) -> list[str]:
+    """Return what a bucket has besides what is wanted of it, which stays, in words."""
+    standing = next(one for one in found.of(BUCKET.name) if one.name == wanted.name)
+    parts = [
+        f"{what} {part}" for aspect, what in (("policy", "statement"), ("lifecycle", "lifecycle rule"))
+        for part in sorted(set(_names(standing.state[aspect])) - set(_names(wanted.state.get(aspect))))
+    ]  # fmt: skip
+    tags = set(stated_tags(standing.state["tags"])) - set(_names(wanted.state["tags"]))
+    parts += [f"tag {one}" for one in sorted(tags)]
+    parts += ["delivery of access logs"] if standing.state["logging"] and "logging" not in wanted.state else []
+    return [f"bucket {wanted.name}: its {one} is not stated, and stays" for one in parts]
+
+
+def _names(value: Json) -> Sequence[str]:
+    return list(value) if isinstance(value, Mapping) else ()
+
+
+def is_log_target(name: str, found: FoundAccount) -> bool:
+    """Return whether access logs of another bucket are delivered to a bucket: s3_buckets states it, then."""
+    logging = (one.state["logging"] for one in found.of(BUCKET.name) if one.name != name)
+    return any(isinstance(one, Mapping) and one["target"] == name for one in logging)
 
 
 def tls_only_statement(name: str, region: str) -> Mapping[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.configuration.guardrails import BudgetAlert, MonthlyBudget
+from whence_aggregator.accounts.found import FoundAccount, ImportNote, StatedSection
 from whence_aggregator.accounts.resources import Json, ResourceKind, StandingResource, WantedResource, own_tags
 from whence_aggregator.accounts.step import AccountStep
 from whence_common.errors import InputError
@@ -71,18 +72,31 @@ def number_text(value: float | str) -> str:
     return f"{Decimal(str(value)).normalize():f}"
 
 
-def stated(standing: Sequence[StandingResource]) -> Mapping[str, Json]:
-    """Return the budgets that a configuration can state."""
-    found = {one.name: _section(one.state) for one in standing if not one.foreign}
-    return {"budgets": {name: section for name, section in sorted(found.items()) if section is not None}}
+def stated(found: FoundAccount) -> StatedSection:
+    """Return the budgets that a configuration can state, and name the others."""
+    reasons = [(one, _left_out(one)) for one in sorted(found.of(BUDGET.name), key=lambda each: each.name)]
+    notes = [
+        ImportNote(key="budgets", text=f"the budget {one.name}: {why}") for one, why in reasons if why is not None
+    ]  # fmt: skip
+    sections = {one.name: _section(one.state) for one, why in reasons if why is None}
+    return StatedSection(section={"budgets": sections}, notes=tuple(notes))
+
+
+def _left_out(one: StandingResource) -> str | None:
+    """Return why no configuration states a budget; None for one that it states."""
+    cost: Any = one.state["cost"]
+    alerts: Any = one.state["alerts"]
+    if one.foreign:
+        return f"{', '.join(one.foreign)} is not stated, and stays"
+    if cost != {"amount": cost["amount"], "unit": cost["unit"], "time_unit": MONTHLY, "type": COST}:
+        return "a configuration states monthly budgets of costs, with an amount that stays"
+    if any((each["operator"], each["threshold_type"]) != (ABOVE, PERCENT) for each in alerts):
+        return "a configuration states alerts above a percentage only"
+    return None
 
 
 def _section(state: Mapping[str, Any]) -> Json:
-    """Return the section of a budget; None for one that is not of monthly costs, or has other alerts."""
     cost, alerts = state["cost"], state["alerts"]
-    is_monthly = cost == {"amount": cost["amount"], "unit": cost["unit"], "time_unit": MONTHLY, "type": COST}
-    if not is_monthly or any((one["operator"], one["threshold_type"]) != (ABOVE, PERCENT) for one in alerts):
-        return None
     return {"amount": float(cost["amount"]), "unit": cost["unit"], "alerts": [_stated_alert(one) for one in alerts]}
 
 
@@ -98,5 +112,4 @@ def _stated_alert(one: Mapping[str, Any]) -> Json:
 
 STEP = AccountStep(
     name="budgets", summary="monthly budgets of costs, and their alerts", kinds=(BUDGET,), wanted=wanted, stated=stated,
-    not_stated="budgets of other kinds, with filters, or with alerts that are no percentage",
 )  # fmt: skip

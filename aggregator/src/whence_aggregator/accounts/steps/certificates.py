@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import sha256
+from typing import Any
 
 from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.configuration.certificates import CertificateSettings
 from whence_aggregator.accounts.domains import is_within, parse_domain
-from whence_aggregator.accounts.resources import Json, ResourceKind, WantedResource, own_tags
+from whence_aggregator.accounts.found import FoundAccount, ImportNote, StatedSection
+from whence_aggregator.accounts.resources import Json, ResourceKind, StandingResource, WantedResource, own_tags
 from whence_aggregator.accounts.step import AccountStep
 from whence_common.errors import InputError
 
@@ -85,6 +87,57 @@ def _validation(account: ConfiguredAccount, names: Sequence[str]) -> dict[str, J
     return {"validation": {"zone": zone, "names": inside}} if inside else {}
 
 
+def stated(found: FoundAccount) -> StatedSection:
+    """Return the certificates that ACM issued by DNS in every region, and name the others with the reason."""
+    certificates = found.of(CERTIFICATE.name)
+    usable: dict[str, dict[str | None, StandingResource]] = {}
+    notes = []
+    for one in sorted(certificates, key=lambda each: (not each.is_own, each.name)):
+        domain, others = _names(one)
+        regions = usable.setdefault(certificate_name(domain, others), {})
+        if (why := _unstatable(one)) is None and one.region in regions:
+            why = f"{regions[one.region].name} has the same names"
+        if why is None:
+            regions[one.region] = one
+        else:
+            notes.append(f"{one.name} of {domain}: {why}")
+    kept = {name: regions for name, regions in usable.items() if len(regions) == len(found.regions)}
+    if found.is_read(CERTIFICATE.name):
+        notes += [
+            f"{one.name} of {_names(one)[0]}: a configuration has it in every region, and it stands in "
+            + ", ".join(sorted(map(str, regions)))
+            for name, regions in usable.items() if name not in kept for one in regions.values()
+        ]  # fmt: skip
+    section: list[Json] = [
+        {"domain_name": domain, **({"subject_alternative_names": others} if others else {})}
+        for domain, others in (_names(next(iter(regions.values()))) for _, regions in sorted(kept.items()))
+    ]  # fmt: skip
+    return StatedSection(section={"acm": section}, notes=tuple(ImportNote(key="acm", text=one) for one in notes))
+
+
+def _names(one: StandingResource) -> tuple[str, list[str]]:
+    names: Any = one.state["names"]
+    return names["domain_name"], names["subject_alternative_names"]
+
+
+def _unstatable(one: StandingResource) -> str | None:
+    """Return why no configuration states a certificate, in words; None for one that it states."""
+    if not one.state["by_acm"]:
+        return "it is not one that ACM issued"
+    if not one.state["by_dns"]:
+        return "it is validated by e-mail, and a configuration only states validation by DNS"
+    if one.state["is_dead"]:
+        return f"it is {one.state['status']}"
+    domain, others = _names(one)
+    try:
+        for name in (domain, *others):
+            parse_domain(name, key="acm", wildcard=True)
+    except InputError as exc:
+        return exc.message
+    return None
+
+
 STEP = AccountStep(
-    name="certificates", summary="certificates, validated by DNS", kinds=(CERTIFICATE,), wanted=wanted
+    name="certificates", summary="certificates, validated by DNS", kinds=(CERTIFICATE,), wanted=wanted,
+    stated=stated,
 )  # fmt: skip

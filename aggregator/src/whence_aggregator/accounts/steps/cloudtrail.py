@@ -16,20 +16,13 @@ from whence_aggregator.accounts.configuration.cloudtrail import (
     CreatedLogGroup,
     EventSelector,
 )
-from whence_aggregator.accounts.resources import (
-    Json,
-    ResourceKind,
-    StandingResource,
-    WantedResource,
-    address_of,
-    of,
-    own_tags,
-)
+from whence_aggregator.accounts.found import FoundAccount, StatedSection
+from whence_aggregator.accounts.resources import Json, ResourceKind, WantedResource, address_of, of, own_tags
 from whence_aggregator.accounts.step import AccountStep
 from whence_aggregator.accounts.steps.buckets import BUCKET, bucket
 from whence_aggregator.accounts.steps.config_bucket import config_statements
 from whence_aggregator.accounts.steps.keys import KEY, key_reference
-from whence_aggregator.accounts.steps.stated_trail import stated_trail
+from whence_aggregator.accounts.steps.stated_trail import StatedTrail, state_trail
 from whence_aggregator.accounts.steps.trail_events import (
     CLOUDTRAIL_SERVICE,
     QUEUE,
@@ -105,8 +98,13 @@ def wanted(account: ConfiguredAccount) -> Sequence[WantedResource]:
     return found
 
 
-def stated(standing: Sequence[StandingResource]) -> Mapping[str, Json]:
-    return {"cloudtrail": stated_trail([one for one in standing if one.kind.name == TRAIL.name])}
+def stated(found: FoundAccount) -> StatedSection:
+    trail = stated_trail(found)
+    return StatedSection(section={"cloudtrail": trail.section}, notes=trail.notes)
+
+
+def stated_trail(found: FoundAccount) -> StatedTrail:
+    return state_trail(found, wanted)
 
 
 def trail_arn(section: CloudTrail, account_id: str) -> str:
@@ -291,6 +289,5 @@ STEP = AccountStep(
     kinds=(TRUSTED_ACCESS, TOPIC, QUEUE, SUBSCRIPTION, LOG_GROUP, TRAIL, OTHER_TRAILS),
     wanted=wanted,
     stated=stated,
-    not_stated="log_bucket, events and the log group, and trails of one region",
     is_for_whence=True,
 )

@@ -11,6 +11,7 @@ from typing import Any
 from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.arns import partition_of
 from whence_aggregator.accounts.configuration.guardrails import ConfigRecorder
+from whence_aggregator.accounts.found import FoundAccount, ImportNote, StatedSection
 from whence_aggregator.accounts.resources import Json, ResourceKind, StandingResource, WantedResource, of, own_tags
 from whence_aggregator.accounts.step import AccountStep
 from whence_aggregator.accounts.steps.buckets import BUCKET
@@ -84,35 +85,54 @@ def service_role_arn(region: str, account_id: str) -> str:
     return f"arn:{partition_of(region)}:iam::{account_id}:role/aws-service-role/{CONFIG_SERVICE}/{ROLE_NAME}"
 
 
-def stated(standing: Sequence[StandingResource]) -> Mapping[str, Json]:
-    """Return the regions whose recorders a configuration can state, and deliver as the first of them does."""
-    states = {str(one.region): _comparable(one.state) for one in standing if _is_stated(one)}
-    first = next(iter(states.values()), None)
-    regions = [region for region, state in states.items() if state == first]
-    with_global = [
-        str(one.region) for one in standing if one.region in regions and _part(one, "records")["global_resources"]
-    ]
-    if first is None or len(with_global) != 1:
-        return {}
-    frequency, delivery = first
-    section = {
-        "s3_bucket_name": delivery["bucket"], "s3_key_prefix": delivery["prefix"], "regions": regions,
-        "global_resources_region": with_global[0], "recording_frequency": frequency,
-        "delivery_frequency": delivery["frequency"],
+def stated(found: FoundAccount) -> StatedSection:
+    """Return the regions whose recorders record and deliver as the first one does, and name the others."""
+    recorders = found.of(RECORDER.name)
+    first = next((one for one in recorders if _left_out(one, None) is None), None)
+    reasons = [(one, _left_out(one, first)) for one in recorders]
+    notes = [_note(f"the recorder of {one.region}: {why}") for one, why in reasons if why is not None]
+    if first is None:
+        return StatedSection(notes=tuple(notes))
+    kept = [one for one, why in reasons if why is None]
+    with_global = [str(one.region) for one in kept if _part(one, "records")["global_resources"]]
+    if len(with_global) != 1:
+        regions = ", ".join(str(one.region) for one in kept)
+        text = f"the recorders of {regions}: a configuration has global resources recorded in one of its regions, "
+        notes.append(_note(f"{text}and they are in {', '.join(with_global) or 'none'}"))
+        return StatedSection(notes=tuple(notes))
+    delivery = _part(first, "delivery")
+    section: dict[str, Json] = {
+        "s3_bucket_name": delivery["bucket"], "s3_key_prefix": delivery["prefix"],
+        "regions": [one.region for one in kept], "global_resources_region": with_global[0],
+        "recording_frequency": _part(first, "records")["frequency"], "delivery_frequency": delivery["frequency"],
     }  # fmt: skip
-    return {"aws_config": {name: value for name, value in section.items() if value is not None}}
+    stated = {name: value for name, value in section.items() if value is not None}
+    return StatedSection(section={"aws_config": stated}, notes=tuple(notes))
 
 
-def _is_stated(one: StandingResource) -> bool:
-    if one.kind is not RECORDER or not one.state.get("recording") or not one.state.get("delivery"):
-        return False
-    records = _part(one, "records")
-    has_role = str(records.get("role", "")).endswith(f"/{CONFIG_SERVICE}/{ROLE_NAME}")
-    return has_role and records["resources"] == ALL and "overrides" not in records
+def _note(text: str) -> ImportNote:
+    return ImportNote(key="aws_config", text=text)
 
 
-def _comparable(state: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]:
-    return state["records"]["frequency"], state["delivery"]
+def _left_out(one: StandingResource, first: StandingResource | None) -> str | None:
+    """Return why no configuration states a recorder beside the first one; None for one that it states."""
+    records, delivery = _part(one, "records"), _part(one, "delivery")
+    if not records or not delivery:
+        return f"it has no {'delivery channel' if records else 'recorder, only a delivery channel'}"
+    if not one.state["recording"]:
+        return "it is stopped, and a configuration means one that records"
+    if not str(records["role"]).endswith(f"/{CONFIG_SERVICE}/{ROLE_NAME}"):
+        return f"its role {records['role']} is not the service-linked one"
+    if records["resources"] != ALL or "overrides" in records:
+        return "it records some types of resources, or some otherwise, and a configuration means all alike"
+    if first is not None and _common(one) != _common(first):
+        return f"a configuration has one frequency and one delivery, here those of {first.region}"
+    return None
+
+
+def _common(one: StandingResource) -> tuple[Any, Mapping[str, Any]]:
+    """Return what all recorders of a configuration have in common."""
+    return _part(one, "records")["frequency"], _part(one, "delivery")
 
 
 def _part(one: StandingResource, aspect: str) -> Mapping[str, Any]:
@@ -122,5 +142,5 @@ def _part(one: StandingResource, aspect: str) -> Mapping[str, Any]:
 
 STEP = AccountStep(
     name=_STEP, summary="AWS Config's recorders and delivery channels", kinds=(SERVICE_ROLE, RECORDER), wanted=wanted,
-    stated=stated, not_stated="recorders of some resource types, with a role of their own, or stopped",
+    stated=stated,
 )  # fmt: skip

@@ -9,7 +9,8 @@ from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.arns import bucket_arn, partition_of
 from whence_aggregator.accounts.canonical import with_roots
 from whence_aggregator.accounts.configuration.buckets import BucketSection
-from whence_aggregator.accounts.resources import Json, StandingResource, WantedResource, unowned
+from whence_aggregator.accounts.found import FoundAccount, StatedSection, stated_tags
+from whence_aggregator.accounts.resources import Json, WantedResource
 from whence_aggregator.accounts.step import AccountStep
 from whence_aggregator.accounts.steps.bucket_parts import (
     encryption,
@@ -25,8 +26,9 @@ from whence_aggregator.accounts.steps.buckets import (
     bucket,
     checked_name,
 )
+from whence_aggregator.accounts.steps.cloudtrail import stated_trail
 from whence_aggregator.accounts.steps.flow_delivery import with_delivery
-from whence_aggregator.accounts.steps.mint import is_mint_of_an_account
+from whence_aggregator.accounts.steps.mint import is_mint_of_an_account, stated_mint
 from whence_common.errors import InputError
 
 _AS_AWS = "write it as AWS's API has it"
@@ -143,9 +145,11 @@ def _replaced(value: Any, texts: Mapping[str, str]) -> Any:
     return [_replaced(one, texts) for one in value] if isinstance(value, list | tuple) else value
 
 
-def stated(standing: Sequence[StandingResource]) -> Mapping[str, Json]:
-    """Return `s3_buckets` with every bucket, by its name. The mint bucket is one of them, with its statements."""
-    return {"s3_buckets": {one.name: _section(one.name, one.state) for one in standing}}
+def stated(found: FoundAccount) -> StatedSection:
+    """Return `s3_buckets` with every bucket, by its name, that no other section states."""
+    others = {*stated_mint(found).buckets, *stated_trail(found).buckets}
+    standing = [one for one in found.of(BUCKET.name) if one.name not in others]
+    return StatedSection(section={"s3_buckets": {one.name: _section(one.name, one.state) for one in standing}})
 
 
 def _section(name: str, state: Mapping[str, Any]) -> Json:
@@ -153,7 +157,7 @@ def _section(name: str, state: Mapping[str, Any]) -> Json:
     rules = [without_derived_name(one, "ID") for one in state["lifecycle"].values()]
     blocks = state["public_access_block"] or {}
     section: dict[str, Json] = {
-        "name": name, "regions": [state["region"]], "tags": unowned(state["tags"]),
+        "name": name, "regions": [state["region"]], "tags": stated_tags(state["tags"]),
         "policy": {"Statement": statements} if statements else None,
         "lifecycle_configuration": {"Rules": rules} if rules else None,
         "encryption_config": _stated_encryption(state["encryption"]), "versioning": state["versioning"] or None,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.configuration.defaults import MetadataDefaults
-from whence_aggregator.accounts.resources import Json, ResourceKind, StandingResource, State, WantedResource
+from whence_aggregator.accounts.found import FoundAccount, ImportNote, StatedSection
+from whence_aggregator.accounts.resources import Json, ResourceKind, State, WantedResource
 from whence_aggregator.accounts.step import AccountStep
 from whence_aggregator.accounts.steps.buckets import PUBLIC_ACCESS_BLOCKS
 from whence_aggregator.accounts.steps.keys import KEY, key_reference
@@ -78,23 +79,29 @@ def _metadata(section: MetadataDefaults | None) -> State:
     return {"defaults": values} if values else {}
 
 
-def stated(standing: Sequence[StandingResource]) -> Mapping[str, Json]:
+def stated(found: FoundAccount) -> StatedSection:
     """Return the settings that are the same in all regions."""
     values: dict[str, list[Any]] = {}
-    for one in standing:
+    for one in found.of(*(kind.name for kind in STEP.kinds)):
         values.setdefault(one.kind.name, []).append(one.state)
-    same: dict[str, Any] = {name: found[0] for name, found in values.items() if all(one == found[0] for one in found)}
+    same: dict[str, Any] = {name: many[0] for name, many in values.items() if all(one == many[0] for one in many)}
     blocks = same.get(PUBLIC_ACCESS.name, {}).get("public_access_block") or {}
     metadata = same.get(INSTANCE_METADATA.name, {}).get("defaults", {})
     sharing = same.get(SNAPSHOT_SHARING.name, {}).get("public")
     section = {key: metadata[name] for key, name in METADATA.items() if metadata.get(name) is not None}
-    return {
+    settings: dict[str, Json] = {
         "public_access_block": all(blocks.get(one) for one in PUBLIC_ACCESS_BLOCKS),
         "ebs_encrypt_by_default": bool(same.get(EBS.name, {}).get("is_encrypted")),
         "instance_metadata": {"http_tokens": None, **section} if section else None,
         "image_public_access_block": same.get(IMAGE_SHARING.name, {}).get("public") == "block-new-sharing",
         "snapshot_public_access_block": sharing if sharing != "unblocked" else None,
     }
+    differing = [name for name, many in values.items() if any(one != many[0] for one in many)]
+    text = "{}: it differs among the regions, and is left as it is"
+    return StatedSection(
+        section=settings,
+        notes=tuple(ImportNote(key="ebs_encrypt_by_default", text=text.format(one)) for one in differing),
+    )
 
 
 STEP = AccountStep(

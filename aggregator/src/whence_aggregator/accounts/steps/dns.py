@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 
 from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.domains import parse_domain
-from whence_aggregator.accounts.resources import Json, ResourceKind, StandingResource, WantedResource, of, own_tags
+from whence_aggregator.accounts.found import FoundAccount, ImportNote, StatedSection
+from whence_aggregator.accounts.resources import Json, ResourceKind, WantedResource, of, own_tags
 from whence_aggregator.accounts.step import AccountStep
 
 DELEGATION_SECONDS = 7200
@@ -52,16 +53,25 @@ def delegation_name(admin_account_id: str, domain: str) -> str:
     return f"{admin_account_id}/{domain}"
 
 
-def stated(standing: Sequence[StandingResource]) -> Mapping[str, Json]:
+def stated(found: FoundAccount) -> StatedSection:
     """Return the domain of our own public zone, or of the only one; nothing where it is not clear which is meant."""
-    zones = [one for one in standing if one.kind is ZONE]
-    found = [one for one in zones if one.is_own] or zones
-    if len(found) != 1:
-        return {}
-    return {"domain": found[0].name, "domain_soa_ttl": found[0].state["soa_ttl"]}
+    zones = found.of(ZONE.name)
+    chosen = [one for one in zones if one.is_own] or zones
+    if len(chosen) != 1:
+        names = ", ".join(sorted(one.name for one in zones))
+        text = f"domain: a configuration states one public zone, and there are several: {names}"
+        return StatedSection(notes=(ImportNote(key="domain", text=text),) if zones else ())
+    (zone,) = chosen
+    notes = [f"the public zone {one.name}: a configuration states one" for one in zones if one is not zone]
+    tags = zone.state["tags"]
+    if isinstance(tags, Mapping) and (admin := tags.get(DELEGATED_IN_TAG)):
+        notes.append(f"admin_account: account {admin} delegates {zone.name}; state it with its name")
+    else:
+        notes.append(f"admin_account: which account delegates {zone.name} is not known in this one")
+    section: dict[str, Json] = {"domain": zone.name, "domain_soa_ttl": zone.state["soa_ttl"]}
+    return StatedSection(section=section, notes=tuple(ImportNote(key="domain", text=one) for one in notes))
 
 
 STEP = AccountStep(
     name="dns", summary="the DNS zone and its delegation", kinds=(ZONE, DELEGATION), wanted=wanted, stated=stated,
-    not_stated="admin_account, whose zone delegates the domain, and the domain of an account with several zones",
 )  # fmt: skip

@@ -16,10 +16,11 @@ from whence_aggregator.accounts.arns import role_arn
 from whence_aggregator.accounts.configuration.network import Vpc
 from whence_aggregator.accounts.resources import Json, ResourceKind, WantedResource
 from whence_aggregator.accounts.step import AccountStep
+from whence_aggregator.accounts.steps.found_ways import GROUP
+from whence_aggregator.accounts.steps.stated_network import stated_with_vpc
 from whence_aggregator.accounts.steps.vpc_layout import Layout, layouts
 from whence_common.errors import InputError
 
-GROUP = "vpc-flowgroup"
 _TO_GROUP = "log-group"
 _SERVICES = ("s3", "firehose")
 
@@ -84,5 +85,5 @@ def _target(account: ConfiguredAccount, layout: Layout, section: Vpc, destinatio
 
 STEP = AccountStep(
     name="flow-logs", summary="flow logs of the VPCs, and their log group", kinds=(FLOW_LOG_GROUP, FLOW_LOG),
-    wanted=wanted,
+    wanted=wanted, stated=stated_with_vpc,
 )  # fmt: skip

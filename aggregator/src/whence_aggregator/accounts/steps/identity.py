@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
 from whence_aggregator.accounts.account import ConfiguredAccount
-from whence_aggregator.accounts.resources import Json, ResourceKind, StandingResource, WantedResource, of, own_tags
+from whence_aggregator.accounts.found import FoundAccount, StatedSection
+from whence_aggregator.accounts.resources import Json, ResourceKind, WantedResource, of, own_tags
 from whence_aggregator.accounts.saml import metadata_form, url_of
 from whence_aggregator.accounts.step import AccountStep
 
@@ -61,15 +62,16 @@ def wanted(account: ConfiguredAccount) -> Sequence[WantedResource]:
     return found
 
 
-def stated(standing: Sequence[StandingResource]) -> Mapping[str, Json]:
+def stated(found: FoundAccount) -> StatedSection:
     """Return SAML providers, the password policy and outbound web identity as a configuration states them."""
-    settings = {one.kind.name: one for one in standing if one.kind.is_setting}
+    settings = {one.kind.name: one for one in found.of(PASSWORD_POLICY.name, OUTBOUND_WEB_IDENTITY.name)}
     rules, outbound = settings.get(PASSWORD_POLICY.name), settings.get(OUTBOUND_WEB_IDENTITY.name)
-    return {
-        "saml_providers": {one.name: one.state["metadata"] for one in standing if one.kind is SAML_PROVIDER},
+    section: dict[str, Json] = {
+        "saml_providers": {one.name: one.state["metadata"] for one in found.of(SAML_PROVIDER.name)},
         "password_policy": rules.state["rules"] if rules is not None else None,
         "outbound_web_identity": True if outbound is not None and outbound.state["enabled"] else None,
     }
+    return StatedSection(section=section)
 
 
 STEP = AccountStep(

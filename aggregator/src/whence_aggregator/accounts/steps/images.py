@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from whence_aggregator.accounts.account import ConfiguredAccount
-from whence_aggregator.accounts.resources import ResourceKind, WantedResource
+from whence_aggregator.accounts.found import FoundAccount, ImportNote, StatedSection
+from whence_aggregator.accounts.resources import Json, ResourceKind, WantedResource
 from whence_aggregator.accounts.step import AccountStep
 from whence_common.errors import InputError
 
@@ -54,6 +55,25 @@ def _shared(account: ConfiguredAccount, region: str) -> Iterator[tuple[str, str]
         yield sharing.owner_id, image
 
 
+def stated(found: FoundAccount) -> StatedSection:
+    """Return the images of the one account that shares some with this one, by their ids; name them where several do."""
+    by_owner: dict[str, dict[str, list[str]]] = {}
+    for one in found.of(LAUNCH_PERMISSION.name):
+        owner, _, image = one.name.partition("/")
+        by_owner.setdefault(owner, {}).setdefault(str(one.region), []).append(image)
+    if len(by_owner) == 1 and found.is_read(LAUNCH_PERMISSION.name):
+        ((owner, images),) = by_owner.items()
+        ids: Json = {region: sorted(each) for region, each in sorted(images.items())}
+        return StatedSection(section={"ami_sharing": {"owner_id": owner, "image_ids": ids}})
+    text = "{} of account {} in {}: a configuration states images of one account"
+    notes = [
+        ImportNote(key="ami_sharing", text=text.format(", ".join(sorted(images)), owner, region))
+        for owner, regions in by_owner.items() for region, images in regions.items()
+    ]  # fmt: skip
+    return StatedSection(notes=tuple(notes) if len(by_owner) > 1 else ())
+
+
 STEP = AccountStep(
-    name="images", summary="images of another account that are shared", kinds=(LAUNCH_PERMISSION,), wanted=wanted
+    name="images", summary="images of another account that are shared", kinds=(LAUNCH_PERMISSION,), wanted=wanted,
+    stated=stated,
 )  # fmt: skip

@@ -13,10 +13,10 @@ from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.arns import partition_of
 from whence_aggregator.accounts.canonical import policy, with_roots
 from whence_aggregator.accounts.configuration.keys import KeySection
+from whence_aggregator.accounts.found import FoundAccount, ImportNote, StatedSection
 from whence_aggregator.accounts.resources import (
     Json,
     ResourceKind,
-    StandingResource,
     WantedResource,
     of,
     own_tags,
@@ -114,12 +114,24 @@ def _in_partition(document: Json, partition: str) -> Json:
     return policy({**document, "Statement": [with_roots(one, partition) for one in statements]})
 
 
-def stated(standing: Sequence[StandingResource]) -> Mapping[str, Json]:
-    """Return `kms` with every key that has an alias; keys with one alias in several regions are stated as the first."""
+def stated(found: FoundAccount) -> StatedSection:
+    """Return `kms` with the keys that stand in every region alike, by alias, and name the others."""
+    by_alias: dict[str, dict[str | None, Json]] = {}
+    for one in found.of(KEY.name):
+        by_alias.setdefault(alias_of(one.name), {})[one.region] = _section(one.state)
     sections: dict[str, Json] = {}
-    for one in standing:
-        sections.setdefault(alias_of(one.name), _section(one.state))
-    return {"kms": sections}
+    notes = []
+    for alias, regions in by_alias.items():
+        first = next(iter(regions.values()))
+        if len(regions) == len(found.regions) and all(one == first for one in regions.values()):
+            sections[alias] = first
+        elif found.is_read(KEY.name):
+            where = ", ".join(sorted(map(str, regions)))
+            text = f"{alias}: a configuration has a key in every region, alike; it stands in {where}"
+            notes.append(
+                ImportNote(key="kms", text=text + (", differently" if len(regions) == len(found.regions) else ""))
+            )
+    return StatedSection(section={"kms": sections}, notes=tuple(notes))
 
 
 def _section(state: Mapping[str, Any]) -> Json:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.resources import Json, ResourceKind, WantedResource, of
 from whence_aggregator.accounts.step import AccountStep
+from whence_aggregator.accounts.steps.stated_network import stated_with_vpc
 from whence_aggregator.accounts.steps.vpc_layout import Layout, has_nat, layouts
 from whence_common.errors import InputError
 
@@ -52,5 +53,9 @@ def _gateway(account: ConfiguredAccount, layout: Layout, zone: str) -> WantedRes
 
 
 STEP = AccountStep(
-    name="nat", summary="NAT gateways and their elastic addresses", kinds=(ELASTIC_ADDRESS, NAT_GATEWAY), wanted=wanted
+    name="nat",
+    summary="NAT gateways and their elastic addresses",
+    kinds=(ELASTIC_ADDRESS, NAT_GATEWAY),
+    wanted=wanted,
+    stated=stated_with_vpc,
 )

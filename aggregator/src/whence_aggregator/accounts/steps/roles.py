@@ -14,6 +14,7 @@ import msgspec
 from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.arns import partition_of
 from whence_aggregator.accounts.configuration.identity import ATTACHED_MAX, INLINE_MAX, Role
+from whence_aggregator.accounts.found import FoundAccount, ImportNote, StatedSection
 from whence_aggregator.accounts.policies import (
     check_permission,
     check_statement,
@@ -23,6 +24,7 @@ from whence_aggregator.accounts.policies import (
 from whence_aggregator.accounts.resources import Json, ResourceKind, StandingResource, WantedResource, own_tags, unowned
 from whence_aggregator.accounts.step import AccountStep
 from whence_aggregator.accounts.steps.standard_roles import application_role_name, standard_roles
+from whence_aggregator.accounts.steps.stated_applications import stated_applications
 from whence_common.errors import InputError
 
 PARTS_TAG = "whence:parts"
@@ -63,10 +65,28 @@ def wanted(account: ConfiguredAccount, reads: Sequence[str]) -> Sequence[WantedR
     return found
 
 
-def stated(standing: Sequence[StandingResource]) -> Mapping[str, Json]:
-    """Return roles as a configuration states them. Inline policies beyond those that a role may state are left out."""
-    roles = {one.name: _section(one) for one in standing if one.kind is ROLE}
-    return {"roles": dict(sorted(roles.items()))}
+def stated(found: FoundAccount) -> StatedSection:
+    """Return roles as a configuration states them: those of applications with their instance profiles, then the others.
+
+    Inline policies beyond those that a role may state are left out.
+    """
+    applications = stated_applications(found, lambda account: wanted(account, ()))
+    names = set(map(application_role_name, applications["applications"])) if applications is not None else set()
+    standing = [one for one in found.of(ROLE.name) if one.name not in names]
+    text = "the role {} has more than {} inline policies: the rest is left out"
+    notes = [
+        text.format(one.name, INLINE_MAX) for one in standing
+        if sum(aspect.startswith(POLICY) for aspect in one.state if aspect != f"{POLICY}{one.name}") > INLINE_MAX
+    ]  # fmt: skip
+    notes += [
+        f"instance profile {one.name} of the role {one.state['role']}: application_roles states those of roles app-ID "
+        "that have its form"
+        for one in found.of(INSTANCE_PROFILE.name) if one.name not in names
+    ]  # fmt: skip
+    section: dict[str, Json] = {
+        "roles": dict(sorted((one.name, _section(one)) for one in standing)), "application_roles": applications
+    }  # fmt: skip
+    return StatedSection(section=section, notes=tuple(ImportNote(key="roles", text=one) for one in notes))
 
 
 def _section(role: StandingResource) -> Json:
@@ -198,5 +218,5 @@ def step(reads: Callable[[], Sequence[str]]) -> AccountStep:
     return AccountStep(
         name="roles", summary="IAM roles and instance profiles", kinds=(ROLE, INSTANCE_PROFILE),
         wanted=lambda account: wanted(account, reads()), stated=stated,
-        not_stated="instance profiles, which application_roles states with its roles", is_for_whence=True,
+        is_for_whence=True,
     )  # fmt: skip

@@ -10,15 +10,13 @@ from ipaddress import ip_network
 
 from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.configuration.network import IpPermission, SecurityGroup, Vpc
-from whence_aggregator.accounts.ingress import WITH_PORTS, IngressRule, grouped, rule
+from whence_aggregator.accounts.ingress import KMS_GROUP, TRUSTED_LISTS, WITH_PORTS, IngressRule, grouped, rule
 from whence_aggregator.accounts.resources import Json, ResourceKind, WantedResource, address_of, of, own_tags
 from whence_aggregator.accounts.step import AccountStep
+from whence_aggregator.accounts.steps.stated_groups import stated
 from whence_aggregator.accounts.steps.vpc_layout import Layout, layouts
 from whence_common.errors import InputError
 
-_LISTS = {4: "trusted-networks", 6: "trusted-networks-ipv6"}
-KMS_GROUP = "KMS VPC Endpoint"
-"""Name of the group of the endpoint of KMS, as Seven Seconds made it."""
 _DESCRIPTION_CHARACTERS_MAX = 255
 _RULES_MAX = 1_000
 """Of a group: the most that AWS grants on request."""
@@ -58,10 +56,12 @@ def wanted(account: ConfiguredAccount) -> Sequence[WantedResource]:
     for layout in layouts(account) if groups else ():
         for version, entries in trusted.items():
             state: dict[str, Json] = {
-                "tags": own_tags(_LISTS[version], {"Name": _LISTS[version]}), "family": f"IPv{version}",
+                "tags": own_tags(TRUSTED_LISTS[version], {"Name": TRUSTED_LISTS[version]}), "family": f"IPv{version}",
                 "entries": entries,
             }  # fmt: skip
-            found.append(WantedResource(kind=PREFIX_LIST, name=_LISTS[version], region=layout.region, state=state))
+            found.append(
+                WantedResource(kind=PREFIX_LIST, name=TRUSTED_LISTS[version], region=layout.region, state=state)
+            )
         found += [_group(account, layout, name, group, trusted) for name, group in groups.items()]
     return found
 
@@ -91,7 +91,7 @@ def _group(
     if not group.ip_permissions:
         message = f"{key} has no ip_permissions, so that nothing may connect"
         raise InputError("accounts-security-group", message, fix="state the protocols and ports in ip_permissions")
-    lists = [of(address_of(PREFIX_LIST.name, _LISTS[one], layout.region), "id") for one in trusted]
+    lists = [of(address_of(PREFIX_LIST.name, TRUSTED_LISTS[one], layout.region), "id") for one in trusted]
     rules = [
         one for number, permission in enumerate(group.ip_permissions)
         for one in _rules(permission, lists if group.allow_from_trusted else [], f"{key}.ip_permissions[{number}]")
@@ -155,5 +155,5 @@ def _network(text: str, key: str) -> str:
 
 STEP = AccountStep(
     name="security-groups", summary="security groups, and the trusted networks as a prefix list",
-    kinds=(PREFIX_LIST, SECURITY_GROUP), wanted=wanted,
+    kinds=(PREFIX_LIST, SECURITY_GROUP), wanted=wanted, stated=stated,
 )  # fmt: skip

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from whence_aggregator.accounts.account import ConfiguredAccount
+from whence_aggregator.accounts.found import FoundAccount, ImportNote, StatedSection
 from whence_aggregator.accounts.resources import Json, ResourceKind, WantedResource, of, own_tags
 from whence_aggregator.accounts.step import AccountStep
+from whence_aggregator.accounts.steps.stated_network import KINDS, state_network
 from whence_aggregator.accounts.steps.vpc_layout import Layout, layouts
 from whence_common.errors import InputError
 
 NAME = "internal"
+_KEY = "database_subnet_groups"
 DESCRIPTION = "Default subnet group using all internal subnets"
 
 DB_SUBNET_GROUP = ResourceKind(
@@ -48,7 +51,27 @@ def _group(account: ConfiguredAccount, layout: Layout, kind: ResourceKind) -> Wa
     return WantedResource(kind=kind, name=NAME, region=layout.region, state=state)
 
 
+def stated(found: FoundAccount) -> StatedSection:
+    """Return whether both groups stand in every region, with all internal subnets of the VPC that is stated."""
+    kinds = (DB_SUBNET_GROUP.name, CACHE_SUBNET_GROUP.name)
+    standing = found.of(*kinds)
+    if not standing or not found.is_read(*kinds, *KINDS):
+        return StatedSection()
+    vpcs = state_network(found).vpcs
+    internal = {region: sorted(one.id for one in vpc.of_type("internal")) for region, vpc in vpcs.items()}
+    usable = [one for one in standing if one.name == NAME and one.region in internal
+              and one.state["subnets"] == internal[str(one.region)]]  # fmt: skip
+    is_whole = len(usable) == len(found.regions) * len(kinds)
+    notes = [
+        f"{one.address}: a configuration states groups {NAME} of RDS and ElastiCache, in every region, of all internal "
+        "subnets of its VPC"
+        for one in standing if not (is_whole and one in usable)
+    ]  # fmt: skip
+    section: dict[str, Json] = {_KEY: True} if is_whole else {}
+    return StatedSection(section=section, notes=tuple(ImportNote(key=_KEY, text=one) for one in notes))
+
+
 STEP = AccountStep(
     name="subnet-groups", summary="subnet groups of RDS and ElastiCache", kinds=(DB_SUBNET_GROUP, CACHE_SUBNET_GROUP),
-    wanted=wanted,
+    wanted=wanted, stated=stated,
 )  # fmt: skip

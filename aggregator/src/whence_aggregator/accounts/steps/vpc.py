@@ -13,6 +13,7 @@ from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.configuration.network import Vpc
 from whence_aggregator.accounts.resources import Json, ResourceKind, WantedResource, address_of, of
 from whence_aggregator.accounts.step import AccountStep
+from whence_aggregator.accounts.steps.stated_network import stated
 from whence_aggregator.accounts.steps.vpc_layout import Layout, SubnetPlace, has_nat, layouts
 from whence_common.errors import InputError
 
@@ -118,5 +119,5 @@ def _vpc_tags(account: ConfiguredAccount) -> dict[str, str]:
 
 STEP = AccountStep(
     name="vpc", summary="the VPC of each region, its subnets and routes",
-    kinds=(VPC, INTERNET_GATEWAY, SUBNET, ROUTE_TABLE), wanted=wanted,
+    kinds=(VPC, INTERNET_GATEWAY, SUBNET, ROUTE_TABLE), wanted=wanted, stated=stated,
 )  # fmt: skip

@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.configuration.network import Vpc
+from whence_aggregator.accounts.ingress import KMS_GROUP
 from whence_aggregator.accounts.resources import Json, ResourceKind, WantedResource, address_of, of
 from whence_aggregator.accounts.step import AccountStep
-from whence_aggregator.accounts.steps.security_groups import KMS_GROUP, SECURITY_GROUP
+from whence_aggregator.accounts.steps.security_groups import SECURITY_GROUP
+from whence_aggregator.accounts.steps.stated_network import stated_with_vpc
 from whence_aggregator.accounts.steps.vpc import route_table_addresses
 from whence_aggregator.accounts.steps.vpc_layout import Layout, layouts
 from whence_common.errors import InputError
@@ -61,5 +63,9 @@ def _interface(account: ConfiguredAccount, layout: Layout) -> dict[str, Json]:
 
 
 STEP = AccountStep(
-    name="vpc-endpoints", summary="endpoints of the VPCs for S3, DynamoDB and KMS", kinds=(VPC_ENDPOINT,), wanted=wanted
+    name="vpc-endpoints",
+    summary="endpoints of the VPCs for S3, DynamoDB and KMS",
+    kinds=(VPC_ENDPOINT,),
+    wanted=wanted,
+    stated=stated_with_vpc,
 )

@@ -77,6 +77,30 @@ class CertificateProvider:
             for name, one in chosen.items() if one is not None
         ]  # fmt: skip
 
+    async def find(self) -> Sequence[StandingResource]:
+        """Return all certificates, also those that no configuration states, named by their ARNs."""
+        acm = await self._place.client("acm")
+        limit = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(summary: Mapping[str, Any]) -> StandingResource | None:
+            async with limit:
+                described = await self._described(acm, str(summary["CertificateArn"]))
+                tags = await _tags(acm, str(summary["CertificateArn"]))
+            return self._found(described, tags) if described is not None else None
+
+        return [each for each in await asyncio.gather(*map(one, await self._listed(acm))) if each is not None]
+
+    def _found(self, described: Mapping[str, Any], tags: Mapping[str, str]) -> StandingResource:
+        one = _certificate(described, tags)
+        return StandingResource(
+            kind=CERTIFICATE, name=one.arn, region=self._place.region, is_own=one.is_own, outputs={"arn": one.arn},
+            state={
+                "names": {"domain_name": one.domain_name, "subject_alternative_names": list(one.others)},
+                "tags": seen_tags(tags, None), "status": one.status, "is_dead": one.status in _DEAD,
+                "by_dns": one.by_dns, "by_acm": described.get("Type") == "AMAZON_ISSUED",
+            },
+        )  # fmt: skip
+
     async def create(self, wanted: WantedResource) -> None:
         acm = await self._place.client("acm")
         names, tags = wanted.state["names"], wanted.state["tags"]
@@ -110,9 +134,7 @@ class CertificateProvider:
     async def _certificates(self, domain_names: set[str]) -> list[_Certificate]:
         """Return the certificates that ACM issues with one of these first names, and all that are ours."""
         acm = await self._place.client("acm")
-        listed = await whole_list(
-            acm, "list_certificates", "CertificateSummaryList", Includes={"keyTypes": list(_KEY_TYPES)}
-        )
+        listed = await self._listed(acm)
         limit = asyncio.Semaphore(_AT_ONCE)
 
         async def one(summary: Mapping[str, Any]) -> _Certificate | None:
@@ -126,6 +148,11 @@ class CertificateProvider:
 
         issued = [each for each in listed if each.get("Type") == "AMAZON_ISSUED"]
         return [each for each in await asyncio.gather(*map(one, issued)) if each is not None]
+
+    async def _listed(self, acm: Any) -> Sequence[Mapping[str, Any]]:
+        return await whole_list(
+            acm, "list_certificates", "CertificateSummaryList", Includes={"keyTypes": list(_KEY_TYPES)}
+        )
 
     async def _described(self, acm: Any, arn: str) -> Mapping[str, Any] | None:
         """Describe a certificate; wait a moment for the validation records of one that was just requested."""

@@ -32,6 +32,11 @@ class FlowLogProvider:
         )  # fmt: skip
         return [self._standing(*one) for one in found]
 
+    async def find(self) -> Sequence[StandingResource]:
+        """Return all flow logs, named by their ids."""
+        logs = await whole_list(await self._place.client("ec2"), "describe_flow_logs", "FlowLogs")
+        return [self._standing(one["FlowLogId"], None, one) for one in logs]
+
     def _standing(self, name: str, wanted: WantedResource | None, log: Item) -> StandingResource:
         return StandingResource(
             kind=FLOW_LOG, name=name, region=self._place.region, is_own=is_own(tags_of(log)),

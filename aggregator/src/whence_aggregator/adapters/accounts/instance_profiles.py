@@ -16,9 +16,12 @@ class InstanceProfileProvider:
         self._place = place
 
     async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
-        iam = await self._place.client("iam")
         names = {one.name for one in wanted}
-        found = [
+        return [one for one in await self.find() if one.is_own or one.name in names]
+
+    async def find(self) -> Sequence[StandingResource]:
+        iam = await self._place.client("iam")
+        return [
             StandingResource(
                 kind=INSTANCE_PROFILE, name=one["InstanceProfileName"], is_own=one["Path"] == PROFILE_PATH,
                 state={"role": next((role["RoleName"] for role in one.get("Roles", ())), None)},
@@ -26,7 +29,6 @@ class InstanceProfileProvider:
             )
             for one in await whole_list(iam, "list_instance_profiles", "InstanceProfiles", PaginationConfig=PAGE)
         ]  # fmt: skip
-        return [one for one in found if one.is_own or one.name in names]
 
     async def create(self, wanted: WantedResource) -> None:
         iam = await self._place.client("iam")

@@ -31,6 +31,15 @@ class InternetGatewayProvider:
         )
         return [self._standing(*one, tables.get(one[0])) for one in found]
 
+    async def find(self) -> Sequence[StandingResource]:
+        ec2 = await self._place.client("ec2")
+        gateways = await whole_list(ec2, "describe_internet_gateways", "InternetGateways")
+        tables = {vpc_id: await main_table(ec2, vpc_id) for one in gateways if (vpc_id := _vpc_of(one))}
+        asked = WantedResource(kind=INTERNET_GATEWAY, name="", state={_MAIN_ROUTE: True})
+        return [
+            self._standing(one["InternetGatewayId"], asked, one, tables.get(_vpc_of(one) or "")) for one in gateways
+        ]
+
     def _standing(
         self, name: str, wanted: WantedResource | None, gateway: Item, table: Item | None
     ) -> StandingResource:

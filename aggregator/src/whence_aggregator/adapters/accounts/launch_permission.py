@@ -30,6 +30,19 @@ class LaunchPermissionProvider:
 
         return await asyncio.gather(*(one(each.name) for each in wanted))
 
+    async def find(self) -> Sequence[StandingResource]:
+        """Return the images of others that are shared with this account by its id; public ones are not among them."""
+        ec2 = await self._place.client("ec2")
+        filters = [{"Name": "state", "Values": ["available"]}]
+        images = await whole_list(ec2, "describe_images", "Images", ExecutableUsers=["self"], Filters=filters)
+        return [
+            StandingResource(
+                kind=LAUNCH_PERMISSION, name=f"{one['OwnerId']}/{one['ImageId']}", region=self._place.region,
+                is_own=True, state={"shared": True}, outputs={"image_id": one["ImageId"]},
+            )
+            for one in images if one["OwnerId"] != self._place.account_id and not one.get("Public")
+        ]  # fmt: skip
+
     async def create(self, wanted: WantedResource) -> None:
         raise AssertionError("a setting always stands")
 

@@ -14,7 +14,8 @@ from whence_aggregator.accounts.resources import (
     seen_tags,
 )
 from whence_aggregator.accounts.steps.cloudtrail import LOG_GROUP
-from whence_aggregator.accounts.steps.flow_logs import FLOW_LOG_GROUP, GROUP
+from whence_aggregator.accounts.steps.flow_logs import FLOW_LOG_GROUP
+from whence_aggregator.accounts.steps.found_ways import GROUP
 from whence_aggregator.adapters.accounts.answers import answered
 from whence_aggregator.adapters.accounts.calls import gathered, own_arns
 from whence_aggregator.adapters.accounts.place import AwsPlace
@@ -38,6 +39,10 @@ class LogGroupProvider:
         names = sorted({*asked, *(await self._own_names())})
         found = await gathered(self._group(logs, one, asked.get(one)) for one in names)
         return [one for one in found if one is not None]
+
+    async def find(self) -> Sequence[StandingResource]:
+        """Return the groups that are ours: a trail names the group of another owner by itself."""
+        return await self.read(())
 
     async def _own_names(self) -> frozenset[str]:
         """Return the names of groups that are ours and may be left over."""
@@ -85,6 +90,12 @@ class FlowLogGroupProvider(LogGroupProvider):
     """The one log group of flow logs, which always has the same name."""
 
     kind = FLOW_LOG_GROUP
+
+    async def find(self) -> Sequence[StandingResource]:
+        """Return the group, whoever made it."""
+        asked = WantedResource(kind=FLOW_LOG_GROUP, name=GROUP, state={})
+        found = await self._group(await self._place.client("logs"), GROUP, asked)
+        return [found] if found is not None else []
 
     async def _own_names(self) -> frozenset[str]:
         return frozenset({GROUP})

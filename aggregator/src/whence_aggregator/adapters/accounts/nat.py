@@ -63,6 +63,12 @@ class NatGatewayProvider:
         found = matched(wanted, gateways, lambda one, item: is_one(one.state.get("subnet"), item["SubnetId"], meant))
         return [self._standing(*one) for one in found]
 
+    async def find(self) -> Sequence[StandingResource]:
+        """Return all gateways that are not gone, named by their ids."""
+        ec2 = await self._place.client("ec2")
+        gateways = await whole_list(ec2, "describe_nat_gateways", "NatGateways", Filter=[_LIVING])
+        return [self._standing(one["NatGatewayId"], None, one) for one in gateways]
+
     def _standing(self, name: str, wanted: WantedResource | None, gateway: Item) -> StandingResource:
         identity = gateway["NatGatewayId"]
         usable = {"id": identity} if gateway["State"] == "available" else {}

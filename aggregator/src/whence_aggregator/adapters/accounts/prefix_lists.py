@@ -35,6 +35,13 @@ class PrefixListProvider:
         found = matched(wanted, lists, lambda one, item: item["PrefixListName"] == one.name)
         return [await self._standing(ec2, *one) for one in found]
 
+    async def find(self) -> Sequence[StandingResource]:
+        """Return the account's own lists by name, with the descriptions of their entries."""
+        ec2 = await self._place.client("ec2")
+        lists = await own_prefix_lists(ec2, self._place.account_id)
+        named = [(WantedResource(kind=PREFIX_LIST, name=one["PrefixListName"], state={}), one) for one in lists]
+        return [await self._standing(ec2, asked.name, asked, one) for asked, one in named]
+
     async def _standing(self, ec2: Any, name: str, wanted: WantedResource | None, found: Item) -> StandingResource:
         state: dict[str, Json] = {"tags": seen_tags(tags_of(found), wanted), "family": found["AddressFamily"]}
         if wanted is not None:

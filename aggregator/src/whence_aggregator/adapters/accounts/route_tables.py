@@ -15,7 +15,7 @@ from whence_aggregator.adapters.accounts.network_reads import (
     tags_of,
 )  # fmt: skip
 from whence_aggregator.adapters.accounts.place import AwsPlace
-from whence_aggregator.adapters.accounts.routes import other_routes, put_route, target_of
+from whence_aggregator.adapters.accounts.routes import destination_of, other_routes, put_route, target_of
 from whence_aggregator.adapters.accounts.subnets import is_one, subnets_meant
 from whence_aggregator.adapters.accounts.vpcs import vpc_ids_for
 from whence_aggregator.adapters.accounts.whole_lists import whole_list
@@ -35,6 +35,23 @@ class RouteTableProvider:
         )  # fmt: skip
         subnets = await subnets_meant(ec2, vpc_ids.values(), [one.state.get("subnet") for one in wanted])
         return [self._standing(*one, subnets) for one in found]
+
+    async def find(self) -> Sequence[StandingResource]:
+        """Return all route tables, named by their ids, with all subnets and routes."""
+        tables = await whole_list(await self._place.client("ec2"), "describe_route_tables", "RouteTables")
+        return [
+            StandingResource(
+                kind=ROUTE_TABLE, name=one["RouteTableId"], region=self._place.region, is_own=is_own(tags_of(one)),
+                state={
+                    "tags": seen_tags(tags_of(one), None), "vpc": one["VpcId"],
+                    "is_main": any(each.get("Main") for each in one["Associations"]),
+                    "subnets": sorted(each["SubnetId"] for each in one["Associations"] if each.get("SubnetId")),
+                    "routes": {destination_of(each): target_of(one, destination_of(each)) for each in one["Routes"]},
+                },
+                outputs={"id": one["RouteTableId"]},
+            )
+            for one in tables
+        ]  # fmt: skip
 
     def _standing(
         self, name: str, wanted: WantedResource | None, table: Item, meant: Sequence[Item]

@@ -52,6 +52,27 @@ class SecurityGroupProvider:
             for name, one, group in found
         ]
 
+    async def find(self) -> Sequence[StandingResource]:
+        """Return all groups by name, with all rules for what may connect. AWS makes the group `default` of a VPC."""
+        ec2 = await self._place.client("ec2")
+        groups = await whole_list(ec2, "describe_security_groups", "SecurityGroups")
+        rules = await whole_list(ec2, "describe_security_group_rules", "SecurityGroupRules")
+        made: dict[str, list[IngressRule]] = {one["GroupId"]: [] for one in groups}
+        for item in rules:
+            if item["GroupId"] in made and (one := _rule(item)) is not None:
+                made[item["GroupId"]].append(one)
+        return [
+            StandingResource(
+                kind=SECURITY_GROUP, name=one["GroupName"], region=self._place.region, is_own=is_own(tags_of(one)),
+                state={
+                    "tags": seen_tags(tags_of(one), None), "vpc": one["VpcId"], "description": one["Description"],
+                    "ingress": grouped(made[one["GroupId"]]),
+                },
+                outputs={"id": one["GroupId"]},
+            )
+            for one in groups if one["GroupName"] != "default" and one.get("VpcId")
+        ]  # fmt: skip
+
     async def _lists(self, ec2: Any, wanted: Sequence[WantedResource]) -> dict[str, str]:
         """Return the ids of the prefix lists that rules refer to, by name."""
         if not any(name_in(one.source) for each in wanted for one in flattened(each.state.get("ingress"))):

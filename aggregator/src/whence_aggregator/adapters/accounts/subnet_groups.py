@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,8 @@ from whence_aggregator.accounts.steps.subnet_groups import CACHE_SUBNET_GROUP, D
 from whence_aggregator.adapters.accounts.network_reads import Item, tag_list
 from whence_aggregator.adapters.accounts.place import AwsPlace
 from whence_aggregator.adapters.accounts.whole_lists import whole_list
+
+_BY_AWS = re.compile(r"default(-vpc-.*)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,18 +41,28 @@ class _SubnetGroupProvider:
         self._service = service
 
     async def read(self, wanted: Sequence[WantedResource]) -> Sequence[StandingResource]:
+        groups = [one for one in await self._groups() if self._name(one) == NAME]
+        found = [await self._with_tags(one, wanted[0] if wanted else None) for one in groups]
+        return [one for one in found if wanted or one.is_own]
+
+    async def find(self) -> Sequence[StandingResource]:
+        """Return all groups by name. AWS makes one named `default`, and one for the default VPC."""
+        made = [one for one in await self._groups() if _BY_AWS.fullmatch(self._name(one)) is None]
+        return [await self._with_tags(one, None) for one in made]
+
+    async def _groups(self) -> Sequence[Item]:
         client = await self._place.client(self._service.name)
-        prefix = self._service.prefix
-        groups = await whole_list(client, f"describe_{self._service.group}s", f"{prefix}s")
-        found = next((one for one in groups if one[f"{prefix}Name"] == NAME), None)
-        if found is None:
-            return []
+        return await whole_list(client, f"describe_{self._service.group}s", f"{self._service.prefix}s")
+
+    async def _with_tags(self, found: Item, wanted: WantedResource | None) -> StandingResource:
+        client = await self._place.client(self._service.name)
         arn = found[self._service.arn]
         tag_items = (await client.list_tags_for_resource(ResourceName=arn)).get("TagList", [])
         tags = {one["Key"]: one["Value"] for one in tag_items}
-        if not wanted and not is_own(tags):
-            return []
-        return [self._standing(found, wanted[0] if wanted else None, tags)]
+        return self._standing(found, wanted, tags)
+
+    def _name(self, found: Item) -> str:
+        return str(found[f"{self._service.prefix}Name"])
 
     def _standing(self, group: Item, wanted: WantedResource | None, tags: Mapping[str, str]) -> StandingResource:
         state: dict[str, Json] = {
@@ -57,8 +70,8 @@ class _SubnetGroupProvider:
             "subnets": sorted(one["SubnetIdentifier"] for one in group["Subnets"]),
         }  # fmt: skip
         return StandingResource(
-            kind=self._service.kind, name=NAME, region=self._place.region, state=state, is_own=is_own(tags),
-            outputs={"arn": group[self._service.arn]},
+            kind=self._service.kind, name=self._name(group), region=self._place.region, state=state,
+            is_own=is_own(tags), outputs={"arn": group[self._service.arn]},
         )  # fmt: skip
 
     async def create(self, wanted: WantedResource) -> StandingResource:

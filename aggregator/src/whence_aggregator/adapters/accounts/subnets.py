@@ -35,6 +35,11 @@ class SubnetProvider:
         )  # fmt: skip
         return [self._standing(*one) for one in found]
 
+    async def find(self) -> Sequence[StandingResource]:
+        """Return all subnets, named by their ids."""
+        subnets = await whole_list(await self._place.client("ec2"), "describe_subnets", "Subnets")
+        return [self._standing(one["SubnetId"], None, one) for one in subnets]
+
     def _standing(self, name: str, wanted: WantedResource | None, subnet: Item) -> StandingResource:
         return StandingResource(
             kind=SUBNET, name=name, region=self._place.region, is_own=is_own(tags_of(subnet)),

@@ -31,6 +31,10 @@ class SubscriptionProvider:
         each = await gathered(self._of_topic(sns, topic, names, own) for topic in sorted(topics))
         return [one for found in each for one in found]
 
+    async def find(self) -> Sequence[StandingResource]:
+        """Return subscriptions of our own. The configuration states no others: it states their policies whole."""
+        return await self.read(())
+
     async def create(self, wanted: WantedResource) -> None:
         sns = await self._place.client("sns")
         raw, chosen = wanted.state.get("raw_message_delivery"), wanted.state.get("filter_policy")

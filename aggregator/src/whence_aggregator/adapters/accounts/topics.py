@@ -28,6 +28,10 @@ class TopicProvider:
         found = await gathered(self._topic(sns, arn, by_arn.get(arn)) for arn in arns)
         return [one for one in found if one is not None]
 
+    async def find(self) -> Sequence[StandingResource]:
+        """Return topics of our own. The configuration states no others: it states their policies whole."""
+        return await self.read(())
+
     async def create(self, wanted: WantedResource) -> None:
         sns = await self._place.client("sns")
         attributes = {

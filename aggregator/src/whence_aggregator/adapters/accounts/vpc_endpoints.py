@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from whence_aggregator.accounts.resources import NAME_TAG, Json, StandingResource, WantedResource, is_own, seen_tags
 from whence_aggregator.accounts.steps.vpc_endpoints import VPC_ENDPOINT
@@ -44,6 +45,17 @@ class VpcEndpointProvider:
         has_tables = any(one is not None and "route_tables" in one.state for _, one, _ in found)
         tables = await whole_list(ec2, "describe_route_tables", "RouteTables") if has_tables else []
         return [self._standing(*one, tables) for one in found]
+
+    async def find(self) -> Sequence[StandingResource]:
+        """Return all endpoints, named by their ids, with all their route tables."""
+        ec2 = await self._place.client("ec2")
+        endpoints = await whole_list(ec2, "describe_vpc_endpoints", "VpcEndpoints")
+        found = [(self._standing(one["VpcEndpointId"], None, one, ()), one) for one in endpoints
+                 if one["State"].lower() in _LIVING]  # fmt: skip
+        return [
+            replace(standing, state={**standing.state, "route_tables": sorted(one.get("RouteTableIds") or [])})
+            for standing, one in found
+        ]
 
     def _standing(
         self, name: str, wanted: WantedResource | None, endpoint: Item, tables: Sequence[Item]

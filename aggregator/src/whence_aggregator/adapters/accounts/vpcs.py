@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from whence_aggregator.accounts.resources import Json, StandingResource, WantedResource, is_own, seen_tags
@@ -33,6 +34,18 @@ class VpcProvider:
         ours = [one for one in vpcs if is_own(tags_of(one)) and not one["IsDefault"]]
         left = [(None, one) for one in ours if all(vpc is not one for _, vpc in found.values())]
         return await asyncio.gather(*(self._standing(ec2, *one) for one in [*found.values(), *left]))
+
+    async def find(self) -> Sequence[StandingResource]:
+        """Return all VPCs, also AWS's default one: a configuration can state what an owner made in it."""
+        ec2 = await self._place.client("ec2")
+        vpcs = await whole_list(ec2, "describe_vpcs", "Vpcs")
+        return await asyncio.gather(*(self._found(ec2, one) for one in vpcs))
+
+    async def _found(self, ec2: Any, vpc: Item) -> StandingResource:
+        asked = WantedResource(kind=VPC, name=vpc["CidrBlock"], state=dict.fromkeys(_ATTRIBUTES))
+        standing = await self._standing(ec2, asked, vpc)
+        more = {"is_default": vpc["IsDefault"], "further_networks": _further_networks(vpc)}
+        return replace(standing, state={**standing.state, **more})
 
     async def _standing(self, ec2: Any, wanted: WantedResource | None, vpc: Item) -> StandingResource:
         state: dict[str, Json] = {"tags": seen_tags(tags_of(vpc), wanted)}
@@ -75,6 +88,15 @@ async def main_table(ec2: Any, vpc_id: str) -> Item | None:
 
 def _is_main(table: Item) -> bool:
     return any(one.get("Main") for one in table["Associations"])
+
+
+def _further_networks(vpc: Item) -> list[Json]:
+    """Return the networks of a VPC besides the one that it is found by."""
+    named = [
+        *(one["CidrBlock"] for one in vpc.get("CidrBlockAssociationSet") or []),
+        *(one["Ipv6CidrBlock"] for one in vpc.get("Ipv6CidrBlockAssociationSet") or []),
+    ]
+    return sorted(set(named) - {vpc["CidrBlock"], ""})
 
 
 async def vpc_ids_for(ec2: Any, wanted: Sequence[WantedResource]) -> dict[str, str]:
