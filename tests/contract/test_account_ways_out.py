@@ -94,7 +94,7 @@ async def test_a_pending_gateway_is_reported_and_the_next_apply_goes_on(moto: Aw
             return web.Response(status=got.status, text=text, content_type="text/xml")
 
     async with account_world(moto.url, steps=_STEPS, settings=_settings()) as world:
-        world.aws.extensions["ec2:DescribeNatGateways"] = pending
+        world.aws.extensions |= dict.fromkeys(("ec2:CreateNatGateway", "ec2:DescribeNatGateways"), pending)
         report = await world.apply(await world.plan())
         assert [
             (one.address, one.outcome, one.message, one.fix) for one in report.changes if one.outcome != "done"
