@@ -93,13 +93,13 @@ async def test_a_role_that_is_released_uses_its_keys_again_and_one_whose_keys_ar
     await place.clients.release(role)
     assert sorted(await place.accounts_of(role, other)) == sorted([account_of(role), account_of(other)])
     assert place.assumed() == 0
-    place.clients.drop("ec2", REGION, role)
+    place.clients.drop(role)
     assert sorted(await place.accounts_of(role, other)) == sorted([account_of(role), account_of(other)])
     assert place.assumed() == 1
 
 
-async def test_a_role_goes_on_when_our_own_client_is_opened_again(place: Place) -> None:
+async def test_roles_and_our_own_client_go_on_after_our_own_keys_were_refused(place: Place) -> None:
     role = a_role()
     await place.accounts_of(role, None)
-    place.clients.drop("ec2", REGION, None)
+    place.clients.drop(None)
     assert sorted(await place.accounts_of(role, None)) == ["", account_of(role)]
