@@ -252,6 +252,7 @@ async def test_a_denied_list_is_unread_and_changes_nothing_of_its_kind(moto: Aws
             ("unread", f"{REGION}/subscription/*"),
             ("unread", f"{REGION}/topic/*"),
             ("unread", f"{REGION}/trail/Default"),
+            ("unsearched", f"{REGION}/log-group/*"),
         ]
         assert plan.changes == (), "the trail refers to the topic"
 

@@ -12,7 +12,7 @@ from whence_aggregator.adapters.accounts.whole_lists import whole_list
 
 T = TypeVar("T")
 _AT_ONCE = 8
-_TYPES = ("s3", "sns", "sqs")
+_TYPES = ("logs:log-group", "s3", "sns", "sqs")
 """All that is found by its tag: asked together, so that a pass asks each region once."""
 
 

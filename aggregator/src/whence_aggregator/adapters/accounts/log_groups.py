@@ -46,7 +46,7 @@ class LogGroupProvider:
 
     async def _own_names(self) -> frozenset[str]:
         """Return the names of groups that are ours and may be left over."""
-        arns = await own_arns(self._place, "logs:log-group")
+        arns = await own_arns(self._place, "logs")
         return frozenset(one.partition(_OF_GROUPS)[2].removesuffix(":*") for one in arns) - {GROUP}
 
     async def _group(self, logs: Any, name: str, wanted: WantedResource | None) -> StandingResource | None:
