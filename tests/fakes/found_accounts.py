@@ -15,6 +15,8 @@ from whence_aggregator.accounts.steps.table import KINDS, STEPS
 
 _BY_ID = frozenset({"subnet", "route-table", "nat-gateway", "vpc-endpoint", "flow-log", "certificate"})
 """Kinds that are found by their ids, and not by the names of a configuration."""
+_NOT_FOUND = frozenset({"other-trails", "delegation", "service-linked-role"})
+"""Kinds that are read only where they are asked for."""
 _ROUTE = "route "
 
 
@@ -22,9 +24,7 @@ def found_as(account: ConfiguredAccount, *, own: bool = True) -> FoundAccount:
     """Return the account as import finds it; without `own` somebody else made everything, and our tags lack."""
     wanted = [one for one in wanted_of(account, STEPS) if not one.is_dropped]
     outputs = {one.address: _outputs(one, account.account_id) for one in wanted}
-    standing = [
-        _standing(one, outputs, own=own) for one in wanted if one.kind.name not in ("other-trails", "delegation")
-    ]
+    standing = [_standing(one, outputs, own=own) for one in wanted if one.kind.name not in _NOT_FOUND]
     tables = [_main_table(one) for one in standing if one.kind.name == "vpc"]
     return FoundAccount(target=account.target, standing=(*standing, *tables))
 
@@ -69,6 +69,8 @@ def _named(one: StandingResource) -> str:
 def _outputs(one: WantedResource, account_id: str) -> dict[str, Json]:
     identity = f"{one.kind.name}-{sha256(one.address.encode()).hexdigest()[:12]}"
     arns: Mapping[str, str] = {
+        "role": f"arn:aws:iam::{account_id}:role/{one.name}",
+        "log-group": f"arn:aws:logs:{one.region}:{account_id}:log-group:{one.name}",
         "bucket": f"arn:aws:s3:::{one.name}", "topic": f"arn:aws:sns:{one.region}:{account_id}:{one.name}",
         "queue": f"arn:aws:sqs:{one.region}:{account_id}:{one.name}",
         "key": f"arn:aws:kms:{one.region}:{account_id}:key/{identity}",
@@ -76,6 +78,8 @@ def _outputs(one: WantedResource, account_id: str) -> dict[str, Json]:
     found: dict[str, Json] = {"id": identity, "arn": arns.get(one.kind.name, identity)}
     if one.kind.name == "bucket":
         found["name"] = one.name
+    if one.kind.name == "log-group":
+        found["streams"] = f"{arns['log-group']}:*"
     if one.kind.name == "vpc":
         found["main_route_table"] = f"main-{identity}"
     if one.kind.name == "nat-gateway":

@@ -78,6 +78,29 @@ def _networks(draw: st.DrawFn, regions: tuple[str, ...]) -> dict[str, Any]:
 
 
 @st.composite
+def _guardrails(draw: st.DrawFn, regions: tuple[str, ...]) -> dict[str, Any]:
+    chosen = st.sampled_from([(), regions[-1:]])
+    section: dict[str, Any] = {}
+    if draw(st.booleans()):
+        section["guardduty"] = {
+            "finding_publishing_frequency": draw(st.sampled_from(["ONE_HOUR", "SIX_HOURS"])), "regions": draw(chosen),
+        }  # fmt: skip
+    if draw(st.booleans()):
+        section["aws_config"] = {
+            "s3_bucket_name": draw(st.sampled_from(["trails", "files"])), "regions": draw(chosen),
+            "s3_key_prefix": draw(st.sampled_from([None, "c"])),
+            "recording_frequency": draw(st.sampled_from(["CONTINUOUS", "DAILY"])),
+        }  # fmt: skip
+    if draw(st.booleans()):
+        alerts = st.sampled_from([
+            [], [{"percent": 80, "emails": ["a@example.org", "b@example.org"]}],
+            [{"percent": 99.5, "of": "forecasted", "topic": f"arn:aws:sns:eu-west-1:{_ID}:costs"}],
+        ])  # fmt: skip
+        section["budgets"] = {"monthly": {"amount": draw(st.sampled_from([1, 100.5])), "alerts": draw(alerts)}}
+    return section
+
+
+@st.composite
 def _sections(draw: st.DrawFn) -> dict[str, Any]:
     regions = REGIONS[: draw(st.integers(1, 2))]
     section = {"id": _ID, "alias": None, "regions": list(regions), **draw(_networks(regions))}
@@ -96,12 +119,13 @@ def _sections(draw: st.DrawFn) -> dict[str, Any]:
     if draw(st.booleans()):
         section["cloudtrail"] = {
             "s3_bucket_name": "trails", "name": draw(st.sampled_from(["Default", "audit"])),
-            "log_bucket": draw(st.sampled_from([None, {}, {"accounts": ["1" * 12], "readers": [f"arn:aws:iam::{_ID}:role/r"]}])),
+            "log_bucket": draw(st.sampled_from([None, {}, {"accounts": ["1" * 12], "aws_config": draw(st.booleans()), "readers": [f"arn:aws:iam::{_ID}:role/r"]}])),
             "events": draw(st.sampled_from([None, {}, {"queue_name": "q", "receives_max": 3, "kms_key": "app"}])),
             "auditor_role": draw(st.sampled_from(["fullstop", "auditor", None])),
             "s3_key_prefix": draw(st.sampled_from([None, "x"])),
+            "cloud_watch_logs": draw(st.sampled_from([None, {"group": "g", "role": "logs", "create": {"retention_in_days": 30}}])),
         }  # fmt: skip
-    return section
+    return section | draw(_guardrails(regions))
 
 
 def account(**section: Any) -> ConfiguredAccount:
@@ -150,5 +174,8 @@ def test_the_configuration_of_every_step_is_imported_as_it_is() -> None:
     assert {one: again[one] for one in network if "ebs-encryption" not in one} == {
         one: wanted[one] for one in network if "ebs-encryption" not in one
     }, "the key of new volumes is left as it is"
-    others = ("bucket/mint-222222222222-eu-west-1", "bucket/trails-222222222222", "role/app-kio")
+    others = (
+        "bucket/mint-222222222222-eu-west-1", "bucket/trails-222222222222", "role/app-kio", "role/trail-logs",
+        "budget/monthly",
+    )  # fmt: skip
     assert {one: again[one] for one in others} == {one: wanted[one] for one in others}

@@ -23,8 +23,10 @@ from whence_aggregator.accounts.policies import (
 )
 from whence_aggregator.accounts.resources import Json, ResourceKind, StandingResource, WantedResource, own_tags, unowned
 from whence_aggregator.accounts.step import AccountStep
+from whence_aggregator.accounts.steps.cloudtrail import stated_trail
 from whence_aggregator.accounts.steps.standard_roles import application_role_name, standard_roles
 from whence_aggregator.accounts.steps.stated_applications import stated_applications
+from whence_aggregator.accounts.steps.stated_log_group import created_role
 from whence_common.errors import InputError
 
 PARTS_TAG = "whence:parts"
@@ -68,11 +70,14 @@ def wanted(account: ConfiguredAccount, reads: Sequence[str]) -> Sequence[WantedR
 def stated(found: FoundAccount) -> StatedSection:
     """Return roles as a configuration states them: those of applications with their instance profiles, then the others.
 
+    The role that writes the log group of the trail is stated with the trail.
+
     Inline policies beyond those that a role may state are left out.
     """
     applications = stated_applications(found, lambda account: wanted(account, ()))
     names = set(map(application_role_name, applications["applications"])) if applications is not None else set()
-    standing = [one for one in found.of(ROLE.name) if one.name not in names]
+    elsewhere = {*names, created_role(stated_trail(found).section)}
+    standing = [one for one in found.of(ROLE.name) if one.name not in elsewhere]
     text = "the role {} has more than {} inline policies: the rest is left out"
     notes = [
         text.format(one.name, INLINE_MAX) for one in standing

@@ -10,8 +10,9 @@ from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.arns import partition_of
 from whence_aggregator.accounts.found import FoundAccount, ImportNote
 from whence_aggregator.accounts.resources import Json, StandingResource, WantedResource
-from whence_aggregator.accounts.steps import keys
+from whence_aggregator.accounts.steps import config_recorder, keys
 from whence_aggregator.accounts.steps.buckets import further_parts, is_log_target
+from whence_aggregator.accounts.steps.stated_log_group import log_group_of, with_created
 
 _Wanted = Callable[[ConfiguredAccount], Sequence[WantedResource]]
 _AROUND = ("bucket", "topic", "queue", "subscription")
@@ -53,13 +54,17 @@ def state_trail(found: FoundAccount, wanted: _Wanted) -> StatedTrail:
         )
         notes.append(ImportNote(key="cloudtrail", text=text))
     buckets = (str(section["s3_bucket_name"]),) if "log_bucket" in around else ()
-    stated = {"cloudtrail": section | around, **keys.stated(found).section}
-    meant = [one for one in wanted(found.account(stated)) if one.kind.name == "bucket"] if buckets else []
+    meant = (
+        [one for one in wanted(found.account(_beside(section | around, found))) if one.kind.name == "bucket"]
+        if buckets
+        else []
+    )
     notes += [ImportNote(key="cloudtrail", text=text) for one in meant for text in further_parts(one, found)]
     if bucket is not None and not buckets:
         text = f"log_bucket: {section['s3_bucket_name']} is in s3_buckets, for it has more than log_bucket states"
         notes.append(ImportNote(key="cloudtrail", text=text))
-    return StatedTrail(section=section | around, buckets=buckets, notes=tuple(notes))
+    stated = with_created(section | around, chosen, found)
+    return StatedTrail(section=stated, buckets=buckets, notes=tuple(notes))
 
 
 def _left_out(one: StandingResource, chosen: StandingResource | None) -> str:
@@ -73,7 +78,7 @@ def _left_out(one: StandingResource, chosen: StandingResource | None) -> str:
 
 def _section(trail: StandingResource) -> dict[str, Json]:
     state: Mapping[str, Any] = trail.state
-    optional = {"s3_key_prefix": state["delivery"]["prefix"], "kms_key": state["kms_key"], **_log_group(state)}
+    optional = {"s3_key_prefix": state["delivery"]["prefix"], "kms_key": state["kms_key"], **log_group_of(trail)}
     return {
         "s3_bucket_name": state["delivery"]["bucket"],
         **{name: value for name, value in optional.items() if value is not None},
@@ -110,11 +115,16 @@ def _auditor(role: str | None, default: str) -> dict[str, Json]:
 
 def _fits(section: Mapping[str, Json], found: FoundAccount, wanted: _Wanted) -> bool:
     """Return whether all that a section means around its trail stands as it means it."""
-    stated = {"cloudtrail": section, **keys.stated(found).section}
+    stated = _beside(section, found)
     if found.refusal(stated, wanted) is not None:
         return False
     meant = [one for one in wanted(found.account(stated)) if one.kind.name in _AROUND]
     return not found.differing(meant)
+
+
+def _beside(section: Mapping[str, Json], found: FoundAccount) -> Mapping[str, Json]:
+    """Return a section of a trail with what it refers to, and with AWS Config, whose files its bucket may hold."""
+    return {"cloudtrail": section, **keys.stated(found).section, **config_recorder.stated(found).section}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,11 +136,14 @@ class _LogBucket:
     is_of_organization: bool
     """The trail itself is one of the organisation."""
     readers: tuple[str, ...]
+    has_config: bool
+    """AWS Config of other accounts writes into it."""
 
     def stated(self, auditor: str | None) -> dict[str, Json]:
         section: dict[str, Json] = {
             "accounts": list(self.accounts), "readers": [one for one in self.readers if one != auditor],
             "organization": self.organization_id is not None and not self.is_of_organization,
+            "aws_config": self.has_config,
         }  # fmt: skip
         about = {"organization_id": self.organization_id} if self.organization_id is not None else {}
         return {"log_bucket": {name: value for name, value in section.items() if value}, **about}
@@ -143,7 +156,7 @@ def _log_bucket(trail: StandingResource, found: FoundAccount) -> _LogBucket | No
     if bucket is None or "WhenceTrailWrites" not in policy or is_log_target(bucket.name, found):
         return None
     writes = policy["WhenceTrailWrites"]
-    arns = writes.get("Condition", {}).get("StringEquals", {}).get("aws:SourceArn", [])
+    arns = _sources(policy, "WhenceTrailWrites", "aws:SourceArn")
     folders = [str(one).rpartition("/AWSLogs/")[2].partition("/")[0] for one in writes.get("Resource", [])]
     return _LogBucket(
         accounts=tuple(
@@ -152,7 +165,14 @@ def _log_bucket(trail: StandingResource, found: FoundAccount) -> _LogBucket | No
         organization_id=next((one for one in folders if one.startswith("o-")), None),
         is_of_organization=bool(_coverage(trail)["organization"]),
         readers=tuple(policy.get("WhenceReadersRead", {}).get("Principal", {}).get("AWS", [])),
+        has_config=bool(set(_sources(policy, "WhenceConfigWrites", "aws:SourceAccount")) - {found.target.account_id}),
     )
+
+
+def _sources(policy: Mapping[str, Any], sid: str, key: str) -> Sequence[str]:
+    """Return the values of a condition's key in one of our statements, if a policy has it."""
+    condition = policy.get(sid, {}).get("Condition", {})
+    return tuple(condition.get("StringEquals", {}).get(key, ()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,14 +207,6 @@ def _events(trail: StandingResource, found: FoundAccount) -> _Events | None:
 def _coverage(one: StandingResource) -> Mapping[str, Any]:
     found: Any = one.state["coverage"]
     return dict(found)
-
-
-def _log_group(state: Mapping[str, Any]) -> Mapping[str, Json]:
-    about = state["log_group"]
-    if about is None:
-        return {}
-    group = about["group"].split(":log-group:")[1].removesuffix(":*")
-    return {"cloud_watch_logs": {"group": group, "role": about["role"]}}
 
 
 def _selectors(found: Mapping[str, Any]) -> Json:
