@@ -9,6 +9,7 @@ from whence_aggregator.mint.values import (
     CredentialHolder,
     CredentialKind,
     GenerationId,
+    KioStanding,
     KnownCredential,
     MadeCredential,
     ObjectVersion,
@@ -101,3 +102,10 @@ class CredentialHolders(Protocol):
 
     async def of(self, application_id: str) -> Sequence[CredentialHolder]:
         """Return the running instances of an application. Raises StorageUnavailable."""
+
+
+class KnownApplications(Protocol):
+    """What Kio knows of applications."""
+
+    async def standing(self, application_id: str) -> KioStanding | None:
+        """Return what Kio states of an application; None: it has none of this id. Raises StorageUnavailable."""

@@ -127,3 +127,12 @@ class CredentialHolder:
     """Whether its agent speaks; what one that is silent reported last may be out of date."""
     generations: Mapping[CredentialKind, str | None]
     reported_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KioStanding:
+    """What Kio states of an application now."""
+
+    name: str
+    team_id: str
+    is_active: bool

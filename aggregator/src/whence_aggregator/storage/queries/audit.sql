@@ -472,6 +472,14 @@ from account_plan order by ledger_index limit :limit offset :offset;
 -- name: clear_account_plan
 delete from account_plan;
 
+-- name: dump_credential
+select application_id, kind, generation, ledger_index, provider, step, mac, written, intended_at, published_at,
+    committed_at, ended_at
+from credential order by application_id{binary}, kind, generation limit :limit offset :offset;
+
+-- name: clear_credential
+delete from credential;
+
 -- name: clear_fullstop_report
 delete from fullstop_report;
 
