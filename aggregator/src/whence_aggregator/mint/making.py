@@ -43,7 +43,7 @@ class Making:
 
     async def begin(self, state: MintState, wanted: WantedClient, kind: CredentialKind, reason: str) -> None:
         """Intend a generation durably, then have it made."""
-        provider, at = state.application.provider, to_instant(self._now())
+        provider, at = state.application.provider, max(to_instant(self._now()), state.stored.renewal_at)
         if kind not in self._calls.provider(provider).clients.kinds:
             fix = "remove the kind from the application's credentials, or choose another provider"
             raise ProviderRefused("provider-kind", f"{provider} makes no credentials of kind {kind}", fix=fix)
