@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from fakes.mint_house import MintReplica, MintWorld
@@ -18,10 +16,10 @@ def world() -> MintWorld:
 
 
 @pytest.fixture
-async def mint(database: Database, world: MintWorld) -> AsyncIterator[MintReplica]:
+async def mint(database: Database, world: MintWorld) -> MintReplica:
     replica = MintReplica(database, world)
     await replica.ledger.start()
-    yield replica
+    return replica
 
 
 async def test_both_credentials_are_written_to_every_bucket_and_committed(mint: MintReplica, world: MintWorld) -> None:

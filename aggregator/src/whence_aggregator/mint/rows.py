@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from whence_aggregator.mint.state import MintFailure, StoredGeneration, StoredMint
-from whence_aggregator.mint.values import CredentialKind, GenerationId, MintApplication, Phase, ResourceScope
+from whence_aggregator.mint.values import CredentialKind, GenerationId, MintApplication, GenerationPhase, ResourceScope
 from whence_aggregator.queries.mint import (
     AddMintGenerationParameters,
     MintApplicationRow,
@@ -90,7 +90,7 @@ def stored_generation(row: MintGenerationsRow) -> StoredGeneration:
     return StoredGeneration(
         id=GenerationId(application_id=row["application_id"], kind=kind, generation=row["generation"]),
         provider=row["provider"],
-        phase=msgspec.convert(row["phase"], Phase),
+        phase=msgspec.convert(row["phase"], GenerationPhase),
         revision=row["revision"],
         sealed=row["sealed"],
         sealed_handle=row["sealed_handle"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from whence_aggregator.mint.values import CredentialKind, GenerationId, MintApplication, Phase
+from whence_aggregator.mint.values import CredentialKind, GenerationId, MintApplication, GenerationPhase
 
 LIVE_MAX = 2
 """Generations of a kind that have not ended, of one application."""
@@ -58,7 +58,7 @@ class StoredGeneration:
 
     id: GenerationId
     provider: str
-    phase: Phase
+    phase: GenerationPhase
     revision: int = 1
     sealed: str = field(default="", repr=False)
     """The credential, sealed, until it is committed or about to end."""

@@ -8,7 +8,7 @@ from typing import Literal
 
 CredentialKind = Literal["user", "client"]
 """`user`: user name and password of a service user; `client`: id and secret of an OAuth client."""
-Phase = Literal["intended", "generated", "published", "committed", "ending", "ended"]
+GenerationPhase = Literal["intended", "generated", "published", "committed", "ending", "ended"]
 """Phases of a generation, in order. One that fails goes to `ending` from any phase before `committed`.
 
 - `intended`: the provider is about to be asked; its answer may have been lost.
