@@ -27,6 +27,7 @@ from whence_aggregator.mint.values import OBJECTS, CredentialHolder, CredentialK
 from whence_aggregator.ports import Database
 from whence_aggregator.projections.kinds import KINDS
 from whence_common.backoff import Backoff
+from whence_common.ledger_entry import type_of
 from whence_common.note import Signer
 
 KEY = b"k" * 32
@@ -136,10 +137,8 @@ class MintReplica:
         return [(one["credential"], one["step"]) for one in await self.logged()]
 
     async def logged(self) -> list[dict[str, Any]]:
-        from whence_common.ledger_entry import type_of
-
         entries = [one async for one in self.reader.entries(0, await self.reader.size())]
-        return [type_of(one.content)[2] for one in entries if one.kind == "credential"]
+        return [type_of(one.content)[2] for one in entries if one.kind == "credential" and one.content is not None]
 
     def objects(self, application_id: str, bucket: str) -> dict[str, Any]:
         """Return the documents that a reader gets, by kind."""
@@ -156,11 +155,12 @@ class MintReplica:
             self.world.clock.advance(max(progress.seconds, 300.0))
 
     async def orphans(self, application_id: str) -> list[str]:
-        """Return the generations that the provider accepts and mint does not know, or the other way round."""
+        """Return the credentials that the provider accepts and mint does not know, or the other way round."""
         state = await self.store.load(application_id)
-        live = {one.id.generation for one in state.generations if one.is_live} if state is not None else set()
-        accepted = {one.id.generation for one in self.world.provider.accepted(application_id)}
-        return sorted(live ^ accepted)
+        live = {one.id for one in state.generations if one.is_live} if state is not None else set()
+        made = self.world.provider.credentials
+        known = {str(one.document) for one in made if one.id in live}
+        return sorted(known ^ {str(one.document) for one in self.world.provider.accepted(application_id)})
 
 
 def found_secrets(texts: Iterator[bytes], secrets: list[str]) -> list[str]:

@@ -31,7 +31,7 @@ class killed_at:  # noqa: N801 - reads as what it does where it is awaited
                     continue
                 try:
                     sent = yield waited
-                except BaseException as exc:
+                except BaseException as exc:  # noqa: BLE001 - what the event loop throws goes on to the coroutine
                     waited = inner.throw(exc)
                 else:
                     waited = inner.send(sent)

@@ -8,6 +8,7 @@ orphan, and no secret stands in the database, in the log or in a message.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import shutil
@@ -119,10 +120,8 @@ class Rotations(RuleBasedStateMachine):
         self.command(getattr(self.replicas[1].applications, what)(application_id, by="ada"))
 
     def command(self, call: Awaitable[None]) -> None:
-        try:
+        with contextlib.suppress(NotFound, Conflict):
             self.wait(call)
-        except (NotFound, Conflict):
-            pass
 
     @rule(
         number=st.integers(0, 1), application_id=st.sampled_from(APPLICATIONS),
@@ -140,10 +139,8 @@ class Rotations(RuleBasedStateMachine):
     def kill(self, number: int, application_id: str, at: int, provider: Any, bucket: Any) -> None:
         """Kill a process at one of its awaits, and start another."""
         self.provider_mishaps, self.bucket_mishaps = list(provider), list(bucket)
-        try:
+        with contextlib.suppress(Killed):
             self.wait(killed_at(at, self.replicas[number].run(application_id)))
-        except Killed:
-            pass
         self.provider_mishaps, self.bucket_mishaps = [], []
         self.wait(self.restart(number))
 
@@ -165,10 +162,8 @@ class Rotations(RuleBasedStateMachine):
             for _ in range(drawn.randrange(40)):
                 await asyncio.sleep(0)
             what = drawn.choice(["renew", "revoke", "delete"])
-            try:
+            with contextlib.suppress(NotFound, Conflict):
                 await getattr(self.replicas[0].applications, what)(application_id, by="eve")
-            except (NotFound, Conflict):
-                pass
 
         async def all_together() -> None:
             await asyncio.gather(late(0), late(1), *([order()] if ordered else []))
@@ -236,7 +231,7 @@ class Rotations(RuleBasedStateMachine):
                 assert objects == (wanted if bucket in buckets else set())
             if state is None or state.stored.gone_at:
                 continue
-            assert state.stored.failure.code == ""
+            assert state.stored.failures == {}
             for kind in wanted if buckets else ():
                 assert len(state.live(kind)) <= LIVE_MAX
                 assert all(one.phase == "committed" for one in state.live(kind))

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from whence_aggregator.mint.state import NO_FAILURE, MintFailure, MintState, StoredMint
+from whence_aggregator.mint.failing import tried_at
+from whence_aggregator.mint.state import MintState, StoredMint
 from whence_aggregator.mint.store import MintStore
 from whence_aggregator.mint.values import CredentialKind, MintApplication, ResourceScope
 from whence_aggregator.ports import Conflict, NotFound, WriteConflict
@@ -52,12 +53,13 @@ class ShownMint:
 
     @property
     def has_problems(self) -> bool:
-        return bool(self.state.stored.failure.code)
+        return self.state.stored.problem is not None
 
     @property
     def message(self) -> str:
         """What is wrong and what to do, without a secret; empty: nothing is wrong."""
-        return self.state.stored.failure.problem
+        problem = self.state.stored.problem
+        return problem.problem if problem is not None else ""
 
     @property
     def s3_errors(self) -> int:
@@ -92,7 +94,7 @@ class MintApplications:
                 client_id=known.application.client_id,
                 last_synced=known.application.last_synced,
             )
-            stored = replace(known, application=application, is_synced=False, failure=_tried_now(known, now))
+            stored = replace(tried_at(known, now), application=application, is_synced=False)
             if known.application.is_confidential == written.is_confidential:
                 return stored
             reason = "whether the client is confidential was changed"
@@ -107,8 +109,7 @@ class MintApplications:
             known = _known(before)
             if known.deleted_at:
                 return known
-            deleted = replace(known, deleted_at=to_instant(now), deleted_reason=f"deleted by {by}")
-            return replace(deleted, failure=_tried_now(known, now))
+            return replace(tried_at(known, now), deleted_at=to_instant(now), deleted_reason=f"deleted by {by}")
 
         await self._change(application_id, change)
 
@@ -148,7 +149,7 @@ class MintApplications:
                 renewal_at=at,
                 renewal_reason=reason,
                 revoked_at=at if is_revoked else known.revoked_at,
-                failure=NO_FAILURE,
+                failures={},
                 bucket_errors=0,
             )
 
@@ -196,12 +197,6 @@ def _not_deleting(state: MintState) -> StoredMint:
     if state.stored.deleted_at:
         raise Conflict("mint-deleting", "the application is being deleted", fix="try again when it is gone")
     return state.stored
-
-
-def _tried_now(stored: StoredMint, now: datetime) -> MintFailure:
-    """Return the failure, tried again at once: what was written may have been its cause."""
-    failure = stored.failure
-    return replace(failure, attempts=0, retry_at=to_instant(now)) if failure.step else failure
 
 
 def _after_all(state: MintState, now: datetime) -> str:

@@ -1,6 +1,6 @@
 """The next step of an application's credentials, decided from what is stored. Pure.
 
-Every step that could be done is proposed with the time from which it may be done. The one that failed last is tried
+Every step that could be done is proposed with the time from which it may be done. What failed is tried
 after the others, and not before its pause is over.
 """
 
@@ -24,6 +24,7 @@ from whence_aggregator.mint.steps import (
     EnsureClient,
     GiveUpGeneration,
     MintDecision,
+    MintStep,
     NoteStanding,
     Proposal,
     PublishGeneration,
@@ -47,20 +48,23 @@ def decide(
     if state.stored.gone_at:
         return MintDecision(step=None, look_at=look_at, is_over=True)
     deciding = _Deciding(state=state, rules=rules, now=now, standing=standing, holders=holders)
-    failure = state.stored.failure
-    waiting, last = list[datetime](), None
-    for proposal in deciding.proposals():
-        at = proposal.at
-        if proposal.step.name == failure.step:
-            at = max(at, parse_instant(failure.retry_at))
-            last = last or (proposal.step if at <= now else None)
-        elif at <= now:
-            return MintDecision(step=proposal.step, look_at=now)
+    failures, proposals = state.stored.failures, list(deciding.proposals())
+    waiting, again = list[datetime](), list[MintStep]()
+    for proposal in proposals:
+        failure = failures.get(proposal.step.name)
+        at = proposal.at if failure is None else max(proposal.at, parse_instant(failure.retry_at))
         if at > now:
             waiting.append(at)
-    if last is not None:
-        return MintDecision(step=last, look_at=now)
-    return MintDecision(step=None, look_at=min([look_at, *waiting, *deciding.reader_looks()]))
+        elif failure is None:
+            return MintDecision(step=proposal.step, look_at=now)
+        else:
+            again.append(proposal.step)
+    if again:
+        return MintDecision(step=min(again, key=lambda one: failures[one.name].retry_at), look_at=now)
+    over = failures.keys() - {one.step.name for one in proposals}
+    return MintDecision(
+        step=None, look_at=min([look_at, *waiting, *deciding.reader_looks()]), no_longer_failing=frozenset(over)
+    )
 
 
 def due_at(state: MintState, kind: CredentialKind, rules: MintRules, now: datetime) -> tuple[datetime, str] | None:
@@ -129,7 +133,8 @@ class _Deciding:
 
     def _withdrawals(self, kind: CredentialKind, buckets: Sequence[str]) -> Iterator[Proposal]:
         for bucket in sorted({name for one in self.state.live(kind) for name in one.written} - set(buckets)):
-            yield Proposal(WithdrawObject(kind, bucket), self.now)
+            asked = max(one.asked_at for one in self.state.live(kind) if bucket in one.written)
+            yield Proposal(WithdrawObject(kind, bucket), _after(asked, self.rules.making_seconds_max))
 
     def _unwanted(self, kind: CredentialKind) -> Iterator[Proposal]:
         """End all generations, once no bucket holds one."""
@@ -150,7 +155,10 @@ class _Deciding:
             return
         due = due_at(self.state, kind, self.rules, self.now)
         if due is not None:
-            yield Proposal(BeginRotation(kind, due[1]), due[0])
+            # an object of the current generation may be on its way until then, and must not replace a newer one
+            current = self.state.current(kind)
+            begun = _after(current.asked_at, self.rules.making_seconds_max) if current is not None else self.now
+            yield Proposal(BeginRotation(kind, due[1]), max(due[0], begun))
 
     def _progress(self, one: StoredGeneration) -> Iterator[Proposal]:
         stored = self.state.stored

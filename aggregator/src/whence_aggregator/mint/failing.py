@@ -7,13 +7,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from whence_aggregator.mint.ports import BucketUnavailable, BucketUnsafe
-from whence_aggregator.mint.state import NO_FAILURE, MintFailure, StoredMint
+from whence_aggregator.mint.state import MintFailure, StoredMint
 from whence_common.backoff import Backoff
 from whence_common.clock import to_instant
 from whence_common.errors import RoadError, WhenceError, one_line
 from whence_common.storable import cleaned
 
 PROBLEM_CHARACTERS_MAX = 300
+FAILURES_MAX = 64
 _SECRET_CHARACTERS_MIN = 4
 """Shorter values are not looked for: they would be found in ordinary words."""
 _HIDDEN = "[secret]"
@@ -23,20 +24,21 @@ def failed(
     stored: StoredMint, step: str, exc: WhenceError, *, now: datetime, backoff: Backoff, secrets: Iterable[str] = ()
 ) -> StoredMint:
     """Return the application after a failure of a step: it is tried again after a pause that grows."""
-    before = stored.failure
-    attempts = before.attempts + 1 if before.step == step else 1
+    before = stored.failures.get(step)
+    attempts = before.attempts + 1 if before is not None else 1
     at_least = exc.retry_after_seconds if isinstance(exc, RoadError) else None
     retry_at = now + timedelta(seconds=backoff.seconds(attempts, at_least_seconds=at_least))
     is_of_bucket = isinstance(exc, BucketUnavailable | BucketUnsafe)
     failure = MintFailure(
-        step=step,
         attempts=attempts,
         retry_at=to_instant(retry_at),
-        since=before.since or to_instant(now),
+        since=before.since if before is not None else to_instant(now),
         code=one_line(cleaned(exc.code), 64),
         problem=one_line(cleaned(without(exc.diagnostics(), secrets)), PROBLEM_CHARACTERS_MAX),
     )
-    return replace(stored, failure=failure, bucket_errors=stored.bucket_errors + int(is_of_bucket))
+    kept = sorted(stored.failures, key=lambda name: stored.failures[name].since)[: FAILURES_MAX - 1]
+    failures = {**{name: stored.failures[name] for name in kept}, step: failure}
+    return replace(stored, failures=failures, bucket_errors=stored.bucket_errors + int(is_of_bucket))
 
 
 def without(text: str, secrets: Iterable[str]) -> str:
@@ -47,11 +49,21 @@ def without(text: str, secrets: Iterable[str]) -> str:
     return text
 
 
-def cleared(stored: StoredMint, step: str) -> StoredMint:
-    """Return the application after a success of a step."""
-    return replace(stored, failure=NO_FAILURE) if stored.failure.step == step else stored
+def cleared(stored: StoredMint, *steps: str) -> StoredMint:
+    """Return the application after a success of steps."""
+    if not stored.failures.keys() & set(steps):
+        return stored
+    return replace(stored, failures={name: one for name, one in stored.failures.items() if name not in steps})
 
 
 def cleared_of_kind(stored: StoredMint, kind: str) -> StoredMint:
     """Return the application after a generation of a kind was committed."""
-    return replace(stored, failure=NO_FAILURE) if stored.failure.step.split(" ")[0] == kind else stored
+    return cleared(stored, *(name for name in stored.failures if name.split(" ")[0] == kind))
+
+
+def tried_at(stored: StoredMint, moment: datetime) -> StoredMint:
+    """Return the application with all that failed tried again from a moment on, with short pauses at first."""
+    at = to_instant(moment)
+    return replace(
+        stored, failures={name: replace(one, attempts=0, retry_at=at) for name, one in stored.failures.items()}
+    )

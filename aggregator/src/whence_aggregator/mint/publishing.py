@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 
 from whence_aggregator.mint.calls import bounded
 from whence_aggregator.mint.failing import cleared
@@ -20,7 +21,7 @@ from whence_aggregator.mint.values import (
     CredentialKind,
     MintApplication,
 )
-from whence_common.clock import Now, to_instant
+from whence_common.clock import Now, parse_instant, to_instant
 
 _NO_VERSION = ("", "null")
 """What S3 returns for an object in a bucket without versioning."""
@@ -41,19 +42,13 @@ class Publishing:
 
     async def publish(self, state: MintState, generation: StoredGeneration, bucket: str) -> None:
         """Write a verified generation to one bucket, which is checked before its first object."""
-        if bucket not in generation.written:
-            noted = replace(generation, written={**generation.written, bucket: ""})
-            generation = await self._store.advance(noted, at=self._now(), entry=None)
-        made = self._making.opened(generation)
-        if not any(one.written.get(bucket) for one in state.generations):
-            await bounded(self._buckets.check(bucket), bucket, self._rules)
-        metadata = {
-            GENERATION_METADATA: generation.id.generation,
-            FILES_METADATA: ",".join(sorted(OBJECTS[kind] for kind in state.application.credentials)),
-        }
-        key = key_of(state.application, generation.kind)
-        put = self._buckets.put(bucket, key, content_of(made.document), metadata)
-        version = await bounded(put, bucket, self._rules)
+        now = self._now()
+        is_recent = parse_instant(generation.asked_at) + timedelta(seconds=self._rules.call_seconds_max) >= now
+        if bucket not in generation.written or not is_recent:
+            # what is on its way to a bucket arrives soon after `asked_at`; nothing is withdrawn or replaced before
+            noted = replace(generation, asked_at=to_instant(now), written={bucket: "", **generation.written})
+            generation = await self._store.advance(noted, at=now, entry=None)
+        version = await bounded(self._put(state, generation, bucket), bucket, self._rules)
         if version in _NO_VERSION or len(version) > _VERSION_CHARACTERS_MAX:
             fix = "switch versioning on; whence-accounts does"
             raise BucketUnsafe("bucket-unversioned", f"bucket {bucket} keeps no versions", fix=fix)
@@ -91,6 +86,17 @@ class Publishing:
         stored = cleared(state.stored, step)
         if stored != state.stored:
             await self._store.save(stored)
+
+    async def _put(self, state: MintState, generation: StoredGeneration, bucket: str) -> str:
+        made = self._making.opened(generation)
+        if not any(one.written.get(bucket) for one in state.generations):
+            await self._buckets.check(bucket)
+        metadata = {
+            GENERATION_METADATA: generation.id.generation,
+            FILES_METADATA: ",".join(sorted(OBJECTS[kind] for kind in state.application.credentials)),
+        }
+        key = key_of(state.application, generation.kind)
+        return await self._buckets.put(bucket, key, content_of(made.document), metadata)
 
 
 def key_of(application: MintApplication, kind: CredentialKind) -> str:

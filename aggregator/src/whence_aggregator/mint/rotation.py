@@ -9,7 +9,7 @@ from datetime import datetime
 
 from whence_aggregator.mint.calls import ProviderCalls, wanted_of
 from whence_aggregator.mint.deciding import decide, due_at
-from whence_aggregator.mint.failing import failed
+from whence_aggregator.mint.failing import cleared, failed
 from whence_aggregator.mint.making import Making
 from whence_aggregator.mint.ports import (
     BucketUnavailable,
@@ -95,9 +95,11 @@ class Rotation:
             decision = decide(state, self.rules, now, standing=standing, holders=await self._holders(state))
             if decision.is_over:
                 return None
-            if decision.step is None:
-                return _until(decision.look_at, now, state)
             try:
+                if decision.no_longer_failing:
+                    await self.store.save(cleared(state.stored, *decision.no_longer_failing))
+                if decision.step is None:
+                    return _until(decision.look_at, now, state)
                 await self._attempt(state, decision.step, standing)
             except WriteConflict:
                 overtaken += 1
@@ -122,8 +124,8 @@ class Rotation:
             extra=fields(
                 application_id=state.application.application_id,
                 step=step.name,
-                code=stored.failure.code,
-                reason=stored.failure.problem,
+                code=stored.failures[step.name].code,
+                reason=stored.failures[step.name].problem,
             ),
         )
         await self.store.save(stored)
@@ -187,4 +189,5 @@ class Rotation:
 
 def _until(look_at: datetime, now: datetime, state: MintState) -> MintProgress:
     seconds = max((look_at - now).total_seconds(), SOON_SECONDS)
-    return MintProgress(seconds=seconds, reason=state.stored.failure.code or "nothing is due")
+    problem = state.stored.problem
+    return MintProgress(seconds=seconds, reason=problem.code if problem is not None else "nothing is due")

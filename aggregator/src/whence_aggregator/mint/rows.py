@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from whence_aggregator.mint.state import MintFailure, StoredGeneration, StoredMint
-from whence_aggregator.mint.values import CredentialKind, GenerationId, MintApplication, GenerationPhase, ResourceScope
+from whence_aggregator.mint.values import CredentialKind, GenerationId, GenerationPhase, MintApplication, ResourceScope
 from whence_aggregator.queries.mint import (
     AddMintGenerationParameters,
     MintApplicationRow,
@@ -21,6 +21,7 @@ from whence_aggregator.queries.mint import (
 _KINDS = msgspec.json.Decoder(tuple[CredentialKind, ...])
 _NAMES = msgspec.json.Decoder(tuple[str, ...])
 _SCOPES = msgspec.json.Decoder(tuple[tuple[str, str], ...])
+_FAILURES = msgspec.json.Decoder(dict[str, MintFailure])
 _TEXTS = msgspec.json.Decoder(dict[str, str])
 
 
@@ -41,14 +42,6 @@ def stored_mint(row: MintApplicationRow | MintApplicationsRow) -> StoredMint:
         last_modified=row["last_modified"],
         last_synced=row["last_synced"],
     )
-    failure = MintFailure(
-        step=row["failed_step"],
-        attempts=row["attempts"],
-        retry_at=row["retry_at"],
-        since=row["failing_since"],
-        code=row["problem_code"],
-        problem=row["problem"],
-    )
     return StoredMint(
         application=application,
         revision=row["revision"],
@@ -61,14 +54,14 @@ def stored_mint(row: MintApplicationRow | MintApplicationsRow) -> StoredMint:
         deleted_at=row["deleted_at"],
         deleted_reason=row["deleted_reason"],
         gone_at=row["gone_at"],
-        failure=failure,
+        failures=_FAILURES.decode(row["failures"]),
         bucket_errors=row["bucket_errors"],
     )
 
 
 def mint_row(stored: StoredMint) -> WriteMintApplicationParameters:
     """Return the row of an application, with the revision that was read."""
-    one, failure = stored.application, stored.failure
+    one = stored.application
     return {
         "application_id": one.application_id, "revision": stored.revision, "team_id": one.team_id,
         "username": one.username, "confidential": int(one.is_confidential), "provider": one.provider,
@@ -79,8 +72,7 @@ def mint_row(stored: StoredMint) -> WriteMintApplicationParameters:
         "synced": int(stored.is_synced), "renewal_at": stored.renewal_at, "renewal_reason": stored.renewal_reason,
         "revoked_at": stored.revoked_at, "missing_since": stored.missing_since, "missing_seen": stored.missing_seen,
         "deleted_at": stored.deleted_at, "deleted_reason": stored.deleted_reason, "gone_at": stored.gone_at,
-        "failed_step": failure.step, "attempts": failure.attempts, "retry_at": failure.retry_at,
-        "failing_since": failure.since, "problem_code": failure.code, "problem": failure.problem,
+        "failures": _json(stored.failures),
         "bucket_errors": stored.bucket_errors,
     }  # fmt: skip
 

@@ -20,10 +20,10 @@ class MintRules:
     bound_seconds: float = 86_400.0
     """A generation ends this long after its successor was committed, even if instances have not reported it."""
     call_seconds_max: float = 30.0
-    """Of one request to a provider or a bucket."""
+    """Of one request to a provider; to a bucket, with its checks."""
     making_seconds_max: float = 60.0
-    """After a request to make a credential whose answer was lost, the provider is asked again when it cannot act on it
-    any more; longer than `call_seconds_max`."""
+    """A request whose answer was lost is not acted on after this time: until then the provider is not asked again, and
+    what is written to a bucket is not withdrawn or replaced. Twice `call_seconds_max`."""
     missing_seconds: float = 86_400.0
     """An application that is missing from Kio is deleted when it is still missing after this time."""
     deletions_an_hour_max: int = 10

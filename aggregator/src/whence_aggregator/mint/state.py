@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from whence_aggregator.mint.values import CredentialKind, GenerationId, MintApplication, GenerationPhase
+from whence_aggregator.mint.values import CredentialKind, GenerationId, GenerationPhase, MintApplication
 
 LIVE_MAX = 2
 """Generations of a kind that have not ended, of one application."""
@@ -13,18 +13,14 @@ LIVE_MAX = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MintFailure:
-    """The last failed attempt. Empty after a success of the same step."""
+    """The failed attempts of a step since it succeeded last."""
 
-    step: str = ""
-    attempts: int = 0
-    retry_at: str = ""
-    since: str = ""
-    code: str = ""
-    problem: str = ""
+    attempts: int
+    retry_at: str
+    since: str
+    code: str
+    problem: str
     """For people: what is wrong and what to do, without a secret."""
-
-
-NO_FAILURE = MintFailure()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +43,15 @@ class StoredMint:
     deleted_reason: str = ""
     gone_at: str = ""
     """When its deletion was complete; the row stays as a tombstone."""
-    failure: MintFailure = NO_FAILURE
+    failures: Mapping[str, MintFailure] = field(default_factory=dict)
+    """By the name of the step that failed."""
     bucket_errors: int = 0
     """Failed attempts to write to its buckets since the last success."""
+
+    @property
+    def problem(self) -> MintFailure | None:
+        """Return the failure that lasts longest."""
+        return min(self.failures.values(), key=lambda one: one.since, default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +73,7 @@ class StoredGeneration:
     """VersionIds by bucket; an empty one: the bucket may hold the generation."""
     intended_at: str
     asked_at: str
-    """When the provider was last asked to make it."""
+    """When the provider was last asked to make it, or an object last began to be written long after that."""
     verified_at: str = ""
     """From then on it is published, and not ended before it is committed."""
     published_at: str = ""

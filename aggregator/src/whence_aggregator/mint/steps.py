@@ -152,8 +152,12 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MintDecision:
-    """The next step, or None: nothing is due before `look_at`. `is_over`: nothing will ever be due."""
+    """The next step, or None: nothing is due before `look_at`. `is_over`: nothing will ever be due.
+
+    `no_longer_failing`: steps that failed, and that are not to be done any more.
+    """
 
     step: MintStep | None
     look_at: datetime
     is_over: bool = False
+    no_longer_failing: frozenset[str] = frozenset()

@@ -11,7 +11,7 @@ from whence_aggregator.mint.failing import cleared
 from whence_aggregator.mint.made import CHARACTERS_MAX, wrong_client
 from whence_aggregator.mint.ports import ProviderRefused
 from whence_aggregator.mint.rules import MintRules
-from whence_aggregator.mint.state import NO_FAILURE, MintState
+from whence_aggregator.mint.state import MintState
 from whence_aggregator.mint.store import MintStore
 from whence_aggregator.mint.values import WantedClient
 from whence_aggregator.ports import SourceUnavailable, WriteConflict
@@ -54,7 +54,7 @@ class Syncing:
     async def delete(self, state: MintState, wanted: WantedClient) -> None:
         """Have the provider delete the application; then it is gone."""
         await self._calls.ask(state.application.provider, lambda one: one.clients.delete(wanted))
-        await self._store.save(replace(state.stored, gone_at=to_instant(self._now()), failure=NO_FAILURE))
+        await self._store.save(replace(state.stored, gone_at=to_instant(self._now()), failures={}))
 
     async def note_standing(self, state: MintState, *, is_missing: bool) -> None:
         """Note that Kio lacks the application, the first time, or has it again."""

@@ -35,12 +35,7 @@ class MintApplicationRow(TypedDict):
     deleted_at: str
     deleted_reason: str
     gone_at: str
-    failed_step: str
-    attempts: int
-    retry_at: str
-    failing_since: str
-    problem_code: str
-    problem: str
+    failures: str
     bucket_errors: int
 
 
@@ -76,12 +71,7 @@ class MintApplicationsRow(TypedDict):
     deleted_at: str
     deleted_reason: str
     gone_at: str
-    failed_step: str
-    attempts: int
-    retry_at: str
-    failing_since: str
-    problem_code: str
-    problem: str
+    failures: str
     bucket_errors: int
 
 
@@ -135,12 +125,7 @@ class AddMintApplicationParameters(TypedDict):
     deleted_at: str
     deleted_reason: str
     gone_at: str
-    failed_step: str
-    attempts: int
-    retry_at: str
-    failing_since: str
-    problem_code: str
-    problem: str
+    failures: str
     bucket_errors: int
 
 
@@ -174,12 +159,7 @@ class WriteMintApplicationParameters(TypedDict):
     deleted_at: str
     deleted_reason: str
     gone_at: str
-    failed_step: str
-    attempts: int
-    retry_at: str
-    failing_since: str
-    problem_code: str
-    problem: str
+    failures: str
     bucket_errors: int
     application_id: str
 

@@ -3,9 +3,8 @@
 -- that of two writers one fails. synced: whether the provider knows what is written here. Generations that were intended
 -- before renewal_at are renewed, and those before revoked_at end without waiting for their readers. missing_since and
 -- missing_seen: since when, and how often, the application was missing from Kio. deleted_at: the application is to be
--- deleted at the provider and in the buckets; gone_at: it is, and the row is kept as a tombstone. failed_step, attempts,
--- retry_at, failing_since, problem_code, problem and bucket_errors describe the last failed attempt; problem is empty after a
--- success of the same step.
+-- deleted at the provider and in the buckets; gone_at: it is, and the row is kept as a tombstone. failures, a JSON object by
+-- step: the last failed attempt of each step that has not succeeded since.
 create table mint_application (
     application_id text not null primary key,
     revision bigint not null,
@@ -30,12 +29,7 @@ create table mint_application (
     deleted_at text not null,
     deleted_reason text not null,
     gone_at text not null,
-    failed_step text not null,
-    attempts bigint not null,
-    retry_at text not null,
-    failing_since text not null,
-    problem_code text not null,
-    problem text not null,
+    failures text not null,
     bucket_errors bigint not null
 );
 

@@ -4,16 +4,14 @@
 -- name: mint_application
 select application_id, revision, team_id, username, confidential, provider, credentials, redirect_url, buckets,
     clusters, scopes, client_id, last_modified, last_synced, synced, renewal_at, renewal_reason, revoked_at,
-    missing_since, missing_seen, deleted_at, deleted_reason, gone_at, failed_step, attempts, retry_at,
-    failing_since, problem_code, problem, bucket_errors
+    missing_since, missing_seen, deleted_at, deleted_reason, gone_at, failures, bucket_errors
 from mint_application where application_id = :application_id;
 
 -- name: mint_applications
 -- types: after str
 select application_id, revision, team_id, username, confidential, provider, credentials, redirect_url, buckets,
     clusters, scopes, client_id, last_modified, last_synced, synced, renewal_at, renewal_reason, revoked_at,
-    missing_since, missing_seen, deleted_at, deleted_reason, gone_at, failed_step, attempts, retry_at,
-    failing_since, problem_code, problem, bucket_errors
+    missing_since, missing_seen, deleted_at, deleted_reason, gone_at, failures, bucket_errors
 from mint_application where application_id > :after and gone_at = '' order by application_id limit :limit;
 
 -- name: mint_client_owners
@@ -27,12 +25,10 @@ select count(*) as n from mint_application where deleted_at > :since and missing
 -- name: add_mint_application
 insert into mint_application (application_id, revision, team_id, username, confidential, provider, credentials,
     redirect_url, buckets, clusters, scopes, client_id, last_modified, last_synced, synced, renewal_at,
-    renewal_reason, revoked_at, missing_since, missing_seen, deleted_at, deleted_reason, gone_at, failed_step,
-    attempts, retry_at, failing_since, problem_code, problem, bucket_errors)
+    renewal_reason, revoked_at, missing_since, missing_seen, deleted_at, deleted_reason, gone_at, failures, bucket_errors)
 values (:application_id, :revision, :team_id, :username, :confidential, :provider, :credentials, :redirect_url,
     :buckets, :clusters, :scopes, :client_id, :last_modified, :last_synced, :synced, :renewal_at, :renewal_reason,
-    :revoked_at, :missing_since, :missing_seen, :deleted_at, :deleted_reason, :gone_at, :failed_step, :attempts,
-    :retry_at, :failing_since, :problem_code, :problem, :bucket_errors)
+    :revoked_at, :missing_since, :missing_seen, :deleted_at, :deleted_reason, :gone_at, :failures, :bucket_errors)
 on conflict (application_id) do nothing returning revision;
 
 -- The revision that was read is compared, so that of two writers one writes nothing.
@@ -44,8 +40,7 @@ update mint_application set revision = :revision + 1, team_id = :team_id, userna
     last_modified = :last_modified, last_synced = :last_synced, synced = :synced, renewal_at = :renewal_at,
     renewal_reason = :renewal_reason, revoked_at = :revoked_at, missing_since = :missing_since,
     missing_seen = :missing_seen, deleted_at = :deleted_at, deleted_reason = :deleted_reason, gone_at = :gone_at,
-    failed_step = :failed_step, attempts = :attempts, retry_at = :retry_at, failing_since = :failing_since,
-    problem_code = :problem_code, problem = :problem, bucket_errors = :bucket_errors
+    failures = :failures, bucket_errors = :bucket_errors
 where application_id = :application_id and revision = :revision returning revision;
 
 -- name: queue_mint_applications
