@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
+
 import pytest
 
+from fakes.auditor import dumped
 from fakes.mint_house import MintReplica, MintWorld
-from whence_aggregator.ports import Database
+from fakes.mint_provider import ProviderMishap
+from whence_aggregator.mint.rules import MintRules
+from whence_aggregator.mint.store import Overtaken, TooManyDeletions
+from whence_aggregator.ports import Conflict, Database, NotFound
+from whence_aggregator.queries.work import TASKS_OF_KIND
+
+HOUR, DAY = 3_600.0, 86_400.0
 
 
 @pytest.fixture
@@ -20,6 +30,18 @@ async def mint(database: Database, world: MintWorld) -> MintReplica:
     replica = MintReplica(database, world)
     await replica.ledger.start()
     return replica
+
+
+async def minted(mint: MintReplica, *buckets: str) -> None:
+    """Have an application that has both credentials."""
+    await mint.write("greeter", *(buckets or ("one",)))
+    await mint.run("greeter")
+    mint.world.clock.advance(61)
+
+
+def of_provider(world: MintWorld, request: str, mishap: ProviderMishap) -> None:
+    """Have every request of a name go wrong from now on."""
+    world.provider.weather = lambda name: mishap if name == request else "fine"
 
 
 async def test_both_credentials_are_written_to_every_bucket_and_committed(mint: MintReplica, world: MintWorld) -> None:
@@ -38,3 +60,394 @@ async def test_both_credentials_are_written_to_every_bucket_and_committed(mint: 
     assert await mint.steps() == [
         (kind, step) for kind in ("client", "user") for step in ("intended", "generated", "published", "committed")
     ]
+
+
+async def test_an_object_names_its_generation_and_all_objects_of_the_application(
+    mint: MintReplica, world: MintWorld
+) -> None:
+    await mint.write("greeter", "one", credentials=("client",))
+    await mint.run("greeter")
+    (version,) = world.buckets.objects["one", "greeter/client.json"]
+    (generation,) = (await mint.state("greeter")).generations
+    assert version.metadata == {"whence-generation": generation.id.generation, "whence-files": "client.json"}
+    assert generation.written == {"one": version.version_id}
+
+
+async def test_the_steps_of_a_generation_are_a_row_that_is_derived_from_the_log(
+    mint: MintReplica, world: MintWorld
+) -> None:
+    await minted(mint)
+    row = next(one for one in (await dumped(mint.database))["credential"] if one["kind"] == "user")
+    (generation,) = [one for one in (await mint.state("greeter")).generations if one.kind == "user"]
+    assert (row["step"], row["mac"], row["committed_at"]) == ("committed", generation.mac, generation.committed_at)
+    assert row["written"] == '{"one":"v2"}'
+
+
+async def test_a_secret_is_sealed_until_it_is_committed_and_erased_then(mint: MintReplica, world: MintWorld) -> None:
+    of_provider(world, "commit", "away")
+    await mint.write("greeter", "one", credentials=("user",))
+    await mint.run("greeter")
+    (published,) = (await mint.state("greeter")).generations
+    assert published.phase == "published"
+    assert published.sealed
+    assert "s3cr3t" not in published.sealed
+    of_provider(world, "commit", "fine")
+    world.clock.advance(120)
+    await mint.run("greeter")
+    (committed,) = (await mint.state("greeter")).generations
+    assert (committed.phase, committed.sealed) == ("committed", "")
+    assert committed.sealed_handle, "what ends it is kept until it has ended"
+
+
+async def test_of_two_writers_that_read_the_same_revision_one_writes_nothing(mint: MintReplica) -> None:
+    await minted(mint)
+    state = await mint.state("greeter")
+    await mint.store.save(replace(state.stored, renewal_reason="first"))
+    with pytest.raises(Overtaken):
+        await mint.store.save(replace(state.stored, renewal_reason="second"))
+    one = state.generations[0]
+    await mint.store.advance(replace(one, end_reason="first"), at=mint.world.clock(), entry=None)
+    with pytest.raises(Overtaken):
+        await mint.store.advance(replace(one, phase="ending"), at=mint.world.clock(), entry="second")
+    after = await mint.state("greeter")
+    assert (after.stored.renewal_reason, after.generations[0].end_reason) == ("first", "first")
+    assert ("client", "ending") not in await mint.steps(), "what was not written is not in the log"
+
+
+async def test_a_generation_is_not_begun_beside_one_that_is_being_made_or_for_a_changed_application(
+    mint: MintReplica, world: MintWorld
+) -> None:
+    of_provider(world, "make", "lost")
+    await mint.write("greeter", "one", credentials=("user",))
+    await mint.run("greeter")
+    state = await mint.state("greeter")
+    (intended,) = state.generations
+    second = replace(intended, id=replace(intended.id, generation="f" * 32), revision=1)
+    with pytest.raises(Overtaken):
+        await mint.store.begin(state.stored, second, reason="")
+    other = replace(second, id=replace(second.id, kind="client"))
+    with pytest.raises(Overtaken):
+        await mint.store.begin(replace(state.stored, revision=state.stored.revision - 1), other, reason="")
+    await mint.store.begin(state.stored, other, reason="")
+
+
+async def test_a_lost_answer_is_found_again_and_nothing_is_made_twice(mint: MintReplica, world: MintWorld) -> None:
+    of_provider(world, "make", "lost")
+    await mint.write("greeter", "one", credentials=("user",))
+    await mint.run("greeter")
+    of_provider(world, "make", "fine")
+    world.clock.advance(61)
+    await mint.run("greeter")
+    assert world.provider.requests.count("make") == 1
+    assert [one.phase for one in (await mint.state("greeter")).generations] == ["committed"]
+    assert await mint.orphans("greeter") == []
+
+
+@pytest.mark.parametrize("request_", ["ensure", "make", "recover", "verify", "commit", "end"])
+@pytest.mark.parametrize("mishap", ["away", "refused", "garbage"])
+async def test_whatever_fails_for_long_is_tried_ever_less_and_told(
+    mint: MintReplica, world: MintWorld, request_: str, mishap: ProviderMishap
+) -> None:
+    await minted(mint)
+    if request_ == "recover":
+        world.provider.weather = lambda name: mishap if name in ("make", "recover") else "fine"
+    else:
+        of_provider(world, request_, mishap)
+    await mint.applications.renew("greeter", by="ada")
+    if request_ == "end":
+        await mint.run("greeter")
+        await mint.applications.revoke("greeter", by="ada")
+    world.provider.requests.clear()
+    for _ in range(24):
+        world.clock.advance(HOUR)
+        progress = await mint.run("greeter")
+        assert progress is not None
+        assert progress.reason != "more steps are due"
+    assert 4 <= world.provider.requests.count(request_) <= 150
+    shown = await mint.applications.read("greeter")
+    assert shown.has_problems
+    assert "s3cr3t" not in shown.message
+    assert 0 < len(shown.message) <= 300
+    world.check()
+    world.provider.weather = lambda _: "fine"
+    await mint.settle("greeter")
+    assert not (await mint.applications.read("greeter")).has_problems
+    assert await mint.orphans("greeter") == []
+
+
+async def test_a_bucket_that_denies_is_told_and_counted_and_stops_no_rotation_elsewhere(
+    mint: MintReplica, world: MintWorld
+) -> None:
+    world.buckets.weather = lambda bucket: "away" if bucket == "two" else "fine"
+    await mint.write("greeter", "one", "two", credentials=("user",))
+    world.register("waiter")
+    await mint.write("waiter", "one", credentials=("user",))
+    for _ in range(3):
+        await mint.run("greeter")
+        await mint.run("waiter")
+        world.clock.advance(HOUR / 3)
+    shown = await mint.applications.read("greeter")
+    assert (shown.has_problems, shown.s3_errors) == (True, 3)
+    assert shown.message == "S3 denies the request to two"
+    assert shown.last_password_rotation == ""
+    assert mint.objects("waiter", "one")
+    world.buckets.weather = lambda _: "fine"
+    world.clock.advance(HOUR)
+    await mint.run("greeter")
+    shown = await mint.applications.read("greeter")
+    assert (shown.has_problems, shown.s3_errors, shown.message) == (False, 0, "")
+    assert shown.last_password_rotation != ""
+
+
+async def test_an_object_that_somebody_wrote_over_meanwhile_is_written_again_before_the_commit(
+    mint: MintReplica, world: MintWorld
+) -> None:
+    world.buckets.weather = lambda _: "forgets"
+    await mint.write("greeter", "one", credentials=("user",))
+    await mint.run("greeter")
+    assert (await mint.applications.read("greeter")).message.startswith("the newest object in bucket one is not")
+    assert [one.phase for one in (await mint.state("greeter")).generations] == ["generated"]
+    world.buckets.weather = lambda _: "fine"
+    for _ in range(2):
+        world.clock.advance(HOUR / 2)
+        await mint.run("greeter")
+    assert [one.phase for one in (await mint.state("greeter")).generations] == ["committed"]
+
+
+async def test_a_secret_that_was_made_before_is_refused_and_not_ended(mint: MintReplica, world: MintWorld) -> None:
+    await minted(mint)
+    world.provider.weather = lambda name: "same-secret" if name in ("make", "recover") else "fine"
+    await mint.applications.renew("greeter", by="ada")
+    for _ in range(5):
+        await mint.run("greeter")
+        world.clock.advance(HOUR)
+    assert "a secret that it made before" in (await mint.applications.read("greeter")).message
+    world.check()
+
+
+async def test_a_credential_of_somebody_else_is_neither_published_nor_ended(
+    mint: MintReplica, world: MintWorld
+) -> None:
+    world.register("waiter")
+    await mint.write("waiter", "one")
+    await mint.run("waiter")
+    theirs = mint.objects("waiter", "one")
+    world.provider.weather = lambda name: "wrong-id" if name in ("make", "recover") else "fine"
+    await mint.write("greeter", "one")
+    for _ in range(5):
+        await mint.run("greeter")
+        world.clock.advance(HOUR)
+    assert mint.objects("greeter", "one") == {}
+    assert mint.objects("waiter", "one") == theirs
+    assert "of another" in (await mint.applications.read("greeter")).message
+    world.provider.weather = lambda _: "fine"
+    await mint.settle("greeter")
+    assert await mint.orphans("greeter") == []
+
+
+async def test_the_old_generation_ends_when_all_instances_report_the_new_one(
+    mint: MintReplica, world: MintWorld
+) -> None:
+    await minted(mint)
+    (old,) = (await mint.state("greeter")).live("user")
+    world.hold("greeter", {"user": old.id.generation, "client": None}, {"user": old.id.generation, "client": None})
+    await mint.applications.renew("greeter", by="ada")
+    await mint.run("greeter")
+    new = (await mint.state("greeter")).live("user")[-1]
+    world.clock.advance(901)
+    world.hold("greeter", {"user": new.id.generation, "client": None}, {"user": old.id.generation, "client": None})
+    await mint.run("greeter")
+    assert len((await mint.state("greeter")).live("user")) == 2
+    world.hold("greeter", {"user": new.id.generation, "client": None}, {"user": new.id.generation, "client": None})
+    await mint.run("greeter")
+    state = await mint.state("greeter")
+    assert [one.id for one in state.live("user")] == [new.id]
+    assert len(state.live("client")) == 2, "agents that report no ids wait for the bound"
+
+
+async def test_an_application_that_kio_lacks_is_deleted_after_a_day_everywhere(
+    mint: MintReplica, world: MintWorld
+) -> None:
+    await minted(mint)
+    world.kio.known.clear()
+    await mint.run("greeter")
+    world.clock.advance(DAY - 1)
+    await mint.run("greeter")
+    assert mint.objects("greeter", "one")
+    world.clock.advance(61)
+    await mint.settle("greeter")
+    assert mint.objects("greeter", "one") == {}
+    assert world.provider.accepted("greeter") == []
+    assert "greeter" not in world.provider.clients
+    with pytest.raises(NotFound):
+        await mint.applications.read("greeter")
+    reasons = {one["reason"] for one in await mint.logged() if one["step"] == "ended"}
+    assert any(one.startswith("missing from Kio since") for one in reasons)
+
+
+async def test_an_application_that_is_back_in_kio_is_not_deleted(mint: MintReplica, world: MintWorld) -> None:
+    await minted(mint)
+    world.kio.known.clear()
+    await mint.run("greeter")
+    world.clock.advance(DAY / 2)
+    world.register("greeter")
+    await mint.run("greeter")
+    world.kio.known.clear()
+    world.clock.advance(DAY / 2 + 60)
+    await mint.run("greeter")
+    assert mint.objects("greeter", "one")
+
+
+async def test_an_empty_kio_does_not_delete_all_applications(database: Database, world: MintWorld) -> None:
+    mint = MintReplica(database, world, rules=MintRules(jitter=0.0, deletions_an_hour_max=2))
+    await mint.ledger.start()
+    names = [f"app-{number}" for number in range(4)]
+    for name in names:
+        world.register(name)
+        await mint.write(name, "one", credentials=("user",))
+        await mint.run(name)
+    world.kio.known.clear()
+    for _ in range(2):
+        for name in names:
+            await mint.run(name)
+        world.clock.advance(DAY + 61)
+    world.clock.advance(-DAY)
+    for name in names:
+        await mint.run(name)
+    kept = [name for name in names if mint.objects(name, "one")]
+    assert len(kept) == 2
+    shown = await mint.applications.read(kept[0])
+    assert "missing from Kio" in shown.message
+    state = await mint.state(kept[0])
+    with pytest.raises(TooManyDeletions):
+        await mint.store.save_missing(
+            replace(state.stored, deleted_at="2026-11-24T00:00:00.000Z"), now=world.clock(), deletions_an_hour_max=2
+        )
+
+
+async def test_an_application_can_be_created_again_when_its_deletion_is_over(
+    mint: MintReplica, world: MintWorld
+) -> None:
+    await minted(mint)
+    await mint.applications.delete("greeter", by="ada")
+    with pytest.raises(Conflict):
+        await mint.write("greeter", "one")
+    with pytest.raises(Conflict):
+        await mint.applications.renew("greeter", by="ada")
+    assert await mint.run("greeter") is None
+    assert "greeter" not in world.provider.clients
+    await mint.write("greeter", "one")
+    world.clock.advance(61)
+    await mint.run("greeter")
+    assert set(mint.objects("greeter", "one")) == {"user", "client"}
+    assert await mint.orphans("greeter") == []
+
+
+async def test_a_changed_application_is_brought_to_the_provider_and_its_task_is_due(
+    mint: MintReplica, world: MintWorld
+) -> None:
+    await minted(mint)
+    before = mint.woken
+    await mint.write("greeter", "one", redirect_url="https://greeter.example.org/")
+    assert mint.woken == before + 1
+    (task,) = await mint.database.fetch(TASKS_OF_KIND.bind({"kind": "mint"}))
+    assert (task["subject"], task["attempts"]) == ("greeter", 0)
+    await mint.run("greeter")
+    assert world.provider.clients["greeter"].redirect_url == "https://greeter.example.org/"
+
+
+async def test_whether_a_client_is_confidential_is_changed_by_a_rotation(mint: MintReplica, world: MintWorld) -> None:
+    await minted(mint)
+    await mint.write("greeter", "one", is_confidential=False)
+    await mint.run("greeter")
+    assert mint.objects("greeter", "one")["client"] == {"client_id": "stups_greeter", "client_secret": None}
+
+
+async def test_the_provider_of_an_application_cannot_be_changed(mint: MintReplica) -> None:
+    await minted(mint)
+    with pytest.raises(Conflict, match="cannot be changed"):
+        await mint.write("greeter", "one", provider="other")
+
+
+async def test_a_provider_that_is_not_configured_is_a_problem_of_the_application(mint: MintReplica) -> None:
+    await mint.write("greeter", "one", provider="other")
+    await mint.run("greeter")
+    assert (await mint.applications.read("greeter")).message.startswith("no provider 'other' is configured")
+
+
+@pytest.mark.parametrize("order", ["renew", "revoke", "delete", "read"])
+async def test_an_application_that_mint_does_not_know_has_no_credentials(mint: MintReplica, order: str) -> None:
+    stated = {} if order == "read" else {"by": "ada"}
+    with pytest.raises(NotFound):
+        await getattr(mint.applications, order)("nobody", **stated)
+
+
+async def test_applications_are_listed_by_pages_with_their_generations(mint: MintReplica, world: MintWorld) -> None:
+    for name in ("one", "two", "three"):
+        world.register(name)
+        await mint.write(name, "bucket", credentials=("user",))
+        await mint.run(name)
+    first = await mint.applications.page(after="", limit=2)
+    assert [one.application.application_id for one in first] == ["one", "three"]
+    (rest,) = await mint.applications.page(after="three", limit=2)
+    assert rest.last_password_rotation == "2026-11-22T12:00:00.000Z"
+    assert rest.last_client_rotation == ""
+
+
+async def test_two_replicas_that_rotate_one_application_make_one_credential(
+    database: Database, world: MintWorld
+) -> None:
+    first, second = MintReplica(database, world), MintReplica(database, world)
+    await first.ledger.start()
+    await second.ledger.start()
+    await first.write("greeter", "one", "two")
+    await asyncio.gather(*(one.run("greeter") for one in (first, second, first, second)))
+    for one in (first, second):
+        world.clock.advance(HOUR / 2)
+        await one.run("greeter")
+    state = await first.state("greeter")
+    assert sorted((one.kind, one.phase) for one in state.generations) == [
+        ("client", "committed"), ("user", "committed"),
+    ]  # fmt: skip
+    assert await first.orphans("greeter") == []
+
+
+async def test_a_throttled_provider_is_asked_by_nobody_until_its_pause_is_over(
+    mint: MintReplica, world: MintWorld
+) -> None:
+    of_provider(world, "make", "throttled")
+    for name in ("greeter", "waiter"):
+        world.register(name)
+        await mint.write(name, "one", credentials=("user",))
+    first = await mint.run("greeter")
+    asked = len(world.provider.requests)
+    second = await mint.run("waiter")
+    assert len(world.provider.requests) == asked
+    for one in (first, second):
+        assert one is not None
+        assert (one.seconds, one.is_asked) == (30.0, False)
+    assert not (await mint.applications.read("greeter")).has_problems, "the application did not fail"
+    of_provider(world, "make", "fine")
+    world.clock.advance(61)
+    await mint.run("greeter")
+    assert mint.objects("greeter", "one")
+
+
+async def test_a_seal_under_another_key_is_a_problem_that_says_what_to_do(database: Database, world: MintWorld) -> None:
+    before = MintReplica(database, world)
+    await before.ledger.start()
+    world.buckets.weather = lambda _: "away"
+    await before.write("greeter", "one", credentials=("user",))
+    await before.run("greeter")
+    world.buckets.weather = lambda _: "fine"
+    after = MintReplica(database, world, key=b"x" * 32)
+    await after.ledger.start()
+    world.clock.advance(HOUR)
+    await after.run("greeter")
+    assert "restore mint's key file" in (await after.applications.read("greeter")).message
+
+
+async def test_tasks_that_were_lost_are_queued_again(mint: MintReplica, world: MintWorld) -> None:
+    await minted(mint)
+    await mint.store.queue_all(world.clock())
+    assert len(await mint.database.fetch(TASKS_OF_KIND.bind({"kind": "mint"}))) == 1

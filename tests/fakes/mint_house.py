@@ -158,9 +158,10 @@ class MintReplica:
         """Return the credentials that the provider accepts and mint does not know, or the other way round."""
         state = await self.store.load(application_id)
         live = {one.id for one in state.generations if one.is_live} if state is not None else set()
-        made = self.world.provider.credentials
-        known = {str(one.document) for one in made if one.id in live}
-        return sorted(known ^ {str(one.document) for one in self.world.provider.accepted(application_id)})
+        newest = {one.id: str(one.document) for one in self.world.provider.credentials if one.id in live}
+        return sorted(
+            set(newest.values()) ^ {str(one.document) for one in self.world.provider.accepted(application_id)}
+        )
 
 
 def found_secrets(texts: Iterator[bytes], secrets: list[str]) -> list[str]:

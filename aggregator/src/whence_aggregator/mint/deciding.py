@@ -35,6 +35,9 @@ from whence_aggregator.mint.values import CredentialHolder, CredentialKind, KioS
 from whence_common.clock import parse_instant
 
 
+SUPERSEDED = "its successor is in use"
+
+
 def decide(
     state: MintState,
     rules: MintRules,
@@ -63,7 +66,9 @@ def decide(
         return MintDecision(step=min(again, key=lambda one: failures[one.name].retry_at), look_at=now)
     over = failures.keys() - {one.step.name for one in proposals}
     return MintDecision(
-        step=None, look_at=min([look_at, *waiting, *deciding.reader_looks()]), no_longer_failing=frozenset(over)
+        step=None,
+        look_at=min([look_at, *waiting, *deciding.reader_looks()]),
+        no_longer_failing=frozenset(name for name in over if not deciding.is_of_rotation(name)),
     )
 
 
@@ -102,11 +107,20 @@ class _Deciding:
                 yield Proposal(EnsureClient(), self.now)
         for kind in self.state.kinds():
             yield from self._ends(kind)
-            wanted = kind in application.credentials and application.buckets and not stored.deleted_at
+            wanted = self._is_wanted(kind)
             yield from self._withdrawals(kind, application.buckets if wanted else ())
             yield from self._rotation(kind) if wanted else self._unwanted(kind)
         if stored.deleted_at and not any(one.is_live for one in self.state.generations):
             yield Proposal(DeleteClient(), self.now)
+
+    def is_of_rotation(self, step: str) -> bool:
+        """Return whether a step is one of a wanted kind, to no bucket or to a wanted one; a commit ends its failures."""
+        kind, _, bucket = step.partition(" ")
+        return self._is_wanted(kind) and (not bucket or bucket in self.state.application.buckets)
+
+    def _is_wanted(self, kind: str) -> bool:
+        application = self.state.application
+        return kind in application.credentials and bool(application.buckets) and not self.state.stored.deleted_at
 
     def reader_looks(self) -> Iterator[datetime]:
         """Yield when to ask again who reads the new generation, while one is about to be retired."""
@@ -129,7 +143,9 @@ class _Deciding:
                 yield Proposal(EndGeneration(one), at)
         for old, successor in superseded(self.state, kind, self.rules, self.now):
             at = end_at(old, successor, self.state, self.rules, self.holders)
-            yield Proposal(GiveUpGeneration(old, "its successor is in use"), at)
+            stored = self.state.stored
+            is_revoked = stored.revoked_at > old.intended_at
+            yield Proposal(GiveUpGeneration(old, stored.renewal_reason if is_revoked else SUPERSEDED), at)
 
     def _withdrawals(self, kind: CredentialKind, buckets: Sequence[str]) -> Iterator[Proposal]:
         for bucket in sorted({name for one in self.state.live(kind) for name in one.written} - set(buckets)):
