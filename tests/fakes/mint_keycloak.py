@@ -70,10 +70,11 @@ class FakeKeycloak:
     @asynccontextmanager
     async def serve(self) -> AsyncIterator[FakeKeycloak]:
         application = web.Application(middlewares=[self._front])
+        # A slash at the end of a path makes no difference to Keycloak, whose own client sends some.
         base, one = f"/admin/realms/{REALM}", f"/admin/realms/{REALM}/clients/{{id}}"
         application.add_routes([
             web.post(f"/realms/{REALM}/protocol/openid-connect/token", self._token),
-            web.get(f"{base}/clients", self._find), web.post(f"{base}/clients", self._create),
+            web.get(f"{base}/clients{{_:/?}}", self._find), web.post(f"{base}/clients{{_:/?}}", self._create),
             web.get(one, self._get), web.put(one, self._put), web.delete(one, self._delete),
             web.get(f"{one}/client-secret", self._secret), web.post(f"{one}/client-secret", self._regenerate),
             web.get(f"{one}/client-secret/rotated", self._rotated),
@@ -81,7 +82,8 @@ class FakeKeycloak:
             web.get(f"{one}/optional-client-scopes", self._optional),
             web.put(f"{one}/optional-client-scopes/{{scope}}", self._set_optional),
             web.delete(f"{one}/optional-client-scopes/{{scope}}", self._set_optional),
-            web.get(f"{base}/client-scopes", self._scopes), web.post(f"{base}/client-scopes", self._create_scope),
+            web.get(f"{base}/client-scopes{{_:/?}}", self._scopes),
+            web.post(f"{base}/client-scopes{{_:/?}}", self._create_scope),
             web.route("*", f"{base}/client-policies/{{kind:profiles|policies}}", self._client_policies),
         ])  # fmt: skip
         async with loopback(application) as host:

@@ -1,0 +1,416 @@
+"""Every provider of credentials, as mint relies on it: two are valid at once, and each ends alone.
+
+STUPS and Keycloak are fakes that speak their protocols; registration is by npm `oidc-provider`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fakes.mint_keycloak import ADMIN, REALM, FakeKeycloak, policies_of, profiles_of
+from fakes.mint_providers import (
+    CASES,
+    WANTED,
+    Parts,
+    ProviderCase,
+    generation,
+    known,
+    parts,
+    shown,
+)
+from fakes.mint_stups import FakeStups
+from fakes.openid_provider import CLIENTS, OpenIdProvider, node, openid_provider
+from landscape.processes import run
+from landscape.whole import ROOT
+from whence_aggregator.adapters.mint.registered_clients import client_name
+from whence_aggregator.mint.ports import ProviderRefused
+from whence_aggregator.mint.values import KnownCredential, MadeCredential, ResourceScope
+from whence_aggregator.ports import SourceUnavailable
+
+
+@pytest.fixture(scope="module")
+async def openid(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[OpenIdProvider]:
+    async with openid_provider(tmp_path_factory.mktemp("provider")) as running:
+        yield running
+
+
+@pytest.fixture
+async def shared(tmp_path: Path) -> AsyncIterator[Parts]:
+    async with parts(tmp_path) as found:
+        yield found
+
+
+@pytest.fixture(params=CASES)
+async def case(request: pytest.FixtureRequest, shared: Parts, openid: OpenIdProvider) -> AsyncIterator[ProviderCase]:
+    async with CASES[request.param](shared, openid) as found:
+        await found.synced()
+        yield found
+
+
+async def test_a_first_credential_is_valid(case: ProviderCase) -> None:
+    made, _ = await case.make(1)
+    await case.provider.verify(case.wanted, made)
+    assert await case.accepts(made)
+    names = {"user": {"application_username", "application_password"}, "client": {"client_id", "client_secret"}}
+    assert set(made.document) == names[case.kind]
+
+
+async def test_a_second_credential_leaves_the_first_one_valid(case: ProviderCase) -> None:
+    first, known_first = await case.make(1)
+    await case.provider.commit(case.wanted, known_first)
+    second, known_second = await case.make(2, known_first)
+    assert [await case.accepts(first), await case.accepts(second)] == [True, True]
+    await case.provider.commit(case.wanted, known_second)
+    assert [await case.accepts(first), await case.accepts(second)] == [True, True]
+    assert first.document != second.document
+
+
+async def test_the_old_credential_ends_and_the_new_one_stays(case: ProviderCase) -> None:
+    first, known_first = await case.make(1)
+    second, known_second = await case.make(2, known_first)
+    await case.provider.commit(case.wanted, known_second)
+    await case.provider.end(case.wanted, known_first, known_second)
+    assert [await case.accepts(first), await case.accepts(second)] == [False, True]
+
+
+async def test_a_new_credential_that_failed_ends_and_the_old_one_stays(case: ProviderCase) -> None:
+    first, known_first = await case.make(1)
+    await case.provider.commit(case.wanted, known_first)
+    second, known_second = await case.make(2, known_first)
+    await case.provider.end(case.wanted, known_second, known_first)
+    assert [await case.accepts(first), await case.accepts(second)] == [True, False]
+    third, known_third = await case.make(3, known_first)
+    await case.provider.end(case.wanted, known_first, known_third)
+    assert [await case.accepts(one) for one in (first, second, third)] == [False, False, True]
+
+
+async def test_ending_twice_is_no_error_and_ends_nothing_else(case: ProviderCase) -> None:
+    _, known_first = await case.make(1)
+    second, known_second = await case.make(2, known_first)
+    for _ in range(2):
+        await case.provider.end(case.wanted, known_first, known_second)
+    assert await case.accepts(second)
+
+
+async def test_committing_twice_changes_nothing(case: ProviderCase) -> None:
+    first, known_first = await case.make(1)
+    for _ in range(2):
+        await case.provider.commit(case.wanted, known_first)
+    assert await case.accepts(first)
+
+
+async def test_ten_rotations_leave_one_valid_credential(case: ProviderCase) -> None:
+    all_made: list[MadeCredential] = []
+    current = None
+    for number in range(10):
+        made, following = await case.make(number, current)
+        all_made.append(made)
+        await case.provider.commit(case.wanted, following)
+        if current is not None:
+            await case.provider.end(case.wanted, current, following)
+        current = following
+    assert [await case.accepts(one) for one in all_made] == [False] * 9 + [True]
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["the first", "a second"])
+async def test_a_lost_answer_is_recovered_or_made_again(case: ProviderCase, first: bool) -> None:
+    before, current = (None, None) if first else await case.make(1)
+    await case.lose()
+    with pytest.raises(SourceUnavailable):
+        await case.make(2, current)
+    found = await case.provider.recover(case.wanted, generation(2, case.kind), current)
+    assert (found is not None) == case.finds_lost
+    made = found or (await case.make(2, current))[0]
+    await case.provider.verify(case.wanted, made)
+    assert await case.accepts(made)
+    if before is not None and current is not None:
+        assert await case.accepts(before)
+        await case.provider.end(case.wanted, current, known(made, generation(2, case.kind)))
+        assert [await case.accepts(before), await case.accepts(made)] == [False, True]
+
+
+async def test_nothing_is_recovered_when_nothing_was_made(case: ProviderCase) -> None:
+    before, current = await case.make(1)
+    assert await case.provider.recover(case.wanted, generation(2, case.kind), current) is None
+    assert await case.accepts(before)
+
+
+async def test_a_generation_that_nothing_is_known_of_ends_without_a_call_that_harms(case: ProviderCase) -> None:
+    first, current = await case.make(1)
+    lost = known(MadeCredential(document={}), generation(2, case.kind))
+    await case.provider.end(case.wanted, lost, current)
+    await case.provider.end(case.wanted, lost, None)
+    assert await case.accepts(first)
+
+
+async def test_ensuring_twice_changes_nothing(case: ProviderCase) -> None:
+    made, _ = await case.make(1)
+    assert await case.provider.ensure(case.wanted) == case.wanted.client_id
+    assert await case.accepts(made)
+
+
+async def test_a_deleted_application_has_no_credential_and_is_deleted_again_without_an_error(
+    case: ProviderCase,
+) -> None:
+    made, only = await case.make(1)
+    if case.provider.has_client_per_generation:
+        await case.provider.end(case.wanted, only, None)
+    for _ in range(2):
+        await case.provider.delete(case.wanted)
+    assert not await case.accepts(made)
+    await case.provider.end(case.wanted, only, None)
+
+
+async def test_a_credential_that_does_not_work_is_not_verified(case: ProviderCase) -> None:
+    made, _ = await case.make(1)
+    wrong = {name: "a-secret-that-was-never-made" for name in made.document if name.endswith(("password", "secret"))}
+    with pytest.raises(ProviderRefused) as caught:
+        await case.provider.verify(case.wanted, replace(made, document={**made.document, **wrong}))
+    assert caught.value.code == "mint-credential-refused"
+    assert "a-secret-that-was-never-made" not in shown(caught.value) + caught.value.fix
+
+
+async def test_neither_values_nor_handles_show_a_secret(case: ProviderCase, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, logger="whence_aggregator")
+    made, only = await case.make(1)
+    await case.provider.verify(case.wanted, made)
+    await case.provider.end(case.wanted, only, None)
+    hidden = [made.document[name] or "" for name in made.document if name.endswith(("password", "secret"))]
+    hidden += made.secret_handle.values()
+    assert all(hidden)
+    seen = shown(made) + shown(only) + json.dumps(dict(made.handle)) + shown([vars(one) for one in caplog.records])
+    assert [one for one in hidden if one in seen] == []
+
+
+async def test_a_client_without_a_secret_has_an_id_alone(case: ProviderCase) -> None:
+    if case.kind != "client":
+        return
+    case.wanted = replace(case.wanted, is_confidential=False)
+    await case.synced()
+    made, _ = await case.make(1)
+    assert made.document["client_secret"] is None
+    assert made.document["client_id"]
+    await case.provider.verify(case.wanted, made)
+
+
+# STUPS
+
+
+async def test_stups_is_told_of_the_scopes_by_realm_and_of_the_users_own(shared: Parts) -> None:
+    async with FakeStups().serve() as fake:
+        provider = shared.stups(fake.url)
+        scopes = (*WANTED.scopes, ResourceScope(resource_type_id="sales", scope_id="write"))
+        client_id = await provider.ensure(replace(WANTED, scopes=scopes))
+        assert fake.users["stups_shop"].client_id == client_id
+        assert fake.users["stups_shop"].document == {
+            "id": "stups_shop", "name": "The shop", "owner": "sales", "subtitle": "",
+            "client_config": {
+                "redirect_urls": ["https://shop.example.org/callback"], "confidential": True,
+                "scopes": [{"realm": "customers", "scopes": ["customer.read_all"]}],
+            },
+            "user_config": {"scopes": ["sales.write", "uid"]},
+        }  # fmt: skip
+
+
+async def test_a_token_file_that_was_renewed_is_read_again(shared: Parts) -> None:
+    async with FakeStups(token="the-second-token").serve() as fake:
+        provider = shared.stups(fake.url, token="the-first-token")
+        with pytest.raises(ProviderRefused) as caught:
+            await provider.ensure(WANTED)
+        assert caught.value.code == "mint-provider-login"
+        assert caught.value.fix == f"write a valid token to {shared.directory / 'stups.token'}"
+        assert len(fake.asked) == 1  # the same token is not sent twice
+        (shared.directory / "stups.token").write_text("the-second-token\n")
+        await provider.ensure(WANTED)
+
+
+async def test_a_token_file_that_is_renewed_during_a_request_is_used_at_once(shared: Parts) -> None:
+    async with FakeStups().serve() as fake:
+        provider = shared.stups(fake.url, token="the-first-token")
+
+        async def renew(_: object) -> None:
+            (shared.directory / "stups.token").write_text(fake.token)
+
+        fake.faults.append(renew)
+        await provider.ensure(WANTED)
+        assert len(fake.asked) == 2
+
+
+# registration
+
+
+async def test_a_lost_registration_is_stated_by_its_name(
+    shared: Parts, openid: OpenIdProvider, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with CASES["registration"](shared, openid) as case:
+        await case.lose()
+        with pytest.raises(SourceUnavailable):
+            await case.make(77)
+        await case.provider.recover(case.wanted, generation(77), None)
+    name = client_name(generation(77))
+    assert name == f"shop (whence {77:032x})"
+    stated = [record.__dict__["whence_fields"]["client_name"] for record in caplog.records]
+    assert stated == [name, name]
+    assert (await openid.suite("asked"))["clients"].count(name) == 1
+
+
+# Keycloak
+
+
+async def test_keycloaks_own_client_drives_the_fake(shared: Parts) -> None:
+    async with FakeKeycloak().serve() as fake:
+        told = await run(node(), ROOT / "tests/clients/drive_keycloak.mjs", CLIENTS, fake.url, REALM, *ADMIN)
+        assert json.loads(told) == {
+            "conditions": ["client-access-type"], "refused": 409, "found": [["driven", "changed", "here"]],
+            "redirects": ["https://one.example.org/"], "optional": ["customer.read_all", "offline_access"],
+            "without": 0, "differ": True, "both": [True, True], "one": [False, True], "gone": None,
+        }  # fmt: skip
+
+
+async def test_a_realm_without_a_policy_for_two_secrets_is_refused_before_anything_is_made(shared: Parts) -> None:
+    async with FakeKeycloak().serve() as fake:
+        fake.add_scope("customer.read_all")
+        provider = shared.keycloak(fake.url)
+        await provider.ensure(WANTED)
+        before = (fake.client("shop") or {})["secret"]
+        for profiles, policies in (
+            ({"profiles": []}, {"policies": []}),
+            (profiles_of(), {"policies": []}),
+            ({"profiles": []}, policies_of()),
+            (profiles_of(), policies_of(enabled=False)),
+            (profiles_of(), policies_of("")),
+            (profiles_of(), policies_of("client-roles", roles=["some"])),
+            (profiles_of(), policies_of("client-access-type", type=["public"])),
+            (profiles_of(), policies_of("any-client", **{"is-negative-logic": True})),
+            ({"profiles": [{"name": "two-secrets", "executors": [{"executor": "pkce-enforcer"}]}]}, policies_of()),
+        ):
+            fake.profiles, fake.policies = profiles, policies
+            with pytest.raises(ProviderRefused) as caught:
+                await provider.make(WANTED, generation(1), None)
+            assert caught.value.code == "mint-no-rotation-policy"
+            assert "secret-rotation" in caught.value.fix
+        assert (fake.client("shop") or {})["secret"] == before
+
+
+@pytest.mark.parametrize(
+    "periods",
+    [
+        {"rotated_expiration_period": 86_399},
+        {"rotated_expiration_period": "3600"},
+        {"rotated_expiration_period": "soon"},
+        {"rotated_expiration_period": -1},
+        {"rotated_expiration_period": None},
+        {"expiration_period": 39 * 86_400},
+    ],
+    ids=str,
+)
+async def test_a_policy_that_ends_secrets_too_early_is_refused(shared: Parts, periods: dict[str, Any]) -> None:
+    async with FakeKeycloak(profiles=profiles_of(**periods), policies=policies_of()).serve() as fake:
+        fake.add_scope("customer.read_all")
+        with pytest.raises(ProviderRefused) as caught:
+            await shared.keycloak(fake.url).make(WANTED, generation(1), None)
+        assert caught.value.code == "mint-rotation-policy-short"
+
+
+async def test_a_policy_that_is_not_in_force_is_logged_and_the_new_secret_is_used(
+    shared: Parts, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with (
+        CASES["keycloak"](shared, None) as case,
+        FakeKeycloak(  # type: ignore[arg-type]
+            profiles=profiles_of(), policies=policies_of(), rotation_is_on=False
+        ).serve() as fake,
+    ):
+        fake.add_scope("customer.read_all")
+        case.provider = shared.keycloak(fake.url)
+        _, current = await case.make(1)
+        assert caplog.records == []
+        second, _ = await case.make(2, current)
+        assert (fake.client("shop") or {})["secret"] == second.document["client_secret"]
+        assert ["ended the secret before" in record.getMessage() for record in caplog.records] == [True]
+
+
+async def test_a_client_that_mint_did_not_create_is_never_touched(shared: Parts) -> None:
+    async with FakeKeycloak(profiles=profiles_of(), policies=policies_of()).serve() as fake:
+        provider = shared.keycloak(fake.url)
+        for name in ("realm-management", ADMIN[0]):
+            wanted, before = replace(WANTED, application_id=name), json.dumps(fake.client(name))
+            for attempt in (
+                provider.ensure(wanted), provider.delete(wanted), provider.make(wanted, generation(1), None),
+                provider.recover(wanted, generation(1), None),
+                provider.end(wanted, KnownCredential(id=generation(1), handle={"mark": "0"}), None),
+            ):  # fmt: skip
+                with pytest.raises(ProviderRefused) as caught:
+                    await attempt
+                assert caught.value.code == "mint-client-foreign"
+            assert json.dumps(fake.client(name)) == before
+        assert {method for method, _ in fake.asked} == {"GET"}
+
+
+async def test_a_client_of_before_is_taken_over_by_its_attribute_and_keeps_its_secret(shared: Parts) -> None:
+    async with FakeKeycloak(profiles=profiles_of(), policies=policies_of()).serve() as fake:
+        fake.add_scope("customer.read_all")
+        provider = shared.keycloak(fake.url)
+        await provider.ensure(WANTED)
+        old = (fake.client("shop") or {})["secret"]
+        made = await provider.make(WANTED, generation(1), None)
+        url = f"{fake.url}/realms/{REALM}/protocol/openid-connect/token"
+        for secret in (old, made.document["client_secret"]):
+            assert await shared.token(url, ("shop", secret or ""), grant_type="client_credentials")
+
+
+async def test_a_client_follows_what_its_team_changes_and_an_operator_may_disable_it(shared: Parts) -> None:
+    async with FakeKeycloak().serve() as fake:
+        for name in ("customer.read_all", "sales.write"):
+            fake.add_scope(name)
+        provider = shared.keycloak(fake.url)
+        await provider.ensure(WANTED)
+        assert fake.optional_scopes("shop") == {"customer.read_all"}
+        client = fake.client("shop") or {}
+        assert [client["redirectUris"], client["publicClient"], client["enabled"], client["serviceAccountsEnabled"]] == [
+            ["https://shop.example.org/callback"], False, True, True,
+        ]  # fmt: skip
+        client["enabled"] = False
+        changed = replace(
+            WANTED, redirect_url="", name="Another", scopes=(ResourceScope(resource_type_id="sales", scope_id="write"),)
+        )
+        await provider.ensure(changed)
+        assert fake.optional_scopes("shop") == {"sales.write"}
+        assert [client["redirectUris"], client["name"], client["enabled"]] == [[], "Another", False]
+        fake.asked.clear()
+        await provider.ensure(changed)
+        assert {method for method, _ in fake.asked} == {"GET"}
+
+
+async def test_a_scope_that_the_realm_does_not_have_is_named(shared: Parts) -> None:
+    async with FakeKeycloak().serve() as fake:
+        with pytest.raises(ProviderRefused) as caught:
+            await shared.keycloak(fake.url).ensure(WANTED)
+        assert caught.value.code == "mint-scope-unknown"
+        assert "customer.read_all" in caught.value.message
+
+
+async def test_mints_own_token_is_renewed_when_keycloak_no_longer_accepts_it(shared: Parts) -> None:
+    async with FakeKeycloak().serve() as fake:
+        fake.add_scope("customer.read_all")
+        provider = shared.keycloak(fake.url)
+        await provider.ensure(WANTED)
+        assert len(fake.tokens) == 1
+        fake.tokens.clear()
+        await provider.ensure(WANTED)
+        assert len(fake.tokens) == 1
+
+
+async def test_mints_own_secret_that_is_wrong_is_refused_with_what_to_check(shared: Parts) -> None:
+    async with FakeKeycloak().serve() as fake:
+        with pytest.raises(ProviderRefused) as caught:
+            await shared.keycloak(fake.url, secret="not-the-secret-of-mint").ensure(WANTED)
+        assert "manage-clients" in caught.value.fix
+        assert "not-the-secret-of-mint" not in shown(caught.value) + caught.value.fix
