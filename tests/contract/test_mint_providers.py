@@ -322,17 +322,13 @@ async def test_a_policy_that_ends_secrets_too_early_is_refused(shared: Parts, pe
 async def test_a_policy_that_is_not_in_force_is_logged_and_the_new_secret_is_used(
     shared: Parts, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with (
-        CASES["keycloak"](shared, None) as case,
-        FakeKeycloak(  # type: ignore[arg-type]
-            profiles=profiles_of(), policies=policies_of(), rotation_is_on=False
-        ).serve() as fake,
-    ):
-        fake.add_scope("customer.read_all")
-        case.provider = shared.keycloak(fake.url)
-        _, current = await case.make(1)
+    fake = FakeKeycloak(profiles=profiles_of(), policies=policies_of(), rotation_is_on=False)
+    fake.add_scope("customer.read_all")
+    async with fake.serve():
+        provider = shared.keycloak(fake.url)
+        first = await provider.make(WANTED, generation(1), None)
         assert caplog.records == []
-        second, _ = await case.make(2, current)
+        second = await provider.make(WANTED, generation(2), known(first, generation(1)))
         assert (fake.client("shop") or {})["secret"] == second.document["client_secret"]
         assert ["ended the secret before" in record.getMessage() for record in caplog.records] == [True]
 
