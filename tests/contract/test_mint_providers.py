@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from fakes.mint_keycloak import ADMIN, REALM, FakeKeycloak, policies_of, profiles_of
 from fakes.mint_providers import (
@@ -350,16 +352,57 @@ async def test_a_client_that_mint_did_not_create_is_never_touched(shared: Parts)
         assert {method for method, _ in fake.asked} == {"GET"}
 
 
-async def test_a_client_of_before_is_taken_over_by_its_attribute_and_keeps_its_secret(shared: Parts) -> None:
+@asynccontextmanager
+async def client_of_before(
+    shared: Parts,
+) -> AsyncIterator[tuple[FakeKeycloak, Callable[[str | None], Awaitable[bool]]]]:
+    """A client that an operator has given to mint, and whether a secret of it is accepted."""
     async with FakeKeycloak(profiles=profiles_of(), policies=policies_of()).serve() as fake:
         fake.add_scope("customer.read_all")
-        provider = shared.keycloak(fake.url)
-        await provider.ensure(WANTED)
-        old = (fake.client("shop") or {})["secret"]
-        made = await provider.make(WANTED, generation(1), None)
+        await shared.keycloak(fake.url).ensure(WANTED)
         url = f"{fake.url}/realms/{REALM}/protocol/openid-connect/token"
-        for secret in (old, made.document["client_secret"]):
-            assert await shared.token(url, ("shop", secret or ""), grant_type="client_credentials")
+        yield fake, lambda secret: shared.token(url, ("shop", secret or ""), grant_type="client_credentials")
+
+
+async def test_the_secret_of_before_mint_stays_valid_beside_the_first(shared: Parts) -> None:
+    async with client_of_before(shared) as (fake, accepts):
+        old = (fake.client("shop") or {})["secret"]
+        made = await shared.keycloak(fake.url).make(WANTED, generation(1), None)
+        assert [await accepts(old), await accepts(made.document["client_secret"])] == [True, True]
+
+
+async def test_the_secret_of_before_mint_is_never_taken_for_one_that_mint_made(shared: Parts) -> None:
+    async with client_of_before(shared) as (fake, accepts):
+        provider, old = shared.keycloak(fake.url), (fake.client("shop") or {})["secret"]
+        fake.policies = policies_of(enabled=False)
+        with pytest.raises(ProviderRefused):
+            await provider.make(WANTED, generation(1), None)
+        assert await provider.recover(WANTED, generation(1), None) is None
+        fake.policies, fake.faults = policies_of(), [*[as_it_is] * 5, unavailable]
+        with pytest.raises(SourceUnavailable):
+            await provider.make(WANTED, generation(1), None)  # the request to make one did not arrive
+        assert await provider.recover(WANTED, generation(1), None) is None
+        assert await accepts(old)
+
+
+@pytest.mark.parametrize(("rotated_until", "stays"), [(2**31, True), (1, False)])
+async def test_a_first_secret_that_failed_leaves_the_secret_of_before_mint_unless_it_has_expired(
+    shared: Parts, rotated_until: int, stays: bool
+) -> None:
+    async with client_of_before(shared) as (fake, accepts):
+        fake.rotated_until = rotated_until
+        provider, old = shared.keycloak(fake.url), (fake.client("shop") or {})["secret"]
+        made = await provider.make(WANTED, generation(1), None)
+        await provider.end(WANTED, known(made, generation(1)), None)
+        assert [await accepts(old), await accepts(made.document["client_secret"])] == [stays, False]
+
+
+async def as_it_is(request: web.Request) -> None:
+    """Let the fake answer."""
+
+
+async def unavailable(request: web.Request) -> web.StreamResponse:
+    return web.Response(status=503)
 
 
 async def test_a_client_follows_what_its_team_changes_and_an_operator_may_disable_it(shared: Parts) -> None:

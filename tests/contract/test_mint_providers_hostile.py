@@ -19,8 +19,8 @@ from fakes.mint_keycloak import ADMIN, FakeKeycloak, policies_of, profiles_of
 from fakes.mint_lying import Lie, LyingProvider
 from fakes.mint_providers import KEY, REGISTRATION_TOKEN, WANTED, Parts, generation, no_addresses, parts
 from fakes.mint_stups import FakeStups, ProviderFault
-from whence_aggregator.adapters.mint.provider_calls import ProviderCalls, ProviderPlace
 from whence_aggregator.adapters.mint.provider_fields import SecretMarks
+from whence_aggregator.adapters.mint.provider_http import ProviderHttp, ProviderPlace
 from whence_aggregator.adapters.mint.provider_logins import SecretFile
 from whence_aggregator.adapters.mint.registered_clients import client_name
 from whence_aggregator.mint.ports import ProviderRefused, ProviderThrottled
@@ -37,7 +37,7 @@ Attempt = Callable[[Lie], Awaitable[object]]
 
 @pytest.fixture
 async def shared(tmp_path: Path) -> AsyncIterator[Parts]:
-    async with parts(tmp_path, seconds_max=1.0) as found:
+    async with parts(tmp_path) as found:
         yield found
 
 
@@ -73,7 +73,7 @@ async def keycloak(shared: Parts) -> AsyncIterator[Attempt]:
         await shared.keycloak(fake.url).ensure(WANTED)
 
         async def attempt(lie: Lie) -> object:
-            fake.faults = [*[as_it_is] * 3, lie, lie]  # a token that is refused is renewed once
+            fake.faults = [*[as_it_is] * 5, lie, lie]  # a token that is refused is renewed once
             return await shared.keycloak(fake.url).make(WANTED, generation(1), None)
 
         yield attempt
@@ -186,7 +186,6 @@ echoing,
     "a timeout of its own": (says({}, 408), SourceUnavailable, "mint-provider-unavailable"),
     "a closed connection": (closed, SourceUnavailable, "mint-provider-unreachable"),
     "a body that is cut": (cut, SourceUnavailable, "mint-provider-unreachable"),
-    "a body that stalls": (stalled, SourceUnavailable, "mint-provider-unreachable"),
     "a long header": (says({}, X_Long="a" * 20_000), SourceUnavailable, "mint-provider-unreachable"),
     "a limit": (says({}, 429), ProviderThrottled, "mint-provider-throttled"),
 }  # fmt: skip
@@ -218,6 +217,13 @@ async def test_a_limit_states_when_it_is_asked_again_within_an_hour(
     with pytest.raises(ProviderThrottled) as caught:
         await attempt(says({}, 429, **({"Retry_After": header} if header else {})))
     assert caught.value.retry_after_seconds == seconds
+
+
+async def test_a_body_that_stalls_is_given_up(tmp_path: Path) -> None:
+    async with parts(tmp_path, seconds_max=0.1) as hasty, LyingProvider(stalled).serve() as lying:
+        with pytest.raises(SourceUnavailable, match="took too long") as caught:
+            await hasty.registered(f"{lying.url}/reg", f"{lying.url}/token").make(WANTED, generation(1), None)
+        assert caught.value.code == "mint-provider-unreachable"
 
 
 async def test_an_outage_states_when_it_ends(attempt: Attempt) -> None:
@@ -334,7 +340,6 @@ async def register(shared: Parts, lying: LyingProvider, current: KnownCredential
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
-        ({"client_name": "shop (whence 0)"}, "mint-provider-other"),
         ({"client_secret": ""}, "mint-secret-unusable"),
         ({"client_secret": "absent"}, "mint-secret-unusable"),
         ({"grant_types": ["authorization_code"]}, "mint-registration-other"),
@@ -343,7 +348,6 @@ async def register(shared: Parts, lying: LyingProvider, current: KnownCredential
         ({"client_secret_expires_at": -1}, "mint-secret-short-lived"),
         ({"client_secret_expires_at": "never"}, "mint-provider-malformed"),
         ({"client_secret_expires_at": None}, "mint-provider-malformed"),
-        ({"client_id": "old"}, "mint-secret-repeated"),
     ],
     ids=str,
 )
@@ -357,6 +361,33 @@ async def test_a_registered_client_that_cannot_be_used_is_deleted_at_once(
         assert caught.value.code == code
         assert unhidden(caught.value) == []
         assert lying.asked == [("POST", "/reg"), ("DELETE", "/reg/new")]
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"client_name": "shop (whence 0)"}, "mint-provider-other"),
+        ({"client_name": None}, "mint-provider-other"),
+        ({"client_id": "old"}, "mint-secret-repeated"),
+        ({"client_name": "absent", "client_secret": ""}, "mint-secret-unusable"),
+        ({"client_secret": "", "registration_client_uri": "that of the old one"}, "mint-secret-unusable"),
+    ],
+    ids=str,
+)
+async def test_a_registered_client_that_may_be_another_is_stated_and_not_deleted(
+    shared: Parts, changes: dict[str, Any], code: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with LyingProvider(says({})).serve() as lying:
+        old = f"{lying.url}/reg/old"
+        current = KnownCredential(id=generation(0), handle={"client_id": "old", "registration_client_uri": old})
+        if "registration_client_uri" in changes:
+            changes = changes | {"registration_client_uri": old}
+        with pytest.raises(ProviderRefused) as caught:
+            await register(shared, lying, current, **changes)
+        assert caught.value.code == code
+        assert lying.asked == [("POST", "/reg")]
+    stated = [record.__dict__["whence_fields"]["client_name"] for record in caplog.records]
+    assert stated == [client_name(generation(1))]
 
 
 @pytest.mark.parametrize(
@@ -498,7 +529,7 @@ async def test_the_same_secret_of_keycloak_twice_is_refused(shared: Parts) -> No
     async with fake.serve():
         provider = shared.keycloak(fake.url)
         await provider.ensure(WANTED)
-        fake.faults = [*[as_it_is] * 3, says({"type": "secret", "value": SECRET})]
+        fake.faults = [*[as_it_is] * 5, says({"type": "secret", "value": SECRET})]
         current = KnownCredential(id=generation(0), handle={"mark": SecretMarks(KEY).of("shop", SECRET)})
         with pytest.raises(ProviderRefused) as caught:
             await provider.make(WANTED, generation(1), current)
@@ -597,7 +628,7 @@ async def test_a_provider_that_is_not_public_is_not_asked_unless_the_settings_sa
         return addresses
 
     place = ProviderPlace(name="provider", base_url="https://provider.example.org")
-    calls = ProviderCalls(session=shared.session, lookup=lookup, place=place, now=shared.now)
+    calls = ProviderHttp(session=shared.session, lookup=lookup, place=place, now=shared.now)
     with pytest.raises(SourceUnavailable) as caught:
         await calls.send("GET", place.url("/"), headers={})
     assert caught.value.code == "mint-provider-private"
@@ -606,7 +637,7 @@ async def test_a_provider_that_is_not_public_is_not_asked_unless_the_settings_sa
 
 async def test_a_provider_without_a_name_server_is_unreachable(shared: Parts) -> None:
     place = ProviderPlace(name="provider", base_url="https://provider.example.org")
-    calls = ProviderCalls(session=shared.session, lookup=no_addresses, place=place, now=shared.now)
+    calls = ProviderHttp(session=shared.session, lookup=no_addresses, place=place, now=shared.now)
     with pytest.raises(SourceUnavailable) as caught:
         await calls.send("GET", place.url("/"), headers={})
     assert caught.value.code == "mint-provider-unreachable"

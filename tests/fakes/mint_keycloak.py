@@ -49,6 +49,8 @@ class FakeKeycloak:
     policies: dict[str, Any] = field(default_factory=lambda: {"policies": []})
     rotation_is_on: bool = True
     """Whether the feature client-secret-rotation is on; the policy stays when it is switched off."""
+    rotated_until: int = 2**31
+    """When rotated secrets end, in seconds since 1970; it is stated, and nothing ends by itself."""
     clients: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Representations by `id`."""
     scopes: dict[str, str] = field(default_factory=dict)
@@ -205,7 +207,7 @@ class FakeKeycloak:
     async def _regenerate(self, request: web.Request) -> web.Response:
         client = self._of(request)
         if self._two_secrets:
-            client["attributes"][ROTATED] = client["secret"]
+            client["attributes"] |= {ROTATED: client["secret"], f"{ROTATED}.expiration.time": str(self.rotated_until)}
         else:
             client["attributes"].pop(ROTATED, None)
         client["secret"] = secrets.token_urlsafe(24)

@@ -17,8 +17,8 @@ from fakes.mint_stups import FakeStups
 from fakes.openid_provider import OpenIdProvider
 from whence_aggregator.adapters.mint.keycloak_admin import KeycloakAdmin
 from whence_aggregator.adapters.mint.keycloak_clients import KeycloakBounds, KeycloakClients
-from whence_aggregator.adapters.mint.provider_calls import ProviderCalls, ProviderPlace
 from whence_aggregator.adapters.mint.provider_fields import SecretMarks
+from whence_aggregator.adapters.mint.provider_http import ProviderHttp, ProviderPlace
 from whence_aggregator.adapters.mint.provider_logins import ClientTokens, FileTokens, SecretFile, SignedInCalls
 from whence_aggregator.adapters.mint.registered_clients import RegisteredClients, RegistrationBounds
 from whence_aggregator.adapters.mint.stups_services import ServiceScopes, StupsServices, VerifyingClient
@@ -43,7 +43,7 @@ WANTED = WantedClient(
 )  # fmt: skip
 
 
-class MintProvider(ProviderClients, ProviderCredentials, Protocol):
+class ProviderUnderTest(ProviderClients, ProviderCredentials, Protocol):
     """Both ports of a provider."""
 
 
@@ -65,7 +65,7 @@ class ProviderCase:
     """A provider under test. `accepts` asks its token endpoint, by none of the provider's code."""
 
     name: str
-    provider: MintProvider
+    provider: ProviderUnderTest
     kind: CredentialKind
     accepts: Callable[[MadeCredential], Awaitable[bool]]
     lose: Callable[[], Awaitable[None]]
@@ -90,12 +90,12 @@ class Parts:
 
     session: aiohttp.ClientSession
     directory: Path
-    seconds_max: float = 5.0
+    seconds_max: float = 20.0
     now: FakeClock = field(default_factory=FakeClock)
 
-    def calls(self, name: str, url: str) -> ProviderCalls:
+    def calls(self, name: str, url: str) -> ProviderHttp:
         place = ProviderPlace(name=name, base_url=url, private_addresses=True, seconds_max=self.seconds_max)
-        return ProviderCalls(session=self.session, lookup=no_addresses, place=place, now=self.now)
+        return ProviderHttp(session=self.session, lookup=no_addresses, place=place, now=self.now)
 
     def file(self, name: str, content: str) -> SecretFile:
         path = self.directory / name
@@ -128,7 +128,7 @@ class Parts:
         return KeycloakClients(
             admin=KeycloakAdmin(calls=SignedInCalls(calls=calls, tokens=tokens), realm=REALM),
             tokens=TokenEndpoint(calls=self.calls("keycloak", token_url)), marks=SecretMarks(KEY),
-            bounds=KeycloakBounds(secret_seconds_min=40 * 86_400.0, rotated_seconds_min=86_400.0),
+            bounds=KeycloakBounds(secret_seconds_min=40 * 86_400.0, rotated_seconds_min=86_400.0), now=self.now,
         )  # fmt: skip
 
     async def token(self, url: str, client: tuple[str, str], **form: str) -> bool:
@@ -141,7 +141,7 @@ class Parts:
 
 
 @asynccontextmanager
-async def parts(directory: Path, *, seconds_max: float = 5.0) -> AsyncIterator[Parts]:
+async def parts(directory: Path, *, seconds_max: float = 20.0) -> AsyncIterator[Parts]:
     async with new_session() as session:
         yield Parts(session, directory, seconds_max)
 

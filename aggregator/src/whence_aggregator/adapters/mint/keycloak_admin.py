@@ -10,8 +10,8 @@ from typing import Any
 from urllib.parse import quote
 
 from whence_aggregator.adapters.mint.keycloak_policy import RotationPolicy, rotation_policy
-from whence_aggregator.adapters.mint.provider_calls import ANSWER_BYTES_MAX, ProviderAnswer, segment
 from whence_aggregator.adapters.mint.provider_fields import members, same_id, secret, text_id
+from whence_aggregator.adapters.mint.provider_http import ANSWER_BYTES_MAX, ProviderAnswer, segment
 from whence_aggregator.adapters.mint.provider_logins import SignedInCalls
 
 _LIST_BYTES_MAX = 1024 * 1024

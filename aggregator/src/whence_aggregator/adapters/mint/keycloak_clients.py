@@ -2,6 +2,9 @@
 
 A new secret leaves the one before it valid, as the rotated one, if the realm has a policy for it; so nothing is made
 without one. Keycloak keeps these two and no more.
+
+Before a secret is made, the client's attributes state for which generation, and a mark of the secret before; so a lost
+answer is found, and a secret that mint did not make is never taken for one that it made.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from whence_aggregator.mint.values import (
     MadeCredential,
     WantedClient,
 )
+from whence_common.clock import Now
 from whence_common.errors import one_line
 from whence_common.runtime.logs import fields
 
@@ -27,6 +31,8 @@ log = logging.getLogger(__name__)
 
 OWNED = "whence.application"
 """Attribute of a client that mint may change: its application's id. Others, as Keycloak's own, are never touched."""
+_GENERATION, _BEFORE = "whence.generation", "whence.secret-before"
+_ROTATED_UNTIL = "client.secret.rotated.expiration.time"
 _SHOWN_MAX = 5
 _POLICY_FIX = (
     "write a client policy with the executor secret-rotation and one of the conditions any-client or client-access-type"
@@ -50,12 +56,13 @@ class KeycloakClients:
     has_client_per_generation = False
 
     def __init__(
-        self, *, admin: KeycloakAdmin, tokens: TokenEndpoint, marks: SecretMarks, bounds: KeycloakBounds
+        self, *, admin: KeycloakAdmin, tokens: TokenEndpoint, marks: SecretMarks, bounds: KeycloakBounds, now: Now
     ) -> None:
         self._admin = admin
         self._tokens = tokens
         self._marks = marks
         self._bounds = bounds
+        self._now = now
 
     async def ensure(self, wanted: WantedClient) -> str:
         await self._ensured(wanted)
@@ -73,6 +80,7 @@ class KeycloakClients:
         if not wanted.is_confidential:
             return MadeCredential(document={"client_id": wanted.application_id, "client_secret": None})
         await self._check_policy()
+        await self._intend(wanted, client, generation)
         made = self._made(wanted, await self._admin.regenerate(client))
         if current is not None:
             if current.handle.get("mark") == made.handle["mark"]:
@@ -87,17 +95,15 @@ class KeycloakClients:
     async def recover(
         self, wanted: WantedClient, generation: GenerationId, current: KnownCredential | None
     ) -> MadeCredential | None:
-        """Return the client's secret unless it is the current one: it was made by the call whose answer was lost.
-
-        Before the first generation that cannot be told, and the secret is used as it is: a further one would end it,
-        while its application may use it.
-        """
+        """Return the client's secret if it was made for the generation, by the call whose answer was lost."""
         client = await self._owned(wanted)
-        value = await self._admin.secret(client) if client is not None and wanted.is_confidential else None
+        if client is None or client["attributes"].get(_GENERATION) != generation.generation:
+            return None
+        value = await self._admin.secret(client)
         if value is None:
             return None
-        made = self._made(wanted, value)
-        return made if current is None or current.handle.get("mark") != made.handle["mark"] else None
+        made, known = self._made(wanted, value), current.handle.get("mark") if current is not None else None
+        return made if made.handle["mark"] not in (client["attributes"].get(_BEFORE), known) else None
 
     async def verify(self, wanted: WantedClient, made: MadeCredential) -> None:
         value = made.document["client_secret"]
@@ -118,12 +124,27 @@ class KeycloakClients:
         newest = await self._admin.secret(client)
         if newest is None or self._marks.of(wanted.application_id, newest) != mark:
             return
-        stays = current.handle.get("mark") if current is not None else None
-        if rotated is not None and self._marks.of(wanted.application_id, rotated) == stays:
+        if rotated is not None and self._stays(wanted, client, rotated, current):
             await self._admin.update({**_changeable(client), "secret": rotated}, secrets=(rotated,))
         else:
             await self._admin.regenerate(client)  # the one to end is the rotated one now, and nobody knows the new one
         await self._admin.remove_rotated(client)
+
+    def _stays(self, wanted: WantedClient, client: Document, rotated: str, current: KnownCredential | None) -> bool:
+        """Return whether the rotated secret is the one that stays: the current one, or one of before mint's first."""
+        mark, attributes = self._marks.of(wanted.application_id, rotated), client["attributes"]
+        if current is not None:
+            return current.handle.get("mark") == mark
+        until = str(attributes.get(_ROTATED_UNTIL, ""))
+        is_valid = until.isascii() and until.isdigit() and int(until[:12]) > self._now().timestamp()
+        return attributes.get(_BEFORE) == mark and is_valid
+
+    async def _intend(self, wanted: WantedClient, client: Document, generation: GenerationId) -> None:
+        """Note at the client for which generation a secret is made, and which secret it has before."""
+        before = await self._admin.secret(client)
+        mark = self._marks.of(wanted.application_id, before) if before is not None else ""
+        noted = {OWNED: wanted.application_id, _GENERATION: generation.generation, _BEFORE: mark}
+        await self._admin.update({**_changeable(client), "attributes": noted})
 
     async def _ensured(self, wanted: WantedClient) -> Document:
         client = await self._owned(wanted)

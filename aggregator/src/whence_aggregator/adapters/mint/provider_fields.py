@@ -7,7 +7,7 @@ import hmac
 import re
 from typing import Any
 
-from whence_aggregator.adapters.mint.provider_calls import ProviderCalls
+from whence_aggregator.adapters.mint.provider_http import ProviderHttp
 
 SECRET_CHARACTERS_MIN = 8
 _ID = re.compile(r"[\x21-\x7e]{1,255}\Z")
@@ -29,14 +29,14 @@ class SecretMarks:
         return hmac.new(self._key, content, hashlib.sha256).hexdigest()
 
 
-def members(calls: ProviderCalls, document: Any, what: str) -> dict[str, Any]:
+def members(calls: ProviderHttp, document: Any, what: str) -> dict[str, Any]:
     """Return a document that must be an object. Raises ProviderRefused."""
     if not isinstance(document, dict):
         raise calls.refused("mint-provider-malformed", f"answers without an object when it is to {what}")
     return document
 
 
-def text_id(calls: ProviderCalls, document: dict[str, Any], name: str) -> str:
+def text_id(calls: ProviderHttp, document: dict[str, Any], name: str) -> str:
     """Return an id. Raises ProviderRefused."""
     found = document.get(name)
     if not isinstance(found, str) or not _ID.match(found) or not found.strip("."):
@@ -44,13 +44,13 @@ def text_id(calls: ProviderCalls, document: dict[str, Any], name: str) -> str:
     return found
 
 
-def same_id(calls: ProviderCalls, document: dict[str, Any], name: str, wanted: str) -> None:
+def same_id(calls: ProviderHttp, document: dict[str, Any], name: str, wanted: str) -> None:
     """Check an id that an answer may state. Raises ProviderRefused."""
     if name in document and document[name] != wanted:
         raise calls.refused("mint-provider-other", f"answers about another {name} than the one that was asked for")
 
 
-def secret(calls: ProviderCalls, document: dict[str, Any], name: str) -> str:
+def secret(calls: ProviderHttp, document: dict[str, Any], name: str) -> str:
     """Return a secret. Raises ProviderRefused, without it."""
     found = document.get(name)
     if not isinstance(found, str) or not _SECRET.match(found):
@@ -62,7 +62,7 @@ def secret(calls: ProviderCalls, document: dict[str, Any], name: str) -> str:
     return found
 
 
-def repeated(calls: ProviderCalls, name: str) -> Exception:
+def repeated(calls: ProviderHttp, name: str) -> Exception:
     """Return the error for a secret or an id that the generation before has too."""
     return calls.refused(
         "mint-secret-repeated", f"answers with the {name} that it made before, and not with a new one",

@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from whence_aggregator.adapters.mint.provider_calls import (
+from whence_aggregator.adapters.mint.provider_http import (
     ANSWER_BYTES_MAX,
     ProviderAnswer,
-    ProviderCalls,
+    ProviderHttp,
     basic,
     bearer,
 )
@@ -88,7 +88,7 @@ class ClientTokens:
     """Tokens by mint's own client credentials. `seconds` is a monotonic clock."""
 
     def __init__(
-        self, *, calls: ProviderCalls, token_url: str, client_id: str, secret: SecretFile, rights: str,
+        self, *, calls: ProviderHttp, token_url: str, client_id: str, secret: SecretFile, rights: str,
         seconds: Callable[[], float],
     ) -> None:  # fmt: skip
         self._calls = calls
@@ -132,7 +132,7 @@ class ClientTokens:
 class SignedInCalls:
     """Requests with mint's token. A token that is refused is renewed once; then the request is refused."""
 
-    def __init__(self, *, calls: ProviderCalls, tokens: BearerTokens) -> None:
+    def __init__(self, *, calls: ProviderHttp, tokens: BearerTokens) -> None:
         self.calls = calls
         self._tokens = tokens
 
@@ -145,7 +145,7 @@ class SignedInCalls:
         secrets: Sequence[str] = (),
         bytes_max: int = ANSWER_BYTES_MAX,
     ) -> ProviderAnswer:
-        """Send a request to a path below the base URL. Raises as ProviderCalls does."""
+        """Send a request to a path below the base URL. Raises as ProviderHttp does."""
 
         async def sent(token: str) -> ProviderAnswer:
             return await self.calls.send(

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from whence_aggregator.adapters.mint.provider_calls import ProviderAnswer, ProviderCalls, bearer
 from whence_aggregator.adapters.mint.provider_fields import (
     SecretMarks,
     members,
@@ -20,6 +19,7 @@ from whence_aggregator.adapters.mint.provider_fields import (
     secret,
     text_id,
 )
+from whence_aggregator.adapters.mint.provider_http import ProviderAnswer, ProviderHttp, bearer
 from whence_aggregator.adapters.mint.provider_logins import SignedInCalls
 from whence_aggregator.adapters.mint.token_endpoint import TokenEndpoint
 from whence_aggregator.mint.ports import ProviderRefused, ProviderThrottled
@@ -60,7 +60,7 @@ class RegisteredClients:
         self, *, calls: SignedInCalls, tokens: TokenEndpoint, marks: SecretMarks, bounds: RegistrationBounds, now: Now
     ) -> None:
         self._signed_in = calls
-        self._calls: ProviderCalls = calls.calls
+        self._calls: ProviderHttp = calls.calls
         self._tokens = tokens
         self._marks = marks
         self._bounds = bounds
@@ -90,7 +90,7 @@ class RegisteredClients:
         try:
             return self._parsed(wanted, answer, name, current)
         except ProviderRefused:
-            await self._removed(answer, name)
+            await self._removed(answer, name, current)
             raise
 
     async def recover(
@@ -185,12 +185,17 @@ class RegisteredClients:
                 fix=f"let them live for {self._bounds.secret_seconds_min / 86_400:.0f} days, or rotate more often",
             )  # fmt: skip
 
-    async def _removed(self, answer: ProviderAnswer, name: str) -> None:
-        """Delete a client that cannot be used. If that fails, it is stated as left."""
+    async def _removed(self, answer: ProviderAnswer, name: str, current: KnownCredential | None) -> None:
+        """Delete a client that cannot be used. If that fails, or if it may be another client, it is stated as left."""
         document = answer.document if isinstance(answer.document, dict) else {}
         uri, token = document.get(_URI), document.get(_TOKEN)
+        known: Mapping[str, str] = current.handle if current is not None else {}
+        is_new = document.get("client_id") != known.get("client_id") and uri != known.get(_URI)
         try:
-            if isinstance(uri, str) and isinstance(token, str) and token.isascii() and self._calls.place.is_own(uri):
+            if (
+                is_new and document.get("client_name") == name and isinstance(uri, str) and isinstance(token, str)
+                and token.isascii() and self._calls.place.is_own(uri)
+            ):  # fmt: skip
                 return await self._delete(uri, token, name)
         except WhenceError as exc:
             log.info("a client that cannot be used was not deleted", extra=self._fields(name, error=exc.code))

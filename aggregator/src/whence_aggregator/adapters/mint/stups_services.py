@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from whence_aggregator.adapters.mint.provider_calls import ProviderCalls, segment
 from whence_aggregator.adapters.mint.provider_fields import (
     SecretMarks,
     members,
@@ -21,6 +20,7 @@ from whence_aggregator.adapters.mint.provider_fields import (
     secret,
     text_id,
 )
+from whence_aggregator.adapters.mint.provider_http import ProviderHttp, segment
 from whence_aggregator.adapters.mint.provider_logins import SecretFile, SignedInCalls
 from whence_aggregator.adapters.mint.token_endpoint import TokenEndpoint
 from whence_aggregator.mint.ports import ProviderRefused
@@ -76,7 +76,7 @@ class StupsServices:
         marks: SecretMarks,
     ) -> None:  # fmt: skip
         self._signed_in = calls
-        self._calls: ProviderCalls = calls.calls
+        self._calls: ProviderHttp = calls.calls
         self._tokens = tokens
         self._verifying = verifying
         self._scopes = scopes

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from whence_aggregator.adapters.mint.provider_calls import ProviderCalls, basic
+from whence_aggregator.adapters.mint.provider_http import ProviderHttp, basic
 
 
 class TokenEndpoint:
     """The place's URL is the endpoint. Raises ProviderRefused, ProviderThrottled, SourceUnavailable."""
 
-    def __init__(self, *, calls: ProviderCalls, form_encoded: bool = True) -> None:
+    def __init__(self, *, calls: ProviderHttp, form_encoded: bool = True) -> None:
         self._calls = calls
         self._form_encoded = form_encoded
 

@@ -79,7 +79,7 @@ class ProviderAnswer:
     """Why a request was refused, as the provider states it, without what may be a secret."""
 
 
-class ProviderCalls:
+class ProviderHttp:
     """Sends requests to one provider. Raises ProviderRefused, ProviderThrottled, SourceUnavailable."""
 
     def __init__(self, *, session: aiohttp.ClientSession, lookup: Lookup, place: ProviderPlace, now: Now) -> None:
