@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from aiohttp import web
@@ -35,6 +35,8 @@ from whence_aggregator.adapters.mint.registered_clients import client_name
 from whence_aggregator.mint.ports import ProviderRefused
 from whence_aggregator.mint.values import KnownCredential, MadeCredential, ResourceScope
 from whence_aggregator.ports import SourceUnavailable
+
+T = TypeVar("T")
 
 
 @pytest.fixture(scope="module")
@@ -383,6 +385,76 @@ async def test_the_secret_of_before_mint_is_never_taken_for_one_that_mint_made(s
             await provider.make(WANTED, generation(1), None)  # the request to make one did not arrive
         assert await provider.recover(WANTED, generation(1), None) is None
         assert await accepts(old)
+
+
+async def patient(call: Callable[[], Awaitable[T]]) -> T:
+    """Repeat a call whose answer was lost, as mint does."""
+    for _ in range(3):
+        with suppress(SourceUnavailable):
+            return await call()
+    raise AssertionError("one answer is lost, and no more")
+
+
+async def rotation_with_a_failure(shared: Parts, number: int, *, is_lost: bool, fails: str) -> int:
+    """Make a second secret and end one of the two, while one request fails; return how many requests were sent."""
+    async with client_of_before(shared) as (fake, accepts):
+        provider = shared.keycloak(fake.url)
+        first = await provider.make(WANTED, generation(1), None)
+        current = known(first, generation(1))
+        fake.asked.clear()
+        fake.lost_at, fake.faults = (number, []) if is_lost else (0, [*[as_it_is] * (number - 1), unavailable])
+
+        async def again() -> MadeCredential:
+            found = await provider.recover(WANTED, generation(2), current)
+            return found or await provider.make(WANTED, generation(2), current)
+
+        second = await patient(again)
+        newer = known(second, generation(2))
+        assert [await accepts(one.document["client_secret"]) for one in (first, second)] == [True, True]
+        ending, staying = (newer, current) if fails == "new" else (current, newer)
+        await patient(lambda: provider.end(WANTED, ending, staying))
+        valid = [await accepts(one.document["client_secret"]) for one in (first, second)]
+        assert valid == ([True, False] if fails == "new" else [False, True])
+        return len(fake.asked)
+
+
+@pytest.mark.parametrize("is_lost", [True, False], ids=["lost", "refused"])
+@pytest.mark.parametrize("fails", ["new", "old"])
+async def test_no_request_that_fails_costs_the_credential_that_stays(shared: Parts, is_lost: bool, fails: str) -> None:
+    number, sent = 1, 1
+    while number <= sent:
+        sent = await rotation_with_a_failure(shared, number, is_lost=is_lost, fails=fails)
+        number += 1
+    assert number > 10
+
+
+@pytest.mark.parametrize("secret", ["short", "with a space in it", "ünïcödé"])
+async def test_a_client_whose_secret_of_before_is_weak_gets_another(shared: Parts, secret: str) -> None:
+    async with client_of_before(shared) as (fake, accepts):
+        (fake.client("shop") or {})["secret"] = secret
+        made = await shared.keycloak(fake.url).make(WANTED, generation(1), None)
+        assert await accepts(made.document["client_secret"])
+
+
+async def test_a_secret_is_made_once_for_a_generation(shared: Parts) -> None:
+    async with client_of_before(shared) as (fake, accepts):
+        provider = shared.keycloak(fake.url)
+        first = await provider.make(WANTED, generation(1), None)
+        current = known(first, generation(1))
+        made = [await provider.make(WANTED, generation(2), current) for _ in range(3)]
+        assert [one.document for one in made] == [made[0].document] * 3
+        assert await accepts(first.document["client_secret"])
+
+
+async def test_a_secret_that_was_not_ended_does_not_cost_the_current_one(shared: Parts) -> None:
+    async with client_of_before(shared) as (fake, accepts):
+        provider = shared.keycloak(fake.url)
+        first = await provider.make(WANTED, generation(1), None)
+        current = known(first, generation(1))
+        left = await provider.make(WANTED, generation(2), current)
+        third = await provider.make(WANTED, generation(3), current)
+        secrets = [one.document["client_secret"] for one in (first, left, third)]
+        assert [await accepts(one) for one in secrets] == [True, False, True]
 
 
 @pytest.mark.parametrize(("rotated_until", "stays"), [(2**31, True), (1, False)])

@@ -529,6 +529,7 @@ async def test_the_same_secret_of_keycloak_twice_is_refused(shared: Parts) -> No
     async with fake.serve():
         provider = shared.keycloak(fake.url)
         await provider.ensure(WANTED)
+        (fake.client("shop") or {})["secret"] = SECRET
         fake.faults = [*[as_it_is] * 5, says({"type": "secret", "value": SECRET})]
         current = KnownCredential(id=generation(0), handle={"mark": SecretMarks(KEY).of("shop", SECRET)})
         with pytest.raises(ProviderRefused) as caught:

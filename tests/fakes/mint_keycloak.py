@@ -60,6 +60,8 @@ class FakeKeycloak:
     faults: list[ProviderFault] = field(default_factory=list)
     lost: int = 0
     """How many next answers to POST are lost after it has acted."""
+    lost_at: int = 0
+    """The number of the request, from 1, whose answer is lost after it has acted; 0: none."""
     asked: list[tuple[str, str]] = field(default_factory=list)
     url: str = ""
 
@@ -142,8 +144,9 @@ class FakeKeycloak:
         if "id" in request.match_info and request.match_info["id"] not in self.clients:
             return web.json_response({"error": "Could not find client"}, status=404)
         answer = await handler(request)
-        if self.lost and request.method == "POST":
-            self.lost -= 1
+        is_lost = self.lost > 0 and request.method == "POST"
+        self.lost -= is_lost
+        if is_lost or len(self.asked) == self.lost_at:
             assert request.transport is not None
             request.transport.close()
         return answer

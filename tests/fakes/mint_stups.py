@@ -41,6 +41,8 @@ class FakeStups:
     faults: list[ProviderFault] = field(default_factory=list)
     lost: int = 0
     """How many next answers are lost after it has acted."""
+    lost_at: int = 0
+    """The number of the request, from 1, whose answer is lost after it has acted; 0: none."""
     asked: list[tuple[str, str]] = field(default_factory=list)
     url: str = ""
 
@@ -70,8 +72,9 @@ class FakeStups:
         if request.headers.get("Authorization") != f"Bearer {self.token}":
             return web.json_response({"error": "invalid_token"}, status=401)
         answer = await handler(request)
-        if self.lost and request.method == "POST":
-            self.lost -= 1
+        is_lost = self.lost > 0 and request.method == "POST"
+        self.lost -= is_lost
+        if is_lost or len(self.asked) == self.lost_at:
             assert request.transport is not None
             request.transport.close()
         return answer

@@ -52,17 +52,18 @@ class KeycloakAdmin:
         await self._good("DELETE", _path(client), "delete a client", gone_is_good=True)
 
     async def secret(self, client: Document) -> str | None:
-        return await self._secret("GET", client, "/client-secret", "show a secret")
+        """Return the current secret, which may be one that mint did not make; None without one."""
+        return _text(await self._secret("GET", client, "/client-secret", "show a secret"))
 
     async def rotated(self, client: Document) -> str | None:
         """Return the secret before the current one, which is valid too; None without one."""
-        return await self._secret("GET", client, "/client-secret/rotated", "show a rotated secret")
+        return _text(await self._secret("GET", client, "/client-secret/rotated", "show a rotated secret"))
 
     async def regenerate(self, client: Document) -> str:
         found = await self._secret("POST", client, "/client-secret", "make a secret")
         if found is None:
             raise self.calls.refused("mint-client-unknown", "no longer has the client", fix="sync it again")
-        return found
+        return secret(self.calls, found, "value")
 
     async def remove_rotated(self, client: Document) -> None:
         await self._good("DELETE", f"{_path(client)}/client-secret/rotated", "end a secret", gone_is_good=True)
@@ -84,13 +85,13 @@ class KeycloakAdmin:
         policies = await self._good("GET", "/client-policies/policies", "show client policies")
         return rotation_policy(profiles.document, policies.document)
 
-    async def _secret(self, method: str, client: Document, path: str, what: str) -> str | None:
+    async def _secret(self, method: str, client: Document, path: str, what: str) -> Document | None:
         answer = await self._send(method, _path(client) + path)
         if answer.status == _GONE:
             return None
         if answer.status >= 300:
             raise self.calls.refusal(what, answer)
-        return secret(self.calls, members(self.calls, answer.document, what), "value")
+        return members(self.calls, answer.document, what)
 
     async def _good(
         self, method: str, path: str, what: str, body: Any = None, *, secrets: Sequence[str] = (),
@@ -119,3 +120,8 @@ class KeycloakAdmin:
 
 def _path(client: Document) -> str:
     return f"/clients/{segment(client['id'])}"
+
+
+def _text(document: Document | None) -> str | None:
+    value = document.get("value") if document is not None else None
+    return value if isinstance(value, str) and value else None

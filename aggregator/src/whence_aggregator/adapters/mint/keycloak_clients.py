@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from whence_aggregator.adapters.mint.keycloak_admin import Document, KeycloakAdmin
-from whence_aggregator.adapters.mint.provider_fields import SecretMarks, repeated
+from whence_aggregator.adapters.mint.provider_fields import SecretMarks, repeated, secret
 from whence_aggregator.adapters.mint.token_endpoint import TokenEndpoint
 from whence_aggregator.mint.values import (
     CredentialKind,
@@ -79,8 +79,11 @@ class KeycloakClients:
         client = await self._owned(wanted) or await self._ensured(wanted)
         if not wanted.is_confidential:
             return MadeCredential(document={"client_id": wanted.application_id, "client_secret": None})
+        lost = await self._lost(wanted, client, generation, current)
+        if lost is not None:
+            return lost  # a further one would end the current one
         await self._check_policy()
-        await self._intend(wanted, client, generation)
+        await self._intend(wanted, client, generation, current)
         made = self._made(wanted, await self._admin.regenerate(client))
         if current is not None:
             if current.handle.get("mark") == made.handle["mark"]:
@@ -97,13 +100,7 @@ class KeycloakClients:
     ) -> MadeCredential | None:
         """Return the client's secret if it was made for the generation, by the call whose answer was lost."""
         client = await self._owned(wanted)
-        if client is None or client["attributes"].get(_GENERATION) != generation.generation:
-            return None
-        value = await self._admin.secret(client)
-        if value is None:
-            return None
-        made, known = self._made(wanted, value), current.handle.get("mark") if current is not None else None
-        return made if made.handle["mark"] not in (client["attributes"].get(_BEFORE), known) else None
+        return await self._lost(wanted, client, generation, current) if client is not None else None
 
     async def verify(self, wanted: WantedClient, made: MadeCredential) -> None:
         value = made.document["client_secret"]
@@ -139,12 +136,35 @@ class KeycloakClients:
         is_valid = until.isascii() and until.isdigit() and int(until[:12]) > self._now().timestamp()
         return attributes.get(_BEFORE) == mark and is_valid
 
-    async def _intend(self, wanted: WantedClient, client: Document, generation: GenerationId) -> None:
-        """Note at the client for which generation a secret is made, and which secret it has before."""
-        before = await self._admin.secret(client)
+    async def _lost(
+        self, wanted: WantedClient, client: Document, generation: GenerationId, current: KnownCredential | None
+    ) -> MadeCredential | None:
+        if client["attributes"].get(_GENERATION) != generation.generation:
+            return None
+        value = await self._admin.secret(client)
+        known = current.handle.get("mark") if current is not None else None
+        if value is None or self._marks.of(wanted.application_id, value) in (client["attributes"].get(_BEFORE), known):
+            return None
+        return self._made(wanted, secret(self._admin.calls, {"value": value}, "value"))
+
+    async def _intend(
+        self, wanted: WantedClient, client: Document, generation: GenerationId, current: KnownCredential | None
+    ) -> None:
+        """Note at the client for which generation a secret is made, and which secret it has before.
+
+        If that is not the current one, as after an end that failed, the current one is set again: it would be lost.
+        """
+        before, changed = await self._admin.secret(client), dict[str, Any]()
         mark = self._marks.of(wanted.application_id, before) if before is not None else ""
+        stays = current.handle.get("mark") if current is not None else None
+        if stays is not None and mark != stays:
+            rotated = await self._admin.rotated(client)
+            if rotated is not None and self._marks.of(wanted.application_id, rotated) == stays:
+                mark, changed = stays, {"secret": rotated}
         noted = {OWNED: wanted.application_id, _GENERATION: generation.generation, _BEFORE: mark}
-        await self._admin.update({**_changeable(client), "attributes": noted})
+        await self._admin.update(
+            {**_changeable(client), "attributes": noted, **changed}, secrets=tuple(changed.values())
+        )
 
     async def _ensured(self, wanted: WantedClient) -> Document:
         client = await self._owned(wanted)
