@@ -265,13 +265,62 @@ async def test_a_lost_registration_is_stated_by_its_name(
     assert (await openid.suite("asked"))["clients"].count(name) == 1
 
 
+async def test_a_client_is_registered_with_what_its_team_wants_and_nothing_else(
+    shared: Parts, openid: OpenIdProvider
+) -> None:
+    scopes = (*WANTED.scopes, ResourceScope(resource_type_id="sales", scope_id="write"))
+    by_code = {"grant_types": ["client_credentials", "authorization_code"], "response_types": ["code"]}
+    alone: dict[str, Any] = {"grant_types": ["client_credentials"], "response_types": [], "redirect_uris": []}
+    for wanted, expected in (
+        (WANTED, by_code | {"redirect_uris": ["https://shop.example.org/callback"], "scope": "customer.read_all"}),
+        (replace(WANTED, redirect_url="", scopes=scopes), alone | {"scope": "customer.read_all sales.write"}),
+        (replace(WANTED, redirect_url="", scopes=()), alone),
+    ):
+        provider = shared.registered(f"{openid.issuer}/reg", f"{openid.issuer}/token")
+        made = await provider.make(wanted, generation(1), None)
+        await provider.verify(wanted, made)
+        token = made.secret_handle["registration_access_token"]
+        headers = {"Authorization": f"Bearer {token}"}
+        async with shared.session.get(made.handle["registration_client_uri"], headers=headers) as answer:
+            stated = await answer.json()
+        names = ("grant_types", "response_types", "redirect_uris", "scope")
+        assert {name: stated[name] for name in names if name in stated} == expected
+        assert stated["client_name"] == f"shop (whence {1:032x})"
+        assert stated["token_endpoint_auth_method"] == "client_secret_basic"
+
+
+async def test_metadata_that_the_provider_does_not_accept_is_refused_with_its_reason(
+    shared: Parts, openid: OpenIdProvider, caplog: pytest.LogCaptureFixture
+) -> None:
+    provider = shared.registered(f"{openid.issuer}/reg", f"{openid.issuer}/token")
+    unknown = (ResourceScope(resource_type_id="no", scope_id="such"),)
+    for wanted in (replace(WANTED, scopes=unknown), replace(WANTED, redirect_url="https://shop.example.org/#a")):
+        with pytest.raises(
+            ProviderRefused, match=r"refuses to register a client \(HTTP 400\): invalid_\w+, \w+"
+        ) as caught:
+            await provider.make(wanted, generation(1), None)
+        assert caught.value.code == "mint-provider-refused"
+    assert caplog.records == []  # nothing was registered, so nothing may be left
+
+
+async def test_an_initial_access_token_that_is_not_accepted_is_refused_with_its_file(
+    shared: Parts, openid: OpenIdProvider, caplog: pytest.LogCaptureFixture
+) -> None:
+    provider = shared.registered(f"{openid.issuer}/reg", f"{openid.issuer}/token", token="another-token")
+    with pytest.raises(ProviderRefused) as caught:
+        await provider.make(WANTED, generation(1), None)
+    assert caught.value.code == "mint-provider-login"
+    assert "registration.token" in caught.value.fix
+    assert caplog.records == []
+
+
 # Keycloak
 
 
 async def test_keycloaks_own_client_drives_the_fake(shared: Parts) -> None:
     async with FakeKeycloak().serve() as fake:
         told = await run(node(), ROOT / "tests/clients/drive_keycloak.mjs", CLIENTS, fake.url, REALM, *ADMIN)
-        assert json.loads(told) == {
+        assert json.loads(told.splitlines()[-1]) == {  # its client notes that client credentials have no refresh token
             "conditions": ["client-access-type"], "refused": 409, "found": [["driven", "changed", "here"]],
             "redirects": ["https://one.example.org/"], "optional": ["customer.read_all", "offline_access"],
             "without": 0, "differ": True, "both": [True, True], "one": [False, True], "gone": None,

@@ -7,7 +7,9 @@ ClientSecretRotationExecutor and ClientIdAndSecretAuthenticator.
 from __future__ import annotations
 
 import base64
+import json
 import secrets
+import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -168,7 +170,7 @@ class FakeKeycloak:
             return web.json_response(error, status=401)
         if form.get("grant_type") != "client_credentials" or not client["serviceAccountsEnabled"]:
             return web.json_response({"error": "unauthorized_client"}, status=400)
-        token = secrets.token_hex(16)
+        token = _token(client_id)
         if client_id == ADMIN[0]:
             self.tokens.add(token)
         return web.json_response({"access_token": token, "token_type": "Bearer", "expires_in": 300})
@@ -255,3 +257,10 @@ class FakeKeycloak:
             setattr(self, kind, await request.json())
             return web.Response(status=204)
         return web.json_response(getattr(self, kind))
+
+
+def _token(client_id: str) -> str:
+    """Return a token as a JWT, whose claims Keycloak's own client reads; its signature is none."""
+    claims = {"jti": secrets.token_hex(16), "azp": client_id, "iat": int(time.time()), "exp": int(time.time()) + 300}
+    parts = [json.dumps(one).encode() for one in ({"alg": "RS256", "typ": "JWT"}, claims)]
+    return ".".join(base64.urlsafe_b64encode(one).rstrip(b"=").decode() for one in (*parts, b"signature"))

@@ -37,6 +37,12 @@ THROTTLED_SECONDS = 90.0
 _THROTTLED_SECONDS_MAX = 3_600.0
 _REASON_CHARACTERS_MAX = 160
 _JSON = re.compile(r"application/(?:[a-z0-9.+-]+\+)?json\b")
+_CODES = frozenset({
+    "access_denied", "insufficient_scope", "invalid_client", "invalid_client_metadata", "invalid_grant",
+    "invalid_redirect_uri", "invalid_request", "invalid_scope", "invalid_software_statement", "invalid_token",
+    "unapproved_software_statement", "unauthorized_client", "unsupported_grant_type",
+})  # fmt: skip
+"""RFC 6749, 5.2; RFC 6750, 3.1; RFC 7591, 3.2.2."""
 _MAYBE_SECRET = re.compile(r"\S{16,}")
 """A provider may repeat a secret in its reason, and one that it has just made is not known here."""
 
@@ -207,7 +213,11 @@ def _reason(content: bytes, secrets: Sequence[str]) -> str:
     text = ", ".join(one for one in found if isinstance(one, str))
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         text = text.replace(secret, "…")
-    return one_line(_MAYBE_SECRET.sub("…", text), _REASON_CHARACTERS_MAX)
+    return one_line(_MAYBE_SECRET.sub(_hidden, text), _REASON_CHARACTERS_MAX)
+
+
+def _hidden(found: re.Match[str]) -> str:
+    return found[0] if found[0].rstrip(",") in _CODES else "…"
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
