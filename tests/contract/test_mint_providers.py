@@ -35,6 +35,7 @@ from whence_aggregator.adapters.mint.registered_clients import client_name
 from whence_aggregator.mint.ports import ProviderRefused
 from whence_aggregator.mint.values import KnownCredential, MadeCredential, ResourceScope
 from whence_aggregator.ports import SourceUnavailable
+from whence_common.errors import WhenceError
 
 T = TypeVar("T")
 
@@ -245,6 +246,29 @@ async def test_a_token_file_that_is_renewed_during_a_request_is_used_at_once(sha
         fake.faults.append(renew)
         await provider.ensure(WANTED)
         assert len(fake.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(200, None), (204, None), (404, None), (409, None), (410, None), (400, ProviderRefused), (500, SourceUnavailable)],
+)
+async def test_a_commit_that_the_provider_does_not_know_is_logged_and_other_refusals_are_errors(
+    shared: Parts, caplog: pytest.LogCaptureFixture, status: int, error: type[WhenceError] | None
+) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=status)
+
+    old = KnownCredential(id=generation(1, "user"), handle={"txid": "1"})
+    new = KnownCredential(id=generation(2, "user"), handle={"txid": "2"})
+    async with FakeStups().serve() as fake:
+        fake.faults.append(answer)
+        if error is None:
+            await shared.stups(fake.url).end(WANTED, old, new)
+        else:
+            with pytest.raises(error):
+                await shared.stups(fake.url).end(WANTED, old, new)
+        assert fake.asked == [("PUT", "/services/stups_shop/password")]
+    assert len(caplog.records) == (1 if error is None and status >= 300 else 0)
 
 
 # registration

@@ -8,6 +8,7 @@ grace period, clients at once. So nothing is committed before the one before is 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,10 +33,13 @@ from whence_aggregator.mint.values import (
     ResourceScope,
     WantedClient,
 )
+from whence_common.runtime.logs import fields
+
+log = logging.getLogger(__name__)
 
 _GONE = (404, 410)
 _NOT_KNOWN = (404, 409, 410)
-"""Of a commit: the provider no longer knows the `txid`, because it was committed before."""
+"""Of a commit: the provider does not know the `txid`, most likely because it was committed before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +145,15 @@ class StupsServices:
         if not txid or known.handle.get("txid") == txid:
             return
         answer = await self._signed_in.send("PUT", self._path(wanted, known.id.kind), {"txid": txid})
-        if answer.status >= 300 and answer.status not in _NOT_KNOWN:
+        if answer.status in _NOT_KNOWN:
+            log.warning(
+                "the provider does not know the transaction of the credential that stays: others may be valid still",
+                extra=fields(
+                    provider=self._calls.place.name, application_id=wanted.application_id, kind=known.id.kind,
+                    status=answer.status,
+                ),
+            )  # fmt: skip
+        elif answer.status >= 300:
             raise self._calls.refusal("commit the credential that stays", answer)
 
     async def _password(self, wanted: WantedClient, current: KnownCredential | None) -> MadeCredential:
