@@ -1,1 +1,1 @@
-"""Outside of mint: providers of credentials, by their own APIs. No message, log line or handle here holds a secret."""
+"""mint's outside: providers that make credentials, and the buckets that they are written to."""

@@ -13,7 +13,7 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from whence_aggregator.adapters.mint.keycloak_admin import Document, KeycloakAdmin
+from whence_aggregator.adapters.mint.keycloak_admin import KeycloakAdmin, KeycloakDocument
 from whence_aggregator.adapters.mint.provider_fields import SecretMarks, repeated, secret
 from whence_aggregator.adapters.mint.token_endpoint import TokenEndpoint
 from whence_aggregator.mint.values import (
@@ -127,7 +127,9 @@ class KeycloakClients:
             await self._admin.regenerate(client)  # the one to end is the rotated one now, and nobody knows the new one
         await self._admin.remove_rotated(client)
 
-    def _stays(self, wanted: WantedClient, client: Document, rotated: str, current: KnownCredential | None) -> bool:
+    def _stays(
+        self, wanted: WantedClient, client: KeycloakDocument, rotated: str, current: KnownCredential | None
+    ) -> bool:
         """Return whether the rotated secret is the one that stays: the current one, or one of before mint's first."""
         mark, attributes = self._marks.of(wanted.application_id, rotated), client["attributes"]
         if current is not None:
@@ -137,7 +139,7 @@ class KeycloakClients:
         return attributes.get(_BEFORE) == mark and is_valid
 
     async def _lost(
-        self, wanted: WantedClient, client: Document, generation: GenerationId, current: KnownCredential | None
+        self, wanted: WantedClient, client: KeycloakDocument, generation: GenerationId, current: KnownCredential | None
     ) -> MadeCredential | None:
         if client["attributes"].get(_GENERATION) != generation.generation:
             return None
@@ -148,7 +150,7 @@ class KeycloakClients:
         return self._made(wanted, secret(self._admin.calls, {"value": value}, "value"))
 
     async def _intend(
-        self, wanted: WantedClient, client: Document, generation: GenerationId, current: KnownCredential | None
+        self, wanted: WantedClient, client: KeycloakDocument, generation: GenerationId, current: KnownCredential | None
     ) -> None:
         """Note at the client for which generation a secret is made, and which secret it has before.
 
@@ -166,7 +168,7 @@ class KeycloakClients:
             {**_changeable(client), "attributes": noted, **changed}, secrets=tuple(changed.values())
         )
 
-    async def _ensured(self, wanted: WantedClient) -> Document:
+    async def _ensured(self, wanted: WantedClient) -> KeycloakDocument:
         client = await self._owned(wanted)
         if client is None:
             await self._admin.create(_representation(wanted) | {"enabled": True, "fullScopeAllowed": False})
@@ -179,7 +181,7 @@ class KeycloakClients:
         await self._set_scopes(client, {f"{one.resource_type_id}.{one.scope_id}" for one in wanted.scopes})
         return client
 
-    async def _set_scopes(self, client: Document, wanted: set[str]) -> None:
+    async def _set_scopes(self, client: KeycloakDocument, wanted: set[str]) -> None:
         """Give a client exactly the wanted optional scopes; its default scopes stay as they are."""
         has = await self._admin.optional_scopes(client)
         missing = wanted - set(has)
@@ -195,7 +197,7 @@ class KeycloakClients:
         for name in sorted(set(has) - wanted):
             await self._admin.set_optional_scope(client, has[name], wanted=False)
 
-    async def _owned(self, wanted: WantedClient) -> Document | None:
+    async def _owned(self, wanted: WantedClient) -> KeycloakDocument | None:
         """Return the application's client. Raises ProviderRefused for one that mint may not change."""
         client = await self._admin.client(wanted.application_id)
         attributes = (client or {}).get("attributes")
@@ -233,7 +235,7 @@ class KeycloakClients:
         )
 
 
-def _representation(wanted: WantedClient) -> Document:
+def _representation(wanted: WantedClient) -> KeycloakDocument:
     """Return what mint decides of a client. Whether it is enabled is not among it: an operator may disable it."""
     return {
         "clientId": wanted.application_id,
@@ -250,13 +252,13 @@ def _representation(wanted: WantedClient) -> Document:
     }
 
 
-def _changed(client: Document, wanted: Document) -> Document:
+def _changed(client: KeycloakDocument, wanted: KeycloakDocument) -> KeycloakDocument:
     """Return the members to change. The attributes are compared when the client is found, and stay."""
     members: dict[str, Any] = {name: value for name, value in wanted.items() if name != "attributes"}
     return {name: value for name, value in members.items() if client.get(name) != value}
 
 
-def _changeable(client: Document) -> Document:
+def _changeable(client: KeycloakDocument) -> KeycloakDocument:
     """Return a client as it is written back: whole, since Keycloak resets some of what is missing.
 
     Its secrets are not among it: `attributes`, of which those that are missing stay, hold the rotated one.
