@@ -152,42 +152,42 @@ def unhidden(caught: BaseException, more: str = "") -> list[str]:
 
 
 ANSWERS: dict[str, tuple[Lie, type[WhenceError], str]] = {
-    "a page": (body(b"<html>sign in</html>", kind="text/html"), ProviderRefused, "mint-provider-page"),
-    "a page as JSON": (body(b"  <!doctype html>"), ProviderRefused, "mint-provider-page"),
-    "JSON as text": (body(b"{}", kind="text/plain"), ProviderRefused, "mint-provider-not-json"),
-    "no content type": (body(b"{}", kind=""), ProviderRefused, "mint-provider-not-json"),
-    "compressed": (body(b"\x1f\x8b\x08", Content_Encoding="gzip"), ProviderRefused, "mint-provider-not-json"),
-    "10 MB": (body(b" " * MEGABYTES), ProviderRefused, "mint-provider-too-large"),
-    "10 MB of a page": (body(b"<" * MEGABYTES, kind="text/html"), ProviderRefused, "mint-provider-too-large"),
-    "a page without an end": (endless, ProviderRefused, "mint-provider-too-large"),
-    "a redirect": (says({}, 302, Location="http://169.254.169.254/"), ProviderRefused, "mint-provider-redirect"),
-    "a redirect of the method": (says({}, 307, Location="/other"), ProviderRefused, "mint-provider-redirect"),
-    "half JSON": (body(f'{{"password": "{SECRET}'.encode()), ProviderRefused, "mint-provider-not-json"),
-    "a name twice": (body(b'{"value": "one", "value": "two"}'), ProviderRefused, "mint-provider-not-json"),
-    "not a number": (body(b'{"a": NaN}'), ProviderRefused, "mint-provider-not-json"),
-    "deep JSON": (body(b"[" * 30_000 + b"]" * 30_000), ProviderRefused, "mint-provider-not-json"),
-    "half a character": (body(b'{"a": "\\ud800"}'), ProviderRefused, "mint-provider-not-json"),
-    "no UTF-8": (body(b'{"a": "\xff"}'), ProviderRefused, "mint-provider-not-json"),
-    "nothing": (body(b""), ProviderRefused, "mint-provider-malformed"),
-    "no content": (body(b"", status=204), ProviderRefused, "mint-provider-malformed"),
-    "null": (says(None), ProviderRefused, "mint-provider-malformed"),
-    "a list": (says([{"value": SECRET}]), ProviderRefused, "mint-provider-malformed"),
-    "text": (says(SECRET), ProviderRefused, "mint-provider-malformed"),
+    "a page": (body(b"<html>sign in</html>", kind="text/html"), ProviderRefused, "provider-page"),
+    "a page as JSON": (body(b"  <!doctype html>"), ProviderRefused, "provider-page"),
+    "JSON as text": (body(b"{}", kind="text/plain"), ProviderRefused, "provider-not-json"),
+    "no content type": (body(b"{}", kind=""), ProviderRefused, "provider-not-json"),
+    "compressed": (body(b"\x1f\x8b\x08", Content_Encoding="gzip"), ProviderRefused, "provider-not-json"),
+    "10 MB": (body(b" " * MEGABYTES), ProviderRefused, "provider-too-large"),
+    "10 MB of a page": (body(b"<" * MEGABYTES, kind="text/html"), ProviderRefused, "provider-too-large"),
+    "a page without an end": (endless, ProviderRefused, "provider-too-large"),
+    "a redirect": (says({}, 302, Location="http://169.254.169.254/"), ProviderRefused, "provider-redirect"),
+    "a redirect of the method": (says({}, 307, Location="/other"), ProviderRefused, "provider-redirect"),
+    "half JSON": (body(f'{{"password": "{SECRET}'.encode()), ProviderRefused, "provider-not-json"),
+    "a name twice": (body(b'{"value": "one", "value": "two"}'), ProviderRefused, "provider-not-json"),
+    "not a number": (body(b'{"a": NaN}'), ProviderRefused, "provider-not-json"),
+    "deep JSON": (body(b"[" * 30_000 + b"]" * 30_000), ProviderRefused, "provider-not-json"),
+    "half a character": (body(b'{"a": "\\ud800"}'), ProviderRefused, "provider-not-json"),
+    "no UTF-8": (body(b'{"a": "\xff"}'), ProviderRefused, "provider-not-json"),
+    "nothing": (body(b""), ProviderRefused, "provider-malformed"),
+    "no content": (body(b"", status=204), ProviderRefused, "provider-malformed"),
+    "null": (says(None), ProviderRefused, "provider-malformed"),
+    "a list": (says([{"value": SECRET}]), ProviderRefused, "provider-malformed"),
+    "text": (says(SECRET), ProviderRefused, "provider-malformed"),
     "a refusal with secrets": (
 echoing,
-        ProviderRefused, "mint-provider-refused",
+        ProviderRefused, "provider-refused",
     ),
-    "a refusal that is a page": (body(b"<p>" * 1000, kind="text/html", status=400), ProviderRefused, "mint-provider-refused"),
-    "a teapot": (says({"errorMessage": "short and stout"}, 418), ProviderRefused, "mint-provider-refused"),
-    "forbidden": (says({"error": SECRET}, 403), ProviderRefused, "mint-provider-login"),
-    "unauthorized": (says({"error": SECRET}, 401), ProviderRefused, "mint-provider-login"),
-    "an error": (says({"error": SECRET}, 500), SourceUnavailable, "mint-provider-unavailable"),
-    "a gateway's page": (body(b"<html>", kind="text/html", status=502), SourceUnavailable, "mint-provider-unavailable"),
-    "a timeout of its own": (says({}, 408), SourceUnavailable, "mint-provider-unavailable"),
-    "a closed connection": (closed, SourceUnavailable, "mint-provider-unreachable"),
-    "a body that is cut": (cut, SourceUnavailable, "mint-provider-unreachable"),
-    "a long header": (says({}, X_Long="a" * 20_000), SourceUnavailable, "mint-provider-unreachable"),
-    "a limit": (says({}, 429), ProviderThrottled, "mint-provider-throttled"),
+    "a refusal that is a page": (body(b"<p>" * 1000, kind="text/html", status=400), ProviderRefused, "provider-refused"),
+    "a teapot": (says({"errorMessage": "short and stout"}, 418), ProviderRefused, "provider-refused"),
+    "forbidden": (says({"error": SECRET}, 403), ProviderRefused, "provider-login"),
+    "unauthorized": (says({"error": SECRET}, 401), ProviderRefused, "provider-login"),
+    "an error": (says({"error": SECRET}, 500), SourceUnavailable, "provider-unavailable"),
+    "a gateway's page": (body(b"<html>", kind="text/html", status=502), SourceUnavailable, "provider-unavailable"),
+    "a timeout of its own": (says({}, 408), SourceUnavailable, "provider-unavailable"),
+    "a closed connection": (closed, SourceUnavailable, "provider-unreachable"),
+    "a body that is cut": (cut, SourceUnavailable, "provider-unreachable"),
+    "a long header": (says({}, X_Long="a" * 20_000), SourceUnavailable, "provider-unreachable"),
+    "a limit": (says({}, 429), ProviderThrottled, "provider-throttled"),
 }  # fmt: skip
 
 
@@ -223,7 +223,7 @@ async def test_a_body_that_stalls_is_given_up(tmp_path: Path) -> None:
     async with parts(tmp_path, seconds_max=0.1) as hasty, LyingProvider(stalled).serve() as lying:
         with pytest.raises(SourceUnavailable, match="took too long") as caught:
             await hasty.registered(f"{lying.url}/reg", f"{lying.url}/token").make(WANTED, generation(1), None)
-        assert caught.value.code == "mint-provider-unreachable"
+        assert caught.value.code == "provider-unreachable"
 
 
 async def test_an_outage_states_when_it_ends(attempt: Attempt) -> None:
@@ -254,7 +254,7 @@ async def test_an_unusable_secret_is_refused_by_name_only(shared: Parts, secret:
     for kind, document in (("user", PASSWORD | {"password": secret}), ("client", CLIENT | {"client_secret": secret})):
         with pytest.raises(ProviderRefused) as caught:
             await stups_answers(shared, kind, document, None)  # type: ignore[arg-type]
-        assert caught.value.code == "mint-secret-unusable"
+        assert caught.value.code == "provider-secret-unusable"
         assert unhidden(caught.value) == []
 
 
@@ -263,7 +263,7 @@ async def test_an_unusable_secret_is_refused_by_name_only(shared: Parts, secret:
 async def test_an_unusable_id_is_refused(shared: Parts, name: str, value: Any) -> None:
     with pytest.raises(ProviderRefused) as caught:
         await stups_answers(shared, "client", CLIENT | {name: value}, None)
-    assert caught.value.code == "mint-provider-malformed"
+    assert caught.value.code == "provider-malformed"
     assert unhidden(caught.value) == []
 
 
@@ -279,7 +279,7 @@ async def test_the_same_secret_or_id_twice_is_refused(shared: Parts) -> None:
     for kind, document, handle in attempts:
         with pytest.raises(ProviderRefused) as caught:
             await stups_answers(shared, kind, document, handle)
-        assert caught.value.code == "mint-secret-repeated"
+        assert caught.value.code == "provider-same-secret"
         assert unhidden(caught.value) == []
 
 
@@ -290,7 +290,7 @@ async def test_an_answer_about_another_service_user_is_refused(shared: Parts) ->
             fake.faults = [says(document)]
             with pytest.raises(ProviderRefused) as caught:
                 await provider.ensure(WANTED)
-            assert caught.value.code == "mint-provider-other"
+            assert caught.value.code == "provider-wrong-id"
 
 
 async def test_a_service_user_without_a_client_id_is_no_end_of_others(shared: Parts) -> None:
@@ -301,7 +301,7 @@ async def test_a_service_user_without_a_client_id_is_no_end_of_others(shared: Pa
             assert await provider.ensure(WANTED) == ""
         with pytest.raises(ProviderRefused) as caught:
             await provider.make(WANTED, generation(1), None)
-        assert caught.value.code == "mint-client-unknown"
+        assert caught.value.code == "provider-client-unknown"
 
 
 @pytest.mark.parametrize("username", ["", ".", "..", "..."])
@@ -340,14 +340,14 @@ async def register(shared: Parts, lying: LyingProvider, current: KnownCredential
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
-        ({"client_secret": ""}, "mint-secret-unusable"),
-        ({"client_secret": "absent"}, "mint-secret-unusable"),
-        ({"grant_types": ["authorization_code"]}, "mint-registration-other"),
-        ({"token_endpoint_auth_method": "none"}, "mint-registration-other"),
-        ({"client_secret_expires_at": 1}, "mint-secret-short-lived"),
-        ({"client_secret_expires_at": -1}, "mint-secret-short-lived"),
-        ({"client_secret_expires_at": "never"}, "mint-provider-malformed"),
-        ({"client_secret_expires_at": None}, "mint-provider-malformed"),
+        ({"client_secret": ""}, "provider-secret-unusable"),
+        ({"client_secret": "absent"}, "provider-secret-unusable"),
+        ({"grant_types": ["authorization_code"]}, "provider-registration-other"),
+        ({"token_endpoint_auth_method": "none"}, "provider-registration-other"),
+        ({"client_secret_expires_at": 1}, "provider-secret-short-lived"),
+        ({"client_secret_expires_at": -1}, "provider-secret-short-lived"),
+        ({"client_secret_expires_at": "never"}, "provider-malformed"),
+        ({"client_secret_expires_at": None}, "provider-malformed"),
     ],
     ids=str,
 )
@@ -366,11 +366,11 @@ async def test_a_registered_client_that_cannot_be_used_is_deleted_at_once(
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
-        ({"client_name": "shop (whence 0)"}, "mint-provider-other"),
-        ({"client_name": None}, "mint-provider-other"),
-        ({"client_id": "old"}, "mint-secret-repeated"),
-        ({"client_name": "absent", "client_secret": ""}, "mint-secret-unusable"),
-        ({"client_secret": "", "registration_client_uri": "that of the old one"}, "mint-secret-unusable"),
+        ({"client_name": "shop (whence 0)"}, "provider-wrong-id"),
+        ({"client_name": None}, "provider-wrong-id"),
+        ({"client_id": "old"}, "provider-same-secret"),
+        ({"client_name": "absent", "client_secret": ""}, "provider-secret-unusable"),
+        ({"client_secret": "", "registration_client_uri": "that of the old one"}, "provider-secret-unusable"),
     ],
     ids=str,
 )
@@ -404,7 +404,7 @@ async def test_a_client_that_is_managed_elsewhere_is_refused_and_nothing_is_sent
     async with LyingProvider(says({})).serve() as lying:
         with pytest.raises(ProviderRefused) as caught:
             await register(shared, lying, registration_client_uri=uri)
-        assert caught.value.code in ("mint-registration-elsewhere", "mint-registration-unmanaged")
+        assert caught.value.code in ("provider-registration-elsewhere", "provider-registration-unmanaged")
         assert caught.value.fix
         assert lying.asked == [("POST", "/reg")]
     stated = [record.__dict__["whence_fields"]["client_name"] for record in caplog.records]
@@ -431,7 +431,7 @@ async def test_the_same_secret_for_two_clients_is_refused(shared: Parts) -> None
     async with LyingProvider(says({})).serve() as lying:
         with pytest.raises(ProviderRefused) as caught:
             await register(shared, lying, KnownCredential(id=generation(0), handle=handle))
-        assert caught.value.code == "mint-secret-repeated"
+        assert caught.value.code == "provider-same-secret"
 
 
 async def test_a_client_that_cannot_be_deleted_is_stated(shared: Parts, caplog: pytest.LogCaptureFixture) -> None:
@@ -484,18 +484,18 @@ CLIENT_OF_SHOP = {"id": "1", "clientId": "shop", "attributes": {"whence.applicat
 @pytest.mark.parametrize(
     ("listed", "code"),
     [
-        ([CLIENT_OF_SHOP, CLIENT_OF_SHOP], "mint-provider-other"),
-        ([CLIENT_OF_SHOP | {"clientId": "other"}], "mint-provider-other"),
-        ([{"id": "1", "attributes": {"whence.application": "shop"}}], "mint-provider-other"),
-        ([CLIENT_OF_SHOP | {"id": ".."}], "mint-provider-malformed"),
-        ([CLIENT_OF_SHOP | {"id": ""}], "mint-provider-malformed"),
-        ([CLIENT_OF_SHOP | {"id": 1}], "mint-provider-malformed"),
-        ([CLIENT_OF_SHOP | {"attributes": {}}], "mint-client-foreign"),
-        ([CLIENT_OF_SHOP | {"attributes": None}], "mint-client-foreign"),
-        ([CLIENT_OF_SHOP | {"attributes": ["whence.application"]}], "mint-client-foreign"),
-        ([CLIENT_OF_SHOP | {"attributes": {"whence.application": "other"}}], "mint-client-foreign"),
-        ({"clients": []}, "mint-provider-malformed"),
-        (["shop"], "mint-provider-malformed"),
+        ([CLIENT_OF_SHOP, CLIENT_OF_SHOP], "provider-wrong-id"),
+        ([CLIENT_OF_SHOP | {"clientId": "other"}], "provider-wrong-id"),
+        ([{"id": "1", "attributes": {"whence.application": "shop"}}], "provider-wrong-id"),
+        ([CLIENT_OF_SHOP | {"id": ".."}], "provider-malformed"),
+        ([CLIENT_OF_SHOP | {"id": ""}], "provider-malformed"),
+        ([CLIENT_OF_SHOP | {"id": 1}], "provider-malformed"),
+        ([CLIENT_OF_SHOP | {"attributes": {}}], "provider-client-foreign"),
+        ([CLIENT_OF_SHOP | {"attributes": None}], "provider-client-foreign"),
+        ([CLIENT_OF_SHOP | {"attributes": ["whence.application"]}], "provider-client-foreign"),
+        ([CLIENT_OF_SHOP | {"attributes": {"whence.application": "other"}}], "provider-client-foreign"),
+        ({"clients": []}, "provider-malformed"),
+        (["shop"], "provider-malformed"),
     ],
     ids=str,
 )
@@ -520,7 +520,7 @@ async def test_policies_that_cannot_be_read_are_no_policies(shared: Parts, docum
             fake.faults = faults
             with pytest.raises(ProviderRefused) as caught:
                 await provider.make(WANTED, generation(1), None)
-            assert caught.value.code == "mint-no-rotation-policy"
+            assert caught.value.code == "provider-no-rotation-policy"
 
 
 async def test_the_same_secret_of_keycloak_twice_is_refused(shared: Parts) -> None:
@@ -534,7 +534,7 @@ async def test_the_same_secret_of_keycloak_twice_is_refused(shared: Parts) -> No
         current = KnownCredential(id=generation(0), handle={"mark": SecretMarks(KEY).of("shop", SECRET)})
         with pytest.raises(ProviderRefused) as caught:
             await provider.make(WANTED, generation(1), current)
-        assert caught.value.code == "mint-secret-repeated"
+        assert caught.value.code == "provider-same-secret"
 
 
 @pytest.mark.parametrize("application_id", ["a&clientId=realm-management", "a/../b", "a b", "ä", "a%2Fb", "a#b"])
@@ -557,7 +557,7 @@ async def test_a_token_for_mint_that_cannot_be_sent_is_refused(shared: Parts, do
     async with LyingProvider(says(document)).serve() as lying:
         with pytest.raises(ProviderRefused) as caught:
             await shared.keycloak(lying.url).ensure(WANTED)
-        assert caught.value.code == "mint-provider-malformed"
+        assert caught.value.code == "provider-malformed"
         assert len(lying.asked) == 1
 
 
@@ -570,7 +570,7 @@ async def test_a_credential_is_not_verified_without_a_token(shared: Parts, docum
         lying.lie = says(document)
         with pytest.raises(ProviderRefused) as caught:
             await provider.verify(WANTED, made)
-        assert caught.value.code == "mint-credential-refused"
+        assert caught.value.code == "provider-credential-refused"
         assert unhidden(caught.value) == []
 
 
@@ -580,7 +580,7 @@ async def test_a_file_that_is_no_token_is_not_sent(tmp_path: Path, content: byte
     path.write_bytes(content)
     with pytest.raises(SourceUnavailable) as caught:
         await SecretFile(path).read()
-    assert caught.value.code == "mint-login-file"
+    assert caught.value.code == "provider-login-file"
 
 
 async def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
@@ -599,7 +599,7 @@ async def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
 def test_a_provider_without_tls_or_a_plain_url_is_refused(url: str) -> None:
     with pytest.raises(SettingsInvalid) as caught:
         ProviderPlace(name="provider", base_url=url)
-    assert caught.value.code == "mint-provider-url"
+    assert caught.value.code == "provider-url"
     assert "user:pw" not in caught.value.message
 
 
@@ -632,7 +632,7 @@ async def test_a_provider_that_is_not_public_is_not_asked_unless_the_settings_sa
     calls = ProviderHttp(session=shared.session, lookup=lookup, place=place, now=shared.now)
     with pytest.raises(SourceUnavailable) as caught:
         await calls.send("GET", place.url("/"), headers={})
-    assert caught.value.code == "mint-provider-private"
+    assert caught.value.code == "provider-private"
     assert "private_addresses: true" in caught.value.fix
 
 
@@ -641,4 +641,4 @@ async def test_a_provider_without_a_name_server_is_unreachable(shared: Parts) ->
     calls = ProviderHttp(session=shared.session, lookup=no_addresses, place=place, now=shared.now)
     with pytest.raises(SourceUnavailable) as caught:
         await calls.send("GET", place.url("/"), headers={})
-    assert caught.value.code == "mint-provider-unreachable"
+    assert caught.value.code == "provider-unreachable"

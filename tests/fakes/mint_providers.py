@@ -73,6 +73,8 @@ class ProviderCase:
     finds_lost: bool
     """Whether it can recover what it made when its answer was lost."""
     wanted: WantedClient = WANTED
+    shows_secrets: bool = False
+    """Whether its messages contain secrets, on purpose."""
 
     async def synced(self) -> None:
         """Create the application, as mint does before its first credential."""

@@ -34,7 +34,7 @@ class KeycloakAdmin:
         if not listed:
             return None
         if len(listed) > 1:
-            raise self.calls.refused("mint-provider-other", "answers with several clients for one clientId")
+            raise self.calls.refused("provider-wrong-id", "answers with several clients for one clientId")
         same_id(self.calls, {"clientId": None} | listed[0], "clientId", client_id)
         text_id(self.calls, listed[0], "id")
         return listed[0]
@@ -62,7 +62,7 @@ class KeycloakAdmin:
     async def regenerate(self, client: KeycloakDocument) -> str:
         found = await self._secret("POST", client, "/client-secret", "make a secret")
         if found is None:
-            raise self.calls.refused("mint-client-unknown", "no longer has the client", fix="sync it again")
+            raise self.calls.refused("provider-client-unknown", "no longer has the client", fix="sync it again")
         return secret(self.calls, found, "value")
 
     async def remove_rotated(self, client: KeycloakDocument) -> None:
@@ -111,7 +111,7 @@ class KeycloakAdmin:
     def _list(self, answer: ProviderAnswer) -> list[KeycloakDocument]:
         found = answer.document
         if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-            raise self.calls.refused("mint-provider-malformed", "answers without a list of objects")
+            raise self.calls.refused("provider-malformed", "answers without a list of objects")
         return found
 
     def _ids(self, answer: ProviderAnswer) -> Mapping[str, str]:

@@ -174,7 +174,7 @@ class KeycloakClients:
             await self._admin.create(_representation(wanted) | {"enabled": True, "fullScopeAllowed": False})
             client = await self._owned(wanted)
             if client is None:
-                raise self._admin.calls.refused("mint-client-unknown", "does not list a client that it has created")
+                raise self._admin.calls.refused("provider-client-unknown", "does not list a client that it has created")
         changed = _changed(client, _representation(wanted))
         if changed:
             await self._admin.update(_changeable(client) | changed)
@@ -190,7 +190,9 @@ class KeycloakClients:
         if unknown:
             shown = ", ".join(one_line(one, 80) for one in unknown[:_SHOWN_MAX])
             raise self._admin.calls.refused(
-                "mint-scope-unknown", f"has no client scope {shown}", fix="create it in the realm, or remove it here"
+                "provider-scope-unknown",
+                f"has no client scope {shown}",
+                fix="create it in the realm, or remove it here",
             )
         for name in sorted(missing):
             await self._admin.set_optional_scope(client, known[name], wanted=True)
@@ -204,7 +206,7 @@ class KeycloakClients:
         owner = attributes.get(OWNED) if isinstance(attributes, dict) else None
         if client is not None and owner != wanted.application_id:
             raise self._admin.calls.refused(
-                "mint-client-foreign", f"has a client {wanted.application_id} that mint did not create",
+                "provider-client-foreign", f"has a client {wanted.application_id} that mint did not create",
                 fix=f"if it is the application's, set its attribute {OWNED} to {wanted.application_id}",
             )  # fmt: skip
         return client
@@ -213,7 +215,7 @@ class KeycloakClients:
         policy = await self._admin.rotation_policy()
         if policy is None:
             raise self._admin.calls.refused(
-                "mint-no-rotation-policy", "has no client policy in its realm that keeps two secrets valid",
+                "provider-no-rotation-policy", "has no client policy in its realm that keeps two secrets valid",
                 fix=f"enable the feature client-secret-rotation and {_POLICY_FIX}",
             )  # fmt: skip
         for name, stated, least in (
@@ -222,7 +224,7 @@ class KeycloakClients:
         ):
             if stated < least:
                 raise self._admin.calls.refused(
-                    "mint-rotation-policy-short",
+                    "provider-rotation-policy-short",
                     f"has a client policy whose {name} of {stated} seconds ends secrets that are still used",
                     fix=f"set it to at least {least:.0f} seconds",
                 )

@@ -32,7 +32,7 @@ class SecretMarks:
 def members(calls: ProviderHttp, document: Any, what: str) -> dict[str, Any]:
     """Return a document that must be an object. Raises ProviderRefused."""
     if not isinstance(document, dict):
-        raise calls.refused("mint-provider-malformed", f"answers without an object when it is to {what}")
+        raise calls.refused("provider-malformed", f"answers without an object when it is to {what}")
     return document
 
 
@@ -40,14 +40,14 @@ def text_id(calls: ProviderHttp, document: dict[str, Any], name: str) -> str:
     """Return an id. Raises ProviderRefused."""
     found = document.get(name)
     if not isinstance(found, str) or not _ID.match(found) or not found.strip("."):
-        raise calls.refused("mint-provider-malformed", f"answers without a usable {name}")
+        raise calls.refused("provider-malformed", f"answers without a usable {name}")
     return found
 
 
 def same_id(calls: ProviderHttp, document: dict[str, Any], name: str, wanted: str) -> None:
     """Check an id that an answer may state. Raises ProviderRefused."""
     if name in document and document[name] != wanted:
-        raise calls.refused("mint-provider-other", f"answers about another {name} than the one that was asked for")
+        raise calls.refused("provider-wrong-id", f"answers about another {name} than the one that was asked for")
 
 
 def secret(calls: ProviderHttp, document: dict[str, Any], name: str) -> str:
@@ -55,7 +55,7 @@ def secret(calls: ProviderHttp, document: dict[str, Any], name: str) -> str:
     found = document.get(name)
     if not isinstance(found, str) or not _SECRET.match(found):
         raise calls.refused(
-            "mint-secret-unusable",
+            "provider-secret-unusable",
             f"answers with a {name} that is missing, or not {SECRET_CHARACTERS_MIN} to 1024 characters of ASCII",
             fix="correct how the provider makes secrets",
         )
@@ -65,6 +65,6 @@ def secret(calls: ProviderHttp, document: dict[str, Any], name: str) -> str:
 def repeated(calls: ProviderHttp, name: str) -> Exception:
     """Return the error for a secret or an id that the generation before has too."""
     return calls.refused(
-        "mint-secret-repeated", f"answers with the {name} that it made before, and not with a new one",
+        "provider-same-secret", f"answers with the {name} that it made before, and not with a new one",
         fix="correct how the provider makes secrets, or a cache before it",
     )  # fmt: skip

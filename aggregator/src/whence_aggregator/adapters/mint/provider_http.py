@@ -60,10 +60,10 @@ class ProviderPlace:
     def __post_init__(self) -> None:
         parts = urlsplit(self.base_url)
         if not is_usable_url(self.base_url) or parts.query or parts.fragment:
-            raise SettingsInvalid("mint-provider-url", f"the URL of the provider {self.name} is not usable")
+            raise SettingsInvalid("provider-url", f"the URL of the provider {self.name} is not usable")
         if parts.scheme != "https" and not _is_loopback(parts.hostname or ""):
             raise SettingsInvalid(
-                "mint-provider-url", f"the provider {self.name} is reached without TLS, and it sends secrets",
+                "provider-url", f"the provider {self.name} is reached without TLS, and it sends secrets",
                 fix="use https://",
             )  # fmt: skip
 
@@ -115,7 +115,7 @@ class ProviderHttp:
                     got = await read_answer(answer, bytes_max)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as exc:
             what = "took too long" if isinstance(exc, TimeoutError) else f"does not answer ({type(exc).__name__})"
-            raise SourceUnavailable("mint-provider-unreachable", f"{self.place.name} {what}") from exc
+            raise SourceUnavailable("provider-unreachable", f"{self.place.name} {what}") from exc
         if answer.status >= 400:
             return ProviderAnswer(status=answer.status, document=None, reason=_reason(got or b"", secrets))
         return ProviderAnswer(status=answer.status, document=self._document(answer, got, bytes_max))
@@ -126,7 +126,7 @@ class ProviderHttp:
     def refusal(self, what: str, answer: ProviderAnswer, *, fix: str = "") -> ProviderRefused:
         """Return the error for a request that was not answered as it must be. `what` was requested."""
         reason = f": {answer.reason}" if answer.reason else ""
-        return self.refused("mint-provider-refused", f"refuses to {what} (HTTP {answer.status}){reason}", fix=fix)
+        return self.refused("provider-refused", f"refuses to {what} (HTTP {answer.status}){reason}", fix=fix)
 
     async def _target(self, url: str) -> Pinned:
         """Return where to connect: the address that was checked, since a later lookup may differ."""
@@ -136,7 +136,7 @@ class ProviderHttp:
         kinds = {kind_of(one) for one in addresses} - {"public"}
         if kinds or not addresses:
             raise SourceUnavailable(
-                "mint-provider-private",
+                "provider-private",
                 f"{self.place.name} has a {min(kinds) if kinds else 'missing'} address",
                 fix=f"if that is intended, set private_addresses: true for {self.place.name}",
             )
@@ -148,36 +148,36 @@ class ProviderHttp:
         if status == 429:
             left = min(THROTTLED_SECONDS if stated is None else max(stated, 1.0), _THROTTLED_SECONDS_MAX)
             message = f"{self.place.name} limits requests; it is asked again in {left:.0f} seconds"
-            raise ProviderThrottled("mint-provider-throttled", message, retry_after_seconds=left)
+            raise ProviderThrottled("provider-throttled", message, retry_after_seconds=left)
         if status >= 500 or status == 408:
             later = None if stated is None else min(stated, _THROTTLED_SECONDS_MAX)
             message = f"{self.place.name} fails with HTTP {status}"
-            raise SourceUnavailable("mint-provider-unavailable", message, retry_after_seconds=later)
+            raise SourceUnavailable("provider-unavailable", message, retry_after_seconds=later)
         if status in REDIRECTS:
             raise self.refused(
-                "mint-provider-redirect", "redirects, which is not followed", fix="write its new URL in the settings"
+                "provider-redirect", "redirects, which is not followed", fix="write its new URL in the settings"
             )
 
     def _document(self, answer: aiohttp.ClientResponse, content: bytes | None, bytes_max: int) -> Any:
         """Return the document of a good answer. Raises ProviderRefused."""
         if content is None:
-            raise self.refused("mint-provider-too-large", f"answers with more than {bytes_max} bytes")
+            raise self.refused("provider-too-large", f"answers with more than {bytes_max} bytes")
         if not content:
             return None
         kind = answer.headers.get("Content-Type", "").lower()
         if "html" in kind or content.lstrip()[:1] == b"<":
             raise self.refused(
-                "mint-provider-page", "answers with a page for people, perhaps its sign-in, and not with JSON",
+                "provider-page", "answers with a page for people, perhaps its sign-in, and not with JSON",
                 fix=f"check the URL of {self.place.name}",
             )  # fmt: skip
         if not _JSON.match(kind) or answer.headers.get("Content-Encoding", "identity").lower() != "identity":
-            raise self.refused("mint-provider-not-json", "answers with something else than plain JSON")
+            raise self.refused("provider-not-json", "answers with something else than plain JSON")
         try:
             msgspec.json.decode(content)  # refuses NaN and lone surrogates
             return json.loads(content, object_pairs_hook=_without_duplicates)
         except (ValueError, RecursionError, msgspec.DecodeError):
             message = "answers with JSON that is malformed, nested too deep, or has a name twice"
-            raise self.refused("mint-provider-not-json", message) from None  # the cause may quote the answer
+            raise self.refused("provider-not-json", message) from None  # the cause may quote the answer
 
 
 def bearer(token: str) -> dict[str, str]:

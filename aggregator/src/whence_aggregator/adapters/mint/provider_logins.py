@@ -39,10 +39,10 @@ class SecretFile:
             text = await asyncio.to_thread(self._read)
         except OSError as exc:
             message = f"{self.path} cannot be read: {exc.strerror}"
-            raise SourceUnavailable("mint-login-file", message, fix="correct the path or the file's mode") from exc
+            raise SourceUnavailable("provider-login-file", message, fix="correct the path or the file's mode") from exc
         if not _TOKEN.match(text):
             raise SourceUnavailable(
-                "mint-login-file", f"{self.path} does not contain one line of printable ASCII",
+                "provider-login-file", f"{self.path} does not contain one line of printable ASCII",
                 fix="write only the token or secret to it",
             )  # fmt: skip
         return text
@@ -124,7 +124,7 @@ class ClientTokens:
         document = answer.document if isinstance(answer.document, dict) else {}
         token, lives = document.get("access_token"), document.get("expires_in")
         if not isinstance(token, str) or not _TOKEN.match(token):
-            raise self._calls.refused("mint-provider-malformed", "answers without a token for mint", fix=self.fix)
+            raise self._calls.refused("provider-malformed", "answers without a token for mint", fix=self.fix)
         stated = float(lives) if isinstance(lives, int) and not isinstance(lives, bool) else 0.0
         return token, self._seconds() + min(max(stated - _SPARE_SECONDS, 0.0), _SECONDS_MAX)
 
@@ -160,5 +160,5 @@ class SignedInCalls:
             answer = answer if other is None else await sent(other)
         if answer.status in (401, 403):
             what = "does not accept mint's token" if answer.status == 401 else "does not allow mint to do this"
-            raise self.calls.refused("mint-provider-login", f"{what} (HTTP {answer.status})", fix=self._tokens.fix)
+            raise self.calls.refused("provider-login", f"{what} (HTTP {answer.status})", fix=self._tokens.fix)
         return answer

@@ -82,7 +82,7 @@ class RegisteredClients:
         except ProviderThrottled:
             raise
         except (ProviderRefused, SourceUnavailable) as exc:
-            if exc.code != "mint-provider-login":
+            if exc.code != "provider-login":
                 self._note_orphan(name)
             raise
         if answer.status >= 300:
@@ -113,7 +113,7 @@ class RegisteredClients:
             return  # nothing is known of it: `recover` has stated the client that may be left
         if not uri or not token or not self._calls.place.is_own(uri):
             raise self._calls.refused(
-                "mint-registration-unmanaged", f"cannot be asked to delete the client {client_name(known.id)!r}",
+                "provider-registration-unmanaged", f"cannot be asked to delete the client {client_name(known.id)!r}",
                 fix="delete it at the provider",
             )  # fmt: skip
         await self._delete(uri, token, client_name(known.id))
@@ -153,12 +153,12 @@ class RegisteredClients:
         uri, token = document.get(_URI), document.get(_TOKEN)
         if not isinstance(uri, str) or not isinstance(token, str) or not token.isascii() or not token.isprintable():
             raise self._calls.refused(
-                "mint-registration-unmanaged", "registers clients that cannot be deleted later",
+                "provider-registration-unmanaged", "registers clients that cannot be deleted later",
                 fix="enable the management of registered clients (RFC 7592)",
             )  # fmt: skip
         if not token or not self._calls.place.is_own(uri):
             raise self._calls.refused(
-                "mint-registration-elsewhere", "names a URL of the registered client that is not on its own origin",
+                "provider-registration-elsewhere", "names a URL of the registered client that is not on its own origin",
                 fix="correct the provider's public URL, or the URL in the settings",
             )  # fmt: skip
         return uri, token
@@ -168,20 +168,20 @@ class RegisteredClients:
         grants, method = document.get("grant_types"), document.get("token_endpoint_auth_method")
         if isinstance(grants, list) and CLIENT_CREDENTIALS not in grants:
             raise self._calls.refused(
-                "mint-registration-other", "registers clients without the grant client_credentials",
+                "provider-registration-other", "registers clients without the grant client_credentials",
                 fix="allow that grant to registered clients",
             )  # fmt: skip
         if method not in (None, "client_secret_basic"):
             raise self._calls.refused(
-                "mint-registration-other", "registers clients that do not authenticate by HTTP Basic",
+                "provider-registration-other", "registers clients that do not authenticate by HTTP Basic",
                 fix="allow client_secret_basic to registered clients",
             )  # fmt: skip
         ends = document.get("client_secret_expires_at", 0)
         if isinstance(ends, bool) or not isinstance(ends, int):
-            raise self._calls.refused("mint-provider-malformed", "answers without a usable client_secret_expires_at")
+            raise self._calls.refused("provider-malformed", "answers without a usable client_secret_expires_at")
         if ends and ends - self._now().timestamp() < self._bounds.secret_seconds_min:
             raise self._calls.refused(
-                "mint-secret-short-lived", "makes secrets that end before they are rotated",
+                "provider-secret-short-lived", "makes secrets that end before they are rotated",
                 fix=f"let them live for {self._bounds.secret_seconds_min / 86_400:.0f} days, or rotate more often",
             )  # fmt: skip
 

@@ -167,7 +167,9 @@ class StupsServices:
     async def _client(self, wanted: WantedClient, current: KnownCredential | None) -> MadeCredential:
         if not wanted.client_id:
             raise self._calls.refused(
-                "mint-client-unknown", "has stated no client_id for the service user", fix="sync the application again"
+                "provider-client-unknown",
+                "has stated no client_id for the service user",
+                fix="sync the application again",
             )
         if not wanted.is_confidential:
             return MadeCredential(document={"client_id": wanted.client_id, "client_secret": None})
@@ -206,7 +208,7 @@ class StupsServices:
 
     def _path(self, wanted: WantedClient, kind: CredentialKind | None = None) -> str:
         if not wanted.username.strip("."):
-            raise ProviderRefused("mint-username", "the application has no usable name of a service user")
+            raise ProviderRefused("provider-username", "the application has no usable name of a service user")
         path = f"/services/{segment(wanted.username)}"
         return path if kind is None else f"{path}/{'password' if kind == 'user' else 'client'}"
 

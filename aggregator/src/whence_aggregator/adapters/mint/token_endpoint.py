@@ -29,10 +29,10 @@ class TokenEndpoint:
         if answer.status != 200:
             reason = f": {answer.reason}" if answer.reason else ""
             raise self._calls.refused(
-                "mint-credential-refused",
+                "provider-credential-refused",
                 f"does not accept the new credential by the grant {form['grant_type']} (HTTP {answer.status}){reason}",
                 fix="allow the client this grant, if the provider's reason is the grant",
             )
         document = answer.document if isinstance(answer.document, dict) else {}
         if not isinstance(document.get("access_token"), str) or not document["access_token"]:
-            raise self._calls.refused("mint-credential-refused", "answers without a token for the new credential")
+            raise self._calls.refused("provider-credential-refused", "answers without a token for the new credential")
