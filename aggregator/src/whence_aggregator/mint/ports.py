@@ -42,6 +42,10 @@ class ProviderClients(Protocol):
     def kinds(self) -> frozenset[CredentialKind]:
         """The kinds of credentials that it makes."""
 
+    @property
+    def has_client_per_generation(self) -> bool:
+        """Whether each generation is a client of its own: changed scopes and URLs take effect with the next one."""
+
     async def ensure(self, wanted: WantedClient) -> str:
         """Create or update the application at the provider; return the id of its client, empty if it has none yet.
 
@@ -49,7 +53,10 @@ class ProviderClients(Protocol):
         """
 
     async def delete(self, wanted: WantedClient) -> None:
-        """Delete the application at the provider. One that is gone is no error."""
+        """Delete the application at the provider. One that is gone is no error.
+
+        Clients of generations are not found by their application: their generations are ended first.
+        """
 
 
 class ProviderCredentials(Protocol):
@@ -77,8 +84,12 @@ class ProviderCredentials(Protocol):
     async def commit(self, wanted: WantedClient, known: KnownCredential) -> None:
         """State that a credential is published: the provider keeps the one before it until `end`, or its own bound."""
 
-    async def end(self, wanted: WantedClient, known: KnownCredential) -> None:
-        """End a credential, whether it was committed or not. One that has ended is no error."""
+    async def end(self, wanted: WantedClient, known: KnownCredential, current: KnownCredential | None) -> None:
+        """End a credential, whether it was committed or not. One that has ended is no error.
+
+        `current` is the one that stays, and None when none does: some providers end a credential only by a statement
+        of which one is to stay.
+        """
 
 
 class CredentialBuckets(Protocol):
