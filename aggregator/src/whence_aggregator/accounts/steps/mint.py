@@ -1,6 +1,7 @@
 """The bucket of minted credentials: one role writes it and cannot read it, and old versions are deleted. Pure.
 
-Readers need no statement here: the role `app-ID` of an application may read `ID/*` by a policy of its own.
+The writer lists versions of objects, which shows what was written over its own, and reads the settings of the bucket,
+without which it writes nothing. Readers need no statement here: the role `app-ID` of an application may read `ID/*` by a policy of its own.
 """
 
 from __future__ import annotations
@@ -20,6 +21,14 @@ from whence_common.errors import InputError
 _ROLE = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]{1,576}")
 _ACCOUNT = re.compile(r"(arn:aws[a-z-]*:iam::)?[0-9]{12}(:root)?|\*")
 _INCOMPLETE_UPLOAD_DAYS = 7
+WRITES = ("s3:PutObject", "s3:DeleteObject")
+"""What the writer does with objects. DeleteObject hides an object and deletes no version of it."""
+VERIFIES = (
+    "s3:ListBucketVersions", "s3:GetBucketLocation", "s3:GetBucketPublicAccessBlock", "s3:GetBucketVersioning",
+    "s3:GetEncryptionConfiguration", "s3:GetLifecycleConfiguration",
+)  # fmt: skip
+"""What the writer reads of the bucket. ListBucketVersions is the action of ListObjectVersions."""
+_DENIED = ("s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket")
 
 
 def wanted(account: ConfiguredAccount) -> Sequence[WantedResource]:
@@ -63,13 +72,12 @@ def _prefix(account: ConfiguredAccount) -> str:
 
 
 def _statements(name: str, writer: str) -> Sequence[Mapping[str, Any]]:
-    who = {"AWS": writer}
+    who, arn = {"AWS": writer}, bucket_arn(name)
     return (
-        {"Sid": "WhenceMintWrite", "Effect": "Allow", "Principal": who, "Action": "s3:PutObject",
-         "Resource": f"{bucket_arn(name)}/*"},
-        {"Sid": "WhenceMintWriterReadsNothing", "Effect": "Deny", "Principal": who,
-         "Action": ["s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket", "s3:ListBucketVersions"],
-         "Resource": [bucket_arn(name), f"{bucket_arn(name)}/*"]},
+        {"Sid": "WhenceMintWrite", "Effect": "Allow", "Principal": who, "Action": list(WRITES), "Resource": f"{arn}/*"},
+        {"Sid": "WhenceMintVerify", "Effect": "Allow", "Principal": who, "Action": list(VERIFIES), "Resource": arn},
+        {"Sid": "WhenceMintWriterReadsNothing", "Effect": "Deny", "Principal": who, "Action": list(_DENIED),
+         "Resource": [arn, f"{arn}/*"]},
     )  # fmt: skip
 
 
