@@ -1,7 +1,8 @@
 """The bucket of minted credentials: one role writes it and cannot read it, and old versions are deleted. Pure.
 
 The writer lists versions of objects, which shows what was written over its own, and reads the settings of the bucket,
-without which it writes nothing. Readers need no statement here: the role `app-ID` of an application may read `ID/*` by a policy of its own.
+which it checks before it writes. Readers need no statement here: the role `app-ID` of an application may read `ID/*` by
+a policy of its own.
 """
 
 from __future__ import annotations
