@@ -108,7 +108,7 @@ async def test_bootstrap_that_would_do_less_than_whence_needs_writes_nothing(tmp
         (tmp_path / "accounts.yaml").write_text(text.replace(", events: {}", ""), encoding="utf-8")
         ended = await program.run("bootstrap", "whole")
         assert ended.code == 1
-        assert "accounts.whole.mint_bucket: write mint_bucket: {writer: ARN" in ended.err
+        assert "accounts.whole.mint_bucket: write mint_bucket: {writer_role: {trusted: [ARN" in ended.err
         assert "accounts.whole.cloudtrail.events: write events: {}" in ended.err
         assert program.aws.calls == []
 

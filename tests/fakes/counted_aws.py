@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl, urlsplit
 import aiohttp
 import botocore.loaders
 from aiohttp import web
+from yarl import URL
 
 _READS = re.compile(r"(Describe|Get|List|Head|Lookup|Search|Simulate|Validate|Check|AssumeRole|Decode|Estimate|View)")
 _CREDENTIAL = re.compile(r"Credential=([^/]+)/[0-9]+/([^/]*)/([^/]*)/")
@@ -122,7 +123,11 @@ class CountedAws:
     async def _forward(self, request: web.Request, body: bytes) -> web.Response:
         headers = dict(request.headers)  # with its Host, which is signed
         async with self._session.request(
-            request.method, self.backend + request.raw_path, headers=headers, data=body, allow_redirects=False
+            request.method,
+            URL(self.backend + request.raw_path, encoded=True),
+            headers=headers,
+            data=body,
+            allow_redirects=False,
         ) as answer:
             left_out = ("Transfer-Encoding", "Content-Length", "Server", "Date")
             passed = {name: value for name, value in answer.headers.items() if name not in left_out}
