@@ -251,6 +251,24 @@ async def test_a_bucket_in_another_region_than_its_name_states_is_unsafe(world: 
     assert "it is in us-west-2, not in eu-west-1" in error.message
 
 
+async def test_a_writer_of_another_account_writes_only_where_the_bucket_owns_its_objects(aws: MintAws) -> None:
+    world = await aws.world(role="")
+    error = await unsafe(put(world))
+    assert "objects would belong to the account that writes them" in error.message
+    s3 = await world.s3()
+    await s3.put_bucket_ownership_controls(
+        Bucket=world.bucket, OwnershipControls={"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+    )
+    await put(world)
+    assert world.rules.unowned == []
+
+
+async def test_a_list_that_lacks_what_s3_always_states_is_no_answer(world: MintBucketWorld) -> None:
+    body = f"<ListVersionsResult><Version><Key>{KEY}</Key><IsLatest>true</IsLatest></Version></ListVersionsResult>"
+    world.fault = lambda call: web.Response(text=body) if call.name == "s3:ListObjectVersions" else None
+    assert (await unavailable(world.buckets.versions(world.bucket, KEY))).code == "mint-bucket-answer"
+
+
 async def test_versions_that_a_stranger_deletes_and_writes_are_told_apart(world: MintBucketWorld) -> None:
     ours = await put(world)
     s3 = await world.s3()

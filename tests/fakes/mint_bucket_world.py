@@ -50,21 +50,20 @@ class MintBucketWorld:
     pauses: list[float] = field(default_factory=list)
     fault: Answer = lambda _: None
     seconds_max: float = 30.0
+    role: str = "arn:aws:iam::{account_id}:role/whence-mint"
+    """Who writes; empty: mint's own role."""
 
     def __post_init__(self) -> None:
         self.bucket = f"t{secrets.token_hex(5)}-stups-mint-{self.account_id}-{REGION}"
+        self.role = self.role.replace("{account_id}", self.account_id)
         self.aws.before = self._before
         self.buckets = self.opened()
 
-    @property
-    def role(self) -> str:
-        return f"arn:aws:iam::{self.account_id}:role/whence-mint"
-
-    def opened(self, region: str = REGION) -> S3CredentialBuckets:
+    def opened(self) -> S3CredentialBuckets:
         """Return the adapter as a process opens it that has just begun."""
         row = BucketRow(
-            pattern="{prefix}-stups-mint-{account_id}-" + REGION, region=region,
-            role="arn:aws:iam::{account_id}:role/whence-mint", external_id=EXTERNAL_ID,
+            pattern="{prefix}-stups-mint-{account_id}-" + REGION, region=REGION,
+            role=self.role, external_id=EXTERNAL_ID if self.role else None,
         )  # fmt: skip
         calls = BucketCalls(
             clients=self.clients, pause=self._pause, random=lambda: 0.5, seconds_max=self.seconds_max

@@ -151,8 +151,9 @@ def test_the_writer_of_the_mint_bucket_lists_versions_and_reads_the_settings_of_
     )  # fmt: skip
     assert (policy["WhenceMintVerify"]["Action"], policy["WhenceMintVerify"]["Resource"]) == (
         [
-            "s3:GetBucketLocation", "s3:GetBucketPublicAccessBlock", "s3:GetBucketVersioning",
-            "s3:GetEncryptionConfiguration", "s3:GetLifecycleConfiguration", "s3:ListBucketVersions",
+            "s3:GetBucketLocation", "s3:GetBucketOwnershipControls", "s3:GetBucketPublicAccessBlock",
+            "s3:GetBucketVersioning", "s3:GetEncryptionConfiguration", "s3:GetLifecycleConfiguration",
+            "s3:ListBucketVersions",
         ],
         [arn],
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ from whence_aggregator.mint.bucket_places import BucketPlace
 from whence_aggregator.mint.bucket_safety import PUBLIC_ACCESS_BLOCKS, BucketSettings, check_bucket
 from whence_aggregator.mint.ports import BucketUnsafe
 
-PLACE = BucketPlace(bucket="a-mint", account_id="1" * 12, region="eu-west-1", role="", external_id=None)
+PLACE = BucketPlace(
+    bucket="a-mint", account_id="1" * 12, region="eu-west-1", role="arn:aws:iam::111111111111:role/x", external_id=None
+)
 RULE = {
     "ID": "old",
     "Status": "Enabled",
@@ -20,12 +23,12 @@ RULE = {
 EXPIRES = {"ID": "new", "Status": "Enabled", "Filter": {}, "Expiration": {"Days": 9}}
 
 
-def check(**changes: Any) -> None:
+def check(place: BucketPlace = PLACE, **changes: Any) -> None:
     safe: dict[str, Any] = {
         "region": "eu-west-1", "encryption": "aws:kms", "versioning": "Enabled", "rules": [RULE],
-        "blocks": PUBLIC_ACCESS_BLOCKS,
+        "blocks": PUBLIC_ACCESS_BLOCKS, "ownership": "",
     }  # fmt: skip
-    check_bucket(PLACE, BucketSettings(**{**safe, **changes}))
+    check_bucket(place, BucketSettings(**{**safe, **changes}))
 
 
 def changed(**parts: Any) -> dict[str, Any]:
@@ -92,3 +95,14 @@ def test_each_setting_that_is_missing_is_named_with_its_fix(changes: dict[str, A
         check(**changes)
     assert refused.value.message.startswith("the bucket a-mint is not as credentials require it: ")
     assert "mint_bucket" in refused.value.fix
+
+
+@pytest.mark.parametrize("role", ["", "arn:aws:iam::222222222222:role/x"])
+@pytest.mark.parametrize("ownership", ["", "ObjectWriter", "BucketOwnerPreferred"])
+def test_a_writer_of_another_account_needs_a_bucket_that_owns_its_objects(role: str, ownership: str) -> None:
+    place = replace(PLACE, role=role)
+    check(place, ownership="BucketOwnerEnforced")
+    check(PLACE, ownership=ownership)
+    with pytest.raises(BucketUnsafe, match="objects would belong to the account that writes them") as refused:
+        check(place, ownership=ownership)
+    assert "BucketOwnerEnforced, or write by a role of 111111111111" in refused.value.fix

@@ -56,6 +56,12 @@ class BucketPlace:
     role: str
     external_id: str | None = field(repr=False)
 
+    @property
+    def is_written_from_elsewhere(self) -> bool:
+        """Whether the role may be of another account than the bucket."""
+        found = _ROLE.fullmatch(self.role)
+        return found is None or found[1] != self.account_id
+
 
 @dataclass(frozen=True, slots=True)
 class _CompiledRow:

@@ -26,6 +26,8 @@ class BucketSettings:
     """Lifecycle rules."""
     blocks: frozenset[str]
     """Names of the blocks of public access that are in force, of the bucket or of its account."""
+    ownership: str
+    """Of objects; empty: none is stated, or it was not read because the writer is of the bucket's account."""
 
 
 def check_bucket(place: BucketPlace, settings: BucketSettings) -> None:
@@ -60,6 +62,11 @@ def _faults(place: BucketPlace, settings: BucketSettings) -> Iterator[tuple[str,
         yield f"the lifecycle rule {name} deletes credentials that are in use", f"remove the expiration of {name}"
     if missing := sorted(PUBLIC_ACCESS_BLOCKS - settings.blocks):
         yield f"public access is not blocked ({', '.join(missing)})", "block public access in all four ways"
+    if place.is_written_from_elsewhere and settings.ownership != "BucketOwnerEnforced":
+        yield (
+            "objects would belong to the account that writes them, and its own roles could not read them",
+            f"set object ownership to BucketOwnerEnforced, or write by a role of {place.account_id}",
+        )
 
 
 def _deletes_old_versions(rule: Mapping[str, Any]) -> bool:

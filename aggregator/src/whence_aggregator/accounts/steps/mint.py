@@ -26,8 +26,8 @@ _INCOMPLETE_UPLOAD_DAYS = 7
 WRITES = ("s3:PutObject", "s3:DeleteObject")
 """What the writer does with objects. DeleteObject hides an object and deletes no version of it."""
 VERIFIES = (
-    "s3:ListBucketVersions", "s3:GetBucketLocation", "s3:GetBucketPublicAccessBlock", "s3:GetBucketVersioning",
-    "s3:GetEncryptionConfiguration", "s3:GetLifecycleConfiguration",
+    "s3:ListBucketVersions", "s3:GetBucketLocation", "s3:GetBucketOwnershipControls", "s3:GetBucketPublicAccessBlock",
+    "s3:GetBucketVersioning", "s3:GetEncryptionConfiguration", "s3:GetLifecycleConfiguration",
 )  # fmt: skip
 """What the writer reads of the bucket. ListBucketVersions is the action of ListObjectVersions."""
 _DENIED = ("s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket")

@@ -76,8 +76,12 @@ class S3CredentialBuckets:
         place = self._places.of(bucket)
         more = {"Prefix": key, "MaxKeys": _VERSIONS_MAX}
         answer = await self._make(place, "list_object_versions", "s3:ListBucketVersions", more)
-        found = [_version(one, is_deletion=False) for one in answer.get("Versions", []) if one["Key"] == key]
-        found += [_version(one, is_deletion=True) for one in answer.get("DeleteMarkers", []) if one["Key"] == key]
+        try:
+            found = [_version(one, is_deletion=False) for one in answer.get("Versions", []) if one["Key"] == key]
+            found += [_version(one, is_deletion=True) for one in answer.get("DeleteMarkers", []) if one["Key"] == key]
+        except KeyError as exc:
+            message = f"S3 lists versions in the bucket {bucket} without {exc}"
+            raise BucketUnavailable("mint-bucket-answer", message) from exc
         found.sort(key=lambda one: (one.is_latest, one.modified_at), reverse=True)
         return found[:_VERSIONS_MAX]
 
@@ -99,8 +103,19 @@ class S3CredentialBuckets:
         return BucketSettings(
             region={None: "us-east-1", "": "us-east-1", "EU": "eu-west-1"}.get(region, str(region)),
             encryption=_algorithm(encryption), versioning=str(versioning.get("Status", "")),
-            rules=lifecycle.get("Rules", []), blocks=await self._blocks(place),
+            rules=lifecycle.get("Rules", []), blocks=await self._blocks(place), ownership=await self._ownership(place),
         )  # fmt: skip
+
+    async def _ownership(self, place: BucketPlace) -> str:
+        """Return who owns objects, which is asked only where it is not the bucket's account anyway."""
+        if not place.is_written_from_elsewhere:
+            return ""
+        answer = await self._make(
+            place, "get_bucket_ownership_controls", "s3:GetBucketOwnershipControls",
+            absent_code="OwnershipControlsNotFoundError",
+        )  # fmt: skip
+        rules = answer.get("OwnershipControls", {}).get("Rules", [])
+        return str(next((one.get("ObjectOwnership", "") for one in rules), ""))
 
     async def _blocks(self, place: BucketPlace) -> frozenset[str]:
         """Return the blocks in force: of the bucket and, if it lacks one, of its account."""
