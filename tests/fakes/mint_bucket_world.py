@@ -49,7 +49,7 @@ class MintBucketWorld:
     account_id: str = field(default_factory=new_account_id)
     pauses: list[float] = field(default_factory=list)
     fault: Answer = lambda _: None
-    seconds_max: float = 30.0
+    seconds_max: float = 25.0
     role: str = "arn:aws:iam::{account_id}:role/whence-mint"
     """Who writes; empty: mint's own role."""
 

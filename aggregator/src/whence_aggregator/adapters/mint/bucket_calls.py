@@ -18,8 +18,8 @@ from whence_aggregator.mint.ports import BucketUnavailable, BucketUnsafe
 from whence_common.backoff import Backoff
 from whence_common.errors import WhenceError, one_line
 
-SECONDS_MAX = 30.0
-"""Of a call, with its repetitions."""
+SECONDS_MAX = 25.0
+"""Of all calls for one request of mint, with their repetitions. mint itself waits 30 seconds and states no reason."""
 _ATTEMPT_SECONDS_MAX = 10.0
 """Objects have less than a kilobyte; what takes longer has stalled."""
 _ATTEMPTS_MAX = 8
@@ -66,12 +66,16 @@ class BucketCalls:
         )
         self._seconds_max = seconds_max
 
-    async def make(self, place: BucketPlace, call: BucketCall) -> Mapping[str, Any]:
-        """Return the SDK's answer. Raises BucketUnavailable, BucketUnsafe."""
+    def of(self, place: BucketPlace) -> PlacedCalls:
+        """Return the calls of one request of mint, whose time begins now."""
+        return PlacedCalls(self, place, asyncio.get_running_loop().time() + self._seconds_max)
+
+    async def make(self, place: BucketPlace, call: BucketCall, *, until: float) -> Mapping[str, Any]:
+        """Return the SDK's answer. `until` is the event loop's time. Raises BucketUnavailable, BucketUnsafe."""
         last: BucketUnavailable | None = None
         refused_keys = 0
         try:
-            async with asyncio.timeout(self._seconds_max):
+            async with asyncio.timeout_at(until):
                 for number in range(1, _ATTEMPTS_MAX + 1):
                     found = await self._attempt(place, call)
                     if not isinstance(found, _Passing):
@@ -118,6 +122,31 @@ class BucketCalls:
         if not passes or not isinstance(error, BucketUnavailable):
             raise error from exc
         return _Passing(error, kind == "keys")
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedCalls:
+    """Calls to one bucket, until one deadline."""
+
+    calls: BucketCalls
+    place: BucketPlace
+    until: float
+
+    async def make(
+        self, operation: str, action: str, more: Mapping[str, Any] | None = None, *, absent_code: str = ""
+    ) -> Mapping[str, Any]:
+        """Make a call to S3, which refuses it unless the bucket is of the place's account."""
+        owned = {"Bucket": self.place.bucket, "ExpectedBucketOwner": self.place.account_id, **(more or {})}
+        call = BucketCall(operation=operation, action=action, parameters=owned, absent_code=absent_code)
+        return await self.calls.make(self.place, call, until=self.until)
+
+    async def make_of_account(self, operation: str, action: str, *, absent_code: str) -> Mapping[str, Any]:
+        """Make a call to S3 Control about the place's account."""
+        call = BucketCall(
+            operation=operation, action=action, parameters={"AccountId": self.place.account_id},
+            absent_code=absent_code, service="s3control",
+        )  # fmt: skip
+        return await self.calls.make(self.place, call, until=self.until)
 
 
 @dataclass(frozen=True, slots=True)
