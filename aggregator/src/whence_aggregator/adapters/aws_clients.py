@@ -26,6 +26,8 @@ _ATTEMPTS_MAX = 4
 _ROLE_SECONDS = 3600
 _SPARE_SECONDS = 300
 _CONNECTIONS_MAX = 32
+_OLD_SECONDS = 600.0
+"""After which nobody uses a client whose credentials have expired: longer than the attempts of a request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,8 @@ class ServiceClients:
         )
         self._open: dict[tuple[str, str, str], _Open] = {}
         self._locks: dict[tuple[str, str, str], asyncio.Lock] = {}
-        self._old: list[AsyncExitStack] = []
+        self._old: list[tuple[AsyncExitStack, float]] = []
+        """Replaced clients, which may be in use still, and when each is closed."""
         self._given: dict[AssumedRole, _Given] = {}
         self._role_locks: dict[AssumedRole, asyncio.Lock] = {}
 
@@ -99,8 +102,9 @@ class ServiceClients:
             if found is not None and self._clock() < found.until:
                 return found.client
             if found is not None:
-                self._old.append(found.stack)
+                self._retire(found)
                 del self._open[key]
+            await self._close_old()
             given = await self._keys_of(region, role) if role is not None else _OWN_KEYS
             stack = AsyncExitStack()
             client = await stack.enter_async_context(self._client(service, region, given.keys))
@@ -114,7 +118,7 @@ class ServiceClients:
         """Open the next client with new credentials, as AWS does not accept these."""
         found = self._open.pop((service, region, role.arn if role is not None else ""), None)
         if found is not None:
-            self._old.append(found.stack)
+            self._retire(found)
         if role is not None:
             self._given.pop(role, None)
 
@@ -148,9 +152,19 @@ class ServiceClients:
 
     async def close(self) -> None:
         """Close all clients."""
-        stacks = [*self._old, *(one.stack for one in self._open.values())]
+        stacks = [*(stack for stack, _ in self._old), *(one.stack for one in self._open.values())]
         self._old, self._open = [], {}
         for stack in stacks:
+            await stack.aclose()
+
+    def _retire(self, replaced: _Open) -> None:
+        self._old.append((replaced.stack, self._clock() + _OLD_SECONDS))
+
+    async def _close_old(self) -> None:
+        now = self._clock()
+        closed = [stack for stack, at in self._old if at <= now]
+        self._old = [(stack, at) for stack, at in self._old if at > now]
+        for stack in closed:
             await stack.aclose()
 
     async def _keys_of(self, region: str, role: AssumedRole) -> _Given:
