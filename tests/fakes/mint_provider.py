@@ -47,6 +47,7 @@ class FakeProvider:
     weather: Callable[[str], ProviderMishap] = fine
     on_change: Callable[[], None] = lambda: None
     """Called after each change of what is accepted."""
+    has_client_per_generation: bool = False
     clients: dict[str, WantedClient] = field(default_factory=dict)
     credentials: list[FakeCredential] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
@@ -116,7 +117,7 @@ class FakeProvider:
         found.is_committed = True
         await self._leaves(mishap)
 
-    async def end(self, wanted: WantedClient, known: KnownCredential) -> None:
+    async def end(self, wanted: WantedClient, known: KnownCredential, current: KnownCredential | None) -> None:
         mishap = await self._arrives("end")
         found = self._of(known)
         if found is not None:

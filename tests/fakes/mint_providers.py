@@ -13,6 +13,7 @@ import aiohttp
 
 from fakes.clocks import FakeClock
 from fakes.mint_keycloak import ADMIN, REALM, FakeKeycloak, policies_of, profiles_of
+from fakes.mint_provider import FakeProvider, ProviderMishap
 from fakes.mint_stups import FakeStups
 from fakes.openid_provider import OpenIdProvider
 from whence_aggregator.adapters.mint.keycloak_admin import KeycloakAdmin
@@ -200,7 +201,27 @@ async def keycloak_case(shared: Parts) -> AsyncIterator[ProviderCase]:
         yield ProviderCase("keycloak", shared.keycloak(fake.url), "client", accepts, lose, finds_lost=True)
 
 
+@asynccontextmanager
+async def memory_case(kind: CredentialKind) -> AsyncIterator[ProviderCase]:
+    """The provider in memory that the rotation's own tests use."""
+    lost: list[str] = []
+
+    def weather(request: str) -> ProviderMishap:
+        return "lost" if lost and request == lost[0] and lost.pop() else "fine"
+
+    async def accepts(made: MadeCredential) -> bool:
+        return fake.accepts(made.document)
+
+    async def lose() -> None:
+        lost.append("make")
+
+    fake = FakeProvider(weather=weather)
+    yield ProviderCase(f"memory-{kind}", fake, kind, accepts, lose, finds_lost=True, shows_secrets=True)
+
+
 CASES: dict[str, Callable[[Parts, OpenIdProvider], AbstractAsyncContextManager[ProviderCase]]] = {
+    "memory-user": lambda *_: memory_case("user"),
+    "memory-client": lambda *_: memory_case("client"),
     "stups-user": lambda shared, _: stups_case(shared, "user"),
     "stups-client": lambda shared, _: stups_case(shared, "client"),
     "registration": registration_case,

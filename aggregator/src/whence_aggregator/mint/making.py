@@ -98,7 +98,8 @@ class Making:
         """Have the provider end a generation, unless that would end another one."""
         known = await self._to_end(state, wanted, generation)
         if known is not None:
-            await self._calls.ask(generation.provider, lambda one: one.credentials.end(wanted, known))
+            current = self._calls.current(state, generation)
+            await self._calls.ask(generation.provider, lambda one: one.credentials.end(wanted, known, current))
         now = self._now()
         ended = replace(generation, phase="ended", ended_at=to_instant(now), sealed="", sealed_handle="")
         stored = cleared(state.stored, step)
@@ -188,8 +189,9 @@ class Making:
         if any(other.mac == generated.mac or (other.id == one and other.handle == generated.handle) for other in kept):
             return
         known = KnownCredential(id=one, handle=made.handle, secret_handle=made.secret_handle)
+        current = self._calls.current(state, generated) if state else None
         try:
-            await self._calls.ask(generated.provider, lambda provider: provider.credentials.end(wanted, known))
+            await self._calls.ask(generated.provider, lambda provider: provider.credentials.end(wanted, known, current))
         except (SourceUnavailable, InputError) as exc:
             log.warning(
                 "a credential that was made twice could not be ended",
