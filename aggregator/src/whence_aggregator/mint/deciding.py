@@ -34,7 +34,6 @@ from whence_aggregator.mint.steps import (
 from whence_aggregator.mint.values import CredentialHolder, CredentialKind, KioStanding
 from whence_common.clock import parse_instant
 
-
 SUPERSEDED = "its successor is in use"
 
 
