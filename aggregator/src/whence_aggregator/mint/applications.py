@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from whence_aggregator.mint.failing import tried_at
-from whence_aggregator.mint.state import MintState, StoredMint
+from whence_aggregator.mint.state import MintState, PossibleOrphan, StoredMint
 from whence_aggregator.mint.store import MintStore
 from whence_aggregator.mint.values import CredentialKind, MintApplication, ResourceScope
 from whence_aggregator.ports import Conflict, NotFound, WriteConflict
@@ -132,9 +132,21 @@ class MintApplications:
         assert state is not None
         return ShownMint(state=state)
 
-    async def page(self, *, after: str, limit: int) -> Sequence[ShownMint]:
-        """Return applications by id, those after one."""
-        return [ShownMint(state=one) for one in await self._store.page(after=after, limit=limit)]
+    async def find(self, application_id: str) -> ShownMint | None:
+        """Return one application; None: no credentials are minted for it."""
+        state = await self._store.load(application_id)
+        return ShownMint(state=state) if state is not None and not state.stored.gone_at else None
+
+    async def page(
+        self, *, after: str, limit: int, team: str | None = None, is_failing: bool | None = None
+    ) -> Sequence[ShownMint]:
+        """Return applications by id, those after one; of a team, and those with or without problems."""
+        found = await self._store.page(after=after, limit=limit, team=team, is_failing=is_failing)
+        return [ShownMint(state=one) for one in found]
+
+    async def possible_orphans(self, application_id: str) -> Sequence[PossibleOrphan]:
+        """Return the newest generations that ended before it was known whether the provider had made them."""
+        return await self._store.possible_orphans(application_id)
 
     async def _renew(self, application_id: str, reason: str, *, is_revoked: bool) -> None:
         def change(before: MintState | None, now: datetime) -> StoredMint:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from whence_aggregator.mint.state import MintFailure, StoredGeneration, StoredMint
+from whence_aggregator.mint.state import MintFailure, PossibleOrphan, StoredGeneration, StoredMint
 from whence_aggregator.mint.values import CredentialKind, GenerationId, GenerationPhase, MintApplication, ResourceScope
 from whence_aggregator.queries.mint import (
     AddMintGenerationParameters,
@@ -14,6 +14,7 @@ from whence_aggregator.queries.mint import (
     MintApplicationsRow,
     MintDeletionsRow,
     MintGenerationsRow,
+    PossibleOrphansRow,
     WriteMintApplicationParameters,
     WriteMintGenerationParameters,
 )
@@ -121,6 +122,13 @@ def written_row(one: StoredGeneration) -> WriteMintGenerationParameters:
         "verified_at": one.verified_at, "published_at": one.published_at, "committed_at": one.committed_at,
         "ending_at": one.ending_at, "ended_at": one.ended_at, "end_reason": one.end_reason,
     }  # fmt: skip
+
+
+def possible_orphan(row: PossibleOrphansRow) -> PossibleOrphan:
+    return PossibleOrphan(
+        kind=msgspec.convert(row["kind"], CredentialKind), generation=row["generation"], provider=row["provider"],
+        intended_at=row["intended_at"], ended_at=row["ended_at"],
+    )  # fmt: skip
 
 
 def deletions(rows: Sequence[MintDeletionsRow]) -> int:

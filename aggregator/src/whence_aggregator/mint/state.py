@@ -102,6 +102,17 @@ class StoredGeneration:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PossibleOrphan:
+    """A generation that ended before the provider's answer was known: it may accept a credential that nobody has."""
+
+    kind: CredentialKind
+    generation: str
+    provider: str
+    intended_at: str
+    ended_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MintState:
     """An application and its generations, the oldest first."""
 

@@ -11,8 +11,16 @@ from datetime import datetime, timedelta
 
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.writing import NewEntry, Writing
-from whence_aggregator.mint.rows import deletions, generation_row, mint_row, stored_generation, stored_mint, written_row
-from whence_aggregator.mint.state import LIVE_MAX, MintState, StoredGeneration, StoredMint
+from whence_aggregator.mint.rows import (
+    deletions,
+    generation_row,
+    mint_row,
+    possible_orphan,
+    stored_generation,
+    stored_mint,
+    written_row,
+)
+from whence_aggregator.mint.state import LIVE_MAX, MintState, PossibleOrphan, StoredGeneration, StoredMint
 from whence_aggregator.ports import Database, Transaction, WriteConflict
 from whence_aggregator.projections.credentials import CREDENTIAL, credential_write
 from whence_aggregator.queries.events import LOOK_SOON
@@ -25,6 +33,7 @@ from whence_aggregator.queries.mint import (
     MINT_CLIENT_OWNERS,
     MINT_DELETIONS,
     MINT_GENERATIONS,
+    POSSIBLE_ORPHANS,
     QUEUE_MINT_APPLICATIONS,
     WRITE_MINT_APPLICATION,
     WRITE_MINT_GENERATION,
@@ -39,6 +48,7 @@ from whence_common.ledger_entry import event
 MINT_KIND = "mint"
 """Kind of the tasks of mint; the subject is the application's id."""
 MINT_LANE = "mint"
+_ORPHANS_MAX = 20
 
 
 class Overtaken(WriteConflict):
@@ -79,9 +89,13 @@ class MintStore:
             return None
         return MintState(stored=stored[0], generations=list(map(stored_generation, generations)))
 
-    async def page(self, *, after: str, limit: int) -> list[MintState]:
+    async def page(
+        self, *, after: str, limit: int, team: str | None = None, is_failing: bool | None = None
+    ) -> list[MintState]:
         """Return applications with their generations, by id, without those that are gone."""
-        found = await self._database.fetch(MINT_APPLICATIONS.bind({"after": after, "limit": limit}))
+        failing = None if is_failing is None else int(is_failing)
+        asked_for = MINT_APPLICATIONS.bind({"after": after, "limit": limit, "team": team, "failing": failing})
+        found = await self._database.fetch(asked_for)
         stored = list(map(stored_mint, found))
         asked = array([one.application.application_id for one in stored])
         rows = await self._database.fetch(MINT_GENERATIONS.bind({"application_ids": asked}))
@@ -89,6 +103,11 @@ class MintStore:
         for generation in map(stored_generation, rows):
             of.setdefault(generation.id.application_id, []).append(generation)
         return [MintState(stored=one, generations=of.get(one.application.application_id, [])) for one in stored]
+
+    async def possible_orphans(self, application_id: str) -> list[PossibleOrphan]:
+        """Return the newest generations that ended without an answer of the provider that could be used."""
+        asked = POSSIBLE_ORPHANS.bind({"application_id": application_id, "limit": _ORPHANS_MAX})
+        return list(map(possible_orphan, await self._database.fetch(asked)))
 
     async def is_client_of_another(self, application_id: str, client_id: str) -> bool:
         """Return whether another application has a client of this id."""

@@ -44,6 +44,8 @@ MINT_APPLICATION = NamedQuery[MintApplicationParameters, MintApplicationRow]("mi
 
 class MintApplicationsParameters(TypedDict):
     after: str
+    team: str | None
+    failing: int | None
     limit: int
 
 
@@ -76,6 +78,22 @@ class MintApplicationsRow(TypedDict):
 
 
 MINT_APPLICATIONS = NamedQuery[MintApplicationsParameters, MintApplicationsRow]("mint_applications")
+
+
+class PossibleOrphansParameters(TypedDict):
+    application_id: str
+    limit: int
+
+
+class PossibleOrphansRow(TypedDict):
+    kind: str
+    generation: str
+    provider: str
+    intended_at: str
+    ended_at: str
+
+
+POSSIBLE_ORPHANS = NamedQuery[PossibleOrphansParameters, PossibleOrphansRow]("possible_orphans")
 
 
 class MintClientOwnersParameters(TypedDict):

@@ -12,7 +12,16 @@ from mint_application where application_id = :application_id;
 select application_id, revision, team_id, username, confidential, provider, credentials, redirect_url, buckets,
     clusters, scopes, client_id, last_modified, last_synced, synced, renewal_at, renewal_reason, revoked_at,
     missing_since, missing_seen, deleted_at, deleted_reason, gone_at, failures, bucket_errors
-from mint_application where application_id > :after and gone_at = '' order by application_id limit :limit;
+from mint_application where application_id > :after and gone_at = ''
+    and (cast(:team as text) is null or team_id = :team)
+    and (cast(:failing as bigint) is null or (:failing = 1) = (failures <> '{}'))
+order by application_id limit :limit;
+
+-- A generation has no mac until the provider's answer could be used.
+
+-- name: possible_orphans
+select kind, generation, provider, intended_at, ended_at from credential
+where application_id = :application_id and step = 'ended' and mac = '' order by ledger_index desc limit :limit;
 
 -- name: mint_client_owners
 select application_id from mint_application
