@@ -159,7 +159,8 @@ class MintReplica:
         """Return the credentials that the provider accepts and mint does not know, or the other way round."""
         state = await self.store.load(application_id)
         live = {one.id for one in state.generations if one.is_live} if state is not None else set()
-        newest = {one.id: str(one.document) for one in self.world.provider.credentials if one.id in live}
+        made = sorted(self.world.provider.credentials, key=lambda one: one.is_accepted)
+        newest = {one.id: str(one.document) for one in made if one.id in live}
         return sorted(
             set(newest.values()) ^ {str(one.document) for one in self.world.provider.accepted(application_id)}
         )
