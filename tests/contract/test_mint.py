@@ -9,9 +9,10 @@ import pytest
 
 from fakes.auditor import dumped
 from fakes.mint_house import MintReplica, MintWorld
-from fakes.mint_provider import ProviderMishap
+from fakes.mint_provider import FakeProvider, ProviderMishap
 from whence_aggregator.mint.rules import MintRules
 from whence_aggregator.mint.store import Overtaken, TooManyDeletions
+from whence_aggregator.mint.values import GenerationId, KnownCredential, MadeCredential, WantedClient
 from whence_aggregator.ports import Conflict, Database, NotFound
 from whence_aggregator.queries.work import TASKS_OF_KIND
 
@@ -451,3 +452,49 @@ async def test_tasks_that_were_lost_are_queued_again(mint: MintReplica, world: M
     await minted(mint)
     await mint.store.queue_all(world.clock())
     assert len(await mint.database.fetch(TASKS_OF_KIND.bind({"kind": "mint"}))) == 1
+
+
+class SlowProvider(FakeProvider):
+    """Answers the first request to make only when it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.let_go = asyncio.Event(), asyncio.Event()
+
+    async def make(
+        self, wanted: WantedClient, generation: GenerationId, current: KnownCredential | None
+    ) -> MadeCredential:
+        if not self.asked.is_set():
+            self.asked.set()
+            await self.let_go.wait()
+        return await super().make(wanted, generation, current)
+
+
+@pytest.mark.parametrize("order", ["nothing", "delete"])
+async def test_what_a_replica_makes_too_late_is_ended_by_it(database: Database, order: str) -> None:
+    provider = SlowProvider()
+    world = MintWorld(provider=provider)
+    world.register("greeter")
+    slow, other = MintReplica(database, world), MintReplica(database, world)
+    await slow.ledger.start()
+    await other.ledger.start()
+    await slow.write("greeter", "one", credentials=("user",))
+    running = asyncio.ensure_future(slow.run("greeter"))
+    await provider.asked.wait()
+    world.clock.advance(61)
+    if order == "delete":
+        await other.applications.delete("greeter", by="ada")
+    await other.run("greeter")
+    provider.clients.setdefault("greeter", _wanted("greeter"))
+    provider.let_go.set()
+    await running
+    assert len(provider.accepted("greeter")) == (0 if order == "delete" else 1)
+    assert await other.orphans("greeter") == []
+    world.check()
+
+
+def _wanted(name: str) -> WantedClient:
+    return WantedClient(
+        application_id=name, name=name, team_id="hello", username=f"stups_{name}", is_confidential=True,
+        redirect_url="", scopes=(), client_id="",
+    )  # fmt: skip

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from fakes.mint_bucket_world import MintAws, MintBucketWorld
+from fakes.mint_buckets import FakeBuckets
 from fakes.s3_rules import refused
 from whence_aggregator.mint.ports import CredentialBuckets
 
@@ -100,5 +101,42 @@ async def _s3(aws: MintAws) -> BucketSide:
     return S3Side(await aws.world())
 
 
-SIDES: Mapping[str, Callable[[MintAws], Awaitable[BucketSide]]] = {"s3": _s3}
+@dataclass
+class FakeSide:
+    """Buckets in memory."""
+
+    buckets: FakeBuckets = field(default_factory=FakeBuckets)
+    bucket: str = "acme-stups-mint-111111111111-eu-west-1"
+    unknown_bucket: str = "missing-stups-mint-111111111111-eu-west-1"
+    foreign_bucket: str = "acme-stups-mint-999999999999-eu-west-1"
+
+    def __post_init__(self) -> None:
+        self.buckets.absent |= {self.unknown_bucket, self.foreign_bucket}
+
+    async def overwrite(self, key: str) -> str:
+        return await self.buckets.put(self.bucket, key, b'{"application_password": "stranger"}', {})
+
+    async def suspend_versioning(self) -> None:
+        self.buckets.weather = lambda _: "unsafe"
+
+    async def resume_versioning(self) -> None:
+        self.buckets.weather = lambda _: "fine"
+
+    async def content(self, key: str) -> tuple[bytes, Mapping[str, str]]:
+        newest = self.buckets.objects[self.bucket, key][-1]
+        assert newest.content is not None
+        return newest.content, newest.metadata
+
+    def deny(self) -> None:
+        self.buckets.weather = lambda _: "away"
+
+    def silence(self) -> None:
+        self.buckets.weather = lambda _: "lost"
+
+
+async def _fake(aws: MintAws) -> BucketSide:
+    return FakeSide()
+
+
+SIDES: Mapping[str, Callable[[MintAws], Awaitable[BucketSide]]] = {"s3": _s3, "fake": _fake}
 """By name, each made with the clients of moto."""

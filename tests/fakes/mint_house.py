@@ -148,17 +148,19 @@ class MintReplica:
     async def settle(self, application_id: str, *, days: int = 3) -> None:
         """Run until nothing is due but by age: with good weather, everything that went wrong is mended."""
         until = self.world.clock.moment.timestamp() + days * 86_400
+        self.world.clock.advance(61)
         while self.world.clock.moment.timestamp() < until:
             progress = await self.run(application_id)
             if progress is None:
                 return
-            self.world.clock.advance(max(progress.seconds, 300.0))
+            self.world.clock.advance(max(progress.seconds, 7_000.0))
 
     async def orphans(self, application_id: str) -> list[str]:
         """Return the credentials that the provider accepts and mint does not know, or the other way round."""
         state = await self.store.load(application_id)
         live = {one.id for one in state.generations if one.is_live} if state is not None else set()
-        newest = {one.id: str(one.document) for one in self.world.provider.credentials if one.id in live}
+        made = sorted(self.world.provider.credentials, key=lambda one: one.is_accepted)
+        newest = {one.id: str(one.document) for one in made if one.id in live}
         return sorted(
             set(newest.values()) ^ {str(one.document) for one in self.world.provider.accepted(application_id)}
         )

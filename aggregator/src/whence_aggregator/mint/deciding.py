@@ -113,7 +113,7 @@ class _Deciding:
             yield Proposal(DeleteClient(), self.now)
 
     def is_of_rotation(self, step: str) -> bool:
-        """Return whether a step is one of a wanted kind, to no bucket or to a wanted one; a commit ends its failures."""
+        """Return whether a step is of a wanted kind, and of no unwanted bucket: a commit ends its failures."""
         kind, _, bucket = step.partition(" ")
         return self._is_wanted(kind) and (not bucket or bucket in self.state.application.buckets)
 

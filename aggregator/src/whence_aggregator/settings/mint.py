@@ -87,7 +87,7 @@ class MintSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     path: str = "/mint"
     """Where the storage API is within `serve`; Kio's applications are at /apps."""
     alone: bool = False
-    """Only `whence-aggregator mint` serves the API and rotates; `serve` only shows what it recorded."""
+    """Only `whence-aggregator mint` has the key, serves the API and rotates: not `serve`."""
     listen_address: str = "127.0.0.1"
     listen_port: int = 7383
     """Where `whence-aggregator mint` listens; the storage API is at its root."""
@@ -111,6 +111,11 @@ def rules_of(mint: MintSettings) -> MintRules:
         bound_seconds=mint.bound_seconds, missing_seconds=mint.missing_seconds,
         deletions_an_hour_max=mint.deletions_per_hour_max,
     )  # fmt: skip
+
+
+def default_provider(mint: MintSettings) -> str:
+    """Return the name of the provider of applications that name none."""
+    return mint.default_provider if mint.default_provider is not None else next(iter(mint.providers))
 
 
 def bucket_row(one: MintBucketSettings, external_id: str | None = None) -> BucketRow:

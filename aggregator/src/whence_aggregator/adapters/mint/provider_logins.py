@@ -84,6 +84,18 @@ class FileTokens:
         return token if token != refused else None
 
 
+class AnonymousTokens:
+    """No token: registration is open to everyone who reaches the provider."""
+
+    fix = "set token_file to the file of an initial access token"
+
+    async def token(self) -> str:
+        return ""
+
+    async def renewed(self, refused: str) -> str | None:
+        return None
+
+
 class ClientTokens:
     """Tokens by mint's own client credentials. `seconds` is a monotonic clock."""
 
@@ -149,8 +161,8 @@ class SignedInCalls:
 
         async def sent(token: str) -> ProviderAnswer:
             return await self.calls.send(
-                method, self.calls.place.url(path), headers=bearer(token), body=body, secrets=(token, *secrets),
-                bytes_max=bytes_max,
+                method, self.calls.place.url(path), headers=bearer(token) if token else {}, body=body,
+                secrets=(token, *secrets) if token else secrets, bytes_max=bytes_max,
             )  # fmt: skip
 
         token = await self._tokens.token()
