@@ -198,5 +198,5 @@ def _orphan(one: PossibleOrphan) -> dict[str, object]:
         "provider": one.provider,
         "intended_at": one.intended_at or None,
         "ended_at": one.ended_at,
-        "fix": f"look at the provider {one.provider} for a credential made at this time that no bucket holds; remove it",
+        "fix": f"look at {one.provider} for a credential made at this time that no bucket holds, and remove it",
     }

@@ -18,6 +18,7 @@ from whence_aggregator.adapters.aws_clients import ServiceClients
 from whence_aggregator.adapters.mint.bucket_calls import BucketCalls
 from whence_aggregator.adapters.mint.credential_buckets import S3CredentialBuckets
 from whence_aggregator.callers.membership import Membership
+from whence_aggregator.http.credentials import CredentialCalls
 from whence_aggregator.http.mint import MintCalls
 from whence_aggregator.http.readiness import Readiness
 from whence_aggregator.http.server import Server
@@ -69,11 +70,17 @@ class Mint:
 
     def routes(self, membership: Membership, *, path: str) -> list[web.RouteDef]:
         """Return the storage API below a path, and the API of credentials."""
-        return MintCalls(
+        write_all = frozenset(self.settings.write_all)
+        calls = MintCalls(
             applications=self.applications, kio=self.kio, membership=membership, providers=self.provider_kinds,
             default_provider=default_provider(self.settings), username_prefix=self.settings.username_prefix,
-            write_all=frozenset(self.settings.write_all), places=self.places, path=path,
-        ).routes()  # fmt: skip
+            write_all=write_all, places=self.places, path=path,
+        )  # fmt: skip
+        credentials = CredentialCalls(
+            applications=self.applications, kio=self.kio, membership=membership, holders=self.holders,
+            write_all=write_all, now=utc_now,
+        )  # fmt: skip
+        return [*calls.routes(), *credentials.routes()]
 
 
 def load_mint(
