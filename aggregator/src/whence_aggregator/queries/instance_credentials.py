@@ -53,12 +53,14 @@ class HeldCredentialsRow(TypedDict):
     intended_at: str
     step: str
     written: str
+    writing: str
 
 
 HELD_CREDENTIALS = NamedQuery[HeldCredentialsParameters, HeldCredentialsRow]("held_credentials")
 
 
 class LiveCredentialsParameters(TypedDict):
+    heard_since: int
     application_ids: str
 
 
@@ -69,24 +71,11 @@ class LiveCredentialsRow(TypedDict):
     intended_at: str
     published_at: str
     committed_at: str
-    written: str
     is_read: int
+    readers: int
 
 
 LIVE_CREDENTIALS = NamedQuery[LiveCredentialsParameters, LiveCredentialsRow]("live_credentials")
-
-
-class CredentialReadersParameters(TypedDict):
-    application_ids: str
-    heard_since: int
-
-
-class CredentialReadersRow(TypedDict):
-    application_id: str
-    n: int
-
-
-CREDENTIAL_READERS = NamedQuery[CredentialReadersParameters, CredentialReadersRow]("credential_readers")
 
 
 class BehindInCredentialsParameters(TypedDict):

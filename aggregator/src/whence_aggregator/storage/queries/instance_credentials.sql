@@ -22,32 +22,30 @@ where f.application_id = :application_id and i.ledger_index >= 0
 order by i.number, file;
 
 -- name: held_credentials
--- types: minted int, intended_at str, step str, written str
+-- types: minted int, intended_at str, step str, written str, writing str
 select i.instance_id, c.file, c.held, c.generation, c.version_id, c.since,
     case when k.generation is null then 0 else 1 end as minted, coalesce(k.intended_at, '') as intended_at,
-    coalesce(k.step, '') as step, coalesce(k.written, '{}') as written
+    coalesce(k.step, '') as step, coalesce(k.written, '{}') as written, coalesce(g.written, '{}') as writing
 from instance i join facets f on f.number = i.facets
 join instance_credential c on c.instance = i.number and c.ledger_index = i.ledger_index
 left join credential k on k.application_id = f.application_id and c.file = k.kind || '.json'
     and k.generation = c.generation
+left join mint_generation g on g.application_id = k.application_id and g.kind = k.kind and g.generation = k.generation
 where {i.instance_id in texts instance_ids} order by i.number, c.file;
 
+-- readers: the running instances of the application that are heard and state objects.
+
 -- name: live_credentials
--- types: is_read int
-select k.application_id, k.kind, k.generation, k.intended_at, k.published_at, k.committed_at, k.written,
-    case when exists (select 1 from instance_credential c where c.generation = k.generation) then 1 else 0 end as is_read
+-- types: is_read int, readers int, heard_since int
+select k.application_id, k.kind, k.generation, k.intended_at, k.published_at, k.committed_at,
+    case when exists (select 1 from instance_credential c where c.generation = k.generation) then 1 else 0 end as is_read,
+    (select count(*) from facets f join instance i on i.facets = f.number
+        join instance_credential c on c.instance = i.number and c.ledger_index = i.ledger_index and c.file = 'client.json'
+        join last_seen s on s.instance_id = i.instance_id
+        where f.application_id = k.application_id and i.life in ('pending', 'running', 'unknown')
+            and s.seen_at >= :heard_since) as readers
 from credential k where {k.application_id in texts application_ids} and k.ended_at = ''
 order by k.application_id, k.kind, k.committed_at, k.intended_at;
-
--- name: credential_readers
--- types: n int, heard_since int
-select f.application_id, count(*) as n
-from facets f join instance i on i.facets = f.number
-join instance_credential c on c.instance = i.number and c.ledger_index = i.ledger_index and c.file = 'client.json'
-join last_seen s on s.instance_id = i.instance_id
-where {f.application_id in texts application_ids} and i.life in ('pending', 'running', 'unknown')
-    and s.seen_at >= :heard_since
-group by f.application_id;
 
 -- Instances that are heard, hold an older generation than the current one, and did not fail for it yet.
 
