@@ -247,8 +247,13 @@ class ObjectUnavailable(RoadError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredObject:
+    """An object. `metadata` is its user metadata, by names in lower case; whoever may write the object chooses it."""
+
     content: bytes = field(repr=False)
     etag: str
+    version_id: str = ""
+    """Empty if the bucket never kept versions."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 class ObjectStore(Protocol):

@@ -82,13 +82,13 @@ class TokenKeeper:
     async def refresh(self) -> None:
         """Request the tokens that are due, and publish all. Errors of the issuer are shown on the status page."""
         now, failed = self._progress.monotonic(), ""
-        pair = self._keeper.pair()
+        client = self._keeper.client()
         for name, scopes in self._scopes.items():
             held = self._held.get(name)
-            if pair is None or (held is not None and now < held.refresh_at):
+            if client is None or (held is not None and now < held.refresh_at):
                 continue
             try:
-                token = await self._issuer.client_credentials(pair[1], scopes)
+                token = await self._issuer.client_credentials(client, scopes)
             except SecretUnavailable as exc:
                 failed = f"token {name}: {exc.diagnostics()}"
                 continue
@@ -100,7 +100,7 @@ class TokenKeeper:
         if failed and failed != self._progress.credentials.tokens_error:
             log.warning("a token could not be got", extra=fields(reason=failed))
         self._progress.credentials.record_tokens_error(failed)
-        self._keeper.keep_tokens(self._files(now, pair[1] if pair is not None else {}))
+        self._keeper.keep_tokens(self._files(now, client or {}))
 
     def _files(self, now: float, client: Mapping[str, str]) -> dict[str, bytes]:
         files: dict[str, bytes] = {}

@@ -145,6 +145,7 @@ class _Agent:
             ),
             poll_seconds=settings.credentials_poll_seconds,
             random=random.random,
+            on_change=self.reporting.reporter.report_change,
         )
         self.stack.callback(keeper.close)
         return keeper

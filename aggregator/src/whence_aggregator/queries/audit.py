@@ -1506,3 +1506,26 @@ CLEAR_FULLSTOP_REPORT = Command[NoParameters]("clear_fullstop_report")
 
 
 CLEAR_INSTANCE_LOG = Command[NoParameters]("clear_instance_log")
+
+
+class DumpInstanceCredentialParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpInstanceCredentialRow(TypedDict):
+    instance: int
+    file: str
+    ledger_index: int
+    held: int
+    generation: str
+    version_id: str
+    since: int
+
+
+DUMP_INSTANCE_CREDENTIAL = NamedQuery[DumpInstanceCredentialParameters, DumpInstanceCredentialRow](
+    "dump_instance_credential"
+)
+
+
+CLEAR_INSTANCE_CREDENTIAL = Command[NoParameters]("clear_instance_credential")

@@ -485,3 +485,10 @@ delete from fullstop_report;
 
 -- name: clear_instance_log
 delete from instance_log;
+
+-- name: dump_instance_credential
+select instance, file, ledger_index, held, generation, version_id, since from instance_credential
+order by instance, file limit :limit offset :offset;
+
+-- name: clear_instance_credential
+delete from instance_credential;
