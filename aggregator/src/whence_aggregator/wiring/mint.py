@@ -27,7 +27,7 @@ from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.mint.applications import MintApplications
 from whence_aggregator.mint.assembly import MintOutside, rotation_of
 from whence_aggregator.mint.bucket_places import BucketPlaces
-from whence_aggregator.mint.holders import ReportedHolders
+from whence_aggregator.mint.holders import StatedHolders
 from whence_aggregator.mint.key import MintKey
 from whence_aggregator.mint.kio import RegisteredApplications
 from whence_aggregator.mint.pace import ProviderPace
@@ -37,6 +37,7 @@ from whence_aggregator.mint.work import UNDER_WAY_MAX, MintWork
 from whence_aggregator.ports import Database
 from whence_aggregator.settings.mint import MintSettings, bucket_row, default_provider, rules_of
 from whence_aggregator.settings.server import Settings
+from whence_aggregator.trace.listening import Listening
 from whence_aggregator.wiring import parts, settings_files
 from whence_aggregator.wiring.limits import LiveLimits
 from whence_aggregator.wiring.mint_files import load_external_id, load_mint_key
@@ -61,7 +62,7 @@ class Mint:
 
     settings: MintSettings
     applications: MintApplications
-    holders: ReportedHolders
+    holders: StatedHolders
     kio: RegisteredApplications
     places: BucketPlaces
     provider_kinds: Mapping[str, frozenset[CredentialKind]]
@@ -85,7 +86,7 @@ class Mint:
 
 def load_mint(
     settings: Settings, stated: MintSettings, database: Database, ledger: Ledger, outgoing: Outgoing,
-    stack: AsyncExitStack,
+    stack: AsyncExitStack, heard: Listening,
 ) -> Mint:  # fmt: skip
     """Build mint. Raises SettingsInvalid."""
     secret = load_mint_key(stated.key_file)
@@ -98,7 +99,7 @@ def load_mint(
     )  # fmt: skip
     backoff = Backoff(first_seconds=5.0, longest_seconds=900.0, random=random.random)
     places = _load_places(settings, stated)
-    holders, kio = ReportedHolders(database), RegisteredApplications(database)
+    holders, kio = StatedHolders(database=database, listening=heard), RegisteredApplications(database)
     outside = MintOutside(
         providers=providers, buckets=_load_buckets(settings, places, stack), holders=holders, known=kio
     )
@@ -139,12 +140,17 @@ def _load_places(settings: Settings, mint: MintSettings) -> BucketPlaces:
 
 
 def load_served_mint(
-    settings: Settings, database: Database, ledger: Ledger, outgoing: Outgoing, stack: AsyncExitStack
+    settings: Settings,
+    database: Database,
+    ledger: Ledger,
+    outgoing: Outgoing,
+    stack: AsyncExitStack,
+    heard: Listening,
 ) -> Mint | None:
     """Build mint for `serve`; None where it runs alone, so that `serve` never reads its key. Raises SettingsInvalid."""
     if settings.mint is None or settings.mint.alone:
         return None
-    return load_mint(settings, settings.mint, database, ledger, outgoing, stack)
+    return load_mint(settings, settings.mint, database, ledger, outgoing, stack, heard)
 
 
 async def run_mint(
@@ -181,7 +187,8 @@ async def opened_mint(
         await parts.check_heartbeat_secret(settings, database)
         own_file = msgspec.structs.replace(settings, checkpoint_file=f"{settings.checkpoint_file}.mint")
         ledger = await parts.start_ledger(own_file, database, stack, beside=Path(settings.checkpoint_file))
-        mint = load_mint(settings, settings.mint, database, ledger, outgoing, stack)
+        heard = await parts.load_listening(settings, database)
+        mint = load_mint(settings, settings.mint, database, ledger, outgoing, stack, heard)
         worker = load_worker(database, mint.kinds, does=lambda kind: kind in mint.kinds)
         mint.wake = worker.wake
         known = load_known(settings, database)
