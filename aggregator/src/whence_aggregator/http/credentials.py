@@ -142,7 +142,7 @@ def _settings(one: ShownMint) -> dict[str, object]:
     application, stored = one.application, one.state.stored
     return {
         "username": application.username,
-        "client_id": application.client_id or None,
+        "client_id": one.client_id or None,
         "is_confidential": application.is_confidential,
         "redirect_url": application.redirect_url or None,
         "buckets": application.buckets,

@@ -233,7 +233,7 @@ def _whole(one: ShownMint) -> dict[str, object]:
     return {
         **_row(one),
         "username": application.username,
-        "client_id": application.client_id or None,
+        "client_id": one.client_id or None,
         "redirect_url": application.redirect_url or None,
         "is_client_confidential": application.is_confidential,
         "s3_buckets": application.buckets,

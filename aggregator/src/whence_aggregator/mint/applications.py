@@ -52,6 +52,12 @@ class ShownMint:
         return self.application.last_synced
 
     @property
+    def client_id(self) -> str:
+        """The id of the client that is in use; empty before the first."""
+        current = self.state.current("client")
+        return (current.handle.get("client_id", "") if current is not None else "") or self.application.client_id
+
+    @property
     def has_problems(self) -> bool:
         return self.state.stored.problem is not None
 
