@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from pathlib import Path
+from typing import cast
 
 import pytest
 
-from fakes.auditor import dumped
+from fakes.auditor import checked, dumped
+from fakes.in_process import InProcess
 from fakes.mint_house import MintReplica, MintWorld
 from fakes.mint_provider import FakeProvider, ProviderMishap
 from whence_aggregator.mint.rules import MintRules
 from whence_aggregator.mint.store import Overtaken, TooManyDeletions
 from whence_aggregator.mint.values import GenerationId, KnownCredential, MadeCredential, WantedClient
 from whence_aggregator.ports import Conflict, Database, NotFound
+from whence_aggregator.queries.mint import PUT_CREDENTIAL, PutCredentialParameters
 from whence_aggregator.queries.work import TASKS_OF_KIND
 
 HOUR, DAY = 3_600.0, 86_400.0
@@ -82,6 +86,20 @@ async def test_the_steps_of_a_generation_are_a_row_that_is_derived_from_the_log(
     (generation,) = [one for one in (await mint.state("greeter")).generations if one.kind == "user"]
     assert (row["step"], row["mac"], row["committed_at"]) == ("committed", generation.mac, generation.committed_at)
     assert row["written"] == '{"one":"v2"}'
+
+
+async def test_what_is_derived_of_credentials_is_checked_against_the_log(
+    house: InProcess, world: MintWorld, tmp_path: Path
+) -> None:
+    mint = MintReplica(house.database, world)
+    await mint.ledger.start()
+    await minted(mint)
+    await house.ledger.refresh()
+    assert (await checked(house, tmp_path)).findings == []
+    row = (await dumped(house.database))["credential"][0]
+    changed = {**row, "ledger_index": 10**6, "mac": "0" * 64}
+    await house.database.write(PUT_CREDENTIAL.bind([cast(PutCredentialParameters, changed)]))
+    assert [one for one in (await checked(house, tmp_path)).findings if "credential" in str(one)]
 
 
 async def test_a_secret_is_sealed_until_it_is_committed_and_erased_then(mint: MintReplica, world: MintWorld) -> None:
@@ -362,6 +380,18 @@ async def test_whether_a_client_is_confidential_is_changed_by_a_rotation(mint: M
     await mint.write("greeter", "one", is_confidential=False)
     await mint.run("greeter")
     assert mint.objects("greeter", "one")["client"] == {"client_id": "stups_greeter", "client_secret": None}
+
+
+async def test_a_client_without_a_secret_that_is_made_again_is_the_same_and_is_not_ended(
+    mint: MintReplica, world: MintWorld
+) -> None:
+    await mint.write("greeter", "one", is_confidential=False, credentials=("client",))
+    await mint.run("greeter")
+    world.clock.advance(61)
+    await mint.applications.revoke("greeter", by="ada")
+    await mint.run("greeter")
+    assert [one.phase for one in (await mint.state("greeter")).generations] == ["ended", "committed"]
+    assert "end" not in world.provider.requests
 
 
 async def test_the_provider_of_an_application_cannot_be_changed(mint: MintReplica) -> None:
