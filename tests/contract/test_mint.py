@@ -11,12 +11,11 @@ import pytest
 
 from fakes.auditor import checked, dumped
 from fakes.in_process import InProcess
-from fakes.mint_house import MintReplica, MintWorld
+from fakes.mint_house import MintReplica, MintWorld, minted, of_provider
 from fakes.mint_provider import FakeProvider, ProviderMishap
-from whence_aggregator.mint.rules import MintRules
-from whence_aggregator.mint.store import Overtaken, TooManyDeletions
+from whence_aggregator.mint.store import Overtaken
 from whence_aggregator.mint.values import GenerationId, KnownCredential, MadeCredential, WantedClient
-from whence_aggregator.ports import Conflict, Database, NotFound
+from whence_aggregator.ports import Database
 from whence_aggregator.queries.mint import PUT_CREDENTIAL, PutCredentialParameters
 from whence_aggregator.queries.work import TASKS_OF_KIND
 
@@ -35,18 +34,6 @@ async def mint(database: Database, world: MintWorld) -> MintReplica:
     replica = MintReplica(database, world)
     await replica.ledger.start()
     return replica
-
-
-async def minted(mint: MintReplica, *buckets: str) -> None:
-    """Have an application that has both credentials."""
-    await mint.write("greeter", *(buckets or ("one",)))
-    await mint.run("greeter")
-    mint.world.clock.advance(61)
-
-
-def of_provider(world: MintWorld, request: str, mishap: ProviderMishap) -> None:
-    """Have every request of a name go wrong from now on."""
-    world.provider.weather = lambda name: mishap if name == request else "fine"
 
 
 async def test_both_credentials_are_written_to_every_bucket_and_committed(mint: MintReplica, world: MintWorld) -> None:
@@ -282,147 +269,6 @@ async def test_the_old_generation_ends_when_all_instances_report_the_new_one(
     state = await mint.state("greeter")
     assert [one.id for one in state.live("user")] == [new.id]
     assert len(state.live("client")) == 2, "agents that report no ids wait for the bound"
-
-
-async def test_an_application_that_kio_lacks_is_deleted_after_a_day_everywhere(
-    mint: MintReplica, world: MintWorld
-) -> None:
-    await minted(mint)
-    world.kio.known.clear()
-    await mint.run("greeter")
-    world.clock.advance(DAY - 1)
-    await mint.run("greeter")
-    assert mint.objects("greeter", "one")
-    world.clock.advance(61)
-    await mint.settle("greeter")
-    assert mint.objects("greeter", "one") == {}
-    assert world.provider.accepted("greeter") == []
-    assert "greeter" not in world.provider.clients
-    with pytest.raises(NotFound):
-        await mint.applications.read("greeter")
-    reasons = {one["reason"] for one in await mint.logged() if one["step"] == "ended"}
-    assert any(one.startswith("missing from Kio since") for one in reasons)
-
-
-async def test_an_application_that_is_back_in_kio_is_not_deleted(mint: MintReplica, world: MintWorld) -> None:
-    await minted(mint)
-    world.kio.known.clear()
-    await mint.run("greeter")
-    world.clock.advance(DAY / 2)
-    world.register("greeter")
-    await mint.run("greeter")
-    world.kio.known.clear()
-    world.clock.advance(DAY / 2 + 60)
-    await mint.run("greeter")
-    assert mint.objects("greeter", "one")
-
-
-async def test_an_empty_kio_does_not_delete_all_applications(database: Database, world: MintWorld) -> None:
-    mint = MintReplica(database, world, rules=MintRules(jitter=0.0, deletions_an_hour_max=2))
-    await mint.ledger.start()
-    names = [f"app-{number}" for number in range(4)]
-    for name in names:
-        world.register(name)
-        await mint.write(name, "one", credentials=("user",))
-        await mint.run(name)
-    world.kio.known.clear()
-    for _ in range(2):
-        for name in names:
-            await mint.run(name)
-        world.clock.advance(DAY + 61)
-    world.clock.advance(-DAY)
-    for name in names:
-        await mint.run(name)
-    kept = [name for name in names if mint.objects(name, "one")]
-    assert len(kept) == 2
-    shown = await mint.applications.read(kept[0])
-    assert "missing from Kio" in shown.message
-    state = await mint.state(kept[0])
-    with pytest.raises(TooManyDeletions):
-        await mint.store.save_missing(
-            replace(state.stored, deleted_at="2026-11-24T00:00:00.000Z"), now=world.clock(), deletions_an_hour_max=2
-        )
-
-
-async def test_an_application_can_be_created_again_when_its_deletion_is_over(
-    mint: MintReplica, world: MintWorld
-) -> None:
-    await minted(mint)
-    await mint.applications.delete("greeter", by="ada")
-    with pytest.raises(Conflict):
-        await mint.write("greeter", "one")
-    with pytest.raises(Conflict):
-        await mint.applications.renew("greeter", by="ada")
-    assert await mint.run("greeter") is None
-    assert "greeter" not in world.provider.clients
-    await mint.write("greeter", "one")
-    world.clock.advance(61)
-    await mint.run("greeter")
-    assert set(mint.objects("greeter", "one")) == {"user", "client"}
-    assert await mint.orphans("greeter") == []
-
-
-async def test_a_changed_application_is_brought_to_the_provider_and_its_task_is_due(
-    mint: MintReplica, world: MintWorld
-) -> None:
-    await minted(mint)
-    before = mint.woken
-    await mint.write("greeter", "one", redirect_url="https://greeter.example.org/")
-    assert mint.woken == before + 1
-    (task,) = await mint.database.fetch(TASKS_OF_KIND.bind({"kind": "mint"}))
-    assert (task["subject"], task["attempts"]) == ("greeter", 0)
-    await mint.run("greeter")
-    assert world.provider.clients["greeter"].redirect_url == "https://greeter.example.org/"
-
-
-async def test_whether_a_client_is_confidential_is_changed_by_a_rotation(mint: MintReplica, world: MintWorld) -> None:
-    await minted(mint)
-    await mint.write("greeter", "one", is_confidential=False)
-    await mint.run("greeter")
-    assert mint.objects("greeter", "one")["client"] == {"client_id": "stups_greeter", "client_secret": None}
-
-
-async def test_a_client_without_a_secret_that_is_made_again_is_the_same_and_is_not_ended(
-    mint: MintReplica, world: MintWorld
-) -> None:
-    await mint.write("greeter", "one", is_confidential=False, credentials=("client",))
-    await mint.run("greeter")
-    world.clock.advance(61)
-    await mint.applications.revoke("greeter", by="ada")
-    await mint.run("greeter")
-    assert [one.phase for one in (await mint.state("greeter")).generations] == ["ended", "committed"]
-    assert "end" not in world.provider.requests
-
-
-async def test_the_provider_of_an_application_cannot_be_changed(mint: MintReplica) -> None:
-    await minted(mint)
-    with pytest.raises(Conflict, match="cannot be changed"):
-        await mint.write("greeter", "one", provider="other")
-
-
-async def test_a_provider_that_is_not_configured_is_a_problem_of_the_application(mint: MintReplica) -> None:
-    await mint.write("greeter", "one", provider="other")
-    await mint.run("greeter")
-    assert (await mint.applications.read("greeter")).message.startswith("no provider 'other' is configured")
-
-
-@pytest.mark.parametrize("order", ["renew", "revoke", "delete", "read"])
-async def test_an_application_that_mint_does_not_know_has_no_credentials(mint: MintReplica, order: str) -> None:
-    stated = {} if order == "read" else {"by": "ada"}
-    with pytest.raises(NotFound):
-        await getattr(mint.applications, order)("nobody", **stated)
-
-
-async def test_applications_are_listed_by_pages_with_their_generations(mint: MintReplica, world: MintWorld) -> None:
-    for name in ("one", "two", "three"):
-        world.register(name)
-        await mint.write(name, "bucket", credentials=("user",))
-        await mint.run(name)
-    first = await mint.applications.page(after="", limit=2)
-    assert [one.application.application_id for one in first] == ["one", "three"]
-    (rest,) = await mint.applications.page(after="three", limit=2)
-    assert rest.last_password_rotation == "2026-11-22T12:00:00.000Z"
-    assert rest.last_client_rotation == ""
 
 
 async def test_two_replicas_that_rotate_one_application_make_one_credential(
