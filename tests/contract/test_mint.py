@@ -205,6 +205,26 @@ async def test_a_bucket_that_denies_is_told_and_counted_and_stops_no_rotation_el
     assert shown.last_password_rotation != ""
 
 
+async def test_each_request_that_may_be_on_its_way_is_noted_before_it_is_sent(
+    mint: MintReplica, world: MintWorld
+) -> None:
+    world.provider.is_finding = False
+    of_provider(world, "make", "lost")
+    await mint.write("greeter", "one", credentials=("user",))
+    await mint.run("greeter")
+    world.clock.advance(HOUR)
+    await mint.run("greeter")
+    (intended,) = (await mint.state("greeter")).generations
+    assert (intended.phase, intended.asked_at) == ("intended", "2026-11-22T13:00:00.000Z")
+    of_provider(world, "make", "fine")
+    world.buckets.weather = lambda _: "lost"
+    for _ in range(2):
+        world.clock.advance(HOUR)
+        await mint.run("greeter")
+    (generated,) = (await mint.state("greeter")).generations
+    assert (generated.phase, generated.asked_at) == ("generated", "2026-11-22T15:00:00.000Z")
+
+
 async def test_an_object_that_somebody_wrote_over_meanwhile_is_written_again_before_the_commit(
     mint: MintReplica, world: MintWorld
 ) -> None:

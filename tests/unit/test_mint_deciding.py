@@ -271,6 +271,10 @@ def test_a_kind_that_is_not_wanted_any_more_leaves_the_buckets_before_it_ends() 
     only = stored(of=application(credentials=("client",)))
     user, client = generation(0, "committed"), generation(0, "committed", kind="client")
     assert decided(only, user, client, seconds=60).step == WithdrawObject("user", "one")
+    assert decided(only, user, client, seconds=59).step is None
+    denied = MintFailure(attempts=1, retry_at=at(600), since=at(60), code="bucket-denied", problem="denied")
+    failing = replace(only, failures={"withdraw user one": denied, "withdraw user two": denied})
+    assert decided(failing, user, client, seconds=61).step is None, "a bucket still has an object of it"
     withdrawn = replace(user, written={})
     assert isinstance(decided(only, withdrawn, client, seconds=60).step, GiveUpGeneration)
 
