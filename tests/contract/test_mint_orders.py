@@ -179,3 +179,21 @@ async def test_applications_are_listed_by_pages_with_their_generations(mint: Min
     (rest,) = await mint.applications.page(after="three", limit=2)
     assert rest.last_password_rotation == "2026-11-22T12:00:00.000Z"
     assert rest.last_client_rotation == ""
+
+
+async def test_a_bucket_that_does_not_exist_any_more_holds_up_no_deletion_but_one_that_fails_does(
+    mint: MintReplica, world: MintWorld
+) -> None:
+    await minted(mint, "one", "two")
+    await mint.applications.delete("greeter", by="ada")
+    world.buckets.objects = {place: kept for place, kept in world.buckets.objects.items() if place[0] != "one"}
+    world.buckets.absent.add("one")
+    world.buckets.weather = lambda _: "unsafe"
+    await mint.run("greeter")
+    assert mint.objects("greeter", "two"), "what could not be hidden still works"
+    world.check()
+    world.buckets.weather = lambda _: "fine"
+    world.clock.advance(HOUR)
+    assert await mint.run("greeter") is None
+    assert mint.objects("greeter", "two") == {}
+    assert world.provider.accepted("greeter") == []
