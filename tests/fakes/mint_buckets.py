@@ -116,7 +116,7 @@ class FakeHolders:
 
 
 @dataclass
-class FakeKio:
+class FakeStandings:
     """Applications as Kio has them."""
 
     known: dict[str, KioStanding] = field(default_factory=dict)

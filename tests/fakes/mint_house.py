@@ -9,7 +9,7 @@ from typing import Any
 
 from fakes.clocks import CountingRandom, FakeClock
 from fakes.in_process import ORIGIN, KeptCheckpoint
-from fakes.mint_buckets import FakeBuckets, FakeHolders, FakeKio
+from fakes.mint_buckets import FakeBuckets, FakeHolders, FakeStandings
 from fakes.mint_provider import FakeProvider, ProviderMishap
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.log_reader import LogReader
@@ -46,7 +46,7 @@ class MintWorld:
     provider: FakeProvider = field(default_factory=FakeProvider)
     buckets: FakeBuckets = field(default_factory=FakeBuckets)
     holders: FakeHolders = field(default_factory=FakeHolders)
-    kio: FakeKio = field(default_factory=FakeKio)
+    kio: FakeStandings = field(default_factory=FakeStandings)
     random_bytes: Callable[[int], bytes] = field(default_factory=CountingRandom)
 
     def __post_init__(self) -> None:
