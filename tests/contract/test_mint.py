@@ -89,6 +89,23 @@ async def test_what_is_derived_of_credentials_is_checked_against_the_log(
     assert [one for one in (await checked(house, tmp_path)).findings if "credential" in str(one)]
 
 
+async def test_the_client_of_an_application_is_the_one_that_was_committed_last(
+    mint: MintReplica, world: MintWorld
+) -> None:
+    world.provider.style = "new-client"
+    await minted(mint)
+    assert (await mint.state("greeter")).application.client_id == "client-0001"
+    await mint.applications.renew("greeter", by="ada")
+    of_provider(world, "commit", "away")
+    await mint.run("greeter")
+    assert (await mint.state("greeter")).application.client_id == "client-0001"
+    of_provider(world, "commit", "fine")
+    world.clock.advance(HOUR)
+    await mint.run("greeter")
+    assert (await mint.state("greeter")).application.client_id == "client-0003"
+    assert mint.objects("greeter", "one")["client"]["client_id"] == "client-0003"
+
+
 async def test_a_secret_is_sealed_until_it_is_committed_and_erased_then(mint: MintReplica, world: MintWorld) -> None:
     of_provider(world, "commit", "away")
     await mint.write("greeter", "one", credentials=("user",))
