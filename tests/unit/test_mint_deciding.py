@@ -322,3 +322,13 @@ def test_a_failure_of_what_is_not_to_be_done_any_more_is_forgotten() -> None:
     one = MintFailure(attempts=1, retry_at=at(0), since=at(0), code="bucket-denied", problem="denied")
     decision = decided(stored(failures={"user three": one}), generation(0, "committed"), seconds=100)
     assert decision.no_longer_failing == {"user three"}
+
+
+def test_a_failure_that_another_replica_overcame_is_forgotten_when_no_rotation_is_due() -> None:
+    one = MintFailure(attempts=1, retry_at=at(0), since=at(0), code="bucket-denied", problem="denied")
+    mint = stored(failures={"user": one, "user one": one, "ensure": one})
+    assert decided(mint, generation(0, "committed"), seconds=100).no_longer_failing == {"user", "user one", "ensure"}
+    refused = replace(one, retry_at=at(600))
+    failing = stored(failures={"user": refused}, renewal_at=at(50), renewal_reason="renewal requested by ada")
+    waiting = decided(failing, generation(0, "committed"), generation(50, "ending", mac=""), seconds=100)
+    assert waiting.no_longer_failing == frozenset()
