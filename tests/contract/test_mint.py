@@ -106,6 +106,21 @@ async def test_the_client_of_an_application_is_the_one_that_was_committed_last(
     assert mint.objects("greeter", "one")["client"]["client_id"] == "client-0003"
 
 
+async def test_a_rotation_asks_for_no_more_than_it_needs(mint: MintReplica, world: MintWorld) -> None:
+    await mint.write("greeter", "one", credentials=("user",))
+    await mint.run("greeter")
+    assert world.buckets.requests == ["check one", "put one", "versions one"]
+    assert world.provider.requests == ["ensure", "make", "verify", "commit"]
+    world.clock.advance(2 * HOUR)
+    world.buckets.requests.clear()
+    world.provider.requests.clear()
+    await mint.run("greeter")
+    assert world.buckets.requests == ["put one", "versions one"], "a bucket is checked before its first object"
+    assert world.provider.requests == ["make", "verify", "commit"]
+    await mint.run("greeter")
+    assert len(world.provider.requests) == 3, "nothing is asked while nothing is due"
+
+
 async def test_a_secret_is_sealed_until_it_is_committed_and_erased_then(mint: MintReplica, world: MintWorld) -> None:
     of_provider(world, "commit", "away")
     await mint.write("greeter", "one", credentials=("user",))
