@@ -77,6 +77,7 @@ AGGREGATOR = Package(
     files=(
         ("systemd/whence-aggregator.service", _UNITS),
         ("systemd/whence-registry.service", _UNITS),
+        ("systemd/whence-mint.service", _UNITS),
         ("systemd/whence-witness.service", _UNITS),
         ("packaging/settings/aggregator.sample.yaml", "etc/whence"),
         ("packaging/settings/witness.sample.yaml", "etc/whence"),

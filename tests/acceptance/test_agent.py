@@ -219,7 +219,7 @@ async def test_a_platform_may_start_without_credentials_and_stays_degraded(
     await stage.instance(user_data(source, "mint_bucket: no-such-bucket-anywhere\n"))
     async with stage.agent(server.url, credentials_first_seconds_max=1.0, credentials_required=False) as running:
         status = await running.until("degraded")
-        assert status["reasons"][0].startswith("credentials are bucket-missing: user.json: ")
+        assert status["reasons"][0].startswith("credentials are bucket-missing: client.json: ")
 
 
 async def test_an_application_that_does_not_become_healthy_is_stopped(

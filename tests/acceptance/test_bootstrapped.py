@@ -30,7 +30,7 @@ global:
   regions: [{REGION}]
   auditor_role: {{trusted: ["210987654321"], external_id: whence-7f3a, trail: {{}}, drift: true, registry_pull: true}}
   application_roles: {{applications: [greeter], mint_bucket: {MINT}}}
-  mint_bucket: {{writer: "arn:aws:iam::{{account_id}}:role/mint"}}
+  mint_bucket: {{writer_role: {{trusted: ["210987654321"], external_id: mint-7f3a}}}}
   cloudtrail: {{s3_bucket_name: "trails-{{account_id}}", home_region: {REGION}, log_bucket: {{}}, events: {{}}}}
   ebs_encrypt_by_default: false
 accounts:
@@ -108,7 +108,7 @@ async def test_bootstrap_that_would_do_less_than_whence_needs_writes_nothing(tmp
         (tmp_path / "accounts.yaml").write_text(text.replace(", events: {}", ""), encoding="utf-8")
         ended = await program.run("bootstrap", "whole")
         assert ended.code == 1
-        assert "accounts.whole.mint_bucket: write mint_bucket: {writer: ARN" in ended.err
+        assert "accounts.whole.mint_bucket: write mint_bucket: {writer_role: {trusted: [ARN" in ended.err
         assert "accounts.whole.cloudtrail.events: write events: {}" in ended.err
         assert program.aws.calls == []
 

@@ -1,6 +1,7 @@
-// An OpenID provider that others wrote (npm oidc-provider), on loopback, for the tests of sign-in.
+// An OpenID provider that others wrote (npm oidc-provider), on loopback, for the tests of sign-in and of mint.
 // It prints its address as one line of JSON. Its own pages (devInteractions) let anyone in by any name.
-// Below /_suite/ a test rotates the keys, changes how long tokens live, and reads what was requested.
+// Below /_suite/ a test rotates the keys, changes how long tokens live, loses answers to registrations, and reads what was
+// requested and which clients are registered.
 'use strict'
 
 const http = require('node:http')
@@ -22,6 +23,7 @@ const state = {
   keys: [newKey('one')],
   seconds: 3600,
   deviceSeconds: 600,
+  lost: 0, // how many next answers to registrations do not arrive
   asked: [] // grant types, in their order
 }
 
@@ -82,6 +84,9 @@ function configuration () {
       }
     ],
     features: {
+      clientCredentials: { enabled: true },
+      registration: { enabled: true, initialAccessToken: 'registration-of-the-suite' },
+      registrationManagement: { enabled: true },
       devInteractions: { enabled: true },
       deviceFlow: { enabled: true },
       introspection: { enabled: true, allowedPolicy: (ctx, client) => client.clientId === 'whence' },
@@ -101,6 +106,7 @@ function configuration () {
         }
       }
     },
+    scopes: ['openid', 'offline_access', 'customer.read_all', 'sales.write'],
     cookies: { keys: ['cookies of the suite'] },
     extraTokenClaims: (ctx, token) => ({ preferred_username: token.accountId, groups: [`team-${token.accountId}`] }),
     findAccount: (ctx, id) => ({ accountId: id, claims: async () => ({ sub: id }) }),
@@ -147,11 +153,13 @@ async function main () {
       Object.assign(state, wanted)
     }
     response.setHeader('Content-Type', 'application/json')
-    response.end(JSON.stringify({ asked: state.asked, kids: state.keys.map((key) => key.kid) }))
+    const clients = [...issued].filter(([id]) => id.startsWith('Client:')).map(([, client]) => client.client_name)
+    response.end(JSON.stringify({ asked: state.asked, kids: state.keys.map((key) => key.kid), clients }))
   }
 
   begin()
   server.on('request', (request, response) => {
+    if (request.url === '/reg' && state.lost > 0 && state.lost--) response.end = () => request.socket.destroy()
     if (request.url.startsWith('/_suite/')) suite(request, response)
     else answer(request, response)
   })

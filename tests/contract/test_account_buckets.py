@@ -317,10 +317,12 @@ async def test_the_mint_bucket_is_written_by_one_role_and_keeps_no_old_versions(
     async with account_world(moto.url, steps=_STEPS, settings={"mint_bucket": {"writer": _WRITER}}) as world:
         await world.converge()
         s3, name = world.client("s3"), f"hello-stups-mint-{world.account_id}-eu-west-1"
-        assert sids(world, name) == ["WhenceMintWrite", "WhenceMintWriterReadsNothing", "WhenceTlsOnly"]
-        allowed = json.loads(s3.get_bucket_policy(Bucket=name)["Policy"])["Statement"][0]
+        assert sids(world, name) == [
+            "WhenceMintVerify", "WhenceMintWrite", "WhenceMintWriterReadsNothing", "WhenceTlsOnly",
+        ]  # fmt: skip
+        allowed = json.loads(s3.get_bucket_policy(Bucket=name)["Policy"])["Statement"][1]
         assert (allowed["Principal"], allowed["Action"], allowed["Resource"]) == (
-            {"AWS": _WRITER}, "s3:PutObject", f"arn:aws:s3:::{name}/*"
+            {"AWS": _WRITER}, ["s3:DeleteObject", "s3:PutObject"], f"arn:aws:s3:::{name}/*"
         )  # fmt: skip
         assert s3.get_bucket_versioning(Bucket=name)["Status"] == "Enabled"
         (rule,) = s3.get_bucket_lifecycle_configuration(Bucket=name)["Rules"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -18,15 +19,27 @@ from whence_agent.adapters.role import RoleKeys
 from whence_agent.ports import ObjectStore, ObjectUnavailable
 from whence_common.clock import utc_now
 
+MINTED = {"whence-generation": "0af1", "whence-files": "client.json"}
+
+
+def put_minted(moto: Aws) -> None:
+    """Write an object as mint does, to a bucket that keeps versions."""
+    s3 = moto.client("s3")
+    s3.put_bucket_versioning(Bucket="contract-bucket", VersioningConfiguration={"Status": "Enabled"})
+    s3.put_object(Bucket="contract-bucket", Key="app/minted.json", Body=b"{}", Metadata=MINTED)
+
 
 @pytest.fixture(params=["fake", "s3"])
 async def store(request: pytest.FixtureRequest, moto: Aws, authority: SigningAuthority) -> AsyncIterator[ObjectStore]:
     if request.param == "fake":
         fake = FakeObjectStore()
-        fake.buckets["contract-bucket"] = {"app/user.json": b'{"a": "b"}'}
+        fake.buckets["contract-bucket"] = {"app/user.json": b'{"a": "b"}', "app/minted.json": b"{}"}
+        fake.metadata["app/minted.json"] = MINTED
+        fake.versions["app/minted.json"] = "v-1"
         yield fake
         return
     await moto.put_credentials("contract-bucket", "app", {"user.json": {"a": "b"}})
+    await asyncio.to_thread(put_minted, moto)
     async with (
         aiohttp.ClientSession() as session, MetadataService("i-0123456789abcdef0", b"", authority).serve() as service,
     ):  # fmt: skip
@@ -53,3 +66,16 @@ async def test_an_absent_object_and_an_absent_bucket_differ(
     with pytest.raises(ObjectUnavailable) as caught:
         await store.get(bucket, key, etag=None)
     assert caught.value.state == state
+
+
+async def test_an_object_has_its_version_and_its_metadata(store: ObjectStore) -> None:
+    found = await store.get("contract-bucket", "app/minted.json", etag=None)
+    assert found is not None
+    assert found.metadata == MINTED
+    assert found.version_id
+
+
+async def test_an_object_that_states_nothing_has_no_metadata(store: ObjectStore) -> None:
+    found = await store.get("contract-bucket", "app/user.json", etag=None)
+    assert found is not None
+    assert found.metadata == {}

@@ -93,9 +93,11 @@ class AccountWorld:
         assert (again.changes, self.aws.writes) == ((), [])
         return report
 
-    def client(self, service: str, region: str = REGION, account_id: str | None = None) -> Any:
+    def client(
+        self, service: str, region: str = REGION, account_id: str | None = None, *, role_name: str = "somebody"
+    ) -> Any:
         """Return the vendor's own client in the account, past the counting proxy: to look, and to change by hand."""
-        role = f"arn:aws:iam::{account_id or self.account_id}:role/somebody"
+        role = f"arn:aws:iam::{account_id or self.account_id}:role/{role_name}"
         sts = boto3.client("sts", **self._made("test", "test", region))
         given = sts.assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
         keys = self._made(given["AccessKeyId"], given["SecretAccessKey"], region)

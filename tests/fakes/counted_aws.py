@@ -7,15 +7,17 @@ service model by method and path, so that every call has its name.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import aiohttp
 import botocore.loaders
 from aiohttp import web
+from yarl import URL
 
 _READS = re.compile(r"(Describe|Get|List|Head|Lookup|Search|Simulate|Validate|Check|AssumeRole|Decode|Estimate|View)")
 _CREDENTIAL = re.compile(r"Credential=([^/]+)/[0-9]+/([^/]*)/([^/]*)/")
@@ -121,7 +123,11 @@ class CountedAws:
     async def _forward(self, request: web.Request, body: bytes) -> web.Response:
         headers = dict(request.headers)  # with its Host, which is signed
         async with self._session.request(
-            request.method, self.backend + request.raw_path, headers=headers, data=body, allow_redirects=False
+            request.method,
+            URL(self.backend + request.raw_path, encoded=True),
+            headers=headers,
+            data=body,
+            allow_redirects=False,
         ) as answer:
             left_out = ("Transfer-Encoding", "Content-Length", "Server", "Date")
             passed = {name: value for name, value in answer.headers.items() if name not in left_out}
@@ -143,17 +149,20 @@ def _rest(model: str, request: web.Request) -> list[str]:
     """Return the operation of a model that a request is: the one with the most of its fixed parts."""
     parts = urlsplit(request.raw_path)
     asked = dict(parse_qsl(parts.query, keep_blank_values=True))
+    given = {*asked, *(name.lower() for name in request.headers)}
     found = [
-        (len(fixed) + depth / 100, name)
-        for name, method, pattern, depth, fixed in _operations(model)
-        if method == request.method and pattern.match(parts.path) and fixed.items() <= asked.items()
+        (len(fixed) + len(needed) + depth / 100, name)
+        for name, method, pattern, depth, fixed, needed in _operations(model)
+        if method == request.method and pattern.match(parts.path) and fixed.items() <= asked.items() and needed <= given
     ]
     return [max(found)[1]] if found else []
 
 
 @cache
-def _operations(model: str) -> list[tuple[str, str, re.Pattern[str], int, dict[str, str]]]:
-    operations = botocore.loaders.Loader().load_service_model(model, "service-2")["operations"]
+def _operations(model: str) -> list[tuple[str, str, re.Pattern[str], int, dict[str, str], frozenset[str]]]:
+    """Return names, methods, paths with their depths, fixed parameters, and required parameters and headers."""
+    loaded = botocore.loaders.Loader().load_service_model(model, "service-2")
+    operations, shapes = loaded["operations"], loaded["shapes"]
     found = []
     for name, about in ((name, about) for name, about in operations.items() if name not in _ELSEWHERE):
         path, _, query = about["http"]["requestUri"].partition("?")
@@ -164,5 +173,15 @@ def _operations(model: str) -> list[tuple[str, str, re.Pattern[str], int, dict[s
             ".+" if part.endswith("+}") else "[^/]+" if part.startswith("{") else re.escape(part)
             for part in re.split(r"(\{[^}]+\})", path.rstrip("/") or "/")
         )
-        found.append((name, about["http"]["method"], re.compile(shape + r"/?\Z"), path.count("/"), fixed))
+        needed = _needed(shapes[about["input"]["shape"]] if "input" in about else {})
+        found.append((name, about["http"]["method"], re.compile(shape + r"/?\Z"), path.count("/"), fixed, needed))
     return found
+
+
+def _needed(shape: Mapping[str, Any]) -> frozenset[str]:
+    members = {name: shape["members"][name] for name in shape.get("required", ())}
+    return frozenset(
+        one["locationName"] if one["location"] == "querystring" else one["locationName"].lower()
+        for one in members.values()
+        if one.get("location") in ("querystring", "header")
+    )

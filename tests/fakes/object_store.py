@@ -11,6 +11,10 @@ from whence_agent.ports import ObjectUnavailable, StoredObject
 class FakeObjectStore:
     def __init__(self) -> None:
         self.buckets: dict[str, dict[str, bytes]] = {}
+        self.metadata: dict[str, dict[str, str]] = {}
+        """User metadata, by key."""
+        self.versions: dict[str, str] = {}
+        """VersionIds, by key."""
         self.fail_with: list[ObjectUnavailable] = []
         self.asked: list[tuple[str, str | None]] = []
         self.answering = asyncio.Event()
@@ -28,4 +32,8 @@ class FakeObjectStore:
             raise ObjectUnavailable("not-synced", f"s3://{bucket}/{key}: no object")
         content = self.buckets[bucket][key]
         found = f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"'
-        return None if found == etag else StoredObject(content=content, etag=found)
+        if found == etag:
+            return None
+        return StoredObject(
+            content=content, etag=found, version_id=self.versions.get(key, ""), metadata=self.metadata.get(key, {})
+        )

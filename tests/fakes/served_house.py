@@ -18,6 +18,7 @@ from whence_aggregator.http.applications import ApplicationCalls
 from whence_aggregator.http.kio import KioCalls
 from whence_aggregator.http.server import Server
 from whence_aggregator.http.slots import Slots
+from whence_common.clock import Now
 
 
 def application_routes(house: InProcess, membership: Membership | None = None) -> list[web.RouteDef]:
@@ -37,9 +38,16 @@ def application_routes(house: InProcess, membership: Membership | None = None) -
 @asynccontextmanager
 async def served(house: InProcess, routes: Sequence[web.RouteDef], known: Mapping[str, Caller]) -> AsyncIterator[str]:
     """Serve routes to callers by token; give the URL."""
+    async with served_at(house.clock, routes, known) as url:
+        yield url
+
+
+@asynccontextmanager
+async def served_at(now: Now, routes: Sequence[web.RouteDef], known: Mapping[str, Caller]) -> AsyncIterator[str]:
+    """Serve routes to callers by token, with a clock; give the URL."""
     sign_in = Authenticator(
         known={token_hash(token): caller for token, caller in known.items()}, sources=NOBODY, sessions=None,
-        attempts=Limit("address", LIMITLESS), now=house.clock,
+        attempts=Limit("address", LIMITLESS), now=now,
     )  # fmt: skip
     listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     server = Server(

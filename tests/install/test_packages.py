@@ -20,7 +20,7 @@ from whence_common.runtime.pause import pause
 from whence_common.user_data.storage import FILE_SYSTEMS
 
 _SECONDS_MAX = 120.0
-_SERVICES = ("whence-agent", "whence-aggregator", "whence-registry", "whence-witness")
+_SERVICES = ("whence-agent", "whence-aggregator", "whence-registry", "whence-mint", "whence-witness")
 pytestmark = pytest.mark.timeout(900)
 """The packages are built and a root made first: both download."""
 
@@ -83,7 +83,9 @@ async def test_services_without_settings_say_what_to_do_and_are_not_restarted(
         for service in _SERVICES:
             found = await machine.unit(service, "failed")
             assert (found["Result"], found["NRestarts"], found["ExecMainStatus"]) == ("exit-code", "0", "78"), service
-            sample = {"whence-registry": "aggregator"}.get(service, service.removeprefix("whence-"))
+            sample = {"whence-registry": "aggregator", "whence-mint": "aggregator"}.get(
+                service, service.removeprefix("whence-")
+            )
             told = await machine.journal(service)
             assert f"there are no settings: /etc/whence/{sample}.yaml does not exist" in told
             assert f"copy /etc/whence/{sample}.sample.yaml to it" in told

@@ -29,11 +29,11 @@ async def test_a_unit_is_closed_up_and_starts_what_there_is(unit: Path) -> None:
     assert "--config" in await run(BIN / "whence-aggregator", command[1], "--help")
 
 
-def test_there_are_three() -> None:
-    assert [path.stem for path in UNITS] == ["whence-aggregator", "whence-registry", "whence-witness"]
+def test_there_are_four() -> None:
+    assert [path.stem for path in UNITS] == ["whence-aggregator", "whence-mint", "whence-registry", "whence-witness"]
 
 
-@pytest.mark.parametrize("unit", ["agent", "aggregator", "registry", "witness"])
+@pytest.mark.parametrize("unit", ["agent", "aggregator", "registry", "mint", "witness"])
 def test_a_service_has_bounds_on_its_memory_and_is_slowed_before_it_is_ended(unit: str) -> None:
     lines = (ROOT / "systemd" / f"whence-{unit}.service").read_text(encoding="utf-8").splitlines()
     set_ = dict(line.split("=", 1) for line in lines if line.startswith(("MemoryHigh=", "MemoryMax=")))

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from fakes.signing_authority import SigningAuthority
+from landscape.minting import mint_settings
 from landscape.programs import Aggregator, aggregator
 
 
@@ -16,8 +17,9 @@ async def lone(authority: SigningAuthority, tmp_path_factory: pytest.TempPathFac
     directory = tmp_path_factory.mktemp("lone")
     registry = {"name": "pierone.example.org", "backend": "http://127.0.0.1:1"}
     async with aggregator(
-        directory, directory, authority_pem={"eu-central-1": authority.pem}, registry_front=registry
-    ) as running:
+        directory, directory, authority_pem={"eu-central-1": authority.pem}, registry_front=registry,
+        mint=mint_settings(directory),
+    ) as running:  # fmt: skip
         yield running
 
 

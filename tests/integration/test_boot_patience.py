@@ -604,7 +604,7 @@ async def test_the_first_credentials_are_waited_for_and_the_status_names_the_fil
         waiting = asyncio.create_task(keeper.first(stage, PATIENCE))
         await third_try(world, "credentials")
         assert "waiting for the credentials of the mint bucket, try " in stage.waiting(world.progress.monotonic())
-        assert stage.reason.startswith("user.json: s3://mint/app/user.json: ")
+        assert stage.reason.startswith("client.json: s3://mint/app/client.json: ")
         store.buckets["mint"] = {
             "app/user.json": b'{"application_username": "u", "application_password": "hunter2"}',
             "app/client.json": b'{"client_id": "c", "client_secret": "s"}',

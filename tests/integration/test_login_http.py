@@ -23,7 +23,7 @@ import pytest
 from fakes.terminal import Running, Terminal
 from whence_aggregator.openid.authorization import OtherSignIn
 from whence_aggregator.openid.metadata import ProviderMetadata, SignInClient
-from whence_aggregator.openid.refusals import ProviderRefused, ProviderUnreachable
+from whence_aggregator.openid.refusals import OAuthRefused, ProviderUnreachable
 from whence_aggregator.whence.login.loopback import Loopback, listening
 from whence_aggregator.whence.login.provider import IdentityProvider
 from whence_common.errors import InputError, RoadError, WhenceError
@@ -238,7 +238,7 @@ def test_an_error_that_repeats_our_secrets_is_shown_without_them(bad: Bad) -> No
         "device_code": "s3cret-device",
     }  # fmt: skip
     bad.state("/token", 400, error="invalid_grant", error_description=f"unknown {' '.join(form.values())}\x1b[2J")
-    with pytest.raises(ProviderRefused) as caught:
+    with pytest.raises(OAuthRefused) as caught:
         bad.ask(**form)
     assert (caught.value.error, "s3cret" in caught.value.diagnostics()) == ("invalid_grant", False)
     assert caught.value.diagnostics().isprintable()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,11 +12,13 @@ import pytest
 from openapi_spec_validator import validate
 
 from landscape.contract import contract
+from landscape.minting import mint_settings
 from landscape.programs import Aggregator
 from whence_aggregator.settings.server import Settings, parse_settings
 from whence_aggregator.settings.witness import parse_witness_settings
 from whence_aggregator.wiring.audit import opened_witness
 from whence_aggregator.wiring.front import opened_registry
+from whence_aggregator.wiring.mint import opened_mint
 from whence_aggregator.wiring.serve import opened_aggregator
 from whence_common.note import Signer
 
@@ -43,6 +46,7 @@ tokens_file: {directory}/tokens
 sts: "off"
 console: true
 registry_front: {{name: pierone.example.org, backend: "http://127.0.0.1:1"}}
+mint: {json.dumps(mint_settings(directory))}
 """
     (directory / "tokens").touch(mode=0o600)
     return parse_settings(text.encode(), name="aggregator.yaml")
@@ -71,6 +75,17 @@ async def test_the_front_alone_serves_the_registrys_part_of_it(tmp_path: Path) -
             (method, path)
             for method, path in documented(of_a_witness=False)
             if path.startswith(FRONT) and path != STUPS
+        }
+        assert program.server.routes == listed | PROBES
+
+
+async def test_mint_alone_serves_its_storage_api_at_the_root_and_credentials(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    async with opened_mint(settings, read=lambda: settings, database_location=None, listening=on) as program:
+        listed = {
+            (method, path.removeprefix("/mint"))
+            for method, path in documented(of_a_witness=False)
+            if path.startswith(("/mint/", "/v1/credentials", "/v1/whoami", "/v1/sign-in", "/v1/token"))
         }
         assert program.server.routes == listed | PROBES
 

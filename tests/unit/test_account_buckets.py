@@ -135,12 +135,30 @@ def test_the_mint_bucket_is_named_by_the_convention_that_deploy_tools_guess() ->
     policy = found[0].state["policy"]
     assert policy["WhenceMintWriterReadsNothing"] == {  # type: ignore[index, call-overload]  # a mapping
         "Sid": "WhenceMintWriterReadsNothing", "Effect": "Deny", "Principal": {"AWS": [_ROLE]},
-        "Action": ["s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket", "s3:ListBucketVersions"],
+        "Action": ["s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket"],
         "Resource": [
             "arn:aws:s3:::acme-stups-mint-123456789012-eu-west-1",
             "arn:aws:s3:::acme-stups-mint-123456789012-eu-west-1/*",
         ],
     }  # fmt: skip
+
+
+def test_the_writer_of_the_mint_bucket_lists_versions_and_reads_the_settings_of_the_bucket() -> None:
+    policy: Any = mint.wanted(account(mint_bucket={"writer": _ROLE}))[0].state["policy"]
+    arn = "arn:aws:s3:::acme-stups-mint-123456789012-eu-west-1"
+    assert (policy["WhenceMintWrite"]["Action"], policy["WhenceMintWrite"]["Resource"]) == (
+        ["s3:DeleteObject", "s3:PutObject"], [f"{arn}/*"]
+    )  # fmt: skip
+    assert (policy["WhenceMintVerify"]["Action"], policy["WhenceMintVerify"]["Resource"]) == (
+        [
+            "s3:GetBucketLocation", "s3:GetBucketOwnershipControls", "s3:GetBucketPublicAccessBlock",
+            "s3:GetBucketVersioning", "s3:GetEncryptionConfiguration", "s3:GetLifecycleConfiguration",
+            "s3:ListBucketVersions",
+        ],
+        [arn],
+    )  # fmt: skip
+    denied = set(policy["WhenceMintWriterReadsNothing"]["Action"])
+    assert denied.isdisjoint([*policy["WhenceMintWrite"]["Action"], *policy["WhenceMintVerify"]["Action"]])
 
 
 def test_the_mint_bucket_may_be_encrypted_with_a_key_of_the_configuration() -> None:

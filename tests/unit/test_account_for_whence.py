@@ -45,7 +45,7 @@ def test_everything_that_is_missing_is_named_at_once_with_what_to_write() -> Non
     assert [one.split(":")[0] for one in found[1:]] == [
         f"accounts.one.{key}" for key in ("alias", "mint_bucket", "auditor_role", "cloudtrail")
     ]
-    assert "write mint_bucket: {writer: ARN of the role that writes credentials}" in found[2]
+    assert "write mint_bucket: {writer_role: {trusted: [ARN of the role that mint runs as]}}" in found[2]
 
 
 @pytest.mark.parametrize(

@@ -9,18 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from fakes.agent_world import FakeIssuer, Ticks
+from fakes.agent_world import FakeIssuer, FakeWebIdentity, Ticks
 from fakes.clocks import FakeClock
 from fakes.object_store import FakeObjectStore
 from landscape.endurance import repeated
 from whence_agent.credentials.generations import DirectoryTaken, Generations
 from whence_agent.credentials.keeper import CredentialKeeper, Revocation
+from whence_agent.credentials.token_sources import TokenSources
 from whence_agent.credentials.tokens import TokenKeeper
 from whence_agent.patience import Patience
 from whence_agent.ports import ObjectUnavailable, SecretUnavailable
 from whence_agent.progress.progress import Progress
 from whence_agent.redaction import Redactor
 from whence_common.backoff import Backoff
+from whence_common.statement import CredentialObjectFacts
 
 USER = json.dumps({"application_username": "u", "application_password": "p1", "more": 1}).encode()
 CLIENT = json.dumps({"client_id": "c", "client_secret": None}).encode()
@@ -36,6 +38,7 @@ class Kept:
         self.directory = directory
         self.redactor = Redactor()
         self.ticks = Ticks()
+        self.changes: list[list[CredentialObjectFacts]] = []
         self.progress = Progress(now=FakeClock(), monotonic=self.ticks, boot_id="b", started_at="")
         self.keeper = CredentialKeeper(
             store=self.store,
@@ -45,11 +48,28 @@ class Kept:
             revocation=revocation or Revocation(),
             poll_seconds=1.0,
             random=lambda: 0.5,
+            on_change=self.changed,
         )
         self.keeper.configure("mint", "app")
 
     def put(self, name: str, content: bytes) -> None:
         self.store.buckets["mint"][f"app/{name}"] = content
+
+    def minted(self, name: str, generation: str, *, files: str = "", version: str = "v-1") -> None:
+        key = f"app/{name}"
+        self.store.metadata[key] = {"whence-generation": generation, **({"whence-files": files} if files else {})}
+        self.store.versions[key] = version
+
+    def changed(self) -> None:
+        objects = self.objects
+        assert objects is not None
+        self.changes.append(objects)
+
+    @property
+    def objects(self) -> list[CredentialObjectFacts] | None:
+        """What is stated of the objects; None if nothing is."""
+        facts = self.progress.observed.credentials
+        return facts.objects if facts is not None and isinstance(facts.objects, list) else None
 
     def files(self) -> dict[str, bytes]:
         current = self.directory / "credentials"
@@ -78,7 +98,7 @@ async def test_a_bucket_that_has_not_answered_is_named_before_the_first_answer(k
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
             await kept.keeper.poll()
-    assert kept.keeper.message == "s3://mint/app/user.json has not been read yet"
+    assert kept.keeper.message == "s3://mint/app/client.json has not been read yet"
 
 
 async def test_files_are_for_the_group_only_and_the_way_is_a_relative_link(kept: Kept) -> None:
@@ -273,8 +293,13 @@ class Tokens:
         self.kept = kept
         self.ticks = kept.ticks
         self.issuer = FakeIssuer(expires_seconds=expires_seconds)
+        self.web_identity = FakeWebIdentity()
+        self.sources = TokenSources(
+            issuer=self.issuer, web_identity=self.web_identity, audience="https://provider.example.org/token",
+            keeper=kept.keeper, redactor=kept.redactor,
+        )  # fmt: skip
         self.tokens = TokenKeeper(
-            issuer=self.issuer, keeper=kept.keeper, progress=kept.progress, redactor=kept.redactor,
+            sources=self.sources, keeper=kept.keeper, progress=kept.progress, redactor=kept.redactor,
             expired=expired, random=lambda: 0.5,  # type: ignore[arg-type]  # parametrised
         )  # fmt: skip
         self.tokens.configure({"pay": ("uid", "pay.read")})

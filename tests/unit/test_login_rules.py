@@ -13,7 +13,7 @@ import pytest
 
 from whence_aggregator.openid.authorization import AuthorizationRequest, OtherSignIn
 from whence_aggregator.openid.metadata import ProviderMetadata, SignInClient, choose_client
-from whence_aggregator.openid.refusals import ProviderRefused, ProviderUnreachable
+from whence_aggregator.openid.refusals import OAuthRefused, ProviderUnreachable
 from whence_aggregator.openid.tokens import Tokens, check_id_token
 from whence_aggregator.whence.login.browser import Way, choose_way, opens_browser
 from whence_aggregator.whence.login.device import DeviceCode, poll_until_confirmed
@@ -54,8 +54,8 @@ class Polled:
         return poll_until_confirmed(code, self.poll, pause=self.pause, clock=lambda: self.now)
 
 
-def refused(error: str) -> ProviderRefused:
-    return ProviderRefused(ISSUER, error)
+def refused(error: str) -> OAuthRefused:
+    return OAuthRefused(ISSUER, error)
 
 
 def unreachable() -> ProviderUnreachable:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from whence_aggregator.openid.metadata import SignInClient
-from whence_aggregator.openid.refusals import ProviderRefused, ProviderUnreachable
+from whence_aggregator.openid.refusals import OAuthRefused, ProviderUnreachable
 from whence_aggregator.openid.tokens import Tokens
 from whence_aggregator.whence.connection import server_of
 from whence_aggregator.whence.login.cache import TerminalSession, TokenCache, folder_of
@@ -57,7 +57,7 @@ class Person:
             raise self.fails
         if session.refresh_token != self.valid:
             self.valid = "none: the family is revoked"
-            raise ProviderRefused(CLIENT.issuer, "invalid_grant")
+            raise OAuthRefused(CLIENT.issuer, "invalid_grant")
         self.refreshes += 1
         fresh = tokens(self.refreshes + 1, refresh=self.rotates)
         self.valid = fresh.refresh_token or self.valid
@@ -156,7 +156,7 @@ def test_a_sign_in_that_the_provider_ended_is_removed_and_reported(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    "failure", [ProviderUnreachable("u", "timed out"), ProviderRefused(CLIENT.issuer, "invalid_client")]
+    "failure", [ProviderUnreachable("u", "timed out"), OAuthRefused(CLIENT.issuer, "invalid_client")]
 )
 def test_another_failure_of_the_provider_removes_nothing(tmp_path: Path, failure: RoadError) -> None:
     ada = Person(tmp_path, tokens())

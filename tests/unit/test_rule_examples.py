@@ -17,6 +17,8 @@ EVERY_SETTING = RuleSettings(
     ami_owners=("123456789012",), instance_days_max=1, image_days_max=1, evidence_days_max=1,
     regions=("eu-central-1",), registries=("registry.example.org",), signers=("release",), builders=("ci",),
     builder_levels={"ci": 3}, slsa_levels={"1": 3}, scm_owners={"git.example.org": ("demo",)},
+    user_credential_hours_max=1, client_credential_days_max=1, credential_lag_minutes_max=1,
+    credential_unread_hours_max=1,
 )  # fmt: skip
 EVERY_SOURCE: tuple[ConfiguredSource, ...] = (
     "inventory",
@@ -28,6 +30,7 @@ EVERY_SOURCE: tuple[ConfiguredSource, ...] = (
     "commit-trust",
     "findings",
     "account-configuration",
+    "mint",
 )
 
 

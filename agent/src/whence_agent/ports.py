@@ -247,8 +247,13 @@ class ObjectUnavailable(RoadError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredObject:
+    """An object. `metadata` is its user metadata, by names in lower case; whoever may write the object chooses it."""
+
     content: bytes = field(repr=False)
     etag: str
+    version_id: str = ""
+    """Empty if the bucket never kept versions."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 class ObjectStore(Protocol):
@@ -275,9 +280,12 @@ class AccessToken:
 
 class TokenIssuer(Protocol):
     async def password_grant(self, user: Mapping[str, str], client: Mapping[str, str]) -> AccessToken:
-        """Return a token for the application's user. Raises SecretUnavailable, as does the other method."""
+        """Return a token for the application's user. Raises SecretUnavailable, as do the other methods."""
 
     async def client_credentials(self, client: Mapping[str, str], scopes: tuple[str, ...]) -> AccessToken: ...
+
+    async def exchange(self, subject_token: str, *, client_id: str, scopes: tuple[str, ...]) -> AccessToken:
+        """Return a token in exchange for a JWT (RFC 8693). Raises SecretUnavailable."""
 
 
 class Probe(Protocol):

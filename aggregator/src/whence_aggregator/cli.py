@@ -24,6 +24,7 @@ from whence_aggregator.settings.server import Settings, read_settings
 from whence_aggregator.settings.witness import WitnessFile, read_witness_settings
 from whence_aggregator.wiring.audit import run_witness
 from whence_aggregator.wiring.front import import_registry, run_registry
+from whence_aggregator.wiring.mint import run_mint
 from whence_aggregator.wiring.parts import open_database
 from whence_aggregator.wiring.serve import run_aggregator
 from whence_common.clock import utc_now
@@ -42,7 +43,7 @@ def main(words: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(words)
     commands = {"serve": _serve, "check": _check, "token": _token, "witness": _witness, "ledger": _ledger}
     commands |= {"registry": _registry, "migrate": _migrate, "backup": _backup, "events": _events, "rules": _rules}
-    commands |= {"replay": _replay}
+    commands |= {"replay": _replay, "mint": _mint}
     try:
         return commands[arguments.command](arguments)
     finally:
@@ -76,6 +77,10 @@ def _parser() -> argparse.ArgumentParser:
     registry.add_argument("--config", default=SETTINGS_FILE, help="settings (default: %(default)s)")
     registry.add_argument("--verbose", action="store_true", help="log more")
     registry.add_argument("--port-file", help="file to write the port to, for listen_port: 0")
+    mint = commands.add_parser("mint", help="serve only mint, and rotate credentials, until SIGTERM (mint.alone)")
+    mint.add_argument("--config", default=SETTINGS_FILE, help="settings (default: %(default)s)")
+    mint.add_argument("--verbose", action="store_true", help="log more")
+    mint.add_argument("--port-file", help="file to write the port to, for listen_port: 0")
     ledger.add_parsers(commands, settings_file=SETTINGS_FILE)
     events.add_parsers(commands, settings_file=SETTINGS_FILE)
     rules.add_parsers(commands, settings_file=SETTINGS_FILE)
@@ -116,6 +121,22 @@ def _registry(arguments: argparse.Namespace) -> int:
             document.settings,
             read=partial(_read_settings, arguments.config),
             database_location=location,
+            listening=_listening(arguments.port_file),
+        ),
+        document,
+    )
+
+
+def _mint(arguments: argparse.Namespace) -> int:
+    document = _document(arguments.config)
+    if document is None:
+        return 78
+    logs.set_up(verbose=arguments.verbose)
+    return _run(
+        run_mint(
+            document.settings,
+            read=partial(_read_settings, arguments.config),
+            database_location=os.environ.get("WHENCE_DATABASE"),
             listening=_listening(arguments.port_file),
         ),
         document,

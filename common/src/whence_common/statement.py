@@ -5,6 +5,7 @@ Each statement is complete, so statements are idempotent and may arrive in any o
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -21,6 +22,8 @@ STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:whence:predicate:runtime:v1"
 DEPTH_MAX = 32
 
+_GENERATION = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+_VERSION = re.compile(r"[A-Za-z0-9._~+/=-]{1,1024}\Z")
 Cause = Literal["boot", "change", "stop", "failed"]
 
 
@@ -126,10 +129,41 @@ class ScmSourceFacts(msgspec.Struct, frozen=True, kw_only=True):
     claims: list[SourceClaimFacts] | msgspec.UnsetType = msgspec.UNSET
 
 
+class CredentialObjectFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An object of the mint bucket whose content is published to the application."""
+
+    file: str
+    """`user.json` or `client.json`."""
+    generation: str = ""
+    """Id of its generation, as its metadata states it; empty if it states none."""
+    version_id: str = ""
+    """S3's version id; empty if the bucket keeps no versions."""
+
+
 class CredentialFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """`generation` counts this machine's own switches of files. Contents and digests are never stated.
+
+    `objects` are those whose contents are published; earlier agents do not send the field, nor do agents that have
+    found files of an earlier process and could not read the bucket yet.
+    """
+
     generation: int
     state: str
     fetched_at: str = ""
+    objects: list[CredentialObjectFacts] | msgspec.UnsetType = msgspec.UNSET
+
+
+CREDENTIAL_FILES = ("client.json", "user.json")
+
+
+def is_credential_generation(text: str) -> bool:
+    """Return whether a text is formed like the id of a generation."""
+    return _GENERATION.match(text) is not None
+
+
+def is_credential_version(text: str) -> bool:
+    """Return whether a text is formed like S3's version id; `null` is no version, but an object without one."""
+    return text != "null" and _VERSION.match(text) is not None
 
 
 class StageFacts(msgspec.Struct, frozen=True, kw_only=True):

@@ -26,8 +26,13 @@ _REQUEST_SECONDS_MAX = 10.0
 _OBJECT_BYTES_MAX = 64 * 1024
 _SECRET_BYTES_MAX = 256 * 1024
 _REGIONS_MAX = 2
-_ERROR = re.compile(rb"\s*(?:<\?xml[^>]*\?>)?\s*<Error(?:\s[^>]*)?>.*?<Code>([A-Za-z0-9.]{1,60})</Code>", re.DOTALL)
-"""S3's error document, which is XML: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
+_METADATA = "x-amz-meta-"
+_METADATA_CHARACTERS_MAX = 4096
+_ERROR = re.compile(
+    rb"\s*(?:<\?xml[^>]*\?>)?\s*(?:<ErrorResponse[^>]*>\s*)?<Error(?:\s[^>]*)?>.*?<Code>([A-Za-z0-9.]{1,60})</Code>",
+    re.DOTALL,
+)
+"""S3's error document, which is XML, and that of STS around it: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
 _MESSAGE = re.compile(rb"<Message>([^<]{0,1000})</Message>")
 _REGION_IN_BODY = re.compile(rb"<Region>([a-z0-9-]{1,40})</Region>")
 _REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}\Z")
@@ -156,7 +161,12 @@ class S3Objects:
             return None
         if reply.status != 200:
             raise self._refused(reply, where)
-        return StoredObject(content=reply.content, etag=one_line(reply.headers.get("ETag", ""), 200))
+        return StoredObject(
+            content=reply.content,
+            etag=one_line(reply.headers.get("ETag", ""), 200),
+            version_id=reply.headers.get("x-amz-version-id", ""),
+            metadata=_metadata(reply.headers),
+        )
 
     def _refused(self, reply: Reply, where: str) -> ObjectUnavailable:
         """Return the error of S3's error document. A proxy's or firewall's response is a transient error."""
@@ -259,6 +269,14 @@ class AwsSecrets:
 def dns_suffix(region: str) -> str:
     """Return the DNS suffix of a region's partition."""
     return next((suffix for start, suffix in _SUFFIXES.items() if region.startswith(start)), "amazonaws.com")
+
+
+def _metadata(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return user metadata; nothing if it is larger than S3 allows, which is 2 KB."""
+    named = {name.lower(): value for name, value in headers.items() if name.lower().startswith(_METADATA)}
+    if sum(len(name) + len(value) for name, value in named.items()) > _METADATA_CHARACTERS_MAX:
+        return {}
+    return {name.removeprefix(_METADATA): value for name, value in named.items()}
 
 
 def _other_region(reply: Reply) -> str | None:

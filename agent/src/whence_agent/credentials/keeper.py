@@ -1,6 +1,7 @@
 """The credential keeper, berry's successor: publishes user.json and client.json from the mint bucket in one generation.
 
-Files are validated before they replace others; valid files remain whatever the bucket returns.
+Files are validated before they replace others; valid files remain whatever the bucket returns. An application whose
+client.json states that it has no other file needs no user.json.
 """
 
 from __future__ import annotations
@@ -9,9 +10,20 @@ import json
 import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
+
+import msgspec
 
 from whence_agent.credentials.generations import Generations
+from whence_agent.credentials.objects import (
+    CLIENT,
+    FILES,
+    SECRET_FIELDS,
+    USER,
+    object_facts,
+    stated_files,
+    what_is_wrong,
+)
 from whence_agent.patience import Patience
 from whence_agent.ports import CredentialState, ObjectStore, ObjectUnavailable, StoredObject
 from whence_agent.progress.progress import Progress
@@ -20,15 +32,11 @@ from whence_agent.redaction import Redactor
 from whence_common.clock import to_instant
 from whence_common.runtime.logs import fields
 from whence_common.runtime.pause import pause
-from whence_common.statement import CredentialFacts
+from whence_common.statement import CredentialFacts, CredentialObjectFacts
 
 log = logging.getLogger(__name__)
 
-OBJECT_BYTES_MAX = 64 * 1024
-_FILES = {"user.json": ("application_username", "application_password"), "client.json": ("client_id", "client_secret")}
-_MAY_BE_NULL = "client_secret"
 TOKEN_SUFFIXES = ("-token-type", "-token-secret", "-client-id", "-client-secret")
-_SECRET = ("application_password", "client_secret")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +48,10 @@ class Revocation:
 
 
 class CredentialKeeper:
-    """Publishes the newest complete pair in the bucket, and the token files."""
+    """Publishes the newest complete files in the bucket, and the token files.
+
+    `on_change` is called when the objects that are published change.
+    """
 
     def __init__(
         self,
@@ -52,6 +63,7 @@ class CredentialKeeper:
         revocation: Revocation,
         poll_seconds: float,
         random: Callable[[], float],
+        on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._generations = generations
@@ -60,35 +72,54 @@ class CredentialKeeper:
         self._revocation = revocation
         self._poll_seconds = poll_seconds
         self._random = random
+        self._on_change = on_change
         self._where: tuple[str, str] | None = None
+        self._wanted: frozenset[str] = frozenset(FILES)
         self._read: dict[str, StoredObject] = {}
+        self._published: tuple[CredentialObjectFacts, ...] | None = None
         self._tokens: dict[str, bytes] = {}
         self._gone = 0
         self._state: CredentialState | None = None
         self.message = "not read yet"
 
-    def configure(self, bucket: str, application_id: str, tokens: Collection[str] = ()) -> None:
-        """Set bucket, application and names of tokens. Raises DirectoryTaken or OSError."""
-        self._where = (bucket, application_id)
+    def configure(self, bucket: str | None, application_id: str, tokens: Collection[str] = ()) -> None:
+        """Set bucket, application and names of tokens; without a bucket there are token files only.
+
+        Raises DirectoryTaken or OSError.
+        """
+        self._where = (bucket, application_id) if bucket is not None else None
+        if bucket is None:
+            self._wanted, self._read = frozenset(), {}
+        elif not self._wanted:
+            self._wanted = frozenset(FILES)
         self._generations.open()
+        if self._generations.number == 0:
+            self._published = ()
         wanted = {f"{name}{suffix}" for name in tokens for suffix in TOKEN_SUFFIXES}
         self._tokens = {name: content for name, content in self._generations.files.items() if name in wanted}
 
     @property
     def complete(self) -> bool:
-        """Whether a valid pair has been read since the start."""
-        return self._read.keys() == _FILES.keys()
+        """Whether all valid files that the application has were read since the start."""
+        return self._read.keys() == self._wanted
 
     @property
     def state(self) -> CredentialState | None:
         return self._state
 
-    def pair(self) -> tuple[dict[str, str], dict[str, str]] | None:
-        """Return the parsed user.json and client.json; None before there is a pair."""
-        if not self.complete:
+    def user(self) -> dict[str, str] | None:
+        """Return the parsed user.json; None before the files are complete, or if the application has none."""
+        return self._document(USER)
+
+    def client(self) -> dict[str, str] | None:
+        """Return the parsed client.json; None before the files are complete, or without a bucket."""
+        return self._document(CLIENT)
+
+    def _document(self, name: str) -> dict[str, str] | None:
+        if not self.complete or name not in self._read:
             return None
-        user, client = (json.loads(self._read[name].content) for name in _FILES)
-        return user, client
+        document: dict[str, str] = json.loads(self._read[name].content)
+        return document
 
     @property
     def configured(self) -> bool:
@@ -113,11 +144,15 @@ class CredentialKeeper:
                 await self.poll()
 
     async def poll(self) -> None:
-        """Read both objects once; publish a valid, changed pair. Errors are in `state` and `message`."""
+        """Read all objects once; publish valid, changed files. Errors are in `state` and `message`."""
         assert self._where is not None
         bucket, application_id = self._where
         fetched = dict(self._read)
-        for name in _FILES:
+        wanted = frozenset(FILES)
+        for name in FILES:
+            if name not in wanted:
+                fetched.pop(name, None)
+                continue
             if self._state is None:
                 self.message = f"s3://{bucket}/{application_id}/{name} has not been read yet"
             before = fetched.get(name)
@@ -126,22 +161,23 @@ class CredentialKeeper:
             except ObjectUnavailable as exc:
                 self._unavailable(exc, name)
                 return
-            if answer is None:
-                continue
-            wrong = _what_is_wrong(name, answer.content)
+            wrong = what_is_wrong(name, answer.content) if answer is not None else None
             if wrong is not None:
                 self._moved_to("invalid", wrong, file=name)
                 return
-            fetched[name] = answer
+            if answer is not None:
+                fetched[name] = answer
+            if name == CLIENT:
+                wanted = stated_files(fetched[name])
         self._gone = 0
-        self._read = fetched
+        self._read, self._wanted = fetched, wanted
         self._learn()
         self._publish()
 
     def keep_tokens(self, files: Mapping[str, bytes]) -> None:
-        """Publish token files together with the pair, in one generation."""
+        """Publish token files together with the application's files, in one generation."""
         self._tokens = dict(files)
-        if self.complete:
+        if self.complete and (self._read or files or self._generations.files):
             self._publish()
 
     def close(self) -> None:
@@ -149,14 +185,17 @@ class CredentialKeeper:
         self._generations.close()
 
     def _publish(self) -> None:
-        files = {name: self._read[name].content for name in _FILES}
+        files = {name: found.content for name, found in self._read.items()}
         try:
             if self._generations.publish({**files, **self._tokens}):
                 log.info("credentials published", extra=fields(generation=self._generations.number))
         except OSError as exc:
             self._moved_to("unwritable", f"the files cannot be written: {exc}", file="")
             return
-        self._moved_to("current", "both files are current", file="")
+        before, self._published = self._published, object_facts(self._read)
+        self._moved_to("current", "all files are current", file="")
+        if self._published != before:
+            self._on_change()
 
     def _unavailable(self, exc: ObjectUnavailable, name: str) -> None:
         seen = name in self._read
@@ -174,15 +213,16 @@ class CredentialKeeper:
         if self._revocation.files == "remove" and self._generations.files:
             try:
                 self._generations.publish({})
+                self._published = ()
                 message += "; the files have been removed"
             except OSError as exc:
                 message += f"; the files cannot be removed: {exc}"
         self._moved_to("revoked", message, file="")
 
     def _learn(self) -> None:
-        for name in _FILES:
-            document = json.loads(self._read[name].content)
-            for key in _SECRET:
+        for found in self._read.values():
+            document = json.loads(found.content)
+            for key in SECRET_FIELDS:
                 if isinstance(document.get(key), str):
                     self._redactor.learn(document[key])
 
@@ -194,24 +234,6 @@ class CredentialKeeper:
         before = self._progress.credentials.facts
         fetched_at = to_instant(self._progress.now()) if state == "current" else (before.fetched_at if before else "")
         number = self._generations.number if self.complete else 0
-        facts = CredentialFacts(generation=number, state=state, fetched_at=fetched_at)
+        objects = list(self._published) if self._published is not None else msgspec.UNSET
+        facts = CredentialFacts(generation=number, state=state, fetched_at=fetched_at, objects=objects)
         self._progress.credentials.record(facts, message="" if state == "current" else self.message)
-
-
-def _what_is_wrong(name: str, content: bytes) -> str | None:
-    """Return why an object must not replace a valid file, without quoting it; None if it may."""
-    if len(content) > OBJECT_BYTES_MAX:
-        return f"the object is larger than {OBJECT_BYTES_MAX} bytes"
-    try:
-        document: Any = json.loads(content.decode("utf-8"))
-    except (ValueError, RecursionError):
-        return f"the object is not complete JSON ({len(content)} bytes); it may be truncated"
-    if not isinstance(document, dict):
-        return "the object is JSON, but not a JSON object"
-    for required in _FILES[name]:
-        value = document.get(required)
-        if required in document and value is None and required == _MAY_BE_NULL:
-            continue
-        if not isinstance(value, str) or not value:
-            return f"{required} is missing or empty"
-    return None

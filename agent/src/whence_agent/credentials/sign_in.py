@@ -57,16 +57,21 @@ class SignIn:
         return None if entry is None else self._learned(_from_docker(entry, registry))
 
     async def _mint_token(self, registry: str) -> str:
-        pair = self.keeper.pair()
-        if pair is None and self.keeper.configured:  # the keeper continues to poll for them
+        user, client = self.keeper.user(), self.keeper.client()
+        if client is None and self.keeper.configured:  # the keeper continues to poll for them
             message = f"{registry} requires a login with mint credentials, which are not available yet"
             raise RegistryRefused("registry-no-credentials", f"{message}: {self.keeper.message}")
-        if pair is None:
+        if client is None:
             raise RegistryRefused(
                 "registry-no-credentials", f"{registry} requires a login with mint credentials, but there are none",
                 retryable=False, fix="set mint_bucket in user data",
             )  # fmt: skip
-        user, client = pair
+        if user is None:
+            message = f"{registry} requires a token of the application's user, but the application has no user.json"
+            raise RegistryRefused(
+                "registry-no-user", message, retryable=False,
+                fix="use another sign_in than mint for the registry, or have a user minted for the application",
+            )  # fmt: skip
         try:
             return (await self.issuer.password_grant(user, client)).token
         except SecretUnavailable as exc:

@@ -65,6 +65,11 @@ class Reporter:
         self.last_digest, self.last_sequence = sha256_digest(envelope), predicate.sequence
         log.info("statement kept", extra=fields(cause=cause, sequence=predicate.sequence, digest=self.last_digest))
 
+    def report_change(self) -> None:
+        """State a change of something that the boot states too; nothing before that, or once the machine has failed."""
+        if self._last_cause in ("boot", "change"):
+            self.report("change")
+
     def restate(self) -> None:
         """State everything again with the last cause; nothing if there is no statement yet."""
         if self._last_cause is not None:

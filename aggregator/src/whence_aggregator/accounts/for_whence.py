@@ -69,7 +69,7 @@ def _missing(account: ConfiguredAccount) -> Iterator[str]:
     if settings.alias is None:
         yield 'alias: write alias: "{account_name}", or another name'
     if settings.mint_bucket is None:
-        yield "mint_bucket: write mint_bucket: {writer: ARN of the role that writes credentials}"
+        yield "mint_bucket: write mint_bucket: {writer_role: {trusted: [ARN of the role that mint runs as]}}"
     if auditor is None:
         yield "auditor_role: write auditor_role: {trusted: [ARN of the aggregator's role], trail: {}, drift: true}"
     if not settings.enable_cloudtrail:

@@ -42,7 +42,7 @@ class OpenIdClient:
         return ProviderMetadata.parse(document, issuer=self._issuer)
 
     async def tokens(self, metadata: ProviderMetadata, form: Mapping[str, str]) -> Tokens:
-        """Exchange a code. Raises ProviderRefused, ProviderUnreachable or RoadError, without a secret."""
+        """Exchange a code. Raises OAuthRefused, ProviderUnreachable or RoadError, without a secret."""
         headers = {}
         if self._secret is not None:
             credentials = f"{quote(self._client_id, safe='')}:{quote(self._secret, safe='')}"

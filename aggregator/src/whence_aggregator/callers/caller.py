@@ -29,6 +29,11 @@ WRITE_ALL = "write-all"
 """The right to write for every team. Unlike `teams=None`, it grants no other right."""
 REPORT_VIOLATIONS = "report-violations"
 """The right to report violations of any account; a token service grants it by the scope fullstop.violation.write."""
+WRITE_SENSITIVE = "write-sensitive"
+"""The right of a service to write credentials of its teams; the scope application.write_sensitive grants it."""
+WRITE_ALL_SENSITIVE = "write-all-sensitive"
+"""The right of a service to write credentials of all teams if mint's settings name it; application.write_all_sensitive
+grants it."""
 Realm = Literal["people", "services", "unknown"]
 Reads = Literal["organisation", "teams", "nothing"]
 
@@ -43,7 +48,7 @@ class Caller:
     name: str
     teams: frozenset[str] | None
     rights: frozenset[str] = frozenset()
-    """Rights in addition to reading and writing: of RIGHTS, and WRITE_ALL."""
+    """Rights in addition to reading and writing: of RIGHTS, WRITE_ALL, REPORT_VIOLATIONS, and those of credentials."""
     subject: tuple[str, str] | None = None
     """Issuer and subject, which identify the user; names and e-mail addresses do not. None for a static token."""
     realm: Realm = "unknown"

@@ -6,11 +6,23 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from whence_aggregator.callers.caller import REPORT_VIOLATIONS, WRITE_ALL, Caller, Reads, Realm
+from whence_aggregator.callers.caller import (
+    REPORT_VIOLATIONS,
+    WRITE_ALL,
+    WRITE_ALL_SENSITIVE,
+    WRITE_SENSITIVE,
+    Caller,
+    Reads,
+    Realm,
+)
 
 _EMPLOYEES, _SERVICES = "employees", "services"
 _WRITE, _WRITE_ALL = "application.write", ("application.write_all", "application.write_all_trusted")
-_REPORT_VIOLATIONS = "fullstop.violation.write"
+_RIGHTS_BY_SCOPE = {
+    "fullstop.violation.write": REPORT_VIOLATIONS,
+    "application.write_sensitive": WRITE_SENSITIVE,
+    "application.write_all_sensitive": WRITE_ALL_SENSITIVE,
+}
 TOKENINFO = "tokeninfo"
 """The issuer of callers that the token service knows, because its responses state none."""
 
@@ -35,7 +47,7 @@ def caller_of(person: Person, token: str, *, reads: Reads, now: datetime) -> Cal
     realm = person.realm.strip("/").partition("/")[0]
     everywhere = any(scope in person.scopes for scope in _WRITE_ALL)
     rights = {WRITE_ALL} if everywhere else set()
-    rights |= {REPORT_VIOLATIONS} if _REPORT_VIOLATIONS in person.scopes else set()
+    rights |= {right for scope, right in _RIGHTS_BY_SCOPE.items() if scope in person.scopes}
     not_written = ""
     if realm not in (_EMPLOYEES, _SERVICES):
         not_written = "the realm is neither employees nor services"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from whence_aggregator.check.programs import Surroundings, check_registry, check_serve, check_witness
+from whence_aggregator.check.programs import Surroundings, check_mint, check_registry, check_serve, check_witness
 from whence_aggregator.settings.server import read_settings
 from whence_aggregator.settings.witness import read_witness_settings
 from whence_common.clock import utc_now
@@ -38,6 +38,7 @@ class _Program:
 _PROGRAMS: Mapping[str, _Program] = {
     "serve": _Program(SETTINGS_FILE, read_settings, check_serve),
     "registry": _Program(SETTINGS_FILE, read_settings, check_registry),
+    "mint": _Program(SETTINGS_FILE, read_settings, check_mint),
     "witness": _Program(WITNESS_FILE, read_witness_settings, check_witness),
 }
 PROGRAMS = tuple(_PROGRAMS)

@@ -1,4 +1,4 @@
-"""The checks of each program: `serve`, `registry` and `witness`."""
+"""The checks of each program: `serve`, `registry`, `mint` and `witness`."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from whence_aggregator.check.keys import check_keys, check_signers, check_trust
 from whence_aggregator.check.listening import check_listening
 from whence_aggregator.check.log import check_log
 from whence_aggregator.check.logins import check_backend_login, check_logins
+from whence_aggregator.check.mint import check_mint_files
 from whence_aggregator.check.notifications import check_notifications
 from whence_aggregator.check.organisation import check_organisation, check_people
 from whence_aggregator.check.rules import check_rules
@@ -55,6 +56,8 @@ async def check_serve(document: Document[Settings], around: Surroundings) -> Seq
     findings.attempt("required_links", lambda: parts.required_links(settings))
     if settings.registry_front is not None and not settings.registry_front.alone:
         check_backend_login(findings, settings.registry_front)
+    if settings.mint is not None and not settings.mint.alone:
+        check_mint_files(findings, settings.mint)
     check_listening(
         findings, "listen_port", settings.listen_address, settings.listen_port,
         tls=settings.tls_certificate_file is not None,
@@ -83,6 +86,27 @@ async def check_registry(document: Document[Settings], around: Surroundings) -> 
     check_backend_login(findings, registry)
     check_listening(
         findings, "registry_front.listen_port", registry.listen_address, registry.listen_port,
+        tls=settings.tls_certificate_file is not None,
+    )  # fmt: skip
+    return findings.problems
+
+
+async def check_mint(document: Document[Settings], around: Surroundings) -> Sequence[Problem]:
+    """Return the errors with which `mint` would fail to start, and warnings."""
+    settings, findings = document.settings, SettingsProblems(document)
+    async with parts.new_session() as session:
+        await _shared(findings, settings, session, around)
+    if settings.mint is None:
+        findings.error("mint: no mint is configured", fix="set mint", code="mint-unset")
+        return findings.problems
+    if not settings.mint.alone:
+        findings.warn(
+            "mint: `serve` rotates credentials too", code="mint-not-alone",
+            fix="set mint.alone: true to have its key in this separate process only",
+        )  # fmt: skip
+    check_mint_files(findings, settings.mint)
+    check_listening(
+        findings, "mint.listen_port", settings.mint.listen_address, settings.mint.listen_port,
         tls=settings.tls_certificate_file is not None,
     )  # fmt: skip
     return findings.problems

@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from whence_aggregator.compliance.rule_settings import NO_RULE_SETTINGS, RuleSettings
+from whence_aggregator.trace.credentials import CredentialName
 from whence_aggregator.trace.facts import AnswerOutcome
 from whence_aggregator.trace.life import Life
 from whence_aggregator.trace.lineage import LinkName, LinkState
@@ -72,6 +73,8 @@ class StatedMachine(msgspec.Struct, frozen=True, kw_only=True):
     application_version: str = ""
     source: str = ""
     """The image that user data names."""
+    token_source: str = ""
+    """By user data, where it names tokens: how they are obtained; empty: not stated."""
     masked: tuple[str, ...] = ()
     """Keys of user data whose values may be secret; whether they are references is not stated."""
     problems: tuple[StatedProblem, ...] = ()
@@ -229,6 +232,43 @@ class RegisteredApplication(msgspec.Struct, frozen=True, kw_only=True):
     uses_tickets: bool = False
 
 
+class CredentialInUse(msgspec.Struct, frozen=True, kw_only=True):
+    """The current generation of a credential: the one that mint committed last."""
+
+    kind: CredentialName
+    generation: str
+    intended_at: str = ""
+    committed_at: str = ""
+    is_read: bool = False
+    """Whether any instance has stated it."""
+
+
+class MintedForApplication(msgspec.Struct, frozen=True, kw_only=True):
+    """The credentials that mint makes for the application."""
+
+    current: tuple[CredentialInUse, ...] = ()
+    kinds: tuple[CredentialName, ...] = ()
+    """Empty: mint makes none for it."""
+    has_readers: bool = False
+    """Whether a running instance is heard and states which objects it holds."""
+
+
+class HeldByInstance(msgspec.Struct, frozen=True, kw_only=True):
+    """An object of the mint bucket that the agent states, and what mint knows of it."""
+
+    kind: CredentialName
+    generation: str = ""
+    version_id: str = ""
+    since: str = ""
+    """The time of the first statement of the same object."""
+    is_minted: bool = False
+    """Whether mint made a generation of this id."""
+    is_written: bool | None = None
+    """Whether mint wrote this version; absent: the agent states none, or mint has not recorded all yet."""
+    intended_at: str = ""
+    """When mint began to make it."""
+
+
 class DriftOfAccount(msgspec.Struct, frozen=True, kw_only=True):
     """What differs in the account from its declared configuration, by the newest plan. `waiting`: not planned yet."""
 
@@ -289,5 +329,8 @@ class SubjectEvidence(msgspec.Struct, frozen=True, kw_only=True):
     commit: CommitOfImage | None = None
     tickets: tuple[TicketOfCommit, ...] | None = None
     application: RegisteredApplication | None = None
+    minted: MintedForApplication | None = None
+    held: tuple[HeldByInstance, ...] | None = None
+    """Absent where the agent does not state objects."""
     account: AccountOfOrganisation | None = None
     reads: tuple[ReadOfSource, ...] | None = None

@@ -21,6 +21,7 @@ from whence_aggregator.compliance.evidence import (
     TicketOfCommit,
     UsedAmi,
 )
+from whence_aggregator.compliance.gathered_credentials import held_by, minted_for
 from whence_aggregator.compliance.gathered_image import build_of_image, image_in_registry, source_of_image
 from whence_aggregator.compliance.readings import readings_of
 from whence_aggregator.compliance.rule_settings import NO_RULE_SETTINGS, RuleSettings
@@ -74,6 +75,8 @@ def evidence_of(gathered: InstanceEvidence) -> SubjectEvidence:
         commit=_commit(facts),
         tickets=_tickets(facts, lineage),
         application=_application(facts),
+        minted=minted_for(facts.credentials),
+        held=held_by(facts.credentials),
         reads=readings_of(facts),
     )
 
@@ -99,6 +102,7 @@ def _machine(facts: Facts) -> StatedMachine:
         application_id=predicate.application_id or "",
         application_version=predicate.application_version or "",
         source=predicate.image.source if predicate.image is not None else named if isinstance(named, str) else "",
+        token_source=_token_source(document or {}),
         masked=tuple(_masked(document or {})),
         problems=tuple(
             StatedProblem(
@@ -112,6 +116,11 @@ def _machine(facts: Facts) -> StatedMachine:
             for one in predicate.drift
         ),
     )  # fmt: skip
+
+
+def _token_source(document: Mapping[str, Any]) -> str:
+    stated = document.get("token_source")
+    return stated if document.get("tokens") and stated in ("client", "web-identity", "both") else ""
 
 
 def _masked(document: Mapping[str, Any]) -> Iterable[str]:

@@ -9,7 +9,9 @@ import msgspec
 from whence_aggregator.compliance.evidence import (
     AccountOfOrganisation,
     HeardAgent,
+    HeldByInstance,
     LinkOfEvidence,
+    MintedForApplication,
     ReadOfSource,
     SubjectEvidence,
 )
@@ -44,6 +46,9 @@ class Unlogged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tag_in_front: bool = False
     account: AccountOfOrganisation | None = None
     """The account by the settings and the listings, for subjects that are accounts."""
+    minted: MintedForApplication | None = None
+    """What mint made for the application: whether it was read depends on all of its instances."""
+    held: tuple[HeldByInstance, ...] | None = None
     more_images: bool = False
     """Whether a version runs as more images than are judged, so that it does not pass by these."""
     broken_rules: dict[str, str] = {}
@@ -66,6 +71,8 @@ def unlogged_of(facts: Facts, evidence: SubjectEvidence) -> Unlogged:
         other_reviews=other_reviews(facts),
         tag=[(one.digest, one.said_by, one.ledger_index) for one in facts.tag.seen],
         tag_in_front=facts.tag.in_front,
+        minted=evidence.minted if evidence.minted is not None and evidence.minted.kinds else None,
+        held=evidence.held,
     )
 
 

@@ -28,6 +28,7 @@ ConfiguredSource = Literal[
     "commit-trust",
     "findings",
     "account-configuration",
+    "mint",
 ]
 """What the settings may configure, and a rule may need."""
 T = TypeVar("T")
@@ -109,6 +110,7 @@ SETTING_OF_SOURCE: Mapping[ConfiguredSource, str] = {
     "commit-trust": "`commit_trust`",
     "findings": "`findings.scanners`",
     "account-configuration": "`account_configuration`",
+    "mint": "`mint`",
 }
 
 

@@ -14,6 +14,8 @@ from whence_common.image_reference import is_host
 NAMES_MAX = 200
 NAME_CHARACTERS_MAX = 200
 DAYS_MAX = 3_650
+CREDENTIAL_TIMES_MAX = 10_000
+"""The largest of the times of credentials, whatever their unit."""
 LEVEL_MAX = 3
 """The highest SLSA build level."""
 _OWNER_WORDS = ("amazon", "aws-marketplace")
@@ -35,6 +37,14 @@ class RuleSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """How old an image may be."""
     evidence_days_max: int | None = None
     """How old what a source answered may be, where the answer may change."""
+    user_credential_hours_max: int | None = None
+    """How old the current password of an application's service user may be."""
+    client_credential_days_max: int | None = None
+    """How old the current secret of an application's client may be."""
+    credential_lag_minutes_max: int | None = None
+    """How long an instance may hold an earlier generation of a credential than the current one."""
+    credential_unread_hours_max: int | None = None
+    """How long a current generation may be without an instance that has read it."""
     regions: tuple[str, ...] | None = None
     registries: tuple[str, ...] | None = None
     """Hosts, with the beginning of the path if only that is trusted."""
@@ -62,6 +72,13 @@ def wrong_in_rules(found: RuleSettings) -> list[str]:
         days = getattr(found, name)
         if days is not None and not 1 <= days <= DAYS_MAX:
             wrong.append(f"rules.{name} must be from 1 to {DAYS_MAX}")
+    for name in (
+        "user_credential_hours_max", "client_credential_days_max", "credential_lag_minutes_max",
+        "credential_unread_hours_max",
+    ):  # fmt: skip
+        number = getattr(found, name)
+        if number is not None and not 1 <= number <= CREDENTIAL_TIMES_MAX:
+            wrong.append(f"rules.{name} must be from 1 to {CREDENTIAL_TIMES_MAX}")
     wrong += _wrong_in_levels("builder_levels", found.builder_levels)
     wrong += _wrong_in_levels("slsa_levels", found.slsa_levels)
     if found.slsa_levels is not None:

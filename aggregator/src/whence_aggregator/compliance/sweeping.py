@@ -10,6 +10,12 @@ from whence_aggregator.compliance.presence import ON_THE_WAY
 from whence_aggregator.compliance.rows import Swept, fallen_silent, rule_sets, swept
 from whence_aggregator.compliance.rules.catalogue import RulesInForce
 from whence_aggregator.compliance.rules.clock import BY_HEARTBEATS, CLOCK_OFF
+from whence_aggregator.compliance.rules.credentials import (
+    CHECKED_LATER,
+    CREDENTIALS_NOT_ROTATED,
+    CREDENTIALS_TAMPERED,
+    SETTLED,
+)
 from whence_aggregator.compliance.rules.instance import INSTANCE_TOO_OLD, INSTANCE_UNLISTED
 from whence_aggregator.ports import Database
 from whence_aggregator.queries.compliance import (
@@ -28,6 +34,7 @@ from whence_aggregator.queries.compliance import (
     MarkEverySubjectParameters,
     MarkSubjectsJudgedByOthersParameters,
 )
+from whence_aggregator.queries.instance_credentials import BEHIND_IN_CREDENTIALS, CREDENTIALS_TO_CHECK
 from whence_aggregator.queries.query import BoundCommand, BoundQuery, array, each, instance_ids
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.silences import AGENT_SILENT
@@ -130,11 +137,34 @@ class Sweeping:
                      "limit": limit, "after": after.get(GROWN_OLD.name, 0)}
                 )
             )  # fmt: skip
+        asked += self._of_credentials(now)
         if self._sweeps % ENDED_SWEEPS == 0:
             asked.append(
                 SPEAKING_THOUGH_ENDED.bind(
                     {"on_the_way": late, "rule": INSTANCE_UNLISTED, "limit": limit,
                      "after": after.get(SPEAKING_THOUGH_ENDED.name, 0)}
+                )
+            )  # fmt: skip
+        return asked
+
+    def _of_credentials(self, now: datetime) -> list[BoundQuery[Swept]]:
+        """Return the queries about credentials: time alone makes these rules fail."""
+        after, asked, idle = self._swept_after, list[BoundQuery[Swept]](), self._rules.not_in_force
+        minutes = self._rules.settings.credential_lag_minutes_max
+        if minutes is not None and CREDENTIALS_NOT_ROTATED not in idle:
+            asked.append(
+                BEHIND_IN_CREDENTIALS.bind(
+                    {"committed_before": to_instant(now - timedelta(minutes=minutes)),
+                     "heard_since": to_millis(self._listening.silent_before), "rule": CREDENTIALS_NOT_ROTATED,
+                     "limit": SWEEP_INSTANCES_MAX, "after": after.get(BEHIND_IN_CREDENTIALS.name, 0)}
+                )
+            )  # fmt: skip
+        if CREDENTIALS_TAMPERED not in idle:
+            asked.append(
+                CREDENTIALS_TO_CHECK.bind(
+                    {"settled": to_millis(now - SETTLED), "rule": CREDENTIALS_TAMPERED,
+                     "checked_later": f"{CHECKED_LATER}%", "limit": SWEEP_INSTANCES_MAX,
+                     "after": after.get(CREDENTIALS_TO_CHECK.name, 0)}
                 )
             )  # fmt: skip
         return asked

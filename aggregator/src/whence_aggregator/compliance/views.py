@@ -82,7 +82,8 @@ def _of_what_runs(evidence: SubjectEvidence) -> tuple[ReadOfSource, ...] | None:
 
 def _application(evidence: SubjectEvidence, name: str) -> SubjectEvidence:
     links = {link: evidence.links[link] for link in _OF_APPLICATION if link in evidence.links}
-    return _part(evidence, "application", name, links=links, application=evidence.application)
+    return _part(evidence, "application", name, links=links, application=evidence.application,
+                 minted=evidence.minted)  # fmt: skip
 
 
 def _part(evidence: SubjectEvidence, kind: SubjectOfRule, name: str, **members: object) -> SubjectEvidence:

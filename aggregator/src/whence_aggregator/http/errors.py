@@ -138,6 +138,12 @@ def status_of(error: WhenceError) -> int:
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 502)
 
 
+def _is_of_mint(request: web.Request) -> bool:
+    """Return whether a request is one of mint's storage API, whose path is a setting."""
+    resource = request.match_info.route.resource
+    return resource is not None and (resource.name or "").startswith("mint-")
+
+
 def _respond(
     request: web.Request, status: int, code: str, detail: str, fix: str, *, last_taken: int | None = None
 ) -> web.Response:
@@ -152,7 +158,7 @@ def _respond(
     }
     if last_taken is not None:
         document["last_taken"] = last_taken
-    if request.path.startswith("/apps"):
-        document |= {"message": detail, "details": fix}  # Kio's clients read these keys
+    if request.path.startswith("/apps") or _is_of_mint(request):
+        document |= {"message": detail, "details": fix}  # clients of Kio and mint read these keys
     text = visible_json(document)
     return web.Response(text=text, status=status, content_type="application/problem+json", headers=_HEADERS)

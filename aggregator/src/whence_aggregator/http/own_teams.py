@@ -11,9 +11,12 @@ from whence_aggregator.callers.caller import Caller
 from whence_aggregator.ports import Forbidden
 from whence_aggregator.trace.lineage import Lineage, without_user_data
 
+_NAMED = {"mint-applications": "/apps", "mint-application": "/apps/{id}", "mint-renewal": "/apps/{id}/renewal"}
+"""Routes whose path is a setting, by their name, with the path that stands for it here."""
 _LISTS = {"/v1/instances": "team", "/v1/violations": "team", "/v1/images": "team", "/apps": "team_id",
           "/v1/applications": "team", "/v1/changes": "team", "/v1/findings": "team",
-          "/v1/reports": "team", "/v1/summary": "team", "/v1/summary/trend": "team"}  # fmt: skip
+          "/v1/reports": "team", "/v1/credentials": "team",
+          "/v1/summary": "team", "/v1/summary/trend": "team"}  # fmt: skip
 """Lists, each with the parameter that restricts it to a team."""
 _OF_NOBODY = frozenset({"/v1/rules"})
 _CHECKED = frozenset(
@@ -35,6 +38,8 @@ _CHECKED = frozenset(
      ("POST", "/api/violations/{id}/resolution"), ("GET", "/api/violation-count"),
      ("GET", "/api/violation-count/{account}"), ("POST", "/api/whitelisting-rules"),
      ("PUT", "/api/whitelisting-rules/{id}"), ("DELETE", "/api/whitelisting-rules/{id}"),
+     ("PATCH", "/apps/{id}"), ("DELETE", "/apps/{id}"), ("POST", "/apps/{id}/renewal"),
+     ("GET", "/v1/credentials/{id}"), ("POST", "/v1/credentials/{id}/renew"), ("POST", "/v1/credentials/{id}/revoke"),
      ("GET", "/api/lifecycles/applications/{name}/versions"),
      ("GET", "/api/lifecycles/applications/{name}/versions/{version}")}
 )  # fmt: skip
@@ -44,7 +49,7 @@ _CHECKED = frozenset(
 def check_own_teams(request: web.Request, caller: Caller) -> None:
     """Raise Forbidden if the response may contain resources of other teams."""
     resource = request.match_info.route.resource
-    path = resource.canonical if resource is not None else ""
+    path = _NAMED.get(resource.name or "", resource.canonical) if resource is not None else ""
     method = "GET" if request.method == "HEAD" else request.method
     if path in _OF_NOBODY or (method, path) in _CHECKED:
         return

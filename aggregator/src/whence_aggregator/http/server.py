@@ -84,7 +84,7 @@ class Server:
         for route in (*routes, web.route("*", "/{path:(?s:.*)}", self._unknown)):
             handler = self._heard(around(route.path, guarded(route.handler, authenticate)))
             for method in ("GET", "HEAD") if route.method == "GET" else (route.method,):
-                self._application.router.add_route(method, route.path, handler)
+                self._application.router.add_route(method, route.path, handler, name=route.kwargs.get("name"))
         self._address = address
         self._port = port
         self._tls = tls

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 from whence_aggregator.openid.metadata import ProviderMetadata, SignInClient
-from whence_aggregator.openid.refusals import ProviderRefused, malformed
+from whence_aggregator.openid.refusals import OAuthRefused, malformed
 from whence_common.errors import RoadError
 
 _CODE_CHARACTERS_MAX = 4096
@@ -83,7 +83,7 @@ class AuthorizationRequest:
         if issuer is not None and issuer != self.metadata.issuer:
             raise malformed("the redirect is from another issuer (iss)")
         if "error" in found:
-            raise ProviderRefused(self.metadata.issuer, found["error"], found.get("error_description", ""))
+            raise OAuthRefused(self.metadata.issuer, found["error"], found.get("error_description", ""))
         code = found.get("code", "")
         if not 0 < len(code) <= _CODE_CHARACTERS_MAX:
             raise malformed("the redirect has no code")

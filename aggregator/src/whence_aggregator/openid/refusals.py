@@ -17,7 +17,7 @@ class ProviderUnreachable(RoadError):
     """The provider did not answer, or answered with a failure of its own (HTTP 5xx, 429)."""
 
 
-class ProviderRefused(RoadError):
+class OAuthRefused(RoadError):
     """The provider answered with an OAuth error (RFC 6749, 5.2); `error` is its code."""
 
     def __init__(self, issuer: str, error: str, description: str = "", *, fix: str = "") -> None:
@@ -39,7 +39,7 @@ def refusal(issuer: str, status: int, document: Mapping[str, Any], form: Mapping
     if 300 <= status < 400:
         return malformed("it redirects, which is not followed")
     error, told = document.get("error"), document.get("error_description", "")
-    return ProviderRefused(
+    return OAuthRefused(
         issuer,
         _without_secrets(error, form) if isinstance(error, str) else f"HTTP status {status}",
         _without_secrets(told, form) if isinstance(told, str) else "",

@@ -87,6 +87,13 @@ TABLES = (
     Table(name="fullstop_report", clear=audit.CLEAR_FULLSTOP_REPORT, dumps=(audit.DUMP_FULLSTOP_REPORT,)),
     Table(name="instance_log", clear=audit.CLEAR_INSTANCE_LOG, dumps=(audit.DUMP_INSTANCE_LOG,)),
     Table(name="account_plan", clear=audit.CLEAR_ACCOUNT_PLAN, dumps=(audit.DUMP_ACCOUNT_PLAN,)),
+    Table(name="credential", clear=audit.CLEAR_CREDENTIAL, dumps=(audit.DUMP_CREDENTIAL,)),
+    Table(
+        name="instance_credential",
+        clear=audit.CLEAR_INSTANCE_CREDENTIAL,
+        dumps=(audit.DUMP_INSTANCE_CREDENTIAL,),
+        lossy=True,
+    ),
     Table(name="image_chain", clear=audit.CLEAR_IMAGE_CHAIN, dumps=(audit.DUMP_IMAGE_CHAIN,)),
 )
 """All derived tables: a rebuild drops and derives them, and the check derives and compares them."""

@@ -23,6 +23,7 @@ from whence_aggregator.projections.cloud_events import (
     project_cloud_events,
     project_verifications,
 )
+from whence_aggregator.projections.credentials import CREDENTIAL, credential_write
 from whence_aggregator.projections.events import (
     INVENTORY_KIND,
     project_enrolment,
@@ -177,6 +178,10 @@ async def _account_plans(transaction: Transaction, _: Replayed, entries: Entries
     await transaction.execute(account_plan_write(entries))
 
 
+async def _credentials(transaction: Transaction, _: Replayed, entries: Entries) -> None:
+    await transaction.execute(*(credential_write(index, event) for index, event in entries))
+
+
 async def _nothing(_transaction: Transaction, _replayed: Replayed, _entries: Entries) -> None:
     """Write nothing: no table is derived from the entry."""
 
@@ -198,7 +203,7 @@ def _of_all(_: Event) -> str:
 
 
 def _of_none(_: Event) -> str:
-    """For what is in no account's bundle, only in that of everything: who is a member of a team."""
+    """For what is in no account's bundle, only in that of everything: who is a member of a team, and credentials."""
     return ""
 
 
@@ -298,6 +303,7 @@ KINDS: Mapping[str, EntryKind] = MappingProxyType({
     FULLSTOP_REPORT: _kind("fullstop_report", project=_reports, account=_account_stated),
     INSTANCE_LOG: _kind("instance_log", project=_instance_logs, account=_account_stated),
     ACCOUNT_PLAN: _kind("account_plan", project=_account_plans, account=_account_stated, together=_all_together),
+    CREDENTIAL: _kind("credential", project=_credentials, account=_of_none, together=_all_together),
     "log-key": _kind(account=_of_all),
     "pruned": replace(
         _kind("removed_entry", "fact", account=_of_all), project={1: _pruned, REMOVALS_VERSION: _removals},

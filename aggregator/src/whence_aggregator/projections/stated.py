@@ -6,13 +6,19 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import msgspec
+from msgspec import UNSET
 
 from whence_common.clock import parse_instant, to_millis
 from whence_common.digest import is_sha256_digest
 from whence_common.image_reference import tag_reference
 from whence_common.repositories import repository_named
 from whence_common.scm_source import ScmSource
-from whence_common.statement import Predicate
+from whence_common.statement import (
+    CREDENTIAL_FILES,
+    Predicate,
+    is_credential_generation,
+    is_credential_version,
+)
 
 Combination = tuple[str, str, str, str, str, str, str]
 
@@ -28,6 +34,8 @@ class Stated(msgspec.Struct, frozen=True, array_like=True):
     """(commit, image, repository) as the agent read it from the image."""
     tag: tuple[str, str] | None = None
     """(reference by tag, its digest), when the image was requested by tag."""
+    objects: list[tuple[str, str, str]] | None = None
+    """(file, generation, version id) of the objects of the mint bucket that are published; None: none are stated."""
 
     @classmethod
     def of(cls, predicate: Predicate) -> Stated:
@@ -38,6 +46,7 @@ class Stated(msgspec.Struct, frozen=True, array_like=True):
             combination=combination(predicate),
             links=image_commits(predicate),
             tag=_tag(predicate),
+            objects=credential_objects(predicate),
         )
 
 
@@ -84,6 +93,20 @@ def image_commits(predicate: Predicate) -> list[tuple[str, str, str]]:
     named += [(one.url, one.revision) for one in found.claims or ()]
     links = dict.fromkeys(_link(url, revision) for url, revision in named)
     return [(link[0], predicate.image.digest, link[1]) for link in links if link is not None]
+
+
+def credential_objects(predicate: Predicate) -> list[tuple[str, str, str]] | None:
+    """Return (file, generation, version id) of the stated objects; ids that are malformed are left out."""
+    stated = predicate.credentials.objects if predicate.credentials is not None else UNSET
+    if stated is UNSET:
+        return None
+    found: dict[str, tuple[str, str, str]] = {}
+    for one in stated:
+        if one.file in CREDENTIAL_FILES:
+            generation = one.generation if is_credential_generation(one.generation) else ""
+            version = one.version_id if is_credential_version(one.version_id) else ""
+            found.setdefault(one.file, (one.file, generation, version))
+    return list(found.values())
 
 
 def _tag(predicate: Predicate) -> tuple[str, str] | None:

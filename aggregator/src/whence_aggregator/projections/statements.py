@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from whence_aggregator.approvals.projection import seen_versions
 from whence_aggregator.ports import Transaction
+from whence_aggregator.projections.held_credentials import HeldWrites
 from whence_aggregator.projections.known import KnownInstance, LifeTally
 from whence_aggregator.projections.pushes import tag_named, unjudge_tag
 from whence_aggregator.projections.rows import last_number, number
@@ -89,6 +90,7 @@ async def project_statements(
     tallied = LifeTally()
     added = {row["number"] for row in new_facets}
     versions: list[tuple[str, str, str, str, int]] = []
+    credentials = HeldWrites()
     for one, combined_one in zip(appended, combined, strict=True):
         instance, facets = known[one.instance_id], numbers[combined_one]
         instance_number = instance.number
@@ -109,6 +111,7 @@ async def project_statements(
             instance.base = one.next_base
         if (one.enrolment, one.stated.sequence) > instance.order:
             before = instance.move(one, facets, recorded_at)
+            credentials.add(one, instance_number)
             if before is not None:
                 lives.append({"instance": instance_number, "ledger_index": one.ledger_index, "life": instance.life})
                 tallied.move(instance.account_id, before, instance.life)
@@ -126,6 +129,7 @@ async def project_statements(
         ADD_IMAGE_COMMIT.bind([_link_row(*one) for one in commits.items()]),
         ADD_TO_TALLY.bind(tallied.rows + [_spoken(*one) for one in spoken.items()]),
         ADD_TAG_DIGEST.bind([tag_named(*tag, index) for tag, index in tags.items()]),
+        *credentials.commands,
         *seen_versions(versions),
         *[unjudge_tag(*one) for one in dict.fromkeys((tag[0], tag[2]) for tag in tags)],
     ]  # fmt: skip

@@ -1476,7 +1476,56 @@ DUMP_ACCOUNT_PLAN = NamedQuery[DumpAccountPlanParameters, DumpAccountPlanRow]("d
 CLEAR_ACCOUNT_PLAN = Command[NoParameters]("clear_account_plan")
 
 
+class DumpCredentialParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpCredentialRow(TypedDict):
+    application_id: str
+    kind: str
+    generation: str
+    ledger_index: int
+    provider: str
+    step: str
+    mac: str
+    written: str
+    intended_at: str
+    published_at: str
+    committed_at: str
+    ended_at: str
+
+
+DUMP_CREDENTIAL = NamedQuery[DumpCredentialParameters, DumpCredentialRow]("dump_credential")
+
+
+CLEAR_CREDENTIAL = Command[NoParameters]("clear_credential")
+
+
 CLEAR_FULLSTOP_REPORT = Command[NoParameters]("clear_fullstop_report")
 
 
 CLEAR_INSTANCE_LOG = Command[NoParameters]("clear_instance_log")
+
+
+class DumpInstanceCredentialParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpInstanceCredentialRow(TypedDict):
+    instance: int
+    file: str
+    ledger_index: int
+    held: int
+    generation: str
+    version_id: str
+    since: int
+
+
+DUMP_INSTANCE_CREDENTIAL = NamedQuery[DumpInstanceCredentialParameters, DumpInstanceCredentialRow](
+    "dump_instance_credential"
+)
+
+
+CLEAR_INSTANCE_CREDENTIAL = Command[NoParameters]("clear_instance_credential")

@@ -25,6 +25,8 @@ J = TypeVar("J")
 K = TypeVar("K")
 L = TypeVar("L")
 M = TypeVar("M")
+N = TypeVar("N")
+P = TypeVar("P")
 Parameters = Mapping[str, object]
 EVERY_ENTRY = 2**62
 """A bound past the index of every entry."""
@@ -148,6 +150,15 @@ def together(
 ) -> BoundQueries[tuple[
     Sequence[A], Sequence[B], Sequence[C], Sequence[D], Sequence[E], Sequence[F], Sequence[G], Sequence[H],
     Sequence[J], Sequence[K], Sequence[L], Sequence[M],
+]]: ...  # fmt: skip
+@overload
+def together(
+    a: BoundQuery[A], b: BoundQuery[B], c: BoundQuery[C], d: BoundQuery[D], e: BoundQuery[E], f: BoundQuery[F],
+    g: BoundQuery[G], h: BoundQuery[H], i: BoundQuery[J], j: BoundQuery[K], k: BoundQuery[L], m: BoundQuery[M],
+    n: BoundQuery[N], o: BoundQuery[P], /
+) -> BoundQueries[tuple[
+    Sequence[A], Sequence[B], Sequence[C], Sequence[D], Sequence[E], Sequence[F], Sequence[G], Sequence[H],
+    Sequence[J], Sequence[K], Sequence[L], Sequence[M], Sequence[N], Sequence[P],
 ]]: ...  # fmt: skip
 def together(*queries: BoundQuery[Any]) -> BoundQueries[Any]:
     """Ask several queries together."""

@@ -152,7 +152,9 @@ async def _traced(
     links = {**evidence.links, **unlogged.links}
     ami = str(facts.binding.identity.get("image_id") or "")
     digests = image_digests(facts.statement.predicate)
-    return msgspec.structs.replace(evidence, heard=unlogged.heard, links=links), ami, digests
+    minted = unlogged.minted or evidence.minted
+    evidence = msgspec.structs.replace(evidence, heard=unlogged.heard, links=links, minted=minted, held=unlogged.held)
+    return evidence, ami, digests
 
 
 def with_unlogged(facts: Facts, unlogged: Unlogged) -> Facts:

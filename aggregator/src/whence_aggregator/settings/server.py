@@ -20,6 +20,7 @@ from whence_aggregator.settings.console import ConsoleSettings, wrong_in_console
 from whence_aggregator.settings.findings import FindingSettings, wrong_in_findings
 from whence_aggregator.settings.front import RegistryFrontSettings, wrong_in_front
 from whence_aggregator.settings.instance_logs import InstanceLogSettings, wrong_in_instance_logs
+from whence_aggregator.settings.mint import MintSettings, wrong_in_mint
 from whence_aggregator.settings.notifications import NotificationSettings, wrong_in_notifications
 from whence_aggregator.settings.organisation import OrganisationSettings, wrong_in_organisation
 from whence_aggregator.settings.places import (
@@ -178,6 +179,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     trust: dict[str, ImageTrustSettings] = {}
     """By the registry's host."""
     registry_front: RegistryFrontSettings | None = None
+    mint: MintSettings | None = None
+    """Credentials of applications; None: none are minted."""
     git_servers: dict[str, GitServerSettings] = {}
     trackers: dict[str, TrackerPlaceSettings] = {}
     """Code hosts and trackers, by host: as in the URLs of repositories and tickets."""
@@ -289,6 +292,7 @@ def _wrong_in_parts(settings: Settings) -> list[str]:
     if settings.approvals is not None:
         wrong += wrong_in_approvals(settings.approvals)
     wrong += wrong_in_account_configuration(settings.account_configuration)
+    wrong += wrong_in_mint(settings.mint)
     wrong += wrong_in_rules(settings.rules)
     wrong += wrong_in_rules_off(settings.rules_off)
     wrong += wrong_in_findings(settings.findings)

@@ -13,6 +13,7 @@ from whence_aggregator.ports import Database, NotFound
 from whence_aggregator.queries.query import array, together
 from whence_aggregator.queries.trace import APPLICATIONS_AT, IMAGE_JOBS, TAG_DIGESTS, USER_DATA_LISTED
 from whence_aggregator.trace.approved import ApprovalFacts, KnownVersions
+from whence_aggregator.trace.credential_rows import CredentialsRead, credential_queries
 from whence_aggregator.trace.facts import (
     AMI_KIND,
     BRANCH_KIND,
@@ -141,6 +142,7 @@ class FactReader:
                 start=outside.starts.get(name),
                 life=life.life,
                 life_since=life.since,
+                credentials=outside.credentials.of(name, statement.predicate.application_id) if moment.is_now else None,
                 heard=heard_of(last_seen, silent_before) if moment.is_now else None,
                 reported_later=await self._reported_later(found.later.get(name)),
                 late=name in late,
@@ -227,6 +229,8 @@ class FactReader:
             ami_facts,
             ami_tasks,
             start_rows,
+            held_rows,
+            live_rows,
         ) = await self._database.fetch_all(
             together(
                 APPLICATIONS_AT.bind({"application_ids": array(named), "past": moment.past}),
@@ -237,6 +241,7 @@ class FactReader:
                 IMAGE_JOBS.bind({"images": names, "past": moment.known_past}),
                 *questions(AMI_KIND, amis, moment),
                 starts(statements, moment),
+                *credential_queries(statements, named, self._listening.silent_before, moment),
             ),
             brief=len(statements) <= _BRIEF_INSTANCES,
         )
@@ -254,6 +259,7 @@ class FactReader:
             jobs=pushing_jobs(job_rows),
             amis=merged(amis, ami_facts, ami_tasks, moment),
             starts=start_events(start_rows, moment),
+            credentials=CredentialsRead(held_rows, live_rows),
         )
 
     async def _with_commits(self, gathered: dict[str, Facts], outside: _Outside, moment: Moment) -> dict[str, Facts]:
@@ -306,4 +312,5 @@ class _Outside:
     jobs: dict[str, PushingJob]
     amis: dict[str, Answer]
     starts: dict[str, StartEvent]
+    credentials: CredentialsRead
     owners: KnownOwners

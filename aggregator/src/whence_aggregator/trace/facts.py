@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
 from whence_aggregator.trace.approved import Approved
+from whence_aggregator.trace.credentials import KnownCredentials
 from whence_aggregator.trace.differences import difference
 from whence_aggregator.trace.life import Life
 from whence_aggregator.trace.owned import Ownership
@@ -201,6 +202,8 @@ class Facts:
     """The digests that the image's tag was seen to point to."""
     job: PushingJob | None = None
     """None when the image was not pushed to the registry front by a job."""
+    credentials: KnownCredentials | None = None
+    """None when a time in the past is asked about."""
     ami: Answer = NOT_ASKED
     """The AMI as DescribeImages returns it, as of the time asked about."""
     _claims: list[SourceClaim] | None = field(default=None, init=False, repr=False, compare=False)

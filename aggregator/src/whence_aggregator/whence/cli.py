@@ -33,6 +33,7 @@ from whence_aggregator.whence import audit as audit_commands
 from whence_aggregator.whence import changes as change_commands
 from whence_aggregator.whence import checks as check_commands
 from whence_aggregator.whence import coverage as coverage_commands
+from whence_aggregator.whence import credentials as credential_commands
 from whence_aggregator.whence import diff as diff_commands
 from whence_aggregator.whence import events as event_commands
 from whence_aggregator.whence import exemptions as exemption_commands
@@ -247,6 +248,7 @@ whence.add_command(coverage_commands.coverage)
 whence.add_command(event_commands.events)
 whence.add_command(notification_commands.notifications)
 whence.add_command(account_commands.accounts)
+whence.add_command(credential_commands.credentials)
 whence.add_command(team_commands.teams)
 whence.add_command(version_commands.versions)
 whence.add_command(finding_commands.findings)

@@ -14,6 +14,7 @@ from whence_aggregator.compliance.evaluate import Evaluator
 from whence_aggregator.compliance.evaluating import Evaluating
 from whence_aggregator.compliance.rules.catalogue import RulesInForce
 from whence_aggregator.ledger.ledger import Ledger
+from whence_aggregator.mint.store import MINT_KIND
 from whence_aggregator.organisation.allowed import AllowedAccounts
 from whence_aggregator.ports import Database
 from whence_aggregator.settings.server import Settings
@@ -109,7 +110,7 @@ async def load_working(
     sources: OrganisationSources,
     allowed: AllowedAccounts,
     trail: TrailReading,
-    drift: Mapping[str, Work],
+    beside: Mapping[str, Work],
     evaluator: Evaluator,
 ) -> Working:
     inventory = await parts.load_inventory(settings, database, ledger, questions)
@@ -117,8 +118,9 @@ async def load_working(
     reader = tracer.commits if settings.approvals is not None else None
     ranges = work_on_ranges(database, reader, known_trackers(settings), now=utc_now)
     shares = HourShares({host: one.questions_per_hour_max for host, one in settings.trackers.items()}, utc_now)
-    further = {**ranges, **trail.kinds, **drift}
+    left = frozenset({MINT_KIND}) - beside.keys()  # tasks of mint where it runs alone
+    further = {**ranges, **trail.kinds, **beside}
     kinds = kinds_of(ledger, collectors, inventory, organisation, further=further, shares=shares, now=utc_now)
-    working = Working(load_worker(database, kinds), Evaluating(evaluator))
+    working = Working(load_worker(database, kinds, does=lambda kind: kind not in left), Evaluating(evaluator))
     trail.wake = working.wake
     return working

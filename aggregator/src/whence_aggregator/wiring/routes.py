@@ -45,6 +45,7 @@ from whence_aggregator.wiring.findings import finding_routes
 from whence_aggregator.wiring.front import Behind, Front
 from whence_aggregator.wiring.fullstop import fullstop_routes, instance_log_routes
 from whence_aggregator.wiring.limits import LiveLimits
+from whence_aggregator.wiring.mint import Mint
 from whence_aggregator.wiring.notifications import Notifications
 from whence_aggregator.wiring.operations import (
     Operations,
@@ -96,6 +97,7 @@ class ServingParts:
     behind: Behind | None
     front: Front | None
     console: Console | None
+    mint: Mint | None
 
 
 def load_routes(opened: ServingParts) -> list[web.RouteDef]:
@@ -109,6 +111,11 @@ def load_routes(opened: ServingParts) -> list[web.RouteDef]:
         *SignInCalls(opened.signing_in.sign_in, opened.signing_in.command_clients).routes(),
         *(opened.behind.listing_routes(opened.database) if opened.behind is not None else []),
         *link_routes(opened.console),
+        *(
+            opened.mint.routes(opened.signing_in.membership, path=opened.mint.settings.path)
+            if opened.mint is not None
+            else []
+        ),
         *(opened.front.agent_routes if opened.front is not None else []),
     ]
 

@@ -28,6 +28,7 @@ from whence_aggregator.wiring.console import console_routes, load_console
 from whence_aggregator.wiring.findings import load_findings
 from whence_aggregator.wiring.front import load_behind, load_front
 from whence_aggregator.wiring.limits import LiveLimits
+from whence_aggregator.wiring.mint import load_served_mint
 from whence_aggregator.wiring.notifications import load_notifications
 from whence_aggregator.wiring.operations import (
     Operations,
@@ -119,10 +120,14 @@ async def opened_aggregator(
             database_location or settings.database,
         )  # fmt: skip
         drift = await load_account_drift(settings, database, ledger, stack)
+        mint = load_served_mint(settings, database, ledger, outgoing, stack, heard)
         working = await load_working(
-            settings, database, ledger, tracer, collectors, questions, heard, sources, allowed, trail, drift,
+            settings, database, ledger, tracer, collectors, questions, heard, sources, allowed, trail,
+            {**drift, **(mint.kinds if mint is not None else {})},
             judging_by(rules.current),
         )  # fmt: skip
+        if mint is not None:
+            mint.wake = working.wake
         limits = LiveLimits(settings.limits)
         speaking = await load_speaking(
             settings, database, ledger, working, authorities, session, heard, limits, stack, allowed
@@ -151,6 +156,7 @@ async def opened_aggregator(
             engine=engine, covering=load_covering(settings, database, allowed), tags=collectors["tag"],
             notifications=notifications, signing_in=signing_in, policy=policy, violations=violations, allowed=allowed,
             behind=behind, front=front, console=load_console(settings, database, outgoing),
+            mint=mint,
         )  # fmt: skip
 
         def judge_by(changed: RulesInForce) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from whence_aggregator.collect.collectors import Collector
@@ -77,8 +77,10 @@ def work_on_ranges(
     }
 
 
-def load_worker(database: Database, kinds: Mapping[str, Work]) -> Worker:
-    """Return the worker; tests have clocks of their own."""
+def load_worker(
+    database: Database, kinds: Mapping[str, Work], *, does: Callable[[str], bool] = lambda _: True
+) -> Worker:
+    """Return the worker; tests have clocks of their own. `does`: the kinds of tasks that this program does."""
     return Worker(
         database=database,
         kinds=kinds,
@@ -86,4 +88,5 @@ def load_worker(database: Database, kinds: Mapping[str, Work]) -> Worker:
         seconds=time.monotonic,
         backoff=Backoff(first_seconds=1.0, longest_seconds=600.0, random=random.random),
         marks=resting_on,
+        does=does,
     )

@@ -71,9 +71,12 @@ class Worker:
         backoff: Backoff,
         marks: Marks,
         shares: LaneShares = SHARES,
+        does: Callable[[str], bool] = lambda _: True,
     ) -> None:
+        """`does`: whether this process does tasks of a kind; those of others are left to another program."""
         self._database = database
         self._marks = marks
+        self._does = does
         self._kinds = kinds
         self._lanes = Lanes(shares, kinds)
         self._turn = ""
@@ -149,12 +152,12 @@ class Worker:
             return ()
         rows = await self._database.fetch(DUE_TASKS.bind({"now": to_instant(now), "limit": DUE_MAX}))
         if len(rows) < DUE_MAX:
-            return list(map(due, rows))
+            return [one for one in map(due, rows) if self._does(one.kind)]
         # many tasks are due: read the oldest of each lane and host, of which there are few
         of_each = await self._database.fetch(
             DUE_TASKS_OF_EACH.bind({"now": to_instant(now), "each": DUE_OF_EACH_MAX, "limit": DUE_IN_FLOOD_MAX})
         )
-        return list(map(due, of_each))
+        return [one for one in map(due, of_each) if self._does(one.kind)]
 
     async def _do(self, task: Task) -> None:
         try:

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from whence_aggregator.accounts.configuration.identity import ExternalId, RoleName, TrustedPrincipal
+
 _Name = Annotated[str, Meta(min_length=3, max_length=200)]
 _Tags = Annotated[
     dict[Annotated[str, Meta(min_length=1, max_length=128)], Annotated[str, Meta(max_length=256)]],
@@ -47,13 +49,29 @@ class BucketSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     tls_only: Annotated[bool, Meta(description="Whether requests without TLS are refused.")] = True
 
 
+class MintWriterRole(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    name: Annotated[RoleName, Meta(description="Name of the role.")] = "whence-mint"
+    trusted: Annotated[
+        tuple[TrustedPrincipal, ...],
+        Meta(min_length=1, max_length=20, description="Who may assume it: the ARN of the role that mint runs as."),
+    ]
+    external_id: Annotated[ExternalId | None, Meta(description="External id, as in mint's settings.")] = None
+
+
 class MintBucket(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: Annotated[
         _Name | None,
         Meta(description="Name; null: PREFIX-stups-mint-ID-REGION, PREFIX of the alias up to a dash."),
     ] = None
     regions: _Regions = None
-    writer: Annotated[str, Meta(max_length=2_048, description="ARN of the role that writes credentials.")]
+    writer: Annotated[
+        Annotated[str, Meta(max_length=2_048)] | None,
+        Meta(description="ARN of the role that writes credentials; null: the role of `writer_role`."),
+    ] = None
+    writer_role: Annotated[
+        MintWriterRole | None,
+        Meta(description="Role of the account that writes credentials, and is made; null: none."),
+    ] = None
     key: Annotated[
         Annotated[str, Meta(max_length=2_048)] | None,
         Meta(description="KMS key that encrypts: an alias of `kms`, or an ARN with `{region}`; null: the key of S3."),

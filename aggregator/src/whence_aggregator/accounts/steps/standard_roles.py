@@ -1,4 +1,4 @@
-"""Roles that Whence knows: the auditor's, those that write the trail's and the flow logs, and those of applications."""
+"""Roles that Whence knows: the auditor's, the writers of trail, flow logs and credentials, and applications'. Pure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.arns import arn_of, partition_of
+from whence_aggregator.accounts.configuration.buckets import MintBucket, MintWriterRole
 from whence_aggregator.accounts.configuration.cloudtrail import CloudTrail
 from whence_aggregator.accounts.configuration.identity import (
     ApplicationRoles,
@@ -15,6 +16,8 @@ from whence_aggregator.accounts.configuration.identity import (
     TrailAccess,
     VpcFlowlogsRole,
 )
+from whence_aggregator.accounts.steps.keys import key_name
+from whence_aggregator.accounts.steps.mint import VERIFIES, WRITES, bucket_name
 
 _VERSION = "2012-10-17"
 LOOKUP_EVENTS = "cloudtrail:LookupEvents"
@@ -35,6 +38,8 @@ def standard_roles(account: ConfiguredAccount, reads: Sequence[str]) -> Sequence
         found.append((settings.vpc_flowlogs_role.name, "vpc_flowlogs_role", role))
     if settings.cloudtrail is not None and settings.enable_cloudtrail:
         found += _trail_logs(account, settings.cloudtrail)
+    if settings.mint_bucket is not None and (stated := settings.mint_bucket.writer_role) is not None:
+        found.append((stated.name, "mint_bucket.writer_role", mint_writer(account, settings.mint_bucket, stated)))
     if settings.application_roles is not None:
         found += [
             (application_role_name(one), "application_roles", application(account, settings.application_roles, one))
@@ -49,8 +54,6 @@ def application_role_name(application_id: str) -> str:
 
 def auditor(account: ConfiguredAccount, stated: AuditorRole, reads: Sequence[str]) -> Role:
     """Return the role by which the aggregator reads. It allows the calls that the aggregator makes, and no other."""
-    condition = {"Condition": {"StringEquals": {"sts:ExternalId": stated.external_id}}} if stated.external_id else {}
-    trust = {"Effect": "Allow", "Principal": {"AWS": list(stated.trusted)}, "Action": "sts:AssumeRole", **condition}
     inventory = ["ec2:DescribeImages", "ec2:DescribeInstanceAttribute", "ec2:DescribeInstances"]
     statements = [_allow("Inventory", inventory)]
     if stated.trail is not None:
@@ -63,6 +66,21 @@ def auditor(account: ConfiguredAccount, stated: AuditorRole, reads: Sequence[str
         statements += registry_pull(account)
     if stated.drift:
         statements.append(_allow("Drift", sorted({*reads, LOOKUP_EVENTS})))
+    trust = _assumed_by(stated.trusted, stated.external_id)
+    return Role(assume_role_policy=_policy(trust), policy=_policy(*statements))
+
+
+def mint_writer(account: ConfiguredAccount, bucket: MintBucket, stated: MintWriterRole) -> Role:
+    """Return the role by which mint writes credentials, which it cannot read, and verifies them."""
+    partition = partition_of(account.regions[0])
+    arn = f"arn:{partition}:s3:::{bucket_name(bucket, account, '*')}"
+    statements = [
+        _allow("Write", list(WRITES), f"{arn}/*"), _allow("Verify", list(VERIFIES), arn),
+        _allow("VerifyAccount", ["s3:GetAccountPublicAccessBlock"]),
+    ]  # fmt: skip
+    if bucket.key is not None:
+        statements.append(_encrypt(account, bucket.key))
+    trust = _assumed_by(stated.trusted, stated.external_id)
     return Role(assume_role_policy=_policy(trust), policy=_policy(*statements))
 
 
@@ -144,6 +162,21 @@ def _trail(partition: str, stated: TrailAccess) -> list[dict[str, Any]]:
     if stated.keys:
         found.append(_allow("TrailDecrypt", ["kms:Decrypt"], *stated.keys))
     return found
+
+
+def _encrypt(account: ConfiguredAccount, key: str) -> dict[str, Any]:
+    """Return the statement for a key: an ARN, or an alias of the account's. To write needs no decryption."""
+    actions = ["kms:GenerateDataKey"]
+    if key.startswith("arn:"):
+        return _allow("Encrypt", actions, key.replace("{region}", "*"))
+    keys = f"arn:{partition_of(account.regions[0])}:kms:*:{account.account_id}:key/*"
+    own = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": f"alias/{key_name(key)}"}}
+    return {**_allow("Encrypt", actions, keys), "Condition": own}
+
+
+def _assumed_by(trusted: Sequence[str], external_id: str | None) -> dict[str, Any]:
+    condition = {"Condition": {"StringEquals": {"sts:ExternalId": external_id}}} if external_id else {}
+    return {"Effect": "Allow", "Principal": {"AWS": list(trusted)}, "Action": "sts:AssumeRole", **condition}
 
 
 def _allow(sid: str, actions: list[str], *resources: str) -> dict[str, Any]:

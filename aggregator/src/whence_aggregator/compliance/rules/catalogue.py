@@ -15,12 +15,13 @@ from whence_aggregator.compliance.rule_settings import NO_RULE_SETTINGS, RuleSet
 from whence_aggregator.compliance.rules.instance import INSTANCE_UNLISTED
 from whence_aggregator.compliance.rules.of_agents import AGENT_RULES
 from whence_aggregator.compliance.rules.of_commits import COMMIT_RULES
+from whence_aggregator.compliance.rules.of_credentials import CREDENTIAL_RULES
 from whence_aggregator.compliance.rules.of_images import IMAGE_RULES
 from whence_aggregator.compliance.rules.of_instances import INSTANCE_RULES
 from whence_aggregator.compliance.rules.of_owners import OWNER_RULES
 from whence_aggregator.trace.lineage import LinkName
 
-RULES: tuple[Rule, ...] = (*INSTANCE_RULES, *AGENT_RULES, *IMAGE_RULES, *COMMIT_RULES, *OWNER_RULES)
+RULES: tuple[Rule, ...] = (*INSTANCE_RULES, *AGENT_RULES, *IMAGE_RULES, *COMMIT_RULES, *OWNER_RULES, *CREDENTIAL_RULES)
 assert len({rule.id for rule in RULES}) == len(RULES)
 
 SHOWN_BY: Mapping[LinkName, frozenset[str]] = MappingProxyType({

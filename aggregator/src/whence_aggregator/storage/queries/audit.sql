@@ -472,8 +472,23 @@ from account_plan order by ledger_index limit :limit offset :offset;
 -- name: clear_account_plan
 delete from account_plan;
 
+-- name: dump_credential
+select application_id, kind, generation, ledger_index, provider, step, mac, written, intended_at, published_at,
+    committed_at, ended_at
+from credential order by application_id{binary}, kind, generation limit :limit offset :offset;
+
+-- name: clear_credential
+delete from credential;
+
 -- name: clear_fullstop_report
 delete from fullstop_report;
 
 -- name: clear_instance_log
 delete from instance_log;
+
+-- name: dump_instance_credential
+select instance, file, ledger_index, held, generation, version_id, since from instance_credential
+order by instance, file limit :limit offset :offset;
+
+-- name: clear_instance_credential
+delete from instance_credential;

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from whence_aggregator.openid.metadata import is_safe_url
-from whence_aggregator.openid.refusals import ProviderRefused, ProviderUnreachable, malformed
+from whence_aggregator.openid.refusals import OAuthRefused, ProviderUnreachable, malformed
 from whence_common.errors import RoadError
 
 INTERVAL_SECONDS = 5.0
@@ -55,7 +55,7 @@ class DeviceCode:
         )
 
 
-def interval_after(error: ProviderRefused | ProviderUnreachable, interval_seconds: float) -> float:
+def interval_after(error: OAuthRefused | ProviderUnreachable, interval_seconds: float) -> float:
     """Return the interval for all later polls. Raises the error if it ends the sign-in."""
     if isinstance(error, ProviderUnreachable):
         return min(interval_seconds * 2, _INTERVAL_SECONDS_MAX)
@@ -79,14 +79,14 @@ def poll_until_confirmed(
 ) -> _Answer:
     """Wait and poll until the code is confirmed; return what `poll` returns. Raises RoadError.
 
-    `poll` raises ProviderRefused or ProviderUnreachable while there is no token. `clock` returns monotonic seconds.
+    `poll` raises OAuthRefused or ProviderUnreachable while there is no token. `clock` returns monotonic seconds.
     """
     ends, interval = clock() + code.valid_seconds, code.interval_seconds
     while clock() + interval < ends:
         pause(interval)
         try:
             return poll()
-        except (ProviderRefused, ProviderUnreachable) as exc:
+        except (OAuthRefused, ProviderUnreachable) as exc:
             interval = interval_after(exc, interval)
     raise _expired()
 

@@ -36,7 +36,7 @@ class IdentityProvider:
         return ProviderMetadata.parse(document, issuer=self.issuer)
 
     def tokens(self, metadata: ProviderMetadata, form: Mapping[str, str]) -> Tokens:
-        """Request tokens. Raises ProviderRefused, ProviderUnreachable or RoadError."""
+        """Request tokens. Raises OAuthRefused, ProviderUnreachable or RoadError."""
         return Tokens.parse(self._post(metadata.token_endpoint, form))
 
     def device_code(self, metadata: ProviderMetadata, client: SignInClient) -> DeviceCode:
@@ -52,12 +52,12 @@ class IdentityProvider:
         )  # fmt: skip
 
     def tokens_of_device(self, metadata: ProviderMetadata, client: SignInClient, device_code: str) -> Tokens:
-        """Poll once. Raises ProviderRefused while the code is not confirmed."""
+        """Poll once. Raises OAuthRefused while the code is not confirmed."""
         form = {"grant_type": _DEVICE_GRANT, "device_code": device_code, "client_id": client.client_id}
         return self.tokens(metadata, {**form, **({"resource": client.resource} if client.resource else {})})
 
     def refresh(self, metadata: ProviderMetadata, client_id: str, resource: str, refresh_token: str) -> Tokens:
-        """Use a refresh token. Raises ProviderRefused, ProviderUnreachable or RoadError."""
+        """Use a refresh token. Raises OAuthRefused, ProviderUnreachable or RoadError."""
         form = {"grant_type": "refresh_token", "refresh_token": refresh_token, "client_id": client_id}
         return self.tokens(metadata, {**form, **({"resource": resource} if resource else {})})
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from whence_aggregator.openid.metadata import SignInClient
-from whence_aggregator.openid.refusals import ProviderRefused
+from whence_aggregator.openid.refusals import OAuthRefused
 from whence_aggregator.openid.tokens import Tokens
 from whence_aggregator.whence.login.cache import VERSION, TerminalSession, TokenCache
 from whence_common.errors import RoadError
@@ -22,7 +22,7 @@ class Refreshing(Protocol):
     """The part of a provider that refreshes."""
 
     def refresh(self, session: TerminalSession) -> Tokens:
-        """Use the refresh token. Raises ProviderRefused, ProviderUnreachable or RoadError."""
+        """Use the refresh token. Raises OAuthRefused, ProviderUnreachable or RoadError."""
 
 
 def new_session(server: str, client: SignInClient, tokens: Tokens, *, now: float) -> TerminalSession:
@@ -97,7 +97,7 @@ class SignedIn:
                     session
                 )  # first: a refresh token that is used and whose successor is not kept is lost
                 tokens = self._provider.refresh(session)
-            except ProviderRefused as exc:
+            except OAuthRefused as exc:
                 if exc.error != "invalid_grant":
                     raise
                 self._cache.remove()

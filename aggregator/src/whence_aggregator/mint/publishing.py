@@ -1,0 +1,103 @@
+"""Steps of a generation in the buckets: it is written, confirmed, and withdrawn."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+
+from whence_aggregator.mint.calls import bounded
+from whence_aggregator.mint.failing import cleared
+from whence_aggregator.mint.key import content_of
+from whence_aggregator.mint.making import Making
+from whence_aggregator.mint.ports import BucketGone, BucketUnavailable, BucketUnsafe, CredentialBuckets
+from whence_aggregator.mint.rules import MintRules
+from whence_aggregator.mint.state import MintState, StoredGeneration
+from whence_aggregator.mint.store import MintStore
+from whence_aggregator.mint.values import (
+    FILES_METADATA,
+    GENERATION_METADATA,
+    OBJECTS,
+    CredentialKind,
+    MintApplication,
+)
+from whence_common.clock import Now, parse_instant, to_instant
+
+_NO_VERSION = ("", "null")
+"""What S3 returns for an object in a bucket without versioning."""
+_VERSION_CHARACTERS_MAX = 1_024
+
+
+class Publishing:
+    """Does the steps that write to buckets. Raises BucketUnavailable, BucketUnsafe, SealUnreadable, Overtaken."""
+
+    def __init__(
+        self, *, store: MintStore, making: Making, buckets: CredentialBuckets, rules: MintRules, now: Now
+    ) -> None:
+        self._store = store
+        self._making = making
+        self._buckets = buckets
+        self._rules = rules
+        self._now = now
+
+    async def publish(self, state: MintState, generation: StoredGeneration, bucket: str) -> None:
+        """Write a verified generation to one bucket, which is checked before its first object."""
+        now = self._now()
+        is_recent = parse_instant(generation.asked_at) + timedelta(seconds=self._rules.call_seconds_max) >= now
+        if bucket not in generation.written or not is_recent:
+            # what is on its way to a bucket arrives soon after `asked_at`; nothing is withdrawn or replaced before
+            noted = replace(generation, asked_at=to_instant(now), written={bucket: "", **generation.written})
+            generation = await self._store.advance(noted, at=now, entry=None)
+        version = await bounded(self._put(state, generation, bucket), bucket, self._rules)
+        if version in _NO_VERSION or len(version) > _VERSION_CHARACTERS_MAX:
+            fix = "switch versioning on; whence-accounts does"
+            raise BucketUnsafe("bucket-unversioned", f"bucket {bucket} keeps no versions", fix=fix)
+        written = replace(generation, written={**generation.written, bucket: version})
+        await self._store.advance(written, at=self._now(), entry=None)
+
+    async def confirm(self, state: MintState, generation: StoredGeneration) -> None:
+        """Find that each bucket's newest object is the one that was written; another one is written over."""
+        for bucket in state.application.buckets:
+            asked = self._buckets.versions(bucket, key_of(state.application, generation.kind))
+            versions = await bounded(asked, bucket, self._rules)
+            latest = next((one.version_id for one in versions if one.is_latest and not one.is_deletion), None)
+            if latest != generation.written[bucket]:
+                again = replace(generation, written={**generation.written, bucket: ""})
+                await self._store.advance(again, at=self._now(), entry=None)
+                raise BucketUnavailable(
+                    "bucket-overwritten",
+                    f"the newest object in bucket {bucket} is not the one that mint wrote",
+                    fix="find in CloudTrail who else writes to it; mint writes it again",
+                )
+        now = self._now()
+        stored = replace(state.stored, bucket_errors=0) if state.stored.bucket_errors else None
+        published = replace(generation, phase="published", published_at=to_instant(now))
+        await self._store.advance(published, at=now, entry="", stored=stored)
+
+    async def withdraw(self, state: MintState, kind: CredentialKind, bucket: str, step: str) -> None:
+        """Hide the object in a bucket that is not wanted any more. A bucket that does not exist needs nothing."""
+        with suppress(BucketGone):
+            await bounded(self._buckets.remove(bucket, key_of(state.application, kind)), bucket, self._rules)
+        for one in state.live(kind):
+            if bucket in one.written:
+                left = {name: version for name, version in one.written.items() if name != bucket}
+                reason = f"withdrawn from {bucket}"
+                await self._store.advance(replace(one, written=left), at=self._now(), entry=reason)
+        stored = cleared(state.stored, step)
+        if stored != state.stored:
+            await self._store.save(stored)
+
+    async def _put(self, state: MintState, generation: StoredGeneration, bucket: str) -> str:
+        made = self._making.opened(generation)
+        if not any(one.written.get(bucket) for one in state.generations):
+            await self._buckets.check(bucket)
+        metadata = {
+            GENERATION_METADATA: generation.id.generation,
+            FILES_METADATA: ",".join(sorted(OBJECTS[kind] for kind in state.application.credentials)),
+        }
+        key = key_of(state.application, generation.kind)
+        return await self._buckets.put(bucket, key, content_of(made.document), metadata)
+
+
+def key_of(application: MintApplication, kind: CredentialKind) -> str:
+    return f"{application.application_id}/{OBJECTS[kind]}"

@@ -1,0 +1,147 @@
+"""What is stored of an application whose credentials are minted, and of their generations. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from whence_aggregator.mint.values import CredentialKind, GenerationId, GenerationPhase, MintApplication
+
+LIVE_MAX = 2
+"""Generations of a kind that have not ended, of one application."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MintFailure:
+    """The failed attempts of a step since it succeeded last."""
+
+    attempts: int
+    retry_at: str
+    since: str
+    code: str
+    problem: str
+    """For people: what is wrong and what to do, without a secret."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredMint:
+    """An application as its row has it. Times are in UTC; empty: never."""
+
+    application: MintApplication
+    revision: int = 1
+    is_synced: bool = False
+    """Whether the provider knows what is written here."""
+    renewal_at: str = ""
+    """Generations that were intended before are renewed."""
+    renewal_reason: str = ""
+    revoked_at: str = ""
+    """Generations that were intended before end without waiting for their readers."""
+    missing_since: str = ""
+    """Since when it is missing from Kio."""
+    missing_seen: int = 0
+    deleted_at: str = ""
+    deleted_reason: str = ""
+    gone_at: str = ""
+    """When its deletion was complete; the row stays as a tombstone."""
+    failures: Mapping[str, MintFailure] = field(default_factory=dict)
+    """By the name of the step that failed."""
+    bucket_errors: int = 0
+    """Failed attempts to write to its buckets since the last success."""
+
+    @property
+    def problem(self) -> MintFailure | None:
+        """Return the failure that lasts longest."""
+        return min(self.failures.values(), key=lambda one: one.since, default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredGeneration:
+    """A generation as its row has it. Times are in UTC; empty: not yet."""
+
+    id: GenerationId
+    provider: str
+    phase: GenerationPhase
+    revision: int = 1
+    sealed: str = field(default="", repr=False)
+    """The credential, sealed, until it is committed or about to end."""
+    sealed_handle: str = field(default="", repr=False)
+    """The provider's secret handle, sealed, until the generation has ended."""
+    handle: Mapping[str, str] = field(default_factory=dict)
+    mac: str = ""
+    """HMAC of the object's bytes under mint's key; empty before the provider has answered."""
+    written: Mapping[str, str] = field(default_factory=dict)
+    """VersionIds by bucket; an empty one: the bucket may hold the generation."""
+    intended_at: str
+    asked_at: str
+    """When the provider was last asked to make it, or an object last began to be written long after that."""
+    verified_at: str = ""
+    """From then on it is published, and not ended before it is committed."""
+    published_at: str = ""
+    committed_at: str = ""
+    ending_at: str = ""
+    ended_at: str = ""
+    end_reason: str = ""
+
+    @property
+    def kind(self) -> CredentialKind:
+        return self.id.kind
+
+    @property
+    def is_live(self) -> bool:
+        return self.phase != "ended"
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it is on its way to be committed."""
+        return self.phase in ("intended", "generated", "published")
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Return the VersionIds of the buckets that hold it."""
+        return {bucket: version for bucket, version in self.written.items() if version}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PossibleOrphan:
+    """A generation that ended before the provider's answer was known: it may accept a credential that nobody has."""
+
+    kind: CredentialKind
+    generation: str
+    provider: str
+    intended_at: str
+    ended_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MintState:
+    """An application and its generations, the oldest first."""
+
+    stored: StoredMint
+    generations: Sequence[StoredGeneration] = ()
+
+    @property
+    def application(self) -> MintApplication:
+        return self.stored.application
+
+    def live(self, kind: CredentialKind) -> list[StoredGeneration]:
+        """Return the generations of a kind that have not ended."""
+        return [one for one in self.generations if one.kind == kind and one.is_live]
+
+    def published(self, kind: CredentialKind) -> list[StoredGeneration]:
+        """Return the generations of a kind that all buckets held, and that have not begun to end, the oldest first."""
+        found = [one for one in self.live(kind) if one.phase in ("published", "committed")]
+        return sorted(found, key=lambda one: one.intended_at)
+
+    def current(self, kind: CredentialKind) -> StoredGeneration | None:
+        """Return the generation that all buckets held last."""
+        published = self.published(kind)
+        return published[-1] if published else None
+
+    def fresh(self, kind: CredentialKind) -> StoredGeneration | None:
+        """Return the generation that is on its way to be committed."""
+        return next((one for one in reversed(self.live(kind)) if one.is_fresh), None)
+
+    def kinds(self) -> Iterator[CredentialKind]:
+        """Yield the kinds that are wanted, or have a generation that has not ended."""
+        kinds: tuple[CredentialKind, ...] = ("client", "user")
+        yield from (kind for kind in kinds if kind in self.application.credentials or self.live(kind))

@@ -1,0 +1,135 @@
+"""What rules find about credentials of instances that speak, on both databases: as time passes, and replayed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from contract.test_instance_credentials import ONE, holding, say
+from contract.test_judged_findings import differences
+from fakes.beats import recorded
+from fakes.in_process import InProcess
+from fakes.signing_authority import SigningAuthority
+from whence_aggregator.compliance.rule_settings import RuleSettings
+from whence_aggregator.compliance.rules.catalogue import RulesInForce
+from whence_aggregator.ledger.writing import NewEntry
+from whence_aggregator.ports import Database
+from whence_aggregator.projections.credentials import CREDENTIAL, credential_write
+from whence_aggregator.queries.compliance import MARK_EVERY_SUBJECT, VERDICTS_OF, VERDICTS_OF_SUBJECTS
+from whence_aggregator.queries.query import array, instance_ids
+from whence_common.clock import to_instant
+from whence_common.ledger_entry import event
+
+RULES = RulesInForce.of(
+    RuleSettings(credential_lag_minutes_max=30, client_credential_days_max=1, credential_unread_hours_max=1), ("mint",)
+)
+ALL = ("intended", "generated", "published", "committed")
+BEHIND, TAMPERED, PASSWORD = "credentials-not-rotated", "credentials-tampered", "password-grant-used"
+OLD, UNREAD = "credentials-old", "credentials-unread"
+NAMES = (BEHIND, TAMPERED, PASSWORD, OLD, UNREAD)
+
+
+@pytest.fixture
+async def judged(database: Database, authority: SigningAuthority) -> AsyncIterator[InProcess]:
+    async with InProcess(database, authority, rules=RULES).running() as house:
+        yield house
+
+
+async def mint(house: InProcess, generation: str, *steps: str, version_id: str = "v-1") -> None:
+    """Record steps of a generation of greeter's client."""
+    for step in steps or ALL:
+        house.clock.advance(1)
+        stated = {
+            "application_id": "greeter", "credential": "client", "generation": generation, "provider": "stups",
+            "step": step, "at": to_instant(house.clock()), "client_id": "c", "reason": "", "mac": "",
+            "written": {} if step in ("intended", "generated") else {"one": version_id},
+        }  # fmt: skip
+        async with house.ledger.writing() as writing:
+            ((index, _),) = await writing.append([NewEntry(kind=CREDENTIAL, content=event(CREDENTIAL, stated))])
+            writing.writes.append(credential_write(index, stated))
+
+
+async def verdicts(house: InProcess) -> dict[str, str]:
+    """Return the verdicts about the instance and its application, after what the sweeps of an hour do.
+
+    A pass that follows no other verdict is not recorded.
+    """
+    await house.database.write(MARK_EVERY_SUBJECT.bind([{"kind": "application"}]))
+    await house.evaluator.sweep()
+    await house.work()
+    rows = [
+        *await house.database.fetch(VERDICTS_OF.bind(instance_ids([ONE]))),
+        *await house.database.fetch(VERDICTS_OF_SUBJECTS.bind({"ids": array(["greeter"])})),
+    ]
+    return dict.fromkeys(NAMES, "pass") | {row["rule"]: row["verdict"] for row in rows if row["rule"] in NAMES}
+
+
+async def test_an_application_that_mint_does_not_know_violates_nothing(judged: InProcess) -> None:
+    await say(judged, await judged.machine(ONE), **holding("0a", "0b"))
+    assert set((await verdicts(judged)).values()) == {"pass"}
+
+
+async def test_an_instance_that_stays_behind_fails_as_time_passes_and_passes_once_it_has_read(
+    judged: InProcess, tmp_path: Path
+) -> None:
+    await mint(judged, "0a")
+    machine = await judged.machine(ONE)
+    await say(judged, machine, **holding(client="0a", version_id="v-1"))
+    await mint(judged, "0b", version_id="v-2")
+    await say(judged, machine, **holding(client="0a", version_id="v-1"))
+    found = await verdicts(judged)
+    assert (found[BEHIND], found[TAMPERED], found[PASSWORD], found[UNREAD]) == ("pass", "pass", "pass", "pass")
+    judged.clock.advance(31 * 60)
+    beat = recorded(ONE, 1, judged.clock())
+    await judged.heartbeats.accept(beat.body, beat.mac)
+    assert (await verdicts(judged))[BEHIND] == "fail"
+    await say(judged, machine, **holding(client="0b", version_id="v-2"))
+    assert (await verdicts(judged))[BEHIND] == "pass"
+    assert await differences(judged, tmp_path) == []
+
+
+async def test_a_version_that_mint_never_wrote_becomes_a_violation(judged: InProcess, tmp_path: Path) -> None:
+    await mint(judged, "0a")
+    machine = await judged.machine(ONE)
+    await say(judged, machine, **holding(client="0a", version_id="v-9"))
+    assert (await verdicts(judged))[TAMPERED] == "unknown"
+    judged.clock.advance(16 * 60)
+    assert (await verdicts(judged))[TAMPERED] == "fail"
+    assert await differences(judged, tmp_path) == []
+
+
+async def test_a_generation_that_mint_never_made_is_a_violation_at_once(judged: InProcess) -> None:
+    await mint(judged, "0a")
+    await say(judged, await judged.machine(ONE), **holding(client="ff", version_id="v-1"))
+    assert (await verdicts(judged))[TAMPERED] == "fail"
+
+
+async def test_a_generation_that_is_being_published_is_not_tampered_with(judged: InProcess) -> None:
+    await mint(judged, "0a")
+    await mint(judged, "0b", "intended", "generated")
+    await say(judged, await judged.machine(ONE), **holding(client="0b", version_id="v-2"))
+    judged.clock.advance(3600)
+    assert (await verdicts(judged))[TAMPERED] == "unknown"
+
+
+async def test_a_credential_grows_old_and_is_unread(judged: InProcess, tmp_path: Path) -> None:
+    await mint(judged, "0a")
+    machine = await judged.machine(ONE)
+    judged.clock.advance(25 * 3600)
+    await say(judged, machine, **holding())
+    found = await verdicts(judged)
+    assert (found[OLD], found[UNREAD]) == ("fail", "fail")
+    await say(judged, machine, **holding(client="0a", version_id="v-1"))
+    assert (await verdicts(judged))[UNREAD] == "pass"
+    assert await differences(judged, tmp_path) == []
+
+
+async def test_an_agent_that_states_no_objects_leaves_what_it_reads_unknown(judged: InProcess) -> None:
+    await mint(judged, "0a")
+    machine = await judged.machine(ONE)
+    judged.clock.advance(7200)
+    await say(judged, machine)
+    found = await verdicts(judged)
+    assert {found[BEHIND], found[TAMPERED], found[PASSWORD], found[UNREAD]} == {"unknown"}

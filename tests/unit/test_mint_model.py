@@ -1,0 +1,264 @@
+"""The rotation against a model: whatever fails, lies, is lost or is killed, an application has credentials that work.
+
+Checked at each change outside: what lies in a bucket is accepted by the provider. Checked after each rule: at most two
+generations of a kind have not ended. Checked at the end, in good weather: everything is mended, no credential is an
+orphan, and no secret stands in the database, in the log or in a message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import shutil
+import tempfile
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from fakes.mint_buckets import BucketMishap, FakeBuckets
+from fakes.mint_house import MintReplica, MintWorld, found_secrets
+from fakes.mint_provider import FakeProvider, ProviderMishap
+from landscape.endurance import SECONDS_MAX, repeated
+from landscape.killed import Killed, killed_at
+from whence_aggregator.mint.state import LIVE_MAX
+from whence_aggregator.ports import Conflict, NotFound
+from whence_aggregator.storage.sqlite import SqliteDatabase
+
+APPLICATIONS = ("greeter", "waiter")
+BUCKETS = ("one", "two", "three")
+PROVIDER_MISHAPS = st.lists(st.just("fine") | st.sampled_from(get_args(ProviderMishap)), max_size=12)
+BUCKET_MISHAPS = st.lists(st.just("fine") | st.sampled_from(get_args(BucketMishap)), max_size=8)
+"""Of the requests of one rule, the last first; about half of them go well, so that a rotation comes far."""
+
+
+class Records(logging.Handler):
+    """Keeps every line that is logged, with its fields and its traceback."""
+
+    def __init__(self) -> None:
+        super().__init__(level=logging.DEBUG)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(f"{record.getMessage()} {record.__dict__}")
+
+
+class Rotations(RuleBasedStateMachine):
+    """Two replicas of mint over one database."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.directory = Path(tempfile.mkdtemp(prefix="whence-mint-"))
+        self.runner = asyncio.Runner()
+        self.records = Records()
+        logging.getLogger("whence_aggregator").addHandler(self.records)
+        self.provider_mishaps: list[ProviderMishap] = []
+        self.bucket_mishaps: list[BucketMishap] = []
+        self.replicas: list[MintReplica] = []
+        self.databases: list[SqliteDatabase] = []
+
+    def wait(self, call: Awaitable[Any]) -> Any:
+        async def waited() -> Any:
+            return await call
+
+        return self.runner.run(waited())
+
+    @initialize(style=st.sampled_from(["beside", "new-client"]), is_finding=st.booleans())
+    def begin(self, style: Any, is_finding: bool) -> None:
+        self.world = MintWorld(
+            provider=FakeProvider(style=style, is_finding=is_finding, weather=self.provider_weather),
+            buckets=FakeBuckets(weather=self.bucket_weather),
+        )
+        for number in range(2):
+            self.wait(self.open(number))
+        for application_id in APPLICATIONS:
+            self.world.register(application_id)
+
+    def provider_weather(self, _: str) -> ProviderMishap:
+        return self.provider_mishaps.pop() if self.provider_mishaps else "fine"
+
+    def bucket_weather(self, _: str) -> BucketMishap:
+        return self.bucket_mishaps.pop() if self.bucket_mishaps else "fine"
+
+    async def open(self, number: int) -> None:
+        """Start a process of mint over the database."""
+        database = await SqliteDatabase.open(self.directory / "mint.db")
+        replica = MintReplica(database, self.world)
+        await replica.ledger.start()
+        self.replicas[number : number + 1] = [replica]
+        self.databases[number : number + 1] = [database]
+
+    async def restart(self, number: int) -> None:
+        await self.databases[number].close()
+        await self.open(number)
+
+    @rule(
+        application_id=st.sampled_from(APPLICATIONS),
+        buckets=st.lists(st.sampled_from(BUCKETS), unique=True, max_size=3),
+        is_confidential=st.booleans(),
+        credentials=st.sampled_from([("user", "client"), ("client",), ("user",)]),
+    )
+    def write(self, application_id: str, buckets: list[str], is_confidential: bool, credentials: Any) -> None:
+        self.command(
+            self.replicas[0].write(application_id, *buckets, is_confidential=is_confidential, credentials=credentials)
+        )
+
+    @rule(application_id=st.sampled_from(APPLICATIONS), what=st.sampled_from(["renew", "revoke", "delete"]))
+    def order(self, application_id: str, what: str) -> None:
+        self.command(getattr(self.replicas[1].applications, what)(application_id, by="ada"))
+
+    def command(self, call: Awaitable[None]) -> None:
+        with contextlib.suppress(NotFound, Conflict):
+            self.wait(call)
+
+    @rule(
+        number=st.integers(0, 1), application_id=st.sampled_from(APPLICATIONS),
+        provider=PROVIDER_MISHAPS, bucket=BUCKET_MISHAPS,
+    )  # fmt: skip
+    def rotate(self, number: int, application_id: str, provider: Any, bucket: Any) -> None:
+        self.provider_mishaps, self.bucket_mishaps = list(provider), list(bucket)
+        self.wait(self.replicas[number].run(application_id))
+        self.provider_mishaps, self.bucket_mishaps = [], []
+
+    @rule(
+        number=st.integers(0, 1), application_id=st.sampled_from(APPLICATIONS), at=st.integers(1, 80),
+        provider=PROVIDER_MISHAPS, bucket=BUCKET_MISHAPS,
+    )  # fmt: skip
+    def kill(self, number: int, application_id: str, at: int, provider: Any, bucket: Any) -> None:
+        """Kill a process at one of its awaits, and start another."""
+        self.provider_mishaps, self.bucket_mishaps = list(provider), list(bucket)
+        with contextlib.suppress(Killed):
+            self.wait(killed_at(at, self.replicas[number].run(application_id)))
+        self.provider_mishaps, self.bucket_mishaps = [], []
+        self.wait(self.restart(number))
+
+    @rule(
+        application_id=st.sampled_from(APPLICATIONS), seed=st.integers(0, 2**16), ordered=st.booleans(),
+        provider=PROVIDER_MISHAPS, bucket=BUCKET_MISHAPS,
+    )  # fmt: skip
+    def race(self, application_id: str, seed: int, ordered: bool, provider: Any, bucket: Any) -> None:
+        """Have both replicas rotate one application, as after a lease that was lost; an order may come meanwhile."""
+        self.provider_mishaps, self.bucket_mishaps = list(provider), list(bucket)
+        drawn = random.Random(seed)
+
+        async def late(number: int) -> None:
+            for _ in range(drawn.randrange(20)):
+                await asyncio.sleep(0)
+            await self.replicas[number].run(application_id)
+
+        async def order() -> None:
+            for _ in range(drawn.randrange(40)):
+                await asyncio.sleep(0)
+            what = drawn.choice(["renew", "revoke", "delete"])
+            with contextlib.suppress(NotFound, Conflict):
+                await getattr(self.replicas[0].applications, what)(application_id, by="eve")
+
+        async def all_together() -> None:
+            await asyncio.gather(late(0), late(1), *([order()] if ordered else []))
+
+        self.wait(all_together())
+        self.provider_mishaps, self.bucket_mishaps = [], []
+
+    @rule(seconds=st.sampled_from([1.0, 61.0, 600.0, 7_201.0, 90_000.0, 31 * 86_400.0]))
+    def pass_time(self, seconds: float) -> None:
+        self.world.clock.advance(seconds)
+
+    @rule(
+        application_id=st.sampled_from(APPLICATIONS),
+        how=st.sampled_from(["newest", "older", "none", "silent", "no ids"]),
+    )
+    def report(self, application_id: str, how: str) -> None:
+        """Have the instances report which generation they hold."""
+        state = self.wait(self.replicas[0].store.load(application_id))
+        held: dict[Any, str | None] = {}
+        for one in state.generations if state is not None else ():
+            if one.phase in ("published", "committed", "ending") and (how != "older" or one.kind not in held):
+                held[one.kind] = one.id.generation if how != "no ids" else None
+        instances = [] if how == "none" else [held]
+        self.world.hold(application_id, *instances, is_heard=how != "silent")
+
+    @rule(application_id=st.sampled_from(APPLICATIONS), how=st.sampled_from(["active", "inactive", "absent"]))
+    def register(self, application_id: str, how: str) -> None:
+        if how == "absent":
+            self.world.kio.known.pop(application_id, None)
+        else:
+            self.world.register(application_id, is_active=how == "active", team_id="hello")
+
+    @precondition(lambda self: self.replicas)
+    @invariant()
+    def no_more_generations_than_may_be(self) -> None:
+        for application_id in APPLICATIONS:
+            state = self.wait(self.replicas[0].store.load(application_id))
+            for kind in ("user", "client") if state is not None else ():
+                assert len(state.live(kind)) <= LIVE_MAX
+
+    @precondition(lambda self: self.replicas)
+    @invariant()
+    def no_secret_where_none_may_be(self) -> None:
+        """Look for every secret that was ever made in what is stored and in what is logged."""
+        secrets = [*self.world.provider.secrets(), "rat-"]
+        stored = (file.read_bytes() for file in self.directory.iterdir())
+        assert found_secrets(stored, secrets) == []
+        assert found_secrets((line.encode() for line in self.records.lines), secrets) == []
+
+    def teardown(self) -> None:
+        try:
+            if self.replicas:
+                self.wait(self.settled())
+                self.no_secret_where_none_may_be()
+        finally:
+            logging.getLogger("whence_aggregator").removeHandler(self.records)
+            for database in self.databases:
+                self.wait(database.close())
+            self.runner.close()
+            shutil.rmtree(self.directory)
+
+    async def settled(self) -> None:
+        """In good weather everything is mended: what is wanted is there and works, and nothing else is accepted."""
+        mint = self.replicas[0]
+        for application_id in APPLICATIONS:
+            self.world.register(application_id)
+            await mint.settle(application_id)
+            state = await mint.store.load(application_id)
+            assert await mint.orphans(application_id) == []
+            wanted = set(state.application.credentials) if state is not None and not state.stored.gone_at else set()
+            buckets = state.application.buckets if state is not None else ()
+            for bucket in BUCKETS:
+                objects = set(mint.objects(application_id, bucket))
+                assert objects == (wanted if bucket in buckets else set())
+            if state is None or state.stored.gone_at:
+                continue
+            assert state.stored.failures == {}
+            for kind in wanted if buckets else ():
+                assert len(state.live(kind)) <= LIVE_MAX
+                assert all(one.phase == "committed" for one in state.live(kind))
+                assert set(state.live(kind)[-1].versions) >= set(buckets)
+
+
+def run(*, examples: int, steps: int) -> None:
+    run_state_machine_as_test(
+        Rotations,
+        settings=settings(
+            max_examples=examples, stateful_step_count=steps, deadline=None, derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )  # fmt: skip
+
+
+@pytest.mark.endurance
+@pytest.mark.timeout(SECONDS_MAX)
+def test_whatever_happens_an_application_has_credentials_that_work() -> None:
+    run(examples=repeated(sample=25, whole=1_000), steps=25)
