@@ -105,7 +105,7 @@ async def _world(directory: Path, name: str) -> AsyncIterator[_World]:
         speak_what_moto_lacks(aws)
         aws.extensions |= IdentityOfAccounts().extensions
         RepeatedRoutes().install(aws)
-        pid = next(one for one in tree_of(os.getpid()) if "moto.server" in _command(one))
+        pid = next(one for one in tree_of(os.getpid()) if "moto.server" in " ".join(_command(one)))
         yield _World(aws, pid, home)
 
 

@@ -64,6 +64,16 @@ def _made_vpc(ec2: Any, cidr: str) -> tuple[str, str, str]:
     return vpc_id, gateway, table
 
 
+async def test_a_list_that_several_kinds_need_is_read_once_to_find_and_once_to_check(moto: Aws) -> None:
+    async with account_world(moto.url, steps=_STEPS) as world:
+        _made_vpc(world.client("ec2"), "10.1.0.0/16")
+        world.aws.forget()
+        await import_account(world.account.target, world.steps, world.providers)
+        names = [one.name for one in world.aws.calls]
+        lists = ("ec2:DescribeVpcs", "ec2:DescribeRouteTables", "ec2:DescribeInternetGateways")
+        assert {one: names.count(one) for one in lists} == dict.fromkeys(lists, 2)
+
+
 async def test_what_could_not_be_read_is_not_taken_for_absent(moto: Aws) -> None:
     async with account_world(moto.url, steps=_STEPS) as world:
         ec2 = world.client("ec2")

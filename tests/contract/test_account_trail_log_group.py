@@ -12,6 +12,7 @@ from aiohttp import web
 from fakes.account_world import REGION, AccountWorld, account_world, new_account_id
 from fakes.aws_refusals import denied, passed
 from landscape.aws import Aws
+from whence_aggregator.accounts.importing import import_account
 from whence_aggregator.accounts.steps import cloudtrail, roles
 from whence_aggregator.accounts.steps.cloudtrail import LOG_GROUP
 
@@ -38,6 +39,16 @@ async def a_world(moto: Aws, **created: Any) -> AsyncIterator[AccountWorld]:
 def groups(world: AccountWorld) -> list[tuple[str, int | None]]:
     found = world.client("logs").describe_log_groups()["logGroups"]
     return [(one["logGroupName"], one.get("retentionInDays")) for one in found]
+
+
+def list_by_tag(world: AccountWorld) -> None:
+    """List the group by its tag, as AWS does, if it is asked for groups."""
+    arn = f"arn:aws:logs:{REGION}:{world.account_id}:log-group:{_NAME}"
+    world.aws.extensions["tagging:GetResources"] = lambda call: (
+        web.json_response({"ResourceTagMappingList": [{"ResourceARN": arn}]})
+        if b"logs:log-group" in call.body
+        else None
+    )
 
 
 async def test_group_and_role_are_created_before_the_trail_that_uses_them(moto: Aws) -> None:
@@ -125,12 +136,7 @@ async def test_a_group_that_cannot_be_read_changes_nothing_that_needs_it(moto: A
 async def test_a_group_that_is_no_longer_stated_is_kept_until_it_is_named(moto: Aws) -> None:
     async with a_world(moto) as world:
         await world.converge()
-        arn = f"arn:aws:logs:{REGION}:{world.account_id}:log-group:{_NAME}"
-        world.aws.extensions["tagging:GetResources"] = lambda call: (
-            web.json_response({"ResourceTagMappingList": [{"ResourceARN": arn}]})
-            if b"logs:log-group" in call.body
-            else None
-        )
+        list_by_tag(world)
         world.settings["cloudtrail"] = {"s3_bucket_name": f"logs-{world.account_id}"}
         plan = await world.plan()
         assert [(one.address, one.message) for one in plan.remarks if one.kind == "kept"] == [
@@ -140,3 +146,33 @@ async def test_a_group_that_is_no_longer_stated_is_kept_until_it_is_named(moto: 
         report = await world.apply(await world.plan(delete=(_GROUP,)))
         assert report.succeeded, report
         assert groups(world) == []
+
+
+async def test_a_created_group_is_imported_as_created_and_planned_without_changes(moto: Aws) -> None:
+    async with a_world(moto, retention_in_days=30) as world:
+        await world.converge()
+        list_by_tag(world)
+        world.aws.forget()
+        found = await import_account(world.account.target, world.steps, world.providers)
+        trail: Any = found.section["cloudtrail"]
+        assert trail["cloud_watch_logs"] == {
+            "group": _NAME, "role": "trail-logs", "create": {"retention_in_days": 30}
+        }  # fmt: skip
+        assert ("roles" in found.section, found.notes, found.unread) == (False, (), ())
+        world.settings = dict(found.section)
+        plan = await world.plan()
+        assert (plan.changes, plan.remarks, world.aws.writes) == ((), (), [])
+
+
+async def test_a_group_of_others_is_imported_with_its_role_as_they_exist(moto: Aws) -> None:
+    async with a_world(moto) as world:
+        world.client("logs").create_log_group(logGroupName=_NAME)
+        await world.converge()
+        found = await import_account(world.account.target, world.steps, world.providers)
+        trail: Any = found.section["cloudtrail"]
+        role = f"arn:aws:iam::{world.account_id}:role/trail-logs"
+        assert trail["cloud_watch_logs"] == {"group": _NAME, "role": role}
+        roles_of: Any = found.section["roles"]
+        assert list(roles_of) == ["trail-logs"]
+        world.settings = dict(found.section)
+        assert (await world.plan()).changes == ()

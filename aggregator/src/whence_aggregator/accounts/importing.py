@@ -96,13 +96,13 @@ def _accepted(
 async def _find(
     target: Target, steps: Sequence[AccountStep], providers: Providers
 ) -> tuple[FoundAccount, tuple[str, ...]]:
-    limit = asyncio.Semaphore(READS_AT_ONCE)
+    limit, one_pass = asyncio.Semaphore(READS_AT_ONCE), providers.of_one_pass()
     unread: list[tuple[str, str]] = []
 
     async def part(kind: ResourceKind, region: str | None) -> Sequence[StandingResource]:
         async with limit:
             try:
-                return await providers.find(kind, target, region)
+                return await one_pass.find(kind, target, region)
             except WhenceError as exc:
                 unread.append((kind.name, exc.diagnostics()))
                 return ()
