@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from fakes.clocks import CountingRandom, FakeClock
 from fakes.in_process import ORIGIN, KeptCheckpoint
-from fakes.mint_buckets import FakeBuckets, FakeHolders, FakeKio
-from fakes.mint_provider import FakeProvider
+from fakes.mint_buckets import FakeBuckets, FakeHolders, FakeStandings
+from fakes.mint_provider import FakeProvider, ProviderMishap
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.log_reader import LogReader
 from whence_aggregator.mint.applications import MintApplications, WrittenMint
@@ -47,7 +46,7 @@ class MintWorld:
     provider: FakeProvider = field(default_factory=FakeProvider)
     buckets: FakeBuckets = field(default_factory=FakeBuckets)
     holders: FakeHolders = field(default_factory=FakeHolders)
-    kio: FakeKio = field(default_factory=FakeKio)
+    kio: FakeStandings = field(default_factory=FakeStandings)
     random_bytes: Callable[[int], bytes] = field(default_factory=CountingRandom)
 
     def __post_init__(self) -> None:
@@ -148,17 +147,19 @@ class MintReplica:
     async def settle(self, application_id: str, *, days: int = 3) -> None:
         """Run until nothing is due but by age: with good weather, everything that went wrong is mended."""
         until = self.world.clock.moment.timestamp() + days * 86_400
+        self.world.clock.advance(61)
         while self.world.clock.moment.timestamp() < until:
             progress = await self.run(application_id)
             if progress is None:
                 return
-            self.world.clock.advance(max(progress.seconds, 300.0))
+            self.world.clock.advance(max(progress.seconds, 7_000.0))
 
     async def orphans(self, application_id: str) -> list[str]:
         """Return the credentials that the provider accepts and mint does not know, or the other way round."""
         state = await self.store.load(application_id)
         live = {one.id for one in state.generations if one.is_live} if state is not None else set()
-        newest = {one.id: str(one.document) for one in self.world.provider.credentials if one.id in live}
+        made = sorted(self.world.provider.credentials, key=lambda one: one.is_accepted)
+        newest = {one.id: str(one.document) for one in made if one.id in live}
         return sorted(
             set(newest.values()) ^ {str(one.document) for one in self.world.provider.accepted(application_id)}
         )
@@ -169,7 +170,13 @@ def found_secrets(texts: Iterator[bytes], secrets: list[str]) -> list[str]:
     return [secret for text in texts for secret in secrets if secret.encode() in text]
 
 
-async def attempted(call: Awaitable[object], *errors: type[BaseException]) -> None:
-    """Await a call that may fail in a known way."""
-    with suppress(*errors):
-        await call
+async def minted(mint: MintReplica, *buckets: str) -> None:
+    """Have an application that has both credentials."""
+    await mint.write("greeter", *(buckets or ("one",)))
+    await mint.run("greeter")
+    mint.world.clock.advance(61)
+
+
+def of_provider(world: MintWorld, request: str, mishap: ProviderMishap) -> None:
+    """Have every request of a name go wrong from now on."""
+    world.provider.weather = lambda name: mishap if name == request else "fine"

@@ -13,6 +13,7 @@ from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.writing import NewEntry, Writing
 from whence_aggregator.mint.rows import deletions, generation_row, mint_row, stored_generation, stored_mint, written_row
 from whence_aggregator.mint.state import LIVE_MAX, MintState, StoredGeneration, StoredMint
+from whence_aggregator.mint.values import MintApplication
 from whence_aggregator.ports import Database, Transaction, WriteConflict
 from whence_aggregator.projections.credentials import CREDENTIAL, credential_write
 from whence_aggregator.queries.events import LOOK_SOON
@@ -31,7 +32,7 @@ from whence_aggregator.queries.mint import (
     ForgetMintGenerationsParameters,
 )
 from whence_aggregator.queries.query import array, together
-from whence_aggregator.queries.work import ADD_TASK
+from whence_aggregator.queries.work import ADD_TASK, AddTaskParameters
 from whence_common.clock import to_instant
 from whence_common.errors import RoadError
 from whence_common.ledger_entry import event
@@ -100,7 +101,7 @@ class MintStore:
         async with self._database.transaction() as transaction:
             await _save(transaction, stored)
             if look_at is not None:
-                await _look(transaction, stored.application.application_id, look_at)
+                await _look(transaction, stored.application, look_at)
 
     async def save_missing(self, stored: StoredMint, *, now: datetime, deletions_an_hour_max: int) -> None:
         """Write an application that is to be deleted because Kio lacks it. Raises Overtaken, TooManyDeletions."""
@@ -165,11 +166,14 @@ async def _save(transaction: Transaction, stored: StoredMint) -> None:
         raise Overtaken
 
 
-async def _look(transaction: Transaction, application_id: str, at: datetime) -> None:
-    soon = to_instant(at)
+async def _look(transaction: Transaction, application: MintApplication, at: datetime) -> None:
+    soon, subject = to_instant(at), application.application_id
+    task: AddTaskParameters = {
+        "kind": MINT_KIND, "subject": subject, "due_at": soon, "lane": MINT_LANE,
+        "host": f"mint/{application.provider}",
+    }  # fmt: skip
     await transaction.execute(
-        ADD_TASK.bind([{"kind": MINT_KIND, "subject": application_id, "due_at": soon, "lane": MINT_LANE, "host": ""}]),
-        LOOK_SOON.bind([{"kind": MINT_KIND, "subject": application_id, "soon": soon}]),
+        ADD_TASK.bind([task]), LOOK_SOON.bind([{"kind": MINT_KIND, "subject": subject, "soon": soon}])
     )
 
 

@@ -8,7 +8,10 @@ from whence_aggregator.mint.rotation import MintProgress, Rotation
 from whence_aggregator.work.task import Again, Task
 
 UNDER_WAY_MAX = 8
-"""Applications whose credentials one process rotates at the same time; a lane has at most 12 tasks under way."""
+"""Applications whose credentials one process rotates at the same time, of all providers: for `Work.under_way_max`.
+
+The host of a task is its provider, so that one that hangs occupies few places (lanes.py).
+"""
 JITTER = 0.1
 JITTER_SECONDS_MAX = 30.0
 SPREAD_SECONDS = 60.0

@@ -45,7 +45,7 @@ where application_id = :application_id and revision = :revision returning revisi
 
 -- name: queue_mint_applications
 insert into task (kind, subject, due_at, attempts, reason, lane, host)
-select 'mint', application_id, cast(:due_at as text), 0, '', 'mint', '' from mint_application where gone_at = ''
+select 'mint', application_id, cast(:due_at as text), 0, '', 'mint', 'mint/' || provider from mint_application where gone_at = ''
 on conflict (kind, subject) do nothing;
 
 -- name: mint_generations
