@@ -17,10 +17,9 @@ from fakes.aws_web_identity import WebIdentityOfRole
 from fakes.clocks import FakeClock, a_day
 from fakes.counted_aws import CountedAws
 from fakes.object_store import FakeObjectStore
-from fakes.openid_provider import CLIENTS, node
+from fakes.openid_provider import CLIENTS
+from fakes.token_exchange import token_exchange
 from landscape.aws import ACCOUNT, REGION
-from landscape.processes import started
-from landscape.whole import ROOT
 from whence_agent.adapters.aws_http import SignedHttp
 from whence_agent.adapters.oauth import OAuthIssuer
 from whence_agent.adapters.role import GivenKeys
@@ -48,19 +47,8 @@ async def role() -> AsyncIterator[WebIdentityOfRole]:
 
 @pytest.fixture(scope="module")
 async def provider(role: WebIdentityOfRole, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    logs = tmp_path_factory.mktemp("provider")
-
-    def stated() -> str | None:
-        log = logs / "token-exchange.log"
-        lines = log.read_text().splitlines() if log.exists() else []
-        return next((json.loads(line)["issuer"] for line in lines if line.startswith('{"issuer"')), None)
-
-    async def ready() -> bool:
-        return stated() is not None
-
-    command = [node(), ROOT / "tests/clients/token_exchange.js", CLIENTS, role.url, ROLE]
-    async with started("token-exchange", command, logs=logs, ready=ready):
-        yield stated() or ""
+    async with token_exchange(role, tmp_path_factory.mktemp("provider")) as issuer:
+        yield issuer
 
 
 @dataclass
