@@ -12,6 +12,7 @@ from contract.test_judged_findings import differences
 from fakes.beats import recorded
 from fakes.in_process import InProcess
 from fakes.signing_authority import SigningAuthority
+from whence_aggregator.compliance.rule import ConfiguredSource
 from whence_aggregator.compliance.rule_settings import RuleSettings
 from whence_aggregator.compliance.rules.catalogue import RulesInForce
 from whence_aggregator.ledger.writing import NewEntry
@@ -23,8 +24,9 @@ from whence_aggregator.whence.words import paragraph
 from whence_common.clock import to_instant
 from whence_common.ledger_entry import event
 
+MINT: tuple[ConfiguredSource, ...] = ("mint",)
 RULES = RulesInForce.of(
-    RuleSettings(credential_lag_minutes_max=30, client_credential_days_max=1, credential_unread_hours_max=1), ("mint",)
+    RuleSettings(credential_lag_minutes_max=30, client_credential_days_max=1, credential_unread_hours_max=1), MINT
 )
 ALL = ("intended", "generated", "published", "committed")
 BEHIND, TAMPERED, PASSWORD = "credentials-not-rotated", "credentials-tampered", "password-grant-used"

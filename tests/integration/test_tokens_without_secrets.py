@@ -8,6 +8,7 @@ import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -128,7 +129,7 @@ async def instance(role: WebIdentityOfRole, provider: str, tmp_path: Path) -> As
     ],
 )
 async def test_the_provider_refuses_a_token_about_something_else(
-    instance: Instance, role: WebIdentityOfRole, changes: dict[str, object]
+    instance: Instance, role: WebIdentityOfRole, changes: dict[str, Any]
 ) -> None:
     subject = role.token(f"{instance.provider}/token", **changes)
     with pytest.raises(SecretUnavailable) as caught:
