@@ -289,6 +289,27 @@ async def test_each_bad_answer_of_s3_has_its_own_state(
     assert caught.value.state == state
 
 
+@pytest.mark.parametrize(
+    ("headers", "metadata"),
+    [
+        ({"X-Amz-Meta-Whence-Generation": "0a"}, {"whence-generation": "0a"}),
+        ({"x-amz-meta-whence-generation": "0a", "x-amz-meta-more": "x" * 4096}, {}),
+        ({f"x-amz-meta-{number}": "x" * 50 for number in range(80)}, {}),
+    ],
+)
+async def test_metadata_that_s3_would_not_keep_is_left_out(
+    session: aiohttp.ClientSession, headers: dict[str, str], metadata: dict[str, str]
+) -> None:
+    async with misbehaving(Answer(body=b"{}", headers=headers)) as host:
+        store = S3Objects(SignedHttp(
+            session=session, keys=GivenKeys(AwsKeys("a", "b")), region=lambda: REGION, endpoint_url=f"http://{host}",
+            now=utc_now, up_seconds=a_day,
+        ))  # fmt: skip
+        found = await store.get("b-b-b", "app/user.json", etag=None)
+    assert found is not None
+    assert found.metadata == metadata
+
+
 @pytest.mark.parametrize(("version", "asked"), [("v-1", 2), ("v-2", 3), ("", 2)])
 async def test_the_same_bytes_are_read_again_if_they_are_another_version(
     session: aiohttp.ClientSession, version: str, asked: int
