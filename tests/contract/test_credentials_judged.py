@@ -12,6 +12,7 @@ from contract.test_judged_findings import differences
 from fakes.beats import recorded
 from fakes.in_process import InProcess
 from fakes.signing_authority import SigningAuthority
+from whence_aggregator.compliance.rule import ConfiguredSource
 from whence_aggregator.compliance.rule_settings import RuleSettings
 from whence_aggregator.compliance.rules.catalogue import RulesInForce
 from whence_aggregator.ledger.writing import NewEntry
@@ -19,11 +20,13 @@ from whence_aggregator.ports import Database
 from whence_aggregator.projections.credentials import CREDENTIAL, credential_write
 from whence_aggregator.queries.compliance import MARK_EVERY_SUBJECT, VERDICTS_OF, VERDICTS_OF_SUBJECTS
 from whence_aggregator.queries.query import array, instance_ids
+from whence_aggregator.whence.words import paragraph
 from whence_common.clock import to_instant
 from whence_common.ledger_entry import event
 
+MINT: tuple[ConfiguredSource, ...] = ("mint",)
 RULES = RulesInForce.of(
-    RuleSettings(credential_lag_minutes_max=30, client_credential_days_max=1, credential_unread_hours_max=1), ("mint",)
+    RuleSettings(credential_lag_minutes_max=30, client_credential_days_max=1, credential_unread_hours_max=1), MINT
 )
 ALL = ("intended", "generated", "published", "committed")
 BEHIND, TAMPERED, PASSWORD = "credentials-not-rotated", "credentials-tampered", "password-grant-used"
@@ -133,3 +136,28 @@ async def test_an_agent_that_states_no_objects_leaves_what_it_reads_unknown(judg
     await say(judged, machine)
     found = await verdicts(judged)
     assert {found[BEHIND], found[TAMPERED], found[PASSWORD], found[UNREAD]} == {"unknown"}
+
+
+async def test_a_trace_shows_generations_and_when_they_were_made(judged: InProcess) -> None:
+    await mint(judged, "0a")
+    machine = await judged.machine(ONE)
+    await say(judged, machine, **holding(user="ff", client="0a", version_id="v-1"))
+    judged.clock.advance(7200)
+    lineage = (await judged.lineage(ONE)).to_wire()
+    assert isinstance(lineage["links"], list)
+    (shown,) = [one["value"]["credentials"] for one in lineage["links"] if one["link"] == "instance"]
+    by_file = {one["file"]: one for one in shown}
+    assert by_file["user.json"]["minted_at"] is None, "mint never made it"
+    client = by_file["client.json"]
+    assert (client["generation"], client["version_id"]) == ("0a", "v-1")
+    assert client["minted_at"] < client["held_since"]
+    words = paragraph(lineage)
+    assert "It holds client.json of generation 0a, made 2 hours ago; user.json of generation ff." in words
+
+
+async def test_a_trace_of_an_agent_that_states_no_objects_has_no_credentials(judged: InProcess) -> None:
+    await say(judged, await judged.machine(ONE))
+    lineage = (await judged.lineage(ONE)).to_wire()
+    assert isinstance(lineage["links"], list)
+    assert [one for one in lineage["links"] if "credentials" in (one["value"] or {})] == []
+    assert "It holds" not in paragraph(lineage)

@@ -12,10 +12,12 @@ from typing import Any
 import aiohttp
 import docker
 import pytest
+from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes.clocks import FakeClock, a_day
+from fakes.loopback import loopback
 from fakes.metadata_service import MetadataService
 from fakes.misbehaving import Answer, misbehaving
 from fakes.signing_authority import SigningAuthority
@@ -285,6 +287,53 @@ async def test_each_bad_answer_of_s3_has_its_own_state(
         with pytest.raises(ObjectUnavailable) as caught:
             await S3Objects(http).get("b-b-b", "app/user.json", etag=None)
     assert caught.value.state == state
+
+
+@pytest.mark.parametrize(
+    ("headers", "metadata"),
+    [
+        ({"X-Amz-Meta-Whence-Generation": "0a"}, {"whence-generation": "0a"}),
+        ({"x-amz-meta-whence-generation": "0a", "x-amz-meta-more": "x" * 4096}, {}),
+        ({f"x-amz-meta-{number}": "x" * 50 for number in range(80)}, {}),
+    ],
+)
+async def test_metadata_that_s3_would_not_keep_is_left_out(
+    session: aiohttp.ClientSession, headers: dict[str, str], metadata: dict[str, str]
+) -> None:
+    async with misbehaving(Answer(body=b"{}", headers=headers)) as host:
+        store = S3Objects(SignedHttp(
+            session=session, keys=GivenKeys(AwsKeys("a", "b")), region=lambda: REGION, endpoint_url=f"http://{host}",
+            now=utc_now, up_seconds=a_day,
+        ))  # fmt: skip
+        found = await store.get("b-b-b", "app/user.json", etag=None)
+    assert found is not None
+    assert found.metadata == metadata
+
+
+@pytest.mark.parametrize(("version", "asked"), [("v-1", 2), ("v-2", 3), ("", 2)])
+async def test_the_same_bytes_are_read_again_if_they_are_another_version(
+    session: aiohttp.ClientSession, version: str, asked: int
+) -> None:
+    """S3's etag may be of the bytes alone; who wrote them last is another question."""
+    requests: list[str | None] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        requests.append(request.headers.get("If-None-Match"))
+        named = "v-1" if len(requests) == 1 else version
+        headers = {"ETag": '"e"', **({"x-amz-version-id": named} if named else {})}
+        return web.Response(status=304 if requests[-1] else 200, headers=headers)
+
+    application = web.Application()
+    application.router.add_get("/{path:.*}", answer)
+    async with loopback(application) as host:
+        store = S3Objects(SignedHttp(
+            session=session, keys=GivenKeys(AwsKeys("a", "b")), region=lambda: REGION, endpoint_url=f"http://{host}",
+            now=utc_now, up_seconds=a_day,
+        ))  # fmt: skip
+        await store.get("b-b-b", "app/user.json", etag=None)
+        again = await store.get("b-b-b", "app/user.json", etag='"e"')
+    assert (len(requests), again is None) == (asked, asked == 2)
+    assert again is None or again.version_id == "v-2"
 
 
 @pytest.mark.parametrize("document", [None, b"", b"{}", b"[]", b'{"AccessKeyId": "a"}', b"\xff"])

@@ -8,10 +8,11 @@ import msgspec
 import pytest
 
 from whence_aggregator.compliance.evidence import SubjectEvidence
-from whence_aggregator.compliance.rule import Outcome
+from whence_aggregator.compliance.rule import ConfiguredSource, Outcome
 from whence_aggregator.compliance.rule_settings import RuleSettings, wrong_in_rules
 from whence_aggregator.compliance.rules.catalogue import RULES, RulesInForce, judge
 
+MINT: tuple[ConfiguredSource, ...] = ("mint",)
 NOW = "2026-11-22T12:00:00.000Z"
 SETTINGS = {
     "user_credential_hours_max": 4, "client_credential_days_max": 31, "credential_lag_minutes_max": 30,
@@ -66,17 +67,17 @@ def test_an_agent_that_states_no_objects_is_unknown(name: str) -> None:
 
 
 def test_rules_are_in_force_only_where_mint_is_configured_and_what_they_need_is_set() -> None:
-    settings = RuleSettings(**SETTINGS)
+    settings = msgspec.convert(SETTINGS, RuleSettings)
     assert not set(NAMES) & {one.id for one in RulesInForce.of(settings).rules}
-    assert set(NAMES) <= {one.id for one in RulesInForce.of(settings, ("mint",)).rules}
-    without = {one.id for one in RulesInForce.of(RuleSettings(), ("mint",)).rules}
+    assert set(NAMES) <= {one.id for one in RulesInForce.of(settings, MINT).rules}
+    without = {one.id for one in RulesInForce.of(RuleSettings(), MINT).rules}
     assert set(NAMES) & without == {"credentials-tampered", "password-grant-used"}
 
 
 @pytest.mark.parametrize("name", sorted(SETTINGS))
 @pytest.mark.parametrize("number", [0, -1, 10_001])
 def test_a_time_that_makes_no_sense_is_refused(name: str, number: int) -> None:
-    assert wrong_in_rules(RuleSettings(**{name: number})) == [f"rules.{name} must be from 1 to 10000"]
+    assert wrong_in_rules(msgspec.convert({name: number}, RuleSettings)) == [f"rules.{name} must be from 1 to 10000"]
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,7 @@ from whence_common.user_data.judge import judge
 from whence_common.user_data.platform import PlatformRules
 from whence_common.user_data.tokens import TokenSource
 
-BASE = (
-    "application_id: greeter\napplication_version: '1'\nsource: registry.example.org/team/greeter:1\nruntime: Docker\n"
-)
+BASE = "#taupage-ami-config\napplication_id: greeter\napplication_version: '1'\nsource: registry.example.org/team/greeter:1\nruntime: Docker\n"
 TOKENS = "tokens: {pay: [uid]}\n"
 DENIED = SecretUnavailable("web-identity-refused", "AccessDenied", fix="allow it")
 

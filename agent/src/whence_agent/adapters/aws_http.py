@@ -26,7 +26,7 @@ _REQUEST_SECONDS_MAX = 10.0
 _OBJECT_BYTES_MAX = 64 * 1024
 _SECRET_BYTES_MAX = 256 * 1024
 _REGIONS_MAX = 2
-_METADATA = "x-amz-meta-"
+_METADATA, _VERSION = "x-amz-meta-", "x-amz-version-id"
 _METADATA_CHARACTERS_MAX = 4096
 _ERROR = re.compile(
     rb"\s*(?:<\?xml[^>]*\?>)?\s*(?:<ErrorResponse[^>]*>\s*)?<Error(?:\s[^>]*)?>.*?<Code>([A-Za-z0-9.]{1,60})</Code>",
@@ -146,27 +146,35 @@ class S3Objects:
     def __init__(self, http: SignedHttp) -> None:
         self._http = http
         self._regions: dict[str, str] = {}
+        self._versions: dict[str, str] = {}
 
     async def get(self, bucket: str, key: str, *, etag: str | None) -> StoredObject | None:
         where = f"s3://{bucket}/{key}"
-        headers = {"If-None-Match": etag} if etag is not None else {}
+        reply = await self._read(bucket, key, etag)
+        if reply.status == 304 and etag is not None:
+            version = reply.headers.get(_VERSION, "")
+            if version in ("", self._versions.get(where, version)):
+                return None
+            reply = await self._read(bucket, key, None)  # the same bytes were written again, as another version
+        if reply.status != 200:
+            raise self._refused(reply, where)
+        self._versions[where] = reply.headers.get(_VERSION, "")
+        return StoredObject(
+            content=reply.content,
+            etag=one_line(reply.headers.get("ETag", ""), 200),
+            version_id=self._versions[where],
+            metadata=_metadata(reply.headers),
+        )
+
+    async def _read(self, bucket: str, key: str, etag: str | None) -> Reply:
+        where, headers = f"s3://{bucket}/{key}", {"If-None-Match": etag} if etag is not None else {}
         try:
             async with asyncio.timeout(_REQUEST_SECONDS_MAX * 2):
-                reply = await self._in_its_region(bucket, key, headers)
+                return await self._in_its_region(bucket, key, headers)
         except NoKeys as exc:
             raise ObjectUnavailable("identity", f"{where}: {exc}") from exc
         except (AwsUnreachable, TimeoutError) as exc:
             raise ObjectUnavailable("unreachable", f"{where}: {exc or 'no response in time'}") from exc
-        if reply.status == 304 and etag is not None:
-            return None
-        if reply.status != 200:
-            raise self._refused(reply, where)
-        return StoredObject(
-            content=reply.content,
-            etag=one_line(reply.headers.get("ETag", ""), 200),
-            version_id=reply.headers.get("x-amz-version-id", ""),
-            metadata=_metadata(reply.headers),
-        )
 
     def _refused(self, reply: Reply, where: str) -> ObjectUnavailable:
         """Return the error of S3's error document. A proxy's or firewall's response is a transient error."""

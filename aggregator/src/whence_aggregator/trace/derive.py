@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from whence_aggregator.trace.approval import approval_link
+from whence_aggregator.trace.derive_credentials import credentials_shown
 from whence_aggregator.trace.derive_review import review_link
 from whence_aggregator.trace.derive_source import commit_link, source_link
 from whence_aggregator.trace.derive_start import started_by
@@ -79,6 +80,7 @@ def _instance(facts: Facts) -> Link:
         "recorded_at": facts.statement.recorded_at,
         "skew_seconds": facts.statement.skew_seconds,
         "last_seen": facts.last_seen,
+        **credentials_shown(facts),
     }
     return Link(link="instance", state="confirmed", value=value, evidence=(by_aws(facts), by_agent(facts)))
 

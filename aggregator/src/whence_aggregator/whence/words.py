@@ -38,7 +38,8 @@ def paragraph(lineage: Mapping[str, Any]) -> str:
     """Return one paragraph, in one line."""
     links = {str(link["link"]): link for link in lineage["links"]}
     sentences = (
-        _presence(lineage), *_since(lineage, links), *_what(links), *_who(links), *_source(links), *_review(links),
+        _presence(lineage), *_since(lineage, links), *_what(links), *_credentials(lineage, links),
+        *_who(links), *_source(links), *_review(links),
         *_ticket(links), _approval(links),
     )  # fmt: skip
     return " ".join([*sentences, *_not_known(lineage, links)])
@@ -84,6 +85,18 @@ def _what(links: _Links) -> Iterator[str]:
     if _is_known(version):
         parts.append(f"in version {_value(version, 'application_version')} {_mark(version)}")
     yield f"It runs {', '.join(parts)}."
+
+
+def _credentials(lineage: Mapping[str, Any], links: _Links) -> Iterator[str]:
+    """Yield which generations of its credentials it holds, where its agent states them."""
+    value = (links.get("instance") or {}).get("value") or {}
+    parts = []
+    for one in value.get("credentials") or ():
+        made = age(str(one.get("minted_at") or ""), str(lineage["at"]))
+        generation = f"generation {_text(one['generation'])}" if one.get("generation") else "no stated generation"
+        parts.append(f"{_text(one['file'])} of {generation}{f', made {made} ago' if made else ''}")
+    if parts:
+        yield f"It holds {'; '.join(parts)}."
 
 
 def _who(links: _Links) -> Iterator[str]:

@@ -28,7 +28,7 @@ select i.instance_id, c.file, c.held, c.generation, c.version_id, c.since,
     coalesce(k.step, '') as step, coalesce(k.written, '{}') as written, coalesce(g.written, '{}') as writing
 from instance i join facets f on f.number = i.facets
 join instance_credential c on c.instance = i.number and c.ledger_index = i.ledger_index
-left join credential k on k.application_id = f.application_id and c.file = k.kind || '.json'
+left join credential k on k.application_id = f.application_id and k.kind = replace(c.file, '.json', '')
     and k.generation = c.generation
 left join mint_generation g on g.application_id = k.application_id and g.kind = k.kind and g.generation = k.generation
 where {i.instance_id in texts instance_ids} order by i.number, c.file;
