@@ -18,7 +18,7 @@ from fakes.mint_house import found_secrets
 from fakes.openid_provider import CLIENTS, OpenIdProvider, openid_provider
 from fakes.signing_authority import SigningAuthority
 from landscape.aws import ACCOUNT, REGION, Aws, moto_server
-from landscape.endurance import SECONDS_MAX, repeated
+from landscape.endurance import repeated
 from landscape.minting import mint_settings
 from landscape.programs import Aggregator, aggregator
 from landscape.whole import ROOT
@@ -170,7 +170,6 @@ async def circle(tmp_path: Path, authority: SigningAuthority, monkeypatch: pytes
 
 
 @pytest.mark.endurance
-@pytest.mark.timeout(SECONDS_MAX)
 async def test_clients_are_never_refused_while_their_credentials_are_rotated(circle: Circle) -> None:
     """One client reads the bucket each time; the other, as seldom as the settings allow."""
     assert await circle.program.put("/apps/greeter", {"team_id": "hello", "name": "Greeter", "active": True}) == 200
