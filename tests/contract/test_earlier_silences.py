@@ -27,6 +27,11 @@ from whence_aggregator.trace.silences import silences_of
 ONE, TWO = (f"i-{number:017x}" for number in (1, 2))
 PLACE, LAUNCHED = "123456789012/eu-central-1", "2026-11-22T11:59:59.000Z"
 BEFORE = 61
+SINCE = (
+    "drop table silence", "drop table account_plan", "drop table derivation_due", "drop table mint_application",
+    "drop table mint_generation", "drop table credential",
+)  # fmt: skip
+"""What takes away the tables of later versions."""
 """The version of a database without silences."""
 PAGE = 5
 Rows = Sequence[dict[str, object]]
@@ -74,7 +79,7 @@ async def of_earlier_version(
     async with place.opened("make") as database, InProcess(database, authority).running() as house:
         await fill(house)
         rows = (await dumped(database))["silence"]
-    await place.run("drop table silence", "drop table account_plan", "drop table derivation_due")
+    await place.run(*SINCE)
     await place.became(BEFORE)
     clock, keeper = house.clock, house.keeper
     async with (

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from pathlib import Path
+from typing import cast
 
 import pytest
 
-from fakes.auditor import dumped
-from fakes.mint_house import MintReplica, MintWorld
+from fakes.auditor import checked, dumped
+from fakes.in_process import InProcess
+from fakes.mint_house import MintReplica, MintWorld, minted, of_provider
 from fakes.mint_provider import FakeProvider, ProviderMishap
-from whence_aggregator.mint.rules import MintRules
-from whence_aggregator.mint.store import Overtaken, TooManyDeletions
+from whence_aggregator.mint.store import Overtaken
 from whence_aggregator.mint.values import GenerationId, KnownCredential, MadeCredential, WantedClient
-from whence_aggregator.ports import Conflict, Database, NotFound
+from whence_aggregator.ports import Database
+from whence_aggregator.queries.mint import PUT_CREDENTIAL, PutCredentialParameters
 from whence_aggregator.queries.work import TASKS_OF_KIND
 
 HOUR, DAY = 3_600.0, 86_400.0
@@ -31,18 +34,6 @@ async def mint(database: Database, world: MintWorld) -> MintReplica:
     replica = MintReplica(database, world)
     await replica.ledger.start()
     return replica
-
-
-async def minted(mint: MintReplica, *buckets: str) -> None:
-    """Have an application that has both credentials."""
-    await mint.write("greeter", *(buckets or ("one",)))
-    await mint.run("greeter")
-    mint.world.clock.advance(61)
-
-
-def of_provider(world: MintWorld, request: str, mishap: ProviderMishap) -> None:
-    """Have every request of a name go wrong from now on."""
-    world.provider.weather = lambda name: mishap if name == request else "fine"
 
 
 async def test_both_credentials_are_written_to_every_bucket_and_committed(mint: MintReplica, world: MintWorld) -> None:
@@ -82,6 +73,52 @@ async def test_the_steps_of_a_generation_are_a_row_that_is_derived_from_the_log(
     (generation,) = [one for one in (await mint.state("greeter")).generations if one.kind == "user"]
     assert (row["step"], row["mac"], row["committed_at"]) == ("committed", generation.mac, generation.committed_at)
     assert row["written"] == '{"one":"v2"}'
+
+
+async def test_what_is_derived_of_credentials_is_checked_against_the_log(
+    house: InProcess, world: MintWorld, tmp_path: Path
+) -> None:
+    mint = MintReplica(house.database, world)
+    await mint.ledger.start()
+    await minted(mint)
+    await house.ledger.refresh()
+    assert (await checked(house, tmp_path)).findings == []
+    row = (await dumped(house.database))["credential"][0]
+    changed = {**row, "ledger_index": 10**6, "mac": "0" * 64}
+    await house.database.write(PUT_CREDENTIAL.bind([cast(PutCredentialParameters, changed)]))
+    assert [one for one in (await checked(house, tmp_path)).findings if "credential" in str(one)]
+
+
+async def test_the_client_of_an_application_is_the_one_that_was_committed_last(
+    mint: MintReplica, world: MintWorld
+) -> None:
+    world.provider.style = "new-client"
+    await minted(mint)
+    assert (await mint.state("greeter")).application.client_id == "client-0001"
+    await mint.applications.renew("greeter", by="ada")
+    of_provider(world, "commit", "away")
+    await mint.run("greeter")
+    assert (await mint.state("greeter")).application.client_id == "client-0001"
+    of_provider(world, "commit", "fine")
+    world.clock.advance(HOUR)
+    await mint.run("greeter")
+    assert (await mint.state("greeter")).application.client_id == "client-0003"
+    assert mint.objects("greeter", "one")["client"]["client_id"] == "client-0003"
+
+
+async def test_a_rotation_asks_for_no_more_than_it_needs(mint: MintReplica, world: MintWorld) -> None:
+    await mint.write("greeter", "one", credentials=("user",))
+    await mint.run("greeter")
+    assert world.buckets.requests == ["check one", "put one", "versions one"]
+    assert world.provider.requests == ["ensure", "make", "verify", "commit"]
+    world.clock.advance(2 * HOUR)
+    world.buckets.requests.clear()
+    world.provider.requests.clear()
+    await mint.run("greeter")
+    assert world.buckets.requests == ["put one", "versions one"], "a bucket is checked before its first object"
+    assert world.provider.requests == ["make", "verify", "commit"]
+    await mint.run("greeter")
+    assert len(world.provider.requests) == 3, "nothing is asked while nothing is due"
 
 
 async def test_a_secret_is_sealed_until_it_is_committed_and_erased_then(mint: MintReplica, world: MintWorld) -> None:
@@ -200,6 +237,26 @@ async def test_a_bucket_that_denies_is_told_and_counted_and_stops_no_rotation_el
     assert shown.last_password_rotation != ""
 
 
+async def test_each_request_that_may_be_on_its_way_is_noted_before_it_is_sent(
+    mint: MintReplica, world: MintWorld
+) -> None:
+    world.provider.is_finding = False
+    of_provider(world, "make", "lost")
+    await mint.write("greeter", "one", credentials=("user",))
+    await mint.run("greeter")
+    world.clock.advance(HOUR)
+    await mint.run("greeter")
+    (intended,) = (await mint.state("greeter")).generations
+    assert (intended.phase, intended.asked_at) == ("intended", "2026-11-22T13:00:00.000Z")
+    of_provider(world, "make", "fine")
+    world.buckets.weather = lambda _: "lost"
+    for _ in range(2):
+        world.clock.advance(HOUR)
+        await mint.run("greeter")
+    (generated,) = (await mint.state("greeter")).generations
+    assert (generated.phase, generated.asked_at) == ("generated", "2026-11-22T15:00:00.000Z")
+
+
 async def test_an_object_that_somebody_wrote_over_meanwhile_is_written_again_before_the_commit(
     mint: MintReplica, world: MintWorld
 ) -> None:
@@ -264,135 +321,6 @@ async def test_the_old_generation_ends_when_all_instances_report_the_new_one(
     state = await mint.state("greeter")
     assert [one.id for one in state.live("user")] == [new.id]
     assert len(state.live("client")) == 2, "agents that report no ids wait for the bound"
-
-
-async def test_an_application_that_kio_lacks_is_deleted_after_a_day_everywhere(
-    mint: MintReplica, world: MintWorld
-) -> None:
-    await minted(mint)
-    world.kio.known.clear()
-    await mint.run("greeter")
-    world.clock.advance(DAY - 1)
-    await mint.run("greeter")
-    assert mint.objects("greeter", "one")
-    world.clock.advance(61)
-    await mint.settle("greeter")
-    assert mint.objects("greeter", "one") == {}
-    assert world.provider.accepted("greeter") == []
-    assert "greeter" not in world.provider.clients
-    with pytest.raises(NotFound):
-        await mint.applications.read("greeter")
-    reasons = {one["reason"] for one in await mint.logged() if one["step"] == "ended"}
-    assert any(one.startswith("missing from Kio since") for one in reasons)
-
-
-async def test_an_application_that_is_back_in_kio_is_not_deleted(mint: MintReplica, world: MintWorld) -> None:
-    await minted(mint)
-    world.kio.known.clear()
-    await mint.run("greeter")
-    world.clock.advance(DAY / 2)
-    world.register("greeter")
-    await mint.run("greeter")
-    world.kio.known.clear()
-    world.clock.advance(DAY / 2 + 60)
-    await mint.run("greeter")
-    assert mint.objects("greeter", "one")
-
-
-async def test_an_empty_kio_does_not_delete_all_applications(database: Database, world: MintWorld) -> None:
-    mint = MintReplica(database, world, rules=MintRules(jitter=0.0, deletions_an_hour_max=2))
-    await mint.ledger.start()
-    names = [f"app-{number}" for number in range(4)]
-    for name in names:
-        world.register(name)
-        await mint.write(name, "one", credentials=("user",))
-        await mint.run(name)
-    world.kio.known.clear()
-    for _ in range(2):
-        for name in names:
-            await mint.run(name)
-        world.clock.advance(DAY + 61)
-    world.clock.advance(-DAY)
-    for name in names:
-        await mint.run(name)
-    kept = [name for name in names if mint.objects(name, "one")]
-    assert len(kept) == 2
-    shown = await mint.applications.read(kept[0])
-    assert "missing from Kio" in shown.message
-    state = await mint.state(kept[0])
-    with pytest.raises(TooManyDeletions):
-        await mint.store.save_missing(
-            replace(state.stored, deleted_at="2026-11-24T00:00:00.000Z"), now=world.clock(), deletions_an_hour_max=2
-        )
-
-
-async def test_an_application_can_be_created_again_when_its_deletion_is_over(
-    mint: MintReplica, world: MintWorld
-) -> None:
-    await minted(mint)
-    await mint.applications.delete("greeter", by="ada")
-    with pytest.raises(Conflict):
-        await mint.write("greeter", "one")
-    with pytest.raises(Conflict):
-        await mint.applications.renew("greeter", by="ada")
-    assert await mint.run("greeter") is None
-    assert "greeter" not in world.provider.clients
-    await mint.write("greeter", "one")
-    world.clock.advance(61)
-    await mint.run("greeter")
-    assert set(mint.objects("greeter", "one")) == {"user", "client"}
-    assert await mint.orphans("greeter") == []
-
-
-async def test_a_changed_application_is_brought_to_the_provider_and_its_task_is_due(
-    mint: MintReplica, world: MintWorld
-) -> None:
-    await minted(mint)
-    before = mint.woken
-    await mint.write("greeter", "one", redirect_url="https://greeter.example.org/")
-    assert mint.woken == before + 1
-    (task,) = await mint.database.fetch(TASKS_OF_KIND.bind({"kind": "mint"}))
-    assert (task["subject"], task["attempts"]) == ("greeter", 0)
-    await mint.run("greeter")
-    assert world.provider.clients["greeter"].redirect_url == "https://greeter.example.org/"
-
-
-async def test_whether_a_client_is_confidential_is_changed_by_a_rotation(mint: MintReplica, world: MintWorld) -> None:
-    await minted(mint)
-    await mint.write("greeter", "one", is_confidential=False)
-    await mint.run("greeter")
-    assert mint.objects("greeter", "one")["client"] == {"client_id": "stups_greeter", "client_secret": None}
-
-
-async def test_the_provider_of_an_application_cannot_be_changed(mint: MintReplica) -> None:
-    await minted(mint)
-    with pytest.raises(Conflict, match="cannot be changed"):
-        await mint.write("greeter", "one", provider="other")
-
-
-async def test_a_provider_that_is_not_configured_is_a_problem_of_the_application(mint: MintReplica) -> None:
-    await mint.write("greeter", "one", provider="other")
-    await mint.run("greeter")
-    assert (await mint.applications.read("greeter")).message.startswith("no provider 'other' is configured")
-
-
-@pytest.mark.parametrize("order", ["renew", "revoke", "delete", "read"])
-async def test_an_application_that_mint_does_not_know_has_no_credentials(mint: MintReplica, order: str) -> None:
-    stated = {} if order == "read" else {"by": "ada"}
-    with pytest.raises(NotFound):
-        await getattr(mint.applications, order)("nobody", **stated)
-
-
-async def test_applications_are_listed_by_pages_with_their_generations(mint: MintReplica, world: MintWorld) -> None:
-    for name in ("one", "two", "three"):
-        world.register(name)
-        await mint.write(name, "bucket", credentials=("user",))
-        await mint.run(name)
-    first = await mint.applications.page(after="", limit=2)
-    assert [one.application.application_id for one in first] == ["one", "three"]
-    (rest,) = await mint.applications.page(after="three", limit=2)
-    assert rest.last_password_rotation == "2026-11-22T12:00:00.000Z"
-    assert rest.last_client_rotation == ""
 
 
 async def test_two_replicas_that_rotate_one_application_make_one_credential(

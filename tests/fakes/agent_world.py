@@ -258,6 +258,8 @@ class FakeIssuer:
     expires_seconds: float = 3600.0
     given: int = 0
     fail_with: list[SecretUnavailable] = field(default_factory=list)
+    exchanged: list[tuple[str, str]] = field(default_factory=list)
+    """Subject tokens and clients."""
 
     async def password_grant(self, user: Mapping[str, str], client: Mapping[str, str]) -> AccessToken:
         return await self.client_credentials(client, ("uid",))
@@ -267,6 +269,24 @@ class FakeIssuer:
             raise self.fail_with.pop(0)
         self.given += 1
         return AccessToken(token=f"token-{'-'.join(scopes)}-{self.given}", expires_seconds=self.expires_seconds)
+
+    async def exchange(self, subject_token: str, *, client_id: str, scopes: tuple[str, ...]) -> AccessToken:
+        self.exchanged.append((subject_token, client_id))
+        return await self.client_credentials({}, scopes)
+
+
+@dataclass
+class FakeWebIdentity:
+    """Signs tokens as STS does. `fail_with` makes the next answers errors."""
+
+    audiences: list[str] = field(default_factory=list)
+    fail_with: list[SecretUnavailable] = field(default_factory=list)
+
+    async def token(self, audience: str) -> str:
+        self.audiences.append(audience)
+        if self.fail_with:
+            raise self.fail_with.pop(0)
+        return f"jwt-of-the-role-{len(self.audiences)}"
 
 
 @dataclass

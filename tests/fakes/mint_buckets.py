@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from whence_aggregator.mint.ports import BucketUnavailable, BucketUnsafe
+from whence_aggregator.mint.ports import BucketGone, BucketUnavailable, BucketUnsafe
 from whence_aggregator.mint.values import CredentialHolder, KioStanding, ObjectVersion
 
 BucketMishap = Literal["fine", "away", "lost", "forgets", "unsafe", "hangs"]
@@ -89,7 +89,7 @@ class FakeBuckets:
         await asyncio.sleep(0)
         mishap = self.weather(bucket)
         if bucket in self.absent:
-            raise BucketUnsafe("bucket-missing", f"bucket {bucket} does not exist")
+            raise BucketGone("bucket-missing", f"bucket {bucket} does not exist")
         if mishap == "away":
             raise BucketUnavailable("bucket-denied", f"S3 denies the request to {bucket}")
         if mishap == "unsafe":
@@ -116,7 +116,7 @@ class FakeHolders:
 
 
 @dataclass
-class FakeKio:
+class FakeStandings:
     """Applications as Kio has them."""
 
     known: dict[str, KioStanding] = field(default_factory=dict)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from fakes.clocks import CountingRandom, FakeClock
 from fakes.in_process import ORIGIN, KeptCheckpoint
-from fakes.mint_buckets import FakeBuckets, FakeHolders, FakeKio
-from fakes.mint_provider import FakeProvider
+from fakes.mint_buckets import FakeBuckets, FakeHolders, FakeStandings
+from fakes.mint_provider import FakeProvider, ProviderMishap
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.log_reader import LogReader
 from whence_aggregator.mint.applications import MintApplications, WrittenMint
@@ -47,7 +46,7 @@ class MintWorld:
     provider: FakeProvider = field(default_factory=FakeProvider)
     buckets: FakeBuckets = field(default_factory=FakeBuckets)
     holders: FakeHolders = field(default_factory=FakeHolders)
-    kio: FakeKio = field(default_factory=FakeKio)
+    kio: FakeStandings = field(default_factory=FakeStandings)
     random_bytes: Callable[[int], bytes] = field(default_factory=CountingRandom)
 
     def __post_init__(self) -> None:
@@ -171,7 +170,13 @@ def found_secrets(texts: Iterator[bytes], secrets: list[str]) -> list[str]:
     return [secret for text in texts for secret in secrets if secret.encode() in text]
 
 
-async def attempted(call: Awaitable[object], *errors: type[BaseException]) -> None:
-    """Await a call that may fail in a known way."""
-    with suppress(*errors):
-        await call
+async def minted(mint: MintReplica, *buckets: str) -> None:
+    """Have an application that has both credentials."""
+    await mint.write("greeter", *(buckets or ("one",)))
+    await mint.run("greeter")
+    mint.world.clock.advance(61)
+
+
+def of_provider(world: MintWorld, request: str, mishap: ProviderMishap) -> None:
+    """Have every request of a name go wrong from now on."""
+    world.provider.weather = lambda name: mishap if name == request else "fine"

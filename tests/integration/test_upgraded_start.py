@@ -18,7 +18,10 @@ from whence_aggregator.wiring.audit import check_ledger
 from whence_aggregator.wiring.serve import opened_aggregator
 
 SEED = b"l" * 32
-EARLIER = "drop table silence; drop table account_plan; drop table derivation_due; pragma user_version = 61;"
+EARLIER = (
+    "drop table silence; drop table account_plan; drop table derivation_due; drop table mint_application; "
+    "drop table mint_generation; drop table credential; pragma user_version = 61;"
+)
 SILENCES = "select instance, ledger_index, at, verdict, silent_since from silence order by instance, ledger_index"
 
 

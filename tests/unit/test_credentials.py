@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from fakes.agent_world import FakeIssuer, Ticks
+from fakes.agent_world import FakeIssuer, FakeWebIdentity, Ticks
 from fakes.clocks import FakeClock
 from fakes.object_store import FakeObjectStore
 from landscape.endurance import repeated
 from whence_agent.credentials.generations import DirectoryTaken, Generations
 from whence_agent.credentials.keeper import CredentialKeeper, Revocation
+from whence_agent.credentials.token_sources import TokenSources
 from whence_agent.credentials.tokens import TokenKeeper
 from whence_agent.patience import Patience
 from whence_agent.ports import ObjectUnavailable, SecretUnavailable
@@ -292,8 +293,13 @@ class Tokens:
         self.kept = kept
         self.ticks = kept.ticks
         self.issuer = FakeIssuer(expires_seconds=expires_seconds)
+        self.web_identity = FakeWebIdentity()
+        self.sources = TokenSources(
+            issuer=self.issuer, web_identity=self.web_identity, audience="https://provider.example.org/token",
+            keeper=kept.keeper, redactor=kept.redactor,
+        )  # fmt: skip
         self.tokens = TokenKeeper(
-            issuer=self.issuer, keeper=kept.keeper, progress=kept.progress, redactor=kept.redactor,
+            sources=self.sources, keeper=kept.keeper, progress=kept.progress, redactor=kept.redactor,
             expired=expired, random=lambda: 0.5,  # type: ignore[arg-type]  # parametrised
         )  # fmt: skip
         self.tokens.configure({"pay": ("uid", "pay.read")})

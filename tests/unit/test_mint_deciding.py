@@ -271,6 +271,10 @@ def test_a_kind_that_is_not_wanted_any_more_leaves_the_buckets_before_it_ends() 
     only = stored(of=application(credentials=("client",)))
     user, client = generation(0, "committed"), generation(0, "committed", kind="client")
     assert decided(only, user, client, seconds=60).step == WithdrawObject("user", "one")
+    assert decided(only, user, client, seconds=59).step is None
+    denied = MintFailure(attempts=1, retry_at=at(600), since=at(60), code="bucket-denied", problem="denied")
+    failing = replace(only, failures={"withdraw user one": denied, "withdraw user two": denied})
+    assert decided(failing, user, client, seconds=61).step is None, "a bucket still has an object of it"
     withdrawn = replace(user, written={})
     assert isinstance(decided(only, withdrawn, client, seconds=60).step, GiveUpGeneration)
 
@@ -318,3 +322,13 @@ def test_a_failure_of_what_is_not_to_be_done_any_more_is_forgotten() -> None:
     one = MintFailure(attempts=1, retry_at=at(0), since=at(0), code="bucket-denied", problem="denied")
     decision = decided(stored(failures={"user three": one}), generation(0, "committed"), seconds=100)
     assert decision.no_longer_failing == {"user three"}
+
+
+def test_a_failure_that_another_replica_overcame_is_forgotten_when_no_rotation_is_due() -> None:
+    one = MintFailure(attempts=1, retry_at=at(0), since=at(0), code="bucket-denied", problem="denied")
+    mint = stored(failures={"user": one, "user one": one, "ensure": one})
+    assert decided(mint, generation(0, "committed"), seconds=100).no_longer_failing == {"user", "user one", "ensure"}
+    refused = replace(one, retry_at=at(600))
+    failing = stored(failures={"user": refused}, renewal_at=at(50), renewal_reason="renewal requested by ada")
+    waiting = decided(failing, generation(0, "committed"), generation(50, "ending", mac=""), seconds=100)
+    assert waiting.no_longer_failing == frozenset()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import shutil
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, get_args
@@ -66,6 +66,13 @@ async def deletion(mint: MintReplica) -> None:
 SITUATIONS: tuple[Situation, ...] = (first, renewal, revocation, moving, deletion)
 
 
+LEFT: dict[Situation, tuple[Sequence[str], Sequence[str]]] = {
+    moving: (("client",), ("two", "three")),
+    deletion: ((), ()),
+}
+"""The kinds and the buckets that there are in the end, where these are not both and the first two."""
+
+
 @asynccontextmanager
 async def opened(file: Path, world: MintWorld) -> AsyncIterator[MintReplica]:
     database = await SqliteDatabase.open(file)
@@ -83,8 +90,7 @@ async def check_mended(mint: MintReplica, situation: Situation) -> None:
         mint.world.clock.advance(seconds)
         await mint.run("greeter")
     state = await mint.state("greeter")
-    kinds = {deletion: (), moving: ("client",)}.get(situation, KINDS_BOTH)
-    buckets = {deletion: (), moving: ("two", "three")}.get(situation, ("one", "two"))
+    kinds, buckets = LEFT.get(situation, (KINDS_BOTH, ("one", "two")))
     assert [sorted(mint.objects("greeter", one)) for one in buckets] == [sorted(kinds)] * len(buckets)
     assert {one for one in ("one", "two", "three") if mint.objects("greeter", one)} == set(buckets)
     live = [one for one in state.generations if one.is_live]

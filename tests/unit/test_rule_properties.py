@@ -144,6 +144,7 @@ def test_a_reading_that_failed_passes_nothing_and_fails_nothing(document: dict[s
 def test_every_piece_of_the_documented_evidence_is_looked_at() -> None:
     assert set(FACTS) == {
         "machine", "heard", "cloud", "ami", "image", "build", "scans", "source", "commit", "application", "account",
+        "minted",
     }  # fmt: skip
     assert FACTS["image"] == ["created_at", "signed_by", "signatures", "sboms"]
     assert FACTS["cloud"] == ["key_name", "imds_tokens", "secrets", "doubtful"]

@@ -280,9 +280,12 @@ class AccessToken:
 
 class TokenIssuer(Protocol):
     async def password_grant(self, user: Mapping[str, str], client: Mapping[str, str]) -> AccessToken:
-        """Return a token for the application's user. Raises SecretUnavailable, as does the other method."""
+        """Return a token for the application's user. Raises SecretUnavailable, as do the other methods."""
 
     async def client_credentials(self, client: Mapping[str, str], scopes: tuple[str, ...]) -> AccessToken: ...
+
+    async def exchange(self, subject_token: str, *, client_id: str, scopes: tuple[str, ...]) -> AccessToken:
+        """Return a token in exchange for a JWT (RFC 8693). Raises SecretUnavailable."""
 
 
 class Probe(Protocol):

@@ -71,6 +71,11 @@ class Repositories(Protocol):
         """Return ECR's user name and password for a registry. Raises CloudRefused."""
 
 
+class WebIdentity(Protocol):
+    async def token(self, audience: str) -> str:
+        """Return a JWT about the instance's role, which AWS signs. Raises SecretUnavailable."""
+
+
 class MetricSink(Protocol):
     async def put(self, namespace: str, values: Mapping[str, float], *, dimensions: Mapping[str, str]) -> None:
         """Publish percentages as CloudWatch metrics. Raises CloudRefused."""

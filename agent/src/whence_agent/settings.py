@@ -76,6 +76,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Docker's configuration file with `auths`, for registries from which all instances may pull."""
     oauth_token_url: str | None = None
     """Token endpoint for `tokens` of user data and for registries with sign_in: mint."""
+    web_identity_audience: str | None = None
+    """Audience of the tokens that AWS signs for token_source: web-identity; None means oauth_token_url."""
 
     application_uid: int = 999
     application_group: str = "whence-application"

@@ -28,8 +28,11 @@ _SECRET_BYTES_MAX = 256 * 1024
 _REGIONS_MAX = 2
 _METADATA = "x-amz-meta-"
 _METADATA_CHARACTERS_MAX = 4096
-_ERROR = re.compile(rb"\s*(?:<\?xml[^>]*\?>)?\s*<Error(?:\s[^>]*)?>.*?<Code>([A-Za-z0-9.]{1,60})</Code>", re.DOTALL)
-"""S3's error document, which is XML: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
+_ERROR = re.compile(
+    rb"\s*(?:<\?xml[^>]*\?>)?\s*(?:<ErrorResponse[^>]*>\s*)?<Error(?:\s[^>]*)?>.*?<Code>([A-Za-z0-9.]{1,60})</Code>",
+    re.DOTALL,
+)
+"""S3's error document, which is XML, and that of STS around it: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
 _MESSAGE = re.compile(rb"<Message>([^<]{0,1000})</Message>")
 _REGION_IN_BODY = re.compile(rb"<Region>([a-z0-9-]{1,40})</Region>")
 _REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}\Z")

@@ -1,4 +1,4 @@
-"""An OAuth 2.0 token endpoint (RFC 6749): the password grant, which mint's credentials need, and client credentials."""
+"""An OAuth 2.0 token endpoint: password grant and client credentials (RFC 6749), and token exchange (RFC 8693)."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from whence_common.errors import one_line
 _ANSWER_BYTES_MAX = 64 * 1024
 _REQUEST_SECONDS_MAX = 10.0
 _EXPIRES_SECONDS_DEFAULT = 300.0
+TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - the name of a grant
 _PASSING = ("server_error", "temporarily_unavailable", "slow_down")
 """Transient error codes (RFC 6749, 4.1.2.1; RFC 8628, 3.5); providers use them here too."""
 
@@ -49,12 +50,22 @@ class OAuthIssuer:
         form = {"grant_type": "client_credentials"}
         return await self._post({**form, "scope": " ".join(scopes)} if scopes else form, client)
 
-    async def _post(self, form: Mapping[str, str], client: Mapping[str, str]) -> AccessToken:
+    async def exchange(self, subject_token: str, *, client_id: str, scopes: tuple[str, ...]) -> AccessToken:
+        form = {
+            "grant_type": TOKEN_EXCHANGE,
+            "subject_token": subject_token,
+            "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+            "requested_token_type": "urn:ietf:params:oauth:token-type:access_token",
+            "client_id": client_id,
+        }
+        return await self._post({**form, "scope": " ".join(scopes)} if scopes else form, None)
+
+    async def _post(self, form: Mapping[str, str], client: Mapping[str, str] | None) -> AccessToken:
+        """Post a form, with the client's Basic authentication if there is a client."""
         if self._url is None:
             fix = "have the platform set oauth_token_url"
             raise SecretUnavailable("token-endpoint-unset", "no token endpoint is configured", retryable=False, fix=fix)
-        pair = f"{quote(client.get('client_id') or '', safe='')}:{quote(client.get('client_secret') or '', safe='')}"
-        headers = {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode(), "Accept": "application/json"}
+        headers = {"Accept": "application/json", **(_basic(client) if client is not None else {})}
         timeout = aiohttp.ClientTimeout(total=_REQUEST_SECONDS_MAX)
         try:
             async with self._session.post(
@@ -76,6 +87,11 @@ class OAuthIssuer:
                 else "check the proxies and firewalls before it",
             )  # fmt: skip
         return _token(content)
+
+
+def _basic(client: Mapping[str, str]) -> dict[str, str]:
+    pair = f"{quote(client.get('client_id') or '', safe='')}:{quote(client.get('client_secret') or '', safe='')}"
+    return {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode()}
 
 
 def _token(content: bytes) -> AccessToken:

@@ -177,7 +177,7 @@ class CredentialKeeper:
     def keep_tokens(self, files: Mapping[str, bytes]) -> None:
         """Publish token files together with the application's files, in one generation."""
         self._tokens = dict(files)
-        if self.complete:
+        if self.complete and (self._read or files or self._generations.files):
             self._publish()
 
     def close(self) -> None:

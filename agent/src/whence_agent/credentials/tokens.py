@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from whence_agent.credentials.keeper import CredentialKeeper
+from whence_agent.credentials.token_sources import TokenSources
 from whence_agent.patience import Patience
-from whence_agent.ports import AccessToken, SecretUnavailable, TokenIssuer
+from whence_agent.ports import AccessToken, SecretUnavailable
 from whence_agent.progress.progress import Progress
 from whence_agent.progress.stage import StageProgress
 from whence_agent.redaction import Redactor
@@ -27,22 +28,24 @@ class _Held:
     token: AccessToken
     refresh_at: float
     ends_at: float
+    note: str
+    """Why it is of another source than it should be; empty if it is not."""
 
 
 class TokenKeeper:
-    """Requests a token for every name with the application's client, and renews it at half of its lifetime."""
+    """Requests a token for every name, and renews it at half of its lifetime."""
 
     def __init__(
         self,
         *,
-        issuer: TokenIssuer,
+        sources: TokenSources,
         keeper: CredentialKeeper,
         progress: Progress,
         redactor: Redactor,
         expired: Literal["keep", "remove"],
         random: Callable[[], float],
     ) -> None:
-        self._issuer = issuer
+        self._sources = sources
         self._keeper = keeper
         self._progress = progress
         self._redactor = redactor
@@ -76,31 +79,32 @@ class TokenKeeper:
         """Renew tokens until cancelled."""
         while True:
             await pause(self._next_look())
-            if self._scopes and self._keeper.complete:
+            if self._scopes and self._sources.ready:
                 await self.refresh()
 
     async def refresh(self) -> None:
         """Request the tokens that are due, and publish all. Errors of the issuer are shown on the status page."""
         now, failed = self._progress.monotonic(), ""
-        client = self._keeper.client()
         for name, scopes in self._scopes.items():
             held = self._held.get(name)
-            if client is None or (held is not None and now < held.refresh_at):
+            if not self._sources.ready or (held is not None and now < held.refresh_at):
                 continue
             try:
-                token = await self._issuer.client_credentials(client, scopes)
+                token, note = await self._sources.request(scopes)
             except SecretUnavailable as exc:
                 failed = f"token {name}: {exc.diagnostics()}"
                 continue
             self._redactor.learn(token.token)
             life = token.expires_seconds
             refresh_at = now + life * (0.4 + 0.1 * self._random())
-            self._held[name] = _Held(token=token, refresh_at=refresh_at, ends_at=now + life)
+            self._held[name] = _Held(token=token, refresh_at=refresh_at, ends_at=now + life, note=note)
         self._attempt = self._attempt + 1 if failed else 0
+        noted = next((f"token {name}: {held.note}" for name, held in self._held.items() if held.note), "")
+        failed = failed or noted
         if failed and failed != self._progress.credentials.tokens_error:
             log.warning("a token could not be got", extra=fields(reason=failed))
         self._progress.credentials.record_tokens_error(failed)
-        self._keeper.keep_tokens(self._files(now, client or {}))
+        self._keeper.keep_tokens(self._files(now, self._keeper.client() or {}))
 
     def _files(self, now: float, client: Mapping[str, str]) -> dict[str, bytes]:
         files: dict[str, bytes] = {}
@@ -109,7 +113,8 @@ class TokenKeeper:
                 continue
             files[f"{name}-token-type"] = b"Bearer"
             files[f"{name}-token-secret"] = held.token.token.encode("ascii")
-            files[f"{name}-client-id"] = str(client.get("client_id", "")).encode()
+            if client.get("client_id"):
+                files[f"{name}-client-id"] = str(client["client_id"]).encode()
             if client.get("client_secret"):
                 files[f"{name}-client-secret"] = str(client["client_secret"]).encode()
         return files

@@ -11,12 +11,14 @@ from pathlib import Path
 from whence_agent.adapters.aws_http import S3Objects
 from whence_agent.adapters.platform_files import logins_of, proxies_of, trust_policies
 from whence_agent.adapters.systemd import machine_is_stopping
+from whence_agent.adapters.web_identity import StsWebIdentity
 from whence_agent.boot.handover import Handover
 from whence_agent.boot.health import probe_address
 from whence_agent.credentials.generations import Generations
 from whence_agent.credentials.keeper import CredentialKeeper, Revocation
 from whence_agent.credentials.pull_tokens import PullTokenClient
 from whence_agent.credentials.sign_in import SignIn
+from whence_agent.credentials.token_sources import TokenSources
 from whence_agent.credentials.tokens import TokenKeeper
 from whence_agent.patience import Patience
 from whence_agent.proxies import Proxies, passwords
@@ -73,8 +75,13 @@ class _Agent:
             settings, self.adapters, progress=progress, pulse=self.pulse, redactor=self.redactor
         )
         self.keeper = self._keeper()
+        self.sources = TokenSources(
+            issuer=self.adapters.issuer, web_identity=StsWebIdentity(self.adapters.aws),
+            audience=settings.web_identity_audience or settings.oauth_token_url or "",
+            keeper=self.keeper, redactor=self.redactor,
+        )  # fmt: skip
         self.tokens = TokenKeeper(
-            issuer=self.adapters.issuer, keeper=self.keeper, progress=progress, redactor=self.redactor,
+            sources=self.sources, keeper=self.keeper, progress=progress, redactor=self.redactor,
             expired=settings.expired_tokens, random=random.random,
         )  # fmt: skip
         self.announcer = Announcer(
@@ -164,5 +171,5 @@ class _Agent:
         return BootParts(
             settings=self.settings, gid=self.gid, adapters=self.adapters, reporting=self.reporting,
             progress=self.progress, redactor=self.redactor, patience=self.patience, policies=self.policies,
-            keeper=self.keeper, tokens=self.tokens, sign_in=sign_in, announcer=self.announcer,
+            keeper=self.keeper, tokens=self.tokens, sources=self.sources, sign_in=sign_in, announcer=self.announcer,
         )  # fmt: skip

@@ -29,6 +29,7 @@ from whence_agent.boot.user_data import JudgeStage
 from whence_agent.boot.warm_pool import WarmPool
 from whence_agent.credentials.keeper import CredentialKeeper
 from whence_agent.credentials.sign_in import SignIn
+from whence_agent.credentials.token_sources import TokenSources
 from whence_agent.credentials.tokens import TokenKeeper
 from whence_agent.patience import Patience
 from whence_agent.ports import Notifier
@@ -55,6 +56,7 @@ class BootParts:
     policies: Mapping[str, TrustPolicy]
     keeper: CredentialKeeper
     tokens: TokenKeeper
+    sources: TokenSources
     sign_in: SignIn
     announcer: Announcer
 
@@ -65,7 +67,7 @@ class BootParts:
             patience=self.patience,
         )  # fmt: skip
         credentials = CredentialsStage(
-            settings=self.settings, keeper=self.keeper, tokens=self.tokens, patience=self.patience
+            settings=self.settings, keeper=self.keeper, tokens=self.tokens, sources=self.sources, patience=self.patience
         )
         bring_up = BringUp(settings=self.settings, progress=self.progress, stages=self._stages(runner, credentials))
         failure = FailedBoot(

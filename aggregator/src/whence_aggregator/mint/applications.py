@@ -101,9 +101,12 @@ class MintApplications:
                 last_synced=known.application.last_synced,
             )
             stored = replace(tried_at(known, now), application=application, is_synced=False)
-            if known.application.is_confidential == written.is_confidential:
+            if known.application.is_confidential != written.is_confidential:
+                reason = "whether the client is confidential was changed"
+            elif set(known.application.credentials) != set(written.credentials):
+                reason = "the kinds of credentials were changed"  # each object names the others in its metadata
+            else:
                 return stored
-            reason = "whether the client is confidential was changed"
             return replace(stored, renewal_at=_after_all(before, now), renewal_reason=reason)
 
         await self._change(application_id, change)

@@ -63,7 +63,7 @@ def decide(
             again.append(proposal.step)
     if again:
         return MintDecision(step=min(again, key=lambda one: failures[one.name].retry_at), look_at=now)
-    over = failures.keys() - {one.step.name for one in proposals}
+    over = failures.keys() - {one.step.name for one in proposals if one.at <= now}
     return MintDecision(
         step=None,
         look_at=min([look_at, *waiting, *deciding.reader_looks()]),
@@ -113,9 +113,14 @@ class _Deciding:
             yield Proposal(DeleteClient(), self.now)
 
     def is_of_rotation(self, step: str) -> bool:
-        """Return whether a step is of a wanted kind, and of no unwanted bucket: a commit ends its failures."""
-        kind, _, bucket = step.partition(" ")
-        return self._is_wanted(kind) and (not bucket or bucket in self.state.application.buckets)
+        """Return whether a step is of a rotation that is under way or due, and of no unwanted bucket."""
+        for kind in self.state.application.credentials:
+            name, _, bucket = step.partition(" ")
+            if name == kind and self._is_wanted(kind):
+                due = due_at(self.state, kind, self.rules, self.now)
+                is_open = self.state.fresh(kind) is not None or (due is not None and due[0] <= self.now)
+                return is_open and (not bucket or bucket in self.state.application.buckets)
+        return False
 
     def _is_wanted(self, kind: str) -> bool:
         application = self.state.application

@@ -87,6 +87,9 @@ class Making:
         now = self._now()
         committed = replace(generation, phase="committed", committed_at=to_instant(now), sealed="")
         stored = cleared_of_kind(state.stored, generation.kind)
+        client_id = generation.handle.get("client_id") if generation.kind == "client" else None
+        if client_id:
+            stored = replace(stored, application=replace(stored.application, client_id=client_id))
         changed = stored if stored != state.stored else None
         await self._store.advance(committed, at=now, entry="", stored=changed)
 

@@ -35,6 +35,10 @@ class BucketUnsafe(InputError):
     """The bucket does not exist, belongs to another account, or is not as credentials require it."""
 
 
+class BucketGone(BucketUnsafe):
+    """The bucket does not exist, or belongs to another account: no object of mint is in it."""
+
+
 class ProviderClients(Protocol):
     """What a provider knows of applications. Raises ProviderRefused, ProviderThrottled, SourceUnavailable."""
 
@@ -105,7 +109,7 @@ class CredentialBuckets(Protocol):
         """Return the versions of an object, the newest first, at most 100."""
 
     async def remove(self, bucket: str, key: str) -> None:
-        """Hide an object by a deletion; its versions are deleted by the bucket's lifecycle."""
+        """Hide an object by a deletion; its versions are deleted by the bucket's lifecycle. Raises BucketGone too."""
 
 
 class CredentialHolders(Protocol):

@@ -10,7 +10,7 @@ from whence_aggregator.mint.calls import bounded
 from whence_aggregator.mint.failing import cleared
 from whence_aggregator.mint.key import content_of
 from whence_aggregator.mint.making import Making
-from whence_aggregator.mint.ports import BucketUnavailable, BucketUnsafe, CredentialBuckets
+from whence_aggregator.mint.ports import BucketGone, BucketUnavailable, BucketUnsafe, CredentialBuckets
 from whence_aggregator.mint.rules import MintRules
 from whence_aggregator.mint.state import MintState, StoredGeneration
 from whence_aggregator.mint.store import MintStore
@@ -76,7 +76,7 @@ class Publishing:
 
     async def withdraw(self, state: MintState, kind: CredentialKind, bucket: str, step: str) -> None:
         """Hide the object in a bucket that is not wanted any more. A bucket that does not exist needs nothing."""
-        with suppress(BucketUnsafe):
+        with suppress(BucketGone):
             await bounded(self._buckets.remove(bucket, key_of(state.application, kind)), bucket, self._rules)
         for one in state.live(kind):
             if bucket in one.written:

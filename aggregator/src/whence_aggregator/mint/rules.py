@@ -32,3 +32,8 @@ class MintRules:
     """An application is looked at again after this time, even if nothing is due."""
     readers_seconds: float = 120.0
     """How often is asked whether instances hold the new generation."""
+
+    def __post_init__(self) -> None:
+        assert 0 < self.call_seconds_max * 2 <= self.making_seconds_max <= self.poll_seconds_max <= self.bound_seconds
+        assert self.user_seconds > 0 < self.client_seconds
+        assert 0 <= self.jitter < 1

@@ -40,10 +40,10 @@ from whence_common.user_data.platform import PlatformRules, effective
 from whence_common.user_data.section import Section
 from whence_common.user_data.sign_in import read_sign_in
 from whence_common.user_data.storage import Storage, read_storage
+from whence_common.user_data.tokens import TokenSource, read_tokens
 
 SIDECARS_MAX = 10
 _SIDECAR_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?\Z")
-_TOKEN_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,60}[A-Za-z0-9])?\Z")
 SECRET_REFERENCES = secret_references.PREFIXES
 
 
@@ -66,7 +66,9 @@ class UserData:
     sidecars: tuple[Sidecar, ...] = ()
     sign_in: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
     mint_bucket: str | None = None
+    """None also if token_source states that no secret is read."""
     tokens: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    token_source: TokenSource = "client"  # noqa: S105 - no secret
     encryption_context: Mapping[str, str] = field(default_factory=dict)
     health_check: HealthCheck | None = None
     load_balancer: LoadBalancer | None = None
@@ -148,11 +150,13 @@ def _read(
     sidecars = _sidecars(root, rules, nofile_max)
     containers = {APPLICATION: options, **{one.name: one.options for one in sidecars}}
     judge_together(root, Together(containers=containers, mounts=storage.mounts, host=host), rules)
+    wanted = read_tokens(root)
     parts: dict[str, Any] = {
         "sidecars": sidecars,
         "sign_in": read_sign_in(root),
-        "mint_bucket": _bucket(root),
-        "tokens": _tokens(root),
+        "mint_bucket": wanted.bucket,
+        "tokens": wanted.scopes,
+        "token_source": wanted.source,
         "encryption_context": _texts_by_name(root, "encryption_context"),
         "health_check": read_health_check(root, options.ports),
         "load_balancer": read_load_balancer(root),
@@ -229,49 +233,6 @@ def _declared(root: Section) -> tuple[str, ...]:
     """Return the names of the sidecars; an empty tuple if `containers` is malformed."""
     node = root.get("containers")
     return tuple(node.entries) if isinstance(node, MappingNode) else ()
-
-
-def _bucket(root: Section) -> str | None:
-    bucket = root.text("mint_bucket")
-    if bucket is not None and not _is_bucket(bucket):
-        root.error(
-            "mint_bucket",
-            "mint-bucket-malformed",
-            "mint_bucket is not a valid bucket name",
-            "write only the name, without s3://",
-        )
-        return None
-    return bucket
-
-
-def _is_bucket(text: str) -> bool:
-    """Return whether a text is a valid bucket name."""
-    shaped = re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", text) is not None
-    return shaped and ".." not in text and not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3}){3}", text)
-
-
-def _tokens(root: Section) -> dict[str, tuple[str, ...]]:
-    section = root.section("tokens")
-    read: dict[str, tuple[str, ...]] = {}
-    for name in section.node.entries if section is not None else ():
-        assert section is not None
-        if not _TOKEN_NAME.match(name):
-            section.error(
-                name,
-                "token-name-malformed",
-                f"{one_line(name, 40)!r} is not a valid token name",
-                "use letters, digits and -",
-            )
-        else:
-            read[name] = section.texts(name)
-    if read and root.get("mint_bucket") is None:
-        root.error(
-            "tokens",
-            "tokens-without-mint",
-            "tokens are requested with client.json, which is read from mint_bucket",
-            "add mint_bucket",
-        )
-    return read
 
 
 def _texts_by_name(root: Section, name: str) -> dict[str, str]:

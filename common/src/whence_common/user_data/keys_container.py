@@ -99,9 +99,11 @@ _SIDECARS = [
 _CREDENTIALS = [
     *rows("text", "acted",
         ("mint_bucket", "", "user.json and client.json are read from it before the start, and refreshed afterwards.",
-         "Started berry if the text occurred anywhere.", "the key counts, not the text")),
+         "Started berry if the text occurred anywhere.", "the key counts, not the text"),
+        ("token_source", "client", "client: tokens by client.json. web-identity: by a token that AWS signs for the "
+         "instance's role, without mint_bucket. both: by that token, with the files of mint_bucket beside.", "")),
     *rows("mapping", "acted",
-        ("tokens", "", "Token files by name, each a list of scopes; requested with client.json.", ""),
+        ("tokens", "", "Token files by name, each a list of scopes; requested as token_source states.", ""),
         ("encryption_context", "", "Encryption context for every aws:kms: value.", "")),
     *rows("text", "platform",
         ("tokeninfo_url", "", "The platform's TOKENINFO_URL; environment may override it.",

@@ -69,6 +69,7 @@ _JSON_TYPES: dict[ValueKind, dict[str, object]] = {
 _CHOICES: dict[str, list[str]] = {
     "runtime": ["Docker"],
     "shutdown": ["never", "on-exit", "on-success"],
+    "token_source": ["client", "web-identity", "both"],
     "on_failure": ["hold", "terminate", "unhealthy", "retry"],
     "healthcheck.type": ["elb", "alb", "target-group", "none"],
 }

@@ -16,16 +16,16 @@ CHECKED_LATER = "is checked again later: "
 SETTLED = timedelta(minutes=15)
 """How long an instance may hold a version that mint did not record: a write whose answer was lost is repeated, and
 agents read the repeated one at their next poll."""
-_NOT_MINTED = passed("mint makes no credentials for the application")
-_NO_IDS = unknown("the agent does not state which objects it holds")
+NOT_MINTED = passed("mint makes no credentials for the application")
+NO_IDS = unknown("the agent does not state which objects it holds")
 _FILES: dict[CredentialName, str] = {"user": "user.json", "client": "client.json"}
 
 
 def credentials_old(evidence: SubjectEvidence) -> Verdict:
     """Judge the age of the current generations."""
-    minted = _minted(evidence)
+    minted = minted_for(evidence)
     if not minted.kinds:
-        return _NOT_MINTED
+        return NOT_MINTED
     settings = evidence.settings
     hours, days = settings.user_credential_hours_max, settings.client_credential_days_max
     allowed: dict[CredentialName, timedelta | None] = {
@@ -43,12 +43,12 @@ def credentials_old(evidence: SubjectEvidence) -> Verdict:
 
 def credentials_not_rotated(evidence: SubjectEvidence) -> Verdict:
     """Fail when an agent that is heard holds an earlier generation, long after the current one was committed."""
-    minted = _minted(evidence)
+    minted = minted_for(evidence)
     if not minted.kinds:
-        return _NOT_MINTED
+        return NOT_MINTED
     minutes = known(evidence.settings.credential_lag_minutes_max, "the setting rules.credential_lag_minutes_max")
     if evidence.held is None:
-        return _NO_IDS
+        return NO_IDS
     current = {one.kind: one for one in minted.current}
     for one in evidence.held:
         newest = current.get(one.kind)
@@ -78,9 +78,9 @@ def _behind(evidence: SubjectEvidence, one: HeldByInstance, newest: CredentialIn
 
 def credentials_unread(evidence: SubjectEvidence) -> Verdict:
     """Fail when no instance ever read a current generation, although some are heard and state what they hold."""
-    minted = _minted(evidence)
+    minted = minted_for(evidence)
     if not minted.kinds:
-        return _NOT_MINTED
+        return NOT_MINTED
     hours = known(evidence.settings.credential_unread_hours_max, "the setting rules.credential_unread_hours_max")
     unread = [one for one in minted.current if not one.is_read]
     late = [one for one in unread if _age(evidence, one.committed_at, one.kind) > timedelta(hours=hours)]
@@ -93,11 +93,11 @@ def credentials_unread(evidence: SubjectEvidence) -> Verdict:
 
 def credentials_tampered(evidence: SubjectEvidence) -> Verdict:
     """Fail when an instance holds an object that mint did not write."""
-    minted = _minted(evidence)
+    minted = minted_for(evidence)
     if not minted.kinds:
-        return _NOT_MINTED
+        return NOT_MINTED
     if evidence.held is None:
-        return _NO_IDS
+        return NO_IDS
     current = {one.kind: one for one in minted.current}
     judged = [_untouched(evidence, one, current.get(one.kind)) for one in evidence.held]
     for outcome in ("fail", "unknown"):
@@ -124,23 +124,8 @@ def _untouched(evidence: SubjectEvidence, one: HeldByInstance, current: Credenti
     return failed(f"{file}: mint never wrote the version {one.version_id}")
 
 
-def password_grant_used(evidence: SubjectEvidence) -> Verdict:
-    """Fail when an instance holds user.json, and it is known that its application needs its client alone."""
-    minted = _minted(evidence)
-    if not minted.kinds:
-        return _NOT_MINTED
-    if evidence.held is None:
-        return _NO_IDS
-    if not any(one.kind == "user" for one in evidence.held):
-        return passed("the instance holds no user.json")
-    if "user" not in minted.kinds:
-        return failed("the instance holds user.json, although mint makes only a client for the application")
-    if known(evidence.machine, "a statement of the agent").token_source == "client":  # noqa: S105 - a setting
-        return failed("the instance holds user.json, although user data states that all tokens are its client's")
-    return unknown("the instance holds user.json; whether the application needs it is not stated")
-
-
-def _minted(evidence: SubjectEvidence) -> MintedForApplication:
+def minted_for(evidence: SubjectEvidence) -> MintedForApplication:
+    """Return what mint makes for the application. Raises NotKnown when it was not read."""
     return known(evidence.minted, "what mint makes for the application")
 
 

@@ -10,8 +10,8 @@ from whence_aggregator.compliance.rules.credentials import (
     credentials_old,
     credentials_tampered,
     credentials_unread,
-    password_grant_used,
 )
+from whence_aggregator.compliance.rules.password import password_grant_used
 
 _NOW, _EARLIER, _LONG_AGO = "2026-11-22T12:00:00.000Z", "2026-11-22T11:00:00.000Z", "2026-10-01T12:00:00.000Z"
 _CLIENT = {"kind": "client", "generation": "0b", "intended_at": _EARLIER, "committed_at": _EARLIER}
