@@ -4,6 +4,8 @@ Uses boto3 and requests-oauthlib as they are. For each line of its standard inpu
 next one it uses what it has read, and prints a line: how many tokens it got, which client id it used, and each refusal.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import sys
@@ -17,7 +19,7 @@ TOKENS_EACH = 3
 os.environ["OAUTHLIB_INSECURE_TRANSPORT"] = "1"  # the provider is on loopback
 
 
-def main():
+def main() -> None:
     s3 = boto3.client("s3", endpoint_url=S3_URL)
     held = None
     for line in sys.stdin:
