@@ -59,6 +59,8 @@ KNOWN: Mapping[str, Caller] = {
     "worker": of_stups("stups_worker", WRITE_ALL_SENSITIVE, why=_MISSING),
     "unlisted": of_stups("unlisted", WRITE_ALL_SENSITIVE, why=_MISSING),
     "nameless": of_stups("stups_worker"),
+    "namesake": Caller(name="stups_worker", teams=frozenset(), subject=("https://i", "9"), realm="people"),
+    "employed": of_stups("stups_worker", WRITE_ALL_SENSITIVE, realm="employees"),
     "nowhere": of_stups("nowhere", WRITE_SENSITIVE, WRITE_ALL, why=_MISSING),
 }
 """By token. `stups_worker` and `stups_mint-writer` are named in mint.write_all."""
