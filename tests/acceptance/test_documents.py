@@ -36,6 +36,7 @@ from whence_aggregator.settings.cloud_trail import CloudTrailSettings, TrailBuck
 from whence_aggregator.settings.findings import FindingSettings, ScannerSettings
 from whence_aggregator.settings.front import RegistryFrontSettings
 from whence_aggregator.settings.instance_logs import InstanceLogSettings
+from whence_aggregator.settings.mint import MintBucketSettings, MintProviderSettings, MintSettings
 from whence_aggregator.settings.notifications import (
     DestinationSettings,
     NotificationSettings,
@@ -94,6 +95,9 @@ SHOWN_ELSEWHERE = {
 """Commands that another test runs, or that need a whole machine; each with the place that does it."""
 BEGUN_ELSEWHERE = {
     "whence-accounts ": "tests/acceptance/test_accounts_chapter.py",
+    "whence credentials": "tests/acceptance/test_mint_chapter.py",
+    "(umask 077; head -c 32 /dev/urandom > /etc/whence/mint.key)": "tests/acceptance/test_mint_chapter.py",
+    "curl -fsS ": "tests/acceptance/test_mint_chapter.py",
     "whence acknowledge v-": "tests/contract/test_grouped_violations.py",
     "whence exempt v-": "tests/contract/test_grouped_violations.py",
     "whence unexempt e-": "tests/contract/test_grouped_violations.py",
@@ -256,6 +260,9 @@ def test_the_example_files_are_valid() -> None:
         ("aggregator/README.md", RuleSettings.__struct_fields__),
         ("aggregator/README.md", RuleInFile.__struct_fields__),
         ("aggregator/README.md", AccountConfigurationSettings.__struct_fields__),
+        ("aggregator/README.md", MintSettings.__struct_fields__),
+        ("aggregator/README.md", MintProviderSettings.__struct_fields__),
+        ("aggregator/README.md", MintBucketSettings.__struct_fields__),
         ("aggregator/README.md", tuple(one.name for one in STEPS)),
         *(("aggregator/README.md", one.__struct_fields__) for one in SIGN_IN),
     ],

@@ -12,14 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from fakes.mint_house import found_secrets
 from fakes.openid_provider import CLIENTS, OpenIdProvider, openid_provider
 from fakes.signing_authority import SigningAuthority
 from landscape.aws import ACCOUNT, REGION, Aws, moto_server
-from landscape.endurance import SECONDS_MAX, repeated
+from landscape.endurance import repeated
 from landscape.minting import mint_settings
+from landscape.processes import Process, started
 from landscape.programs import Aggregator, aggregator
 from landscape.whole import ROOT
 from whence_aggregator.ledger.log_reader import LogReader
@@ -116,6 +118,9 @@ class Circle:
     """The program, whose clock is ahead by the seconds in a file, and what it works with."""
 
     program: Aggregator
+    storage: str
+    """URL below which mint's storage API is."""
+    processes: tuple[Process, ...]
     moto: Aws
     provider: OpenIdProvider
     ahead: Path
@@ -126,17 +131,23 @@ class Circle:
         self.answers.append(json.dumps(found).encode())
         return found
 
-    async def post(self, path: str) -> None:
-        async with self.program.session() as session, session.post(self.program.url + path) as answer:
+    async def stored(self, method: str, path: str, document: object = None) -> Any:
+        """Ask the storage API; return the JSON value."""
+        headers = {"Authorization": f"Bearer {self.program.token}"}
+        async with (
+            aiohttp.ClientSession(headers=headers) as session,
+            session.request(method, self.storage + path, json=document) as answer,
+        ):
             self.answers.append(await answer.read())
-            assert answer.status in (200, 202), self.answers[-1]
+            assert answer.status == 200, self.answers[-1]
+            return json.loads(self.answers[-1] or b"null")
 
     async def current(self, other_than: str = "", during: Application | None = None) -> str:
         """Wait for another committed generation than one; `during` uses its credentials all the time."""
         async with asyncio.timeout(WAIT_SECONDS_MAX):
             while True:
                 shown = await self.get("/v1/credentials/greeter")
-                assert shown["problems"] == []
+                assert shown["problems"] == [], self.processes[-1].tail()
                 newest = shown["generations"][-1] if shown["generations"] else {"phase": "", "generation": ""}
                 if newest["phase"] == "committed" and newest["generation"] != other_than:
                     return str(newest["generation"])
@@ -148,33 +159,58 @@ class Circle:
         self.ahead.write_text(str(float(self.ahead.read_text()) + LATER_SECONDS), encoding="ascii")
 
 
-@pytest.fixture
-async def circle(tmp_path: Path, authority: SigningAuthority, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Circle]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    token, ahead = tmp_path / "registration.token", tmp_path / "ahead"
+@asynccontextmanager
+async def running(directory: Path, authority: SigningAuthority, *, alone: bool) -> AsyncIterator[Circle]:
+    """Run everything; `alone`: mint is a program beside `serve`."""
+    token, ahead = directory / "registration.token", directory / "ahead"
     token.write_text("registration-of-the-suite", encoding="ascii")
     token.chmod(0o600)
     ahead.write_text("0", encoding="ascii")
     clock = (sys.executable, str(ROOT / "tests" / "landscape" / "stepped_clock.py"), str(ahead))
-    async with moto_server(tmp_path) as moto, openid_provider(tmp_path) as provider:
+    async with moto_server(directory) as moto, openid_provider(directory) as provider:
         await make_bucket(moto)
-        mint = dict(mint_settings(tmp_path, provider.issuer, bound_seconds=BOUND_SECONDS, poll_seconds_max=60.0))
+        mint = dict(
+            mint_settings(
+                directory, provider.issuer, bound_seconds=BOUND_SECONDS, poll_seconds_max=60.0, alone=alone,
+                listen_port=0,
+            )
+        )  # fmt: skip
         mint["providers"]["issuer"]["token_file"] = str(token)
         mint["buckets"][0]["role"] = "arn:aws:iam::{account_id}:role/whence-mint"
         async with aggregator(
-            tmp_path, tmp_path, authority_pem={"eu-central-1": authority.pem}, within=clock, mint=mint,
+            directory, directory, authority_pem={"eu-central-1": authority.pem}, within=clock, mint=mint,
             aws_endpoint_url=moto.url,
         ) as program:  # fmt: skip
-            yield Circle(program, moto, provider, ahead, [])
+            if not alone:
+                storage = f"{program.url}/mint"
+                yield Circle(program, storage, (program.process,), moto, provider, ahead, [])
+                return
+            port = directory / "mint.port"
+
+            async def ready() -> bool:
+                return port.exists()
+
+            command = [*clock, "whence-aggregator", "mint", "--config", program.config, "--port-file", port]
+            async with started("mint", command, logs=directory, ready=ready) as process:
+                storage = f"http://127.0.0.1:{port.read_text(encoding='ascii')}"
+                yield Circle(program, storage, (program.process, process), moto, provider, ahead, [])
+
+
+@pytest.fixture(params=[False, True], ids=["within serve", "alone"])
+async def circle(
+    tmp_path: Path, authority: SigningAuthority, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> AsyncIterator[Circle]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    async with running(tmp_path, authority, alone=request.param) as opened:
+        yield opened
 
 
 @pytest.mark.endurance
-@pytest.mark.timeout(SECONDS_MAX)
 async def test_clients_are_never_refused_while_their_credentials_are_rotated(circle: Circle) -> None:
     """One client reads the bucket each time; the other, as seldom as the settings allow."""
     assert await circle.program.put("/apps/greeter", {"team_id": "hello", "name": "Greeter", "active": True}) == 200
-    assert await circle.program.put("/mint/apps/greeter", APP) == 200
+    await circle.stored("PUT", "/apps/greeter", APP)
     generation = await circle.current()
     async with application(circle.moto, circle.provider) as fast, application(circle.moto, circle.provider) as slow:
         used = [(await fast.use(read=True))["client_id"]]
@@ -182,7 +218,7 @@ async def test_clients_are_never_refused_while_their_credentials_are_rotated(cir
         for _ in range(ROTATIONS):
             circle.pass_time()
             await slow.use(read=False)
-            await circle.post("/mint/apps/greeter/renewal")
+            await circle.stored("POST", "/apps/greeter/renewal")
             generation = await circle.current(generation, fast)
             await slow.use(read=False)
             used.append((await fast.use(read=True))["client_id"])
@@ -209,14 +245,17 @@ async def only_the_last_two_are_accepted(circle: Circle) -> None:
 async def no_secret_is_kept(circle: Circle) -> None:
     """Look for every secret by its value in what is stored, logged, answered and recorded."""
     secrets = [one["client_secret"] for one in await documents(circle.moto)]
-    for path in ("/mint/apps", "/mint/apps/greeter", "/v1/credentials", "/v1/credentials/greeter"):
+    for path in ("/v1/credentials", "/v1/credentials/greeter", "/v1/violations"):
         await circle.get(path)
-    await circle.program.process.stop()
+    for path in ("/apps", "/apps/greeter"):
+        await circle.stored("GET", path)
+    for process in circle.processes[::-1]:
+        assert await process.stop() == 0, process.tail()
     home = circle.program.config.parent
     stored = [one.read_bytes() for one in home.rglob("*") if one.is_file()]
     assert any(b"greeter" in one for one in stored)
     assert found_secrets(iter(stored), secrets) == []
-    assert found_secrets(iter([circle.program.process.log.read_bytes()]), secrets) == []
+    assert found_secrets((one.log.read_bytes() for one in circle.processes), secrets) == []
     assert found_secrets(iter(circle.answers), secrets) == []
     database = await SqliteDatabase.open(home / "ledger.db")
     reader = LogReader(database)

@@ -19,9 +19,9 @@ TOKENS_EACH = 3
 os.environ["OAUTHLIB_INSECURE_TRANSPORT"] = "1"  # the provider is on loopback
 
 
-def main():
+def main() -> None:
     s3 = boto3.client("s3", endpoint_url=S3_URL)
-    held = None
+    held: dict[str, str] = {}
     for line in sys.stdin:
         refused, tokens = [], 0
         if line.strip() == "read":

@@ -426,3 +426,39 @@ def _wanted(name: str) -> WantedClient:
         application_id=name, name=name, team_id="hello", username=f"stups_{name}", is_confidential=True,
         redirect_url="", scopes=(), client_id="",
     )  # fmt: skip
+
+
+async def test_applications_are_listed_by_team_and_by_whether_they_have_problems(
+    mint: MintReplica, world: MintWorld
+) -> None:
+    for name, team in (("greeter", "hello"), ("farewell", "other"), ("answerer", "hello")):
+        world.register(name, team_id=team)
+        await mint.write(name, f"of-{name}", team_id=team)
+    world.buckets.absent.add("of-greeter")
+    await mint.run("greeter")
+
+    async def ids(team: str | None, *, is_failing: bool | None) -> list[str]:
+        found = await mint.applications.page(after="", limit=10, team=team, is_failing=is_failing)
+        return [one.application.application_id for one in found]
+
+    assert await ids(None, is_failing=None) == ["answerer", "farewell", "greeter"]
+    assert await ids("hello", is_failing=None) == ["answerer", "greeter"]
+    assert await ids(None, is_failing=True) == ["greeter"]
+    assert await ids("hello", is_failing=False) == ["answerer"]
+    assert await ids("nobody", is_failing=None) == []
+
+
+async def test_a_generation_that_ended_before_the_providers_answer_is_a_possible_orphan(
+    mint: MintReplica, world: MintWorld
+) -> None:
+    world.provider.is_finding = False
+    of_provider(world, "make", "garbage")
+    await mint.write("greeter", "one", credentials=("client",))
+    await mint.run("greeter")
+    world.provider.weather = lambda _: "fine"
+    await mint.settle("greeter")
+    ended = [one["generation"] for one in await mint.logged() if (one["step"], one["mac"]) == ("ended", "")]
+    found = await mint.applications.possible_orphans("greeter")
+    assert [one.generation for one in found] == ended[::-1]
+    assert {(one.kind, one.provider) for one in found} == {("client", "stups")}
+    assert await mint.applications.possible_orphans("nobody") == []

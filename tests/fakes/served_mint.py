@@ -14,7 +14,7 @@ from yarl import URL
 from fakes.mint_house import MintReplica
 from fakes.served_house import served_at
 from landscape.contract import checked
-from whence_aggregator.callers.caller import AUDIT, WRITE_ALL, WRITE_ALL_SENSITIVE, WRITE_SENSITIVE, Caller
+from whence_aggregator.callers.caller import AUDIT, WRITE_ALL, WRITE_ALL_SENSITIVE, WRITE_SENSITIVE, Caller, Realm
 from whence_aggregator.callers.membership import Membership
 from whence_aggregator.callers.stups_people import TOKENINFO
 from whence_aggregator.http.credentials import CredentialCalls
@@ -34,7 +34,7 @@ APP: Mapping[str, Any] = {
 """What a client of mint sends."""
 
 
-def of_stups(name: str, *rights: str, realm: Any = "services", why: str = "") -> Caller:
+def of_stups(name: str, *rights: str, realm: Realm = "services", why: str = "") -> Caller:
     """Return a caller that STUPS's token service knows; its team service confirms the team hello."""
     return Caller(
         name=name, teams=frozenset(), rights=frozenset(rights), subject=(TOKENINFO, name), realm=realm,
@@ -52,13 +52,15 @@ KNOWN: Mapping[str, Caller] = {
     "mute": Caller(name="mute", teams=frozenset({"hello"}), reads="nothing"),
     "audit": Caller(name="audit", teams=frozenset(), rights=frozenset({AUDIT})),
     "writer": Caller(name="stups_mint-writer", teams=frozenset()),
-    "employee": of_stups("employee", realm="employees"),
-    "everywhere": of_stups("everywhere", WRITE_ALL, realm="employees"),
+    "employee": of_stups("employee", realm="people"),
+    "everywhere": of_stups("everywhere", WRITE_ALL, realm="people"),
     "service": of_stups("service", WRITE_SENSITIVE, why=_MISSING),
     "plain": of_stups("plain", WRITE_ALL),
     "worker": of_stups("stups_worker", WRITE_ALL_SENSITIVE, why=_MISSING),
     "unlisted": of_stups("unlisted", WRITE_ALL_SENSITIVE, why=_MISSING),
     "nameless": of_stups("stups_worker"),
+    "namesake": Caller(name="stups_worker", teams=frozenset(), subject=("https://i", "9"), realm="people"),
+    "employed": of_stups("stups_worker", WRITE_ALL_SENSITIVE, realm="people"),
     "nowhere": of_stups("nowhere", WRITE_SENSITIVE, WRITE_ALL, why=_MISSING),
 }
 """By token. `stups_worker` and `stups_mint-writer` are named in mint.write_all."""

@@ -74,6 +74,10 @@ async def test_the_list_has_those_with_problems_first(served: ServedMint, run: R
     assert [line.split(" ")[0] for line in (await run("--problems")).stdout.splitlines()][1:] == ["greeter"]
     one = await run("--limit", "1", "--json")
     assert [row["application_id"] for row in json.loads(one.stdout)["applications"]] == ["greeter"]
+    assert "1 shown, and there are more" in one.stderr
+    assert "3 in total" in (await run("--limit", "3")).stderr
+    assert "2 shown, and there are more" in (await run("--limit", "2")).stderr
+    assert "1 in total" in (await run("--limit", "1", "--team", "other")).stderr
     shown = await run("greeter")
     assert shown.exit_code == 1
     assert "problem     " in shown.output

@@ -44,12 +44,13 @@ async def stored(served: ServedMint) -> object:
 @pytest.mark.parametrize(("method", "path"), WRITES)
 @pytest.mark.parametrize(
     "token",
-    ["bob", "stranger", "audit", "everywhere", "plain", "unlisted", "nameless", "nowhere"],
+    ["bob", "stranger", "audit", "everywhere", "plain", "unlisted", "nameless", "namesake", "employed", "nowhere"],
 )
 async def test_who_is_not_of_the_team_writes_renews_and_deletes_nothing(
     served: ServedMint, token: str, method: str, path: str
 ) -> None:
-    """`plain` lacks the scope, `unlisted` is not in the setting, `nameless` is and lacks the scope, `nowhere` has no team."""
+    """`plain` lacks the scope, `unlisted` is not in the setting, `nameless` is and lacks the scope, `nowhere` has no team;
+    `namesake` and `employed` are people with a name of the setting."""
     before = await stored(served)
     answer = await served.ask(method, path, APP if method == "PUT" else None, token=token)
     assert answer.status == 403, answer

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
+import msgspec
 import pytest
 from openapi_spec_validator import validate
 
@@ -88,6 +89,16 @@ async def test_mint_alone_serves_its_storage_api_at_the_root_and_credentials(tmp
             if path.startswith(("/mint/", "/v1/credentials", "/v1/whoami", "/v1/sign-in", "/v1/token"))
         }
         assert program.server.routes == listed | PROBES
+
+
+async def test_beside_mint_alone_credentials_are_shown_and_the_storage_api_is_not_served(tmp_path: Path) -> None:
+    given = settings_of(tmp_path)
+    assert given.mint is not None
+    settings = msgspec.structs.replace(given, mint=msgspec.structs.replace(given.mint, alone=True))
+    (tmp_path / "mint.key").unlink()  # only mint alone reads it
+    async with opened_aggregator(settings, read=lambda: settings, database_location=None, listening=on) as program:
+        served = {one for one in program.server.routes if not one[1].startswith("/console")}
+        assert served == {one for one in documented(of_a_witness=False) if not one[1].startswith("/mint/")}
 
 
 async def test_a_witness_serves_its_part_of_it(tmp_path: Path) -> None:

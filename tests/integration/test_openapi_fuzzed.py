@@ -10,6 +10,7 @@ import yaml
 
 from fakes.signing_authority import SigningAuthority
 from landscape.front import registry_front
+from landscape.minting import mint_settings
 from landscape.programs import BIN
 
 SEED = 19
@@ -39,7 +40,10 @@ expected-statuses = ["4xx"]
 async def test_made_up_requests_get_the_answers_that_the_document_lists(
     authority: SigningAuthority, tmp_path: Path
 ) -> None:
-    async with registry_front(tmp_path, tmp_path, authority_pem={"eu-central-1": authority.pem}) as front:
+    async with registry_front(
+        tmp_path, tmp_path, authority_pem={"eu-central-1": authority.pem},
+        aggregator_settings={"mint": mint_settings(tmp_path)},
+    ) as front:  # fmt: skip
         document, config = tmp_path / "openapi.yaml", tmp_path / "schemathesis.toml"
         document.write_bytes((await front.nobody().ask("GET", "/openapi.yaml")).body)
         config.write_text(CONFIG.format(token=front.aggregator.token))

@@ -108,11 +108,14 @@ def _problems_first(client: Client, team: str | None, most: int | None, *, only_
             whole.rows += len(rows)
             whole.following = failing.following
             yield rows
-        left = None if most is None else most - whole.rows
-        if failing.following is not None or left == 0:
+        if failing.following is not None:
             return
-        rest = part("false", left)
+        left = None if most is None else most - whole.rows
+        rest = part("false", None if left is None else max(left, 1))
         for rows in rest.pages:
+            if left == 0:
+                whole.following = rows[0]["application_id"] if rows else None
+                return
             whole.rows += len(rows)
             whole.following = rest.following
             yield rows

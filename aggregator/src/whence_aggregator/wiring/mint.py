@@ -153,6 +153,23 @@ def load_served_mint(
     return load_mint(settings, settings.mint, database, ledger, outgoing, stack, heard)
 
 
+def served_routes(
+    settings: Settings, mint: Mint | None, database: Database, ledger: Ledger, heard: Listening, membership: Membership
+) -> list[web.RouteDef]:
+    """Return the routes of mint in `serve`. Where it runs alone, `serve` shows credentials, and records renewals."""
+    if mint is not None:
+        return mint.routes(membership, path=mint.settings.path)
+    if settings.mint is None:
+        return []
+    store = MintStore(database=database, ledger=ledger)
+    return CredentialCalls(
+        applications=MintApplications(store=store, now=utc_now, on_work=lambda: None),
+        kio=RegisteredApplications(database), membership=membership,
+        holders=StatedHolders(database=database, listening=heard),
+        write_all=frozenset(settings.mint.write_all), now=utc_now,
+    ).routes()  # fmt: skip
+
+
 async def run_mint(
     settings: Settings,
     *,

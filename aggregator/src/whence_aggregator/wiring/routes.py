@@ -45,7 +45,7 @@ from whence_aggregator.wiring.findings import finding_routes
 from whence_aggregator.wiring.front import Behind, Front
 from whence_aggregator.wiring.fullstop import fullstop_routes, instance_log_routes
 from whence_aggregator.wiring.limits import LiveLimits
-from whence_aggregator.wiring.mint import Mint
+from whence_aggregator.wiring.mint import Mint, served_routes
 from whence_aggregator.wiring.notifications import Notifications
 from whence_aggregator.wiring.operations import (
     Operations,
@@ -111,10 +111,8 @@ def load_routes(opened: ServingParts) -> list[web.RouteDef]:
         *SignInCalls(opened.signing_in.sign_in, opened.signing_in.command_clients).routes(),
         *(opened.behind.listing_routes(opened.database) if opened.behind is not None else []),
         *link_routes(opened.console),
-        *(
-            opened.mint.routes(opened.signing_in.membership, path=opened.mint.settings.path)
-            if opened.mint is not None
-            else []
+        *served_routes(
+            opened.settings, opened.mint, opened.database, opened.ledger, opened.heard, opened.signing_in.membership
         ),
         *(opened.front.agent_routes if opened.front is not None else []),
     ]
