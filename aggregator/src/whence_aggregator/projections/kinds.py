@@ -246,7 +246,7 @@ KINDS: Mapping[str, EntryKind] = MappingProxyType({
     "enrolment-refused": _kind(account=_account_of_instance),
     STATEMENT: _kind(
         "facets", "facets_image", "instance", "instance_facets", "statement", "image_commit", "image_chain", "life",
-        "tally", "tag_digest", "version_digest", account=_account_of_instance,
+        "tally", "tag_digest", "version_digest", "instance_credential", account=_account_of_instance,
     ),
     "application": EntryKind(
         tables=("application_revision", "application_span", "application_word"),
