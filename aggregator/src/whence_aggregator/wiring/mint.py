@@ -84,14 +84,15 @@ class Mint:
         return [*calls.routes(), *credentials.routes()]
 
 
-def load_mint(
+async def load_mint(
     settings: Settings, stated: MintSettings, database: Database, ledger: Ledger, outgoing: Outgoing,
     stack: AsyncExitStack, heard: Listening,
 ) -> Mint:  # fmt: skip
-    """Build mint. Raises SettingsInvalid."""
+    """Build mint, and queue its applications. Raises SettingsInvalid, StorageUnavailable."""
     secret = load_mint_key(stated.key_file)
     key, rules = MintKey(secret, random_bytes=secrets.token_bytes), rules_of(stated)
     store = MintStore(database=database, ledger=ledger)
+    await store.queue_all(utc_now())
     providers = load_providers(stated, secret, outgoing)
     pace = ProviderPace(
         seconds=time.monotonic, pause=pause,
@@ -139,7 +140,7 @@ def _load_places(settings: Settings, mint: MintSettings) -> BucketPlaces:
     return BucketPlaces(rows, accounts=frozenset({*settings.accounts, *mint.accounts}))
 
 
-def load_served_mint(
+async def load_served_mint(
     settings: Settings,
     database: Database,
     ledger: Ledger,
@@ -147,10 +148,10 @@ def load_served_mint(
     stack: AsyncExitStack,
     heard: Listening,
 ) -> Mint | None:
-    """Build mint for `serve`; None where it runs alone, so that `serve` never reads its key. Raises SettingsInvalid."""
+    """Build mint for `serve`; None where it runs alone, so that `serve` never reads its key. Raises as `load_mint`."""
     if settings.mint is None or settings.mint.alone:
         return None
-    return load_mint(settings, settings.mint, database, ledger, outgoing, stack, heard)
+    return await load_mint(settings, settings.mint, database, ledger, outgoing, stack, heard)
 
 
 def served_routes(
@@ -205,7 +206,7 @@ async def opened_mint(
         own_file = msgspec.structs.replace(settings, checkpoint_file=f"{settings.checkpoint_file}.mint")
         ledger = await parts.start_ledger(own_file, database, stack, beside=Path(settings.checkpoint_file))
         heard = await parts.load_listening(settings, database)
-        mint = load_mint(settings, settings.mint, database, ledger, outgoing, stack, heard)
+        mint = await load_mint(settings, settings.mint, database, ledger, outgoing, stack, heard)
         worker = load_worker(database, mint.kinds, does=lambda kind: kind in mint.kinds)
         mint.wake = worker.wake
         known = load_known(settings, database)

@@ -132,6 +132,7 @@ def rules_in_force(
         "commit-trust": bool(settings.commit_trust),
         "findings": bool(settings.findings.scanners),
         "account-configuration": settings.account_configuration is not None,
+        "mint": settings.mint is not None,
     }
     sources = [source for source, there in configured.items() if there]
     return RulesInForce.of(settings.rules, sources, off=settings.rules_off, recorded=recorded, engine=engine)

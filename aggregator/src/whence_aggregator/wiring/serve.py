@@ -120,7 +120,7 @@ async def opened_aggregator(
             database_location or settings.database,
         )  # fmt: skip
         drift = await load_account_drift(settings, database, ledger, stack)
-        mint = load_served_mint(settings, database, ledger, outgoing, stack, heard)
+        mint = await load_served_mint(settings, database, ledger, outgoing, stack, heard)
         working = await load_working(
             settings, database, ledger, tracer, collectors, questions, heard, sources, allowed, trail,
             {**drift, **(mint.kinds if mint is not None else {})},
