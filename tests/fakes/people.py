@@ -15,11 +15,18 @@ PEOPLE: dict[str, dict[str, object]] = {
     "robot": {"uid": "robot", "realm": "/services", "scope": ["uid", "application.write"]},
     "mute": {"uid": "mute", "realm": "/services", "scope": ["uid"]},
     "chief": {"uid": "chief", "realm": "/services", "scope": ["uid", "application.write_all"]},
+    "minter": {"uid": "minter", "realm": "/services", "scope": ["uid", "application.write_sensitive"]},
+    "worker": {"uid": "worker", "realm": "/services", "scope": ["uid", "application.write_all_sensitive"]},
+    "other-worker": {"uid": "other-worker", "realm": "/services", "scope": ["uid", "application.write_all_sensitive"]},
+    "odd-worker": {"uid": "odd-worker", "realm": "customers", "scope": ["uid", "application.write_all_sensitive"]},
     "odd": {"uid": "odd", "realm": "customers", "scope": ["uid", "application.write"]},
     "bare": {"uid": "bare", "realm": "employees"},
     "nobody": {"realm": "/employees", "scope": ["uid"]},
 }
-MEMBERS = {"ada": {"alpha"}, "bare": {"alpha"}, "robot": {"alpha", "beta"}, "mute": {"alpha"}, "odd": {"alpha"}}
+MEMBERS = {
+    "ada": {"alpha"}, "bare": {"alpha"}, "robot": {"alpha", "beta"}, "mute": {"alpha"}, "odd": {"alpha"},
+    "minter": {"alpha"},
+}  # fmt: skip
 
 
 @dataclass

@@ -58,7 +58,9 @@ class MintRights:
         People are none of them: at some issuers they choose their names.
         """
         is_named = caller.name in self._write_all and caller.realm != "people"
-        return is_named and (not _is_of_token_service(caller) or WRITE_ALL_SENSITIVE in caller.rights)
+        if not _is_of_token_service(caller):
+            return is_named
+        return is_named and caller.realm == "services" and WRITE_ALL_SENSITIVE in caller.rights
 
 
 def _is_of_token_service(caller: Caller) -> bool:
