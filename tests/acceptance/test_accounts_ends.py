@@ -83,6 +83,32 @@ async def test_a_report_that_cannot_be_kept_is_shown_and_is_1(program: AccountsP
     assert "the report is not kept: p.json.report.json cannot be written: Is a directory" in ended.err
 
 
+async def test_every_value_that_aws_would_refuse_is_named_with_its_line_before_the_first_call(
+    program: AccountsProgram,
+) -> None:
+    (program.folder / "accounts.yaml").write_text(
+        "version: 11\nglobal:\n  regions: [eu-west-1]\naccounts:\n  hello:\n"
+        '    id: "123456789012"\n    alias: Hello_World\n    kms: {"aws/x": {}}\n',
+        encoding="utf-8",
+    )
+    for words in (("plan",), ("configure", "accounts.yaml", "*")):
+        ended = await program.run(*words)
+        assert (ended.code, program.aws.calls) == (1, [])
+        assert "accounts.yaml:7:5: error[accounts-alias]: accounts.hello.alias: " in ended.err
+        assert "accounts.yaml:8:11: error[accounts-key-alias]: accounts.hello.kms." in ended.err
+        assert "= write 3 to 63 lower-case letters" in ended.err
+
+
+async def test_regions_of_two_partitions_are_named_with_their_line(program: AccountsProgram) -> None:
+    (program.folder / "accounts.yaml").write_text(
+        'version: 11\naccounts:\n  hello:\n    id: "123456789012"\n    regions: [eu-west-1, cn-north-1]\n',
+        encoding="utf-8",
+    )
+    ended = await program.run("plan")
+    assert (ended.code, program.aws.calls) == (1, [])
+    assert "accounts.yaml:5:5: error[accounts-contradiction]: accounts.hello.regions: " in ended.err
+
+
 async def test_a_journal_that_cannot_be_written_ends_creations_before_their_call(program: AccountsProgram) -> None:
     assert (await program.run("plan", "-o", "p.json")).code == 2
     (program.folder / "p.json.journal").symlink_to(program.folder / "nowhere" / "journal")
