@@ -83,6 +83,32 @@ async def test_a_report_that_cannot_be_kept_is_shown_and_is_1(program: AccountsP
     assert "the report is not kept: p.json.report.json cannot be written: Is a directory" in ended.err
 
 
+async def test_every_value_that_aws_would_refuse_is_named_with_its_line_before_the_first_call(
+    program: AccountsProgram,
+) -> None:
+    (program.folder / "accounts.yaml").write_text(
+        "version: 11\nglobal:\n  regions: [eu-west-1]\naccounts:\n  hello:\n"
+        '    id: "123456789012"\n    alias: Hello_World\n    kms: {"aws/x": {}}\n',
+        encoding="utf-8",
+    )
+    for words in (("plan",), ("configure", "accounts.yaml", "*")):
+        ended = await program.run(*words)
+        assert (ended.code, program.aws.calls) == (1, [])
+        assert "accounts.yaml:7:5: error[accounts-alias]: accounts.hello.alias: " in ended.err
+        assert "accounts.yaml:8:11: error[accounts-key-alias]: accounts.hello.kms." in ended.err
+        assert "= write 3 to 63 lower-case letters" in ended.err
+
+
+async def test_regions_of_two_partitions_are_named_with_their_line(program: AccountsProgram) -> None:
+    (program.folder / "accounts.yaml").write_text(
+        'version: 11\naccounts:\n  hello:\n    id: "123456789012"\n    regions: [eu-west-1, cn-north-1]\n',
+        encoding="utf-8",
+    )
+    ended = await program.run("plan")
+    assert (ended.code, program.aws.calls) == (1, [])
+    assert "accounts.yaml:5:5: error[accounts-contradiction]: accounts.hello.regions: " in ended.err
+
+
 async def test_a_journal_that_cannot_be_written_ends_creations_before_their_call(program: AccountsProgram) -> None:
     assert (await program.run("plan", "-o", "p.json")).code == 2
     (program.folder / "p.json.journal").symlink_to(program.folder / "nowhere" / "journal")
@@ -110,6 +136,21 @@ async def test_a_reader_that_closes_the_pipe_is_141_without_a_word(
     assert (program.folder / "err").read_text(encoding="utf-8") == ""
 
 
+async def test_an_apply_whose_output_is_closed_is_done_all_the_same(program: AccountsProgram) -> None:
+    assert (await program.run("plan", "-o", "p.json")).code == 2
+    at = Path(sys.executable).with_name("whence-accounts")
+    process = await asyncio.create_subprocess_exec(
+        "bash", "-c", f"'{at}' apply p.json >&- 2>&-", cwd=program.folder,
+        env={
+            "PATH": "/usr/bin:/bin", "HOME": str(program.folder), "LANG": "C.UTF-8", "AWS_ACCESS_KEY_ID": "test",
+            "AWS_ENDPOINT_URL": program.aws.url, "AWS_SECRET_ACCESS_KEY": "test",
+        },
+    )  # fmt: skip
+    assert await process.wait() == 0
+    assert (await program.run("show", "--report", "p.json")).code == 0
+    assert (await program.run("plan")).code == 0
+
+
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 async def test_an_apply_that_is_interrupted_ends_at_once_and_goes_on_later(
     program: AccountsProgram, sent: signal.Signals
@@ -122,7 +163,7 @@ async def test_an_apply_that_is_interrupted_ends_at_once_and_goes_on_later(
         running = process
 
     async def hangs(call: AwsCall) -> web.Response | None:
-        if not call.is_write:
+        if call.action != "CreateRole":
             return None
         running.send_signal(sent)
         await running.wait()
@@ -134,9 +175,46 @@ async def test_an_apply_that_is_interrupted_ends_at_once_and_goes_on_later(
     assert ended.err.lstrip() == (
         "whence-accounts: interrupted; a plan that was being applied is continued by applying it again\n"
     )
+    assert "    ✓ alias/account" in ended.out.splitlines(), "what was done is said"
+    cut_off = "    ✗ role/app: interrupted while it was written: parts of it may stand"
+    assert cut_off in ended.out.splitlines()
+    shown = await program.run("show", "--report", "p.json")
+    assert (shown.code, shown.out) == (0, ended.out), "and kept beside the plan"
     program.aws.before = lambda _: None
     assert (await program.run("apply", "p.json")).code == 0
     assert (await program.run("plan")).code == 0
+
+
+async def test_an_apply_that_is_interrupted_before_its_first_write_keeps_the_report_of_the_one_before(
+    program: AccountsProgram,
+) -> None:
+    assert (await program.run("plan", "-o", "p.json")).code == 2
+    applied = await program.run("apply", "p.json")
+    running: asyncio.subprocess.Process
+
+    def take(process: asyncio.subprocess.Process) -> None:
+        nonlocal running
+        running = process
+
+    async def hangs(call: AwsCall) -> web.Response | None:
+        if call.action != "GetEbsEncryptionByDefault":
+            return None
+        running.send_signal(signal.SIGINT)
+        await running.wait()
+        return web.Response(status=500)
+
+    program.aws.before = hangs
+    ended = await program.run("apply", "p.json", started=take)
+    assert (ended.code, ended.out) == (130, "")
+    assert (await program.run("show", "--report", "p.json")).out == applied.out
+
+
+async def test_a_plan_that_was_never_applied_has_no_report_and_says_so(program: AccountsProgram) -> None:
+    assert (await program.run("plan", "-o", "p.json")).code == 2
+    shown = await program.run("show", "--report", "p.json")
+    assert (shown.code, shown.out) == (1, "")
+    assert "there is no report p.json.report.json" in shown.err
+    assert "whence-accounts apply p.json" in shown.err
 
 
 async def test_no_secret_and_no_escape_reaches_the_terminal_or_the_report(program: AccountsProgram) -> None:

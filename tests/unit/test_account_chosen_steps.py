@@ -11,8 +11,7 @@ from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.configuration.account import AccountSettings
 from whence_aggregator.accounts.planning import steps_missing
 from whence_aggregator.accounts.steps.table import KINDS, STEPS
-from whence_aggregator.accounts_command.planned import check, chosen_steps, with_needed
-from whence_common.errors import InputError
+from whence_aggregator.accounts_command.planned import chosen_steps, mistakes_in, with_needed
 
 
 def _account(**settings: Any) -> ConfiguredAccount:
@@ -26,18 +25,17 @@ _NET = _account(vpc_net={"eu-west-1": {"cidr": "10.1.0.0/16", "zones": ["eu-west
 
 
 def test_a_step_without_the_one_that_it_refers_to_is_refused_by_name() -> None:
-    with pytest.raises(InputError) as caught:
-        check([_NET], chosen_steps(["nat"]))
-    assert caught.value.message == (
+    (mistake,) = mistakes_in([_NET], chosen_steps(["nat"]))
+    assert mistake.message == (
         "accounts.hello: eu-west-1/nat-gateway/eu-west-1a refers to eu-west-1/subnet/dmz-eu-west-1a, "
         "and the step vpc was not chosen"
     )
-    assert caught.value.fix == "add --step vpc"
+    assert mistake.fix == "add --step vpc"
 
 
 @pytest.mark.parametrize("names", [(), ("vpc", "nat"), ("roles",), ("identity", "defaults")])
 def test_steps_that_refer_to_chosen_ones_are_planned(names: tuple[str, ...]) -> None:
-    check([_NET], chosen_steps(names))
+    assert mistakes_in([_NET], chosen_steps(names)) == []
 
 
 def test_a_key_of_another_step_is_named_for_what_it_encrypts() -> None:

@@ -34,6 +34,7 @@ from whence_common.errors import RoadError, WhenceError
 _SETTLE_TRIES = 6
 """AWS lists a new resource after a moment."""
 _UNREAD = "it cannot be read now"
+_CUT_OFF = "interrupted while it was written: parts of it may stand"
 OnApplied = Callable[[Applied], None]
 
 
@@ -63,6 +64,8 @@ class Applier:
     _recorded: Mapping[str, RecordedResource] = field(default_factory=dict)
     _created: dict[str, StandingResource] = field(default_factory=dict)
     """As AWS answered their creations."""
+    _begun: set[str] = field(default_factory=set)
+    """What this run began to create."""
     _outputs: dict[str, State] = field(default_factory=dict)
     _outcomes: dict[str, Applied] = field(default_factory=dict)
     _unread: str = ""
@@ -86,6 +89,13 @@ class Applier:
             if not self._ended:
                 await self._group(group)
         return self._report(self._ended)
+
+    def interrupted(self) -> AccountReport:
+        """Return the report of an apply that was cancelled. What was being written may stand or not."""
+        for change in self.plan.changes:
+            if change.address in self._begun and change.address not in self._outcomes:
+                self._note(change, "failed", _CUT_OFF)
+        return self._report(error="interrupted")
 
     def _refusal(self, refusals: Mapping[str, str]) -> str:
         moved = sorted(address for address, reason in refusals.items() if reason != _UNREAD)
@@ -213,6 +223,7 @@ class Applier:
 
     async def _create(self, provider: ResourceProvider, wanted: WantedResource) -> None:
         self.journal.begin(self.plan.account_id, wanted.address)
+        self._begun.add(wanted.address)
         created = await provider.create(wanted)
         if created is not None:
             self._created[wanted.address] = created
@@ -274,6 +285,9 @@ class Applier:
             await work
         except WhenceError as exc:
             self._failed(change, exc)
+        except asyncio.CancelledError:
+            self._note(change, "failed", _CUT_OFF)
+            raise
 
     def _has_begun(self, change: PlannedChange) -> bool:
         return self.journal.has_begun(self.plan.account_id, change.address)

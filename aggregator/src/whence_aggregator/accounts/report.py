@@ -50,3 +50,8 @@ class ApplyReport(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     @property
     def succeeded(self) -> bool:
         return all(one.succeeded for one in self.accounts)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether any change was tried."""
+        return any(one.outcome != "skipped" for account in self.accounts for one in account.changes)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -22,7 +24,7 @@ from whence_aggregator.accounts_command.files import (
     write_plan,
     write_report,
 )
-from whence_aggregator.accounts_command.running import AwsSession
+from whence_aggregator.accounts_command.running import ApplyInterrupted, AwsSession
 from whence_aggregator.whence.connection import AggregatorAccess
 from whence_common.errors import InputError, WhenceError
 from whence_common.visible import printable
@@ -41,7 +43,7 @@ def apply(plan: Path, max_procs: int, as_json: bool, submit: bool) -> None:
     An account that has moved since the plan was made is refused, and what moved is named.
     """
     made = read_plan(plan)
-    with AwsSession() as aws:
+    with AwsSession() as aws, kept_if_interrupted(plan, submit=submit, as_json=as_json):
         report = aws.apply(made, journal=journal_path(plan), at_once=max_procs)
     raise ProgramEnd(reported(report, made, plan, submit=submit, as_json=as_json))
 
@@ -49,23 +51,39 @@ def apply(plan: Path, max_procs: int, as_json: bool, submit: bool) -> None:
 def applied_at_once(aws: AwsSession, plan: PlanFile, path: Path, *, at_once: int) -> int:
     """Keep a plan that was just made, apply it, report it, and return the exit code."""
     write_plan(path, plan)
-    report = aws.apply(plan, journal=journal_path(path), at_once=at_once, was_made_here=True)
+    with kept_if_interrupted(path):
+        report = aws.apply(plan, journal=journal_path(path), at_once=at_once, was_made_here=True)
     return reported(report, plan, path, submit=True)
+
+
+@contextmanager
+def kept_if_interrupted(path: Path, *, submit: bool = True, as_json: bool = False) -> Iterator[None]:
+    """Keep and show what an apply did before Ctrl-C. It is not posted: whoever interrupts does not wait for that."""
+    try:
+        yield
+    except ApplyInterrupted as exc:
+        if exc.report.has_begun:
+            is_kept = _keep(exc.report, report_path(path))
+            _show_report(exc.report, as_json=as_json)
+            if is_kept and submit and os.environ.get("WHENCE_URL"):
+                say(f"whence-accounts: the report is kept; send it with: whence-accounts submit {path}")
+        raise
 
 
 def reported(report: ApplyReport, plan: PlanFile, path: Path, *, submit: bool, as_json: bool = False) -> int:
     """Keep a report beside its plan, post it, show it, and return the exit code."""
     is_kept = _keep(report, report_path(path))
     submitted = not submit or not os.environ.get("WHENCE_URL") or _submit(report, path, is_kept=is_kept)
-    if as_json:
-        show(json.dumps(msgspec.to_builtins(report), indent=1))
-    else:
-        for line in report_lines(report):
-            show(line)
+    _show_report(report, as_json=as_json)
     unread = [one.account for one in plan.accounts if not one.is_whole]
     if unread:
         say(f"whence-accounts: the plan could not read all of {', '.join(unread)}: plan again")
     return CONVERGED if report.succeeded and is_kept and submitted and not unread else ERROR
+
+
+def _show_report(report: ApplyReport, *, as_json: bool) -> None:
+    for line in [json.dumps(msgspec.to_builtins(report), indent=1)] if as_json else report_lines(report):
+        show(line)
 
 
 def _keep(report: ApplyReport, path: Path) -> bool:

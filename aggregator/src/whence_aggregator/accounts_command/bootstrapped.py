@@ -40,7 +40,9 @@ def bootstrap(pattern: tuple[str, ...], config: Path, adopt: tuple[str, ...], de
         say(f"whence-accounts: {remark}")
     steps = with_needed(accounts, tuple(one for one in STEPS if one.is_for_whence))
     with AwsSession() as aws:
-        made = planned_accounts(aws, content, accounts, steps, adopt=adopt, delete=delete, at_once=max_procs)
+        made = planned_accounts(
+            aws, content, accounts, steps, config=config, adopt=adopt, delete=delete, at_once=max_procs
+        )
         show_plan(made, as_json=False)
         code = code_of(made)
         if not dry_run and not made.is_converged:

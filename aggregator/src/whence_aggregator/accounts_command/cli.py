@@ -17,6 +17,7 @@ import os
 import signal
 import sys
 import traceback
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -44,6 +45,9 @@ for _command in (
 
 def main() -> NoReturn:
     """Run the command and exit with a code from the help text, also when interrupted."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by who started it: nobody reads it
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - never closed
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # text streams, as Python opens them
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))

@@ -102,6 +102,9 @@ def write_report(path: Path, report: ApplyReport) -> None:
 
 def read_report(path: Path) -> ApplyReport:
     """Return the report in a file. Raises InputError."""
+    if not path.exists():
+        fix = f"apply the plan first: whence-accounts apply {str(path).removesuffix('.report.json')}"
+        raise InputError("file-unreadable", f"there is no report {path}", fix=fix)
     try:
         return msgspec.json.decode(read_bounded(path, PLAN_BYTES_MAX), type=ApplyReport)
     except (msgspec.MsgspecError, RecursionError) as exc:

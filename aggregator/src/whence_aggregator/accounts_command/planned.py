@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from whence_aggregator.accounts.account import ConfiguredAccount
+from whence_aggregator.accounts.configuration.read import read_configuration
 from whence_aggregator.accounts.difference import Allowed
 from whence_aggregator.accounts.plan import PlanFile, encode_plan
 from whence_aggregator.accounts.planning import steps_missing
@@ -18,7 +19,7 @@ from whence_aggregator.accounts.step import AccountStep
 from whence_aggregator.accounts.steps.table import KINDS, STEPS
 from whence_aggregator.accounts_command import options
 from whence_aggregator.accounts_command.applied import applied_at_once
-from whence_aggregator.accounts_command.configured import configured_accounts
+from whence_aggregator.accounts_command.configured import configured_accounts, explained
 from whence_aggregator.accounts_command.ending import CONVERGED, ERROR, PENDING, ProgramEnd, say, show
 from whence_aggregator.accounts_command.files import check_output, read_configuration_file, write_plan
 from whence_aggregator.accounts_command.running import AwsSession
@@ -104,15 +105,17 @@ def planned(
     """Read the configuration, check it whole, and plan. Raises WhenceError."""
     content = read_configuration_file(config)
     accounts = configured_accounts(content, pattern, name=str(config))
-    return planned_accounts(aws, content, accounts, steps, adopt=adopt, delete=delete, at_once=at_once)
+    return planned_accounts(aws, content, accounts, steps, config=config, adopt=adopt, delete=delete, at_once=at_once)
 
 
 def planned_accounts(
     aws: AwsSession, content: bytes, accounts: Sequence[ConfiguredAccount], steps: Sequence[AccountStep], *,
-    adopt: tuple[str, ...], delete: tuple[str, ...], at_once: int,
+    config: Path, adopt: tuple[str, ...], delete: tuple[str, ...], at_once: int,
 ) -> PlanFile:  # fmt: skip
     """Check accounts of a configuration, and plan them. Raises WhenceError."""
-    check(accounts, steps)
+    mistakes = mistakes_in(accounts, steps)
+    if mistakes:
+        raise explained(read_configuration(content, name=str(config)), mistakes)
     flags = (*(f"--adopt {one}" for one in adopt), *(f"--delete {one}" for one in delete))
     return aws.plan(
         accounts, steps, Allowed(adopt=adopt, delete=delete), flags=flags, at_once=at_once,
@@ -120,19 +123,33 @@ def planned_accounts(
     )  # fmt: skip
 
 
-def check(accounts: Sequence[ConfiguredAccount], steps: Sequence[AccountStep]) -> None:
-    """Check every account's configuration before the first call.
+def mistakes_in(accounts: Sequence[ConfiguredAccount], steps: Sequence[AccountStep]) -> list[InputError]:
+    """Return what is wrong in every account's configuration, to be known before the first call.
 
-    Raises InputError, also for a reference to a resource of a step that was not chosen: its value is then not known.
+    Wrong is a reference to a resource of a step that was not chosen too: its value is then not known.
     """
+    found: list[InputError] = []
     for one in accounts:
-        missing = steps_missing(one, steps, KINDS)
+        try:
+            missing = steps_missing(one, steps, KINDS)
+        except InputError as exc:
+            found += [wrong for step in steps if (wrong := _mistake(one, step)) is not None] or [exc]
+            continue
         if missing:
             address, (needed, name) = next(iter(missing.items()))
             message = f"accounts.{one.name}: {address} refers to {needed}, and the step {name} was not chosen"
             names = dict.fromkeys(each for _, each in missing.values())
             fix = f"add {' '.join(f'--step {each}' for each in names)}"
-            raise InputError("step-missing", message, fix=fix)
+            found.append(InputError("step-missing", message, fix=fix))
+    return found
+
+
+def _mistake(account: ConfiguredAccount, step: AccountStep) -> InputError | None:
+    try:
+        step.wanted(account)
+    except InputError as exc:
+        return exc
+    return None
 
 
 def with_needed(accounts: Sequence[ConfiguredAccount], steps: Sequence[AccountStep]) -> tuple[AccountStep, ...]:

@@ -11,18 +11,26 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from whence_aggregator.accounts.account import ConfiguredAccount
-from whence_aggregator.accounts.applying import Applier
+from whence_aggregator.accounts.applying import Applier, refused
 from whence_aggregator.accounts.difference import Allowed
 from whence_aggregator.accounts.many import apply_accounts, plan_accounts
 from whence_aggregator.accounts.plan import AccountPlan, PlanFile
-from whence_aggregator.accounts.report import ApplyReport
+from whence_aggregator.accounts.report import AccountReport, ApplyReport
 from whence_aggregator.accounts.step import AccountStep
 from whence_aggregator.accounts.steps.table import KINDS
 from whence_aggregator.accounts_command.files import FileJournal, account_lock, state_folder
 from whence_aggregator.accounts_command.progress import ProgressLine
 from whence_aggregator.adapters.accounts.providers import AwsProviders
 from whence_common.clock import to_instant, utc_now
-from whence_common.errors import InputError
+from whence_common.errors import InputError, RoadError
+
+
+class ApplyInterrupted(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM ended an apply. `report` states what was done until then."""
+
+    def __init__(self, report: ApplyReport) -> None:
+        super().__init__()
+        self.report = report
 
 
 def endpoint_of(environment: Mapping[str, str]) -> str | None:
@@ -92,7 +100,7 @@ class AwsSession:
         return PlanFile(made_at=to_instant(utc_now()), configuration=configuration, flags=flags, accounts=plans)
 
     def apply(self, plan: PlanFile, *, journal: Path, at_once: int, was_made_here: bool = False) -> ApplyReport:
-        """Apply a plan and return its report. Raises WhenceError before the first write.
+        """Apply a plan and return its report. Raises WhenceError before the first write, and ApplyInterrupted.
 
         `was_made_here`: this session has just planned the accounts, and verified them.
         """
@@ -101,20 +109,44 @@ class AwsSession:
         progress = ProgressLine("applied", sum(len(one.changes) for one in plan.accounts))
         self._told = progress.say
 
+        appliers: dict[str, Applier] = {}
+        ended: dict[str, AccountReport] = {}
+
         def applier(account: AccountPlan) -> Applier:
-            return Applier(
+            return appliers.setdefault(account.account_id, Applier(
                 plan=account, kinds=KINDS, providers=self._providers, journal=kept, pause=asyncio.sleep,
                 progress=lambda one: progress.step(f"{account.account} {one.address}"), reads_all=not was_made_here,
+            ))  # fmt: skip
+
+        def report(accounts: tuple[AccountReport, ...]) -> ApplyReport:
+            return ApplyReport(
+                plan=plan.digest, configuration=plan.configuration, begun_at=begun, ended_at=to_instant(utc_now()),
+                accounts=accounts,
             )  # fmt: skip
 
-        lock = partial(account_lock, state_folder(os.environ))
+        work = apply_accounts(
+            plan, applier, self._providers, at_once=at_once, lock=partial(account_lock, state_folder(os.environ)),
+            applied=lambda one: ended.update({one.account_id: one}), is_verified=was_made_here,
+        )  # fmt: skip
         try:
-            reports = self._runner.run(
-                apply_accounts(plan, applier, self._providers, at_once=at_once, lock=lock, is_verified=was_made_here)
-            )
+            return report(self._runner.run(work))
+        except KeyboardInterrupt as exc:
+            raise ApplyInterrupted(report(_until_interrupted(plan, appliers, ended))) from exc
         finally:
             progress.end()
-        return ApplyReport(
-            plan=plan.digest, configuration=plan.configuration, begun_at=begun, ended_at=to_instant(utc_now()),
-            accounts=reports,
-        )  # fmt: skip
+
+
+def _until_interrupted(
+    plan: PlanFile, appliers: Mapping[str, Applier], ended: Mapping[str, AccountReport]
+) -> tuple[AccountReport, ...]:
+    """Return what an interrupted apply did in each account with changes."""
+    return tuple(
+        ended.get(one.account_id)
+        or (
+            appliers[one.account_id].interrupted()
+            if one.account_id in appliers
+            else refused(one, RoadError("interrupted", "interrupted before anything was written"))
+        )
+        for one in plan.accounts
+        if one.changes
+    )
