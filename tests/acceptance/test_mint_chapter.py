@@ -19,6 +19,8 @@ from landscape.programs import BIN, Aggregator, aggregator
 from landscape.whole import ROOT
 
 CHAPTER = re.compile(r"^## Credentials: mint\n(.*?)^## ", re.DOTALL | re.MULTILINE)
+PROBLEMS = re.compile(r"^### Problems of applications\n(.*?)^### ", re.DOTALL | re.MULTILINE)
+SOURCE, MINT = ROOT / "aggregator" / "src" / "whence_aggregator", ("mint", "adapters/mint")
 OLD = {
     "id": "greeter", "username": "stups_greeter", "client_id": "stups_greeter_1234", "redirect_url": "https://greeter.example.org/",
     "redirect_urls": [], "is_client_confidential": True, "last_password_rotation": "2026-11-22T10:00:00.000Z",
@@ -28,6 +30,14 @@ OLD = {
     "scopes": [{"resource_type_id": "sales-order", "scope_id": "read"}],
 }  # fmt: skip
 """An application as mint-storage shows it."""
+
+
+def problems() -> str:
+    """Return the chapter's table of problems."""
+    text = (ROOT / "aggregator" / "README.md").read_text(encoding="utf-8")
+    found = PROBLEMS.search(text)
+    assert found is not None
+    return found[1]
 
 
 def chapter(language: str) -> list[str]:
@@ -91,6 +101,14 @@ async def test_every_command_of_the_chapter_works(server: Aggregator, tmp_path: 
     kept = ("username", "redirect_url", "is_client_confidential", "s3_buckets", "scopes")
     found = await server.get("/mint/apps/greeter")
     assert {name: found[name] for name in kept} == {**{name: OLD[name] for name in kept}, "username": "greeter"}
+
+
+def test_every_problem_of_an_application_has_a_row_in_the_chapter() -> None:
+    """A code is a text of mint or of its adapters; those about the settings end the program before."""
+    text = "".join(path.read_text(encoding="utf-8") for part in MINT for path in sorted((SOURCE / part).glob("*.py")))
+    codes = set(re.findall(r'"((?:provider|bucket|mint-bucket|mint-role|mint-seal|mint-deletions)-[a-z-]+)"', text))
+    rows = re.findall(r"^\| (`[a-z]+-.*?) \|", problems(), re.MULTILINE)
+    assert set(re.findall(r"`([a-z-]+)`", " ".join(rows))) == codes - {"mint-bucket-row", "mint-bucket-rows"}
 
 
 async def test_the_example_of_the_chapter_is_an_application(server: Aggregator) -> None:

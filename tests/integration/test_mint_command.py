@@ -71,6 +71,7 @@ async def test_the_list_has_those_with_problems_first(served: ServedMint, run: R
     first = [line.split(" ")[0] for line in listed.stdout.splitlines()]
     assert (listed.exit_code, first) == (1, ["application_id", "greeter", "answerer", "farewell"])
     assert "does not exist" in listed.output
+    assert ": bucket-missing: bucket " in (await run("greeter")).output, "the manual is searched for the code"
     assert [line.split(" ")[0] for line in (await run("--problems")).stdout.splitlines()][1:] == ["greeter"]
     one = await run("--limit", "1", "--json")
     assert [row["application_id"] for row in json.loads(one.stdout)["applications"]] == ["greeter"]

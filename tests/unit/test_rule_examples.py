@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 import pytest
 
@@ -12,6 +14,7 @@ from whence_aggregator.compliance.rule import ConfiguredSource, Rule, RuleExampl
 from whence_aggregator.compliance.rule_settings import RuleSettings
 from whence_aggregator.compliance.rules.catalogue import RULES, NoRules, RulesInForce, judge
 from whence_aggregator.trace.lineage import LINK_NAMES
+from whence_aggregator.whence.cli import whence
 
 EVERY_SETTING = RuleSettings(
     ami_owners=("123456789012",), instance_days_max=1, image_days_max=1, evidence_days_max=1,
@@ -75,6 +78,15 @@ def test_a_rule_has_examples_and_says_why_it_matters_and_what_to_do(rule: Rule) 
     assert rule.rationale.endswith(".")
     assert rule.remedy
     assert judge(rule, SubjectEvidence(kind=rule.kind)).outcome == "unknown", "of nothing, nothing is known"
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_a_command_of_a_remedy_can_be_given(rule: Rule) -> None:
+    for words in re.findall(r"whence ((?:[a-z]+|[A-Z]+)(?: (?:[a-z]+|[A-Z]+))*)$", rule.remedy):
+        name, *arguments = words.split()
+        command = whence.commands[name]
+        with command.make_context(name, arguments) as given:
+            assert given.params
 
 
 def test_a_rule_without_its_setting_or_source_is_not_in_force_and_says_why() -> None:

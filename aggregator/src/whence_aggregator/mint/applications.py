@@ -154,14 +154,15 @@ class MintApplications:
         return [ShownMint(state=one) for one in found]
 
     async def possible_orphans(self, application_id: str) -> Sequence[PossibleOrphan]:
-        """Return the newest generations that ended before it was known whether the provider had made them."""
+        """Return the newest generations that ended, and that the provider may accept still."""
         return await self._store.possible_orphans(application_id)
 
     async def _renew(self, application_id: str, reason: str, *, is_revoked: bool) -> None:
         def change(before: MintState | None, now: datetime) -> StoredMint:
             _known(before)
             assert before is not None
-            known, at = _not_deleting(before), _after_all(before, now)
+            # what is deleted can be revoked too, so that it ends without a key that is lost
+            known, at = before.stored if is_revoked else _not_deleting(before), _after_all(before, now)
             application = replace(known.application, last_modified=to_instant(now))
             return replace(
                 known,

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from whence_aggregator.mint.key import MintKey
+from whence_aggregator.mint.key import MintKey, SealUnreadable
 from whence_aggregator.mint.pace import ProviderPace
 from whence_aggregator.mint.ports import (
     BucketUnavailable,
@@ -63,18 +63,28 @@ class ProviderCalls:
             self.pace.throttle(name, exc.retry_after_seconds)
             raise
 
-    def known(self, generation: StoredGeneration) -> KnownCredential:
+    def known(self, state: MintState, generation: StoredGeneration) -> KnownCredential:
         """Return a generation as its provider is told of it. Raises SealUnreadable."""
-        return KnownCredential(id=generation.id, handle=generation.handle, secret_handle=self.secret_handle(generation))
+        handle = self.secret_handle(state, generation)
+        return KnownCredential(id=generation.id, handle=generation.handle, secret_handle=handle)
 
-    def secret_handle(self, generation: StoredGeneration) -> dict[str, str]:
-        opened = self.key.open(generation.id, generation.sealed_handle)
+    def secret_handle(self, state: MintState, generation: StoredGeneration) -> dict[str, str]:
+        """Return the provider's secret handle; empty if it cannot be opened and the credentials were revoked since.
+
+        Without a revocation, the key may be a wrong one by mistake. Raises SealUnreadable.
+        """
+        try:
+            opened = self.key.open(generation.id, generation.sealed_handle)
+        except SealUnreadable:
+            if not state.is_revoked(generation):
+                raise
+            return {}
         return {name: value for name, value in opened.items() if value is not None}
 
     def current(self, state: MintState, generation: StoredGeneration) -> KnownCredential | None:
         """Return the generation beside which another is made."""
         found = state.current(generation.kind)
-        return self.known(found) if found is not None and found.id != generation.id else None
+        return self.known(state, found) if found is not None and found.id != generation.id else None
 
 
 async def bounded(call: Awaitable[T], bucket: str, rules: MintRules) -> T:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from whence_aggregator.mint.retiring import end_at, is_stuck, superseded
 from whence_aggregator.mint.rules import MintRules
-from whence_aggregator.mint.state import LIVE_MAX, MintState, StoredGeneration
+from whence_aggregator.mint.state import LIVE_MAX, SEAL_UNREADABLE, MintState, StoredGeneration
 from whence_aggregator.mint.steps import (
     AskAgain,
     BeginRotation,
@@ -107,7 +107,7 @@ class _Deciding:
         for kind in self.state.kinds():
             yield from self._ends(kind)
             wanted = self._is_wanted(kind)
-            yield from self._withdrawals(kind, application.buckets if wanted else ())
+            yield from self._withdrawals(kind, application.buckets if wanted and not self._is_lost(kind) else ())
             yield from self._rotation(kind) if wanted else self._unwanted(kind)
         if stored.deleted_at and not any(one.is_live for one in self.state.generations):
             yield Proposal(DeleteClient(), self.now)
@@ -125,6 +125,18 @@ class _Deciding:
     def _is_wanted(self, kind: str) -> bool:
         application = self.state.application
         return kind in application.credentials and bool(application.buckets) and not self.state.stored.deleted_at
+
+    def _is_lost(self, kind: CredentialKind) -> bool:
+        """Return whether a revoked generation that buckets may hold cannot be written to the others: the key is lost.
+
+        It leaves the buckets, and ends.
+        """
+        fresh = self.state.fresh(kind)
+        if fresh is None or not fresh.verified_at or fresh.phase != "generated" or not self.state.is_revoked(fresh):
+            return False
+        steps = [PublishGeneration(fresh, bucket).name for bucket in self.state.application.buckets]
+        failures = self.state.stored.failures
+        return any(step in failures and failures[step].code == SEAL_UNREADABLE for step in steps)
 
     def reader_looks(self) -> Iterator[datetime]:
         """Yield when to ask again who reads the new generation, while one is about to be retired."""
@@ -148,8 +160,9 @@ class _Deciding:
         for old, successor in superseded(self.state, kind, self.rules, self.now):
             at = end_at(old, successor, self.state, self.rules, self.holders)
             stored = self.state.stored
-            is_revoked = stored.revoked_at > old.intended_at
-            yield Proposal(GiveUpGeneration(old, stored.renewal_reason if is_revoked else SUPERSEDED), at)
+            yield Proposal(
+                GiveUpGeneration(old, stored.renewal_reason if self.state.is_revoked(old) else SUPERSEDED), at
+            )
 
     def _withdrawals(self, kind: CredentialKind, buckets: Sequence[str]) -> Iterator[Proposal]:
         for bucket in sorted({name for one in self.state.live(kind) for name in one.written} - set(buckets)):
@@ -184,12 +197,15 @@ class _Deciding:
         stored = self.state.stored
         if one.phase == "published":
             yield Proposal(CommitGeneration(one), self.now)
+        elif self._is_lost(one.kind):
+            if not one.written:
+                yield Proposal(GiveUpGeneration(one, stored.renewal_reason), self.now)
         elif one.verified_at:
             missing = [name for name in self.state.application.buckets if not one.written.get(name)]
             yield from (Proposal(PublishGeneration(one, bucket), self.now) for bucket in missing)
             if not missing:
                 yield Proposal(ConfirmGeneration(one), self.now)
-        elif stored.revoked_at > one.intended_at:
+        elif self.state.is_revoked(one):
             yield Proposal(GiveUpGeneration(one, stored.renewal_reason), self.now)
         elif one.phase == "generated":
             yield Proposal(VerifyGeneration(one), self.now)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from whence_aggregator.callers.sealing import Seal
+from whence_aggregator.mint.state import SEAL_UNREADABLE
 from whence_aggregator.mint.values import GenerationId
 from whence_common.errors import InputError
 
@@ -19,7 +20,7 @@ class SealUnreadable(InputError):
 
     def __init__(self, one: GenerationId) -> None:
         super().__init__(
-            "mint-seal-unreadable",
+            SEAL_UNREADABLE,
             f"the sealed secret of generation {one.generation} cannot be opened",
             fix="restore mint's key file; if it is lost, revoke the credentials of the application",
         )

@@ -82,7 +82,7 @@ class Making:
 
     async def commit(self, state: MintState, wanted: WantedClient, generation: StoredGeneration) -> None:
         """State to the provider that the credential is published; its secret is then erased here."""
-        known = self._calls.known(generation)
+        known = self._calls.known(state, generation)
         await self._calls.ask(generation.provider, lambda one: one.credentials.commit(wanted, known))
         now = self._now()
         committed = replace(generation, phase="committed", committed_at=to_instant(now), sealed="")
@@ -98,24 +98,28 @@ class Making:
         await self._store.advance(self._ending(generation, reason), at=self._now(), entry=reason)
 
     async def end(self, state: MintState, wanted: WantedClient, generation: StoredGeneration, step: str) -> None:
-        """Have the provider end a generation, unless that would end another one."""
+        """Have the provider end a generation, unless that would end another one.
+
+        What ends it may have been sealed with a key that is lost: it is then noted as one that may be left.
+        """
         known = await self._to_end(state, wanted, generation)
-        if known is not None:
+        is_left = known is not None and bool(generation.sealed_handle) and not known.secret_handle
+        if known is not None and not is_left:
             current = self._calls.current(state, generation)
             await self._calls.ask(generation.provider, lambda one: one.credentials.end(wanted, known, current))
         now = self._now()
-        ended = replace(generation, phase="ended", ended_at=to_instant(now), sealed="", sealed_handle="")
+        mac = "" if is_left else generation.mac  # without one, it is listed as a possible orphan
+        ended = replace(generation, phase="ended", ended_at=to_instant(now), sealed="", sealed_handle="", mac=mac)
         stored = cleared(state.stored, step)
         changed = stored if stored != state.stored else None
-        await self._store.advance(ended, at=now, entry=generation.end_reason, stored=changed)
+        await self._store.advance(ended, at=now, entry=_LEFT if is_left else generation.end_reason, stored=changed)
 
     def opened(self, generation: StoredGeneration) -> MadeCredential:
         """Return the credential as the provider made it. Raises SealUnreadable, also when the row was changed."""
         document = self._calls.key.open(generation.id, generation.sealed)
         if self._calls.key.mac(content_of(document)) != generation.mac:
             raise SealUnreadable(generation.id)
-        handle = self._calls.secret_handle(generation)
-        return MadeCredential(document=document, handle=generation.handle, secret_handle=handle)
+        return MadeCredential(document=document, handle=generation.handle)
 
     async def _make(self, state: MintState, wanted: WantedClient, generation: StoredGeneration) -> None:
         current = self._calls.current(state, generation)
@@ -207,7 +211,7 @@ class Making:
         """Return what the provider is to end; None: nothing of this generation is there."""
         others = {one.mac for one in state.live(generation.kind) if one.id != generation.id and one.mac}
         if generation.mac:
-            return None if generation.mac in others else self._calls.known(generation)
+            return None if generation.mac in others else self._calls.known(state, generation)
         current = self._calls.current(state, generation)
         made = await self._calls.ask(
             generation.provider, lambda one: one.credentials.recover(wanted, generation.id, current)
@@ -223,4 +227,5 @@ class Making:
         return KnownCredential(id=generation.id, handle=made.handle, secret_handle=made.secret_handle)
 
 
+_LEFT = "it may be left at the provider: what ends it was sealed with another key"
 _NOT_SECRET = ("application_username", "client_id")

@@ -29,7 +29,7 @@ def is_stuck(one: StoredGeneration, state: MintState, rules: MintRules, now: dat
     if one.phase != "published":
         return False
     is_late = parse_instant(one.published_at) + timedelta(seconds=rules.bound_seconds) <= now
-    return is_late or state.stored.revoked_at > one.intended_at
+    return is_late or state.is_revoked(one)
 
 
 def end_at(
@@ -41,7 +41,7 @@ def end_at(
 ) -> datetime:
     """Return when the old generation ends: its readers hold the successor, or the bound is over."""
     since = parse_instant(successor.committed_at or successor.published_at)
-    if state.stored.revoked_at > old.intended_at:
+    if state.is_revoked(old):
         return since
     if holders and all(_holds(one, successor) for one in holders):
         return since + timedelta(seconds=rules.poll_seconds_max)

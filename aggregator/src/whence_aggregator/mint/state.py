@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from whence_aggregator.mint.values import CredentialKind, GenerationId, GenerationPhase, MintApplication
 
+SEAL_UNREADABLE = "mint-seal-unreadable"
+"""Code of a failure: what was sealed under another key cannot be opened."""
 LIVE_MAX = 2
 """Generations of a kind that have not ended, of one application."""
 
@@ -103,7 +105,10 @@ class StoredGeneration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PossibleOrphan:
-    """A generation that ended before the provider's answer was known: it may accept a credential that nobody has."""
+    """A generation that mint has ended, and that the provider may accept still.
+
+    Its answer was never known, or what ends it was sealed with a key that is lost.
+    """
 
     kind: CredentialKind
     generation: str
@@ -140,6 +145,10 @@ class MintState:
     def fresh(self, kind: CredentialKind) -> StoredGeneration | None:
         """Return the generation that is on its way to be committed."""
         return next((one for one in reversed(self.live(kind)) if one.is_fresh), None)
+
+    def is_revoked(self, one: StoredGeneration) -> bool:
+        """Return whether the credentials were revoked since a generation was intended."""
+        return self.stored.revoked_at > one.intended_at
 
     def kinds(self) -> Iterator[CredentialKind]:
         """Yield the kinds that are wanted, or have a generation that has not ended."""

@@ -106,7 +106,7 @@ class MintStore:
         return [MintState(stored=one, generations=of.get(one.application.application_id, [])) for one in stored]
 
     async def possible_orphans(self, application_id: str) -> list[PossibleOrphan]:
-        """Return the newest generations that ended without an answer of the provider that could be used."""
+        """Return the newest generations that ended, and that the provider may accept still."""
         asked = POSSIBLE_ORPHANS.bind({"application_id": application_id, "limit": _ORPHANS_MAX})
         return list(map(possible_orphan, await self._database.fetch(asked)))
 

@@ -165,7 +165,8 @@ def _waiting(shown: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _problem(one: Mapping[str, Any]) -> str:
-    return f"{one['step']}, {one['attempts']} times since {one['since']}, again {one['retry_at']}: {one['problem']}"
+    tried = f"{one['step']}, {one['attempts']} times since {one['since']}, again {one['retry_at']}"
+    return f"{tried}: {one['code']}: {one['problem']}"
 
 
 def _behind(shown: Mapping[str, Any]) -> Iterator[str]:

@@ -55,7 +55,7 @@ CREDENTIAL_RULES: tuple[Rule, ...] = (
     Rule(id=CREDENTIALS_TAMPERED, title="The instance holds what mint wrote", severity=1, source="mint",
          audit_relevant=True,
          rationale="Whoever can write to the bucket can have the application speak as somebody else.",
-         remedy="find out who wrote to the bucket; then have new ones made: whence credentials renew APPLICATION",
+         remedy="find out who wrote to the bucket; then have new ones made: whence credentials APPLICATION renew",
          judge=credentials_tampered,
          examples=(given("pass", now=_NOW, minted=_ONLY_CLIENT, held=[_HELD]),
                    given("fail", now=_NOW, minted=_ONLY_CLIENT, held=[{**_HELD, "is_written": False}]),

@@ -17,7 +17,7 @@ from mint_application where application_id > :after and gone_at = ''
     and (cast(:failing as bigint) is null or (:failing = 1) = (failures <> '{}'))
 order by application_id limit :limit;
 
--- A generation has no mac until the provider's answer could be used.
+-- A generation has no mac until the provider's answer could be used, and none if what ends it could not be opened.
 
 -- name: possible_orphans
 select kind, generation, provider, intended_at, ended_at from credential
