@@ -1,8 +1,9 @@
-"""Run a program of the aggregator with a clock that is ahead by the seconds in a file, which a test raises.
+"""Run a program with a clock that is ahead by the seconds in a file, which a test raises.
 
     python stepped_clock.py FILE PROGRAM WORD...
 
-All of the aggregator asks `utc_now`; waits take their real time. PROGRAM is ignored: this interpreter runs it.
+All of the aggregator and the agent asks `utc_now`; waits take their real time. This interpreter runs the program, which
+is whence-agent or else whence-aggregator.
 """
 
 from __future__ import annotations
@@ -11,17 +12,33 @@ import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from whence_common import clock
 
-_real, _ahead = clock.utc_now, Path(sys.argv[1])
+def step_clock(ahead: Path, seconds: float) -> None:
+    """Put a clock ahead by more seconds; no reader sees half a number."""
+    before = float(ahead.read_text(encoding="ascii")) if ahead.exists() else 0.0
+    new = ahead.with_suffix(".new")
+    new.write_text(str(before + seconds), encoding="ascii")
+    new.replace(ahead)
 
 
-def stepped() -> datetime:
-    return _real() + timedelta(seconds=float(_ahead.read_text(encoding="ascii")))
+def _main() -> int:
+    from whence_common import clock
+
+    real, ahead = clock.utc_now, Path(sys.argv[1])
+
+    def stepped() -> datetime:
+        return real() + timedelta(seconds=float(ahead.read_text(encoding="ascii")))
+
+    clock.utc_now = stepped
+    sys.argv = sys.argv[2:]
+    if Path(sys.argv[0]).name == "whence-agent":
+        from whence_agent.cli import main as agent
+
+        return agent()
+    from whence_aggregator.cli import main
+
+    return main(sys.argv[1:])
 
 
 if __name__ == "__main__":
-    clock.utc_now = stepped
-    from whence_aggregator.cli import main
-
-    sys.exit(main(sys.argv[3:]))
+    sys.exit(_main())

@@ -22,6 +22,7 @@ from whence_agent.ports import ObjectUnavailable, SecretUnavailable
 from whence_agent.progress.progress import Progress
 from whence_agent.redaction import Redactor
 from whence_common.backoff import Backoff
+from whence_common.runtime.pause import pause
 from whence_common.statement import CredentialObjectFacts
 
 USER = json.dumps({"application_username": "u", "application_password": "p1", "more": 1}).encode()
@@ -328,6 +329,46 @@ async def test_a_token_is_renewed_before_half_of_its_lifetime(kept: Kept) -> Non
     assert tokens.issuer.given == 1
     tokens.ticks.now += 100
     await tokens.tokens.refresh()
+    assert tokens.file("secret") == b"token-uid-pay.read-2"
+
+
+async def test_a_token_is_renewed_as_soon_as_the_client_changes(kept: Kept) -> None:
+    tokens = Tokens(kept)
+    await kept.keeper.poll()
+    await tokens.tokens.refresh()
+    kept.put("client.json", CLIENT.replace(b'"c"', b'"c2"'))
+    await kept.keeper.poll()
+    await tokens.tokens.refresh()
+    assert (tokens.file("secret"), kept.files()["pay-client-id"]) == (b"token-uid-pay.read-2", b"c2")
+    await tokens.tokens.refresh()
+    assert tokens.issuer.given == 2
+
+
+async def test_a_renewal_for_a_new_client_is_tried_again_until_it_succeeds(kept: Kept) -> None:
+    tokens = Tokens(kept)
+    await kept.keeper.poll()
+    await tokens.tokens.refresh()
+    kept.put("client.json", CLIENT.replace(b'"c"', b'"c2"'))
+    await kept.keeper.poll()
+    tokens.issuer.fail_with = [SecretUnavailable("token-refused", "invalid_client")]
+    await tokens.tokens.refresh()
+    assert tokens.file("secret") == b"token-uid-pay.read-1"
+    await tokens.tokens.refresh()
+    assert tokens.file("secret") == b"token-uid-pay.read-2"
+
+
+async def test_a_change_of_the_files_ends_the_wait_for_the_next_renewal(kept: Kept) -> None:
+    tokens = Tokens(kept)
+    await kept.keeper.poll()
+    await tokens.tokens.refresh()
+    kept.put("client.json", CLIENT.replace(b'"c"', b'"c2"'))
+    running = asyncio.create_task(tokens.tokens.run())
+    await kept.keeper.poll()
+    tokens.tokens.look()
+    async with asyncio.timeout(10):
+        while tokens.issuer.given < 2:
+            await pause(0.001)
+    running.cancel()
     assert tokens.file("secret") == b"token-uid-pay.read-2"
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from whence_agent.credentials.keeper import CredentialKeeper
@@ -30,10 +31,12 @@ class _Held:
     ends_at: float
     note: str
     """Why it is of another source than it should be; empty if it is not."""
+    client: Mapping[str, str] | None = field(repr=False)
+    """The application's client when it was requested. Providers may end a client's tokens with the client."""
 
 
 class TokenKeeper:
-    """Requests a token for every name, and renews it at half of its lifetime."""
+    """Requests a token for every name; renews it at half of its lifetime, or when the application's client changes."""
 
     def __init__(
         self,
@@ -55,6 +58,7 @@ class TokenKeeper:
         self._scopes: Mapping[str, tuple[str, ...]] = {}
         self._held: dict[str, _Held] = {}
         self._attempt = 0
+        self._changed = asyncio.Event()
 
     @property
     def error(self) -> str:
@@ -78,17 +82,22 @@ class TokenKeeper:
     async def run(self) -> None:
         """Renew tokens until cancelled."""
         while True:
-            await pause(self._next_look())
+            await pause(self._next_look(), self._changed)
+            self._changed.clear()
             if self._scopes and self._sources.ready:
                 await self.refresh()
+
+    def look(self) -> None:
+        """Look now which tokens are due, as the files of the bucket have changed."""
+        self._changed.set()
 
     async def refresh(self) -> None:
         """Request the tokens that are due, and publish all. Errors of the issuer are shown on the status page."""
         now, failed = self._progress.monotonic(), ""
         for name, scopes in self._scopes.items():
-            held = self._held.get(name)
-            if not self._sources.ready or (held is not None and now < held.refresh_at):
+            if not self._sources.ready or not self._is_due(name, now):
                 continue
+            client = self._keeper.client()
             try:
                 token, note = await self._sources.request(scopes)
             except SecretUnavailable as exc:
@@ -97,7 +106,7 @@ class TokenKeeper:
             self._redactor.learn(token.token)
             life = token.expires_seconds
             refresh_at = now + life * (0.4 + 0.1 * self._random())
-            self._held[name] = _Held(token=token, refresh_at=refresh_at, ends_at=now + life, note=note)
+            self._held[name] = _Held(token=token, refresh_at=refresh_at, ends_at=now + life, note=note, client=client)
         self._attempt = self._attempt + 1 if failed else 0
         noted = next((f"token {name}: {held.note}" for name, held in self._held.items() if held.note), "")
         failed = failed or noted
@@ -105,6 +114,10 @@ class TokenKeeper:
             log.warning("a token could not be got", extra=fields(reason=failed))
         self._progress.credentials.record_tokens_error(failed)
         self._keeper.keep_tokens(self._files(now, self._keeper.client() or {}))
+
+    def _is_due(self, name: str, now: float) -> bool:
+        held, client = self._held.get(name), self._keeper.client()
+        return held is None or now >= held.refresh_at or (client is not None and client != held.client)
 
     def _files(self, now: float, client: Mapping[str, str]) -> dict[str, bytes]:
         files: dict[str, bytes] = {}

@@ -152,10 +152,14 @@ class _Agent:
             ),
             poll_seconds=settings.credentials_poll_seconds,
             random=random.random,
-            on_change=self.reporting.reporter.report_change,
+            on_change=self._credentials_changed,
         )
         self.stack.callback(keeper.close)
         return keeper
+
+    def _credentials_changed(self) -> None:
+        self.tokens.look()
+        self.reporting.reporter.report_change()
 
     def _booting(self) -> BootParts:
         key, delivery = self.reporting.key, self.reporting.delivery
