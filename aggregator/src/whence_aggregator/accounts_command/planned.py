@@ -11,7 +11,7 @@ import click
 
 from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.configuration.read import read_configuration
-from whence_aggregator.accounts.difference import Allowed
+from whence_aggregator.accounts.difference import Allowed, names_nothing
 from whence_aggregator.accounts.plan import PlanFile, encode_plan
 from whence_aggregator.accounts.planning import steps_missing
 from whence_aggregator.accounts.shown import plan_lines
@@ -24,6 +24,7 @@ from whence_aggregator.accounts_command.ending import CONVERGED, ERROR, PENDING,
 from whence_aggregator.accounts_command.files import check_output, read_configuration_file, write_plan
 from whence_aggregator.accounts_command.running import AwsSession
 from whence_common.errors import InputError
+from whence_common.visible import printable
 
 
 def chosen_steps(names: Sequence[str]) -> tuple[AccountStep, ...]:
@@ -117,10 +118,24 @@ def planned_accounts(
     if mistakes:
         raise explained(read_configuration(content, name=str(config)), mistakes)
     flags = (*(f"--adopt {one}" for one in adopt), *(f"--delete {one}" for one in delete))
-    return aws.plan(
+    made = aws.plan(
         accounts, steps, Allowed(adopt=adopt, delete=delete), flags=flags, at_once=at_once,
         configuration=f"sha256:{sha256(content).hexdigest()}",
     )  # fmt: skip
+    _say_what_names_nothing(made, adopt=adopt, delete=delete)
+    return made
+
+
+def _say_what_names_nothing(plan: PlanFile, **flags: tuple[str, ...]) -> None:
+    """Say which patterns match no address of a plan: nothing else tells a mistyped one. Without a whole plan it is not
+    known."""
+    if not all(one.is_whole for one in plan.accounts):
+        return
+    seen = {one.address for each in plan.accounts for one in (*each.changes, *each.standing, *each.remarks)}
+    for flag, patterns in flags.items():
+        for one in patterns:
+            if names_nothing(one, seen):
+                say(f"whence-accounts: --{flag} '{printable(one)}' names nothing that stands in these accounts")
 
 
 def mistakes_in(accounts: Sequence[ConfiguredAccount], steps: Sequence[AccountStep]) -> list[InputError]:
