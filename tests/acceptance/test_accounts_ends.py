@@ -83,6 +83,17 @@ async def test_a_report_that_cannot_be_kept_is_shown_and_is_1(program: AccountsP
     assert "the report is not kept: p.json.report.json cannot be written: Is a directory" in ended.err
 
 
+async def test_a_flag_that_names_nothing_is_said_to(program: AccountsProgram) -> None:
+    assert (await program.run("plan", "-o", "p.json")).code == 2
+    assert (await program.run("apply", "p.json")).code == 0
+    ended = await program.run("plan", "--adopt", "role/*", "--adopt", "rloe/*", "--delete", "role/ap")
+    assert ended.code == 0
+    assert ended.err.splitlines() == [
+        "whence-accounts: --adopt 'rloe/*' names nothing that stands in these accounts",
+        "whence-accounts: --delete 'role/ap' names nothing that stands in these accounts",
+    ]
+
+
 async def test_every_value_that_aws_would_refuse_is_named_with_its_line_before_the_first_call(
     program: AccountsProgram,
 ) -> None:

@@ -540,6 +540,17 @@ async def test_mistakes_in_the_configuration_of_accounts_are_named_with_their_li
     status, output = await command("serve", "--config", _written(tmp_path, good(tmp_path, *lines)))
     assert status == 78
     assert f"{file}:3:3" in output
+    file.write_text(
+        'version: 11\nglobal: {regions: [eu-west-1]}\naccounts:\n  one: {id: "111111111111", alias: One_}\n'
+        '  two: {id: "222222222222", kms: {"aws/x": {}}}\n'
+    )
+    wrong = await checked(good(tmp_path, *lines))
+    assert [one.message.split(" is not")[0].split(": ", 1)[1] for one in wrong] == [
+        f"{file}:4:29: accounts.one.alias: 'One_'", f"{file}:5:35: accounts.two.kms.aws/x"
+    ]  # fmt: skip
+    status, output = await command("serve", "--config", _written(tmp_path, good(tmp_path, *lines)))
+    assert status == 78
+    assert f"{file}:4:29" in output
     file.write_text('version: 11\nglobal: {regions: [eu-west-1]}\naccounts: {one: {id: "111111111111"}}\n')
     assert await checked(good(tmp_path, *lines)) == []
 

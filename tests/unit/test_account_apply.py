@@ -176,6 +176,16 @@ async def test_what_may_hold_data_or_is_not_ours_is_deleted_only_when_it_is_name
     assert world.resources == {}
 
 
+async def test_the_pattern_that_a_remark_gives_names_that_resource_alone() -> None:
+    world = MemoryAccount(resources={"store/*.a": Resource(state={"one": 1}), "store/b.a": Resource(state={"one": 1})})
+    plan = await planned(world, WantedResource(kind=STORE, name="c", state={"one": 1}))
+    assert [one.fix for one in plan.remarks] == [
+        "name it with --delete 'store/[*].a' to delete it", "name it with --delete 'store/b.a' to delete it"
+    ]  # fmt: skip
+    plan = await planned(world, WantedResource(kind=STORE, name="c", state={"one": 1}), delete=("store/[*].a",))
+    assert [one.address for one in plan.changes if one.action == "delete"] == ["store/*.a"]
+
+
 async def test_what_was_never_there_and_is_dropped_is_no_change() -> None:
     plan = await planned(MemoryAccount(), WantedResource(kind=STORE, name="b", state={}, is_dropped=True))
     assert (plan.changes, plan.remarks) == ((), ())

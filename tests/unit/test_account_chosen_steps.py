@@ -9,9 +9,10 @@ import pytest
 
 from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.configuration.account import AccountSettings
+from whence_aggregator.accounts.mistakes import mistakes_in
 from whence_aggregator.accounts.planning import steps_missing
 from whence_aggregator.accounts.steps.table import KINDS, STEPS
-from whence_aggregator.accounts_command.planned import chosen_steps, mistakes_in, with_needed
+from whence_aggregator.accounts_command.planned import chosen_steps, with_needed
 
 
 def _account(**settings: Any) -> ConfiguredAccount:

@@ -28,6 +28,7 @@ def change(before: dict[str, Any] | None, after: dict[str, Any] | None, action: 
         ({"path": "/"}, {"path": None}, ["path: / → nothing"]),
         ({"tags": {"a": "1", "b": "2"}}, {"tags": {"a": "1", "b": "3"}}, ["tags.b: 2 → 3"]),
         ({"tags": {"a": "1"}}, {"tags": {}}, ["tags.a: 1 → nothing"]),
+        ({"tags": {"a": ""}}, {"tags": {"b": ""}}, ['tags.a: "" → nothing', 'tags.b: ""']),
         ({"nets": ["10/8", "11/8"]}, {"nets": ["11/8", "12/8"]}, ["nets - 10/8", "nets + 12/8"]),
         ({"nets": [1, 2]}, {"nets": [2, 1]}, ["nets: other order"]),
         (None, {"policy": {"One": ALLOW}}, [f"policy.One: {IN_WORDS}"]),
@@ -73,6 +74,17 @@ def test_a_plan_names_accounts_and_counts_at_its_end() -> None:
         "",
         f"1 to create, 0 to change, 1 to delete in 1 account; 1 of them could not be read whole. Plan {plan.digest}",
     ]
+
+
+def test_what_was_so_already_is_counted_by_itself() -> None:
+    changes = tuple(
+        Applied(address=f"role/{one}", step="roles", action="create", outcome=one) for one in ("done", "already")
+    )
+    report = ApplyReport(
+        plan=f"sha256:{'0' * 64}", configuration="", begun_at="", ended_at="",
+        accounts=(AccountReport(account="hello", account_id="123456789012", changes=changes),),
+    )  # fmt: skip
+    assert list(report_lines(report))[-1] == "1 changed, 1 so already, 0 not changed, in 1 account."
 
 
 def test_every_kind_of_remark_has_a_sign() -> None:

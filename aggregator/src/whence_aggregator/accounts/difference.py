@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -22,6 +23,7 @@ from whence_aggregator.accounts.resources import (
 )
 from whence_common.errors import InputError
 
+_OF_PATTERNS = re.compile(r"[*?[]")
 UNNAMED_DELETIONS_MAX = 10
 """In one account, of resources that the configuration no longer states."""
 
@@ -38,6 +40,16 @@ class Allowed:
 
     def may_delete(self, address: str) -> bool:
         return any(fnmatchcase(address, one) for one in self.delete)
+
+
+def exactly(address: str) -> str:
+    """Return the shell pattern that matches this address alone: that of a certificate may have an asterisk."""
+    return _OF_PATTERNS.sub(r"[\g<0>]", address)
+
+
+def names_nothing(pattern: str, addresses: Iterable[str]) -> bool:
+    """Return whether a shell pattern of `--adopt` or `--delete` matches none of the addresses."""
+    return not any(fnmatchcase(one, pattern) for one in addresses)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,11 +129,12 @@ def _compare_one(
     if wanted.is_verified:
         return _verified(wanted, f"it differs in {', '.join(missing)}")
     if fixed := [aspect for aspect in missing if aspect in wanted.kind.fixed]:
-        fix = f"delete it with --delete '{wanted.address}' after removing it from the configuration, then add it again"
+        named = f"--delete '{exactly(wanted.address)}'"
+        fix = f"delete it with {named} after removing it from the configuration, then add it again"
         message = f"AWS cannot change {', '.join(fixed)} of what exists: not changed"
         return Remark(address=wanted.address, step=wanted.kind.step, kind="kept", message=message, fix=fix)
     if not stands.is_own and not allowed.may_adopt(wanted.address):
-        fix = f"name it with --adopt '{wanted.address}' to change {', '.join(missing)}"
+        fix = f"name it with --adopt '{exactly(wanted.address)}' to change {', '.join(missing)}"
         message = f"it exists without our tag and differs in {', '.join(missing)}: not changed"
         return Remark(address=wanted.address, step=wanted.kind.step, kind="foreign", message=message, fix=fix)
     return _change(wanted, "update", {aspect: stands.state.get(aspect) for aspect in missing}, missing)
@@ -155,7 +168,7 @@ def _held(
         if holder in wanted.within and found is not None and not found.is_own and not allowed.may_adopt(holder):
             message, fix = (
                 f"{what}: {holder} is not our own",
-                f"name it with --adopt '{holder}' to change what is in it",
+                f"name it with --adopt '{exactly(holder)}' to change what is in it",
             )
             return Remark(address=wanted.address, step=wanted.kind.step, kind="foreign", message=message, fix=fix)
     return None
@@ -201,7 +214,7 @@ def _removal(stands: StandingResource, allowed: Allowed, *, by_word: bool) -> Pl
 def _kept(stands: StandingResource, why: str) -> Remark:
     return Remark(
         address=stands.address, step=stands.kind.step, kind="kept", message=f"{why[:1_900]}: not deleted",
-        fix=f"name it with --delete '{stands.address}' to delete it",
+        fix=f"name it with --delete '{exactly(stands.address)}' to delete it",
     )  # fmt: skip
 
 

@@ -114,10 +114,12 @@ def report_lines(report: ApplyReport) -> Iterator[str]:
     yield from _shortened(shortened)
     done = sum(one.outcome == "done" for account in report.accounts for one in account.changes)
     left = sum(one.outcome in ("failed", "refused", "skipped") for each in report.accounts for one in each.changes)
+    already = sum(one.outcome == "already" for account in report.accounts for one in account.changes)
+    so = f"{already} so already, " if already else ""
     wrong = sum(bool(account.error) for account in report.accounts)
     told = f", {wrong} of them refused or not reached" if wrong else ""
     count = len(report.accounts)
-    yield f"{done} changed, {left} not changed, in {count} account{'s' if count != 1 else ''}{told}."
+    yield f"{done} changed, {so}{left} not changed, in {count} account{'s' if count != 1 else ''}{told}."
 
 
 def _short_report(account: AccountReport) -> list[str]:
@@ -189,6 +191,8 @@ def _value(value: Json) -> str:
         return f"{value['output']} of {value['$of']}"
     if isinstance(value, Mapping) and "Effect" in value:
         return _short(_statement(value))
+    if value == "":
+        return '""'
     return "nothing" if value is None else _short(value if isinstance(value, str) else canonical_json(value))
 
 

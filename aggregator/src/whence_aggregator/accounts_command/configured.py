@@ -14,8 +14,6 @@ from whence_aggregator.adapters.accounts.account_list import listed_accounts
 from whence_common.errors import InputError
 from whence_common.problems import render
 
-_MISTAKES_MAX = 25
-
 
 def configured_accounts(content: bytes, patterns: Sequence[str], *, name: str) -> tuple[ConfiguredAccount, ...]:
     """Return the accounts whose names match shell patterns; all without one. Raises WhenceError.
@@ -28,17 +26,10 @@ def configured_accounts(content: bytes, patterns: Sequence[str], *, name: str) -
     try:
         chosen = _chosen(configuration, patterns)
     except InputError as exc:
-        raise explained(configuration, [exc]) from exc
+        raise configuration.invalid([exc]) from exc
     if not chosen:
         raise InputError("accounts-none", f"{name} configures no account", fix="add one below accounts:")
     return chosen
-
-
-def explained(configuration: Configuration, mistakes: Sequence[InputError]) -> InputError:
-    """Return mistakes of a valid document as one error, each with its fix and the line of the key that it names."""
-    texts = dict.fromkeys(configuration.explain(one) for one in mistakes)
-    more = [f"{len(texts) - _MISTAKES_MAX} more mistakes"] if len(texts) > _MISTAKES_MAX else []
-    return InputError(mistakes[0].code, "\n".join([*list(texts)[:_MISTAKES_MAX], *more]))
 
 
 def _chosen(configuration: Configuration, patterns: Sequence[str]) -> tuple[ConfiguredAccount, ...]:

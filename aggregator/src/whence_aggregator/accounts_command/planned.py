@@ -11,7 +11,8 @@ import click
 
 from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.configuration.read import read_configuration
-from whence_aggregator.accounts.difference import Allowed
+from whence_aggregator.accounts.difference import Allowed, names_nothing
+from whence_aggregator.accounts.mistakes import mistakes_in
 from whence_aggregator.accounts.plan import PlanFile, encode_plan
 from whence_aggregator.accounts.planning import steps_missing
 from whence_aggregator.accounts.shown import plan_lines
@@ -19,11 +20,12 @@ from whence_aggregator.accounts.step import AccountStep
 from whence_aggregator.accounts.steps.table import KINDS, STEPS
 from whence_aggregator.accounts_command import options
 from whence_aggregator.accounts_command.applied import applied_at_once
-from whence_aggregator.accounts_command.configured import configured_accounts, explained
+from whence_aggregator.accounts_command.configured import configured_accounts
 from whence_aggregator.accounts_command.ending import CONVERGED, ERROR, PENDING, ProgramEnd, say, show
 from whence_aggregator.accounts_command.files import check_output, read_configuration_file, write_plan
 from whence_aggregator.accounts_command.running import AwsSession
 from whence_common.errors import InputError
+from whence_common.visible import printable
 
 
 def chosen_steps(names: Sequence[str]) -> tuple[AccountStep, ...]:
@@ -115,41 +117,29 @@ def planned_accounts(
     """Check accounts of a configuration, and plan them. Raises WhenceError."""
     mistakes = mistakes_in(accounts, steps)
     if mistakes:
-        raise explained(read_configuration(content, name=str(config)), mistakes)
+        raise read_configuration(content, name=str(config)).invalid(mistakes)
     flags = (*(f"--adopt {one}" for one in adopt), *(f"--delete {one}" for one in delete))
-    return aws.plan(
+    made = aws.plan(
         accounts, steps, Allowed(adopt=adopt, delete=delete), flags=flags, at_once=at_once,
         configuration=f"sha256:{sha256(content).hexdigest()}",
     )  # fmt: skip
+    _say_what_names_nothing(made, adopt=adopt, delete=delete)
+    return made
 
 
-def mistakes_in(accounts: Sequence[ConfiguredAccount], steps: Sequence[AccountStep]) -> list[InputError]:
-    """Return what is wrong in every account's configuration, to be known before the first call.
-
-    Wrong is a reference to a resource of a step that was not chosen too: its value is then not known.
-    """
-    found: list[InputError] = []
-    for one in accounts:
-        try:
-            missing = steps_missing(one, steps, KINDS)
-        except InputError as exc:
-            found += [wrong for step in steps if (wrong := _mistake(one, step)) is not None] or [exc]
-            continue
-        if missing:
-            address, (needed, name) = next(iter(missing.items()))
-            message = f"accounts.{one.name}: {address} refers to {needed}, and the step {name} was not chosen"
-            names = dict.fromkeys(each for _, each in missing.values())
-            fix = f"add {' '.join(f'--step {each}' for each in names)}"
-            found.append(InputError("step-missing", message, fix=fix))
-    return found
-
-
-def _mistake(account: ConfiguredAccount, step: AccountStep) -> InputError | None:
-    try:
-        step.wanted(account)
-    except InputError as exc:
-        return exc
-    return None
+def _say_what_names_nothing(plan: PlanFile, **flags: tuple[str, ...]) -> None:
+    """Say which patterns match no address of a plan: nothing else tells a mistyped one. Without a whole plan it is not
+    known."""
+    if not all(one.is_whole for one in plan.accounts):
+        return
+    seen: set[str] = set()
+    for each in plan.accounts:
+        for part in (each.changes, each.standing, each.remarks):
+            seen |= {one.address for one in part}
+    for flag, patterns in flags.items():
+        for one in patterns:
+            if names_nothing(one, seen):
+                say(f"whence-accounts: --{flag} '{printable(one)}' names nothing that stands in these accounts")
 
 
 def with_needed(accounts: Sequence[ConfiguredAccount], steps: Sequence[AccountStep]) -> tuple[AccountStep, ...]:

@@ -12,5 +12,5 @@ def check_account_configuration(findings: SettingsProblems, settings: Settings) 
     wanted = settings.account_configuration
     if wanted is None:
         return
-    load = ConfigurationFile(wanted.file, endpoint_url=settings.aws_endpoint_url).load
-    findings.attempt_file("account_configuration.file", wanted.file, load, code="account-configuration")
+    check = ConfigurationFile(wanted.file, endpoint_url=settings.aws_endpoint_url).check
+    findings.attempt_file("account_configuration.file", wanted.file, check, code="account-configuration")

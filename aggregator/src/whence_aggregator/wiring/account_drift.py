@@ -37,7 +37,7 @@ async def load_account_drift(
         return {}
     file = ConfigurationFile(wanted.file, endpoint_url=settings.aws_endpoint_url)
     try:
-        file.load()
+        file.check()
     except InputError as exc:
         raise SettingsInvalid(
             "account-configuration", f"account_configuration.file: {exc.message}", fix=exc.fix

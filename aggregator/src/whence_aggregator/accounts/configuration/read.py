@@ -87,10 +87,10 @@ class Configuration:
         """Return the id of each account in the file by name; None where it has none."""
         return {name: self.ids.get(name) for name in self.names}
 
-    def explain(self, exc: InputError) -> str:
-        """Return the text of an error of a step, with the line of the key that its message begins with."""
+    def invalid(self, mistakes: Sequence[InputError]) -> SettingsInvalid:
+        """Return errors of values as one, each with the line of the key that its message begins with."""
         document = Document(name=self.name, settings=None, root=self._sections.root)
-        return document.explain(exc)
+        return _invalid([document.problem(one.message, fix=one.fix, code=one.code) for one in mistakes], self.name)
 
     def _check_ids(self, chosen: tuple[str, ...], ids: Mapping[str, str], listed: Mapping[str, str]) -> None:
         missing = [name for name in chosen if name not in ids]

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from whence_aggregator.accounts.account import ConfiguredAccount
 from whence_aggregator.accounts.configuration.read import Configuration, read_configuration
+from whence_aggregator.accounts.mistakes import mistakes_in
+from whence_aggregator.accounts.steps.table import STEPS
 from whence_aggregator.adapters.accounts.account_list import listed_accounts
 from whence_common.errors import InputError
 
@@ -44,6 +46,21 @@ class ConfigurationFile:
             )
             accounts = configuration.accounts(account_list=listed.ids, organization_id=listed.organization_id)
         return ReadConfiguration(digest=digest, accounts={one.account_id: one for one in accounts})
+
+    def check(self) -> None:
+        """Check the file whole, waiting for the disk. Raises InputError with every mistake.
+
+        Accounts that AWS Organizations lists are checked when they are read: AWS is not asked here.
+        """
+        _, configuration = self.load()
+        if configuration.organizations is not None:
+            return
+        try:
+            mistakes = mistakes_in(configuration.accounts(), STEPS)
+        except InputError as exc:
+            mistakes = [exc]
+        if mistakes:
+            raise configuration.invalid(mistakes)
 
     def load(self) -> tuple[str, Configuration]:
         """Return the digest of the file and its content, waiting for the disk. Raises InputError."""
