@@ -106,7 +106,9 @@ async def test_every_command_of_the_chapter_works(server: Aggregator, tmp_path: 
 def test_every_problem_of_an_application_has_a_row_in_the_chapter() -> None:
     """A code is a text of mint or of its adapters; those about the settings end the program before."""
     text = "".join(path.read_text(encoding="utf-8") for part in MINT for path in sorted((SOURCE / part).glob("*.py")))
-    codes = set(re.findall(r'"((?:provider|bucket|mint-bucket|mint-role|mint-seal|mint-deletions)-[a-z-]+)"', text))
+    codes = set(
+        re.findall(r'"((?:provider|bucket|mint-bucket|mint-role|mint-seal|mint-deletions|mint-kio)-[a-z-]+)"', text)
+    )
     rows = re.findall(r"^\| (`[a-z]+-.*?) \|", problems(), re.MULTILINE)
     assert set(re.findall(r"`([a-z-]+)`", " ".join(rows))) == codes - {"mint-bucket-row", "mint-bucket-rows"}
 

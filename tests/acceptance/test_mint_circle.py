@@ -156,7 +156,10 @@ class Circle:
                 await pause(0.05)
 
     def pass_time(self) -> None:
-        self.ahead.write_text(str(float(self.ahead.read_text()) + LATER_SECONDS), encoding="ascii")
+        """Raise the clock; the programs never read a file that is half written."""
+        next_one = self.ahead.with_suffix(".next")
+        next_one.write_text(str(float(self.ahead.read_text(encoding="ascii")) + LATER_SECONDS), encoding="ascii")
+        next_one.replace(self.ahead)
 
 
 @asynccontextmanager

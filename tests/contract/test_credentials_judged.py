@@ -99,6 +99,9 @@ async def test_a_version_that_mint_never_wrote_becomes_a_violation(judged: InPro
     await say(judged, machine, **holding(client="0a", version_id="v-9"))
     assert (await verdicts(judged))[TAMPERED] == "unknown"
     judged.clock.advance(16 * 60)
+    assert (await verdicts(judged))[TAMPERED] == "unknown", "a silent agent could not say that it has read another one"
+    beat = recorded(ONE, 1, judged.clock())
+    await judged.heartbeats.accept(beat.body, beat.mac)
     assert (await verdicts(judged))[TAMPERED] == "fail"
     assert await differences(judged, tmp_path) == []
 

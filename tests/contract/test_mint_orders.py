@@ -73,15 +73,39 @@ async def test_an_application_that_is_back_in_kio_is_not_deleted(mint: MintRepli
     assert mint.objects("greeter", "one")
 
 
-async def test_an_empty_kio_does_not_delete_all_applications(database: Database, world: MintWorld) -> None:
-    mint = MintReplica(database, world, rules=MintRules(jitter=0.0, deletions_an_hour_max=2))
-    await mint.ledger.start()
-    names = [f"app-{number}" for number in range(4)]
+async def test_an_empty_kio_deletes_no_application(mint: MintReplica, world: MintWorld) -> None:
+    names = [f"app-{number}" for number in range(3)]
     for name in names:
         world.register(name)
         await mint.write(name, "one", credentials=("user",))
         await mint.run(name)
     world.kio.known.clear()
+    for _ in range(5):
+        for name in names:
+            await mint.run(name)
+        world.clock.advance(DAY + 61)
+    assert all(mint.objects(name, "one") for name in names)
+    assert "more than half of all" in (await mint.applications.read(names[0])).message
+    world.register(names[0])
+    world.register(names[1])
+    for _ in range(2):
+        for name in names:
+            await mint.run(name)
+        world.clock.advance(DAY + 61)
+    kept = [name for name in names if mint.objects(name, "one")]
+    assert kept == names[:2], "one that is missing alone is gone"
+
+
+async def test_many_missing_applications_are_not_deleted_together(database: Database, world: MintWorld) -> None:
+    mint = MintReplica(database, world, rules=MintRules(jitter=0.0, deletions_an_hour_max=2))
+    await mint.ledger.start()
+    names, others = [f"app-{number}" for number in range(4)], [f"other-{number}" for number in range(4)]
+    for name in [*names, *others]:
+        world.register(name)
+        await mint.write(name, "one", credentials=("user",))
+        await mint.run(name)
+    for name in names:
+        del world.kio.known[name]
     for _ in range(2):
         for name in names:
             await mint.run(name)

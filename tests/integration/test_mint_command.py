@@ -93,6 +93,9 @@ async def test_renew_and_revoke_are_recorded(served: ServedMint, run: Run) -> No
         assert done.exit_code == 0, done.output
         assert f"{action} is recorded" in done.stderr
     assert (await served.mint.state("greeter")).stored.renewal_reason == "revoked by ada"
+    assert "revoked by ada" in (await run("greeter")).stdout
+    await served.mint.run("greeter")
+    assert "revoked by ada" not in (await run("greeter")).stdout, "it is done"
 
 
 @pytest.mark.parametrize("action", ["renew", "revoke"])

@@ -163,6 +163,18 @@ def test_a_version_that_mint_never_wrote_fails_once_a_lost_answer_is_ruled_out()
     assert tampered(is_written=False, hours=0.3)[0] == "fail"
 
 
+@pytest.mark.parametrize(
+    "changes", [{"heard": {"last_seen": before(3)}}, {"heard": {"last_seen": ""}}, {"life": "stopped"}]
+)
+def test_a_version_of_a_lost_answer_is_no_tampering_of_an_instance_that_says_nothing_any_more(changes: Any) -> None:
+    """A write whose answer was lost leaves a version that nobody records; the instance cannot state the next one."""
+    known = minted(current("client"))
+    found = verdict("credentials-tampered", minted=known, held=[held("client", is_written=False)], **changes)
+    assert (found[0], "mint never wrote the version v-1" in found[1]) == ("unknown", True)
+    foreign = held("client", generation="0f", is_minted=False, is_written=False)
+    assert verdict("credentials-tampered", minted=known, held=[foreign], **changes)[0] == "fail"
+
+
 def test_an_object_without_an_id_fails_if_it_came_after_those_of_mint() -> None:
     changes: dict[str, Any] = {"generation": "", "is_minted": False, "is_written": False}
     assert tampered(**changes, hours=1)[0] == "fail"

@@ -37,7 +37,7 @@ from whence_aggregator.mint.steps import (
     VerifyGeneration,
     WithdrawObject,
 )
-from whence_aggregator.mint.store import MintStore, TooManyDeletions
+from whence_aggregator.mint.store import KioIncomplete, MintStore, TooManyDeletions
 from whence_aggregator.mint.syncing import Syncing
 from whence_aggregator.mint.values import CredentialHolder, KioStanding, WantedClient
 from whence_aggregator.ports import SourceUnavailable, WriteConflict
@@ -113,7 +113,7 @@ class Rotation:
             await self._do(state, step, standing)
         except ProviderThrottled:
             return  # the provider is paused for all applications; this one did not fail
-        except (SourceUnavailable, BucketUnavailable, TooManyDeletions, InputError) as exc:
+        except (SourceUnavailable, BucketUnavailable, KioIncomplete, TooManyDeletions, InputError) as exc:
             await self._note(state, step, exc)
 
     async def _note(self, state: MintState, step: MintStep, exc: WhenceError) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from whence_aggregator.mint.state import MintFailure, PossibleOrphan, StoredGeneration, StoredMint
+from whence_aggregator.mint.state import MintFailure, MissingCount, PossibleOrphan, StoredGeneration, StoredMint
 from whence_aggregator.mint.values import CredentialKind, GenerationId, GenerationPhase, MintApplication, ResourceScope
 from whence_aggregator.queries.mint import (
     AddMintGenerationParameters,
@@ -131,9 +131,9 @@ def possible_orphan(row: PossibleOrphansRow) -> PossibleOrphan:
     )  # fmt: skip
 
 
-def deletions(rows: Sequence[MintDeletionsRow]) -> int:
-    """Return how many applications are counted."""
-    return rows[0]["n"]
+def missing_count(rows: Sequence[MintDeletionsRow]) -> MissingCount:
+    row = rows[0]
+    return MissingCount(deleted=row["deleted"], missing=row["missing"], known=row["known"])
 
 
 def _json(value: object) -> str:

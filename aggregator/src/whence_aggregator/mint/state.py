@@ -9,6 +9,8 @@ from whence_aggregator.mint.values import CredentialKind, GenerationId, Generati
 
 SEAL_UNREADABLE = "mint-seal-unreadable"
 """Code of a failure: what was sealed under another key cannot be opened."""
+_MISSING_MIN = 3
+"""Fewer are deleted even if no other application is known."""
 LIVE_MAX = 2
 """Generations of a kind that have not ended, of one application."""
 
@@ -115,6 +117,23 @@ class PossibleOrphan:
     provider: str
     intended_at: str
     ended_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissingCount:
+    """How many applications Kio lacks."""
+
+    deleted: int
+    """Lately, for this reason."""
+    missing: int
+    """Not deleted yet."""
+    known: int
+    """All that have credentials, missing or not."""
+
+    @property
+    def is_of_kio(self) -> bool:
+        """Whether Kio is more likely to be wrong than that so many applications are gone."""
+        return self.missing >= _MISSING_MIN and self.missing * 2 > self.known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

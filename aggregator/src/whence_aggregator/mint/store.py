@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.writing import NewEntry, Writing
 from whence_aggregator.mint.rows import (
-    deletions,
     generation_row,
     mint_row,
+    missing_count,
     possible_orphan,
     stored_generation,
     stored_mint,
@@ -67,6 +67,17 @@ class TooManyDeletions(RoadError):
             "mint-deletions-limited",
             "the application is missing from Kio; its credentials are not deleted, as many others were in this hour",
             fix="correct Kio if the application exists, or wait",
+        )
+
+
+class KioIncomplete(RoadError):
+    """More than half of all applications are missing from Kio: it is taken to be incomplete."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "mint-kio-incomplete",
+            "the application is missing from Kio, as are more than half of all; none of them is deleted",
+            fix="correct Kio; delete by hand what is really gone: DELETE /apps/{id} of mint",
         )
 
 
@@ -123,10 +134,16 @@ class MintStore:
                 await _look(transaction, stored.application, look_at)
 
     async def save_missing(self, stored: StoredMint, *, now: datetime, deletions_an_hour_max: int) -> None:
-        """Write an application that is to be deleted because Kio lacks it. Raises Overtaken, TooManyDeletions."""
+        """Write an application that is to be deleted because Kio lacks it.
+
+        Raises Overtaken, KioIncomplete, TooManyDeletions.
+        """
         since = to_instant(now - timedelta(hours=1))
         async with self._database.transaction() as transaction:
-            if deletions(await transaction.fetch(MINT_DELETIONS.bind({"since": since}))) >= deletions_an_hour_max:
+            counted = missing_count(await transaction.fetch(MINT_DELETIONS.bind({"since": since})))
+            if counted.is_of_kio:
+                raise KioIncomplete
+            if counted.deleted >= deletions_an_hour_max:
                 raise TooManyDeletions
             await _save(transaction, stored)
 

@@ -63,7 +63,10 @@ class Syncing:
         await self._store.save(replace(stored, missing_since=since, missing_seen=int(is_missing)))
 
     async def delete_missing(self, state: MintState) -> None:
-        """Note that Kio lacks the application, the second time: it is deleted. Raises TooManyDeletions."""
+        """Note that Kio lacks the application, the second time: it is deleted.
+
+        Raises KioIncomplete, TooManyDeletions.
+        """
         now = self._now()
         stored = replace(
             cleared(state.stored, "missing"),

@@ -113,7 +113,9 @@ class MintDeletionsParameters(TypedDict):
 
 
 class MintDeletionsRow(TypedDict):
-    n: int
+    deleted: int
+    missing: int
+    known: int
 
 
 MINT_DELETIONS = NamedQuery[MintDeletionsParameters, MintDeletionsRow]("mint_deletions")

@@ -156,12 +156,20 @@ def _show(shown: Mapping[str, Any]) -> None:
 
 
 def _waiting(shown: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    if shown["renewal_at"]:
+    if shown["renewal_at"] and not _is_renewed(shown):
         yield "renewal", f"{shown['renewal_at']} {shown['renewal_reason']}"
     if shown["missing_since"]:
         yield "missing", f"from Kio since {shown['missing_since']}: it will be deleted"
     if shown["deleted_at"]:
         yield "deleting", f"since {shown['deleted_at']}: {shown['deleted_reason']}"
+
+
+def _is_renewed(shown: Mapping[str, Any]) -> bool:
+    """Return whether all current generations were made since the renewal was requested."""
+    current = {
+        one["kind"] for one in shown["generations"] if one["is_current"] and one["intended_at"] >= shown["renewal_at"]
+    }
+    return current >= set(shown["credentials"])
 
 
 def _problem(one: Mapping[str, Any]) -> str:

@@ -65,15 +65,19 @@ def credentials_not_rotated(evidence: SubjectEvidence) -> Verdict:
 
 def _behind(evidence: SubjectEvidence, one: HeldByInstance, newest: CredentialInUse) -> Verdict:
     why = f"{_FILES[one.kind]}: the instance holds generation {one.generation}, and {newest.generation} is current"
+    doubt = _doubt(evidence)
+    return unknown(f"{why}; {doubt}") if doubt else failed(f"{why} since {newest.committed_at}")
+
+
+def _doubt(evidence: SubjectEvidence) -> str:
+    """Return why what an instance stated last may be out of date; empty: it is not."""
     heard = known(evidence.heard, "the heartbeats")
     if not heard.last_seen:
-        return unknown(f"{why}; the agent was never heard")
+        return "the agent was never heard"
     seen = parse_instant(heard.last_seen)
     if parse_instant(evidence.now) - seen > timedelta(seconds=heard.silent_after_seconds):
-        return unknown(f"{why}; the agent is silent, so that this may be out of date")
-    if evidence.life in ("stopping", "stopped"):
-        return unknown(f"{why}; the instance is {evidence.life}")
-    return failed(f"{why} since {newest.committed_at}")
+        return "the agent is silent, so that this may be out of date"
+    return f"the instance is {evidence.life}" if evidence.life in ("stopping", "stopped") else ""
 
 
 def credentials_unread(evidence: SubjectEvidence) -> Verdict:
@@ -121,7 +125,12 @@ def _untouched(evidence: SubjectEvidence, one: HeldByInstance, current: Credenti
         return unknown(f"{file}: the object states no generation, and may be from before mint wrote its own")
     if _age(evidence, one.since, one.kind) <= SETTLED:
         return unknown(f"{CHECKED_LATER}{file}: mint has not recorded the version {one.version_id}")
-    return failed(f"{file}: mint never wrote the version {one.version_id}")
+    why = f"{file}: mint never wrote the version {one.version_id}"
+    # whoever speaks no more could not say that it read the object that a repeated write put there
+    doubt = _doubt(evidence) if one.is_minted else ""
+    if not doubt:
+        return failed(why)
+    return unknown(f"{why}; {doubt}" if evidence.life == "stopped" else f"{CHECKED_LATER}{why}; {doubt}")
 
 
 def minted_for(evidence: SubjectEvidence) -> MintedForApplication:

@@ -58,7 +58,7 @@ CREDENTIAL_RULES: tuple[Rule, ...] = (
          remedy="find out who wrote to the bucket; then have new ones made: whence credentials APPLICATION renew",
          judge=credentials_tampered,
          examples=(given("pass", now=_NOW, minted=_ONLY_CLIENT, held=[_HELD]),
-                   given("fail", now=_NOW, minted=_ONLY_CLIENT, held=[{**_HELD, "is_written": False}]),
+                   given("fail", now=_NOW, minted=_ONLY_CLIENT, held=[{**_HELD, "is_written": False}], heard=_HEARD),
                    given("unknown", now=_NOW, minted=_ONLY_CLIENT))),
     Rule(id="password-grant-used", title="No password lies where a client suffices", severity=3, source="mint",
          rationale="A password is accepted anywhere, and RFC 9700 forbids its grant.",

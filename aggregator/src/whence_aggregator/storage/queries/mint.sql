@@ -28,8 +28,12 @@ select application_id from mint_application
 where client_id = :client_id and application_id <> :application_id and gone_at = '' limit 1;
 
 -- name: mint_deletions
--- types: since str, n int
-select count(*) as n from mint_application where deleted_at > :since and missing_since <> '';
+-- types: since str, deleted int, missing int, known int
+select cast(coalesce(sum(case when deleted_at > :since and missing_since <> '' then 1 else 0 end), 0) as bigint) as deleted,
+    cast(coalesce(sum(case when deleted_at = '' and missing_since <> '' and gone_at = '' then 1 else 0 end), 0) as bigint)
+        as missing,
+    cast(coalesce(sum(case when gone_at = '' then 1 else 0 end), 0) as bigint) as known
+from mint_application;
 
 -- name: add_mint_application
 insert into mint_application (application_id, revision, team_id, username, confidential, provider, credentials,
