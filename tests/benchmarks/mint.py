@@ -28,7 +28,7 @@ from fakes.counted_aws import AwsCall, CountedAws
 from fakes.mint_stups import FakeStups
 from fakes.signing_authority import SigningAuthority
 from landscape.aws import ACCOUNT, REGION, moto_server
-from landscape.minting import make_safe_bucket, mint_settings
+from landscape.minting import PATTERN, make_safe_bucket, mint_settings
 from landscape.programs import Aggregator, aggregator
 from landscape.stepped_clock import step_clock
 from landscape.whole import ROOT
@@ -171,9 +171,10 @@ def _settings(directory: Path, stups: FakeStups) -> dict[str, object]:
     }  # fmt: skip
     return dict(
         mint_settings(
-            directory, providers={"stups": provider}, user_seconds=_USER_SECONDS, bound_seconds=_BOUND_SECONDS
+            directory, providers={"stups": provider}, user_seconds=_USER_SECONDS, bound_seconds=_BOUND_SECONDS,
+            buckets=[{"pattern": PATTERN, "role": "arn:aws:iam::{account_id}:role/whence-mint"}],
         )
-    )
+    )  # fmt: skip
 
 
 async def _write(mint: _Mint, numbers: Iterable[int]) -> list[float]:
