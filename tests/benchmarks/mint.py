@@ -18,7 +18,9 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
@@ -32,6 +34,8 @@ from landscape.minting import PATTERN, make_safe_bucket, mint_settings
 from landscape.programs import Aggregator, aggregator
 from landscape.stepped_clock import step_clock
 from landscape.whole import ROOT
+from whence_aggregator.mint.rules import MintRules
+from whence_common.clock import to_instant, utc_now
 from whence_common.runtime.pause import pause
 
 _APPLICATIONS = int(os.environ.get("BENCH_MINT_APPLICATIONS", "10000"))
@@ -40,6 +44,7 @@ _BUCKET = f"many-stups-mint-{ACCOUNT}-{REGION}"
 _APP = {"redirect_url": "", "is_client_confidential": True, "s3_buckets": [_BUCKET], "scopes": []}
 _USER_SECONDS = 7_200.0
 _BOUND_SECONDS = 3_600.0
+_LOOK_SECONDS = MintRules().look_seconds_max
 _NEEDED = 10_000 / _USER_SECONDS
 """Rotations a second that 10,000 applications need."""
 _SLOW_SECONDS = 0.2
@@ -100,13 +105,22 @@ class _Mint:
     def committed(self, since: str = "") -> int:
         """Return how many generations of passwords were committed since a time, of those that have not ended."""
         query = "select count(*) from mint_generation where kind = 'user' and committed_at > ? and ended_at = ''"
-        with closing(sqlite3.connect(f"file:{self.server.config.parent}/ledger.db?mode=ro", uri=True)) as database:
-            return int(database.execute(query, (since,)).fetchone()[0])
+        found: int = self._one(query, since)
+        return found
+
+    def due(self) -> int:
+        """Return how many applications are due to be looked at."""
+        now = to_instant(utc_now() + timedelta(seconds=float(self.ahead.read_text(encoding="ascii"))))
+        found: int = self._one("select count(*) from task where kind = 'mint' and due_at <= ?", now)
+        return found
 
     def newest(self) -> str:
-        query = "select coalesce(max(committed_at), '') from mint_generation"
+        found: str = self._one("select coalesce(max(committed_at), '') from mint_generation")
+        return found
+
+    def _one(self, query: str, *parameters: str) -> Any:
         with closing(sqlite3.connect(f"file:{self.server.config.parent}/ledger.db?mode=ro", uri=True)) as database:
-            return str(database.execute(query).fetchone()[0])
+            return database.execute(query, parameters).fetchone()[0]
 
     async def ask(self, method: str, path: str, document: object = None) -> float:
         """Return how many milliseconds an answer takes."""
@@ -222,6 +236,7 @@ async def _many(mint: _Mint) -> None:
         flush=True,
     )
     await _read(mint)
+    await _look(mint)
     await _rotate(mint, of_all)
     await _rotate_slowly(mint)
 
@@ -232,6 +247,19 @@ async def _read(mint: _Mint) -> None:
     taken = [await mint.ask("GET", "/mint/apps") for _ in range(_LISTS)]
     print(f"GET /apps, all {_APPLICATIONS:,}: median {statistics.median(taken):.0f} ms, at most {max(taken):.0f} ms")
     print(f"memory after the lists: {mint.memory_mb:.0f} MB", flush=True)
+
+
+async def _look(mint: _Mint) -> None:
+    """Have all applications looked at while nothing is due for them, as each is at least every quarter of an hour."""
+    cpu = mint.cpu_seconds
+    step_clock(mint.ahead, _LOOK_SECONDS * 1.1)
+    took = await mint.until("looked at", lambda: _APPLICATIONS - mint.due(), _APPLICATIONS)
+    rate, cpu = _APPLICATIONS / took, mint.cpu_seconds - cpu
+    print(
+        f"applications looked at: {rate:.0f} a second, {rate / (10_000 / _LOOK_SECONDS):.1f} times what 10,000 need;"
+        f" {cpu / _APPLICATIONS * 1000:.1f} ms of a processor each",
+        flush=True,
+    )
 
 
 async def _rotate(mint: _Mint, memory_before: float) -> None:
