@@ -24,13 +24,12 @@ from fakes.mint_house import found_secrets
 from fakes.openid_provider import CLIENTS, SECRET, OpenIdProvider, openid_provider
 from landscape.aws import ACCOUNT, REGION, Aws
 from landscape.endurance import repeated
-from landscape.minting import mint_settings
+from landscape.minting import make_safe_bucket, mint_settings
 from landscape.programs import Agent, AgentSettings, Aggregator, agent, aggregator
 from landscape.stage import user_data
 from landscape.stepped_clock import step_clock
 from landscape.whole import ROOT, Landscape
 from whence_aggregator.ledger.log_reader import LogReader
-from whence_aggregator.mint.bucket_safety import PUBLIC_ACCESS_BLOCKS
 from whence_aggregator.mint.deciding import SUPERSEDED
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_common.clock import parse_instant
@@ -184,23 +183,6 @@ class Circle:
             raise AssertionError(f"the credentials remain {shown}; {self.server.process.tail()}") from None
 
 
-def make_bucket(aws: Aws) -> str:
-    """Create the bucket as credentials require it, encrypted by a key of KMS; return the key's ARN."""
-    s3, kms = aws.client("s3"), aws.client("kms")
-    arn = str(kms.create_key()["KeyMetadata"]["Arn"])
-    s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
-    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
-    s3.put_public_access_block(Bucket=BUCKET, PublicAccessBlockConfiguration=dict.fromkeys(PUBLIC_ACCESS_BLOCKS, True))
-    encrypted = [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": arn}}]
-    s3.put_bucket_encryption(Bucket=BUCKET, ServerSideEncryptionConfiguration={"Rules": encrypted})
-    old = {
-        "ID": "old", "Status": "Enabled", "Filter": {"Prefix": ""},
-        "NoncurrentVersionExpiration": {"NoncurrentDays": 30},
-    }  # fmt: skip
-    s3.put_bucket_lifecycle_configuration(Bucket=BUCKET, LifecycleConfiguration={"Rules": [old]})
-    return arn
-
-
 def documents(aws: Aws, kms_key: str) -> list[dict[str, str]]:
     """Return every version of client.json, the oldest first; each is encrypted by the key."""
     s3, found = aws.client("s3"), []
@@ -238,7 +220,7 @@ async def circle(scape: Landscape, tmp_path: Path, monkeypatch: pytest.MonkeyPat
             )
         )  # fmt: skip
         instance = await stack.enter_async_context(scape.instance(user_data(source, USER_DATA).encode()))
-        kms_key = await asyncio.to_thread(make_bucket, scape.aws)
+        kms_key = await asyncio.to_thread(make_safe_bucket, scape.aws, BUCKET)
         yield Circle(scape, server, provider, service, instance, clock, tmp_path, kms_key)
 
 

@@ -26,6 +26,7 @@ from benchmarks import (
     ingest,
     judge,
     kills,
+    mint,
     overview,
     pages,
     peer,
@@ -67,6 +68,7 @@ _AGENTS = {"boot": boot.measure, "idle": idle.measure}
 """These can measure another checkout's agent too."""
 _NAMED_ONLY = {
     "accounts": accounts.measure,
+    "mint": mint.measure,
     "peer": peer.measure,
     "rules": rules.measure,
     "visible": visible.measure,

@@ -15,6 +15,7 @@ from typing import Any
 from aiohttp import web
 
 from fakes.loopback import loopback
+from whence_common.runtime.pause import pause
 
 ProviderFault = Callable[[web.Request], Awaitable[web.StreamResponse | None]]
 """Answers in the place of a provider; None: the provider acts and answers itself."""
@@ -43,6 +44,8 @@ class FakeStups:
     """How many next answers are lost after it has acted."""
     lost_at: int = 0
     """The number of the request, from 1, whose answer is lost after it has acted; 0: none."""
+    seconds: float = 0.0
+    """How long each answer takes."""
     asked: list[tuple[str, str]] = field(default_factory=list)
     url: str = ""
 
@@ -62,6 +65,8 @@ class FakeStups:
     async def _front(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
+        if self.seconds:
+            await pause(self.seconds)
         if request.path == "/access_token":
             return await handler(request)
         self.asked.append((request.method, request.path))
@@ -123,7 +128,8 @@ class FakeStups:
         form = await request.post()
         scheme, _, told = request.headers.get("Authorization", "").partition(" ")
         client_id, _, secret = base64.b64decode(told).decode().partition(":") if scheme == "Basic" else ("", "", "")
-        clients = {self.verifying} | {pair for user in self.users.values() for pair in user.clients.values()}
+        owner = self.users.get(client_id.removeprefix("stups_").rpartition("_")[0])
+        clients = {self.verifying, *(owner.clients.values() if owner is not None else ())}
         if (client_id, secret) not in clients:
             return web.json_response({"error": "invalid_client"}, status=401)
         user = self.users.get(str(form.get("username", "")))

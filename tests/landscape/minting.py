@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from landscape.aws import REGION, Aws
+from whence_aggregator.mint.bucket_safety import PUBLIC_ACCESS_BLOCKS
+
 NOWHERE = "http://127.0.0.1:1"
 PATTERN = "{prefix}-stups-mint-{account_id}-{region}"
 
@@ -26,3 +29,22 @@ def mint_settings(directory: Path, issuer: str = NOWHERE, **more: object) -> Map
         "buckets": [{"pattern": PATTERN}],
         **more,
     }  # fmt: skip
+
+
+def make_safe_bucket(aws: Aws, bucket: str) -> str:
+    """Create a bucket as credentials require it, encrypted by a key of KMS; return the key's ARN."""
+    s3 = aws.client("s3")
+    arn = str(aws.client("kms").create_key()["KeyMetadata"]["Arn"])
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    s3.put_public_access_block(
+        Bucket=bucket, PublicAccessBlockConfiguration=dict.fromkeys(PUBLIC_ACCESS_BLOCKS, True)
+    )  # fmt: skip
+    encrypted = [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": arn}}]
+    s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": encrypted})
+    old = {
+        "ID": "old", "Status": "Enabled", "Filter": {"Prefix": ""},
+        "NoncurrentVersionExpiration": {"NoncurrentDays": 30},
+    }  # fmt: skip
+    s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [old]})
+    return arn

@@ -206,9 +206,16 @@ def test_without_known_readers_only_the_bound_ends_a_generation() -> None:
     assert isinstance(decided(stored(), old, new, seconds=100 + DAY).step, GiveUpGeneration)
 
 
-def test_who_reads_is_asked_often_while_a_generation_waits_for_it() -> None:
+@pytest.mark.parametrize(
+    ("seconds", "look"),
+    [(200, 1000), (999, 1000), (1000, 1120), (1100, 1220), (2200, 2500), (5 * HOUR, 5 * HOUR + 900)],
+)
+def test_who_reads_is_asked_from_when_it_matters_and_more_rarely_the_longer_it_takes(
+    seconds: float, look: float
+) -> None:
     old, new = generation(0, "committed"), generation(100, "committed")
-    assert waited(decided(stored(), old, new, seconds=200)) == START + timedelta(seconds=320)
+    rules = replace(RULES, user_seconds=DAY)
+    assert waited(decided(stored(), old, new, seconds=seconds, rules=rules)) == START + timedelta(seconds=look)
 
 
 def test_a_third_generation_is_never_begun() -> None:

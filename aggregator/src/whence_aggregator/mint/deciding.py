@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from whence_aggregator.mint.retiring import end_at, is_stuck, superseded
+from whence_aggregator.mint.retiring import end_at, is_stuck, readers_look_at, superseded
 from whence_aggregator.mint.rules import MintRules
 from whence_aggregator.mint.state import LIVE_MAX, SEAL_UNREADABLE, MintState, StoredGeneration
 from whence_aggregator.mint.steps import (
@@ -140,8 +140,9 @@ class _Deciding:
 
     def reader_looks(self) -> Iterator[datetime]:
         """Yield when to ask again who reads the new generation, while one is about to be retired."""
-        if any(True for kind in self.state.kinds() for _ in superseded(self.state, kind, self.rules, self.now)):
-            yield self.now + timedelta(seconds=self.rules.readers_seconds)
+        for kind in self.state.kinds():
+            for _, successor in superseded(self.state, kind, self.rules, self.now):
+                yield readers_look_at(successor, self.rules, self.now)
 
     def _of_kio(self) -> Iterator[Proposal]:
         stored = self.state.stored

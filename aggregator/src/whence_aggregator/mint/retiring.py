@@ -10,6 +10,9 @@ from whence_aggregator.mint.state import MintState, StoredGeneration
 from whence_aggregator.mint.values import CredentialHolder, CredentialKind
 from whence_common.clock import parse_instant
 
+_LATER = 0.25
+"""By which part of the time that a generation has already waited for its readers it waits until they are looked at."""
+
 
 def superseded(
     state: MintState, kind: CredentialKind, rules: MintRules, now: datetime
@@ -46,6 +49,18 @@ def end_at(
     if holders and all(_holds(one, successor) for one in holders):
         return since + timedelta(seconds=rules.poll_seconds_max)
     return since + timedelta(seconds=rules.bound_seconds)
+
+
+def readers_look_at(successor: StoredGeneration, rules: MintRules, now: datetime) -> datetime:
+    """Return when to ask again who holds a successor: not before it may matter, then more and more rarely.
+
+    Thousands of applications may have readers that never report, and those that do have reported by then.
+    """
+    first = parse_instant(successor.committed_at or successor.published_at) + timedelta(seconds=rules.poll_seconds_max)
+    if now < first:
+        return first
+    later = (now - first).total_seconds() * _LATER
+    return now + timedelta(seconds=max(rules.readers_seconds, later))
 
 
 def _holds(holder: CredentialHolder, successor: StoredGeneration) -> bool:

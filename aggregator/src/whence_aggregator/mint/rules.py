@@ -31,7 +31,7 @@ class MintRules:
     look_seconds_max: float = 900.0
     """An application is looked at again after this time, even if nothing is due."""
     readers_seconds: float = 120.0
-    """How often is asked whether instances hold the new generation."""
+    """How often is asked whether instances hold the new generation, at most; more rarely the longer it takes."""
 
     def __post_init__(self) -> None:
         assert 0 < self.call_seconds_max * 2 <= self.making_seconds_max <= self.poll_seconds_max <= self.bound_seconds
