@@ -222,7 +222,9 @@ def test_an_error_of_a_step_is_placed_by_the_key_that_it_names() -> None:
         f'version: 11\nglobal: {{regions: [eu-west-1]}}\naccounts:\n  one:\n    id: "{ONE}"\n    things: {{}}\n'
     )
     exc = InputError("things-wrong", "accounts.one.things: wrong", fix="correct it")
-    assert configuration.invalid([exc]).message.startswith("a.yaml:6:5: error[things-wrong]: accounts.one.things: wrong")
+    assert configuration.invalid([exc]).message.startswith(
+        "a.yaml:6:5: error[things-wrong]: accounts.one.things: wrong"
+    )
 
 
 def test_reading_takes_a_time_in_proportion_to_the_accounts() -> None:

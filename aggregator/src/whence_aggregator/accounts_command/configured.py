@@ -26,6 +26,8 @@ def configured_accounts(content: bytes, patterns: Sequence[str], *, name: str) -
     try:
         chosen = _chosen(configuration, patterns)
     except InputError as exc:
+        if not exc.message.startswith("accounts."):
+            raise  # it is about a pattern, or the list of accounts
         raise configuration.invalid([exc]) from exc
     if not chosen:
         raise InputError("accounts-none", f"{name} configures no account", fix="add one below accounts:")
