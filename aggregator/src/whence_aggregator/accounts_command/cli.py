@@ -17,7 +17,6 @@ import os
 import signal
 import sys
 import traceback
-from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -26,6 +25,7 @@ from whence_aggregator import __version__
 from whence_aggregator.accounts_command import applied, bootstrapped, described, limits, permitted, planned
 from whence_aggregator.accounts_command.ending import ERROR, INTERNAL, INTERRUPTED, READER_GONE, USAGE, ProgramEnd, say
 from whence_common.errors import WhenceError
+from whence_common.runtime.output import prepare_output
 from whence_common.visible import printable
 
 
@@ -45,11 +45,7 @@ for _command in (
 
 def main() -> NoReturn:
     """Run the command and exit with a code from the help text, also when interrupted."""
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by who started it: nobody reads it
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - never closed
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # text streams, as Python opens them
+    prepare_output()
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     code = INTERNAL
     try:

@@ -64,6 +64,7 @@ from whence_aggregator.whence.output import (
     show_list,
 )
 from whence_common.clock import utc_now
+from whence_common.runtime.output import prepare_output
 
 _INSTANCE = re.compile(r"i-[0-9a-f]{8,17}\Z")
 _COMMIT = re.compile(r"[0-9a-f]{7,64}\Z")
@@ -95,8 +96,7 @@ def whence(context: click.Context, url: str, token_file: str | None, ca_file: st
 
 def main() -> NoReturn:
     """Run the command and exit with a code from the help text, also when interrupted."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # text streams, as Python opens them
+    prepare_output()
     code = FAILED
     try:
         code = _run()
