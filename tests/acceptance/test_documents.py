@@ -212,7 +212,7 @@ def test_every_yaml_example_is_valid() -> None:
             parse_organisation(content, name=name)
         elif text.startswith("# /etc/whence/people.yaml"):
             parse_people(content, name=name, domains=(), code_hosts={"github.com"})
-        elif text.startswith(("# accounts.yaml", "# sevenseconds.yaml")):
+        elif text.startswith(("# accounts.yaml", "# guardrails.yaml", "# sevenseconds.yaml")):
             read_configuration(content, name=name).accounts()
         elif text.startswith(OWN_RULES):
             read_rules(content, name=name)
