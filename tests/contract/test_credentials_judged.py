@@ -16,6 +16,9 @@ from whence_aggregator.compliance.rule import ConfiguredSource
 from whence_aggregator.compliance.rule_settings import RuleSettings
 from whence_aggregator.compliance.rules.catalogue import RulesInForce
 from whence_aggregator.ledger.writing import NewEntry
+from whence_aggregator.mint.state import StoredMint
+from whence_aggregator.mint.store import MintStore
+from whence_aggregator.mint.values import MintApplication
 from whence_aggregator.ports import Database
 from whence_aggregator.projections.credentials import CREDENTIAL, credential_write
 from whence_aggregator.queries.compliance import MARK_EVERY_SUBJECT, VERDICTS_OF, VERDICTS_OF_SUBJECTS
@@ -130,6 +133,19 @@ async def test_a_credential_grows_old_and_is_unread(judged: InProcess, tmp_path:
     await say(judged, machine, **holding(client="0a", version_id="v-1"))
     assert (await verdicts(judged))[UNREAD] == "pass"
     assert await differences(judged, tmp_path) == []
+
+
+async def test_a_client_without_a_secret_is_not_old(judged: InProcess) -> None:
+    application = MintApplication(
+        application_id="greeter", team_id="hello", username="stups_greeter", is_confidential=False, provider="stups",
+        credentials=("client",),
+    )  # fmt: skip
+    store = MintStore(database=judged.database, ledger=judged.ledger)
+    await store.save(StoredMint(application=application, revision=0))
+    await mint(judged, "0a")
+    await say(judged, await judged.machine(ONE), **holding(client="0a", version_id="v-1"))
+    judged.clock.advance(25 * 3600)
+    assert (await verdicts(judged))[OLD] == "pass"
 
 
 async def test_an_agent_that_states_no_objects_leaves_what_it_reads_unknown(judged: InProcess) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from fakes.mint_house import MintReplica, MintWorld, minted
 from whence_aggregator.mint.rules import MintRules
 from whence_aggregator.mint.store import TooManyDeletions
+from whence_aggregator.mint.values import ResourceScope
 from whence_aggregator.ports import Conflict, Database, NotFound
 from whence_aggregator.queries.work import TASKS_OF_KIND
 
@@ -160,6 +162,32 @@ async def test_whether_a_client_is_confidential_is_changed_by_a_rotation(mint: M
     await mint.write("greeter", "one", is_confidential=False)
     await mint.run("greeter")
     assert mint.objects("greeter", "one")["client"] == {"client_id": "stups_greeter", "client_secret": None}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"scopes": (ResourceScope(resource_type_id="sales-order", scope_id="read"),)},
+        {"redirect_url": "https://greeter.example.org/"},
+    ],
+)
+@pytest.mark.parametrize("is_per_generation", [True, False])
+async def test_what_only_a_new_client_can_have_is_brought_by_a_rotation(
+    database: Database, world: MintWorld, change: dict[str, Any], is_per_generation: bool
+) -> None:
+    world.provider.has_client_per_generation = is_per_generation
+    mint = MintReplica(database, world)
+    await mint.ledger.start()
+    await minted(mint)
+    before = mint.objects("greeter", "one")["client"]
+    await mint.write("greeter", "one")
+    await mint.run("greeter")
+    assert mint.objects("greeter", "one")["client"] == before, "nothing was changed"
+    await mint.write("greeter", "one", **change)
+    await mint.run("greeter")
+    assert (mint.objects("greeter", "one")["client"] != before) == is_per_generation
+    reason = "the scopes or the redirect URL were changed" if is_per_generation else ""
+    assert (await mint.state("greeter")).stored.renewal_reason == reason
 
 
 async def test_a_client_without_a_secret_that_is_made_again_is_the_same_and_is_not_ended(

@@ -96,7 +96,10 @@ class MintReplica:
         self.store = MintStore(database=database, ledger=self.ledger)
         self.key = MintKey(key, random_bytes=world.random_bytes)
         self.woken = 0
-        self.applications = MintApplications(store=self.store, now=world.clock, on_work=self._wake)
+        self.applications = MintApplications(
+            store=self.store, now=world.clock, on_work=self._wake,
+            per_generation=["stups"] if world.provider.has_client_per_generation else [],
+        )  # fmt: skip
         self.pace = ProviderPace(
             seconds=lambda: world.clock.moment.timestamp(), pause=world.pause, between={"stups": 0.0}
         )

@@ -85,6 +85,16 @@ async def test_the_list_has_those_with_problems_first(served: ServedMint, run: R
     assert (await run("--team", "other")).exit_code == 0
 
 
+async def test_no_bucket_is_said_to_hold_a_generation_that_has_ended(served: ServedMint, run: Run) -> None:
+    """Its version is still in the bucket, below the newest."""
+    await served.mint.run("greeter")
+    served.mint.world.clock.advance(100)
+    await run("greeter", "revoke", "--yes")
+    await served.mint.run("greeter")
+    rows = [line for line in (await run("greeter")).stdout.splitlines() if line.startswith(("client  ", "user  "))]
+    assert sorted(("ended" in row, " of 1 " in row) for row in rows) == [(False, True)] * 2 + [(True, False)] * 2
+
+
 async def test_renew_and_revoke_are_recorded(served: ServedMint, run: Run) -> None:
     await served.mint.run("greeter")
     for action in ("renew", "revoke"):

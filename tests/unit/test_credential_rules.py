@@ -88,6 +88,13 @@ def test_each_kind_has_its_own_age(kind: str, hours: float, outcome: str) -> Non
     assert verdict("credentials-old", minted=minted(current(kind, hours=hours)))[0] == outcome
 
 
+def test_a_client_without_a_secret_does_not_grow_old() -> None:
+    old = current("client", hours=24 * 20)
+    days = {**SETTINGS, "client_credential_days_max": 10}
+    assert verdict("credentials-old", minted=minted(old), settings=days)[0] == "fail"
+    assert verdict("credentials-old", minted=minted({**old, "has_secret": False}), settings=days)[0] == "pass"
+
+
 def test_an_age_that_is_not_set_is_not_judged() -> None:
     settings = {"client_credential_days_max": 31}
     assert verdict("credentials-old", settings=settings, minted=minted(current("user", hours=200)))[0] == "pass"

@@ -241,6 +241,8 @@ class CredentialInUse(msgspec.Struct, frozen=True, kw_only=True):
     committed_at: str = ""
     is_read: bool = False
     """Whether any instance has stated it."""
+    has_secret: bool = True
+    """Whether there is anything to rotate: a client that is not confidential has an id alone."""
 
 
 class MintedForApplication(msgspec.Struct, frozen=True, kw_only=True):

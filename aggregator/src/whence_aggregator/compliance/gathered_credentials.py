@@ -17,7 +17,7 @@ def minted_for(found: KnownCredentials | None) -> MintedForApplication | None:
         current=tuple(
             CredentialInUse(
                 kind=one.kind, generation=one.generation, intended_at=one.intended_at,
-                committed_at=one.committed_at, is_read=one.is_read,
+                committed_at=one.committed_at, is_read=one.is_read, has_secret=one.has_secret,
             )
             for one in current
         ),

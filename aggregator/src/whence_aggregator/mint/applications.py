@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -76,12 +76,23 @@ class ShownMint:
 
 
 class MintApplications:
-    """Writes and reads applications. `on_work` is called when one is due. Raises StorageUnavailable."""
+    """Writes and reads applications. `on_work` is called when one is due. Raises StorageUnavailable.
 
-    def __init__(self, *, store: MintStore, now: Now, on_work: Callable[[], None]) -> None:
+    `per_generation` are the providers where each generation is a client of its own, with the scopes of its time.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: MintStore,
+        now: Now,
+        on_work: Callable[[], None],
+        per_generation: Collection[str] = (),
+    ) -> None:
         self._store = store
         self._now = now
         self._on_work = on_work
+        self._per_generation = per_generation
 
     async def write(self, application_id: str, written: WrittenMint, *, team_id: str, username: str) -> None:
         """Create or replace an application; `username` is used when it is new. Raises Conflict, WriteConflict."""
@@ -105,6 +116,8 @@ class MintApplications:
                 reason = "whether the client is confidential was changed"
             elif set(known.application.credentials) != set(written.credentials):
                 reason = "the kinds of credentials were changed"  # each object names the others in its metadata
+            elif written.provider in self._per_generation and _asks_otherwise(known.application, written):
+                reason = "the scopes or the redirect URL were changed"
             else:
                 return stored
             return replace(stored, renewal_at=_after_all(before, now), renewal_reason=reason)
@@ -206,6 +219,10 @@ def _application(application_id: str, written: WrittenMint, team_id: str, userna
         scopes=written.scopes,
         last_modified=at,
     )
+
+
+def _asks_otherwise(before: MintApplication, written: WrittenMint) -> bool:
+    return (set(before.scopes), before.redirect_url) != (set(written.scopes), written.redirect_url)
 
 
 def _known(state: MintState | None) -> StoredMint:

@@ -72,6 +72,7 @@ class LiveCredentialsRow(TypedDict):
     published_at: str
     committed_at: str
     is_read: int
+    confidential: int
     readers: int
 
 

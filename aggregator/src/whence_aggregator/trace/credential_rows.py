@@ -91,4 +91,5 @@ def _live(row: LiveCredentialsRow) -> LiveGeneration:
         published_at=row["published_at"],
         committed_at=row["committed_at"],
         is_read=bool(row["is_read"]),
+        has_secret=row["kind"] == "user" or bool(row["confidential"]),
     )

@@ -20,6 +20,8 @@ class LiveGeneration:
     """Empty: it is not the current one yet."""
     is_read: bool
     """Whether any instance has stated it."""
+    has_secret: bool = True
+    """Whether there is anything to rotate: a client that is not confidential has an id alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -198,6 +198,6 @@ def _generation(one: Mapping[str, Any], buckets: int, instances: int, as_of: str
         "generation": one["generation"][:_SHORT_CHARACTERS],
         "phase": f"{one['phase']}{', current' if one['is_current'] else ''}",
         "age": age(then, as_of),
-        "buckets": f"{held} of {buckets}",
+        "buckets": f"{held} of {buckets}" if one["phase"] != "ended" else "",
         "readers": f"{one['readers']} of {instances}{unknown}",
     }

@@ -112,7 +112,10 @@ async def load_mint(
     mint = Mint(
         settings=stated, holders=holders, kio=kio, places=places, kinds={MINT_KIND: work},
         provider_kinds={name: one.clients.kinds for name, one in providers.items()},
-        applications=MintApplications(store=store, now=utc_now, on_work=lambda: mint.wake()),
+        applications=MintApplications(
+            store=store, now=utc_now, on_work=lambda: mint.wake(),
+            per_generation=[name for name, one in providers.items() if one.clients.has_client_per_generation],
+        ),
     )  # fmt: skip
     return mint
 
