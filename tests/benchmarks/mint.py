@@ -8,6 +8,7 @@ age, so that all passwords are due at once. BENCH_MINT_APPLICATIONS sets how man
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import secrets
 import sqlite3
@@ -137,7 +138,8 @@ class _Mint:
             while (found := count()) < wanted:
                 if time.perf_counter() - told >= _PROGRESS_SECONDS:
                     told = time.perf_counter()
-                    print(f"  {what}: {found:,} of {wanted:,}", file=sys.stderr, flush=True)
+                    told_of = f"  {what}: {found:,} of {wanted:,}, {self.memory_mb:.0f} MB"
+                    print(told_of, file=sys.stderr, flush=True)
                 await pause(0.25)
         return time.perf_counter() - began
 
@@ -145,6 +147,7 @@ class _Mint:
 async def measure(directory: Path, *, rounds: int, limit: Path) -> None:
     """Print the S3 calls of a rotation, then rates, memory and the storage API's p99 with many applications."""
     del rounds, limit
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # at the end requests are under way
     (directory / "counted").mkdir()
     async with _running(directory / "counted", is_quick=False) as mint:
         await _count(mint)
