@@ -11,7 +11,7 @@ import select
 import sys
 
 import requests
-import tokens
+import tokens  # type: ignore[import-not-found]  # it is in the environment of the clients only
 
 SERVICE_URL, NAME, SCOPE = sys.argv[1:4]
 BETWEEN_SECONDS = 0.02
@@ -19,7 +19,8 @@ BETWEEN_SECONDS = 0.02
 
 def main() -> None:
     tokens.manage(NAME, [SCOPE])
-    session, calls, client, refused = requests.Session(), 0, "", []
+    session, calls, client = requests.Session(), 0, ""
+    refused: list[str] = []
     while True:
         if select.select([sys.stdin], [], [], BETWEEN_SECONDS)[0]:
             if not sys.stdin.readline():
