@@ -8,6 +8,8 @@ import pytest
 
 from fakes.mint_house import MintReplica, MintWorld, minted, of_provider
 from fakes.mint_provider import FakeProvider
+from whence_aggregator.mint.key import MintKey
+from whence_aggregator.mint.key_known import note_key
 from whence_aggregator.mint.state import LIVE_MAX
 from whence_aggregator.ports import Database
 
@@ -143,3 +145,9 @@ async def test_a_revocation_with_the_right_key_leaves_nothing(mint: MintReplica,
     await mint.settle("greeter")
     assert await mint.applications.possible_orphans("greeter") == []
     assert await mint.orphans("greeter") == []
+
+
+async def test_another_key_than_the_one_that_was_used_last_is_noticed_once(database: Database) -> None:
+    one, another = (MintKey(secret, random_bytes=bytes) for secret in (b"o" * 32, NEW_KEY))
+    noticed = [await note_key(database, key) for key in (one, one, another, another, one)]
+    assert noticed == [False, False, True, False, True]

@@ -33,6 +33,8 @@ class MintKey:
         assert len(secret) >= KEY_BYTES
         self._seal = Seal(secret, purpose="mint credentials", random_bytes=random_bytes)
         self._mac = hmac.digest(secret, b"whence mint mac", "sha256")
+        self.fingerprint = hmac.digest(secret, b"whence mint fingerprint", "sha256").hex()[:32]
+        """Names the key and does not disclose it."""
 
     def seal(self, one: GenerationId, content: Mapping[str, str | None]) -> str:
         """Return sealed text; empty for an empty mapping."""

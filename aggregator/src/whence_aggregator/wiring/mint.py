@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import secrets
 import time
@@ -29,6 +30,7 @@ from whence_aggregator.mint.assembly import MintOutside, rotation_of
 from whence_aggregator.mint.bucket_places import BucketPlaces
 from whence_aggregator.mint.holders import StatedHolders
 from whence_aggregator.mint.key import MintKey
+from whence_aggregator.mint.key_known import note_key
 from whence_aggregator.mint.kio import RegisteredApplications
 from whence_aggregator.mint.pace import ProviderPace
 from whence_aggregator.mint.store import MINT_KIND, MintStore
@@ -49,11 +51,15 @@ from whence_aggregator.wiring.work import load_worker
 from whence_aggregator.work.task import Work
 from whence_common.backoff import Backoff
 from whence_common.clock import utc_now
+from whence_common.runtime.logs import fields
 from whence_common.runtime.pause import pause
 from whence_common.settings_file import SettingsInvalid
 
+log = logging.getLogger(__name__)
+
 _GENERATION_BYTES = 16
 _SESSION = "whence-mint"
+_KEY_FIX = 'restore the file, or copy it from the other replica; if the key is lost, see "Another key" in the README'
 
 
 @dataclass(slots=True, kw_only=True)
@@ -93,6 +99,8 @@ async def load_mint(
     key, rules = MintKey(secret, random_bytes=secrets.token_bytes), rules_of(stated)
     store = MintStore(database=database, ledger=ledger)
     await store.queue_all(utc_now())
+    if await note_key(database, key):
+        log.error("mint's key is not the one that was used last", extra=fields(key_file=stated.key_file, fix=_KEY_FIX))
     providers = load_providers(stated, secret, outgoing)
     pace = ProviderPace(
         seconds=time.monotonic, pause=pause,
