@@ -14,7 +14,7 @@ from fakes.clocks import FakeClock
 from fakes.object_store import FakeObjectStore
 from landscape.endurance import repeated
 from whence_agent.credentials.generations import DirectoryTaken, Generations
-from whence_agent.credentials.keeper import CredentialKeeper, Revocation
+from whence_agent.credentials.keeper import WHOLE_SECONDS, CredentialKeeper, Revocation
 from whence_agent.credentials.token_sources import TokenSources
 from whence_agent.credentials.tokens import TokenKeeper
 from whence_agent.patience import Patience
@@ -115,6 +115,24 @@ async def test_an_unchanged_pair_stays_in_its_generation_and_is_asked_for_condit
     await kept.keeper.poll()
     assert kept.state == ("current", 1)
     assert [etag is not None for _, etag in kept.store.asked] == [False, False, True, True]
+
+
+async def test_objects_are_read_whole_every_ten_minutes_as_an_etag_does_not_tell_versions_apart(kept: Kept) -> None:
+    for seconds in (0.0, WHOLE_SECONDS - 1, 1.0, 1.0):
+        kept.ticks.now += seconds
+        await kept.keeper.poll()
+    assert [etag is not None for _, etag in kept.store.asked] == [False, False, True, True, False, False, True, True]
+    assert kept.state == ("current", 1)
+
+
+async def test_a_whole_read_that_failed_is_made_again(kept: Kept) -> None:
+    await kept.keeper.poll()
+    kept.ticks.now += WHOLE_SECONDS
+    del kept.store.buckets["mint"]["app/user.json"]
+    await kept.keeper.poll()
+    kept.put("user.json", USER)
+    await kept.keeper.poll()
+    assert [etag for _, etag in kept.store.asked[-2:]] == [None, None]
 
 
 async def test_one_changed_half_makes_a_new_generation_of_both(kept: Kept) -> None:

@@ -37,6 +37,9 @@ from whence_common.statement import CredentialFacts, CredentialObjectFacts
 log = logging.getLogger(__name__)
 
 TOKEN_SUFFIXES = ("-token-type", "-token-secret", "-client-id", "-client-secret")
+WHOLE_SECONDS = 600.0
+"""After this time objects are read even if their etags are the same: a version with the same bytes has the same etag, and
+S3 does not promise to state the version with 304. The aggregator allows 15 minutes for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +79,8 @@ class CredentialKeeper:
         self._where: tuple[str, str] | None = None
         self._wanted: frozenset[str] = frozenset(FILES)
         self._read: dict[str, StoredObject] = {}
+        self._whole_until = 0.0
+        """Until when an object is read only if its etag differs, on the clock of `progress`."""
         self._published: tuple[CredentialObjectFacts, ...] | None = None
         self._tokens: dict[str, bytes] = {}
         self._gone = 0
@@ -149,6 +154,8 @@ class CredentialKeeper:
         bucket, application_id = self._where
         fetched = dict(self._read)
         wanted = frozenset(FILES)
+        began = self._progress.monotonic()
+        is_whole = began >= self._whole_until
         for name in FILES:
             if name not in wanted:
                 fetched.pop(name, None)
@@ -157,7 +164,8 @@ class CredentialKeeper:
                 self.message = f"s3://{bucket}/{application_id}/{name} has not been read yet"
             before = fetched.get(name)
             try:
-                answer = await self._store.get(bucket, f"{application_id}/{name}", etag=before.etag if before else None)
+                etag = before.etag if before is not None and not is_whole else None
+                answer = await self._store.get(bucket, f"{application_id}/{name}", etag=etag)
             except ObjectUnavailable as exc:
                 self._unavailable(exc, name)
                 return
@@ -169,6 +177,8 @@ class CredentialKeeper:
                 fetched[name] = answer
             if name == CLIENT:
                 wanted = stated_files(fetched[name])
+        if is_whole:
+            self._whole_until = began + WHOLE_SECONDS
         self._gone = 0
         self._read, self._wanted = fetched, wanted
         self._learn()
