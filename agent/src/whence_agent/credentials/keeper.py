@@ -38,8 +38,11 @@ log = logging.getLogger(__name__)
 
 TOKEN_SUFFIXES = ("-token-type", "-token-secret", "-client-id", "-client-secret")
 WHOLE_SECONDS = 600.0
-"""After this time objects are read even if their etags are the same: a version with the same bytes has the same etag, and
-S3 does not promise to state the version with 304. The aggregator allows 15 minutes for it."""
+"""How often objects are read although their etags are the same.
+
+A version with the same bytes has the same etag, and S3 does not promise to state the version in a 304. The aggregator
+judges a version that mint did not record after 15 minutes.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
