@@ -11,6 +11,7 @@ import msgspec
 
 from whence_aggregator.mint.ports import BucketGone, BucketUnavailable, BucketUnsafe
 from whence_aggregator.mint.values import CredentialHolder, KioStanding, ObjectVersion
+from whence_common.clock import Now, to_instant
 
 BucketMishap = Literal["fine", "away", "lost", "forgets", "unsafe", "hangs"]
 """`away`: it fails before it acts; `lost`: after; `forgets`: it answers, and keeps nothing."""
@@ -23,6 +24,7 @@ class FakeVersion:
     version_id: str
     content: bytes | None
     metadata: Mapping[str, str]
+    modified_at: str = ""
 
 
 def fine(_: str) -> BucketMishap:
@@ -38,6 +40,12 @@ class FakeBuckets:
     """Called after each change of an object."""
     objects: dict[tuple[str, str], list[FakeVersion]] = field(default_factory=dict)
     """By bucket and key; the newest version is last."""
+    now: Now | None = None
+    """The clock of S3."""
+    foreign: set[str] = field(default_factory=set)
+    """VersionIds of what somebody else wrote."""
+    harmed: dict[tuple[str, str], str] = field(default_factory=dict)
+    """By bucket and key that somebody else changed last: the version that is the newest since."""
     absent: set[str] = field(default_factory=set)
     """Buckets that do not exist."""
     requests: list[str] = field(default_factory=list)
@@ -66,7 +74,10 @@ class FakeBuckets:
         await self._leaves(mishap, bucket)
         return [
             ObjectVersion(
-                version_id=one.version_id, is_latest=place == 0, is_deletion=one.content is None, modified_at=""
+                version_id=one.version_id,
+                is_latest=place == 0,
+                is_deletion=one.content is None,
+                modified_at=one.modified_at,
             )
             for place, one in enumerate(kept)
         ]
@@ -76,11 +87,31 @@ class FakeBuckets:
         self._new(bucket, key, None, {}, kept=True)
         await self._leaves(mishap, bucket)
 
+    def overwrite(self, bucket: str, key: str, content: bytes | None = b"{}") -> str:
+        """Have somebody else write an object, or delete it; return the VersionId."""
+        version = f"v{self._version + 1}"
+        self.foreign.add(version)
+        self.harmed[bucket, key] = version
+        return self._new(bucket, key, content, {}, kept=True)
+
+    def destroy(self, bucket: str, key: str) -> str:
+        """Have somebody else delete the newest version; return that which is now the newest, or nothing."""
+        left = self.objects[bucket, key][:-1]
+        self.objects[bucket, key] = left
+        self.harmed[bucket, key] = left[-1].version_id if left else ""
+        return self.harmed[bucket, key]
+
+    def is_harmed(self, bucket: str, key: str) -> bool:
+        """Return whether a reader gets what somebody else has put there, or nothing."""
+        versions = self.objects.get((bucket, key))
+        newest = versions[-1].version_id if versions else ""
+        return self.harmed.get((bucket, key)) == newest
+
     def _new(self, bucket: str, key: str, content: bytes | None, metadata: Mapping[str, str], *, kept: bool) -> str:
         self._version += 1
-        version = f"v{self._version}"
+        version, at = f"v{self._version}", to_instant(self.now()) if self.now is not None else ""
         if kept:
-            self.objects.setdefault((bucket, key), []).append(FakeVersion(version, content, dict(metadata)))
+            self.objects.setdefault((bucket, key), []).append(FakeVersion(version, content, dict(metadata), at))
             self.on_change()
         return version
 

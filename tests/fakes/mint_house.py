@@ -50,11 +50,14 @@ class MintWorld:
     random_bytes: Callable[[int], bytes] = field(default_factory=CountingRandom)
 
     def __post_init__(self) -> None:
+        self.buckets.now = self.clock
         self.provider.on_change = self.buckets.on_change = self.check
 
     def check(self) -> None:
         """Check that whoever reads an object now gets a credential that works. Raises LockedOut."""
         for bucket, key in self.buckets.objects:
+            if self.buckets.is_harmed(bucket, key):
+                continue  # what somebody else wrote is not mint's to keep accepted
             document = self.buckets.latest(bucket, key)
             if document is not None and not self.provider.accepts(document):
                 raise LockedOut(f"{bucket}/{key} is not accepted")
@@ -83,8 +86,9 @@ class MintReplica:
     """One process of mint: over one database, in the world that it shares with others."""
 
     def __init__(
-        self, database: Database, world: MintWorld, *, rules: MintRules | None = None, key: bytes = KEY
-    ) -> None:
+        self, database: Database, world: MintWorld, *, rules: MintRules | None = None, key: bytes = KEY,
+        restored_at: str = "",
+    ) -> None:  # fmt: skip
         self.database = database
         self.world = world
         self.rules = rules or MintRules(jitter=0.0)
@@ -103,9 +107,9 @@ class MintReplica:
         self.pace = ProviderPace(
             seconds=lambda: world.clock.moment.timestamp(), pause=world.pause, between={"stups": 0.0}
         )
-        self.rotation = self._rotation()
+        self.rotation = self._rotation(restored_at)
 
-    def _rotation(self) -> Rotation:
+    def _rotation(self, restored_at: str) -> Rotation:
         world = self.world
         provider = MintProvider(clients=world.provider, credentials=world.provider)
         outside = MintOutside(
@@ -114,7 +118,7 @@ class MintReplica:
         return rotation_of(
             self.store, outside, self.key, rules=self.rules, pace=self.pace,
             backoff=Backoff(first_seconds=30.0, longest_seconds=3_600.0, random=random.Random(24).random),
-            now=world.clock, random_hex=world.random_hex,
+            now=world.clock, random_hex=world.random_hex, restored_at=restored_at,
         )  # fmt: skip
 
     def _wake(self) -> None:

@@ -31,7 +31,8 @@ from whence_aggregator.mint.values import CredentialHolder, CredentialKind, Gene
 from whence_common.clock import to_instant
 
 START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-RULES = MintRules(jitter=0.0)
+RULES = MintRules(jitter=0.0, bucket_look_seconds=10 * 366 * 86_400.0)
+"""Looks at buckets are decided in test_mint_disturbing."""
 ACTIVE = KioStanding(name="Greeter", team_id="hello", is_active=True)
 HOUR, DAY = 3_600.0, 86_400.0
 
@@ -125,7 +126,7 @@ def test_a_credential_is_rotated_by_age(kind: CredentialKind, is_confidential: b
 
 
 def test_rotations_of_one_age_are_spread() -> None:
-    rules = MintRules(jitter=0.1)
+    rules = replace(RULES, jitter=0.1)
     early = generation(0, "committed", id=GenerationId(application_id="greeter", kind="user", generation="f" * 32))
     assert decided(stored(), early, seconds=6_481, rules=rules).step == BeginRotation("user", "age")
     late = generation(0, "committed", id=GenerationId(application_id="greeter", kind="user", generation="0" * 32))
@@ -315,7 +316,7 @@ def test_an_application_that_kio_lacks_is_deleted_only_when_it_is_missing_a_seco
     assert decided(missing, current, seconds=200, standing=ACTIVE, rules=OLD).step == NoteStanding(False)
 
 
-OLD = MintRules(jitter=0.0, user_seconds=365 * DAY)
+OLD = replace(RULES, user_seconds=365 * DAY)
 
 
 def test_what_was_asked_for_and_never_answered_ends_when_it_can_no_longer_be_made() -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from whence_aggregator.mint.calls import MintProvider, ProviderCalls
 from whence_aggregator.mint.key import MintKey
+from whence_aggregator.mint.looking import Looking
 from whence_aggregator.mint.making import Making
 from whence_aggregator.mint.pace import ProviderPace
 from whence_aggregator.mint.ports import CredentialBuckets, CredentialHolders, KnownApplications
@@ -39,8 +40,12 @@ def rotation_of(
     backoff: Backoff,
     now: Now,
     random_hex: Callable[[], str],
+    restored_at: str = "",
 ) -> Rotation:
-    """Return the rotation. `random_hex` returns 32 hexadecimal digits, for the id of a generation."""
+    """Return the rotation. `random_hex` returns 32 hexadecimal digits, for the id of a generation.
+
+    `restored_at`: when mint first ran on a database that was restored from a backup; empty: it was not.
+    """
     calls = ProviderCalls(providers=outside.providers, pace=pace, rules=rules, key=key)
     making = Making(store=store, calls=calls, backoff=backoff, now=now, random_hex=random_hex)
     return Rotation(
@@ -48,6 +53,7 @@ def rotation_of(
         calls=calls,
         making=making,
         publishing=Publishing(store=store, making=making, buckets=outside.buckets, rules=rules, now=now),
+        looking=Looking(store=store, buckets=outside.buckets, rules=rules, restored_at=restored_at, now=now),
         syncing=Syncing(store=store, calls=calls, rules=rules, now=now),
         holders=outside.holders,
         known=outside.known,

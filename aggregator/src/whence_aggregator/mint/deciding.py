@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from whence_aggregator.mint.disturbing import disturbed_steps, look_at, repair_at
 from whence_aggregator.mint.retiring import end_at, is_stuck, readers_look_at, superseded
 from whence_aggregator.mint.rules import MintRules
 from whence_aggregator.mint.state import LIVE_MAX, SEAL_UNREADABLE, MintState, StoredGeneration
@@ -23,6 +24,7 @@ from whence_aggregator.mint.steps import (
     EndGeneration,
     EnsureClient,
     GiveUpGeneration,
+    LookAtBucket,
     MintDecision,
     MintStep,
     NoteStanding,
@@ -67,7 +69,7 @@ def decide(
     return MintDecision(
         step=None,
         look_at=min([look_at, *waiting, *deciding.reader_looks()]),
-        no_longer_failing=frozenset(name for name in over if not deciding.is_of_rotation(name)),
+        no_longer_failing=frozenset(name for name in over if not deciding.lasts(name)),
     )
 
 
@@ -82,11 +84,15 @@ def due_at(state: MintState, kind: CredentialKind, rules: MintRules, now: dateti
         return now, "a bucket has no object of the current generation"
     if state.stored.renewal_at > current.intended_at:
         return now, state.stored.renewal_reason
-    if kind == "client" and not state.application.is_confidential:
-        return None
-    seconds = rules.user_seconds if kind == "user" else rules.client_seconds
-    early = rules.jitter * int(current.id.generation[:8], 16) / 2**32
-    return parse_instant(current.committed_at) + timedelta(seconds=seconds * (1.0 - early)), "age"
+    dues = list[tuple[datetime, str]]()
+    repaired = repair_at(current, rules)
+    if repaired is not None:
+        dues.append((repaired, f"{', '.join(sorted(current.disturbances))}: not what mint wrote"))
+    if kind == "user" or state.application.is_confidential:
+        seconds = rules.user_seconds if kind == "user" else rules.client_seconds
+        early = rules.jitter * int(current.id.generation[:8], 16) / 2**32
+        dues.append((parse_instant(current.committed_at) + timedelta(seconds=seconds * (1.0 - early)), "age"))
+    return min(dues, default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,8 +117,15 @@ class _Deciding:
             yield from self._rotation(kind) if wanted else self._unwanted(kind)
         if stored.deleted_at and not any(one.is_live for one in self.state.generations):
             yield Proposal(DeleteClient(), self.now)
+        for kind in self.state.kinds():
+            yield from self._looks(kind)
 
-    def is_of_rotation(self, step: str) -> bool:
+    def lasts(self, step: str) -> bool:
+        """Return whether a problem lasts although its step is not to be done now."""
+        current = [self.state.current(kind) for kind in self.state.application.credentials if self._is_wanted(kind)]
+        return self._is_of_rotation(step) or any(step in disturbed_steps(one) for one in current if one is not None)
+
+    def _is_of_rotation(self, step: str) -> bool:
         """Return whether a step is of a rotation that is under way or due, and of no unwanted bucket."""
         for kind in self.state.application.credentials:
             name, _, bucket = step.partition(" ")
@@ -193,6 +206,16 @@ class _Deciding:
             current = self.state.current(kind)
             begun = _after(current.asked_at, self.rules.making_seconds_max) if current is not None else self.now
             yield Proposal(BeginRotation(kind, due[1]), max(due[0], begun))
+
+    def _looks(self, kind: CredentialKind) -> Iterator[Proposal]:
+        """Yield a look at each bucket that is known to have held the current generation."""
+        current = self.state.current(kind)
+        if current is None or current.phase != "committed" or not self._is_wanted(kind):
+            return
+        for bucket in self.state.application.buckets:
+            is_known = bucket in current.versions and not self.state.is_being_written(kind, bucket)
+            if is_known and bucket not in current.disturbances:
+                yield Proposal(LookAtBucket(current, bucket), look_at(current, bucket, self.rules))
 
     def _progress(self, one: StoredGeneration) -> Iterator[Proposal]:
         stored = self.state.stored

@@ -21,9 +21,13 @@ _HIDDEN = "[secret]"
 
 
 def failed(
-    stored: StoredMint, step: str, exc: WhenceError, *, now: datetime, backoff: Backoff, secrets: Iterable[str] = ()
-) -> StoredMint:
-    """Return the application after a failure of a step: it is tried again after a pause that grows."""
+    stored: StoredMint, step: str, exc: WhenceError, *, now: datetime, backoff: Backoff, secrets: Iterable[str] = (),
+    is_write: bool = True,
+) -> StoredMint:  # fmt: skip
+    """Return the application after a failure of a step: it is tried again after a pause that grows.
+
+    `is_write`: the step may write to buckets, so that its failures are counted.
+    """
     before = stored.failures.get(step)
     attempts = before.attempts + 1 if before is not None else 1
     at_least = exc.retry_after_seconds if isinstance(exc, RoadError) else None
@@ -36,9 +40,22 @@ def failed(
         code=one_line(cleaned(exc.code), 64),
         problem=one_line(cleaned(without(exc.diagnostics(), secrets)), PROBLEM_CHARACTERS_MAX),
     )
+    errors = stored.bucket_errors + int(is_of_bucket and is_write)
+    return replace(_with(stored, step, failure), bucket_errors=errors)
+
+
+def noted(stored: StoredMint, step: str, code: str, problem: str, *, now: datetime, retry_at: datetime) -> StoredMint:
+    """Return the application with a problem that no failed step has; `retry_at`: when it is mended at the earliest."""
+    failure = MintFailure(
+        attempts=1, retry_at=to_instant(retry_at), since=to_instant(now), code=code,
+        problem=one_line(cleaned(problem), PROBLEM_CHARACTERS_MAX),
+    )  # fmt: skip
+    return _with(stored, step, failure)
+
+
+def _with(stored: StoredMint, step: str, failure: MintFailure) -> StoredMint:
     kept = sorted(stored.failures, key=lambda name: stored.failures[name].since)[: FAILURES_MAX - 1]
-    failures = {**{name: stored.failures[name] for name in kept}, step: failure}
-    return replace(stored, failures=failures, bucket_errors=stored.bucket_errors + int(is_of_bucket))
+    return replace(stored, failures={**{name: stored.failures[name] for name in kept}, step: failure})
 
 
 def without(text: str, secrets: Iterable[str]) -> str:

@@ -48,7 +48,11 @@ class Making:
             fix = "remove the kind from the application's credentials, or choose another provider"
             raise ProviderRefused("provider-kind", f"{provider} makes no credentials of kind {kind}", fix=fix)
         one = GenerationId(application_id=wanted.application_id, kind=kind, generation=self._random_hex())
-        generation = StoredGeneration(id=one, provider=provider, phase="intended", intended_at=at, asked_at=at)
+        current = state.current(kind)
+        disturbed = current.disturbed if current is not None and current.disturbances else 0
+        generation = StoredGeneration(
+            id=one, provider=provider, phase="intended", intended_at=at, asked_at=at, disturbed=disturbed
+        )
         await self._store.begin(state.stored, generation, reason=reason)
         await self._make(state, wanted, generation)
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from whence_aggregator.mint.calls import ProviderCalls, wanted_of
 from whence_aggregator.mint.deciding import decide, due_at
 from whence_aggregator.mint.failing import cleared, failed
+from whence_aggregator.mint.looking import Looking
 from whence_aggregator.mint.making import Making
 from whence_aggregator.mint.ports import (
     BucketUnavailable,
@@ -30,6 +31,7 @@ from whence_aggregator.mint.steps import (
     EndGeneration,
     EnsureClient,
     GiveUpGeneration,
+    LookAtBucket,
     MintStep,
     NoteStanding,
     PublishGeneration,
@@ -74,6 +76,7 @@ class Rotation:
     calls: ProviderCalls
     making: Making
     publishing: Publishing
+    looking: Looking
     syncing: Syncing
     holders: CredentialHolders
     known: KnownApplications
@@ -118,7 +121,10 @@ class Rotation:
 
     async def _note(self, state: MintState, step: MintStep, exc: WhenceError) -> None:
         secrets = self.making.secrets(state)
-        stored = failed(state.stored, step.name, exc, now=self.now(), backoff=self.backoff, secrets=secrets)
+        stored = failed(
+            state.stored, step.name, exc, now=self.now(), backoff=self.backoff, secrets=secrets,
+            is_write=not isinstance(step, LookAtBucket),
+        )  # fmt: skip
         log.warning(
             "a step of a rotation failed",
             extra=fields(
@@ -149,6 +155,8 @@ class Rotation:
                 await self.making.give_up(step.generation, step.reason)
             case EndGeneration():
                 await self.making.end(state, wanted, step.generation, step.name)
+            case LookAtBucket():
+                await self.looking.look(state, step.generation, step.bucket, step.name)
             case _:
                 await self._do_beside(state, step, wanted)
 

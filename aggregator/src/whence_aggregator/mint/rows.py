@@ -6,10 +6,19 @@ from collections.abc import Sequence
 
 import msgspec
 
-from whence_aggregator.mint.state import MintFailure, MissingCount, PossibleOrphan, StoredGeneration, StoredMint
+from whence_aggregator.mint.state import (
+    BucketLook,
+    KnownLog,
+    MintFailure,
+    MissingCount,
+    PossibleOrphan,
+    StoredGeneration,
+    StoredMint,
+)
 from whence_aggregator.mint.values import CredentialKind, GenerationId, GenerationPhase, MintApplication, ResourceScope
 from whence_aggregator.queries.mint import (
     AddMintGenerationParameters,
+    KnownMintLogRow,
     MintApplicationRow,
     MintApplicationsRow,
     MintDeletionsRow,
@@ -23,6 +32,7 @@ _KINDS = msgspec.json.Decoder(tuple[CredentialKind, ...])
 _NAMES = msgspec.json.Decoder(tuple[str, ...])
 _SCOPES = msgspec.json.Decoder(tuple[tuple[str, str], ...])
 _FAILURES = msgspec.json.Decoder(dict[str, MintFailure])
+_LOOKS = msgspec.json.Decoder(dict[str, BucketLook])
 _TEXTS = msgspec.json.Decoder(dict[str, str])
 
 
@@ -98,6 +108,8 @@ def stored_generation(row: MintGenerationsRow) -> StoredGeneration:
         ending_at=row["ending_at"],
         ended_at=row["ended_at"],
         end_reason=row["end_reason"],
+        looks=_LOOKS.decode(row["looks"]),
+        disturbed=row["disturbed"],
     )
 
 
@@ -110,6 +122,7 @@ def generation_row(one: StoredGeneration) -> AddMintGenerationParameters:
         "written": _json(one.written), "intended_at": one.intended_at, "asked_at": one.asked_at,
         "verified_at": one.verified_at, "published_at": one.published_at, "committed_at": one.committed_at,
         "ending_at": one.ending_at, "ended_at": one.ended_at, "end_reason": one.end_reason,
+        "looks": _json(one.looks), "disturbed": one.disturbed,
     }  # fmt: skip
 
 
@@ -121,6 +134,7 @@ def written_row(one: StoredGeneration) -> WriteMintGenerationParameters:
         "handle": _json(one.handle), "mac": one.mac, "written": _json(one.written), "asked_at": one.asked_at,
         "verified_at": one.verified_at, "published_at": one.published_at, "committed_at": one.committed_at,
         "ending_at": one.ending_at, "ended_at": one.ended_at, "end_reason": one.end_reason,
+        "looks": _json(one.looks), "disturbed": one.disturbed,
     }  # fmt: skip
 
 
@@ -134,6 +148,10 @@ def possible_orphan(row: PossibleOrphansRow) -> PossibleOrphan:
 def missing_count(rows: Sequence[MintDeletionsRow]) -> MissingCount:
     row = rows[0]
     return MissingCount(deleted=row["deleted"], missing=row["missing"], known=row["known"])
+
+
+def known_log(rows: Sequence[KnownMintLogRow]) -> KnownLog | None:
+    return KnownLog(origin=rows[0]["origin"], restored_at=rows[0]["restored_at"]) if rows else None
 
 
 def _json(value: object) -> str:

@@ -33,6 +33,11 @@ class MintRules:
     readers_seconds: float = 120.0
     """How often is asked whether instances hold the new generation, at most; more rarely the longer it takes."""
 
+    bucket_look_seconds: float = 3_600.0
+    """How often is looked whether a bucket still holds what mint wrote, at most."""
+    repair_seconds_max: float = 86_400.0
+    """The longest pause before a credential is renewed that was tampered with again and again."""
+
     def __post_init__(self) -> None:
         assert 0 < self.call_seconds_max * 2 <= self.making_seconds_max <= self.poll_seconds_max <= self.bound_seconds
         assert self.user_seconds > 0 < self.client_seconds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from whence_aggregator.mint.values import CredentialKind, GenerationId, GenerationPhase, MintApplication
 
@@ -58,6 +59,30 @@ class StoredMint:
         return min(self.failures.values(), key=lambda one: one.since, default=None)
 
 
+LookFinding = Literal["", "suspected", "unrecorded", "tampered"]
+"""What a look at a bucket found; empty: the newest version is the one that mint wrote.
+
+- `suspected`: it is another one, for the first time: another replica may be writing.
+- `unrecorded`: it still is; mint may have written it and lost the answer, or have been restored from a backup since.
+- `tampered`: mint did not write it, or what mint wrote is gone.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BucketLook:
+    """The last look at the object of a generation in one bucket."""
+
+    at: str
+    finding: LookFinding = ""
+    version_id: str = ""
+    """The newest version, if it is not the one that mint wrote; empty: there is none."""
+
+    @property
+    def is_disturbed(self) -> bool:
+        """Whether the generation is renewed for what was found."""
+        return self.finding in ("unrecorded", "tampered")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredGeneration:
     """A generation as its row has it. Times are in UTC; empty: not yet."""
@@ -85,6 +110,21 @@ class StoredGeneration:
     ending_at: str = ""
     ended_at: str = ""
     end_reason: str = ""
+    looks: Mapping[str, BucketLook] = field(default_factory=dict)
+    """By bucket, since it was committed."""
+    disturbed: int = 0
+    """How many generations in a row, up to this one, were renewed for what a look at a bucket found."""
+
+    @property
+    def disturbances(self) -> dict[str, BucketLook]:
+        """Return the looks for which it is renewed, by bucket."""
+        return {bucket: look for bucket, look in self.looks.items() if look.is_disturbed and bucket in self.written}
+
+    @property
+    def step(self) -> str:
+        """Return its step, as the log has it: what was tampered with is so until its successor is committed."""
+        is_tampered = any(look.finding == "tampered" for look in self.disturbances.values())
+        return "tampered" if is_tampered and self.phase == "committed" else self.phase
 
     @property
     def kind(self) -> CredentialKind:
@@ -117,6 +157,15 @@ class PossibleOrphan:
     provider: str
     intended_at: str
     ended_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownLog:
+    """The log over which mint ran last."""
+
+    origin: str
+    restored_at: str
+    """When mint first ran under this name; empty: the log never had another one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +213,13 @@ class MintState:
     def fresh(self, kind: CredentialKind) -> StoredGeneration | None:
         """Return the generation that is on its way to be committed."""
         return next((one for one in reversed(self.live(kind)) if one.is_fresh), None)
+
+    def is_being_written(self, kind: CredentialKind, bucket: str) -> bool:
+        """Return whether a bucket may hold a newer generation than the current one."""
+        current = self.current(kind)
+        return current is not None and any(
+            bucket in one.written and one.intended_at > current.intended_at for one in self.live(kind)
+        )
 
     def is_revoked(self, one: StoredGeneration) -> bool:
         """Return whether the credentials were revoked since a generation was intended."""

@@ -88,6 +88,17 @@ class EndGeneration(_OfGeneration):
 
 
 @dataclass(frozen=True, slots=True)
+class LookAtBucket(_OfGeneration):
+    """Find whether a bucket still holds the current generation."""
+
+    bucket: str
+
+    @property
+    def name(self) -> str:
+        return f"look {self.generation.kind} {self.bucket}"
+
+
+@dataclass(frozen=True, slots=True)
 class WithdrawObject:
     """Hide the object in a bucket that is not wanted any more."""
 
@@ -138,6 +149,7 @@ MintStep = (
     | CommitGeneration
     | GiveUpGeneration
     | EndGeneration
+    | LookAtBucket
     | StepOfApplication
 )
 

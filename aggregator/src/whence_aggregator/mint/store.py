@@ -231,7 +231,7 @@ async def _advance(transaction: Transaction, generation: StoredGeneration, store
 async def _log(writing: Writing[object], generation: StoredGeneration, *, at: str, reason: str) -> None:
     stated = {
         "application_id": generation.id.application_id, "credential": generation.kind,
-        "generation": generation.id.generation, "provider": generation.provider, "step": generation.phase, "at": at,
+        "generation": generation.id.generation, "provider": generation.provider, "step": generation.step, "at": at,
         "client_id": generation.handle.get("client_id", ""), "written": generation.versions, "mac": generation.mac,
         "reason": reason,
     }  # fmt: skip

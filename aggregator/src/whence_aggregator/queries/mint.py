@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from whence_aggregator.queries.query import Command, NamedQuery
+from whence_aggregator.queries.query import Command, NamedQuery, NoParameters
 
 
 class MintApplicationParameters(TypedDict):
@@ -222,6 +222,8 @@ class MintGenerationsRow(TypedDict):
     ending_at: str
     ended_at: str
     end_reason: str
+    looks: str
+    disturbed: int
 
 
 MINT_GENERATIONS = NamedQuery[MintGenerationsParameters, MintGenerationsRow]("mint_generations")
@@ -247,6 +249,8 @@ class AddMintGenerationParameters(TypedDict):
     ending_at: str
     ended_at: str
     end_reason: str
+    looks: str
+    disturbed: int
 
 
 ADD_MINT_GENERATION = Command[AddMintGenerationParameters]("add_mint_generation")
@@ -267,6 +271,8 @@ class WriteMintGenerationParameters(TypedDict):
     ending_at: str
     ended_at: str
     end_reason: str
+    looks: str
+    disturbed: int
     application_id: str
     kind: str
     generation: str
@@ -286,6 +292,22 @@ class ForgetMintGenerationsParameters(TypedDict):
 
 
 FORGET_MINT_GENERATIONS = Command[ForgetMintGenerationsParameters]("forget_mint_generations")
+
+
+class KnownMintLogRow(TypedDict):
+    origin: str
+    restored_at: str
+
+
+KNOWN_MINT_LOG = NamedQuery[NoParameters, KnownMintLogRow]("known_mint_log")
+
+
+class PutMintLogParameters(TypedDict):
+    origin: str
+    restored_at: str
+
+
+PUT_MINT_LOG = Command[PutMintLogParameters]("put_mint_log")
 
 
 class PutCredentialParameters(TypedDict):

@@ -23,6 +23,7 @@ _SECONDS: Mapping[str, tuple[float, float]] = {
     "client_seconds": (600.0, 366 * 86_400.0),
     "poll_seconds_max": (60.0, 86_400.0),
     "bound_seconds": (600.0, 30 * 86_400.0),
+    "bucket_look_seconds": (600.0, 7 * 86_400.0),
     "missing_seconds": (3_600.0, 30 * 86_400.0),
 }
 _PROVIDERS_MAX = 20
@@ -99,6 +100,8 @@ class MintSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """The longest time after which an instance reads a new object."""
     bound_seconds: float = 86_400.0
     """An old generation ends so long after its successor was published, even where instances have not reported it."""
+    bucket_look_seconds: float = 3_600.0
+    """How often is looked whether a bucket still holds what mint wrote, at most."""
     missing_seconds: float = 86_400.0
     """An application that is missing from Kio, or inactive, is deleted if it still is after this time."""
     deletions_per_hour_max: int = 10
@@ -109,7 +112,7 @@ def rules_of(mint: MintSettings) -> MintRules:
     return MintRules(
         user_seconds=mint.user_seconds, client_seconds=mint.client_seconds, poll_seconds_max=mint.poll_seconds_max,
         bound_seconds=mint.bound_seconds, missing_seconds=mint.missing_seconds,
-        deletions_an_hour_max=mint.deletions_per_hour_max,
+        bucket_look_seconds=mint.bucket_look_seconds, deletions_an_hour_max=mint.deletions_per_hour_max,
     )  # fmt: skip
 
 

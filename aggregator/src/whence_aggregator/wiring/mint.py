@@ -32,6 +32,7 @@ from whence_aggregator.mint.holders import StatedHolders
 from whence_aggregator.mint.key import MintKey
 from whence_aggregator.mint.key_known import note_key
 from whence_aggregator.mint.kio import RegisteredApplications
+from whence_aggregator.mint.log_known import note_log
 from whence_aggregator.mint.pace import ProviderPace
 from whence_aggregator.mint.store import MINT_KIND, MintStore
 from whence_aggregator.mint.values import CredentialKind
@@ -115,6 +116,7 @@ async def load_mint(
     rotation = rotation_of(
         store, outside, key, rules=rules, pace=pace, backoff=backoff, now=utc_now,
         random_hex=lambda: secrets.token_hex(_GENERATION_BYTES),
+        restored_at=await note_log(database, ledger.origin, utc_now()),
     )  # fmt: skip
     work = Work(handler=MintWork(rotation=rotation, random=random.random), under_way_max=UNDER_WAY_MAX)
     mint = Mint(

@@ -63,28 +63,35 @@ on conflict (kind, subject) do nothing;
 
 -- name: mint_generations
 select application_id, kind, generation, revision, provider, phase, sealed, sealed_handle, handle, mac, written,
-    intended_at, asked_at, verified_at, published_at, committed_at, ending_at, ended_at, end_reason
+    intended_at, asked_at, verified_at, published_at, committed_at, ending_at, ended_at, end_reason, looks, disturbed
 from mint_generation where {application_id in texts application_ids} order by application_id, intended_at, generation;
 
 -- name: add_mint_generation
 insert into mint_generation (application_id, kind, generation, revision, provider, phase, sealed, sealed_handle,
     handle, mac, written, intended_at, asked_at, verified_at, published_at, committed_at, ending_at, ended_at,
-    end_reason)
+    end_reason, looks, disturbed)
 values (:application_id, :kind, :generation, :revision, :provider, :phase, :sealed, :sealed_handle, :handle, :mac,
     :written, :intended_at, :asked_at, :verified_at, :published_at, :committed_at, :ending_at, :ended_at,
-    :end_reason);
+    :end_reason, :looks, :disturbed);
 
 -- name: write_mint_generation
 update mint_generation set revision = :revision + 1, phase = :phase, sealed = :sealed,
     sealed_handle = :sealed_handle, handle = :handle, mac = :mac, written = :written, asked_at = :asked_at,
     verified_at = :verified_at, published_at = :published_at, committed_at = :committed_at, ending_at = :ending_at,
-    ended_at = :ended_at, end_reason = :end_reason
+    ended_at = :ended_at, end_reason = :end_reason, looks = :looks, disturbed = :disturbed
 where application_id = :application_id and kind = :kind and generation = :generation and revision = :revision
 returning revision;
 
 -- name: forget_mint_generations
 delete from mint_generation
 where application_id = :application_id and kind = :kind and phase = 'ended' and generation <> :generation;
+
+-- name: known_mint_log
+select origin, restored_at from mint_log where id = 1;
+
+-- name: put_mint_log
+insert into mint_log (id, origin, restored_at) values (1, :origin, :restored_at)
+on conflict (id) do update set origin = excluded.origin, restored_at = excluded.restored_at;
 
 -- name: put_credential
 insert into credential (application_id, kind, generation, ledger_index, provider, step, mac, written, intended_at,
