@@ -2,13 +2,15 @@
 
 Checked at each change outside: what lies in a bucket is accepted by the provider. Checked after each rule: at most two
 generations of a kind have not ended. Checked at the end, in good weather: everything is mended, no credential is an
-orphan, and no secret stands in the database, in the log or in a message.
+orphan, and no secret stands in the database, in the log or in a message. Somebody else writes to the buckets, deletes
+and destroys versions: in good weather each is noticed within an interval, and nothing else is ever taken for it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import random
 import shutil
@@ -34,7 +36,8 @@ from fakes.mint_house import MintReplica, MintWorld, found_secrets
 from fakes.mint_provider import FakeProvider, ProviderMishap
 from landscape.endurance import SECONDS_MAX, repeated
 from landscape.killed import Killed, killed_at
-from whence_aggregator.mint.state import LIVE_MAX
+from whence_aggregator.mint.state import LIVE_MAX, MintState
+from whence_aggregator.mint.values import OBJECTS
 from whence_aggregator.ports import Conflict, NotFound
 from whence_aggregator.storage.sqlite import SqliteDatabase
 
@@ -43,6 +46,15 @@ BUCKETS = ("one", "two", "three")
 PROVIDER_MISHAPS = st.lists(st.just("fine") | st.sampled_from(get_args(ProviderMishap)), max_size=12)
 BUCKET_MISHAPS = st.lists(st.just("fine") | st.sampled_from(get_args(BucketMishap)), max_size=8)
 """Of the requests of one rule, the last first; about half of them go well, so that a rotation comes far."""
+
+
+def watched(state: MintState | None, kind: Any, bucket: str) -> bool:
+    """Return whether a bucket is one that mint looks at: it wants it to hold the current generation, and nothing newer."""
+    if state is None or state.stored.deleted_at or kind not in state.application.credentials:
+        return False
+    current = state.current(kind)
+    is_known = current is not None and current.phase == "committed" and bucket in current.versions
+    return is_known and bucket in state.application.buckets and not state.is_being_written(kind, bucket)
 
 
 class Records(logging.Handler):
@@ -69,6 +81,7 @@ class Rotations(RuleBasedStateMachine):
         self.bucket_mishaps: list[BucketMishap] = []
         self.replicas: list[MintReplica] = []
         self.databases: list[SqliteDatabase] = []
+        self.destroyed: set[tuple[str, str]] = set()
 
     def wait(self, call: Awaitable[Any]) -> Any:
         async def waited() -> Any:
@@ -76,8 +89,10 @@ class Rotations(RuleBasedStateMachine):
 
         return self.runner.run(waited())
 
-    @initialize(style=st.sampled_from(["beside", "new-client"]), is_finding=st.booleans())
-    def begin(self, style: Any, is_finding: bool) -> None:
+    @initialize(
+        style=st.sampled_from(["beside", "new-client"]), is_finding=st.booleans(), is_minted=st.booleans()
+    )  # fmt: skip
+    def begin(self, style: Any, is_finding: bool, is_minted: bool) -> None:
         self.world = MintWorld(
             provider=FakeProvider(style=style, is_finding=is_finding, weather=self.provider_weather),
             buckets=FakeBuckets(weather=self.bucket_weather),
@@ -86,6 +101,9 @@ class Rotations(RuleBasedStateMachine):
             self.wait(self.open(number))
         for application_id in APPLICATIONS:
             self.world.register(application_id)
+        if is_minted:
+            self.wait(self.replicas[0].write("greeter", "one", "two"))
+            self.wait(self.replicas[0].run("greeter"))
 
     def provider_weather(self, _: str) -> ProviderMishap:
         return self.provider_mishaps.pop() if self.provider_mishaps else "fine"
@@ -171,6 +189,53 @@ class Rotations(RuleBasedStateMachine):
 
         self.wait(all_together())
         self.provider_mishaps, self.bucket_mishaps = [], []
+
+    @rule(number=st.integers(0, 11), how=st.sampled_from(["overwrite", "delete", "destroy"]))
+    def tamper(self, number: int, how: str) -> None:
+        """Have somebody else change the newest object of a bucket that is known to hold the current generation."""
+        states = {name: self.wait(self.replicas[0].store.load(name)) for name in APPLICATIONS}
+        known = [
+            (bucket, f"{name}/{OBJECTS[kind]}")
+            for name, kind, bucket in itertools.product(APPLICATIONS, OBJECTS, BUCKETS)
+            if watched(states[name], kind, bucket)
+        ]
+        if not known or self.world.buckets.latest(*known[number % len(known)]) is None:
+            return
+        bucket, key = known[number % len(known)]
+        if how == "destroy":
+            self.world.buckets.destroy(bucket, key)
+            self.destroyed.add((bucket, key))
+        else:
+            self.world.buckets.overwrite(bucket, key, b"{}" if how == "overwrite" else None)
+
+    @rule(application_id=st.sampled_from(APPLICATIONS), number=st.integers(0, 1))
+    def look(self, application_id: str, number: int) -> None:
+        """In good weather what somebody else changed is noticed within an interval, and the minute of a second look."""
+        mint = self.replicas[number]
+        for seconds in (mint.rules.bucket_look_seconds, mint.rules.making_seconds_max):
+            self.world.clock.advance(seconds)
+            progress = self.wait(mint.run(application_id))
+            while progress is not None and progress.reason == "more steps are due":
+                progress = self.wait(mint.run(application_id))
+        state = self.wait(mint.store.load(application_id))
+        for kind, bucket in itertools.product(OBJECTS, BUCKETS):
+            if watched(state, kind, bucket) and self.world.buckets.is_harmed(
+                bucket, f"{application_id}/{OBJECTS[kind]}"
+            ):
+                noted = state.stored.failures[f"bucket {kind} {bucket}"]
+                assert bucket in state.current(kind).disturbances
+                assert noted.code in ("bucket-tampered", "bucket-unrecorded")
+
+    @precondition(lambda self: self.replicas)
+    @invariant()
+    def nobody_is_accused_of_what_mint_did(self) -> None:
+        for application_id in APPLICATIONS:
+            state = self.wait(self.replicas[0].store.load(application_id))
+            for one in state.generations if state is not None else ():
+                for bucket, look in one.looks.items():
+                    is_harmed = (bucket, f"{application_id}/{OBJECTS[one.kind]}") in self.destroyed
+                    foreign = look.version_id in self.world.buckets.foreign
+                    assert look.finding != "tampered" or is_harmed or foreign
 
     @rule(seconds=st.sampled_from([1.0, 61.0, 600.0, 7_201.0, 90_000.0, 31 * 86_400.0]))
     def pass_time(self, seconds: float) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from whence_aggregator.mint.disturbing import disturbed_steps
 from whence_aggregator.mint.failing import tried_at
 from whence_aggregator.mint.state import MintState, PossibleOrphan, StoredMint
 from whence_aggregator.mint.store import MintStore
@@ -177,6 +178,7 @@ class MintApplications:
             # what is deleted can be revoked too, so that it ends without a key that is lost
             known, at = before.stored if is_revoked else _not_deleting(before), _after_all(before, now)
             application = replace(known.application, last_modified=to_instant(now))
+            lasting = {step for one in before.generations for step in disturbed_steps(one)}
             return replace(
                 known,
                 application=application,
@@ -184,7 +186,7 @@ class MintApplications:
                 renewal_at=at,
                 renewal_reason=reason,
                 revoked_at=at if is_revoked else known.revoked_at,
-                failures={},
+                failures={name: one for name, one in known.failures.items() if name in lasting},
                 bucket_errors=0,
             )
 
