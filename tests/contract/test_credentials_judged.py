@@ -115,6 +115,30 @@ async def test_a_generation_that_mint_never_made_is_a_violation_at_once(judged: 
     assert (await verdicts(judged))[TAMPERED] == "fail"
 
 
+async def test_a_bucket_that_was_tampered_with_is_a_violation_of_instances_whose_agents_do_not_say_what_they_hold(
+    judged: InProcess, tmp_path: Path
+) -> None:
+    await mint(judged, "0a")
+    await say(judged, await judged.machine(ONE))
+    assert (await verdicts(judged))[TAMPERED] in ("pass", "unknown")
+    await mint(judged, "0a", "tampered")
+    assert (await verdicts(judged))[TAMPERED] == "fail"
+    await mint(judged, "0b", "intended", "generated", "published", version_id="v-2")
+    assert (await verdicts(judged))[TAMPERED] == "fail", "the bucket is good again when its renewal is committed"
+    await mint(judged, "0b", "committed", version_id="v-2")
+    assert (await verdicts(judged))[TAMPERED] == "unknown"
+    await mint(judged, "0a", "ending", "ended")
+    assert (await verdicts(judged))[TAMPERED] == "unknown"
+    assert await differences(judged, tmp_path) == []
+
+
+async def test_an_agent_that_holds_what_mint_wrote_is_not_accused_of_a_bucket(judged: InProcess) -> None:
+    await mint(judged, "0a")
+    await say(judged, await judged.machine(ONE), **holding(client="0a", version_id="v-1"))
+    await mint(judged, "0a", "tampered")
+    assert (await verdicts(judged))[TAMPERED] == "pass"
+
+
 async def test_a_generation_that_is_being_published_is_not_tampered_with(judged: InProcess) -> None:
     await mint(judged, "0a")
     await mint(judged, "0b", "intended", "generated")

@@ -243,6 +243,8 @@ class CredentialInUse(msgspec.Struct, frozen=True, kw_only=True):
     """Whether any instance has stated it."""
     has_secret: bool = True
     """Whether there is anything to rotate: a client that is not confidential has an id alone."""
+    is_tampered: bool = False
+    """Whether mint found a bucket that does not hold what it wrote."""
 
 
 class MintedForApplication(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ def minted_for(found: KnownCredentials | None) -> MintedForApplication | None:
             CredentialInUse(
                 kind=one.kind, generation=one.generation, intended_at=one.intended_at,
                 committed_at=one.committed_at, is_read=one.is_read, has_secret=one.has_secret,
+                is_tampered=one.is_tampered,
             )
             for one in current
         ),

@@ -14,6 +14,7 @@ from whence_aggregator.compliance.rules.credentials import (
     CHECKED_LATER,
     CREDENTIALS_NOT_ROTATED,
     CREDENTIALS_TAMPERED,
+    IN_BUCKET,
     SETTLED,
 )
 from whence_aggregator.compliance.rules.instance import INSTANCE_TOO_OLD, INSTANCE_UNLISTED
@@ -34,7 +35,12 @@ from whence_aggregator.queries.compliance import (
     MarkEverySubjectParameters,
     MarkSubjectsJudgedByOthersParameters,
 )
-from whence_aggregator.queries.instance_credentials import BEHIND_IN_CREDENTIALS, CREDENTIALS_TO_CHECK
+from whence_aggregator.queries.instance_credentials import (
+    BEHIND_IN_CREDENTIALS,
+    CREDENTIALS_TO_CHECK,
+    READING_MENDED_BUCKETS,
+    READING_TAMPERED_BUCKETS,
+)
 from whence_aggregator.queries.query import BoundCommand, BoundQuery, array, each, instance_ids
 from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.silences import AGENT_SILENT
@@ -148,7 +154,7 @@ class Sweeping:
         return asked
 
     def _of_credentials(self, now: datetime) -> list[BoundQuery[Swept]]:
-        """Return the queries about credentials: time alone makes these rules fail."""
+        """Return the queries about credentials: time alone makes these rules fail, or what mint finds in buckets."""
         after, asked, idle = self._swept_after, list[BoundQuery[Swept]](), self._rules.not_in_force
         minutes = self._rules.settings.credential_lag_minutes_max
         if minutes is not None and CREDENTIALS_NOT_ROTATED not in idle:
@@ -160,13 +166,21 @@ class Sweeping:
                 )
             )  # fmt: skip
         if CREDENTIALS_TAMPERED not in idle:
-            asked.append(
+            asked += [
                 CREDENTIALS_TO_CHECK.bind(
                     {"settled": to_millis(now - SETTLED), "rule": CREDENTIALS_TAMPERED,
                      "checked_later": f"{CHECKED_LATER}%", "limit": SWEEP_INSTANCES_MAX,
                      "after": after.get(CREDENTIALS_TO_CHECK.name, 0)}
-                )
-            )  # fmt: skip
+                ),
+                READING_TAMPERED_BUCKETS.bind(
+                    {"rule": CREDENTIALS_TAMPERED, "limit": SWEEP_INSTANCES_MAX,
+                     "after": after.get(READING_TAMPERED_BUCKETS.name, 0)}
+                ),
+                READING_MENDED_BUCKETS.bind(
+                    {"rule": CREDENTIALS_TAMPERED, "in_bucket": f"{IN_BUCKET}%", "limit": SWEEP_INSTANCES_MAX,
+                     "after": after.get(READING_MENDED_BUCKETS.name, 0)}
+                ),
+            ]  # fmt: skip
         return asked
 
     def _lacking(self, kind: SubjectOfRule, sets: Mapping[int, Mapping[str, int]]) -> list[int]:

@@ -68,6 +68,7 @@ class LiveCredentialsRow(TypedDict):
     application_id: str
     kind: str
     generation: str
+    step: str
     intended_at: str
     published_at: str
     committed_at: str
@@ -109,3 +110,34 @@ class CredentialsToCheckRow(TypedDict):
 
 
 CREDENTIALS_TO_CHECK = NamedQuery[CredentialsToCheckParameters, CredentialsToCheckRow]("credentials_to_check")
+
+
+class ReadingTamperedBucketsParameters(TypedDict):
+    rule: str
+    after: int
+    limit: int
+
+
+class ReadingTamperedBucketsRow(TypedDict):
+    instance_id: str
+    number: int
+
+
+READING_TAMPERED_BUCKETS = NamedQuery[ReadingTamperedBucketsParameters, ReadingTamperedBucketsRow](
+    "reading_tampered_buckets"
+)
+
+
+class ReadingMendedBucketsParameters(TypedDict):
+    rule: str
+    in_bucket: str
+    after: int
+    limit: int
+
+
+class ReadingMendedBucketsRow(TypedDict):
+    instance_id: str
+    number: int
+
+
+READING_MENDED_BUCKETS = NamedQuery[ReadingMendedBucketsParameters, ReadingMendedBucketsRow]("reading_mended_buckets")

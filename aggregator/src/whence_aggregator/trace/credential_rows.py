@@ -92,4 +92,5 @@ def _live(row: LiveCredentialsRow) -> LiveGeneration:
         committed_at=row["committed_at"],
         is_read=bool(row["is_read"]),
         has_secret=row["kind"] == "user" or bool(row["confidential"]),
+        is_tampered=row["step"] == "tampered",
     )

@@ -22,6 +22,8 @@ class LiveGeneration:
     """Whether any instance has stated it."""
     has_secret: bool = True
     """Whether there is anything to rotate: a client that is not confidential has an id alone."""
+    is_tampered: bool = False
+    """Whether mint found a bucket that does not hold what it wrote."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,8 @@ from whence_aggregator.trace.credentials import CredentialName
 from whence_common.clock import parse_instant
 
 CREDENTIALS_NOT_ROTATED, CREDENTIALS_TAMPERED = "credentials-not-rotated", "credentials-tampered"
+IN_BUCKET = "a bucket does not hold what mint wrote: "
+"""The prefix of reasons that a renewal resolves, although the agent states nothing about it."""
 CHECKED_LATER = "is checked again later: "
 """The prefix of reasons that time alone resolves, so that the sweep finds these verdicts by it."""
 SETTLED = timedelta(minutes=15)
@@ -96,12 +98,12 @@ def credentials_unread(evidence: SubjectEvidence) -> Verdict:
 
 
 def credentials_tampered(evidence: SubjectEvidence) -> Verdict:
-    """Fail when an instance holds an object that mint did not write."""
+    """Fail when an instance holds an object that mint did not write, or reads a bucket that does and does not say."""
     minted = minted_for(evidence)
     if not minted.kinds:
         return NOT_MINTED
     if evidence.held is None:
-        return NO_IDS
+        return _by_buckets(evidence, minted)
     current = {one.kind: one for one in minted.current}
     judged = [_untouched(evidence, one, current.get(one.kind)) for one in evidence.held]
     for outcome in ("fail", "unknown"):
@@ -109,6 +111,14 @@ def credentials_tampered(evidence: SubjectEvidence) -> Verdict:
             if one.outcome == outcome:
                 return one
     return passed("the instance holds what mint wrote")
+
+
+def _by_buckets(evidence: SubjectEvidence, minted: MintedForApplication) -> Verdict:
+    """Judge an instance whose agent states no objects by what mint found in the buckets of the application."""
+    for one in minted.current:
+        if one.is_tampered and evidence.life not in ("stopping", "stopped"):
+            return failed(f"{IN_BUCKET}{_FILES[one.kind]}; the agent does not state which object the instance holds")
+    return NO_IDS
 
 
 def _untouched(evidence: SubjectEvidence, one: HeldByInstance, current: CredentialInUse | None) -> Verdict:

@@ -10,3 +10,5 @@ create table mint_log (
     origin text not null,
     restored_at text not null
 );
+
+create index credential_tampered on credential (application_id) where step = 'tampered';

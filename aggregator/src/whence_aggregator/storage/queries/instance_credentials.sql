@@ -38,7 +38,7 @@ where {i.instance_id in texts instance_ids} order by i.number, c.file;
 
 -- name: live_credentials
 -- types: is_read int, readers int, heard_since int, confidential int
-select k.application_id, k.kind, k.generation, k.intended_at, k.published_at, k.committed_at,
+select k.application_id, k.kind, k.generation, k.step, k.intended_at, k.published_at, k.committed_at,
     case when exists (select 1 from instance_credential c where c.generation = k.generation) then 1 else 0 end as is_read,
     coalesce((select m.confidential from mint_application m where m.application_id = k.application_id), 1) as confidential,
     (select count(*) from facets f join instance i on i.facets = f.number
@@ -71,4 +71,33 @@ select distinct i.instance_id, i.number from verdict v join instance i on i.numb
 join instance_credential c on c.instance = i.number and c.ledger_index = i.ledger_index
 where v.subject_kind = 'instance' and v.rule = :rule and v.verdict = 'unknown' and v.reason like :checked_later
     and c.since < :settled and i.ledger_index >= 0 and i.number > :after
+order by i.number limit :limit;
+
+-- Running instances whose agents state no objects, of an application with a bucket that does not hold what mint wrote,
+-- and that did not fail for it yet.
+
+-- name: reading_tampered_buckets
+-- types: limit int, after int
+select distinct i.instance_id, i.number from credential k join facets f on f.application_id = k.application_id
+join instance i on i.facets = f.number
+where k.step = 'tampered' and k.ended_at = '' and i.ledger_index >= 0 and i.life in ('pending', 'running', 'unknown')
+    and not exists (select 1 from credential n where n.application_id = k.application_id and n.kind = k.kind
+        and n.ended_at = '' and n.committed_at > k.committed_at)
+    and not exists (select 1 from instance_credential c where c.instance = i.number and c.ledger_index = i.ledger_index)
+    and not exists (select 1 from verdict v where v.subject_kind = 'instance' and v.subject = i.number
+        and v.rule = :rule and v.verdict = 'fail')
+    and i.number > :after
+order by i.number limit :limit;
+
+-- Instances that failed for that, of an application whose buckets hold what mint wrote again.
+
+-- name: reading_mended_buckets
+-- types: limit int, after int, in_bucket str
+select distinct i.instance_id, i.number from verdict v join instance i on i.number = v.subject
+join facets f on f.number = i.facets
+where v.subject_kind = 'instance' and v.rule = :rule and v.verdict = 'fail' and v.reason like :in_bucket
+    and i.ledger_index >= 0 and i.number > :after
+    and not exists (select 1 from credential k where k.application_id = f.application_id and k.step = 'tampered'
+        and k.ended_at = '' and not exists (select 1 from credential n where n.application_id = k.application_id
+            and n.kind = k.kind and n.ended_at = '' and n.committed_at > k.committed_at))
 order by i.number limit :limit;
