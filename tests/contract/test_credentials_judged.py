@@ -126,8 +126,20 @@ async def test_a_bucket_that_was_tampered_with_is_a_violation_of_instances_whose
     await mint(judged, "0b", "intended", "generated", "published", version_id="v-2")
     assert (await verdicts(judged))[TAMPERED] == "fail", "the bucket is good again when its renewal is committed"
     await mint(judged, "0b", "committed", version_id="v-2")
+    assert (await verdicts(judged))[TAMPERED] == "fail", "the instance still has to read it"
+    judged.clock.advance(16 * 60)
     assert (await verdicts(judged))[TAMPERED] == "unknown"
     await mint(judged, "0a", "ending", "ended")
+    assert (await verdicts(judged))[TAMPERED] == "unknown"
+
+
+async def test_a_bucket_that_is_mended_at_once_is_a_violation_all_the_same(judged: InProcess, tmp_path: Path) -> None:
+    await mint(judged, "0a")
+    await say(judged, await judged.machine(ONE))
+    await mint(judged, "0a", "tampered")
+    await mint(judged, "0b", version_id="v-2")
+    assert (await verdicts(judged))[TAMPERED] == "fail"
+    judged.clock.advance(16 * 60)
     assert (await verdicts(judged))[TAMPERED] == "unknown"
     assert await differences(judged, tmp_path) == []
 

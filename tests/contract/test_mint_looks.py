@@ -96,6 +96,37 @@ async def test_a_disturbed_application_has_a_problem_with_bucket_key_and_version
     assert (await mint.steps())[-1] == ("client", "committed")
 
 
+async def test_what_a_rotation_writes_over_is_noticed_by_the_request_that_confirms_it(
+    mint: MintReplica, world: MintWorld
+) -> None:
+    version = world.buckets.overwrite("two", KEY)
+    world.clock.advance(HOUR / 2)
+    await mint.applications.renew("greeter", by="ada")
+    world.buckets.requests.clear()
+    await mint.run("greeter")
+    assert world.buckets.requests == ["put one", "put two", "versions one", "versions two"]
+    (entry,) = await tampered(mint)
+    assert version in entry["reason"]
+    assert [step for _, step in await mint.steps()][-4:] == ["generated", "tampered", "published", "committed"]
+    assert (await mint.state("greeter")).stored.failures == {}
+
+
+async def test_what_a_rotation_may_have_written_itself_is_not_taken_for_somebody_elses(
+    mint: MintReplica, world: MintWorld
+) -> None:
+    await mint.applications.renew("greeter", by="ada")
+    world.buckets.weather = lambda bucket: "lost" if bucket == "one" else "fine"
+    for _ in range(5):
+        world.clock.advance(HOUR)
+        await mint.run("greeter")
+    world.buckets.weather = lambda _: "fine"
+    world.clock.advance(HOUR)
+    await mint.run("greeter")
+    assert len(world.buckets.objects["one", KEY]) > 3
+    assert (await mint.steps())[-1] == ("client", "committed")
+    assert await tampered(mint) == []
+
+
 @pytest.mark.parametrize("what", ["deleted", "destroyed", "emptied"])
 async def test_an_object_that_is_gone_is_noticed(mint: MintReplica, world: MintWorld, what: str) -> None:
     if what == "deleted":

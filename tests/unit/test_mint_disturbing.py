@@ -9,7 +9,7 @@ import pytest
 
 from unit.test_mint_deciding import ACTIVE, DAY, HOUR, START, at, generation, stored
 from whence_aggregator.mint.deciding import decide
-from whence_aggregator.mint.disturbing import Disturbance, disturbance, look_at, repair_at
+from whence_aggregator.mint.disturbing import Disturbance, disturbance, look_at, repair_at, written_over
 from whence_aggregator.mint.rules import MintRules
 from whence_aggregator.mint.state import BucketLook, LookFinding, MintFailure, MintState, StoredGeneration
 from whence_aggregator.mint.steps import BeginRotation, LookAtBucket, MintDecision
@@ -156,3 +156,26 @@ def test_the_problem_of_a_disturbed_bucket_lasts_until_another_generation_is_cur
     after = generation(60, "committed", looks=dict.fromkeys(("one", "two"), looked("", seconds=HOUR)))
     state = replace(state, generations=[one, after])
     assert decide(state, RULES, now, standing=ACTIVE, holders=()).no_longer_failing == {"bucket user one"}
+
+
+@pytest.mark.parametrize(
+    "seconds, modified, is_noticed",
+    [(DAY, HOUR, True), (DAY, 60, False), (DAY, DAY - 900, False), (DAY, DAY - 901, True), (DAY, DAY + HOUR, False)],
+    ids=["between", "own write before", "clocks", "clocks differ no more", "own write after"],
+)
+def test_what_was_written_between_two_generations_is_noticed_unless_it_may_be_a_lost_answer(
+    seconds: float, modified: float, is_noticed: bool
+) -> None:
+    after = generation(int(seconds), "generated", verified_at=at(seconds), written={"one": "v9"})
+    versions = [newest("v9", seconds=seconds), replace(newest("x", seconds=modified), is_latest=False), BEFORE]
+    over = written_over(versions, generation(0, "committed"), after, "one", rules=RULES, restored_at="")
+    assert (over is not None) == is_noticed
+    assert over is None or ("version x of" in over.problem and over.version_id == "x")
+    restored = written_over(versions, generation(0, "committed"), after, "one", rules=RULES, restored_at=at(DAY))
+    assert restored is None
+
+
+def test_of_a_bucket_that_the_generation_before_was_not_in_nothing_is_noticed() -> None:
+    after = generation(int(DAY), "generated", verified_at=at(DAY), written={"three": "v9"})
+    versions = [newest("v9", seconds=DAY), replace(newest("x", seconds=HOUR), is_latest=False)]
+    assert written_over(versions, generation(0, "committed"), after, "three", rules=RULES, restored_at="") is None

@@ -245,6 +245,8 @@ class CredentialInUse(msgspec.Struct, frozen=True, kw_only=True):
     """Whether there is anything to rotate: a client that is not confidential has an id alone."""
     is_tampered: bool = False
     """Whether mint found a bucket that does not hold what it wrote."""
+    follows_tampered: bool = False
+    """Whether mint found that of a generation before it, which has not ended."""
 
 
 class MintedForApplication(msgspec.Struct, frozen=True, kw_only=True):

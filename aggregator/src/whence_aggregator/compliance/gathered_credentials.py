@@ -19,6 +19,9 @@ def minted_for(found: KnownCredentials | None) -> MintedForApplication | None:
                 kind=one.kind, generation=one.generation, intended_at=one.intended_at,
                 committed_at=one.committed_at, is_read=one.is_read, has_secret=one.has_secret,
                 is_tampered=one.is_tampered,
+                follows_tampered=any(
+                    each.is_tampered for each in found.live if each.kind == one.kind and each is not one
+                ),
             )
             for one in current
         ),

@@ -173,11 +173,12 @@ class Sweeping:
                      "after": after.get(CREDENTIALS_TO_CHECK.name, 0)}
                 ),
                 READING_TAMPERED_BUCKETS.bind(
-                    {"rule": CREDENTIALS_TAMPERED, "limit": SWEEP_INSTANCES_MAX,
+                    {"rule": CREDENTIALS_TAMPERED, "settled": to_instant(now - SETTLED), "limit": SWEEP_INSTANCES_MAX,
                      "after": after.get(READING_TAMPERED_BUCKETS.name, 0)}
                 ),
                 READING_MENDED_BUCKETS.bind(
-                    {"rule": CREDENTIALS_TAMPERED, "in_bucket": f"{IN_BUCKET}%", "limit": SWEEP_INSTANCES_MAX,
+                    {"rule": CREDENTIALS_TAMPERED, "in_bucket": f"{IN_BUCKET}%",
+                     "settled": to_instant(now - SETTLED), "limit": SWEEP_INSTANCES_MAX,
                      "after": after.get(READING_MENDED_BUCKETS.name, 0)}
                 ),
             ]  # fmt: skip

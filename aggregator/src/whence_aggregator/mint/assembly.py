@@ -52,7 +52,9 @@ def rotation_of(
         store=store,
         calls=calls,
         making=making,
-        publishing=Publishing(store=store, making=making, buckets=outside.buckets, rules=rules, now=now),
+        publishing=Publishing(
+            store=store, making=making, buckets=outside.buckets, rules=rules, restored_at=restored_at, now=now
+        ),
         looking=Looking(store=store, buckets=outside.buckets, rules=rules, restored_at=restored_at, now=now),
         syncing=Syncing(store=store, calls=calls, rules=rules, now=now),
         holders=outside.holders,

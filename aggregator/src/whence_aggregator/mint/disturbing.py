@@ -58,6 +58,30 @@ def disturbance(
     )
 
 
+def written_over(
+    versions: Sequence[ObjectVersion],
+    before: StoredGeneration,
+    generation: StoredGeneration,
+    bucket: str,
+    *,
+    rules: MintRules,
+    restored_at: str,
+) -> Disturbance | None:
+    """Return what somebody else wrote over a generation before its successor was written; None: nothing certain.
+
+    What may be an earlier attempt to write the successor does not count, by whichever clock.
+    """
+    place = next((n for n, one in enumerate(versions) if one.version_id == before.versions.get(bucket)), 0)
+    until = parse_instant(generation.verified_at) - timedelta(seconds=CLOCKS_SECONDS)
+    for one in versions[:place]:
+        is_between = one.version_id != generation.written[bucket] and parse_instant(one.modified_at) < until
+        if is_between and not _may_be_own(one, versions[place], rules=rules, restored_at=restored_at):
+            key = f"{before.id.application_id}/{OBJECTS[before.kind]}"
+            problem = _problem(one, versions[place], key, bucket, before.written[bucket])
+            return Disturbance(version_id=one.version_id, is_own_possible=False, problem=problem)
+    return None
+
+
 def _may_be_own(latest: ObjectVersion, own: ObjectVersion | None, *, rules: MintRules, restored_at: str) -> bool:
     """Return whether mint may have written a version: at the time of its own one, or before it was restored."""
     at = parse_instant(latest.modified_at)

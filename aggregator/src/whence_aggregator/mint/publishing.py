@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
 from whence_aggregator.mint.calls import bounded
+from whence_aggregator.mint.disturbing import Disturbance, written_over
 from whence_aggregator.mint.failing import cleared
 from whence_aggregator.mint.key import content_of
 from whence_aggregator.mint.making import Making
 from whence_aggregator.mint.ports import BucketGone, BucketUnavailable, BucketUnsafe, CredentialBuckets
 from whence_aggregator.mint.rules import MintRules
-from whence_aggregator.mint.state import MintState, StoredGeneration
+from whence_aggregator.mint.state import BucketLook, MintState, StoredGeneration
 from whence_aggregator.mint.store import MintStore
 from whence_aggregator.mint.values import (
     FILES_METADATA,
@@ -22,22 +25,36 @@ from whence_aggregator.mint.values import (
     MintApplication,
 )
 from whence_common.clock import Now, parse_instant, to_instant
+from whence_common.errors import one_line
+from whence_common.runtime.logs import fields
+
+log = logging.getLogger(__name__)
 
 _NO_VERSION = ("", "null")
 """What S3 returns for an object in a bucket without versioning."""
 _VERSION_CHARACTERS_MAX = 1_024
+_REASON_CHARACTERS_MAX = 1_000
 
 
 class Publishing:
     """Does the steps that write to buckets. Raises BucketUnavailable, BucketUnsafe, SealUnreadable, Overtaken."""
 
     def __init__(
-        self, *, store: MintStore, making: Making, buckets: CredentialBuckets, rules: MintRules, now: Now
+        self,
+        *,
+        store: MintStore,
+        making: Making,
+        buckets: CredentialBuckets,
+        rules: MintRules,
+        restored_at: str,
+        now: Now,
     ) -> None:
+        """`restored_at`: when mint first ran on a database that was restored; empty: it was not."""
         self._store = store
         self._making = making
         self._buckets = buckets
         self._rules = rules
+        self._restored_at = restored_at
         self._now = now
 
     async def publish(self, state: MintState, generation: StoredGeneration, bucket: str) -> None:
@@ -56,7 +73,11 @@ class Publishing:
         await self._store.advance(written, at=self._now(), entry=None)
 
     async def confirm(self, state: MintState, generation: StoredGeneration) -> None:
-        """Find that each bucket's newest object is the one that was written; another one is written over."""
+        """Find that each bucket's newest object is the one that was written; another one is written over.
+
+        What somebody else had written over the generation before is noted: its successor mends it.
+        """
+        before, found = state.current(generation.kind), dict[str, Disturbance]()
         for bucket in state.application.buckets:
             asked = self._buckets.versions(bucket, key_of(state.application, generation.kind))
             versions = await bounded(asked, bucket, self._rules)
@@ -69,10 +90,31 @@ class Publishing:
                     f"the newest object in bucket {bucket} is not the one that mint wrote",
                     fix="find in CloudTrail who else writes to it; mint writes it again",
                 )
+            over = written_over(
+                versions, before, generation, bucket, rules=self._rules, restored_at=self._restored_at
+            ) if before is not None else None  # fmt: skip
+            if over is not None:
+                found[bucket] = over
         now = self._now()
+        if before is not None and found and not before.disturbances:
+            before = await self._disturbed(before, found)
+            generation = replace(generation, disturbed=before.disturbed)
         stored = replace(state.stored, bucket_errors=0) if state.stored.bucket_errors else None
         published = replace(generation, phase="published", published_at=to_instant(now))
         await self._store.advance(published, at=now, entry="", stored=stored)
+
+    async def _disturbed(self, before: StoredGeneration, found: Mapping[str, Disturbance]) -> StoredGeneration:
+        """Note that a generation was written over by somebody else."""
+        at, problem = to_instant(self._now()), "; ".join(one.problem for one in found.values())
+        looks = {
+            bucket: BucketLook(at=at, finding="tampered", version_id=one.version_id) for bucket, one in found.items()
+        }
+        log.warning(
+            "a bucket did not hold what mint wrote before the rotation",
+            extra=fields(application_id=before.id.application_id, kind=before.kind, reason=problem),
+        )
+        looked = replace(before, looks={**before.looks, **looks}, disturbed=before.disturbed + 1)
+        return await self._store.advance(looked, at=self._now(), entry=one_line(problem, _REASON_CHARACTERS_MAX))
 
     async def withdraw(self, state: MintState, kind: CredentialKind, bucket: str, step: str) -> None:
         """Hide the object in a bucket that is not wanted any more. A bucket that does not exist needs nothing."""

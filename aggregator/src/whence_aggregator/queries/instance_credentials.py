@@ -113,6 +113,7 @@ CREDENTIALS_TO_CHECK = NamedQuery[CredentialsToCheckParameters, CredentialsToChe
 
 
 class ReadingTamperedBucketsParameters(TypedDict):
+    settled: str
     rule: str
     after: int
     limit: int
@@ -132,6 +133,7 @@ class ReadingMendedBucketsParameters(TypedDict):
     rule: str
     in_bucket: str
     after: int
+    settled: str
     limit: int
 
 

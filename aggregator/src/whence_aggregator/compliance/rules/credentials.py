@@ -116,7 +116,9 @@ def credentials_tampered(evidence: SubjectEvidence) -> Verdict:
 def _by_buckets(evidence: SubjectEvidence, minted: MintedForApplication) -> Verdict:
     """Judge an instance whose agent states no objects by what mint found in the buckets of the application."""
     for one in minted.current:
-        if one.is_tampered and evidence.life not in ("stopping", "stopped"):
+        # after the renewal, an instance still has to read it
+        is_unread = one.follows_tampered and _age(evidence, one.committed_at, one.kind) <= SETTLED
+        if (one.is_tampered or is_unread) and evidence.life not in ("stopping", "stopped"):
             return failed(f"{IN_BUCKET}{_FILES[one.kind]}; the agent does not state which object the instance holds")
     return NO_IDS
 

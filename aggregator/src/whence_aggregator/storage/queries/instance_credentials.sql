@@ -74,15 +74,15 @@ where v.subject_kind = 'instance' and v.rule = :rule and v.verdict = 'unknown' a
 order by i.number limit :limit;
 
 -- Running instances whose agents state no objects, of an application with a bucket that does not hold what mint wrote,
--- and that did not fail for it yet.
+-- and that did not fail for it yet. A renewal that was committed before `settled` was read by all.
 
 -- name: reading_tampered_buckets
--- types: limit int, after int
+-- types: limit int, after int, settled str
 select distinct i.instance_id, i.number from credential k join facets f on f.application_id = k.application_id
 join instance i on i.facets = f.number
 where k.step = 'tampered' and k.ended_at = '' and i.ledger_index >= 0 and i.life in ('pending', 'running', 'unknown')
     and not exists (select 1 from credential n where n.application_id = k.application_id and n.kind = k.kind
-        and n.ended_at = '' and n.committed_at > k.committed_at)
+        and n.ended_at = '' and n.committed_at > k.committed_at and n.committed_at < :settled)
     and not exists (select 1 from instance_credential c where c.instance = i.number and c.ledger_index = i.ledger_index)
     and not exists (select 1 from verdict v where v.subject_kind = 'instance' and v.subject = i.number
         and v.rule = :rule and v.verdict = 'fail')
@@ -92,12 +92,12 @@ order by i.number limit :limit;
 -- Instances that failed for that, of an application whose buckets hold what mint wrote again.
 
 -- name: reading_mended_buckets
--- types: limit int, after int, in_bucket str
+-- types: limit int, after int, in_bucket str, settled str
 select distinct i.instance_id, i.number from verdict v join instance i on i.number = v.subject
 join facets f on f.number = i.facets
 where v.subject_kind = 'instance' and v.rule = :rule and v.verdict = 'fail' and v.reason like :in_bucket
     and i.ledger_index >= 0 and i.number > :after
     and not exists (select 1 from credential k where k.application_id = f.application_id and k.step = 'tampered'
         and k.ended_at = '' and not exists (select 1 from credential n where n.application_id = k.application_id
-            and n.kind = k.kind and n.ended_at = '' and n.committed_at > k.committed_at))
+            and n.kind = k.kind and n.ended_at = '' and n.committed_at > k.committed_at and n.committed_at < :settled))
 order by i.number limit :limit;
