@@ -137,7 +137,7 @@ async def test_the_generations_of_an_application_and_their_readers_are_shown(
     user = next(one for one in shown["generations"] if one["kind"] == "user")
     assert user["generation"] == first["user"]
     assert (user["phase"], user["is_current"], user["readers"], user["readers_unknown"]) == ("committed", True, 1, 1)
-    assert user["buckets"] == [{"bucket": BUCKET, "version_id": "v2"}]
+    assert user["buckets"] == [{"bucket": BUCKET, "version_id": "v2", "looked_at": None}]
     assert (shown["instances_total"], shown["problems"], shown["possible_orphans"]) == (3, [], [])
     assert shown["instances"][2]["generations"] == {"user": "", "client": first["client"]}
     assert (shown["team_id"], shown["state"], shown["as_of"]) == ("hello", "minted", "2026-11-22T12:00:00.000Z")

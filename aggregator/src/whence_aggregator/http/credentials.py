@@ -166,7 +166,12 @@ def _generation(one: StoredGeneration, known: ShownMint, holders: Sequence[Crede
         "phase": one.phase,
         "is_current": current is not None and current.id == one.id,
         "buckets": [
-            {"bucket": bucket, "version_id": version or None} for bucket, version in sorted(one.written.items())
+            {
+                "bucket": bucket,
+                "version_id": version or None,
+                "looked_at": one.looks[bucket].at if bucket in one.looks else None,
+            }
+            for bucket, version in sorted(one.written.items())
         ],
         "intended_at": one.intended_at,
         "verified_at": one.verified_at or None,

@@ -8,7 +8,8 @@ What holds at every moment: the newest object in each bucket is accepted by its 
 kind have not ended, and no secret is stored unsealed, logged or shown.
 
 `store`, `rows`, `state`: what is stored. `making`, `publishing`, `syncing`: the steps at the provider, in the buckets,
-and of the application. `calls`, `pace`: requests to providers. `applications`: what people order. `work`: the task.
+and of the application. `looking`, `disturbing`: whether buckets still hold what was written. `calls`, `pace`: requests
+to providers. `applications`: what people order. `work`: the task.
 """
 
 from __future__ import annotations
