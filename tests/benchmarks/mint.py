@@ -46,6 +46,7 @@ _APP = {"redirect_url": "", "is_client_confidential": True, "s3_buckets": [_BUCK
 _USER_SECONDS = 7_200.0
 _BOUND_SECONDS = 3_600.0
 _LOOK_SECONDS = MintRules().look_seconds_max
+_BUCKET_LOOK_SECONDS = MintRules().bucket_look_seconds
 _NEEDED = 10_000 / _USER_SECONDS
 """Rotations a second that 10,000 applications need."""
 _SLOW_SECONDS = 0.2
@@ -209,16 +210,22 @@ async def _write(mint: _Mint, numbers: Iterable[int]) -> list[float]:
 
 
 async def _count(mint: _Mint) -> None:
-    """Count what AWS is asked for a rotation, after the bucket was checked."""
+    """Count what AWS is asked for a rotation, after the bucket was checked, and for the looks of an hour."""
     await _write(mint, range(_COUNTED))
     await mint.until("minted", mint.committed, _COUNTED)
     mint.aws.forget()
     since = mint.newest()
     step_clock(mint.ahead, _USER_SECONDS)
     await mint.until("rotated", lambda: mint.committed(since), _COUNTED)
-    counted = Counter(one.action for one in mint.aws.calls)
+    counted = Counter(one.action for one in mint.aws.calls if "user.json" in one.path)  # clients are looked at
     each = ", ".join(f"{name} {number / _COUNTED:.2f}" for name, number in counted.most_common())
     print(f"S3 calls for each rotation, on moto: {sum(counted.values()) / _COUNTED:.2f} ({each})", flush=True)
+    mint.aws.forget()
+    step_clock(mint.ahead, _BUCKET_LOOK_SECONDS * 1.1)
+    await mint.until("looked at", lambda: len(mint.aws.calls), 2 * _COUNTED)
+    counted = Counter(one.action for one in mint.aws.calls)
+    each = ", ".join(f"{name} {number / _COUNTED:.2f}" for name, number in counted.most_common())
+    print(f"S3 calls for the looks of {_BUCKET_LOOK_SECONDS:.0f} s, for two objects: {each}", flush=True)
 
 
 async def _many(mint: _Mint) -> None:
