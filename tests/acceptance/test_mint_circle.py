@@ -24,8 +24,9 @@ from landscape.minting import mint_settings
 from landscape.processes import Process, started
 from landscape.programs import Aggregator, aggregator
 from landscape.whole import ROOT
-from whence_aggregator.ledger.log_reader import LogReader
+from whence_aggregator.ledger.log_reader import LogReader, Stored
 from whence_aggregator.mint.bucket_safety import PUBLIC_ACCESS_BLOCKS
+from whence_aggregator.mint.rules import MintRules
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_common.ledger_entry import type_of
 from whence_common.runtime.pause import pause
@@ -155,6 +156,16 @@ class Circle:
                     await during.use(read=True)
                 await pause(0.05)
 
+    async def settled(self) -> str:
+        """Wait until nothing is wrong any more; return the committed generation."""
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
+            while True:
+                shown = await self.get("/v1/credentials/greeter")
+                newest = shown["generations"][-1]
+                if newest["phase"] == "committed" and not shown["problems"]:
+                    return str(newest["generation"])
+                await pause(0.05)
+
     def pass_time(self) -> None:
         """Raise the clock; the programs never read a file that is half written."""
         next_one = self.ahead.with_suffix(".next")
@@ -236,6 +247,38 @@ async def test_clients_are_never_refused_while_their_credentials_are_rotated(cir
     await no_secret_is_kept(circle)
 
 
+@pytest.mark.endurance
+async def test_an_object_that_somebody_destroys_is_noticed_by_the_program_alone_and_written_again(
+    tmp_path: Path, authority: SigningAuthority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    async with running(tmp_path, authority, alone=True) as circle:
+        assert await circle.program.put("/apps/greeter", {"team_id": "hello", "name": "Greeter", "active": True}) == 200
+        await circle.stored("PUT", "/apps/greeter", APP)
+        destroyed = await circle.current()
+        (bucket,) = (await circle.get("/v1/credentials/greeter"))["generations"][-1]["buckets"]
+        assert not bucket["looked_at"]
+        s3 = circle.moto.client("s3")
+        await asyncio.to_thread(s3.delete_object, Bucket=BUCKET, Key=KEY, VersionId=bucket["version_id"])
+        for _ in range(round(MintRules().bucket_look_seconds * 1.1 // LATER_SECONDS) + 1):
+            circle.pass_time()
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
+            while not bucket["looked_at"]:
+                await pause(0.05)
+                (bucket,) = (await circle.get("/v1/credentials/greeter"))["generations"][-1]["buckets"]
+            circle.pass_time()
+            while len(await documents(circle.moto)) == 0:
+                await pause(0.05)
+        assert await circle.settled() != destroyed
+        assert all([await process.stop() == 0 for process in circle.processes[::-1]])
+        steps = [one for one in await credential_entries(circle) if one["step"] == "tampered"]
+        assert [one["generation"] for one in steps] == [destroyed]
+        assert steps[0]["reason"] == (
+            f"bucket {BUCKET} has no object {KEY}; the version that mint wrote, {bucket['version_id']}, is gone"
+        )
+
+
 async def only_the_last_two_are_accepted(circle: Circle) -> None:
     made = await documents(circle.moto)
     assert len(made) == ROTATIONS + 1
@@ -260,11 +303,21 @@ async def no_secret_is_kept(circle: Circle) -> None:
     assert found_secrets(iter(stored), secrets) == []
     assert found_secrets((one.log.read_bytes() for one in circle.processes), secrets) == []
     assert found_secrets(iter(circle.answers), secrets) == []
-    database = await SqliteDatabase.open(home / "ledger.db")
-    reader = LogReader(database)
-    entries = [one async for one in reader.entries(0, await reader.size())]
-    await database.close()
-    steps = [type_of(one.content)[2]["step"] for one in entries if one.kind == "credential" and one.content is not None]
+    steps = [one["step"] for one in await credential_entries(circle)]
     assert steps.count("committed") == ROTATIONS + 1
     assert steps.count("ended") == ROTATIONS - 1
-    assert found_secrets((one.content for one in entries if one.content is not None), secrets) == []
+    assert found_secrets((one.content for one in await entries(circle) if one.content is not None), secrets) == []
+
+
+async def entries(circle: Circle) -> list[Stored]:
+    """Return the entries of the log of a program that has ended."""
+    database = await SqliteDatabase.open(circle.program.config.parent / "ledger.db")
+    reader = LogReader(database)
+    found = [one async for one in reader.entries(0, await reader.size())]
+    await database.close()
+    return found
+
+
+async def credential_entries(circle: Circle) -> list[dict[str, Any]]:
+    found = [one for one in await entries(circle) if one.kind == "credential"]
+    return [type_of(one.content)[2] for one in found if one.content is not None]
