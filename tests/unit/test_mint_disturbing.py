@@ -65,6 +65,15 @@ def test_what_mint_did_not_write_is_told_with_bucket_key_version_and_time(
     assert all(part in one.problem for part in (words, "bucket one", "greeter/user.json"))
 
 
+def test_a_version_id_that_s3_would_never_state_is_told_within_bounds() -> None:
+    one = found(newest("x\n\ud800\x00" + "y" * 5_000, seconds=HOUR), BEFORE)
+    assert one is not None
+    assert len(one.problem) <= 800
+    assert len(one.version_id) <= 200
+    assert (one.problem + one.version_id).isprintable()
+    one.problem.encode()
+
+
 def test_a_newer_generation_may_be_in_the_bucket_and_is_no_disturbance() -> None:
     foreign = newest("x", seconds=HOUR)
     verified = generation(60, "generated", verified_at=at(60), written={"one": "", "two": ""})

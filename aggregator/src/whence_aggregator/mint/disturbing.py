@@ -15,9 +15,15 @@ from whence_aggregator.mint.rules import MintRules
 from whence_aggregator.mint.state import MintState, StoredGeneration
 from whence_aggregator.mint.values import OBJECTS, ObjectVersion
 from whence_common.clock import parse_instant
+from whence_common.errors import one_line
+from whence_common.storable import cleaned
 
 CLOCKS_SECONDS = 900.0
 """By how much the clock of S3 may differ from mint's: S3 accepts no request of a greater difference."""
+
+_ID_CHARACTERS_MAX = 200
+"""Of a VersionId that is shown; those of S3 have 32."""
+_PROBLEM_CHARACTERS_MAX = 800
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +56,7 @@ def disturbance(
     if (latest is not None and latest.version_id == written) or state.is_being_written(generation.kind, bucket):
         return None
     own = next((one for one in versions if one.version_id == written), None)
-    found = latest.version_id if latest is not None else ""
+    found = _id(latest) if latest is not None else ""
     return Disturbance(
         version_id=found,
         is_own_possible=latest is not None and _may_be_own(latest, own, rules=rules, restored_at=restored_at),
@@ -78,7 +84,7 @@ def written_over(
         if is_between and not _may_be_own(one, versions[place], rules=rules, restored_at=restored_at):
             key = f"{before.id.application_id}/{OBJECTS[before.kind]}"
             problem = _problem(one, versions[place], key, bucket, before.written[bucket])
-            return Disturbance(version_id=one.version_id, is_own_possible=False, problem=problem)
+            return Disturbance(version_id=_id(one), is_own_possible=False, problem=problem)
     return None
 
 
@@ -93,13 +99,22 @@ def _may_be_own(latest: ObjectVersion, own: ObjectVersion | None, *, rules: Mint
 def _problem(latest: ObjectVersion | None, own: ObjectVersion | None, key: str, bucket: str, written: str) -> str:
     gone = "" if own is not None else f"; the version that mint wrote, {written}, is gone"
     if latest is None:
-        return f"bucket {bucket} has no object {key}{gone}"
+        return _told(f"bucket {bucket} has no object {key}{gone}")
     if latest.is_deletion:
-        return f"{key} in bucket {bucket} was deleted at {latest.modified_at} (version {latest.version_id}){gone}"
-    return (
+        return _told(f"{key} in bucket {bucket} was deleted at {latest.modified_at} (version {_id(latest)}){gone}")
+    return _told(
         f"the newest object {key} in bucket {bucket} is not the one that mint wrote: "
-        f"version {latest.version_id} of {latest.modified_at}{gone}"
+        f"version {_id(latest)} of {latest.modified_at}{gone}"
     )
+
+
+def _told(problem: str) -> str:
+    return one_line(problem, _PROBLEM_CHARACTERS_MAX)
+
+
+def _id(version: ObjectVersion) -> str:
+    """Return a VersionId that somebody else's S3 states, as it may be stored and shown."""
+    return one_line(cleaned(version.version_id), _ID_CHARACTERS_MAX)
 
 
 def disturbed_steps(generation: StoredGeneration) -> Iterator[str]:
