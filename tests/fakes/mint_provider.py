@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -63,6 +63,11 @@ class FakeProvider:
     def secrets(self) -> Iterator[str]:
         """Yield every secret that was ever made."""
         yield from (one.secret for one in self.credentials if one.secret)
+
+    def forget(self, documents: Sequence[Mapping[str, str | None]]) -> None:
+        """End, as some providers do after a time, what was not committed; not what is among the documents."""
+        for one in self.credentials:
+            one.is_accepted = one.is_accepted and (one.is_committed or one.document in documents)
 
     async def ensure(self, wanted: WantedClient) -> str:
         mishap = await self._arrives("ensure")

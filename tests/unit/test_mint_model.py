@@ -67,6 +67,7 @@ class Rotations(RuleBasedStateMachine):
         logging.getLogger("whence_aggregator").addHandler(self.records)
         self.provider_mishaps: list[ProviderMishap] = []
         self.bucket_mishaps: list[BucketMishap] = []
+        self.denied: set[str] = set()
         self.replicas: list[MintReplica] = []
         self.databases: list[SqliteDatabase] = []
 
@@ -90,7 +91,9 @@ class Rotations(RuleBasedStateMachine):
     def provider_weather(self, _: str) -> ProviderMishap:
         return self.provider_mishaps.pop() if self.provider_mishaps else "fine"
 
-    def bucket_weather(self, _: str) -> BucketMishap:
+    def bucket_weather(self, bucket: str) -> BucketMishap:
+        if bucket in self.denied:
+            return "away"
         return self.bucket_mishaps.pop() if self.bucket_mishaps else "fine"
 
     async def open(self, number: int) -> None:
@@ -175,6 +178,25 @@ class Rotations(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([1.0, 61.0, 600.0, 7_201.0, 90_000.0, 31 * 86_400.0]))
     def pass_time(self, seconds: float) -> None:
         self.world.clock.advance(seconds)
+
+    @rule(
+        application_id=st.sampled_from(APPLICATIONS), denied=st.sets(st.sampled_from(BUCKETS), min_size=1),
+        seconds=st.sampled_from([3_601.0, 90_000.0]), is_forgetting=st.booleans(), provider=PROVIDER_MISHAPS,
+    )  # fmt: skip
+    def wait_for_buckets(
+        self, application_id: str, denied: set[str], seconds: float, is_forgetting: bool, provider: Any
+    ) -> None:
+        """Have buckets deny a rotation for hours; the provider may end meanwhile what was not committed."""
+        self.command(self.replicas[0].applications.renew(application_id, by="ada"))
+        self.denied = denied
+        self.wait(self.replicas[0].run(application_id))
+        self.denied = set()
+        self.world.clock.advance(seconds)
+        if is_forgetting:
+            self.world.provider.forget(self.world.buckets.documents())
+        self.provider_mishaps = list(provider)
+        self.wait(self.replicas[1].run(application_id))
+        self.provider_mishaps = []
 
     @rule(
         application_id=st.sampled_from(APPLICATIONS),

@@ -68,17 +68,25 @@ class Making:
         asked = replace(generation, asked_at=to_instant(self._now()))
         await self._make(state, wanted, await self._store.advance(asked, at=self._now(), entry=None))
 
-    async def verify(self, state: MintState, wanted: WantedClient, generation: StoredGeneration) -> None:
-        """Use the credential; from then on it is published, so every bucket may hold it."""
+    async def verify(self, state: MintState, wanted: WantedClient, generation: StoredGeneration, step: str) -> None:
+        """Use the credential; from then on it is published, so every bucket may hold it.
+
+        One that buckets may hold already is not ended when it is refused: it is not published until it is accepted.
+        """
         try:
             made = self.opened(generation)
             await self._calls.ask(generation.provider, lambda one: one.credentials.verify(wanted, made))
         except (ProviderRefused, SealUnreadable) as exc:
-            await self._refused(state, generation, exc)
+            if generation.written:
+                await self._refused_again(state, generation, exc, step)
+            else:
+                await self._refused(state, generation, exc)
             return
-        written = dict.fromkeys(state.application.buckets, "")
+        written = {**dict.fromkeys(state.application.buckets, ""), **generation.written}
         verified = replace(generation, verified_at=to_instant(self._now()), written=written)
-        await self._store.advance(verified, at=self._now(), entry=None)
+        stored = cleared(state.stored, step) if generation.written else state.stored
+        changed = stored if stored != state.stored else None
+        await self._store.advance(verified, at=self._now(), entry=None, stored=changed)
 
     async def commit(self, state: MintState, wanted: WantedClient, generation: StoredGeneration) -> None:
         """State to the provider that the credential is published; its secret is then erased here."""
@@ -171,6 +179,19 @@ class Making:
         now = self._now()
         stored = failed(state.stored, generation.kind, exc, now=now, backoff=self._backoff, secrets=self.secrets(state))
         await self._store.advance(self._ending(generation, exc.code), at=now, entry=exc.code, stored=stored)
+
+    async def _refused_again(self, state: MintState, generation: StoredGeneration, exc: WhenceError, step: str) -> None:
+        """Note that a provider refuses what buckets may hold; twice for the same reason, it leaves the buckets.
+
+        Readers of the buckets have nothing better, so one answer is not enough. Raises the refusal.
+        """
+        before = state.stored.failures.get(step)
+        is_believed = isinstance(exc, ProviderRefused) and before is not None and before.code == exc.code
+        if not is_believed or not generation.verified_at:
+            raise exc
+        now = self._now()
+        stored = failed(state.stored, step, exc, now=now, backoff=self._backoff, secrets=self.secrets(state))
+        await self._store.advance(replace(generation, verified_at=""), at=now, entry=exc.code, stored=stored)
 
     def secrets(self, state: MintState) -> list[str]:
         """Return the values of an application that must not be shown."""

@@ -58,10 +58,7 @@ class Publishing:
     async def confirm(self, state: MintState, generation: StoredGeneration) -> None:
         """Find that each bucket's newest object is the one that was written; another one is written over."""
         for bucket in state.application.buckets:
-            asked = self._buckets.versions(bucket, key_of(state.application, generation.kind))
-            versions = await bounded(asked, bucket, self._rules)
-            latest = next((one.version_id for one in versions if one.is_latest and not one.is_deletion), None)
-            if latest != generation.written[bucket]:
+            if await self._latest(state, generation.kind, bucket) != generation.written[bucket]:
                 again = replace(generation, written={**generation.written, bucket: ""})
                 await self._store.advance(again, at=self._now(), entry=None)
                 raise BucketUnavailable(
@@ -86,6 +83,26 @@ class Publishing:
         stored = cleared(state.stored, step)
         if stored != state.stored:
             await self._store.save(stored)
+
+    async def retract(self, state: MintState, generation: StoredGeneration, bucket: str, step: str) -> None:
+        """Hide the object in a bucket, unless its newest object is another generation's."""
+        kept = {one.versions.get(bucket) for one in state.live(generation.kind) if one.id != generation.id} - {None}
+        latest = None
+        with suppress(BucketGone):
+            latest = await self._latest(state, generation.kind, bucket)
+        if latest is None or latest not in kept:
+            await self.withdraw(state, generation.kind, bucket, step)
+            return
+        left = {name: version for name, version in generation.written.items() if name != bucket}
+        stored = cleared(state.stored, step)
+        changed = stored if stored != state.stored else None
+        retracted = replace(generation, written=left)
+        await self._store.advance(retracted, at=self._now(), entry=f"not in {bucket}", stored=changed)
+
+    async def _latest(self, state: MintState, kind: CredentialKind, bucket: str) -> str | None:
+        """Return the VersionId of the object that readers of a bucket get."""
+        versions = await bounded(self._buckets.versions(bucket, key_of(state.application, kind)), bucket, self._rules)
+        return next((one.version_id for one in versions if one.is_latest and not one.is_deletion), None)
 
     async def _put(self, state: MintState, generation: StoredGeneration, bucket: str) -> str:
         made = self._making.opened(generation)

@@ -54,8 +54,12 @@ class StoredMint:
 
     @property
     def problem(self) -> MintFailure | None:
-        """Return the failure that lasts longest."""
-        return min(self.failures.values(), key=lambda one: one.since, default=None)
+        """Return the failure that holds up others: no bucket is tried again while a credential cannot be verified.
+
+        Without such a one, return the failure that lasts longest.
+        """
+        verifying = [one for name, one in self.failures.items() if name.startswith("verify ")]
+        return min(verifying or self.failures.values(), key=lambda one: one.since, default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +83,8 @@ class StoredGeneration:
     asked_at: str
     """When the provider was last asked to make it, or an object last began to be written long after that."""
     verified_at: str = ""
-    """From then on it is published, and not ended before it is committed."""
+    """From then on it is published, and not ended before it is committed. Empty again: the provider no longer accepts
+    it; it leaves the buckets that may hold it."""
     published_at: str = ""
     committed_at: str = ""
     ending_at: str = ""
