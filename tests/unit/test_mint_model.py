@@ -77,10 +77,12 @@ class Rotations(RuleBasedStateMachine):
 
         return self.runner.run(waited())
 
-    @initialize(style=st.sampled_from(["beside", "new-client"]), is_finding=st.booleans())
-    def begin(self, style: Any, is_finding: bool) -> None:
+    @initialize(style=st.sampled_from(["beside", "new-client"]), is_finding=st.booleans(), loses=st.booleans())
+    def begin(self, style: Any, is_finding: bool, loses: bool) -> None:
         self.world = MintWorld(
-            provider=FakeProvider(style=style, is_finding=is_finding, weather=self.provider_weather),
+            provider=FakeProvider(
+                style=style, is_finding=is_finding, finds_lost=not loses, weather=self.provider_weather
+            ),
             buckets=FakeBuckets(weather=self.bucket_weather),
         )
         for number in range(2):
@@ -255,7 +257,11 @@ class Rotations(RuleBasedStateMachine):
             self.world.register(application_id)
             await mint.settle(application_id)
             state = await mint.store.load(application_id)
-            assert await mint.orphans(application_id) == []
+            if self.world.provider.finds_lost:
+                assert await mint.orphans(application_id) == []
+            live = {one.id.generation for one in state.generations if one.is_live} if state is not None else set()
+            left = {one.id.generation for one in self.world.provider.accepted(application_id)} - live
+            assert left <= {one.generation for one in await mint.applications.possible_orphans(application_id)}
             wanted = set(state.application.credentials) if state is not None and not state.stored.gone_at else set()
             buckets = state.application.buckets if state is not None else ()
             for bucket in BUCKETS:

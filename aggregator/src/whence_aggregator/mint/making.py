@@ -10,7 +10,7 @@ from whence_aggregator.mint.calls import ProviderCalls
 from whence_aggregator.mint.failing import cleared, cleared_of_kind, failed
 from whence_aggregator.mint.key import SealUnreadable, content_of
 from whence_aggregator.mint.made import NotTrusted, check_made, same_secret, wrong_client
-from whence_aggregator.mint.ports import ProviderRefused
+from whence_aggregator.mint.ports import ProviderNotReached, ProviderRefused, ProviderThrottled
 from whence_aggregator.mint.state import MintState, StoredGeneration
 from whence_aggregator.mint.store import MintStore
 from whence_aggregator.mint.values import CredentialKind, GenerationId, KnownCredential, MadeCredential, WantedClient
@@ -53,7 +53,13 @@ class Making:
         await self._make(state, wanted, generation)
 
     async def ask_again(self, state: MintState, wanted: WantedClient, generation: StoredGeneration) -> None:
-        """Find what was made when the answer was lost; if nothing was, have it made."""
+        """Find what was made when the answer was lost; if nothing was, have it made.
+
+        Where it cannot be found, the generation ends as a possible orphan, and another is made.
+        """
+        if not self._finds_lost(generation) and _UNMADE not in generation.handle:
+            await self.give_up(generation, _LOST)
+            return
         current = self._calls.current(state, generation)
         try:
             made = await self._calls.ask(
@@ -65,7 +71,7 @@ class Making:
         except ProviderRefused as exc:
             await self._refused(state, generation, exc)
             return
-        asked = replace(generation, asked_at=to_instant(self._now()))
+        asked = replace(generation, asked_at=to_instant(self._now()), handle={})
         await self._make(state, wanted, await self._store.advance(asked, at=self._now(), entry=None))
 
     async def verify(self, state: MintState, wanted: WantedClient, generation: StoredGeneration, step: str) -> None:
@@ -138,6 +144,14 @@ class Making:
             await self._keep(state, wanted, generation, made)
         except ProviderRefused as exc:
             await self._refused(state, generation, exc)
+        except (ProviderNotReached, ProviderThrottled):
+            if not self._finds_lost(generation):
+                unmade = replace(generation, handle={_UNMADE: "true"})
+                await self._store.advance(unmade, at=self._now(), entry=None)
+            raise
+
+    def _finds_lost(self, generation: StoredGeneration) -> bool:
+        return self._calls.provider(generation.provider).clients.finds_lost
 
     async def _keep(
         self, state: MintState, wanted: WantedClient, generation: StoredGeneration, made: MadeCredential
@@ -248,5 +262,8 @@ class Making:
         return KnownCredential(id=generation.id, handle=made.handle, secret_handle=made.secret_handle)
 
 
+_LOST = "the provider's answer was lost, and what it made cannot be found"
+_UNMADE = "unmade"
+"""Member of the handle of a generation that the provider was not reached to make: it is made under the same id."""
 _LEFT = "it may be left at the provider: what ends it was sealed with another key"
 _NOT_SECRET = ("application_username", "client_id")

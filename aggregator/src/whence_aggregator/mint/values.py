@@ -81,6 +81,11 @@ class GenerationId:
     kind: CredentialKind
     generation: str
 
+    @property
+    def client_name(self) -> str:
+        """The name of the generation's client, where each generation has one."""
+        return f"{self.application_id} (whence {self.generation})"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MadeCredential:
