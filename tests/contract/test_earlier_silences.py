@@ -29,7 +29,7 @@ PLACE, LAUNCHED = "123456789012/eu-central-1", "2026-11-22T11:59:59.000Z"
 BEFORE = 61
 SINCE = (
     "drop table silence", "drop table account_plan", "drop table derivation_due", "drop table mint_application",
-    "drop table mint_generation", "drop table credential", "drop table instance_credential",
+    "drop table mint_generation", "drop table credential", "drop table instance_credential", "drop table credential_change",
 )  # fmt: skip
 """What takes away the tables of later versions."""
 """The version of a database without silences."""

@@ -13,7 +13,7 @@ from whence_aggregator.http.mint_rights import MintRights
 from whence_aggregator.http.parameters import Query, no_parameters
 from whence_aggregator.mint.applications import MintApplications, ShownMint
 from whence_aggregator.mint.ports import CredentialHolders, KnownApplications
-from whence_aggregator.mint.state import PossibleOrphan, StoredGeneration
+from whence_aggregator.mint.state import LoggedChange, PossibleOrphan, StoredGeneration
 from whence_aggregator.mint.values import CredentialHolder, CredentialKind, GenerationId
 from whence_common.clock import Now, to_instant
 from whence_common.errors import InputError
@@ -92,6 +92,7 @@ class CredentialCalls:
         known = await self._applications.read(application_id)
         team = await self._rights.check_reads(request[CALLER], known.state)
         holders = await self._holders.of(application_id)
+        changes = await self._applications.changes(application_id)
         orphans = await self._applications.possible_orphans(application_id)
         shown = {
             **_row(known),
@@ -101,6 +102,7 @@ class CredentialCalls:
             "generations": [_generation(one, known, holders) for one in known.state.generations],
             "instances": [_holder(one) for one in holders[:INSTANCES_MAX]],
             "instances_total": len(holders),
+            "changes": [_change(one) for one in changes],
             "possible_orphans": [_orphan(one, application_id) for one in orphans],
         }
         return respond_json(shown, status=status)
@@ -188,6 +190,17 @@ def _holder(one: CredentialHolder) -> dict[str, object]:
         "is_heard": one.is_heard,
         "reported_at": one.reported_at or None,
         "generations": {kind: one.generations.get(kind) for kind in kinds},
+    }
+
+
+def _change(one: LoggedChange) -> dict[str, object]:
+    return {
+        "ledger_index": one.ledger_index,
+        "step": one.step,
+        "at": one.at,
+        "by": one.by or None,
+        "reason": one.reason or None,
+        "written": one.application or None,
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from whence_aggregator.mint.values import CredentialKind, GenerationId, GenerationPhase, MintApplication
+from whence_aggregator.mint.values import ChangeStep, CredentialKind, GenerationId, GenerationPhase, MintApplication
 
 SEAL_UNREADABLE = "mint-seal-unreadable"
 """Code of a failure: what was sealed under another key cannot be opened."""
@@ -122,6 +122,20 @@ class PossibleOrphan:
     provider: str
     intended_at: str
     ended_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedChange:
+    """What was written or ordered of an application, as the log has it."""
+
+    ledger_index: int
+    step: ChangeStep
+    at: str
+    by: str
+    """The caller; empty: mint itself."""
+    reason: str
+    application: Mapping[str, object]
+    """What was written; empty if nothing was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

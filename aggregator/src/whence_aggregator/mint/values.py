@@ -18,6 +18,7 @@ GenerationPhase = Literal["intended", "generated", "published", "committed", "en
 - `ending`: the provider is about to be told that it is no longer valid.
 - `ended`: the provider does not accept it.
 """
+ChangeStep = Literal["created", "changed", "renewal", "revocation", "deletion"]
 OBJECTS: Mapping[CredentialKind, str] = {"user": "user.json", "client": "client.json"}
 """Names of the objects in a bucket, below `<application_id>/`."""
 GENERATION_METADATA = "whence-generation"
@@ -56,6 +57,17 @@ class MintApplication:
     """The id of its client at the provider; empty before the first."""
     last_modified: str = ""
     last_synced: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MintChange:
+    """What was written or ordered of an application. `by` is the caller; empty: mint itself."""
+
+    step: ChangeStep
+    by: str
+    reason: str = ""
+    is_written: bool = False
+    """Whether the application was written: the entry then has it whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
