@@ -30,6 +30,7 @@ BEFORE = 61
 SINCE = (
     "drop table silence", "drop table account_plan", "drop table derivation_due", "drop table mint_application",
     "drop table mint_generation", "drop table mint_log", "drop table credential", "drop table instance_credential",
+    "drop table credential_change",
 )  # fmt: skip
 """What takes away the tables of later versions."""
 """The version of a database without silences."""

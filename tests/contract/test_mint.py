@@ -54,14 +54,16 @@ async def test_both_credentials_are_written_to_every_bucket_and_committed(mint: 
     ]
 
 
+@pytest.mark.parametrize("kind", ["client", "user"])
 async def test_an_object_names_its_generation_and_all_objects_of_the_application(
-    mint: MintReplica, world: MintWorld
+    mint: MintReplica, world: MintWorld, kind: str
 ) -> None:
-    await mint.write("greeter", "one", credentials=("client",))
+    """By that a reader knows that it needs no other object."""
+    await mint.write("greeter", "one", credentials=(kind,))
     await mint.run("greeter")
-    (version,) = world.buckets.objects["one", "greeter/client.json"]
+    (version,) = world.buckets.objects["one", f"greeter/{kind}.json"]
     (generation,) = (await mint.state("greeter")).generations
-    assert version.metadata == {"whence-generation": generation.id.generation, "whence-files": "client.json"}
+    assert version.metadata == {"whence-generation": generation.id.generation, "whence-files": f"{kind}.json"}
     assert generation.written == {"one": version.version_id}
 
 

@@ -10,7 +10,7 @@ import pytest
 from fakes.mint_house import MintReplica, MintWorld, minted
 from whence_aggregator.mint.rules import MintRules
 from whence_aggregator.mint.store import TooManyDeletions
-from whence_aggregator.mint.values import ResourceScope
+from whence_aggregator.mint.values import MintChange, ResourceScope
 from whence_aggregator.ports import Conflict, Database, NotFound
 from whence_aggregator.queries.work import TASKS_OF_KIND
 
@@ -122,7 +122,10 @@ async def test_many_missing_applications_are_not_deleted_together(database: Data
     state = await mint.state(kept[0])
     with pytest.raises(TooManyDeletions):
         await mint.store.save_missing(
-            replace(state.stored, deleted_at="2026-11-24T00:00:00.000Z"), now=world.clock(), deletions_an_hour_max=2
+            replace(state.stored, deleted_at="2026-11-24T00:00:00.000Z"),
+            MintChange(step="deletion", by=""),
+            now=world.clock(),
+            deletions_an_hour_max=2,
         )
 
 

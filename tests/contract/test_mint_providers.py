@@ -31,7 +31,6 @@ from fakes.mint_stups import FakeStups
 from fakes.openid_provider import CLIENTS, OpenIdProvider, node, openid_provider
 from landscape.processes import run
 from landscape.whole import ROOT
-from whence_aggregator.adapters.mint.registered_clients import client_name
 from whence_aggregator.mint.ports import ProviderRefused
 from whence_aggregator.mint.values import KnownCredential, MadeCredential, ResourceScope
 from whence_aggregator.ports import SourceUnavailable
@@ -282,7 +281,7 @@ async def test_a_lost_registration_is_stated_by_its_name(
         with pytest.raises(SourceUnavailable):
             await case.make(77)
         await case.provider.recover(case.wanted, generation(77), None)
-    name = client_name(generation(77))
+    name = generation(77).client_name
     assert name == f"shop (whence {77:032x})"
     stated = [record.__dict__["whence_fields"]["client_name"] for record in caplog.records]
     assert stated == [name, name]

@@ -22,7 +22,6 @@ from fakes.mint_stups import FakeStups, ProviderFault
 from whence_aggregator.adapters.mint.provider_fields import SecretMarks
 from whence_aggregator.adapters.mint.provider_http import ProviderHttp, ProviderPlace
 from whence_aggregator.adapters.mint.provider_logins import SecretFile
-from whence_aggregator.adapters.mint.registered_clients import client_name
 from whence_aggregator.mint.ports import ProviderRefused, ProviderThrottled
 from whence_aggregator.mint.values import CredentialKind, KnownCredential
 from whence_aggregator.ports import SourceUnavailable
@@ -324,7 +323,7 @@ async def test_a_user_name_with_a_slash_stays_one_name(shared: Parts) -> None:
 def registered(url: str, **changes: Any) -> dict[str, Any]:
     document = {
         "client_id": "new", "client_secret": SECRET, "client_secret_expires_at": 0,
-        "client_name": client_name(generation(1)), "grant_types": ["client_credentials"],
+        "client_name": generation(1).client_name, "grant_types": ["client_credentials"],
         "token_endpoint_auth_method": "client_secret_basic",
         "registration_client_uri": f"{url}/reg/new", "registration_access_token": "hunter2-to-manage-it",
     } | changes  # fmt: skip
@@ -387,7 +386,7 @@ async def test_a_registered_client_that_may_be_another_is_stated_and_not_deleted
         assert caught.value.code == code
         assert lying.asked == [("POST", "/reg")]
     stated = [record.__dict__["whence_fields"]["client_name"] for record in caplog.records]
-    assert stated == [client_name(generation(1))]
+    assert stated == [generation(1).client_name]
 
 
 @pytest.mark.parametrize(
@@ -408,7 +407,7 @@ async def test_a_client_that_is_managed_elsewhere_is_refused_and_nothing_is_sent
         assert caught.value.fix
         assert lying.asked == [("POST", "/reg")]
     stated = [record.__dict__["whence_fields"]["client_name"] for record in caplog.records]
-    assert stated == [client_name(generation(1))]
+    assert stated == [generation(1).client_name]
 
 
 async def test_the_scheme_and_the_port_of_the_management_are_the_providers_own(shared: Parts) -> None:
@@ -439,7 +438,7 @@ async def test_a_client_that_cannot_be_deleted_is_stated(shared: Parts, caplog: 
         with pytest.raises(ProviderRefused):
             await register(shared, lying, client_secret="")
     stated = [record.__dict__["whence_fields"].get("client_name") for record in caplog.records]
-    assert client_name(generation(1)) in stated
+    assert generation(1).client_name in stated
 
 
 @pytest.mark.parametrize(
@@ -472,7 +471,7 @@ async def test_a_kept_url_of_another_origin_is_not_sent_the_token(shared: Parts)
         )  # fmt: skip
         with pytest.raises(ProviderRefused) as caught:
             await provider.end(WANTED, only, None)
-        assert client_name(generation(1)) in caught.value.message
+        assert generation(1).client_name in caught.value.message
         assert (lying.asked, other.asked) == ([], [])
 
 

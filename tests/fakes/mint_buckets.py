@@ -59,6 +59,11 @@ class FakeBuckets:
         found: dict[str, Any] = msgspec.json.decode(versions[-1].content)
         return found
 
+    def documents(self) -> list[dict[str, Any]]:
+        """Return every document that a reader of any bucket gets."""
+        found = [self.latest(bucket, key) for bucket, key in self.objects]
+        return [one for one in found if one is not None]
+
     async def check(self, bucket: str) -> None:
         await self._leaves(await self._arrives("check", bucket), bucket)
 

@@ -127,7 +127,11 @@ class MintReplica:
     async def write(self, application_id: str, *buckets: str, team_id: str = TEAM, **changes: Any) -> None:
         written: dict[str, Any] = {"is_confidential": True, "provider": "stups", "credentials": KINDS_BOTH, **changes}
         await self.applications.write(
-            application_id, WrittenMint(buckets=buckets, **written), team_id=team_id, username=f"stups_{application_id}"
+            application_id,
+            WrittenMint(buckets=buckets, **written),
+            team_id=team_id,
+            by="ada",
+            username=f"stups_{application_id}",
         )
 
     async def state(self, application_id: str) -> MintState:
@@ -144,7 +148,8 @@ class MintReplica:
 
     async def logged(self) -> list[dict[str, Any]]:
         entries = [one async for one in self.reader.entries(0, await self.reader.size())]
-        return [type_of(one.content)[2] for one in entries if one.kind == "credential" and one.content is not None]
+        typed = [type_of(one.content) for one in entries if one.kind == "credential" and one.content is not None]
+        return [members for _, version, members in typed if version == 1]
 
     def objects(self, application_id: str, bucket: str) -> dict[str, Any]:
         """Return the documents that a reader gets, by kind."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from whence_aggregator.mint.ports import ProviderRefused, ProviderThrottled
+from whence_aggregator.mint.ports import ProviderNotReached, ProviderRefused, ProviderThrottled
 from whence_aggregator.mint.values import CredentialKind, GenerationId, KnownCredential, MadeCredential, WantedClient
 from whence_aggregator.ports import SourceUnavailable
 
@@ -47,6 +47,8 @@ class FakeProvider:
     weather: Callable[[str], ProviderMishap] = fine
     on_change: Callable[[], None] = lambda: None
     """Called after each change of what is accepted."""
+    finds_lost: bool = True
+    """If not, `recover` neither finds nor ends anything."""
     has_client_per_generation: bool = False
     clients: dict[str, WantedClient] = field(default_factory=dict)
     credentials: list[FakeCredential] = field(default_factory=list)
@@ -63,6 +65,11 @@ class FakeProvider:
     def secrets(self) -> Iterator[str]:
         """Yield every secret that was ever made."""
         yield from (one.secret for one in self.credentials if one.secret)
+
+    def forget(self, documents: Sequence[Mapping[str, str | None]]) -> None:
+        """End, as some providers do after a time, what was not committed; not what is among the documents."""
+        for one in self.credentials:
+            one.is_accepted = one.is_accepted and (one.is_committed or one.document in documents)
 
     async def ensure(self, wanted: WantedClient) -> str:
         mishap = await self._arrives("ensure")
@@ -95,6 +102,8 @@ class FakeProvider:
         self, wanted: WantedClient, generation: GenerationId, current: KnownCredential | None
     ) -> MadeCredential | None:
         mishap = await self._arrives("recover")
+        if not self.finds_lost:
+            return None
         found = [one for one in self.accepted(wanted.application_id) if one.id == generation]
         keep = found[-1:] if self.is_finding else []
         for one in found:
@@ -162,7 +171,7 @@ class FakeProvider:
         mishap = self.weather(request)
         match mishap:
             case "away":
-                raise SourceUnavailable("provider-unreachable", "the provider does not answer")
+                raise ProviderNotReached("provider-unreachable", "the provider does not answer")
             case "throttled":
                 raise ProviderThrottled("provider-throttled", "too many requests", retry_after_seconds=30.0)
             case "refused":

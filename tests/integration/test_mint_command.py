@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from fakes.mint_house import MintReplica, MintWorld, found_secrets
-from fakes.served_mint import APP, BUCKET, ServedMint, serving
+from fakes.served_mint import APP, BUCKET, SECOND, ServedMint, serving
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_aggregator.whence.cli import whence
 
@@ -61,6 +61,23 @@ async def test_one_application_is_shown_with_its_generations_and_readers(served:
     ]
     document = json.loads((await run("greeter", "--json")).output)
     assert document["generations"][0]["generation"] == first["client"]
+
+
+async def test_who_changed_what_is_shown_the_newest_first(served: ServedMint, run: Run) -> None:
+    served.mint.world.clock.advance(60)
+    more = {**APP, "s3_buckets": [BUCKET, SECOND], "redirect_url": None}
+    assert (await served.ask("PUT", "/mint/apps/greeter", more, token="root")).status == 200
+    assert (await run("greeter", "renew", "--yes")).exit_code == 0
+    lines = [
+        line.removeprefix("changed").strip()
+        for line in (await run("greeter")).stdout.splitlines()
+        if line[:7] == "changed"
+    ]
+    assert lines == [
+        "2026-11-22T12:01:00.000Z renewal by ada",
+        f"2026-11-22T12:01:00.000Z changed by root: buckets is {SECOND}, {BUCKET}; redirect_url is none",
+        f"2026-11-22T12:00:00.000Z created by ada: buckets {BUCKET}, scopes sales-order.read",
+    ]  # fmt: skip
 
 
 async def test_the_list_has_those_with_problems_first(served: ServedMint, run: Run) -> None:

@@ -52,13 +52,13 @@ def test_no_content_and_no_digest_is_stated() -> None:
               "client.json," * 40 + "client.json"]
 )  # fmt: skip
 def test_names_of_files_that_are_malformed_or_leave_out_the_client_mean_both_files(names: str) -> None:
-    assert stated_files(stored(files=names)) == {"user.json", "client.json"}
+    assert stated_files("client.json", stored(files=names)) == {"user.json", "client.json"}
 
 
 def test_the_client_states_whether_there_is_a_user() -> None:
-    assert stated_files(stored(files="client.json")) == {"client.json"}
-    assert stated_files(stored(files="user.json,client.json")) == {"user.json", "client.json"}
-    assert stated_files(stored(files="client.json,later.json")) == {"client.json"}
+    assert stated_files("client.json", stored(files="client.json")) == {"client.json"}
+    assert stated_files("client.json", stored(files="user.json,client.json")) == {"user.json", "client.json"}
+    assert stated_files("client.json", stored(files="client.json,later.json")) == {"client.json"}
 
 
 def test_a_statement_of_an_earlier_agent_states_no_objects() -> None:
@@ -83,6 +83,63 @@ async def test_a_client_without_a_user_is_complete(kept: Kept) -> None:
     assert kept.keeper.user() is None
     assert kept.keeper.client() == {"client_id": "c", "client_secret": None}
     assert [key for key, _ in kept.store.asked] == ["app/client.json"]
+
+
+async def test_a_user_without_a_client_is_complete(kept: Kept) -> None:
+    del kept.store.buckets["mint"]["app/client.json"]
+    kept.minted("user.json", "0a", files="user.json")
+    await kept.keeper.poll()
+    assert (kept.files(), kept.state) == ({"user.json": USER}, ("current", 1))
+    assert kept.keeper.complete
+    assert kept.keeper.client() is None
+    kept.store.asked.clear()
+    await kept.keeper.poll()
+    assert [key for key, _ in kept.store.asked] == ["app/user.json"], "it is not asked for a client any more"
+
+
+@pytest.mark.parametrize("files", ["", "client.json,user.json", "client.json", "user.json,"])
+async def test_a_user_that_does_not_state_that_it_is_alone_waits_for_the_client(kept: Kept, files: str) -> None:
+    del kept.store.buckets["mint"]["app/client.json"]
+    kept.minted("user.json", "0a", files=files)
+    await kept.keeper.poll()
+    assert (kept.files(), kept.state) == ({}, ("not-synced", 0))
+    assert kept.keeper.message.startswith("client.json: ")
+
+
+async def test_a_user_that_is_alone_and_invalid_is_not_published(kept: Kept) -> None:
+    del kept.store.buckets["mint"]["app/client.json"]
+    kept.put("user.json", b"{}")
+    kept.minted("user.json", "0a", files="user.json")
+    await kept.keeper.poll()
+    assert (kept.files(), kept.state) == ({}, ("invalid", 0))
+
+
+async def test_the_kinds_of_an_application_may_change_in_both_directions(kept: Kept) -> None:
+    await kept.keeper.poll()
+    client = kept.store.buckets["mint"].pop("app/client.json")
+    kept.put("user.json", USER.replace(b"p1", b"p2"))
+    kept.minted("user.json", "0b", files="user.json")
+    await kept.keeper.poll()
+    assert set(kept.files()) == {"user.json"}
+    kept.put("user.json", USER.replace(b"p1", b"p3"))
+    kept.minted("user.json", "0c", files="client.json,user.json")
+    await kept.keeper.poll()
+    assert kept.files() == {"user.json": USER.replace(b"p1", b"p2")}, "the earlier file stays until all are there"
+    kept.put("client.json", client)
+    kept.minted("client.json", "0c", files="client.json,user.json")
+    await kept.keeper.poll()
+    assert set(kept.files()) == {"client.json", "user.json"}
+
+
+async def test_an_application_whose_user_was_alone_may_have_a_client_alone(kept: Kept) -> None:
+    client = kept.store.buckets["mint"].pop("app/client.json")
+    kept.minted("user.json", "0a", files="user.json")
+    await kept.keeper.poll()
+    del kept.store.buckets["mint"]["app/user.json"]
+    kept.put("client.json", client)
+    kept.minted("client.json", "0b", files="client.json")
+    await kept.keeper.poll()
+    assert (set(kept.files()), kept.state[0]) == ({"client.json"}, "current")
 
 
 async def test_a_user_that_is_gone_by_the_metadata_is_no_longer_published(kept: Kept) -> None:
@@ -171,6 +228,17 @@ def sign_in(kept: Kept) -> SignIn:
 
 
 IMAGE = ImageReference.parse("registry.example.org/team/app:1")
+
+
+async def test_a_password_grant_without_a_client_is_refused_for_good_and_says_why(kept: Kept) -> None:
+    del kept.store.buckets["mint"]["app/client.json"]
+    kept.minted("user.json", "0a", files="user.json")
+    await kept.keeper.poll()
+    with pytest.raises(RegistryRefused) as caught:
+        await sign_in(kept).login(IMAGE, {})
+    assert (caught.value.code, caught.value.retryable) == ("registry-no-client", False)
+    assert "has no client.json" in caught.value.message
+    assert caught.value.fix
 
 
 async def test_a_password_grant_without_a_user_is_refused_for_good_and_says_why(kept: Kept) -> None:

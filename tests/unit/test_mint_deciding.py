@@ -24,6 +24,7 @@ from whence_aggregator.mint.steps import (
     MintDecision,
     NoteStanding,
     PublishGeneration,
+    RetractGeneration,
     VerifyGeneration,
     WithdrawObject,
 )
@@ -178,6 +179,38 @@ def test_of_two_steps_that_fail_each_waits_for_its_own_pause() -> None:
         of=application(credentials=("user", "client")), failures={"client": one, "user": replace(one, retry_at=at(300))}
     )
     assert waited(decided(mint, seconds=1)) == START + timedelta(seconds=300)
+
+
+def test_what_was_verified_long_ago_is_verified_again_before_another_bucket_gets_it_and_before_the_commit() -> None:
+    for written in ({"one": "", "two": ""}, {"one": "v1", "two": ""}, {"one": "v1", "two": "v2"}):
+        one = generation(0, "generated", verified_at=at(10), written=written)
+        assert decided(stored(), one, seconds=10 + HOUR - 1).step != VerifyGeneration(one)
+        assert decided(stored(), one, seconds=10 + HOUR).step == VerifyGeneration(one)
+
+
+def test_while_it_cannot_be_verified_again_nothing_is_published_and_nothing_ends() -> None:
+    current = generation(0, "committed")
+    one = generation(7_200, "generated", verified_at=at(7_200), written={"one": "v1", "two": ""})
+    failure = MintFailure(attempts=1, retry_at=at(20_000), since=at(15_000), code="provider-refused", problem="refused")
+    failing = stored(failures={"verify user": failure})
+    assert waited(decided(failing, current, one, seconds=19_000))
+    assert decided(failing, current, one, seconds=20_000).step == VerifyGeneration(one)
+    assert decided(failing, current, one, seconds=19_000).no_longer_failing == frozenset()
+
+
+def test_what_is_no_longer_accepted_leaves_the_buckets_and_is_judged_once_more_before_it_ends() -> None:
+    current = generation(0, "committed")
+    one = generation(7_200, "generated", asked_at=at(10_000), written={"one": "v1", "two": ""})
+    failure = MintFailure(attempts=2, retry_at=at(30_000), since=at(15_000), code="provider-refused", problem="refused")
+    failing = stored(failures={"verify user": failure})
+    assert waited(decided(failing, current, one, seconds=10_059)), "a request may be on its way to a bucket"
+    assert decided(failing, current, one, seconds=10_060).step == RetractGeneration(one, "one")
+    left = replace(one, written={"two": ""})
+    assert decided(failing, current, left, seconds=10_061).step == RetractGeneration(left, "two")
+    revoked = replace(failing, renewal_at=at(11_000), renewal_reason="revoked by ada", revoked_at=at(11_000))
+    assert isinstance(decided(revoked, current, left, seconds=11_001).step, RetractGeneration)
+    nowhere = replace(one, written={})
+    assert decided(failing, current, nowhere, seconds=10_062).step == VerifyGeneration(nowhere)
 
 
 def test_a_generation_that_a_bucket_may_hold_is_never_given_up() -> None:

@@ -79,6 +79,7 @@ class Rotations(RuleBasedStateMachine):
         logging.getLogger("whence_aggregator").addHandler(self.records)
         self.provider_mishaps: list[ProviderMishap] = []
         self.bucket_mishaps: list[BucketMishap] = []
+        self.denied: set[str] = set()
         self.replicas: list[MintReplica] = []
         self.databases: list[SqliteDatabase] = []
         self.destroyed: set[tuple[str, str]] = set()
@@ -90,11 +91,13 @@ class Rotations(RuleBasedStateMachine):
         return self.runner.run(waited())
 
     @initialize(
-        style=st.sampled_from(["beside", "new-client"]), is_finding=st.booleans(), is_minted=st.booleans()
+        style=st.sampled_from(["beside", "new-client"]), is_finding=st.booleans(), loses=st.booleans(), is_minted=st.booleans()
     )  # fmt: skip
-    def begin(self, style: Any, is_finding: bool, is_minted: bool) -> None:
+    def begin(self, style: Any, is_finding: bool, loses: bool, is_minted: bool) -> None:
         self.world = MintWorld(
-            provider=FakeProvider(style=style, is_finding=is_finding, weather=self.provider_weather),
+            provider=FakeProvider(
+                style=style, is_finding=is_finding, finds_lost=not loses, weather=self.provider_weather
+            ),
             buckets=FakeBuckets(weather=self.bucket_weather),
         )
         for number in range(2):
@@ -108,7 +111,9 @@ class Rotations(RuleBasedStateMachine):
     def provider_weather(self, _: str) -> ProviderMishap:
         return self.provider_mishaps.pop() if self.provider_mishaps else "fine"
 
-    def bucket_weather(self, _: str) -> BucketMishap:
+    def bucket_weather(self, bucket: str) -> BucketMishap:
+        if bucket in self.denied:
+            return "away"
         return self.bucket_mishaps.pop() if self.bucket_mishaps else "fine"
 
     async def open(self, number: int) -> None:
@@ -242,6 +247,25 @@ class Rotations(RuleBasedStateMachine):
         self.world.clock.advance(seconds)
 
     @rule(
+        application_id=st.sampled_from(APPLICATIONS), denied=st.sets(st.sampled_from(BUCKETS), min_size=1),
+        seconds=st.sampled_from([3_601.0, 90_000.0]), is_forgetting=st.booleans(), provider=PROVIDER_MISHAPS,
+    )  # fmt: skip
+    def wait_for_buckets(
+        self, application_id: str, denied: set[str], seconds: float, is_forgetting: bool, provider: Any
+    ) -> None:
+        """Have buckets deny a rotation for hours; the provider may end meanwhile what was not committed."""
+        self.command(self.replicas[0].applications.renew(application_id, by="ada"))
+        self.denied = denied
+        self.wait(self.replicas[0].run(application_id))
+        self.denied = set()
+        self.world.clock.advance(seconds)
+        if is_forgetting:
+            self.world.provider.forget(self.world.buckets.documents())
+        self.provider_mishaps = list(provider)
+        self.wait(self.replicas[1].run(application_id))
+        self.provider_mishaps = []
+
+    @rule(
         application_id=st.sampled_from(APPLICATIONS),
         how=st.sampled_from(["newest", "older", "none", "silent", "no ids"]),
     )
@@ -298,7 +322,11 @@ class Rotations(RuleBasedStateMachine):
             self.world.register(application_id)
             await mint.settle(application_id)
             state = await mint.store.load(application_id)
-            assert await mint.orphans(application_id) == []
+            if self.world.provider.finds_lost:
+                assert await mint.orphans(application_id) == []
+            live = {one.id.generation for one in state.generations if one.is_live} if state is not None else set()
+            left = {one.id.generation for one in self.world.provider.accepted(application_id)} - live
+            assert left <= {one.generation for one in await mint.applications.possible_orphans(application_id)}
             wanted = set(state.application.credentials) if state is not None and not state.stored.gone_at else set()
             buckets = state.application.buckets if state is not None else ()
             for bucket in BUCKETS:

@@ -1,7 +1,7 @@
 """The credential keeper, berry's successor: publishes user.json and client.json from the mint bucket in one generation.
 
 Files are validated before they replace others; valid files remain whatever the bucket returns. An application whose
-client.json states that it has no other file needs no user.json.
+client.json or user.json states that it has no other file needs no other.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from whence_common.statement import CredentialFacts, CredentialObjectFacts
 log = logging.getLogger(__name__)
 
 TOKEN_SUFFIXES = ("-token-type", "-token-secret", "-client-id", "-client-secret")
+_ABSENT = ("not-synced", "not-synced-or-denied")
 WHOLE_SECONDS = 600.0
 """How often objects are read although their etags are the same.
 
@@ -120,7 +121,7 @@ class CredentialKeeper:
         return self._document(USER)
 
     def client(self) -> dict[str, str] | None:
-        """Return the parsed client.json; None before the files are complete, or without a bucket."""
+        """Return the parsed client.json; None before the files are complete, or if the application has none."""
         return self._document(CLIENT)
 
     def _document(self, name: str) -> dict[str, str] | None:
@@ -155,11 +156,12 @@ class CredentialKeeper:
         """Read all objects once; publish valid, changed files. Errors are in `state` and `message`."""
         assert self._where is not None
         bucket, application_id = self._where
-        fetched = dict(self._read)
-        wanted = frozenset(FILES)
+        fetched, wanted = dict(self._read), frozenset(FILES)
+        first, second = (USER, CLIENT) if self._wanted == {USER} else (CLIENT, USER)
+        absent: ObjectUnavailable | None = None
         began = self._progress.monotonic()
         is_whole = began >= self._whole_until
-        for name in FILES:
+        for name in (first, second):
             if name not in wanted:
                 fetched.pop(name, None)
                 continue
@@ -170,7 +172,10 @@ class CredentialKeeper:
                 etag = before.etag if before is not None and not is_whole else None
                 answer = await self._store.get(bucket, f"{application_id}/{name}", etag=etag)
             except ObjectUnavailable as exc:
-                self._unavailable(exc, name)
+                if name == first and exc.state in _ABSENT:
+                    absent = exc  # the other may state that the application does not have it
+                    continue
+                self._unavailable(absent or exc, first if absent is not None else name)
                 return
             wrong = what_is_wrong(name, answer.content) if answer is not None else None
             if wrong is not None:
@@ -178,8 +183,13 @@ class CredentialKeeper:
                 return
             if answer is not None:
                 fetched[name] = answer
-            if name == CLIENT:
-                wanted = stated_files(fetched[name])
+            if name == first or absent is not None:
+                wanted = stated_files(name, fetched[name])
+        if absent is not None:
+            if first in wanted:
+                self._unavailable(absent, first)
+                return
+            fetched.pop(first, None)
         if is_whole:
             self._whole_until = began + WHOLE_SECONDS
         self._gone = 0

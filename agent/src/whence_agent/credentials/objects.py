@@ -19,7 +19,7 @@ FILES: Mapping[str, tuple[str, ...]] = {
     CLIENT: ("client_id", "client_secret"),
     USER: ("application_username", "application_password"),
 }
-"""The files with their required fields, in the order of reading: client.json states whether there is a user.json."""
+"""The files with their required fields, in the order of reading. The first that is there states if the other is."""
 SECRET_FIELDS = ("application_password", "client_secret")
 _MAY_BE_NULL = "client_secret"
 _GENERATION_METADATA = "whence-generation"
@@ -28,11 +28,11 @@ _FILES_CHARACTERS_MAX = 200
 _FILE_NAME = re.compile(r"[a-z]{1,40}\.json\Z")
 
 
-def stated_files(client: StoredObject) -> frozenset[str]:
-    """Return the files that client.json's metadata names; both, as stock, unless it names client.json and is valid."""
-    text = client.metadata.get(_FILES_METADATA, "")
+def stated_files(name: str, found: StoredObject) -> frozenset[str]:
+    """Return the files that an object's metadata names; both, as stock, unless it names the object and is valid."""
+    text = found.metadata.get(_FILES_METADATA, "")
     names = text.split(",") if len(text) <= _FILES_CHARACTERS_MAX else []
-    is_valid = CLIENT in names and all(_FILE_NAME.match(one) for one in names)
+    is_valid = name in names and all(_FILE_NAME.match(one) for one in names)
     return frozenset(FILES) & frozenset(names) if is_valid else frozenset(FILES)
 
 

@@ -58,6 +58,12 @@ class SignIn:
 
     async def _mint_token(self, registry: str) -> str:
         user, client = self.keeper.user(), self.keeper.client()
+        if client is None and user is not None:
+            message = f"{registry} requires a token of the application's user, but the application has no client.json"
+            raise RegistryRefused(
+                "registry-no-client", message, retryable=False,
+                fix="use another sign_in than mint for the registry, or have a client minted for the application",
+            )  # fmt: skip
         if client is None and self.keeper.configured:  # the keeper continues to poll for them
             message = f"{registry} requires a login with mint credentials, which are not available yet"
             raise RegistryRefused("registry-no-credentials", f"{message}: {self.keeper.message}")

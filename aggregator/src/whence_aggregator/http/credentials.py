@@ -13,8 +13,8 @@ from whence_aggregator.http.mint_rights import MintRights
 from whence_aggregator.http.parameters import Query, no_parameters
 from whence_aggregator.mint.applications import MintApplications, ShownMint
 from whence_aggregator.mint.ports import CredentialHolders, KnownApplications
-from whence_aggregator.mint.state import PossibleOrphan, StoredGeneration
-from whence_aggregator.mint.values import CredentialHolder, CredentialKind
+from whence_aggregator.mint.state import LoggedChange, PossibleOrphan, StoredGeneration
+from whence_aggregator.mint.values import CredentialHolder, CredentialKind, GenerationId
 from whence_common.clock import Now, to_instant
 from whence_common.errors import InputError
 from whence_common.identifiers import is_application_id
@@ -92,6 +92,7 @@ class CredentialCalls:
         known = await self._applications.read(application_id)
         team = await self._rights.check_reads(request[CALLER], known.state)
         holders = await self._holders.of(application_id)
+        changes = await self._applications.changes(application_id)
         orphans = await self._applications.possible_orphans(application_id)
         shown = {
             **_row(known),
@@ -101,7 +102,8 @@ class CredentialCalls:
             "generations": [_generation(one, known, holders) for one in known.state.generations],
             "instances": [_holder(one) for one in holders[:INSTANCES_MAX]],
             "instances_total": len(holders),
-            "possible_orphans": [_orphan(one) for one in orphans],
+            "changes": [_change(one) for one in changes],
+            "possible_orphans": [_orphan(one, application_id) for one in orphans],
         }
         return respond_json(shown, status=status)
 
@@ -196,12 +198,25 @@ def _holder(one: CredentialHolder) -> dict[str, object]:
     }
 
 
-def _orphan(one: PossibleOrphan) -> dict[str, object]:
+def _change(one: LoggedChange) -> dict[str, object]:
+    return {
+        "ledger_index": one.ledger_index,
+        "step": one.step,
+        "at": one.at,
+        "by": one.by or None,
+        "reason": one.reason or None,
+        "written": one.application or None,
+    }
+
+
+def _orphan(one: PossibleOrphan, application_id: str) -> dict[str, object]:
+    of = GenerationId(application_id=application_id, kind=one.kind, generation=one.generation)
     return {
         "kind": one.kind,
         "generation": one.generation,
         "provider": one.provider,
+        "client_name": of.client_name,
         "intended_at": one.intended_at or None,
         "ended_at": one.ended_at,
-        "fix": f"look at {one.provider} for a credential made at this time that no bucket holds, and remove it",
+        "fix": f"look at {one.provider} for {of.client_name!r} or what was made then and no bucket holds; remove it",
     }

@@ -133,7 +133,9 @@ class MintCalls:
             return web.Response()
         username = f"{self._username_prefix}{application_id}"
         written = await self._written(application_id, sent)
-        await self._applications.write(application_id, written, team_id=standing.team_id, username=username)
+        await self._applications.write(
+            application_id, written, team_id=standing.team_id, username=username, by=request[CALLER].name
+        )
         return web.Response()
 
     async def _written(self, application_id: str, sent: SentMint) -> WrittenMint:

@@ -8,9 +8,9 @@ from datetime import datetime
 
 from whence_aggregator.mint.disturbing import disturbed_steps
 from whence_aggregator.mint.failing import tried_at
-from whence_aggregator.mint.state import MintState, PossibleOrphan, StoredMint
+from whence_aggregator.mint.state import LoggedChange, MintState, PossibleOrphan, StoredMint
 from whence_aggregator.mint.store import MintStore
-from whence_aggregator.mint.values import CredentialKind, MintApplication, ResourceScope
+from whence_aggregator.mint.values import CredentialKind, MintApplication, MintChange, ResourceScope
 from whence_aggregator.ports import Conflict, NotFound, WriteConflict
 from whence_common.clock import Now, from_millis, parse_instant, to_instant, to_millis
 
@@ -95,10 +95,22 @@ class MintApplications:
         self._on_work = on_work
         self._per_generation = per_generation
 
-    async def write(self, application_id: str, written: WrittenMint, *, team_id: str, username: str) -> None:
+    async def write(self, application_id: str, written: WrittenMint, *, team_id: str, username: str, by: str) -> None:
         """Create or replace an application; `username` is used when it is new. Raises Conflict, WriteConflict."""
 
-        def change(before: MintState | None, now: datetime) -> StoredMint:
+        def change(before: MintState | None, now: datetime) -> tuple[StoredMint, MintChange]:
+            stored = changed(before, now)
+            is_new = before is None or bool(before.stored.gone_at)
+            return stored, MintChange(
+                step="created" if is_new else "changed",
+                by=by,
+                is_written=True,
+                reason=stored.renewal_reason
+                if before is not None and stored.renewal_at != before.stored.renewal_at
+                else "",
+            )
+
+        def changed(before: MintState | None, now: datetime) -> StoredMint:
             at = to_instant(now)
             if before is None or before.stored.gone_at:
                 application = _application(application_id, written, team_id, username, at)
@@ -128,17 +140,19 @@ class MintApplications:
     async def delete(self, application_id: str, *, by: str) -> None:
         """Have an application deleted at its provider and in its buckets. Raises NotFound, WriteConflict."""
 
-        def change(before: MintState | None, now: datetime) -> StoredMint:
+        def change(before: MintState | None, now: datetime) -> tuple[StoredMint, MintChange | None]:
             known = _known(before)
             if known.deleted_at:
-                return known
-            return replace(tried_at(known, now), deleted_at=to_instant(now), deleted_reason=f"deleted by {by}")
+                return known, None
+            reason = f"deleted by {by}"
+            deleted = replace(tried_at(known, now), deleted_at=to_instant(now), deleted_reason=reason)
+            return deleted, MintChange(step="deletion", by=by, reason=reason)
 
         await self._change(application_id, change)
 
     async def renew(self, application_id: str, *, by: str) -> None:
         """Have an application's credentials rotated now. Raises NotFound, Conflict, WriteConflict."""
-        await self._renew(application_id, f"renewal requested by {by}", is_revoked=False)
+        await self._renew(application_id, MintChange(step="renewal", by=by, reason=f"renewal requested by {by}"))
 
     async def revoke(self, application_id: str, *, by: str) -> None:
         """Have an application's credentials replaced now, and the old ones end without waiting for their readers.
@@ -146,7 +160,7 @@ class MintApplications:
         The last of them ends once its successor is committed, so that readers of the buckets always find one that
         works. Raises NotFound, Conflict, WriteConflict.
         """
-        await self._renew(application_id, f"revoked by {by}", is_revoked=True)
+        await self._renew(application_id, MintChange(step="revocation", by=by, reason=f"revoked by {by}"))
 
     async def read(self, application_id: str) -> ShownMint:
         """Return one application. Raises NotFound."""
@@ -171,34 +185,47 @@ class MintApplications:
         """Return the newest generations that ended, and that the provider may accept still."""
         return await self._store.possible_orphans(application_id)
 
-    async def _renew(self, application_id: str, reason: str, *, is_revoked: bool) -> None:
-        def change(before: MintState | None, now: datetime) -> StoredMint:
+    async def changes(self, application_id: str) -> Sequence[LoggedChange]:
+        """Return what was written or ordered of an application last, the newest first."""
+        return await self._store.changes(application_id)
+
+    async def _renew(self, application_id: str, order: MintChange) -> None:
+        is_revoked = order.step == "revocation"
+
+        def change(before: MintState | None, now: datetime) -> tuple[StoredMint, MintChange]:
             _known(before)
             assert before is not None
             # what is deleted can be revoked too, so that it ends without a key that is lost
             known, at = before.stored if is_revoked else _not_deleting(before), _after_all(before, now)
             application = replace(known.application, last_modified=to_instant(now))
             lasting = {step for one in before.generations for step in disturbed_steps(one)}
-            return replace(
+            renewed = replace(
                 known,
                 application=application,
                 is_synced=False,
                 renewal_at=at,
-                renewal_reason=reason,
+                renewal_reason=order.reason,
                 revoked_at=at if is_revoked else known.revoked_at,
                 failures={name: one for name, one in known.failures.items() if name in lasting},
                 bucket_errors=0,
             )
+            return renewed, order
 
         await self._change(application_id, change)
 
-    async def _change(self, application_id: str, change: Callable[[MintState | None, datetime], StoredMint]) -> None:
+    async def _change(
+        self,
+        application_id: str,
+        change: Callable[[MintState | None, datetime], tuple[StoredMint, MintChange | None]],
+    ) -> None:
         """Write what `change` makes of the newest state; it is made again when another writer was first."""
         for attempt in range(_TRIES_MAX):
             now = self._now()
             try:
-                stored = change(await self._store.load(application_id), now)
-                await self._store.save(stored, look_at=now)
+                stored, made = change(await self._store.load(application_id), now)
+                if made is None:
+                    return
+                await self._store.change(stored, made, at=now)
             except WriteConflict:
                 if attempt == _TRIES_MAX - 1:
                     raise

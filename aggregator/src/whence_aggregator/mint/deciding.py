@@ -30,6 +30,7 @@ from whence_aggregator.mint.steps import (
     NoteStanding,
     Proposal,
     PublishGeneration,
+    RetractGeneration,
     VerifyGeneration,
     WithdrawObject,
 )
@@ -148,6 +149,7 @@ class _Deciding:
         if fresh is None or not fresh.verified_at or fresh.phase != "generated" or not self.state.is_revoked(fresh):
             return False
         steps = [PublishGeneration(fresh, bucket).name for bucket in self.state.application.buckets]
+        steps.append(VerifyGeneration(fresh).name)
         failures = self.state.stored.failures
         return any(step in failures and failures[step].code == SEAL_UNREADABLE for step in steps)
 
@@ -224,11 +226,18 @@ class _Deciding:
         elif self._is_lost(one.kind):
             if not one.written:
                 yield Proposal(GiveUpGeneration(one, stored.renewal_reason), self.now)
+        elif one.verified_at and _after(one.verified_at, self.rules.verified_seconds_max) <= self.now:
+            yield Proposal(VerifyGeneration(one), self.now)
         elif one.verified_at:
             missing = [name for name in self.state.application.buckets if not one.written.get(name)]
             yield from (Proposal(PublishGeneration(one, bucket), self.now) for bucket in missing)
             if not missing:
                 yield Proposal(ConfirmGeneration(one), self.now)
+        elif one.written:
+            # it is no longer accepted; nothing ends that a bucket may hold, as the provider may be wrong
+            at = _after(one.asked_at, self.rules.making_seconds_max)
+            yield from (Proposal(RetractGeneration(one, bucket), at) for bucket in sorted(one.written))
+            yield Proposal(VerifyGeneration(one), self.now)
         elif self.state.is_revoked(one):
             yield Proposal(GiveUpGeneration(one, stored.renewal_reason), self.now)
         elif one.phase == "generated":

@@ -10,7 +10,7 @@ from whence_aggregator.mint.calls import ProviderCalls
 from whence_aggregator.mint.failing import cleared, cleared_of_kind, failed
 from whence_aggregator.mint.key import SealUnreadable, content_of
 from whence_aggregator.mint.made import NotTrusted, check_made, same_secret, wrong_client
-from whence_aggregator.mint.ports import ProviderRefused
+from whence_aggregator.mint.ports import ProviderNotReached, ProviderRefused, ProviderThrottled
 from whence_aggregator.mint.state import MintState, StoredGeneration
 from whence_aggregator.mint.store import MintStore
 from whence_aggregator.mint.values import CredentialKind, GenerationId, KnownCredential, MadeCredential, WantedClient
@@ -57,7 +57,13 @@ class Making:
         await self._make(state, wanted, generation)
 
     async def ask_again(self, state: MintState, wanted: WantedClient, generation: StoredGeneration) -> None:
-        """Find what was made when the answer was lost; if nothing was, have it made."""
+        """Find what was made when the answer was lost; if nothing was, have it made.
+
+        Where it cannot be found, the generation ends as a possible orphan, and another is made.
+        """
+        if not self._finds_lost(generation) and _UNMADE not in generation.handle:
+            await self.give_up(generation, _LOST)
+            return
         current = self._calls.current(state, generation)
         try:
             made = await self._calls.ask(
@@ -69,20 +75,28 @@ class Making:
         except ProviderRefused as exc:
             await self._refused(state, generation, exc)
             return
-        asked = replace(generation, asked_at=to_instant(self._now()))
+        asked = replace(generation, asked_at=to_instant(self._now()), handle={})
         await self._make(state, wanted, await self._store.advance(asked, at=self._now(), entry=None))
 
-    async def verify(self, state: MintState, wanted: WantedClient, generation: StoredGeneration) -> None:
-        """Use the credential; from then on it is published, so every bucket may hold it."""
+    async def verify(self, state: MintState, wanted: WantedClient, generation: StoredGeneration, step: str) -> None:
+        """Use the credential; from then on it is published, so every bucket may hold it.
+
+        One that buckets may hold already is not ended when it is refused: it is not published until it is accepted.
+        """
         try:
             made = self.opened(generation)
             await self._calls.ask(generation.provider, lambda one: one.credentials.verify(wanted, made))
         except (ProviderRefused, SealUnreadable) as exc:
-            await self._refused(state, generation, exc)
+            if generation.written:
+                await self._refused_again(state, generation, exc, step)
+            else:
+                await self._refused(state, generation, exc)
             return
-        written = dict.fromkeys(state.application.buckets, "")
+        written = {**dict.fromkeys(state.application.buckets, ""), **generation.written}
         verified = replace(generation, verified_at=to_instant(self._now()), written=written)
-        await self._store.advance(verified, at=self._now(), entry=None)
+        stored = cleared(state.stored, step) if generation.written else state.stored
+        changed = stored if stored != state.stored else None
+        await self._store.advance(verified, at=self._now(), entry=None, stored=changed)
 
     async def commit(self, state: MintState, wanted: WantedClient, generation: StoredGeneration) -> None:
         """State to the provider that the credential is published; its secret is then erased here."""
@@ -134,6 +148,14 @@ class Making:
             await self._keep(state, wanted, generation, made)
         except ProviderRefused as exc:
             await self._refused(state, generation, exc)
+        except (ProviderNotReached, ProviderThrottled):
+            if not self._finds_lost(generation):
+                unmade = replace(generation, handle={_UNMADE: "true"})
+                await self._store.advance(unmade, at=self._now(), entry=None)
+            raise
+
+    def _finds_lost(self, generation: StoredGeneration) -> bool:
+        return self._calls.provider(generation.provider).clients.finds_lost
 
     async def _keep(
         self, state: MintState, wanted: WantedClient, generation: StoredGeneration, made: MadeCredential
@@ -175,6 +197,19 @@ class Making:
         now = self._now()
         stored = failed(state.stored, generation.kind, exc, now=now, backoff=self._backoff, secrets=self.secrets(state))
         await self._store.advance(self._ending(generation, exc.code), at=now, entry=exc.code, stored=stored)
+
+    async def _refused_again(self, state: MintState, generation: StoredGeneration, exc: WhenceError, step: str) -> None:
+        """Note that a provider refuses what buckets may hold; twice for the same reason, it leaves the buckets.
+
+        Readers of the buckets have nothing better, so one answer is not enough. Raises the refusal.
+        """
+        before = state.stored.failures.get(step)
+        is_believed = isinstance(exc, ProviderRefused) and before is not None and before.code == exc.code
+        if not is_believed or not generation.verified_at:
+            raise exc
+        now = self._now()
+        stored = failed(state.stored, step, exc, now=now, backoff=self._backoff, secrets=self.secrets(state))
+        await self._store.advance(replace(generation, verified_at=""), at=now, entry=exc.code, stored=stored)
 
     def secrets(self, state: MintState) -> list[str]:
         """Return the values of an application that must not be shown."""
@@ -231,5 +266,8 @@ class Making:
         return KnownCredential(id=generation.id, handle=made.handle, secret_handle=made.secret_handle)
 
 
+_LOST = "the provider's answer was lost, and what it made cannot be found"
+_UNMADE = "unmade"
+"""Member of the handle of a generation that the provider was not reached to make: it is made under the same id."""
 _LEFT = "it may be left at the provider: what ends it was sealed with another key"
 _NOT_SECRET = ("application_username", "client_id")

@@ -27,6 +27,10 @@ class ProviderThrottled(SourceUnavailable):
     """The provider answers 429: it is not asked again before `retry_after_seconds`, for any application."""
 
 
+class ProviderNotReached(SourceUnavailable):
+    """The provider did not get the request, or did not act on it: nothing was made."""
+
+
 class BucketUnavailable(RoadError):
     """S3 or the role that writes is unavailable, or denies the request; the reason is shown to the team."""
 
@@ -45,6 +49,10 @@ class ProviderClients(Protocol):
     @property
     def kinds(self) -> frozenset[CredentialKind]:
         """The kinds of credentials that it makes."""
+
+    @property
+    def finds_lost(self) -> bool:
+        """Whether what was made is found or ends by itself when the answer was lost. If not, it may be left."""
 
     @property
     def has_client_per_generation(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -23,6 +23,7 @@ from whence_aggregator.mint.values import (
     OBJECTS,
     CredentialKind,
     MintApplication,
+    ObjectVersion,
 )
 from whence_common.clock import Now, parse_instant, to_instant
 from whence_common.errors import one_line
@@ -79,10 +80,8 @@ class Publishing:
         """
         before, found = state.current(generation.kind), dict[str, Disturbance]()
         for bucket in state.application.buckets:
-            asked = self._buckets.versions(bucket, key_of(state.application, generation.kind))
-            versions = await bounded(asked, bucket, self._rules)
-            latest = next((one.version_id for one in versions if one.is_latest and not one.is_deletion), None)
-            if latest != generation.written[bucket]:
+            versions = await self._versions(state, generation.kind, bucket)
+            if _newest(versions) != generation.written[bucket]:
                 again = replace(generation, written={**generation.written, bucket: ""})
                 await self._store.advance(again, at=self._now(), entry=None)
                 raise BucketUnavailable(
@@ -129,6 +128,24 @@ class Publishing:
         if stored != state.stored:
             await self._store.save(stored)
 
+    async def retract(self, state: MintState, generation: StoredGeneration, bucket: str, step: str) -> None:
+        """Hide the object in a bucket, unless its newest object is another generation's."""
+        kept = {one.versions.get(bucket) for one in state.live(generation.kind) if one.id != generation.id} - {None}
+        latest = None
+        with suppress(BucketGone):
+            latest = _newest(await self._versions(state, generation.kind, bucket))
+        if latest is None or latest not in kept:
+            await self.withdraw(state, generation.kind, bucket, step)
+            return
+        left = {name: version for name, version in generation.written.items() if name != bucket}
+        stored = cleared(state.stored, step)
+        changed = stored if stored != state.stored else None
+        retracted = replace(generation, written=left)
+        await self._store.advance(retracted, at=self._now(), entry=f"not in {bucket}", stored=changed)
+
+    async def _versions(self, state: MintState, kind: CredentialKind, bucket: str) -> Sequence[ObjectVersion]:
+        return await bounded(self._buckets.versions(bucket, key_of(state.application, kind)), bucket, self._rules)
+
     async def _put(self, state: MintState, generation: StoredGeneration, bucket: str) -> str:
         made = self._making.opened(generation)
         if not any(one.written.get(bucket) for one in state.generations):
@@ -139,6 +156,11 @@ class Publishing:
         }
         key = key_of(state.application, generation.kind)
         return await self._buckets.put(bucket, key, content_of(made.document), metadata)
+
+
+def _newest(versions: Sequence[ObjectVersion]) -> str | None:
+    """Return the VersionId of the object that readers of a bucket get; None: they get none."""
+    return next((one.version_id for one in versions if one.is_latest and not one.is_deletion), None)
 
 
 def key_of(application: MintApplication, kind: CredentialKind) -> str:

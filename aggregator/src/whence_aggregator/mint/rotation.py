@@ -35,6 +35,7 @@ from whence_aggregator.mint.steps import (
     MintStep,
     NoteStanding,
     PublishGeneration,
+    RetractGeneration,
     StepOfApplication,
     VerifyGeneration,
     WithdrawObject,
@@ -144,11 +145,13 @@ class Rotation:
             case AskAgain():
                 await self.making.ask_again(state, wanted, step.generation)
             case VerifyGeneration():
-                await self.making.verify(state, wanted, step.generation)
+                await self.making.verify(state, wanted, step.generation, step.name)
             case PublishGeneration():
                 await self.publishing.publish(state, step.generation, step.bucket)
             case ConfirmGeneration():
                 await self.publishing.confirm(state, step.generation)
+            case RetractGeneration():
+                await self.publishing.retract(state, step.generation, step.bucket, step.name)
             case CommitGeneration():
                 await self.making.commit(state, wanted, step.generation)
             case GiveUpGeneration():

@@ -9,15 +9,24 @@ import msgspec
 from whence_aggregator.mint.state import (
     BucketLook,
     KnownLog,
+    LoggedChange,
     MintFailure,
     MissingCount,
     PossibleOrphan,
     StoredGeneration,
     StoredMint,
 )
-from whence_aggregator.mint.values import CredentialKind, GenerationId, GenerationPhase, MintApplication, ResourceScope
+from whence_aggregator.mint.values import (
+    ChangeStep,
+    CredentialKind,
+    GenerationId,
+    GenerationPhase,
+    MintApplication,
+    ResourceScope,
+)
 from whence_aggregator.queries.mint import (
     AddMintGenerationParameters,
+    CredentialChangesRow,
     KnownMintLogRow,
     MintApplicationRow,
     MintApplicationsRow,
@@ -28,6 +37,7 @@ from whence_aggregator.queries.mint import (
     WriteMintGenerationParameters,
 )
 
+_WRITTEN = msgspec.json.Decoder(dict[str, object])
 _KINDS = msgspec.json.Decoder(tuple[CredentialKind, ...])
 _NAMES = msgspec.json.Decoder(tuple[str, ...])
 _SCOPES = msgspec.json.Decoder(tuple[tuple[str, str], ...])
@@ -142,6 +152,14 @@ def possible_orphan(row: PossibleOrphansRow) -> PossibleOrphan:
     return PossibleOrphan(
         kind=msgspec.convert(row["kind"], CredentialKind), generation=row["generation"], provider=row["provider"],
         intended_at=row["intended_at"], ended_at=row["ended_at"],
+    )  # fmt: skip
+
+
+def logged_change(row: CredentialChangesRow) -> LoggedChange:
+    return LoggedChange(
+        ledger_index=row["ledger_index"], step=msgspec.convert(row["step"], ChangeStep), at=row["changed_at"],
+        by=row["asked_by"], reason=row["reason"],
+        application=_WRITTEN.decode(row["application"]) if row["application"] else {},
     )  # fmt: skip
 
 

@@ -24,6 +24,9 @@ class MintRules:
     making_seconds_max: float = 60.0
     """A request whose answer was lost is not acted on after this time: until then the provider is not asked again, and
     what is written to a bucket is not withdrawn or replaced. Twice `call_seconds_max`."""
+    verified_seconds_max: float = 3_600.0
+    """A credential that was verified longer ago is verified again before another bucket gets it: the provider may have
+    ended it meanwhile."""
     missing_seconds: float = 86_400.0
     """An application that is missing from Kio is deleted when it is still missing after this time."""
     deletions_an_hour_max: int = 10

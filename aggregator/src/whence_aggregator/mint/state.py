@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from whence_aggregator.mint.values import CredentialKind, GenerationId, GenerationPhase, MintApplication
+from whence_aggregator.mint.values import ChangeStep, CredentialKind, GenerationId, GenerationPhase, MintApplication
 
 SEAL_UNREADABLE = "mint-seal-unreadable"
 """Code of a failure: what was sealed under another key cannot be opened."""
@@ -55,8 +55,12 @@ class StoredMint:
 
     @property
     def problem(self) -> MintFailure | None:
-        """Return the failure that lasts longest."""
-        return min(self.failures.values(), key=lambda one: one.since, default=None)
+        """Return the failure that holds up others: no bucket is tried again while a credential cannot be verified.
+
+        Without such a one, return the failure that lasts longest.
+        """
+        verifying = [one for name, one in self.failures.items() if name.startswith("verify ")]
+        return min(verifying or self.failures.values(), key=lambda one: one.since, default=None)
 
 
 LookFinding = Literal["", "suspected", "unrecorded", "tampered"]
@@ -104,7 +108,8 @@ class StoredGeneration:
     asked_at: str
     """When the provider was last asked to make it, or an object last began to be written long after that."""
     verified_at: str = ""
-    """From then on it is published, and not ended before it is committed."""
+    """From then on it is published, and not ended before it is committed. Empty again: the provider no longer accepts
+    it; it leaves the buckets that may hold it."""
     published_at: str = ""
     committed_at: str = ""
     ending_at: str = ""
@@ -166,6 +171,20 @@ class KnownLog:
     origin: str
     restored_at: str
     """When mint first ran under this name; empty: the log never had another one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedChange:
+    """What was written or ordered of an application, as the log has it."""
+
+    ledger_index: int
+    step: ChangeStep
+    at: str
+    by: str
+    """The caller; empty: mint itself."""
+    reason: str
+    application: Mapping[str, object]
+    """What was written; empty if nothing was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,7 +47,11 @@ class AskAgain(_OfGeneration):
 
 @dataclass(frozen=True, slots=True)
 class VerifyGeneration(_OfGeneration):
-    """Use the credential at the provider."""
+    """Use the credential at the provider; again, when buckets may hold it already."""
+
+    @property
+    def name(self) -> str:
+        return f"verify {self.generation.kind}" if self.generation.written else self.generation.kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,17 @@ class WithdrawObject:
 
 
 @dataclass(frozen=True, slots=True)
+class RetractGeneration(_OfGeneration):
+    """Hide the object in a bucket, if it is of a generation that the provider no longer accepts."""
+
+    bucket: str
+
+    @property
+    def name(self) -> str:
+        return f"withdraw {self.generation.kind} {self.bucket}"
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteClient:
     """Have the provider delete the application, whose credentials have ended."""
 
@@ -150,6 +165,7 @@ MintStep = (
     | GiveUpGeneration
     | EndGeneration
     | LookAtBucket
+    | RetractGeneration
     | StepOfApplication
 )
 

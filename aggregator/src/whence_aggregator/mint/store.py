@@ -13,6 +13,7 @@ from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.writing import NewEntry, Writing
 from whence_aggregator.mint.rows import (
     generation_row,
+    logged_change,
     mint_row,
     missing_count,
     possible_orphan,
@@ -20,14 +21,15 @@ from whence_aggregator.mint.rows import (
     stored_mint,
     written_row,
 )
-from whence_aggregator.mint.state import LIVE_MAX, MintState, PossibleOrphan, StoredGeneration, StoredMint
-from whence_aggregator.mint.values import MintApplication
+from whence_aggregator.mint.state import LIVE_MAX, LoggedChange, MintState, PossibleOrphan, StoredGeneration, StoredMint
+from whence_aggregator.mint.values import MintApplication, MintChange
 from whence_aggregator.ports import Database, Transaction, WriteConflict
-from whence_aggregator.projections.credentials import CREDENTIAL, credential_write
+from whence_aggregator.projections.credentials import CHANGE_VERSION, CREDENTIAL, change_write, credential_write
 from whence_aggregator.queries.events import LOOK_SOON
 from whence_aggregator.queries.mint import (
     ADD_MINT_APPLICATION,
     ADD_MINT_GENERATION,
+    CREDENTIAL_CHANGES,
     FORGET_MINT_GENERATIONS,
     MINT_APPLICATION,
     MINT_APPLICATIONS,
@@ -50,6 +52,7 @@ MINT_KIND = "mint"
 """Kind of the tasks of mint; the subject is the application's id."""
 MINT_LANE = "mint"
 _ORPHANS_MAX = 20
+CHANGES_MAX = 20
 
 
 class Overtaken(WriteConflict):
@@ -121,31 +124,47 @@ class MintStore:
         asked = POSSIBLE_ORPHANS.bind({"application_id": application_id, "limit": _ORPHANS_MAX})
         return list(map(possible_orphan, await self._database.fetch(asked)))
 
+    async def changes(self, application_id: str) -> list[LoggedChange]:
+        """Return what was written or ordered of an application last, the newest first."""
+        asked = CREDENTIAL_CHANGES.bind({"application_id": application_id, "limit": CHANGES_MAX})
+        return list(map(logged_change, await self._database.fetch(asked)))
+
     async def is_client_of_another(self, application_id: str, client_id: str) -> bool:
         """Return whether another application has a client of this id."""
         asked = MINT_CLIENT_OWNERS.bind({"client_id": client_id, "application_id": application_id})
         return bool(client_id) and bool(await self._database.fetch(asked))
 
-    async def save(self, stored: StoredMint, *, look_at: datetime | None = None) -> None:
-        """Write an application; revision 0: it is new. `look_at`: its task is due then. Raises Overtaken."""
+    async def save(self, stored: StoredMint) -> None:
+        """Write an application. Raises Overtaken."""
         async with self._database.transaction() as transaction:
             await _save(transaction, stored)
-            if look_at is not None:
-                await _look(transaction, stored.application, look_at)
 
-    async def save_missing(self, stored: StoredMint, *, now: datetime, deletions_an_hour_max: int) -> None:
-        """Write an application that is to be deleted because Kio lacks it.
+    async def change(self, stored: StoredMint, change: MintChange, *, at: datetime) -> None:
+        """Write an application as it was ordered, with the entry in the log; revision 0: it is new. Its task is due.
+
+        Raises Overtaken.
+        """
+        async with self._ledger.writing() as writing:
+            await _save(writing.transaction, stored)
+            await _look(writing.transaction, stored.application, at)
+            await _log_change(writing, stored.application, change, at=to_instant(at))
+
+    async def save_missing(
+        self, stored: StoredMint, change: MintChange, *, now: datetime, deletions_an_hour_max: int
+    ) -> None:
+        """Write an application that is to be deleted because Kio lacks it, with the entry in the log.
 
         Raises Overtaken, KioIncomplete, TooManyDeletions.
         """
         since = to_instant(now - timedelta(hours=1))
-        async with self._database.transaction() as transaction:
-            counted = missing_count(await transaction.fetch(MINT_DELETIONS.bind({"since": since})))
+        async with self._ledger.writing() as writing:
+            counted = missing_count(await writing.transaction.fetch(MINT_DELETIONS.bind({"since": since})))
             if counted.is_of_kio:
                 raise KioIncomplete
             if counted.deleted >= deletions_an_hour_max:
                 raise TooManyDeletions
-            await _save(transaction, stored)
+            await _save(writing.transaction, stored)
+            await _log_change(writing, stored.application, change, at=to_instant(now))
 
     async def begin(self, stored: StoredMint, generation: StoredGeneration, *, reason: str) -> None:
         """Intend a generation, with its entry in the log.
@@ -237,3 +256,19 @@ async def _log(writing: Writing[object], generation: StoredGeneration, *, at: st
     }  # fmt: skip
     ((index, _),) = await writing.append([NewEntry(kind=CREDENTIAL, content=event(CREDENTIAL, stated))])
     writing.writes.append(credential_write(index, stated))
+
+
+async def _log_change(writing: Writing[object], one: MintApplication, change: MintChange, *, at: str) -> None:
+    written = {
+        "team_id": one.team_id, "username": one.username, "is_confidential": one.is_confidential,
+        "provider": one.provider, "credentials": one.credentials, "redirect_url": one.redirect_url,
+        "buckets": one.buckets, "clusters": one.clusters,
+        "scopes": [f"{scope.resource_type_id}.{scope.scope_id}" for scope in one.scopes],
+    }  # fmt: skip
+    stated = {
+        "application_id": one.application_id, "step": change.step, "at": at, "by": change.by, "reason": change.reason,
+        "application": written if change.is_written else {},
+    }  # fmt: skip
+    content = event(CREDENTIAL, stated, version=CHANGE_VERSION)
+    ((index, _),) = await writing.append([NewEntry(kind=CREDENTIAL, content=content)])
+    writing.writes.append(change_write(index, stated))

@@ -13,7 +13,7 @@ from whence_aggregator.mint.ports import ProviderRefused
 from whence_aggregator.mint.rules import MintRules
 from whence_aggregator.mint.state import MintState
 from whence_aggregator.mint.store import MintStore
-from whence_aggregator.mint.values import WantedClient
+from whence_aggregator.mint.values import MintChange, WantedClient
 from whence_aggregator.ports import SourceUnavailable, WriteConflict
 from whence_common.clock import Now, to_instant
 from whence_common.storable import is_storable
@@ -67,14 +67,15 @@ class Syncing:
 
         Raises KioIncomplete, TooManyDeletions.
         """
-        now = self._now()
+        now, reason = self._now(), f"missing from Kio since {state.stored.missing_since}"
         stored = replace(
             cleared(state.stored, "missing"),
             missing_seen=state.stored.missing_seen + 1,
             deleted_at=to_instant(now),
-            deleted_reason=f"missing from Kio since {state.stored.missing_since}",
+            deleted_reason=reason,
         )
-        await self._store.save_missing(stored, now=now, deletions_an_hour_max=self._rules.deletions_an_hour_max)
+        change = MintChange(step="deletion", by="", reason=reason)
+        await self._store.save_missing(stored, change, now=now, deletions_an_hour_max=self._rules.deletions_an_hour_max)
 
     async def _undo(self, provider: str, wanted: WantedClient) -> None:
         """Delete at the provider what another replica deleted while it was written here."""

@@ -18,6 +18,7 @@ GenerationPhase = Literal["intended", "generated", "published", "committed", "en
 - `ending`: the provider is about to be told that it is no longer valid.
 - `ended`: the provider does not accept it.
 """
+ChangeStep = Literal["created", "changed", "renewal", "revocation", "deletion"]
 OBJECTS: Mapping[CredentialKind, str] = {"user": "user.json", "client": "client.json"}
 """Names of the objects in a bucket, below `<application_id>/`."""
 GENERATION_METADATA = "whence-generation"
@@ -59,6 +60,17 @@ class MintApplication:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MintChange:
+    """What was written or ordered of an application. `by` is the caller; empty: mint itself."""
+
+    step: ChangeStep
+    by: str
+    reason: str = ""
+    is_written: bool = False
+    """Whether the application was written: the entry then has it whole."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WantedClient:
     """What a provider is to know of an application."""
 
@@ -80,6 +92,11 @@ class GenerationId:
     application_id: str
     kind: CredentialKind
     generation: str
+
+    @property
+    def client_name(self) -> str:
+        """The name of the generation's client, where each generation has one."""
+        return f"{self.application_id} (whence {self.generation})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Projection of the steps of minted credentials."""
+"""Projection of the steps of minted credentials, and of what was written or ordered of their applications."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import Any
 
 import msgspec
 
-from whence_aggregator.queries.mint import PUT_CREDENTIAL
+from whence_aggregator.queries.mint import PUT_CREDENTIAL, PUT_CREDENTIAL_CHANGE
 from whence_aggregator.queries.query import BoundCommand
 
 CREDENTIAL = "credential"
+CHANGE_VERSION = 2
+"""Entries of this version are of applications; those of version 1 are of generations."""
 
 
 def credential_write(index: int, event: Mapping[str, Any]) -> BoundCommand:
@@ -23,5 +25,17 @@ def credential_write(index: int, event: Mapping[str, Any]) -> BoundCommand:
             "written": msgspec.json.encode(event["written"], order="deterministic").decode(),
             "intended_at": at if step == "intended" else "", "published_at": at if step == "published" else "",
             "committed_at": at if step == "committed" else "", "ended_at": at if step == "ended" else "",
+        }
+    ])  # fmt: skip
+
+
+def change_write(index: int, event: Mapping[str, Any]) -> BoundCommand:
+    """Return the write of what was written or ordered of an application."""
+    application = event["application"]
+    return PUT_CREDENTIAL_CHANGE.bind([
+        {
+            "ledger_index": index, "application_id": event["application_id"], "step": event["step"],
+            "changed_at": event["at"], "asked_by": event["by"], "reason": event["reason"],
+            "application": msgspec.json.encode(application, order="deterministic").decode() if application else "",
         }
     ])  # fmt: skip

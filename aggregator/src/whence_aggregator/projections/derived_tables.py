@@ -89,6 +89,11 @@ TABLES = (
     Table(name="account_plan", clear=audit.CLEAR_ACCOUNT_PLAN, dumps=(audit.DUMP_ACCOUNT_PLAN,)),
     Table(name="credential", clear=audit.CLEAR_CREDENTIAL, dumps=(audit.DUMP_CREDENTIAL,)),
     Table(
+        name="credential_change",
+        clear=audit.CLEAR_CREDENTIAL_CHANGE,
+        dumps=(audit.DUMP_CREDENTIAL_CHANGE,),
+    ),
+    Table(
         name="instance_credential",
         clear=audit.CLEAR_INSTANCE_CREDENTIAL,
         dumps=(audit.DUMP_INSTANCE_CREDENTIAL,),

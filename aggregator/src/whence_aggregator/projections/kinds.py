@@ -23,7 +23,7 @@ from whence_aggregator.projections.cloud_events import (
     project_cloud_events,
     project_verifications,
 )
-from whence_aggregator.projections.credentials import CREDENTIAL, credential_write
+from whence_aggregator.projections.credentials import CHANGE_VERSION, CREDENTIAL, change_write, credential_write
 from whence_aggregator.projections.events import (
     INVENTORY_KIND,
     project_enrolment,
@@ -182,6 +182,10 @@ async def _credentials(transaction: Transaction, _: Replayed, entries: Entries) 
     await transaction.execute(*(credential_write(index, event) for index, event in entries))
 
 
+async def _credential_changes(transaction: Transaction, _: Replayed, entries: Entries) -> None:
+    await transaction.execute(*(change_write(index, event) for index, event in entries))
+
+
 async def _nothing(_transaction: Transaction, _replayed: Replayed, _entries: Entries) -> None:
     """Write nothing: no table is derived from the entry."""
 
@@ -303,7 +307,10 @@ KINDS: Mapping[str, EntryKind] = MappingProxyType({
     FULLSTOP_REPORT: _kind("fullstop_report", project=_reports, account=_account_stated),
     INSTANCE_LOG: _kind("instance_log", project=_instance_logs, account=_account_stated),
     ACCOUNT_PLAN: _kind("account_plan", project=_account_plans, account=_account_stated, together=_all_together),
-    CREDENTIAL: _kind("credential", project=_credentials, account=_of_none, together=_all_together),
+    CREDENTIAL: replace(
+        _kind("credential", "credential_change", account=_of_none, together=_all_together),
+        project={1: _credentials, CHANGE_VERSION: _credential_changes},
+    ),
     "log-key": _kind(account=_of_all),
     "pruned": replace(
         _kind("removed_entry", "fact", account=_of_all), project={1: _pruned, REMOVALS_VERSION: _removals},

@@ -1502,6 +1502,27 @@ DUMP_CREDENTIAL = NamedQuery[DumpCredentialParameters, DumpCredentialRow]("dump_
 CLEAR_CREDENTIAL = Command[NoParameters]("clear_credential")
 
 
+class DumpCredentialChangeParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpCredentialChangeRow(TypedDict):
+    ledger_index: int
+    application_id: str
+    step: str
+    changed_at: str
+    asked_by: str
+    reason: str
+    application: str
+
+
+DUMP_CREDENTIAL_CHANGE = NamedQuery[DumpCredentialChangeParameters, DumpCredentialChangeRow]("dump_credential_change")
+
+
+CLEAR_CREDENTIAL_CHANGE = Command[NoParameters]("clear_credential_change")
+
+
 CLEAR_FULLSTOP_REPORT = Command[NoParameters]("clear_fullstop_report")
 
 

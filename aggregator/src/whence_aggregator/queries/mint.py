@@ -96,6 +96,36 @@ class PossibleOrphansRow(TypedDict):
 POSSIBLE_ORPHANS = NamedQuery[PossibleOrphansParameters, PossibleOrphansRow]("possible_orphans")
 
 
+class CredentialChangesParameters(TypedDict):
+    application_id: str
+    limit: int
+
+
+class CredentialChangesRow(TypedDict):
+    ledger_index: int
+    step: str
+    changed_at: str
+    asked_by: str
+    reason: str
+    application: str
+
+
+CREDENTIAL_CHANGES = NamedQuery[CredentialChangesParameters, CredentialChangesRow]("credential_changes")
+
+
+class PutCredentialChangeParameters(TypedDict):
+    ledger_index: int
+    application_id: str
+    step: str
+    changed_at: str
+    asked_by: str
+    reason: str
+    application: str
+
+
+PUT_CREDENTIAL_CHANGE = Command[PutCredentialChangeParameters]("put_credential_change")
+
+
 class MintClientOwnersParameters(TypedDict):
     client_id: str
     application_id: str

@@ -146,6 +146,7 @@ def _show(shown: Mapping[str, Any]) -> None:
             *(("bucket", bucket) for bucket in shown["buckets"]),
             *_waiting(shown),
             *(("problem", _problem(one)) for one in shown["problems"]),
+            *(("changed", line) for line in _changes(shown)),
             *(("orphan?", f"{one['kind']} {one['ended_at']}: {one['fix']}") for one in shown["possible_orphans"]),
             *(("behind", line) for line in _behind(shown)),
             ("as of", as_of),
@@ -153,6 +154,23 @@ def _show(shown: Mapping[str, Any]) -> None:
     )
     rows = [_generation(one, len(shown["buckets"]), total, as_of) for one in shown["generations"]]
     show(shown, rows, _GENERATIONS, as_json=False)
+
+
+def _changes(shown: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line for each change, with the members that differ from the one before, where that is shown."""
+    changes = shown["changes"]
+    for place, one in enumerate(changes):
+        written, what = one["written"], "" if one["by"] else one["reason"] or ""
+        known = next((before["written"] for before in changes[place + 1 :] if before["written"]), None)
+        if written and known:
+            what = "; ".join(f"{name} is {_text(value)}" for name, value in written.items() if value != known.get(name))
+        elif written:
+            what = f"buckets {_text(written['buckets'])}, scopes {_text(written['scopes'])}"
+        yield f"{one['at']} {one['step']} by {one['by'] or 'mint'}{f': {what}' if what else ''}"
+
+
+def _text(value: object) -> str:
+    return ", ".join(map(str, value)) or "none" if isinstance(value, list) else str(value) or "none"
 
 
 def _waiting(shown: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

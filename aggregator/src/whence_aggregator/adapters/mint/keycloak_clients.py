@@ -53,6 +53,7 @@ class KeycloakClients:
     """ProviderClients and ProviderCredentials of a realm."""
 
     kinds: frozenset[CredentialKind] = frozenset({"client"})
+    finds_lost = True
     has_client_per_generation = False
 
     def __init__(

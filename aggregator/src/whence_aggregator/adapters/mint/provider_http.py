@@ -20,7 +20,7 @@ import msgspec
 from yarl import URL
 
 from whence_aggregator.adapters.answers import read_answer
-from whence_aggregator.mint.ports import ProviderRefused, ProviderThrottled
+from whence_aggregator.mint.ports import ProviderNotReached, ProviderRefused, ProviderThrottled
 from whence_aggregator.ports import SourceUnavailable
 from whence_common.backoff import retry_after_seconds
 from whence_common.clock import Now
@@ -113,6 +113,9 @@ class ProviderHttp:
                 ) as answer:  # fmt: skip
                     self._check_status(answer)
                     got = await read_answer(answer, bytes_max)
+        except aiohttp.ClientConnectorError as exc:
+            message = f"{self.place.name} does not answer ({type(exc).__name__})"
+            raise ProviderNotReached("provider-unreachable", message) from exc
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as exc:
             what = "took too long" if isinstance(exc, TimeoutError) else f"does not answer ({type(exc).__name__})"
             raise SourceUnavailable("provider-unreachable", f"{self.place.name} {what}") from exc
@@ -135,7 +138,7 @@ class ProviderHttp:
         addresses = await self._lookup(urlsplit(url).hostname or "")
         kinds = {kind_of(one) for one in addresses} - {"public"}
         if kinds or not addresses:
-            raise SourceUnavailable(
+            raise ProviderNotReached(
                 "provider-private",
                 f"{self.place.name} has a {min(kinds) if kinds else 'missing'} address",
                 fix=f"if that is intended, set private_addresses: true for {self.place.name}",
@@ -152,7 +155,9 @@ class ProviderHttp:
         if status >= 500 or status == 408:
             later = None if stated is None else min(stated, _THROTTLED_SECONDS_MAX)
             message = f"{self.place.name} fails with HTTP {status}"
-            raise SourceUnavailable("provider-unavailable", message, retry_after_seconds=later)
+            # RFC 9110, 15.6.4: with 503 the request was not handled; after another error it may have been
+            error = ProviderNotReached if status == 503 else SourceUnavailable
+            raise error("provider-unavailable", message, retry_after_seconds=later)
         if status in REDIRECTS:
             raise self.refused(
                 "provider-redirect", "redirects, which is not followed", fix="write its new URL in the settings"

@@ -1,7 +1,7 @@
 """Dynamic client registration (RFC 7591) and its management (RFC 7592): one registered client for each generation.
 
 A registration whose answer was lost cannot be found by this protocol: its client stays at the provider, with a secret
-that nobody knows. A log line states its client_name, by which an operator finds it.
+that nobody knows. Its generation ends as a possible orphan, with the client_name by which an operator finds it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from whence_aggregator.adapters.mint.provider_fields import (
 from whence_aggregator.adapters.mint.provider_http import ProviderAnswer, ProviderHttp, bearer
 from whence_aggregator.adapters.mint.provider_logins import SignedInCalls
 from whence_aggregator.adapters.mint.token_endpoint import TokenEndpoint
-from whence_aggregator.mint.ports import ProviderRefused, ProviderThrottled
+from whence_aggregator.mint.ports import ProviderNotReached, ProviderRefused, ProviderThrottled
 from whence_aggregator.mint.values import (
     CredentialKind,
     GenerationId,
@@ -54,6 +54,7 @@ class RegisteredClients:
     """ProviderClients and ProviderCredentials by registration. The place's URL is the registration endpoint."""
 
     kinds: frozenset[CredentialKind] = frozenset({"client"})
+    finds_lost = False
     has_client_per_generation = True
 
     def __init__(
@@ -76,10 +77,10 @@ class RegisteredClients:
     async def make(
         self, wanted: WantedClient, generation: GenerationId, current: KnownCredential | None
     ) -> MadeCredential:
-        name = client_name(generation)
+        name = generation.client_name
         try:
             answer = await self._signed_in.send("POST", "", _metadata(wanted, name))
-        except ProviderThrottled:
+        except (ProviderThrottled, ProviderNotReached):
             raise
         except (ProviderRefused, SourceUnavailable) as exc:
             if exc.code != "provider-login":
@@ -96,7 +97,7 @@ class RegisteredClients:
     async def recover(
         self, wanted: WantedClient, generation: GenerationId, current: KnownCredential | None
     ) -> MadeCredential | None:
-        self._note_orphan(client_name(generation))
+        self._note_orphan(generation.client_name)
         return None
 
     async def verify(self, wanted: WantedClient, made: MadeCredential) -> None:
@@ -113,10 +114,10 @@ class RegisteredClients:
             return  # nothing is known of it: `recover` has stated the client that may be left
         if not uri or not token or not self._calls.place.is_own(uri):
             raise self._calls.refused(
-                "provider-registration-unmanaged", f"cannot be asked to delete the client {client_name(known.id)!r}",
+                "provider-registration-unmanaged", f"cannot be asked to delete the client {known.id.client_name!r}",
                 fix="delete it at the provider",
             )  # fmt: skip
-        await self._delete(uri, token, client_name(known.id))
+        await self._delete(uri, token, known.id.client_name)
 
     async def _delete(self, uri: str, token: str, name: str) -> None:
         answer = await self._calls.send("DELETE", uri, headers=bearer(token), secrets=(token,))
@@ -207,11 +208,6 @@ class RegisteredClients:
 
     def _fields(self, name: str, **more: str) -> dict[str, Any]:
         return fields(provider=self._calls.place.name, client_name=name, **more)
-
-
-def client_name(generation: GenerationId) -> str:
-    """Return the name that a generation's client has at the provider."""
-    return f"{generation.application_id} (whence {generation.generation})"
 
 
 def _metadata(wanted: WantedClient, name: str) -> dict[str, Any]:

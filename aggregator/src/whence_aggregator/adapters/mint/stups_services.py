@@ -73,6 +73,7 @@ class StupsServices:
     """ProviderClients and ProviderCredentials of STUPS's service users."""
 
     kinds: frozenset[CredentialKind] = frozenset({"user", "client"})
+    finds_lost = True
     has_client_per_generation = False
 
     def __init__(

@@ -480,6 +480,13 @@ from credential order by application_id{binary}, kind, generation limit :limit o
 -- name: clear_credential
 delete from credential;
 
+-- name: dump_credential_change
+select ledger_index, application_id, step, changed_at, asked_by, reason, application
+from credential_change order by ledger_index limit :limit offset :offset;
+
+-- name: clear_credential_change
+delete from credential_change;
+
 -- name: clear_fullstop_report
 delete from fullstop_report;
 

@@ -23,6 +23,15 @@ order by application_id limit :limit;
 select kind, generation, provider, intended_at, ended_at from credential
 where application_id = :application_id and step = 'ended' and mac = '' order by ledger_index desc limit :limit;
 
+-- name: credential_changes
+select ledger_index, step, changed_at, asked_by, reason, application from credential_change
+where application_id = :application_id order by ledger_index desc limit :limit;
+
+-- name: put_credential_change
+insert into credential_change (ledger_index, application_id, step, changed_at, asked_by, reason, application)
+values (:ledger_index, :application_id, :step, :changed_at, :asked_by, :reason, :application)
+on conflict (ledger_index) do nothing;
+
 -- name: mint_client_owners
 select application_id from mint_application
 where client_id = :client_id and application_id <> :application_id and gone_at = '' limit 1;
