@@ -259,6 +259,21 @@ async def test_each_request_that_may_be_on_its_way_is_noted_before_it_is_sent(
     assert (generated.phase, generated.asked_at) == ("generated", "2026-11-22T15:00:00.000Z")
 
 
+async def test_what_was_written_over_in_several_buckets_is_written_again_at_once(
+    mint: MintReplica, world: MintWorld
+) -> None:
+    world.buckets.weather = lambda _: "forgets"
+    await mint.write("greeter", "one", "two", "three", credentials=("user",))
+    await mint.run("greeter")
+    message = (await mint.applications.read("greeter")).message
+    assert message.startswith("the newest object in bucket one, two, three is not")
+    world.buckets.weather = lambda _: "fine"
+    for _ in range(2):
+        world.clock.advance(61)
+        await mint.run("greeter")
+    assert [one.phase for one in (await mint.state("greeter")).generations] == ["committed"]
+
+
 async def test_an_object_that_somebody_wrote_over_meanwhile_is_written_again_before_the_commit(
     mint: MintReplica, world: MintWorld
 ) -> None:

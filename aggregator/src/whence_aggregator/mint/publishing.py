@@ -78,22 +78,19 @@ class Publishing:
 
         What somebody else had written over the generation before is noted: its successor mends it.
         """
-        before, found = state.current(generation.kind), dict[str, Disturbance]()
-        for bucket in state.application.buckets:
-            versions = await self._versions(state, generation.kind, bucket)
-            if _newest(versions) != generation.written[bucket]:
-                again = replace(generation, written={**generation.written, bucket: ""})
-                await self._store.advance(again, at=self._now(), entry=None)
-                raise BucketUnavailable(
-                    "bucket-overwritten",
-                    f"the newest object in bucket {bucket} is not the one that mint wrote",
-                    fix="find in CloudTrail who else writes to it; mint writes it again",
-                )
-            over = written_over(
-                versions, before, generation, bucket, rules=self._rules, restored_at=self._restored_at
-            ) if before is not None else None  # fmt: skip
-            if over is not None:
-                found[bucket] = over
+        buckets = state.application.buckets
+        listed = {bucket: await self._versions(state, generation.kind, bucket) for bucket in buckets}
+        wrong = [bucket for bucket in buckets if _newest(listed[bucket]) != generation.written[bucket]]
+        if wrong:
+            again = replace(generation, written={**generation.written, **dict.fromkeys(wrong, "")})
+            await self._store.advance(again, at=self._now(), entry=None)
+            raise BucketUnavailable(
+                "bucket-overwritten",
+                f"the newest object in bucket {', '.join(wrong)} is not the one that mint wrote",
+                fix="find in CloudTrail who else writes to it; mint writes it again",
+            )
+        before = state.current(generation.kind)
+        found = self._written_over(before, generation, listed) if before is not None else {}
         now = self._now()
         if before is not None and found and not before.disturbances:
             before = await self._disturbed(before, found)
@@ -101,6 +98,18 @@ class Publishing:
         stored = replace(state.stored, bucket_errors=0) if state.stored.bucket_errors else None
         published = replace(generation, phase="published", published_at=to_instant(now))
         await self._store.advance(published, at=now, entry="", stored=stored)
+
+    def _written_over(
+        self, before: StoredGeneration, generation: StoredGeneration, listed: Mapping[str, Sequence[ObjectVersion]]
+    ) -> dict[str, Disturbance]:
+        """Return, by bucket, what somebody else had written over the generation before."""
+        found = {
+            bucket: written_over(
+                versions, before, generation, bucket, rules=self._rules, restored_at=self._restored_at
+            )
+            for bucket, versions in listed.items()
+        }  # fmt: skip
+        return {bucket: one for bucket, one in found.items() if one is not None}
 
     async def _disturbed(self, before: StoredGeneration, found: Mapping[str, Disturbance]) -> StoredGeneration:
         """Note that a generation was written over by somebody else."""
