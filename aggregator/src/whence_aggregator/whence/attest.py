@@ -86,7 +86,7 @@ def attest(
         manifest.digest, name=reference.repository, source=source, builder_id=builder_id,
         finished_at=to_instant(datetime.now(UTC)),
     )  # fmt: skip
-    content = _bundle(seal(key, json.dumps(statement).encode(), named=False), key)
+    content = sigstore_bundle(seal(key, json.dumps(statement).encode(), named=False), key)
     described = {"mediaType": BUNDLE, "digest": registry.push_blob(content), "size": len(content)}
     referrer = json.dumps(
         {
@@ -154,7 +154,7 @@ def _check(source: ScmSource, *, allow_dirty: bool) -> None:
         )  # fmt: skip
 
 
-def _bundle(envelope: bytes, key: ec.EllipticCurvePrivateKey) -> bytes:
+def sigstore_bundle(envelope: bytes, key: ec.EllipticCurvePrivateKey) -> bytes:
     """Return a Sigstore bundle with an envelope. The hint is, as in cosign, base64 of SHA-256 of the DER key."""
     spki = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     hint = base64.b64encode(hashlib.sha256(spki).digest()).decode("ascii")

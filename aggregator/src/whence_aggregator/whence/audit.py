@@ -10,6 +10,7 @@ from whence_aggregator.whence import evidence
 from whence_aggregator.whence.client import Client, segment
 from whence_aggregator.whence.output import FAILED, GAPS, USAGE, ask, console, end
 from whence_aggregator.whence.output import out as write
+from whence_aggregator.whence.provenance import Expected, verify_file
 from whence_common.errors import InputError
 
 
@@ -24,9 +25,8 @@ from whence_common.errors import InputError
     "--log-key",
     "log_keys",
     multiple=True,
-    required=True,
     envvar="WHENCE_LOG_KEY",
-    help="The log's verifier key, or a file of such keys.",
+    help="The log's verifier key, or a file of such keys; required for a receipt or a bundle.",
 )
 @click.option("--witness-key", "witness_keys", multiple=True, help="A witness's verifier key, or a file of such keys.")
 @click.option(
@@ -40,6 +40,19 @@ from whence_common.errors import InputError
     type=click.Path(exists=True, file_okay=False),
     help="Directory of REGION.pem files to use instead of AWS's certificates, for tests.",
 )
+@click.option(
+    "--provenance",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="SLSA provenance of FILE, in a Sigstore bundle; FILE may then be any file.",
+)
+@click.option(
+    "--key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The public key of the provenance's builder, P-256 in PEM.",
+)
+@click.option("--builder-id", default="", help="With --provenance: the builder id that it must state.")
+@click.option("--source", default="", help="With --provenance: the repository that it must state.")
+@click.option("--commit", default="", help="With --provenance: the full commit id that it must state.")
 def verify(
     file: Path,
     data: Path | None,
@@ -47,11 +60,26 @@ def verify(
     witness_keys: tuple[str, ...],
     witnesses: int | None,
     directory: str | None,
+    provenance: Path | None,
+    key: Path | None,
+    builder_id: str,
+    source: str,
+    commit: str,
 ) -> None:
     """Verify FILE, a receipt or a bundle, offline: without network, database or trust in the aggregator.
 
+    With --provenance and --key, verify any file, such as one of a release, by its build's signed provenance.
+
     Exits 0 if everything is valid; otherwise exits 1 and names the invalid entry.
     """
+    expected = Expected(builder_id=builder_id, source=source, commit=commit)
+    if provenance is not None:
+        _verify_built(file, provenance, key, expected)
+        return
+    if key is not None or expected != Expected():
+        end("--key, --builder-id, --source and --commit need --provenance", USAGE)
+    if not log_keys:
+        end("Missing option '--log-key': the log's verifier key, or --provenance and --key for another file", USAGE)
     try:
         wanted = evidence.policy(log_keys, witness_keys, witnesses)
     except (InputError, ValueError, OSError) as exc:
@@ -63,6 +91,15 @@ def verify(
             report = evidence.verify_bundle(file, wanted, evidence.authorities(directory))
             evidence.draw_report(console(), report)
     except (InputError, ValueError, OSError) as exc:
+        end(f"{file} is not verified: {exc.diagnostics() if isinstance(exc, InputError) else exc}", GAPS)
+
+
+def _verify_built(file: Path, provenance: Path, key: Path | None, expected: Expected) -> None:
+    if key is None:
+        end("--provenance needs --key: the public key of the builder", USAGE)
+    try:
+        write(verify_file(file, provenance, key, expected) + "\n")
+    except (InputError, OSError) as exc:
         end(f"{file} is not verified: {exc.diagnostics() if isinstance(exc, InputError) else exc}", GAPS)
 
 
