@@ -1,5 +1,5 @@
 # The two commands of the README are demo and test; each does its own set-up. CONTRIBUTING.md says what the others are for.
-.PHONY: demo test endurance check bench dev clients wheels deb lock queries clean
+.PHONY: demo test endurance check bench dev clients wheels deb lock queries release clean
 .DEFAULT_GOAL := demo
 
 BIN := .venv/bin
@@ -72,6 +72,10 @@ wheels: dev
 
 deb: wheels
 	$(BIN)/python packaging/deb/build.py --wheels dist --out dist
+
+# KEY is the release's private key; ARGS are passed on.
+release: dev
+	$(BIN)/python packaging/release/release.py --key "$(KEY)" $(ARGS)
 
 lock: dev
 	$(BIN)/python packaging/lock.py

@@ -16,4 +16,4 @@ ports, ports_aggregator, ports_cloud, ports_engine    what the packages need fro
 
 from __future__ import annotations
 
-__version__ = "0.1.0"
+from whence_common import __version__ as __version__

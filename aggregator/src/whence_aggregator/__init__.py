@@ -24,4 +24,4 @@ whence        `whence`, the command people type: a client of the API
 
 from __future__ import annotations
 
-__version__ = "0.1.0"
+from whence_common import __version__ as __version__
