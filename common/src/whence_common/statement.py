@@ -166,6 +166,30 @@ def is_credential_version(text: str) -> bool:
     return text != "null" and _VERSION.match(text) is not None
 
 
+class PackageFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """A Debian package whose version on the machine differs from the image's; an empty version: not installed."""
+
+    name: str
+    architecture: str
+    image: str
+    machine: str
+
+
+class AmiFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The statement that the machine's image names, and how the machine's packages differ from the image's."""
+
+    statement_digest: str
+    """Digest of the statement about the image."""
+    name: str
+    packages_digest: str = ""
+    """Digest of the packages on the machine, by `installed_packages.packages_digest`; empty if they were not read."""
+    differing: int = 0
+    """How many packages differ; `differences` may have fewer."""
+    differences: list[PackageFacts] = msgspec.field(default_factory=list)
+    unread: str = ""
+    """Why the packages were not read; empty if they were."""
+
+
 class StageFacts(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     outcome: str
@@ -195,6 +219,8 @@ class Predicate(msgspec.Struct, frozen=True, kw_only=True):
     """The number of statements that this machine dropped so far, which its history lacks."""
     heartbeats: int = 0
     """The version of this agent's heartbeats: 1 with a counter; 0 without one, which are refused."""
+    ami: AmiFacts | msgspec.UnsetType = msgspec.UNSET
+    """The image's own statement; earlier agents do not send the field, nor do those whose image names none."""
 
     @property
     def application_id(self) -> str | None:
