@@ -7,6 +7,8 @@ from typing import Any
 
 from aiohttp import web
 
+from whence_aggregator.amis.package_query import PackageQuery
+from whence_aggregator.amis.package_search import PackageSearch, WantedPackage
 from whence_aggregator.compliance.rules.live import CurrentRules
 from whence_aggregator.compliance.standing import standing_verdicts
 from whence_aggregator.http.authentication import CALLER, require_user_data
@@ -28,6 +30,7 @@ from whence_common.errors import InputError
 _HISTORY_MAX = 100
 _SILENCES_MAX = 50
 _TIMES = ("at", "known_at")
+_PACKAGE_STATES = ("matching", "unknown")
 _CAUSES = ("boot", "change", "stop", "failed")
 
 
@@ -35,13 +38,21 @@ class QueryCalls:
     """Handlers that answer from storage alone."""
 
     def __init__(
-        self, *, database: Database, log: LogReader, search: Search, tracer: Tracer, rules: CurrentRules
+        self,
+        *,
+        database: Database,
+        log: LogReader,
+        search: Search,
+        tracer: Tracer,
+        rules: CurrentRules,
+        packages: PackageSearch,
     ) -> None:
         self._rules_in_force = rules
         self._database = database
         self._log = log
         self._search = search
         self._tracer = tracer
+        self._packages = packages
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -74,7 +85,25 @@ class QueryCalls:
             }
         )
 
+    async def _with_package(self, request: web.Request) -> JsonResponse:
+        """Return the running instances with a package, or those of which that is unknown."""
+        filters = ("application", "team", "account", "region")
+        query = Query(request, "package", "package_state", *filters, "limit", "cursor")
+        wanted = WantedPackage(
+            package=PackageQuery.parse(query.text("package") or ""),
+            unknown=query.choice("package_state", _PACKAGE_STATES) == "unknown",
+            application=query.filter("application"),
+            team=query.text("team"),
+            team_as_written=not request[CALLER].reads_everything,
+            account=query.filter("account"),
+            region=query.filter("region"),
+        )
+        page = await self._packages.instances(wanted, after=query.text("cursor") or "", limit=query.limit())
+        return respond_json({"instances": page.instances, "packages_known": page.known, "next": page.following})
+
     async def _instances(self, request: web.Request) -> JsonResponse:
+        if "package" in request.query or "package_state" in request.query:
+            return await self._with_package(request)
         filters = ("application", "version", "account", "region", "image", "user_data", "commit", "ticket")
         further = ("cause", "state", "ami", "team", "since", "until", *_TIMES, "links", "limit", "cursor")
         query = Query(request, *filters, *further)
