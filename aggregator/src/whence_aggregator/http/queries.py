@@ -31,6 +31,7 @@ _HISTORY_MAX = 100
 _SILENCES_MAX = 50
 _TIMES = ("at", "known_at")
 _PACKAGE_STATES = ("matching", "unknown")
+_BESIDE_PACKAGE = {"package", "package_state", "application", "team", "account", "region", "limit", "cursor"}
 _CAUSES = ("boot", "change", "stop", "failed")
 
 
@@ -85,10 +86,14 @@ class QueryCalls:
             }
         )
 
-    async def _with_package(self, request: web.Request) -> JsonResponse:
+    async def _with_package(self, request: web.Request, query: Query) -> JsonResponse:
         """Return the running instances with a package, or those of which that is unknown."""
-        filters = ("application", "team", "account", "region")
-        query = Query(request, "package", "package_state", *filters, "limit", "cursor")
+        others = sorted(request.query.keys() - _BESIDE_PACKAGE)
+        if others:
+            message = f"package cannot be combined with {others[0]}"
+            raise InputError(
+                "parameter-malformed", message, fix="combine it with application, team, account and region"
+            )
         wanted = WantedPackage(
             package=PackageQuery.parse(query.text("package") or ""),
             unknown=query.choice("package_state", _PACKAGE_STATES) == "unknown",
@@ -99,14 +104,22 @@ class QueryCalls:
             region=query.filter("region"),
         )
         page = await self._packages.instances(wanted, after=query.text("cursor") or "", limit=query.limit())
-        return respond_json({"instances": page.instances, "packages_known": page.known, "next": page.following})
+        moment = await self._tracer.moments.of()
+        return respond_json(
+            {
+                **moment.to_wire(),
+                "instances": page.instances,
+                "packages_known": page.known,
+                "next": page.following,
+            }
+        )
 
     async def _instances(self, request: web.Request) -> JsonResponse:
-        if "package" in request.query or "package_state" in request.query:
-            return await self._with_package(request)
         filters = ("application", "version", "account", "region", "image", "user_data", "commit", "ticket")
         further = ("cause", "state", "ami", "team", "since", "until", *_TIMES, "links", "limit", "cursor")
-        query = Query(request, *filters, *further)
+        query = Query(request, *filters, *further, "package", "package_state")
+        if "package" in request.query or "package_state" in request.query:
+            return await self._with_package(request, query)
         with_links = query.choice("links", ("true",)) is not None
         moment = await self._moment(query)
         first, before = await self._tracer.moments.period(query.instant("since"), query.instant("until"))
