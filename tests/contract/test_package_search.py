@@ -177,6 +177,7 @@ async def test_filters_restrict_both_lists_and_the_count(house: InProcess) -> No
     await record(house)
     await run(house, OLD)
     await run(house, BARE, BARE_AMI)
+    filters: dict[str, Any]
     for filters in ({"account": "999999999999"}, {"region": "us-east-1"}, {"application": "other"}, {"team": "nobody"}):
         page = await search(house, VULNERABLE, **filters)
         assert (page.instances, page.known["instances"]) == ([], 0)

@@ -13,11 +13,18 @@ from whence_common.image_evidence import ImageEvidence
 from whence_common.image_provenance import ImageConfig, SourceClaim
 from whence_common.image_reference import ImageReference
 from whence_common.registry_sign_in import Login
-from whence_common.statement import ContainerFacts
+from whence_common.statement import AmiFacts, ContainerFacts
 from whence_common.user_data.options import ContainerOptions
 
 IdentityForm = Literal["pkcs7", "rsa2048"]
 """Signatures of the identity document: DSA with SHA-1, which Pier One accepted, or RSA-2048."""
+
+
+class InstalledSoftware(Protocol):
+    """The packages of this machine."""
+
+    async def read(self) -> AmiFacts | None:
+        """Return what differs from the machine's image; None if the image names no statement."""
 
 
 class MetadataUnavailable(RoadError):
