@@ -41,11 +41,11 @@ class WantedPackage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackagePage:
-    """A page of instances; `known` counts all running instances that the filters match."""
+    """A page of instances; `known` counts all running instances that the filters match, on the first page."""
 
     instances: list[dict[str, Any]]
     following: str | None
-    known: dict[str, object]
+    known: dict[str, object] | None
 
 
 class PackageSearch:
@@ -93,10 +93,10 @@ class PackageSearch:
                 "every": every, "applications": named,
             }
         )  # fmt: skip
-        known = coverage(await self._database.fetch(counted))
+        known = coverage(await self._database.fetch(counted)) if not page else None
         return await self._page(found, limit, known)
 
-    async def _page(self, found: list[Found], limit: int, known: dict[str, object]) -> PackagePage:
+    async def _page(self, found: list[Found], limit: int, known: dict[str, object] | None) -> PackagePage:
         shown = await self._search.with_facets(found[:limit])
         following = str(found[limit - 1].number) if len(found) > limit else None
         return PackagePage(instances=shown, following=following, known=known)
