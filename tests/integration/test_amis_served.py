@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +14,8 @@ import pytest
 
 from fakes.image_builder import OPENSSL_OLD, REGION, ImageBuilder, deb
 from fakes.signing_authority import SigningAuthority
-from landscape.programs import Aggregator, aggregator
+from landscape.documents import blocks, shell
+from landscape.programs import BIN, Aggregator, aggregator
 from whence_aggregator.amis.submission import SUBMISSION_BYTES_MAX
 from whence_aggregator.callers.tokens import new_token
 from whence_common.clock import utc_now
@@ -167,3 +169,20 @@ async def test_instances_by_package_are_refused_with_other_filters(served: Aggre
     assert (code, "--unknown needs --package" in output) == (2, True)
     code, output = await served.whence("instances", "--package", "openssl<3")
     assert (code, "of 0 running instances the package is known of 0" in output) == (0, True)
+
+
+async def test_the_commands_of_the_chapter_work(served: Aggregator, files: Path) -> None:
+    chapter = next(text for name, text in blocks("sh") if name == "aggregator/README.md" and "whence ami ami-" in text)
+    (files / "build/ami").mkdir(parents=True)
+    (files / "statement.json").rename(files / "build/ami/statement.json")
+    environment = {
+        **os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "WHENCE_URL": served.url, "WHENCE_TOKEN": served.token,
+    }  # fmt: skip
+    commands = chapter.splitlines()
+    assert len(commands) == 7
+    for command in commands:
+        wanted = command.replace("sha256:" + "a" * 64, sha256_digest(BUILDER.payload()))
+        code, output = await shell(f"cd {files} && {wanted}", environment)
+        assert code == 0, output
+    readme = next(text for name, text in blocks("sh") if name == "README.md" and "whence ami ami-" in text)
+    assert set(readme.splitlines()) <= set(commands)
