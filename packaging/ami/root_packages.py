@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from whence_common.ami_provenance import UNKNOWN, AmiPackage, python_name
 from whence_common.errors import InputError
-from whence_common.installed_packages import STATUS_PATH, InstalledPackage, parse_status
+from whence_common.installed_packages import STATUS_PATH, InstalledPackage, parse_status, status_lines
 
 AGENT_HOME = "usr/lib/whence-agent"
 _LISTS = "var/lib/apt/lists"
@@ -26,7 +26,7 @@ Origin = tuple[str, str, str]
 def debian_packages(root: Path) -> list[InstalledPackage]:
     """Return the packages that dpkg installed in a root. Raises InputError or OSError."""
     with (root / STATUS_PATH).open("rb") as stream:
-        found = parse_status(stream)
+        found = parse_status(status_lines(stream))
     if not found:
         raise InputError("root-empty", f"{root / STATUS_PATH} lists no package", fix="pass the image's root")
     return found

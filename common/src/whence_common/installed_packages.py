@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from typing import BinaryIO
 
 import msgspec
 
@@ -55,6 +56,12 @@ def parse_status(lines: Iterable[bytes]) -> list[InstalledPackage]:
         if len(found) > PACKAGES_MAX:
             raise StatusInvalid("dpkg-status-too-large", f"more than {PACKAGES_MAX} packages are installed")
     return sorted(found.values())
+
+
+def status_lines(stream: BinaryIO) -> Iterator[bytes]:
+    """Yield the lines of an open file for `parse_status`; a line that is too long is not read to its end."""
+    while line := stream.readline(_LINE_BYTES_MAX + 1):
+        yield line
 
 
 def packages_digest(packages: Iterable[InstalledPackage]) -> str:

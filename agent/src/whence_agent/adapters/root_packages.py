@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 from whence_common.ami_file import (
     AMI_FILE_BYTES_MAX,
@@ -16,14 +14,12 @@ from whence_common.ami_file import (
     ami_facts,
     unread_ami_facts,
 )
-from whence_common.installed_packages import STATUS_PATH, StatusInvalid, parse_status
+from whence_common.installed_packages import STATUS_PATH, StatusInvalid, parse_status, status_lines
 from whence_common.runtime.logs import fields
 from whence_common.statement import AmiFacts
 
 log = logging.getLogger(__name__)
 
-_LINE_BYTES_MAX = 2 * 1024 * 1024
-"""More than `parse_status` accepts, so that a longer line is refused without being read whole."""
 _Stamp = tuple[int, int, int]
 
 
@@ -58,18 +54,13 @@ class RootPackages:
             return None
         try:
             with self._status.open("rb") as stream:
-                return ami_facts(image, parse_status(_lines(stream)))
+                return ami_facts(image, parse_status(status_lines(stream)))
         except StatusInvalid as exc:
             reason = exc.message
         except OSError as exc:
             reason = f"/{STATUS_PATH}: {exc.strerror}"
         log.warning("the installed packages are not known", extra=fields(error=reason))
         return unread_ami_facts(image, reason)
-
-
-def _lines(stream: BinaryIO) -> Iterator[bytes]:
-    while line := stream.readline(_LINE_BYTES_MAX):
-        yield line
 
 
 def _stamp(path: Path) -> _Stamp | None:
