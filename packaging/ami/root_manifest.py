@@ -45,8 +45,9 @@ _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456
 def manifest_lines(root: Path) -> Iterator[bytes]:
     """Yield the manifest of a root, line by line, in the order of the paths' bytes. Raises OSError."""
     yield b"#mtree v2.0\n"
+    yield _line(root, ".")
     for path in sorted(_paths(root, Path()), key=os.fsencode):
-        yield _line(root / path, os.fsencode(path))
+        yield _line(root / path, "./" + _written(os.fsencode(path)))
 
 
 def write_manifest(root: Path, file: Path) -> str:
@@ -78,7 +79,7 @@ def _paths(root: Path, folder: Path) -> Iterator[Path]:
             yield from _paths(root, path)
 
 
-def _line(place: Path, path: bytes) -> bytes:
+def _line(place: Path, name: str) -> bytes:
     found = place.lstat()
     kind = next(name for matches, name in _TYPES if matches(found.st_mode))
     words = [f"type={kind}", f"mode={stat.S_IMODE(found.st_mode):04o}", f"uid={found.st_uid}", f"gid={found.st_gid}"]
@@ -88,7 +89,7 @@ def _line(place: Path, path: bytes) -> bytes:
         words.append("link=" + _written(os.fsencode(place.readlink())))
     elif kind in ("char", "block"):
         words.append(f"device=native,{os.major(found.st_rdev)},{os.minor(found.st_rdev)}")
-    return f"./{_written(path)} {' '.join(words)}\n".encode("ascii")
+    return f"{name} {' '.join(words)}\n".encode("ascii")
 
 
 def _content_digest(path: Path) -> str:

@@ -121,6 +121,24 @@ def test_the_digest_is_of_the_manifest_which_names_what_each_file_is(root: Path,
     assert f"./{AMI_FILE_PATH}" not in lines
 
 
+def compared(root: Path, manifest: Path) -> str:
+    """Return what NetBSD's mtree finds different between a root and a manifest, without files that are not listed."""
+    done = subprocess.run(["mtree", "-e", "-p", root, "-f", manifest], capture_output=True, text=True, check=False)
+    assert (done.returncode == 0) == (not done.stdout), done.stderr
+    return done.stdout
+
+
+def test_netbsds_mtree_verifies_a_root_by_the_manifest_and_finds_each_change(root: Path, tmp_path: Path) -> None:
+    (root / "usr/bin/ü#\\").write_text("odd")
+    written(root, tmp_path / "out", scm_source(tmp_path))
+    manifest = tmp_path / "out/root.mtree"
+    assert compared(root, manifest) == ""
+    (root / "usr/bin/with space").write_text("z")
+    assert "usr/bin/with space" in compared(root, manifest)
+    (root / "usr/bin/vi").unlink()
+    assert "missing: ./usr/bin/vi" in compared(root, manifest)
+
+
 def test_the_same_root_is_stated_with_the_same_bytes(root: Path, tmp_path: Path) -> None:
     source = scm_source(tmp_path)
     written(root, tmp_path / "one", source)
