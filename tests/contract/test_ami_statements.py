@@ -150,11 +150,7 @@ async def test_the_tag_of_the_ami_in_ec2_is_compared(house: InProcess, agrees: b
     await house.say(await house.machine(ONE))
     recorded = await record(house, BUILDER.submission(BUILDER.payload(), HERE))
     tag = recorded.digest if agrees else "sha256:" + "9" * 64
-    house.ec2.listed = {ONE: ("running", "2026-11-22T11:59:59.000Z")}
-    house.ec2.details = {ONE: {"image_id": AMI, "key_name": ""}}
-    house.ec2.amis[AMI] = DescribedImage(name="copied", owner="1", tags={"whence:statement": tag})
-    await house.inventory.collect(f"123456789012/{REGION}")
-    await house.work()
+    await tagged(house, tag)
     found = await link(house)
     assert found.state == ("confirmed" if agrees else "contradicted")
     assert "ec2-api" in [one.source for one in found.evidence]
@@ -292,3 +288,65 @@ async def test_what_a_hostile_agent_states_of_packages_is_left_out_and_counts_as
     assert (image["differing"], image["listed"], len(str(image["unread"]))) == (2_003, 197, 300)
     await house.say(await house.machine("i-00000000000000002"), **stating("not a digest"))
     assert len((await dumped(house.database))["instance_image"]) == 1
+
+
+async def tagged(house: InProcess, tag: str) -> None:
+    """Have EC2 list the instance, and its AMI with a tag."""
+    house.ec2.listed = {ONE: ("running", "2026-11-22T11:59:59.000Z")}
+    house.ec2.details = {ONE: {"image_id": AMI, "key_name": ""}}
+    house.ec2.amis[AMI] = DescribedImage(name="copied", owner="1", tags={"whence:statement": tag})
+    await house.inventory.collect(f"123456789012/{REGION}")
+    await house.work()
+
+
+async def test_a_copy_that_nobody_named_is_known_by_its_agent_alone_and_asserted(house: InProcess) -> None:
+    recorded = await record(house, BUILDER.submission(BUILDER.payload()))
+    await house.say(await house.machine(ONE), **stating(recorded.digest))
+    found = await link(house)
+    assert found.state == "asserted"
+    assert (found.reason or "").startswith("only the agent states that the AMI has this statement")
+    assert found.value is not None
+    assert found.value["statement"]["commit"] == "5a" * 20
+
+
+async def test_a_copy_that_only_its_tag_names_is_asserted(house: InProcess) -> None:
+    recorded = await record(house, BUILDER.submission(BUILDER.payload()))
+    await house.say(await house.machine(ONE))
+    await tagged(house, recorded.digest)
+    found = await link(house)
+    assert found.state == "asserted"
+    assert (found.reason or "").startswith("only the tag whence:statement of the AMI in EC2 states")
+
+
+async def test_a_copy_whose_tag_and_agent_agree_is_confirmed(house: InProcess) -> None:
+    recorded = await record(house, BUILDER.submission(BUILDER.payload()))
+    await house.say(await house.machine(ONE), **stating(recorded.digest))
+    await tagged(house, recorded.digest)
+    found = await link(house)
+    assert found.state == "confirmed"
+    assert [one.source for one in found.evidence] == ["aws-signature", "builder", "ec2-api", "agent"]
+    assert (await link(house, ImageBuilder())).state == "asserted", "a builder that is not trusted confirms nothing"
+
+
+async def test_a_copy_whose_tag_and_agent_name_different_statements_is_contradicted(house: InProcess) -> None:
+    first = await record(house, BUILDER.submission(BUILDER.payload()))
+    second = await record(house, BUILDER.submission(BUILDER.payload(deb("openssl", OPENSSL_NEW))))
+    await house.say(await house.machine(ONE), **stating(first.digest))
+    await tagged(house, second.digest)
+    assert (await link(house)).state == "contradicted"
+
+
+async def test_a_tag_with_a_statement_that_is_not_recorded_contradicts_a_recorded_one(house: InProcess) -> None:
+    first = await record(house, BUILDER.submission(BUILDER.payload()))
+    await house.say(await house.machine(ONE), **stating(first.digest))
+    await tagged(house, "sha256:" + "9" * 64)
+    found = await link(house)
+    assert found.state == "contradicted"
+    assert (found.reason or "").startswith("the tag whence:statement of the AMI in EC2 states the statement")
+
+
+async def test_a_tag_that_is_not_a_digest_counts_for_nothing(house: InProcess) -> None:
+    await record(house, BUILDER.submission(BUILDER.payload(), HERE))
+    await house.say(await house.machine(ONE))
+    await tagged(house, "latest")
+    assert (await link(house)).state == "confirmed"

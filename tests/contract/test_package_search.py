@@ -158,6 +158,22 @@ async def test_an_agent_that_states_less_than_everything_makes_the_version_unkno
     assert await ids(house, "vim>2:9.0.2000") == [OLD], "what the agent states of the machine itself is known"
 
 
+async def test_an_instance_of_a_copy_that_nobody_named_is_judged_by_the_image_that_its_agent_states(
+    house: InProcess,
+) -> None:
+    digest = await record(house, image_id=FIXED_AMI)
+    await run(house, OLD, BARE_AMI, **stating(digest, ("vim", "2:9.1-1")))
+    await run(house, UPGRADED, BARE_AMI, **stating(digest, ("openssl", OPENSSL_NEW)))
+    await run(house, BARE, BARE_AMI, **stating("sha256:" + "0" * 64))
+    (found,) = (await search(house, VULNERABLE)).instances
+    assert found["instance_id"] == OLD
+    assert found["package"] == {"version": OPENSSL_OLD, "stated_by": "image", "statement": digest}
+    assert await ids(house, VULNERABLE, unknown=True) == [BARE]
+    assert (await known(house, VULNERABLE))["reasons"] == {"no statement about the AMI is recorded": 1}
+    assert await ids(house, "aiohttp") == []
+    assert await ids(house, "pypi/aiohttp") == [OLD, UPGRADED]
+
+
 async def test_a_version_that_is_not_one_is_unknown(house: InProcess) -> None:
     digest = await record(house, deb("openssl", "latest"))
     await run(house, OLD)

@@ -60,7 +60,9 @@ def unlogged_of(facts: Facts, evidence: SubjectEvidence) -> Unlogged:
     """Return what the log does not state of an instance."""
     answers = {name: _unlogged_answer(getattr(facts, name)) for name in ANSWERS}
     tickets = {name: _unlogged_answer(one) for name, one in facts.tickets.items()}
-    unlogged: tuple[LinkName, ...] = (*UNLOGGED_LINKS, "ami") if facts.ami_statements else UNLOGGED_LINKS
+    unlogged: tuple[LinkName, ...] = (
+        (*UNLOGGED_LINKS, "ami") if facts.ami_statements or facts.ami_stated else UNLOGGED_LINKS
+    )
     return Unlogged(
         heard=evidence.heard,
         listed_at=facts.listed.listed_at,

@@ -103,6 +103,30 @@ class AmiStatementsNamedRow(TypedDict):
 AMI_STATEMENTS_NAMED = NamedQuery[AmiStatementsNamedParameters, AmiStatementsNamedRow]("ami_statements_named")
 
 
+class AmiStatementsStatedParameters(TypedDict):
+    digests: str
+    past: int
+
+
+class AmiStatementsStatedRow(TypedDict):
+    ledger_index: int
+    digest: str
+    name: str
+    root_digest: str
+    builder_id: str
+    key_id: str
+    repository: str
+    commit_id: str
+    modified: int
+    finished_at: str
+    packages: int
+    recorded_at: str
+    recorded_by: str
+
+
+AMI_STATEMENTS_STATED = NamedQuery[AmiStatementsStatedParameters, AmiStatementsStatedRow]("ami_statements_stated")
+
+
 class PackagesOfStatementParameters(TypedDict):
     statement: int
     after: str

@@ -18,34 +18,49 @@ def ami_link(facts: Facts) -> Link:
     """Return the link. AWS's signature states the AMI; a builder's signature states what the AMI contains.
 
     Statements that contradict each other, EC2's tag or the agent make it `contradicted`; a builder that is no longer
-    trusted makes it `asserted`. Without a statement it is about the id alone.
+    trusted makes it `asserted`. If no statement is named for the AMI, the agent or the tag alone make it
+    `asserted`, and both together `confirmed`. Without a statement it is about the id alone.
     """
     image_id = facts.binding.identity.get("image_id")
     if not image_id:
         return Link(
             link="ami", state="missing", reason="the identity document contains no AMI", evidence=(by_aws(facts),)
         )
-    statements, stated = facts.ami_statements, _agent_states(facts)
+    agent, tag, stated = facts.ami_of_agent, facts.ami_of_tag, _agent_states(facts)
+    statements = facts.ami_statements or facts.ami_stated
     value: dict[str, Any] = {"image_id": image_id, **stated}
-    evidence = (by_aws(facts), *(_by_builder(one) for one in statements))
+    evidence = (by_aws(facts), *(_by_builder(one) for one in statements), *_by_others(facts))
+    wrong = contradiction(statements, agent=agent, tag=tag)
     if not statements:
         reason = None if not stated else _NONE
-        return Link(link="ami", state="confirmed", value=value, reason=reason, evidence=evidence)
-    tag = _tag(facts)
-    if tag:
-        evidence = (*evidence, by_collector(facts.ami, "ec2-api", tag[:80]))
-    if stated:
-        evidence = (*evidence, by_agent(facts, stated["machine"]["statement_digest"]))
-    wrong = contradiction(statements, agent=stated.get("machine", {}).get("statement_digest", ""), tag=tag)
+        return Link(link="ami", state="confirmed", value=value, reason=reason, evidence=(by_aws(facts),))
     if wrong is not None:
         value["statements"] = [one.to_wire() for one in statements]
         return Link(link="ami", state="contradicted", value=value, reason=wrong, evidence=evidence)
     (found,) = statements
     value["statement"] = found.to_wire()
+    reason = _doubt(facts, found)
+    return Link(
+        link="ami", state="confirmed" if reason is None else "asserted", value=value, reason=reason, evidence=evidence
+    )
+
+
+def _doubt(facts: Facts, found: AmiStatement) -> str | None:
+    """Return why the statement does not confirm what the AMI contains; None if it does."""
     if not found.trusted:
-        reason = f"the settings do not trust the builder {found.builder_id} with the key that signed"
-        return Link(link="ami", state="asserted", value=value, reason=reason, evidence=evidence)
-    return Link(link="ami", state="confirmed", value=value, evidence=evidence)
+        return f"the settings do not trust the builder {found.builder_id} with the key that signed"
+    if facts.ami_statements or (facts.ami_of_agent and facts.ami_of_tag):
+        return None
+    source = "the agent" if facts.ami_of_agent else f"the tag {EC2_TAG} of the AMI in EC2"
+    return f"only {source} states that the AMI has this statement: name it with whence attest --ami"
+
+
+def _by_others(facts: Facts) -> tuple[Evidence, ...]:
+    """Return the AMI's tag and the agent as evidence, if they name a statement."""
+    found: tuple[Evidence, ...] = ()
+    if facts.ami_of_tag:
+        found = (by_collector(facts.ami, "ec2-api", facts.ami_of_tag),)
+    return (*found, by_agent(facts, facts.ami_of_agent)) if facts.ami_of_agent else found
 
 
 def _agent_states(facts: Facts) -> dict[str, Any]:
@@ -61,13 +76,6 @@ def _agent_states(facts: Facts) -> dict[str, Any]:
             "unread": ami.unread or None,
         }
     }
-
-
-def _tag(facts: Facts) -> str:
-    """Return the statement's digest in the AMI's tag, as EC2 returns it; empty without one."""
-    tags = facts.ami.value.get("tags")
-    found = tags.get(EC2_TAG) if isinstance(tags, dict) else None
-    return found if isinstance(found, str) else ""
 
 
 def _by_builder(statement: AmiStatement) -> Evidence:

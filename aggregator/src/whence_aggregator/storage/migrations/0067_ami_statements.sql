@@ -53,6 +53,7 @@ create table instance_image (
     listed bigint not null,
     unread text not null
 ){compact};
+create index instance_image_digest on instance_image (digest, instance);
 -- A package of a machine whose version differs from its image's; version is empty if it is not installed.
 create table instance_package (
     instance bigint not null,

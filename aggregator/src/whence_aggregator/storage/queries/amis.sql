@@ -30,6 +30,14 @@ select n.image_id, n.region, n.ledger_index as named_index, s.ledger_index, s.di
 from ami_named n join ami_statement s on s.ledger_index = n.statement
 where {n.image_id in texts image_ids} and n.ledger_index < :past order by n.image_id, n.region, s.ledger_index;
 
+-- Statements that agents or the tags of AMIs state, whatever AMIs they are named for.
+
+-- name: ami_statements_stated
+-- types: past int
+select s.ledger_index, s.digest, s.name, s.root_digest, s.builder_id, s.key_id, s.repository, s.commit_id, s.modified,
+    s.finished_at, s.packages, s.recorded_at, s.recorded_by
+from ami_statement s where {s.digest in texts digests} and s.ledger_index < :past order by s.ledger_index;
+
 -- name: packages_of_statement
 -- types: limit int, after str, statement int
 select system, name, architecture, version, distribution, origin, suite, component from ami_package
@@ -67,7 +75,8 @@ select version from (
 order by version limit :limit;
 
 -- Instances that run now and have one of the versions of a package: on the machine, as the agent states it; else in the
--- image, if the agent states nothing, or that the package is as in this image.
+-- image, if the agent states nothing, or that the package is as in this image. The image is that of the AMI, or, if no
+-- statement names the AMI, the one that the agent states.
 
 -- name: instances_with_package
 -- types: after int, limit int, silent_before int, in_account str?, in_region str?, every int, seen_at int?, life_since int?, on_machine int, version str, digest str
@@ -95,6 +104,18 @@ from (
                 or not exists (select 1 from ami_named b join ami_statement t on t.ledger_index = b.statement
                     where b.image_id = n.image_id and b.region = n.region and t.digest = m.digest)))
         union all
+        select n.number, p.version, 0 as on_machine, s.digest
+        from ami_package p join ami_statement s on s.ledger_index = p.statement
+        join instance_image m on m.digest = s.digest
+        join instance n on n.number = m.instance and n.ledger_index = m.ledger_index
+        where p.name = :name and p.system = :system and {p.version in texts versions} and n.number > :after
+            and n.life in ('running', 'unknown') and m.differing <= m.listed and m.unread = ''
+            and not exists (select 1 from ami_named a where a.image_id = n.image_id and a.region = n.region)
+            and not exists (
+            select 1 from instance_package d
+            where d.instance = n.number and d.ledger_index = n.ledger_index and d.name = p.name
+                and d.architecture = p.architecture and p.system = 'deb')
+        union all
         select n.number, d.version, 1 as on_machine, m.digest
         from instance_package d join instance n on n.number = d.instance and n.ledger_index = d.ledger_index
         join instance_image m on m.instance = n.number and m.ledger_index = n.ledger_index
@@ -111,7 +132,7 @@ where (cast(:in_account as text) is null or i.account_id = :in_account)
 order by i.number limit :limit;
 
 -- Instances that run now, and of which it is not known which version of the package they have. reason: 1 no statement about
--- the AMI; 2 the agent states another statement than the AMI's; 3 the agent does not state all packages that differ; 4 the
+-- the AMI, and the agent states none that is recorded; 2 the agent states another statement than the AMI's; 3 the agent does not state all packages that differ; 4 the
 -- version cannot be compared. The count has also 0: known, and 5: known by the image alone, as the agent states nothing.
 
 -- name: instances_without_package
@@ -130,15 +151,22 @@ from (
             then case when exists (select 1 from instance_package d
                 where d.instance = n.number and d.ledger_index = n.ledger_index and d.name = :name
                     and {d.version in texts incomparable}) then 4 else 0 end
-        when not exists (select 1 from ami_named a where a.image_id = n.image_id and a.region = n.region) then 1
-        when exists (select 1 from instance_image m where m.instance = n.number and m.ledger_index = n.ledger_index
+        when not exists (select 1 from ami_named a where a.image_id = n.image_id and a.region = n.region)
+            and not exists (select 1 from instance_image m join ami_statement s on s.digest = m.digest
+                where m.instance = n.number and m.ledger_index = n.ledger_index) then 1
+        when exists (select 1 from ami_named a where a.image_id = n.image_id and a.region = n.region)
+            and exists (select 1 from instance_image m where m.instance = n.number and m.ledger_index = n.ledger_index
             and not exists (select 1 from ami_named a join ami_statement s on s.ledger_index = a.statement
                 where a.image_id = n.image_id and a.region = n.region and s.digest = m.digest)) then 2
         when exists (select 1 from instance_image m where m.instance = n.number and m.ledger_index = n.ledger_index
             and (m.differing > m.listed or m.unread <> '')) then 3
         when exists (select 1 from ami_named a join ami_package p on p.statement = a.statement
             where a.image_id = n.image_id and a.region = n.region and p.name = :name and p.system = :system
-                and {p.version in texts incomparable}) then 4
+                and {p.version in texts incomparable})
+            or exists (select 1 from instance_image m join ami_statement s on s.digest = m.digest
+                join ami_package p on p.statement = s.ledger_index
+                where m.instance = n.number and m.ledger_index = n.ledger_index and p.name = :name and p.system = :system
+                    and {p.version in texts incomparable}) then 4
         else 0 end as reason
     from instance n
     where n.number > :after and n.ledger_index >= 0 and n.life in ('running', 'unknown')
@@ -160,15 +188,22 @@ select q.reason, count(*) as n from (
             then case when exists (select 1 from instance_package d
                 where d.instance = n.number and d.ledger_index = n.ledger_index and d.name = :name
                     and {d.version in texts incomparable}) then 4 else 0 end
-        when not exists (select 1 from ami_named a where a.image_id = n.image_id and a.region = n.region) then 1
-        when exists (select 1 from instance_image m where m.instance = n.number and m.ledger_index = n.ledger_index
+        when not exists (select 1 from ami_named a where a.image_id = n.image_id and a.region = n.region)
+            and not exists (select 1 from instance_image m join ami_statement s on s.digest = m.digest
+                where m.instance = n.number and m.ledger_index = n.ledger_index) then 1
+        when exists (select 1 from ami_named a where a.image_id = n.image_id and a.region = n.region)
+            and exists (select 1 from instance_image m where m.instance = n.number and m.ledger_index = n.ledger_index
             and not exists (select 1 from ami_named a join ami_statement s on s.ledger_index = a.statement
                 where a.image_id = n.image_id and a.region = n.region and s.digest = m.digest)) then 2
         when exists (select 1 from instance_image m where m.instance = n.number and m.ledger_index = n.ledger_index
             and (m.differing > m.listed or m.unread <> '')) then 3
         when exists (select 1 from ami_named a join ami_package p on p.statement = a.statement
             where a.image_id = n.image_id and a.region = n.region and p.name = :name and p.system = :system
-                and {p.version in texts incomparable}) then 4
+                and {p.version in texts incomparable})
+            or exists (select 1 from instance_image m join ami_statement s on s.digest = m.digest
+                join ami_package p on p.statement = s.ledger_index
+                where m.instance = n.number and m.ledger_index = n.ledger_index and p.name = :name and p.system = :system
+                    and {p.version in texts incomparable}) then 4
         when not exists (select 1 from instance_image m where m.instance = n.number and m.ledger_index = n.ledger_index)
             then 5
         else 0 end as reason
