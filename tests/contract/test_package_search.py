@@ -12,8 +12,8 @@ from whence_aggregator.amis.package_query import PackageQuery
 from whence_aggregator.amis.package_search import PackagePage, PackageSearch, WantedPackage
 from whence_aggregator.amis.recording import AmiRecording
 from whence_aggregator.amis.submission import parse_submission
+from whence_common.ami_facts import AmiFacts, PackageFacts
 from whence_common.errors import InputError
-from whence_common.statement import AmiFacts, PackageFacts
 
 BUILDER = ImageBuilder()
 FIXED_AMI, BARE_AMI = "ami-00000000000000002", "ami-00000000000000003"

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from whence_common.ami_facts import PackageFacts
 from whence_common.ami_file import DIFFERENCES_MAX, AmiFile, AmiFileInvalid, ami_facts, ami_file
 from whence_common.ami_provenance import (
     STATEMENT_BYTES_MAX,
@@ -16,7 +17,6 @@ from whence_common.ami_provenance import (
     ami_provenance,
 )
 from whence_common.installed_packages import PACKAGES_MAX, InstalledPackage
-from whence_common.statement import PackageFacts
 
 OPENSSL = AmiPackage(
     system="deb", name="openssl", architecture="amd64", version="3.0.16-1", distribution="debian-12", origin="Debian"

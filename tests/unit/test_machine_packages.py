@@ -10,9 +10,10 @@ import pytest
 from fakes.agent_world import World
 from whence_agent.adapters.root_packages import RootPackages
 from whence_agent.watch.packages import PackageWatch
+from whence_common.ami_facts import AmiFacts, PackageFacts
 from whence_common.ami_file import AMI_FILE_PATH, ami_file
 from whence_common.installed_packages import InstalledPackage
-from whence_common.statement import AmiFacts, PackageFacts, Predicate, Statement
+from whence_common.statement import Predicate, Statement
 
 DIGEST = "sha256:" + "1" * 64
 STATUS = "Package: {name}\nStatus: install ok installed\nArchitecture: amd64\nVersion: {version}\n\n"

@@ -8,12 +8,13 @@ from typing import Literal, Protocol
 
 from whence_agent.machine.protocol import Request
 from whence_agent.ports_engine import HealthChecks
+from whence_common.ami_facts import AmiFacts
 from whence_common.errors import RoadError
 from whence_common.image_evidence import ImageEvidence
 from whence_common.image_provenance import ImageConfig, SourceClaim
 from whence_common.image_reference import ImageReference
 from whence_common.registry_sign_in import Login
-from whence_common.statement import AmiFacts, ContainerFacts
+from whence_common.statement import ContainerFacts
 from whence_common.user_data.options import ContainerOptions
 
 IdentityForm = Literal["pkcs7", "rsa2048"]

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from whence_common.ami_facts import AmiFacts, PackageFacts
 from whence_common.ami_provenance import AMI_NAME
 from whence_common.digest import is_sha256_digest
 from whence_common.errors import InputError
@@ -22,7 +23,6 @@ from whence_common.installed_packages import (
     is_package_version,
     packages_digest,
 )
-from whence_common.statement import AmiFacts, PackageFacts
 
 AMI_FILE_PATH = "usr/share/whence/image.json"
 AMI_FILE_BYTES_MAX = 2 * 1024 * 1024

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from whence_common.ami_facts import AmiFacts
 from whence_common.clock import parse_instant
 from whence_common.counting import is_number
 from whence_common.digest import is_sha256_digest
@@ -164,30 +165,6 @@ def is_credential_generation(text: str) -> bool:
 def is_credential_version(text: str) -> bool:
     """Return whether a text is formed like S3's version id; `null` is no version, but an object without one."""
     return text != "null" and _VERSION.match(text) is not None
-
-
-class PackageFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """A Debian package whose version on the machine differs from the image's; an empty version: not installed."""
-
-    name: str
-    architecture: str
-    image: str
-    machine: str
-
-
-class AmiFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The statement that the machine's image names, and how the machine's packages differ from the image's."""
-
-    statement_digest: str
-    """Digest of the statement about the image."""
-    name: str
-    packages_digest: str = ""
-    """Digest of the packages on the machine, by `installed_packages.packages_digest`; empty if they were not read."""
-    differing: int = 0
-    """How many packages differ; `differences` may have fewer."""
-    differences: list[PackageFacts] = msgspec.field(default_factory=list)
-    unread: str = ""
-    """Why the packages were not read; empty if they were."""
 
 
 class StageFacts(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from pathlib import Path
 
+from whence_common.ami_facts import AmiFacts
 from whence_common.ami_file import (
     AMI_FILE_BYTES_MAX,
     AMI_FILE_PATH,
@@ -16,7 +17,6 @@ from whence_common.ami_file import (
 )
 from whence_common.installed_packages import STATUS_PATH, StatusInvalid, parse_status, status_lines
 from whence_common.runtime.logs import fields
-from whence_common.statement import AmiFacts
 
 log = logging.getLogger(__name__)
 

@@ -10,10 +10,10 @@ from whence_agent.progress.boot_progress import BootProgress
 from whence_agent.progress.credential_status import CredentialStatus
 from whence_agent.progress.delivered import Delivered
 from whence_agent.progress.watched_state import WatchedState
+from whence_common.ami_facts import AmiFacts
 from whence_common.clock import Now
 from whence_common.problems import Problem
 from whence_common.statement import (
-    AmiFacts,
     ApplicationFacts,
     ContainerFacts,
     CredentialFacts,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from whence_common.statement import AmiFacts, ContainerFacts, DriftFacts
+from whence_common.ami_facts import AmiFacts
+from whence_common.statement import ContainerFacts, DriftFacts
 
 
 @dataclass(slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from whence_aggregator.queries.amis import (
     AmiStatementsStatedRow,
 )
 from whence_aggregator.queries.query import array
+from whence_aggregator.trace.ami_sources import ami_of_agent, ami_of_tag
 from whence_aggregator.trace.ami_statement import AmiStatement
 from whence_aggregator.trace.facts import Facts
 from whence_aggregator.trace.moment import Moment
@@ -69,7 +70,7 @@ async def _stated(
 
 
 def _digests(facts: Facts) -> set[str]:
-    return {facts.ami_of_agent, facts.ami_of_tag} - {""}
+    return {ami_of_agent(facts), ami_of_tag(facts)} - {""}
 
 
 def stated_statements(rows: Sequence[AmiStatementsStatedRow]) -> list[AmiStatement]:

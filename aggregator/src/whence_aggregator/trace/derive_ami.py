@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec import UNSET
 
+from whence_aggregator.trace.ami_sources import ami_of_agent, ami_of_tag
 from whence_aggregator.trace.ami_statement import EC2_TAG, AmiStatement, contradiction
 from whence_aggregator.trace.evidence import by_agent, by_aws, by_collector
 from whence_aggregator.trace.facts import Facts
@@ -26,7 +27,7 @@ def ami_link(facts: Facts) -> Link:
         return Link(
             link="ami", state="missing", reason="the identity document contains no AMI", evidence=(by_aws(facts),)
         )
-    agent, tag, stated = facts.ami_of_agent, facts.ami_of_tag, _agent_states(facts)
+    agent, tag, stated = ami_of_agent(facts), ami_of_tag(facts), _agent_states(facts)
     statements = facts.ami_statements or facts.ami_stated
     value: dict[str, Any] = {"image_id": image_id, **stated}
     evidence = (by_aws(facts), *(_by_builder(one) for one in statements), *_by_others(facts))
@@ -49,18 +50,18 @@ def _doubt(facts: Facts, found: AmiStatement) -> str | None:
     """Return why the statement does not confirm what the AMI contains; None if it does."""
     if not found.trusted:
         return f"the settings do not trust the builder {found.builder_id} with the key that signed"
-    if facts.ami_statements or (facts.ami_of_agent and facts.ami_of_tag):
+    if facts.ami_statements or (ami_of_agent(facts) and ami_of_tag(facts)):
         return None
-    source = "the agent" if facts.ami_of_agent else f"the tag {EC2_TAG} of the AMI in EC2"
+    source = "the agent" if ami_of_agent(facts) else f"the tag {EC2_TAG} of the AMI in EC2"
     return f"only {source} states that the AMI has this statement: name it with whence attest --ami"
 
 
 def _by_others(facts: Facts) -> tuple[Evidence, ...]:
     """Return the AMI's tag and the agent as evidence, if they name a statement."""
     found: tuple[Evidence, ...] = ()
-    if facts.ami_of_tag:
-        found = (by_collector(facts.ami, "ec2-api", facts.ami_of_tag),)
-    return (*found, by_agent(facts, facts.ami_of_agent)) if facts.ami_of_agent else found
+    if ami_of_tag(facts):
+        found = (by_collector(facts.ami, "ec2-api", ami_of_tag(facts)),)
+    return (*found, by_agent(facts, ami_of_agent(facts))) if ami_of_agent(facts) else found
 
 
 def _agent_states(facts: Facts) -> dict[str, Any]:

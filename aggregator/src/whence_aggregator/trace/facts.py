@@ -7,9 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
-from msgspec import UNSET
-
-from whence_aggregator.trace.ami_statement import EC2_TAG, AmiStatement
+from whence_aggregator.trace.ami_statement import AmiStatement
 from whence_aggregator.trace.approved import Approved
 from whence_aggregator.trace.credentials import KnownCredentials
 from whence_aggregator.trace.differences import difference
@@ -22,7 +20,6 @@ from whence_aggregator.trace.stored_statement import Binding, ReportedLater, Sto
 from whence_aggregator.trace.tags import TagHistory
 from whence_aggregator.trackers.places import NO_TRACKERS, KnownTrackers
 from whence_common.clock import parse_instant
-from whence_common.digest import is_sha256_digest
 from whence_common.image_provenance import SourceClaim, choose
 from whence_common.repositories import compare
 from whence_common.scm_source import ScmSource, same_repository, without_credentials
@@ -218,19 +215,6 @@ class Facts:
     """The claims, once they were asked for: each link of a lineage asks again."""
     _chosen: tuple[SourceClaim | None] | None = field(default=None, init=False, repr=False, compare=False)
     """The claim that counts, once it was asked for."""
-
-    @property
-    def ami_of_agent(self) -> str:
-        """Return the digest of the statement that the machine's image names; empty if the agent states none."""
-        ami = self.statement.predicate.ami
-        return "" if ami is UNSET or not is_sha256_digest(ami.statement_digest) else ami.statement_digest
-
-    @property
-    def ami_of_tag(self) -> str:
-        """Return the digest of the statement in the AMI's tag, as EC2 returns it; empty without one."""
-        tags = self.ami.value.get("tags")
-        found = tags.get(EC2_TAG) if isinstance(tags, dict) else None
-        return found if isinstance(found, str) and is_sha256_digest(found) else ""
 
     @property
     def parents_at(self) -> str:
