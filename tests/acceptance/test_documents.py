@@ -94,6 +94,11 @@ SHOWN_ELSEWHERE = {
 }
 """Commands that another test runs, or that need a whole machine; each with the place that does it."""
 BEGUN_ELSEWHERE = {
+    "whence attest build/ami/": "tests/integration/test_amis_served.py",
+    "whence attest sha256:": "tests/integration/test_amis_served.py",
+    "whence ami ": "tests/integration/test_amis_served.py",
+    "whence instances --package ": "tests/integration/test_amis_served.py",
+    "python packaging/ami/statement.py ": "tests/integration/test_ami_statement.py",
     "whence-accounts ": "tests/acceptance/test_accounts_chapter.py",
     "whence credentials": "tests/acceptance/test_mint_chapter.py",
     "(umask 077; head -c 32 /dev/urandom > /etc/whence/mint.key)": "tests/acceptance/test_mint_chapter.py",

@@ -31,6 +31,7 @@ from fakes.signing_authority import SigningAuthority
 from landscape.aws import ACCOUNT, AMI, REGION, Aws, moto_server
 from landscape.endurance import repeated
 from whence_aggregator.adapters.aws_inventory import AwsInventory
+from whence_aggregator.amis.package_search import PackageSearch
 from whence_aggregator.collect.accounts import Accounts
 from whence_aggregator.collect.inventory import InventoryCollector
 from whence_aggregator.compliance.sweeping import ENDED_SWEEPS
@@ -434,6 +435,7 @@ async def served(house: InProcess) -> AsyncIterator[str]:
         search=house.search,
         tracer=house.tracer,
         rules=house.rules,
+        packages=PackageSearch(database=house.database, listening=house.listening, search=house.search),
     ).routes()
     calls += AccountCalls(
         Accounts(database=house.database, accounts=[ACCOUNT], listening=house.listening),

@@ -31,6 +31,7 @@ SINCE = (
     "drop table silence", "drop table account_plan", "drop table derivation_due", "drop table mint_application",
     "drop table mint_generation", "drop table mint_log", "drop table credential", "drop table instance_credential",
     "drop table credential_change",
+    "drop table ami_statement", "drop table ami_package", "drop table ami_named", "drop table instance_image", "drop table instance_package",
 )  # fmt: skip
 """What takes away the tables of later versions."""
 """The version of a database without silences."""

@@ -14,6 +14,7 @@ from fakes.coverage import coverage_of
 from fakes.in_process import ROOT, SILENT_AFTER_SECONDS, InProcess
 from fakes.known_caller import called_by
 from fakes.machine import COMMIT, DIGEST, FAILED, Machine
+from whence_aggregator.amis.package_search import PackageSearch
 from whence_aggregator.collect.accounts import Accounts
 from whence_aggregator.compliance.rules.catalogue import RULES
 from whence_aggregator.compliance.violations import Violations
@@ -49,6 +50,7 @@ async def served(house: InProcess) -> AsyncIterator[Any]:
         search=house.search,
         tracer=house.tracer,
         rules=house.rules,
+        packages=PackageSearch(database=house.database, listening=house.listening, search=house.search),
     ).routes()
     calls += ViolationCalls(
         Violations(database=house.database, listening=house.listening), coverage=coverage_of(house), now=house.clock

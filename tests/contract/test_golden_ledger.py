@@ -27,7 +27,7 @@ DATA = Path(__file__).parent.parent / "data"
 HISTORIES = (
     "ledger-v1", "organisation-v1", "removals-v2", "applications-v2", "versions-v1", "reviews-v1", "layers-v1",
     "verdicts-v2", "cloud-events-v1", "role-sessions-v1", "findings-v1", "violations-v1", "rule-sets-v1", "fullstop-v1", "summary-v1", "reports-v1",
-    "account-plans-v1", "credentials-v1", "credential-looks-v1", "credentials-v2",
+    "account-plans-v1", "credentials-v1", "credential-looks-v1", "credentials-v2", "ami-statements-v1",
 )  # fmt: skip
 LATER: dict[str, dict[str, object]] = {
     "ledger-v1": {

@@ -27,7 +27,7 @@ from whence_aggregator.storage.sqlite import SqliteDatabase
 
 _BEFORE = 31
 """The schema is there; what refuses changes of the ledger is not yet."""
-_NEWEST = 68
+_NEWEST = 69
 _FACETS = "insert into facets values (7, 'a', 'r', 'greeter', '1.0', 'sha256:u', 'sha256:i', '')"
 _PAGE: DumpFacetsParameters = {"limit": 10, "offset": 0}
 _EVERY_MODE: tuple[OpenMode, ...] = ("make", "read", "migrate")

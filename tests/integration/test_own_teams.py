@@ -15,6 +15,7 @@ from fakes.coverage import counts_of, coverage_of
 from fakes.in_process import InProcess
 from fakes.served_house import application_routes, served
 from fakes.signing_authority import SigningAuthority
+from whence_aggregator.amis.package_search import PackageSearch
 from whence_aggregator.callers.caller import AUDIT, Caller
 from whence_aggregator.collect.accounts import Accounts
 from whence_aggregator.compliance.violations import Violations
@@ -52,6 +53,7 @@ def routes_of(house: InProcess) -> list[web.RouteDef]:
         search=house.search,
         tracer=house.tracer,
         rules=house.rules,
+        packages=PackageSearch(database=house.database, listening=house.listening, search=house.search),
     ).routes()
     routes += ViolationCalls(
         Violations(database=house.database, listening=house.listening), coverage=coverage_of(house), now=house.clock
@@ -124,7 +126,8 @@ async def test_what_belongs_to_their_teams_is_shown(ask: Ask) -> None:
         "/v1/applications?q=farewell&team=other", "/v1/applications?team=hello&team=other", "/v1/applications/farewell",
         "/v1/applications/farewell/history", "/v1/applications/farewell/handover",
         "/v1/changes?application=greeter", "/v1/changes?team=other", f"/v1/diff?a={THEIRS}&b={OTHERS}",
-        f"/v1/diff?a={OTHERS}&b={THEIRS}",
+        f"/v1/diff?a={OTHERS}&b={THEIRS}", "/v1/instances?package=openssl", "/v1/instances?package=openssl&team=other",
+        "/v1/amis/ami-12c6146b", "/v1/amis/ami-12c6146b/packages",
     ],
 )  # fmt: skip
 async def test_what_belongs_to_others_or_to_all_is_refused(ask: Ask, path: str) -> None:
@@ -138,6 +141,12 @@ async def test_a_search_in_their_teams_finds_nothing_of_others(ask: Ask) -> None
         status, said = await ask("ada", path)
         assert (status, [one["id"] for one in said["applications"]]) == (200, ["greeter"] if "greeter" in path else [])
         assert said["next"] is None
+
+
+async def test_packages_of_others_are_neither_listed_nor_counted(ask: Ask) -> None:
+    status, said = await ask("ada", "/v1/instances?package=openssl&package_state=unknown&team=hello")
+    assert (status, [one["instance_id"] for one in said["instances"]]) == (200, [THEIRS])
+    assert said["packages_known"]["instances"] == 1
 
 
 async def test_the_team_that_an_application_is_offered_to_reads_the_offer_and_nothing_else(ask: Ask) -> None:

@@ -21,7 +21,8 @@ SEED = b"l" * 32
 EARLIER = (
     "drop table silence; drop table account_plan; drop table derivation_due; drop table mint_application; "
     "drop table mint_generation; drop table mint_log; drop table credential; drop table instance_credential; "
-    "drop table credential_change; pragma user_version = 61;"
+    "drop table credential_change; "
+    "drop table ami_statement; drop table ami_package; drop table ami_named; drop table instance_image; drop table instance_package; pragma user_version = 61;"
 )
 SILENCES = "select instance, ledger_index, at, verdict, silent_since from silence order by instance, ledger_index"
 

@@ -57,6 +57,7 @@ test)
     need podman has podman
     need chromium has chromium
     need skopeo has skopeo
+    need mtree-netbsd has mtree
     need xfsprogs has mkfs.xfs
     need python3 debian_python
     ;;

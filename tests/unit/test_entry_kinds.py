@@ -14,7 +14,7 @@ DATA = Path(__file__).parent.parent / "data"
 HISTORIES = (
     "ledger-v1", "organisation-v1", "applications-v2", "versions-v1", "verdicts-v2", "cloud-events-v1", "role-sessions-v1", "findings-v1",
     "violations-v1", "rule-sets-v1", "fullstop-v1", "summary-v1", "reports-v1",
-    "account-plans-v1", "credentials-v1", "credential-looks-v1", "credentials-v2",
+    "account-plans-v1", "credentials-v1", "credential-looks-v1", "credentials-v2", "ami-statements-v1",
 )  # fmt: skip
 ENTRIES = [json.loads(line) for one in HISTORIES for line in (DATA / f"{one}.ndjson").read_bytes().splitlines()]
 
@@ -27,7 +27,7 @@ def test_the_kinds_that_are_in_every_accounts_bundle_are_these() -> None:
     nowhere = {"kind": "commit", "instance": {"account_id": "1"}, "account_id": "1"}
     assert {name for name, kind in KINDS.items() if kind.account(nowhere) == EVERY_ACCOUNT} == {
         "clock", "application", "fact", "push", "untag", "log-key", "pruned", "team", "team-merged", "organisation-read",
-        "handover", "version", "approval", "rule-settings", "rule-set",
+        "handover", "version", "approval", "rule-settings", "rule-set", "ami-statement",
     }  # fmt: skip
 
 

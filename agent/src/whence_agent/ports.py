@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 
 from whence_agent.machine.protocol import Request
 from whence_agent.ports_engine import HealthChecks
+from whence_common.ami_facts import AmiFacts
 from whence_common.errors import RoadError
 from whence_common.image_evidence import ImageEvidence
 from whence_common.image_provenance import ImageConfig, SourceClaim
@@ -18,6 +19,13 @@ from whence_common.user_data.options import ContainerOptions
 
 IdentityForm = Literal["pkcs7", "rsa2048"]
 """Signatures of the identity document: DSA with SHA-1, which Pier One accepted, or RSA-2048."""
+
+
+class InstalledSoftware(Protocol):
+    """The packages of this machine."""
+
+    async def read(self) -> AmiFacts | None:
+        """Return what differs from the machine's image; None if the image names no statement."""
 
 
 class MetadataUnavailable(RoadError):

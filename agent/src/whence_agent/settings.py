@@ -135,6 +135,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     drain_on_rebalance: bool = False
     """Drain on a rebalance recommendation too; useful only if the group replaces such instances."""
     metrics_seconds: float = 300.0
+    packages_seconds: float = 300.0
+    """Interval of readings of the installed packages, if the image names its statement."""
     outbox_statements_max: int = 1_000
     outbox_bytes_max: int = 32 * 1024 * 1024
     delivery_pause_seconds_max: float = 120.0
@@ -197,8 +199,8 @@ def read_settings(content: bytes, *, name: str, credentials_directory: str | Non
 
 _SECONDS = (
     "credentials_poll_seconds", "credentials_first_seconds_max", "heartbeat_seconds", "watch_seconds", "health_seconds",
-    "notice_seconds", "metrics_seconds", "volumes_seconds_max", "delivery_pause_seconds_max", "retry_pause_seconds_max",
-    "pull_stall_seconds_max",
+    "notice_seconds", "metrics_seconds", "packages_seconds", "volumes_seconds_max", "delivery_pause_seconds_max",
+    "retry_pause_seconds_max", "pull_stall_seconds_max",
 )  # fmt: skip
 
 

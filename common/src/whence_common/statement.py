@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from whence_common.ami_facts import AmiFacts
 from whence_common.clock import parse_instant
 from whence_common.counting import is_number
 from whence_common.digest import is_sha256_digest
@@ -195,6 +196,8 @@ class Predicate(msgspec.Struct, frozen=True, kw_only=True):
     """The number of statements that this machine dropped so far, which its history lacks."""
     heartbeats: int = 0
     """The version of this agent's heartbeats: 1 with a counter; 0 without one, which are refused."""
+    ami: AmiFacts | msgspec.UnsetType = msgspec.UNSET
+    """The image's own statement; earlier agents do not send the field, nor do those whose image names none."""
 
     @property
     def application_id(self) -> str | None:

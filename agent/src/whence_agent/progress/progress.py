@@ -10,6 +10,7 @@ from whence_agent.progress.boot_progress import BootProgress
 from whence_agent.progress.credential_status import CredentialStatus
 from whence_agent.progress.delivered import Delivered
 from whence_agent.progress.watched_state import WatchedState
+from whence_common.ami_facts import AmiFacts
 from whence_common.clock import Now
 from whence_common.problems import Problem
 from whence_common.statement import (
@@ -38,6 +39,7 @@ class Observed:
     container: ContainerFacts | None
     sidecars: Mapping[str, ContainerFacts]
     drift: tuple[DriftFacts, ...]
+    ami: AmiFacts | None
     scm_source: ScmSourceFacts | None
     credentials: CredentialFacts | None
     problems: tuple[Problem, ...]
@@ -78,6 +80,7 @@ class Progress:
             container=watched.container,
             sidecars=dict(watched.sidecars),
             drift=watched.drift,
+            ami=watched.ami,
             scm_source=boot.scm_source,
             credentials=self.credentials.facts,
             problems=boot.problems,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from whence_common.ami_facts import AmiFacts
 from whence_common.statement import ContainerFacts, DriftFacts
 
 
@@ -22,6 +23,8 @@ class WatchedState:
     """The machine's lifecycle state in its group's warm pool; empty outside one."""
     ending: str = ""
     """Why the containers are drained; empty before."""
+    ami: AmiFacts | None = None
+    """The machine's image and its packages; None before the first reading, and if the image names no statement."""
 
     def containers(self) -> list[ContainerFacts]:
         """Return the facts of each declared container, the application first."""
@@ -65,6 +68,10 @@ class WatchedState:
     def record_pool(self, state: str) -> None:
         """Record the machine's state in its group's warm pool; empty outside one."""
         self.pool = state
+
+    def record_ami(self, facts: AmiFacts | None) -> None:
+        """Record the machine's image, and which packages differ from it."""
+        self.ami = facts
 
     def begin_ending(self, reason: str) -> None:
         """Record that draining begins, and why."""

@@ -123,6 +123,7 @@ class Reporter:
             scm_source=observed.scm_source,
             credentials=observed.credentials,
             drift=list(observed.drift),
+            ami=observed.ami if observed.ami is not None else msgspec.UNSET,
             problems=[one.to_wire() for one in (*observed.problems, *log_problems)] + self._notices(),
             stages=self._progress.boot.stage_facts(),
             statements_dropped=self._outbox.dropped,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from whence_agent.adapters.aws_http import S3Objects
 from whence_agent.adapters.platform_files import logins_of, proxies_of, trust_policies
+from whence_agent.adapters.root_packages import RootPackages
 from whence_agent.adapters.systemd import machine_is_stopping
 from whence_agent.adapters.web_identity import StsWebIdentity
 from whence_agent.boot.handover import Handover
@@ -31,6 +32,7 @@ from whence_agent.watch.draining import Ending
 from whence_agent.watch.health import HealthWatch
 from whence_agent.watch.metrics import HostMetrics, read_host
 from whence_agent.watch.notices import NoticeWatch
+from whence_agent.watch.packages import PackageWatch
 from whence_agent.watch.supervision import Supervision
 from whence_agent.wiring.adapters import make_adapters
 from whence_agent.wiring.process import Process, application_gid, up_seconds
@@ -105,6 +107,7 @@ class _Agent:
             "status": self.started.status, "boot": boot.run, "delivery": self.reporting.delivery.run,
             "supervision": handover.supervision.run, "credentials": self.keeper.run, "tokens": self.tokens.run,
             "health": handover.health.run, "notices": self._notices().run, "metrics": handover.metrics.run,
+            "packages": self._packages().run,
             "watchdog": self.pulse.run, "memory": at_rest.run,
         }  # fmt: skip
 
@@ -138,6 +141,12 @@ class _Agent:
             metadata=self.adapters.metadata, ending=self.ending, progress=self.progress,
             reporter=self.reporting.reporter, pulse=self.pulse, seconds=self.settings.notice_seconds,
             drain_on_rebalance=self.settings.drain_on_rebalance, boot_again=lambda: signal.raise_signal(signal.SIGHUP),
+        )  # fmt: skip
+
+    def _packages(self) -> PackageWatch:
+        return PackageWatch(
+            packages=RootPackages(Path("/")), progress=self.progress, reporter=self.reporting.reporter,
+            seconds=self.settings.packages_seconds,
         )  # fmt: skip
 
     def _keeper(self) -> CredentialKeeper:

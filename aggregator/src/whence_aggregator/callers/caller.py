@@ -19,11 +19,13 @@ PERSON = "person"
 """Not a right to read or write: that a static token is one person's, who may therefore approve versions."""
 FINDINGS = "findings"
 """The right to record findings of scanners, for the accounts that it is bounded to."""
+AMIS = "amis"
+"""The right to record statements about AMIs, which count by their signature."""
 EVERY_ACCOUNT = "*"
 """In place of the accounts of the right `findings`."""
 FULLSTOP = "fullstop"
 """The product of violations that are reported by fullstop.'s interface."""
-RIGHTS = frozenset({USER_DATA, OPERATE, AUDIT, PERSON, FINDINGS})
+RIGHTS = frozenset({USER_DATA, OPERATE, AUDIT, PERSON, FINDINGS, AMIS})
 """Rights that a line of the tokens file may grant in addition to reading and writing."""
 WRITE_ALL = "write-all"
 """The right to write for every team. Unlike `teams=None`, it grants no other right."""
@@ -77,6 +79,10 @@ class Caller:
     @property
     def may_operate(self) -> bool:
         return self.teams is None or OPERATE in self.rights
+
+    @property
+    def records_amis(self) -> bool:
+        return self.teams is None or AMIS in self.rights
 
     @property
     def records_findings(self) -> bool:

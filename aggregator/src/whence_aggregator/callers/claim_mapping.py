@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from whence_aggregator.callers.caller import AUDIT, FINDINGS, OPERATE, USER_DATA, WRITE_ALL, Caller, Reads, Realm
+from whence_aggregator.callers.caller import AMIS, AUDIT, FINDINGS, OPERATE, USER_DATA, WRITE_ALL, Caller, Reads, Realm
 from whence_aggregator.callers.compact_token import TokenRefused
 from whence_aggregator.callers.issuer import claim
 
@@ -24,8 +24,8 @@ _EMAILS_MAX = 10
 _GROUPS_MAX = 2000
 _GROUP_CHARACTERS_MAX = 300
 _GRANTS = frozenset({"client-credentials", "client_credentials"})
-RightName = Literal["read", "write-all", "operate", "audit", "user-data", "findings"]
-_RIGHTS = {WRITE_ALL, OPERATE, AUDIT, USER_DATA, FINDINGS}
+RightName = Literal["read", "write-all", "operate", "audit", "user-data", "findings", "amis"]
+_RIGHTS = {WRITE_ALL, OPERATE, AUDIT, USER_DATA, FINDINGS, AMIS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

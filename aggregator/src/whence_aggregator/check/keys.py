@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from whence_aggregator.adapters.log_files import load_signers
 from whence_aggregator.check.findings import SettingsProblems
-from whence_aggregator.settings.server import ImageTrustSettings, Settings, log_origin
+from whence_aggregator.settings.server import BuilderSettings, ImageTrustSettings, Settings, log_origin
 from whence_aggregator.wiring.settings_files import load_secret
 from whence_common.image_trust import load_public_key
 from whence_common.note import LOG
@@ -45,9 +45,12 @@ def is_there(findings: SettingsProblems, setting: str, path: Path) -> bool:
     return True
 
 
-def check_trust(findings: SettingsProblems, trust: Mapping[str, ImageTrustSettings]) -> None:
+def check_trust(
+    findings: SettingsProblems, trust: Mapping[str, ImageTrustSettings], ami_builders: Sequence[BuilderSettings]
+) -> None:
     """Report invalid public keys."""
-    for setting, name in _public_keys(trust):
+    of_amis = ((f"ami_builders[{number}].key_file", one.key_file) for number, one in enumerate(ami_builders))
+    for setting, name in (*_public_keys(trust), *of_amis):
         content = findings.content(setting, name)
         if content is not None:
             findings.attempt(setting, partial(load_public_key, content, name=name))

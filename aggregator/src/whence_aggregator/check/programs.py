@@ -151,7 +151,7 @@ async def _shared(
     await check_log(findings, settings, around.database_location or settings.database)
     if around.database_location is not None:
         findings.problems = [_of_environment(one) for one in findings.problems]
-    check_trust(findings, settings.trust)
+    check_trust(findings, settings.trust, settings.ami_builders)
     check_logins(findings, settings, session)
     _tls(findings, settings.tls_certificate_file, settings.tls_key_file, around)
 

@@ -23,7 +23,8 @@ from whence_common.digest import sha256_digest
 ANSWERS = ("image_source", "commit", "branch", "signature", "review", "ami")
 """The members of facts that collectors answer."""
 UNLOGGED_LINKS: tuple[LinkName, ...] = ("account", "team", "approval")
-"""Links that rest on people and on readings, which are not in the log."""
+"""Links that rest on people and on readings, which are not in the log. `ami` does where the AMI has a statement: which
+builders are trusted is a setting."""
 
 
 class Unlogged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -59,13 +60,16 @@ def unlogged_of(facts: Facts, evidence: SubjectEvidence) -> Unlogged:
     """Return what the log does not state of an instance."""
     answers = {name: _unlogged_answer(getattr(facts, name)) for name in ANSWERS}
     tickets = {name: _unlogged_answer(one) for name, one in facts.tickets.items()}
+    unlogged: tuple[LinkName, ...] = (
+        (*UNLOGGED_LINKS, "ami") if facts.ami_statements or facts.ami_stated else UNLOGGED_LINKS
+    )
     return Unlogged(
         heard=evidence.heard,
         listed_at=facts.listed.listed_at,
         unread=facts.listed.unread,
         life=facts.life,
         life_since=facts.life_since,
-        links={name: evidence.links[name] for name in UNLOGGED_LINKS if name in evidence.links},
+        links={name: evidence.links[name] for name in unlogged if name in evidence.links},
         answers={name: one for name, one in answers.items() if one},
         tickets={name: one for name, one in tickets.items() if one},
         other_reviews=other_reviews(facts),
@@ -91,6 +95,7 @@ def entries_of(facts: Facts, lineage: Lineage, scans: Sequence[int] = ()) -> tup
     found |= {getattr(facts, name).ledger_index for name in ANSWERS}
     found |= {one.ledger_index for one in facts.tickets.values()}
     found |= {piece.ledger_index for link in lineage.links for piece in link.evidence}
+    found |= {one.named_index for one in facts.ami_statements}
     found |= {facts.application.ledger_index} if facts.application is not None else set()
     found |= {facts.job.ledger_index} if facts.job is not None else set()
     found |= {one.ledger_index for one in facts.tag.seen}

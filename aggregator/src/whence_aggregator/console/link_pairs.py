@@ -73,6 +73,15 @@ def _proof(level: str) -> str:
 def _ami(value: _Value, _: object) -> Iterator[LinkPair]:
     image = _text(value.get("image_id"))
     yield LinkPair(name="AMI", value=image, form="code", path=f"/amis/{part(image)}")
+    statement, machine = value.get("statement") or {}, value.get("machine") or {}
+    if statement:
+        yield LinkPair(name="Statement", value=_text(statement.get("digest")), form="digest")
+        yield LinkPair(name="Commit", value=_text(statement.get("commit")), note=_text(statement.get("repository")))
+        yield LinkPair(name="Builder", value=_text(statement.get("builder_id")))
+        yield LinkPair(name="Packages", value=_text(str(statement.get("packages"))))
+    if machine:
+        differing = machine.get("unread") or f"{machine.get('differing')} differ from the image"
+        yield LinkPair(name="Packages of the machine", value=_text(differing))
 
 
 def _user_data(value: _Value, _: object) -> Iterator[LinkPair]:

@@ -29,6 +29,7 @@ OPEN_PATHS = frozenset(
 """Paths without bearer token: probes, the exchange of job tokens, and calls of agents, which prove their identity."""
 WHOAMI, SIGN_IN = "/v1/whoami", "/v1/sign-in"
 _RECORDING = frozenset({("POST", "/v1/findings"), ("POST", "/api/violations")})
+_RECORDING_AMIS = ("POST", "/v1/amis")
 CALLER = web.RequestKey("caller", Caller)
 REPEATED = web.RequestKey("repeated", bool)
 """Set on a question that is asked every few seconds for an open page: its first asking is logged alone."""
@@ -81,7 +82,9 @@ def authorization(request: web.BaseRequest) -> str:
 
 
 def _records(request: web.Request, caller: Caller) -> bool:
-    """Return whether a request records findings or violations, which needs a right of its own and no right to read."""
+    """Return whether a request records something that needs a right of its own and no right to read."""
+    if (request.method, request.path) == _RECORDING_AMIS:
+        return caller.records_amis
     return (request.method, request.path) in _RECORDING and (caller.records_findings or caller.reports_violations)
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from aiohttp import web
 
+from whence_aggregator.amis.package_query import PackageQuery
+from whence_aggregator.amis.package_search import PackageSearch, WantedPackage
 from whence_aggregator.compliance.rules.live import CurrentRules
 from whence_aggregator.compliance.standing import standing_verdicts
 from whence_aggregator.http.authentication import CALLER, require_user_data
@@ -28,6 +30,8 @@ from whence_common.errors import InputError
 _HISTORY_MAX = 100
 _SILENCES_MAX = 50
 _TIMES = ("at", "known_at")
+_PACKAGE_STATES = ("matching", "unknown")
+_BESIDE_PACKAGE = {"package", "package_state", "application", "team", "account", "region", "limit", "cursor"}
 _CAUSES = ("boot", "change", "stop", "failed")
 
 
@@ -35,13 +39,21 @@ class QueryCalls:
     """Handlers that answer from storage alone."""
 
     def __init__(
-        self, *, database: Database, log: LogReader, search: Search, tracer: Tracer, rules: CurrentRules
+        self,
+        *,
+        database: Database,
+        log: LogReader,
+        search: Search,
+        tracer: Tracer,
+        rules: CurrentRules,
+        packages: PackageSearch,
     ) -> None:
         self._rules_in_force = rules
         self._database = database
         self._log = log
         self._search = search
         self._tracer = tracer
+        self._packages = packages
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -74,10 +86,40 @@ class QueryCalls:
             }
         )
 
+    async def _with_package(self, request: web.Request, query: Query) -> JsonResponse:
+        """Return the running instances with a package, or those of which that is unknown."""
+        others = sorted(request.query.keys() - _BESIDE_PACKAGE)
+        if others:
+            message = f"package cannot be combined with {others[0]}"
+            raise InputError(
+                "parameter-malformed", message, fix="combine it with application, team, account and region"
+            )
+        wanted = WantedPackage(
+            package=PackageQuery.parse(query.text("package") or ""),
+            unknown=query.choice("package_state", _PACKAGE_STATES) == "unknown",
+            application=query.filter("application"),
+            team=query.text("team"),
+            team_as_written=not request[CALLER].reads_everything,
+            account=query.filter("account"),
+            region=query.filter("region"),
+        )
+        page = await self._packages.instances(wanted, after=query.text("cursor") or "", limit=query.limit())
+        moment = await self._tracer.moments.of()
+        return respond_json(
+            {
+                **moment.to_wire(),
+                "instances": page.instances,
+                "packages_known": page.known,
+                "next": page.following,
+            }
+        )
+
     async def _instances(self, request: web.Request) -> JsonResponse:
         filters = ("application", "version", "account", "region", "image", "user_data", "commit", "ticket")
         further = ("cause", "state", "ami", "team", "since", "until", *_TIMES, "links", "limit", "cursor")
-        query = Query(request, *filters, *further)
+        query = Query(request, *filters, *further, "package", "package_state")
+        if "package" in request.query or "package_state" in request.query:
+            return await self._with_package(request, query)
         with_links = query.choice("links", ("true",)) is not None
         moment = await self._moment(query)
         first, before = await self._tracer.moments.period(query.instant("since"), query.instant("until"))

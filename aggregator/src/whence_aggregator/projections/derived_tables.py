@@ -99,6 +99,13 @@ TABLES = (
         dumps=(audit.DUMP_INSTANCE_CREDENTIAL,),
         lossy=True,
     ),
+    Table(name="ami_statement", clear=audit.CLEAR_AMI_STATEMENT, dumps=(audit.DUMP_AMI_STATEMENT,)),
+    Table(name="ami_package", clear=audit.CLEAR_AMI_PACKAGE, dumps=(audit.DUMP_AMI_PACKAGE,)),
+    Table(name="ami_named", clear=audit.CLEAR_AMI_NAMED, dumps=(audit.DUMP_AMI_NAMED,)),
+    Table(name="instance_image", clear=audit.CLEAR_INSTANCE_IMAGE, dumps=(audit.DUMP_INSTANCE_IMAGE,), lossy=True),
+    Table(
+        name="instance_package", clear=audit.CLEAR_INSTANCE_PACKAGE, dumps=(audit.DUMP_INSTANCE_PACKAGE,), lossy=True
+    ),
     Table(name="image_chain", clear=audit.CLEAR_IMAGE_CHAIN, dumps=(audit.DUMP_IMAGE_CHAIN,)),
 )
 """All derived tables: a rebuild drops and derives them, and the check derives and compares them."""

@@ -12,6 +12,7 @@ from whence_aggregator.organisation.changes import ACCOUNT, MEMBERS, MERGED, REA
 from whence_aggregator.organisation.projection import writes
 from whence_aggregator.ports import Transaction
 from whence_aggregator.projections.account_plans import ACCOUNT_PLAN, account_plan_write
+from whence_aggregator.projections.ami_statements import AMI_STATEMENT, project_ami_statement
 from whence_aggregator.projections.applications import (
     project_application,
     project_application_v2,
@@ -178,6 +179,11 @@ async def _account_plans(transaction: Transaction, _: Replayed, entries: Entries
     await transaction.execute(account_plan_write(entries))
 
 
+async def _ami_statements(transaction: Transaction, _: Replayed, entries: Entries) -> None:
+    for index, event in entries:
+        await project_ami_statement(transaction, index, event)
+
+
 async def _credentials(transaction: Transaction, _: Replayed, entries: Entries) -> None:
     await transaction.execute(*(credential_write(index, event) for index, event in entries))
 
@@ -250,7 +256,8 @@ KINDS: Mapping[str, EntryKind] = MappingProxyType({
     "enrolment-refused": _kind(account=_account_of_instance),
     STATEMENT: _kind(
         "facets", "facets_image", "instance", "instance_facets", "statement", "image_commit", "image_chain", "life",
-        "tally", "tag_digest", "version_digest", "instance_credential", account=_account_of_instance,
+        "tally", "tag_digest", "version_digest", "instance_credential", "instance_image", "instance_package",
+        account=_account_of_instance,
     ),
     "application": EntryKind(
         tables=("application_revision", "application_span", "application_word"),
@@ -311,6 +318,7 @@ KINDS: Mapping[str, EntryKind] = MappingProxyType({
         _kind("credential", "credential_change", account=_of_none, together=_all_together),
         project={1: _credentials, CHANGE_VERSION: _credential_changes},
     ),
+    AMI_STATEMENT: _kind("ami_statement", "ami_package", "ami_named", project=_ami_statements, account=_of_all),
     "log-key": _kind(account=_of_all),
     "pruned": replace(
         _kind("removed_entry", "fact", account=_of_all), project={1: _pruned, REMOVALS_VERSION: _removals},

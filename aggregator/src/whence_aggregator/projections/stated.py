@@ -8,9 +8,11 @@ from functools import lru_cache
 import msgspec
 from msgspec import UNSET
 
+from whence_common.ami_file import DIFFERENCES_MAX
 from whence_common.clock import parse_instant, to_millis
 from whence_common.digest import is_sha256_digest
 from whence_common.image_reference import tag_reference
+from whence_common.installed_packages import is_architecture, is_package_name, is_package_version
 from whence_common.repositories import repository_named
 from whence_common.scm_source import ScmSource
 from whence_common.statement import (
@@ -20,7 +22,19 @@ from whence_common.statement import (
     is_credential_version,
 )
 
+_NAME_CHARACTERS_MAX, _REASON_CHARACTERS_MAX, _DIFFERING_MAX = 128, 300, 1_000_000
 Combination = tuple[str, str, str, str, str, str, str]
+
+
+class StatedAmi(msgspec.Struct, frozen=True, array_like=True):
+    """The statement that an agent's image names, and (name, architecture, version) of packages that differ from it."""
+
+    digest: str
+    name: str
+    packages_digest: str
+    differing: int
+    packages: list[tuple[str, str, str]]
+    unread: str
 
 
 class Stated(msgspec.Struct, frozen=True, array_like=True):
@@ -36,6 +50,8 @@ class Stated(msgspec.Struct, frozen=True, array_like=True):
     """(reference by tag, its digest), when the image was requested by tag."""
     objects: list[tuple[str, str, str]] | None = None
     """(file, generation, version id) of the objects of the mint bucket that are published; None: none are stated."""
+    ami: StatedAmi | None = None
+    """None: the agent states none, or a malformed one."""
 
     @classmethod
     def of(cls, predicate: Predicate) -> Stated:
@@ -47,6 +63,7 @@ class Stated(msgspec.Struct, frozen=True, array_like=True):
             links=image_commits(predicate),
             tag=_tag(predicate),
             objects=credential_objects(predicate),
+            ami=stated_ami(predicate),
         )
 
 
@@ -107,6 +124,28 @@ def credential_objects(predicate: Predicate) -> list[tuple[str, str, str]] | Non
             version = one.version_id if is_credential_version(one.version_id) else ""
             found.setdefault(one.file, (one.file, generation, version))
     return list(found.values())
+
+
+def stated_ami(predicate: Predicate) -> StatedAmi | None:
+    """Return what the agent states of its image. Malformed packages are not listed, and so count as not read."""
+    ami = predicate.ami
+    if ami is UNSET or not is_sha256_digest(ami.statement_digest):
+        return None
+    packages = {
+        (one.name, one.architecture): (one.name, one.architecture, one.machine)
+        for one in ami.differences[:DIFFERENCES_MAX]
+        if is_package_name(one.name)
+        and is_architecture(one.architecture)
+        and (not one.machine or is_package_version(one.machine))
+    }
+    return StatedAmi(
+        digest=ami.statement_digest,
+        name=ami.name[:_NAME_CHARACTERS_MAX],
+        packages_digest=ami.packages_digest if is_sha256_digest(ami.packages_digest) else "",
+        differing=max(min(ami.differing, _DIFFERING_MAX), len(ami.differences)),
+        packages=list(packages.values()),
+        unread=ami.unread[:_REASON_CHARACTERS_MAX],
+    )
 
 
 def _tag(predicate: Predicate) -> tuple[str, str] | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from whence_aggregator.approvals.projection import seen_versions
 from whence_aggregator.ports import Transaction
 from whence_aggregator.projections.held_credentials import HeldWrites
+from whence_aggregator.projections.instance_packages import image_writes
 from whence_aggregator.projections.known import KnownInstance, LifeTally
 from whence_aggregator.projections.pushes import tag_named, unjudge_tag
 from whence_aggregator.projections.rows import last_number, number
@@ -130,6 +131,7 @@ async def project_statements(
         ADD_TO_TALLY.bind(tallied.rows + [_spoken(*one) for one in spoken.items()]),
         ADD_TAG_DIGEST.bind([tag_named(*tag, index) for tag, index in tags.items()]),
         *credentials.commands,
+        *image_writes(moved.values()),
         *seen_versions(versions),
         *[unjudge_tag(*one) for one in dict.fromkeys((tag[0], tag[2]) for tag in tags)],
     ]  # fmt: skip

@@ -1550,3 +1550,112 @@ DUMP_INSTANCE_CREDENTIAL = NamedQuery[DumpInstanceCredentialParameters, DumpInst
 
 
 CLEAR_INSTANCE_CREDENTIAL = Command[NoParameters]("clear_instance_credential")
+
+
+class DumpAmiStatementParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpAmiStatementRow(TypedDict):
+    ledger_index: int
+    digest: str
+    name: str
+    root_digest: str
+    builder_id: str
+    key_id: str
+    repository: str
+    commit_id: str
+    modified: int
+    finished_at: str
+    packages: int
+    recorded_at: str
+    recorded_by: str
+
+
+DUMP_AMI_STATEMENT = NamedQuery[DumpAmiStatementParameters, DumpAmiStatementRow]("dump_ami_statement")
+
+
+CLEAR_AMI_STATEMENT = Command[NoParameters]("clear_ami_statement")
+
+
+class DumpAmiPackageParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpAmiPackageRow(TypedDict):
+    statement: int
+    system: str
+    name: str
+    architecture: str
+    version: str
+    distribution: str
+    origin: str
+    suite: str
+    component: str
+
+
+DUMP_AMI_PACKAGE = NamedQuery[DumpAmiPackageParameters, DumpAmiPackageRow]("dump_ami_package")
+
+
+CLEAR_AMI_PACKAGE = Command[NoParameters]("clear_ami_package")
+
+
+class DumpAmiNamedParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpAmiNamedRow(TypedDict):
+    image_id: str
+    region: str
+    statement: int
+    ledger_index: int
+
+
+DUMP_AMI_NAMED = NamedQuery[DumpAmiNamedParameters, DumpAmiNamedRow]("dump_ami_named")
+
+
+CLEAR_AMI_NAMED = Command[NoParameters]("clear_ami_named")
+
+
+class DumpInstanceImageParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpInstanceImageRow(TypedDict):
+    instance: int
+    ledger_index: int
+    digest: str
+    name: str
+    packages_digest: str
+    differing: int
+    listed: int
+    unread: str
+
+
+DUMP_INSTANCE_IMAGE = NamedQuery[DumpInstanceImageParameters, DumpInstanceImageRow]("dump_instance_image")
+
+
+CLEAR_INSTANCE_IMAGE = Command[NoParameters]("clear_instance_image")
+
+
+class DumpInstancePackageParameters(TypedDict):
+    limit: int
+    offset: int
+
+
+class DumpInstancePackageRow(TypedDict):
+    instance: int
+    name: str
+    architecture: str
+    version: str
+    ledger_index: int
+
+
+DUMP_INSTANCE_PACKAGE = NamedQuery[DumpInstancePackageParameters, DumpInstancePackageRow]("dump_instance_package")
+
+
+CLEAR_INSTANCE_PACKAGE = Command[NoParameters]("clear_instance_package")

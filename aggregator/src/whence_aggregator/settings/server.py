@@ -178,6 +178,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     registries: dict[str, PlaceSettings] = {}
     trust: dict[str, ImageTrustSettings] = {}
     """By the registry's host."""
+    ami_builders: list[BuilderSettings] = []
+    """Whose statements about AMIs are accepted, and count in lineages."""
     registry_front: RegistryFrontSettings | None = None
     mint: MintSettings | None = None
     """Credentials of applications; None: none are minted."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from whence_aggregator.trace.approval import approval_link
+from whence_aggregator.trace.derive_ami import ami_link
 from whence_aggregator.trace.derive_credentials import credentials_shown
 from whence_aggregator.trace.derive_review import review_link
 from whence_aggregator.trace.derive_source import commit_link, source_link
@@ -27,7 +28,7 @@ def derive(facts: Facts, *, moment: Moment, checkpoint: str = "", required: froz
         account_link(facts, facts.ownership),
         team_link(facts, facts.ownership),
         _instance(facts),
-        _ami(facts),
+        ami_link(facts),
         _user_data(facts),
         _application(facts),
         _version(facts),
@@ -83,15 +84,6 @@ def _instance(facts: Facts) -> Link:
         **credentials_shown(facts),
     }
     return Link(link="instance", state="confirmed", value=value, evidence=(by_aws(facts), by_agent(facts)))
-
-
-def _ami(facts: Facts) -> Link:
-    image_id = facts.binding.identity.get("image_id")
-    if not image_id:
-        return Link(
-            link="ami", state="missing", reason="the identity document contains no AMI", evidence=(by_aws(facts),)
-        )
-    return Link(link="ami", state="confirmed", value={"image_id": image_id}, evidence=(by_aws(facts),))
 
 
 def _user_data(facts: Facts) -> Link:

@@ -12,6 +12,7 @@ from whence_aggregator.ledger.rows import PackedEntry, packed
 from whence_aggregator.ports import Database, NotFound
 from whence_aggregator.queries.query import array, together
 from whence_aggregator.queries.trace import APPLICATIONS_AT, IMAGE_JOBS, TAG_DIGESTS, USER_DATA_LISTED
+from whence_aggregator.trace.ami_rows import with_ami_statements
 from whence_aggregator.trace.approved import ApprovalFacts, KnownVersions
 from whence_aggregator.trace.credential_rows import CredentialsRead, credential_queries
 from whence_aggregator.trace.facts import (
@@ -87,6 +88,7 @@ class FactReader:
         approvals: ApprovalPolicy | None,
         trackers: KnownTrackers,
         git_hosts: Container[str] | None,
+        ami_builders: frozenset[tuple[str, str]],
     ) -> None:
         """The arguments have the meanings of those of `Tracer`."""
         self.commits = VersionCommitsReader(database=database, git_hosts=git_hosts)
@@ -96,6 +98,7 @@ class FactReader:
         self._log = log
         self._listening = listening
         self._trackers = trackers
+        self._ami_builders = ami_builders
 
     async def of(self, instance_ids: Sequence[str], *, moment: Moment = NOW) -> dict[str, Facts]:
         """Return the facts of instances, by id; those without a statement about that time are left out."""
@@ -279,6 +282,7 @@ class FactReader:
             else:
                 gathered[name] = replace(gathered[name], commit=subject, branch=subject)
         gathered = await with_sessions(gathered, self._database, moment)
+        gathered = await with_ami_statements(gathered, self._database, moment, self._ami_builders)
         gathered = with_withheld(gathered, self._trackers)
         gathered = await self._with_signatures(gathered, subjects, moment)
         gathered = await with_tracked(gathered, self._database, moment, self._trackers)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
+from whence_aggregator.trace.ami_statement import AmiStatement
 from whence_aggregator.trace.approved import Approved
 from whence_aggregator.trace.credentials import KnownCredentials
 from whence_aggregator.trace.differences import difference
@@ -206,6 +207,10 @@ class Facts:
     """None when a time in the past is asked about."""
     ami: Answer = NOT_ASKED
     """The AMI as DescribeImages returns it, as of the time asked about."""
+    ami_statements: Sequence[AmiStatement] = ()
+    """The signed statements about the AMI."""
+    ami_stated: Sequence[AmiStatement] = ()
+    """Statements that the agent or the AMI's tag names, if no statement is named for the AMI."""
     _claims: list[SourceClaim] | None = field(default=None, init=False, repr=False, compare=False)
     """The claims, once they were asked for: each link of a lineage asks again."""
     _chosen: tuple[SourceClaim | None] | None = field(default=None, init=False, repr=False, compare=False)

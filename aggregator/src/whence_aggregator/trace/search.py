@@ -5,7 +5,7 @@ Pages are in the order in which instances enrolled; the cursor is the number of 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,7 +114,7 @@ class Search:
     async def instances(self, wanted: Wanted, *, after: str, limit: int) -> tuple[list[dict[str, Any]], str | None]:
         """Return instances after a cursor, and the cursor of the next page if there is one."""
         page: InstancePage = {
-            "after": _cursor(after), "cause": wanted.cause, "first": wanted.first, "before": wanted.before,
+            "after": page_cursor(after), "cause": wanted.cause, "first": wanted.first, "before": wanted.before,
             "ami": wanted.ami, "limit": limit + 1,
         }  # fmt: skip
         shown: dict[int, Facets] = {}
@@ -124,8 +124,13 @@ class Search:
         brief = facets is not None and len(facets) <= _BRIEF_FACETS_MAX and limit <= _BRIEF_ROWS_MAX
         found = await self._found(page, array(facets) if facets is not None else None, wanted, brief=brief)
         following = str(found[limit - 1].number) if len(found) > limit else None
-        await self._read_facets({one.facets for one in found[:limit]}, shown)
-        return [{**one.shown, **shown[one.facets]} for one in found[:limit]], following
+        return await self.with_facets(found[:limit], shown), following
+
+    async def with_facets(self, found: Sequence[Found], shown: dict[int, Facets] | None = None) -> list[dict[str, Any]]:
+        """Return instances as lists show them; `shown` has the columns of combinations that were read already."""
+        shown = {} if shown is None else shown
+        await self._read_facets({one.facets for one in found}, shown)
+        return [{**one.shown, **shown[one.facets]} for one in found]
 
     async def _found(self, page: InstancePage, facets: str | None, wanted: Wanted, *, brief: bool) -> list[Found]:
         """Return a page of instances, by number. Raises InputError for a past moment with a filter by `heard`."""
@@ -286,7 +291,8 @@ def _mail_pattern(person: str) -> str:
     return f'%"{escaped}"%' if "@" in person else ""
 
 
-def _cursor(text: str) -> int:
+def page_cursor(text: str) -> int:
+    """Return the number of the last instance of the previous page. Raises InputError."""
     if not text:
         return 0
     if not text.isascii() or not text.isdecimal() or len(text) > 18:

@@ -58,14 +58,16 @@ class Tracer:
         approvals: ApprovalPolicy | None = None,
         trackers: KnownTrackers = NO_TRACKERS,
         git_hosts: Container[str] | None = None,
+        ami_builders: frozenset[tuple[str, str]] = frozenset(),
     ) -> None:
         """`organisation`: the sources in the settings and how often each is read; None, as for `approvals`: none.
 
-        `git_hosts` are the Git servers that are read; None: any.
+        `git_hosts` are the Git servers that are read; None: any. `ami_builders` are those whose statements about AMIs
+        count, each with the id of its key.
         """
         self._reader = FactReader(
             database=database, log=log, now=now, listening=listening, organisation=organisation or {},
-            approvals=approvals, trackers=trackers, git_hosts=git_hosts,
+            approvals=approvals, trackers=trackers, git_hosts=git_hosts, ami_builders=ami_builders,
         )  # fmt: skip
         self.commits = self._reader.commits
         self.policy = approvals

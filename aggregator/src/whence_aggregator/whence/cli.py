@@ -28,6 +28,7 @@ import click
 from whence_aggregator import __version__
 from whence_aggregator.compliance.export import to_ocsf, to_sarif
 from whence_aggregator.whence import accounts as account_commands
+from whence_aggregator.whence import amis as ami_commands
 from whence_aggregator.whence import apps as app_commands
 from whence_aggregator.whence import audit as audit_commands
 from whence_aggregator.whence import changes as change_commands
@@ -63,6 +64,7 @@ from whence_aggregator.whence.output import (
     show_json,
     show_list,
 )
+from whence_aggregator.whence.packages import show_with_package
 from whence_common.clock import utc_now
 from whence_common.runtime.output import prepare_output
 
@@ -151,12 +153,25 @@ def _run() -> int:
     help="Comma-separated states: of life (running, stopped, terminated, unknown …) and of reporting (speaking, silent,"
     " never); `any` for all. By default instances that run, or that report and whose life is unknown.",
 )
+@click.option("--package", help="Only with this package, as in 'openssl<3.0.17' or pypi/aiohttp.")
+@click.option("--unknown", is_flag=True, help="With --package: those of which its version is not known.")
 @click.option("--at", help="The state at this time, 2026-11-22T12:00:00Z.")
 @click.option("--known-at", help="Use only what was recorded by this time; by default now.")
 @listing
 @click.pass_obj
-def instances(client: Client, /, limit: int, everything: bool, as_json: bool, **filters: str | None) -> None:
-    """List the instances that run now, or ran at a time, with their applications."""
+def instances(
+    client: Client, /, unknown: bool, limit: int, everything: bool, as_json: bool, **filters: str | None
+) -> None:
+    """List the instances that run now, or ran at a time, with their applications.
+
+    With --package, exits 5 if the version is not known of some instances: they are counted, and not listed as safe.
+    """
+    if filters["package"] is not None:
+        filters["package_state"] = "unknown" if unknown else None
+        show_with_package(client, filters, None if everything else limit, as_json=as_json)
+        return
+    if unknown:
+        raise click.UsageError("--unknown needs --package")
     found = listed(client, "/v1/instances", "instances", filters, None if everything else limit)
     asked = filters["at"] or filters["known_at"]
     last = ("recorded_at", "recorded_by_then") if asked else ("heard", "seen_at")
@@ -233,6 +248,7 @@ def violations(
     end_covered(found.first.get("coverage"), gaps=bool(found.rows))
 
 
+whence.add_command(ami_commands.ami)
 whence.add_command(image_commands.images)
 whence.add_command(image_commands.attest)
 whence.add_command(trace_commands.trace)

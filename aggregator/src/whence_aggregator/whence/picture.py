@@ -28,7 +28,7 @@ _VALUE_KEYS = {
     "account": ("account_id", "name", "owner", "status"),
     "team": ("team_id", "name"),
     "instance": ("instance_id", "region", "cause"),
-    "ami": ("image_id",),
+    "ami": ("image_id", "of_statement", "of_machine"),
     "user_data": ("digest",),
     "application": ("application_id", "name"),
     "version": ("application_version",),
@@ -208,9 +208,25 @@ def value_text(link: Mapping[str, Any]) -> str:
         return ", ".join(map(_ticket, value.get("tickets", [])))
     if link["link"] == "commit":
         value = {**value, **_of_commit(value)}
+    if link["link"] == "ami":
+        value = {**value, **_of_ami(value)}
     if link["link"] == "approval" and "people" in value:
         return f"{value['people']} of {value['required_approvers']} people"
     return "  ".join(printable(value[key]) for key in _VALUE_KEYS.get(link["link"], ()) if value.get(key))
+
+
+def _of_ami(value: Mapping[str, Any]) -> dict[str, str]:
+    """Return what the statement about an AMI states, and how the machine's packages differ from it."""
+    statement, machine = value.get("statement") or {}, value.get("machine") or {}
+    shown = {}
+    if statement:
+        commit = str(statement["commit"] or "no commit")[:_COMMIT_CHARACTERS]
+        shown["of_statement"] = f"{statement['name']}, {statement['packages']} packages, {commit}"
+    if machine.get("unread"):
+        shown["of_machine"] = f"packages not read: {machine['unread']}"
+    elif machine.get("differing"):
+        shown["of_machine"] = f"{machine['differing']} packages differ on the machine"
+    return shown
 
 
 def _of_commit(value: Mapping[str, Any]) -> dict[str, str]:

@@ -34,6 +34,7 @@ from whence_aggregator.wiring.rules import (
     load_evaluator,
     scanned_images,
 )
+from whence_aggregator.wiring.settings_files import trusted_ami_builders
 from whence_aggregator.wiring.trackers import known_trackers, load_tracker_collectors, note_trackers
 from whence_aggregator.wiring.work import Working, kinds_of, load_worker, work_on_ranges
 from whence_aggregator.work.hour_shares import HourShares
@@ -63,6 +64,7 @@ def load_tracer(
         approvals=by.approvals,
         trackers=by.trackers,
         git_hosts=by.git_hosts,
+        ami_builders=by.ami_builders,
     )
 
 
@@ -73,6 +75,7 @@ def traced_by(settings: Settings, policy: ApprovalPolicy | None, sources: Organi
         approvals=policy,
         trackers=known_trackers(settings),
         git_hosts=frozenset(settings.git_servers),
+        ami_builders=trusted_ami_builders(settings),
     )
 
 

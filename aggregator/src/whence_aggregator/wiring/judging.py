@@ -52,6 +52,7 @@ class JudgingBy:
     approvals: ApprovalPolicy | None = None
     trackers: KnownTrackers = NO_TRACKERS
     git_hosts: frozenset[str] | None = None
+    ami_builders: frozenset[tuple[str, str]] = frozenset()
     rules: tuple[str, ...]
     settings: RuleSettings
     links: frozenset[str]
@@ -76,6 +77,7 @@ class TracedBy:
     approvals: ApprovalPolicy | None = None
     trackers: KnownTrackers = NO_TRACKERS
     git_hosts: frozenset[str] | None = None
+    ami_builders: frozenset[tuple[str, str]] = frozenset()
 
 
 def load_judge_process(
@@ -94,6 +96,7 @@ def load_judge_process(
         approvals=traced.approvals,
         trackers=traced.trackers,
         git_hosts=traced.git_hosts,
+        ami_builders=traced.ami_builders,
         rules=tuple(one.id for one in rules.rules),
         settings=rules.settings,
         links=rules.links,
@@ -125,7 +128,7 @@ class _Judging:
         tracer = Tracer(
             database=database, search=Search(database=database, listening=self._listening), log=_Log(database),
             now=lambda: self._now, listening=self._listening, organisation=by.organisation, approvals=by.approvals,
-            trackers=by.trackers, git_hosts=by.git_hosts,
+            trackers=by.trackers, git_hosts=by.git_hosts, ami_builders=by.ami_builders,
         )  # fmt: skip
         self._judge = PageJudge(tracer=tracer, rules=by.rules_in_force(), listening=self._listening)
 

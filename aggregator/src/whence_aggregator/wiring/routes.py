@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from whence_aggregator.adapters.rule_process import RuleProcess
+from whence_aggregator.amis.package_search import PackageSearch
 from whence_aggregator.approvals.rule import ApprovalPolicy
 from whence_aggregator.audit.bundle import Bundles
 from whence_aggregator.changes.account_plans import AppliedPlans
@@ -36,6 +37,7 @@ from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trace.moment import Moments
 from whence_aggregator.trace.tracer import Tracer
 from whence_aggregator.wiring.agents import Speaking
+from whence_aggregator.wiring.amis import ami_routes
 from whence_aggregator.wiring.applications import application_routes, load_teams
 from whence_aggregator.wiring.approvals import version_routes
 from whence_aggregator.wiring.changes import change_routes
@@ -129,7 +131,12 @@ def _answering(one: ServingParts) -> list[web.RouteDef]:
             challenges=one.limits.of_challenges(),
         ).routes(),
         *QueryCalls(
-            database=one.database, log=one.ledger.reader, search=one.tracer.search, tracer=one.tracer, rules=one.rules
+            database=one.database,
+            log=one.ledger.reader,
+            search=one.tracer.search,
+            tracer=one.tracer,
+            rules=one.rules,
+            packages=PackageSearch(database=one.database, listening=one.heard, search=one.tracer.search),
         ).routes(),
         *KeyCalls(Beginnings(database=one.database, log=one.ledger.reader)).routes(),
         *change_routes(one.database, one.tracer),
@@ -141,6 +148,7 @@ def _answering(one: ServingParts) -> list[web.RouteDef]:
             load_coverage(one.settings, one.database),
             KnownDrifts(database=one.database, now=utc_now) if one.settings.account_configuration is not None else None,
         ).routes(),
+        *ami_routes(one.settings, one.database, one.ledger),
         *AccountPlanCalls(
             AppliedPlans(database=one.database, ledger=one.ledger, now=utc_now, on_work=one.working.wake)
         ).routes(),

@@ -15,6 +15,7 @@ from whence_aggregator.collect.attached import Trust
 from whence_aggregator.settings.server import ImageTrustSettings, Settings
 from whence_common.identity_document import Authorities
 from whence_common.image_trust import TrustedBuilder, TrustKeyInvalid, load_public_key
+from whence_common.keys import key_id
 from whence_common.runtime.files import make_once_for_owner
 from whence_common.settings_file import SettingsInvalid
 
@@ -90,10 +91,26 @@ def load_trust(host: str, trust: ImageTrustSettings) -> Trust:
     )
 
 
+def load_ami_builders(settings: Settings) -> tuple[TrustedBuilder, ...]:
+    """Load the keys of the builders whose statements about AMIs count. Raises SettingsInvalid."""
+    return tuple(
+        TrustedBuilder(builder_id=one.id, key=_key_file(one.key_file, "ami_builders")) for one in settings.ami_builders
+    )
+
+
+def trusted_ami_builders(settings: Settings) -> frozenset[tuple[str, str]]:
+    """Return these builders, each with the id of its key. Raises SettingsInvalid."""
+    return frozenset((one.builder_id, key_id(one.key)) for one in load_ami_builders(settings))
+
+
 def _key(name: str, host: str) -> ec.EllipticCurvePublicKey:
+    return _key_file(name, f"trust.{host}")
+
+
+def _key_file(name: str, setting: str) -> ec.EllipticCurvePublicKey:
     try:
         return load_public_key(Path(name).read_bytes(), name=name)
     except OSError as exc:
-        raise SettingsInvalid("trust-key", f"trust.{host}: {name} cannot be read: {exc.strerror}") from exc
+        raise SettingsInvalid("trust-key", f"{setting}: {name} cannot be read: {exc.strerror}") from exc
     except TrustKeyInvalid as exc:
-        raise SettingsInvalid(exc.code, f"trust.{host}: {exc.message}", fix=exc.fix) from exc
+        raise SettingsInvalid(exc.code, f"{setting}: {exc.message}", fix=exc.fix) from exc

@@ -499,3 +499,43 @@ order by instance, file limit :limit offset :offset;
 
 -- name: clear_instance_credential
 delete from instance_credential;
+
+-- name: dump_ami_statement
+select ledger_index, digest, name, root_digest, builder_id, key_id, repository, commit_id, modified, finished_at, packages,
+    recorded_at, recorded_by
+from ami_statement order by ledger_index limit :limit offset :offset;
+
+-- name: clear_ami_statement
+delete from ami_statement;
+
+-- name: dump_ami_package
+select statement, system, name, architecture, version, distribution, origin, suite, component from ami_package
+order by statement, system{binary}, name{binary}, architecture{binary} limit :limit offset :offset;
+
+-- name: clear_ami_package
+delete from ami_package;
+
+-- name: dump_ami_named
+select image_id, region, statement, ledger_index from ami_named
+order by image_id{binary}, region{binary}, statement limit :limit offset :offset;
+
+-- name: clear_ami_named
+delete from ami_named;
+
+-- Rows of earlier statements are left out: whether there are any depends on how statements were grouped into commits.
+
+-- name: dump_instance_image
+select m.instance, m.ledger_index, m.digest, m.name, m.packages_digest, m.differing, m.listed, m.unread
+from instance_image m join instance i on i.number = m.instance and i.ledger_index = m.ledger_index
+order by m.instance limit :limit offset :offset;
+
+-- name: clear_instance_image
+delete from instance_image;
+
+-- name: dump_instance_package
+select p.instance, p.name, p.architecture, p.version, p.ledger_index
+from instance_package p join instance i on i.number = p.instance and i.ledger_index = p.ledger_index
+order by p.instance, p.name{binary}, p.architecture{binary} limit :limit offset :offset;
+
+-- name: clear_instance_package
+delete from instance_package;
