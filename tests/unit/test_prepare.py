@@ -57,13 +57,13 @@ def test_only_the_owner_reads_what_is_made_and_settings_have_no_secret(tmp_path:
     for one in (tmp_path / "secrets").iterdir():
         assert one.read_bytes().strip() not in shown, one
         named = f"/run/secrets/{one.name}".encode()
-        assert (named in shown) is (not one.name.startswith(("database-owner", "database-superuser"))), one
+        assert (named in shown) is (not one.name.startswith("database-owner")), one
 
 
 def test_passwords_differ(tmp_path: Path) -> None:
     assert made(tmp_path) == 0
     passwords = {one.read_text() for one in (tmp_path / "secrets").glob("*.password")}
-    assert len(passwords) == 3
+    assert len(passwords) == 2
     assert min(map(len, passwords)) > 40
 
 

@@ -24,7 +24,7 @@ from whence_common.settings_file import SettingsInvalid
 SECRETS = "/run/secrets"
 _SECRET_BYTES = 32
 _TOKEN_DAYS = 3650
-_PASSWORDS = ("database.password", "database-owner.password", "database-superuser.password")
+_PASSWORDS = ("database.password", "database-owner.password")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
