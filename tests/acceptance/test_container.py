@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 import signal
 import ssl
@@ -92,10 +93,8 @@ async def stack(
     shutil.copy(made.key, work / "tls.key")
 
     async def follow(beginning: str) -> str:
-        text = command(beginning).replace("$PWD/whence", str(home)).replace(" whence/", f" {home}/")
-        text = text.replace(" tls.", f" {work}/tls.").removesuffix(" whence") + (
-            f" {home}" if text.endswith(" whence") else ""
-        )
+        text = re.sub(r" whence(?=/|$)", f" {home}", command(beginning).replace("$PWD/whence", str(home)))
+        text = text.replace(" tls.", f" {work}/tls.")
         code, said = await docker.shell(text)
         assert code == 0, f"{text}\n{said}"
         return said
@@ -104,7 +103,8 @@ async def stack(
     await follow('docker run --rm --read-only --network none -v "$PWD/whence:/whence"')
     await follow("install -m 600 -o 65532 -g 65532 tls.crt")
     await follow("install -m 600 -o 65532 -g 65532 tls.key")
-    token = (await follow('docker run --rm --read-only --network none -v "$PWD/whence/settings')).strip()
+    told = await follow('docker run --rm --read-only --network none -v "$PWD/whence/settings')
+    (token,) = [line for line in told.splitlines() if line and " " not in line]
     for_tests(home, authority)
     write_override(work / "quick.yaml", ("aggregator-1", "aggregator-2", "witness", "proxy", "database"))
     environment = {"WHENCE_DIRECTORY": str(home), "WHENCE_LISTEN": f"127.0.0.1:{port}"}
@@ -247,14 +247,14 @@ async def test_a_killed_replica_costs_no_answer_and_comes_back(stack: Stack) -> 
 
 async def test_a_stop_ends_each_service_with_0_and_a_start_goes_on_where_it_was(stack: Stack) -> None:
     up = command('WHENCE_DIRECTORY="$PWD/whence" docker compose').partition(" ")[2]
-    before = (await stack.get(stack.url, "/v1/instances"))[1]["total"]
+    before = (await stack.get(stack.url, "/v1/instances"))[1]["instances"]
     await stack.composed.compose(up.replace("up -d", "stop"))
     for service in (*RUNNING, *_ONCE):
         state = (await stack.composed.inspect(service))["State"]
         assert (state["Status"], state["ExitCode"], state["OOMKilled"]) == ("exited", 0, False), service
     await stack.composed.compose(up)
     await until_ready(stack, "aggregator-2")
-    assert (await stack.get(REPLICAS["aggregator-2"], "/v1/instances"))[1]["total"] == before
+    assert (await stack.get(REPLICAS["aggregator-2"], "/v1/instances"))[1]["instances"] == before
 
 
 async def test_the_image_runs_alone_without_a_network_and_states_what_is_missing(
