@@ -114,10 +114,10 @@ BEGUN_ELSEWHERE = {
     "cp /var/backups/whence/": "tests/integration/test_operators_hour.py",
     "chown --reference=": "tests/integration/test_operators_hour.py",
     "python3 packaging/container/base.py ": "tests/landscape/containers.py",
-    "docker ": "tests/acceptance/test_container.py",
-    "install -": "tests/acceptance/test_container.py",
-    'WHENCE_DIRECTORY="': "tests/acceptance/test_container.py",
-    "whence attest registry.example.org/whence/aggregator:": "tests/acceptance/test_container.py",
+    "docker ": "tests/install/test_container.py",
+    "install -": "tests/install/test_container.py",
+    'WHENCE_DIRECTORY="': "tests/install/test_container.py",
+    "whence attest registry.example.org/whence/aggregator:": "tests/install/test_container.py",
     "kubectl ": "tests/unit/test_kubernetes.py",
 }
 """The same, by the beginning of long commands."""

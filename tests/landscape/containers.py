@@ -22,9 +22,17 @@ FOLDER = ROOT / "packaging" / "container"
 _PACKAGES = ("python3", "git", "ca-certificates", "postgresql", "nginx-light")
 _UNUSED = ("*/libLLVM-14*", "*/llvmjit*", "*/libz3*", "*/bitcode/*")
 """PostgreSQL's compiler, which `jit=off` does not need: a third of the archive."""
-BASES = ("whence-base", "whence-database-base", "whence-proxy-base")
-IMAGES = ("whence-aggregator:0.1.0", "whence-database:0.1.0", "whence-proxy:0.1.0")
+_OURS = f"whence-test-{os.getpid()}"
+"""Begins the names of images here: the engine may be yours, and have images of the documented names."""
+BASES = tuple(f"{_OURS}-{one}base" for one in ("", "database-", "proxy-"))
+IMAGES = tuple(f"{_OURS}-{one}:0.1.0" for one in ("aggregator", "database", "proxy"))
+_NAMES = re.compile(r"\bwhence-(?=(?:database-|proxy-)?base\b|(?:aggregator|database|proxy):0)")
 _QUICK = {"interval": "1s", "timeout": "5s", "retries": 30}
+
+
+def named(text: str) -> str:
+    """Return a command with the names that images have here."""
+    return _NAMES.sub(f"{_OURS}-", text)
 
 
 def readme(name: str = "container") -> list[str]:
@@ -40,7 +48,7 @@ def readme(name: str = "container") -> list[str]:
 def command(beginning: str, name: str = "container") -> str:
     """Return the one command of a README that begins so."""
     (found,) = [line for line in readme(name) if line.startswith(beginning)]
-    return found
+    return named(found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,28 +97,27 @@ async def base_archive() -> Path:
 async def images(engine: str, directory: Path, *, source: str) -> AsyncIterator[Docker]:
     """Build the three images as `make container` does, of a clean clone of this repository; remove them at the end."""
     docker, clone = Docker(engine=engine), directory / "clone"
-    await run("git", "-c", "safe.directory=*", "clone", "--quiet", "--no-hardlinks", ROOT, clone)
-    for part in ("common", "aggregator"):
-        await run(
-            BIN / "python", "-m", "build", "--no-isolation", "--wheel", "--outdir", directory / "dist", ROOT / part
-        )
-    planned = await run("make", "--dry-run", "container", f"SOURCE={source}", cwd=ROOT)
+    archive = str(await base_archive())
+    wheel = (BIN / "python", "-m", "build", "--no-isolation", "--wheel", "--outdir", directory / "dist")
+    planned = named(await run("make", "--dry-run", "container", f"SOURCE={source}", cwd=ROOT))
     builds = [line.split()[1:] for line in planned.splitlines() if "container/build.py" in line]
     assert len(builds) == len(IMAGES)
+    options = ("--wheels", directory / "dist", "--git", clone)
     try:
-        await docker("import", str(await base_archive()), BASES[0])
+        await asyncio.gather(
+            docker("import", archive, BASES[0]),
+            run("git", "-c", "safe.directory=*", "clone", "--quiet", "--no-hardlinks", ROOT, clone),
+            *(run(*wheel, ROOT / part) for part in ("common", "aggregator")),
+        )
         for other in BASES[1:]:
             await docker("tag", BASES[0], other)
-        for words in builds:
-            await run(
-                BIN / "python", *words, "--wheels", directory / "dist", "--git", clone, cwd=ROOT,
-                environment={"DOCKER_HOST": engine},
-            )  # fmt: skip
+        await asyncio.gather(
+            *(run(BIN / "python", *words, *options, cwd=ROOT, environment={"DOCKER_HOST": engine}) for words in builds)
+        )
         yield docker
     finally:
-        shutil.rmtree(clone)
         await docker.said("rmi", "--force", *IMAGES, *BASES)
-        await docker.said("image", "prune", "--force")
+        await docker.said("image", "prune", "--force", "--filter", "label=whence.stage=build")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,12 +129,16 @@ class Composed:
     environment: Mapping[str, str]
     override: Path
 
+    @property
+    def version_1(self) -> bool:
+        return shutil.which("docker-compose") is not None
+
     def container(self, service: str) -> str:
-        return f"{self.project}{'_' if shutil.which('docker-compose') else '-'}{service}{'_' if shutil.which('docker-compose') else '-'}1"
+        return ("_" if self.version_1 else "-").join((self.project, service, "1"))
 
     async def compose(self, text: str) -> str:
         """Run a command of the README that begins with `docker compose -f FILE`. Raises NotReady when it fails."""
-        program = "docker-compose" if shutil.which("docker-compose") else "docker compose"
+        program = "docker-compose" if self.version_1 else "docker compose"
         text = text.replace("compose.yaml", f"compose.yaml -f {self.override} -p {self.project}", 1)
         code, said = await self.docker.shell(text.replace("docker compose", program, 1), **self.environment)
         if code != 0:

@@ -108,6 +108,7 @@ async def stack(
     for_tests(home, authority)
     write_override(work / "quick.yaml", ("aggregator-1", "aggregator-2", "witness", "proxy", "database"))
     environment = {"WHENCE_DIRECTORY": str(home), "WHENCE_LISTEN": f"127.0.0.1:{port}"}
+    environment |= dict(zip(("WHENCE_IMAGE", "WHENCE_DATABASE_IMAGE", "WHENCE_PROXY_IMAGE"), IMAGES, strict=True))
     composed = Composed(
         docker=docker, project=f"whence{os.getpid()}", environment=environment, override=work / "quick.yaml"
     )
@@ -263,12 +264,8 @@ async def test_the_image_runs_alone_without_a_network_and_states_what_is_missing
     alone = ("run", "--rm", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--network", "none")
     code, said = await docker.said(*alone, IMAGES[0])
     assert (code, "/etc/whence/aggregator.yaml does not exist" in said) == (78, True), said
-    code, said = await docker.said(*alone, IMAGES[0], "prepare", "/var/lib/whence-aggregator", "--audience", "x")
-    assert (code, "required: --account, --witness" in said) == (2, True), said
     code, said = await docker.said(*alone, "--entrypoint", "git", IMAGES[0], "--version")
     assert (code, said.startswith("git version")) == (0, True), said
-    code, said = await docker.said(*alone, "--entrypoint", "touch", IMAGES[0], "/opt/whence/x")
-    assert (code, "Read-only file system" in said) == (1, True), said
     code, said = await docker.said("run", "--rm", "--entrypoint", "touch", IMAGES[0], "/opt/whence/x")
     assert (code, "Permission denied" in said) == (1, True), said
 
