@@ -168,6 +168,8 @@ async def test_a_report_through_the_proxy_is_traced_by_both_replicas_and_cosigne
                     break
                 await pause(0.1)
             assert note.verify([VerifierKey.parse(witness)])
+    _, said = await stack.composed.docker.said("logs", stack.composed.container("aggregator-2"))
+    assert "copied the checkpoint of a running replica" in said
 
 
 async def test_everything_is_confined_and_no_secret_is_in_an_environment_an_argument_or_a_log(stack: Stack) -> None:

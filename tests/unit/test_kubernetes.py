@@ -203,7 +203,7 @@ def test_secrets_come_from_files_that_prepare_makes_and_each_pod_gets_its_own_on
     assert main(["prepare", str(tmp_path), *_OPTIONS]) == 0
     made = {one.name for one in (tmp_path / "secrets").iterdir()}
     assert {file for files in secrets().values() for file in files} - {"tokens"} == made
-    used = {name: mounted(name)["/run/secrets"] for name, _ in pods()}
+    used = {name: mounted(name)["/run/secrets/whence"] for name, _ in pods()}
     assert used == {
         "whence-aggregator": {"log.key", "heartbeat.secret", "database.password", "replica.token"},
         "whence-tables": {"database-owner.password"},
@@ -222,7 +222,7 @@ def test_every_file_that_settings_and_environment_name_is_mounted(name: str, fil
     assert file in places["/etc/whence"]
     environment = " ".join(one["value"] for one in container(dict(pods())[name]).get("env", []))
     named = environment if name == "whence-tables" else settings(file)
-    found = re.findall(r"(/run/secrets|/etc/whence)/([A-Za-z0-9._-]+)", named)
+    found = re.findall(r"(/run/secrets/whence|/etc/whence)/([A-Za-z0-9._-]+)", named)
     assert found
     assert [one for one in found if one[1] not in places[one[0]]] == []
     if name == "whence-aggregator":
@@ -244,7 +244,7 @@ async def test_the_settings_pass_the_programs_own_check(tmp_path: Path) -> None:
     assert main(["prepare", str(tmp_path), *_OPTIONS]) == 0
 
     def here(text: str) -> bytes:
-        text = text.replace("/run/secrets", f"{tmp_path}/secrets")
+        text = text.replace("/run/secrets/whence", f"{tmp_path}/secrets")
         return f"{text}tokens_file: {tmp_path}/settings/tokens\nlisten_port: 0\n".encode()
 
     around = Surroundings(database_location=f"sqlite://{tmp_path}/ledger.db", now=lambda: datetime.now(UTC))
@@ -255,7 +255,7 @@ async def test_the_settings_pass_the_programs_own_check(tmp_path: Path) -> None:
     found = await check_serve(read_settings(bent, name="aggregator.yaml"), around)
     assert [one.code for one in found if one.severity == "error"] == ["directory-missing"]
 
-    text = settings("witness.yaml").replace("/run/secrets", f"{tmp_path}/secrets")
+    text = settings("witness.yaml").replace("/run/secrets/whence", f"{tmp_path}/secrets")
     content = f"{text}state_directory: {tmp_path}\nlisten_port: 0\n".encode()
     assert await check_witness(read_witness_settings(content, name="witness.yaml"), around) == []
 

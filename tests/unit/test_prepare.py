@@ -70,10 +70,22 @@ def test_passwords_differ(tmp_path: Path) -> None:
 def test_options_lead_to_settings(tmp_path: Path) -> None:
     dsn = "postgresql://whence@db.example.org/whence?sslmode=verify-full"
     assert (
-        made(tmp_path, "--database", dsn, "--replica", "http://a:7381", "--witness-url", "https://w.example.org") == 0
+        made(
+            tmp_path,
+            "--database",
+            dsn,
+            "--replica",
+            "http://a:7381",
+            "--witness-url",
+            "https://w.example.org",
+            "--secrets-directory",
+            "/s/",
+        )
+        == 0
     )
     written = yaml.safe_load((tmp_path / "settings/aggregator.yaml").read_text())
-    assert written["database"] == f"{dsn}&password_file=/run/secrets/database.password"
+    assert written["database"] == f"{dsn}&password_file=/s/database.password"
+    assert written["log_key_file"] == "/s/log.key"
     assert written["replicas"]["urls"] == ["http://a:7381"]
     assert written["witnesses"][0]["url"] == "https://w.example.org"
 

@@ -23,6 +23,9 @@ def add_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     one.add_argument("--replica", action="append", help="URL of a replica; may be repeated (default: two of compose)")
     one.add_argument("--database", default="postgresql://whence@database/whence", help="DSN (default: %(default)s)")
     one.add_argument("--proxy", action="append", default=[], help="network (CIDR) of proxies in front; may be repeated")
+    one.add_argument(
+        "--secrets-directory", default="/run/secrets", help="where the programs find the secrets (default: %(default)s)"
+    )
 
 
 def run_prepare(arguments: argparse.Namespace, *, now: datetime) -> int:
@@ -31,6 +34,7 @@ def run_prepare(arguments: argparse.Namespace, *, now: datetime) -> int:
     wanted = Installation(
         audience=arguments.audience, accounts=arguments.account, witness=arguments.witness,
         witness_url=arguments.witness_url, replicas=replicas, database=arguments.database, proxies=arguments.proxy,
+        secrets_directory=arguments.secrets_directory.rstrip("/"),
     )  # fmt: skip
     try:
         files = prepare(arguments.directory, wanted, now=now)

@@ -1,6 +1,6 @@
 """Wiring of `prepare`: the files that the replicas of one log and its witness share, made before the first start.
 
-Settings name secrets by their files in /run/secrets, where containers get them; no settings contain a secret.
+Settings name secrets by their files, where containers get them; no settings contain a secret.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from whence_aggregator.settings.witness import parse_witness_settings
 from whence_common.note import WITNESS, Signer
 from whence_common.settings_file import SettingsInvalid
 
-SECRETS = "/run/secrets"
 _SECRET_BYTES = 32
 _TOKEN_DAYS = 3650
 _PASSWORDS = ("database.password", "database-owner.password")
@@ -42,6 +41,8 @@ class Installation:
     """DSN without a password."""
     proxies: list[str]
     """Networks of the proxies in front, CIDR."""
+    secrets_directory: str
+    """Where containers find the secrets."""
 
 
 def prepare(directory: Path, wanted: Installation, *, now: datetime) -> list[Path]:
@@ -89,14 +90,14 @@ def _settings(wanted: Installation, *, witness_key: str | None) -> dict[str, Any
     return {
         "audience": wanted.audience,
         "accounts": wanted.accounts,
-        "database": f"{wanted.database}{separator}password_file={SECRETS}/database.password",
+        "database": f"{wanted.database}{separator}password_file={wanted.secrets_directory}/database.password",
         "listen_address": "0.0.0.0",  # noqa: S104 - within a container, behind the proxy
         "insecure_listen": True,
         "trusted_proxies": wanted.proxies,
-        "log_key_file": f"{SECRETS}/log.key",
-        "heartbeat_secret_file": f"{SECRETS}/heartbeat.secret",
+        "log_key_file": f"{wanted.secrets_directory}/log.key",
+        "heartbeat_secret_file": f"{wanted.secrets_directory}/heartbeat.secret",
         "witnesses": [{"url": wanted.witness_url, "key": witness_key}] if witness_key is not None else [],
-        "replicas": {"urls": wanted.replicas, "token_file": f"{SECRETS}/replica.token"},
+        "replicas": {"urls": wanted.replicas, "token_file": f"{wanted.secrets_directory}/replica.token"},
     }
 
 
@@ -104,7 +105,7 @@ def _witness_settings(wanted: Installation, log_key: str) -> dict[str, Any]:
     return {
         "name": wanted.witness,
         "log_keys": [log_key],
-        "key_file": f"{SECRETS}/witness.key",
+        "key_file": f"{wanted.secrets_directory}/witness.key",
         "listen_address": "0.0.0.0",  # noqa: S104 - within a container
         "insecure_listen": True,
     }
