@@ -1,5 +1,5 @@
 # The two commands of the README are demo and test; each does its own set-up. CONTRIBUTING.md says what the others are for.
-.PHONY: demo test endurance check bench dev clients wheels deb lock queries release clean
+.PHONY: demo test endurance check bench dev clients wheels deb container lock queries release clean
 .DEFAULT_GOAL := demo
 
 BIN := .venv/bin
@@ -76,6 +76,18 @@ deb: wheels
 # KEY is the release's private key; ARGS are passed on.
 release: dev
 	$(BIN)/python packaging/release/release.py --key "$(KEY)" $(ARGS)
+
+# Images for packaging/container/compose.yaml, from bases that its README makes.
+VERSION = $(shell $(BIN)/python packaging/release/version.py)
+BASE ?= whence-base
+DATABASE_BASE ?= whence-database-base
+PROXY_BASE ?= whence-proxy-base
+IMAGE := $(BIN)/python packaging/container/build.py $(if $(SOURCE),--source $(SOURCE))
+
+container: wheels
+	$(IMAGE) aggregator --base $(BASE) --tag whence-aggregator:$(VERSION)
+	$(IMAGE) database --base $(DATABASE_BASE) --tag whence-database:$(VERSION)
+	$(IMAGE) proxy --base $(PROXY_BASE) --tag whence-proxy:$(VERSION)
 
 lock: dev
 	$(BIN)/python packaging/lock.py

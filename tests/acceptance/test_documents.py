@@ -118,6 +118,12 @@ BEGUN_ELSEWHERE = {
     "rm -f /var/lib/whence-aggregator/": "tests/integration/test_operators_hour.py",
     "cp /var/backups/whence/": "tests/integration/test_operators_hour.py",
     "chown --reference=": "tests/integration/test_operators_hour.py",
+    "python3 packaging/container/base.py ": "tests/landscape/containers.py",
+    "docker ": "tests/install/test_container.py",
+    "install -": "tests/install/test_container.py",
+    'WHENCE_DIRECTORY="': "tests/install/test_container.py",
+    "whence attest registry.example.org/whence/aggregator:": "tests/install/test_container.py",
+    "kubectl ": "tests/unit/test_kubernetes.py",
 }
 """The same, by the beginning of long commands."""
 OWN_RULES = "# /etc/whence/rules/"
@@ -127,7 +133,7 @@ WITH_SETTINGS = (
     "whence-aggregator events", "whence-aggregator rules list", "whence-aggregator rules explain",
 )  # fmt: skip
 """Commands that get this test's settings."""
-DRY = ("make bench", "make endurance", "make wheels", "make deb", "make lock")
+DRY = ("make bench", "make endurance", "make wheels", "make deb", "make container", "make lock")
 """Targets that take minutes: make says what it would do."""
 ENDS_WITH = {"whence violations --verdict fail": 1, "whence violations --grouped": 1, "whence accounts": 1,
              "whence trace": 1, "whence why": 1, "whence diff i-": 1}  # fmt: skip

@@ -407,6 +407,10 @@ async def test_registry_and_witness_are_checked_for_themselves(tmp_path: Path) -
     text = text.replace("/none", "")
     problems = await check_witness(read_witness_settings(text.encode(), name="w.yaml"), AROUND)
     assert said(problems) == [(3, "error", "log-key")]
+    (tmp_path / "elsewhere").write_text("no key\n", encoding="utf-8")
+    text += f"key_file: {tmp_path}/elsewhere\n"
+    problems = await check_witness(read_witness_settings(text.encode(), name="w.yaml"), AROUND)
+    assert said(problems) == [(5, "error", "log-key")]
 
 
 async def test_a_start_names_the_line_too_and_ends_with_the_code_that_is_not_restarted(tmp_path: Path) -> None:

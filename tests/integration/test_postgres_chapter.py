@@ -161,6 +161,28 @@ async def test_the_chapter_makes_a_database_that_the_service_uses_and_cannot_rew
         await connection.close()
 
 
+async def test_the_password_is_read_from_a_file_for_each_connection(server: Server, tmp_path: Path) -> None:
+    file = tmp_path / "database.password"
+    dsn = f"{server.service.replace(f':{_WRITTEN}', '')}&password_file={file}"
+    (problem,) = await server.check(dsn)
+    assert (problem.severity, f"({file}: No such file" in problem.message) == ("error", True), problem
+    file.write_text("hunter2\n", encoding="utf-8")
+    (problem,) = await server.check(dsn)
+    assert "PostgreSQL refused the password of the role" in problem.message
+    assert "password_file" in problem.fix
+    with pytest.raises(StorageUnavailable) as caught:
+        await PostgresDatabase.open(dsn, "read")
+    assert "hunter2" not in caught.value.diagnostics()
+    file.write_text(f"{_SERVICE}\n", encoding="utf-8")
+    assert await server.check(dsn) == []
+    database = await PostgresDatabase.open(dsn, "read")
+    file.write_text("hunter2\n", encoding="utf-8")
+    try:
+        assert await database.pool.fetchval("select current_user") == "whence"  # a connection that is open stays so
+    finally:
+        await database.close()
+
+
 async def test_errors_are_reported_with_a_fix_and_without_the_password(server: Server) -> None:
     dsn, table = server.service, chapter().partition("| message |")[2]
     wrong_authority = server.work / "other.pem"

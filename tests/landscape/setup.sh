@@ -18,6 +18,7 @@ engine_possible() { has dockerd || [ -x /usr/sbin/dockerd ] || engine_answers; }
 postgres_server() { ls /usr/lib/postgresql/*/bin/initdb; }
 python_with_venv() { python3 -c 'import sys, ensurepip, venv; assert sys.version_info >= (3, 11)'; }
 debian_python() { /usr/bin/python3 -c 'import sys; assert sys.version_info >= (3, 11)'; }
+compose() { has docker-compose || docker compose version; }
 static_busybox() { [ -x /bin/busybox ] && /bin/busybox --list | grep -qx httpd; }
 
 case "$1" in
@@ -58,6 +59,7 @@ test)
     need chromium has chromium
     need skopeo has skopeo
     need mtree-netbsd has mtree
+    need docker-compose compose
     need xfsprogs has mkfs.xfs
     need python3 debian_python
     ;;

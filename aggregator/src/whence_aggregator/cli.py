@@ -19,7 +19,7 @@ import uvloop
 from whence_aggregator import __version__
 from whence_aggregator.callers.tokens import TokensInvalid
 from whence_aggregator.check.command import PROGRAMS, SETTINGS_FILE, WITNESS_FILE, check, load_settings, open_settings
-from whence_aggregator.commands import events, ledger, replay, rules, tokens
+from whence_aggregator.commands import events, ledger, prepare, replay, rules, tokens
 from whence_aggregator.settings.server import Settings, read_settings
 from whence_aggregator.settings.witness import WitnessFile, read_witness_settings
 from whence_aggregator.wiring.audit import run_witness
@@ -43,7 +43,7 @@ def main(words: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(words)
     commands = {"serve": _serve, "check": _check, "token": _token, "witness": _witness, "ledger": _ledger}
     commands |= {"registry": _registry, "migrate": _migrate, "backup": _backup, "events": _events, "rules": _rules}
-    commands |= {"replay": _replay, "mint": _mint}
+    commands |= {"replay": _replay, "mint": _mint, "prepare": _prepare}
     try:
         return commands[arguments.command](arguments)
     finally:
@@ -85,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     events.add_parsers(commands, settings_file=SETTINGS_FILE)
     rules.add_parsers(commands, settings_file=SETTINGS_FILE)
     replay.add_parsers(commands)
+    prepare.add_parsers(commands)
     token = commands.add_parser("token", help="create a token (printed once; the file has its hash), list or revoke")
     tokens.add_arguments(token, config=SETTINGS_FILE)
     return parser
@@ -194,6 +195,10 @@ def _rules(arguments: argparse.Namespace) -> int:
 
 def _replay(arguments: argparse.Namespace) -> int:
     return _run(replay.run_replay(arguments), None)
+
+
+def _prepare(arguments: argparse.Namespace) -> int:
+    return prepare.run_prepare(arguments, now=utc_now())
 
 
 def _backup(arguments: argparse.Namespace) -> int:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from whence_aggregator.adapters.log_files import CheckpointFile, load_signers
+from whence_aggregator.adapters.log_files import CheckpointFile, MemoryCheckpoint, load_signers
 from whence_aggregator.agents.heartbeat_secret import check_secret
 from whence_aggregator.check.findings import SettingsProblems
 from whence_aggregator.ledger.continuity import check_start
-from whence_aggregator.ports import Database, StorageUnavailable
+from whence_aggregator.ports import CheckpointKeeper, Database, StorageUnavailable
 from whence_aggregator.settings.server import Settings, log_origin
 from whence_aggregator.wiring import parts, settings_files
+from whence_aggregator.wiring.replicas import copy_checkpoint
 from whence_common.errors import WhenceError
 
 _SETTINGS = {
     "checkpoint-missing": "checkpoint_file", "checkpoint-unreadable": "checkpoint_file",
     "checkpoint-origin": "log_origin", "ledger-inconsistent": "database",
     "log-key-lost": "log_key_file", "log-key-revoked": "log_key_file", "heartbeat-secret": "heartbeat_secret_file",
+    "replica-token": "replicas", "replica-ca-file": "replicas",
 }  # fmt: skip
 """The setting for each error code."""
 
@@ -55,10 +57,16 @@ async def _check_start(findings: SettingsProblems, settings: Settings, database:
     keys, origin = Path(settings.log_key_file), log_origin(settings)
     signers = load_signers(keys, name=origin) if keys.is_file() else []  # noqa: ASYNC240 - a short command
     try:
+        kept: CheckpointKeeper = keeper if keeper.load() is not None else beside
+        reader = parts.load_reader(settings, database)
+        if kept.load() is None and signers and await reader.size() > 0:
+            kept = MemoryCheckpoint()
+            async with parts.new_session() as session:
+                verifiers = [one.verifier for one in signers]
+                await copy_checkpoint(settings.replicas, session, kept, origin=origin, keys=verifiers)
         await check_start(
-            reader=parts.load_reader(settings, database), origin=origin, witnesses=(),
-            keeper=keeper if keeper.load() is not None else beside, keys=[str(one.verifier) for one in signers],
-        )  # fmt: skip
+            reader=reader, origin=origin, witnesses=(), keeper=kept, keys=[str(one.verifier) for one in signers]
+        )
     except WhenceError as exc:
         _note(findings, exc)
 

@@ -117,9 +117,11 @@ async def check_witness(document: Document[WitnessFile], around: Surroundings) -
     settings, findings = document.settings, SettingsProblems(document)
     state = Path(settings.state_directory)
     findings.writable("state_directory", state)
+    key = Path(settings.key_file or state / "witness.key")
     with suppress(OSError):
-        if (state / "witness.key").exists():
-            check_signers(findings, "state_directory", state / "witness.key", name=settings.name, type_=WITNESS)
+        if settings.key_file is not None or key.exists():  # noqa: ASYNC240 - a short command
+            setting = "state_directory" if settings.key_file is None else "key_file"
+            check_signers(findings, setting, key, name=settings.name, type_=WITNESS)
     _tls(findings, settings.tls_certificate_file, settings.tls_key_file, around)
     check_listening(
         findings, "listen_port", settings.listen_address, settings.listen_port,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from whence_aggregator.ledger.log_reader import LogReader
@@ -17,7 +18,7 @@ from whence_aggregator.ports import CheckpointKeeper, Database
 from whence_aggregator.queries.ledger import NEWEST_CHECKPOINT
 from whence_common.errors import RoadError, WhenceError
 from whence_common.log_policy import revoked_of
-from whence_common.note import Checkpoint, Note
+from whence_common.note import Checkpoint, Note, NoteInvalid, VerifierKey
 from whence_common.runtime.logs import fields
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ async def check_start(
             "checkpoint-missing",
             f"the log has {size} entries, and checkpoint_file, which holds the last signed checkpoint, does not exist:"
             " it cannot be checked whether entries are missing",
-            fix="restore checkpoint_file, or copy it from a running replica; if it is lost, run whence-aggregator"
+            fix="restore checkpoint_file, or name running replicas in `replicas`; if it is lost, run whence-aggregator"
             f" ledger accept-checkpoint --reason TEXT; {CHAPTER}",
         )
     signed = checkpoint_of(kept)
@@ -117,6 +118,24 @@ async def published(database: Database, reader: LogReader) -> str | None:
             fix=f"run whence-aggregator ledger check; {CHAPTER}",
         )  # fmt: skip
     return note
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copied:
+    """A checkpoint of another replica that the log's own keys signed."""
+
+    note: str
+    size: int
+
+
+def copied(content: bytes, *, origin: str, keys: Sequence[VerifierKey]) -> Copied:
+    """Return a replica's checkpoint. Raises NoteInvalid unless one of these keys signed it for this log."""
+    note = Note.parse(content)
+    checkpoint = Checkpoint.parse(note.text)
+    if checkpoint.origin != origin:
+        raise NoteInvalid("note-origin", f"the checkpoint is of the log {checkpoint.origin}, not of {origin}")
+    note.verify(keys)
+    return Copied(note=content.decode(), size=checkpoint.size)
 
 
 def checkpoint_of(note: str) -> Checkpoint:

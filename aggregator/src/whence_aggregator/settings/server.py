@@ -32,6 +32,7 @@ from whence_aggregator.settings.places import (
     wrong_in_places,
     wrong_keys,
 )
+from whence_aggregator.settings.replicas import ReplicaSettings, wrong_in_replicas
 from whence_aggregator.settings.rules import wrong_in_rules_off
 from whence_aggregator.settings.sign_in import SignInSettings, maps_groups, wrong_in_sign_in
 from whence_aggregator.settings.trackers import TrackerPlaceSettings, wrong_in_trackers
@@ -161,6 +162,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     checkpoint_seconds: float = 10.0
     """How often a checkpoint is published and witnesses are asked."""
     witnesses: list[WitnessSettings] = []
+    replicas: ReplicaSettings | None = None
+    """Where a replica without `checkpoint_file` copies it from; None: the start is refused."""
     sts: Literal["off", "accepted", "required"] = "required"
     """The fresh proof of identity at enrolment. Without it, anyone with an identity document may bind a key first."""
     document_seconds_max: float = 3600.0
@@ -279,7 +282,7 @@ def _what_is_wrong(settings: Settings) -> list[str]:
 
 
 def _wrong_in_parts(settings: Settings) -> list[str]:
-    wrong = _wrong_in_witnesses(settings.witnesses)
+    wrong = _wrong_in_witnesses(settings.witnesses) + wrong_in_replicas(settings.replicas)
     wrong += wrong_in_proxies(settings.trusted_proxies)
     if not 1 <= settings.checkpoint_seconds <= 3600:
         wrong.append("checkpoint_seconds must be from 1 to 3600")

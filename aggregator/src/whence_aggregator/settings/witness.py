@@ -24,6 +24,8 @@ class WitnessFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Verifier keys of the watched logs; several keys of one name belong to one log."""
     state_directory: str = "/var/lib/whence-witness"
     """The directory of the last checkpoint of each log, and of the witness's own key."""
+    key_file: str | None = None
+    """The witness's own key, created if missing; None: `witness.key` in `state_directory`."""
     listen_address: str = "127.0.0.1"
     listen_port: int = 7383
     tls_certificate_file: str | None = None

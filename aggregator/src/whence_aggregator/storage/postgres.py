@@ -17,6 +17,7 @@ from whence_aggregator.queries.query import BoundCommand, BoundQueries, BoundQue
 from whence_aggregator.storage import named_queries
 from whence_aggregator.storage.named_queries import NumberedQuery, OpenMode
 from whence_aggregator.storage.postgres_errors import unavailable
+from whence_aggregator.storage.postgres_login import login
 from whence_aggregator.storage.postgres_migration import migrate
 from whence_aggregator.storage.postgres_statements import (
     LOCK,
@@ -85,11 +86,12 @@ class PostgresDatabase:
         pools: list[Any] = []
 
         async def pool(size: int, **options: Any) -> Any:
-            pools.append(await asyncpg.create_pool(dsn, max_size=size, **common, **options))
+            pools.append(await asyncpg.create_pool(place, max_size=size, **password, **common, **options))
             return pools[-1]
 
         common = {"min_size": 1, "command_timeout": _COMMAND_SECONDS_MAX, "reset": _keep}
         try:
+            place, password = login(dsn)
             writers = await pool(_WRITERS_MAX)
             async with writers.acquire() as connection:
                 await migrate(connection, mode)

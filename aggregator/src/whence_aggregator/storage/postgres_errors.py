@@ -17,7 +17,7 @@ _CERTIFICATE = (
 _KNOWN: tuple[tuple[tuple[type[BaseException], ...], str, str], ...] = (
     (
         (asyncpg.InvalidPasswordError,), "PostgreSQL refused the password of the role",
-        "correct the password in WHENCE_DATABASE, or set it anew: alter role NAME password '…'",
+        "correct the password in WHENCE_DATABASE or its password_file, or set it anew: alter role NAME password '…'",
     ),
     (
         (asyncpg.InvalidAuthorizationSpecificationError,), "PostgreSQL does not let this role in from this address",
@@ -67,7 +67,7 @@ _KNOWN: tuple[tuple[tuple[type[BaseException], ...], str, str], ...] = (
     ),
     (
         (FileNotFoundError, PermissionError), "a file or socket that the DSN of PostgreSQL names cannot be opened",
-        "see sslrootcert, sslcert, sslkey and passfile in the DSN: this user must be able to read them",
+        "see password_file, sslrootcert, sslcert, sslkey and passfile in the DSN: this user must be able to read them",
     ),
     (
         (TimeoutError,), "PostgreSQL did not answer in time",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from whence_aggregator.storage.postgres_errors import unavailable
+from whence_aggregator.storage.postgres_login import login
 
 _SECONDS_MAX = 15.0
 _APPEND_ONLY = ("entry", "tile", "checkpoint")
@@ -52,7 +53,8 @@ async def read_state(dsn: str) -> PostgresState:
     """Connect, and return the state. Raises StorageUnavailable; its message never contains the DSN."""
     try:
         async with asyncio.timeout(_SECONDS_MAX):
-            connection = await asyncpg.connect(dsn)
+            place, password = login(dsn)
+            connection = await asyncpg.connect(place, **password)
             try:
                 state = await connection.fetchrow(_STATE)
                 made = state["made"]

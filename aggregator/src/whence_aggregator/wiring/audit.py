@@ -50,7 +50,7 @@ async def opened_witness(
 ) -> AsyncIterator[Program]:
     """Open the parts of a witness for the block's duration. Raises WhenceError or OSError."""
     state = Path(settings.state_directory)
-    signer = load_signers(state / "witness.key", name=settings.name, type_=WITNESS)[0]
+    signer = load_signers(Path(settings.key_file or state / "witness.key"), name=settings.name, type_=WITNESS)[0]
     keys: dict[str, list[VerifierKey]] = {}
     for text in settings.log_keys:
         keys.setdefault(VerifierKey.parse(text).name, []).append(VerifierKey.parse(text))

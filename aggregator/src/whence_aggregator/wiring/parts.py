@@ -52,6 +52,7 @@ from whence_aggregator.trace.listening import Listening
 from whence_aggregator.trackers.protection import ProtectionReader
 from whence_aggregator.wiring.git import git_collectors, load_git
 from whence_aggregator.wiring.outgoing import Outgoing, git_logins, load_sessions
+from whence_aggregator.wiring.replicas import copy_checkpoint
 from whence_aggregator.wiring.settings_files import load_secret, load_trust
 from whence_common.clock import from_millis, parse_instant, utc_now
 from whence_common.identity_document import Authorities
@@ -169,6 +170,11 @@ async def start_ledger(
     signers = load_signers(file, name=origin, made=not begun)
     ledger = Ledger(database=database, reader=reader, kinds=KINDS, signers=signers, keeper=keeper, now=utc_now)
     check_witnesses([VerifierKey.parse(one) for one in ledger.keys], [one.key for one in witnesses])
+    if begun:
+        async with new_session() as session:
+            verifiers = [one.verifier for one in signers]
+            await copy_checkpoint(settings.replicas, session, keeper, origin=origin, keys=verifiers)
+        keeper.close()
     await check_start(reader=reader, keeper=keeper, origin=origin, keys=ledger.keys, witnesses=witnesses)
     await ledger.start()
     return ledger

@@ -1,0 +1,33 @@
+"""Make a base image from Debian's packages: `base.py --out FILE [PACKAGE…]` writes an archive for `docker import`.
+
+Without packages it is a base of the aggregator: Python, git and what git needs. Needs mmdebstrap, and no registry.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+AGGREGATOR = ("python3", "git", "ca-certificates", "openssh-client", "gnupg")
+DATABASE = ("postgresql",)
+PROXY = ("nginx-light", "python3-minimal")
+_UNREAD = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/i18n/*")
+"""Documentation and translations."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("packages", nargs="*", default=AGGREGATOR, help="default: %(default)s")
+    parser.add_argument("--out", type=Path, required=True, help="the archive")
+    parser.add_argument("--exclude", action="append", default=[], help="files that are left out; may be repeated")
+    parser.add_argument("--suite", default="bookworm", help="default: %(default)s, which has Python 3.11")
+    arguments = parser.parse_args()
+    excluded = [f"--dpkgopt=path-exclude={one}" for one in (*_UNREAD, *arguments.exclude)]
+    command = ["mmdebstrap", "--variant=minbase", f"--include={','.join(arguments.packages)}", *excluded]
+    return subprocess.run([*command, arguments.suite, str(arguments.out)], check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
