@@ -82,7 +82,9 @@ async def test_systemd_runs_without_a_failed_unit_and_the_application_is_traced(
 async def test_only_the_application_listens_to_others(life: Life) -> None:
     await life.machine.until("ok")
     listening = await life.machine.run("ss", "--no-header", "--listening", "--numeric", "--tcp", "--udp", "--processes")
-    of_the_machine = [line.split()[-1] for line in listening.splitlines() if "127.0.0." not in line and "users:" in line]
+    of_the_machine = [
+        line.split()[-1] for line in listening.splitlines() if "127.0.0." not in line and "users:" in line
+    ]
     assert {who.split('"')[1] for who in of_the_machine} == {"docker-proxy"}
 
 

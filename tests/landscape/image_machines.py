@@ -20,20 +20,24 @@ from landscape.programs import Aggregator
 from landscape.whole import Landscape
 from whence_common.runtime.pause import pause
 
-BOOT_SECONDS_MAX = 90.0
+BOOT_SECONDS_MAX = 45.0
 _STATUS_PORT = 7380
 _LOOK_SECONDS = 0.1
 _OF_NSPAWN = {
     # what DHCP states on EC2
     "etc/systemd/network/10-test.network": (
-        "[Match]\nName=eth0\n[Network]\nAddress=10.0.0.7/24\nIPv6AcceptRA=no\nLinkLocalAddressing=no\n"
+        "[Match]\nName=eth0\n[Network]\nAddress=10.0.0.7/24\nDNS=169.254.169.253\nDomains=~.\n"
+        "IPv6AcceptRA=no\nLinkLocalAddressing=no\n"
     ),
-    # nspawn shows each boot's own id at a mount below /proc, which a /proc of the unit's own hides
-    "etc/systemd/system/whence-agent.service.d/10-test.conf": "[Service]\nProtectProc=default\n",
+    # nspawn has an id of its own for each boot, as a mount below /proc, which the /proc of a confined unit does not have
+    "etc/systemd/system/whence-agent.service.d/10-test.conf": (
+        "[Service]\nBindReadOnlyPaths=/run/test-boot-id:/proc/sys/kernel/random/boot_id\n"
+    ),
     # nspawn mounts version 1 of control groups read-only, and an engine makes groups of its own
     "etc/systemd/system/docker.service.d/10-test.conf": (
         "[Service]\nExecStartPre=/bin/sh -c 'for one in /sys/fs/cgroup/*/; do "
-        "mountpoint -q $$one && mount -o remount,rw,bind $$one; done; true'\n"
+        "mountpoint -q $$one && mount -o remount,rw,bind $$one; done; "
+        "cat /proc/sys/kernel/random/boot_id > /run/test-boot-id'\n"
     ),
 }
 """Files of the root that make up for what nspawn does otherwise than EC2."""
@@ -103,8 +107,13 @@ class ImageMachine:
         except (ValueError, OSError):
             return -1, "nothing runs there yet"
         process = await asyncio.create_subprocess_exec(
-            *entering, f"--net={self.network.path}", "--", *command,
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+            *entering,
+            f"--net={self.network.path}",
+            "--",
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
         )
         output, _ = await process.communicate()
         return process.returncode or 0, output.decode(errors="replace")

@@ -53,13 +53,17 @@ async def agent_package() -> Path:
     """Return the agent's package of this checkout, built once for one content."""
     parts = ("common/src", "common/pyproject.toml", "agent", "packaging/deb", "packaging/agent.lock",
              "packaging/settings", "systemd")  # fmt: skip
-    listed = await run("git", "-c", "safe.directory=*", "ls-files", "-z", "-c", "-o", "--exclude-standard", *parts, cwd=ROOT)
+    listed = await run(
+        "git", "-c", "safe.directory=*", "ls-files", "-z", "-c", "-o", "--exclude-standard", *parts, cwd=ROOT
+    )
     names = sorted(name for name in listed.split("\0") if name and (ROOT / name).is_file())
     made = ROOT / "build" / f"image-package-{_digest(part for name in names for part in _named(ROOT / name))}"
     if not made.exists():
         own = made.with_name(f"{made.name}-{os.getpid()}")
         for part in ("common", "agent", "aggregator"):
-            await run(BIN / "python", "-m", "build", "--no-isolation", "--wheel", "--outdir", own / "wheels", ROOT / part)
+            await run(
+                BIN / "python", "-m", "build", "--no-isolation", "--wheel", "--outdir", own / "wheels", ROOT / part
+            )
         build = (BIN / "python", ROOT / "packaging/deb/build.py", "--compression", "zstd")
         await run(*build, "--wheels", own / "wheels", "--out", own)
         own.rename(made)

@@ -95,7 +95,9 @@ class InstanceNetwork:
         return f"http://127.0.0.1:{outside}"
 
     async def _serve(
-        self, listening: socket.socket, connect: Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
+        self,
+        listening: socket.socket,
+        connect: Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]],
     ) -> None:
         async def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.current_task()
