@@ -1,5 +1,5 @@
 # The two commands of the README are demo and test; each does its own set-up. CONTRIBUTING.md says what the others are for.
-.PHONY: demo test endurance check bench dev clients wheels deb container lock queries release clean
+.PHONY: demo test endurance check bench dev clients wheels deb container image lock queries release clean
 .DEFAULT_GOAL := demo
 
 BIN := .venv/bin
@@ -72,6 +72,12 @@ wheels: dev
 
 deb: wheels
 	$(BIN)/python packaging/deb/build.py --wheels dist --out dist
+
+# ARGS has --settings at least: packaging/ami/README.md.
+image: deb
+	@sh tests/landscape/setup.sh image
+	$(BIN)/python packaging/ami/image.py --package dist/whence-agent_*_$$(dpkg --print-architecture).deb \
+		--commit $$(git rev-parse HEAD) --version $$(git log -1 --format=%cd --date=format:%Y%m%d-%H%M%S) $(ARGS)
 
 # KEY is the release's private key; ARGS are passed on.
 release: dev

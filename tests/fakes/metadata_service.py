@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import socket
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -50,16 +51,17 @@ class MetadataService:
         self._tokens: dict[str, float] = {}
 
     @asynccontextmanager
-    async def serve(self, *, port: int = 0) -> AsyncIterator[MetadataService]:
-        """Serve on a loopback port for the block's duration; `url` says which."""
+    async def serve(self, *, port: int = 0, listening: socket.socket | None = None) -> AsyncIterator[MetadataService]:
+        """Serve on a loopback port, or a socket that is bound, for the block's duration; `url` says where."""
         application = web.Application()
         application.router.add_put("/latest/api/token", self._token)
         application.router.add_get("/latest/{path:.*}", self._get)
         runner = web.AppRunner(application, access_log=None)
         await runner.setup()
         try:
-            await web.TCPSite(runner, "127.0.0.1", port).start()
-            self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+            site = web.TCPSite(runner, "127.0.0.1", port) if listening is None else web.SockSite(runner, listening)
+            await site.start()
+            self.url = "http://{}:{}".format(*runner.addresses[0])
             yield self
         finally:
             await runner.cleanup()

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Make sure that the programs a target needs are there: Debian's packages, installed when missing and when we may.
-# Usage: setup.sh dev|clients|demo|test|bench|peer
+# Usage: setup.sh dev|clients|demo|test|bench|peer|image
 set -eu
 
 missing=""
@@ -24,6 +24,7 @@ static_busybox() { [ -x /bin/busybox ] && /bin/busybox --list | grep -qx httpd; 
 case "$1" in
 dev | clients) need "python3 python3-venv" python_with_venv ;;
 peer) need "puppetdb dbconfig-no-thanks" test -e /usr/share/puppetdb/puppetdb.jar ;;
+image) ;;
 demo | test | bench)
     need git has git
     need docker.io engine_possible
@@ -31,7 +32,7 @@ demo | test | bench)
     need busybox-static static_busybox
     ;;
 *)
-    echo "usage: setup.sh dev|clients|demo|test|bench|peer" >&2
+    echo "usage: setup.sh dev|clients|demo|test|bench|peer|image" >&2
     exit 64
     ;;
 esac
@@ -49,9 +50,6 @@ test | bench)
 esac
 case "$1" in
 test)
-    need mmdebstrap has mmdebstrap
-    need systemd-container has systemd-nspawn
-    need e2fsprogs has mkfs.ext4
     need gnupg has gpg
     need openssh-client has ssh-keygen
     need openssh-server test -x /usr/sbin/sshd
@@ -67,6 +65,20 @@ bench)
     need wrk has wrk
     need skopeo has skopeo
     ;;
+esac
+
+case "$1" in
+image | test | bench)
+    need mmdebstrap has mmdebstrap
+    need systemd-container has systemd-nspawn
+    need e2fsprogs has mkfs.ext4
+    need fdisk test -x /usr/sbin/sfdisk
+    need dosfstools test -x /usr/sbin/mkfs.vfat
+    need mtools has mcopy
+    ;;
+esac
+case "$1" in
+test | bench) need qemu-system-x86 has qemu-system-x86_64 ;;
 esac
 
 [ -n "$missing" ] || exit 0
