@@ -43,6 +43,8 @@ AGENT = Package(
     ),
     files=(
         ("systemd/whence-agent.service", _UNITS),
+        ("systemd/whence-disks.socket", _UNITS),
+        ("systemd/whence-disks@.service", _UNITS),
         ("systemd/whence-machine.socket", _UNITS),
         ("systemd/whence-machine@.service", _UNITS),
         ("systemd/whence-shutdown.service", _UNITS),

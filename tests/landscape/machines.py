@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,8 +51,10 @@ class Machine:
 
 
 @asynccontextmanager
-async def booted(root: Path, logs: Path) -> AsyncIterator[Machine]:
-    """Boot a root and wait until systemd has started everything that it starts."""
+async def booted(
+    root: Path, logs: Path, *options: str, environment: Mapping[str, str] | None = None
+) -> AsyncIterator[Machine]:
+    """Boot a root and wait until systemd has started everything that it starts. `options` are systemd-nspawn's."""
     marker, units = root / "booted", root / "etc/systemd/system"
     marker.unlink(missing_ok=True)
     (units / "booted.service").write_text(
@@ -66,5 +68,8 @@ async def booted(root: Path, logs: Path) -> AsyncIterator[Machine]:
     async def ready() -> bool:
         return marker.exists()
 
-    async with started("nspawn", booting(root), logs=logs, ready=ready, seconds_max=BOOT_SECONDS_MAX) as process:
+    command = booting(root, *options)
+    async with started(
+        "nspawn", command, logs=logs, ready=ready, environment=environment, seconds_max=BOOT_SECONDS_MAX
+    ) as process:
         yield Machine(process)
