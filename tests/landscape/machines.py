@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from landscape.processes import Process, booting, run, started, within
+from landscape.processes import Process, booting, leader, run, started, within
 from whence_common.runtime.pause import pause
 
 BOOT_SECONDS_MAX = 120.0
@@ -21,6 +21,11 @@ class Machine:
     """A booted root."""
 
     process: Process
+
+    @property
+    def leader(self) -> int:
+        """The process that is number 1 in the machine, as this machine counts."""
+        return leader(self.process)
 
     async def run(self, *command: str) -> str:
         """Run a command; give what it printed. Raises NotReady when it fails."""

@@ -52,6 +52,8 @@ test)
     need systemd-container has systemd-nspawn
     need e2fsprogs has mkfs.ext4
     need gnupg has gpg
+    need lintian has lintian
+    need man-db has man
     need openssh-client has ssh-keygen
     need openssh-server test -x /usr/sbin/sshd
     need podman has podman
