@@ -1,5 +1,5 @@
 # The two commands of the README are demo and test; each does its own set-up. CONTRIBUTING.md says what the others are for.
-.PHONY: demo test endurance check bench dev clients wheels deb container image lock queries release clean
+.PHONY: demo test endurance check bench dev clients wheels deb apt container image lock queries release clean
 .DEFAULT_GOAL := demo
 
 BIN := .venv/bin
@@ -67,16 +67,23 @@ $(CLIENTS)/.made-from: tests/clients/requirements.txt tests/clients/kio-with-ver
 	@touch $@
 
 wheels: dev
-	@for part in common agent aggregator; do $(BIN)/python -m build --wheel --outdir dist $$part >/dev/null || exit 1; done
+	@rm -f dist/whence_*.whl
+	@SOURCE_DATE_EPOCH=$$($(BIN)/python packaging/deb/epoch.py) && export SOURCE_DATE_EPOCH && \
+	for part in common agent aggregator; do $(BIN)/python -m build --wheel --outdir dist $$part >/dev/null || exit 1; done
 	@ls dist/*.whl
 
+# ARGS="--python 3.13 --architecture arm64" builds for Debian 13 on 64-bit Arm.
 deb: wheels
-	$(BIN)/python packaging/deb/build.py --wheels dist --out dist
+	$(BIN)/python packaging/deb/build.py --wheels dist --out dist/packages $(ARGS)
+
+# A repository of all that `make deb` has built: KEY is the fingerprint of the key that signs it.
+apt: dev
+	$(BIN)/python packaging/deb/repository.py --packages dist/packages --out dist/apt $(if $(KEY),--key $(KEY)) $(ARGS)
 
 # ARGS has --settings at least: packaging/ami/README.md.
 image: deb
 	@sh tests/landscape/setup.sh image
-	$(BIN)/python packaging/ami/image.py --package dist/whence-agent_*_$$(dpkg --print-architecture).deb \
+	$(BIN)/python packaging/ami/image.py --package dist/packages/whence-agent_*+deb12_$$(dpkg --print-architecture).deb \
 		--commit $$(git rev-parse HEAD) --version $$(git log -1 --format=%cd --date=format:%Y%m%d-%H%M%S) $(ARGS)
 
 # KEY is the release's private key; ARGS are passed on.

@@ -1,7 +1,8 @@
 """Write packaging/agent.lock and aggregator.lock: each package they need, at one version, with its wheels' hashes.
 
-The wheels are those for CPython 3.11 on Linux, x86-64 and 64-bit Arm: what the AMI and the Debian packages install.
-Beside it, packaging/dev.constraints: the versions in this .venv, so that a new machine gets the ones that were tested.
+The wheels are those of each release and architecture that packages are built for (packaging/deb/targets.py), all of one
+version. Beside it, packaging/dev.constraints: the versions in this .venv, so that a new machine gets the ones that were
+tested. `lock.py keep` keeps the locked versions and writes only the hashes of their wheels.
 `lock.py peers` writes tests/benchmarks/*.lock instead, for this platform: what `make bench ARGS="peers accounts"`
 compares with. `lock.py peers NAME…` writes only those named.
 """
@@ -16,9 +17,11 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parent / "deb"))
+from targets import TARGETS, Target
+
 ROOT = Path(__file__).resolve().parents[1]
 CONSTRAINTS = ROOT / "packaging" / "dev.constraints"
-_PLATFORMS = ("x86_64", "aarch64")
 _HEAD = "# Made by `make lock`; do not edit. Installed with --require-hashes and no index.\n"
 _HEAD_OF_PEERS = "# Made by `packaging/lock.py peers`; do not edit. Installed with --require-hashes.\n"
 _PEERS = {"custodian": "c7n==0.9.53", "prowler": "prowler==5.46.0", "sevenseconds": "stups-sevenseconds==1.2.112"}
@@ -29,25 +32,41 @@ def main() -> int:
         for name in sys.argv[2:] or _PEERS:
             _write(ROOT / "tests" / "benchmarks" / f"{name}.lock", _reported([_PEERS[name]]), head=_HEAD_OF_PEERS)
         return 0
+    keep = sys.argv[1:2] == ["keep"]
     for part in ("agent", "aggregator"):
-        _lock(part)
+        _lock(part, keep=keep)
+    if keep:
+        return 0
     frozen = _frozen()
     CONSTRAINTS.write_text("# Made by `make lock`; do not edit.\n" + "\n".join(frozen) + "\n", encoding="utf-8")
     print(f"{CONSTRAINTS.relative_to(ROOT)}: {len(frozen)} packages")
     return 0
 
 
-def _lock(part: str) -> None:
+def _lock(part: str, *, keep: bool) -> None:
+    lock = ROOT / "packaging" / f"{part}.lock"
     wanted = [name for one in ("common", part) for name in _dependencies(one) if not name.startswith("whence-")]
-    _write(ROOT / "packaging" / f"{part}.lock", [one for name in _PLATFORMS for one in _resolve(wanted, name)])
+    chosen = _pins(lock.read_text(encoding="utf-8")) if keep else []
+    packages: list[dict[str, Any]] = []
+    for target in TARGETS:
+        packages += _resolve([*wanted, *chosen], target)
+        chosen = [f"{name}=={version}" for name, version in map(_named, packages)]
+    _write(lock, packages)
+
+
+def _pins(lock: str) -> list[str]:
+    return [line.split()[0] for line in lock.splitlines() if "==" in line]
+
+
+def _named(package: dict[str, Any]) -> tuple[str, str]:
+    return package["metadata"]["name"].lower(), package["metadata"]["version"]
 
 
 def _write(lock: Path, packages: list[dict[str, Any]], *, head: str = _HEAD) -> None:
     hashes: dict[str, set[str]] = {}
     for package in packages:
-        metadata, archive = package["metadata"], package["download_info"]["archive_info"]
-        pin = f"{metadata['name'].lower()}=={metadata['version']}"
-        hashes.setdefault(pin, set()).add(archive["hashes"]["sha256"])
+        pin = "==".join(_named(package))
+        hashes.setdefault(pin, set()).add(package["download_info"]["archive_info"]["hashes"]["sha256"])
     lines = [
         " \\\n    ".join([pin, *(f"--hash=sha256:{one}" for one in sorted(found))])
         for pin, found in sorted(hashes.items())
@@ -69,17 +88,10 @@ def _dependencies(part: str) -> list[str]:
     return [*project["dependencies"], *(one for extra in extras for one in extra)]
 
 
-def _resolve(wanted: list[str], machine: str) -> list[dict[str, Any]]:
-    """Ask pip what it would install on a platform."""
-    platforms = [f"manylinux_2_{minor}_{machine}" for minor in (34, 28, 17)] + [f"manylinux2014_{machine}"]
-    with tempfile.TemporaryDirectory() as target:
-        return _reported(
-            [
-                "--only-binary=:all:", "--implementation", "cp", "--python-version", "3.11", "--abi", "cp311",
-                "--abi", "abi3", "--abi", "none", "--target", target,
-                *(option for platform in platforms for option in ("--platform", platform)), *wanted,
-            ]
-        )  # fmt: skip
+def _resolve(wanted: list[str], target: Target) -> list[dict[str, Any]]:
+    """Ask pip what it would install for a target."""
+    with tempfile.TemporaryDirectory() as directory:
+        return _reported(["--only-binary=:all:", *target.pip_options, "--target", directory, *wanted])
 
 
 def _reported(arguments: list[str]) -> list[dict[str, Any]]:

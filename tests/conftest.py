@@ -28,7 +28,7 @@ hypothesis.settings.register_profile("sample", hypothesis.settings.get_profile("
 hypothesis.settings.load_profile("whence" if endurance.WHOLE else "sample")
 
 
-_NEEDS = {"scape": "engine", "pristine_root": "root"}
+_NEEDS = {"scape": "engine", "installation": "root"}
 """What a test that asks for a fixture needs of the machine."""
 _SETTINGS = ("autovacuum=off",)
 """Of the PostgreSQL that tests share: its databases are small, and live for minutes."""

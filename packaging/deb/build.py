@@ -1,6 +1,7 @@
 """Build the Debian packages, each with its own environment in /usr/lib and nothing shared with the system.
 
-Third-party wheels come from packaging/*.lock, by hash; ours from --wheels. Needs Debian's python3 and dpkg-deb.
+One package is for one Python and one architecture, whatever machine builds it: third-party wheels come from
+packaging/*.lock, by hash; ours from --wheels. The same sources give the same bytes. Needs dpkg-deb.
 """
 
 from __future__ import annotations
@@ -11,29 +12,27 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
+from control import describe
+from environment import BuildRefused, fill
+from epoch import EpochUnknown, source_date_epoch
 from packages import PACKAGES, Package
+from targets import ARCHITECTURES, PYTHONS, Target
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPTS = Path(__file__).resolve().parent / "scripts"
-DEBIAN_PYTHON = "/usr/bin/python3"
-_LAUNCHER = f"""#!{DEBIAN_PYTHON} -IS
+_OVERRIDES = Path(__file__).resolve().parent / "overrides"
+_MANUAL = Path(__file__).resolve().parent / "manual.py"
+_REVISION = "1"
+_LAUNCHER = """#!/usr/bin/python3 -IS
 import sys
 
-sys.path.insert(0, "{{home}}")
-from {{module}} import main
+sys.path.insert(0, "{home}")
+from {module} import main
 
 sys.exit(main())
-"""
-_CONTROL = """Package: {name}
-Version: {version}
-Architecture: {architecture}
-Maintainer: The Whence developers <whence@example.org>
-Section: admin
-Priority: optional
-Depends: python3 (>= 3.11), python3 (<< 3.12), systemd, ca-certificates, {depends}
-Installed-Size: {size}
 """
 
 
@@ -41,85 +40,107 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--wheels", type=Path, required=True, help="folder with our wheels (make wheels)")
     parser.add_argument("--out", type=Path, required=True, help="folder for the packages")
-    parser.add_argument("--compression", choices=("xz", "zstd"), default="xz", help="zstd is faster, xz smaller")
+    parser.add_argument("--wheelhouse", type=Path, default=ROOT / "build/wheelhouse", help="keeps downloaded wheels")
+    parser.add_argument("--python", choices=PYTHONS, default="3.11", help="the release's Python (default: 3.11)")
+    parser.add_argument("--architecture", choices=ARCHITECTURES, help="default: this machine's")
+    parser.add_argument("--package", choices=[one.name for one in PACKAGES], action="append", help="default: both")
+    parser.add_argument("--compression", choices=("xz", "gzip", "zstd"), default="xz", help="xz is the smallest")
     arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    for package in PACKAGES:
-        print(_build(package, arguments.wheels, arguments.out, arguments.compression), flush=True)
+    architecture = arguments.architecture or _run("dpkg", "--print-architecture").strip()
+    try:
+        epoch = source_date_epoch(os.environ)
+        for package in PACKAGES:
+            if package.name in (arguments.package or [package.name]):
+                build = Build(package, Target(python=arguments.python, architecture=architecture), epoch, arguments)
+                print(build.write(), flush=True)
+    except (BuildRefused, EpochUnknown) as exc:
+        print(f"build: {exc}", file=sys.stderr)
+        return 1
     return 0
 
 
-def _build(package: Package, wheels: Path, out: Path, compression: str) -> Path:
-    with tempfile.TemporaryDirectory(prefix="whence-deb-") as directory:
-        root = Path(directory) / "root"
-        _environment(package, root, wheels)
-        _files(package, root)
-        version = _version(package, wheels)
-        architecture = _run("dpkg", "--print-architecture").strip()
-        _control(package, root, version, architecture)
-        file = out / f"{package.name}_{version}_{architecture}.deb"
-        _run("dpkg-deb", "--root-owner-group", f"-Z{compression}", "--build", str(root), str(file))
+class Build:
+    """One package for one target."""
+
+    def __init__(self, package: Package, target: Target, epoch: int, arguments: argparse.Namespace) -> None:
+        self._package = package
+        self._target = target
+        self._epoch = epoch
+        self._arguments = arguments
+        self._ours = [
+            wheel for part in ("common", package.part) for wheel in arguments.wheels.glob(f"whence_{part}-*.whl")
+        ]
+        if len(self._ours) != 2:
+            raise BuildRefused(f"{arguments.wheels} must have one wheel of common and one of {package.part}")
+
+    def write(self) -> Path:
+        """Build the package; return its file."""
+        upstream = self._ours[1].name.split("-")[1]
+        version = f"{upstream}-{_REVISION}+{self._target.suffix}"
+        with tempfile.TemporaryDirectory(prefix="whence-deb-") as directory:
+            root = Path(directory) / "root"
+            self._environment(root / self._package.home[1:])
+            self._files(root)
+            self._manuals(root, Path(directory) / "ours", upstream)
+            describe(self._package, root, target=self._target, version=version, epoch=self._epoch)
+            _settle(root, self._package, self._epoch)
+            name = f"{self._package.name}_{version}_{self._target.architecture}.deb"
+            self._arguments.out.mkdir(parents=True, exist_ok=True)
+            file: Path = self._arguments.out / name
+            # xz's output depends on the number of its threads.
+            fast = ["-z1"] if self._arguments.compression != "xz" else ["--threads-max=1"]
+            _run(
+                "dpkg-deb", "--root-owner-group", f"-Z{self._arguments.compression}", *fast, "--build", str(root),
+                str(file), environment={"SOURCE_DATE_EPOCH": str(self._epoch)},
+            )  # fmt: skip
         return file
 
+    def _environment(self, folder: Path) -> None:
+        lock = ROOT / f"packaging/{self._package.part}.lock"
+        fill(self._target, folder, lock=lock, ours=self._ours, wheelhouse=self._arguments.wheelhouse)
+        for service in (folder / "botocore/data").iterdir():
+            if service.is_dir() and service.name not in self._package.botocore:
+                shutil.rmtree(service)
 
-def _environment(package: Package, root: Path, wheels: Path) -> None:
-    """Install into a folder of its own and compile there: the program's user cannot write it later."""
-    target = root / package.home[1:]
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", "--target", str(target)]
-    python = ["--implementation", "cp", "--python-version", "3.11", "--abi", "cp311", "--abi", "abi3", "--abi", "none"]
-    machine = os.uname().machine
-    platforms = [f"manylinux_2_{minor}_{machine}" for minor in (34, 28, 17)] + [f"manylinux2014_{machine}"]
-    options = [option for platform in platforms for option in ("--platform", platform)]
-    lock = str(ROOT / f"packaging/{package.part}.lock")
-    _run(*pip, *python, *options, "--require-hashes", "--no-deps", "--only-binary=:all:", "-r", lock)
-    ours = [wheel for part in ("common", package.part) for wheel in wheels.glob(f"whence_{part}-*.whl")]
-    _run(*pip, "--upgrade", "--no-deps", *map(str, ours))
-    shutil.rmtree(target / "bin", ignore_errors=True)
-    for service in (target / "botocore/data").iterdir():
-        if service.is_dir() and service.name not in package.botocore:
-            shutil.rmtree(service)
-    _run(DEBIAN_PYTHON, "-m", "compileall", "-q", "-j0", "--invalidation-mode", "unchecked-hash", "-s", str(target),
-         "-p", package.home, str(target))  # fmt: skip
+    def _files(self, root: Path) -> None:
+        overrides = (str(_OVERRIDES / self._package.name), "usr/share/lintian/overrides")
+        for source, place in (*self._package.files, overrides):
+            (root / place).mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / source, root / place / Path(source).name)
+        (root / "usr/bin").mkdir(parents=True)
+        for command, (module, _) in self._package.commands.items():
+            launcher = _LAUNCHER.format(home=self._package.home, module=module)
+            (root / "usr/bin" / command).write_text(launcher, encoding="utf-8")
+        for private in self._package.private:
+            (root / private).mkdir(parents=True)
 
-
-def _files(package: Package, root: Path) -> None:
-    for source, place in package.files:
-        (root / place).mkdir(parents=True, exist_ok=True)
-        copied = Path(shutil.copyfile(ROOT / source, root / place / Path(source).name))
-        copied.chmod(0o644)
-    (root / "usr/bin").mkdir(parents=True)
-    for command, module in package.commands.items():
-        launcher = root / "usr/bin" / command
-        launcher.write_text(_LAUNCHER.format(home=package.home, module=module), encoding="utf-8")
-        launcher.chmod(0o755)
-    for private in package.private:
-        (root / private).mkdir(parents=True)
-        (root / private).chmod(0o700)
+    def _manuals(self, root: Path, ours: Path, upstream: str) -> None:
+        """Document the commands as they are in our wheels; other distributions may be for another processor."""
+        for wheel in self._ours:
+            with zipfile.ZipFile(wheel) as archive:
+                archive.extractall(ours)
+        environment = {"PYTHONPATH": str(ours), "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
+        for command, (module, parser) in self._package.commands.items():
+            words = (command, f"{module}:{parser}", str(root), f"Whence {upstream}", str(self._epoch))
+            _run(sys.executable, str(_MANUAL), *words, environment=environment)
 
 
-def _control(package: Package, root: Path, version: str, architecture: str) -> None:
-    control = root / "DEBIAN"
-    control.mkdir()
-    size = sum(path.stat().st_size for path in root.rglob("*") if path.is_file()) // 1024
-    head = _CONTROL.format(
-        name=package.name, version=version, architecture=architecture, size=size, depends=package.depends
-    )
-    (control / "control").write_text(head + package.control, encoding="utf-8")
-    settings = sorted(path for path in (root / "etc").rglob("*") if path.is_file())
-    conffiles = "".join(f"/{path.relative_to(root)}\n" for path in settings)
-    (control / "conffiles").write_text(conffiles, encoding="utf-8")
-    for name in ("postinst", "prerm", "postrm"):
-        shutil.copyfile(SCRIPTS / f"{package.name}.{name}", control / name)
-        (control / name).chmod(0o755)
+def _settle(root: Path, package: Package, epoch: int) -> None:
+    """Give every file the mode and the time that it has in the package, whatever the umask and the clock were."""
+    for path in sorted(root.rglob("*"), reverse=True):
+        place = path.relative_to(root)
+        script = place.parent.as_posix() == "usr/bin" or place.name in ("postinst", "prerm", "postrm")
+        path.chmod(0o755 if path.is_dir() or script else 0o644)
+        if place.as_posix() in package.private:
+            path.chmod(0o700)
+        os.utime(path, (epoch, epoch))
+    root.chmod(0o755)
+    os.utime(root, (epoch, epoch))
 
 
-def _version(package: Package, wheels: Path) -> str:
-    (wheel,) = wheels.glob(f"whence_{package.part}-*.whl")
-    return wheel.name.split("-")[1]
-
-
-def _run(*command: str) -> str:
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+def _run(*command: str, environment: Mapping[str, str] | None = None) -> str:
+    whole = {**os.environ, **(environment or {})}
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=whole).stdout
 
 
 if __name__ == "__main__":

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+MAINTAINER = "The Whence developers <whence@example.org>"
 _UNITS = "usr/lib/systemd/system"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
-    """One package. `part` is the project's folder, `commands` are module by name."""
+    """One package. `part` is the project's folder, `commands` are module and parser by name."""
 
     name: str
     part: str
-    commands: dict[str, str]
+    commands: dict[str, tuple[str, str]]
     botocore: tuple[str, ...]
     """botocore describes every service of AWS, 27 MB of them; these are spoken to."""
     files: tuple[tuple[str, str], ...]
@@ -25,7 +26,9 @@ class Package:
     """Folders that only root enters."""
     depends: str
     """Beside what both packages need."""
-    control: str
+    relations: str
+    """Weaker relations to other packages, as fields."""
+    description: str
 
     @property
     def home(self) -> str:
@@ -36,13 +39,15 @@ class Package:
 AGENT = Package(
     name="whence-agent",
     part="agent",
-    commands={"whence-agent": "whence_agent.cli"},
+    commands={"whence-agent": ("whence_agent.cli", "make_parser")},
     botocore=(
         "autoscaling", "cloudformation", "cloudwatch", "ec2", "ecr", "elb", "elbv2",
         "kms", "s3", "secretsmanager", "ssm", "sts",
     ),
     files=(
         ("systemd/whence-agent.service", _UNITS),
+        ("systemd/whence-disks.socket", _UNITS),
+        ("systemd/whence-disks@.service", _UNITS),
         ("systemd/whence-machine.socket", _UNITS),
         ("systemd/whence-machine@.service", _UNITS),
         ("systemd/whence-shutdown.service", _UNITS),
@@ -50,12 +55,12 @@ AGENT = Package(
         ("systemd/tmpfiles.d/whence-agent.conf", "usr/lib/tmpfiles.d"),
         ("packaging/settings/agent.sample.yaml", "etc/whence"),
         ("agent/README.md", "usr/share/doc/whence-agent"),
-        ("LICENSE", "usr/share/doc/whence-agent"),
     ),
     depends="systemd-sysv, init-system-helpers (>= 1.54), mount",
-    control="""Recommends: docker.io | docker-ce | moby-engine, e2fsprogs
+    relations="""Recommends: docker.io | docker-ce | moby-engine, e2fsprogs
 Suggests: mdadm, xfsprogs, logrotate, tini
-Description: boots an EC2 instance from its user data and reports what runs there
+""",
+    description="""Description: boots an EC2 instance from its user data and reports what runs there
  Validates the user data, pulls only immutable images, keeps the application's
  credentials, runs its container, and reports, signed, where it all comes from.
 """,
@@ -65,9 +70,9 @@ AGGREGATOR = Package(
     name="whence-aggregator",
     part="aggregator",
     commands={
-        "whence-aggregator": "whence_aggregator.cli",
-        "whence": "whence_aggregator.whence.cli",
-        "whence-accounts": "whence_aggregator.accounts_command.cli",
+        "whence-aggregator": ("whence_aggregator.cli", "make_parser"),
+        "whence": ("whence_aggregator.whence.cli", "whence"),
+        "whence-accounts": ("whence_aggregator.accounts_command.cli", "accounts"),
     },
     botocore=(
         "acm", "budgets", "cloudtrail", "config", "ec2", "ecr", "elasticache", "guardduty", "iam", "kms", "logs",
@@ -82,17 +87,17 @@ AGGREGATOR = Package(
         ("packaging/settings/aggregator.sample.yaml", "etc/whence"),
         ("packaging/settings/witness.sample.yaml", "etc/whence"),
         ("aggregator/README.md", "usr/share/doc/whence-aggregator"),
-        ("LICENSE", "usr/share/doc/whence-aggregator"),
     ),
     private=("etc/whence/credentials",),
     depends="git",
-    control="""Recommends: openssh-client, gnupg
+    relations="""Recommends: openssh-client, gnupg
 Suggests: postgresql, docker-registry
-Description: keeps what instances say in a tamper-evident ledger and traces it
- Takes signed statements from whence-agent, collects what registries, Git servers
- and the EC2 API know, and answers where what runs came from. Also the command
- whence, whence-accounts, which configures AWS accounts, the registry front and
- the witness.
+""",
+    description="""Description: keeps what instances say in a tamper-evident ledger and traces it
+ Takes signed statements from whence-agent, collects what registries, Git
+ servers and the EC2 API know, and answers where what runs came from. Also the
+ command whence, whence-accounts, which configures AWS accounts, the registry
+ front and the witness.
 """,
 )  # fmt: skip
 PACKAGES = (AGENT, AGGREGATOR)

@@ -637,7 +637,7 @@ async def test_a_volume_is_attached_formatted_mounted_and_written_by_the_applica
                 "mounts: {/data: {partition: /dev/xvdf, erase_on_boot: true}}\n"
             )
             await stage.instance(user_data(source, more))
-            settings = {"machine_socket": str(socket), "mounts_directory": str(made.mounts)}
+            settings = {"disks_socket": str(socket), "mounts_directory": str(made.mounts)}
             async with stage.agent(server.url, **settings) as running:
                 status = await running.until("ok", "failed")
                 assert status["state"] == "ok", status["reasons"]

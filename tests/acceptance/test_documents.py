@@ -64,8 +64,9 @@ SHOWN_ELSEWHERE = {
     "make test": ".ci/run",
     "make check": ".ci/run",
     "make dev": ".ci/run",
-    "apt-get install ./whence-agent_0.1.0_amd64.deb": "tests/install/conftest.py",
-    "apt-get install ./whence-aggregator_0.1.0_amd64.deb": "tests/install/conftest.py",
+    "apt-get install ./whence-agent_0.1.0-1+deb12_amd64.deb": "tests/install/conftest.py",
+    "apt-get install ./whence-aggregator_0.1.0-1+deb12_amd64.deb": "tests/install/conftest.py",
+    "apt-get update && apt-get install whence-agent": "tests/install/conftest.py",
     "cp /etc/whence/agent.sample.yaml /etc/whence/agent.yaml": "tests/install/test_packages.py",
     "cp /etc/whence/aggregator.sample.yaml /etc/whence/aggregator.yaml": "tests/install/test_packages.py",
     "systemctl restart whence-agent": "tests/install/test_packages.py",
@@ -133,7 +134,7 @@ WITH_SETTINGS = (
     "whence-aggregator events", "whence-aggregator rules list", "whence-aggregator rules explain",
 )  # fmt: skip
 """Commands that get this test's settings."""
-DRY = ("make bench", "make endurance", "make wheels", "make deb", "make container", "make lock")
+DRY = ("make bench", "make endurance", "make wheels", "make deb", "make apt", "make container", "make lock")
 """Targets that take minutes: make says what it would do."""
 ENDS_WITH = {"whence violations --verdict fail": 1, "whence violations --grouped": 1, "whence accounts": 1,
              "whence trace": 1, "whence why": 1, "whence diff i-": 1}  # fmt: skip

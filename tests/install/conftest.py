@@ -1,46 +1,92 @@
-"""One Debian root with both packages in it, for all tests that boot it."""
+"""Both packages, and one Debian root with them in it, for all tests that use them."""
 
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from landscape.package_builds import Repository, built, in_root, made_wheels, signed_repository
 from landscape.processes import run
-from landscape.programs import BIN
 from landscape.whole import ROOT
 
 BARE = "systemd,systemd-sysv,dbus"
 """What boots a root; everything else must come with the packages."""
 
-_INSTALL = ("apt-get", "install", "--yes", "--no-install-recommends")
+_INSTALL = (
+    "apt-get", "install", "--yes", "--no-install-recommends", "--option=Dpkg::Options::=--force-unsafe-io",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="session")
-async def pristine_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Debian root with the packages installed in it, and with what they depend on, but nothing more. Nobody boots it."""
+async def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of our wheels."""
+    folder = tmp_path_factory.mktemp("wheels")
+    await made_wheels(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+async def packages(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Both packages for this machine, built once: all tests that use them run on one worker."""
+    folder = tmp_path_factory.mktemp("packages")
+    await built(wheels, folder)
+    found = sorted(folder.glob("*.deb"))
+    assert [one.name.split("_")[0] for one in found] == ["whence-agent", "whence-aggregator"]
+    return found
+
+
+@pytest.fixture(scope="session")
+async def repository(packages: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    """An APT repository of both packages, signed by a key of its own."""
+    return await signed_repository(packages[0].parent, tmp_path_factory.mktemp("repository"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installed:
+    """A root with both packages. `before` is every path that was in it before, when what they depend on was there."""
+
+    root: Path
+    before: frozenset[str]
+
+
+@pytest.fixture(scope="session")
+async def installation(
+    packages: list[Path], repository: Repository, tmp_path_factory: pytest.TempPathFactory
+) -> Installed:
+    """A Debian root in which apt has installed the packages, and what they depend on, but nothing more."""
     assert os.geteuid() == 0, "this test boots a machine, which needs root"
-    work = tmp_path_factory.mktemp("package")
-    for part in ("common", "agent", "aggregator"):
-        await run(BIN / "python", "-m", "build", "--no-isolation", "--wheel", "--outdir", work / "wheels", ROOT / part)
-    build = (BIN / "python", ROOT / "packaging/deb/build.py", "--compression", "zstd")
-    await run(*build, "--wheels", work / "wheels", "--out", work)
-    packages = sorted(work.glob("*.deb"))
-    assert [one.name.split("_")[0] for one in packages] == ["whence-agent", "whence-aggregator"]
-    root = work / "root"
+    root = tmp_path_factory.mktemp("package") / "root"
     root.mkdir()
     await run("tar", "--extract", "--numeric-owner", "--file", await bare_root(packages), "--directory", root)
-    for one in packages:
-        shutil.copy(one, root)
-    within = ("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--pipe", f"--directory={root}")
-    await run(*within, *_INSTALL, *(f"/{one.name}" for one in packages))
     (root / "var/log/journal").mkdir(exist_ok=True)
-    return root
+    repository.add_to(root)
+    needed = "apt-cache show whence-agent whence-aggregator | sed -n 's/^Depends: //p' | paste -sd,"
+    satisfy = " ".join(_INSTALL).replace("install", "satisfy", 1)
+    await in_root(root, "sh", "-c", f'apt-get update && {satisfy} "$({needed})"')
+    before = frozenset(paths(root))
+    await in_root(root, *_INSTALL, "whence-agent", "whence-aggregator")
+    return Installed(root=root, before=before)
+
+
+@pytest.fixture(scope="session")
+def pristine_root(installation: Installed) -> Path:
+    """The root with the packages. Nobody boots it."""
+    return installation.root
+
+
+def paths(root: Path) -> Iterator[str]:
+    """Yield every path in a root, without /proc and what else is of the kernel."""
+    for directory, folders, files in os.walk(root):
+        place = Path(directory).relative_to(root)
+        if place == Path():
+            folders[:] = [one for one in folders if one not in ("proc", "sys", "dev", "run", "tmp")]
+        yield from (f"/{(place / one).as_posix()}" for one in (*folders, *files))
 
 
 async def bare_root(packages: Sequence[Path]) -> Path:
@@ -52,7 +98,7 @@ async def bare_root(packages: Sequence[Path]) -> Path:
         made = kept.with_name(f"{kept.stem}-{os.getpid()}.tar")
         names = " ".join(f"/{one.name}" for one in packages)
         await run(
-            "mmdebstrap", "--variant=minbase", f"--include={BARE}", "--skip=cleanup/apt",
+            "mmdebstrap", "--variant=minbase", f"--include={BARE}", "--skip=cleanup/apt", "--dpkgopt=force-unsafe-io",
             *(f"--customize-hook=copy-in {one} /" for one in packages),
             f"--customize-hook=chroot $1 {' '.join(_INSTALL)} --download-only {names}",
             f"--customize-hook=cd $1 && rm {names.replace('/', './')}",

@@ -17,9 +17,11 @@ from typing import Any
 import aiohttp
 import pytest
 
-from landscape.processes import answers, booting, free_port, process_of, run, started
+from landscape.listening import documented, listening
+from landscape.processes import NotReady, answers, booting, free_port, process_of, run, started, within
 from landscape.programs import Agent, AgentSettings, Aggregator, agent_config
 from landscape.whole import ROOT, Landscape
+from whence_common.clock import utc_now
 from whence_common.runtime.pause import pause
 
 _BOOT_SECONDS_MAX = 120.0
@@ -45,6 +47,11 @@ async def test_an_installed_agent_boots_its_instance_and_the_container_can_be_tr
         async with machine(copied_root, scape, server, metadata_url=service.url) as booted:
             status = await booted.until("ok", "failed", seconds_max=_BOOT_SECONDS_MAX)
             assert status["state"] == "ok", status["reasons"]
+            agent = process_of(*_COMMAND)
+            assert agent is not None
+            port = booted.url.rpartition(":")[2]
+            expected = {one.replace(":7380", f":{port}") for one in documented()[_UNIT]}
+            assert listening(agent) == expected
             lineage = await server.settled(service.instance_id)
             links = {link["link"]: link for link in lineage["links"]}
             assert links["image"]["state"] == "confirmed"
@@ -93,12 +100,26 @@ async def test_the_helper_sets_the_host_up_and_an_application_that_ends_switches
     text = text.replace(b"health_check_path: /health\n", b"")
     async with scape.instance(text) as service:
         async with machine(copied_root, scape, server, metadata_url=service.url) as booted:
-            async with asyncio.timeout(_BOOT_SECONDS_MAX + 90):  # shutdown gives everybody a minute
-                assert await booted.process.process.wait() == 0
+            # shutdown gives everybody a minute, for which this test does not wait
+            async with asyncio.timeout(_BOOT_SECONDS_MAX):
+                while "MODE=poweroff" not in (
+                    scheduled := await within_reach(booted, "/run/systemd/shutdown/scheduled")
+                ):
+                    await pause(0.1)
+            due = int(dict(line.split("=", 1) for line in scheduled.splitlines())["USEC"]) / 1e6
+            assert 0 < due - utc_now().timestamp() <= 60
         shown = await server.get(f"/v1/instances/{service.instance_id}")
         assert shown["statements"][0]["cause"] == "stop"
     written = (copied_root / "etc/ssh/sshd_config.d/50-whence.conf").read_text(encoding="ascii")
     assert "Port 2222" in written
+
+
+async def within_reach(booted: Agent, path: str) -> str:
+    """Return a file of the booted machine; empty if there is none."""
+    try:
+        return await run(*within(booted.process, "cat", path))
+    except NotReady:
+        return ""
 
 
 async def journal(root: Path) -> str:
@@ -130,12 +151,6 @@ def test_the_package_confines_the_agent(root: Path) -> None:
     assert (root / "etc/systemd/system/multi-user.target.wants/whence-shutdown.service").is_symlink()
     written = [path for path in (root / "usr/lib/whence-agent").rglob("*") if path.stat().st_mode & 0o022]
     assert written == []
-
-
-async def test_the_unit_is_hardened_as_the_design_asks(root: Path) -> None:
-    exposure = await run("systemd-analyze", "security", "--offline=true", root / "usr/lib/systemd/system" / _UNIT)
-    overall = exposure.strip().rsplit("Overall exposure level for", 1)[1]
-    assert float(overall.split(":", 1)[1].split()[0]) <= 2.0
 
 
 @asynccontextmanager

@@ -19,6 +19,7 @@ import pytest
 from fakes.agent_client import AgentClient
 from fakes.machine import Machine
 from fakes.signing_authority import SigningAuthority
+from landscape.listening import documented, listening
 from landscape.processes import answers, booting, free_port, process_of, run, started
 from landscape.whole import ROOT, Landscape
 from whence_aggregator.accounts.steps.table import KINDS
@@ -30,6 +31,8 @@ from whence_common.runtime.pause import pause
 _BOOT_SECONDS_MAX = 120.0
 _PORTS = {service: free_port() for service in ("aggregator", "registry", "witness")}
 _COMMAND = ("/usr/bin/whence-aggregator", "serve")
+_DOCUMENTED = {"aggregator": ("serve", "7381"), "registry": ("registry", "7382"), "witness": ("witness", "7383")}
+"""The command of each service, and its port in systemd/README.md."""
 _STATE = "var/lib/private/whence-aggregator"
 pytestmark = pytest.mark.timeout(900)
 """The packages are built and a root made first: both download."""
@@ -81,6 +84,11 @@ async def test_what_was_said_is_kept_when_a_service_is_killed_and_when_the_machi
     await operator(root, "ledger", "add-key")
     await watched(root, await operator(root, "ledger", "keys"))
     async with booted(root, token, scape.logs, "aggregator", "registry", "witness") as installed:
+        for service, (command, port) in _DOCUMENTED.items():
+            process = process_of("/usr/bin/whence-aggregator", command)
+            assert process is not None
+            expected = {one.replace(port, str(_PORTS[service])) for one in documented()[f"whence-{service}.service"]}
+            assert listening(process) == expected, service
         assert (await installed.get("witness", "/key"))[0] == 200
         receipt = json.loads((await installed.get("aggregator", f"/v1/receipts/{accepted['digest']}"))[1])
         assert receipt["ledger_index"] == accepted["ledger_index"]

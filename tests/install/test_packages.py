@@ -196,6 +196,6 @@ async def test_removing_the_package_does_not_look_like_the_machine_going_down(
 
 async def upgraded(root: Path) -> None:
     """Install the agent over itself, as an upgrade does; of the aggregator, which is large, run the script alone."""
-    (package,) = root.glob("whence-agent_*.deb")
-    await run("chroot", root, "dpkg", "--install", "--force-confold", "--force-unsafe-io", f"/{package.name}")
+    (package,) = root.glob("srv/whence/pool/main/w/whence-agent/*.deb")
+    await run("chroot", root, "dpkg", "--install", "--force-unsafe-io", f"/{package.relative_to(root)}")
     await run("chroot", root, "/var/lib/dpkg/info/whence-aggregator.postinst", "configure", "0.1.0")

@@ -378,7 +378,7 @@ async def test_without_a_token_endpoint_the_platform_is_asked_for_one(session: a
 
 async def test_a_helper_that_is_away_or_breaks_off_is_named(tmp_path: Path) -> None:
     with pytest.raises(MachineFailed) as caught:
-        await MachineSocket(path=str(tmp_path / "nobody")).prepare(PowerOffRequest())
+        await MachineSocket(path=str(tmp_path / "nobody"), disks_path="/nonexistent").prepare(PowerOffRequest())
     assert caught.value.code == "machine-helper-away"
     for says, code in (
         (b"", "machine-helper-broke-off"),
@@ -394,5 +394,5 @@ async def test_a_helper_that_is_away_or_breaks_off_is_named(tmp_path: Path) -> N
 
         async with await asyncio.start_unix_server(answer, str(path)):
             with pytest.raises(MachineFailed) as caught:
-                await MachineSocket(path=str(path)).prepare(PowerOffRequest())
+                await MachineSocket(path=str(path), disks_path="/nonexistent").prepare(PowerOffRequest())
             assert caught.value.code == code

@@ -330,7 +330,7 @@ async def helper(path: Path, *answers: HelperReply | None) -> AsyncIterator[list
 
 
 async def prepared(world: World, path: Path) -> list[str]:
-    machine = MachineSocket(path=str(path))
+    machine = MachineSocket(path=str(path), disks_path=str(path))
     request = HostRequest(sysctl={"vm.swappiness": "1"})
     async with world.progress.boot.stage("host", seconds_max=30) as stage:
         return await PATIENCE.keep_trying(lambda: machine.prepare(request), stage, waiting_for="the machine helper")

@@ -44,7 +44,7 @@ async def place(tmp_path: Path) -> AsyncIterator[Disks]:
 @pytest.fixture
 async def helper(place: Disks, tmp_path: Path) -> AsyncIterator[MachineSocket]:
     async with machine_helper(tmp_path, tmp_path, dev=place.dev, mounts=place.mounts) as socket:
-        yield MachineSocket(path=str(socket))
+        yield MachineSocket(path=str(socket), disks_path=str(socket))
 
 
 def mount(path: str = "/data", device: str | None = "/dev/xvdf", **changes: Any) -> MountRequest:

@@ -195,7 +195,7 @@ async def image_machine(
     server: Aggregator,
     service: MetadataService | None,
     *,
-    settings: Mapping[str, object] = {},  # noqa: B006 - not changed
+    settings: Mapping[str, object] = {},
 ) -> AsyncIterator[ImageMachine]:
     """Give the machine, not booted: its network has the metadata service, and relays to all of the landscape.
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from landscape.processes import Process, booting, run, started, within
+from landscape.processes import Process, booting, leader, run, started, within
 from whence_common.runtime.pause import pause
 
 BOOT_SECONDS_MAX = 120.0
@@ -21,6 +21,11 @@ class Machine:
     """A booted root."""
 
     process: Process
+
+    @property
+    def leader(self) -> int:
+        """The process that is number 1 in the machine, as this machine counts."""
+        return leader(self.process)
 
     async def run(self, *command: str) -> str:
         """Run a command; give what it printed. Raises NotReady when it fails."""
@@ -51,8 +56,10 @@ class Machine:
 
 
 @asynccontextmanager
-async def booted(root: Path, logs: Path) -> AsyncIterator[Machine]:
-    """Boot a root and wait until systemd has started everything that it starts."""
+async def booted(
+    root: Path, logs: Path, *options: str, environment: Mapping[str, str] | None = None
+) -> AsyncIterator[Machine]:
+    """Boot a root and wait until systemd has started everything that it starts. `options` are systemd-nspawn's."""
     marker, units = root / "booted", root / "etc/systemd/system"
     marker.unlink(missing_ok=True)
     (units / "booted.service").write_text(
@@ -66,5 +73,8 @@ async def booted(root: Path, logs: Path) -> AsyncIterator[Machine]:
     async def ready() -> bool:
         return marker.exists()
 
-    async with started("nspawn", booting(root), logs=logs, ready=ready, seconds_max=BOOT_SECONDS_MAX) as process:
+    command = booting(root, *options)
+    async with started(
+        "nspawn", command, logs=logs, ready=ready, environment=environment, seconds_max=BOOT_SECONDS_MAX
+    ) as process:
         yield Machine(process)

@@ -143,11 +143,16 @@ def booting(root: Path, *options: str) -> list[str]:
     ]  # fmt: skip
 
 
+def leader(booted: Process) -> int:
+    """Return the process that is number 1 in a machine that `booting` booted."""
+    pid = booted.process.pid
+    (found,) = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    return int(found)
+
+
 def within(booted: Process, *command: str) -> list[str]:
     """Give the command that runs another one as root within a machine that `booting` booted."""
-    pid = booted.process.pid
-    (leader,) = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
-    return ["nsenter", f"--target={leader}", "--mount", "--uts", "--ipc", "--pid", "--cgroup", "--", *command]
+    return ["nsenter", f"--target={leader(booted)}", "--mount", "--uts", "--ipc", "--pid", "--cgroup", "--", *command]
 
 
 def free_port() -> int:

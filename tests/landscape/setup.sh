@@ -51,6 +51,8 @@ esac
 case "$1" in
 test)
     need gnupg has gpg
+    need lintian has lintian
+    need man-db has man
     need openssh-client has ssh-keygen
     need openssh-server test -x /usr/sbin/sshd
     need podman has podman

@@ -18,7 +18,7 @@ import pytest
 from whence_agent.machine.place import MachinePaths
 from whence_agent.machine.programs import Programs
 from whence_agent.machine.protocol import MachineFailed
-from whence_agent.machine.serve import serve
+from whence_agent.machine.serve import Domain, serve
 
 
 class Host:
@@ -36,11 +36,13 @@ class Host:
         (self.bin / name).write_text(script, encoding="ascii")
         (self.bin / name).chmod(0o755)
 
-    def ask(self, request: dict[str, Any], *, allowed: tuple[str, ...] = ("vm.*",)) -> dict[str, Any]:
+    def ask(
+        self, request: dict[str, Any], *, allowed: tuple[str, ...] = ("vm.*",), only: Domain | None = None
+    ) -> dict[str, Any]:
         sink = io.BytesIO()
         place = MachinePaths(dev=self.dev, mounts=self.directory / "mounts", root=self.root, wait_seconds_max=0)
         source = io.BytesIO(json.dumps(request).encode() + b"\n")
-        serve(source, sink, place=place, allowed_sysctls=allowed, path=str(self.bin))
+        serve(source, sink, place=place, allowed_sysctls=allowed, only=only, path=str(self.bin))
         last: dict[str, Any] = json.loads(sink.getvalue().splitlines()[-1])
         return last
 
@@ -124,6 +126,29 @@ def test_a_reason_is_never_an_option_and_only_plain_text(host: Host, reason: str
     (called,) = host.called()
     before, _, told = called.partition(" -- +1 ")
     assert (before, " ".join(told.split())) == ("shutdown -h", shown)
+
+
+@pytest.mark.parametrize(
+    "request_, only",
+    [
+        ({"type": "storage", "mounts": []}, "host"),
+        ({"type": "host", "ssh_ports": [2222]}, "disks"),
+        ({"type": "power-off"}, "disks"),
+    ],
+)
+def test_a_helper_refuses_a_request_of_the_other_one_and_does_nothing(
+    host: Host, request_: dict[str, Any], only: Domain
+) -> None:
+    host.program("shutdown")
+    host.program("systemctl")
+    assert host.ask(request_, only=only)["failed"]["code"] == "request-elsewhere"
+    assert host.called() == []
+    assert list(host.root.iterdir()) == []
+
+
+@pytest.mark.parametrize("request_, only", [({"type": "storage"}, "disks"), ({"type": "host"}, "host")])
+def test_a_helper_serves_its_own_requests(host: Host, request_: dict[str, Any], only: Domain) -> None:
+    assert host.ask(request_, only=only) == {"done": []}
 
 
 def ask_over(channel: socket.socket, host: Host, *, seconds_max: float) -> int:

@@ -19,7 +19,7 @@ BERRY_FILE = "/etc/taupage.yaml"
 
 def main() -> int:
     """Parse the command line, run one command and return its exit code."""
-    arguments = _parser().parse_args()
+    arguments = make_parser().parse_args()
     try:
         code: int = arguments.command(arguments)
     except KeyboardInterrupt:
@@ -30,7 +30,7 @@ def main() -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="whence-agent", description=__doc__)
     parser.add_argument("--version", action="version", version=f"whence-agent {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -169,11 +169,13 @@ def _machine(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     def machine(arguments: argparse.Namespace) -> int:
         from whence_agent.commands.machine import machine
 
-        return machine(arguments.config, dev=arguments.dev, root=arguments.root, wait_seconds=arguments.wait_seconds)
+        return machine(arguments.config, dev=arguments.dev, root=arguments.root, wait_seconds=arguments.wait_seconds,
+                       only=arguments.only)  # fmt: skip
 
     help_ = "serve one request that needs root, from standard input; started by systemd"
     parser = _command(commands, "machine", help_, machine)
     parser.add_argument("--config", default=SETTINGS_FILE, help="platform settings (default: %(default)s)")
+    parser.add_argument("--only", choices=("disks", "host"), help="refuse other requests (default: serve all)")
     parser.add_argument("--dev", default="/dev", help="directory of devices (default: %(default)s)")
     parser.add_argument("--root", default="/", help="root directory of the system (default: %(default)s)")
     parser.add_argument(

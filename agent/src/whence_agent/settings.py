@@ -56,7 +56,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Directory of the `mounts` of user data on the host."""
     engine_socket: str = "unix:///run/docker.sock"
     machine_socket: str = "/run/whence-machine.sock"
-    """The helper that does what needs root: disks, kernel settings, power."""
+    """The helper that does what needs root: kernel settings, sshd's ports, power."""
+    disks_socket: str = "/run/whence-disks.sock"
+    """The helper for disks and mounts; both may be one socket."""
     container_name: str = "taupageapp"
     publish_address: str = "0.0.0.0"  # noqa: S104 - an application's ports are public, as on Taupage
     metadata_url: str = "http://169.254.169.254"
@@ -213,7 +215,7 @@ def _find_errors(settings: Settings) -> Iterator[str]:
     for key in ("outbox_statements_max", "outbox_bytes_max", "pids_max"):
         if getattr(settings, key) < 1:
             yield f"{key} must be at least 1"
-    for key in ("state_directory", "container_directory", "mounts_directory", "machine_socket"):
+    for key in ("state_directory", "container_directory", "mounts_directory", "machine_socket", "disks_socket"):
         if not getattr(settings, key).startswith("/"):
             yield f"{key} must be an absolute path"
     if not re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,62}", settings.container_name):

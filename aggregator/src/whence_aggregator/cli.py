@@ -40,7 +40,7 @@ _SWITCH_SECONDS = 0.0005
 
 def main(words: Sequence[str] | None = None) -> int:
     """Parse the command line, run one command and return its exit code."""
-    arguments = _parser().parse_args(words)
+    arguments = make_parser().parse_args(words)
     commands = {"serve": _serve, "check": _check, "token": _token, "witness": _witness, "ledger": _ledger}
     commands |= {"registry": _registry, "migrate": _migrate, "backup": _backup, "events": _events, "rules": _rules}
     commands |= {"replay": _replay, "mint": _mint, "prepare": _prepare}
@@ -50,7 +50,7 @@ def main(words: Sequence[str] | None = None) -> int:
         logs.take_down()
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="whence-aggregator", description=__doc__)
     parser.add_argument("--version", action="version", version=f"whence-aggregator {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

@@ -1,13 +1,14 @@
-"""The client of the helper that runs as root, over its Unix socket."""
+"""The client of the helpers that run as root, over their Unix sockets."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from pathlib import Path
 
 import msgspec
 
-from whence_agent.machine.protocol import ANSWER_LINE_BYTES_MAX, HelperReply, MachineFailed, Request
+from whence_agent.machine.protocol import ANSWER_LINE_BYTES_MAX, HelperReply, MachineFailed, Request, StorageRequest
 from whence_common.errors import one_line
 from whence_common.runtime.logs import fields
 
@@ -18,18 +19,20 @@ _CONNECT_SECONDS_MAX = 5.0
 
 
 class MachineSocket:
-    """Sends each request over a new connection. The caller sets the deadline."""
+    """Sends each request over a new connection, one about disks to their helper. The caller sets the deadline."""
 
-    def __init__(self, *, path: str) -> None:
+    def __init__(self, *, path: str, disks_path: str) -> None:
         self._path = path
+        self._disks_path = disks_path
 
     async def prepare(self, request: Request) -> list[str]:
+        path = self._disks_path if isinstance(request, StorageRequest) else self._path
         try:
             async with asyncio.timeout(_CONNECT_SECONDS_MAX):
-                reader, writer = await asyncio.open_unix_connection(self._path, limit=ANSWER_LINE_BYTES_MAX)
+                reader, writer = await asyncio.open_unix_connection(path, limit=ANSWER_LINE_BYTES_MAX)
         except (OSError, TimeoutError) as exc:
-            fix = "check systemctl status whence-machine.socket"
-            message = f"the helper at {self._path} is unreachable ({type(exc).__name__})"
+            fix = f"check systemctl status {Path(path).stem}.socket"
+            message = f"the helper at {path} is unreachable ({type(exc).__name__})"
             raise MachineFailed("machine-helper-away", message, fix=fix, retryable=True) from exc
         try:
             writer.write(msgspec.json.encode(request) + b"\n")
@@ -57,6 +60,6 @@ async def _answer(reader: asyncio.StreamReader) -> list[str]:
             return [one_line(done) for done in answer.done]
         log.info("machine", extra=fields(progress=one_line(answer.progress)))
     raise MachineFailed(
-        "machine-helper-broke-off", "the helper ended without a response", fix="check journalctl -t whence-machine",
-        retryable=True,
+        "machine-helper-broke-off", "the helper ended without a response",
+        fix="check journalctl -t whence-machine -t whence-disks", retryable=True,
     )  # fmt: skip

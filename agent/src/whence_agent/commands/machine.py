@@ -1,4 +1,4 @@
-"""whence-agent machine: the helper that runs as root. systemd starts it for each connection, which is its input."""
+"""whence-agent machine: the helpers that run as root. systemd starts one for each connection, which is its input."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from pathlib import Path
 
 from whence_agent.commands.files import read_settings
 from whence_agent.machine.place import MachinePaths
-from whence_agent.machine.serve import serve
+from whence_agent.machine.serve import Domain, serve
 
 ANSWER_SECONDS_MAX = 10
 
 
-def machine(config: str, *, dev: str, root: str, wait_seconds: float) -> int:
-    """Serve one request on standard input; return 0 on success, 1 if refused or failed, 78 for invalid settings."""
+def machine(config: str, *, dev: str, root: str, wait_seconds: float, only: Domain | None) -> int:
+    """Serve one request on standard input, of one domain if it is given.
+
+    Returns 0 on success, 1 if it was refused or failed, 78 for invalid settings.
+    """
     settings = read_settings(config)
     if settings is None:
         return 78
@@ -29,7 +32,7 @@ def machine(config: str, *, dev: str, root: str, wait_seconds: float) -> int:
         open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as source,
         open(sys.stdout.fileno(), "wb", buffering=0, closefd=False) as sink,
     ):
-        return serve(source, sink, place=place, allowed_sysctls=tuple(settings.allowed_sysctls))
+        return serve(source, sink, place=place, allowed_sysctls=tuple(settings.allowed_sysctls), only=only)
 
 
 def _bound_answers(descriptor: int) -> None:

@@ -6,7 +6,7 @@ import select
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import msgspec
 
@@ -25,6 +25,8 @@ from whence_agent.machine.protocol import (
     StorageRequest,
 )
 
+Domain = Literal["disks", "host"]
+"""What a helper serves: each has a unit with no more rights than its domain needs."""
 REQUEST_SECONDS_MAX = 10.0
 """How long a connection may be open without a complete request: idle connections occupy the unit's limit."""
 
@@ -35,6 +37,7 @@ def serve(
     *,
     place: MachinePaths,
     allowed_sysctls: tuple[str, ...],
+    only: Domain | None = None,
     path: str | None = None,
     request_seconds_max: float = REQUEST_SECONDS_MAX,
 ) -> int:
@@ -49,6 +52,7 @@ def serve(
 
     try:
         request = _read(source, request_seconds_max)
+        _check_domain(request, only)
         done = _do(request, place, allowed_sysctls, lambda text: say(HelperReply(progress=text)), path)
     except MachineFailed as exc:
         answer, code = HelperReply(failed=Failure(code=exc.code, message=exc.message, fix=exc.fix)), 1
@@ -81,6 +85,15 @@ def _read(source: BinaryIO, seconds_max: float) -> Request:
         return _REQUESTS.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
         raise MachineFailed("request-malformed", "the request is not an operation of this version") from exc
+
+
+def _check_domain(request: Request, only: Domain | None) -> None:
+    """Refuse a request of the other helper, whose unit alone has the rights for it."""
+    domain: Domain = "disks" if isinstance(request, StorageRequest) else "host"
+    if only not in (None, domain):
+        setting = "disks_socket" if domain == "disks" else "machine_socket"
+        message = f"this helper serves {only}, and the request is for {domain}"
+        raise MachineFailed("request-elsewhere", message, fix=f"send it to the {setting}")
 
 
 def _arrives(source: BinaryIO, seconds_max: float) -> bool:

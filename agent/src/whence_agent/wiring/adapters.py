@@ -78,7 +78,7 @@ async def make_adapters(
             up_seconds=up_seconds,
         ),
         engine=engine,
-        machine=MachineSocket(path=settings.machine_socket),
+        machine=MachineSocket(path=settings.machine_socket, disks_path=settings.disks_socket),
         probe=HttpProbe(session=direct),
         issuer=OAuthIssuer(session=session, url=settings.oauth_token_url),
         prover=IdentityProver(metadata=metadata, now=utc_now),

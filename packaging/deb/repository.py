@@ -1,0 +1,131 @@
+"""Write an APT repository from Debian packages: one suite for each release, signed by the key that the caller names.
+
+Format: https://wiki.debian.org/DebianRepository/Format. Packages of earlier versions in --out stay; its indices are
+written again. Needs dpkg-deb, and gpg for the signature.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from epoch import EpochUnknown, source_date_epoch
+from targets import ARCHITECTURES
+
+SUITES = {"deb12": "bookworm", "deb13": "trixie", "ubuntu24.04": "noble"}
+"""The release's code name, which is the suite, by the end of a package's version."""
+_COMPONENT = "main"
+
+
+class RepositoryRefused(Exception):
+    """The repository was not written; the message states the fix."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--packages", type=Path, required=True, help="folder with .deb files (make deb)")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the repository")
+    signed = parser.add_mutually_exclusive_group()
+    signed.add_argument("--key", help="fingerprint of the secret key in gpg's keyring that signs the repository")
+    signed.add_argument(
+        "--unsigned", action="store_true", help="sign nothing; apt refuses it unless it is told to trust"
+    )
+    arguments = parser.parse_args()
+    try:
+        if not arguments.key and not arguments.unsigned:
+            raise RepositoryRefused("apt trusts no unsigned repository: name a key with --key, or pass --unsigned")
+        for suite in write(arguments.packages, arguments.out, epoch=source_date_epoch(os.environ), key=arguments.key):
+            print(suite)
+    except (RepositoryRefused, EpochUnknown) as exc:
+        print(f"repository: {exc}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def write(packages: Path, out: Path, *, epoch: int, key: str | None) -> list[Path]:
+    """Add packages to a repository and write its indices; return its suites. Raises RepositoryRefused."""
+    found = sorted(packages.glob("*.deb"))
+    if not found:
+        raise RepositoryRefused(f"{packages} has no packages: run `make deb`")
+    for file in found:
+        _add(file, out)
+    entries: dict[tuple[str, str], list[str]] = {}
+    for file in sorted((out / "pool").rglob("*.deb")):
+        _, version, architecture = file.stem.split("_")
+        entries.setdefault((_suite(file, version), architecture), []).append(_entry(file, out))
+    suites = sorted({suite for suite, _ in entries})
+    for suite in suites:
+        _write_suite(out / "dists" / suite, suite, entries, epoch)
+    for suite in suites:
+        _sign(out / "dists" / suite, key)
+    return [out / "dists" / suite for suite in suites]
+
+
+def _suite(file: Path, version: str) -> str:
+    suite = SUITES.get(version.rpartition("+")[2])
+    if suite is None:
+        raise RepositoryRefused(f"{file.name} is for no release of {', '.join(SUITES)}: remove it from the folder")
+    return suite
+
+
+def _add(file: Path, out: Path) -> None:
+    name, version, _ = file.stem.split("_")
+    _suite(file, version)
+    place = out / "pool" / _COMPONENT / name[0] / name / file.name
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if place.exists() and place.read_bytes() != file.read_bytes():
+        # Machines that have it would keep the old content, and apt would refuse the new one by its checksum.
+        raise RepositoryRefused(f"{place} has other content: a published version does not change; raise the version")
+    shutil.copyfile(file, place)
+
+
+def _entry(file: Path, out: Path) -> str:
+    control = subprocess.run(["dpkg-deb", "--field", str(file)], check=True, stdout=subprocess.PIPE, text=True).stdout
+    content = file.read_bytes()
+    return (
+        f"{control}Filename: {file.relative_to(out).as_posix()}\nSize: {len(content)}\n"
+        f"SHA256: {hashlib.sha256(content).hexdigest()}\n"
+    )
+
+
+def _write_suite(folder: Path, suite: str, entries: dict[tuple[str, str], list[str]], epoch: int) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    sums = []
+    for architecture in ARCHITECTURES:
+        index = "\n".join(entries.get((suite, architecture), [])).encode()
+        place = folder / _COMPONENT / f"binary-{architecture}"
+        place.mkdir(parents=True)
+        for name, content in (("Packages", index), ("Packages.gz", gzip.compress(index, 9, mtime=0))):
+            (place / name).write_bytes(content)
+            path = (place / name).relative_to(folder).as_posix()
+            sums.append(f" {hashlib.sha256(content).hexdigest()} {len(content):8} {path}\n")
+    written = datetime.fromtimestamp(epoch, UTC)
+    (folder / "Release").write_text(
+        f"Origin: Whence\nLabel: Whence\nSuite: {suite}\nCodename: {suite}\n"
+        f"Date: {written:%a, %d %b %Y %H:%M:%S} +0000\nArchitectures: {' '.join(ARCHITECTURES)}\n"
+        f"Components: {_COMPONENT}\nSHA256:\n{''.join(sums)}",
+        encoding="utf-8",
+    )
+
+
+def _sign(folder: Path, key: str | None) -> None:
+    if key is None:
+        return
+    command = ["gpg", "--batch", "--local-user", key, "--digest-algo", "SHA512", "--armor"]
+    for how, name in ((["--detach-sign"], "Release.gpg"), (["--clearsign"], "InRelease")):
+        whole = [*command, *how, "--output", str(folder / name), str(folder / "Release")]
+        said = subprocess.run(whole, capture_output=True, text=True, check=False)
+        if said.returncode != 0:
+            fix = "import the secret key into gpg's keyring (GNUPGHOME), or name another"
+            raise RepositoryRefused(f"gpg cannot sign with {key}: {said.stderr.strip()[-300:]}: {fix}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

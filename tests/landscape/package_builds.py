@@ -1,0 +1,78 @@
+"""Our wheels, Debian packages and an APT repository, made by the programs that a release uses."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from landscape.processes import run
+from landscape.programs import BIN
+from landscape.whole import ROOT
+
+PACKAGING = ROOT / "packaging/deb"
+_KEY_OWNER = "archive@whence.example.org"
+
+
+async def made_wheels(out: Path, *, source: Path = ROOT, environment: Mapping[str, str] | None = None) -> None:
+    """Build our three wheels from a folder of sources, as `make wheels` does."""
+    given = dict(environment or {})
+    if "SOURCE_DATE_EPOCH" not in given:
+        given["SOURCE_DATE_EPOCH"] = (await run(BIN / "python", PACKAGING / "epoch.py")).strip()
+    for part in ("common", "agent", "aggregator"):
+        command = (BIN / "python", "-m", "build", "--no-isolation", "--wheel", "--outdir", out, source / part)
+        await run(*command, environment=given)
+
+
+async def built(
+    wheels: Path, out: Path, *more: str, source: Path = ROOT, environment: Mapping[str, str] | None = None
+) -> None:
+    """Build packages, compressed for speed; what is downloaded stays in build/."""
+    command = (BIN / "python", source / "packaging/deb/build.py", "--compression", "gzip")
+    kept = ROOT / "build/wheelhouse"
+    await run(*command, "--wheels", wheels, "--out", out, "--wheelhouse", kept, *more, environment=environment)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repository:
+    """An APT repository and the public key of its signature. `gnupg` is gpg's folder with the secret key."""
+
+    folder: Path
+    public_key: Path
+    gnupg: Path
+    fingerprint: str
+
+    def add_to(self, root: Path, *, folder: Path | None = None) -> None:
+        """Copy the repository, or what stands for it, into a root, and name it to apt as agent/README.md does."""
+        shutil.copytree(folder or self.folder, root / "srv/whence", dirs_exist_ok=True)
+        (root / "etc/apt/keyrings").mkdir(exist_ok=True)
+        shutil.copyfile(self.public_key, root / "etc/apt/keyrings/whence.asc")
+        (root / "etc/apt/sources.list.d/whence.sources").write_text(
+            "Types: deb\nURIs: file:/srv/whence\nSuites: bookworm\nComponents: main\n"
+            "Signed-By: /etc/apt/keyrings/whence.asc\n",
+            encoding="utf-8",
+        )
+
+
+async def signed_repository(packages: Path, folder: Path) -> Repository:
+    """Make a key, and a repository of all packages in a folder that is signed by it."""
+    gnupg = folder / "gnupg"
+    gnupg.mkdir(mode=0o700)
+    gpg = ("gpg", "--homedir", gnupg, "--batch", "--passphrase", "")
+    await run(*gpg, "--quick-generate-key", _KEY_OWNER, "ed25519", "sign", "2y")
+    listed = await run(*gpg, "--with-colons", "--list-keys")
+    fingerprint = next(line.split(":")[9] for line in listed.splitlines() if line.startswith("fpr"))
+    (folder / "whence.asc").write_text(await run(*gpg, "--armor", "--export", fingerprint), encoding="ascii")
+    made = Repository(folder=folder / "apt", public_key=folder / "whence.asc", gnupg=gnupg, fingerprint=fingerprint)
+    await run(
+        BIN / "python", PACKAGING / "repository.py", "--packages", packages, "--out", made.folder, "--key", fingerprint,
+        environment={"GNUPGHOME": str(gnupg)},
+    )  # fmt: skip
+    return made
+
+
+async def in_root(root: Path, *command: str) -> str:
+    """Run a command in a root that is not booted, with this machine's network. Raises NotReady when it fails."""
+    within = ("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--pipe", f"--directory={root}")
+    return await run(*within, *command)
