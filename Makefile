@@ -88,7 +88,7 @@ image: deb
 
 # KEY is the release's private key; ARGS are passed on.
 release: dev
-	$(BIN)/python packaging/release/release.py --key "$(KEY)" $(ARGS)
+	PYTHONPATH=packaging/deb:packaging/ami $(BIN)/python packaging/release/release.py --key "$(KEY)" $(ARGS)
 
 # Images for packaging/container/compose.yaml, from bases that its README makes.
 VERSION = $(shell $(BIN)/python packaging/release/version.py)

@@ -1,4 +1,4 @@
-"""SBOMs of an image: CycloneDX 1.6 and SPDX 2.3, both as JSON, the same for the same packages. Pure.
+"""SBOMs of an image or a program: CycloneDX 1.6 and SPDX 2.3, both as JSON, the same for the same packages. Pure.
 
 Sources of the formats: https://cyclonedx.org/docs/1.6/json/ and https://spdx.github.io/spdx-spec/v2.3/. Other projects'
 readers read both in the tests.
@@ -20,18 +20,24 @@ _NAMESPACE = uuid.UUID("5f1d1a70-7c60-5f0c-9f58-0c4d5b1f6f2a")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SbomSubject:
-    """The image that an SBOM is about."""
+    """The image or program that an SBOM is about."""
 
     name: str
-    root_digest: str
+    digest: str
+    """Of an image, the digest of its root; of a program, of its wheel."""
     created_at: str
     """In seconds, as SPDX wants it: 2026-11-22T12:00:00Z."""
     tool_version: str
+    is_image: bool = True
+
+    @property
+    def digest_of(self) -> str:
+        return "root" if self.is_image else "wheel"
 
     @property
     def serial(self) -> str:
-        """A UUID, the same for the same root."""
-        return str(uuid.uuid5(_NAMESPACE, f"{self.name}\n{self.root_digest}"))
+        """A UUID, the same for the same content."""
+        return str(uuid.uuid5(_NAMESPACE, f"{self.name}\n{self.digest}"))
 
 
 def cyclonedx(subject: SbomSubject, packages: Sequence[AmiPackage]) -> bytes:
@@ -46,14 +52,14 @@ def cyclonedx(subject: SbomSubject, packages: Sequence[AmiPackage]) -> bytes:
                 "timestamp": subject.created_at,
                 "tools": {"components": [{"type": "application", "name": "whence", "version": subject.tool_version}]},
                 "component": {
-                    "type": "operating-system",
-                    "bom-ref": "image",
+                    "type": "operating-system" if subject.is_image else "application",
+                    "bom-ref": "subject",
                     "name": subject.name,
-                    "properties": [{"name": "whence:root-digest", "value": subject.root_digest}],
+                    "properties": [{"name": f"whence:{subject.digest_of}-digest", "value": subject.digest}],
                 },
             },
             "components": [_component(one) for one in packages],
-            "dependencies": [{"ref": "image", "dependsOn": [one.purl for one in packages]}],
+            "dependencies": [{"ref": "subject", "dependsOn": [one.purl for one in packages]}],
         }
     )
 
@@ -62,15 +68,16 @@ def spdx(subject: SbomSubject, packages: Sequence[AmiPackage]) -> bytes:
     """Return an SPDX document."""
     listed = [(f"SPDXRef-Package-{number}", one) for number, one in enumerate(packages, start=1)]
     image = {
-        "SPDXID": "SPDXRef-Image", "name": subject.name, "downloadLocation": "NOASSERTION", "filesAnalyzed": False,
-        "primaryPackagePurpose": "OPERATING-SYSTEM", "comment": f"root digest {subject.root_digest}",
+        "SPDXID": "SPDXRef-Subject", "name": subject.name, "downloadLocation": "NOASSERTION", "filesAnalyzed": False,
+        "primaryPackagePurpose": "OPERATING-SYSTEM" if subject.is_image else "APPLICATION",
+        "comment": f"{subject.digest_of} digest {subject.digest}",
     }  # fmt: skip
     contains = [
-        {"spdxElementId": "SPDXRef-Image", "relationshipType": "CONTAINS", "relatedSpdxElement": name}
+        {"spdxElementId": "SPDXRef-Subject", "relationshipType": "CONTAINS", "relatedSpdxElement": name}
         for name, _ in listed
     ]
     describes = {
-        "spdxElementId": "SPDXRef-DOCUMENT", "relationshipType": "DESCRIBES", "relatedSpdxElement": "SPDXRef-Image",
+        "spdxElementId": "SPDXRef-DOCUMENT", "relationshipType": "DESCRIBES", "relatedSpdxElement": "SPDXRef-Subject",
     }  # fmt: skip
     return _encoded(
         {

@@ -62,7 +62,7 @@ def write_statement(
     make_folder(root / AMI_FILE_PATH)  # before the manifest, which has the folder and not the file
     root_digest = write_manifest(root, output / "root.mtree")
     at = built_at.strftime("%Y-%m-%dT%H:%M:%SZ")
-    subject = SbomSubject(name=name, root_digest=root_digest, created_at=at, tool_version=__version__)
+    subject = SbomSubject(name=name, digest=root_digest, created_at=at, tool_version=__version__)
     byproducts = []
     for file, content, media_type in (
         ("sbom.cdx.json", cyclonedx(subject, packages), CYCLONEDX_TYPE),

@@ -13,14 +13,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import provenance
 from cryptography.hazmat.primitives.asymmetric import ec
+from parts import PARTS, Making, Source, say
 from version import CHANGELOG, ROOT, ReleaseRefused, current, released_on
 
 from whence_aggregator.whence.attest import load_key
@@ -31,21 +30,6 @@ from whence_common.scm_source import repository_of
 
 SUMS, PROVENANCE = "SHA256SUMS", "provenance.sigstore.json"
 BUILDER = "urn:whence:release"
-_STARTED = time.monotonic()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """The commit that is released. `epoch` is its time, seconds since 1970, which all files carry."""
-
-    version: str
-    repository: str
-    commit: str
-    epoch: int
-
-    @property
-    def tag(self) -> str:
-        return f"v{self.version}"
 
 
 def source_of(root: Path, repository: str) -> Source:
@@ -69,21 +53,6 @@ def source_of(root: Path, repository: str) -> Source:
     return Source(version=version, repository=f"https://{place}", commit=checkout.commit_id, epoch=epoch)
 
 
-def wheels(out: Path, environment: Mapping[str, str]) -> None:
-    for part in ("common", "agent", "aggregator"):
-        _run(
-            "-m", "build", "--no-isolation", "--wheel", "--outdir", str(out), str(ROOT / part), environment=environment
-        )
-
-
-def packages(out: Path, environment: Mapping[str, str]) -> None:
-    _run(str(ROOT / "packaging/deb/build.py"), "--wheels", str(out), "--out", str(out), environment=environment)
-
-
-PARTS: dict[str, Callable[[Path, Mapping[str, str]], None]] = {"wheels": wheels, "packages": packages}
-"""In the order in which they are built; each writes files into the folder, and uses those of the parts before it."""
-
-
 def main(words: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(words)
     try:
@@ -98,16 +67,18 @@ def main(words: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix=".release-", dir=arguments.out) as made:
         out = Path(made) / f"whence-{source.version}"
         out.mkdir()
-        environment = {**os.environ, "SOURCE_DATE_EPOCH": str(source.epoch)}
+        making = Making(
+            out=out, source=source, base=arguments.base, settings=arguments.settings, builder_id=arguments.builder_id
+        )
         for name in parts:
-            _say(f"building {name}")
-            PARTS[name](out, environment)
+            say(f"building {name}")
+            PARTS[name](making)
         _seal(out, source, key, builder_id=arguments.builder_id, parts=parts, started=started)
         final = arguments.out / out.name
         if final.exists():
             shutil.rmtree(final)
         out.rename(final)
-    _say(f"{final}: {len(list(final.iterdir()))} files of version {source.version}, commit {source.commit}")
+    say(f"{final}: {len(list(final.iterdir()))} files of version {source.version}, commit {source.commit}")
     return 0
 
 
@@ -115,7 +86,7 @@ def _seal(
     out: Path, source: Source, key: ec.EllipticCurvePrivateKey, *, builder_id: str, parts: tuple[str, ...], started: str
 ) -> None:
     """Write the checksums, and the provenance of all files."""
-    _say("writing checksums and provenance")
+    say("writing checksums and provenance")
     files = sorted(out.iterdir())
     lines = [f"{provenance.digest(one)}  {one.name}\n" for one in files]
     (out / SUMS).write_text("".join(lines), encoding="utf-8")
@@ -133,6 +104,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--key", type=Path, required=True, help="the release's private key, P-256 in PEM (KEY=)")
     parser.add_argument("--out", type=Path, default=ROOT / "dist", help="folder for the release's folder")
     parser.add_argument("--part", action="append", dest="parts", choices=list(PARTS), help="build only these")
+    parser.add_argument("--base", default="whence-base", help="base of the container image (packaging/container)")
+    parser.add_argument("--settings", type=Path, help="the platform's agent.yaml, which the machine image contains")
     parser.add_argument("--source", default="", help="the repository's URL (default: the remote named origin)")
     parser.add_argument("--builder-id", default=BUILDER, help="the builder id that the provenance states")
     return parser
@@ -144,26 +117,8 @@ def _git(root: Path, *words: str) -> str:
     ).stdout.strip()
 
 
-def _run(*words: str, environment: Mapping[str, str]) -> None:
-    done = subprocess.run(
-        (sys.executable, *words),
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        sys.stderr.write(done.stdout)
-        raise SystemExit(f"make release: {' '.join(words)} failed with exit code {done.returncode}")
-
-
 def _now() -> str:
     return to_instant(datetime.now(UTC))
-
-
-def _say(text: str) -> None:
-    print(f"[{time.monotonic() - _STARTED:5.1f} s] {text}", flush=True)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CHANGELOG = "CHANGELOG.md"
 _VERSION = re.compile(r"(0|[1-9][0-9]{0,4})\.(0|[1-9][0-9]{0,4})\.(0|[1-9][0-9]{0,4})\Z")
 _UNRELEASED = "## Unreleased\n"
+_IMAGE = r"whence[-/](?:aggregator|database|proxy):([0-9]+\.[0-9]+\.[0-9]+)"
 _HEADING = re.compile(r"## (?P<version>[0-9][0-9.]*), (?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})$", re.MULTILINE)
 
 
@@ -26,23 +27,24 @@ class ReleaseRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A file with the version; `pattern` has one group, and matches once."""
+    """A file with the version; `pattern` has one group, and matches at least once."""
 
     file: str
     pattern: str
 
     def read(self, root: Path) -> str:
         """Return the version in this file. Raises ReleaseRefused."""
-        found = re.findall(self.pattern, (root / self.file).read_text(encoding="utf-8"), re.MULTILINE)
+        found = set(re.findall(self.pattern, (root / self.file).read_text(encoding="utf-8"), re.MULTILINE))
         if len(found) != 1:
-            raise ReleaseRefused(f"{self.file}: {self.pattern!r} must match once, and matches {len(found)} times")
-        return str(found[0])
+            stated = f"states {' and '.join(sorted(found))}" if found else f"has nothing like {self.pattern!r}"
+            raise ReleaseRefused(f"{self.file} {stated}: it must state one version")
+        return str(found.pop())
 
     def write(self, root: Path, version: str) -> None:
         text = (root / self.file).read_text(encoding="utf-8")
-        found = re.search(self.pattern, text, re.MULTILINE)
-        assert found is not None, "read before it is written"
-        (root / self.file).write_text(text[: found.start(1)] + version + text[found.end(1) :], encoding="utf-8")
+        for found in reversed(list(re.finditer(self.pattern, text, re.MULTILINE))):
+            text = text[: found.start(1)] + version + text[found.end(1) :]
+        (root / self.file).write_text(text, encoding="utf-8")
 
 
 SOURCE = Place("common/src/whence_common/__init__.py", r'^__version__ = "([^"]+)"$')
@@ -51,8 +53,14 @@ PLACES = (
     Place("agent/pyproject.toml", r'^    "whence-common==([^"]+)",$'),
     Place("aggregator/pyproject.toml", r'^    "whence-common==([^"]+)",$'),
     Place("aggregator/src/whence_aggregator/openapi.yaml", r"^  version: ([0-9.]+)$"),
+    Place("packaging/container/compose.yaml", _IMAGE),
+    Place("packaging/container/README.md", _IMAGE),
+    Place("packaging/kubernetes/README.md", _IMAGE),
+    Place("packaging/kubernetes/aggregator.yaml", _IMAGE),
+    Place("packaging/kubernetes/tables.yaml", _IMAGE),
+    Place("packaging/kubernetes/witness.yaml", _IMAGE),
 )
-"""The first is the source; a package's dependency and a published document need a copy."""
+"""The first is the source. A package's dependency, a published document and the images to start need a copy."""
 
 
 def current(root: Path) -> str:

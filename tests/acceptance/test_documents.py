@@ -95,6 +95,11 @@ SHOWN_ELSEWHERE = {
 }
 """Commands that another test runs, or that need a whole machine; each with the place that does it."""
 BEGUN_ELSEWHERE = {
+    "make release ": "tests/acceptance/test_release.py",
+    "python packaging/release/version.py ": "tests/acceptance/test_release.py",
+    "git commit --all ": "tests/acceptance/test_release.py",
+    "git tag v": "tests/acceptance/test_release.py",
+    "whence verify whence-agent_": "tests/acceptance/test_release.py",
     "whence attest build/ami/": "tests/integration/test_amis_served.py",
     "whence attest sha256:": "tests/integration/test_amis_served.py",
     "whence ami ": "tests/integration/test_amis_served.py",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+from spdx_tools.spdx.parser.json import json_parser
+from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
 
 from landscape.programs import BIN
 from landscape.whole import ROOT
@@ -19,7 +24,10 @@ VERSION = "7.8.9"
 
 
 def run(*command: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=200, check=False)
+    environment = {**os.environ, "PYTHONPATH": "packaging/deb:packaging/ami"}
+    return subprocess.run(
+        command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=200, check=False
+    )  # fmt: skip
 
 
 def done(*command: str | Path, cwd: Path | None = None) -> str:
@@ -52,7 +60,8 @@ class Release:
 
     def build(self, *options: str | Path) -> subprocess.CompletedProcess[str]:
         program = self.clone / "packaging/release/release.py"
-        return run(sys.executable, program, "--key", self.key, "--part", "wheels", *options, cwd=self.clone)
+        parts = ("--part", "wheels", "--part", "sboms")
+        return run(sys.executable, program, "--key", self.key, *parts, *options, cwd=self.clone)
 
 
 def keys(directory: Path, name: str) -> tuple[Path, Path]:
@@ -94,10 +103,11 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Release:
 
 def test_a_release_has_the_version_of_its_tag_and_sums_that_hold(release: Release) -> None:
     assert sorted(one.name for one in release.folder.iterdir()) == [
-        "SHA256SUMS", "provenance.sigstore.json", f"whence_agent-{VERSION}-py3-none-any.whl",
+        "SHA256SUMS", "provenance.sigstore.json", f"whence-agent-{VERSION}.cdx.json", f"whence-agent-{VERSION}.spdx.json",
+        f"whence-aggregator-{VERSION}.cdx.json", f"whence-aggregator-{VERSION}.spdx.json", f"whence_agent-{VERSION}-py3-none-any.whl",
         f"whence_aggregator-{VERSION}-py3-none-any.whl", f"whence_common-{VERSION}-py3-none-any.whl",
     ]  # fmt: skip
-    assert done("sha256sum", "--check", "--strict", "SHA256SUMS", cwd=release.folder).count(": OK") == 3
+    assert done("sha256sum", "--check", "--strict", "SHA256SUMS", cwd=release.folder).count(": OK") == 7
     wheel = release.folder / f"whence_agent-{VERSION}-py3-none-any.whl"
     assert f"Requires-Dist: whence-common=={VERSION}" in done("unzip", "-p", wheel, "*/METADATA")
 
@@ -171,8 +181,22 @@ def test_sigstores_own_library_verifies_the_provenance(release: Release) -> None
     verifier = ("node", ROOT / "tests/clients/verify_bundle.js", release.folder / "provenance.sigstore.json")
     statement = json.loads(done(*verifier, release.public))
     assert statement["predicateType"] == "https://slsa.dev/provenance/v1"
-    assert len(statement["subject"]) == 4
+    assert len(statement["subject"]) == 8
     assert statement["predicate"]["buildDefinition"]["externalParameters"]["ref"] == f"refs/tags/v{VERSION}"
+
+
+@pytest.mark.parametrize("program", ["agent", "aggregator"])
+def test_other_projects_read_the_sboms(release: Release, program: str) -> None:
+    name = f"whence-{program}-{VERSION}"
+    lock = (ROOT / f"packaging/{program}.lock").read_text("utf-8")
+    content = (release.folder / f"{name}.cdx.json").read_text("utf-8")
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(content) is None
+    listed = {one["purl"] for one in json.loads(content)["components"]}
+    assert f"pkg:pypi/whence-common@{VERSION}" in listed
+    assert len(listed) == lock.count("==") + 1
+    document = json_parser.parse_from_file(str(release.folder / f"{name}.spdx.json"))
+    assert validate_full_spdx_document(document) == []
+    assert len(document.packages) == len(listed) + 1
 
 
 def test_a_release_built_again_has_the_same_files(release: Release, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,9 @@ from landscape.whole import ROOT
 PROGRAM = "packaging/release/version.py"
 PLACES = (
     "common/src/whence_common/__init__.py", "agent/pyproject.toml", "aggregator/pyproject.toml",
-    "aggregator/src/whence_aggregator/openapi.yaml",
+    "aggregator/src/whence_aggregator/openapi.yaml", "packaging/container/compose.yaml", "packaging/container/README.md",
+    "packaging/kubernetes/README.md", "packaging/kubernetes/aggregator.yaml", "packaging/kubernetes/tables.yaml",
+    "packaging/kubernetes/witness.yaml",
 )  # fmt: skip
 LOG = "# Changelog\n\n## Unreleased\n\n- A.\n\n## 0.0.1, 2026-01-01\n\n- B.\n"
 
@@ -49,11 +52,19 @@ def test_a_copy_that_differs_is_named(copy: Path) -> None:
     assert (code, "agent/pyproject.toml states 9." in said) == (1, True)
 
 
+def test_an_image_of_another_version_is_named(copy: Path) -> None:
+    file = copy / "packaging/container/compose.yaml"
+    file.write_text(file.read_text("utf-8").replace("whence-proxy:0", "whence-proxy:9"), encoding="utf-8")
+    code, said = run(copy)
+    assert (code, "packaging/container/compose.yaml states" in said) == (1, True), said
+
+
 def test_a_release_sets_every_place_and_cuts_the_changelog(copy: Path) -> None:
     code, said = run(copy, "7.8.9", "2026-12-01")
     assert (code, "git tag v7.8.9" in said) == (0, True), said
     assert run(copy) == (0, "7.8.9\n")
-    assert all("7.8.9" in (copy / name).read_text("utf-8") for name in PLACES)
+    texts = [(copy / name).read_text("utf-8") for name in PLACES]
+    assert all("7.8.9" in text and not re.search("(?:aggregator|proxy|database):0.1.0", text) for text in texts)
     assert (copy / "CHANGELOG.md").read_text("utf-8") == LOG.replace(
         "## Unreleased\n", "## Unreleased\n\n## 7.8.9, 2026-12-01\n"
     )
