@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ from whence_aggregator.ports import DescribedImage, NotFound
 from whence_aggregator.trace.lineage import Link
 from whence_aggregator.trace.tracer import Tracer
 from whence_common.ami_facts import AmiFacts, PackageFacts
+from whence_common.ami_provenance import STATEMENT_BYTES_MAX, AmiPackage
 from whence_common.digest import sha256_digest
+from whence_common.installed_packages import PACKAGES_MAX
 
 ONE = "i-00000000000000001"
 BUILDER = ImageBuilder()
@@ -291,3 +294,21 @@ async def test_a_tag_that_is_not_a_digest_counts_for_nothing(house: InProcess) -
     await house.say(await house.machine(ONE))
     await tagged(house, "latest")
     assert (await link(house)).state == "confirmed"
+
+
+async def test_the_largest_statement_is_recorded_read_again_and_listed(house: InProcess) -> None:
+    packages = [
+        AmiPackage(system="deb", name=f"python3-p{number}", architecture="amd64", version=f"1.0-{number}")
+        for number in range(PACKAGES_MAX)
+    ]
+    payload = BUILDER.payload(*packages)
+    assert len(payload) > STATEMENT_BYTES_MAX // 2
+    recorded = await record(house, BUILDER.submission(payload, HERE))
+    (entry,) = await house.entries("ami-statement")
+    document = json.loads(entry.content or b"")
+    assert base64.b64decode(document["envelope"]["payload"]) == payload
+    known = KnownAmis(database=house.database, trusted=frozenset({BUILDER.pair}))
+    assert (await known.one(AMI))["statements"][0]["packages"] == PACKAGES_MAX
+    page, following, digest = await known.packages(AMI, after="", limit=500)
+    assert (len(page), digest) == (500, recorded.digest)
+    assert following is not None
