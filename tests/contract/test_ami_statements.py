@@ -99,6 +99,16 @@ async def test_an_ami_of_the_same_id_in_another_region_is_another_one(house: InP
     assert (await link(house)).value == {"image_id": AMI}
 
 
+async def test_statements_of_two_amis_with_one_id_in_two_regions_do_not_contradict_each_other(
+    house: InProcess,
+) -> None:
+    await record(house, BUILDER.submission(BUILDER.payload(), HERE))
+    other = await record(house, BUILDER.submission(BUILDER.payload(deb("openssl", "1")), ("eu-west-1", AMI)))
+    assert other.contradicts == []
+    shown = await KnownAmis(database=house.database, trusted=frozenset({BUILDER.pair})).one(AMI)
+    assert (shown["state"], len(shown["statements"])) == ("confirmed", 2)
+
+
 async def test_a_digest_that_is_not_recorded_is_not_found(house: InProcess) -> None:
     with pytest.raises(NotFound, match="statement not found"):
         await record(house, BUILDER.submission("sha256:" + "0" * 64, HERE))

@@ -66,9 +66,10 @@ def _state(statements: Sequence[AmiStatement]) -> tuple[str, str | None]:
     """Return what the statements are worth without an instance. `asserted`: nobody but the builder states it."""
     if not statements:
         return "missing", "no statement about this AMI is recorded"
-    wrong = contradiction(statements)
-    if wrong is not None:
-        return "contradicted", wrong
+    for region in sorted({one.region for one in statements}):
+        wrong = contradiction(one for one in statements if one.region == region)
+        if wrong is not None:
+            return "contradicted", wrong
     if not all(one.trusted for one in statements):
         return "asserted", "the settings do not trust the builder with the key that signed"
     return "confirmed", None

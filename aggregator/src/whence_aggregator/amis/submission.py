@@ -16,6 +16,7 @@ from whence_common.errors import InputError, one_line
 from whence_common.identifiers import REGION
 from whence_common.image_trust import TrustedBuilder
 from whence_common.keys import key_id
+from whence_common.storable import check_json
 
 ENVELOPE_BYTES_MAX = STATEMENT_BYTES_MAX * 4 // 3 + 16 * 1024
 SUBMISSION_BYTES_MAX = ENVELOPE_BYTES_MAX + 64 * 1024
@@ -71,6 +72,7 @@ def parse_submission(content: bytes, builders: Sequence[TrustedBuilder]) -> Subm
     if not envelope.exact:
         raise EnvelopeInvalid("envelope-malformed", "the envelope has members that DSSE does not define", fix=_FIX)
     verified = _verified(envelope, builders)
+    check_json(envelope.payload, "the statement")
     provenance = AmiProvenance.parse(envelope.payload)
     signer = _signer(verified, provenance.builder_id)
     return SubmittedAmi(
