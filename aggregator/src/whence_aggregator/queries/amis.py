@@ -241,9 +241,9 @@ INSTANCES_WITH_PACKAGE = NamedQuery[InstancesWithPackageParameters, InstancesWit
 
 
 class InstancesWithoutPackageParameters(TypedDict):
+    incomparable: str
     name: str
     system: str
-    incomparable: str
     after: int
     silent_before: int
     in_account: str | None
@@ -276,14 +276,14 @@ INSTANCES_WITHOUT_PACKAGE = NamedQuery[InstancesWithoutPackageParameters, Instan
 
 
 class CountPackagesKnownParameters(TypedDict):
+    incomparable: str
     name: str
     system: str
-    incomparable: str
+    silent_before: int
     in_account: str | None
     in_region: str | None
     every: int
     applications: str
-    silent_before: int
 
 
 class CountPackagesKnownRow(TypedDict):
