@@ -16,6 +16,7 @@ from whence_aggregator.amis.listing import KnownAmis
 from whence_aggregator.amis.recording import AmiRecording, RecordedAmi
 from whence_aggregator.amis.submission import parse_submission
 from whence_aggregator.ports import DescribedImage, NotFound
+from whence_aggregator.queries.compliance import UNJUDGED
 from whence_aggregator.trace.lineage import Link
 from whence_aggregator.trace.tracer import Tracer
 from whence_common.ami_facts import AmiFacts, PackageFacts
@@ -129,6 +130,18 @@ async def test_a_second_statement_about_an_ami_makes_it_contradicted_and_both_ar
     assert shown["state"] == "contradicted"
     with pytest.raises(NotFound, match="several statements name it"):
         await KnownAmis(database=house.database, trusted=frozenset()).packages(AMI, after="", limit=10)
+
+
+async def test_instances_of_an_ami_are_judged_again_when_a_statement_names_it(house: InProcess) -> None:
+    await house.say(await house.machine(ONE))
+    await house.work()
+    await house.evaluator.sweep()
+    assert await house.database.fetch(UNJUDGED.bind({"after": 0, "limit": 10})) == []
+    recorded = await record(house, BUILDER.submission(BUILDER.payload(), ("us-east-1", AMI.replace("1", "2"))))
+    assert await house.database.fetch(UNJUDGED.bind({"after": 0, "limit": 10})) == []
+    await record(house, BUILDER.submission(recorded.digest, HERE))
+    (row,) = await house.database.fetch(UNJUDGED.bind({"after": 0, "limit": 10}))
+    assert row["instance_id"] == ONE
 
 
 async def test_an_agent_that_states_another_statement_contradicts_the_ami(house: InProcess) -> None:
