@@ -226,6 +226,23 @@ async def test_an_ami_is_shown_with_its_instances_also_without_a_statement(house
     assert sha256_digest(BUILDER.payload()) == shown["statements"][0]["digest"]
 
 
+async def test_an_ami_is_shown_with_what_its_agents_state_and_on_how_many_machines_packages_differ(
+    house: InProcess,
+) -> None:
+    recorded = await record(house, BUILDER.submission(BUILDER.payload(), HERE))
+    changed = PackageFacts(name="openssl", architecture="amd64", image="1", machine="2")
+    await house.say(await house.machine(ONE), **stating(recorded.digest))
+    await house.say(await house.machine("i-00000000000000002"), **stating(recorded.digest, changed))
+    await house.say(await house.machine("i-00000000000000003"), **stating("sha256:" + "0" * 64))
+    await house.say(await house.machine("i-00000000000000004"))
+    shown = await KnownAmis(database=house.database, trusted=frozenset({BUILDER.pair})).one(AMI)
+    assert shown["instances"] == 4
+    assert sorted(shown["agents"], key=lambda one: int(one["instances"])) == [
+        {"digest": "sha256:" + "0" * 64, "instances": 1, "changed": 0},
+        {"digest": recorded.digest, "instances": 2, "changed": 1},
+    ]
+
+
 async def test_the_tables_are_derived_again_alike(house: InProcess, tmp_path: Path) -> None:
     recorded = await record(house, BUILDER.submission(BUILDER.payload(), HERE))
     await record(house, BUILDER.submission(recorded.digest, ("us-east-1", AMI)))

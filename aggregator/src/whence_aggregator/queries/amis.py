@@ -159,6 +159,20 @@ class InstancesOfAmiRow(TypedDict):
 INSTANCES_OF_AMI = NamedQuery[InstancesOfAmiParameters, InstancesOfAmiRow]("instances_of_ami")
 
 
+class AgentsOfAmiParameters(TypedDict):
+    image_id: str
+    limit: int
+
+
+class AgentsOfAmiRow(TypedDict):
+    digest: str
+    instances: int
+    changed: int
+
+
+AGENTS_OF_AMI = NamedQuery[AgentsOfAmiParameters, AgentsOfAmiRow]("agents_of_ami")
+
+
 class PutInstanceImageParameters(TypedDict):
     instance: int
     ledger_index: int

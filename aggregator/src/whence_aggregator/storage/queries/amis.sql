@@ -49,6 +49,13 @@ order by system || '/' || name || '/' || architecture limit :limit;
 select region, count(*) as n from instance
 where image_id = :image_id and life in ('pending', 'running', 'stopping', 'unknown') group by region order by region;
 
+-- name: agents_of_ami
+-- types: instances int, changed int, image_id str, limit int
+select m.digest, count(*) as instances, sum(case when m.differing > 0 then 1 else 0 end) as changed
+from instance n join instance_image m on m.instance = n.number and m.ledger_index = n.ledger_index
+where n.image_id = :image_id and n.life in ('pending', 'running', 'stopping', 'unknown')
+group by m.digest order by m.digest limit :limit;
+
 -- name: put_instance_image
 insert into instance_image (instance, ledger_index, digest, name, packages_digest, differing, listed, unread)
 values (:instance, :ledger_index, :digest, :name, :packages_digest, :differing, :listed, :unread)
