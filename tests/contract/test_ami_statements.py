@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,13 @@ from whence_aggregator.amis.listing import KnownAmis
 from whence_aggregator.amis.recording import AmiRecording, RecordedAmi
 from whence_aggregator.amis.submission import parse_submission
 from whence_aggregator.ports import DescribedImage, NotFound
+from whence_aggregator.queries.compliance import UNJUDGED
 from whence_aggregator.trace.lineage import Link
 from whence_aggregator.trace.tracer import Tracer
 from whence_common.ami_facts import AmiFacts, PackageFacts
+from whence_common.ami_provenance import STATEMENT_BYTES_MAX, AmiPackage
 from whence_common.digest import sha256_digest
+from whence_common.installed_packages import PACKAGES_MAX
 
 ONE = "i-00000000000000001"
 BUILDER = ImageBuilder()
@@ -96,6 +100,16 @@ async def test_an_ami_of_the_same_id_in_another_region_is_another_one(house: InP
     assert (await link(house)).value == {"image_id": AMI}
 
 
+async def test_statements_of_two_amis_with_one_id_in_two_regions_do_not_contradict_each_other(
+    house: InProcess,
+) -> None:
+    await record(house, BUILDER.submission(BUILDER.payload(), HERE))
+    other = await record(house, BUILDER.submission(BUILDER.payload(deb("openssl", "1")), ("eu-west-1", AMI)))
+    assert other.contradicts == []
+    shown = await KnownAmis(database=house.database, trusted=frozenset({BUILDER.pair})).one(AMI)
+    assert (shown["state"], len(shown["statements"])) == ("confirmed", 2)
+
+
 async def test_a_digest_that_is_not_recorded_is_not_found(house: InProcess) -> None:
     with pytest.raises(NotFound, match="statement not found"):
         await record(house, BUILDER.submission("sha256:" + "0" * 64, HERE))
@@ -116,6 +130,18 @@ async def test_a_second_statement_about_an_ami_makes_it_contradicted_and_both_ar
     assert shown["state"] == "contradicted"
     with pytest.raises(NotFound, match="several statements name it"):
         await KnownAmis(database=house.database, trusted=frozenset()).packages(AMI, after="", limit=10)
+
+
+async def test_instances_of_an_ami_are_judged_again_when_a_statement_names_it(house: InProcess) -> None:
+    await house.say(await house.machine(ONE))
+    await house.work()
+    await house.evaluator.sweep()
+    assert await house.database.fetch(UNJUDGED.bind({"after": 0, "limit": 10})) == []
+    recorded = await record(house, BUILDER.submission(BUILDER.payload(), ("us-east-1", AMI.replace("1", "2"))))
+    assert await house.database.fetch(UNJUDGED.bind({"after": 0, "limit": 10})) == []
+    await record(house, BUILDER.submission(recorded.digest, HERE))
+    (row,) = await house.database.fetch(UNJUDGED.bind({"after": 0, "limit": 10}))
+    assert row["instance_id"] == ONE
 
 
 async def test_an_agent_that_states_another_statement_contradicts_the_ami(house: InProcess) -> None:
@@ -198,6 +224,23 @@ async def test_an_ami_is_shown_with_its_instances_also_without_a_statement(house
     shown = await known.one(AMI)
     assert (shown["state"], shown["regions"]) == ("confirmed", {REGION: 1})
     assert sha256_digest(BUILDER.payload()) == shown["statements"][0]["digest"]
+
+
+async def test_an_ami_is_shown_with_what_its_agents_state_and_on_how_many_machines_packages_differ(
+    house: InProcess,
+) -> None:
+    recorded = await record(house, BUILDER.submission(BUILDER.payload(), HERE))
+    changed = PackageFacts(name="openssl", architecture="amd64", image="1", machine="2")
+    await house.say(await house.machine(ONE), **stating(recorded.digest))
+    await house.say(await house.machine("i-00000000000000002"), **stating(recorded.digest, changed))
+    await house.say(await house.machine("i-00000000000000003"), **stating("sha256:" + "0" * 64))
+    await house.say(await house.machine("i-00000000000000004"))
+    shown = await KnownAmis(database=house.database, trusted=frozenset({BUILDER.pair})).one(AMI)
+    assert shown["instances"] == 4
+    assert sorted(shown["agents"], key=lambda one: int(one["instances"])) == [
+        {"digest": "sha256:" + "0" * 64, "instances": 1, "changed": 0},
+        {"digest": recorded.digest, "instances": 2, "changed": 1},
+    ]
 
 
 async def test_the_tables_are_derived_again_alike(house: InProcess, tmp_path: Path) -> None:
@@ -291,3 +334,21 @@ async def test_a_tag_that_is_not_a_digest_counts_for_nothing(house: InProcess) -
     await house.say(await house.machine(ONE))
     await tagged(house, "latest")
     assert (await link(house)).state == "confirmed"
+
+
+async def test_the_largest_statement_is_recorded_read_again_and_listed(house: InProcess) -> None:
+    packages = [
+        AmiPackage(system="deb", name=f"python3-p{number}", architecture="amd64", version=f"1.0-{number}")
+        for number in range(PACKAGES_MAX)
+    ]
+    payload = BUILDER.payload(*packages)
+    assert len(payload) > STATEMENT_BYTES_MAX // 2
+    recorded = await record(house, BUILDER.submission(payload, HERE))
+    (entry,) = await house.entries("ami-statement")
+    document = json.loads(entry.content or b"")
+    assert base64.b64decode(document["envelope"]["payload"]) == payload
+    known = KnownAmis(database=house.database, trusted=frozenset({BUILDER.pair}))
+    assert (await known.one(AMI))["statements"][0]["packages"] == PACKAGES_MAX
+    page, following, digest = await known.packages(AMI, after="", limit=500)
+    assert (len(page), digest) == (500, recorded.digest)
+    assert following is not None

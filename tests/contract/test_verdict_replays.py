@@ -14,11 +14,14 @@ from typing import Any
 import pytest
 
 from fakes.auditor import bundle
+from fakes.image_builder import PACKAGES, REGION, ImageBuilder
 from fakes.in_process import OTHER_ACCOUNT, InProcess
 from fakes.machine import COMMIT, DIGEST, FAILED, Machine, scm
 from fakes.signing_authority import SigningAuthority
 from landscape.endurance import repeated
 from whence_aggregator.adapters.bundle_file import BundleFile
+from whence_aggregator.amis.recording import AmiRecording
+from whence_aggregator.amis.submission import parse_submission
 from whence_aggregator.commands.replay import run_replay
 from whence_aggregator.compliance.rule import ConfiguredSource
 from whence_aggregator.compliance.rule_settings import RuleSettings
@@ -43,6 +46,7 @@ from whence_common.statement import DriftFacts
 
 AMI = "ami-12c6146b"
 PLACE = "123456789012/eu-central-1"
+HERE = (REGION, AMI)
 MESSAGE = b"tree x\nauthor A <a@b> 1 +0000\ncommitter A <a@b> 1 +0000\n\n"
 LAUNCHED = "2026-11-22T11:59:59.000Z"
 SETTINGS = RuleSettings(
@@ -128,6 +132,25 @@ async def test_every_verdict_is_the_same_again_from_the_entries_that_it_names(
         ("ami", "ami-untrusted", "fail"), ("version", "scm-url-not-match-with-kio", "pass"),
         ("application", "app-without-owner", "pass"),
     } <= outcomes  # fmt: skip
+
+
+async def test_verdicts_beside_statements_about_the_ami_are_the_same_again(
+    ruled: InProcess, scratch: ScratchDatabase
+) -> None:
+    await ruled.register()
+    ruled.sources.commits[COMMIT] = MESSAGE + b"no ticket"
+    builder = ImageBuilder()
+    recording = AmiRecording(ledger=ruled.ledger, now=ruled.clock)
+    for packages in (PACKAGES, PACKAGES[:1]):
+        submitted = parse_submission(builder.submission(builder.payload(*packages), HERE), [builder.trusted])
+        await recording.record(submitted, recorded_by="ci")
+        await ruled.say(await ruled.machine(f"i-{len(packages):017x}"))
+        await ruled.work()
+        await ruled.evaluator.sweep()
+    evidence = [type_of(one.content or b"")[2]["unlogged"] for one in await ruled.entries("evidence")]
+    states = {one.get("links", {}).get("ami", {}).get("state") for one in evidence}
+    assert {"asserted", "contradicted"} <= states, "the builder is not trusted, and then there are two statements"
+    assert differences(await replayed(ruled, scratch)) == []
 
 
 async def test_one_version_is_judged_once_for_all_its_instances(ruled: InProcess) -> None:

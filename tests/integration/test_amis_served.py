@@ -79,6 +79,18 @@ async def test_a_build_attests_its_ami_and_a_person_reads_what_it_consists_of(se
     assert [one["name"] for one in json.loads(output)["packages"]] == ["openssl"]
 
 
+async def test_every_answer_is_as_the_contract_has_it(served: Aggregator, files: Path) -> None:
+    assert (await attest(served, files, ami(8)))[0] == 0
+    assert (await served.get(f"/v1/amis/{ami(8)}"))["agents"] == []
+    assert len((await served.get(f"/v1/amis/{ami(8)}/packages", limit="2"))["packages"]) == 2
+    assert (await served.get(f"/v1/amis/{ami(9)}"))["status"] == 404
+    found = await served.get("/v1/instances", package="openssl<3.0.17")
+    assert (found["instances"], found["packages_known"]["unknown"], found["next"]) == ([], 0, None)
+    body = json.loads(BUILDER.submission(sha256_digest(BUILDER.payload()), (REGION, ami(8))))
+    async with served.session() as session, session.post(served.url + "/v1/amis", json=body) as answer:
+        assert (answer.status, (await answer.json())["new"]) == (200, False)
+
+
 async def test_a_copy_is_named_by_the_digest_alone(served: Aggregator, files: Path) -> None:
     assert (await attest(served, files, ami(2)))[0] == 0
     digest = sha256_digest(BUILDER.payload())

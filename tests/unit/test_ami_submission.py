@@ -71,3 +71,10 @@ def test_an_envelope_with_other_members_is_refused() -> None:
     document["statement"]["note"] = "not signed"
     with pytest.raises(EnvelopeInvalid, match="members that DSSE does not define"):
         parse_submission(json.dumps(document).encode(), [BUILDER.trusted])
+
+
+@pytest.mark.parametrize("escaped", [b"\\u0000", b"\\ud800"])
+def test_a_signed_text_that_no_database_can_store_is_refused(escaped: bytes) -> None:
+    payload = BUILDER.payload().replace(b"demo/image", b"demo/" + escaped)
+    with pytest.raises(InputError):
+        parse_submission(BUILDER.submission(payload, HERE), [BUILDER.trusted])

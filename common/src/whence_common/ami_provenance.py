@@ -100,7 +100,7 @@ class AmiProvenance(msgspec.Struct, frozen=True, kw_only=True):
         if definition.get("buildType") != BUILD_TYPE:
             raise AmiProvenanceInvalid(f"the build type is not {BUILD_TYPE}: this is not provenance of an AMI")
         name, root = _subject(statement)
-        found = built_from(statement).source
+        found = built_from(_without_packages(statement)).source
         return cls(
             digest=sha256_digest(payload), name=name, root_digest=root,
             builder_id=_text(_object(details.get("builder")).get("id"), "builder.id", 300),
@@ -181,6 +181,22 @@ def _descriptor(package: AmiPackage) -> dict[str, object]:
         if one != UNKNOWN
     }
     return {"uri": package.purl, "annotations": origin} if origin else {"uri": package.purl}
+
+
+def _without_packages(statement: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a statement whose dependencies are no packages: to look for a repository in each takes a second."""
+    predicate = _object(statement.get("predicate"))
+    definition = _object(predicate.get("buildDefinition"))
+    listed = definition.get("resolvedDependencies")
+    others = [
+        one
+        for one in (listed if isinstance(listed, list) else ())
+        if not str(_object(one).get("uri")).startswith("pkg:")
+    ]
+    return {
+        **statement,
+        "predicate": {**predicate, "buildDefinition": {**definition, "resolvedDependencies": others}},
+    }
 
 
 def _packages(listed: Any) -> list[AmiPackage]:

@@ -76,7 +76,7 @@ class AmiRecording:
                 stated = self._event(submitted, added, with_envelope=index is None, recorded_by=recorded_by)
                 entry = NewEntry(kind=AMI_STATEMENT, content=event(AMI_STATEMENT, stated))
                 ((appended, _),) = await writing.append([entry])
-                await writing.transaction.execute(*ami_statement_writes(appended, stated))
+                await writing.transaction.execute(*ami_statement_writes(appended, stated, submitted.provenance))
                 index = appended if index is None else index
         assert index is not None
         return RecordedAmi(

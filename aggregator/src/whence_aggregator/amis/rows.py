@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from whence_aggregator.amis.submission import NamedAmi
 from whence_aggregator.queries.amis import (
+    AgentsOfAmiRow,
     AmisNamedByRow,
     AmiStatementOfRow,
     InstancesOfAmiRow,
@@ -25,6 +26,11 @@ def named_amis(rows: Sequence[AmisNamedByRow]) -> list[NamedAmi]:
 
 def instances_by_region(rows: Sequence[InstancesOfAmiRow]) -> dict[str, int]:
     return {row["region"]: row["n"] for row in rows}
+
+
+def agents_to_wire(rows: Sequence[AgentsOfAmiRow]) -> list[dict[str, object]]:
+    """Return which statements agents state, and on how many machines packages differ from the image."""
+    return [{"digest": row["digest"], "instances": row["instances"], "changed": row["changed"]} for row in rows]
 
 
 def package_to_wire(row: PackagesOfStatementRow) -> dict[str, str]:

@@ -16,6 +16,7 @@ from whence_common.errors import InputError, one_line
 from whence_common.identifiers import REGION
 from whence_common.image_trust import TrustedBuilder
 from whence_common.keys import key_id
+from whence_common.storable import check_json
 
 ENVELOPE_BYTES_MAX = STATEMENT_BYTES_MAX * 4 // 3 + 16 * 1024
 SUBMISSION_BYTES_MAX = ENVELOPE_BYTES_MAX + 64 * 1024
@@ -70,12 +71,15 @@ def parse_submission(content: bytes, builders: Sequence[TrustedBuilder]) -> Subm
     envelope = Envelope.parse(statement, bytes_max=ENVELOPE_BYTES_MAX)
     if not envelope.exact:
         raise EnvelopeInvalid("envelope-malformed", "the envelope has members that DSSE does not define", fix=_FIX)
-    signer = _signer(envelope, builders)
+    verified = _verified(envelope, builders)
+    check_json(envelope.payload, "the statement")
+    provenance = AmiProvenance.parse(envelope.payload)
+    signer = _signer(verified, provenance.builder_id)
     return SubmittedAmi(
         digest=sha256_digest(envelope.payload),
         amis=amis,
         envelope=msgspec.json.decode(statement),
-        provenance=AmiProvenance.parse(envelope.payload),
+        provenance=provenance,
         key_id=key_id(signer.key),
     )
 
@@ -87,15 +91,19 @@ def _digest(statement: bytes) -> str:
     return digest
 
 
-def _signer(envelope: Envelope, builders: Sequence[TrustedBuilder]) -> TrustedBuilder:
-    """Return the trusted builder that signed and that the statement names. Raises Forbidden or InputError."""
+def _verified(envelope: Envelope, builders: Sequence[TrustedBuilder]) -> list[TrustedBuilder]:
+    """Return the trusted builders whose keys signed. Raises Forbidden if there is none."""
     verified = [one for one in builders if _holds(envelope, one)]
     if not verified:
         raise Forbidden(
             "ami-signer-untrusted", "no key of a trusted builder has signed the statement",
             fix="sign it with a builder's key, or trust the builder: ami_builders in the aggregator's settings",
         )  # fmt: skip
-    stated = AmiProvenance.parse(envelope.payload).builder_id
+    return verified
+
+
+def _signer(verified: Sequence[TrustedBuilder], stated: str) -> TrustedBuilder:
+    """Return the builder that the statement names. Raises Forbidden if another one signed."""
     for one in verified:
         if one.builder_id == stated:
             return one

@@ -27,8 +27,10 @@ async def project_ami_statement(transaction: Transaction, index: int, event: Map
     await transaction.execute(*ami_statement_writes(index, event))
 
 
-def ami_statement_writes(index: int, event: Mapping[str, Any]) -> list[BoundCommand]:
-    """Return what an entry writes. Raises AmiProvenanceInvalid."""
+def ami_statement_writes(
+    index: int, event: Mapping[str, Any], found: AmiProvenance | None = None
+) -> list[BoundCommand]:
+    """Return what an entry writes. `found`: its provenance, if that was parsed already. Raises AmiProvenanceInvalid."""
     envelope, amis = event["envelope"], event["amis"]
     named: list[AddAmiNamedParameters] = [
         {"image_id": one["image_id"], "region": one["region"], "digest": event["digest"], "ledger_index": index}
@@ -38,7 +40,7 @@ def ami_statement_writes(index: int, event: Mapping[str, Any]) -> list[BoundComm
     written = [ADD_AMI_NAMED.bind(named), unjudged]
     if envelope is None:
         return written
-    found = AmiProvenance.parse(strict_base64.decode(envelope["payload"]))
+    found = found or AmiProvenance.parse(strict_base64.decode(envelope["payload"]))
     statement: AddAmiStatementParameters = {
         "ledger_index": index, "digest": found.digest, "name": found.name, "root_digest": found.root_digest,
         "builder_id": found.builder_id, "key_id": event["key_id"], "repository": found.repository,

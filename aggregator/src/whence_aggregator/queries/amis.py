@@ -159,6 +159,20 @@ class InstancesOfAmiRow(TypedDict):
 INSTANCES_OF_AMI = NamedQuery[InstancesOfAmiParameters, InstancesOfAmiRow]("instances_of_ami")
 
 
+class AgentsOfAmiParameters(TypedDict):
+    image_id: str
+    limit: int
+
+
+class AgentsOfAmiRow(TypedDict):
+    digest: str
+    instances: int
+    changed: int
+
+
+AGENTS_OF_AMI = NamedQuery[AgentsOfAmiParameters, AgentsOfAmiRow]("agents_of_ami")
+
+
 class PutInstanceImageParameters(TypedDict):
     instance: int
     ledger_index: int
@@ -241,9 +255,9 @@ INSTANCES_WITH_PACKAGE = NamedQuery[InstancesWithPackageParameters, InstancesWit
 
 
 class InstancesWithoutPackageParameters(TypedDict):
+    incomparable: str
     name: str
     system: str
-    incomparable: str
     after: int
     silent_before: int
     in_account: str | None
@@ -276,14 +290,14 @@ INSTANCES_WITHOUT_PACKAGE = NamedQuery[InstancesWithoutPackageParameters, Instan
 
 
 class CountPackagesKnownParameters(TypedDict):
+    incomparable: str
     name: str
     system: str
-    incomparable: str
+    silent_before: int
     in_account: str | None
     in_region: str | None
     every: int
     applications: str
-    silent_before: int
 
 
 class CountPackagesKnownRow(TypedDict):

@@ -87,6 +87,9 @@ def _show(shown: Mapping[str, Any]) -> None:
             ("  recorded", f"{one['recorded_at']} by {one['recorded_by']}, entry {one['ledger_index']}"),
         ]
     lines.append(("instances", f"{shown['instances']} run it{_regions(shown['regions'])}"))
+    for one in shown["agents"]:
+        changed = f", packages differ on {one['changed']}" if one["changed"] else ""
+        lines.append(("agents", f"{one['instances']} state {one['digest']}{changed}"))
     show_lines(lines)
 
 

@@ -49,6 +49,13 @@ order by system || '/' || name || '/' || architecture limit :limit;
 select region, count(*) as n from instance
 where image_id = :image_id and life in ('pending', 'running', 'stopping', 'unknown') group by region order by region;
 
+-- name: agents_of_ami
+-- types: instances int, changed int, image_id str, limit int
+select m.digest, count(*) as instances, sum(case when m.differing > 0 then 1 else 0 end) as changed
+from instance n join instance_image m on m.instance = n.number and m.ledger_index = n.ledger_index
+where n.image_id = :image_id and n.life in ('pending', 'running', 'stopping', 'unknown')
+group by m.digest order by m.digest limit :limit;
+
 -- name: put_instance_image
 insert into instance_image (instance, ledger_index, digest, name, packages_digest, differing, listed, unread)
 values (:instance, :ledger_index, :digest, :name, :packages_digest, :differing, :listed, :unread)
@@ -137,81 +144,80 @@ order by i.number limit :limit;
 
 -- name: instances_without_package
 -- types: after int, limit int, silent_before int, in_account str?, in_region str?, every int, name str, system str, seen_at int?, life_since int?, reason int
-select i.number, i.facets, i.instance_id, i.account_id, i.region, i.cause, i.observed_at, i.ledger_index, i.life,
-    (select s.seen_at from last_seen s where s.instance_id = i.instance_id) as seen_at,
+select i.number, i.facets, i.instance_id, i.account_id, i.region, i.cause, i.observed_at, i.ledger_index, i.life, i.seen_at,
     (select c.recorded_at from clock c where c.ledger_index <= i.ledger_index order by c.ledger_index desc limit 1)
         as recorded_at,
     (select c.recorded_at from clock c where c.ledger_index <= i.life_index order by c.ledger_index desc limit 1)
         as life_since,
     i.image_id, i.reason
 from (
-    select n.*, case
-        when exists (select 1 from instance_package d
-            where d.instance = n.number and d.ledger_index = n.ledger_index and d.name = :name and :system = 'deb')
-            then case when exists (select 1 from instance_package d
-                where d.instance = n.number and d.ledger_index = n.ledger_index and d.name = :name
-                    and {d.version in texts incomparable}) then 4 else 0 end
-        when not exists (select 1 from ami_named a where a.image_id = n.image_id and a.region = n.region)
-            and not exists (select 1 from instance_image m join ami_statement s on s.digest = m.digest
-                where m.instance = n.number and m.ledger_index = n.ledger_index) then 1
-        when exists (select 1 from ami_named a where a.image_id = n.image_id and a.region = n.region)
-            and exists (select 1 from instance_image m where m.instance = n.number and m.ledger_index = n.ledger_index
-            and not exists (select 1 from ami_named a join ami_statement s on s.ledger_index = a.statement
-                where a.image_id = n.image_id and a.region = n.region and s.digest = m.digest)) then 2
-        when exists (select 1 from instance_image m where m.instance = n.number and m.ledger_index = n.ledger_index
-            and (m.differing > m.listed or m.unread <> '')) then 3
-        when exists (select 1 from ami_named a join ami_package p on p.statement = a.statement
-            where a.image_id = n.image_id and a.region = n.region and p.name = :name and p.system = :system
-                and {p.version in texts incomparable})
-            or exists (select 1 from instance_image m join ami_statement s on s.digest = m.digest
-                join ami_package p on p.statement = s.ledger_index
-                where m.instance = n.number and m.ledger_index = n.ledger_index and p.name = :name and p.system = :system
-                    and {p.version in texts incomparable}) then 4
+    select n.number, n.facets, n.instance_id, n.account_id, n.region, n.cause, n.observed_at, n.ledger_index, n.life,
+        n.life_index, n.image_id, l.seen_at, case
+        when d.instance is not null then case when d.incomparable = 1 then 4 else 0 end
+        when a.image_id is null and s.digest is null then 1
+        when a.image_id is not null and m.instance is not null and x.image_id is null then 2
+        when m.instance is not null and (m.differing > m.listed or m.unread <> '') then 3
+        when b.image_id is not null or c.digest is not null then 4
         else 0 end as reason
-    from instance n
+    from instance n join facets f on f.number = n.facets
+    left join last_seen l on l.instance_id = n.instance_id
+    left join instance_image m on m.instance = n.number and m.ledger_index = n.ledger_index
+    left join ami_statement s on s.digest = m.digest
+    left join (select distinct image_id, region from ami_named) a on a.image_id = n.image_id and a.region = n.region
+    left join (select o.image_id, o.region, t.digest from ami_named o join ami_statement t on t.ledger_index = o.statement) x
+        on x.image_id = n.image_id and x.region = n.region and x.digest = m.digest
+    left join (
+        select e.instance, e.ledger_index,
+            max(case when {e.version in texts incomparable} then 1 else 0 end) as incomparable
+        from instance_package e where e.name = :name and :system = 'deb' group by e.instance, e.ledger_index) d
+        on d.instance = n.number and d.ledger_index = n.ledger_index
+    left join (
+        select distinct o.image_id, o.region from ami_package p join ami_named o on o.statement = p.statement
+        where p.name = :name and p.system = :system and {p.version in texts incomparable}) b
+        on b.image_id = n.image_id and b.region = n.region
+    left join (
+        select distinct t.digest from ami_package p join ami_statement t on t.ledger_index = p.statement
+        where p.name = :name and p.system = :system and {p.version in texts incomparable}) c on c.digest = m.digest
     where n.number > :after and n.ledger_index >= 0 and n.life in ('running', 'unknown')
-        and (n.life = 'running' or exists (
-            select 1 from last_seen s where s.instance_id = n.instance_id and s.seen_at >= :silent_before))) i
-join facets f on f.number = i.facets
-where i.reason > 0
-    and (cast(:in_account as text) is null or i.account_id = :in_account)
-    and (cast(:in_region as text) is null or i.region = :in_region)
-    and (cast(:every as bigint) = 1 or {f.application_id in texts applications})
-order by i.number limit :limit;
+        and (n.life = 'running' or l.seen_at >= :silent_before)
+        and (cast(:in_account as text) is null or n.account_id = :in_account)
+        and (cast(:in_region as text) is null or n.region = :in_region)
+        and (cast(:every as bigint) = 1 or {f.application_id in texts applications})) i
+where i.reason > 0 order by i.number limit :limit;
 
 -- name: count_packages_known
 -- types: n int, reason int, silent_before int, in_account str?, in_region str?, every int, name str, system str
 select q.reason, count(*) as n from (
     select case
-        when exists (select 1 from instance_package d
-            where d.instance = n.number and d.ledger_index = n.ledger_index and d.name = :name and :system = 'deb')
-            then case when exists (select 1 from instance_package d
-                where d.instance = n.number and d.ledger_index = n.ledger_index and d.name = :name
-                    and {d.version in texts incomparable}) then 4 else 0 end
-        when not exists (select 1 from ami_named a where a.image_id = n.image_id and a.region = n.region)
-            and not exists (select 1 from instance_image m join ami_statement s on s.digest = m.digest
-                where m.instance = n.number and m.ledger_index = n.ledger_index) then 1
-        when exists (select 1 from ami_named a where a.image_id = n.image_id and a.region = n.region)
-            and exists (select 1 from instance_image m where m.instance = n.number and m.ledger_index = n.ledger_index
-            and not exists (select 1 from ami_named a join ami_statement s on s.ledger_index = a.statement
-                where a.image_id = n.image_id and a.region = n.region and s.digest = m.digest)) then 2
-        when exists (select 1 from instance_image m where m.instance = n.number and m.ledger_index = n.ledger_index
-            and (m.differing > m.listed or m.unread <> '')) then 3
-        when exists (select 1 from ami_named a join ami_package p on p.statement = a.statement
-            where a.image_id = n.image_id and a.region = n.region and p.name = :name and p.system = :system
-                and {p.version in texts incomparable})
-            or exists (select 1 from instance_image m join ami_statement s on s.digest = m.digest
-                join ami_package p on p.statement = s.ledger_index
-                where m.instance = n.number and m.ledger_index = n.ledger_index and p.name = :name and p.system = :system
-                    and {p.version in texts incomparable}) then 4
-        when not exists (select 1 from instance_image m where m.instance = n.number and m.ledger_index = n.ledger_index)
-            then 5
+        when d.instance is not null then case when d.incomparable = 1 then 4 else 0 end
+        when a.image_id is null and s.digest is null then 1
+        when a.image_id is not null and m.instance is not null and x.image_id is null then 2
+        when m.instance is not null and (m.differing > m.listed or m.unread <> '') then 3
+        when b.image_id is not null or c.digest is not null then 4
+        when m.instance is null then 5
         else 0 end as reason
     from instance n join facets f on f.number = n.facets
+    left join last_seen l on l.instance_id = n.instance_id
+    left join instance_image m on m.instance = n.number and m.ledger_index = n.ledger_index
+    left join ami_statement s on s.digest = m.digest
+    left join (select distinct image_id, region from ami_named) a on a.image_id = n.image_id and a.region = n.region
+    left join (select o.image_id, o.region, t.digest from ami_named o join ami_statement t on t.ledger_index = o.statement) x
+        on x.image_id = n.image_id and x.region = n.region and x.digest = m.digest
+    left join (
+        select e.instance, e.ledger_index,
+            max(case when {e.version in texts incomparable} then 1 else 0 end) as incomparable
+        from instance_package e where e.name = :name and :system = 'deb' group by e.instance, e.ledger_index) d
+        on d.instance = n.number and d.ledger_index = n.ledger_index
+    left join (
+        select distinct o.image_id, o.region from ami_package p join ami_named o on o.statement = p.statement
+        where p.name = :name and p.system = :system and {p.version in texts incomparable}) b
+        on b.image_id = n.image_id and b.region = n.region
+    left join (
+        select distinct t.digest from ami_package p join ami_statement t on t.ledger_index = p.statement
+        where p.name = :name and p.system = :system and {p.version in texts incomparable}) c on c.digest = m.digest
     where n.ledger_index >= 0 and n.life in ('running', 'unknown')
+        and (n.life = 'running' or l.seen_at >= :silent_before)
         and (cast(:in_account as text) is null or n.account_id = :in_account)
         and (cast(:in_region as text) is null or n.region = :in_region)
-        and (cast(:every as bigint) = 1 or {f.application_id in texts applications})
-        and (n.life = 'running' or exists (
-            select 1 from last_seen s where s.instance_id = n.instance_id and s.seen_at >= :silent_before))) q
+        and (cast(:every as bigint) = 1 or {f.application_id in texts applications})) q
 group by q.reason order by q.reason;
