@@ -11,10 +11,13 @@ import sys
 from pathlib import Path
 
 AGGREGATOR = ("python3", "git", "ca-certificates", "openssh-client", "gnupg")
-DATABASE = ("postgresql",)
-PROXY = ("nginx-light", "python3-minimal")
 _UNREAD = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/i18n/*")
 """Documentation and translations."""
+_NO_CLUSTER = (
+    'mkdir "$1/etc/postgresql-common"',
+    'echo create_main_cluster = false >"$1/etc/postgresql-common/createcluster.conf"',
+)
+"""The package would make a cluster, of 40 MB, that no container uses."""
 
 
 def main() -> int:
@@ -25,7 +28,8 @@ def main() -> int:
     parser.add_argument("--suite", default="bookworm", help="default: %(default)s, which has Python 3.11")
     arguments = parser.parse_args()
     excluded = [f"--dpkgopt=path-exclude={one}" for one in (*_UNREAD, *arguments.exclude)]
-    command = ["mmdebstrap", "--variant=minbase", f"--include={','.join(arguments.packages)}", *excluded]
+    hooks = [f"--essential-hook={one}" for one in _NO_CLUSTER] if "postgresql" in arguments.packages else []
+    command = ["mmdebstrap", "--variant=minbase", *hooks, f"--include={','.join(arguments.packages)}", *excluded]
     return subprocess.run([*command, arguments.suite, str(arguments.out)], check=False).returncode
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import yaml
 from landscape.containers import FOLDER
 from landscape.loaded import loaded
 from landscape.processes import NotReady, run
+from whence_aggregator import __version__
 from whence_common.scm_source import ScmSource
 
 build: ModuleType = loaded(FOLDER / "build.py")
@@ -95,3 +97,13 @@ def test_no_service_of_the_compose_file_has_a_secret_or_more_rights_than_it_need
     assert [one for one, service in document["services"].items() if "ports" in service] == ["proxy"]
     assert document["networks"]["inside"]["internal"] is True
     assert [one for one in ("database", "witness") if document["services"][one]["networks"] != ["inside"]] == []
+
+
+async def test_the_names_of_images_have_the_programs_version() -> None:
+    planned = await run("make", "--dry-run", "container", "SOURCE=https://git.example.org/a", cwd=FOLDER.parents[1])
+    made = set(re.findall(r"--tag (\S+)", planned))
+    assert made == {f"whence-{one}:{__version__}" for one in ("aggregator", "database", "proxy")}
+    document = yaml.safe_load((FOLDER / "compose.yaml").read_text(encoding="utf-8"))
+    used = {re.sub(r"\$\{\w+:-(.*)\}", r"\1", service["image"]) for service in document["services"].values()}
+    assert used == made
+    assert set(re.findall(r"whence-[a-z]+:[0-9.]+[0-9]", (FOLDER / "README.md").read_text(encoding="utf-8"))) == made
