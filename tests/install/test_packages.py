@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from landscape.machines import booted
+from landscape.package_builds import in_root
 from landscape.processes import answers, free_port, run
 from landscape.whole import ROOT, Landscape
 from whence_agent import settings as agent_settings
@@ -108,7 +109,7 @@ async def test_an_agent_without_an_engine_says_so_and_is_not_restarted(
             "registries": {scape.registry: {"immutable_tags": True}},
             "status_port": port,
             "watch_seconds": 0.05,
-            "stage_seconds_max": {"pull": 5},
+            "stage_seconds_max": {"pull": 2, "run": 1},
         }
         (copied_root / "etc/whence/agent.yaml").write_text(json.dumps(document), encoding="utf-8")
         dropin = copied_root / "etc/systemd/system/whence-agent.service.d/soon.conf"
@@ -197,5 +198,5 @@ async def test_removing_the_package_does_not_look_like_the_machine_going_down(
 async def upgraded(root: Path) -> None:
     """Install the agent over itself, as an upgrade does; of the aggregator, which is large, run the script alone."""
     (package,) = root.glob("srv/whence/pool/main/w/whence-agent/*.deb")
-    await run("chroot", root, "dpkg", "--install", "--force-unsafe-io", f"/{package.relative_to(root)}")
-    await run("chroot", root, "/var/lib/dpkg/info/whence-aggregator.postinst", "configure", "0.1.0")
+    await in_root(root, "dpkg", "--install", "--force-unsafe-io", f"/{package.relative_to(root)}")
+    await in_root(root, "/var/lib/dpkg/info/whence-aggregator.postinst", "configure", "0.1.0")
