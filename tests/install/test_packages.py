@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from landscape.machines import booted
+from landscape.machines import Machine, booted
 from landscape.package_builds import in_root
 from landscape.processes import answers, free_port, run
 from landscape.whole import ROOT, Landscape
@@ -176,7 +176,7 @@ async def test_removal_keeps_everything_and_purging_keeps_the_ledger_and_the_adm
     assert "whence-agent" not in await installed(copied_root)
 
 
-async def test_removing_the_package_does_not_look_like_the_machine_going_down(
+async def test_an_upgrade_restarts_only_what_runs_and_a_removal_does_not_look_like_the_machine_going_down(
     copied_root: Path, tmp_path: Path
 ) -> None:
     (copied_root / "etc/whence/agent.yaml").write_text("aggregator_url: http://127.0.0.1:9\n", encoding="utf-8")
@@ -188,11 +188,27 @@ async def test_removing_the_package_does_not_look_like_the_machine_going_down(
         "ExecStop=+/bin/sh -c 'test -e /run/whence-machine-stops && echo drained > /said || echo stopped > /said'\n",
         encoding="utf-8",
     )
+    for service in ("whence-registry", "whence-mint"):
+        stand_in = copied_root / f"etc/systemd/system/{service}.service.d/stand-in.conf"
+        stand_in.parent.mkdir()
+        stand_in.write_text("[Service]\nExecStart=\nExecStart=/bin/sleep infinity\n", encoding="utf-8")
     async with booted(copied_root, tmp_path) as machine:
         assert (await machine.unit("whence-agent", "active", "failed"))["ActiveState"] == "active"
+        await an_upgrade_restarts_what_runs(machine)
         await machine.run("dpkg", "--remove", "whence-agent")
         assert (copied_root / "said").read_text() == "stopped\n"
     (copied_root / "said").unlink()
+
+
+async def an_upgrade_restarts_what_runs(machine: Machine) -> None:
+    """Check that the aggregator's postinst starts no service that is enabled and was stopped, and restarts the others."""
+    for service in ("whence-registry", "whence-mint"):
+        await machine.run("systemctl", "enable", service)
+    await machine.run("systemctl", "start", "whence-mint")
+    before = (await machine.unit("whence-mint", "active"))["InvocationID"]
+    await machine.run("/var/lib/dpkg/info/whence-aggregator.postinst", "configure", "0.1.0")
+    assert (await machine.unit("whence-mint", "active"))["InvocationID"] != before
+    assert (await machine.unit("whence-registry", "inactive"))["ActiveState"] == "inactive"
 
 
 async def upgraded(root: Path) -> None:
