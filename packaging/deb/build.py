@@ -120,9 +120,9 @@ class Build:
             with zipfile.ZipFile(wheel) as archive:
                 archive.extractall(ours)
         environment = {"PYTHONPATH": str(ours), "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
-        for command, (module, parser) in self._package.commands.items():
-            words = (command, f"{module}:{parser}", str(root), f"Whence {upstream}", str(self._epoch))
-            _run(sys.executable, str(_MANUAL), *words, environment=environment)
+        commands = [f"{name}={module}:{parser}" for name, (module, parser) in self._package.commands.items()]
+        words = (str(root), f"Whence {upstream}", str(self._epoch), *commands)
+        _run(sys.executable, str(_MANUAL), *words, environment=environment)
 
 
 def _settle(root: Path, package: Package, epoch: int) -> None:

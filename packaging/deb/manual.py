@@ -1,6 +1,7 @@
-"""Write the manual page and the completions of one command, from its own parser: `manual.py NAME MODULE:PARSER ROOT`.
+"""Write manual pages and completions of commands, from their parsers: `manual.py ROOT PACKAGE EPOCH NAME=PARSER...`.
 
-PARSER is a function that returns an argparse parser, or a click group. Every subcommand is a section of the one page.
+PARSER, as MODULE:NAME, is a function that returns an argparse parser, or a click group. Every subcommand is a section
+of the one page.
 """
 
 from __future__ import annotations
@@ -128,18 +129,25 @@ def _complete_files(parser: argparse.ArgumentParser) -> None:
 
 
 def main() -> int:
-    name, source, root, package, epoch = sys.argv[1:]
+    root, package, epoch, *named = sys.argv[1:]
+    made = datetime.fromtimestamp(int(epoch), UTC)
+    for name, source in (one.split("=") for one in named):
+        for place, content in _files(name, source, package=package, made=made):
+            (Path(root) / place).parent.mkdir(parents=True, exist_ok=True)
+            (Path(root) / place).write_bytes(content)
+    return 0
+
+
+def _files(name: str, source: str, *, package: str, made: datetime) -> Iterator[tuple[str, bytes]]:
+    """Yield each file of a command: its place and its content."""
     module, attribute = source.split(":")
     found = getattr(importlib.import_module(module), attribute)
     parser = found if isinstance(found, click.Command) else found()
     commands = list(of_click(parser, name) if isinstance(parser, click.Command) else of_argparse(parser, name))
-    text = page(commands, package=package, made=datetime.fromtimestamp(int(epoch), UTC))
-    content = {f"usr/share/man/man1/{name}.1.gz": gzip.compress(text.encode(), 9, mtime=0)}
-    content |= {place.format(name): completion(parser, name, shell).encode() for shell, place in _PLACES.items()}
-    for place, written in content.items():
-        (Path(root) / place).parent.mkdir(parents=True, exist_ok=True)
-        (Path(root) / place).write_bytes(written)
-    return 0
+    text = page(commands, package=package, made=made)
+    yield f"usr/share/man/man1/{name}.1.gz", gzip.compress(text.encode(), 9, mtime=0)
+    for shell, place in _PLACES.items():
+        yield place.format(name), completion(parser, name, shell).encode()
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -21,6 +22,11 @@ BARE = "systemd,systemd-sysv,dbus"
 _INSTALL = (
     "apt-get", "install", "--yes", "--no-install-recommends", "--option=Dpkg::Options::=--force-unsafe-io",
 )  # fmt: skip
+_UPDATE = (
+    "apt-get", "update", "--option=Dir::Etc::sourcelist=/etc/apt/sources.list.d/whence.sources",
+    "--option=Dir::Etc::sourceparts=-", "--option=APT::Get::List-Cleanup=0",
+)  # fmt: skip
+"""Only of our repository: Debian's is not needed any more."""
 
 
 @pytest.fixture(scope="session")
@@ -66,9 +72,7 @@ async def installation(
     await run("tar", "--extract", "--numeric-owner", "--file", await bare_root(packages), "--directory", root)
     (root / "var/log/journal").mkdir(exist_ok=True)
     repository.add_to(root)
-    needed = "apt-cache show whence-agent whence-aggregator | sed -n 's/^Depends: //p' | paste -sd,"
-    satisfy = " ".join(_INSTALL).replace("install", "satisfy", 1)
-    await in_root(root, "sh", "-c", f'apt-get update && {satisfy} "$({needed})"')
+    await in_root(root, *_UPDATE)
     before = frozenset(paths(root))
     await in_root(root, *_INSTALL, "whence-agent", "whence-aggregator")
     return Installed(root=root, before=before)
@@ -90,18 +94,15 @@ def paths(root: Path) -> Iterator[str]:
 
 
 async def bare_root(packages: Sequence[Path]) -> Path:
-    """Return the archive of a root without the packages; Debian's packages that these need are downloaded in it."""
-    week = datetime.now(UTC).strftime("%G-%V")
-    kept = ROOT / "build" / f"bare-root-{week}.tar"
+    """Return the archive of a root in which apt has installed what the packages depend on, but not the packages."""
+    depends = ", ".join([await run("dpkg-deb", "--field", one, "Depends") for one in packages]).replace("\n", "")
+    kept = ROOT / "build" / f"root-{datetime.now(UTC):%G-%V}-{hashlib.sha256(depends.encode()).hexdigest()[:8]}.tar"
     if not kept.exists():
         kept.parent.mkdir(exist_ok=True)
         made = kept.with_name(f"{kept.stem}-{os.getpid()}.tar")
-        names = " ".join(f"/{one.name}" for one in packages)
         await run(
-            "mmdebstrap", "--variant=minbase", f"--include={BARE}", "--skip=cleanup/apt", "--dpkgopt=force-unsafe-io",
-            *(f"--customize-hook=copy-in {one} /" for one in packages),
-            f"--customize-hook=chroot $1 {' '.join(_INSTALL)} --download-only {names}",
-            f"--customize-hook=cd $1 && rm {names.replace('/', './')}",
+            "mmdebstrap", "--variant=minbase", f"--include={BARE}", "--dpkgopt=force-unsafe-io",
+            f"--customize-hook=chroot $1 {' '.join(_INSTALL).replace('install', 'satisfy', 1)} '{depends}'",
             "bookworm", made,
         )  # fmt: skip
         made.rename(kept)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from landscape.machines import booted
+from landscape.machines import Machine, booted
+from landscape.package_builds import in_root
 from landscape.processes import answers, free_port, run
 from landscape.whole import ROOT, Landscape
 from whence_agent import settings as agent_settings
@@ -108,7 +109,7 @@ async def test_an_agent_without_an_engine_says_so_and_is_not_restarted(
             "registries": {scape.registry: {"immutable_tags": True}},
             "status_port": port,
             "watch_seconds": 0.05,
-            "stage_seconds_max": {"pull": 5},
+            "stage_seconds_max": {"pull": 2, "run": 1},
         }
         (copied_root / "etc/whence/agent.yaml").write_text(json.dumps(document), encoding="utf-8")
         dropin = copied_root / "etc/systemd/system/whence-agent.service.d/soon.conf"
@@ -175,7 +176,7 @@ async def test_removal_keeps_everything_and_purging_keeps_the_ledger_and_the_adm
     assert "whence-agent" not in await installed(copied_root)
 
 
-async def test_removing_the_package_does_not_look_like_the_machine_going_down(
+async def test_an_upgrade_restarts_only_what_runs_and_a_removal_does_not_look_like_the_machine_going_down(
     copied_root: Path, tmp_path: Path
 ) -> None:
     (copied_root / "etc/whence/agent.yaml").write_text("aggregator_url: http://127.0.0.1:9\n", encoding="utf-8")
@@ -187,15 +188,31 @@ async def test_removing_the_package_does_not_look_like_the_machine_going_down(
         "ExecStop=+/bin/sh -c 'test -e /run/whence-machine-stops && echo drained > /said || echo stopped > /said'\n",
         encoding="utf-8",
     )
+    for service in ("whence-registry", "whence-mint"):
+        stand_in = copied_root / f"etc/systemd/system/{service}.service.d/stand-in.conf"
+        stand_in.parent.mkdir()
+        stand_in.write_text("[Service]\nExecStart=\nExecStart=/bin/sleep infinity\n", encoding="utf-8")
     async with booted(copied_root, tmp_path) as machine:
         assert (await machine.unit("whence-agent", "active", "failed"))["ActiveState"] == "active"
+        await an_upgrade_restarts_what_runs(machine)
         await machine.run("dpkg", "--remove", "whence-agent")
         assert (copied_root / "said").read_text() == "stopped\n"
     (copied_root / "said").unlink()
 
 
+async def an_upgrade_restarts_what_runs(machine: Machine) -> None:
+    """Check that the aggregator's postinst starts no service that is enabled and was stopped, and restarts the others."""
+    for service in ("whence-registry", "whence-mint"):
+        await machine.run("systemctl", "enable", service)
+    await machine.run("systemctl", "start", "whence-mint")
+    before = (await machine.unit("whence-mint", "active"))["InvocationID"]
+    await machine.run("/var/lib/dpkg/info/whence-aggregator.postinst", "configure", "0.1.0")
+    assert (await machine.unit("whence-mint", "active"))["InvocationID"] != before
+    assert (await machine.unit("whence-registry", "inactive"))["ActiveState"] == "inactive"
+
+
 async def upgraded(root: Path) -> None:
     """Install the agent over itself, as an upgrade does; of the aggregator, which is large, run the script alone."""
     (package,) = root.glob("srv/whence/pool/main/w/whence-agent/*.deb")
-    await run("chroot", root, "dpkg", "--install", "--force-unsafe-io", f"/{package.relative_to(root)}")
-    await run("chroot", root, "/var/lib/dpkg/info/whence-aggregator.postinst", "configure", "0.1.0")
+    await in_root(root, "dpkg", "--install", "--force-unsafe-io", f"/{package.relative_to(root)}")
+    await in_root(root, "/var/lib/dpkg/info/whence-aggregator.postinst", "configure", "0.1.0")

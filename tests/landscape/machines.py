@@ -13,7 +13,7 @@ from whence_common.runtime.pause import pause
 
 BOOT_SECONDS_MAX = 120.0
 _LOOK_SECONDS = 0.1
-_SHOWN = "ActiveState,SubState,Result,NRestarts,ExecMainStatus"
+_SHOWN = "ActiveState,SubState,Result,NRestarts,ExecMainStatus,InvocationID"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -44,15 +45,14 @@ class Repository:
     fingerprint: str
 
     def add_to(self, root: Path, *, folder: Path | None = None) -> None:
-        """Copy the repository, or what stands for it, into a root, and name it to apt as agent/README.md does."""
+        """Copy the repository, or what stands for it, into a root, and name it to apt as packaging/README.md does."""
         shutil.copytree(folder or self.folder, root / "srv/whence", dirs_exist_ok=True)
         (root / "etc/apt/keyrings").mkdir(exist_ok=True)
         shutil.copyfile(self.public_key, root / "etc/apt/keyrings/whence.asc")
-        (root / "etc/apt/sources.list.d/whence.sources").write_text(
-            "Types: deb\nURIs: file:/srv/whence\nSuites: bookworm\nComponents: main\n"
-            "Signed-By: /etc/apt/keyrings/whence.asc\n",
-            encoding="utf-8",
-        )
+        text = (ROOT / "packaging/README.md").read_text(encoding="utf-8")
+        (shown,) = re.findall(r"^```\n(Types: deb\n.+?)^```$", text, re.MULTILINE | re.DOTALL)
+        source = shown.replace("https://apt.example.org/whence", "file:/srv/whence")
+        (root / "etc/apt/sources.list.d/whence.sources").write_text(source, encoding="utf-8")
 
 
 async def signed_repository(packages: Path, folder: Path) -> Repository:
