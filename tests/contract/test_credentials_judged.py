@@ -16,6 +16,7 @@ from whence_aggregator.compliance.rule import ConfiguredSource
 from whence_aggregator.compliance.rule_settings import RuleSettings
 from whence_aggregator.compliance.rules.catalogue import RulesInForce
 from whence_aggregator.ledger.writing import NewEntry
+from whence_aggregator.mint.log_known import note_log
 from whence_aggregator.mint.state import StoredMint
 from whence_aggregator.mint.store import MintStore
 from whence_aggregator.mint.values import MintApplication
@@ -113,6 +114,21 @@ async def test_a_generation_that_mint_never_made_is_a_violation_at_once(judged: 
     await mint(judged, "0a")
     await say(judged, await judged.machine(ONE), **holding(client="ff", version_id="v-1"))
     assert (await verdicts(judged))[TAMPERED] == "fail"
+
+
+async def test_a_generation_that_a_restored_database_lacks_is_unknown_for_a_day(
+    judged: InProcess, tmp_path: Path
+) -> None:
+    await mint(judged, "0a")
+    await note_log(judged.database, "whence.example.org", judged.clock())
+    await note_log(judged.database, "whence.example.org/2", judged.clock())
+    machine = await judged.machine(ONE)
+    judged.clock.advance(3600)
+    await say(judged, machine, **holding(client="ff", version_id="v-1"))
+    assert (await verdicts(judged))[TAMPERED] == "unknown"
+    judged.clock.advance(24 * 3600)
+    assert (await verdicts(judged))[TAMPERED] == "fail", "mint has rotated since, and the instance holds another one"
+    assert await differences(judged, tmp_path) == []
 
 
 async def test_a_bucket_that_was_tampered_with_is_a_violation_of_instances_whose_agents_do_not_say_what_they_hold(

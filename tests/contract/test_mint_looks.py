@@ -262,6 +262,28 @@ async def test_a_bucket_that_is_written_over_again_and_again_is_renewed_more_and
     assert (await mint.state("greeter")).stored.failures == {}
 
 
+async def test_a_bucket_that_is_written_over_more_often_than_it_is_looked_at_is_noticed_and_not_fought_for(
+    mint: MintReplica, world: MintWorld
+) -> None:
+    """Each look finds another version than the one before."""
+    made = list[int]()
+    for _ in range(2):
+        for _ in range(8 * 60):
+            world.clock.advance(60)
+            world.buckets.overwrite("one", KEY)
+            world.hold("greeter", {"client": (await newest(mint))})
+            await mint.run("greeter")
+        made.append(await generations(mint))
+    assert made[0] <= 5
+    assert made[1] - made[0] <= 2
+    assert 3 <= len(await tampered(mint)) <= made[1]
+    assert len(await mint.steps()) < 10 * made[1], "the log is not flooded"
+    assert (await mint.state("greeter")).stored.failures["bucket client one"].code == "bucket-tampered"
+    await mint.settle("greeter")
+    assert not world.buckets.is_harmed("one", KEY)
+    assert (await mint.state("greeter")).stored.failures == {}
+
+
 async def newest(mint: MintReplica) -> str:
     current = (await mint.state("greeter")).current("client")
     assert current is not None

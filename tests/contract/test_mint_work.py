@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
 
 import pytest
 
@@ -14,7 +16,7 @@ from whence_aggregator.mint.pace import ProviderPace
 from whence_aggregator.mint.work import UNDER_WAY_MAX, MintWork
 from whence_aggregator.ports import Database
 from whence_aggregator.queries.work import TASKS_OF_KIND
-from whence_aggregator.work.task import Task, Work
+from whence_aggregator.work.task import Again, Handler, Task, Work
 from whence_aggregator.work.worker import Worker
 from whence_common.backoff import Backoff
 from whence_common.clock import parse_instant
@@ -37,9 +39,9 @@ async def mint(database: Database, world: MintWorld) -> MintReplica:
     return replica
 
 
-def worker_of(mint: MintReplica) -> Worker:
+def worker_of(mint: MintReplica, handler: Handler | None = None) -> Worker:
     drawn = random.Random(24).random
-    handler = MintWork(rotation=mint.rotation, random=drawn)
+    handler = handler or MintWork(rotation=mint.rotation, random=drawn)
     return Worker(
         database=mint.database, kinds={"mint": Work(handler=handler, under_way_max=UNDER_WAY_MAX)}, now=mint.world.clock,
         seconds=lambda: mint.world.clock.moment.timestamp(),
@@ -81,6 +83,38 @@ async def test_every_application_gets_its_credentials_and_is_looked_at_again_at_
     due = await due_seconds(mint)
     assert all(900 <= one <= 930 for one in due.values())
     assert len({round(one, 1) for one in due.values()}) > 10
+
+
+@dataclass
+class OrderedAtTheEnd:
+    """Does a task; what is ordered comes when all was read, before the task is put back."""
+
+    handler: MintWork
+    orders: list[Callable[[], Awaitable[None]]]
+
+    async def do(self, task: Task) -> Again | None:
+        again = await self.handler.do(task)
+        if self.orders:
+            await self.orders.pop()()
+        return again
+
+
+async def test_what_is_ordered_while_a_run_ends_is_done_at_once(mint: MintReplica) -> None:
+    await mint.write("app-00", "one", credentials=("client",))
+    worker = worker_of(mint)
+    await worker.work()
+    mint.world.clock.advance(1_000)
+    handler = OrderedAtTheEnd(
+        MintWork(rotation=mint.rotation, random=random.Random(24).random),
+        [partial(mint.applications.revoke, "app-00", by="ada")],
+    )
+    worker = worker_of(mint, handler)
+    await worker.work()
+    assert (await due_seconds(mint))["app-00"] <= 0
+    await worker.work()
+    assert [step for _, step in await mint.steps()].count("committed") == 2
+    assert (await due_seconds(mint))["app-00"] > 0
+    assert await worker.work() == 0, "it is done once"
 
 
 async def test_a_bug_or_a_failure_of_one_application_stops_no_other(mint: MintReplica, world: MintWorld) -> None:

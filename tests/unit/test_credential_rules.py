@@ -165,6 +165,21 @@ def test_a_generation_that_mint_never_made_fails_at_once() -> None:
     assert "never made the generation ff" in reason
 
 
+@pytest.mark.parametrize(
+    ("restored", "since", "outcome"),
+    [(2, 1.9, "unknown"), (2, 1, "unknown"), (23.9, 1, "unknown"), (24.1, 1, "fail"), (100, 101, "unknown"), (100, 99, "fail")],
+)  # fmt: skip
+@pytest.mark.parametrize("what", [{"is_minted": False}, {"is_written": False}])
+def test_what_mint_may_have_made_before_a_restore_is_no_tampering(
+    restored: float, since: float, outcome: str, what: dict[str, bool]
+) -> None:
+    """The backup lacks what was made after it; mint finds that in the bucket, and rotates."""
+    known = {**minted(current("client"), kinds=("client",)), "restored_at": before(restored)}
+    found = verdict("credentials-tampered", minted=known, held=[held("client", generation="0c", hours=since, **what)])
+    assert found[0] == outcome, found
+    assert ("the database was restored" in found[1]) == (outcome == "unknown")
+
+
 def test_a_version_that_mint_never_wrote_fails_once_a_lost_answer_is_ruled_out() -> None:
     assert tampered(is_written=False, hours=0.2)[0] == "unknown"
     assert tampered(is_written=False, hours=0.3)[0] == "fail"

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from whence_aggregator.mint.bucket_places import BucketPlace
 from whence_aggregator.mint.bucket_safety import PUBLIC_ACCESS_BLOCKS, BucketSettings, check_bucket
+from whence_aggregator.mint.failing import failed, noted
 from whence_aggregator.mint.ports import BucketUnsafe
+from whence_aggregator.mint.state import StoredMint
+from whence_aggregator.mint.values import MintApplication
+from whence_common.backoff import Backoff
 
 PLACE = BucketPlace(
     bucket="a-mint", account_id="1" * 12, region="eu-west-1", role="arn:aws:iam::111111111111:role/x", external_id=None
@@ -21,6 +26,12 @@ RULE = {
     "NoncurrentVersionExpiration": {"NoncurrentDays": 9},
 }
 EXPIRES = {"ID": "new", "Status": "Enabled", "Filter": {}, "Expiration": {"Days": 9}}
+STORED = StoredMint(
+    application=MintApplication(
+        application_id="greeter", team_id="hello", username="greeter", is_confidential=True, provider="stups",
+        credentials=("client",),
+    )
+)  # fmt: skip
 
 
 def check(place: BucketPlace = PLACE, **changes: Any) -> None:
@@ -106,3 +117,22 @@ def test_a_writer_of_another_account_needs_a_bucket_that_owns_its_objects(role: 
     with pytest.raises(BucketUnsafe, match="objects would belong to the account that writes them") as refused:
         check(place, ownership=ownership)
     assert "BucketOwnerEnforced, or write by a role of 111111111111" in refused.value.fix
+
+
+def test_a_bucket_with_every_fault_is_told_whole_with_what_to_do() -> None:
+    elsewhere = replace(PLACE, bucket="m" * 63, role="")
+    with pytest.raises(BucketUnsafe) as caught:
+        check(
+            elsewhere, region="ap-southeast-2", encryption="", versioning="", rules=[{**EXPIRES, "ID": "x" * 60}],
+            blocks=frozenset(), ownership="ObjectWriter",
+        )  # fmt: skip
+    backoff = Backoff(first_seconds=1.0, longest_seconds=9.0, random=lambda: 0.5)
+    told = failed(STORED, "step", caught.value, now=datetime.now(UTC), backoff=backoff).failures["step"].problem
+    assert told == caught.value.diagnostics()
+
+
+def test_what_was_tampered_with_is_told_whole_with_what_to_do() -> None:
+    long = "x" * 800
+    now = datetime.now(UTC)
+    told = noted(STORED, "step", "code", f"{long}: what to do", now=now, retry_at=now).failures["step"].problem
+    assert told.endswith(": what to do")

@@ -257,6 +257,8 @@ class MintedForApplication(msgspec.Struct, frozen=True, kw_only=True):
     """Empty: mint makes none for it."""
     has_readers: bool = False
     """Whether a running instance is heard and states which objects it holds."""
+    restored_at: str = ""
+    """When mint first ran on a database that was restored from a backup; empty: it was not."""
 
 
 class HeldByInstance(msgspec.Struct, frozen=True, kw_only=True):

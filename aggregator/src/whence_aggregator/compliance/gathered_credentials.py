@@ -27,6 +27,7 @@ def minted_for(found: KnownCredentials | None) -> MintedForApplication | None:
         ),
         kinds=tuple(kind for kind in _KINDS if any(one.kind == kind for one in found.live)),
         has_readers=found.readers > 0,
+        restored_at=found.restored_at,
     )  # fmt: skip
 
 

@@ -75,10 +75,11 @@ def written_over(
 ) -> Disturbance | None:
     """Return what somebody else wrote over a generation before its successor was written; None: nothing certain.
 
-    What may be an earlier attempt to write the successor does not count, by whichever clock.
+    What may be an earlier attempt to write the successor does not count, by whichever clock: it may have been tried for
+    hours, and verified again meanwhile, but not before it was intended.
     """
     place = next((n for n, one in enumerate(versions) if one.version_id == before.versions.get(bucket)), 0)
-    until = parse_instant(generation.verified_at) - timedelta(seconds=CLOCKS_SECONDS)
+    until = parse_instant(generation.intended_at) - timedelta(seconds=CLOCKS_SECONDS)
     for one in versions[:place]:
         is_between = one.version_id != generation.written[bucket] and parse_instant(one.modified_at) < until
         if is_between and not _may_be_own(one, versions[place], rules=rules, restored_at=restored_at):

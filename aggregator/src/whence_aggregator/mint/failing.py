@@ -13,7 +13,8 @@ from whence_common.clock import to_instant
 from whence_common.errors import RoadError, WhenceError, one_line
 from whence_common.storable import cleaned
 
-PROBLEM_CHARACTERS_MAX = 300
+PROBLEM_CHARACTERS_MAX = 2_000
+"""Enough for a bucket with every fault, and what to do about each."""
 FAILURES_MAX = 64
 _SECRET_CHARACTERS_MIN = 4
 """Shorter values are not looked for: they would be found in ordinary words."""

@@ -43,7 +43,7 @@ from whence_aggregator.queries.mint import (
     ForgetMintGenerationsParameters,
 )
 from whence_aggregator.queries.query import array, together
-from whence_aggregator.queries.work import ADD_TASK, AddTaskParameters
+from whence_aggregator.queries.work import ADD_TASK, LOOK_AGAIN, AddTaskParameters
 from whence_common.clock import to_instant
 from whence_common.errors import RoadError
 from whence_common.ledger_entry import event
@@ -228,7 +228,9 @@ async def _look(transaction: Transaction, application: MintApplication, at: date
         "host": f"mint/{application.provider}",
     }  # fmt: skip
     await transaction.execute(
-        ADD_TASK.bind([task]), LOOK_SOON.bind([{"kind": MINT_KIND, "subject": subject, "soon": soon}])
+        ADD_TASK.bind([task]),
+        LOOK_SOON.bind([{"kind": MINT_KIND, "subject": subject, "soon": soon}]),
+        LOOK_AGAIN.bind([{"kind": MINT_KIND, "subject": subject, "soon": soon}]),
     )
 
 

@@ -137,6 +137,8 @@ FORGET_TASK = Command[ForgetTaskParameters]("forget_task")
 
 
 class RepeatTaskParameters(TypedDict):
+    claimed: int
+    soon: str
     due_at: str
     reason: str
     kind: str
@@ -144,6 +146,15 @@ class RepeatTaskParameters(TypedDict):
 
 
 REPEAT_TASK = Command[RepeatTaskParameters]("repeat_task")
+
+
+class LookAgainParameters(TypedDict):
+    kind: str
+    subject: str
+    soon: str
+
+
+LOOK_AGAIN = Command[LookAgainParameters]("look_again")
 
 
 class PutOffTaskParameters(TypedDict):

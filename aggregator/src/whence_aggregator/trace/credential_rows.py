@@ -49,6 +49,7 @@ class CredentialsRead:
         for one in live:
             self._live.setdefault(one["application_id"], []).append(_live(one))
         self._readers = {row["application_id"]: row["readers"] for row in live}
+        self._restored_at = max((row["restored_at"] for row in live), default="")
 
     def of(self, instance_id: str, application_id: str | None) -> KnownCredentials:
         """Return what is known of an instance and its application."""
@@ -56,6 +57,7 @@ class CredentialsRead:
         return KnownCredentials(
             live=tuple(self._live.get(application_id or "", ())),
             readers=self._readers.get(application_id or "", 0),
+            restored_at=self._restored_at,
             held=tuple(held) if held is not None else None,
         )
 

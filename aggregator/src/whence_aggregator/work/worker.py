@@ -24,6 +24,7 @@ from whence_aggregator.queries.work import (
     REPEAT_TASK,
     ForgetTaskParameters,
     PostponeTaskParameters,
+    PutOffTaskParameters,
     RepeatTaskParameters,
 )
 from whence_aggregator.work.lanes import SHARES, Lanes, LaneShares, choose
@@ -212,8 +213,14 @@ class Worker:
                 await transaction.execute(FINISH_TASK.bind([{**named, "lease": task.lease}]), *marks)
             return
         due_at = to_instant(self._now() + timedelta(seconds=again.seconds))
-        row: RepeatTaskParameters = {**named, "due_at": due_at, "reason": again.reason}
-        await self._database.write(REPEAT_TASK.bind([row]) if again.asked else PUT_OFF_TASK.bind([{**row}]), *marks)
+        if not again.asked:
+            put_off: PutOffTaskParameters = {**named, "due_at": due_at, "reason": again.reason}
+            await self._database.write(PUT_OFF_TASK.bind([put_off]), *marks)
+            return
+        row: RepeatTaskParameters = {
+            **named, "due_at": due_at, "reason": again.reason, "claimed": task.attempts, "soon": to_instant(self._now())
+        }  # fmt: skip
+        await self._database.write(REPEAT_TASK.bind([row]), *marks)
 
     async def _postpone(self, task: Task, reason: str, seconds: float, *, host: str) -> None:
         """Try a failed task again later. What rests on its answer is judged again, unless it failed so before."""

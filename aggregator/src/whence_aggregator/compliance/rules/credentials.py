@@ -18,6 +18,9 @@ CHECKED_LATER = "is checked again later: "
 SETTLED = timedelta(minutes=15)
 """How long an instance may hold a version that mint did not record: a write whose answer was lost is repeated, and
 agents read the repeated one at their next poll."""
+RESTORED = timedelta(days=1)
+"""How long an instance may hold, after a restore, what mint made in the time that the backup lacks: mint finds that in
+the bucket within hours, and rotates, or when one of two generations has ended."""
 NOT_MINTED = passed("mint makes no credentials for the application")
 NO_IDS = unknown("the agent does not state which objects it holds")
 _FILES: dict[CredentialName, str] = {"user": "user.json", "client": "client.json"}
@@ -105,7 +108,7 @@ def credentials_tampered(evidence: SubjectEvidence) -> Verdict:
     if evidence.held is None:
         return _by_buckets(evidence, minted)
     current = {one.kind: one for one in minted.current}
-    judged = [_untouched(evidence, one, current.get(one.kind)) for one in evidence.held]
+    judged = [_since_restored(evidence, minted, one, current.get(one.kind)) for one in evidence.held]
     for outcome in ("fail", "unknown"):
         for one in judged:
             if one.outcome == outcome:
@@ -121,6 +124,22 @@ def _by_buckets(evidence: SubjectEvidence, minted: MintedForApplication) -> Verd
         if (one.is_tampered or is_unread) and evidence.life not in ("stopping", "stopped"):
             return failed(f"{IN_BUCKET}{_FILES[one.kind]}; the agent does not state which object the instance holds")
     return NO_IDS
+
+
+def _since_restored(
+    evidence: SubjectEvidence, minted: MintedForApplication, one: HeldByInstance, current: CredentialInUse | None
+) -> Verdict:
+    """Judge an object; one that mint may have written in the time that a restored database lacks is unknown."""
+    found = _untouched(evidence, one, current)
+    restored = instant_or_none(minted.restored_at)
+    if found.outcome != "fail" or restored is None:
+        return found
+    since = instant_or_none(one.since)
+    is_of_lost_time = since is not None and since <= restored + SETTLED
+    if is_of_lost_time or parse_instant(evidence.now) <= restored + RESTORED:
+        later = "" if is_of_lost_time else CHECKED_LATER
+        return unknown(f"{later}{found.reason}; the database was restored, and may lack it")
+    return found
 
 
 def _untouched(evidence: SubjectEvidence, one: HeldByInstance, current: CredentialInUse | None) -> Verdict:

@@ -68,8 +68,19 @@ where kind = :kind and subject = :subject;
 -- name: forget_task
 delete from task where kind = :kind and subject = :subject;
 
+-- What `look_again` counted since the task was claimed is looked at now.
+
 -- name: repeat_task
-update task set due_at = :due_at, reason = :reason, attempts = 0, failed_at = '' where kind = :kind and subject = :subject;
+-- types: claimed int, soon str
+update task set due_at = case when attempts > :claimed then :soon else :due_at end, reason = :reason, attempts = 0,
+    failed_at = ''
+where kind = :kind and subject = :subject;
+
+-- A task that is being done may have read what changed before it did: it is due again as soon as it is done.
+
+-- name: look_again
+-- types: soon str
+update task set attempts = attempts + 1 where kind = :kind and subject = :subject and attempts > 0 and due_at > :soon;
 
 -- Its source was not asked: whether reading it fails is as it was.
 
