@@ -195,7 +195,7 @@ async def image_machine(
     server: Aggregator,
     service: MetadataService | None,
     *,
-    settings: Mapping[str, object] = {},  # noqa: B006 - not changed
+    settings: Mapping[str, object] = {},
 ) -> AsyncIterator[ImageMachine]:
     """Give the machine, not booted: its network has the metadata service, and relays to all of the landscape.
 
@@ -220,6 +220,7 @@ async def image_machine(
                 **settings,
             },
         )  # fmt: skip
+        (root / "var/lib/docker").mkdir(mode=0o710, exist_ok=True)
         made.configure()
         for place, content in _OF_NSPAWN.items():
             (root / place).parent.mkdir(parents=True, exist_ok=True)
