@@ -56,6 +56,7 @@ test)
     need chromium has chromium
     need skopeo has skopeo
     need xfsprogs has mkfs.xfs
+    need faketime has faketime
     need python3 debian_python
     ;;
 bench)
