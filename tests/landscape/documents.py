@@ -10,7 +10,7 @@ from landscape.whole import ROOT
 DOCUMENTS = sorted(
     path
     for path in ROOT.rglob("*.md")
-    if not {".venv", ".venv-clients", ".venv-peers", "node_modules"} & set(path.parts)
+    if not {".venv", ".venv-clients", ".venv-peers", "node_modules", "build"} & set(path.relative_to(ROOT).parts)
 )
 
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,26 +79,18 @@ def copied(disk: Path) -> Iterator[Path]:
 
 
 @asynccontextmanager
-async def emulated(
-    disk: Path, logs: Path, words: tuple[str, ...], *, forwards: Mapping[str, int], within: tuple[str, ...] = ()
-) -> AsyncIterator[EmulatedMachine]:
-    """Boot a disk by the PC's BIOS. What the guest sends to `ADDRESS:PORT` goes to that loopback port of this machine.
-
-    QEMU's own network is 169.254.169.0/24, as EC2's services have their addresses; there is no way out of it.
-    """
-    serial = logs / f"serial-{disk.parent.name}.log"
-    reached = "".join(
-        f",guestfwd=tcp:{address}-cmd:/bin/busybox nc 127.0.0.1 {port}" for address, port in forwards.items()
-    )
+async def emulated(disk: Path, logs: Path, words: tuple[str, ...]) -> AsyncIterator[EmulatedMachine]:
+    """Boot a disk by the PC's BIOS, with no way out of its network."""
+    serial = logs / "serial.log"
     command = [
-        *within, "qemu-system-x86_64", *words, "-smp", "2", "-m", "1024", "-display", "none", "-nodefaults",
+        "qemu-system-x86_64", *words, "-smp", "2", "-m", "1024", "-display", "none", "-nodefaults",
         "-serial", f"file:{serial}", "-drive", f"file={disk},format=raw,if=virtio,cache=unsafe",
         "-device", "virtio-rng-pci", "-device", "virtio-net-pci,netdev=ec2",
-        "-netdev", f"user,id=ec2,restrict=on,net=169.254.169.0/24,host=169.254.169.1,dns=169.254.169.3{reached}",
+        "-netdev", "user,id=ec2,restrict=on,net=169.254.169.0/24,host=169.254.169.1,dns=169.254.169.3",
     ]  # fmt: skip
 
     async def at_once() -> bool:
         return True
 
-    async with started(f"qemu-{disk.parent.name}", command, logs=logs, ready=at_once) as process:
+    async with started("qemu", command, logs=logs, ready=at_once) as process:
         yield EmulatedMachine(process, serial)

@@ -220,6 +220,7 @@ async def image_machine(
                 **settings,
             },
         )  # fmt: skip
+        (root / "var/lib/docker").mkdir(mode=0o710, exist_ok=True)
         made.configure()
         for place, content in _OF_NSPAWN.items():
             (root / place).parent.mkdir(parents=True, exist_ok=True)

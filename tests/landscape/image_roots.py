@@ -44,7 +44,7 @@ async def base_root() -> Path:
     if not (made / "root").exists():
         own = made.with_name(f"{made.name}-{os.getpid()}")
         await run(sys.executable, _PROGRAM, "--only", "base", "--out", own)
-        own.rename(made)
+        _keep(own, made)
         _forget("image-base-", made)
     return made / "root"
 
@@ -66,7 +66,7 @@ async def agent_package() -> Path:
             )
         build = (BIN / "python", ROOT / "packaging/deb/build.py", "--compression", "zstd")
         await run(*build, "--wheels", own / "wheels", "--out", own)
-        own.rename(made)
+        _keep(own, made)
         _forget("image-package-", made)
     (package,) = made.glob("whence-agent_*.deb")
     return package
@@ -79,6 +79,7 @@ async def provisioned_layers(package: Path, base: Path) -> tuple[Path, ...]:
     made = ROOT / "build" / f"image-root-{key}"
     if not made.exists():
         own = made.with_name(f"{made.name}-{os.getpid()}")
+        shutil.rmtree(own, ignore_errors=True)
         async with layered(own, base):
             settings = own / "agent.yaml"
             settings.write_text("aggregator_url: https://whence.example.org\n", encoding="utf-8")
@@ -86,7 +87,7 @@ async def provisioned_layers(package: Path, base: Path) -> tuple[Path, ...]:
                 sys.executable, _PROGRAM, "--only", "provision", "--out", own, "--package", package,
                 "--settings", settings,
             )  # fmt: skip
-        own.rename(made)
+        _keep(own, made)
         _forget("image-root-", made)
     return made / "upper", base
 
@@ -110,6 +111,16 @@ async def repacked(directory: Path, version: str | None) -> Path:
     made = directory / f"whence-agent_{version}.deb"
     await run("dpkg-deb", "--root-owner-group", "-Znone", "--build", tree, made)
     return made
+
+
+def _keep(own: Path, made: Path) -> None:
+    """Give what was made its name, unless another run has made the same meanwhile."""
+    try:
+        own.rename(made)
+    except OSError:
+        if not made.exists():
+            raise
+        shutil.rmtree(own)
 
 
 def _named(path: Path) -> tuple[bytes, bytes]:

@@ -13,7 +13,7 @@ from whence_agent.proxies import Proxies
 from whence_agent.redaction import Redactor
 from whence_agent.settings import Settings
 from whence_agent.start import answering
-from whence_common.errors import WhenceError, leaves
+from whence_common.errors import WhenceError, leaves, one_line
 from whence_common.runtime import logs
 from whence_common.runtime.lifecycle import Ended
 from whence_common.settings_file import Document, SettingsInvalid
@@ -21,6 +21,7 @@ from whence_common.settings_file import Document, SettingsInvalid
 log = logging.getLogger(__name__)
 
 SETTINGS_WRONG = 78
+_LINE_CHARACTERS_MAX = 400
 
 
 @dataclass(slots=True)
@@ -39,10 +40,26 @@ class _Held:
         return True
 
 
+@dataclass(frozen=True, slots=True)
+class _Console:
+    """One line for the machine's console, where the unit's standard output goes and standard error does not.
+
+    `shown` is false at a terminal, which has both.
+    """
+
+    shown: bool
+
+    def __call__(self, reason: str) -> None:
+        if self.shown:
+            print(f"ERROR: {one_line(reason, _LINE_CHARACTERS_MAX)}", flush=True)
+
+
 def run(config: str, *, verbose: bool, notify_socket: str | None, watchdog_usec: str | None, proxies: Proxies) -> int:
     """Run until a signal; return 0 after SIGTERM, 1 on failure, 78 for invalid settings."""
+    tell = _Console(shown=notify_socket is not None)
     document = read_document(config)
     if document is None:
+        tell(f"the settings {config} are missing or invalid: see journalctl -u whence-agent")
         return SETTINGS_WRONG
     redactor = Redactor()
     logs.set_up(verbose=verbose, scrub=redactor.scrub)
@@ -70,14 +87,18 @@ def run(config: str, *, verbose: bool, notify_socket: str | None, watchdog_usec:
             log.info("settings read again")
     except SettingsInvalid as exc:
         print(f"whence-agent: {held.document.explain(exc)}", file=sys.stderr)
+        tell(f"the settings {config} are invalid: see journalctl -u whence-agent")
         return SETTINGS_WRONG
     except (OSError, WhenceError) as exc:
         print(f"whence-agent: cannot run: {exc}", file=sys.stderr)
+        tell(f"cannot run: {exc}")
         return 1
     except BaseExceptionGroup as group:
         if group.split((OSError, WhenceError))[1] is not None:
             raise
-        print(f"whence-agent: cannot run: {'; '.join(map(str, leaves(group)))}", file=sys.stderr)
+        reason = "; ".join(map(str, leaves(group)))
+        print(f"whence-agent: cannot run: {reason}", file=sys.stderr)
+        tell(f"cannot run: {reason}")
         return 1
     return 0
 
