@@ -84,7 +84,7 @@ apt: dev
 image: deb
 	@sh tests/landscape/setup.sh image
 	$(BIN)/python packaging/ami/image.py --package dist/packages/whence-agent_*+deb12_$$(dpkg --print-architecture).deb \
-		--commit $$(git rev-parse HEAD) --version $$(git log -1 --format=%cd --date=format:%Y%m%d-%H%M%S) $(ARGS)
+		--git . --version $$(git log -1 --format=%cd --date=format:%Y%m%d-%H%M%S) $(ARGS)
 
 # KEY is the release's private key; ARGS are passed on.
 release: dev

@@ -20,6 +20,11 @@ from typing import Any
 
 from description import DescriptionInvalid, ImageDescription, ImagePlan, plan_image, read_description
 from disk import make_disk, write_boot_files
+from statement import write_statement
+
+from whence_aggregator.trace.ami_statement import EC2_TAG
+from whence_aggregator.whence.attest import BUILDER, source_of_git
+from whence_common.errors import InputError
 
 HERE = Path(__file__).resolve().parent
 _TOLD_CHARACTERS = 4_000
@@ -39,7 +44,8 @@ def main() -> int:
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of image.yaml")
     parser.add_argument("--sources", type=Path, help="sources.list of the suite; else this machine's")
     parser.add_argument("--version", default="0", help="tag Version, and the end of the name")
-    parser.add_argument("--commit", default="", help="tag CommitID")
+    parser.add_argument("--git", type=Path, help="the clone that it is made from: tag CommitID, and the statement")
+    parser.add_argument("--builder-id", default=BUILDER, help="the builder's id that the statement names")
     parser.add_argument("--kernel-options", default="", help="for the kernel's command line")
     parser.add_argument("--out", type=Path, default=Path("build/image"))
     parser.add_argument("--only", choices=("base", "provision", "disk"), help="one step, of what is in --out")
@@ -57,6 +63,9 @@ def main() -> int:
         _make(arguments, description, plan)
     except json.JSONDecodeError as exc:
         print(f"image.py: --set takes JSON, as in --set sshd=true: {exc}", file=sys.stderr)
+        return 1
+    except InputError as exc:
+        print(f"image.py: {exc.diagnostics()}", file=sys.stderr)
         return 1
     except (DescriptionInvalid, ImageFailed, OSError, ValueError) as exc:
         print(f"image.py: {exc}", file=sys.stderr)
@@ -81,10 +90,12 @@ def _make(arguments: argparse.Namespace, description: ImageDescription, plan: Im
         seed = f"{plan.distribution}-{plan.architecture}-{arguments.version}"
         write_boot_files(root, seed=seed, options=arguments.kernel_options)
         check(root)
+        stated = state(description, plan, arguments.version)
+        if arguments.git is not None:
+            stated["Tags"] |= _attest(root, arguments.out, stated["Name"], arguments.git, arguments.builder_id)
+        (arguments.out / "image.json").write_text(json.dumps(stated, indent=2) + "\n", encoding="utf-8")
         made = arguments.out / "disk.raw"
         make_disk(root, made, architecture=plan.architecture, seed=seed, size_mib=plan.settings.disk_mib)
-        facts = arguments.out / "image.json"
-        facts.write_text(json.dumps(state(description, plan, arguments.version, arguments.commit), indent=2) + "\n")
         print(made)
 
 
@@ -122,15 +133,26 @@ def check(root: Path) -> None:
     _run(sys.executable, str(HERE / "check.py"), str(root))
 
 
-def state(description: ImageDescription, plan: ImagePlan, version: str, commit: str) -> dict[str, Any]:
+def _attest(root: Path, out: Path, name: str, clone: Path, builder_id: str) -> dict[str, str]:
+    """Write the statement about the complete root; return the tags that name it and its commit. Raises InputError."""
+    source = source_of_git(clone)
+    digest = write_statement(root, out, name=name, source=source, builder_id=builder_id, built_at=_built())
+    return {"CommitID": source.commit_id or "", EC2_TAG: digest}
+
+
+def _built() -> datetime:
+    return datetime.fromtimestamp(int(os.environ.get("SOURCE_DATE_EPOCH", time.time())), UTC)
+
+
+def state(description: ImageDescription, plan: ImagePlan, version: str) -> dict[str, Any]:
     """Return the image's name and tags, as publishing and Packer set them."""
-    built = datetime.fromtimestamp(int(os.environ.get("SOURCE_DATE_EPOCH", time.time())), UTC)
+    built = _built()
     ends = built + timedelta(days=description.expires_after_days)
     return {
         "Name": f"{description.name}-{plan.distribution}-{plan.architecture}-{version}",
         "Architecture": description.architectures[plan.architecture].ec2_name,
         "Tags": {
-            "Version": version, "CommitID": commit, "BuildDate": built.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "Version": version, "BuildDate": built.strftime("%Y-%m-%dT%H:%M:%SZ"),
             "ExpirationTime": ends.strftime("%Y-%m-%dT%H:%M:%SZ"),
         },
     }  # fmt: skip
