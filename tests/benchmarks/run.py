@@ -23,6 +23,7 @@ from benchmarks import (
     git_caches,
     hostile,
     idle,
+    image,
     ingest,
     judge,
     kills,
@@ -68,6 +69,7 @@ _AGENTS = {"boot": boot.measure, "idle": idle.measure}
 """These can measure another checkout's agent too."""
 _NAMED_ONLY = {
     "accounts": accounts.measure,
+    "image": image.measure,
     "mint": mint.measure,
     "peer": peer.measure,
     "rules": rules.measure,

@@ -44,14 +44,13 @@ ExecStart=/bin/sh -c '{commands}'
 async def disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The image's disk, with a unit more that prints what the test reads: early, or with everything when it runs whole."""
     out = tmp_path_factory.mktemp("disk")
-    after, target, commands = "sysinit.target", "sysinit.target.wants", _EARLY
-    if WHOLE:
-        after, target, commands = "docker.service chrony.service", "multi-user.target.wants", (*_EARLY, *_LATE)
+    after = "docker.service chrony.service" if WHOLE else "sysinit.target"
+    target = "multi-user.target.wants" if WHOLE else "basic.target.wants"
     async with layered(out, *await image_layers()) as root:
         units = root / "etc/systemd/system"
-        shown = "; ".join((*commands, f"echo {_ENDED}"))
+        shown = "; ".join((*_EARLY, *(_LATE if WHOLE else ()), f"echo {_ENDED}"))
         (units / "showing.service").write_text(_UNIT.format(after=after, commands=shown), encoding="ascii")
-        wants = units / target.replace("sysinit", "basic")
+        wants = units / target
         wants.mkdir(exist_ok=True)
         (wants / "showing.service").symlink_to("/etc/systemd/system/showing.service")
         patient = units / "docker.service.d/zz-test.conf"  # an emulated processor is twenty times slower
