@@ -59,7 +59,9 @@ class Overtaken(WriteConflict):
     """Another writer changed the row since it was read: nothing was written. Read it again."""
 
     def __init__(self) -> None:
-        super().__init__("mint-overtaken", "the application was changed at the same time; read it again")
+        super().__init__(
+            "mint-overtaken", "the application was changed at the same time", fix="read it, and send what is left to do"
+        )
 
 
 class TooManyDeletions(RoadError):

@@ -191,7 +191,8 @@ def _is_renewed(shown: Mapping[str, Any]) -> bool:
 
 
 def _problem(one: Mapping[str, Any]) -> str:
-    tried = f"{one['step']}, {one['attempts']} times since {one['since']}, again {one['retry_at']}"
+    times = "once" if one["attempts"] == 1 else f"{one['attempts']} times"
+    tried = f"{one['step']}, {times} since {one['since']}, again {one['retry_at']}"
     return f"{tried}: {one['code']}: {one['problem']}"
 
 
