@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -12,11 +13,15 @@ from landscape.emulated import accelerator, copied, emulated
 from landscape.endurance import WHOLE
 from landscape.image_roots import AMI, image_layers, layered
 from landscape.processes import run
+from whence_common.ami_file import AMI_FILE_PATH
+from whence_common.ami_provenance import AmiProvenance
+from whence_common.digest import sha256_digest
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.root]
 _BOOT_SECONDS_MAX = 600.0
 """An emulated guest of two processors takes a minute to its first services on an idle machine, and four on a busy one."""
 _ENDED = "TEST ENDED"
+_REPOSITORY = "https://git.example.org/platform/images"
 _EARLY = (
     "echo ROOT $(findmnt --noheadings --output FSTYPE /)",
     "echo MIB $(df --output=size --block-size=1M / | tail -1)",
@@ -55,9 +60,36 @@ async def disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (wants / "showing.service").symlink_to("/etc/systemd/system/showing.service")
         patient = units / "docker.service.d/zz-test.conf"  # an emulated processor is twenty times slower
         patient.write_text("[Service]\nTimeoutStartSec=infinity\n", encoding="ascii")
-        await run(sys.executable, AMI / "image.py", "--only", "disk", "--out", out, "--version", "20261127")
+        clone = await _clone(out / "clone")
+        options = ("--only", "disk", "--out", out, "--version", "20261127", "--git", clone)
+        await run(sys.executable, AMI / "image.py", *options)
         shutil.copy(root / "vmlinuz", out / "vmlinuz")
     return out / "disk.raw"
+
+
+async def _clone(directory: Path) -> Path:
+    """Make a clone of the repository that the image is made from; return it."""
+    directory.mkdir()
+    git = ("git", "-C", directory, "-c", "user.name=Ada", "-c", "user.email=ada@example.org")
+    await run(*git, "init", "--quiet")
+    await run(*git, "remote", "add", "origin", f"{_REPOSITORY}.git")
+    await run(*git, "commit", "--quiet", "--allow-empty", "--message", "Begin")
+    return directory
+
+
+async def test_the_disk_carries_the_statement_about_itself(disk: Path) -> None:
+    payload = (disk.parent / "statement.json").read_bytes()
+    stated = AmiProvenance.parse(payload)
+    names = {one.name for one in stated.packages}
+    assert {"docker.io", "systemd", "whence-agent", "aiohttp"} <= names
+    assert "whence-aggregator" not in names
+    assert (stated.name, stated.repository) == ("Whence-AMI-debian-12-amd64-20261127", _REPOSITORY)
+    assert stated.root_digest == sha256_digest((disk.parent / "root.mtree").read_bytes())
+    tags = json.loads((disk.parent / "image.json").read_text("utf-8"))["Tags"]
+    assert (tags["whence:statement"], tags["CommitID"]) == (sha256_digest(payload), stated.commit_id)
+    place = f"{disk}?offset={35 * 1024 * 1024}"
+    carried = json.loads(await run("/usr/sbin/debugfs", "-R", f"cat /{AMI_FILE_PATH}", place))
+    assert carried["statement_digest"] == sha256_digest(payload)
 
 
 @pytest.mark.endurance
