@@ -28,8 +28,8 @@ _AGENT_MEBIBYTES_MAX = 60
 async def test_lintian_finds_no_error_and_no_warning(packages: list[Path]) -> None:
     for package in packages[: repeated(sample=1, whole=2)]:
         command = ("lintian", "--no-cfg", "--profile", "debian", "--allow-root", "--fail-on", "error,warning")
-        said = await run(*command, "--display-level", ">=warning", package)
-        assert said == ""
+        # What it finds becomes the message of NotReady.
+        await run("sh", "-c", '"$@" >&2', "-", *command, "--display-level", ">=warning", package)
 
 
 async def test_nothing_of_the_packages_is_unaccounted_for_after_a_run_and_nothing_is_left_by_a_purge(
