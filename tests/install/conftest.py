@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from landscape.package_builds import Repository, built, in_root, made_wheels, signed_repository
+from landscape.package_files import Installed, paths
 from landscape.processes import run
 from landscape.whole import ROOT
 
@@ -53,14 +53,6 @@ async def repository(packages: list[Path], tmp_path_factory: pytest.TempPathFact
     return await signed_repository(packages[0].parent, tmp_path_factory.mktemp("repository"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Installed:
-    """A root with both packages. `before` is every path that was in it before, when what they depend on was there."""
-
-    root: Path
-    before: frozenset[str]
-
-
 @pytest.fixture(scope="session")
 async def installation(
     packages: list[Path], repository: Repository, tmp_path_factory: pytest.TempPathFactory
@@ -82,15 +74,6 @@ async def installation(
 def pristine_root(installation: Installed) -> Path:
     """The root with the packages. Nobody boots it."""
     return installation.root
-
-
-def paths(root: Path) -> Iterator[str]:
-    """Yield every path in a root, without /proc and what else is of the kernel."""
-    for directory, folders, files in os.walk(root):
-        place = Path(directory).relative_to(root)
-        if place == Path():
-            folders[:] = [one for one in folders if one not in ("proc", "sys", "dev", "run", "tmp")]
-        yield from (f"/{(place / one).as_posix()}" for one in (*folders, *files))
 
 
 async def bare_root(packages: Sequence[Path]) -> Path:

@@ -18,6 +18,7 @@ import aiohttp
 import pytest
 
 from landscape.listening import documented, listening
+from landscape.package_files import MADE, OF_THE_MACHINE, Installed, none_of, owned, paths
 from landscape.processes import NotReady, answers, booting, free_port, process_of, run, started, within
 from landscape.programs import Agent, AgentSettings, Aggregator, agent_config
 from landscape.whole import ROOT, Landscape
@@ -39,7 +40,7 @@ def user_data(reference: str, more: str = "") -> bytes:
 
 
 async def test_an_installed_agent_boots_its_instance_and_the_container_can_be_traced(
-    copied_root: Path, scape: Landscape, server: Aggregator
+    copied_root: Path, installation: Installed, scape: Landscape, server: Aggregator
 ) -> None:
     image = await scape.build("installed", "1.0", scm=scape.greeter_scm(0))
     assert await server.put("/apps/greeter", {"team_id": "hello", "name": "Greeter", "active": True}) == 200
@@ -62,6 +63,17 @@ async def test_an_installed_agent_boots_its_instance_and_the_container_can_be_tr
         assert "SUCCESS: running greeter 1.0" in await journal(copied_root)
         shown = await server.get(f"/v1/instances/{service.instance_id}")
         assert [one["cause"] for one in shown["statements"]] == ["stop", "boot"]
+    await everything_is_accounted_for(copied_root, installation)
+
+
+async def everything_is_accounted_for(root: Path, installation: Installed) -> None:
+    """Check what a run has left: nothing of an unknown origin, and no state that another user reads."""
+    there = set(paths(root)) - installation.before - await owned(root)
+    by_this_test = ("/etc/whence/agent.yaml", "/srv/whence-meta-*", f"/etc/systemd/system/{_UNIT}.d*")
+    assert none_of(there, (*MADE, *OF_THE_MACHINE, *by_this_test, "/var/lib/whence-agent/*")) == []
+    state = [one for one in (root / "var/lib/whence-agent").rglob("*") if one.is_file()]
+    assert "key.pem" in {one.name for one in state}
+    assert [one for one in state if one.stat().st_mode & 0o077] == []
 
 
 async def test_a_hung_agent_is_restarted_and_its_application_is_not(

@@ -2,62 +2,34 @@
 
 from __future__ import annotations
 
-import fnmatch
 import gzip
 import os
 import stat
-from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
-from install.conftest import Installed, paths
 from landscape.endurance import repeated
 from landscape.machines import booted
 from landscape.package_builds import in_root
+from landscape.package_files import MADE, NAMES, OF_THE_MACHINE, Installed, none_of, owned, paths
 from landscape.processes import NotReady, run
 from whence_agent.cli import make_parser
 
 pytestmark = pytest.mark.timeout(900)
 """The packages are built and a root made first: both download."""
-_NAMES = ("whence-agent", "whence-aggregator")
 _SERVICES = ("whence-agent", "whence-aggregator", "whence-registry", "whence-mint", "whence-witness")
 _COMMANDS = {"whence-agent": 1, "whence-aggregator": 2, "whence": 30, "whence-accounts": 10}
 """Each command, and how many subcommands its page describes at least."""
 _AGENT_MEBIBYTES_MAX = 60
-_MADE = (
-    "/usr/lib/whence-a*/__pycache__", "/usr/lib/whence-a*/__pycache__/*.pyc",  # by postinst, compiled
-    "/var/lib/whence-agent", "/etc/taupage.yaml", "/mounts", "/mounts/.whence*",  # by tmpfiles.d
-    "/var/lib/private/whence-*", "/var/lib/whence-*",  # state directories of the services
-    "/etc/systemd/system/*.wants/whence-*", "/var/lib/systemd/deb-systemd-helper-enabled/*whence-*",
-    "/var/lib/systemd/deb-systemd-helper-enabled/sockets.target.wants",  # enabled units
-    "/var/lib/dpkg/info/whence-*",
-)  # fmt: skip
-"""What is there after a run and in no package: who makes it is said."""
-_OF_THE_MACHINE = (
-    "/var/log/*", "/var/cache/*", "/var/lib/apt/*", "/var/lib/dpkg/[!i]*", "/etc/machine-id", "/var/lib/dbus/*", "/root/*",
-    "/var/lib/systemd/[!d]*", "/var/lib/private", "/etc/.pwd.lock", "/etc/passwd-", "/etc/group-", "/etc/shadow-", "/etc/gshadow-", "/booted",
-    "/etc/.updated", "/var/.updated", "/var/tmp/*", "/etc/systemd/system/booted.service", "/etc/systemd/system/default.target.wants*",
-    "/etc/systemd/system/*.target.wants", "/etc/resolv.conf", "/etc/localtime", "/etc/hostname",
-)  # fmt: skip
-"""What dpkg, apt, a boot and the harness of these tests leave, whatever package is installed."""
-
-
-def none_of(found: Iterable[str], patterns: Iterable[str]) -> list[str]:
-    return sorted(one for one in found if not any(fnmatch.fnmatchcase(one, pattern) for pattern in patterns))
 
 
 @pytest.mark.endurance
 async def test_lintian_finds_no_error_and_no_warning(packages: list[Path]) -> None:
     for package in packages[: repeated(sample=1, whole=2)]:
         command = ("lintian", "--no-cfg", "--profile", "debian", "--allow-root", "--fail-on", "error,warning")
-        said = await run(*command, "--display-level", ">=warning", package)
-        assert said == ""
-
-
-async def owned(root: Path) -> set[str]:
-    listed = await run("dpkg-query", f"--root={root}", "--listfiles", *_NAMES)
-    return {line for line in listed.splitlines() if line.startswith("/")}
+        # What it finds becomes the message of NotReady.
+        await run("sh", "-c", '"$@" >&2', "-", *command, "--display-level", ">=warning", package)
 
 
 async def test_nothing_of_the_packages_is_unaccounted_for_after_a_run_and_nothing_is_left_by_a_purge(
@@ -68,18 +40,18 @@ async def test_nothing_of_the_packages_is_unaccounted_for_after_a_run_and_nothin
         for service in _SERVICES:  # unconfigured: each starts, makes its directories and ends
             assert (await machine.unit(service, "failed"))["ExecMainStatus"] == "78"
         there = set(paths(copied_root)) - installation.before - await owned(copied_root)
-        assert none_of(there, (*_MADE, *_OF_THE_MACHINE)) == []
-        await machine.run("dpkg", "--purge", *_NAMES)
+        assert none_of(there, (*MADE, *OF_THE_MACHINE)) == []
+        await machine.run("dpkg", "--purge", *NAMES)
         left = await machine.run("sh", "-c", "systemctl list-unit-files 'whence-*' --no-legend; ls /run")
         assert "whence" not in left
-    assert none_of(set(paths(copied_root)) - installation.before, _OF_THE_MACHINE) == []
+    assert none_of(set(paths(copied_root)) - installation.before, OF_THE_MACHINE) == []
 
 
 async def test_every_file_below_etc_is_a_configuration_file_which_dpkg_keeps_when_it_was_changed(
     installation: Installed,
 ) -> None:
     shown = await run(
-        "dpkg-query", f"--root={installation.root}", "--show", "--showformat=${Package}:${Conffiles}\n", *_NAMES
+        "dpkg-query", f"--root={installation.root}", "--show", "--showformat=${Package}:${Conffiles}\n", *NAMES
     )
     found = {word for line in shown.splitlines() for word in line.split() if word.startswith("/")}
     assert found == {f"/etc/whence/{name}.sample.yaml" for name in ("agent", "aggregator", "witness")}
@@ -169,7 +141,7 @@ def test_zsh_finds_a_completion_of_each_command(installation: Installed) -> None
 
 
 async def test_the_changelog_and_the_licenses_are_where_debian_has_them(installation: Installed) -> None:
-    for name in _NAMES:
+    for name in NAMES:
         folder = installation.root / "usr/share/doc" / name
         changes = gzip.decompress((folder / "changelog.Debian.gz").read_bytes()).decode()
         assert changes.startswith(f"{name} (0.1.0-1+deb12) stable; urgency=medium\n\n  * ")
