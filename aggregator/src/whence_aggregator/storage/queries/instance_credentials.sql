@@ -37,10 +37,11 @@ where {i.instance_id in texts instance_ids} order by i.number, c.file;
 -- confidential; what mint does not know any more has one. restored_at: when mint first ran on a restored database.
 
 -- name: live_credentials
--- types: is_read int, readers int, heard_since int, confidential int, restored_at str
+-- types: is_read int, readers int, heard_since int, confidential int, restored_at str, wanted str
 select k.application_id, k.kind, k.generation, k.step, k.intended_at, k.published_at, k.committed_at,
     case when exists (select 1 from instance_credential c where c.generation = k.generation) then 1 else 0 end as is_read,
     coalesce((select m.confidential from mint_application m where m.application_id = k.application_id), 1) as confidential,
+    coalesce((select m.credentials from mint_application m where m.application_id = k.application_id), '[]') as wanted,
     coalesce((select l.restored_at from mint_log l where l.id = 1), '') as restored_at,
     (select count(*) from facets f join instance i on i.facets = f.number
         join instance_credential c on c.instance = i.number and c.ledger_index = i.ledger_index and c.file = 'client.json'
