@@ -180,6 +180,10 @@ async def test_a_credential_grows_old_and_is_unread(judged: InProcess, tmp_path:
     machine = await judged.machine(ONE)
     judged.clock.advance(25 * 3600)
     await say(judged, machine, **holding())
+    assert (await verdicts(judged))[UNREAD] == "unknown", "an instance that has just started has not read yet"
+    judged.clock.advance(6 * 60)
+    beat = recorded(ONE, 1, judged.clock())
+    await judged.heartbeats.accept(beat.body, beat.mac)
     found = await verdicts(judged)
     assert (found[OLD], found[UNREAD]) == ("fail", "fail")
     await say(judged, machine, **holding(client="0a", version_id="v-1"))

@@ -50,7 +50,7 @@ class KnownCredentials:
     live: tuple[LiveGeneration, ...] = ()
     """Those that have not ended, by kind; empty: mint makes none for the application."""
     readers: int = 0
-    """How many running instances are heard and state which objects they hold."""
+    """How many running instances are heard, and have stated for some minutes which objects they hold."""
     wanted: tuple[CredentialName, ...] = ()
     """The kinds that the application is to have: of one of them there may be no generation yet."""
     restored_at: str = ""
