@@ -19,7 +19,7 @@ from whence_aggregator.ledger.writing import NewEntry
 from whence_aggregator.mint.log_known import note_log
 from whence_aggregator.mint.state import StoredMint
 from whence_aggregator.mint.store import MintStore
-from whence_aggregator.mint.values import MintApplication
+from whence_aggregator.mint.values import CredentialKind, MintApplication
 from whence_aggregator.ports import Database
 from whence_aggregator.projections.credentials import CREDENTIAL, credential_write
 from whence_aggregator.queries.compliance import MARK_EVERY_SUBJECT, VERDICTS_OF, VERDICTS_OF_SUBJECTS
@@ -180,11 +180,31 @@ async def test_a_credential_grows_old_and_is_unread(judged: InProcess, tmp_path:
     machine = await judged.machine(ONE)
     judged.clock.advance(25 * 3600)
     await say(judged, machine, **holding())
+    assert (await verdicts(judged))[UNREAD] == "unknown", "an instance that has just started has not read yet"
+    judged.clock.advance(6 * 60)
+    beat = recorded(ONE, 1, judged.clock())
+    await judged.heartbeats.accept(beat.body, beat.mac)
     found = await verdicts(judged)
     assert (found[OLD], found[UNREAD]) == ("fail", "fail")
     await say(judged, machine, **holding(client="0a", version_id="v-1"))
     assert (await verdicts(judged))[UNREAD] == "pass"
     assert await differences(judged, tmp_path) == []
+
+
+@pytest.mark.parametrize(("credentials", "outcome"), [(("user", "client"), "unknown"), (("client",), "fail")])
+async def test_a_password_that_the_application_is_to_have_is_no_violation_before_mint_has_made_it(
+    judged: InProcess, credentials: tuple[CredentialKind, ...], outcome: str
+) -> None:
+    """As after STUPS's mint: its password is held, and the first of this one may fail for hours."""
+    application = MintApplication(
+        application_id="greeter", team_id="hello", username="stups_greeter", is_confidential=True, provider="stups",
+        credentials=credentials,
+    )  # fmt: skip
+    store = MintStore(database=judged.database, ledger=judged.ledger)
+    await store.save(StoredMint(application=application, revision=0))
+    await mint(judged, "0a")
+    await say(judged, await judged.machine(ONE), **holding(user="", client="0a", version_id="v-1"))
+    assert (await verdicts(judged))[PASSWORD] == outcome
 
 
 async def test_a_client_without_a_secret_is_not_old(judged: InProcess) -> None:

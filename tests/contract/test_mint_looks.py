@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -260,6 +261,28 @@ async def test_a_bucket_that_is_written_over_again_and_again_is_renewed_more_and
     await mint.settle("greeter")
     assert not world.buckets.is_harmed("one", KEY)
     assert (await mint.state("greeter")).stored.failures == {}
+
+
+@pytest.mark.parametrize("ahead", [-600, 600])
+async def test_a_clock_of_s3_that_differs_by_ten_minutes_accuses_nobody_and_hides_nobody(
+    database: Database, world: MintWorld, ahead: int
+) -> None:
+    world.buckets.now = lambda: world.clock() + timedelta(seconds=ahead)
+    mint = MintReplica(database, world)
+    await mint.ledger.start()
+    await mint.write("greeter", "one", "two", credentials=("client",))
+    await mint.run("greeter")
+    for _ in range(4):
+        world.buckets.weather = lambda bucket: "lost" if bucket == "one" else "fine"
+        await mint.applications.renew("greeter", by="ada")
+        await looked(mint, seconds=2 * HOUR)
+        world.buckets.weather = lambda _: "fine"
+        await looked(mint, seconds=24 * HOUR)
+        await looked(mint)
+    assert (await tampered(mint), await generations(mint)) == ([], 5)
+    world.buckets.overwrite("two", KEY)
+    await looked(mint)
+    assert len(await tampered(mint)) == 1
 
 
 async def test_a_bucket_that_is_written_over_more_often_than_it_is_looked_at_is_noticed_and_not_fought_for(

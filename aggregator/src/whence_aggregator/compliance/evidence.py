@@ -256,7 +256,7 @@ class MintedForApplication(msgspec.Struct, frozen=True, kw_only=True):
     kinds: tuple[CredentialName, ...] = ()
     """Empty: mint makes none for it."""
     has_readers: bool = False
-    """Whether a running instance is heard and states which objects it holds."""
+    """Whether a running instance is heard, and has stated for some minutes which objects it holds."""
     restored_at: str = ""
     """When mint first ran on a database that was restored from a backup; empty: it was not."""
 

@@ -25,7 +25,9 @@ def minted_for(found: KnownCredentials | None) -> MintedForApplication | None:
             )
             for one in current
         ),
-        kinds=tuple(kind for kind in _KINDS if any(one.kind == kind for one in found.live)),
+        kinds=tuple(
+            kind for kind in _KINDS if found.live and {kind} & {*found.wanted, *(one.kind for one in found.live)}
+        ),
         has_readers=found.readers > 0,
         restored_at=found.restored_at,
     )  # fmt: skip

@@ -74,6 +74,7 @@ class LiveCredentialsRow(TypedDict):
     committed_at: str
     is_read: int
     confidential: int
+    wanted: str
     restored_at: str
     readers: int
 

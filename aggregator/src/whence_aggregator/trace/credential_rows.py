@@ -20,6 +20,7 @@ from whence_aggregator.trace.stored_statement import StoredStatement
 from whence_common.clock import from_millis, to_millis
 
 _KIND_OF: dict[str, CredentialName] = {"user.json": "user", "client.json": "client"}
+_WANTED = msgspec.json.Decoder(tuple[CredentialName, ...])
 _WRITTEN = msgspec.json.Decoder(dict[str, str])
 _NOT_RECORDED = ("intended", "generated")
 
@@ -49,6 +50,7 @@ class CredentialsRead:
         for one in live:
             self._live.setdefault(one["application_id"], []).append(_live(one))
         self._readers = {row["application_id"]: row["readers"] for row in live}
+        self._wanted = {row["application_id"]: row["wanted"] for row in live}
         self._restored_at = max((row["restored_at"] for row in live), default="")
 
     def of(self, instance_id: str, application_id: str | None) -> KnownCredentials:
@@ -57,6 +59,7 @@ class CredentialsRead:
         return KnownCredentials(
             live=tuple(self._live.get(application_id or "", ())),
             readers=self._readers.get(application_id or "", 0),
+            wanted=_WANTED.decode(self._wanted.get(application_id or "", "[]")),
             restored_at=self._restored_at,
             held=tuple(held) if held is not None else None,
         )

@@ -50,7 +50,9 @@ class KnownCredentials:
     live: tuple[LiveGeneration, ...] = ()
     """Those that have not ended, by kind; empty: mint makes none for the application."""
     readers: int = 0
-    """How many running instances are heard and state which objects they hold."""
+    """How many running instances are heard, and have stated for some minutes which objects they hold."""
+    wanted: tuple[CredentialName, ...] = ()
+    """The kinds that the application is to have: of one of them there may be no generation yet."""
     restored_at: str = ""
     """When mint first ran on a database that was restored from a backup; empty: it was not."""
     held: tuple[HeldObject, ...] | None = None

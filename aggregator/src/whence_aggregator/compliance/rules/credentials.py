@@ -96,7 +96,7 @@ def credentials_unread(evidence: SubjectEvidence) -> Verdict:
     if not late:
         return passed("the current generations were read, or are recent")
     if not minted.has_readers:
-        return unknown("no running instance is heard that states which objects it holds")
+        return unknown("no running instance is heard that has stated for some minutes which objects it holds")
     return failed(f"{_FILES[late[0].kind]}: no instance has read the generation of {late[0].committed_at}")
 
 

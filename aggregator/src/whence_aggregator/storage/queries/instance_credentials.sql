@@ -33,20 +33,22 @@ left join credential k on k.application_id = f.application_id and k.kind = repla
 left join mint_generation g on g.application_id = k.application_id and g.kind = k.kind and g.generation = k.generation
 where {i.instance_id in texts instance_ids} order by i.number, c.file;
 
--- readers: the running instances of the application that are heard and state objects. A client without a secret is not
+-- readers: the running instances of the application that are heard, and have stated the same objects for so long that they
+-- would be silent otherwise: one that has just started has not read yet. A client without a secret is not
 -- confidential; what mint does not know any more has one. restored_at: when mint first ran on a restored database.
 
 -- name: live_credentials
--- types: is_read int, readers int, heard_since int, confidential int, restored_at str
+-- types: is_read int, readers int, heard_since int, confidential int, restored_at str, wanted str
 select k.application_id, k.kind, k.generation, k.step, k.intended_at, k.published_at, k.committed_at,
     case when exists (select 1 from instance_credential c where c.generation = k.generation) then 1 else 0 end as is_read,
     coalesce((select m.confidential from mint_application m where m.application_id = k.application_id), 1) as confidential,
+    coalesce((select m.credentials from mint_application m where m.application_id = k.application_id), '[]') as wanted,
     coalesce((select l.restored_at from mint_log l where l.id = 1), '') as restored_at,
     (select count(*) from facets f join instance i on i.facets = f.number
         join instance_credential c on c.instance = i.number and c.ledger_index = i.ledger_index and c.file = 'client.json'
         join last_seen s on s.instance_id = i.instance_id
         where f.application_id = k.application_id and i.life in ('pending', 'running', 'unknown')
-            and s.seen_at >= :heard_since) as readers
+            and s.seen_at >= :heard_since and c.since < :heard_since) as readers
 from credential k where {k.application_id in texts application_ids} and k.ended_at = ''
 order by k.application_id, k.kind, k.committed_at, k.intended_at;
 
