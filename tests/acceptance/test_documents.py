@@ -109,6 +109,7 @@ BEGUN_ELSEWHERE = {
     "whence credentials": "tests/acceptance/test_mint_chapter.py",
     "(umask 077; head -c 32 /dev/urandom > /etc/whence/mint.key)": "tests/acceptance/test_mint_chapter.py",
     "curl -fsS ": "tests/acceptance/test_mint_chapter.py",
+    "curl -sS --fail-with-body ": "tests/acceptance/test_mint_chapter.py",
     "whence acknowledge v-": "tests/contract/test_grouped_violations.py",
     "whence exempt v-": "tests/contract/test_grouped_violations.py",
     "whence unexempt e-": "tests/contract/test_grouped_violations.py",

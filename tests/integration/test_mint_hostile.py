@@ -157,7 +157,8 @@ async def test_a_bucket_that_may_not_be_written_is_refused(served: ServedMint, b
      "https://greeter.example.org@evil.example.com/", "https://greeter.example.org/\r\nX: y", "https://greeter.example.org/\n",
      " https://greeter.example.org/", "https://greeter.example.org/#token", "https://greeter.example.org:0/", "https://[::1",
      "https://greeter.example.org:99999/", "https://gréeter.example.org/", "https://greeter.example.org\\@evil.example.com/",
-     "https://" + "a" * 2_000, 7, ["https://greeter.example.org/"], "HTTPS://greeter.example.org/", "data:text/html,x"],
+     "https://" + "a" * 2_000, 7, ["https://greeter.example.org/"], "HTTPS://greeter.example.org/", "data:text/html,x",
+     "https://.", "https://../", "https://greeter..example.org/", "https://%65vil.example.com/"],
 )  # fmt: skip
 async def test_a_redirect_url_that_is_no_safe_https_url_is_refused(served: ServedMint, url: object) -> None:
     before = await stored(served)

@@ -179,7 +179,9 @@ def _is_redirect_url(text: str) -> bool:
         port = parts.port
     except ValueError:
         return False
-    return text.startswith("https://") and bool(parts.hostname) and "@" not in parts.netloc and port != 0
+    host = parts.hostname or ""
+    is_host = any(one.isalnum() for one in host) and ".." not in host and "%" not in host
+    return text.startswith("https://") and is_host and "@" not in parts.netloc and port != 0
 
 
 def _object(content: bytes) -> dict[str, Any]:
