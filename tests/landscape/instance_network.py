@@ -104,7 +104,8 @@ class InstanceNetwork:
             assert task is not None
             self._relays.add(task)
             try:
-                with suppress(OSError):
+                # cancelled by `close` only; asyncio's server reports a cancelled connection as an error
+                with suppress(OSError, asyncio.CancelledError):
                     far_reader, far_writer = await connect()
                     await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
             finally:
