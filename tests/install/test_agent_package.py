@@ -19,7 +19,7 @@ import pytest
 
 from landscape.listening import documented, listening
 from landscape.package_files import MADE, OF_THE_MACHINE, Installed, none_of, owned, paths
-from landscape.processes import NotReady, answers, booting, free_port, process_of, run, started, within
+from landscape.processes import NotReady, answers, booting, free_port, process_of, run, service_of, started, within
 from landscape.programs import Agent, AgentSettings, Aggregator, agent_config
 from landscape.whole import ROOT, Landscape
 from whence_common.clock import utc_now
@@ -48,7 +48,7 @@ async def test_an_installed_agent_boots_its_instance_and_the_container_can_be_tr
         async with machine(copied_root, scape, server, metadata_url=service.url) as booted:
             status = await booted.until("ok", "failed", seconds_max=_BOOT_SECONDS_MAX)
             assert status["state"] == "ok", status["reasons"]
-            agent = process_of(*_COMMAND)
+            agent = service_of(booted.process, *_COMMAND)
             assert agent is not None
             port = booted.url.rpartition(":")[2]
             expected = {one.replace(":7380", f":{port}") for one in documented()[_UNIT]}

@@ -9,7 +9,7 @@ import re
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from fakes.agent_client import AgentClient
 from fakes.machine import Machine
 from fakes.signing_authority import SigningAuthority
 from landscape.listening import documented, listening
-from landscape.processes import answers, booting, free_port, process_of, run, started
+from landscape.processes import Process, answers, booting, free_port, process_of, run, service_of, started
 from landscape.whole import ROOT, Landscape
 from whence_aggregator.accounts.steps.table import KINDS
 from whence_common.log_policy import Policy
@@ -44,6 +44,12 @@ class Installed:
 
     root: Path
     token: str
+    process: Process | None = None
+
+    @property
+    def booted(self) -> Process:
+        assert self.process is not None
+        return self.process
 
     def url(self, service: str) -> str:
         return f"http://127.0.0.1:{_PORTS[service]}"
@@ -85,7 +91,7 @@ async def test_what_was_said_is_kept_when_a_service_is_killed_and_when_the_machi
     await watched(root, await operator(root, "ledger", "keys"))
     async with booted(root, token, scape.logs, "aggregator", "registry", "witness") as installed:
         for service, (command, port) in _DOCUMENTED.items():
-            process = process_of("/usr/bin/whence-aggregator", command)
+            process = service_of(installed.booted, "/usr/bin/whence-aggregator", command)
             assert process is not None
             expected = {one.replace(port, str(_PORTS[service])) for one in documented()[f"whence-{service}.service"]}
             assert listening(process) == expected, service
@@ -186,7 +192,10 @@ async def booted(root: Path, token: str, logs: Path, *services: str) -> AsyncIte
         return all([await installed.listens(service) for service in services])
 
     try:
-        async with started("nspawn-aggregator", booting(root), logs=logs, ready=ready, seconds_max=_BOOT_SECONDS_MAX):
-            yield installed
+        command = booting(root)
+        async with started(
+            "nspawn-aggregator", command, logs=logs, ready=ready, seconds_max=_BOOT_SECONDS_MAX
+        ) as process:
+            yield replace(installed, process=process)
     finally:
         await run("systemctl", f"--root={root}", "disable", *units)

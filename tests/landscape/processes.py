@@ -135,6 +135,18 @@ def process_of(*words: str) -> int | None:
     return None
 
 
+def service_of(booted: Process, *words: str) -> int | None:
+    """Return the process of a service within one booted machine, as this machine counts, by the end of its command."""
+    number_one = leader(booted)
+    children = Path(f"/proc/{number_one}/task/{number_one}/children").read_text(encoding="ascii").split()
+    wanted = [word.encode() for word in words]
+    for pid in children:
+        with suppress(OSError):
+            if Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[-1 - len(wanted) : -1] == wanted:
+                return int(pid)
+    return None
+
+
 def booting(root: Path, *options: str) -> list[str]:
     """Give the command that boots a root by systemd-nspawn, on this machine's network."""
     return [
