@@ -131,7 +131,8 @@ class FakeProvider:
         found = self._of(known)
         if found is not None:
             assert known.secret_handle == {"registration_access_token": f"rat-{found.serial}"}
-            found.is_accepted = False
+            for one in self.accepted(found.id.application_id):
+                one.is_accepted = one.document != found.document  # clients without a secret are one client
             self.on_change()
         await self._leaves(mishap)
 

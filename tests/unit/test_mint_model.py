@@ -325,7 +325,9 @@ class Rotations(RuleBasedStateMachine):
             if self.world.provider.finds_lost:
                 assert await mint.orphans(application_id) == []
             live = {one.id.generation for one in state.generations if one.is_live} if state is not None else set()
-            left = {one.id.generation for one in self.world.provider.accepted(application_id)} - live
+            accepted = self.world.provider.accepted(application_id)
+            kept = [one.document for one in accepted if one.id.generation in live]
+            left = {one.id.generation for one in accepted if one.document not in kept}
             assert left <= {one.generation for one in await mint.applications.possible_orphans(application_id)}
             wanted = set(state.application.credentials) if state is not None and not state.stored.gone_at else set()
             buckets = state.application.buckets if state is not None else ()
