@@ -259,6 +259,27 @@ async def test_each_request_that_may_be_on_its_way_is_noted_before_it_is_sent(
     assert (generated.phase, generated.asked_at) == ("generated", "2026-11-22T15:00:00.000Z")
 
 
+async def test_a_bucket_that_cannot_be_reached_while_its_credential_ends_is_emptied_later(
+    mint: MintReplica, world: MintWorld
+) -> None:
+    await mint.write("greeter", "one", "two", credentials=("user",))
+    await mint.run("greeter")
+    world.buckets.weather = lambda bucket: "away" if bucket == "two" else "fine"
+    world.clock.advance(HOUR)
+    await mint.write("greeter", "one", credentials=("user",))
+    world.named["greeter"] = {"one"}
+    await mint.applications.revoke("greeter", by="ada")
+    await mint.run("greeter")
+    ended, current = (await mint.state("greeter")).generations
+    assert (ended.phase, current.phase) == ("ended", "committed")
+    assert set(mint.objects("greeter", "two")) == {"user"}
+    world.buckets.weather = lambda _: "fine"
+    world.clock.advance(HOUR)
+    await mint.run("greeter")
+    assert mint.objects("greeter", "two") == {}
+    assert (await mint.state("greeter")).live("user")[-1].written.keys() == {"one"}
+
+
 async def test_what_was_written_over_in_several_buckets_is_written_again_at_once(
     mint: MintReplica, world: MintWorld
 ) -> None:

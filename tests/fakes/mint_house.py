@@ -48,6 +48,8 @@ class MintWorld:
     holders: FakeHolders = field(default_factory=FakeHolders)
     kio: FakeStandings = field(default_factory=FakeStandings)
     random_bytes: Callable[[int], bytes] = field(default_factory=CountingRandom)
+    named: dict[str, set[str]] = field(default_factory=dict)
+    """The buckets that an application names now, by its id: in another one its credential may end before its object."""
 
     def __post_init__(self) -> None:
         self.buckets.now = self.clock
@@ -58,6 +60,8 @@ class MintWorld:
         for bucket, key in self.buckets.objects:
             if self.buckets.is_harmed(bucket, key):
                 continue  # what somebody else wrote is not mint's to keep accepted
+            if bucket not in self.named.get(key.partition("/")[0], {bucket}):
+                continue
             document = self.buckets.latest(bucket, key)
             if document is not None and not self.provider.accepts(document):
                 raise LockedOut(f"{bucket}/{key} is not accepted")

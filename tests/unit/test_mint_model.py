@@ -135,9 +135,12 @@ class Rotations(RuleBasedStateMachine):
         credentials=st.sampled_from([("user", "client"), ("client",), ("user",)]),
     )
     def write(self, application_id: str, buckets: list[str], is_confidential: bool, credentials: Any) -> None:
-        self.command(
-            self.replicas[0].write(application_id, *buckets, is_confidential=is_confidential, credentials=credentials)
-        )
+        async def written() -> None:
+            options = {"is_confidential": is_confidential, "credentials": credentials}
+            await self.replicas[0].write(application_id, *buckets, **options)
+            self.world.named[application_id] = set(buckets)
+
+        self.command(written())
 
     @rule(application_id=st.sampled_from(APPLICATIONS), what=st.sampled_from(["renew", "revoke", "delete"]))
     def order(self, application_id: str, what: str) -> None:
@@ -324,9 +327,11 @@ class Rotations(RuleBasedStateMachine):
             state = await mint.store.load(application_id)
             if self.world.provider.finds_lost:
                 assert await mint.orphans(application_id) == []
-            live = {one.id.generation for one in state.generations if one.is_live} if state is not None else set()
+            alive = [one for one in state.generations if one.is_live] if state is not None else []
+            live = {one.id.generation for one in alive}
+            serials = {one.handle.get("txid") for one in alive}
             accepted = self.world.provider.accepted(application_id)
-            kept = [one.document for one in accepted if one.id.generation in live]
+            kept = [one.document for one in accepted if one.id.generation in live or one.serial in serials]
             left = {one.id.generation for one in accepted if one.document not in kept}
             assert left <= {one.generation for one in await mint.applications.possible_orphans(application_id)}
             wanted = set(state.application.credentials) if state is not None and not state.stored.gone_at else set()

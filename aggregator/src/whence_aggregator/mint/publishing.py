@@ -137,6 +137,17 @@ class Publishing:
         if stored != state.stored:
             await self._store.save(stored)
 
+    async def pass_on(self, state: MintState, generation: StoredGeneration) -> None:
+        """Note of its successor which buckets, that are not wanted any more, hold a generation that is to end.
+
+        A bucket that could not be reached until then would otherwise keep the object for ever.
+        """
+        left = sorted(set(generation.written) - set(state.application.buckets))
+        others = [one for one in state.live(generation.kind) if one.id != generation.id and one.phase != "ending"]
+        if left and others:
+            written = {**dict.fromkeys(left, ""), **others[-1].written}
+            await self._store.advance(replace(others[-1], written=written), at=self._now(), entry=None)
+
     async def retract(self, state: MintState, generation: StoredGeneration, bucket: str, step: str) -> None:
         """Hide the object in a bucket, unless its newest object is another generation's."""
         kept = {one.versions.get(bucket) for one in state.live(generation.kind) if one.id != generation.id} - {None}

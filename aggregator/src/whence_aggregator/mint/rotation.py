@@ -155,6 +155,7 @@ class Rotation:
             case CommitGeneration():
                 await self.making.commit(state, wanted, step.generation)
             case GiveUpGeneration():
+                await self.publishing.pass_on(state, step.generation)
                 await self.making.give_up(step.generation, step.reason)
             case EndGeneration():
                 await self.making.end(state, wanted, step.generation, step.name)
