@@ -117,18 +117,31 @@ async def test_an_engine_that_is_killed_comes_back_and_the_application_ran_on(li
     assert await life.machine.inspected(_LIFE) == ran
 
 
+_KILLING = """
+import contextlib, os, signal, socket
+from pathlib import Path
+
+def helpers():
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if b"whence-agent\\0machine\\0" in file.read_bytes():
+                yield int(file.parent.name)
+
+one = socket.socket(socket.AF_UNIX)
+one.connect("/run/whence-machine.sock")
+one.settimeout(20)
+while not (found := list(helpers())):
+    pass
+for pid in found:
+    os.kill(pid, signal.SIGKILL)
+print("ended" if one.recv(1) == b"" else "answered")
+"""
+"""Sends no request, and kills the helper that waits for it."""
+
+
 async def test_a_helper_that_is_killed_fails_one_request_and_no_unit(life: Life) -> None:
     await life.machine.until("ok")
-    program = (
-        "import os, signal, socket\nfrom pathlib import Path\n"
-        "one = socket.socket(socket.AF_UNIX); one.connect('/run/whence-machine.sock'); one.settimeout(20)\n"
-        "helpers = lambda: [p.parent.name for p in Path('/proc').glob('[0-9]*/cmdline')"
-        " if p.read_bytes().endswith(b'whence-agent\\0machine\\0')]\n"
-        "while not (found := helpers()): pass\n"
-        "[os.kill(int(pid), signal.SIGKILL) for pid in found]\n"
-        "print('ended' if one.recv(1) == b'' else 'answered')\n"
-    )
-    assert await life.machine.run("python3", "-c", program) == "ended\n"
+    assert await life.machine.run("python3", "-c", _KILLING) == "ended\n"
     assert await life.machine.running() == ""
     assert (await life.machine.run("systemctl", "is-active", "whence-machine.socket")) == "active\n"
 

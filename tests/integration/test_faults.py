@@ -24,11 +24,11 @@ _FAULTS: list[tuple[str, int]] = [
     *(
         [
             ("kill@pwrite64", 40),
-            ("kill@pwrite64", 480),
+            ("kill@pwrite64", 560),
             ("kill@fdatasync", 20),
             ("kill@ftruncate", 1),
-            ("full@pwrite64", 520),
-            ("io@pwrite64", 480),
+            ("full@pwrite64", 600),
+            ("io@pwrite64", 560),
             ("io@fdatasync", 25),
         ]
         if traceable()
