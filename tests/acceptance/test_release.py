@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,7 +110,9 @@ def test_a_release_has_the_version_of_its_tag_and_sums_that_hold(release: Releas
     ]  # fmt: skip
     assert done("sha256sum", "--check", "--strict", "SHA256SUMS", cwd=release.folder).count(": OK") == 7
     wheel = release.folder / f"whence_agent-{VERSION}-py3-none-any.whl"
-    assert f"Requires-Dist: whence-common=={VERSION}" in done("unzip", "-p", wheel, "*/METADATA")
+    with zipfile.ZipFile(wheel) as archive:
+        (metadata,) = [archive.read(name) for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+    assert f"Requires-Dist: whence-common=={VERSION}".encode() in metadata
 
 
 def test_each_file_is_traced_to_the_commit(release: Release) -> None:
