@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -126,10 +125,11 @@ def _of(pins: list[list[str]]) -> list[Path]:
 
 
 def _download(lock: Path) -> None:
-    machine = os.uname().machine
-    platforms = [f"manylinux_2_{minor}_{machine}" for minor in (34, 28, 17)] + [f"manylinux2014_{machine}"]
-    options = ["--implementation", "cp", "--python-version", "3.11", "--abi", "cp311", "--abi", "abi3", "--abi", "none"]
-    options += [word for platform in platforms for word in ("--platform", platform)]
+    sys.path.insert(0, str(ROOT / "packaging" / "deb"))
+    from targets import Target  # the same wheels as the Debian 12 package's
+
+    architecture = _run("dpkg", "--print-architecture").strip()
+    options = Target(python="3.11", architecture=architecture).pip_options
     _run(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
          "--only-binary=:all:", "--require-hashes", "--dest", str(KEPT), *options, "-r", str(lock))  # fmt: skip
 

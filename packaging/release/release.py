@@ -1,8 +1,7 @@
 """Build a release from the commit that carries its tag: packages, checksums and signed provenance, in one folder.
 
 Exits 1 and names what to do if the commit is not a release: uncommitted changes, no such tag, no chapter in the
-changelog.
-The folder appears when everything in it is complete. Built again, its files are the same, but for signature and times.
+changelog. The folder appears when everything in it is complete.
 """
 
 from __future__ import annotations

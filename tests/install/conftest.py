@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from landscape.image_roots import layered
 from landscape.package_builds import Repository, built, in_root, made_wheels, signed_repository
 from landscape.package_files import Installed, paths
 from landscape.processes import run
@@ -95,26 +95,12 @@ async def bare_root(packages: Sequence[Path]) -> Path:
 @pytest.fixture(scope="session")
 async def root(pristine_root: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Path]:
     """The root as it was installed, for tests that go on from what others left in it."""
-    async with layered(pristine_root, tmp_path_factory.mktemp("shared")) as layer:
+    async with layered(tmp_path_factory.mktemp("shared"), pristine_root) as layer:
         yield layer
 
 
 @pytest.fixture
 async def copied_root(pristine_root: Path, tmp_path: Path) -> AsyncIterator[Path]:
     """The root as it was installed, for one test."""
-    async with layered(pristine_root, tmp_path) as layer:
+    async with layered(tmp_path, pristine_root) as layer:
         yield layer
-
-
-@asynccontextmanager
-async def layered(below: Path, directory: Path) -> AsyncIterator[Path]:
-    """Mount a root so that what is written goes to a layer of its own."""
-    mounted, upper, work = directory / "root", directory / "upper", directory / "work"
-    for one in (mounted, upper, work):
-        one.mkdir()
-    layers = f"lowerdir={below},upperdir={upper},workdir={work}"
-    await run("mount", "-t", "overlay", "overlay", "-o", layers, mounted)
-    try:
-        yield mounted
-    finally:
-        await run("umount", mounted)

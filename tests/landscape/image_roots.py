@@ -12,8 +12,8 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from landscape.package_builds import built, made_wheels
 from landscape.processes import run
-from landscape.programs import BIN
 from landscape.whole import ROOT
 
 AMI = ROOT / "packaging/ami"
@@ -60,12 +60,8 @@ async def agent_package() -> Path:
     made = ROOT / "build" / f"image-package-{_digest(part for name in names for part in _named(ROOT / name))}"
     if not made.exists():
         own = made.with_name(f"{made.name}-{os.getpid()}")
-        for part in ("common", "agent", "aggregator"):
-            await run(
-                BIN / "python", "-m", "build", "--no-isolation", "--wheel", "--outdir", own / "wheels", ROOT / part
-            )
-        build = (BIN / "python", ROOT / "packaging/deb/build.py", "--compression", "zstd")
-        await run(*build, "--wheels", own / "wheels", "--out", own)
+        await made_wheels(own / "wheels")
+        await built(own / "wheels", own, "--package", "whence-agent")
         _keep(own, made)
         _forget("image-package-", made)
     (package,) = made.glob("whence-agent_*.deb")
