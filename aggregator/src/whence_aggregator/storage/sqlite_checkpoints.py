@@ -21,30 +21,40 @@ _BUSY_SECONDS_MAX = 5.0
 class Checkpoints:
     """Moves pages from the log to the database file while others write. `close` before the last connection."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, pause_seconds: float = PAUSE_SECONDS) -> None:
         self._path = path
-        self._committed = threading.Event()
-        self._closing = threading.Event()
+        self._pause_seconds = pause_seconds
+        self._changed = threading.Condition()
+        self._is_due = False
+        self._is_closing = False
         self._thread = threading.Thread(target=self._run, name="sqlite-checkpoints", daemon=True)
         self._thread.start()
 
     def committed(self) -> None:
         """Record that a transaction was committed."""
-        self._committed.set()
+        with self._changed:
+            if not self._is_due:  # in the pause the thread is not to be woken by each commit
+                self._is_due = True
+                self._changed.notify()
 
     def close(self) -> None:
         """End the thread, after a running checkpoint is done."""
-        self._closing.set()
-        self._committed.set()
+        with self._changed:
+            self._is_closing = True
+            self._changed.notify()
         self._thread.join()
+
+    def _is_wanted(self) -> bool:
+        """Wait for a commit, and for the pause after it; return False once this is closing."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_due or self._is_closing)
+            self._changed.wait_for(lambda: self._is_closing, self._pause_seconds)
+            self._is_due = False
+            return not self._is_closing
 
     def _run(self) -> None:
         connection: sqlite3.Connection | None = None
-        while True:
-            self._committed.wait()
-            if self._closing.wait(PAUSE_SECONDS):
-                break
-            self._committed.clear()
+        while self._is_wanted():
             try:
                 if connection is None:
                     connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS_MAX, isolation_level=None)
