@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from landscape.bare import Bare
-from landscape.endurance import SECONDS_MAX, repeated
+from landscape.endurance import repeated
 from whence_aggregator.adapters.git_cache import GitCache, size_of
 from whence_aggregator.adapters.git_places import mirror_place
 from whence_aggregator.adapters.git_process import GitRuns
@@ -226,7 +226,6 @@ async def test_a_repository_with_too_many_packs_is_made_anew(tmp_path: Path, tim
     assert len(list(place.glob("objects/pack/*.pack"))) <= 4
 
 
-@pytest.mark.timeout(SECONDS_MAX)
 @pytest.mark.endurance
 async def test_memory_stays_flat_with_many_repositories(tmp_path: Path, times: Times) -> None:
     total = repeated(sample=12, whole=100)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from landscape.bare import Bare
-from landscape.endurance import SECONDS_MAX, repeated
+from landscape.endurance import repeated
 from landscape.seeded_history import seeded_history
 from whence_aggregator.adapters.git_cache import GitCache
 from whence_aggregator.adapters.git_history import Protection
@@ -39,7 +39,6 @@ def side(found: RangeSide | None) -> RangeSide:
     return found
 
 
-@pytest.mark.timeout(SECONDS_MAX)
 @pytest.mark.endurance
 async def test_every_commit_of_a_seeded_history_is_read_and_ranges_are_those_of_git_log(tmp_path: Path) -> None:
     bare = Bare(tmp_path)
@@ -124,7 +123,6 @@ async def test_more_commits_than_are_counted_or_kept_are_said_so(tmp_path: Path)
     assert ahead.commits[0] == line[-1]
 
 
-@pytest.mark.timeout(SECONDS_MAX)
 @pytest.mark.endurance
 async def test_a_hundred_thousand_commits_between_two_are_counted(tmp_path: Path) -> None:
     bare = Bare(tmp_path)

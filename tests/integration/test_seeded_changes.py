@@ -23,7 +23,7 @@ from fakes.known_caller import called_by
 from fakes.machine import scm
 from fakes.signing_authority import SigningAuthority
 from fakes.versions import version
-from landscape.endurance import SECONDS_MAX, repeated
+from landscape.endurance import repeated
 from landscape.history_sources import APP, Sources, sources
 from landscape.made_history import History
 from whence_aggregator.changes.arrivals import Arrivals
@@ -98,7 +98,6 @@ def logged(made: Sources, past: str, tip: str) -> list[str]:
     return [one for one in listed if one not in shared]
 
 
-@pytest.mark.timeout(SECONDS_MAX)
 @pytest.mark.endurance
 async def test_the_change_record_between_two_releases_is_what_git_log_lists(
     tmp_path: Path, authority: SigningAuthority

@@ -11,7 +11,7 @@ import pytest
 
 from fakes.facts import facts, link
 from fakes.machine import scm
-from landscape.endurance import SECONDS_MAX, repeated
+from landscape.endurance import repeated
 from landscape.history_sources import APP, KNOWN, Sources, sources
 from landscape.hosted_history import AWAY, moved
 from landscape.made_history import Fate, MadeCommit, MadePull
@@ -82,7 +82,6 @@ def shown_tickets(known: Facts) -> dict[str, tuple[str, str, str | None, str | N
     }
 
 
-@pytest.mark.timeout(SECONDS_MAX)
 @pytest.mark.endurance
 async def test_every_commit_leads_to_the_pull_requests_and_tickets_it_was_made_with(tmp_path: Path) -> None:
     async with sources(tmp_path, commits=repeated(sample=250, whole=10_000), seed=21) as made:

@@ -14,7 +14,7 @@ import pytest
 
 from fakes.mint_house import KINDS_BOTH, MintReplica, MintWorld
 from fakes.mint_provider import FakeProvider, Style
-from landscape.endurance import SECONDS_MAX, repeated
+from landscape.endurance import repeated
 from landscape.killed import Killed, killed_at
 from whence_aggregator.mint.rules import MintRules
 from whence_aggregator.storage.sqlite import SqliteDatabase
@@ -101,7 +101,6 @@ async def check_mended(mint: MintReplica, situation: Situation) -> None:
 
 
 @pytest.mark.endurance
-@pytest.mark.timeout(SECONDS_MAX)
 @pytest.mark.parametrize("situation", SITUATIONS, ids=lambda one: one.__name__)
 @pytest.mark.parametrize("style", get_args(Style))
 async def test_a_process_may_be_killed_at_every_await(tmp_path: Path, style: Any, situation: Situation) -> None:

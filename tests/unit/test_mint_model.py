@@ -34,7 +34,7 @@ from hypothesis.stateful import (
 from fakes.mint_buckets import BucketMishap, FakeBuckets
 from fakes.mint_house import MintReplica, MintWorld, found_secrets
 from fakes.mint_provider import FakeProvider, ProviderMishap
-from landscape.endurance import SECONDS_MAX, repeated
+from landscape.endurance import repeated
 from landscape.killed import Killed, killed_at
 from whence_aggregator.mint.state import LIVE_MAX, MintState
 from whence_aggregator.mint.values import OBJECTS
@@ -359,6 +359,5 @@ def run(*, examples: int, steps: int) -> None:
 
 
 @pytest.mark.endurance
-@pytest.mark.timeout(SECONDS_MAX)
 def test_whatever_happens_an_application_has_credentials_that_work() -> None:
     run(examples=repeated(sample=25, whole=1_000), steps=25)
