@@ -14,6 +14,7 @@ from fakes.in_process import ORIGIN, InProcess, KeptCheckpoint
 from fakes.kept_blobs import image
 from fakes.machine import COMMIT, DIGEST, FAILED, SIDECAR
 from fakes.signing_authority import SigningAuthority
+from landscape.endurance import repeated
 from whence_aggregator.audit.bundle import Bundles
 from whence_aggregator.audit.rebuild import rebuild
 from whence_aggregator.ledger.packing import EntryDamaged
@@ -249,7 +250,21 @@ TAMPERINGS = [
 ]
 
 
-@pytest.mark.parametrize("statement", TAMPERINGS, ids=lambda text: " ".join(text.split()[:3]))
+_OFTEN = repeated(sample=1, whole=2)
+"""On how many databases each change is made: in a sample on one, every second one on PostgreSQL."""
+
+
+@pytest.mark.endurance
+@pytest.mark.parametrize(
+    ("database", "statement"),
+    [
+        (("sqlite", "postgres")[(number + turn) % 2], statement)
+        for number, statement in enumerate(TAMPERINGS)
+        for turn in range(_OFTEN)
+    ],
+    ids=lambda text: " ".join(text.split()[:3]),
+    indirect=["database"],
+)
 async def test_any_change_to_any_table_is_found(house: InProcess, tmp_path: Path, statement: str) -> None:
     await lived_in(house)
     await house.database.write(PUT_CHECKPOINT.bind([{"size": house.ledger.signed.size, "note": house.ledger.note}]))
