@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from landscape.machines import Machine, booted
 from landscape.package_builds import in_root
-from landscape.processes import answers, free_port, run
+from landscape.processes import answers, free_port, run, started
 from landscape.whole import ROOT, Landscape
 from whence_agent import settings as agent_settings
 from whence_agent.machine.programs import PACKAGES
@@ -130,26 +131,47 @@ async def test_an_agent_without_an_engine_says_so_and_is_not_restarted(
             assert len((await machine.journal("whence-agent")).splitlines()) < 40
 
 
-async def test_an_upgrade_keeps_state_settings_and_what_the_administrator_decided(copied_root: Path) -> None:
-    etc, state = copied_root / "etc/whence", copied_root / "var/lib/private/whence-aggregator"
+async def test_an_upgrade_keeps_state_settings_and_what_the_administrator_decided(
+    copied_root: Path, tmp_path: Path
+) -> None:
+    etc, state, port = copied_root / "etc/whence", copied_root / "var/lib/private/whence-aggregator", free_port()
     state.mkdir(parents=True)
-    kept = [
-        etc / "agent.yaml", etc / "aggregator.yaml", etc / "tokens", etc / "credentials/tls.key", state / "log.key",
-        copied_root / "var/lib/whence-agent/instance.key",
-    ]  # fmt: skip
-    for path in kept:
-        path.write_text(f"ours: {path.name}\n", encoding="utf-8")
-    (etc / "agent.sample.yaml").write_text("# edited by us\n", encoding="utf-8")
+    settings = f"aggregator_url: http://127.0.0.1:9\nmetadata_url: http://127.0.0.1:9\nstatus_port: {port}\n"
+    written = {
+        etc / "agent.yaml": settings, etc / "agent.sample.yaml": "# edited by us\n",
+        **{path: f"ours: {path.name}\n" for path in (
+            etc / "aggregator.yaml", etc / "tokens", etc / "credentials/tls.key", state / "log.key",
+            copied_root / "var/lib/whence-agent/instance.key",
+        )},
+    }  # fmt: skip
+    for path, text in written.items():
+        path.write_text(text, encoding="utf-8")
     await run("systemctl", f"--root={copied_root}", "disable", "whence-agent.service")
     await run("systemctl", f"--root={copied_root}", "enable", "whence-aggregator.service")
-    await upgraded(copied_root)
-    assert [path.read_text(encoding="utf-8") for path in kept] == [f"ours: {path.name}\n" for path in kept]
-    assert (etc / "agent.sample.yaml").read_text(encoding="utf-8") == "# edited by us\n"
+    await upgraded(copied_root, await with_another_sample(copied_root, tmp_path, "# of the newer package\n"))
+    assert (await control(copied_root, "whence-agent", "Version")) == "99.0"
+    assert {path: path.read_text(encoding="utf-8") for path in written} == written
+    assert (etc / "agent.sample.yaml.dpkg-dist").read_text(encoding="utf-8") == "# of the newer package\n"
     wants = copied_root / "etc/systemd/system/multi-user.target.wants"
     assert not (wants / "whence-agent.service").is_symlink()
     assert (wants / "whence-shutdown.service").is_symlink()
     assert (wants / "whence-aggregator.service").is_symlink()
     assert (etc / "credentials").stat().st_mode & 0o777 == 0o700
+    command = ("chroot", copied_root, "/usr/bin/whence-agent", "run")
+    async with started("upgraded", command, logs=tmp_path, ready=lambda: answers(port)) as agent:
+        assert agent.process.returncode is None
+
+
+async def with_another_sample(root: Path, directory: Path, sample: str) -> Path:
+    """Return the agent's package as version 99.0 with another sample of the settings."""
+    (package,) = root.glob("srv/whence/pool/main/w/whence-agent/*.deb")
+    tree, newer = directory / "newer", directory / "newer.deb"
+    await run("dpkg-deb", "--raw-extract", package, tree)
+    control = (tree / "DEBIAN/control").read_text(encoding="utf-8")
+    (tree / "DEBIAN/control").write_text(re.sub(r"(?m)^Version: .*$", "Version: 99.0", control), encoding="utf-8")
+    (tree / "etc/whence/agent.sample.yaml").write_text(sample, encoding="utf-8")
+    await run("dpkg-deb", "--root-owner-group", "-Znone", "--build", tree, newer)
+    return newer
 
 
 async def test_removal_keeps_everything_and_purging_keeps_the_ledger_and_the_administrators_files(
@@ -211,8 +233,8 @@ async def an_upgrade_restarts_what_runs(machine: Machine) -> None:
     assert (await machine.unit("whence-registry", "inactive"))["ActiveState"] == "inactive"
 
 
-async def upgraded(root: Path) -> None:
-    """Install the agent over itself, as an upgrade does; of the aggregator, which is large, run the script alone."""
-    (package,) = root.glob("srv/whence/pool/main/w/whence-agent/*.deb")
-    await in_root(root, "dpkg", "--install", "--force-unsafe-io", f"/{package.relative_to(root)}")
+async def upgraded(root: Path, newer: Path) -> None:
+    """Install a newer agent, as an unattended upgrade does; of the aggregator, which is large, run the script alone."""
+    shutil.copy(newer, root / "srv/newer.deb")
+    await in_root(root, "dpkg", "--install", "--force-confold", "--force-unsafe-io", "/srv/newer.deb")
     await in_root(root, "/var/lib/dpkg/info/whence-aggregator.postinst", "configure", "0.1.0")

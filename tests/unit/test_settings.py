@@ -5,9 +5,13 @@ from __future__ import annotations
 import aiohttp
 import pytest
 
+from landscape.listening import documented
 from whence_agent import settings as agent
 from whence_agent.adapters.platform_files import trust_policies
 from whence_aggregator.settings import server as aggregator
+from whence_aggregator.settings.front import RegistryFrontSettings
+from whence_aggregator.settings.mint import MintSettings
+from whence_aggregator.settings.witness import WitnessFile
 from whence_aggregator.wiring.parts import load_sts
 from whence_common.identity_document import Authorities
 from whence_common.note import WITNESS, Signer
@@ -20,6 +24,19 @@ AGGREGATOR = 'audience: https://whence.example.org\naccounts: ["123456789012"]\n
 def test_the_required_settings_suffice() -> None:
     assert agent.parse_settings(AGENT.encode(), name="a").status_port == 7380
     assert aggregator.parse_settings(AGGREGATOR.encode(), name="a").listen_port == 7381
+
+
+def test_each_program_has_a_port_of_its_own_by_default_and_the_table_of_units_states_it() -> None:
+    ports = {
+        "whence-agent.service": agent.Settings(aggregator_url="x").status_port,
+        "whence-aggregator.service": aggregator.Settings(audience="x", accounts=[]).listen_port,
+        "whence-registry.service": RegistryFrontSettings(name="x", backend="x").listen_port,
+        "whence-witness.service": WitnessFile(name="x", log_keys=[]).listen_port,
+        "whence-mint.service": MintSettings(key_file="x", providers={}, buckets=[]).listen_port,
+    }
+    assert sorted(ports.values()) == [7380, 7381, 7382, 7383, 7384]
+    stated = {unit: endpoints for unit, endpoints in documented().items() if unit in ports}
+    assert stated == {unit: {f"tcp 127.0.0.1:{port}"} for unit, port in ports.items()}
 
 
 def test_keys_are_bound_by_the_fresh_proof_unless_the_settings_disable_it() -> None:

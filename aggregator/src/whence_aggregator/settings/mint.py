@@ -90,7 +90,7 @@ class MintSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     alone: bool = False
     """Only `whence-aggregator mint` has the key, serves the API and rotates: not `serve`."""
     listen_address: str = "127.0.0.1"
-    listen_port: int = 7383
+    listen_port: int = 7384
     """Where `whence-aggregator mint` listens; the storage API is at its root."""
     user_seconds: float = 7_200.0
     """Age at which a password is rotated."""
