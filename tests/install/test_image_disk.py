@@ -4,67 +4,89 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from landscape.emulated import accelerator, copied, emulated
-from landscape.endurance import WHOLE
+from fakes.metadata_service import MetadataService
+from fakes.time_server import time_server
+from landscape.booted_images import agent_settings, shown_ports
+from landscape.emulated import EmulatedMachine, accelerator, copied, emulated, make_reachable
 from landscape.image_roots import AMI, image_layers, layered
-from landscape.processes import run
+from landscape.images import BuiltImage
+from landscape.instance_network import METADATA_ADDRESS, instance_network
+from landscape.processes import free_port, run
+from landscape.programs import Aggregator
+from landscape.whole import Landscape
 from whence_common.ami_file import AMI_FILE_PATH
 from whence_common.ami_provenance import AmiProvenance
 from whence_common.digest import sha256_digest
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.root]
-_BOOT_SECONDS_MAX = 600.0
-"""An emulated guest of two processors takes a minute to its first services on an idle machine, and four on a busy one."""
-_ENDED = "TEST ENDED"
 _REPOSITORY = "https://git.example.org/platform/images"
-_EARLY = (
-    "echo ROOT $(findmnt --noheadings --output FSTYPE /)",
-    "echo MIB $(df --output=size --block-size=1M / | tail -1)",
-    "for one in kernel/kptr_restrict kernel/dmesg_restrict kernel/kexec_load_disabled "
-    "net/ipv4/conf/all/accept_redirects; do echo SYSCTL $$one $(cat /proc/sys/$$one); done",
-)
-_LATE = (
-    "echo FAILED $(systemctl --failed --plain --no-legend | wc -l)",
-    "echo CHRONY $(systemctl is-active chrony)",
-    "echo ENGINE $(systemctl is-active docker)",
-)
-_UNIT = """\
-[Unit]
-DefaultDependencies=no
-After={after}
-[Service]
-Type=oneshot
-StandardOutput=tty
-TTYPath=/dev/ttyS0
-ExecStart=/bin/sh -c '{commands}'
-"""
+_TIME_ADDRESS = "169.254.169.123"
 
 
 @pytest.fixture(scope="module")
-async def disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The image's disk, with a unit more that prints what the test reads: early, or with everything when it runs whole."""
+async def disk(scape: Landscape, shared_server: Aggregator, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The image's disk, with the landscape's settings and a way in for the test."""
     out = tmp_path_factory.mktemp("disk")
-    after = "docker.service chrony.service" if WHOLE else "sysinit.target"
-    target = "multi-user.target.wants" if WHOLE else "basic.target.wants"
     async with layered(out, *await image_layers()) as root:
-        units = root / "etc/systemd/system"
-        shown = "; ".join((*_EARLY, *(_LATE if WHOLE else ()), f"echo {_ENDED}"))
-        (units / "showing.service").write_text(_UNIT.format(after=after, commands=shown), encoding="ascii")
-        wants = units / target
-        wants.mkdir(exist_ok=True)
-        (wants / "showing.service").symlink_to("/etc/systemd/system/showing.service")
-        patient = units / "docker.service.d/zz-test.conf"  # an emulated processor is twenty times slower
-        patient.write_text("[Service]\nTimeoutStartSec=infinity\n", encoding="ascii")
+        make_reachable(root, shown_ports(scape, shared_server))
+        settings = {**agent_settings(scape, shared_server), "status_address": "0.0.0.0"}
+        (root / "etc/whence/agent.yaml").write_text(json.dumps(settings), encoding="utf-8")
         clone = await _clone(out / "clone")
         options = ("--only", "disk", "--out", out, "--version", "20261127", "--git", clone)
         await run(sys.executable, AMI / "image.py", *options)
         shutil.copy(root / "vmlinuz", out / "vmlinuz")
     return out / "disk.raw"
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """The disk as a running machine, and what it should run."""
+
+    machine: EmulatedMachine
+    service: MetadataService
+    server: Aggregator
+    image: BuiltImage
+
+
+@pytest.fixture(scope="module")
+async def guest(
+    disk: Path, scape: Landscape, shared_server: Aggregator, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Guest]:
+    image = await scape.build("emulated", "1.0", scm=scape.greeter_scm(0))
+    assert await shared_server.put("/apps/greeter", {"team_id": "hello", "name": "Greeter", "active": True}) == 200
+    words = await accelerator(disk.parent / "vmlinuz")
+    async with AsyncExitStack() as stack:
+        network = await stack.enter_async_context(instance_network())
+        for port in shown_ports(scape, shared_server):
+            await network.show(port)
+        await network.appear(METADATA_ADDRESS, _TIME_ADDRESS)
+        service = await stack.enter_async_context(scape.instance(user_data(image.reference)))
+        listening = await network.bound(METADATA_ADDRESS, 80)
+        await stack.enter_async_context(service.serve(listening=listening))
+        await stack.enter_async_context(time_server(await network.bound(_TIME_ADDRESS, 123, socket.SOCK_DGRAM)))
+        volume = stack.enter_context(copied(disk))
+        with volume.open("r+b") as stream:
+            stream.truncate(5 * 1024**3)
+        logs = tmp_path_factory.mktemp("guest")
+        machine = await stack.enter_async_context(emulated(volume, logs, words, network))
+        yield Guest(machine=machine, service=service, server=shared_server, image=image)
+
+
+def user_data(reference: str) -> bytes:
+    return (
+        "#taupage-ami-config\napplication_id: greeter\napplication_version: '1.0'\nruntime: Docker\n"
+        f"source: {reference}\nports: {{{free_port()}: 8080}}\nhealth_check_path: /health\n"
+        "health_check_timeout_seconds: 300\nstop_timeout: 1\n"
+    ).encode()
 
 
 async def _clone(directory: Path) -> Path:
@@ -92,24 +114,36 @@ async def test_the_disk_carries_the_statement_about_itself(disk: Path) -> None:
     assert carried["statement_digest"] == sha256_digest(payload)
 
 
-@pytest.mark.endurance
-async def test_firmware_boots_the_disk_and_its_root_grows_to_the_volume(disk: Path, tmp_path: Path) -> None:
-    words = await accelerator(disk.parent / "vmlinuz")
-    with copied(disk) as volume:
-        with volume.open("r+b") as stream:
-            stream.truncate(5 * 1024**3)
-        async with emulated(volume, tmp_path, words) as guest:
-            await guest.prints(_ENDED, seconds_max=_BOOT_SECONDS_MAX)
-            lines = [line.strip() for line in guest.console.splitlines()]
-    assert "GNU GRUB" in guest.console
-    assert "ROOT ext4" in lines
-    (mib,) = [int(line.split()[1]) for line in lines if line.startswith("MIB ")]
-    assert mib > 4_500
-    wanted = [
-        "SYSCTL kernel/kptr_restrict 2", "SYSCTL kernel/dmesg_restrict 1", "SYSCTL kernel/kexec_load_disabled 1",
-        "SYSCTL net/ipv4/conf/all/accept_redirects 0", *(("FAILED 0", "CHRONY active", "ENGINE active") if WHOLE else ()),
-    ]  # fmt: skip
-    assert [line for line in wanted if line not in lines] == []
+async def test_firmware_boots_the_disk_and_its_root_grows_to_the_volume(guest: Guest) -> None:
+    machine = guest.machine
+    await machine.answers()
+    assert "GNU GRUB" in machine.console
+    assert await machine.run("findmnt", "--noheadings", "--output", "FSTYPE", "/") == "ext4\n"
+    assert int((await machine.run("df", "--output=size", "--block-size=1M", "/")).split()[-1]) > 4_500
+    names = (
+        "kernel/kptr_restrict",
+        "kernel/dmesg_restrict",
+        "kernel/kexec_load_disabled",
+        "net/ipv4/conf/all/accept_redirects",
+    )
+    values = await machine.run("cat", *(f"/proc/sys/{name}" for name in names))
+    assert values.split() == ["2", "1", "1", "0"]
+
+
+async def test_the_agent_in_the_guest_boots_its_instance_and_the_trace_is_whole(guest: Guest, scape: Landscape) -> None:
+    machine = guest.machine
+    status = await machine.until("ok", "failed")
+    assert status["state"] == "ok", status["reasons"]
+    assert await machine.running() == ""
+    assert await machine.run("systemctl", "is-active", "chrony", "docker") == "active\nactive\n"
+    assert await machine.containers() == {"taupageapp": "running"}
+    assert "SUCCESS: running greeter 1.0" in machine.console
+    lineage = await guest.server.settled(guest.service.instance_id)
+    links = {link["link"]: link for link in lineage["links"]}
+    assert links["image"]["state"] == "confirmed"
+    assert links["image"]["value"]["digest"] == guest.image.digest
+    assert links["commit"]["value"]["commit"] == scape.sources.commits[0]
+    assert links["team"]["value"]["team_id"] == "hello"
 
 
 async def test_the_disk_has_a_loader_for_bios_and_one_for_uefi(disk: Path) -> None:

@@ -9,11 +9,10 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import aiohttp
+from typing import ClassVar
 
 from fakes.metadata_service import MetadataService
+from landscape.booted_images import STATUS_PORT, BootedImage, agent_settings, shown_ports
 from landscape.instance_network import METADATA_ADDRESS, InstanceNetwork, instance_network
 from landscape.processes import Process, run, started, within
 from landscape.programs import Aggregator
@@ -21,7 +20,6 @@ from landscape.whole import Landscape
 from whence_common.runtime.pause import pause
 
 BOOT_SECONDS_MAX = 45.0
-_STATUS_PORT = 7380
 _LOOK_SECONDS = 0.1
 _OF_NSPAWN = {
     # what DHCP states on EC2
@@ -48,8 +46,10 @@ _CALLS = "@keyring bpf"
 
 
 @dataclass
-class ImageMachine:
+class ImageMachine(BootedImage):
     """A root that is booted, and booted again. What it keeps is in `root` and `engine`."""
+
+    seconds_max: ClassVar[float] = BOOT_SECONDS_MAX
 
     root: Path
     engine: Path
@@ -123,12 +123,6 @@ class ImageMachine:
         assert self.process is not None, "the machine is not booted"
         return self.process
 
-    async def run(self, *command: str) -> str:
-        """Run a command inside; give what it printed. Fails when it fails."""
-        code, output = await self.said(*command)
-        assert code == 0, f"{' '.join(command)} ended with {code}: {output}"
-        return output
-
     @property
     def console(self) -> str:
         """What the machine printed on its console, in all its boots."""
@@ -140,47 +134,6 @@ class ImageMachine:
         async with asyncio.timeout(BOOT_SECONDS_MAX):
             assert await self._running.process.wait() == _REBOOTS
         await self._boot()
-
-    async def status(self) -> dict[str, Any] | None:
-        """Return the agent's status; None while nobody answers."""
-        try:
-            async with (
-                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session,
-                session.get(f"{self.status_url}/status") as answer,
-            ):
-                found: dict[str, Any] = await answer.json()
-                return found
-        except (aiohttp.ClientError, TimeoutError, OSError):
-            return None
-
-    async def until(self, *states: str, since: str = "", seconds_max: float = BOOT_SECONDS_MAX) -> dict[str, Any]:
-        """Return the status once it has one of these states, of an agent started after the one with `since`."""
-        found: dict[str, Any] | None = None
-        try:
-            async with asyncio.timeout(seconds_max):
-                while True:
-                    found = await self.status()
-                    if found is not None and found["state"] in states and found["started_at"] != since:
-                        return found
-                    await pause(_LOOK_SECONDS)
-        except TimeoutError:
-            reasons = found and (found["state"], found["reasons"])
-            raise AssertionError(f"the agent is {reasons}, not {states}; console:\n{self.console[-3000:]}") from None
-
-    async def running(self, *, seconds_max: float = BOOT_SECONDS_MAX) -> str:
-        """Wait until systemd has started everything; return the failed units, empty when there are none."""
-        async with asyncio.timeout(seconds_max):
-            while (await self.said("systemctl", "is-system-running"))[1].strip() not in ("running", "degraded"):
-                await pause(_LOOK_SECONDS)
-        return (await self.run("systemctl", "--failed", "--plain", "--no-legend", "--no-pager")).strip()
-
-    async def containers(self) -> dict[str, str]:
-        """Return the state of each container by name, as the engine states them."""
-        shown = await self.run("docker", "ps", "--all", "--format", "{{.Names}} {{.State}}")
-        return dict(line.split(" ", 1) for line in shown.splitlines())
-
-    async def inspected(self, template: str, name: str = "taupageapp") -> str:
-        return (await self.run("docker", "inspect", "--format", template, name)).strip()
 
 
 async def _at_once() -> bool:
@@ -205,20 +158,15 @@ async def image_machine(
     engine.mkdir(exist_ok=True)
     async with AsyncExitStack() as stack:
         network = await stack.enter_async_context(instance_network())
-        for url in (scape.aws.url, scape.sts.url, server.url, f"http://{scape.registry}"):
-            await network.show(int(url.rpartition(":")[2].split("/")[0]))
+        for port in shown_ports(scape, server):
+            await network.show(port)
         if service is not None:
             await network.appear()
             listening = await network.bound(METADATA_ADDRESS, 80)
             await stack.enter_async_context(service.serve(listening=listening))
         made = ImageMachine(
-            root=root, engine=engine, network=network, logs=scape.logs, status_url=await network.reach(_STATUS_PORT),
-            settings={
-                "aggregator_url": server.url, "aws_endpoint_url": scape.aws.url,
-                "registries": {scape.registry: {"immutable_tags": True}},
-                "delivery_pause_seconds_max": 2.0, "heartbeat_seconds": 2.0, "watch_seconds": 0.5, "notice_seconds": 0.5,
-                **settings,
-            },
+            root=root, engine=engine, network=network, logs=scape.logs, status_url=await network.reach(STATUS_PORT),
+            settings={**agent_settings(scape, server), **settings},
         )  # fmt: skip
         (root / "var/lib/docker").mkdir(mode=0o710, exist_ok=True)
         made.configure()
