@@ -154,7 +154,7 @@ async def test_verdicts_beside_statements_about_the_ami_are_the_same_again(
     recording = AmiRecording(ledger=ruled.ledger, now=ruled.clock)
     for packages in (PACKAGES, PACKAGES[:1]):
         submitted = parse_submission(builder.submission(builder.payload(*packages), HERE), [builder.trusted])
-        await recording.record(submitted, recorded_by="ci")
+        await recording.record(submitted, recorded_by="ci", allowed=lambda _: True)
         await ruled.say(await ruled.machine(f"i-{len(packages):017x}"))
         await ruled.work()
         await ruled.evaluator.sweep()
@@ -177,7 +177,9 @@ async def test_verdicts_by_statements_about_the_ami_are_the_same_again(
     await stated.work()
     payload = BUILDER.payload(finished_at="2026-08-01T00:00:00Z")
     submitted = parse_submission(BUILDER.submission(payload, HERE), [BUILDER.trusted])
-    await AmiRecording(ledger=stated.ledger, now=stated.clock).record(submitted, recorded_by="ci")
+    await AmiRecording(ledger=stated.ledger, now=stated.clock).record(
+        submitted, recorded_by="ci", allowed=lambda _: True
+    )
     changed = PackageFacts(name="openssl", architecture="amd64", image="1", machine="2")
     await stated.say(machine, ami=AmiFacts(statement_digest=submitted.digest, name="w", differing=1,
                                            differences=[changed]))  # fmt: skip
