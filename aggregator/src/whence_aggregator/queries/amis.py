@@ -293,6 +293,7 @@ class CountPackagesKnownParameters(TypedDict):
     incomparable: str
     name: str
     system: str
+    after: int
     silent_before: int
     in_account: str | None
     in_region: str | None
