@@ -17,14 +17,24 @@ empty() { # remove what is in a directory, and keep the directory
 : >"$root/etc/machine-id"
 rm -f "$root/var/lib/dbus/machine-id" "$root"/etc/ssh/ssh_host_* "$root/etc/hostname"
 rm -f "$root/var/lib/systemd/random-seed" "$root/var/lib/systemd/credential.secret" "$root"/boot/efi/loader/random-seed
-rm -rf "$root"/root/.ssh "$root"/root/.aws "$root"/root/.docker "$root"/root/.dockercfg "$root"/root/.netrc
-rm -f "$root"/root/.*_history "$root"/root/.wget-hsts "$root"/root/.lesshst
-for home in "$root"/home/*; do
-    rm -rf "$home/.ssh" "$home/.aws" "$home/.docker" "$home/.dockercfg" "$home/.netrc"
+for home in "$root"/root "$root"/home/*; do
+    [ -z "$root" ] || [ ! -L "$home" ] || continue # an absolute link leads out of the root, to the builder's own files
+    for name in .ssh .aws .docker .dockercfg .netrc .git-credentials .pgpass .pypirc .npmrc .my.cnf .kube .gnupg .config \
+        .local .cache .viminfo .wget-hsts .lesshst; do
+        rm -rf "${home:?}/$name"
+    done
     rm -f "$home"/.*_history
 done
+# What the machine had of its network, its storage, its swap and its installation.
+rm -f "$root"/etc/.resolv.conf.systemd-resolved.bak "$root"/etc/udev/rules.d/70-persistent-* "$root"/etc/netplan/* \
+    "$root"/etc/network/interfaces.d/* "$root"/etc/NetworkManager/system-connections/* \
+    "$root/etc/iscsi/initiatorname.iscsi" "$root/etc/nvme/hostid" "$root/etc/nvme/hostnqn" \
+    "$root/etc/initramfs-tools/conf.d/resume" "$root/swapfile" "$root/swap.img"
+[ ! -s "$root/var/cache/debconf/passwords.dat" ] || : >"$root/var/cache/debconf/passwords.dat"
 for directory in var/lib/whence-agent var/lib/docker var/lib/containerd var/lib/cloud var/lib/dhcp var/lib/chrony \
-    var/lib/systemd/network var/lib/apt/lists var/cache/apt var/cache/ldconfig var/backups var/log/journal tmp var/tmp; do
+    var/lib/systemd/network var/lib/NetworkManager var/lib/systemd/coredump var/lib/systemd/pstore var/lib/amazon/ssm \
+    var/crash var/mail var/spool/cron/crontabs var/spool/cron/atjobs var/lib/apt/lists var/cache/apt var/cache/ldconfig \
+    var/backups var/log/journal tmp var/tmp; do
     empty "$root/$directory"
 done
 rm -f "$root/etc/.pwd.lock" "$root"/etc/passwd- "$root"/etc/shadow- "$root"/etc/group- "$root"/etc/gshadow-

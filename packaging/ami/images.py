@@ -26,7 +26,7 @@ from retirement import images_in_use, past_expiration
 from upload import upload_disk
 
 _ACCOUNT = re.compile(r"[0-9]{12}\Z")
-_TAGS_KEPT = ("Version", "CommitID", "BuildDate", "ExpirationTime")
+_TAGS_KEPT = ("Version", "CommitID", "BuildDate", "ExpirationTime", "whence:statement")
 Clients = Callable[[str, str | None], Any]
 """(service, region or None) to a client of boto3."""
 
@@ -72,7 +72,7 @@ def _publish(chosen: argparse.Namespace, client: Clients) -> None:
     facts = json.loads((chosen.directory / "image.json").read_text(encoding="utf-8"))
     disk = chosen.directory / "disk.raw"
     ec2 = client("ec2", None)
-    if ec2.describe_images(Owners=["self"], Filters=[{"Name": "name", "Values": [facts["Name"]]}])["Images"]:
+    if _own_named(ec2, facts["Name"]):
         raise ImagesRefused(f"an image with the name {facts['Name']} exists; make one with another --version")
     print(f"publish {facts['Name']}: {disk.stat().st_size // 1024**2} MiB")
     if not chosen.apply:
@@ -81,15 +81,19 @@ def _publish(chosen: argparse.Namespace, client: Clients) -> None:
     snapshot = upload_disk(
         client("ebs", None), disk, description=facts["Name"], kms_key_id=chosen.kms_key_id, tags=tags
     )
-    image = ec2.register_image(
-        Name=facts["Name"], Architecture=facts["Architecture"], VirtualizationType="hvm", RootDeviceName="/dev/xvda",
-        EnaSupport=True, SriovNetSupport="simple", ImdsSupport="v2.0",
-        BootMode="uefi" if facts["Architecture"] == "arm64" else "uefi-preferred",
-        BlockDeviceMappings=[
-            {"DeviceName": "/dev/xvda",
-             "Ebs": {"SnapshotId": snapshot, "VolumeType": "gp3", "DeleteOnTermination": True}},
-        ],
-    )["ImageId"]  # fmt: skip
+    try:
+        image = ec2.register_image(
+            Name=facts["Name"], Architecture=facts["Architecture"], VirtualizationType="hvm",
+            RootDeviceName="/dev/xvda", EnaSupport=True, SriovNetSupport="simple", ImdsSupport="v2.0",
+            BootMode="uefi" if facts["Architecture"] == "arm64" else "uefi-preferred",
+            BlockDeviceMappings=[
+                {"DeviceName": "/dev/xvda",
+                 "Ebs": {"SnapshotId": snapshot, "VolumeType": "gp3", "DeleteOnTermination": True}},
+            ],
+            TagSpecifications=[{"ResourceType": "image", "Tags": tags}],
+        )["ImageId"]  # fmt: skip
+    except (BotoCoreError, ClientError) as exc:
+        raise ImagesRefused(f"the image was not registered, and its snapshot {snapshot} is left: {exc}") from exc
     ec2.create_tags(Resources=[image, snapshot], Tags=[*tags, {"Key": "Name", "Value": facts["Name"]}])
     print(image)
 
@@ -116,17 +120,24 @@ def _copy(chosen: argparse.Namespace, client: Clients) -> None:
     image = _one_image(ec2, chosen.image)
     here = ec2.meta.region_name
     tags = [one for one in image.get("Tags", []) if one["Key"] in (*_TAGS_KEPT, "Name")]
-    for region in chosen.to:
-        if region == here:
-            raise ImagesRefused(f"{image['ImageId']} is in {here} already: name other regions")
-        print(f"copy {image['ImageId']} ({image['Name']}) from {here} to {region}, encrypted")
+    if here in chosen.to:
+        raise ImagesRefused(f"{image['ImageId']} is in {here} already: name other regions")
+    for region in dict.fromkeys(chosen.to):
+        there = client("ec2", region)
+        found = _own_named(there, image["Name"])
+        if found:
+            print(f"tag {found} ({image['Name']}) in {region}, which is there already")
+        else:
+            print(f"copy {image['ImageId']} ({image['Name']}) from {here} to {region}, encrypted")
         if not chosen.apply:
             continue
-        there = client("ec2", region)
         key = {"KmsKeyId": chosen.kms_key_id} if chosen.kms_key_id else {}
-        made = there.copy_image(
-            Name=image["Name"], SourceImageId=image["ImageId"], SourceRegion=here, Encrypted=True, **key
-        )["ImageId"]
+        made = (
+            found
+            or there.copy_image(
+                Name=image["Name"], SourceImageId=image["ImageId"], SourceRegion=here, Encrypted=True, **key
+            )["ImageId"]
+        )
         there.create_tags(Resources=[made], Tags=tags)
         print(f"{region} {made}")
 
@@ -137,7 +148,7 @@ def _retire(chosen: argparse.Namespace, client: Clients) -> None:
         Owners=["self"], Filters=[{"Name": "name", "Values": [f"{chosen.name}*"]}]
     )
     expired = past_expiration([image for page in pages for image in page["Images"]], now=datetime.now(UTC))
-    used = images_in_use(ec2, client("autoscaling", None))
+    used, left = images_in_use(ec2, client("autoscaling", None)), list[str]()
     for image in expired:
         if image["ImageId"] in used:
             print(f"keep {image['ImageId']} ({image['Name']}): {used[image['ImageId']]} uses it")
@@ -151,14 +162,35 @@ def _retire(chosen: argparse.Namespace, client: Clients) -> None:
             continue
         print(f"deregister {image['ImageId']} ({image['Name']}) with {', '.join(_snapshots(image)) or 'no snapshot'}")
         if chosen.apply:
-            ec2.deregister_image(ImageId=image["ImageId"])
-            for snapshot in _snapshots(image):
-                ec2.delete_snapshot(SnapshotId=snapshot)
+            left += _deregister(ec2, image)
+    if left:
+        raise ImagesRefused("; ".join(left))
+
+
+def _deregister(ec2: Any, image: dict[str, Any]) -> list[str]:
+    """Deregister an image and delete its snapshots; return what is left, and why."""
+    try:
+        ec2.deregister_image(ImageId=image["ImageId"])
+    except ClientError as exc:
+        return [f"{image['ImageId']} is left: {exc}"]
+    left = []
+    for snapshot in _snapshots(image):
+        try:
+            ec2.delete_snapshot(SnapshotId=snapshot)
+        except ClientError as exc:
+            left.append(f"the snapshot {snapshot} of {image['ImageId']} is left: {exc}")
+    return left
 
 
 def _shared_with(ec2: Any, image: str) -> int:
     shown = ec2.describe_image_attribute(ImageId=image, Attribute="launchPermission")
     return len(shown["LaunchPermissions"])
+
+
+def _own_named(ec2: Any, name: str) -> str | None:
+    """Return the id of this account's image with a name."""
+    found = ec2.describe_images(Owners=["self"], Filters=[{"Name": "name", "Values": [name]}])["Images"]
+    return found[0]["ImageId"] if found else None
 
 
 def _one_image(ec2: Any, image: str) -> dict[str, Any]:

@@ -12,7 +12,14 @@ from typing import BinaryIO
 
 from whence_common.ami_provenance import UNKNOWN, AmiPackage, python_name
 from whence_common.errors import InputError
-from whence_common.installed_packages import STATUS_PATH, InstalledPackage, parse_status, status_lines
+from whence_common.installed_packages import (
+    STATUS_PATH,
+    UPDATES_PATH,
+    InstalledPackage,
+    is_update,
+    parse_status,
+    status_lines,
+)
 
 AGENT_HOME = "usr/lib/whence-agent"
 _LISTS = "var/lib/apt/lists"
@@ -25,6 +32,11 @@ Origin = tuple[str, str, str]
 
 def debian_packages(root: Path) -> list[InstalledPackage]:
     """Return the packages that dpkg installed in a root. Raises InputError or OSError."""
+    updates = root / UPDATES_PATH
+    if updates.is_dir() and any(is_update(one.name) for one in updates.iterdir()):
+        raise InputError(
+            "dpkg-interrupted", f"{updates} has what dpkg did not finish", fix="run dpkg --configure -a in the root"
+        )
     with (root / STATUS_PATH).open("rb") as stream:
         found = parse_status(status_lines(stream))
     if not found:

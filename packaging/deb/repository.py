@@ -61,11 +61,25 @@ def write(packages: Path, out: Path, *, epoch: int, key: str | None) -> list[Pat
         _, version, architecture = file.stem.split("_")
         entries.setdefault((_suite(file, version), architecture), []).append(_entry(file, out))
     suites = sorted({suite for suite, _ in entries})
-    for suite in suites:
-        _write_suite(out / "dists" / suite, suite, entries, epoch)
-    for suite in suites:
-        _sign(out / "dists" / suite, key)
-    return [out / "dists" / suite for suite in suites]
+    new = out / ".dists.new"
+    shutil.rmtree(new, ignore_errors=True)
+    try:
+        for suite in suites:
+            _write_suite(new / suite, suite, entries, epoch)
+            _sign(new / suite, key)
+        return [_replaced(new / suite, out / "dists" / suite) for suite in suites]
+    finally:
+        shutil.rmtree(new)
+
+
+def _replaced(new: Path, place: Path) -> Path:
+    """Put a complete suite in the place of the published one; a folder cannot be replaced in one step."""
+    place.parent.mkdir(exist_ok=True)
+    old = new.with_name(f"{new.name}.old")
+    if place.exists():
+        place.rename(old)
+    new.rename(place)
+    return place
 
 
 def _suite(file: Path, version: str) -> str:
@@ -76,7 +90,7 @@ def _suite(file: Path, version: str) -> str:
 
 
 def _add(file: Path, out: Path) -> None:
-    name, version, _ = file.stem.split("_")
+    name, version = _named(file)
     _suite(file, version)
     place = out / "pool" / _COMPONENT / name[0] / name / file.name
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -84,6 +98,19 @@ def _add(file: Path, out: Path) -> None:
         # Machines that have it would keep the old content, and apt would refuse the new one by its checksum.
         raise RepositoryRefused(f"{place} has other content: a published version does not change; raise the version")
     shutil.copyfile(file, place)
+
+
+def _named(file: Path) -> tuple[str, str]:
+    """Return the name and version of a package. Raises RepositoryRefused unless its file is named by its contents."""
+    fields = ("Package", "Version", "Architecture")
+    said = subprocess.run(
+        ["dpkg-deb", "--showformat", "_".join(f"${{{one}}}" for one in fields), "--show", str(file)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if said.returncode != 0 or said.stdout != file.stem:
+        raise RepositoryRefused(f"{file} is not a package of this name: build it again, or remove it from the folder")
+    name, version, _ = file.stem.split("_")
+    return name, version
 
 
 def _entry(file: Path, out: Path) -> str:
@@ -96,7 +123,6 @@ def _entry(file: Path, out: Path) -> str:
 
 
 def _write_suite(folder: Path, suite: str, entries: dict[tuple[str, str], list[str]], epoch: int) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
     sums = []
     for architecture in ARCHITECTURES:
         index = "\n".join(entries.get((suite, architecture), [])).encode()

@@ -435,7 +435,9 @@ async def served(house: InProcess) -> AsyncIterator[str]:
         search=house.search,
         tracer=house.tracer,
         rules=house.rules,
-        packages=PackageSearch(database=house.database, listening=house.listening, search=house.search),
+        packages=PackageSearch(
+            database=house.database, listening=house.listening, search=house.search, trusted=frozenset()
+        ),
     ).routes()
     calls += AccountCalls(
         Accounts(database=house.database, accounts=[ACCOUNT], listening=house.listening),

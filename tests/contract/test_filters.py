@@ -50,7 +50,9 @@ async def served(house: InProcess) -> AsyncIterator[Any]:
         search=house.search,
         tracer=house.tracer,
         rules=house.rules,
-        packages=PackageSearch(database=house.database, listening=house.listening, search=house.search),
+        packages=PackageSearch(
+            database=house.database, listening=house.listening, search=house.search, trusted=frozenset()
+        ),
     ).routes()
     calls += ViolationCalls(
         Violations(database=house.database, listening=house.listening), coverage=coverage_of(house), now=house.clock

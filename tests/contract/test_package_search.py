@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from fakes.image_builder import AMI, OPENSSL_NEW, OPENSSL_OLD, REGION, ImageBuilder, deb, pypi
-from fakes.in_process import InProcess
+from fakes.in_process import SILENT_AFTER_SECONDS, InProcess
 from whence_aggregator.amis.package_query import PackageQuery
-from whence_aggregator.amis.package_search import PackagePage, PackageSearch, WantedPackage
+from whence_aggregator.amis.package_search import VERSIONS_MAX, PackagePage, PackageSearch, WantedPackage
 from whence_aggregator.amis.recording import AmiRecording
 from whence_aggregator.amis.submission import parse_submission
+from whence_aggregator.ports import Conflict
 from whence_common.ami_facts import AmiFacts, PackageFacts
 from whence_common.errors import InputError
 
@@ -31,8 +32,13 @@ async def record(house: InProcess, *packages: Any, image_id: str = AMI, region: 
     ).digest
 
 
-async def search(house: InProcess, package: str, *, limit: int = 100, after: str = "", **filters: Any) -> PackagePage:
-    found = PackageSearch(database=house.database, listening=house.listening, search=house.search)
+async def search(
+    house: InProcess, package: str, *, limit: int = 100, after: str = "",
+    trusted: tuple[tuple[str, str], ...] = (BUILDER.pair,), **filters: Any,
+) -> PackagePage:  # fmt: skip
+    found = PackageSearch(
+        database=house.database, listening=house.listening, search=house.search, trusted=frozenset(trusted)
+    )
     wanted = WantedPackage(package=PackageQuery.parse(package), **filters)
     return await found.instances(wanted, after=after, limit=limit)
 
@@ -205,6 +211,61 @@ async def test_an_instance_that_ended_is_not_listed(house: InProcess) -> None:
     page = await search(house, VULNERABLE)
     assert page.instances == []
     assert (await known(house, VULNERABLE))["instances"] == 0
+
+
+async def test_a_running_instance_whose_agent_is_silent_is_unknown_and_still_found_as_it_was(house: InProcess) -> None:
+    digest = await record(house)
+    await run(house, OLD, **stating(digest))
+    await run(house, UPGRADED, **stating(digest, ("openssl", OPENSSL_NEW)))
+    house.ec2.listed = dict.fromkeys((OLD, UPGRADED), ("running", "2026-11-22T11:59:59.000Z"))
+    await house.inventory.collect(f"123456789012/{REGION}")
+    assert (await known(house, VULNERABLE))["unknown"] == 0
+    house.clock.advance(SILENT_AFTER_SECONDS + 1)
+    assert (await known(house, VULNERABLE))["reasons"] == {"the agent is silent": 2}
+    assert await ids(house, VULNERABLE) == [OLD]
+    unknown = (await search(house, VULNERABLE, unknown=True)).instances
+    assert [(one["instance_id"], one["heard"]) for one in unknown] == [(OLD, "silent"), (UPGRADED, "silent")]
+    assert unknown[0]["seen_at"] == "2026-11-22T12:00:00.000Z"
+
+
+async def test_an_instance_whose_agent_never_stated_anything_is_counted_as_unknown(house: InProcess) -> None:
+    await record(house)
+    await run(house, OLD)
+    house.ec2.listed = dict.fromkeys((OLD, BARE), ("running", "2026-11-22T11:59:59.000Z"))
+    await house.inventory.collect(f"123456789012/{REGION}")
+    reason = "EC2 lists the instance, and its agent has stated nothing yet"
+    found = await known(house, VULNERABLE)
+    assert (found["instances"], found["known"], found["reasons"]) == (2, 1, {reason: 1})
+    assert (await known(house, VULNERABLE, region="us-east-1"))["instances"] == 0
+    assert (await known(house, VULNERABLE, application="greeter"))["unknown"] == 0, "it is of no application yet"
+
+
+async def test_a_statement_whose_key_is_not_trusted_any_more_makes_no_instance_safe(house: InProcess) -> None:
+    await record(house, deb("openssl", OPENSSL_NEW))
+    await run(house, FIXED)
+    assert (await known(house, VULNERABLE))["unknown"] == 0
+    reason = "the settings do not trust the key that signed the statement"
+    page = await search(house, VULNERABLE, trusted=())
+    assert page.known is not None
+    assert page.known["reasons"] == {reason: 1}
+    (unknown,) = (await search(house, VULNERABLE, trusted=(), unknown=True)).instances
+    assert unknown["package"] == {"reason": reason}
+
+
+async def test_versions_of_machines_that_ended_do_not_exhaust_what_can_be_compared(house: InProcess) -> None:
+    digest = await record(house)
+    many = [PackageFacts(name="openssl", architecture=f"a{one}", image="", machine=f"1.{one}") for one in range(200)]
+    ended = [f"i-{number:017x}" for number in range(100, 100 + VERSIONS_MAX // 200 + 1)]
+    for number, name in enumerate(ended):
+        own = [PackageFacts(name=one.name, architecture=one.architecture, image="",
+                            machine=f"{one.machine}.{number}") for one in many]  # fmt: skip
+        await run(house, name, ami=AmiFacts(statement_digest=digest, name="whence-1.2", differing=200, differences=own))
+    with pytest.raises(Conflict, match="versions"):
+        await search(house, VULNERABLE)
+    house.ec2.listed = dict.fromkeys(ended, ("terminated", "2026-11-22T11:59:59.000Z"))
+    await house.inventory.collect(f"123456789012/{REGION}")
+    await run(house, OLD)
+    assert await ids(house, VULNERABLE) == [OLD]
 
 
 async def test_filters_restrict_both_lists_and_the_count(house: InProcess) -> None:

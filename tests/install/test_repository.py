@@ -93,10 +93,29 @@ async def test_a_repository_is_not_written_unsigned_by_mistake_from_nothing_or_w
     empty = tmp_path / "empty"
     empty.mkdir()
     assert "run `make deb`" in await refused("--unsigned", folder=empty)
-    (empty / "whence-agent_0.1.0-1_amd64.deb").write_bytes(b"")
+    (empty / "whence-agent_0.1.0-1+deb12_amd64.deb").write_bytes(b"")
+    assert "is not a package of this name" in await refused("--unsigned", folder=empty)
+    (empty / "whence-agent_0.1.0-1+deb12_amd64.deb").unlink()
+    (empty / "whence-agent_9_amd64.deb").write_bytes(packages[0].read_bytes())
+    assert "is not a package of this name" in await refused("--unsigned", folder=empty)
+    assert not (tmp_path / "apt").exists()
+    (empty / "whence-agent_9_amd64.deb").unlink()
+    await run("dpkg-deb", "--raw-extract", packages[0], tmp_path / "other")
+    control = tmp_path / "other/DEBIAN/control"
+    control.write_text(control.read_text(encoding="utf-8").replace("+deb12", ""), encoding="utf-8")
+    await run("dpkg-deb", "--build", tmp_path / "other", empty)
     assert "is for no release of" in await refused("--unsigned", folder=empty)
     assert "import the secret key" in await refused("--key", "0123456789ABCDEF0123456789ABCDEF01234567")
-    assert not (tmp_path / "apt" / _SUITE / "InRelease").exists()
+    assert not (tmp_path / "apt/dists").exists()
+
+    await run(*_PROGRAM, "--packages", packages[0].parent, "--out", tmp_path / "apt", "--unsigned")
+    signature = tmp_path / "apt" / _SUITE / "InRelease"
+    signature.write_text("signed", encoding="ascii")
+    before = (tmp_path / "apt" / _SUITE / "Release").stat().st_ino
+    assert "import the secret key" in await refused("--key", "0123456789ABCDEF0123456789ABCDEF01234567")
+    assert signature.read_text(encoding="ascii") == "signed", "what was published stays as it is"
+    assert (tmp_path / "apt" / _SUITE / "Release").stat().st_ino == before
+    assert sorted(one.name for one in (tmp_path / "apt").iterdir()) == ["dists", "pool"]
 
     published = tmp_path / "apt/pool/main/w/whence-agent" / packages[0].name
     published.write_bytes(published.read_bytes() + b"x")

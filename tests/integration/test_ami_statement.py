@@ -284,6 +284,7 @@ def test_a_package_url_is_one_by_the_package_url_project(package: AmiPackage) ->
     [
         ("var/lib/dpkg/status", STATUS + "\n" + STATUS, "libstdc++6:amd64 is listed twice"),
         ("var/lib/dpkg/status", "", "lists no package"),
+        ("var/lib/dpkg/updates/0000", STATUS, "dpkg did not finish"),
         ("var/lib/dpkg/status", STATUS.replace("openssl", "\x00"), "no well-formed Package"),
         ("usr/lib/whence-agent/lib/aiohttp-3.14.5.dist-info/METADATA", "Name: aiohttp\n", "states no Name and Version"),
     ],
@@ -291,6 +292,7 @@ def test_a_package_url_is_one_by_the_package_url_project(package: AmiPackage) ->
 def test_a_root_that_cannot_be_read_whole_gets_no_statement(
     root: Path, tmp_path: Path, file: str, content: str, said: str
 ) -> None:
+    (root / file).parent.mkdir(exist_ok=True)
     (root / file).write_text(content)
     done = run(root, tmp_path / "out", scm_source(tmp_path))
     assert done.returncode == 2

@@ -14,9 +14,11 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from landscape.aws import REGION, Aws, moto_server
 from landscape.whole import ROOT
+from whence_aggregator.trace.ami_statement import EC2_TAG
 
 PROGRAM = ROOT / "packaging/ami/images.py"
 sys.path.insert(0, str(PROGRAM.parent))
@@ -52,6 +54,40 @@ def command(aws: Aws, *words: str) -> tuple[int, str]:
     output = io.StringIO()
     with redirect_stdout(output), redirect_stderr(output):
         code = images.main(words, lambda service, region: client(aws, service, region or REGION))
+    return code, output.getvalue()
+
+
+def refusing(aws: Aws, kept: set[str], *words: str) -> tuple[int, str]:
+    """Run a command at an EC2 that refuses to end some images and snapshots, as one that protects or uses them does."""
+
+    class Protecting:
+        """EC2 with protection."""
+
+        def __init__(self, ec2: Any) -> None:
+            self._ec2 = ec2
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._ec2, name)
+
+        def deregister_image(self, *, ImageId: str) -> None:  # noqa: N803 - boto3's name
+            self._refuse(ImageId, "DeregisterImage")
+            self._ec2.deregister_image(ImageId=ImageId)
+
+        def delete_snapshot(self, *, SnapshotId: str) -> None:  # noqa: N803 - boto3's name
+            self._refuse(SnapshotId, "DeleteSnapshot")
+            self._ec2.delete_snapshot(SnapshotId=SnapshotId)
+
+        def _refuse(self, name: str, call: str) -> None:
+            if name in kept:
+                raise ClientError({"Error": {"Code": "InvalidSnapshot.InUse", "Message": "in use"}}, call)
+
+    def protecting(service: str, region: str | None) -> Any:
+        made = client(aws, service, region or REGION)
+        return Protecting(made) if service == "ec2" else made
+
+    output = io.StringIO()
+    with redirect_stdout(output), redirect_stderr(output):
+        code = images.main(words, protecting)
     return code, output.getvalue()
 
 
@@ -170,6 +206,46 @@ def test_a_copy_has_the_name_and_the_tags(aws: Aws) -> None:
     assert {"Key": "ExpirationTime", "Value": "2027-01-26T00:00:00Z"} in shown["Tags"]
 
 
+def test_a_copy_keeps_the_tag_that_names_its_statement(aws: Aws) -> None:
+    image, _ = made(aws, "Whence-AMI-1", None)
+    stated = {"Key": EC2_TAG, "Value": "sha256:" + "1" * 64}
+    client(aws, "ec2").create_tags(Resources=[image], Tags=[stated])
+    assert command(aws, "--apply", "copy", image, "--to", "eu-west-1")[0] == 0
+    ((_, shown),) = own(aws, "eu-west-1").items()
+    assert stated in shown["Tags"]
+
+
+def test_a_copy_that_is_there_already_is_tagged_and_not_made_again(aws: Aws) -> None:
+    image, _ = made(aws, "Whence-AMI-1", "2027-01-26T00:00:00Z")
+    there = client(aws, "ec2", "eu-west-1")
+    first = there.copy_image(Name="Whence-AMI-1", SourceImageId=image, SourceRegion=REGION)["ImageId"]
+    code, output = command(aws, "--apply", "copy", image, "--to", "eu-west-1", "--to", "eu-west-1")
+    assert code == 0, output
+    ((found, shown),) = own(aws, "eu-west-1").items()
+    assert found == first
+    assert {"Key": "ExpirationTime", "Value": "2027-01-26T00:00:00Z"} in shown["Tags"]
+    assert output.count("which is there already") == 1
+
+
+def test_no_region_gets_a_copy_if_one_is_the_images_own(aws: Aws) -> None:
+    image, _ = made(aws, "Whence-AMI-1", None)
+    assert command(aws, "--apply", "copy", image, "--to", "eu-west-1", "--to", REGION)[0] == 1
+    assert own(aws, "eu-west-1") == {}
+
+
+def test_what_cannot_be_deregistered_or_deleted_is_stated_and_the_rest_is_retired(aws: Aws) -> None:
+    first, shared = made(aws, "Whence-AMI-first", "2020-01-01T00:00:00Z")
+    last, _ = made(aws, "Whence-AMI-last", "2020-01-02T00:00:00Z")
+    code, output = refusing(aws, {first}, "--apply", "retire")
+    assert code == 1
+    assert f"{first} is left: " in output
+    assert set(own(aws)) == {first}
+    assert last not in own(aws)
+    code, output = refusing(aws, {shared}, "--apply", "retire")
+    assert (code, own(aws)) == (1, {})
+    assert f"the snapshot {shared} of {first} is left: " in output
+
+
 def test_a_copy_to_the_same_region_is_refused(aws: Aws) -> None:
     image, _ = made(aws, "Whence-AMI-1", None)
     code, output = command(aws, "--apply", "copy", image, "--to", REGION)
@@ -203,7 +279,17 @@ def test_others_images_are_not_looked_at(aws: Aws) -> None:
 
 
 @pytest.mark.parametrize(
-    "user", ["instance", "stopped instance", "launch template", "old version", "launch configuration"]
+    "user",
+    [
+        "instance",
+        "stopped instance",
+        "launch template",
+        "old version",
+        "launch configuration",
+        "group",
+        "fleet",
+        "spot fleet",
+    ],
 )
 def test_what_something_would_still_launch_is_kept(aws: Aws, user: str) -> None:
     image, _ = made(aws, "Whence-AMI-old", "2020-01-01T00:00:00Z")
@@ -215,6 +301,29 @@ def test_what_something_would_still_launch_is_kept(aws: Aws, user: str) -> None:
             ec2.stop_instances(InstanceIds=[one["InstanceId"]])
     elif user == "launch configuration":
         autoscaling.create_launch_configuration(LaunchConfigurationName=name, ImageId=image, InstanceType="t3.small")
+    elif user == "spot fleet":
+        ec2.request_spot_fleet(SpotFleetRequestConfig={
+            "IamFleetRole": "arn:aws:iam::123456789012:role/fleet", "TargetCapacity": 1, "SpotPrice": "0.1",
+            "AllocationStrategy": "lowestPrice",
+            "LaunchSpecifications": [{"ImageId": image, "InstanceType": "t3.small", "WeightedCapacity": 1,
+                                      "SubnetId": ec2.describe_subnets()["Subnets"][0]["SubnetId"]}],
+        })  # fmt: skip
+    elif user in ("group", "fleet"):
+        ec2.create_launch_template(LaunchTemplateName=name, LaunchTemplateData={"ImageId": "ami-12c6146b"})
+        chosen = {"LaunchTemplateName": name, "Version": "$Latest"}
+        overrides = [{"InstanceType": "t3.small", "ImageId": image}]
+        if user == "group":
+            autoscaling.create_auto_scaling_group(
+                AutoScalingGroupName=name, MinSize=0, MaxSize=1, AvailabilityZones=[f"{REGION}a"],
+                MixedInstancesPolicy={
+                    "LaunchTemplate": {"LaunchTemplateSpecification": chosen, "Overrides": overrides}},
+            )  # fmt: skip
+        else:
+            ec2.create_fleet(
+                LaunchTemplateConfigs=[{"LaunchTemplateSpecification": chosen, "Overrides": overrides}],
+                TargetCapacitySpecification={"TotalTargetCapacity": 0, "DefaultTargetCapacityType": "on-demand"},
+                Type="maintain",
+            )
     else:
         ec2.create_launch_template(LaunchTemplateName=name, LaunchTemplateData={"ImageId": image})
         if user == "old version":

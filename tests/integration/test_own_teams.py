@@ -53,7 +53,9 @@ def routes_of(house: InProcess) -> list[web.RouteDef]:
         search=house.search,
         tracer=house.tracer,
         rules=house.rules,
-        packages=PackageSearch(database=house.database, listening=house.listening, search=house.search),
+        packages=PackageSearch(
+            database=house.database, listening=house.listening, search=house.search, trusted=frozenset()
+        ),
     ).routes()
     routes += ViolationCalls(
         Violations(database=house.database, listening=house.listening), coverage=coverage_of(house), now=house.clock

@@ -77,6 +77,8 @@ DEFINITION, DETAILS = "predicate__buildDefinition", "predicate__runDetails"
         {f"{DETAILS}__builder": {"id": ""}},
         {f"{DETAILS}__builder": {"id": 7}},
         {f"{DETAILS}__metadata": {}},
+        {f"{DETAILS}__metadata": {"finishedOn": "yesterday"}},
+        {f"{DETAILS}__metadata": {"finishedOn": "2026-11-22T12:00:00"}},
         {f"{DEFINITION}__resolvedDependencies": None},
         {f"{DEFINITION}__resolvedDependencies": []},
         {f"{DEFINITION}__resolvedDependencies": [{"uri": "pkg:deb/debian/openssl"}]},
@@ -87,6 +89,8 @@ DEFINITION, DETAILS = "predicate__buildDefinition", "predicate__runDetails"
         {f"{DEFINITION}__resolvedDependencies": [{"uri": "pkg:deb/debian/openssl@%FF%FE?arch=amd64"}]},
         {f"{DEFINITION}__resolvedDependencies": [{"uri": "pkg:deb/debian/openssl@" + "1" * 900 + "?arch=amd64"}]},
         {f"{DEFINITION}__resolvedDependencies": [{"uri": "pkg:pypi/Aio_Http@1"}]},
+        {f"{DEFINITION}__resolvedDependencies": [{"uri": OPENSSL.purl}, {"uri": "PKG:DEB/debian/vim@1?arch=amd64"}]},
+        {f"{DEFINITION}__resolvedDependencies": [{"uri": OPENSSL.purl}, {"uri": "pkg://deb/debian/vim@1?arch=amd64"}]},
         {f"{DEFINITION}__resolvedDependencies": [{"uri": OPENSSL.purl}, {"uri": OPENSSL.purl.replace("16", "17")}]},
     ],
 )

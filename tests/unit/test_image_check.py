@@ -37,6 +37,34 @@ LEFT = (
     ("var/cache/apt/pkgcache.bin", "x", "what apt downloaded"),
     ("var/log/syslog", "x", "a log"),
     ("var/log/journal/0123/system.journal", "x", "a log"),
+    ("root/.ssh/keys/id", "x", "a key that opens every instance"),
+    ("root/.aws/sso/cache/token.json", "{}", "AWS credentials"),
+    ("home/admin/.docker/contexts/meta.json", "{}", "logins"),
+    ("root/.config/gh/hosts.yml", "oauth_token: x\n", "logins"),
+    ("root/.git-credentials", "x\n", "logins"),
+    ("root/.pgpass", "x\n", "logins"),
+    ("home/admin/.kube/config", "x\n", "logins"),
+    ("root/.gnupg/private-keys-v1.d/A.key", "x", "logins"),
+    ("root/.viminfo", "x", "a shell's history"),
+    ("root/.local/share/fish/fish_history", "x", "a shell's history"),
+    ("var/lib/whence-agent/spool/a/b.json", "{}", "the state of another machine's agent"),
+    ("var/lib/NetworkManager/secret_key", "x", "leases of another machine"),
+    ("etc/.resolv.conf.systemd-resolved.bak", "nameserver 10.0.0.2\n", "the name servers of another machine"),
+    ("etc/udev/rules.d/70-persistent-net.rules", "x", "the network of another machine"),
+    ("etc/netplan/50-cloud-init.yaml", "network: {}\n", "the network of another machine"),
+    ("etc/network/interfaces.d/50-cloud-init", "auto eth0\n", "the network of another machine"),
+    ("etc/NetworkManager/system-connections/wifi.nmconnection", "x", "the network of another machine"),
+    ("etc/iscsi/initiatorname.iscsi", "InitiatorName=iqn.1993-08.org.debian:01:1\n", "another machine's name"),
+    ("etc/nvme/hostid", "x\n", "another machine's name"),
+    ("etc/initramfs-tools/conf.d/resume", "RESUME=UUID=1\n", "another machine's swap"),
+    ("swapfile", "x", "another machine's swap"),
+    ("var/lib/systemd/coredump/core.sshd.zst", "x", "another machine's memory"),
+    ("var/crash/a.crash", "x", "another machine's memory"),
+    ("var/spool/cron/crontabs/root", "@reboot x\n", "jobs of another machine"),
+    ("var/spool/cron/atjobs/a1", "x", "jobs of another machine"),
+    ("var/mail/root", "x", "mail of another machine"),
+    ("var/lib/amazon/ssm/Vault/Store/RegistrationKey", "x", "registration at Systems Manager"),
+    ("var/cache/debconf/passwords.dat", "Name: a/password\nValue: x\n", "passwords that packages"),
     ("tmp/build/left", "x", "a temporary file"),
     ("var/tmp/left", "x", "a temporary file"),
 )
@@ -52,6 +80,14 @@ OF_A_BUILDER = (
     ("etc/whence/log.key", "PRIVATE+KEY+whence+00000000+AAAA\n", "a private key"),
     ("etc/profile.d/aws.sh", "export AWS_ACCESS_KEY_ID=AKIA" + "A" * 16 + "\n", "an access key of AWS"),
     ("etc/whence/docker.json", '{"auths": {"registry.example.org": {"auth": "dTpw"}}}\n', "a registry's login"),
+    ("etc/passwd", "root::0:0:root:/root:/bin/sh\n", "the user root has no password"),
+    ("etc/whence/aws.ini", "aws_secret_access_key = abc\n", "an access key of AWS"),
+    ("etc/wireguard/wg0.conf", "[Interface]\nPrivateKey = abc=\n", "the key of a tunnel"),
+    ("etc/environment", "https_proxy=http://ci:hunter2@proxy.example.org:3128\n", "a login in a URL"),
+    ("root/pip.conf", "index-url = https://ci:hunter2@pypi.example.org/simple\n", "a login in a URL"),
+    ("etc/apt/auth.conf.d/own.conf", "machine apt.example.org login ci password x\n", "a login at an archive"),
+    ("etc/mdadm/mdadm.conf", "ARRAY /dev/md0 metadata=1.2 UUID=1\n", "arrays of another machine"),
+    ("etc/apt/apt.conf.d/91", 'Acquire { http { Proxy "http://proxy.example.org:3128"; }; };\n', "the proxy"),
     (
         "etc/apt/apt.conf.d/90proxy",
         'Acquire::http::Proxy "http://proxy.example.org:3128";\n',
@@ -71,6 +107,10 @@ def root(tmp_path: Path) -> Path:
         ("etc/shadow", "root:!*:1:0:99999:7:::\nwhence-agent:!*:1::::::\n"),
         ("etc/whence/agent.yaml", "aggregator_url: https://whence.example.org\n"),
         ("etc/apt/apt.conf.d/01autoremove", "APT {}\n"),
+        ("etc/passwd", "root:x:0:0:root:/root:/bin/bash\nold:*:9:9::/:/usr/sbin/nologin\n"),
+        ("etc/mdadm/mdadm.conf", "# ARRAY is written by mkconf\nHOMEHOST <system>\n"),
+        ("etc/wgetrc", "#https_proxy = http://proxy.example.org:3128/\n"),
+        ("var/cache/debconf/passwords.dat", ""),
     ):
         write(tmp_path, place, content)
     (tmp_path / "etc/resolv.conf").symlink_to("/run/systemd/resolve/stub-resolv.conf")
@@ -142,8 +182,15 @@ def test_a_link_out_of_the_root_is_not_followed(root: Path, tmp_path_factory: py
     outside.write_text(KEY, encoding="utf-8")
     (root / "etc/whence/link.key").symlink_to(outside)
     (root / "tmp/link").symlink_to(outside.parent)
+    mine = outside.parent / ".aws/credentials"
+    mine.parent.mkdir()
+    mine.write_text("mine", encoding="utf-8")
+    (root / "home").mkdir()
+    (root / "home/ci").symlink_to(outside.parent)
     subprocess.run([CLEAN, root], check=True)
     assert outside.is_file()
+    assert mine.is_file()
+    (root / "home/ci").unlink()
     assert checked(root)[0] == 0
 
 

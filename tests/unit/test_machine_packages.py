@@ -11,8 +11,8 @@ from fakes.agent_world import World
 from whence_agent.adapters.root_packages import RootPackages
 from whence_agent.watch.packages import PackageWatch
 from whence_common.ami_facts import AmiFacts, PackageFacts
-from whence_common.ami_file import AMI_FILE_PATH, ami_file
-from whence_common.installed_packages import InstalledPackage
+from whence_common.ami_file import AMI_FILE_PATH, DIFFERENCES_MAX, ami_facts, ami_file
+from whence_common.installed_packages import UPDATES_MAX, UPDATES_PATH, InstalledPackage
 from whence_common.statement import Predicate, Statement
 
 DIGEST = "sha256:" + "1" * 64
@@ -36,6 +36,13 @@ class Root:
         new = self.status.with_name("status-new")
         new.write_text("".join(STATUS.format(name=name, version=one) for name, one in versions.items()))
         new.replace(self.status)
+
+    def update(self, file: str, *, name: str, version: str, state: str) -> None:
+        """Note a change as dpkg does until it ends."""
+        updates = self.path / UPDATES_PATH
+        updates.mkdir(exist_ok=True)
+        stanza = STATUS.format(name=name, version=version).replace("ok installed", f"ok {state}")
+        (updates / file).write_text(stanza.removesuffix("\n"))
 
 
 @pytest.fixture
@@ -122,6 +129,36 @@ async def test_an_endless_file_is_not_read_to_its_end(root: Root) -> None:
     found = await RootPackages(root.path).read()
     assert found is not None
     assert "a line is too long" in found.unread
+
+
+async def test_what_an_interrupted_dpkg_unpacked_is_stated_before_it_reaches_the_status(root: Root) -> None:
+    packages = RootPackages(root.path)
+    assert await packages.read() is not None
+    root.update("0000", name="openssl", version="3.0.16-1", state="half-installed")
+    root.update("0001", name="openssl", version="3.0.17-1", state="unpacked")
+    root.update("0002", name="vim", version="2:9-1", state="not-installed")
+    root.update("tmp.i", name="vim", version="2:9-1", state="installed")
+    found = await packages.read()
+    assert found is not None
+    assert [(one.name, one.machine) for one in found.differences] == [("openssl", "3.0.17-1"), ("vim", "")]
+    root.update("0003", name="vim", version="2 9", state="installed")
+    damaged = await packages.read()
+    assert damaged is not None
+    assert "no well-formed Package" in damaged.unread
+    for number in range(1, UPDATES_MAX + 2):
+        root.update(f"{number:04}", name="vim", version="2:9-1", state="installed")
+    endless = await packages.read()
+    assert endless is not None
+    assert f"more than {UPDATES_MAX} files" in endless.unread
+
+
+def test_a_list_that_is_cut_has_all_architectures_of_a_name_or_none() -> None:
+    names = [f"a{number:03}" for number in range(DIFFERENCES_MAX - 1)]
+    image = ami_file("whence-1.2", DIGEST, [])
+    now = [InstalledPackage(name, "amd64", "1") for name in [*names, "openssl", "vim"]]
+    found = ami_facts(image, sorted([*now, InstalledPackage("openssl", "i386", "1")]))
+    assert found.differing == DIFFERENCES_MAX + 2
+    assert [one.name for one in found.differences] == names
 
 
 async def test_files_are_read_again_only_when_they_have_changed(root: Root) -> None:

@@ -80,7 +80,7 @@ def ami_facts(image: AmiFile, now: Sequence[InstalledPackage]) -> AmiFacts:
         name=image.name,
         packages_digest=packages_digest(now),
         differing=len(differences),
-        differences=differences[:DIFFERENCES_MAX],
+        differences=_first(differences),
     )
 
 
@@ -93,6 +93,18 @@ def ami_file(name: str, statement_digest: str, packages: Iterable[InstalledPacka
     """Return the file of an image."""
     listed = [(one.name, one.architecture, one.version) for one in sorted(packages)]
     return AmiFile(name=name, statement_digest=statement_digest, packages=listed)
+
+
+def _first(differences: list[PackageFacts]) -> list[PackageFacts]:
+    """Return as many as a statement has room for, of each name all architectures or none.
+
+    So a package that is listed is known completely, whatever the list leaves out.
+    """
+    kept = differences[:DIFFERENCES_MAX]
+    if len(kept) < len(differences):
+        cut = differences[DIFFERENCES_MAX].name
+        return [one for one in kept if one.name != cut]
+    return kept
 
 
 def _differences(before: dict[tuple[str, str], str], now: dict[tuple[str, str], str]) -> list[PackageFacts]:

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, quote, unquote
 
 import msgspec
 
+from whence_common.clock import parse_instant
 from whence_common.digest import is_sha256_digest, sha256_digest
 from whence_common.errors import InputError
 from whence_common.installed_packages import (
@@ -34,6 +35,8 @@ ORIGIN_CHARACTERS_MAX = 100
 UNKNOWN = "unknown"
 PackageSystem = Literal["deb", "pypi"]
 _PYTHON_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,198}[a-z0-9])?\Z")
+_SYSTEM = re.compile(r"pkg:/*(?:deb|pypi)/", re.IGNORECASE)
+"""Another spelling of a package URL of these types is malformed, and not a package of another type."""
 _PURL = re.compile(r"pkg:(deb|pypi)/(?:([a-z0-9.-]{1,40})/)?([^/@?#]{1,400})@([^/@?#]{1,800})(?:\?([^#]{1,200}))?\Z")
 _ENCODED = re.compile(r"(?:[A-Za-z0-9._~:-]|%[0-9A-Fa-f]{2})+\Z")
 
@@ -107,7 +110,7 @@ class AmiProvenance(msgspec.Struct, frozen=True, kw_only=True):
             repository=found.url[:500] if found is not None else "",
             commit_id=found.commit if found is not None else "",
             modified=_object(definition.get("externalParameters")).get("modified") is True,
-            finished_at=_text(_object(details.get("metadata")).get("finishedOn"), "metadata.finishedOn", 40),
+            finished_at=_instant(_object(details.get("metadata")).get("finishedOn"), "metadata.finishedOn"),
             packages=_packages(definition.get("resolvedDependencies")),
         )  # fmt: skip
 
@@ -150,7 +153,7 @@ def ami_provenance(
 
 def parse_purl(text: str) -> AmiPackage | None:
     """Return the package of a package URL of Debian or PyPI; None for another one. Raises AmiProvenanceInvalid."""
-    if not text.startswith(("pkg:deb/", "pkg:pypi/")):
+    if _SYSTEM.match(text) is None:
         return None
     match = _PURL.match(text)
     if match is None or not _ENCODED.match(match[3]) or not _ENCODED.match(match[4]):
@@ -244,6 +247,15 @@ def _text(value: Any, where: str, characters_max: int) -> str:
     if not isinstance(value, str) or not value or len(value) > characters_max or not value.isprintable():
         raise AmiProvenanceInvalid(f"{where} is missing, or malformed")
     return value
+
+
+def _instant(value: Any, where: str) -> str:
+    text = _text(value, where, 40)
+    try:
+        parse_instant(text)
+    except ValueError as exc:
+        raise AmiProvenanceInvalid(f"{where} is not an instant, as in 2026-11-22T12:00:00Z") from exc
+    return text
 
 
 def _object(value: Any) -> Mapping[str, Any]:

@@ -1,13 +1,14 @@
 """The packages of a Debian root, as dpkg's status file lists them. Pure.
 
-Source of the format: deb-control(5) and dpkg's `/var/lib/dpkg/status`, stanzas that empty lines separate.
+Source of the format: deb-control(5) and dpkg's `/var/lib/dpkg/status`, stanzas that empty lines separate. What dpkg has
+changed since, it keeps in numbered files in `/var/lib/dpkg/updates` until it ends; after an interruption they stay.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from typing import BinaryIO
 
 import msgspec
@@ -15,6 +16,9 @@ import msgspec
 from whence_common.errors import InputError
 
 STATUS_PATH = "var/lib/dpkg/status"
+UPDATES_PATH = "var/lib/dpkg/updates"
+UPDATES_MAX = 1_000
+"""dpkg writes its status file anew after 250."""
 STATUS_BYTES_MAX = 64 * 1024 * 1024
 PACKAGES_MAX = 10_000
 _LINE_BYTES_MAX = 1024 * 1024
@@ -23,6 +27,7 @@ _ARCHITECTURE = re.compile(r"[a-z0-9][a-z0-9-]{0,39}\Z")
 _VERSION = re.compile(r"[!-~]{1,256}\Z")
 _ABSENT = ("not-installed", "config-files")
 """States of packages of which no program or library is on the disk; in all others, some may be."""
+_UPDATE = re.compile(r"[0-9]{1,8}\Z")
 _WANTED = (b"Package", b"Status", b"Version", b"Architecture")
 
 
@@ -42,20 +47,35 @@ class InstalledPackage(msgspec.Struct, frozen=True, order=True):
         return self.name, self.architecture
 
 
-def parse_status(lines: Iterable[bytes]) -> list[InstalledPackage]:
-    """Return the packages on the disk, in order. Raises StatusInvalid, which names the line."""
+def parse_status(lines: Iterable[bytes], updates: Iterable[bytes] = ()) -> list[InstalledPackage]:
+    """Return the packages on the disk, in order. Raises StatusInvalid, which names the line.
+
+    `updates`: the lines of dpkg's updates, in the order of their names, with an empty line after each file.
+    """
     found: dict[tuple[str, str], InstalledPackage] = {}
     for number, stanza in _stanzas(lines):
-        if stanza.get(b"Status", b"").split()[-1:] in ([one.encode()] for one in _ABSENT):
+        if _is_absent(stanza):
             continue
         package = _package(stanza, number)
         if package.key in found:
             message = f"line {number}: {package.name}:{package.architecture} is listed twice"
             raise StatusInvalid("dpkg-status-malformed", message, fix=_FIX)
         found[package.key] = package
-        if len(found) > PACKAGES_MAX:
-            raise StatusInvalid("dpkg-status-too-large", f"more than {PACKAGES_MAX} packages are installed")
+        _check_number(found)
+    for number, stanza in _stanzas(updates):
+        if _is_absent(stanza):
+            name, architecture = (stanza.get(one, b"").decode("utf-8", "replace") for one in _WANTED[::3])
+            found.pop((name, architecture), None)
+        else:
+            package = _package(stanza, number)
+            found[package.key] = package
+            _check_number(found)
     return sorted(found.values())
+
+
+def is_update(name: str) -> bool:
+    """Return whether a file in dpkg's folder of updates is one; others are not finished."""
+    return _UPDATE.match(name) is not None
 
 
 def status_lines(stream: BinaryIO) -> Iterator[bytes]:
@@ -108,6 +128,15 @@ def _stanzas(lines: Iterable[bytes]) -> Iterator[tuple[int, Mapping[bytes, bytes
         fields[name] = value.strip()
     if fields:
         yield first, fields
+
+
+def _is_absent(stanza: Mapping[bytes, bytes]) -> bool:
+    return stanza.get(b"Status", b"").split()[-1:] in ([one.encode()] for one in _ABSENT)
+
+
+def _check_number(found: Sized) -> None:
+    if len(found) > PACKAGES_MAX:
+        raise StatusInvalid("dpkg-status-too-large", f"more than {PACKAGES_MAX} packages are installed")
 
 
 def _package(stanza: Mapping[bytes, bytes], number: int) -> InstalledPackage:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 from whence_common.ami_facts import AmiFacts
@@ -15,21 +16,31 @@ from whence_common.ami_file import (
     ami_facts,
     unread_ami_facts,
 )
-from whence_common.installed_packages import STATUS_PATH, StatusInvalid, parse_status, status_lines
+from whence_common.installed_packages import (
+    STATUS_PATH,
+    UPDATES_MAX,
+    UPDATES_PATH,
+    StatusInvalid,
+    is_update,
+    parse_status,
+    status_lines,
+)
 from whence_common.runtime.logs import fields
 
 log = logging.getLogger(__name__)
 
+_TRIES_MAX = 3
 _Stamp = tuple[int, int, int]
 
 
 class RootPackages:
-    """Reads below a root, in a thread, and only when one of the two files has changed."""
+    """Reads below a root, in a thread, and only when the image's file, dpkg's status or its updates have changed."""
 
     def __init__(self, root: Path) -> None:
         self._image = root / AMI_FILE_PATH
         self._status = root / STATUS_PATH
-        self._stamps: tuple[_Stamp | None, _Stamp | None] | None = None
+        self._updates = root / UPDATES_PATH
+        self._stamps: tuple[_Stamp | None, ...] | None = None
         self._facts: AmiFacts | None = None
 
     async def read(self) -> AmiFacts | None:
@@ -37,11 +48,18 @@ class RootPackages:
         return await asyncio.to_thread(self._read)
 
     def _read(self) -> AmiFacts | None:
-        stamps = _stamp(self._image), _stamp(self._status)
-        if stamps != self._stamps:
-            self._facts = self._read_again()
-            self._stamps = stamps
+        stamps = self._stamps_now()
+        if stamps == self._stamps:
+            return self._facts
+        for _ in range(_TRIES_MAX):
+            self._facts, self._stamps = self._read_again(), stamps
+            stamps = self._stamps_now()
+            if stamps == self._stamps:
+                break  # dpkg has not moved its updates to its status file meanwhile
         return self._facts
+
+    def _stamps_now(self) -> tuple[_Stamp | None, ...]:
+        return _stamp(self._image), _stamp(self._status), _stamp(self._updates)
 
     def _read_again(self) -> AmiFacts | None:
         try:
@@ -54,13 +72,26 @@ class RootPackages:
             return None
         try:
             with self._status.open("rb") as stream:
-                return ami_facts(image, parse_status(status_lines(stream)))
+                return ami_facts(image, parse_status(status_lines(stream), self._update_lines()))
         except StatusInvalid as exc:
             reason = exc.message
         except OSError as exc:
             reason = f"/{STATUS_PATH}: {exc.strerror}"
         log.warning("the installed packages are not known", extra=fields(error=reason))
         return unread_ami_facts(image, reason)
+
+    def _update_lines(self) -> Iterator[bytes]:
+        """Yield the lines of what dpkg changed since it wrote its status. Raises StatusInvalid or OSError."""
+        try:
+            names = sorted(one.name for one in self._updates.iterdir() if is_update(one.name))
+        except FileNotFoundError:
+            return
+        if len(names) > UPDATES_MAX:
+            raise StatusInvalid("dpkg-status-too-large", f"/{UPDATES_PATH} has more than {UPDATES_MAX} files")
+        for name in names:
+            with (self._updates / name).open("rb") as stream:
+                yield from status_lines(stream)
+            yield b"\n"
 
 
 def _stamp(path: Path) -> _Stamp | None:

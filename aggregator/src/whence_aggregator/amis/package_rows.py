@@ -17,8 +17,11 @@ REASONS = {
     2: "the agent states another statement than the AMI was recorded with",
     3: "the agent does not state all packages that differ from the image",
     4: "the version cannot be compared",
+    5: "the agent is silent",
+    6: "the settings do not trust the key that signed the statement",
+    7: "EC2 lists the instance, and its agent has stated nothing yet",
 }
-_BY_IMAGE_ALONE = 5
+_BY_IMAGE_ALONE = 9
 
 
 def with_package(row: InstancesWithPackageRow, silent_before: int) -> Found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,12 +50,18 @@ class PackagePage:
 
 
 class PackageSearch:
-    """Finds instances. Packages are stored once for each statement, so the answer depends on few rows an image."""
+    """Finds instances. Packages are stored once for each statement, so the answer depends on few rows an image.
 
-    def __init__(self, *, database: Database, listening: Listening, search: Search) -> None:
+    `trusted`: builders whose statements count, each with the id of its key. The key decides here.
+    """
+
+    def __init__(
+        self, *, database: Database, listening: Listening, search: Search, trusted: frozenset[tuple[str, str]]
+    ) -> None:
         self._database = database
         self._listening = listening
         self._search = search
+        self._trusted = array(sorted({key for _, key in trusted}))
 
     async def instances(self, wanted: WantedPackage, *, after: str, limit: int) -> PackagePage:
         """Return instances after a cursor. Raises Conflict if the package has too many versions to compare."""
@@ -64,7 +71,8 @@ class PackageSearch:
         )
         if len(stored) > VERSIONS_MAX:
             raise Conflict("package-versions", f"{package.name} has more than {VERSIONS_MAX} different versions")
-        matching, incomparable = package.matching(versions(stored))
+        # thousands of versions that a machine made long take a second
+        matching, incomparable = await asyncio.to_thread(package.matching, versions(stored))
         applications = await self._applications(wanted)
         every = int(applications is None)
         named, page = array(applications or []), page_cursor(after)
@@ -72,6 +80,7 @@ class PackageSearch:
             asked = INSTANCES_WITHOUT_PACKAGE.bind(
                 {
                     "name": package.name, "system": package.system, "incomparable": array(incomparable), "after": page,
+                    "trusted": self._trusted,
                     "silent_before": silent_before, "in_account": wanted.account, "in_region": wanted.region,
                     "every": every, "applications": named, "limit": limit + 1,
                 }
@@ -89,7 +98,8 @@ class PackageSearch:
         counted = COUNT_PACKAGES_KNOWN.bind(
             {
                 "after": 0, "name": package.name, "system": package.system, "incomparable": array(incomparable),
-                "silent_before": silent_before, "in_account": wanted.account, "in_region": wanted.region,
+                "trusted": self._trusted, "silent_before": silent_before,
+                "in_account": wanted.account, "in_region": wanted.region,
                 "every": every, "applications": named,
             }
         )  # fmt: skip

@@ -20,6 +20,11 @@ def known_index(rows: Sequence[AmiStatementOfRow]) -> int | None:
     return rows[0]["ledger_index"] if rows else None
 
 
+def stated_name(rows: Sequence[AmiStatementOfRow]) -> str:
+    """Return the name that a recorded statement gives the image."""
+    return rows[0]["name"]
+
+
 def named_amis(rows: Sequence[AmisNamedByRow]) -> list[NamedAmi]:
     return [NamedAmi(region=row["region"], image_id=row["image_id"]) for row in rows]
 

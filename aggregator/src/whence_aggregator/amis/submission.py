@@ -59,13 +59,14 @@ def parse_submission(content: bytes, builders: Sequence[TrustedBuilder]) -> Subm
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
         message = f"the body is not a statement with AMIs: {one_line(str(exc), _REASON_CHARACTERS_MAX)}"
         raise InputError("ami-statement-malformed", message, fix=_FIX) from exc
-    amis = sorted(set(body.amis))
-    if len(body.amis) > AMIS_MAX or not all(REGION.match(one.region) and AMI_ID.match(one.image_id) for one in amis):
+    if len(body.amis) > AMIS_MAX or not all(
+        REGION.match(one.region) and AMI_ID.match(one.image_id) for one in body.amis
+    ):
         message = (
             f"amis has at most {AMIS_MAX} pairs of region and image_id, as in eu-central-1 and ami-0123456789abcdef0"
         )
         raise InputError("ami-malformed", message)
-    statement = bytes(body.statement)
+    amis, statement = sorted(set(body.amis)), bytes(body.statement)
     if statement.startswith(b'"'):
         return SubmittedAmi(digest=_digest(statement), amis=amis)
     envelope = Envelope.parse(statement, bytes_max=ENVELOPE_BYTES_MAX)

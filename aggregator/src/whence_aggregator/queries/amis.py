@@ -255,11 +255,12 @@ INSTANCES_WITH_PACKAGE = NamedQuery[InstancesWithPackageParameters, InstancesWit
 
 
 class InstancesWithoutPackageParameters(TypedDict):
+    silent_before: int
+    trusted: str
     incomparable: str
     name: str
     system: str
     after: int
-    silent_before: int
     in_account: str | None
     in_region: str | None
     every: int
@@ -290,11 +291,12 @@ INSTANCES_WITHOUT_PACKAGE = NamedQuery[InstancesWithoutPackageParameters, Instan
 
 
 class CountPackagesKnownParameters(TypedDict):
+    silent_before: int
+    trusted: str
     incomparable: str
     name: str
     system: str
     after: int
-    silent_before: int
     in_account: str | None
     in_region: str | None
     every: int

@@ -50,9 +50,9 @@ from whence_common.errors import InputError
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="The public key of the provenance's builder, P-256 in PEM.",
 )
-@click.option("--builder-id", default="", help="With --provenance: the builder id that it must state.")
-@click.option("--source", default="", help="With --provenance: the repository that it must state.")
-@click.option("--commit", default="", help="With --provenance: the full commit id that it must state.")
+@click.option("--builder-id", help="With --provenance: the builder id that it must state.")
+@click.option("--source", help="With --provenance: the repository that it must state.")
+@click.option("--commit", help="With --provenance: the full commit id that it must state.")
 def verify(
     file: Path,
     data: Path | None,
@@ -62,9 +62,9 @@ def verify(
     directory: str | None,
     provenance: Path | None,
     key: Path | None,
-    builder_id: str,
-    source: str,
-    commit: str,
+    builder_id: str | None,
+    source: str | None,
+    commit: str | None,
 ) -> None:
     """Verify FILE, a receipt or a bundle, offline: without network, database or trust in the aggregator.
 
@@ -72,7 +72,9 @@ def verify(
 
     Exits 0 if everything is valid; otherwise exits 1 and names the invalid entry.
     """
-    expected = Expected(builder_id=builder_id, source=source, commit=commit)
+    if "" in (builder_id, source, commit):
+        end("--builder-id, --source and --commit must not be empty: is a variable not set?", USAGE)
+    expected = Expected(builder_id=builder_id or "", source=source or "", commit=commit or "")
     if provenance is not None:
         _verify_built(file, provenance, key, expected)
         return

@@ -9,7 +9,7 @@ from typing import Any
 from whence_aggregator.whence.client import Client
 from whence_aggregator.whence.output import INCOMPLETE, json_list, listed, note, show_list
 
-_COLUMNS = ("instance_id", "account_id", "region", "application_id", "image_id", "package", "stated_by")
+_COLUMNS = ("instance_id", "account_id", "region", "application_id", "image_id", "package", "stated_by", "heard")
 
 
 def show_with_package(client: Client, filters: Mapping[str, str | None], most: int | None, *, as_json: bool) -> None:
@@ -32,6 +32,7 @@ def _row(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **row,
         "package": package.get("version") or package.get("reason"),
+        "heard": row["heard"] + (f" since {row['seen_at']}" if row["heard"] == "silent" else ""),
         "stated_by": package.get("stated_by", ""),
     }
 

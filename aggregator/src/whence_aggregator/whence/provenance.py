@@ -19,9 +19,11 @@ from whence_common.errors import InputError, one_line
 from whence_common.loose_json import loose
 from whence_common.repositories import compare
 from whence_common.slsa_source import PROVENANCE_TYPES, built_from
+from whence_common.statement import STATEMENT_TYPE
 
 BUNDLE_BYTES_MAX = 4 * 1024 * 1024
 SUBJECTS_MAX = 10_000
+_STATEMENT_TYPES = (STATEMENT_TYPE, "https://in-toto.io/Statement/v0.1")
 _KEY_BYTES_MAX = 16 * 1024
 
 
@@ -76,6 +78,9 @@ def _statement(provenance: Path, key: Path) -> dict[str, Any]:
             "provenance-unsigned", f"{provenance} has no valid signature of the key in {key}",
             fix="get the release's key from its publisher, not from where the files are",
         ) from exc  # fmt: skip
+    if statement.get("_type") not in _STATEMENT_TYPES:
+        kind = one_line(str(statement.get("_type")), 100)
+        raise InputError("provenance-malformed", f"{provenance} is not an in-toto statement: its type is {kind}")
     if statement.get("predicateType") not in PROVENANCE_TYPES:
         kind = one_line(str(statement.get("predicateType")), 100)
         raise InputError("provenance-malformed", f"{provenance} is not SLSA provenance: its predicate type is {kind}")

@@ -66,6 +66,7 @@ from whence_aggregator.wiring.reports import (
 from whence_aggregator.wiring.rules import (
     own_rule_families,
 )
+from whence_aggregator.wiring.settings_files import trusted_ami_builders
 from whence_aggregator.wiring.sign_in import SigningIn
 from whence_aggregator.wiring.violations import LivingViolations
 from whence_aggregator.wiring.work import Working
@@ -136,7 +137,12 @@ def _answering(one: ServingParts) -> list[web.RouteDef]:
             search=one.tracer.search,
             tracer=one.tracer,
             rules=one.rules,
-            packages=PackageSearch(database=one.database, listening=one.heard, search=one.tracer.search),
+            packages=PackageSearch(
+                database=one.database,
+                listening=one.heard,
+                search=one.tracer.search,
+                trusted=trusted_ami_builders(one.settings),
+            ),
         ).routes(),
         *KeyCalls(Beginnings(database=one.database, log=one.ledger.reader)).routes(),
         *change_routes(one.database, one.tracer),

@@ -71,14 +71,16 @@ insert into instance_package (instance, name, architecture, version, ledger_inde
 values (:instance, :name, :architecture, :version, :ledger_index)
 on conflict (instance, name, architecture) do update set version = excluded.version, ledger_index = excluded.ledger_index;
 
--- Each version of a package that an image or a machine has.
+-- Each version of a package that an image has, or a machine that may run.
 
 -- name: versions_of_package
 -- types: limit int, version str
 select version from (
     select version from ami_package where name = :name and system = :system
     union
-    select version from instance_package where name = :name and version <> '' and :system = 'deb') as v
+    select p.version from instance_package p
+    join instance n on n.number = p.instance and n.ledger_index = p.ledger_index and n.life in ('running', 'unknown')
+    where p.name = :name and p.version <> '' and :system = 'deb') as v
 order by version limit :limit;
 
 -- Instances that run now and have one of the versions of a package: on the machine, as the agent states it; else in the
@@ -140,24 +142,31 @@ order by i.number limit :limit;
 
 -- Instances that run now, with what is known of their version of a package. reason: 0 it is known; 1 no statement about the
 -- AMI is recorded, and none that the agent states; 2 the agent states another statement than the AMI's; 3 the agent does not
--- state all packages that differ; 4 the version cannot be compared; 5 it is known by the image alone, as the agent states
--- nothing.
+-- state all packages that differ; 4 the version cannot be compared; 5 the agent is silent; 6 the key of each statement is not
+-- trusted any more; 9 it is known by the image alone, as the agent states nothing of it.
 
 -- text: package_reasons
 select n.number, n.facets, n.instance_id, n.account_id, n.region, n.cause, n.observed_at, n.ledger_index, n.life,
     n.life_index, n.image_id, l.seen_at, case
+    when m.instance is not null and (l.seen_at is null or l.seen_at < :silent_before) then 5
     when d.instance is not null then case when d.incomparable = 1 then 4 else 0 end
     when a.image_id is null and s.digest is null then 1
+    when a.image_id is not null and a.trusted = 0 or a.image_id is null and s.trusted = 0 then 6
     when a.image_id is not null and m.instance is not null and x.image_id is null then 2
     when m.instance is not null and (m.differing > m.listed or m.unread <> '') then 3
     when b.image_id is not null or c.digest is not null then 4
-    when m.instance is null then 5
+    when m.instance is null then 9
     else 0 end as reason
 from instance n join facets f on f.number = n.facets
 left join last_seen l on l.instance_id = n.instance_id
 left join instance_image m on m.instance = n.number and m.ledger_index = n.ledger_index
-left join ami_statement s on s.digest = m.digest
-left join (select distinct image_id, region from ami_named) a on a.image_id = n.image_id and a.region = n.region
+left join (
+    select t.digest, case when {t.key_id in texts trusted} then 1 else 0 end as trusted from ami_statement t) s
+    on s.digest = m.digest
+left join (
+    select o.image_id, o.region, max(case when {t.key_id in texts trusted} then 1 else 0 end) as trusted
+    from ami_named o join ami_statement t on t.ledger_index = o.statement group by o.image_id, o.region) a
+    on a.image_id = n.image_id and a.region = n.region
 left join (select o.image_id, o.region, t.digest from ami_named o join ami_statement t on t.ledger_index = o.statement) x
     on x.image_id = n.image_id and x.region = n.region and x.digest = m.digest
 left join (
@@ -186,8 +195,22 @@ select i.number, i.facets, i.instance_id, i.account_id, i.region, i.cause, i.obs
     (select c.recorded_at from clock c where c.ledger_index <= i.life_index order by c.ledger_index desc limit 1)
         as life_since,
     i.image_id, i.reason
-from ({text package_reasons}) i where i.reason between 1 and 4 order by i.number limit :limit;
+from ({text package_reasons}) i where i.reason between 1 and 6 order by i.number limit :limit;
+
+-- Of all running instances, how many of each reason; 7: EC2 lists it, and its agent has stated nothing yet.
 
 -- name: count_packages_known
 -- types: after int, n int, reason int, silent_before int, in_account str?, in_region str?, every int, name str, system str
-select q.reason, count(*) as n from ({text package_reasons}) q group by q.reason order by q.reason;
+select q.reason, count(*) as n from (
+    select k.reason from ({text package_reasons}) k
+    union all
+    select 7 as reason from instance n
+    where n.ledger_index < 0 and n.life = 'running' and cast(:every as bigint) = 1
+        and (cast(:in_account as text) is null or n.account_id = :in_account)
+        and (cast(:in_region as text) is null or n.region = :in_region)
+    union all
+    select 7 as reason from inventory v left join instance n on n.instance_id = v.instance_id
+    where n.number is null and v.state = 'running' and cast(:every as bigint) = 1
+        and (cast(:in_account as text) is null or v.account_id = :in_account)
+        and (cast(:in_region as text) is null or v.region = :in_region)) q
+group by q.reason order by q.reason;
