@@ -20,6 +20,7 @@ from typing import Any
 
 from description import DescriptionInvalid, ImageDescription, ImagePlan, plan_image, read_description
 from disk import make_disk, write_boot_files
+from inputs import STEPS, find_mistakes
 from statement import write_statement
 
 from whence_aggregator.trace.ami_statement import EC2_TAG
@@ -48,7 +49,7 @@ def main() -> int:
     parser.add_argument("--builder-id", default=BUILDER, help="the builder's id that the statement names")
     parser.add_argument("--kernel-options", default="", help="for the kernel's command line")
     parser.add_argument("--out", type=Path, default=Path("build/image"))
-    parser.add_argument("--only", choices=("base", "provision", "disk"), help="one step, of what is in --out")
+    parser.add_argument("--only", choices=STEPS, help="one step, of what is in --out")
     parser.add_argument("--plan", action="store_true", help="print what would be in the image, and do nothing")
     arguments = parser.parse_args()
     try:
@@ -73,18 +74,26 @@ def main() -> int:
     except subprocess.CalledProcessError as exc:
         print(f"image.py: {exc.cmd[0]} failed: {exc.stderr[-_TOLD_CHARACTERS:]}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("image.py: interrupted", file=sys.stderr)
+        return 130
     return 0
 
 
 def _make(arguments: argparse.Namespace, description: ImageDescription, plan: ImagePlan) -> None:
     root, only = arguments.out / "root", arguments.only
+    mistakes = find_mistakes(
+        STEPS if only is None else (only,), root, architecture=plan.architecture, package=arguments.package,
+        settings=arguments.settings, sources=arguments.sources,
+    )  # fmt: skip
+    if found := list(mistakes):
+        raise ImageFailed("\nimage.py: ".join(found))
+    if arguments.git is not None:
+        source_of_git(arguments.git)  # raises InputError, now and not after the other steps
     arguments.out.mkdir(parents=True, exist_ok=True)
     if only in (None, "base"):
         make_base(plan, root, arguments.sources)
     if only in (None, "provision"):
-        for name in ("package", "settings"):
-            if getattr(arguments, name) is None:
-                raise ImageFailed(f"--{name} is required for the step provision")
         provision(plan, root, package=arguments.package, settings=arguments.settings)
     if only in (None, "disk"):
         seed = f"{plan.distribution}-{plan.architecture}-{arguments.version}"
