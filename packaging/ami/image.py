@@ -21,7 +21,7 @@ from typing import Any
 from description import DescriptionInvalid, ImageDescription, ImagePlan, plan_image, read_description
 from disk import make_disk, write_boot_files
 from inputs import STEPS, find_mistakes
-from statement import write_statement
+from statement import stated_source, write_statement
 
 from whence_aggregator.trace.ami_statement import EC2_TAG
 from whence_aggregator.whence.attest import BUILDER, source_of_git
@@ -89,13 +89,16 @@ def _make(arguments: argparse.Namespace, description: ImageDescription, plan: Im
     if found := list(mistakes):
         raise ImageFailed("\nimage.py: ".join(found))
     if arguments.git is not None:
-        source_of_git(arguments.git)  # raises InputError, now and not after the other steps
+        stated_source(source_of_git(arguments.git))  # raises InputError now, and not after the other steps
     arguments.out.mkdir(parents=True, exist_ok=True)
     if only in (None, "base"):
+        _say(f"installing {plan.distribution} in {root}, which takes minutes")
         make_base(plan, root, arguments.sources)
     if only in (None, "provision"):
+        _say("installing the agent, and cleaning the root")
         provision(plan, root, package=arguments.package, settings=arguments.settings)
     if only in (None, "disk"):
+        _say("writing the disk")
         seed = f"{plan.distribution}-{plan.architecture}-{arguments.version}"
         write_boot_files(root, seed=seed, options=arguments.kernel_options)
         check(root)
@@ -106,6 +109,10 @@ def _make(arguments: argparse.Namespace, description: ImageDescription, plan: Im
         made = arguments.out / "disk.raw"
         make_disk(root, made, architecture=plan.architecture, seed=seed, size_mib=plan.settings.disk_mib)
         print(made)
+
+
+def _say(what: str) -> None:
+    print(f"image.py: {what}", file=sys.stderr, flush=True)
 
 
 def make_base(plan: ImagePlan, root: Path, sources: Path | None) -> None:

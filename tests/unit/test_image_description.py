@@ -120,3 +120,18 @@ def test_a_later_step_without_a_root_states_which_step_makes_it(tmp_path: Path) 
     assert done.returncode == 1
     assert "root: the step base makes it" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_clone_without_a_remote_ends_the_build_before_its_first_step(tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    clone = tmp_path / "clone"
+    identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    subprocess.run(["git", "init", "--quiet", clone], check=True)
+    subprocess.run(["git", "-C", clone, *identity, "commit", "--quiet", "--allow-empty", "-m", "a"], check=True)
+    done = subprocess.run(
+        [sys.executable, AMI / "image.py", "--only", "disk", "--out", tmp_path, "--git", clone],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "a remote named origin" in done.stderr
+    assert list((tmp_path / "root").iterdir()) == []
