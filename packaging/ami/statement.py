@@ -25,7 +25,7 @@ from whence_common.ami_file import AMI_FILE_PATH, ami_file
 from whence_common.ami_provenance import AMI_NAME, ami_provenance
 from whence_common.digest import sha256_digest
 from whence_common.errors import InputError, WhenceError
-from whence_common.scm_source import ScmSource, repository_of
+from whence_common.scm_source import ScmSource, SourceRepository, repository_of
 
 _INVALID, _FAILED = 2, 1
 
@@ -80,7 +80,7 @@ def write_statement(
     return statement_digest
 
 
-def stated_source(source: ScmSource) -> tuple[str, str]:
+def stated_source(source: ScmSource) -> tuple[SourceRepository, str]:
     """Return repository and commit id that a statement names. Raises InputError where the source lacks one of them."""
     repository = repository_of(source.url)
     if repository is None or source.commit_id is None:
