@@ -20,7 +20,8 @@ from typing import Any
 
 from description import DescriptionInvalid, ImageDescription, ImagePlan, plan_image, read_description
 from disk import make_disk, write_boot_files
-from statement import write_statement
+from inputs import STEPS, find_mistakes
+from statement import stated_source, write_statement
 
 from whence_aggregator.trace.ami_statement import EC2_TAG
 from whence_aggregator.whence.attest import BUILDER, source_of_git
@@ -48,7 +49,7 @@ def main() -> int:
     parser.add_argument("--builder-id", default=BUILDER, help="the builder's id that the statement names")
     parser.add_argument("--kernel-options", default="", help="for the kernel's command line")
     parser.add_argument("--out", type=Path, default=Path("build/image"))
-    parser.add_argument("--only", choices=("base", "provision", "disk"), help="one step, of what is in --out")
+    parser.add_argument("--only", choices=STEPS, help="one step, of what is in --out")
     parser.add_argument("--plan", action="store_true", help="print what would be in the image, and do nothing")
     arguments = parser.parse_args()
     try:
@@ -73,20 +74,31 @@ def main() -> int:
     except subprocess.CalledProcessError as exc:
         print(f"image.py: {exc.cmd[0]} failed: {exc.stderr[-_TOLD_CHARACTERS:]}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("image.py: interrupted", file=sys.stderr)
+        return 130
     return 0
 
 
 def _make(arguments: argparse.Namespace, description: ImageDescription, plan: ImagePlan) -> None:
     root, only = arguments.out / "root", arguments.only
+    mistakes = find_mistakes(
+        STEPS if only is None else (only,), root, architecture=plan.architecture, package=arguments.package,
+        settings=arguments.settings, sources=arguments.sources,
+    )  # fmt: skip
+    if found := list(mistakes):
+        raise ImageFailed("\nimage.py: ".join(found))
+    if arguments.git is not None:
+        stated_source(source_of_git(arguments.git))  # raises InputError now, and not after the other steps
     arguments.out.mkdir(parents=True, exist_ok=True)
     if only in (None, "base"):
+        _say(f"installing {plan.distribution} in {root}, which takes minutes")
         make_base(plan, root, arguments.sources)
     if only in (None, "provision"):
-        for name in ("package", "settings"):
-            if getattr(arguments, name) is None:
-                raise ImageFailed(f"--{name} is required for the step provision")
+        _say("installing the agent, and cleaning the root")
         provision(plan, root, package=arguments.package, settings=arguments.settings)
     if only in (None, "disk"):
+        _say("writing the disk")
         seed = f"{plan.distribution}-{plan.architecture}-{arguments.version}"
         write_boot_files(root, seed=seed, options=arguments.kernel_options)
         check(root)
@@ -97,6 +109,10 @@ def _make(arguments: argparse.Namespace, description: ImageDescription, plan: Im
         made = arguments.out / "disk.raw"
         make_disk(root, made, architecture=plan.architecture, seed=seed, size_mib=plan.settings.disk_mib)
         print(made)
+
+
+def _say(what: str) -> None:
+    print(f"image.py: {what}", file=sys.stderr, flush=True)
 
 
 def make_base(plan: ImagePlan, root: Path, sources: Path | None) -> None:

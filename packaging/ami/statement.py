@@ -25,7 +25,7 @@ from whence_common.ami_file import AMI_FILE_PATH, ami_file
 from whence_common.ami_provenance import AMI_NAME, ami_provenance
 from whence_common.digest import sha256_digest
 from whence_common.errors import InputError, WhenceError
-from whence_common.scm_source import ScmSource, repository_of
+from whence_common.scm_source import ScmSource, SourceRepository, repository_of
 
 _INVALID, _FAILED = 2, 1
 
@@ -52,11 +52,9 @@ def write_statement(
     root: Path, output: Path, *, name: str, source: ScmSource, builder_id: str, built_at: datetime
 ) -> str:
     """Write all files; return the digest of the statement. Raises InputError or OSError."""
-    repository = repository_of(source.url)
+    repository, commit_id = stated_source(source)
     if not AMI_NAME.match(name):
         raise InputError("name-malformed", f"--name {name!r} is not a name that EC2 accepts for an AMI")
-    if repository is None or source.commit_id is None:
-        raise InputError("source-malformed", "the source names no repository and full commit id")
     packages = all_packages(root)
     output.mkdir(parents=True, exist_ok=True)
     make_folder(root / AMI_FILE_PATH)  # before the manifest, which has the folder and not the file
@@ -73,13 +71,24 @@ def write_statement(
         byproducts.append({"name": file, "digest": digest, "mediaType": media_type})
     payload = ami_provenance(
         name=name, root_digest=root_digest, builder_id=builder_id, repository=f"https://{repository}",
-        commit_id=source.commit_id, modified=bool(source.dirty), finished_at=at, packages=packages,
+        commit_id=commit_id, modified=bool(source.dirty), finished_at=at, packages=packages,
         byproducts=byproducts,
     )  # fmt: skip
     (output / "statement.json").write_bytes(payload)
     statement_digest = sha256_digest(payload)
     write_atomically(root / AMI_FILE_PATH, ami_file(name, statement_digest, debian_packages(root)).to_wire())
     return statement_digest
+
+
+def stated_source(source: ScmSource) -> tuple[SourceRepository, str]:
+    """Return repository and commit id that a statement names. Raises InputError where the source lacks one of them."""
+    repository = repository_of(source.url)
+    if repository is None or source.commit_id is None:
+        raise InputError(
+            "source-malformed", f"the source {source.url[:200]!r} names no repository, or no full commit id",
+            fix="use a clone with a commit and a remote named origin, whose URL has host, team and name",
+        )  # fmt: skip
+    return repository, source.commit_id
 
 
 def _built_at(epoch: str | None) -> datetime:

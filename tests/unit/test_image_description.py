@@ -96,3 +96,42 @@ def test_an_image_without_agent_or_settings_is_refused(missing: str, tmp_path: P
     )  # fmt: skip
     assert done.returncode == 1
     assert f"{missing} is required" in done.stderr
+
+
+def test_wrong_inputs_end_the_build_before_its_first_step(tmp_path: Path) -> None:
+    (tmp_path / "agent.yaml").write_text("aggregator_ulr: https://whence.example.org\n", encoding="utf-8")
+    (tmp_path / "a.deb").write_text("no package", encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, AMI / "image.py", "--out", tmp_path / "image", "--package", tmp_path / "a.deb",
+         "--settings", tmp_path / "agent.yaml", "--sources", tmp_path / "none.list"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    for stated in ("agent.yaml", "aggregator_ulr", "a.deb is not a Debian package", "none.list: no such file"):
+        assert stated in done.stderr
+    assert not (tmp_path / "image").exists()
+
+
+def test_a_later_step_without_a_root_states_which_step_makes_it(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, AMI / "image.py", "--only", "disk", "--out", tmp_path],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "root: the step base makes it" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_clone_without_a_remote_ends_the_build_before_its_first_step(tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    clone = tmp_path / "clone"
+    identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    subprocess.run(["git", "init", "--quiet", clone], check=True)
+    subprocess.run(["git", "-C", clone, *identity, "commit", "--quiet", "--allow-empty", "-m", "a"], check=True)
+    done = subprocess.run(
+        [sys.executable, AMI / "image.py", "--only", "disk", "--out", tmp_path, "--git", clone],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "a remote named origin" in done.stderr
+    assert list((tmp_path / "root").iterdir()) == []
