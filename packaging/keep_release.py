@@ -18,6 +18,9 @@ PARTS = ("common/src", "agent/src", "aggregator/src")
 
 
 def main(arguments: list[str]) -> int:
+    if arguments in (["-h"], ["--help"]):
+        print(__doc__)
+        return 0
     if not arguments or len(arguments) > 2 or not re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+", arguments[0]):
         print("usage: keep_release.py MAJOR.MINOR.PATCH [COMMIT]; the commit is HEAD unless given", file=sys.stderr)
         return 2

@@ -9,6 +9,7 @@ compares with. `lock.py peers NAME…` writes only those named.
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -28,11 +29,17 @@ _PEERS = {"custodian": "c7n==0.9.53", "prowler": "prowler==5.46.0", "sevensecond
 
 
 def main() -> int:
-    if sys.argv[1:2] == ["peers"]:
-        for name in sys.argv[2:] or _PEERS:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", nargs="?", choices=("keep", "peers"), help="default: new versions of everything")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of peers: {', '.join(_PEERS)}")
+    arguments = parser.parse_args()
+    if arguments.names and (arguments.what != "peers" or not set(arguments.names) <= _PEERS.keys()):
+        parser.error(f"names are those of peers: {', '.join(_PEERS)}")
+    if arguments.what == "peers":
+        for name in arguments.names or _PEERS:
             _write(ROOT / "tests" / "benchmarks" / f"{name}.lock", _reported([_PEERS[name]]), head=_HEAD_OF_PEERS)
         return 0
-    keep = sys.argv[1:2] == ["keep"]
+    keep = arguments.what == "keep"
     for part in ("agent", "aggregator"):
         _lock(part, keep=keep)
     if keep:

@@ -11,6 +11,7 @@ and fails when a generated module differs. tests/contract/test_queries.py compar
 
 from __future__ import annotations
 
+import argparse
 import re
 import sqlite3
 import subprocess
@@ -205,6 +206,9 @@ def _text(path: Path) -> str | None:
 
 def main(arguments: list[str]) -> int:
     """Write the modules, or check them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if a module differs")
+    check = parser.parse_args(arguments).check
     try:
         wanted = {OUT / name: text for name, text in modules()}
     except QueryRefused as exc:
@@ -213,13 +217,13 @@ def main(arguments: list[str]) -> int:
     there = {path for path in OUT.glob("*.py") if path.name not in _HAND_WRITTEN}
     stale = sorted(path for path in there | set(wanted) if _text(path) != wanted.get(path))
     for path in stale:
-        if "--check" in arguments:
+        if check:
             print(f"{path}: differs from storage/queries; run `make queries`", file=sys.stderr)
         elif path in wanted:
             path.write_text(wanted[path], encoding="utf-8")
         else:
             path.unlink()
-    return 1 if stale and "--check" in arguments else 0
+    return 1 if stale and check else 0
 
 
 if __name__ == "__main__":

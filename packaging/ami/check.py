@@ -31,6 +31,9 @@ Finding = tuple[str, str, str]
 
 def main(arguments: list[str]) -> int:
     """Check the root that is named; return 0 if it is clean, 1 if not, 64 for wrong usage."""
+    if arguments in (["-h"], ["--help"]):
+        print(__doc__)
+        return 0
     if len(arguments) != 1 or not Path(arguments[0]).is_dir():
         print("usage: check.py ROOT, where ROOT is a directory", file=sys.stderr)
         return 64

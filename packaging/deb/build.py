@@ -46,16 +46,22 @@ def main() -> int:
     parser.add_argument("--package", choices=[one.name for one in PACKAGES], action="append", help="default: both")
     parser.add_argument("--compression", choices=("xz", "gzip", "zstd"), default="xz", help="xz is the smallest")
     arguments = parser.parse_args()
-    architecture = arguments.architecture or _run("dpkg", "--print-architecture").strip()
     try:
+        for program in ("dpkg", "dpkg-deb"):
+            if shutil.which(program) is None:
+                raise BuildRefused(f"{program} is missing: install the package dpkg")
+        architecture = arguments.architecture or _run("dpkg", "--print-architecture").strip()
         epoch = source_date_epoch(os.environ)
         for package in PACKAGES:
             if package.name in (arguments.package or [package.name]):
                 build = Build(package, Target(python=arguments.python, architecture=architecture), epoch, arguments)
                 print(build.write(), flush=True)
-    except (BuildRefused, EpochUnknown) as exc:
+    except (BuildRefused, EpochUnknown, OSError) as exc:
         print(f"build: {exc}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("build: interrupted", file=sys.stderr)
+        return 130
     return 0
 
 
@@ -71,7 +77,9 @@ class Build:
             wheel for part in ("common", package.part) for wheel in arguments.wheels.glob(f"whence_{part}-*.whl")
         ]
         if len(self._ours) != 2:
-            raise BuildRefused(f"{arguments.wheels} must have one wheel of common and one of {package.part}")
+            raise BuildRefused(
+                f"{arguments.wheels} must have one wheel of common and one of {package.part}: `make wheels`"
+            )
 
     def write(self) -> Path:
         """Build the package; return its file."""
@@ -89,10 +97,15 @@ class Build:
             file: Path = self._arguments.out / name
             # xz's output depends on the number of its threads.
             fast = ["-z1"] if self._arguments.compression != "xz" else ["--threads-max=1"]
-            _run(
-                "dpkg-deb", "--root-owner-group", f"-Z{self._arguments.compression}", *fast, "--build", str(root),
-                str(file), environment={"SOURCE_DATE_EPOCH": str(self._epoch)},
-            )  # fmt: skip
+            partial = file.with_suffix(".partial")
+            try:
+                _run(
+                    "dpkg-deb", "--root-owner-group", f"-Z{self._arguments.compression}", *fast, "--build", str(root),
+                    str(partial), environment={"SOURCE_DATE_EPOCH": str(self._epoch)},
+                )  # fmt: skip
+                partial.rename(file)
+            finally:
+                partial.unlink(missing_ok=True)
         return file
 
     def _environment(self, folder: Path) -> None:
@@ -139,8 +152,12 @@ def _settle(root: Path, package: Package, epoch: int) -> None:
 
 
 def _run(*command: str, environment: Mapping[str, str] | None = None) -> str:
+    """Return what a command prints; its errors are the build's. Raises BuildRefused."""
     whole = {**os.environ, **(environment or {})}
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=whole).stdout
+    done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True, env=whole)
+    if done.returncode != 0:
+        raise BuildRefused(f"{Path(command[0]).name} failed with exit code {done.returncode}, see above")
+    return done.stdout
 
 
 if __name__ == "__main__":

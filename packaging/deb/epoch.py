@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-_RELEASED = re.compile(r"^## \S+ \((\d{4}-\d{2}-\d{2})\)$", re.MULTILINE)
+_RELEASED = re.compile(r"^## [0-9][0-9.]*, (\d{4}-\d{2}-\d{2})$", re.MULTILINE)
+"""A chapter as packaging/release/version.py begins it."""
 _FIX = "set SOURCE_DATE_EPOCH to the seconds since 1970 of the release"
 
 

@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -40,17 +41,29 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         if not arguments.key and not arguments.unsigned:
-            raise RepositoryRefused("apt trusts no unsigned repository: name a key with --key, or pass --unsigned")
+            raise RepositoryRefused(
+                "apt trusts no unsigned repository: `make apt KEY=FINGERPRINT` (--key) signs it, "
+                "`make apt ARGS=--unsigned` does not"
+            )
         for suite in write(arguments.packages, arguments.out, epoch=source_date_epoch(os.environ), key=arguments.key):
             print(suite)
-    except (RepositoryRefused, EpochUnknown) as exc:
+    except (RepositoryRefused, EpochUnknown, OSError) as exc:
         print(f"repository: {exc}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("repository: interrupted", file=sys.stderr)
+        return 130
     return 0
 
 
 def write(packages: Path, out: Path, *, epoch: int, key: str | None) -> list[Path]:
-    """Add packages to a repository and write its indices; return its suites. Raises RepositoryRefused."""
+    """Add packages to a repository and write its indices; return its suites.
+
+    Each suite is replaced at once, when all of them are signed. Raises RepositoryRefused or OSError.
+    """
+    for program, debian in (("dpkg-deb", "dpkg"), *([("gpg", "gnupg")] if key else [])):
+        if shutil.which(program) is None:
+            raise RepositoryRefused(f"{program} is missing: apt-get install {debian}")
     found = sorted(packages.glob("*.deb"))
     if not found:
         raise RepositoryRefused(f"{packages} has no packages: run `make deb`")
@@ -58,28 +71,21 @@ def write(packages: Path, out: Path, *, epoch: int, key: str | None) -> list[Pat
         _add(file, out)
     entries: dict[tuple[str, str], list[str]] = {}
     for file in sorted((out / "pool").rglob("*.deb")):
-        _, version, architecture = file.stem.split("_")
+        _, version, architecture = _parts(file)
         entries.setdefault((_suite(file, version), architecture), []).append(_entry(file, out))
     suites = sorted({suite for suite, _ in entries})
-    new = out / ".dists.new"
-    shutil.rmtree(new, ignore_errors=True)
-    try:
+    (out / "dists").mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=out / "dists") as directory:
+        new = Path(directory)
         for suite in suites:
             _write_suite(new / suite, suite, entries, epoch)
             _sign(new / suite, key)
-        return [_replaced(new / suite, out / "dists" / suite) for suite in suites]
-    finally:
-        shutil.rmtree(new)
-
-
-def _replaced(new: Path, place: Path) -> Path:
-    """Put a complete suite in the place of the published one; a folder cannot be replaced in one step."""
-    place.parent.mkdir(exist_ok=True)
-    old = new.with_name(f"{new.name}.old")
-    if place.exists():
-        place.rename(old)
-    new.rename(place)
-    return place
+        for suite in suites:
+            place = out / "dists" / suite
+            if place.exists():
+                place.rename(new / f"{suite}.old")
+            (new / suite).rename(place)
+    return [out / "dists" / suite for suite in suites]
 
 
 def _suite(file: Path, version: str) -> str:
@@ -90,18 +96,42 @@ def _suite(file: Path, version: str) -> str:
 
 
 def _add(file: Path, out: Path) -> None:
-    name, version = _named(file)
+    name, version, _ = _parts(file)
+    _check_name(file)
     _suite(file, version)
     place = out / "pool" / _COMPONENT / name[0] / name / file.name
+    if place.exists():
+        if place.read_bytes() != file.read_bytes():
+            # Machines that have it would keep the old content, and apt would refuse the new one by its checksum.
+            raise RepositoryRefused(
+                f"{place} has other content: a published version does not change; raise the version"
+            )
+        return
+    _dpkg_deb("--fsys-tarfile", file)  # to its end
     place.parent.mkdir(parents=True, exist_ok=True)
-    if place.exists() and place.read_bytes() != file.read_bytes():
-        # Machines that have it would keep the old content, and apt would refuse the new one by its checksum.
-        raise RepositoryRefused(f"{place} has other content: a published version does not change; raise the version")
-    shutil.copyfile(file, place)
+    partial = place.with_suffix(".partial")
+    shutil.copyfile(file, partial)
+    partial.rename(place)
 
 
-def _named(file: Path) -> tuple[str, str]:
-    """Return the name and version of a package. Raises RepositoryRefused unless its file is named by its contents."""
+def _parts(file: Path) -> tuple[str, str, str]:
+    """Return package, version and architecture of a file's name. Raises RepositoryRefused."""
+    parts = file.stem.split("_")
+    if len(parts) != 3:
+        raise RepositoryRefused(f"{file} is not named PACKAGE_VERSION_ARCHITECTURE.deb: remove it from the folder")
+    return parts[0], parts[1], parts[2]
+
+
+def _dpkg_deb(how: str, file: Path) -> bytes:
+    done = subprocess.run(["dpkg-deb", how, str(file)], check=False, capture_output=True)
+    if done.returncode != 0:
+        said = done.stderr.decode(errors="replace").strip()
+        raise RepositoryRefused(f"{file} is not a whole package: {said}: remove it, and run `make deb`")
+    return done.stdout
+
+
+def _check_name(file: Path) -> None:
+    """Raise RepositoryRefused unless a package's file is named by its contents."""
     fields = ("Package", "Version", "Architecture")
     said = subprocess.run(
         ["dpkg-deb", "--showformat", "_".join(f"${{{one}}}" for one in fields), "--show", str(file)],
@@ -109,12 +139,10 @@ def _named(file: Path) -> tuple[str, str]:
     )  # fmt: skip
     if said.returncode != 0 or said.stdout != file.stem:
         raise RepositoryRefused(f"{file} is not a package of this name: build it again, or remove it from the folder")
-    name, version, _ = file.stem.split("_")
-    return name, version
 
 
 def _entry(file: Path, out: Path) -> str:
-    control = subprocess.run(["dpkg-deb", "--field", str(file)], check=True, stdout=subprocess.PIPE, text=True).stdout
+    control = _dpkg_deb("--field", file).decode()
     content = file.read_bytes()
     return (
         f"{control}Filename: {file.relative_to(out).as_posix()}\nSize: {len(content)}\n"

@@ -100,7 +100,7 @@ def _seal(
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make release", description=__doc__)
-    parser.add_argument("--key", type=Path, required=True, help="the release's private key, P-256 in PEM (KEY=)")
+    parser.add_argument("--key", type=_key_file, required=True, help="the release's private key, P-256 in PEM (KEY=)")
     parser.add_argument("--out", type=Path, default=ROOT / "dist", help="folder for the release's folder")
     parser.add_argument("--part", action="append", dest="parts", choices=list(PARTS), help="build only these")
     parser.add_argument("--base", default="whence-base", help="base of the container image (packaging/container)")
@@ -108,6 +108,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--source", default="", help="the repository's URL (default: the remote named origin)")
     parser.add_argument("--builder-id", default=BUILDER, help="the builder id that the provenance states")
     return parser
+
+
+def _key_file(word: str) -> Path:
+    if not Path(word).is_file():
+        raise argparse.ArgumentTypeError(f"{word!r} is no file: make release KEY=release.key")
+    return Path(word)
 
 
 def _git(root: Path, *words: str) -> str:

@@ -107,6 +107,9 @@ def released_on(changelog: str, version: str) -> date:
 
 def main(words: Sequence[str], root: Path = ROOT) -> int:
     try:
+        if list(words) in (["-h"], ["--help"]):
+            print(__doc__)
+            return 0
         if not words:
             print(current(root))
             return 0

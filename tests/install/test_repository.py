@@ -89,7 +89,7 @@ async def test_a_repository_is_not_written_unsigned_by_mistake_from_nothing_or_w
             await run(*_PROGRAM, "--packages", folder, "--out", tmp_path / "apt", *words)
         return str(said.value)
 
-    assert "name a key with --key, or pass --unsigned" in await refused()
+    assert "make apt ARGS=--unsigned" in await refused()
     empty = tmp_path / "empty"
     empty.mkdir()
     assert "run `make deb`" in await refused("--unsigned", folder=empty)

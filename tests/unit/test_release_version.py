@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -97,3 +98,27 @@ def test_a_changelog_that_cannot_be_cut_is_refused(copy: Path, changelog: str, r
     code, said = run(copy, "7.8.9")
     assert (code, reason in said) == (1, True), said
     assert "7.8.9" not in (copy / PLACES[0]).read_text("utf-8")
+
+
+def test_a_source_archive_is_built_with_the_time_of_the_chapter_that_a_release_begins(copy: Path) -> None:
+    (copy / "packaging/deb").mkdir()
+    shutil.copy(ROOT / "packaging/deb/epoch.py", copy / "packaging/deb/epoch.py")
+    assert run(copy, "0.2.0", "2026-12-01")[0] == 0
+    done = subprocess.run(
+        [sys.executable, copy / "packaging/deb/epoch.py"],
+        capture_output=True, text=True, check=False, env={"PATH": os.environ["PATH"]},
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("1796083200\n", "")
+
+
+@pytest.mark.parametrize("program", sorted(
+    str(path.relative_to(ROOT)) for path in (ROOT / "packaging").rglob("*.py")
+    if "\ndef main(" in path.read_text(encoding="utf-8") and path.name not in ("manual.py", "install.py")
+))  # fmt: skip
+def test_help_of_every_program_of_packaging_explains_it_and_changes_nothing(program: str) -> None:
+    where = {**os.environ, "PYTHONPATH": f"{ROOT}/packaging/deb:{ROOT}/packaging/ami"}
+    done = subprocess.run(
+        [sys.executable, ROOT / program, "--help"], capture_output=True, text=True, check=False, env=where
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout) > 100
