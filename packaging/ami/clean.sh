@@ -5,7 +5,11 @@ set -eu
 root=${1:-}
 
 if [ -z "$root" ] && [ -d /run/systemd/system ]; then
-    systemctl stop whence-agent.service whence-machine.socket docker.socket docker.service containerd.service || true
+    # Those that write when they stop, too: the random seed of the shutdown that follows would be in every instance.
+    for unit in whence-agent.service whence-machine.socket whence-disks.socket docker.socket docker.service \
+        containerd.service chrony.service systemd-random-seed.service; do
+        systemctl stop "$unit" || true
+    done
     journalctl --relinquish-var || true
 fi
 

@@ -67,6 +67,13 @@ def test_both_ways_run_the_same_programs_in_the_same_order() -> None:
     assert PROVISIONERS[-1] == last
 
 
+def test_what_writes_at_the_shutdown_after_the_check_is_stopped_before_it() -> None:
+    clean = (AMI / "clean.sh").read_text(encoding="utf-8")
+    stopped = clean[clean.index("for unit in") : clean.index("; do")].replace("\\\n", " ").split()
+    assert {"systemd-random-seed.service", "chrony.service", "whence-agent.service", "docker.service"} <= set(stopped)
+    assert clean.index("systemctl stop") < clean.index("var/lib/systemd/random-seed")
+
+
 def test_a_finding_ends_the_build() -> None:
     (last,) = [one for one in PROVISIONERS if "environment_vars" in one]
     assert "sh -e" in last["execute_command"]
