@@ -1,11 +1,15 @@
 """The manifest of a root: each file with its type, mode, owner, size, content and link, in the format of mtree(5).
 
-The digest of a root is the SHA-256 of this text. What the first boot or the build's tools change is excluded; times and
-extended attributes are not in it.
+The digest of a root is the SHA-256 of this text. What the first boot or the build's tools change is excluded; times are
+not in it. mtree(5) has no keyword for extended attributes, such as file capabilities and ACLs: each is a comment after
+its file, `# xattr.NAME=VALUE` with the value in Base64. NetBSD's mtree and libarchive skip comments, and
+end at keywords that they do not know.
 """
 
 from __future__ import annotations
 
+import base64
+import errno
 import hashlib
 import os
 import stat
@@ -36,6 +40,8 @@ EXCLUDED = {
     "var/tmp": "temporary files",
 }
 """Paths without the first slash, each with the reason. Of a folder, all that is in it is excluded, and it is not."""
+_ATTRIBUTES = ("security.", "system.posix_acl_", "trusted.", "user.")
+_OF_OVERLAYS = ("trusted.overlay.", "user.overlay.")
 _PART_BYTES = 1024 * 1024
 _TYPES = ((stat.S_ISREG, "file"), (stat.S_ISDIR, "dir"), (stat.S_ISLNK, "link"), (stat.S_ISFIFO, "fifo"),
           (stat.S_ISSOCK, "socket"), (stat.S_ISCHR, "char"), (stat.S_ISBLK, "block"))  # fmt: skip
@@ -46,8 +52,10 @@ def manifest_lines(root: Path) -> Iterator[bytes]:
     """Yield the manifest of a root, line by line, in the order of the paths' bytes. Raises OSError."""
     yield b"#mtree v2.0\n"
     yield _line(root, ".")
+    yield from _attributes(root)
     for path in sorted(_paths(root, Path()), key=os.fsencode):
         yield _line(root / path, "./" + _written(os.fsencode(path)))
+        yield from _attributes(root / path)
 
 
 def write_manifest(root: Path, file: Path) -> str:
@@ -90,6 +98,20 @@ def _line(place: Path, name: str) -> bytes:
     elif kind in ("char", "block"):
         words.append(f"device=native,{os.major(found.st_rdev)},{os.minor(found.st_rdev)}")
     return f"{name} {' '.join(words)}\n".encode("ascii")
+
+
+def _attributes(place: Path) -> Iterator[bytes]:
+    """Yield the extended attributes of a file, a folder or a link itself, by name, but for those of file systems."""
+    try:
+        names = os.listxattr(place, follow_symlinks=False)
+    except OSError as exc:
+        if exc.errno == errno.ENOTSUP:  # a file system that has none
+            return
+        raise
+    for name in sorted(names, key=os.fsencode):
+        if name.startswith(_ATTRIBUTES) and not name.startswith(_OF_OVERLAYS):
+            value = base64.b64encode(os.getxattr(place, name, follow_symlinks=False)).decode()
+            yield f"# xattr.{_written(os.fsencode(name))}={value}\n".encode("ascii")
 
 
 def _content_digest(path: Path) -> str:

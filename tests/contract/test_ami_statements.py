@@ -31,7 +31,9 @@ HERE = (REGION, AMI)
 
 async def record(house: InProcess, content: bytes, *builders: ImageBuilder) -> RecordedAmi:
     submitted = parse_submission(content, [one.trusted for one in builders or (BUILDER,)])
-    return await AmiRecording(ledger=house.ledger, now=house.clock).record(submitted, recorded_by="ci")
+    return await AmiRecording(ledger=house.ledger, now=house.clock).record(
+        submitted, recorded_by="ci", allowed=lambda _: True
+    )
 
 
 async def link(house: InProcess, *trusted: ImageBuilder, known_at: str | None = None) -> Link:

@@ -38,6 +38,7 @@ from whence_aggregator.queries.query import array
 from whence_aggregator.replays.verdicts import ScratchDatabase, StoredLog, VerdictReplay, VerdictReplays
 from whence_aggregator.storage.sqlite import SqliteDatabase
 from whence_aggregator.trackers.places import KnownTracker, KnownTrackers
+from whence_common.ami_facts import AmiFacts, PackageFacts
 from whence_common.evidence_bundle import BundleInvalid
 from whence_common.identity_document import Authorities
 from whence_common.ledger_entry import type_of
@@ -47,6 +48,7 @@ from whence_common.statement import DriftFacts
 AMI = "ami-12c6146b"
 PLACE = "123456789012/eu-central-1"
 HERE = (REGION, AMI)
+BUILDER = ImageBuilder()
 MESSAGE = b"tree x\nauthor A <a@b> 1 +0000\ncommitter A <a@b> 1 +0000\n\n"
 LAUNCHED = "2026-11-22T11:59:59.000Z"
 SETTINGS = RuleSettings(
@@ -85,6 +87,15 @@ def scratch(empty: Path, tmp_path: Path) -> ScratchDatabase:
                 one.unlink()
 
     return opened
+
+
+@pytest.fixture
+async def stated(database: Database, authority: SigningAuthority) -> AsyncIterator[InProcess]:
+    """One whose settings demand statements about AMIs by `BUILDER`."""
+    settings = RuleSettings(ami_builders=(BUILDER.builder_id,), ami_days_max=60, ami_packages_differing_max=0)
+    rules = RulesInForce.of(settings, [INVENTORY, "ami-trust"])
+    async with InProcess(database, authority, rules=rules, ami_builders=frozenset({BUILDER.pair})).running() as house:
+        yield house
 
 
 @pytest.fixture
@@ -143,7 +154,7 @@ async def test_verdicts_beside_statements_about_the_ami_are_the_same_again(
     recording = AmiRecording(ledger=ruled.ledger, now=ruled.clock)
     for packages in (PACKAGES, PACKAGES[:1]):
         submitted = parse_submission(builder.submission(builder.payload(*packages), HERE), [builder.trusted])
-        await recording.record(submitted, recorded_by="ci")
+        await recording.record(submitted, recorded_by="ci", allowed=lambda _: True)
         await ruled.say(await ruled.machine(f"i-{len(packages):017x}"))
         await ruled.work()
         await ruled.evaluator.sweep()
@@ -151,6 +162,35 @@ async def test_verdicts_beside_statements_about_the_ami_are_the_same_again(
     states = {one.get("links", {}).get("ami", {}).get("state") for one in evidence}
     assert {"asserted", "contradicted"} <= states, "the builder is not trusted, and then there are two statements"
     assert differences(await replayed(ruled, scratch)) == []
+
+
+async def test_verdicts_by_statements_about_the_ami_are_the_same_again(
+    stated: InProcess, scratch: ScratchDatabase
+) -> None:
+    stated.ec2.amis = {AMI: DescribedImage(name="whence", state="available", created_at=LAUNCHED, deprecated_at="",
+                                           expires_at="")}  # fmt: skip
+    machine = await stated.machine()
+    stated.ec2.listed = {machine.instance_id: ("running", LAUNCHED)}
+    stated.ec2.details = {machine.instance_id: {"image_id": AMI}}
+    await stated.say(machine)
+    await stated.inventory.collect(PLACE)
+    await stated.work()
+    payload = BUILDER.payload(finished_at="2026-08-01T00:00:00Z")
+    submitted = parse_submission(BUILDER.submission(payload, HERE), [BUILDER.trusted])
+    await AmiRecording(ledger=stated.ledger, now=stated.clock).record(
+        submitted, recorded_by="ci", allowed=lambda _: True
+    )
+    changed = PackageFacts(name="openssl", architecture="amd64", image="1", machine="2")
+    await stated.say(machine, ami=AmiFacts(statement_digest=submitted.digest, name="w", differing=1,
+                                           differences=[changed]))  # fmt: skip
+    await stated.work()
+    found = await replayed(stated, scratch)
+    assert differences(found) == []
+    outcomes = {(v.rule, v.recorded.outcome) for one in found for v in one.verdicts}
+    assert {
+        ("ami-unstated", "fail"), ("ami-unstated", "pass"), ("ami-expired", "pass"), ("ami-expired", "fail"),
+        ("ami-statement-contradicted", "pass"), ("ami-packages-changed", "fail"),
+    } <= outcomes  # fmt: skip
 
 
 async def test_one_version_is_judged_once_for_all_its_instances(ruled: InProcess) -> None:

@@ -260,6 +260,7 @@ class InProcess:
         rules: RulesInForce | None = None,
         organisation_accounts: OrganisationAccounts | None = None,
         scanners: Scanners | None = None,
+        ami_builders: frozenset[tuple[str, str]] = frozenset(),
     ) -> None:
         self.database = database
         self.authority = authority
@@ -282,6 +283,7 @@ class InProcess:
             approvals=approvals,
             trackers=trackers,
             git_hosts=git_hosts,
+            ami_builders=ami_builders,
         )
         self.versions = Versions(
             database=database,

@@ -139,6 +139,48 @@ def test_netbsds_mtree_verifies_a_root_by_the_manifest_and_finds_each_change(roo
     assert "missing: ./usr/bin/vi" in compared(root, manifest)
 
 
+CAPABILITY = bytes.fromhex("0100000200200000000000000000000000000000")
+"""cap_net_raw=ep, as setcap writes it (linux/capability.h, VFS_CAP_REVISION_2)."""
+
+
+@pytest.mark.root
+def test_a_capability_of_a_file_is_in_the_digest_and_programs_of_mtree_skip_it(root: Path, tmp_path: Path) -> None:
+    source, program = scm_source(tmp_path), root / "usr/bin/with space"
+    plain = written(root, tmp_path / "plain", source)
+    os.setxattr(program, "user.note", b"x")
+    os.setxattr(program, "security.capability", CAPABILITY)
+    capable = written(root, tmp_path / "capable", source)
+    lines = (tmp_path / "capable/root.mtree").read_text().splitlines()
+    place = next(number for number, line in enumerate(lines) if "with\\040space" in line)
+    assert lines[place + 1 : place + 3] == [
+        "# xattr.security.capability=AQAAAgAgAAAAAAAAAAAAAAAAAAA=", "# xattr.user.note=eA=="
+    ]  # fmt: skip
+    assert compared(root, tmp_path / "capable/root.mtree") == ""
+    os.removexattr(program, "security.capability")
+    os.setxattr(program, "security.capability", CAPABILITY)
+    assert written(root, tmp_path / "again", source).root_digest == capable.root_digest, "in any order of writing"
+    os.setxattr(program, "security.capability", CAPABILITY.replace(b"\x20", b"\x40"))
+    assert len({plain.root_digest, capable.root_digest, written(root, tmp_path / "other", source).root_digest}) == 3
+
+
+@pytest.mark.root
+def test_attributes_of_folders_and_acls_are_in_the_digest_and_those_of_an_overlay_are_not(
+    root: Path, tmp_path: Path
+) -> None:
+    source = scm_source(tmp_path)
+    before = written(root, tmp_path / "one", source).root_digest
+    os.setxattr(root / "usr", "trusted.overlay.opaque", b"y")
+    assert written(root, tmp_path / "two", source).root_digest == before
+    entries = (b"\x01\x00\x07\x00", b"\x02\x00\x07\x00", b"\x04\x00\x05\x00", b"\x10\x00\x07\x00", b"\x20\x00\x05\x00")
+    ids = (b"\xff\xff\xff\xff", b"\x01\x00\x00\x00", *(b"\xff\xff\xff\xff",) * 3)
+    acl = b"\x02\x00\x00\x00" + b"".join(one + of for one, of in zip(entries, ids, strict=True))
+    os.setxattr(root / "usr", "system.posix_acl_default", acl)
+    found = written(root, tmp_path / "three", source).root_digest
+    assert found != before
+    assert "\n# xattr.system.posix_acl_default=" in (tmp_path / "three/root.mtree").read_text()
+    assert compared(root, tmp_path / "three/root.mtree") == ""
+
+
 def test_the_same_root_is_stated_with_the_same_bytes(root: Path, tmp_path: Path) -> None:
     source = scm_source(tmp_path)
     written(root, tmp_path / "one", source)

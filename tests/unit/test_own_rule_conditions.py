@@ -62,9 +62,9 @@ def test_an_age_can_be_computed_from_now_where_time_alone_has_a_subject_judged_a
         "(timestamp(now) > timestamp(machine.launched_at))"
     )
     assert (
-        refused("then > ''") == "0: the evidence about instance does not have then (its members are ami, application, "
-        "build, cloud, commit, heard, id, image, kind, life, life_since, links, machine, now, reads, settings, source, "
-        "tickets)"
+        refused("then > ''") == "0: the evidence about instance does not have then (its members are ami, ami_content, "
+        "application, build, cloud, commit, heard, id, image, kind, life, life_since, links, machine, machine_image, "
+        "now, reads, settings, source, tickets)"
     )
 
 

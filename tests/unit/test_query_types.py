@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from landscape.whole import ROOT
+from whence_aggregator.storage import named_queries
 
 PROGRAM = ROOT / "packaging" / "queries.py"
 _DESCRIBE = """
@@ -60,3 +61,18 @@ def test_the_generated_modules_are_those_of_the_queries() -> None:
 )
 def test_a_query_is_described_by_the_tables_it_names_or_refused_with_what_to_write(sql: str, said: str) -> None:
     assert described(sql) == said
+
+
+def test_queries_of_a_file_share_a_text() -> None:
+    file = "-- text: ended\nlife in ('terminated', 'gone');\n\n-- name: one\nselect 1 where {text ended};\n"
+    assert named_queries.parse(file) == [("one", "select 1 where life in ('terminated', 'gone');\n")]
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["-- name: one\nselect 1 where {text ended};\n", "-- text: ended\nlife = '';\n-- name: one\nselect 1;\n"],
+    ids=["that is missing", "that none uses"],
+)
+def test_a_text_that_is_missing_or_that_no_query_uses_is_an_error(file: str) -> None:
+    with pytest.raises(AssertionError, match="ended"):
+        named_queries.parse(file)

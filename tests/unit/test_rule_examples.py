@@ -17,7 +17,7 @@ from whence_aggregator.trace.lineage import LINK_NAMES
 from whence_aggregator.whence.cli import whence
 
 EVERY_SETTING = RuleSettings(
-    ami_owners=("123456789012",), instance_days_max=1, image_days_max=1, evidence_days_max=1,
+    ami_owners=("123456789012",), ami_builders=("ci",), ami_packages_differing_max=0, instance_days_max=1, image_days_max=1, evidence_days_max=1,
     regions=("eu-central-1",), registries=("registry.example.org",), signers=("release",), builders=("ci",),
     builder_levels={"ci": 3}, slsa_levels={"1": 3}, scm_owners={"git.example.org": ("demo",)},
     user_credential_hours_max=1, client_credential_days_max=1, credential_lag_minutes_max=1,
@@ -31,6 +31,7 @@ EVERY_SOURCE: tuple[ConfiguredSource, ...] = (
     "approvals",
     "trust",
     "commit-trust",
+    "ami-trust",
     "findings",
     "account-configuration",
     "mint",

@@ -29,7 +29,7 @@ STATED: dict[str, tuple[str, ...]] = {
     "created_at": (*INSTANTS, "yesterday"), "deprecated_at": ("", "soon", *INSTANTS),
     "expires_at": ("", "soon", *INSTANTS), "last_seen": ("", *INSTANTS), "listed_at": ("", *INSTANTS),
     "listening_since": INSTANTS, "observed_at": INSTANTS, "recorded_at": INSTANTS, "asked_at": INSTANTS,
-    "due_at": ("", *INSTANTS), "unlisted": ("", "", "", "EC2 is away"),
+    "due_at": ("", *INSTANTS), "built_at": (*INSTANTS, "yesterday"), "unlisted": ("", "", "", "EC2 is away"),
 }  # fmt: skip
 """Texts that rules compare, by the member's name; the others have any of TEXTS."""
 NEEDED = {"StatedMachine": ("observed_at", "recorded_at"), "HeardAgent": ("listening_since",),
@@ -83,7 +83,7 @@ SETTINGS = {
     "ami_owners": ["release"], "ami_name_prefixes": ["ci"], "ami_days_max": 30, "instance_days_max": 30,
     "image_days_max": 30, "evidence_days_max": 30, "regions": ["release"], "registries": ["registry.example.org"],
     "signers": ["release"], "builders": ["ci"], "builder_levels": {"ci": 3}, "slsa_levels": {"1": 2, "2": 3},
-    "scm_owners": {"git.example.org": ["demo"]},
+    "scm_owners": {"git.example.org": ["demo"]}, "ami_builders": ["ci"], "ami_packages_differing_max": 1,
 }  # fmt: skip
 documents = st.fixed_dictionaries(
     {
@@ -121,6 +121,8 @@ def unread(document: dict[str, Any], piece: tuple[str, str]) -> dict[str, Any] |
     if name == "links" and member:
         found = {**document["links"], member: {"state": "unknown", "reason": "HTTP 503"}}
         return {**document, "links": found}
+    if name == "ami_content" and not member:
+        return {**document, "ami_content": {"state": "unknown", "reason": "HTTP 503"}}
     if name in ("ami", "image", "commit") and not member:
         links = {**document.get("links", {})}
         links |= {name: {"state": "unknown", "reason": "HTTP 503"}} if name in links else {}
@@ -143,8 +145,8 @@ def test_a_reading_that_failed_passes_nothing_and_fails_nothing(document: dict[s
 
 def test_every_piece_of_the_documented_evidence_is_looked_at() -> None:
     assert set(FACTS) == {
-        "machine", "heard", "cloud", "ami", "image", "build", "scans", "source", "commit", "application", "account",
-        "minted",
+        "machine", "heard", "cloud", "ami", "ami_content", "machine_image", "image", "build", "scans", "source", "commit",
+        "application", "account", "minted",
     }  # fmt: skip
     assert FACTS["image"] == ["created_at", "signed_by", "signatures", "sboms"]
     assert FACTS["cloud"] == ["key_name", "imds_tokens", "secrets", "doubtful"]

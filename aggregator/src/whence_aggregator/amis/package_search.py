@@ -97,7 +97,7 @@ class PackageSearch:
             found = [with_package(row, silent_before) for row in await self._database.fetch(asked_for)]
         counted = COUNT_PACKAGES_KNOWN.bind(
             {
-                "name": package.name, "system": package.system, "incomparable": array(incomparable),
+                "after": 0, "name": package.name, "system": package.system, "incomparable": array(incomparable),
                 "trusted": self._trusted, "silent_before": silent_before,
                 "in_account": wanted.account, "in_region": wanted.region,
                 "every": every, "applications": named,

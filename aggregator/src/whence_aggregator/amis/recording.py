@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from whence_aggregator.amis.rows import known_index, named_amis
 from whence_aggregator.amis.submission import NamedAmi, SubmittedAmi
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.writing import NewEntry
-from whence_aggregator.ports import NotFound
+from whence_aggregator.ports import Forbidden, NotFound
 from whence_aggregator.projections.ami_statements import AMI_STATEMENT, ami_statement_writes
 from whence_aggregator.queries.amis import AMI_STATEMENT_OF, AMI_STATEMENTS_NAMED, AMIS_NAMED_BY
 from whence_aggregator.queries.query import EVERY_ENTRY, array, together
 from whence_aggregator.trace.ami_rows import named_statements
+from whence_aggregator.trace.ami_statement import AmiStatement
 from whence_common.clock import Now, to_instant
 from whence_common.ledger_entry import event
 
@@ -46,10 +48,12 @@ class AmiRecording:
         self._ledger = ledger
         self._now = now
 
-    async def record(self, submitted: SubmittedAmi, *, recorded_by: str) -> RecordedAmi:
+    async def record(self, submitted: SubmittedAmi, *, recorded_by: str, allowed: Callable[[str], bool]) -> RecordedAmi:
         """Record what is new durably. Raises NotFound for the digest of a statement that is not recorded.
 
-        A second statement about an AMI is recorded too: both are shown, and neither is confirmed.
+        `allowed`: whether the caller may record a statement about an AMI of a name. Raises Forbidden for another one,
+        and if an AMI has a statement about another one, which would be contradicted. A second statement about an AMI is
+        recorded too: both are shown, and neither is confirmed.
         """
         ids = sorted({one.image_id for one in submitted.amis})
         async with self._ledger.writing() as writing:
@@ -61,15 +65,18 @@ class AmiRecording:
                 )
             )
             index, named = known_index(statement_rows), named_amis(named_rows)
-            contradicts = [
-                (NamedAmi(region=one.region, image_id=one.image_id), one.digest)
+            others = [
+                one
                 for one in named_statements(other_rows)
                 if one.digest != submitted.digest and NamedAmi(one.region, one.image_id) in submitted.amis
             ]
+            contradicts = [(NamedAmi(region=one.region, image_id=one.image_id), one.digest) for one in others]
             if index is None and submitted.envelope is None:
                 raise NotFound(
                     "ami-statement-unknown", f"statement not found: {submitted.digest}", fix="send the statement itself"
                 )
+            name = submitted.provenance.name if submitted.provenance is not None else statement_rows[0]["name"]
+            _check_allowed(name, others, recorded_by=recorded_by, allowed=allowed)
             added = [one for one in submitted.amis if one not in named]
             is_new = index is None or bool(added)
             if is_new:
@@ -94,3 +101,21 @@ class AmiRecording:
             "recorded_by": recorded_by,
             "recorded_at": to_instant(self._now()),
         }
+
+
+def _check_allowed(
+    name: str, others: Sequence[AmiStatement], *, recorded_by: str, allowed: Callable[[str], bool]
+) -> None:
+    """Raise Forbidden if a caller may not record the statement about an AMI of a name, or contradict another one's."""
+    if not allowed(name):
+        raise Forbidden(
+            "ami-name-forbidden", f"{recorded_by} may not record statements about the AMI {name}",
+            fix="add the name to amis of its rule in sign_in.workloads, or use a token with the right amis",
+        )  # fmt: skip
+    for one in others:
+        if not allowed(one.name):
+            place = f"{one.image_id} in {one.region}"
+            raise Forbidden(
+                "ami-of-others", f"{place} has a statement about {one.name}, which {recorded_by} may not contradict",
+                fix="name the AMI that the build has registered",
+            )  # fmt: skip

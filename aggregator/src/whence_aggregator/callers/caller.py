@@ -68,6 +68,8 @@ class Caller:
     """The accounts that the right `findings` is bounded to; EVERY_ACCOUNT for all."""
     products: frozenset[tuple[str, str]] = frozenset()
     """Of these accounts, those bounded to products: account and product. An account without one has any product."""
+    ami_names: frozenset[str] | None = None
+    """The names, or patterns with `*` at the end, of the AMIs that the right `amis` is bounded to; None: any."""
     asks_with: str = field(default="", repr=False, compare=False)
     """Its token, if the team service must be queried with it for permission to write; otherwise empty."""
 
@@ -83,6 +85,15 @@ class Caller:
     @property
     def records_amis(self) -> bool:
         return self.teams is None or AMIS in self.rights
+
+    def may_record_ami(self, name: str) -> bool:
+        """Return whether it may record the statement about an AMI of this name, and name AMIs that have it."""
+        if self.teams is None or not self.records_amis or self.ami_names is None:
+            return self.records_amis
+        return any(
+            name.startswith(one[:-1]) and len(name) >= len(one) if one.endswith("*") else name == one
+            for one in self.ami_names
+        )
 
     @property
     def records_findings(self) -> bool:

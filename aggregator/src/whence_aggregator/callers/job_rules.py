@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from whence_aggregator.callers.jobs import Job, Provider
 from whence_aggregator.ports import Forbidden
+from whence_common.ami_provenance import AMI_NAME
 
 EVENTS: Mapping[Provider, frozenset[str]] = {
     "github": frozenset({"push", "workflow_dispatch", "schedule", "release"}),
@@ -49,19 +50,36 @@ class JobRule:
     events: frozenset[str] = frozenset()
     runners: tuple[str, ...] = ()
     workflows: tuple[str, ...] = ()
+    amis: tuple[str, ...] = ()
+    """Names of the AMIs whose statements its jobs may record, complete or with `*` at the end; none: they may not."""
 
 
 def teams_of(job: Job, rules: Sequence[JobRule]) -> frozenset[str]:
     """Return the teams that a job acts for. Raises Forbidden with the reason of the rule that comes closest."""
+    return frozenset(rule.team for rule in matching_rules(job, rules))
+
+
+def amis_of(job: Job, rules: Sequence[JobRule]) -> frozenset[str]:
+    """Return the names and patterns of AMIs whose statements a job may record. Raises as teams_of does."""
+    return frozenset(name for rule in matching_rules(job, rules) for name in rule.amis)
+
+
+def is_ami_pattern(pattern: str) -> bool:
+    """Return whether a pattern is a name that EC2 accepts for an AMI, or at least three characters of one and `*`."""
+    return bool(AMI_NAME.match(pattern.removesuffix("*")))
+
+
+def matching_rules(job: Job, rules: Sequence[JobRule]) -> list[JobRule]:
+    """Return the rules that match a job, at least one. Raises Forbidden with the reason of the closest one."""
     if job.event in REFUSED_EVENTS[job.provider]:
         raise Forbidden(
             "workload-event", f"a job started by {job.event} may run code from outside the repository",
             fix="push from a job started by a push, a tag or a release",
         )  # fmt: skip
     misses = [(rule, list(_misses(job, rule))) for rule in rules if rule.project_id == job.project_id]
-    teams = frozenset(rule.team for rule, missed in misses if not missed)
-    if teams:
-        return teams
+    matching = [rule for rule, missed in misses if not missed]
+    if matching:
+        return matching
     if not misses:
         raise Forbidden(
             "workload-project", f"no rule is for the project {job.project_id} ({job.project or 'unnamed'})",

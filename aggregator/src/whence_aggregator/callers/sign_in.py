@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from whence_aggregator.callers.caller import Caller, KnownCallers, Reads
+from whence_aggregator.callers.caller import AMIS, Caller, KnownCallers, Reads
 from whence_aggregator.callers.claim_mapping import ClaimMapping
 from whence_aggregator.callers.compact_token import (
     ALGORITHMS,
@@ -22,7 +22,7 @@ from whence_aggregator.callers.compact_token import (
     parse_compact,
 )
 from whence_aggregator.callers.issuer import IssuerRules, check_audiences, check_claims, check_times, check_type
-from whence_aggregator.callers.job_rules import JobRule, teams_of
+from whence_aggregator.callers.job_rules import JobRule, amis_of, teams_of
 from whence_aggregator.callers.jobs import Provider, job_of
 from whence_aggregator.callers.key_cache import KeyCache
 from whence_aggregator.callers.limits import Limit
@@ -172,9 +172,12 @@ class Authenticator:
         """Return the job of a session as a caller, by the current rules. Raises Forbidden if no rule matches."""
         found = self._sources.issuers.get(session.job.issuer)
         rules = found.job_rules if isinstance(found, JobIssuer) else ()
+        amis = amis_of(session.job, rules)
         return Caller(
             name=session.job.name,
             teams=teams_of(session.job, rules),
+            rights=frozenset({AMIS}) if amis else frozenset(),
+            ami_names=amis,
             subject=(session.job.issuer, session.job.project_id),
             realm="services",
             reads=self._sources.reads,

@@ -137,6 +137,35 @@ class UsedAmi(msgspec.Struct, frozen=True, kw_only=True):
     """Whether AWS showed it before."""
 
 
+class ContentOfAmi(msgspec.Struct, frozen=True, kw_only=True):
+    """What the AMI consists of, by the signed statements that name it, and by its tag in the EC2 API.
+
+    `confirmed`: one statement of a trusted builder names it. `asserted`: its builder is not trusted, or the tag alone
+    leads to it. `missing`: none is recorded. `unknown`: the EC2 API, which has the tag, was not read.
+    """
+
+    state: LinkState
+    reason: str = ""
+    digest: str = ""
+    """Of the statement; empty: none or several are stated."""
+    builder: str | None = None
+    """Id of the trusted builder that signed it, where it is confirmed."""
+    built_at: str | None = None
+    """When it was built, where that is confirmed."""
+
+
+class ImageOfMachine(msgspec.Struct, frozen=True, kw_only=True):
+    """What the agent states of its machine's image, by the file that the build put there."""
+
+    statement_digest: str = ""
+    differing: int | None = None
+    """How many Debian packages differ from the image's."""
+    packages: tuple[str, ...] = ()
+    """Names of the first of them."""
+    unread: str = ""
+    """Why the packages were not read."""
+
+
 class ImageInRegistry(msgspec.Struct, frozen=True, kw_only=True):
     """The image that runs, as its registry has it. `absent`: the registry does not have it."""
 
@@ -330,6 +359,9 @@ class SubjectEvidence(msgspec.Struct, frozen=True, kw_only=True):
     heard: HeardAgent | None = None
     cloud: ListedByCloud | None = None
     ami: UsedAmi | None = None
+    ami_content: ContentOfAmi | None = None
+    machine_image: ImageOfMachine | None = None
+    """Absent where the agent does not state an image."""
     image: ImageInRegistry | None = None
     build: BuildOfImage | None = None
     scans: ScansOfImage | None = None

@@ -19,15 +19,15 @@ from whence_aggregator.compliance.evidence import (
     StatedProblem,
     SubjectEvidence,
     TicketOfCommit,
-    UsedAmi,
 )
+from whence_aggregator.compliance.gathered_ami import content_of_ami, image_of_machine, used_ami
 from whence_aggregator.compliance.gathered_credentials import held_by, minted_for
 from whence_aggregator.compliance.gathered_image import build_of_image, image_in_registry, source_of_image
 from whence_aggregator.compliance.readings import readings_of
 from whence_aggregator.compliance.rule_settings import NO_RULE_SETTINGS, RuleSettings
 from whence_aggregator.trace.commit_details import disproved, signature_members
 from whence_aggregator.trace.derive_source import branch_reason
-from whence_aggregator.trace.facts import Answer, Facts, HeardClock
+from whence_aggregator.trace.facts import Facts, HeardClock
 from whence_aggregator.trace.lineage import Lineage
 from whence_aggregator.trace.listening import CLOCK_OFF_SECONDS
 from whence_aggregator.trace.named_tickets import own_trackers
@@ -68,7 +68,9 @@ def evidence_of(gathered: InstanceEvidence) -> SubjectEvidence:
         machine=_machine(facts),
         heard=_heard(gathered),
         cloud=_cloud(facts),
-        ami=_ami(facts.ami),
+        ami=used_ami(facts.ami),
+        ami_content=content_of_ami(facts),
+        machine_image=image_of_machine(facts),
         image=image_in_registry(facts),
         build=build_of_image(facts),
         source=source_of_image(facts, facts.source),
@@ -178,21 +180,6 @@ def _cloud(facts: Facts) -> ListedByCloud:
         imds_tokens=listed.imds_tokens,
         secrets=listed.secrets,
         doubtful=listed.doubtful,
-    )
-
-
-def _ami(answer: Answer) -> UsedAmi:
-    value = answer.value
-    return UsedAmi(
-        outcome=answer.outcome,
-        reason=answer.reason,
-        name=value.get("name"),
-        owner=value.get("owner"),
-        state=value.get("state"),
-        created_at=value.get("created_at"),
-        deprecated_at=value.get("deprecated_at"),
-        expires_at=value.get("expires_at"),
-        was_seen=value.get("was_seen", False if answer.outcome in ("missing", "absent") else None),
     )
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from whence_aggregator.compliance.evidence import (
     AccountOfOrganisation,
+    ContentOfAmi,
     HeardAgent,
     HeldByInstance,
     LinkOfEvidence,
@@ -50,6 +51,8 @@ class Unlogged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     minted: MintedForApplication | None = None
     """What mint made for the application: whether it was read depends on all of its instances."""
     held: tuple[HeldByInstance, ...] | None = None
+    ami_content: ContentOfAmi | None = None
+    """What is stated of the AMI's content, if anything is: which builders are trusted is a setting."""
     more_images: bool = False
     """Whether a version runs as more images than are judged, so that it does not pass by these."""
     broken_rules: dict[str, str] = {}
@@ -60,9 +63,8 @@ def unlogged_of(facts: Facts, evidence: SubjectEvidence) -> Unlogged:
     """Return what the log does not state of an instance."""
     answers = {name: _unlogged_answer(getattr(facts, name)) for name in ANSWERS}
     tickets = {name: _unlogged_answer(one) for name, one in facts.tickets.items()}
-    unlogged: tuple[LinkName, ...] = (
-        (*UNLOGGED_LINKS, "ami") if facts.ami_statements or facts.ami_stated else UNLOGGED_LINKS
-    )
+    stated = bool(facts.ami_statements or facts.ami_stated)
+    unlogged: tuple[LinkName, ...] = (*UNLOGGED_LINKS, "ami") if stated else UNLOGGED_LINKS
     return Unlogged(
         heard=evidence.heard,
         listed_at=facts.listed.listed_at,
@@ -77,6 +79,7 @@ def unlogged_of(facts: Facts, evidence: SubjectEvidence) -> Unlogged:
         tag_in_front=facts.tag.in_front,
         minted=evidence.minted if evidence.minted is not None and evidence.minted.kinds else None,
         held=evidence.held,
+        ami_content=evidence.ami_content if stated else None,
     )
 
 

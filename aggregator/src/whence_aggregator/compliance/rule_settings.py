@@ -10,6 +10,7 @@ import msgspec
 from whence_common.errors import one_line
 from whence_common.identifiers import ACCOUNT_ID, REGION
 from whence_common.image_reference import is_host
+from whence_common.installed_packages import PACKAGES_MAX
 
 NAMES_MAX = 200
 NAME_CHARACTERS_MAX = 200
@@ -31,6 +32,10 @@ class RuleSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Beginnings of the names of trusted AMIs."""
     ami_days_max: int | None = None
     """The age at which an AMI counts as expired, beside its own tag and deprecation time."""
+    ami_builders: tuple[str, ...] | None = None
+    """Ids of the builders of which each AMI needs a statement."""
+    ami_packages_differing_max: int | None = None
+    """How many Debian packages may differ on a machine from its image."""
     instance_days_max: int | None = None
     """How long an instance may run after its last launch."""
     image_days_max: int | None = None
@@ -63,22 +68,23 @@ class RuleSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 NO_RULE_SETTINGS = RuleSettings()
+_NUMBERS = (
+    (("ami_days_max", "instance_days_max", "image_days_max", "evidence_days_max"), 1, DAYS_MAX),
+    (("user_credential_hours_max", "client_credential_days_max", "credential_lag_minutes_max",
+      "credential_unread_hours_max"), 1, CREDENTIAL_TIMES_MAX),
+    (("ami_packages_differing_max",), 0, PACKAGES_MAX),
+)  # fmt: skip
+"""Settings, with the least and the most that each may be."""
 
 
 def wrong_in_rules(found: RuleSettings) -> list[str]:
     """Return what is wrong, each with its place."""
     wrong = _wrong_in_lists(found)
-    for name in ("ami_days_max", "instance_days_max", "image_days_max", "evidence_days_max"):
-        days = getattr(found, name)
-        if days is not None and not 1 <= days <= DAYS_MAX:
-            wrong.append(f"rules.{name} must be from 1 to {DAYS_MAX}")
-    for name in (
-        "user_credential_hours_max", "client_credential_days_max", "credential_lag_minutes_max",
-        "credential_unread_hours_max",
-    ):  # fmt: skip
-        number = getattr(found, name)
-        if number is not None and not 1 <= number <= CREDENTIAL_TIMES_MAX:
-            wrong.append(f"rules.{name} must be from 1 to {CREDENTIAL_TIMES_MAX}")
+    for names, least, most in _NUMBERS:
+        for name in names:
+            number = getattr(found, name)
+            if number is not None and not least <= number <= most:
+                wrong.append(f"rules.{name} must be from {least} to {most}")
     wrong += _wrong_in_levels("builder_levels", found.builder_levels)
     wrong += _wrong_in_levels("slsa_levels", found.slsa_levels)
     if found.slsa_levels is not None:
@@ -103,7 +109,7 @@ def wrong_in_rules(found: RuleSettings) -> list[str]:
 
 def _wrong_in_lists(found: RuleSettings) -> list[str]:
     wrong = []
-    for name in ("ami_owners", "ami_name_prefixes", "regions", "registries", "signers", "builders"):
+    for name in ("ami_owners", "ami_name_prefixes", "ami_builders", "regions", "registries", "signers", "builders"):
         names = getattr(found, name)
         if names is None:
             continue

@@ -37,7 +37,7 @@ def views_of(evidence: SubjectEvidence, ami: str) -> dict[SubjectKey, SubjectEvi
         if machine.application_version:
             found.append(_version(evidence, f"{name}@{machine.application_version}", machine))
     if ami:
-        found.append(_part(evidence, "ami", ami, ami=evidence.ami))
+        found.append(_part(evidence, "ami", ami, ami=evidence.ami, ami_content=evidence.ami_content))
     return {(one.kind, one.id): one for one in found}
 
 

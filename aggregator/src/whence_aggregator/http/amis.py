@@ -50,7 +50,7 @@ class AmiCalls:
         with self._slots.take(request, caller.name):
             content = await read_body(request, SUBMISSION_BYTES_MAX)
             submitted = await asyncio.to_thread(parse_submission, content, self._builders)
-            recorded = await self._recording.record(submitted, recorded_by=caller.name)
+            recorded = await self._recording.record(submitted, recorded_by=caller.name, allowed=caller.may_record_ami)
         return respond_json(recorded.to_wire(), status=201 if recorded.is_new else 200)
 
     async def _one(self, request: web.Request) -> JsonResponse:

@@ -296,6 +296,7 @@ class CountPackagesKnownParameters(TypedDict):
     incomparable: str
     name: str
     system: str
+    after: int
     in_account: str | None
     in_region: str | None
     every: int

@@ -153,7 +153,10 @@ async def _traced(
     ami = str(facts.binding.identity.get("image_id") or "")
     digests = image_digests(facts.statement.predicate)
     minted = unlogged.minted or evidence.minted
-    evidence = msgspec.structs.replace(evidence, heard=unlogged.heard, links=links, minted=minted, held=unlogged.held)
+    evidence = msgspec.structs.replace(
+        evidence, heard=unlogged.heard, links=links, minted=minted, held=unlogged.held,
+        ami_content=unlogged.ami_content or evidence.ami_content,
+    )  # fmt: skip
     return evidence, ami, digests
 
 

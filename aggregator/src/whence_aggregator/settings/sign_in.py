@@ -13,7 +13,7 @@ from whence_aggregator.callers.caller import EVERY_ACCOUNT, FINDINGS
 from whence_aggregator.callers.claim_mapping import TEAM, RightName
 from whence_aggregator.callers.compact_token import ALGORITHMS
 from whence_aggregator.callers.issuer import TokenType
-from whence_aggregator.callers.job_rules import EVENTS, HAVE_REFS, REFUSED_EVENTS, is_ref_pattern
+from whence_aggregator.callers.job_rules import EVENTS, HAVE_REFS, REFUSED_EVENTS, is_ami_pattern, is_ref_pattern
 from whence_aggregator.callers.jobs import Provider
 from whence_common.identifiers import ACCOUNT_ID, PRODUCT
 from whence_common.image_reference import is_loopback_registry
@@ -121,6 +121,8 @@ class JobRuleSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     events: list[str] = []
     runners: list[str] = []
     workflows: list[str] = []
+    amis: list[str] = []
+    """Names of the AMIs whose statements the jobs may record, or beginnings of names with `*`; none: they may not."""
 
 
 class WorkloadSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -240,6 +242,9 @@ def _wrong_in_rule(name: str, provider: Provider, rule: JobRuleSettings) -> Iter
     for one in rule.events:
         if one in REFUSED_EVENTS[provider]:
             yield f"{name}.events: {one!r} may run code from outside the repository, and is always refused: remove it"
+    for one in rule.amis:
+        if not is_ami_pattern(one):
+            yield f"{name}.amis: {one!r} is not the name of an AMI, or at least three characters of one and then *"
     if rule.events and not EVENTS[provider]:
         yield f"{name}.events: tokens of {provider} do not state which event started a job: remove it"
 

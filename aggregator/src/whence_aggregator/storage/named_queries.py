@@ -1,8 +1,9 @@
 """Named queries, one file a capability: `-- name: x` starts one, its first `;` ends it, `:name` is a parameter.
 
-`{x in texts y}` and `{x in integers y}` mean that x is in the JSON array :y. A file `CAPABILITY.DIALECT.sql` replaces
-queries of `CAPABILITY.sql` for that dialect. A comment `-- types: …` is for packaging/queries.py, which generates the
-typed constants that the program names queries by (whence_aggregator/queries).
+`-- text: x` starts a text that queries of the same file share, as `{text x}`. `{x in texts y}` and `{x in integers y}`
+mean that x is in the JSON array :y. A file `CAPABILITY.DIALECT.sql` replaces queries of `CAPABILITY.sql` for that
+dialect. A comment `-- types: …` is for packaging/queries.py, which generates the typed constants that the program names
+queries by (whence_aggregator/queries).
 
 A query that inserts one tuple of parameters is also prepared for many rows: one statement for a whole batch.
 """
@@ -20,6 +21,8 @@ from typing import Literal
 from whence_aggregator.ports import StorageUnavailable
 
 _NAME = re.compile(r"^-- name: ([a-z_]+)\n", re.MULTILINE)
+_TEXT = re.compile(r"^-- text: ([a-z_]+)\n([^;]*);", re.MULTILINE)
+_SHARED = re.compile(r"\{text ([a-z_]+)\}")
 _COMMENT = re.compile(r"^--.*\n", re.MULTILINE)
 PARAMETER = re.compile(r"(?<![:\w]):([a-z_]+)")
 TUPLE = re.compile(r"\bvalues\s*\(((?:\s*:[a-z_]+\s*,)*\s*:[a-z_]+\s*)\)", re.IGNORECASE)
@@ -81,8 +84,11 @@ def sources(dialect: str) -> dict[str, str]:
 
 
 def parse(text: str) -> list[tuple[str, str]]:
-    """Return the queries of a file in order: the name, and the text after it."""
-    parts = _NAME.split(text)[1:]
+    """Return the queries of a file in order: the name, and the text after it, with the texts that it shares."""
+    shared = {name: sql.strip() for name, sql in _TEXT.findall(text)}
+    wanted = set(_SHARED.findall(text))
+    assert shared.keys() == wanted, f"texts that are missing or not used: {sorted(shared.keys() ^ wanted)}"
+    parts = _NAME.split(_SHARED.sub(lambda match: shared[match[1]], _TEXT.sub("", text)))[1:]
     return list(zip(parts[::2], parts[1::2], strict=True))
 
 

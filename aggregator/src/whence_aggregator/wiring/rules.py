@@ -130,6 +130,7 @@ def rules_in_force(
         "approvals": settings.approvals is not None,
         "trust": bool(settings.trust),
         "commit-trust": bool(settings.commit_trust),
+        "ami-trust": bool(settings.ami_builders),
         "findings": bool(settings.findings.scanners),
         "account-configuration": settings.account_configuration is not None,
         "mint": settings.mint is not None,

@@ -193,6 +193,7 @@ def _rule(rule: JobRuleSettings) -> JobRule:
         events=frozenset(rule.events),
         runners=tuple(rule.runners),
         workflows=tuple(rule.workflows),
+        amis=tuple(rule.amis),
     )
 
 

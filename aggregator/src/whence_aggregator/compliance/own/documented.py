@@ -41,14 +41,14 @@ ValueType = Scalar | ListType | MapType | Structure
 
 _OF_KIND: Mapping[SubjectOfRule, tuple[str, ...]] = MappingProxyType({
     "instance": (
-        "now", "links", "life", "life_since", "machine", "heard", "cloud", "ami", "image", "build", "source", "commit",
-        "tickets", "application", "reads",
+        "now", "links", "life", "life_since", "machine", "heard", "cloud", "ami", "ami_content", "machine_image",
+        "image", "build", "source", "commit", "tickets", "application", "reads",
     ),
     "version": (
         "now", "links", "machine", "image", "build", "scans", "source", "commit", "tickets", "application", "reads",
     ),
     "application": ("now", "links", "application"),
-    "ami": ("now", "ami"),
+    "ami": ("now", "ami", "ami_content"),
     "account": ("now", "account"),
 })  # fmt: skip
 """What is gathered about each kind."""

@@ -27,7 +27,7 @@ def known_only(document: Members) -> Members:
     found = {name: one for name, one in document.items() if (name, one) != ("life", "unknown")}
     found = _without_empty(found, ("life_since",))
     found = _without_what_others_decide(found)
-    for name in ("ami", "image", "commit"):
+    for name in ("ami", "ami_content", "image", "commit"):
         if name in found:
             found[name] = _if_known(found[name])
     for name in ("links", "scans"):
@@ -128,6 +128,17 @@ def _image(image: Members) -> Members:
     return _without_empty(image, ("repository", "digest"))
 
 
+def _ami_content(content: Members) -> Members:
+    return _without_empty(content, ("digest",)) if "state" in content else {}
+
+
+def _machine_image(image: Members) -> Members:
+    some = _without_empty(image, ("statement_digest",))
+    if len(some.get("packages", ())) != some.get("differing"):
+        some.pop("packages", None)  # there may be more
+    return some
+
+
 def _account(account: Members) -> Members:
     unread = [why for why, of in (("reason", "listed"), ("events_failing", "events")) if of not in account]
     return _without_empty(_without(account, unread), ("status",))
@@ -135,5 +146,6 @@ def _account(account: Members) -> Members:
 
 _KNOWN = {
     "machine": _machine, "heard": _heard, "cloud": _cloud, "source": _source, "commit": _commit,
-    "application": _application, "image": _image, "account": _account,
+    "application": _application, "image": _image, "account": _account, "ami_content": _ami_content,
+    "machine_image": _machine_image,
 }  # fmt: skip

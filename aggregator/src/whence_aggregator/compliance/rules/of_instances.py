@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from whence_aggregator.compliance.rule import Rule, given
-from whence_aggregator.compliance.rules.ami import ami_deregistered, ami_expired, ami_unknown, ami_untrusted
+from whence_aggregator.compliance.rules.ami import (
+    ami_deregistered,
+    ami_expired,
+    ami_expired_1,
+    ami_packages_changed,
+    ami_statement_contradicted,
+    ami_unknown,
+    ami_unstated,
+    ami_untrusted,
+)
 from whence_aggregator.compliance.rules.application import application_id_missing, application_version_missing
 from whence_aggregator.compliance.rules.boot import boot_failed
 from whence_aggregator.compliance.rules.imdsv2 import imdsv2_not_required
@@ -28,6 +37,9 @@ _LISTED = {"listed_at": _NOW, "state": "running", "asked_at": _NOW, "launched_at
 _GONE = {"listed_at": "2026-11-22T12:10:00.000Z", "state": "gone", "asked_at": _NOW}
 _NO_LISTING = {"listed_at": ""}
 _OWNERS = {"ami_owners": ["123456789012"]}
+_BUILDER = "https://ci.example.org/images"
+_AMI_BUILDERS = {"ami_builders": [_BUILDER]}
+_NONE_DIFFERS = {"ami_packages_differing_max": 0}
 
 INSTANCE_RULES: tuple[Rule, ...] = (
     Rule(id="boot-failed", title="The instance booted", severity=2, link="image",
@@ -131,7 +143,7 @@ INSTANCE_RULES: tuple[Rule, ...] = (
                    given("unknown", ami={"outcome": "unknown", "reason": "access denied"}))),
     Rule(id="ami-expired", title="The AMI has not expired", severity=3, kind="ami", link="ami", source="inventory",
          rationale="An expired AMI gets no corrections any more.",
-         remedy="launch the instances from the newest AMI", judge=ami_expired,
+         remedy="launch the instances from the newest AMI", judge=ami_expired, version=2, earlier={1: ami_expired_1},
          examples=(given("pass", now=_NOW, ami={"expires_at": "2027-01-01T00:00:00.000Z", "deprecated_at": ""}),
                    given("fail", now=_NOW, ami={"expires_at": "2026-01-01T00:00:00.000Z", "deprecated_at": ""}),
                    given("unknown", now=_NOW, ami={"outcome": "unknown", "reason": "throttled"}))),
@@ -141,4 +153,33 @@ INSTANCE_RULES: tuple[Rule, ...] = (
          examples=(given("pass", ami={"state": "available"}),
                    given("fail", ami={"outcome": "missing", "was_seen": True}),
                    given("unknown", ami={"outcome": "unknown", "reason": "access denied"}))),
+    Rule(id="ami-unstated", title="An allowed builder states what the AMI consists of", severity=2, kind="ami",
+         link="ami", source="ami-trust", setting="ami_builders", audit_relevant=True,
+         rationale="Without a signed statement, nobody can tell what is on the machines, or which source it is from.",
+         remedy="build the AMI with an allowed builder; name copies of it with whence attest DIGEST --ami",
+         judge=ami_unstated,
+         examples=(given("pass", settings=_AMI_BUILDERS, ami_content={"state": "confirmed", "builder": _BUILDER}),
+                   given("fail", settings=_AMI_BUILDERS, ami_content={"state": "missing"}),
+                   given("unknown", settings=_AMI_BUILDERS,
+                         ami_content={"state": "unknown", "reason": "access denied"}))),
+    Rule(id="ami-statement-contradicted", title="The machine's image names the statement of its AMI", severity=1,
+         link="ami", source="ami-trust", audit_relevant=True,
+         rationale="One of the two is false: the AMI has another content, or the machine was changed.",
+         remedy="replace the instance; find out which of the two is false: whence ami ID",
+         judge=ami_statement_contradicted,
+         examples=(given("pass", ami_content={"state": "confirmed", "digest": "sha256:aa"},
+                         machine_image={"statement_digest": "sha256:aa"}),
+                   given("fail", ami_content={"state": "confirmed", "digest": "sha256:aa"},
+                         machine_image={"statement_digest": "sha256:bb"}),
+                   given("unknown", ami_content={"state": "confirmed", "digest": "sha256:aa"}))),
+    Rule(id="ami-packages-changed", title="The machine has the packages of its image", severity=3, link="ami",
+         source="ami-trust", setting="ami_packages_differing_max",
+         rationale="A machine that was changed is not the one that was tested, and its statement does not describe it.",
+         remedy="replace the instance; bring packages in by the next AMI", judge=ami_packages_changed,
+         examples=(given("pass", settings=_NONE_DIFFERS, ami_content={"state": "confirmed", "digest": "sha256:aa"},
+                         machine_image={"statement_digest": "sha256:aa", "differing": 0}),
+                   given("fail", settings=_NONE_DIFFERS,
+                         machine_image={"differing": 1, "packages": ["openssl"]}),
+                   given("unknown", settings=_NONE_DIFFERS,
+                         machine_image={"unread": "dpkg's status is malformed"}))),
 )  # fmt: skip

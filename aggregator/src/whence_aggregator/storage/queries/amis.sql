@@ -140,11 +140,53 @@ where (cast(:in_account as text) is null or i.account_id = :in_account)
         select 1 from last_seen s where s.instance_id = i.instance_id and s.seen_at >= :silent_before))
 order by i.number limit :limit;
 
--- Instances that run now, and of which it is not known which version of the package they have. reason: 1 no statement about
--- the AMI, and the agent states none that is recorded; 2 the agent states another statement than the AMI's; 3 the agent does
--- not state all packages that differ; 4 the version cannot be compared; 5 the agent is silent; 6 the key of each statement is
--- not trusted any more. The count has also 0: known, 7: EC2 lists it, and its agent has stated nothing yet, and 9: known by
--- the image alone, as the agent states nothing of it.
+-- Instances that run now, with what is known of their version of a package. reason: 0 it is known; 1 no statement about the
+-- AMI is recorded, and none that the agent states; 2 the agent states another statement than the AMI's; 3 the agent does not
+-- state all packages that differ; 4 the version cannot be compared; 5 the agent is silent; 6 the key of each statement is not
+-- trusted any more; 9 it is known by the image alone, as the agent states nothing. The count has also 7: EC2 lists the
+-- instance, and its agent has stated nothing yet.
+
+-- text: package_reasons
+select n.number, n.facets, n.instance_id, n.account_id, n.region, n.cause, n.observed_at, n.ledger_index, n.life,
+    n.life_index, n.image_id, l.seen_at, case
+    when m.instance is not null and (l.seen_at is null or l.seen_at < :silent_before) then 5
+    when d.instance is not null then case when d.incomparable = 1 then 4 else 0 end
+    when a.image_id is null and s.digest is null then 1
+    when a.image_id is not null and a.trusted = 0 or a.image_id is null and s.trusted = 0 then 6
+    when a.image_id is not null and m.instance is not null and x.image_id is null then 2
+    when m.instance is not null and (m.differing > m.listed or m.unread <> '') then 3
+    when b.image_id is not null or c.digest is not null then 4
+    when m.instance is null then 9
+    else 0 end as reason
+from instance n join facets f on f.number = n.facets
+left join last_seen l on l.instance_id = n.instance_id
+left join instance_image m on m.instance = n.number and m.ledger_index = n.ledger_index
+left join (
+    select t.digest, case when {t.key_id in texts trusted} then 1 else 0 end as trusted from ami_statement t) s
+    on s.digest = m.digest
+left join (
+    select o.image_id, o.region, max(case when {t.key_id in texts trusted} then 1 else 0 end) as trusted
+    from ami_named o join ami_statement t on t.ledger_index = o.statement group by o.image_id, o.region) a
+    on a.image_id = n.image_id and a.region = n.region
+left join (select o.image_id, o.region, t.digest from ami_named o join ami_statement t on t.ledger_index = o.statement) x
+    on x.image_id = n.image_id and x.region = n.region and x.digest = m.digest
+left join (
+    select e.instance, e.ledger_index,
+        max(case when {e.version in texts incomparable} then 1 else 0 end) as incomparable
+    from instance_package e where e.name = :name and :system = 'deb' group by e.instance, e.ledger_index) d
+    on d.instance = n.number and d.ledger_index = n.ledger_index
+left join (
+    select distinct o.image_id, o.region from ami_package p join ami_named o on o.statement = p.statement
+    where p.name = :name and p.system = :system and {p.version in texts incomparable}) b
+    on b.image_id = n.image_id and b.region = n.region
+left join (
+    select distinct t.digest from ami_package p join ami_statement t on t.ledger_index = p.statement
+    where p.name = :name and p.system = :system and {p.version in texts incomparable}) c on c.digest = m.digest
+where n.number > :after and n.ledger_index >= 0 and n.life in ('running', 'unknown')
+    and (n.life = 'running' or l.seen_at >= :silent_before)
+    and (cast(:in_account as text) is null or n.account_id = :in_account)
+    and (cast(:in_region as text) is null or n.region = :in_region)
+    and (cast(:every as bigint) = 1 or {f.application_id in texts applications});
 
 -- name: instances_without_package
 -- types: after int, limit int, silent_before int, in_account str?, in_region str?, every int, name str, system str, seen_at int?, life_since int?, reason int
@@ -154,90 +196,12 @@ select i.number, i.facets, i.instance_id, i.account_id, i.region, i.cause, i.obs
     (select c.recorded_at from clock c where c.ledger_index <= i.life_index order by c.ledger_index desc limit 1)
         as life_since,
     i.image_id, i.reason
-from (
-    select n.number, n.facets, n.instance_id, n.account_id, n.region, n.cause, n.observed_at, n.ledger_index, n.life,
-        n.life_index, n.image_id, l.seen_at, case
-        when m.instance is not null and (l.seen_at is null or l.seen_at < :silent_before) then 5
-        when d.instance is not null then case when d.incomparable = 1 then 4 else 0 end
-        when a.image_id is null and s.digest is null then 1
-        when a.image_id is not null and a.trusted = 0 or a.image_id is null and s.trusted = 0 then 6
-        when a.image_id is not null and m.instance is not null and x.image_id is null then 2
-        when m.instance is not null and (m.differing > m.listed or m.unread <> '') then 3
-        when b.image_id is not null or c.digest is not null then 4
-        else 0 end as reason
-    from instance n join facets f on f.number = n.facets
-    left join last_seen l on l.instance_id = n.instance_id
-    left join instance_image m on m.instance = n.number and m.ledger_index = n.ledger_index
-    left join (
-        select t.digest, case when {t.key_id in texts trusted} then 1 else 0 end as trusted from ami_statement t) s
-        on s.digest = m.digest
-    left join (
-        select o.image_id, o.region, max(case when {t.key_id in texts trusted} then 1 else 0 end) as trusted
-        from ami_named o join ami_statement t on t.ledger_index = o.statement group by o.image_id, o.region) a
-        on a.image_id = n.image_id and a.region = n.region
-    left join (select o.image_id, o.region, t.digest from ami_named o join ami_statement t on t.ledger_index = o.statement) x
-        on x.image_id = n.image_id and x.region = n.region and x.digest = m.digest
-    left join (
-        select e.instance, e.ledger_index,
-            max(case when {e.version in texts incomparable} then 1 else 0 end) as incomparable
-        from instance_package e where e.name = :name and :system = 'deb' group by e.instance, e.ledger_index) d
-        on d.instance = n.number and d.ledger_index = n.ledger_index
-    left join (
-        select distinct o.image_id, o.region from ami_package p join ami_named o on o.statement = p.statement
-        where p.name = :name and p.system = :system and {p.version in texts incomparable}) b
-        on b.image_id = n.image_id and b.region = n.region
-    left join (
-        select distinct t.digest from ami_package p join ami_statement t on t.ledger_index = p.statement
-        where p.name = :name and p.system = :system and {p.version in texts incomparable}) c on c.digest = m.digest
-    where n.number > :after and n.ledger_index >= 0 and n.life in ('running', 'unknown')
-        and (n.life = 'running' or l.seen_at >= :silent_before)
-        and (cast(:in_account as text) is null or n.account_id = :in_account)
-        and (cast(:in_region as text) is null or n.region = :in_region)
-        and (cast(:every as bigint) = 1 or {f.application_id in texts applications})) i
-where i.reason > 0 order by i.number limit :limit;
+from ({text package_reasons}) i where i.reason between 1 and 6 order by i.number limit :limit;
 
 -- name: count_packages_known
--- types: n int, reason int, silent_before int, in_account str?, in_region str?, every int, name str, system str
+-- types: after int, n int, reason int, silent_before int, in_account str?, in_region str?, every int, name str, system str
 select q.reason, count(*) as n from (
-    select case
-        when m.instance is not null and (l.seen_at is null or l.seen_at < :silent_before) then 5
-        when d.instance is not null then case when d.incomparable = 1 then 4 else 0 end
-        when a.image_id is null and s.digest is null then 1
-        when a.image_id is not null and a.trusted = 0 or a.image_id is null and s.trusted = 0 then 6
-        when a.image_id is not null and m.instance is not null and x.image_id is null then 2
-        when m.instance is not null and (m.differing > m.listed or m.unread <> '') then 3
-        when b.image_id is not null or c.digest is not null then 4
-        when m.instance is null then 9
-        else 0 end as reason
-    from instance n join facets f on f.number = n.facets
-    left join last_seen l on l.instance_id = n.instance_id
-    left join instance_image m on m.instance = n.number and m.ledger_index = n.ledger_index
-    left join (
-        select t.digest, case when {t.key_id in texts trusted} then 1 else 0 end as trusted from ami_statement t) s
-        on s.digest = m.digest
-    left join (
-        select o.image_id, o.region, max(case when {t.key_id in texts trusted} then 1 else 0 end) as trusted
-        from ami_named o join ami_statement t on t.ledger_index = o.statement group by o.image_id, o.region) a
-        on a.image_id = n.image_id and a.region = n.region
-    left join (select o.image_id, o.region, t.digest from ami_named o join ami_statement t on t.ledger_index = o.statement) x
-        on x.image_id = n.image_id and x.region = n.region and x.digest = m.digest
-    left join (
-        select e.instance, e.ledger_index,
-            max(case when {e.version in texts incomparable} then 1 else 0 end) as incomparable
-        from instance_package e where e.name = :name and :system = 'deb' group by e.instance, e.ledger_index) d
-        on d.instance = n.number and d.ledger_index = n.ledger_index
-    left join (
-        select distinct o.image_id, o.region from ami_package p join ami_named o on o.statement = p.statement
-        where p.name = :name and p.system = :system and {p.version in texts incomparable}) b
-        on b.image_id = n.image_id and b.region = n.region
-    left join (
-        select distinct t.digest from ami_package p join ami_statement t on t.ledger_index = p.statement
-        where p.name = :name and p.system = :system and {p.version in texts incomparable}) c on c.digest = m.digest
-    where n.ledger_index >= 0 and n.life in ('running', 'unknown')
-        and (n.life = 'running' or l.seen_at >= :silent_before)
-        and (cast(:in_account as text) is null or n.account_id = :in_account)
-        and (cast(:in_region as text) is null or n.region = :in_region)
-        and (cast(:every as bigint) = 1 or {f.application_id in texts applications})
+    select r.reason from ({text package_reasons}) r
     union all
     select 7 as reason from instance n
     where n.ledger_index < 0 and n.life = 'running' and cast(:every as bigint) = 1
