@@ -103,7 +103,10 @@ def _make(
             stated["Tags"] |= _attest(root, arguments.out, stated["Name"], source, arguments.builder_id)
         (arguments.out / "image.json").write_text(json.dumps(stated, indent=2) + "\n", encoding="utf-8")
         made = arguments.out / "disk.raw"
-        make_disk(root, made, architecture=plan.architecture, seed=seed, size_mib=plan.settings.disk_mib)
+        make_disk(
+            root, made, architecture=plan.architecture, seed=seed, size_mib=plan.settings.disk_mib,
+            at=int(_built().timestamp()),
+        )  # fmt: skip
         print(made)
 
 
