@@ -79,7 +79,7 @@ def scm_source(folder: Path, **changed: str) -> Path:
 def run(
     root: Path, output: Path, source: Path, *, more: tuple[str, ...] = (), **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    command = (
+    command: tuple[str | Path, ...] = (
         sys.executable, PROGRAM, "--root", root, "--output", output, "--name", "whence-1.2",
         "--scm-source", source, "--builder-id", "https://ci.example.org/images", *more,
     )  # fmt: skip
