@@ -23,7 +23,7 @@ find /var/lib/whence-agent -type f
 
 
 def purged(*prepared: str) -> list[str]:
-    command = ("unshare", "--mount", "--propagation", "private", "sh", "-c", _PREPARED, "-", _POSTRM, *prepared)
+    command = ("unshare", "--mount", "--propagation", "private", "sh", "-c", _PREPARED, "-", str(_POSTRM), *prepared)
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
 
 

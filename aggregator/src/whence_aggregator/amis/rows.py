@@ -20,6 +20,11 @@ def known_index(rows: Sequence[AmiStatementOfRow]) -> int | None:
     return rows[0]["ledger_index"] if rows else None
 
 
+def known_name(rows: Sequence[AmiStatementOfRow]) -> str:
+    """Return the name that a statement is about; empty if it is not recorded."""
+    return rows[0]["name"] if rows else ""
+
+
 def named_amis(rows: Sequence[AmisNamedByRow]) -> list[NamedAmi]:
     return [NamedAmi(region=row["region"], image_id=row["image_id"]) for row in rows]
 
