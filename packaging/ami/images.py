@@ -81,7 +81,7 @@ def main(arguments: Sequence[str], client: Clients) -> int:
 
 
 def _publish(chosen: argparse.Namespace, client: Clients) -> None:
-    facts = json.loads((chosen.directory / "image.json").read_text(encoding="utf-8"))
+    facts = _facts(chosen.directory / "image.json")
     disk = chosen.directory / "disk.raw"
     ec2 = client("ec2", None)
     if _own_named(ec2, facts["Name"]):
@@ -108,6 +108,16 @@ def _publish(chosen: argparse.Namespace, client: Clients) -> None:
         raise ImagesRefused(f"the image was not registered, and its snapshot {snapshot} is left: {exc}") from exc
     ec2.create_tags(Resources=[image, snapshot], Tags=[*tags, {"Key": "Name", "Value": facts["Name"]}])
     print(image)
+
+
+def _facts(file: Path) -> dict[str, Any]:
+    """Return the name, architecture and tags of an image, as image.py wrote them."""
+    read = json.loads(file.read_text(encoding="utf-8"))
+    facts: dict[str, Any] = read if isinstance(read, dict) else {}
+    texts, tags = [facts.get("Name"), facts.get("Architecture")], facts.get("Tags")
+    if not isinstance(tags, dict) or not all(isinstance(one, str) for one in [*texts, *tags.values()]):
+        raise ImagesRefused(f"{file} is not what image.py writes: make the image again")
+    return facts
 
 
 def _tag(chosen: argparse.Namespace, client: Clients) -> None:

@@ -180,6 +180,14 @@ def test_an_image_that_was_not_made_is_not_published(aws: Aws, directory: Path, 
     assert missing in output
 
 
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"Name": "a", "Architecture": "x86_64", "Tags": {"Version": 7}}'])
+def test_a_description_that_image_py_did_not_write_is_not_published(aws: Aws, directory: Path, content: str) -> None:
+    (directory / "image.json").write_text(content, encoding="utf-8")
+    code, output = command(aws, "--apply", "publish", str(directory))
+    assert (code, own(aws)) == (1, {})
+    assert output.startswith("images.py: ")
+
+
 def test_sharing_lets_accounts_launch_the_image(aws: Aws) -> None:
     image, _ = made(aws, "Whence-AMI-1", None)
     code, output = command(aws, "--apply", "share", image, "--account", "111111111111", "--account", "222222222222")
