@@ -5,16 +5,25 @@ set -eu
 root=${1:-}
 
 if [ -z "$root" ] && [ -d /run/systemd/system ]; then
-    systemctl stop whence-agent.service whence-machine.socket docker.socket docker.service containerd.service || true
+    # Those that write when they stop, too: the random seed of the shutdown that follows would be in every instance.
+    for unit in whence-agent.service whence-machine.socket whence-disks.socket docker.socket docker.service \
+        containerd.service chrony.service systemd-random-seed.service; do
+        systemctl stop "$unit" || true
+    done
     journalctl --relinquish-var || true
 fi
+
+emptied() { # make an empty file of it; an absolute link leads out of the root, to the builder's own file
+    [ ! -L "$1" ] || rm -f "$1"
+    : >"$1"
+}
 
 empty() { # remove what is in a directory, and keep the directory
     [ ! -d "$1" ] || find "$1" -mindepth 1 -xdev -delete
 }
 
 # An empty file: systemd makes an id at the first boot. The copy of D-Bus is a link to it.
-: >"$root/etc/machine-id"
+emptied "$root/etc/machine-id"
 rm -f "$root/var/lib/dbus/machine-id" "$root"/etc/ssh/ssh_host_* "$root/etc/hostname"
 rm -f "$root/var/lib/systemd/random-seed" "$root/var/lib/systemd/credential.secret" "$root"/boot/efi/loader/random-seed
 for home in "$root"/root "$root"/home/*; do
@@ -30,7 +39,7 @@ rm -f "$root"/etc/.resolv.conf.systemd-resolved.bak "$root"/etc/udev/rules.d/70-
     "$root"/etc/network/interfaces.d/* "$root"/etc/NetworkManager/system-connections/* \
     "$root/etc/iscsi/initiatorname.iscsi" "$root/etc/nvme/hostid" "$root/etc/nvme/hostnqn" \
     "$root/etc/initramfs-tools/conf.d/resume" "$root/swapfile" "$root/swap.img"
-[ ! -s "$root/var/cache/debconf/passwords.dat" ] || : >"$root/var/cache/debconf/passwords.dat"
+[ ! -s "$root/var/cache/debconf/passwords.dat" ] || emptied "$root/var/cache/debconf/passwords.dat"
 for directory in var/lib/whence-agent var/lib/docker var/lib/containerd var/lib/cloud var/lib/dhcp var/lib/chrony \
     var/lib/systemd/network var/lib/NetworkManager var/lib/systemd/coredump var/lib/systemd/pstore var/lib/amazon/ssm \
     var/crash var/mail var/spool/cron/crontabs var/spool/cron/atjobs var/lib/apt/lists var/cache/apt var/cache/ldconfig \

@@ -13,6 +13,8 @@ import tempfile
 import uuid
 from pathlib import Path
 
+from disk_times import limit_times, set_times
+
 _MIB = 1024 * 1024
 _SECTOR = 512
 _BIOS_MIB, _ESP_MIB = (1, 1), (2, 33)
@@ -20,6 +22,8 @@ _BIOS_MIB, _ESP_MIB = (1, 1), (2, 33)
 _ROOT_MIB = 35
 _ROOT_TYPES = {"amd64": "4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709", "arm64": "B921B045-1DF0-41C3-AF44-4C6F280D3FAE"}
 """Discoverable Partitions Specification: systemd-repart grows the root by its type."""
+_FIRMWARE = {"amd64": ("x86_64-efi", "BOOTX64.EFI"), "arm64": ("arm64-efi", "BOOTAA64.EFI")}
+"""GRUB's platform, and the file that UEFI loads."""
 _MODULES = (
     "part_gpt",
     "ext2",
@@ -64,8 +68,11 @@ def write_boot_files(root: Path, *, seed: str, options: str) -> None:
     (root / "etc/fstab").write_text(_FSTAB.format(**held), encoding="utf-8")
 
 
-def make_disk(root: Path, disk: Path, *, architecture: str, seed: str, size_mib: int) -> None:
-    """Write the disk. `seed` makes all its identifiers. Raises CalledProcessError with what the tool printed."""
+def make_disk(root: Path, disk: Path, *, architecture: str, seed: str, size_mib: int, at: int) -> None:
+    """Write the disk. `seed` makes all its identifiers; no time in it is later than `at`, in seconds since 1970.
+
+    Raises CalledProcessError with what the tool printed.
+    """
     identity = identify(seed, "root")
     with tempfile.TemporaryDirectory(prefix="whence-disk-") as directory:
         work = Path(directory)
@@ -74,14 +81,19 @@ def make_disk(root: Path, disk: Path, *, architecture: str, seed: str, size_mib:
             stream.truncate(size_mib * _MIB)
         _partition(disk, architecture, seed, size_mib)
         early = f"search --no-floppy --fs-uuid --set=root {identity}\nset prefix=($root)/boot/grub\nnormal\n"
-        _write_esp(root, disk, work, architecture, seed, early)
+        platform, name = _FIRMWARE[architecture]
+        core = _core(root, work, platform, early, ())
+        _write_esp(disk, core, work, name, volume=identify(seed, "esp")[:8], at=at)
         if architecture == "amd64":
             _write_bios(root, disk, work, early)
+        limit_times(root, at)
         bytes_at = f"offset={_ROOT_MIB * _MIB},hash_seed={identify(seed, 'hash')}"
         blocks = f"{size_mib - _ROOT_MIB - 1}M"
         _run(
-            "mkfs.ext4", "-q", "-F", "-L", "whence", "-U", identity, "-E", bytes_at, "-d", str(root), str(disk), blocks
-        )
+            "mkfs.ext4", "-q", "-F", "-L", "whence", "-U", identity, "-E", bytes_at, "-d", str(root), str(disk), blocks,
+            at=at,
+        )  # fmt: skip
+        set_times(disk, _ROOT_MIB * _MIB, at)
 
 
 def identify(seed: str, name: str) -> str:
@@ -103,16 +115,13 @@ def _partition(disk: Path, architecture: str, seed: str, size_mib: int) -> None:
     _run("sfdisk", "--quiet", "--no-reread", str(disk), given="\n".join(lines))
 
 
-def _write_esp(root: Path, disk: Path, work: Path, architecture: str, seed: str, early: str) -> None:
-    platform, name = {"amd64": ("x86_64-efi", "BOOTX64.EFI"), "arm64": ("arm64-efi", "BOOTAA64.EFI")}[architecture]
-    core = _core(root, work, platform, early, ())
+def _write_esp(disk: Path, core: Path, work: Path, name: str, *, volume: str, at: int) -> None:
     esp = work / "esp"
     with esp.open("wb") as stream:
         stream.truncate(_ESP_MIB[1] * _MIB)
-    volume = identify(seed, "esp")[:8]
-    _run("mkfs.vfat", "-F", "32", "-s", "1", "-i", volume, "-n", "ESP", str(esp))
-    _run("mmd", "-i", str(esp), "::EFI", "::EFI/BOOT")
-    _run("mcopy", "-i", str(esp), str(core), f"::EFI/BOOT/{name}")
+    _run("mkfs.vfat", "--invariant", "-F", "32", "-s", "1", "-i", volume, "-n", "ESP", str(esp))
+    _run("mmd", "-i", str(esp), "::EFI", "::EFI/BOOT", at=at)
+    _run("mcopy", "-i", str(esp), str(core), f"::EFI/BOOT/{name}", at=at)
     _place(disk, esp.read_bytes(), _ESP_MIB[0] * _MIB)
 
 
@@ -154,6 +163,7 @@ def _place(disk: Path, content: bytes, offset: int) -> None:
         stream.write(content)
 
 
-def _run(*command: str, given: str = "") -> None:
+def _run(*command: str, given: str = "", at: int | None = None) -> None:
     environment = {**os.environ, "PATH": f"/usr/sbin:/sbin:{os.environ.get('PATH', '')}", "MTOOLS_SKIP_CHECK": "1"}
+    environment |= {"E2FSPROGS_FAKE_TIME": str(at), "SOURCE_DATE_EPOCH": str(at)} if at is not None else {}
     subprocess.run(command, check=True, input=given, text=True, capture_output=True, env=environment)

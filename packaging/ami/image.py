@@ -13,22 +13,24 @@ import os
 import shutil
 import subprocess
 import sys
-import time
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from description import DescriptionInvalid, ImageDescription, ImagePlan, plan_image, read_description
 from disk import make_disk, write_boot_files
 from inputs import STEPS, find_mistakes
-from statement import stated_source, write_statement
+from root_packages import read_origins, write_origins
+from root_statement import built_at, stated_source, write_statement
 
 from whence_aggregator.trace.ami_statement import EC2_TAG
 from whence_aggregator.whence.attest import BUILDER, source_of_git
 from whence_common.errors import InputError
+from whence_common.scm_source import ScmSource
 
 HERE = Path(__file__).resolve().parent
 _TOLD_CHARACTERS = 4_000
+_ORIGINS = "origins.json"
 
 
 class ImageFailed(Exception):
@@ -61,7 +63,10 @@ def main() -> int:
         if arguments.plan:
             print(json.dumps({**plan.environment(), "suite": plan.suite}, indent=2))
             return 0
-        _make(arguments, description, plan)
+        source = source_of_git(arguments.git) if arguments.git is not None else None
+        if source is not None:
+            stated_source(source)  # raises InputError now, and not after minutes
+        _make(arguments, description, plan, source)
     except json.JSONDecodeError as exc:
         print(f"image.py: --set takes JSON, as in --set sshd=true: {exc}", file=sys.stderr)
         return 1
@@ -80,7 +85,9 @@ def main() -> int:
     return 0
 
 
-def _make(arguments: argparse.Namespace, description: ImageDescription, plan: ImagePlan) -> None:
+def _make(
+    arguments: argparse.Namespace, description: ImageDescription, plan: ImagePlan, source: ScmSource | None
+) -> None:
     root, only = arguments.out / "root", arguments.only
     mistakes = find_mistakes(
         STEPS if only is None else (only,), root, architecture=plan.architecture, package=arguments.package,
@@ -88,26 +95,28 @@ def _make(arguments: argparse.Namespace, description: ImageDescription, plan: Im
     )  # fmt: skip
     if found := list(mistakes):
         raise ImageFailed("\nimage.py: ".join(found))
-    if arguments.git is not None:
-        stated_source(source_of_git(arguments.git))  # raises InputError now, and not after the other steps
     arguments.out.mkdir(parents=True, exist_ok=True)
     if only in (None, "base"):
         _say(f"installing {plan.distribution} in {root}, which takes minutes")
         make_base(plan, root, arguments.sources)
     if only in (None, "provision"):
         _say("installing the agent, and cleaning the root")
-        provision(plan, root, package=arguments.package, settings=arguments.settings)
+        origins = arguments.out / _ORIGINS
+        provision(plan, root, package=arguments.package, settings=arguments.settings, origins=origins)
     if only in (None, "disk"):
         _say("writing the disk")
         seed = f"{plan.distribution}-{plan.architecture}-{arguments.version}"
         write_boot_files(root, seed=seed, options=arguments.kernel_options)
         check(root)
         stated = state(description, plan, arguments.version)
-        if arguments.git is not None:
-            stated["Tags"] |= _attest(root, arguments.out, stated["Name"], arguments.git, arguments.builder_id)
+        if source is not None:
+            stated["Tags"] |= _attest(root, arguments.out, stated["Name"], source, arguments.builder_id)
         (arguments.out / "image.json").write_text(json.dumps(stated, indent=2) + "\n", encoding="utf-8")
         made = arguments.out / "disk.raw"
-        make_disk(root, made, architecture=plan.architecture, seed=seed, size_mib=plan.settings.disk_mib)
+        make_disk(
+            root, made, architecture=plan.architecture, seed=seed, size_mib=plan.settings.disk_mib,
+            at=int(_built().timestamp()),
+        )  # fmt: skip
         print(made)
 
 
@@ -124,8 +133,8 @@ def make_base(plan: ImagePlan, root: Path, sources: Path | None) -> None:
     _run("mmdebstrap", "--variant=minbase", f"--architectures={plan.architecture}", f"--include={packages}", *where)
 
 
-def provision(plan: ImagePlan, root: Path, *, package: Path, settings: Path) -> None:
-    """Run provision.sh in the root, then clean and check it."""
+def provision(plan: ImagePlan, root: Path, *, package: Path, settings: Path, origins: Path) -> None:
+    """Run provision.sh in the root, note the origins of its packages in a file, then clean and check it."""
     within = root / "whence-image"
     shutil.rmtree(within, ignore_errors=True)
     shutil.copytree(HERE, within, ignore=shutil.ignore_patterns("__pycache__"))
@@ -140,6 +149,7 @@ def provision(plan: ImagePlan, root: Path, *, package: Path, settings: Path) -> 
         )  # fmt: skip
     finally:
         shutil.rmtree(within)
+    write_origins(root, origins)
     _run(str(HERE / "clean.sh"), str(root))
     check(root)
 
@@ -149,15 +159,18 @@ def check(root: Path) -> None:
     _run(sys.executable, str(HERE / "check.py"), str(root))
 
 
-def _attest(root: Path, out: Path, name: str, clone: Path, builder_id: str) -> dict[str, str]:
+def _attest(root: Path, out: Path, name: str, source: ScmSource, builder_id: str) -> dict[str, str]:
     """Write the statement about the complete root; return the tags that name it and its commit. Raises InputError."""
-    source = source_of_git(clone)
-    digest = write_statement(root, out, name=name, source=source, builder_id=builder_id, built_at=_built())
+    noted = out / _ORIGINS
+    digest = write_statement(
+        root, out, name=name, source=source, builder_id=builder_id, built_at=_built(),
+        origins=read_origins(noted) if noted.exists() else None,
+    )  # fmt: skip
     return {"CommitID": source.commit_id or "", EC2_TAG: digest}
 
 
 def _built() -> datetime:
-    return datetime.fromtimestamp(int(os.environ.get("SOURCE_DATE_EPOCH", time.time())), UTC)
+    return built_at(os.environ.get("SOURCE_DATE_EPOCH"))
 
 
 def state(description: ImageDescription, plan: ImagePlan, version: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
     images.py publish build/image                            upload disk.raw and register it, as image.json states
     images.py share ami-… --account 123456789012             let accounts launch it
+    images.py tag ami-… build/ami                            tag it with the digest of its statement
     images.py copy ami-… --to eu-west-1 --kms-key-id KEY     copy it to regions, encrypted
     images.py retire                                         deregister images past their ExpirationTime
 
@@ -25,8 +26,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 from retirement import images_in_use, past_expiration
 from upload import upload_disk
 
+from whence_aggregator.trace.ami_statement import EC2_TAG
+from whence_common.ami_provenance import AmiProvenance
+from whence_common.errors import InputError
+
 _ACCOUNT = re.compile(r"[0-9]{12}\Z")
-_TAGS_KEPT = ("Version", "CommitID", "BuildDate", "ExpirationTime", "whence:statement")
+_TAGS_KEPT = ("Version", "CommitID", "BuildDate", "ExpirationTime", EC2_TAG)
 Clients = Callable[[str, str | None], Any]
 """(service, region or None) to a client of boto3."""
 
@@ -44,6 +49,10 @@ def main(arguments: Sequence[str], client: Clients) -> int:
     publish.add_argument("directory", type=Path)
     publish.add_argument("--kms-key-id", default="")
     publish.set_defaults(run=_publish)
+    tag = commands.add_parser("tag")
+    tag.add_argument("image")
+    tag.add_argument("directory", type=Path)
+    tag.set_defaults(run=_tag)
     share = commands.add_parser("share")
     share.add_argument("image")
     share.add_argument("--account", action="append", required=True)
@@ -60,6 +69,9 @@ def main(arguments: Sequence[str], client: Clients) -> int:
     chosen = parser.parse_args(arguments)
     try:
         chosen.run(chosen, client)
+    except InputError as exc:
+        print(f"images.py: {exc.diagnostics()}", file=sys.stderr)
+        return 1
     except (ImagesRefused, BotoCoreError, ClientError, OSError, ValueError) as exc:
         print(f"images.py: {exc}", file=sys.stderr)
         return 1
@@ -69,7 +81,7 @@ def main(arguments: Sequence[str], client: Clients) -> int:
 
 
 def _publish(chosen: argparse.Namespace, client: Clients) -> None:
-    facts = json.loads((chosen.directory / "image.json").read_text(encoding="utf-8"))
+    facts = _facts(chosen.directory / "image.json")
     disk = chosen.directory / "disk.raw"
     ec2 = client("ec2", None)
     if _own_named(ec2, facts["Name"]):
@@ -96,6 +108,32 @@ def _publish(chosen: argparse.Namespace, client: Clients) -> None:
         raise ImagesRefused(f"the image was not registered, and its snapshot {snapshot} is left: {exc}") from exc
     ec2.create_tags(Resources=[image, snapshot], Tags=[*tags, {"Key": "Name", "Value": facts["Name"]}])
     print(image)
+
+
+def _facts(file: Path) -> dict[str, Any]:
+    """Return the name, architecture and tags of an image, as image.py wrote them."""
+    read = json.loads(file.read_text(encoding="utf-8"))
+    facts: dict[str, Any] = read if isinstance(read, dict) else {}
+    texts, tags = [facts.get("Name"), facts.get("Architecture")], facts.get("Tags")
+    if not isinstance(tags, dict) or not all(isinstance(one, str) for one in [*texts, *tags.values()]):
+        raise ImagesRefused(f"{file} is not what image.py writes: make the image again")
+    return facts
+
+
+def _tag(chosen: argparse.Namespace, client: Clients) -> None:
+    """Tag an AMI that Packer made, once its statement is here: the tags of a build are set before it."""
+    content = (chosen.directory / "statement.json").read_bytes()
+    stated = AmiProvenance.parse(content)
+    ec2 = client("ec2", None)
+    image = _one_image(ec2, chosen.image)
+    if image["Name"] != stated.name:
+        raise ImagesRefused(f"{image['ImageId']} is {image['Name']}, and the statement is about {stated.name}")
+    known = {one["Key"]: one["Value"] for one in image.get("Tags", [])}.get(EC2_TAG, stated.digest)
+    if known != stated.digest:
+        raise ImagesRefused(f"{image['ImageId']} has the tag {EC2_TAG} of another statement: {known}")
+    print(f"tag {image['ImageId']} ({image['Name']}) with {EC2_TAG} {stated.digest}")
+    if chosen.apply:
+        ec2.create_tags(Resources=[image["ImageId"]], Tags=[{"Key": EC2_TAG, "Value": stated.digest}])
 
 
 def _share(chosen: argparse.Namespace, client: Clients) -> None:

@@ -39,9 +39,31 @@ variable "image_version" {
   type = string
 }
 
+# What the image is made from, for its statement: as git remote get-url origin, git rev-parse HEAD and git status --porcelain
+# print it.
+variable "repository" {
+  type = string
+}
+
 variable "commit" {
+  type = string
+}
+
+variable "changes" {
   type    = string
   default = ""
+}
+
+variable "builder_id" {
+  type        = string
+  default     = "urn:whence:attest"
+  description = "the builder's id that the aggregator trusts"
+}
+
+variable "output" {
+  type        = string
+  default     = "build/ami"
+  description = "the folder of the statement and its SBOMs"
 }
 
 # Settings of image.yaml to replace, by name.
@@ -139,7 +161,7 @@ build {
   }
 
   provisioner "file" {
-    sources     = ["${path.root}/provision.sh", "${path.root}/clean.sh", "${path.root}/check.py", "${path.root}/files"]
+    sources     = ["${path.root}/provision.sh", "${path.root}/clean.sh", "${path.root}/check.py", "${path.root}/files", "${path.root}/state.sh", "${path.root}/root_statement.py", "${path.root}/root_manifest.py", "${path.root}/root_packages.py", "${path.root}/sbom.py"]
     destination = "/tmp/whence-image/"
   }
 
@@ -153,7 +175,13 @@ build {
     destination = "/tmp/whence-image/agent.yaml"
   }
 
-  # In one session, since sshd goes. What Packer copied is cleaned away with its key, and a finding ends the build.
+  provisioner "file" {
+    content     = jsonencode({ url = "git:${var.repository}", revision = var.commit, author = "", status = var.changes })
+    destination = "/tmp/whence-image/scm-source.json"
+  }
+
+  # In one session, since sshd goes. What Packer copied is cleaned away with its key, and a finding ends the build. The
+  # programs of the statement are on /run, and a copy of scp, which the download needs, on a tmpfs: on no disk.
   provisioner "shell" {
     execute_command = "sudo env {{ .Vars }} sh -e '{{ .Path }}'"
     skip_clean      = true
@@ -163,12 +191,32 @@ build {
       "WHENCE_ENABLED=${join(" ", local.image.enabled)}",
     ]
     inline = [
-      "cp /tmp/whence-image/clean.sh /tmp/whence-image/check.py /run/",
+      "mkdir -p /run/whence-image",
       "cd /tmp/whence-image",
+      "cp clean.sh check.py state.sh scm-source.json root_statement.py root_manifest.py root_packages.py sbom.py /run/whence-image/",
+      "mount -t tmpfs -o mode=0755 whence-image /usr/games",
+      "mkdir /usr/games/lib",
+      "cp -L /usr/bin/scp /usr/games/lib/scp",
+      "cp -L $(ldd /usr/bin/scp | sed -n 's/.*=> \\(\\/[^ ]*\\).*/\\1/p') /usr/games/lib/",
+      "printf '#!/bin/sh\\nLD_LIBRARY_PATH=/usr/games/lib exec /usr/games/lib/scp \"$@\"\\n' >/usr/games/scp",
+      "chmod 755 /usr/games/scp",
       "sh ./provision.sh /tmp/whence-image ./whence-agent.deb agent.yaml",
+      "sh /run/whence-image/state.sh /run/whence-image origins",
       "cd /",
-      "sh /run/clean.sh",
-      "python3 -IS /run/check.py /",
+      "sh /run/whence-image/clean.sh",
+      "python3 -IS /run/whence-image/check.py /",
+      "sh /run/whence-image/state.sh /run/whence-image statement '${local.name}' '${var.builder_id}'",
     ]
+  }
+
+  provisioner "file" {
+    direction   = "download"
+    sources     = ["/run/whence-image/out/root.mtree", "/run/whence-image/out/sbom.cdx.json", "/run/whence-image/out/sbom.spdx.json", "/run/whence-image/out/statement.json"]
+    destination = "${var.output}/"
+  }
+
+  # The ids of the AMIs, by region.
+  post-processor "manifest" {
+    output = "${var.output}/packer.json"
   }
 }

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import json
 import lzma
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from email.parser import BytesHeaderParser
 from pathlib import Path
 from typing import BinaryIO
@@ -28,6 +29,9 @@ _RELEASE_BYTES_MAX = 1024 * 1024
 _OPENERS = {"": open, ".gz": gzip.open, ".xz": lzma.open}
 Origin = tuple[str, str, str]
 """Origin, suite and component."""
+PackageKey = tuple[str, str, str]
+"""Name, architecture and version."""
+_NOTED_BYTES_MAX = 4 * 1024 * 1024
 
 
 def debian_packages(root: Path) -> list[InstalledPackage]:
@@ -44,10 +48,13 @@ def debian_packages(root: Path) -> list[InstalledPackage]:
     return found
 
 
-def all_packages(root: Path) -> list[AmiPackage]:
-    """Return all packages of a root, sorted. Raises InputError or OSError."""
+def all_packages(root: Path, noted: Mapping[PackageKey, Origin] | None = None) -> list[AmiPackage]:
+    """Return all packages of a root, sorted. Raises InputError or OSError.
+
+    `noted`: origins that `write_origins` noted while the root had apt's lists; None: it has them.
+    """
     installed, distribution = debian_packages(root), _distribution(root)
-    origins = _origins(root / _LISTS, {(one.name, one.architecture, one.version) for one in installed})
+    origins = noted if noted is not None else origins_of(root)
     found = []
     for one in installed:
         origin, suite, component = origins.get((one.name, one.architecture, one.version), (UNKNOWN,) * 3)
@@ -58,6 +65,31 @@ def all_packages(root: Path) -> list[AmiPackage]:
             )
         )  # fmt: skip
     return sorted([*found, *_python_packages(root / AGENT_HOME)])
+
+
+def origins_of(root: Path) -> dict[PackageKey, Origin]:
+    """Return the origins of the installed packages by the lists of apt. Raises InputError or OSError."""
+    return _origins(root / _LISTS, {(one.name, one.architecture, one.version) for one in debian_packages(root)})
+
+
+def write_origins(root: Path, file: Path) -> None:
+    """Note the origins of a root's packages in a file, before its lists are removed. Raises InputError or OSError."""
+    noted = sorted([*key, *origin] for key, origin in origins_of(root).items())
+    write_atomically(file, json.dumps(noted, indent=0).encode("ascii"))
+
+
+def read_origins(file: Path) -> dict[PackageKey, Origin]:
+    """Return origins that were noted. Raises InputError or OSError."""
+    with file.open("rb") as stream:
+        content = stream.read(_NOTED_BYTES_MAX + 1)
+    try:
+        if len(content) > _NOTED_BYTES_MAX:
+            raise ValueError("it is too large")
+        return {(a, b, c): (d, e, f) for a, b, c, d, e, f in json.loads(content)}
+    except (ValueError, TypeError, RecursionError) as exc:
+        raise InputError(
+            "origins-malformed", f"{file} does not have the origins of packages", fix="note them again"
+        ) from exc
 
 
 def _distribution(root: Path) -> str:

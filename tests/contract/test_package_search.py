@@ -88,6 +88,7 @@ async def test_an_instance_is_found_by_the_version_in_its_image(house: InProcess
         "known_by_image_alone": 2,
         "unknown": 0,
         "reasons": {},
+        "versions": 2,
     }
 
 
@@ -135,7 +136,7 @@ async def test_an_instance_whose_image_has_no_statement_is_unknown_and_not_safe(
     assert [one["instance_id"] for one in page.instances] == [OLD]
     assert page.known == {
         "instances": 2, "known": 1, "known_by_image_alone": 1, "unknown": 1,
-        "reasons": {"no statement about the AMI is recorded": 1},
+        "reasons": {"no statement about the AMI is recorded": 1}, "versions": 1,
     }  # fmt: skip
     (unknown,) = (await search(house, VULNERABLE, unknown=True)).instances
     assert (unknown["instance_id"], unknown["package"]) == (

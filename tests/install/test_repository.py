@@ -105,8 +105,9 @@ async def test_a_repository_is_not_written_unsigned_by_mistake_from_nothing_or_w
     control.write_text(control.read_text(encoding="utf-8").replace("+deb12", ""), encoding="utf-8")
     await run("dpkg-deb", "--build", tmp_path / "other", empty)
     assert "is for no release of" in await refused("--unsigned", folder=empty)
+    assert not (tmp_path / "apt").exists()
     assert "import the secret key" in await refused("--key", "0123456789ABCDEF0123456789ABCDEF01234567")
-    assert not (tmp_path / "apt/dists").exists()
+    assert not list((tmp_path / "apt/dists").iterdir())
 
     await run(*_PROGRAM, "--packages", packages[0].parent, "--out", tmp_path / "apt", "--unsigned")
     signature = tmp_path / "apt" / _SUITE / "InRelease"

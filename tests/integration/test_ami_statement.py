@@ -76,10 +76,12 @@ def scm_source(folder: Path, **changed: str) -> Path:
     return file
 
 
-def run(root: Path, output: Path, source: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = (
+def run(
+    root: Path, output: Path, source: Path, *, more: tuple[str, ...] = (), **environment: str
+) -> subprocess.CompletedProcess[str]:
+    command: tuple[str | Path, ...] = (
         sys.executable, PROGRAM, "--root", root, "--output", output, "--name", "whence-1.2",
-        "--scm-source", source, "--builder-id", "https://ci.example.org/images",
+        "--scm-source", source, "--builder-id", "https://ci.example.org/images", *more,
     )  # fmt: skip
     wanted = {"PATH": os.environ["PATH"], "SOURCE_DATE_EPOCH": "1790000000", **environment}
     return subprocess.run(command, capture_output=True, text=True, check=False, env=wanted)
@@ -237,6 +239,27 @@ def test_the_origin_of_a_package_is_what_apt_states_and_otherwise_unknown(root: 
         "oldstable",
         "main",
     )
+
+
+def test_origins_that_were_noted_are_stated_after_the_lists_are_gone(root: Path, tmp_path: Path) -> None:
+    lists, noted = root / "var/lib/apt/lists", tmp_path / "origins.json"
+    lists.mkdir(parents=True)
+    release = "deb.example.org_debian_dists_bookworm"
+    (lists / f"{release}_InRelease").write_text("Origin: Debian\nSuite: oldstable\n")
+    (lists / f"{release}_main_binary-amd64_Packages").write_text(LISTED + "Version: 2:9.0.1378-2\n")
+    ran = (sys.executable, PROGRAM.with_name("root_statement.py"), "--root", root, "--note-origins", noted)
+    subprocess.run(ran, check=True)
+    for one in lists.iterdir():
+        one.unlink()
+    done = run(root, tmp_path / "out", scm_source(tmp_path), more=("--origins", str(noted)))
+    assert done.returncode == 0, done.stderr
+    found = AmiProvenance.parse((tmp_path / "out/statement.json").read_bytes())
+    assert {one.name: one.origin for one in found.packages if one.system == "deb"} == {
+        "libstdc++6": "unknown", "openssl": "Debian", "vim": "Debian",
+    }  # fmt: skip
+    noted.write_text("[[1]]")
+    refused = run(root, tmp_path / "refused", scm_source(tmp_path), more=("--origins", str(noted)))
+    assert (refused.returncode, "does not have the origins of packages" in refused.stderr) == (2, True)
 
 
 def byproducts(statement: Mapping[str, Any]) -> dict[str, str]:

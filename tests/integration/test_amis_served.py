@@ -181,6 +181,8 @@ async def test_instances_by_package_are_refused_with_other_filters(served: Aggre
     assert (code, "--unknown needs --package" in output) == (2, True)
     code, output = await served.whence("instances", "--package", "openssl<3")
     assert (code, "of 0 running instances the package is known of 0" in output) == (0, True)
+    code, output = await served.whence("instances", "--package", "opensssl<3")
+    assert (code, "no image and no machine has a package of this name" in output) == (0, True)
 
 
 async def test_the_commands_of_the_chapter_work(served: Aggregator, files: Path) -> None:

@@ -16,9 +16,10 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from fakes.image_builder import ImageBuilder
 from landscape.aws import REGION, Aws, moto_server
 from landscape.whole import ROOT
-from whence_aggregator.trace.ami_statement import EC2_TAG
+from whence_common.digest import sha256_digest
 
 PROGRAM = ROOT / "packaging/ami/images.py"
 sys.path.insert(0, str(PROGRAM.parent))
@@ -26,6 +27,7 @@ import images  # noqa: E402 - packaging/ami is a folder of programs, no package
 from upload import upload_disk  # noqa: E402 - as above
 
 BLOCK = 512 * 1024
+STATEMENT = ImageBuilder().payload()
 
 
 @pytest.fixture(scope="module")
@@ -178,6 +180,14 @@ def test_an_image_that_was_not_made_is_not_published(aws: Aws, directory: Path, 
     assert missing in output
 
 
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"Name": "a", "Architecture": "x86_64", "Tags": {"Version": 7}}'])
+def test_a_description_that_image_py_did_not_write_is_not_published(aws: Aws, directory: Path, content: str) -> None:
+    (directory / "image.json").write_text(content, encoding="utf-8")
+    code, output = command(aws, "--apply", "publish", str(directory))
+    assert (code, own(aws)) == (1, {})
+    assert output.startswith("images.py: ")
+
+
 def test_sharing_lets_accounts_launch_the_image(aws: Aws) -> None:
     image, _ = made(aws, "Whence-AMI-1", None)
     code, output = command(aws, "--apply", "share", image, "--account", "111111111111", "--account", "222222222222")
@@ -204,15 +214,6 @@ def test_a_copy_has_the_name_and_the_tags(aws: Aws) -> None:
     assert f"eu-west-1 {there}" in output
     assert shown["Name"] == "Whence-AMI-1"
     assert {"Key": "ExpirationTime", "Value": "2027-01-26T00:00:00Z"} in shown["Tags"]
-
-
-def test_a_copy_keeps_the_tag_that_names_its_statement(aws: Aws) -> None:
-    image, _ = made(aws, "Whence-AMI-1", None)
-    stated = {"Key": EC2_TAG, "Value": "sha256:" + "1" * 64}
-    client(aws, "ec2").create_tags(Resources=[image], Tags=[stated])
-    assert command(aws, "--apply", "copy", image, "--to", "eu-west-1")[0] == 0
-    ((_, shown),) = own(aws, "eu-west-1").items()
-    assert stated in shown["Tags"]
 
 
 def test_a_copy_that_is_there_already_is_tagged_and_not_made_again(aws: Aws) -> None:
@@ -244,6 +245,53 @@ def test_what_cannot_be_deregistered_or_deleted_is_stated_and_the_rest_is_retire
     code, output = refusing(aws, {shared}, "--apply", "retire")
     assert (code, own(aws)) == (1, {})
     assert f"the snapshot {shared} of {first} is left: " in output
+
+
+@pytest.fixture
+def stated(tmp_path: Path) -> Path:
+    (tmp_path / "statement.json").write_bytes(STATEMENT)
+    return tmp_path
+
+
+def statement_tag(aws: Aws, region: str = REGION) -> str | None:
+    ((_, shown),) = own(aws, region).items()
+    return {one["Key"]: one["Value"] for one in shown.get("Tags", [])}.get("whence:statement")
+
+
+def test_an_ami_of_packer_is_tagged_with_its_statement_which_a_copy_keeps(aws: Aws, stated: Path) -> None:
+    image, _ = made(aws, "whence-1.2", None)
+    code, output = command(aws, "tag", image, str(stated))
+    assert (code, statement_tag(aws), "nothing was done" in output) == (0, None, True)
+    assert command(aws, "--apply", "tag", image, str(stated))[0] == 0
+    assert command(aws, "--apply", "tag", image, str(stated))[0] == 0, "it has this tag already"
+    assert command(aws, "--apply", "copy", image, "--to", "eu-west-1")[0] == 0
+    assert [statement_tag(aws, one) for one in (REGION, "eu-west-1")] == [sha256_digest(STATEMENT)] * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("other-1.2", STATEMENT, "is other-1.2, and the statement is about whence-1.2"),
+        ("whence-1.2", b"{}", "images.py: "),
+        ("whence-1.2", None, "No such file"),
+    ],
+)
+def test_an_ami_is_not_tagged_with_the_statement_of_another_one_or_with_none(
+    aws: Aws, tmp_path: Path, name: str, content: bytes | None, said: str
+) -> None:
+    image, _ = made(aws, name, None)
+    if content is not None:
+        (tmp_path / "statement.json").write_bytes(content)
+    code, output = command(aws, "--apply", "tag", image, str(tmp_path))
+    assert (code, said in output, statement_tag(aws)) == (1, True, None), output
+
+
+def test_the_tag_of_another_statement_is_not_replaced(aws: Aws, stated: Path) -> None:
+    image, _ = made(aws, "whence-1.2", None)
+    other = "sha256:" + "9" * 64
+    client(aws, "ec2").create_tags(Resources=[image], Tags=[{"Key": "whence:statement", "Value": other}])
+    code, output = command(aws, "--apply", "tag", image, str(stated))
+    assert (code, f"of another statement: {other}" in output, statement_tag(aws)) == (1, True, other)
 
 
 def test_a_copy_to_the_same_region_is_refused(aws: Aws) -> None:

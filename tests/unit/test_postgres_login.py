@@ -52,7 +52,8 @@ def test_two_passwords_are_refused_and_not_shown(dsn: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"\n", b"s3cret\nmore\n", b"s3cret\0", b"\xff\xfes3cret", b"s" * (PASSWORD_BYTES_MAX + 1)]
+    "content",
+    [b"", b"\n", b"s3cret\r\n", b"s3cret\nmore\n", b"s3cret\0", b"\xff\xfes3cret", b"s" * (PASSWORD_BYTES_MAX + 1)],
 )
 def test_a_file_that_is_no_password_is_refused_with_its_name_and_without_its_content(
     content: bytes, tmp_path: Path

@@ -117,6 +117,27 @@ def test_wrong_options_are_refused_before_anything_is_made(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("dsn", "said"),
+    [
+        ("postgresql://whence:hunter2@db/whence", "has a password"),
+        ("postgresql://whence@db/whence?sslmode=require&password=hunter2", "has a password"),
+        ("postgresql://whence@db/whence?pass%77ord=hunter2", "has a password"),
+        ("postgresql://whence@db/whence?password_file=/hunter2", "has a password"),
+        ("sqlite:////var/lib/hunter2", "replicas share a database"),
+        ("postgresql://[hunter2", "the URL is malformed"),
+    ],
+)
+def test_a_database_with_a_password_or_of_one_replica_is_refused_and_not_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], dsn: str, said: str
+) -> None:
+    assert made(tmp_path, "--database", dsn) == 78
+    shown = capsys.readouterr().err
+    assert said in shown
+    assert "hunter2" not in shown
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_directory_that_is_missing_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert made(tmp_path / "none") == 1
     assert f"{tmp_path}/none/secrets cannot be written: No such file" in capsys.readouterr().err

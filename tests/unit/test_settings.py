@@ -43,6 +43,27 @@ def test_keys_are_bound_by_the_fresh_proof_unless_the_settings_disable_it() -> N
     assert aggregator.parse_settings(AGGREGATOR.encode(), name="a").sts == "required"
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "database: postgresql://[hunter2\n",
+        'witnesses: [{url: "http://[hunter2", key: x}]\n',
+        "registry_front: {name: r.example.org, backend: 'https://[hunter2', realm: 'https://[hunter2'}\n",
+        "console: {url: 'https://[hunter2'}\n",
+    ],
+)
+def test_a_url_that_cannot_be_taken_apart_is_refused_with_its_place_and_not_shown(lines: str) -> None:
+    with pytest.raises(SettingsInvalid) as caught:
+        aggregator.parse_settings((AGGREGATOR + lines).encode(), name="a")
+    assert "a:3:" in caught.value.message
+    assert "hunter2" not in caught.value.diagnostics()
+
+
+def test_an_agents_url_that_cannot_be_taken_apart_is_refused_with_its_place() -> None:
+    with pytest.raises(SettingsInvalid, match=r"a:1:17: .*brackets"):
+        agent.parse_settings(b"aggregator_url: https://[whence.example.org\n", name="a")
+
+
 @pytest.mark.parametrize("sts, warned", [("required", []), ("accepted", ["accepted"]), ("off", ["off"])])
 async def test_the_start_warns_if_keys_are_bound_without_the_fresh_proof(
     sts: str, warned: list[str], caplog: pytest.LogCaptureFixture

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Generic, NamedTuple, TypeVar
+from urllib.parse import urlsplit
 
 from whence_common.errors import InputError
 from whence_common.problems import Problem, Severity, in_document_order, render
@@ -94,12 +95,39 @@ def read(
     if settings is not None:
         roots = {one.partition("[")[0] for one in left_out}  # a list without one of its items is judged as incomplete
         follows = re.compile("|".join(rf"\b{re.escape(one)}\b" for one in roots) or r"(?!)")
-        judged = [one if isinstance(one, Wrong) else Wrong(one, FIX) for one in judge(settings)]
+        judged = _judged(root, settings, judge, name=name)
         found += [_placed(root, one.message, fix=one.fix) for one in judged if not follows.search(one.message)]
     if found or settings is None:
         ordered = in_document_order(found)
         raise SettingsInvalid("settings-invalid", render(ordered, name=name, lines=()), problems=ordered)
     return Document(name=name, settings=settings, root=root)
+
+
+def _judged(
+    root: nodes.MappingNode, settings: T, judge: Callable[[T], Iterable[str | Wrong]], *, name: str
+) -> list[Wrong]:
+    """Return the errors in valid values. Raises SettingsInvalid for URLs that cannot be parsed, by place."""
+    try:
+        return [one if isinstance(one, Wrong) else Wrong(one, FIX) for one in judge(settings)]
+    except ValueError as exc:
+        found = [
+            Problem(
+                severity="error", code="settings-invalid", line=one.line, column=one.column, path="",
+                message="the URL is malformed: brackets belong around an IPv6 address only", fix="correct it",
+            )
+            for one in _scalars(root) if not _is_parsed(one.text)
+        ]  # fmt: skip
+        if not found:
+            raise
+        raise SettingsInvalid("settings-invalid", render(found, name=name, lines=()), problems=found) from exc
+
+
+def _is_parsed(text: str) -> bool:
+    try:
+        urlsplit(text)
+    except ValueError:
+        return False
+    return True
 
 
 def mapping(

@@ -53,8 +53,8 @@ def _found(
     return found
 
 
-def coverage(rows: Sequence[CountPackagesKnownRow]) -> dict[str, object]:
-    """Return of how many running instances the package is known."""
+def coverage(rows: Sequence[CountPackagesKnownRow], *, versions: int) -> dict[str, object]:
+    """Return of how many running instances the package is known. `versions`: how many are known of it anywhere."""
     counts = {row["reason"]: row["n"] for row in rows}
     unknown = {reason: counts[number] for number, reason in REASONS.items() if number in counts}
     return {
@@ -63,4 +63,5 @@ def coverage(rows: Sequence[CountPackagesKnownRow]) -> dict[str, object]:
         "known_by_image_alone": counts.get(_BY_IMAGE_ALONE, 0),
         "unknown": sum(unknown.values()),
         "reasons": unknown,
+        "versions": versions,
     }

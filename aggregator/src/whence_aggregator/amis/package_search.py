@@ -103,7 +103,7 @@ class PackageSearch:
                 "every": every, "applications": named,
             }
         )  # fmt: skip
-        known = coverage(await self._database.fetch(counted)) if not page else None
+        known = coverage(await self._database.fetch(counted), versions=len(stored)) if not page else None
         return await self._page(found, limit, known)
 
     async def _page(self, found: list[Found], limit: int, known: dict[str, object] | None) -> PackagePage:

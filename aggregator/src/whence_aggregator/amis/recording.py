@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from whence_aggregator.amis.rows import known_index, named_amis, stated_name
+from whence_aggregator.amis.rows import known_index, known_name, named_amis
 from whence_aggregator.amis.submission import NamedAmi, SubmittedAmi
 from whence_aggregator.ledger.ledger import Ledger
 from whence_aggregator.ledger.writing import NewEntry
@@ -75,7 +75,7 @@ class AmiRecording:
                 raise NotFound(
                     "ami-statement-unknown", f"statement not found: {submitted.digest}", fix="send the statement itself"
                 )
-            name = submitted.provenance.name if submitted.provenance is not None else stated_name(statement_rows)
+            name = submitted.provenance.name if submitted.provenance is not None else known_name(statement_rows)
             _check_allowed(name, others, recorded_by=recorded_by, allowed=allowed)
             added = [one for one in submitted.amis if one not in named]
             is_new = index is None or bool(added)

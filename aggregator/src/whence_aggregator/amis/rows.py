@@ -20,9 +20,9 @@ def known_index(rows: Sequence[AmiStatementOfRow]) -> int | None:
     return rows[0]["ledger_index"] if rows else None
 
 
-def stated_name(rows: Sequence[AmiStatementOfRow]) -> str:
-    """Return the name that a recorded statement gives the image."""
-    return rows[0]["name"]
+def known_name(rows: Sequence[AmiStatementOfRow]) -> str:
+    """Return the name that a statement is about; empty if it is not recorded."""
+    return rows[0]["name"] if rows else ""
 
 
 def named_amis(rows: Sequence[AmisNamedByRow]) -> list[NamedAmi]:

@@ -39,7 +39,7 @@ def _reader(path: Path) -> Callable[[], str]:
             password = content.decode("utf-8").removesuffix("\n")
         except UnicodeDecodeError:
             password = ""
-        if not password or len(content) > PASSWORD_BYTES_MAX or "\n" in password or "\0" in password:
+        if not password or len(content) > PASSWORD_BYTES_MAX or any(one in password for one in "\r\n\0"):
             message = f"password_file {path} is not one line of at most {PASSWORD_BYTES_MAX} bytes of UTF-8"
             raise _invalid(message, "write the role's password, and nothing else, to the file")
         return password

@@ -42,5 +42,9 @@ def _lines(known: Mapping[str, Any]) -> list[str]:
     lines = [f"of {known['instances']} running instances the package is known of {known['known']}"]
     if known["known_by_image_alone"]:
         lines.append(f"{known['known_by_image_alone']} of them by their image alone: their agents state no packages")
+    if not known["versions"]:
+        lines.append(
+            "no image and no machine has a package of this name: names are those of binary packages, as libssl3"
+        )
     lines += [f"unknown of {count}: {reason}" for reason, count in known["reasons"].items()]
     return lines

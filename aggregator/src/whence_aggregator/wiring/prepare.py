@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import yaml
 
@@ -78,11 +79,29 @@ def prepare(directory: Path, wanted: Installation, *, now: datetime) -> list[Pat
 def _judged(wanted: Installation) -> str:
     """Return the log's name. Raises SettingsInvalid if the settings would be invalid; their keys are no one's."""
     first = parse_settings(_written(_settings(wanted, witness_key=None)), name="aggregator.yaml")
+    _check_database(wanted.database)
     log_key = Signer(log_origin(first), bytes(_SECRET_BYTES)).verifier
     parse_witness_settings(_written(_witness_settings(wanted, str(log_key))), name="witness.yaml")
     witness_key = Signer(wanted.witness, bytes(_SECRET_BYTES), WITNESS).verifier
     parse_settings(_written(_settings(wanted, witness_key=str(witness_key))), name="aggregator.yaml")
     return log_origin(first)
+
+
+def _check_database(dsn: str) -> None:
+    """Raise SettingsInvalid for a DSN that several replicas cannot use, or that has a password, which is not shown."""
+    place = urlsplit(dsn)
+    named = {key for key, _ in parse_qsl(place.query, keep_blank_values=True)}
+    if place.scheme not in ("postgresql", "postgres"):
+        raise SettingsInvalid(
+            "database-shared",
+            "replicas share a database",
+            fix="name one of PostgreSQL: postgresql://ROLE@HOST/DATABASE",
+        )
+    if place.password is not None or named & {"password", "password_file"}:
+        raise SettingsInvalid(
+            "database-password", "the database's DSN has a password, and settings contain none",
+            fix="leave it out, and write it to secrets/database.password afterwards",
+        )  # fmt: skip
 
 
 def _settings(wanted: Installation, *, witness_key: str | None) -> dict[str, Any]:

@@ -143,7 +143,8 @@ order by i.number limit :limit;
 -- Instances that run now, with what is known of their version of a package. reason: 0 it is known; 1 no statement about the
 -- AMI is recorded, and none that the agent states; 2 the agent states another statement than the AMI's; 3 the agent does not
 -- state all packages that differ; 4 the version cannot be compared; 5 the agent is silent; 6 the key of each statement is not
--- trusted any more; 9 it is known by the image alone, as the agent states nothing of it.
+-- trusted any more; 9 it is known by the image alone, as the agent states nothing. The count has also 7: EC2 lists the
+-- instance, and its agent has stated nothing yet.
 
 -- text: package_reasons
 select n.number, n.facets, n.instance_id, n.account_id, n.region, n.cause, n.observed_at, n.ledger_index, n.life,
@@ -197,12 +198,10 @@ select i.number, i.facets, i.instance_id, i.account_id, i.region, i.cause, i.obs
     i.image_id, i.reason
 from ({text package_reasons}) i where i.reason between 1 and 6 order by i.number limit :limit;
 
--- Of all running instances, how many of each reason; 7: EC2 lists it, and its agent has stated nothing yet.
-
 -- name: count_packages_known
 -- types: after int, n int, reason int, silent_before int, in_account str?, in_region str?, every int, name str, system str
 select q.reason, count(*) as n from (
-    select k.reason from ({text package_reasons}) k
+    select r.reason from ({text package_reasons}) r
     union all
     select 7 as reason from instance n
     where n.ledger_index < 0 and n.life = 'running' and cast(:every as bigint) = 1
