@@ -85,13 +85,13 @@ class Build:
         """Build the package; return its file, which appears when it is complete. Raises BuildRefused or OSError."""
         upstream = self._ours[1].name.split("-")[1]
         version = f"{upstream}-{_REVISION}+{self._target.suffix}"
-        partial = self._arguments.out / f"{self._package.name}_{version}_{self._target.architecture}.partial"
+        name = f"{self._package.name}_{version}_{self._target.architecture}"
         try:
-            return self._write(partial, upstream, version).rename(partial.with_suffix(".deb"))
+            return self._write(f"{name}.partial", upstream, version).rename(self._arguments.out / f"{name}.deb")
         finally:
-            partial.unlink(missing_ok=True)
+            (self._arguments.out / f"{name}.partial").unlink(missing_ok=True)
 
-    def _write(self, file: Path, upstream: str, version: str) -> Path:
+    def _write(self, name: str, upstream: str, version: str) -> Path:
         with tempfile.TemporaryDirectory(prefix="whence-deb-") as directory:
             root = Path(directory) / "root"
             self._environment(root / self._package.home[1:])
@@ -100,6 +100,7 @@ class Build:
             describe(self._package, root, target=self._target, version=version, epoch=self._epoch)
             _settle(root, self._package, self._epoch)
             self._arguments.out.mkdir(parents=True, exist_ok=True)
+            file: Path = self._arguments.out / name
             # xz's output depends on the number of its threads.
             fast = ["-z1"] if self._arguments.compression != "xz" else ["--threads-max=1"]
             _run(
