@@ -96,9 +96,10 @@ def write_context(context: Path, ours: Path, source: Source) -> str:
         shutil.copy(wheel, wheels)
     version = ""
     for part in ("common", "aggregator"):
-        wheel = next(ours.glob(f"whence_{part}-*.whl"), None)
-        if wheel is None:
-            sys.exit(f"build.py: {ours} has no wheel of {part}: run `make wheels`")
+        found = list(ours.glob(f"whence_{part}-*.whl"))
+        if len(found) != 1:
+            sys.exit(f"build.py: {ours} must have one wheel of {part}: run `make wheels`")
+        (wheel,) = found
         shutil.copy(wheel, wheels)
         version = wheel.name.split("-")[1]
         locked += f"whence-{part}=={version} --hash=sha256:{_sha256(wheel)}\n"
