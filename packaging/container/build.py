@@ -75,7 +75,9 @@ def main() -> int:
 
 def source_of(root: Path, url: str | None) -> Source:
     """Return what git states about a checkout. A login in the URL is left out."""
-    url = url or _run("git", "-C", str(root), "config", "--get", "remote.origin.url").strip()
+    url = url or _run("git", "-C", str(root), "config", "--default", "", "--get", "remote.origin.url").strip()
+    if not url:
+        sys.exit("build.py: the clone has no remote named origin: make container SOURCE=URL (--source) names it")
     revision, author, committed_at = _run("git", "-C", str(root), "log", "-1", "--format=%H%n%an%n%cI").splitlines()
     status = _run("git", "-C", str(root), "status", "--porcelain").rstrip("\n")
     url = _LOGIN.sub("", url)
@@ -94,7 +96,10 @@ def write_context(context: Path, ours: Path, source: Source) -> str:
         shutil.copy(wheel, wheels)
     version = ""
     for part in ("common", "aggregator"):
-        (wheel,) = ours.glob(f"whence_{part}-*.whl")
+        found = list(ours.glob(f"whence_{part}-*.whl"))
+        if len(found) != 1:
+            sys.exit(f"build.py: {ours} must have one wheel of {part}: run `make wheels`")
+        (wheel,) = found
         shutil.copy(wheel, wheels)
         version = wheel.name.split("-")[1]
         locked += f"whence-{part}=={version} --hash=sha256:{_sha256(wheel)}\n"
@@ -143,4 +148,11 @@ def _run(*command: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except subprocess.CalledProcessError as exc:
+        sys.exit(f"build.py: {' '.join(exc.cmd[:2])} failed with exit code {exc.returncode}, see above")
+    except OSError as exc:
+        sys.exit(f"build.py: {exc}")
+    except KeyboardInterrupt:
+        sys.exit(130)

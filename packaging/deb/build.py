@@ -82,9 +82,16 @@ class Build:
             )
 
     def write(self) -> Path:
-        """Build the package; return its file."""
+        """Build the package; return its file, which appears when it is complete. Raises BuildRefused or OSError."""
         upstream = self._ours[1].name.split("-")[1]
         version = f"{upstream}-{_REVISION}+{self._target.suffix}"
+        name = f"{self._package.name}_{version}_{self._target.architecture}"
+        try:
+            return self._write(f"{name}.partial", upstream, version).rename(self._arguments.out / f"{name}.deb")
+        finally:
+            (self._arguments.out / f"{name}.partial").unlink(missing_ok=True)
+
+    def _write(self, name: str, upstream: str, version: str) -> Path:
         with tempfile.TemporaryDirectory(prefix="whence-deb-") as directory:
             root = Path(directory) / "root"
             self._environment(root / self._package.home[1:])
@@ -92,25 +99,23 @@ class Build:
             self._manuals(root, Path(directory) / "ours", upstream)
             describe(self._package, root, target=self._target, version=version, epoch=self._epoch)
             _settle(root, self._package, self._epoch)
-            name = f"{self._package.name}_{version}_{self._target.architecture}.deb"
             self._arguments.out.mkdir(parents=True, exist_ok=True)
             file: Path = self._arguments.out / name
             # xz's output depends on the number of its threads.
             fast = ["-z1"] if self._arguments.compression != "xz" else ["--threads-max=1"]
-            partial = file.with_suffix(".partial")
-            try:
-                _run(
-                    "dpkg-deb", "--root-owner-group", f"-Z{self._arguments.compression}", *fast, "--build", str(root),
-                    str(partial), environment={"SOURCE_DATE_EPOCH": str(self._epoch)},
-                )  # fmt: skip
-                partial.rename(file)
-            finally:
-                partial.unlink(missing_ok=True)
+            _run(
+                "dpkg-deb", "--root-owner-group", f"-Z{self._arguments.compression}", *fast, "--build", str(root),
+                str(file), environment={"SOURCE_DATE_EPOCH": str(self._epoch)},
+            )  # fmt: skip
         return file
 
     def _environment(self, folder: Path) -> None:
         lock = ROOT / f"packaging/{self._package.part}.lock"
-        fill(self._target, folder, lock=lock, ours=self._ours, wheelhouse=self._arguments.wheelhouse)
+        try:
+            fill(self._target, folder, lock=lock, ours=self._ours, wheelhouse=self._arguments.wheelhouse)
+        except subprocess.CalledProcessError as exc:
+            fix = "check the network, pip's index (PIP_INDEX_URL) and proxy; finished downloads are kept"
+            raise BuildRefused(f"pip could not install the wheels of {lock.name}, see above: {fix}") from exc
         for service in (folder / "botocore/data").iterdir():
             if service.is_dir() and service.name not in self._package.botocore:
                 shutil.rmtree(service)

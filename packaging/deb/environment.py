@@ -28,7 +28,7 @@ class BuildRefused(Exception):
 
 
 def fill(target: Target, folder: Path, *, lock: Path, ours: Sequence[Path], wheelhouse: Path) -> None:
-    """Install the lock's wheels and ours into a folder. Raises BuildRefused."""
+    """Install the lock's wheels and ours into a folder. Raises BuildRefused, and CalledProcessError of pip."""
     options = [*target.pip_options, "--quiet", "--no-deps", "--only-binary=:all:"]
     locked = ["--require-hashes", "-r", str(lock)]
     install = ["install", "--no-compile", "--no-index", "--target", str(folder)]
@@ -36,11 +36,7 @@ def fill(target: Target, folder: Path, *, lock: Path, ours: Sequence[Path], whee
     try:
         _pip(*install, "--find-links", str(wheelhouse), *options, *locked, quiet=True)
     except subprocess.CalledProcessError:  # the wheelhouse lacks some
-        try:
-            _pip("download", "--dest", str(wheelhouse), *options, *locked)
-        except subprocess.CalledProcessError as exc:
-            fix = "check the network, pip's index (PIP_INDEX_URL) and proxy; finished downloads are kept"
-            raise BuildRefused(f"pip could not download the wheels of {lock.name}, see above: {fix}") from exc
+        _pip("download", "--dest", str(wheelhouse), *options, *locked)
         _pip(*install, "--find-links", str(wheelhouse), *options, *locked)
     _pip(*install, "--upgrade", *options, *map(str, ours))
     shutil.rmtree(folder / "bin", ignore_errors=True)

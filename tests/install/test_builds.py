@@ -146,5 +146,5 @@ async def test_wheels_for_another_python_are_refused_by_their_hash(wheels: Path,
     lock.write_text(re.sub(r"sha256:[0-9a-f]{8}", "sha256:00000000", lock.read_text("utf-8")), encoding="utf-8")
     build = (BIN / "python", source / "packaging/deb/build.py", "--wheels", wheels, "--out", tmp_path / "out")
     said = await refused(*build, "--package", "whence-agent", "--wheelhouse", ROOT / "build/wheelhouse")
-    assert "could not download the wheels of agent.lock" in said
+    assert "could not install the wheels of agent.lock" in said
     assert not (tmp_path / "out").exists()
