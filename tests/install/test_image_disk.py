@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ import pytest
 
 from fakes.metadata_service import MetadataService
 from fakes.time_server import time_server
+from landscape.aws import Aws
 from landscape.booted_images import agent_settings, shown_ports
 from landscape.emulated import EmulatedMachine, accelerator, copied, emulated, make_reachable
 from landscape.image_roots import AMI, image_layers, layered
@@ -26,10 +29,23 @@ from landscape.whole import Landscape
 from whence_common.ami_file import AMI_FILE_PATH
 from whence_common.ami_provenance import AmiProvenance
 from whence_common.digest import sha256_digest
+from whence_common.runtime.pause import pause
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.root]
 _REPOSITORY = "https://git.example.org/platform/images"
 _TIME_ADDRESS = "169.254.169.123"
+_BUCKET = "guest-bucket"
+_PAIR = {
+    "client.json": {"client_id": "one", "client_secret": "client-secret"},
+    "user.json": {"application_username": "greeter", "application_password": "first"},
+}
+_UNHURRIED = {
+    "watch_seconds": 5.0, "notice_seconds": 5.0, "heartbeat_seconds": 10.0, "credentials_poll_seconds": 5.0,
+}  # fmt: skip
+"""An emulated processor has little time for looking."""
+_VOLUMES = ("guest-data", "guest-left", "guest-right")
+_META = "/var/lib/whence-agent/container"
+_LIFE = "{{.Id}} {{.State.StartedAt}} {{.RestartCount}}"
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +54,7 @@ async def disk(scape: Landscape, shared_server: Aggregator, tmp_path_factory: py
     out = tmp_path_factory.mktemp("disk")
     async with layered(out, *await image_layers()) as root:
         make_reachable(root, shown_ports(scape, shared_server))
-        settings = {**agent_settings(scape, shared_server), "status_address": "0.0.0.0"}
+        settings = {**agent_settings(scape, shared_server), "status_address": "0.0.0.0", **_UNHURRIED}
         (root / "etc/whence/agent.yaml").write_text(json.dumps(settings), encoding="utf-8")
         clone = await _clone(out / "clone")
         options = ("--only", "disk", "--out", out, "--version", "20261127", "--git", clone)
@@ -55,6 +71,23 @@ class Guest:
     service: MetadataService
     server: Aggregator
     image: BuiltImage
+    aws: Aws
+
+    async def statements(self) -> int:
+        shown = await self.server.get(f"/v1/instances/{self.service.instance_id}")
+        return len(shown["statements"])
+
+    async def states(self) -> dict[str, str]:
+        """Return the state of each link of the instance's trace."""
+        lineage = await self.server.settled(self.service.instance_id)
+        return {link["link"]: link["state"] for link in lineage["links"]}
+
+    async def change_password(self, password: str) -> None:
+        user = {"application_username": "greeter", "application_password": password}
+        await self.aws.put_credentials(_BUCKET, "greeter", {"user.json": user})
+
+    async def has_password(self, password: str) -> bool:
+        return password in await self.machine.run("cat", f"{_META}/credentials/user.json")
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +102,8 @@ async def guest(
         for port in shown_ports(scape, shared_server):
             await network.show(port)
         await network.appear(METADATA_ADDRESS, _TIME_ADDRESS)
+        volumes = [await scape.aws.create_volume(name) for name in _VOLUMES]
+        await scape.aws.put_credentials(_BUCKET, "greeter", _PAIR)
         service = await stack.enter_async_context(scape.instance(user_data(image.reference)))
         listening = await network.bound(METADATA_ADDRESS, 80)
         await stack.enter_async_context(service.serve(listening=listening))
@@ -77,15 +112,21 @@ async def guest(
         with volume.open("r+b") as stream:
             stream.truncate(5 * 1024**3)
         logs = tmp_path_factory.mktemp("guest")
-        machine = await stack.enter_async_context(emulated(volume, logs, words, network))
-        yield Guest(machine=machine, service=service, server=shared_server, image=image)
+        machine = await stack.enter_async_context(emulated(volume, logs, words, network, volumes=volumes))
+        yield Guest(machine=machine, service=service, server=shared_server, image=image, aws=scape.aws)
 
 
 def user_data(reference: str) -> bytes:
     return (
         "#taupage-ami-config\napplication_id: greeter\napplication_version: '1.0'\nruntime: Docker\n"
         f"source: {reference}\nports: {{{free_port()}: 8080}}\nhealth_check_path: /health\n"
-        "health_check_timeout_seconds: 300\nstop_timeout: 1\n"
+        f"health_check_timeout_seconds: 300\nstop_timeout: 1\nmint_bucket: {_BUCKET}\n"
+        "volumes:\n"
+        "  ebs: {/dev/sdf: guest-data, /dev/sdg: guest-left, /dev/sdh: guest-right}\n"
+        "  raid: {/dev/md/pair: {level: 0, devices: [/dev/sdg, /dev/sdh]}}\n"
+        "mounts:\n"
+        "  /data: {partition: /dev/sdf, filesystem: xfs, erase_on_boot: true}\n"
+        "  /pair: {partition: /dev/md/pair, erase_on_boot: true}\n"
     ).encode()
 
 
@@ -144,6 +185,46 @@ async def test_the_agent_in_the_guest_boots_its_instance_and_the_trace_is_whole(
     assert links["image"]["value"]["digest"] == guest.image.digest
     assert links["commit"]["value"]["commit"] == scape.sources.commits[0]
     assert links["team"]["value"]["team_id"] == "hello"
+
+
+async def test_volumes_are_formatted_and_mounted_by_the_confined_helper(guest: Guest) -> None:
+    machine = guest.machine
+    await machine.until("ok")
+    shown = await machine.run("findmnt", "--noheadings", "--raw", "--output", "TARGET,SOURCE,FSTYPE")
+    mounts = {line.split()[0]: line.split()[1:] for line in shown.splitlines() if line.startswith("/mounts/")}
+    assert {place: kind for place, (_, kind) in mounts.items()} == {"/mounts/data": "xfs", "/mounts/pair": "ext4"}
+    assert mounts["/mounts/data"][0].startswith("/dev/nvme")
+    assert "raid0" in await machine.run("mdadm", "--detail", mounts["/mounts/pair"][0])
+    writing = "echo kept > /data/file && echo kept > /pair/file"
+    await machine.run("docker", "exec", "--user", "999", "taupageapp", "/bin/busybox", "sh", "-c", writing)
+    assert await machine.run("cat", "/mounts/data/file", "/mounts/pair/file") == "kept\nkept\n"
+
+
+@pytest.mark.parametrize("years", [10, -10])
+async def test_a_clock_that_jumps_by_years_ends_nothing_and_is_set_right(guest: Guest, years: int) -> None:
+    machine = guest.machine
+    began, ran = await machine.until("ok", "degraded"), await machine.inspected(_LIFE)
+    traced, stated = await guest.states(), await guest.statements()
+    await machine.run("systemctl", "stop", "chrony")
+    await machine.run("date", "--set", f"{years:+d} years")
+    await guest.change_password(f"of {years}")  # which reaches the application while the clock is wrong
+    await machine.run("docker", "update", f"--cpu-shares={500 + years}", "taupageapp")  # which is stated at once
+    async with asyncio.timeout(machine.seconds_max):
+        while not await guest.has_password(f"of {years}"):
+            await pause(machine.look_seconds)
+        while await guest.statements() == stated:
+            await pause(machine.look_seconds)
+    assert abs(int(await machine.run("date", "+%s")) - time.time()) > 9 * 365 * 86_400
+    assert (await machine.until("degraded"))["started_at"] == began["started_at"]
+
+    await machine.run("systemctl", "start", "chrony")
+    async with asyncio.timeout(machine.seconds_max):
+        while abs(int(await machine.run("date", "+%s")) - time.time()) > 30:
+            await pause(machine.look_seconds)
+    assert (await machine.until("ok", "degraded"))["started_at"] == began["started_at"]
+    assert await machine.inspected(_LIFE) == ran
+    assert await guest.states() == traced
+    assert await machine.running() == ""
 
 
 async def test_the_disk_has_a_loader_for_bios_and_one_for_uefi(disk: Path) -> None:

@@ -28,7 +28,15 @@ from whence_common.runtime.pause import pause
 pytestmark = [pytest.mark.timeout(900), pytest.mark.root]
 _NAME = "whence.example.org"
 _YEAR_SECONDS = 365 * 86_400
+_LIFE = "{{.Id}} {{.State.StartedAt}} {{.RestartCount}}"
 _FAKE_TIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
+
+
+_KILLING = """\
+#!/bin/sh
+if [ -e /etc/whence/kill ] && [ "$1" = --no-canonicalize ]; then kill -9 $PPID; exec sleep infinity; fi
+exec /usr/bin/mount "$@"
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +59,10 @@ class Hardship:
         return base64.b64decode(envelope["payload"]).decode()
 
 
-def user_data(reference: str) -> bytes:
+def user_data(reference: str, more: str = "") -> bytes:
     return (
         "#taupage-ami-config\napplication_id: greeter\napplication_version: '1.0'\nruntime: Docker\n"
-        f"source: {reference}\nports: {{{free_port()}: 8080}}\nhealth_check_path: /health\nstop_timeout: 1\n"
+        f"source: {reference}\nports: {{{free_port()}: 8080}}\nhealth_check_path: /health\nstop_timeout: 1\n{more}"
     ).encode()
 
 
@@ -153,7 +161,7 @@ async def test_a_clock_that_jumps_by_years_ends_nothing(hardship: Hardship, plug
     try:
         async with machine.booted():
             began = await machine.until("ok", "degraded")
-            ran = await machine.inspected("{{.Id}} {{.State.StartedAt}} {{.RestartCount}}")
+            ran = await machine.inspected(_LIFE)
             for years, drift in (
                 (10, ("exec", "taupageapp", "/bin/busybox", "true")),
                 (-10, ("update", "--cpu-shares=512", "taupageapp")),
@@ -166,10 +174,75 @@ async def test_a_clock_that_jumps_by_years_ends_nothing(hardship: Hardship, plug
                     while len((await hardship.shown())["statements"]) == stated:
                         await pause(0.1)
                 assert (await machine.until("degraded"))["started_at"] == began["started_at"]
-                assert await machine.inspected("{{.Id}} {{.State.StartedAt}} {{.RestartCount}}") == ran
+                assert await machine.inspected(_LIFE) == ran
             assert await machine.running() == ""
     finally:
         dropin.unlink()
+
+
+async def test_an_agent_that_hangs_is_ended_by_the_watchdog_and_adopts_what_runs(
+    hardship: Hardship, plugged_in: AsyncExitStack
+) -> None:
+    machine = hardship.machine
+    dropin = machine.root / "etc/systemd/system/whence-agent.service.d/20-watchdog.conf"
+    dropin.write_text("[Service]\nWatchdogSec=3s\nRestartSec=1s\n", encoding="ascii")
+    try:
+        async with machine.booted():
+            before, ran = await machine.until("ok", "degraded"), await machine.inspected(_LIFE)
+            await machine.run("systemctl", "kill", "--kill-whom=main", "--signal=STOP", "whence-agent")
+            await machine.until("ok", "degraded", since=before["started_at"])
+            assert await machine.inspected(_LIFE) == ran
+            assert "Watchdog timeout" in await machine.run("journalctl", "--unit=whence-agent", "--boot", "--no-pager")
+            assert await machine.running() == ""
+    finally:
+        dropin.unlink()
+
+
+@pytest.fixture
+async def killing(hardship: Hardship, plugged_in: AsyncExitStack) -> AsyncIterator[Path]:
+    """A mount(8) that kills the helper which runs it, as long as the file that is returned exists."""
+    machine, right = hardship.machine, hardship.service.user_data
+    program, wanted = machine.root / "usr/sbin/mount", machine.root / "etc/whence/kill"
+    program.write_text(_KILLING, encoding="ascii")
+    program.chmod(0o755)
+    wanted.touch()
+    more = "mounts: {/scratch: {partition: none, filesystem: tmpfs}}\n"
+    hardship.service.user_data = user_data(hardship.image.reference, more)
+    try:
+        yield wanted
+    finally:
+        hardship.service.user_data = right
+        program.unlink()
+        wanted.unlink(missing_ok=True)
+        machine.configure(volumes_seconds_max=300.0, stage_seconds_max={})
+
+
+async def test_the_boot_goes_on_when_the_helper_is_killed_while_it_mounts(hardship: Hardship, killing: Path) -> None:
+    machine = hardship.machine
+    async with machine.booted():
+        async with asyncio.timeout(BOOT_SECONDS_MAX):
+            while "the helper ended without a response" not in str((await machine.until("booting"))["reasons"]):
+                await pause(0.1)
+        assert (await machine.containers()).get("taupageapp") != "running"
+        killing.unlink()
+        assert (await machine.until("ok", "degraded", "failed"))["state"] != "failed"
+        assert await machine.run("findmnt", "--noheadings", "--output=FSTYPE", "/mounts/scratch") == "tmpfs\n"
+        assert await machine.containers() == {"taupageapp": "running"}
+        assert await machine.running() == ""
+
+
+async def test_a_helper_that_is_always_killed_fails_the_boot_with_the_reason_and_nothing_runs(
+    hardship: Hardship, killing: Path
+) -> None:
+    machine = hardship.machine
+    machine.configure(volumes_seconds_max=1.0, stage_seconds_max={"prepare": 3.0})
+    async with machine.booted():
+        status = await machine.until("ok", "degraded", "failed")
+        assert status["state"] == "failed", status["reasons"]
+        assert "the helper ended without a response" in str(status["reasons"])
+        assert "journalctl -t whence-machine -t whence-disks" in str(status)
+        assert (await machine.containers()).get("taupageapp") != "running"
+        assert await machine.running() == ""
 
 
 async def test_a_full_disk_is_on_the_status_and_what_was_not_written_is_written_later(hardship: Hardship) -> None:

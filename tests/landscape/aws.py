@@ -74,6 +74,18 @@ class Aws:
 
         return await asyncio.to_thread(start)
 
+    async def create_volume(self, name: str) -> str:
+        """Create a blank volume with this Name tag, in the zone of the instances; return its id."""
+
+        def create() -> str:
+            answer = self.client("ec2").create_volume(
+                Size=1, AvailabilityZone=f"{REGION}a",
+                TagSpecifications=[{"ResourceType": "volume", "Tags": [{"Key": "Name", "Value": name}]}],
+            )  # fmt: skip
+            return str(answer["VolumeId"])
+
+        return await asyncio.to_thread(create)
+
     async def put_credentials(self, bucket: str, application_id: str, files: Mapping[str, Mapping[str, str]]) -> None:
         """Write a mint bucket's objects, making the bucket when it is not there."""
 

@@ -13,7 +13,6 @@ from landscape.whole import Landscape
 from whence_common.runtime.pause import pause
 
 STATUS_PORT = 7380
-_LOOK_SECONDS = 0.1
 _CONSOLE_CHARACTERS = 3_000
 
 
@@ -23,6 +22,8 @@ class BootedImage(ABC):
     status_url: str
     seconds_max: ClassVar[float]
     """How long a boot, and each step after it, may take there."""
+    look_seconds: ClassVar[float] = 0.1
+    """The pause between two looks, each of which takes time of the machine's processor."""
 
     @abstractmethod
     async def said(self, *command: str) -> tuple[int, str]:
@@ -60,7 +61,7 @@ class BootedImage(ABC):
                     found = await self.status()
                     if found is not None and found["state"] in states and found["started_at"] != since:
                         return found
-                    await pause(_LOOK_SECONDS)
+                    await pause(self.look_seconds)
         except TimeoutError:
             reasons = found and (found["state"], found["reasons"])
             ended = self.console[-_CONSOLE_CHARACTERS:]
@@ -70,7 +71,7 @@ class BootedImage(ABC):
         """Wait until systemd has started everything; return the failed units, empty when there are none."""
         async with asyncio.timeout(self.seconds_max):
             while (await self.said("systemctl", "is-system-running"))[1].strip() not in ("running", "degraded"):
-                await pause(_LOOK_SECONDS)
+                await pause(self.look_seconds)
         return (await self.run("systemctl", "--failed", "--plain", "--no-legend", "--no-pager")).strip()
 
     async def containers(self) -> dict[str, str]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from landscape.booted_images import STATUS_PORT, BootedImage
+from landscape.disks import DISK_BYTES
 from landscape.instance_network import InstanceNetwork
 from landscape.processes import Process, started
 from whence_common.runtime.pause import pause
@@ -26,9 +27,8 @@ SHELL_PORT = 99
 _NAMESPACE = "10.0.2.2"
 """The namespace's loopback, as the guest sees it."""
 _PROBE_SECONDS = 5.0
-_LOOK_SECONDS = 0.2
 _COMMAND_SECONDS_MAX = 120.0
-_EMULATED = ("-accel", "tcg,thread=multi", "-cpu", "max")
+_EMULATED = ("-accel", "tcg,thread=multi", "-cpu", "qemu64")
 _VIRTUAL = ("-accel", "kvm", "-cpu", "host")
 _SHELL = {
     "shell.socket": "[Unit]\nDefaultDependencies=no\n[Socket]\nListenStream=0.0.0.0:99\nAccept=yes\n",
@@ -45,6 +45,11 @@ _PATIENT = {
     # an emulated processor is twenty times slower
     "docker.service.d/zz-test.conf": "[Service]\nTimeoutStartSec=infinity\n",
 }
+_EBS_RULE = """\
+SUBSYSTEM=="block", KERNEL=="nvme*n1", ATTRS{serial}=="vol*", \\
+  SYMLINK+="disk/by-id/nvme-Amazon_Elastic_Block_Store_$attr{serial}"
+"""
+"""EBS has its volume ids in the serial numbers of its NVMe disks, as here, but QEMU's have another model."""
 
 
 @dataclass
@@ -52,6 +57,7 @@ class EmulatedMachine(BootedImage):
     """A running guest. Its serial line is in `serial`, and `shell_port` leads to a shell of root's."""
 
     seconds_max: ClassVar[float] = 600.0
+    look_seconds: ClassVar[float] = 1.0
 
     process: Process
     serial: Path
@@ -80,7 +86,7 @@ class EmulatedMachine(BootedImage):
         try:
             async with asyncio.timeout(self.seconds_max):
                 while (await self.said("true"))[0] != 0:
-                    await pause(_LOOK_SECONDS)
+                    await pause(self.look_seconds)
         except TimeoutError:
             raise AssertionError(f"no shell; console:\n{self.console[-4000:]}") from None
 
@@ -91,6 +97,7 @@ def make_reachable(root: Path, ports: Iterable[int]) -> None:
     files = {**_SHELL, **_PATIENT}
     for port in ports:
         files |= {name.format(port=port): text.format(port=port, namespace=_NAMESPACE) for name, text in _RELAY.items()}
+    (root / "etc/udev/rules.d/99-test.rules").write_text(_EBS_RULE, encoding="ascii")
     wants = units / "sockets.target.wants"
     wants.mkdir(exist_ok=True)
     for name, text in files.items():
@@ -135,9 +142,9 @@ def copied(disk: Path) -> Iterator[Path]:
 
 @asynccontextmanager
 async def emulated(
-    disk: Path, logs: Path, words: Sequence[str], network: InstanceNetwork
+    disk: Path, logs: Path, words: Sequence[str], network: InstanceNetwork, *, volumes: Iterable[str] = ()
 ) -> AsyncIterator[EmulatedMachine]:
-    """Boot a disk by the PC's BIOS, in this network; return at once."""
+    """Boot a disk by the PC's BIOS, in this network; return at once. `volumes` are the ids of blank NVMe disks."""
     serial = logs / "serial.log"
     ways_in = ",".join(f"hostfwd=tcp:127.0.0.1:{port}-:{port}" for port in (STATUS_PORT, SHELL_PORT))
     command = [
@@ -146,6 +153,14 @@ async def emulated(
         "-drive", f"file={disk},format=raw,if=virtio,cache=unsafe", "-device", "virtio-rng-pci",
         "-device", "virtio-net-pci,netdev=ec2", "-netdev", f"user,id=ec2,{ways_in}",
     ]  # fmt: skip
+    for volume in volumes:
+        file, serial_number = disk.parent / volume, volume.replace("-", "")
+        with file.open("wb") as stream:
+            stream.truncate(DISK_BYTES)
+        command += [
+            "-drive", f"file={file},format=raw,if=none,id={volume},cache=unsafe",
+            "-device", f"nvme,drive={volume},serial={serial_number}",
+        ]  # fmt: skip
 
     async def at_once() -> bool:
         return True
