@@ -19,6 +19,7 @@ from whence_aggregator import __version__
 
 @pytest.mark.timeout(600)  # the base of its image is made once a week, which downloads
 async def test_the_demo_ends_by_itself_and_shows_five_instances(tmp_path: Path, scape: Landscape) -> None:
+    changes = await clone_status(ROOT)
     process = await start(tmp_path, scape)
     output = (await process.communicate())[0].decode()
     assert process.returncode == 0, output
@@ -27,7 +28,6 @@ async def test_the_demo_ends_by_itself_and_shows_five_instances(tmp_path: Path, 
     for place in ("3:22", "4:10", "5:9", "6:8", "8:12"):
         assert re.search(rf"│\s+{place} ", output), place
     own = output.partition("=== whence-aggregator itself, built from this checkout")[2].partition("\n===")[0]
-    changes = await clone_status(ROOT)
     state = "contradicted" if changes else "confirmed"
     assert re.search(rf"─ . image +confirmed +\S+/platform/whence-aggregator:{__version__}  sha256:", own), own
     assert re.search(rf"─ . commit +{state} +{scape.sources.head}  ", own), own
