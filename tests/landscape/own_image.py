@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +13,7 @@ from pathlib import Path
 import docker
 
 from landscape.images import clone_status, pushed, remove_images, scm_source
-from landscape.processes import run
+from landscape.processes import NotReady, run
 from landscape.programs import BIN
 from landscape.whole import ROOT, Landscape
 from whence_aggregator import __version__
@@ -21,6 +21,7 @@ from whence_aggregator.callers.tokens import new_token
 from whence_common.clock import utc_now
 
 FOLDER = ROOT / "packaging" / "container"
+_BASE = "container-base-"
 REPOSITORY = "platform/whence-aggregator"
 _SETTINGS = {
     "audience": "https://whence.example.org", "accounts": ["123456789012"], "sts": "off",
@@ -60,7 +61,12 @@ async def build(scape: Landscape, front: str, *, say: Callable[[str], None]) -> 
     here = {"DOCKER_HOST": scape.engine, "TMPDIR": str(scape.directory), **_ANY_OWNER}
     for part in ("common", "aggregator"):
         await run(BIN / "python", "-m", "build", "--no-isolation", "--wheel", "--outdir", wheels, ROOT / part)
-    archive = await _base(here, say)
+    archive = await weekly_base(
+        ROOT / "build",
+        lambda made: run(BIN / "python", FOLDER / "base.py", "--out", made, environment=here),
+        week=f"{datetime.now(UTC):%G-%V}",
+        say=say,
+    )
     say("whence-aggregator's own image: building it")
     await run("docker", "import", archive, base, environment=here)
     await run(
@@ -98,19 +104,29 @@ async def remove(engine: str, front: str) -> None:
     await asyncio.to_thread(remove)
 
 
-async def _base(environment: Mapping[str, str], say: Callable[[str], None]) -> Path:
-    kept = ROOT / "build" / f"container-base-{datetime.now(UTC):%G-%V}.tar"
-    if not kept.exists():
-        say("the base of whence-aggregator's own image, from Debian's packages: takes a minute, once a week")
-        kept.parent.mkdir(exist_ok=True)
-        made = kept.with_name(f"{kept.stem}-{os.getpid()}.tar")
-        try:
-            await run(BIN / "python", FOLDER / "base.py", "--out", made, environment=environment)
-            for earlier in kept.parent.glob("container-base-????-??.tar"):
-                earlier.unlink()
-            made.rename(kept)
-        finally:
-            made.unlink(missing_ok=True)
+async def weekly_base(
+    folder: Path, make: Callable[[Path], Awaitable[object]], *, week: str, say: Callable[[str], None]
+) -> Path:
+    """Return the archive of the base, made once a week; an earlier one if it cannot be made. Raises NotReady."""
+    kept = folder / f"{_BASE}{week}.tar"
+    earlier = sorted(one for one in folder.glob(f"{_BASE}????-??.tar") if one != kept)
+    if kept.exists():
+        return kept
+    say("the base of whence-aggregator's own image, from Debian's packages: takes a minute, once a week")
+    folder.mkdir(exist_ok=True)
+    made = folder / f"{_BASE}{os.getpid()}.tar"
+    try:
+        await make(made)
+        made.rename(kept)
+    except NotReady as exc:
+        if not earlier:
+            raise
+        say(f"it could not be made, so that {earlier[-1].name} is used: {exc}")
+        return earlier[-1]
+    finally:
+        made.unlink(missing_ok=True)
+    for one in earlier:
+        one.unlink()
     return kept
 
 
