@@ -58,6 +58,7 @@ def source_of(root: Path, repository: str) -> Source:
 
 def main(words: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(words)
+    arguments.out = arguments.out.resolve()
     try:
         key = load_key(arguments.key)
         source = source_of(ROOT, arguments.source)
