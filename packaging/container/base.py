@@ -6,8 +6,7 @@ Without packages it is a base of the aggregator: Python, git and what git needs.
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
+import os
 from pathlib import Path
 
 AGGREGATOR = ("python3", "git", "ca-certificates", "openssh-client", "gnupg")
@@ -20,7 +19,7 @@ _NO_CLUSTER = (
 """The package would make a cluster, of 40 MB, that no container uses."""
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("packages", nargs="*", default=AGGREGATOR, help="default: %(default)s")
     parser.add_argument("--out", type=Path, required=True, help="the archive")
@@ -30,8 +29,10 @@ def main() -> int:
     excluded = [f"--dpkgopt=path-exclude={one}" for one in (*_UNREAD, *arguments.exclude)]
     hooks = [f"--essential-hook={one}" for one in _NO_CLUSTER] if "postgresql" in arguments.packages else []
     command = ["mmdebstrap", "--variant=minbase", *hooks, f"--include={','.join(arguments.packages)}", *excluded]
-    return subprocess.run([*command, arguments.suite, str(arguments.out)], check=False).returncode
+    os.execvp(
+        command[0], [*command, arguments.suite, str(arguments.out)]
+    )  # a signal ends it, and it removes what it made
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -55,12 +55,13 @@ def main() -> int:
     parser.add_argument("--wheels", type=Path, default=ROOT / "dist", help="folder with our wheels (default: dist)")
     parser.add_argument("--source", help="URL of the repository (default: that of the remote origin)")
     parser.add_argument("--git", type=Path, default=ROOT, help="the checkout that is stated (default: this one)")
+    parser.add_argument("--settings", type=Path, help="folder that becomes /etc/whence of the aggregator's image")
     arguments = parser.parse_args()
     told = {"BASE": arguments.base}
     with tempfile.TemporaryDirectory(prefix="whence-container-") as directory:
         if arguments.image == "aggregator":
             source = source_of(arguments.git, arguments.source)
-            version = write_context(Path(directory), arguments.wheels, source)
+            version = write_context(Path(directory), arguments.wheels, source, settings=arguments.settings)
             told |= {"SOURCE": source.url, "REVISION": source.revision, "VERSION": version}
             told |= {"CREATED": source.committed_at}
             print(f"version {version} of {source.revision}{' with local changes' if source.status else ''}")
@@ -84,7 +85,7 @@ def source_of(root: Path, url: str | None) -> Source:
     return Source(url=url, revision=revision, author=author, status=status, committed_at=committed_at)
 
 
-def write_context(context: Path, ours: Path, source: Source) -> str:
+def write_context(context: Path, ours: Path, source: Source, *, settings: Path | None = None) -> str:
     """Fill the build's folder; return the version of our wheels. Raises CalledProcessError for a wrong hash."""
     sys.path.insert(0, str(ROOT / "packaging" / "deb"))
     from packages import AGGREGATOR  # one list of what botocore is asked, for both
@@ -108,6 +109,10 @@ def write_context(context: Path, ours: Path, source: Source) -> str:
     (context / "wheels.lock").write_text(locked, encoding="utf-8")
     (context / "botocore.services").write_text("\n".join(AGGREGATOR.botocore), encoding="ascii")
     (context / "scm-source.json").write_bytes(source.document())
+    (context / "etc").mkdir(mode=0o755)
+    for file in sorted(settings.iterdir()) if settings is not None else ():
+        shutil.copyfile(file, context / "etc" / file.name)
+        (context / "etc" / file.name).chmod(0o644)
     for name in ("Dockerfile", "install.py"):
         shutil.copy(HERE / name, context)
     return version

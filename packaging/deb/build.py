@@ -101,8 +101,8 @@ class Build:
             _settle(root, self._package, self._epoch)
             self._arguments.out.mkdir(parents=True, exist_ok=True)
             file: Path = self._arguments.out / name
-            # xz's output depends on the number of its threads.
-            fast = ["-z1"] if self._arguments.compression != "xz" else ["--threads-max=1"]
+            # xz's output depends on the number of its threads. Level 3 takes less than half of 6's time, for 8 % more.
+            fast = ["-z1"] if self._arguments.compression != "xz" else ["-z3", "--threads-max=1"]
             _run(
                 "dpkg-deb", "--root-owner-group", f"-Z{self._arguments.compression}", *fast, "--build", str(root),
                 str(file), environment={"SOURCE_DATE_EPOCH": str(self._epoch)},

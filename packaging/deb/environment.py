@@ -5,11 +5,14 @@ The files of a wheel are neither stripped nor changed, so they can be compared w
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 import struct
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from email.parser import HeaderParser
 from pathlib import Path
 
@@ -33,11 +36,15 @@ def fill(target: Target, folder: Path, *, lock: Path, ours: Sequence[Path], whee
     locked = ["--require-hashes", "-r", str(lock)]
     install = ["install", "--no-compile", "--no-index", "--target", str(folder)]
     wheelhouse.mkdir(parents=True, exist_ok=True)
+    from_wheelhouse = (*install, "--find-links", str(wheelhouse), *options, *locked)
     try:
-        _pip(*install, "--find-links", str(wheelhouse), *options, *locked, quiet=True)
+        with _locked(wheelhouse, fcntl.LOCK_SH):
+            _pip(*from_wheelhouse, quiet=True)
     except subprocess.CalledProcessError:  # the wheelhouse lacks some
-        _pip("download", "--dest", str(wheelhouse), *options, *locked)
-        _pip(*install, "--find-links", str(wheelhouse), *options, *locked)
+        with _locked(wheelhouse, fcntl.LOCK_EX):
+            _pip("download", "--dest", str(wheelhouse), *options, *locked)
+        with _locked(wheelhouse, fcntl.LOCK_SH):
+            _pip(*from_wheelhouse)
     _pip(*install, "--upgrade", *options, *map(str, ours))
     shutil.rmtree(folder / "bin", ignore_errors=True)
     for name in _OF_PIP:
@@ -45,6 +52,17 @@ def fill(target: Target, folder: Path, *, lock: Path, ours: Sequence[Path], whee
             noted.unlink()
     _check_libraries(target, folder)
     _check_complete(target, folder)
+
+
+@contextmanager
+def _locked(folder: Path, how: int) -> Iterator[None]:
+    """Hold a lock on a folder: builds of several targets share it, and none may read a wheel that is not whole."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, how)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _pip(*words: str, quiet: bool = False) -> None:

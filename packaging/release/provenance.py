@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
+from steps import digest
 
 from whence_aggregator.whence.attest import sigstore_bundle
 from whence_common.envelope import seal
@@ -59,9 +59,3 @@ def statement(files: Sequence[Path], build: Build) -> dict[str, Any]:
 def bundle(files: Sequence[Path], build: Build, key: ec.EllipticCurvePrivateKey) -> bytes:
     """Return the signed statement as a Sigstore bundle."""
     return sigstore_bundle(seal(key, json.dumps(statement(files, build)).encode(), named=False), key)
-
-
-def digest(file: Path) -> str:
-    """Return SHA-256 in hexadecimal."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

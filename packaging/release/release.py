@@ -1,24 +1,28 @@
 """Build a release from the commit that carries its tag: packages, checksums and signed provenance, in one folder.
 
 Exits 1 and names what to do if the commit is not a release: uncommitted changes, no such tag, no chapter in the
-changelog. The folder appears when everything in it is complete.
+changelog. The folder appears when everything in it is complete. A run after an interrupted one of the same commit goes
+on where that one stopped.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import provenance
 from cryptography.hazmat.primitives.asymmetric import ec
-from parts import PARTS, Making, Source, say
+from parts import PARTS, ROUNDS, Making, Source
+from steps import Step, Work, digest, say
 from version import CHANGELOG, ROOT, ReleaseRefused, current, released_on
 
 from whence_aggregator.whence.attest import load_key
@@ -54,6 +58,7 @@ def source_of(root: Path, repository: str) -> Source:
 
 def main(words: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(words)
+    arguments.out = arguments.out.resolve()
     try:
         key = load_key(arguments.key)
         source = source_of(ROOT, arguments.source)
@@ -61,33 +66,65 @@ def main(words: Sequence[str] | None = None) -> int:
         print(f"make release: {exc.diagnostics() if isinstance(exc, InputError) else exc}", file=sys.stderr)
         return 1
     parts = tuple(one for one in PARTS if one in (arguments.parts or PARTS))
-    started = _now()
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".release-", dir=arguments.out) as made:
-        out = Path(made) / f"whence-{source.version}"
-        out.mkdir()
-        making = Making(
-            out=out, source=source, base=arguments.base, settings=arguments.settings, builder_id=arguments.builder_id
-        )
-        for name in parts:
-            say(f"building {name}")
-            PARTS[name](making)
-        _seal(out, source, key, builder_id=arguments.builder_id, parts=parts, started=started)
-        final = arguments.out / out.name
-        if final.exists():
-            shutil.rmtree(final)
-        out.rename(final)
+    if "image" in parts and arguments.settings is None:
+        print("make release: the part image needs --settings, the platform's agent.yaml", file=sys.stderr)
+        return 1
+    started, work = _now(), _work(source, arguments)
+    making = Making(
+        finished=work.files, source=source, base=arguments.base, settings=arguments.settings,
+        builder_id=arguments.builder_id,
+    )  # fmt: skip
+    built: list[Step] = []
+    for names in ROUNDS:
+        if chosen := [name for name in names if name in parts]:
+            say(f"building {', '.join(chosen)}")
+            steps = [step for name in chosen for step in PARTS[name](making)]
+            work.run(steps)
+            built += steps
+    files = [work.files / name for name in work.names(built)]
+    final = _seal(work, files, source, key, builder_id=arguments.builder_id, parts=parts, started=started)
     say(f"{final}: {len(list(final.iterdir()))} files of version {source.version}, commit {source.commit}")
     return 0
 
 
+def _work(source: Source, arguments: argparse.Namespace) -> Work:
+    """Return the folder that this commit is built in, as an interrupted run with the same choices has left it."""
+    settings = digest(arguments.settings) if arguments.settings is not None else ""
+    choices = (
+        source.version,
+        source.repository,
+        source.epoch,
+        _image_id(arguments.base),
+        settings,
+        arguments.builder_id,
+    )
+    named = hashlib.sha256(json.dumps(choices).encode()).hexdigest()
+    folder = arguments.out / f".release-{source.commit[:12]}-{named[:12]}"
+    for other in arguments.out.glob(".release-*"):
+        if other != folder:
+            shutil.rmtree(other)
+    return Work(folder)
+
+
+def _image_id(name: str) -> str:
+    """Return the id of a base on the engine; empty if there is none: then the part container fails."""
+    with suppress(OSError):
+        words = ("docker", "image", "inspect", "--format", "{{.Id}}", name)
+        return subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False).stdout
+    return ""
+
+
 def _seal(
-    out: Path, source: Source, key: ec.EllipticCurvePrivateKey, *, builder_id: str, parts: tuple[str, ...], started: str
-) -> None:
-    """Write the checksums, and the provenance of all files."""
+    work: Work, files: list[Path], source: Source, key: ec.EllipticCurvePrivateKey, *,
+    builder_id: str, parts: tuple[str, ...], started: str,
+) -> Path:  # fmt: skip
+    """Write the checksums, and the provenance of all files; return the folder with everything in it."""
     say("writing checksums and provenance")
-    files = sorted(out.iterdir())
-    lines = [f"{provenance.digest(one)}  {one.name}\n" for one in files]
+    out = work.folder / f"whence-{source.version}"
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir()
+    files = [one.rename(out / one.name) for one in files]
+    lines = [f"{digest(one)}  {one.name}\n" for one in files]
     (out / SUMS).write_text("".join(lines), encoding="utf-8")
     build = provenance.Build(
         repository=source.repository, commit=source.commit, tag=source.tag, parts=parts, builder_id=builder_id,
@@ -96,6 +133,11 @@ def _seal(
     (out / PROVENANCE).write_bytes(provenance.bundle([*files, out / SUMS], build, key))
     for one in out.iterdir():
         one.chmod(0o644)
+    final = work.folder.parent / out.name
+    shutil.rmtree(final, ignore_errors=True)
+    out.rename(final)
+    work.remove()
+    return final
 
 
 def _parser() -> argparse.ArgumentParser:

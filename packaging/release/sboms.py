@@ -6,8 +6,8 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
-from provenance import digest
 from sbom import SbomSubject, cyclonedx, spdx
+from steps import digest
 
 from whence_common.ami_provenance import AmiPackage
 
@@ -21,14 +21,14 @@ def locked(lock: Path) -> list[AmiPackage]:
     return sorted(AmiPackage(system="pypi", name=one["name"], architecture="", version=one["version"]) for one in found)
 
 
-def write_sboms(root: Path, out: Path, *, version: str, epoch: int) -> None:
-    """Write a CycloneDX and an SPDX document for each program, whose wheels are in the folder."""
+def write_sboms(root: Path, out: Path, *, wheels: Path, version: str, epoch: int) -> None:
+    """Write a CycloneDX and an SPDX document for each program, whose wheel is in the folder `wheels`."""
     for program in PROGRAMS:
-        wheels = {part: next(out.glob(f"whence_{part}-{version}-*.whl")) for part in ("common", program)}
+        wheel = next(wheels.glob(f"whence_{program}-{version}-*.whl"))
         ours = AmiPackage(system="pypi", name="whence-common", architecture="", version=version)
         subject = SbomSubject(
             name=f"whence-{program}-{version}",
-            digest=f"sha256:{digest(wheels[program])}",
+            digest=f"sha256:{digest(wheel)}",
             created_at=datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             tool_version=version,
             is_image=False,

@@ -10,10 +10,16 @@ import sys
 import tempfile
 from pathlib import Path
 
+import pytest
+
+from landscape.images import clone_status
 from landscape.whole import ROOT, Landscape
+from whence_aggregator import __version__
 
 
-async def test_the_demo_ends_by_itself_and_shows_four_instances(tmp_path: Path, scape: Landscape) -> None:
+@pytest.mark.timeout(600)  # the base of its image is made once a week, which downloads
+async def test_the_demo_ends_by_itself_and_shows_five_instances(tmp_path: Path, scape: Landscape) -> None:
+    changes = await clone_status(ROOT)
     process = await start(tmp_path, scape)
     output = (await process.communicate())[0].decode()
     assert process.returncode == 0, output
@@ -21,6 +27,11 @@ async def test_the_demo_ends_by_itself_and_shows_four_instances(tmp_path: Path, 
         assert title in output
     for place in ("3:22", "4:10", "5:9", "6:8", "8:12"):
         assert re.search(rf"│\s+{place} ", output), place
+    own = output.partition("=== whence-aggregator itself, built from this checkout")[2].partition("\n===")[0]
+    state = "contradicted" if changes else "confirmed"
+    assert re.search(rf"─ . image +confirmed +\S+/platform/whence-aggregator:{__version__}  sha256:", own), own
+    assert re.search(rf"─ . commit +{state} +{scape.sources.head}  ", own), own
+    assert ("built from a tree with uncommitted changes" in own) is bool(changes)
     assert "export WHENCE_URL=" in output
     assert list(tmp_path.iterdir()) == []
 

@@ -209,6 +209,12 @@ def test_a_release_built_again_has_the_same_files(release: Release, tmp_path: Pa
     assert (tmp_path / release.folder.name / "SHA256SUMS").read_bytes() == before
 
 
+def test_a_machine_image_without_settings_is_refused_before_anything_is_built(release: Release, tmp_path: Path) -> None:
+    refused = release.build("--part", "image", "--out", tmp_path / "out")
+    assert (refused.returncode, "needs --settings" in refused.stderr) == (1, True), refused.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_commit_that_is_no_release_is_refused(release: Release) -> None:
     clone = release.clone
     (clone / "README.md").write_text("changed\n", encoding="utf-8")

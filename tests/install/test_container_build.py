@@ -76,6 +76,22 @@ async def test_a_wheel_with_another_hash_is_not_installed(tmp_path: Path) -> Non
     assert list((tmp_path / "target/lib").rglob("idna*")) == []
 
 
+async def test_settings_become_files_of_the_image_that_its_user_reads(checkout: Path, tmp_path: Path) -> None:
+    ours, settings = tmp_path / "ours", tmp_path / "settings"
+    for folder in (ours, settings, tmp_path / "with", tmp_path / "without"):
+        folder.mkdir()
+    for part in ("common", "aggregator"):
+        (ours / f"whence_{part}-7.8.9-py3-none-any.whl").write_bytes(b"")
+    (settings / "aggregator.yaml").write_text("a: 1\n", encoding="utf-8")
+    (settings / "aggregator.yaml").chmod(0o600)
+    source = build.source_of(checkout, "https://git.example.org/a")
+    assert build.write_context(tmp_path / "without", ours, source) == "7.8.9"
+    assert list((tmp_path / "without/etc").iterdir()) == []
+    build.write_context(tmp_path / "with", ours, source, settings=settings)
+    (file,) = (tmp_path / "with/etc").iterdir()
+    assert (file.name, file.read_text(), file.stat().st_mode & 0o777) == ("aggregator.yaml", "a: 1\n", 0o644)
+
+
 def test_every_package_of_the_lock_has_one_wheel_for_this_machine() -> None:
     lock = FOLDER.parent / "aggregator.lock"
     names = {line.partition("==")[0].replace("-", "_") for line in lock.read_text().splitlines() if "==" in line}

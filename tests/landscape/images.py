@@ -67,6 +67,11 @@ async def this_clone(root: Path, directory: Path) -> tuple[Path, str, str]:
     return bare, head, message
 
 
+async def clone_status(root: Path) -> str:
+    """Give the local changes of the repository we run from, as `git status --porcelain` lists them."""
+    return (await run(*_GIT, "status", "--porcelain", cwd=root)).rstrip("\n")
+
+
 async def _bare(source: Path, bare: Path) -> None:
     await run(*_GIT, "clone", "-q", "--bare", "--no-hardlinks", source, bare)
     for option in ("uploadpack.allowFilter", "uploadpack.allowAnySHA1InWant"):
@@ -145,6 +150,24 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes, mode: int) -> None:
 def _check(event: dict[str, Any]) -> None:
     if "error" in event:
         raise NotReady(f"the engine failed: {event['error']}")
+
+
+async def pushed(engine: str, reference: str, *, password: str) -> None:
+    """Push an image that the engine has, with a token."""
+    await asyncio.to_thread(_push, engine, reference, password)
+
+
+def _push(engine: str, reference: str, password: str) -> None:
+    repository, _, tag = reference.rpartition(":")
+    login = {"username": "oauth2", "password": password}
+    client = docker.APIClient(base_url=engine, version="auto", timeout=120)
+    try:
+        for event in client.push(repository, tag=tag, auth_config=login, stream=True, decode=True):
+            _check(event)
+    except docker.errors.DockerException as exc:
+        raise NotReady(f"the engine could not push {reference}: {exc}") from exc
+    finally:
+        client.close()
 
 
 async def remove_images(engine: str, registry: str) -> None:

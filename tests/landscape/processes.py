@@ -110,7 +110,7 @@ async def _until_ready(running: Process, ready: Callable[[], Awaitable[bool]], s
 
 
 async def run(*command: str | Path, cwd: Path | None = None, environment: Mapping[str, str] | None = None) -> str:
-    """Run a program to its end; give what it printed. Raises NotReady when it fails."""
+    """Run a program to its end; give what it printed. Raises NotReady when it fails. A cancelled run ends the program."""
     process = await asyncio.create_subprocess_exec(
         *command,
         cwd=cwd,
@@ -118,8 +118,15 @@ async def run(*command: str | Path, cwd: Path | None = None, environment: Mappin
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
     )
-    output, error = await process.communicate()
+    try:
+        output, error = await process.communicate()
+    except asyncio.CancelledError:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        await asyncio.shield(process.wait())
+        raise
     if process.returncode != 0:
         raise NotReady(f"{command[0]} {command[1] if len(command) > 1 else ''} failed: {error.decode()[-800:]}")
     return output.decode()

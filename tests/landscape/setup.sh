@@ -19,6 +19,7 @@ postgres_server() { ls /usr/lib/postgresql/*/bin/initdb; }
 python_with_venv() { python3 -c 'import sys, ensurepip, venv; assert sys.version_info >= (3, 11)'; }
 debian_python() { /usr/bin/python3 -c 'import sys; assert sys.version_info >= (3, 11)'; }
 compose() { has docker-compose || docker compose version; }
+docker_command() { has docker || ! grep -qs '^VERSION_ID="1[3-9]"' /etc/os-release; } # a package of its own since Debian 13
 static_busybox() { [ -x /bin/busybox ] && /bin/busybox --list | grep -qx httpd; }
 
 case "$1" in
@@ -28,6 +29,7 @@ image) ;;
 demo | test | bench)
     need git has git
     need docker.io engine_possible
+    need docker-cli docker_command
     need docker-registry has docker-registry
     need busybox-static static_busybox
     ;;
@@ -71,8 +73,10 @@ bench)
 esac
 
 case "$1" in
+demo | image | test | bench) need mmdebstrap has mmdebstrap ;;
+esac
+case "$1" in
 image | test | bench)
-    need mmdebstrap has mmdebstrap
     need systemd-container has systemd-nspawn
     need e2fsprogs has mkfs.ext4
     need fdisk test -x /usr/sbin/sfdisk
