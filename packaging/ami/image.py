@@ -130,7 +130,11 @@ def make_base(plan: ImagePlan, root: Path, sources: Path | None) -> None:
         shutil.rmtree(root)
     packages = ",".join(plan.packages)
     where = [plan.suite, str(root), *([str(sources)] if sources is not None else [])]
-    _run("mmdebstrap", "--variant=minbase", f"--architectures={plan.architecture}", f"--include={packages}", *where)
+    # APT's lists stay until the image is cleaned: they state where the packages are from.
+    kept = "--skip=cleanup/apt/lists"
+    _run(
+        "mmdebstrap", "--variant=minbase", f"--architectures={plan.architecture}", f"--include={packages}", kept, *where
+    )
 
 
 def provision(plan: ImagePlan, root: Path, *, package: Path, settings: Path, origins: Path) -> None:

@@ -278,11 +278,83 @@ async def test_what_a_hostile_agent_states_of_packages_is_left_out_and_counts_as
 
 async def tagged(house: InProcess, tag: str) -> None:
     """Have EC2 list the instance, and its AMI with a tag."""
+    await listed(house, DescribedImage(name="copied", owner="1", tags={"whence:statement": tag}))
+
+
+async def listed(house: InProcess, ami: DescribedImage) -> None:
+    """Have EC2 list the instance, and describe its AMI."""
     house.ec2.listed = {ONE: ("running", "2026-11-22T11:59:59.000Z")}
     house.ec2.details = {ONE: {"image_id": AMI, "key_name": ""}}
-    house.ec2.amis[AMI] = DescribedImage(name="copied", owner="1", tags={"whence:statement": tag})
+    house.ec2.amis[AMI] = ami
     await house.inventory.collect(f"123456789012/{REGION}")
     await house.work()
+
+
+SOURCE = ("us-east-1", "ami-0123456789abcdef0")
+
+
+async def copied(house: InProcess, source: tuple[str, str] = SOURCE, *, tag: str | None = None) -> None:
+    """Have EC2 state that the AMI of the instance is a copy."""
+    region, image_id = source
+    place, tags = {"region": region, "image_id": image_id}, {"whence:statement": tag} if tag else {}
+    await listed(house, DescribedImage(name="copy", owner="1", copied_from=place, tags=tags))
+
+
+async def test_a_copy_without_a_tag_leads_to_the_statement_of_its_source_and_is_asserted(house: InProcess) -> None:
+    recorded = await record(house, BUILDER.submission(BUILDER.payload(), SOURCE))
+    await house.say(await house.machine(ONE))
+    await copied(house)
+    found = await link(house)
+    assert found.state == "asserted"
+    assert found.reason == (
+        "EC2 states that the AMI was copied from ami-0123456789abcdef0 in us-east-1: name it with whence attest --ami"
+    )
+    assert found.value is not None
+    assert found.value["statement"]["digest"] == recorded.digest
+    assert found.value["copied_from"] == {"region": "us-east-1", "image_id": "ami-0123456789abcdef0"}
+    assert [one.source for one in found.evidence] == ["aws-signature", "builder", "ec2-api"]
+    assert (await link(house, ImageBuilder())).state == "asserted"
+
+
+async def test_a_copy_whose_source_and_agent_lead_to_one_statement_is_confirmed(house: InProcess) -> None:
+    recorded = await record(house, BUILDER.submission(BUILDER.payload(), SOURCE))
+    await house.say(await house.machine(ONE), **stating(recorded.digest))
+    await copied(house)
+    assert (await link(house)).state == "confirmed"
+    assert (await link(house, ImageBuilder())).state == "asserted", "a builder that is not trusted confirms nothing"
+
+
+@pytest.mark.parametrize("by", ["agent", "tag", "a second statement"])
+async def test_what_states_another_statement_than_the_source_of_a_copy_contradicts_it(
+    house: InProcess, by: str
+) -> None:
+    await record(house, BUILDER.submission(BUILDER.payload(), SOURCE))
+    other = sha256_digest(BUILDER.payload(deb("openssl", OPENSSL_NEW)))
+    if by == "a second statement":
+        await record(house, BUILDER.submission(BUILDER.payload(deb("openssl", OPENSSL_NEW)), SOURCE))
+    await house.say(await house.machine(ONE), **(stating(other) if by == "agent" else {}))
+    await copied(house, tag=other if by == "tag" else None)
+    assert (await link(house)).state == "contradicted"
+
+
+@pytest.mark.parametrize("source", [("us-east-1", "ami-0fedcba9876543210"), ("eu-west-1", SOURCE[1])])
+async def test_a_copy_of_an_ami_that_no_statement_names_is_known_by_its_id_alone(
+    house: InProcess, source: tuple[str, str]
+) -> None:
+    await record(house, BUILDER.submission(BUILDER.payload(), SOURCE))
+    await house.say(await house.machine(ONE))
+    await copied(house, source)
+    found = await link(house)
+    assert (found.state, "statement" in (found.value or {})) == ("confirmed", False)
+
+
+async def test_a_statement_about_the_copy_itself_counts_and_not_that_of_its_source(house: InProcess) -> None:
+    await record(house, BUILDER.submission(BUILDER.payload(), SOURCE))
+    own = await record(house, BUILDER.submission(BUILDER.payload(deb("openssl", OPENSSL_NEW)), HERE))
+    await house.say(await house.machine(ONE))
+    await copied(house)
+    found = await link(house)
+    assert (found.state, (found.value or {})["statement"]["digest"]) == ("confirmed", own.digest)
 
 
 async def test_a_copy_that_nobody_named_is_known_by_its_agent_alone_and_asserted(house: InProcess) -> None:

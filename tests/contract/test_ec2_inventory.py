@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 import pytest
+from aiohttp import web
 
 from fakes.in_process import FakeEc2
+from fakes.loopback import loopback
 from landscape.aws import ACCOUNT, REGION, Aws
 from landscape.processes import free_port
 from whence_aggregator.adapters.aws_inventory import AwsInventory
@@ -96,3 +98,40 @@ async def test_the_ami_of_an_unreachable_account_is_not_taken_for_one_that_is_no
         account.away.amis["ami-1"] = SourceUnavailable("ec2-unavailable", "EC2 is away")
     with pytest.raises(SourceUnavailable):
         await account.away.image(ACCOUNT, REGION, "ami-1")
+
+
+DESCRIBED = """<DescribeImagesResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><imagesSet><item>
+<imageId>ami-1</imageId><name>whence</name>{more}</item></imagesSet></DescribeImagesResponse>"""
+ASSUMED = """<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials>
+<AccessKeyId>AKIDEXAMPLE</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken>
+<Expiration>2100-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>"""
+SOURCE = "<sourceImageId>ami-2</sourceImageId><sourceImageRegion>us-east-1</sourceImageRegion>"
+
+
+@pytest.mark.parametrize(
+    ("more", "copied_from"),
+    [
+        (SOURCE, {"image_id": "ami-2", "region": "us-east-1"}),
+        (SOURCE + "<sourceInstanceId>i-1</sourceInstanceId>", None),
+        ("<sourceImageId>ami-2</sourceImageId>", None),
+        ("", None),
+    ],
+    ids=["a copy", "made of an instance", "without a region", "neither"],
+)
+async def test_an_ami_states_its_source_if_it_is_a_copy_and_not_if_it_was_made_of_an_instance(
+    moto: Aws, more: str, copied_from: dict[str, str] | None
+) -> None:
+    """Moto states no source, which EC2 does."""
+
+    async def answer(request: web.Request) -> web.Response:
+        action = (await request.post())["Action"]
+        assert action in ("AssumeRole", "DescribeImages")
+        text = ASSUMED if action == "AssumeRole" else DESCRIBED.format(more=more)
+        return web.Response(text=text, content_type="text/xml")
+
+    application = web.Application()
+    application.router.add_post("/", answer)
+    async with loopback(application) as host:
+        found = await inventory(f"http://{host}").image(ACCOUNT, REGION, "ami-1")
+    assert found is not None
+    assert (found.name, found.copied_from) == ("whence", copied_from)

@@ -49,7 +49,9 @@ def machine(digest: str = DIGEST, *differing: str, **changes: Any) -> dict[str, 
 
 
 NAMED: dict[str, Any] = {"ami_statements": (statement(),)}
-TAGGED: dict[str, Any] = {"ami_stated": (statement(),)}
+TAGGED: dict[str, Any] = {"ami_stated": (statement(region="", image_id=""),)}
+SOURCE = {"region": "us-east-1", "image_id": "ami-2"}
+OF_SOURCE: dict[str, Any] = {"ami_stated": (statement(region="us-east-1", image_id="ami-2"),)}
 UNTRUSTED: dict[str, Any] = {"ami_statements": (statement(trusted=False),)}
 TWO: dict[str, Any] = {"ami_statements": (statement(), statement(OTHER))}
 SEVERAL = f"2 statements name this AMI: {DIGEST}, {OTHER}"
@@ -70,6 +72,12 @@ TABLE: dict[str, list[tuple[dict[str, Any], str, str]]] = {
          "https://other built the AMI, which is not in rules.ami_builders"),
         ({"ami": described(), **UNTRUSTED}, "unknown", NOT_TRUSTED),
         ({"ami": described(DIGEST), **TAGGED}, "unknown", ONLY_THE_TAG),
+        ({"ami": described(copied_from=SOURCE), **OF_SOURCE}, "unknown",
+         "only EC2 states that the AMI was copied from ami-2 in us-east-1"),
+        ({"ami": described(OTHER, copied_from=SOURCE), **OF_SOURCE}, "fail",
+         f"of the AMI that it was copied from: the tag {EC2_TAG} of the AMI in EC2 states the statement {OTHER}, and the AMI "
+         f"was recorded with {DIGEST}"),
+        ({"ami": described(copied_from=SOURCE)}, "fail", NONE),
         ({"ami": described(), **TAGGED, **machine()}, "fail", NONE),
         ({"ami": UNREAD}, "unknown", NOT_READ),
         ({"ami": UNREAD, **NAMED}, "unknown", NOT_READ),
@@ -78,6 +86,9 @@ TABLE: dict[str, list[tuple[dict[str, Any], str, str]]] = {
     "ami-statement-contradicted": [
         ({"ami": described(), **NAMED, **machine()}, "pass", "the machine's image names the statement of the AMI"),
         ({"ami": described(DIGEST), **TAGGED, **machine()}, "pass", "the machine's image names the statement of the AMI"),
+        ({"ami": described(copied_from=SOURCE), **OF_SOURCE, **machine()}, "pass",
+         "the machine's image names the statement of the AMI"),
+        ({"ami": described(copied_from=SOURCE), **OF_SOURCE, **machine(OTHER)}, "fail", DIFFERS),
         ({"ami": described(), **NAMED, **machine(OTHER)}, "fail", DIFFERS),
         ({"ami": UNREAD, **NAMED, **machine(OTHER)}, "fail", DIFFERS),
         ({"ami": described(DIGEST), **machine(OTHER)}, "fail", DIFFERS),

@@ -50,3 +50,11 @@ def test_the_console_shows_commit_builder_and_packages() -> None:
 def test_the_console_shows_why_packages_were_not_read() -> None:
     assert named(machine={**MACHINE, "unread": "line 7"})["Packages of the machine"] == "line 7"
     assert named() == {"AMI": "ami-12c6146b"}
+
+
+def test_the_console_shows_what_an_ami_was_copied_from() -> None:
+    source = {"region": "us-east-1", "image_id": "ami-0123456789abcdef0"}
+    (found,) = [one for one in pairs("ami", {"ami": link(copied_from=source)}) if one.name == "Copied from"]
+    assert (found.value, found.note, found.path) == (
+        "ami-0123456789abcdef0", "us-east-1", "/amis/ami-0123456789abcdef0"
+    )  # fmt: skip

@@ -257,6 +257,8 @@ class DescribedImage(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: str | None = None
     """The tag `ExpirationTime`."""
     tags: dict[str, str] = {}
+    copied_from: dict[str, str] | None = None
+    """`image_id` and `region` of the AMI that it was copied from; None: not stated, or it was made of an instance."""
 
 
 ProbeOutcome = Literal["allowed", "denied", "unavailable", "not asked"]

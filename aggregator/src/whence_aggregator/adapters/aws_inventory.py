@@ -196,7 +196,18 @@ def _described(one: dict[str, Any]) -> DescribedImage:
         deprecated_at=str(one.get("DeprecationTime") or ""),
         expires_at=tags.get("ExpirationTime", ""),
         tags=tags,
+        copied_from=_copied_from(one),
     )
+
+
+def _copied_from(one: dict[str, Any]) -> dict[str, str] | None:
+    """Return the source of a copy. That of an AMI made by CreateImage is what its instance was launched from, which may
+    have another content by then.
+    """
+    source, region = one.get("SourceImageId"), one.get("SourceImageRegion")
+    if not source or not region or one.get("SourceInstanceId"):
+        return None
+    return {"image_id": str(source), "region": str(region)}
 
 
 def _unavailable(account_id: str, region: str, exc: Exception) -> SourceUnavailable:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import UNSET
 
 from whence_aggregator.compliance.evidence import ContentOfAmi, ImageOfMachine, UsedAmi
-from whence_aggregator.trace.ami_sources import ami_of_tag
+from whence_aggregator.trace.ami_sources import ami_of_tag, statements_of_source
 from whence_aggregator.trace.ami_statement import EC2_TAG, AmiStatement, contradiction
 from whence_aggregator.trace.facts import Answer, Facts
 
@@ -36,9 +36,16 @@ def content_of_ami(facts: Facts) -> ContentOfAmi:
         return ContentOfAmi(state="contradicted", reason=wrong)
     if named:
         return _named(facts, named[0])
+    of_source = statements_of_source(facts)
+    wrong = contradiction(of_source, tag=tag)
+    if wrong is not None:
+        return ContentOfAmi(state="contradicted", reason=f"of the AMI that it was copied from: {wrong}")
     stated = [one for one in facts.ami_stated if one.digest == tag]
     if facts.ami.outcome == "unknown":
         return ContentOfAmi(state="unknown", reason=_unread(facts), digest=tag)
+    if of_source:
+        reason = f"only EC2 states that the AMI was copied from {of_source[0].image_id} in {of_source[0].region}"
+        return ContentOfAmi(state="asserted", reason=reason, digest=of_source[0].digest)
     if stated:
         reason = f"only the tag {EC2_TAG} of the AMI in EC2 names its statement"
         return ContentOfAmi(state="asserted", reason=reason, digest=tag)
@@ -55,7 +62,7 @@ def image_of_machine(facts: Facts) -> ImageOfMachine | None:
         return None
     return ImageOfMachine(
         statement_digest=ami.statement_digest,
-        differing=None if ami.unread else ami.differing,
+        differing=None if ami.unread else max(ami.differing, len(ami.differences)),
         packages=tuple(one.name for one in ami.differences[:PACKAGES_SHOWN]),
         unread=ami.unread,
     )

@@ -79,6 +79,11 @@ def _ami(value: _Value, _: object) -> Iterator[LinkPair]:
         yield LinkPair(name="Commit", value=_text(statement.get("commit")), note=_text(statement.get("repository")))
         yield LinkPair(name="Builder", value=_text(statement.get("builder_id")))
         yield LinkPair(name="Packages", value=_text(str(statement.get("packages"))))
+    copied = value.get("copied_from") or {}
+    if copied:
+        source = _text(copied.get("image_id"))
+        yield LinkPair(name="Copied from", value=source, form="code", path=f"/amis/{part(source)}",
+                       note=_text(copied.get("region")))  # fmt: skip
     if machine:
         differing = machine.get("unread") or f"{machine.get('differing')} differ from the image"
         yield LinkPair(name="Packages of the machine", value=_text(differing))

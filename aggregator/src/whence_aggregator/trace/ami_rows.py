@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from whence_aggregator.ports import Database
@@ -13,7 +13,7 @@ from whence_aggregator.queries.amis import (
     AmiStatementsStatedRow,
 )
 from whence_aggregator.queries.query import array
-from whence_aggregator.trace.ami_sources import ami_of_agent, ami_of_tag
+from whence_aggregator.trace.ami_sources import ami_copied, ami_of_agent, ami_of_tag
 from whence_aggregator.trace.ami_statement import AmiStatement
 from whence_aggregator.trace.facts import Facts
 from whence_aggregator.trace.moment import Moment
@@ -26,16 +26,17 @@ async def with_ami_statements(
 
     `trusted`: builders whose statements count, each with the id of its key.
     """
-    ids = sorted({str(one.binding.identity.get("image_id") or "") for one in gathered.values()} - {""})
+    ids = {str(one.binding.identity.get("image_id") or "") for one in gathered.values()} - {""}
     if not ids:
         return gathered
-    rows = await database.fetch(AMI_STATEMENTS_NAMED.bind({"image_ids": array(ids), "past": moment.known_past}))
+    ids |= {copied[1] for one in gathered.values() if (copied := ami_copied(one)) is not None}
+    rows = await database.fetch(AMI_STATEMENTS_NAMED.bind({"image_ids": array(sorted(ids)), "past": moment.known_past}))
     found = [replace(one, trusted=(one.builder_id, one.key_id) in trusted) for one in named_statements(rows)]
     stated = await _stated(gathered, found, database, moment, trusted)
     return {
         name: replace(
             facts,
-            ami_stated=tuple(one for one in stated if one.digest in _digests(facts)),
+            ami_stated=tuple(_led_to(facts, found, stated)),
             ami_statements=tuple(
                 one
                 for one in found
@@ -67,6 +68,17 @@ async def _stated(
     asked = AMI_STATEMENTS_STATED.bind({"digests": array(sorted(wanted)), "past": moment.known_past})
     found = stated_statements(await database.fetch(asked))
     return [replace(one, trusted=(one.builder_id, one.key_id) in trusted) for one in found]
+
+
+def _led_to(facts: Facts, named: Sequence[AmiStatement], stated: Sequence[AmiStatement]) -> Iterator[AmiStatement]:
+    """Yield the statements that agent, tag or source lead to, if none is named for the AMI; each digest once."""
+    identity = facts.binding.identity
+    if any((one.image_id, one.region) == (identity.get("image_id"), identity.get("region")) for one in named):
+        return
+    of_source = [one for one in named if (one.region, one.image_id) == ami_copied(facts)]
+    yield from of_source
+    digests = _digests(facts) - {one.digest for one in of_source}
+    yield from (one for one in stated if one.digest in digests)
 
 
 def _digests(facts: Facts) -> set[str]:

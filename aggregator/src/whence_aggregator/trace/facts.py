@@ -210,7 +210,8 @@ class Facts:
     ami_statements: Sequence[AmiStatement] = ()
     """The signed statements about the AMI."""
     ami_stated: Sequence[AmiStatement] = ()
-    """Statements that the agent or the AMI's tag names, if no statement is named for the AMI."""
+    """Statements that the agent or the AMI's tag names, and those of the AMI that it was copied from, if none is named
+    for the AMI."""
     _claims: list[SourceClaim] | None = field(default=None, init=False, repr=False, compare=False)
     """The claims, once they were asked for: each link of a lineage asks again."""
     _chosen: tuple[SourceClaim | None] | None = field(default=None, init=False, repr=False, compare=False)
