@@ -19,7 +19,7 @@ import pytest
 
 from landscape.listening import documented, listening
 from landscape.package_files import MADE, OF_THE_MACHINE, Installed, none_of, owned, paths
-from landscape.processes import NotReady, answers, booting, free_port, process_of, run, service_of, started, within
+from landscape.processes import NotReady, answers, booting, free_port, run, service_of, started, within
 from landscape.programs import Agent, AgentSettings, Aggregator, agent_config
 from landscape.whole import ROOT, Landscape
 from whence_common.clock import utc_now
@@ -89,11 +89,11 @@ async def test_a_hung_agent_is_restarted_and_its_application_is_not(
             machine(copied_root, scape, server, metadata_url=service.url) as booted,
         ):
             before = await booted.until("ok", seconds_max=_BOOT_SECONDS_MAX)
-            hung = process_of(*_COMMAND)
+            hung = service_of(booted.process, *_COMMAND)
             assert hung is not None
             os.kill(hung, signal.SIGSTOP)
             async with asyncio.timeout(60):
-                while process_of(*_COMMAND) in (None, hung):
+                while service_of(booted.process, *_COMMAND) in (None, hung):
                     await pause(0.2)
             after = await answered(booted, before["started_at"])
             assert after["container"]["container_id"] == before["container"]["container_id"]

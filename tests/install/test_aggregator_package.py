@@ -20,7 +20,7 @@ from fakes.agent_client import AgentClient
 from fakes.machine import Machine
 from fakes.signing_authority import SigningAuthority
 from landscape.listening import documented, listening
-from landscape.processes import Process, answers, booting, free_port, process_of, run, service_of, started
+from landscape.processes import Process, answers, booting, free_port, run, service_of, started
 from landscape.whole import ROOT, Landscape
 from whence_aggregator.accounts.steps.table import KINDS
 from whence_common.log_policy import Policy
@@ -75,11 +75,13 @@ async def test_what_was_said_is_kept_when_a_service_is_killed_and_when_the_machi
     token = await configured(root, scape, authority)
     async with booted(root, token, scape.logs, "aggregator", "registry") as installed:
         accepted = await said(installed, machine)
-        before = process_of(*_COMMAND)
+        before = service_of(installed.booted, *_COMMAND)
         assert before is not None
         os.kill(before, signal.SIGKILL)
         async with asyncio.timeout(60):
-            while process_of(*_COMMAND) in (None, before) or not await installed.listens("aggregator"):
+            while service_of(installed.booted, *_COMMAND) in (None, before) or not await installed.listens(
+                "aggregator"
+            ):
                 await pause(0.2)
         listed = json.loads(await installed.command("/usr/bin/whence", "instances", "--json"))
         assert [one["instance_id"] for one in listed["instances"]] == [machine.instance_id]

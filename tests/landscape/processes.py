@@ -125,16 +125,6 @@ async def run(*command: str | Path, cwd: Path | None = None, environment: Mappin
     return output.decode()
 
 
-def process_of(*words: str) -> int | None:
-    """Give the process whose command ends with these words; those of a booted machine are seen from outside too."""
-    wanted = [word.encode() for word in words]
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(OSError):
-            if path.read_bytes().split(b"\0")[-1 - len(wanted) : -1] == wanted:
-                return int(path.parent.name)
-    return None
-
-
 def service_of(booted: Process, *words: str) -> int | None:
     """Return the process of a service within one booted machine, as this machine counts, by the end of its command."""
     number_one = leader(booted)
