@@ -15,6 +15,7 @@ from xdist.remote import Producer
 
 from fakes.signing_authority import SigningAuthority
 from landscape import endurance, workers
+from landscape.forks import FORKS
 from landscape.lent_databases import SqliteTemplate
 from landscape.postgres import directory_for_many, postgres
 from landscape.programs import Aggregator, aggregator
@@ -43,6 +44,11 @@ def pytest_configure(config: pytest.Config) -> None:
     given = getattr(config, "workerinput", {})
     if given.get("own_network"):
         take_own_network(given["workerid"])
+    FORKS.on = True
+
+
+def pytest_unconfigure() -> None:
+    FORKS.close()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+from landscape.forks import FORKS, Forked
 from whence_common.runtime.pause import pause
 
 STOP_SECONDS_MAX = 15.0
@@ -36,7 +37,11 @@ class Process:
     """A running program and its log."""
 
     def __init__(
-        self, name: str, process: asyncio.subprocess.Process, log: Path, stop_signal: signal.Signals = signal.SIGTERM
+        self,
+        name: str,
+        process: asyncio.subprocess.Process | Forked,
+        log: Path,
+        stop_signal: signal.Signals = signal.SIGTERM,
     ) -> None:
         self.name = name
         self.process = process
@@ -77,17 +82,20 @@ async def started(
     stop_signal: signal.Signals = signal.SIGTERM,
 ) -> AsyncIterator[Process]:
     """Start a program and wait until it is ready; stop it at the end. Raises NotReady."""
-    log = logs / f"{name}.log"
+    log, more = logs / f"{name}.log", environment or {}
+    words, whole = [*map(str, command)], {**os.environ, **more}
+    process: asyncio.subprocess.Process | Forked
     with log.open("ab") as sink:
-        process = await asyncio.create_subprocess_exec(
-            *map(str, command),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=sink,
-            stderr=sink,
-            env={**os.environ, **(environment or {})},
-            cwd=cwd,
-            start_new_session=True,
-        )
+        if FORKS.take(words, more):
+            output = sink.fileno()
+            process = await FORKS.start(
+                words, environment=whole, directory=cwd or Path.cwd(), output=output, error=output
+            )
+        else:
+            process = await asyncio.create_subprocess_exec(
+                *words, stdin=asyncio.subprocess.DEVNULL, stdout=sink, stderr=sink, env=whole, cwd=cwd,
+                start_new_session=True,
+            )  # fmt: skip
     running = Process(name, process, log, stop_signal)
     try:
         await _until_ready(running, ready, seconds_max)
