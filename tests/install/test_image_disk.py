@@ -11,8 +11,9 @@ import pytest
 
 from landscape.emulated import accelerator, copied, emulated
 from landscape.endurance import WHOLE
-from landscape.image_roots import AMI, image_layers, layered
+from landscape.image_roots import AMI, image_layers
 from landscape.processes import run
+from landscape.roots import layered
 from whence_common.ami_file import AMI_FILE_PATH
 from whence_common.ami_provenance import AmiProvenance
 from whence_common.digest import sha256_digest
