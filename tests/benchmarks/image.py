@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from landscape.image_machines import ImageMachine, image_machine
-from landscape.image_roots import image_layers, layered
+from landscape.image_roots import image_layers
 from landscape.processes import free_port, run
 from landscape.programs import Aggregator, aggregator
+from landscape.roots import layered
 from landscape.whole import Landscape, landscape
 
 _BARE = "systemd,systemd-sysv,dbus,udev,python3"

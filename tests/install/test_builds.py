@@ -13,14 +13,13 @@ from typing import Any
 import pytest
 
 from landscape.endurance import repeated
-from landscape.package_builds import PACKAGING, built
+from landscape.package_builds import PACKAGING, SOURCES, built
 from landscape.processes import NotReady, run
 from landscape.programs import BIN
 from landscape.whole import ROOT
 
 pytestmark = pytest.mark.timeout(900)
 """Wheels of other processors are downloaded."""
-_SOURCES = ("common", "agent", "aggregator", "packaging", "systemd", "CHANGELOG.md", "LICENSE")
 _MACHINES = {"amd64": 62, "arm64": 183}
 _EVERY = [
     (package, python, architecture)
@@ -41,7 +40,7 @@ async def test_the_same_sources_give_the_same_bytes_in_another_folder_umask_lang
     wheels: Path, packages: list[Path], tmp_path: Path
 ) -> None:
     source, there = tmp_path / "another folder", {"TZ": "Pacific/Kiritimati", "LC_ALL": "C", "COLUMNS": "40"}
-    for name in _SOURCES:
+    for name in SOURCES:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
         source.mkdir(exist_ok=True)
         copy(ROOT / name, source / name)

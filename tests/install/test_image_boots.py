@@ -14,10 +14,11 @@ import pytest
 from fakes.metadata_service import MetadataService
 from landscape.endurance import repeated
 from landscape.image_machines import ImageMachine, image_machine
-from landscape.image_roots import image_layers, layered, repacked
+from landscape.image_roots import image_layers, repacked
 from landscape.images import BuiltImage
 from landscape.processes import free_port
 from landscape.programs import Aggregator
+from landscape.roots import layered
 from landscape.whole import Landscape
 from whence_common.runtime.pause import pause
 

@@ -20,11 +20,12 @@ from fakes.time_server import time_server
 from landscape.aws import Aws
 from landscape.booted_images import agent_settings, shown_ports
 from landscape.emulated import EmulatedMachine, accelerator, copied, emulated, make_reachable
-from landscape.image_roots import AMI, image_layers, layered
+from landscape.image_roots import AMI, image_layers
 from landscape.images import BuiltImage
 from landscape.instance_network import METADATA_ADDRESS, instance_network
 from landscape.processes import free_port, run
 from landscape.programs import Aggregator
+from landscape.roots import layered
 from landscape.whole import Landscape
 from whence_common.ami_file import AMI_FILE_PATH
 from whence_common.ami_provenance import AmiProvenance

@@ -17,11 +17,12 @@ import pytest
 from fakes.metadata_service import MetadataService
 from fakes.name_server import name_server
 from landscape.image_machines import BOOT_SECONDS_MAX, ImageMachine, image_machine
-from landscape.image_roots import AMI, image_layers, layered
+from landscape.image_roots import AMI, image_layers
 from landscape.images import BuiltImage
 from landscape.instance_network import METADATA_ADDRESS, RESOLVER_ADDRESS
 from landscape.processes import free_port
 from landscape.programs import Aggregator
+from landscape.roots import layered
 from landscape.whole import Landscape
 from whence_common.runtime.pause import pause
 

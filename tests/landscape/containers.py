@@ -10,12 +10,13 @@ import shutil
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from landscape.package_builds import our_packages
 from landscape.processes import NotReady, run
 from landscape.programs import BIN
+from landscape.roots import kept, layered, this_week
 from landscape.whole import ROOT
 
 FOLDER = ROOT / "packaging" / "container"
@@ -83,31 +84,28 @@ class Docker:
 
 async def base_archive() -> Path:
     """Return the archive of a Debian root with what all three images need, made once a week."""
-    kept = ROOT / "build" / f"container-root-{datetime.now(UTC):%G-%V}.tar"
-    if not kept.exists():
-        kept.parent.mkdir(exist_ok=True)
-        made = kept.with_name(f"{kept.stem}-{os.getpid()}.tar")
+
+    async def make(own: Path) -> None:
         excluded = [word for one in _UNUSED for word in ("--exclude", one)]
-        await run(BIN / "python", FOLDER / "base.py", "--out", made, *_PACKAGES, *excluded)
-        made.rename(kept)
-    return kept
+        making = (BIN / "python", FOLDER / "base.py", "--out", own / "root.tar")
+        async with layered(own) as disk:
+            await run(*making, *_PACKAGES, *excluded, environment={"TMPDIR": str(disk)})
+
+    return await kept("container-root", this_week(), make) / "root.tar"
 
 
 @asynccontextmanager
 async def images(engine: str, directory: Path, *, source: str) -> AsyncIterator[Docker]:
     """Build the three images as `make container` does, of a clean clone of this repository; remove them at the end."""
     docker, clone = Docker(engine=engine), directory / "clone"
-    archive = str(await base_archive())
-    wheel = (BIN / "python", "-m", "build", "--no-isolation", "--wheel", "--outdir", directory / "dist")
     planned = named(await run("make", "--dry-run", "container", f"SOURCE={source}", cwd=ROOT))
     builds = [line.split()[1:] for line in planned.splitlines() if "container/build.py" in line]
     assert len(builds) == len(IMAGES)
-    options = ("--wheels", directory / "dist", "--git", clone)
+    options = ("--wheels", await our_packages() / "wheels", "--git", clone)
     try:
         await asyncio.gather(
-            docker("import", archive, BASES[0]),
+            docker("import", str(await base_archive()), BASES[0]),
             run("git", "-c", "safe.directory=*", "clone", "--quiet", "--no-hardlinks", ROOT, clone),
-            *(run(*wheel, ROOT / part) for part in ("common", "aggregator")),
         )
         for other in BASES[1:]:
             await docker("tag", BASES[0], other)

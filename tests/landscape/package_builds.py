@@ -10,10 +10,33 @@ from pathlib import Path
 
 from landscape.processes import run
 from landscape.programs import BIN
+from landscape.roots import digest, kept, named
 from landscape.whole import ROOT
 
 PACKAGING = ROOT / "packaging/deb"
+SOURCES = ("common", "agent", "aggregator", "packaging", "systemd", "CHANGELOG.md", "LICENSE")
+"""What wheels and packages are built from, besides the tools of requirements-dev.txt."""
 _KEY_OWNER = "archive@whence.example.org"
+
+
+async def our_packages() -> Path:
+    """Return a folder with both packages of this checkout for this machine, and our wheels in `wheels`."""
+    time = (await run(BIN / "python", PACKAGING / "epoch.py")).strip()
+
+    async def make(own: Path) -> None:
+        await made_wheels(own / "wheels")
+        await built(own / "wheels", own)
+
+    files = await sources(*SOURCES, "requirements-dev.txt")
+    return await kept("packages", digest([time.encode(), *(part for file in files for part in named(file))]), make)
+
+
+async def sources(*parts: str) -> list[Path]:
+    """Return the files of the repository in these places that git does not ignore."""
+    listed = await run(
+        "git", "-c", "safe.directory=*", "ls-files", "-z", "-c", "-o", "--exclude-standard", *parts, cwd=ROOT
+    )
+    return sorted(ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file())
 
 
 async def made_wheels(out: Path, *, source: Path = ROOT, environment: Mapping[str, str] | None = None) -> None:

@@ -31,9 +31,11 @@ OF_THE_MACHINE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installed:
-    """A root with both packages. `before` is every path that was in it before, when what they depend on was there."""
+    """A root with both packages, and its layers, the uppermost first. `before` is every path that was in it before, when
+    what they depend on was there."""
 
     root: Path
+    layers: tuple[Path, ...]
     before: frozenset[str]
 
 
