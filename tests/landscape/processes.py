@@ -131,13 +131,22 @@ async def run(*command: str | Path, cwd: Path | None = None, environment: Mappin
     try:
         output, error = await process.communicate()
     except asyncio.CancelledError:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        await asyncio.shield(process.wait())
+        await _end(process)
         raise
     if process.returncode != 0:
         raise NotReady(f"{command[0]} {command[1] if len(command) > 1 else ''} failed: {error.decode()[-800:]}")
     return output.decode()
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Have a program and what it has started end, by SIGKILL if they take too long."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS_MAX):
+                await process.wait()
+                return
 
 
 def service_of(booted: Process, *words: str) -> int | None:

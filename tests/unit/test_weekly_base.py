@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,12 +54,25 @@ async def test_without_an_earlier_one_the_reason_is_raised_and_nothing_stays(tmp
 
 
 async def test_a_cancelled_run_ends_its_program_and_what_that_has_started(tmp_path: Path) -> None:
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    script = f"trap 'echo ended >{pipe}' TERM; sleep 600 & echo begun >{pipe}; wait"
-    running = asyncio.create_task(run("sh", "-c", script))
-    assert await asyncio.to_thread(pipe.read_text) == "begun\n"
-    running.cancel()
-    assert await asyncio.to_thread(pipe.read_text) == "ended\n"
-    with pytest.raises(asyncio.CancelledError):
-        await running
+    connected: asyncio.Future[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = (
+        asyncio.get_running_loop().create_future()
+    )
+    where = tmp_path / "socket"
+    # The program and its child have the connection open, so that it ends when both have.
+    program = (
+        "import socket, subprocess, sys\n"
+        "one = socket.socket(socket.AF_UNIX)\n"
+        "one.connect(sys.argv[1])\n"
+        "child = subprocess.Popen(['sleep', '600'], pass_fds=[one.fileno()])\n"
+        "one.sendall(b'begun')\n"
+        "child.wait()\n"
+    )
+    async with await asyncio.start_unix_server(lambda *streams: connected.set_result(streams), where):
+        running = asyncio.create_task(run(sys.executable, "-c", program, str(where)))
+        reader, writer = await connected
+        assert await reader.readexactly(5) == b"begun"
+        running.cancel()
+        assert await reader.read() == b""
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        writer.close()
