@@ -12,8 +12,9 @@ import pytest
 
 from fakes.image_builder import BUILDER_ID, IMAGE_COMMIT
 from landscape.endurance import WHOLE
-from landscape.image_roots import AMI, agent_package, base_root, image_layers, layered
+from landscape.image_roots import AMI, agent_package, base_root, image_layers
 from landscape.processes import run
+from landscape.roots import layered
 from whence_common.ami_file import AMI_FILE_PATH, AmiFile
 from whence_common.ami_provenance import AmiProvenance
 
