@@ -217,6 +217,7 @@ async def test_an_upgrade_restarts_only_what_runs_and_a_removal_does_not_look_li
     async with booted(copied_root, tmp_path) as machine:
         assert (await machine.unit("whence-agent", "active", "failed"))["ActiveState"] == "active"
         await an_upgrade_restarts_what_runs(machine)
+        await an_upgrade_does_not_wait_for_a_boot(machine, dropin)
         await machine.run("dpkg", "--remove", "whence-agent")
         assert (copied_root / "said").read_text() == "stopped\n"
     (copied_root / "said").unlink()
@@ -231,6 +232,18 @@ async def an_upgrade_restarts_what_runs(machine: Machine) -> None:
     await machine.run("/var/lib/dpkg/info/whence-aggregator.postinst", "configure", "0.1.0")
     assert (await machine.unit("whence-mint", "active"))["InvocationID"] != before
     assert (await machine.unit("whence-registry", "inactive"))["ActiveState"] == "inactive"
+
+
+async def an_upgrade_does_not_wait_for_a_boot(machine: Machine, dropin: Path) -> None:
+    """Check that the agent's postinst ends while a restarted agent is not ready, and that its start goes on."""
+    stand_in = dropin.read_text(encoding="utf-8")
+    dropin.write_text(stand_in.replace("Type=exec", "Type=notify"), encoding="utf-8")
+    postinst = ("/var/lib/dpkg/info/whence-agent.postinst", "configure", "0.1.0")
+    assert "not ready yet" in await machine.run("env", "WHENCE_READY_SECONDS=1", *postinst)
+    assert (await machine.unit("whence-agent", "activating"))["ActiveState"] == "activating"
+    dropin.write_text(stand_in, encoding="utf-8")
+    assert "not ready yet" not in await machine.run(*postinst)
+    assert (await machine.unit("whence-agent", "active"))["ActiveState"] == "active"
 
 
 async def upgraded(root: Path, newer: Path) -> None:
