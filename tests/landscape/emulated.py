@@ -73,14 +73,19 @@ class EmulatedMachine(BootedImage):
         assert self.process.process.returncode is None, f"the machine ended: {self.process.tail()}"
         try:
             async with asyncio.timeout(_COMMAND_SECONDS_MAX):
-                reader, writer = await asyncio.open_connection("127.0.0.1", self.shell_port)
-                writer.write(f"{shlex.join(command)} </dev/null 2>&1; echo; echo $?; exit\n".encode())
-                answer = (await reader.read()).decode(errors="replace")
-                writer.close()
+                answer = (await self._asked(shlex.join(command))).decode(errors="replace")
         except OSError:
             answer = ""
         output, _, code = answer.removesuffix("\n").rpartition("\n")
         return (int(code), output) if code.isdigit() else (-1, "nothing answers there yet")
+
+    async def _asked(self, command: str) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.shell_port)
+        try:
+            writer.write(f"{command} </dev/null 2>&1; code=$?; echo; echo $code; exit\n".encode())
+            return await reader.read()
+        finally:
+            writer.close()
 
     async def answers(self) -> None:
         """Wait until a command can be run inside."""
