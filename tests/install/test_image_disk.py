@@ -44,7 +44,6 @@ _UNHURRIED = {
     "watch_seconds": 5.0, "notice_seconds": 5.0, "heartbeat_seconds": 10.0, "credentials_poll_seconds": 5.0,
 }  # fmt: skip
 """An emulated processor has little time for looking."""
-_VOLUMES = ("guest-data", "guest-left", "guest-right")
 _META = "/var/lib/whence-agent/container"
 _LIFE = "{{.Id}} {{.State.StartedAt}} {{.RestartCount}}"
 
@@ -103,7 +102,7 @@ async def guest(
         for port in shown_ports(scape, shared_server):
             await network.show(port)
         await network.appear(METADATA_ADDRESS, _TIME_ADDRESS)
-        volumes = [await scape.aws.create_volume(name) for name in _VOLUMES]
+        volume_id = await scape.aws.create_volume("guest-data")
         await scape.aws.put_credentials(_BUCKET, "greeter", _PAIR)
         service = await stack.enter_async_context(scape.instance(user_data(image.reference)))
         listening = await network.bound(METADATA_ADDRESS, 80)
@@ -113,7 +112,8 @@ async def guest(
         with volume.open("r+b") as stream:
             stream.truncate(5 * 1024**3)
         logs = tmp_path_factory.mktemp("guest")
-        machine = await stack.enter_async_context(emulated(volume, logs, words, network, volumes=volumes))
+        disks = (volume_id.replace("-", ""), "store-left", "store-right")
+        machine = await stack.enter_async_context(emulated(volume, logs, words, network, disks=disks))
         yield Guest(machine=machine, service=service, server=shared_server, image=image, aws=scape.aws)
 
 
@@ -123,8 +123,8 @@ def user_data(reference: str) -> bytes:
         f"source: {reference}\nports: {{{free_port()}: 8080}}\nhealth_check_path: /health\n"
         f"health_check_timeout_seconds: 300\nstop_timeout: 1\nmint_bucket: {_BUCKET}\n"
         "volumes:\n"
-        "  ebs: {/dev/sdf: guest-data, /dev/sdg: guest-left, /dev/sdh: guest-right}\n"
-        "  raid: {/dev/md/pair: {level: 0, devices: [/dev/sdg, /dev/sdh]}}\n"
+        "  ebs: {/dev/sdf: guest-data}\n"
+        "  raid: {/dev/md/pair: {level: 0, devices: [/dev/store-left, /dev/store-right]}}\n"
         "mounts:\n"
         "  /data: {partition: /dev/sdf, filesystem: xfs, erase_on_boot: true}\n"
         "  /pair: {partition: /dev/md/pair, erase_on_boot: true}\n"
@@ -179,6 +179,7 @@ async def test_the_agent_in_the_guest_boots_its_instance_and_the_trace_is_whole(
     assert await machine.running() == ""
     assert await machine.run("systemctl", "is-active", "chrony", "docker") == "active\nactive\n"
     assert await machine.containers() == {"taupageapp": "running"}
+    assert await machine.inspected("{{.AppArmorProfile}}") == "docker-default"
     assert "SUCCESS: running greeter 1.0" in machine.console
     lineage = await guest.server.settled(guest.service.instance_id)
     links = {link["link"]: link for link in lineage["links"]}

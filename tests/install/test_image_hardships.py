@@ -1,4 +1,4 @@
-"""The image, booted where something is missing or wrong: network, names, disk, clock, another machine's state."""
+"""The image, booted where something is missing, wrong, hung or killed: network, names, agent, helper, disk, another's state."""
 
 from __future__ import annotations
 
@@ -28,9 +28,7 @@ from whence_common.runtime.pause import pause
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.root]
 _NAME = "whence.example.org"
-_YEAR_SECONDS = 365 * 86_400
 _LIFE = "{{.Id}} {{.State.StartedAt}} {{.RestartCount}}"
-_FAKE_TIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 
 
 _KILLING = """\
@@ -146,39 +144,6 @@ async def checked(root: Path) -> None:
     )
     output, _ = await process.communicate()
     assert process.returncode == 0, output.decode()
-
-
-async def test_a_clock_that_jumps_by_years_ends_nothing(hardship: Hardship, plugged_in: AsyncExitStack) -> None:
-    machine = hardship.machine
-    clock = machine.root / "etc/whence/clock"
-    (machine.root / "usr/lib/libfaketime.so.1").write_bytes(_FAKE_TIME.read_bytes())
-    clock.write_text("+0\n", encoding="ascii")
-    dropin = machine.root / "etc/systemd/system/whence-agent.service.d/20-clock.conf"
-    dropin.write_text(
-        "[Service]\nEnvironment=LD_PRELOAD=/usr/lib/libfaketime.so.1 FAKETIME_TIMESTAMP_FILE=/etc/whence/clock\n"
-        "Environment=FAKETIME_NO_CACHE=1 FAKETIME_DONT_FAKE_MONOTONIC=1\n",
-        encoding="ascii",
-    )
-    try:
-        async with machine.booted():
-            began = await machine.until("ok", "degraded")
-            ran = await machine.inspected(_LIFE)
-            for years, drift in (
-                (10, ("exec", "taupageapp", "/bin/busybox", "true")),
-                (-10, ("update", "--cpu-shares=512", "taupageapp")),
-                (0, ("update", "--pids-limit=2048", "taupageapp")),
-            ):
-                clock.write_text(f"{years * _YEAR_SECONDS:+d}\n", encoding="ascii")
-                stated = len((await hardship.shown())["statements"])
-                await machine.run("docker", *drift)  # which is stated at once
-                async with asyncio.timeout(30):
-                    while len((await hardship.shown())["statements"]) == stated:
-                        await pause(0.1)
-                assert (await machine.until("degraded"))["started_at"] == began["started_at"]
-                assert await machine.inspected(_LIFE) == ran
-            assert await machine.running() == ""
-    finally:
-        dropin.unlink()
 
 
 async def test_an_agent_that_hangs_is_ended_by_the_watchdog_and_adopts_what_runs(

@@ -45,9 +45,10 @@ _PATIENT = {
     # an emulated processor is twenty times slower
     "docker.service.d/zz-test.conf": "[Service]\nTimeoutStartSec=infinity\n",
 }
-_EBS_RULE = """\
+_DISK_RULES = """\
 SUBSYSTEM=="block", KERNEL=="nvme*n1", ATTRS{serial}=="vol*", \\
   SYMLINK+="disk/by-id/nvme-Amazon_Elastic_Block_Store_$attr{serial}"
+SUBSYSTEM=="block", KERNEL=="nvme*n1", ATTRS{serial}=="store-*", SYMLINK+="$attr{serial}"
 """
 """EBS has its volume ids in the serial numbers of its NVMe disks, as here, but QEMU's have another model."""
 
@@ -72,14 +73,19 @@ class EmulatedMachine(BootedImage):
         assert self.process.process.returncode is None, f"the machine ended: {self.process.tail()}"
         try:
             async with asyncio.timeout(_COMMAND_SECONDS_MAX):
-                reader, writer = await asyncio.open_connection("127.0.0.1", self.shell_port)
-                writer.write(f"{shlex.join(command)} </dev/null 2>&1; echo; echo $?; exit\n".encode())
-                answer = (await reader.read()).decode(errors="replace")
-                writer.close()
+                answer = (await self._asked(shlex.join(command))).decode(errors="replace")
         except OSError:
             answer = ""
         output, _, code = answer.removesuffix("\n").rpartition("\n")
         return (int(code), output) if code.isdigit() else (-1, "nothing answers there yet")
+
+    async def _asked(self, command: str) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.shell_port)
+        try:
+            writer.write(f"{command} </dev/null 2>&1; code=$?; echo; echo $code; exit\n".encode())
+            return await reader.read()
+        finally:
+            writer.close()
 
     async def answers(self) -> None:
         """Wait until a command can be run inside."""
@@ -97,7 +103,7 @@ def make_reachable(root: Path, ports: Iterable[int]) -> None:
     files = {**_SHELL, **_PATIENT}
     for port in ports:
         files |= {name.format(port=port): text.format(port=port, namespace=_NAMESPACE) for name, text in _RELAY.items()}
-    (root / "etc/udev/rules.d/99-test.rules").write_text(_EBS_RULE, encoding="ascii")
+    (root / "etc/udev/rules.d/99-test.rules").write_text(_DISK_RULES, encoding="ascii")
     wants = units / "sockets.target.wants"
     wants.mkdir(exist_ok=True)
     for name, text in files.items():
@@ -142,9 +148,9 @@ def copied(disk: Path) -> Iterator[Path]:
 
 @asynccontextmanager
 async def emulated(
-    disk: Path, logs: Path, words: Sequence[str], network: InstanceNetwork, *, volumes: Iterable[str] = ()
+    disk: Path, logs: Path, words: Sequence[str], network: InstanceNetwork, *, disks: Iterable[str] = ()
 ) -> AsyncIterator[EmulatedMachine]:
-    """Boot a disk by the PC's BIOS, in this network; return at once. `volumes` are the ids of blank NVMe disks."""
+    """Boot a disk by the PC's BIOS, in this network; return at once. `disks` are the serial numbers of blank NVMe disks."""
     serial = logs / "serial.log"
     ways_in = ",".join(f"hostfwd=tcp:127.0.0.1:{port}-:{port}" for port in (STATUS_PORT, SHELL_PORT))
     command = [
@@ -153,13 +159,13 @@ async def emulated(
         "-drive", f"file={disk},format=raw,if=virtio,cache=unsafe", "-device", "virtio-rng-pci",
         "-device", "virtio-net-pci,netdev=ec2", "-netdev", f"user,id=ec2,{ways_in}",
     ]  # fmt: skip
-    for volume in volumes:
-        file, serial_number = disk.parent / volume, volume.replace("-", "")
+    for number in disks:
+        file = disk.parent / number
         with file.open("wb") as stream:
             stream.truncate(DISK_BYTES)
         command += [
-            "-drive", f"file={file},format=raw,if=none,id={volume},cache=unsafe",
-            "-device", f"nvme,drive={volume},serial={serial_number}",
+            "-drive", f"file={file},format=raw,if=none,id={number},cache=unsafe",
+            "-device", f"nvme,drive={number},serial={number}",
         ]  # fmt: skip
 
     async def at_once() -> bool:

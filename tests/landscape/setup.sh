@@ -63,7 +63,6 @@ test)
     need mtree-netbsd has mtree
     need docker-compose compose
     need xfsprogs has mkfs.xfs
-    need faketime has faketime
     need python3 debian_python
     ;;
 bench)
