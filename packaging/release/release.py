@@ -169,4 +169,8 @@ def _now() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("make release: interrupted; a run of the same commit goes on from here", file=sys.stderr)
+        sys.exit(130)
