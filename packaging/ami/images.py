@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
 from retirement import images_in_use, past_expiration
 from upload import upload_disk
 
@@ -44,25 +44,26 @@ def main(arguments: Sequence[str], client: Clients) -> int:
     """Run one command; return 0, or 1 with the reason on standard error."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--apply", action="store_true", help="do it; otherwise print what would be done")
-    commands = parser.add_subparsers(required=True)
-    publish = commands.add_parser("publish")
-    publish.add_argument("directory", type=Path)
-    publish.add_argument("--kms-key-id", default="")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    key = "encrypt with this KMS key: id, alias or ARN"
+    publish = commands.add_parser("publish", help="upload a disk and register it")
+    publish.add_argument("directory", type=Path, help="what image.py wrote: disk.raw and image.json")
+    publish.add_argument("--kms-key-id", default="", help=f"{key}; else the account's default for EBS decides")
     publish.set_defaults(run=_publish)
-    tag = commands.add_parser("tag")
-    tag.add_argument("image")
-    tag.add_argument("directory", type=Path)
+    tag = commands.add_parser("tag", help="tag an AMI with the digest of its statement")
+    tag.add_argument("image", help="the AMI's id")
+    tag.add_argument("directory", type=Path, help="where its statement.json is")
     tag.set_defaults(run=_tag)
-    share = commands.add_parser("share")
-    share.add_argument("image")
-    share.add_argument("--account", action="append", required=True)
+    share = commands.add_parser("share", help="let accounts launch an AMI")
+    share.add_argument("image", help="the AMI's id")
+    share.add_argument("--account", action="append", required=True, help="12 digits; may be repeated")
     share.set_defaults(run=_share)
-    copy = commands.add_parser("copy")
-    copy.add_argument("image")
-    copy.add_argument("--to", action="append", required=True, metavar="REGION")
-    copy.add_argument("--kms-key-id", default="")
+    copy = commands.add_parser("copy", help="copy an AMI to regions, encrypted")
+    copy.add_argument("image", help="the AMI's id")
+    copy.add_argument("--to", action="append", required=True, metavar="REGION", help="may be repeated")
+    copy.add_argument("--kms-key-id", default="", help=f"{key}; else with the account's default key")
     copy.set_defaults(run=_copy)
-    retire = commands.add_parser("retire")
+    retire = commands.add_parser("retire", help="deregister images past their ExpirationTime")
     retire.add_argument("--name", default="Whence-AMI-", help="beginning of the names that are looked at")
     retire.add_argument("--shared", action="store_true", help="also images that other accounts may launch")
     retire.set_defaults(run=_retire)
@@ -71,6 +72,9 @@ def main(arguments: Sequence[str], client: Clients) -> int:
         chosen.run(chosen, client)
     except InputError as exc:
         print(f"images.py: {exc.diagnostics()}", file=sys.stderr)
+        return 1
+    except NoRegionError:
+        print("images.py: no region: set AWS_DEFAULT_REGION, or `region` of the profile", file=sys.stderr)
         return 1
     except (ImagesRefused, BotoCoreError, ClientError, OSError, ValueError) as exc:
         print(f"images.py: {exc}", file=sys.stderr)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
+import sys
 from pathlib import Path
 
 AGGREGATOR = ("python3", "git", "ca-certificates", "openssh-client", "gnupg")
@@ -29,9 +31,9 @@ def main() -> None:
     excluded = [f"--dpkgopt=path-exclude={one}" for one in (*_UNREAD, *arguments.exclude)]
     hooks = [f"--essential-hook={one}" for one in _NO_CLUSTER] if "postgresql" in arguments.packages else []
     command = ["mmdebstrap", "--variant=minbase", *hooks, f"--include={','.join(arguments.packages)}", *excluded]
-    os.execvp(
-        command[0], [*command, arguments.suite, str(arguments.out)]
-    )  # a signal ends it, and it removes what it made
+    if shutil.which(command[0]) is None:
+        sys.exit("base.py: mmdebstrap is missing: apt-get install mmdebstrap")
+    os.execvp(command[0], [*command, arguments.suite, str(arguments.out)])  # at a signal it removes what it made
 
 
 if __name__ == "__main__":

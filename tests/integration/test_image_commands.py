@@ -431,3 +431,11 @@ def test_the_program_reads_what_aws_tools_read(aws: Aws) -> None:
         [sys.executable, PROGRAM, "retire"], env=environment, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout) == (0, "nothing was done: --apply does it\n"), done.stderr
+
+
+def test_without_a_region_the_variable_is_named_that_sets_it() -> None:
+    done = subprocess.run(
+        [sys.executable, PROGRAM, "retire"], capture_output=True, text=True, check=False, env={"HOME": "/nonexistent"}
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "no region: set AWS_DEFAULT_REGION" in done.stderr
