@@ -17,6 +17,7 @@ import pytest
 
 from fakes.signing_authority import SigningAuthority
 from landscape.certificates import Certificates, loopback_certificates
+from landscape.forks import Forked
 from landscape.processes import run, started
 from landscape.programs import BIN, Aggregator, aggregator
 from whence_common.note import LOG, Signer
@@ -40,7 +41,7 @@ async def reloaded(server: Aggregator) -> dict[str, Any]:
     return await reloaded_process(server.process.process, server.process.log)
 
 
-async def reloaded_process(process: asyncio.subprocess.Process, log: Path) -> dict[str, Any]:
+async def reloaded_process(process: asyncio.subprocess.Process | Forked, log: Path) -> dict[str, Any]:
     def said() -> list[dict[str, Any]]:
         return [one for one in logged(log) if one["logger"] == "whence_aggregator.settings.reload"]
 
