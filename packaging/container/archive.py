@@ -6,6 +6,7 @@ no time is later than SOURCE_DATE_EPOCH, and such notes are left out. Contents, 
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import io
 import json
@@ -23,8 +24,14 @@ _TIMES = ("mtime", "atime", "ctime")
 
 
 def main() -> None:
-    saved, out = map(Path, sys.argv[1:])
-    settle(saved, out, epoch=int(os.environ["SOURCE_DATE_EPOCH"]))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("saved", type=Path, help="what `docker save` wrote of one image")
+    parser.add_argument("out", type=Path, help="the archive to write")
+    arguments = parser.parse_args()
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if not epoch.isdecimal():
+        sys.exit("archive.py: SOURCE_DATE_EPOCH must be seconds since 1970: git log -1 --format=%ct")
+    settle(arguments.saved, arguments.out, epoch=int(epoch))
 
 
 def settle(saved: Path, out: Path, *, epoch: int) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -57,7 +56,7 @@ async def test_a_login_in_the_remotes_url_is_left_out(checkout: Path) -> None:
 
 
 async def test_a_checkout_without_a_remote_needs_the_url(checkout: Path) -> None:
-    with pytest.raises(subprocess.CalledProcessError):
+    with pytest.raises(SystemExit, match="make container SOURCE=URL"):
         build.source_of(checkout, None)
 
 
