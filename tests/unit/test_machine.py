@@ -323,6 +323,19 @@ def test_a_member_with_data_is_not_overwritten_unless_the_mount_may_be_erased(ar
     assert any("mdadm --create" in call for call in arrays.called())
 
 
+def test_an_array_that_was_half_made_is_made_anew_only_if_its_mount_may_be_erased(arrays: Arrays) -> None:
+    """mdadm was killed after it had written to the first member."""
+    first = arrays.members.split()[0]
+    blkid = f'#!/bin/sh\ncase "$*" in *" TYPE {first}") echo linux_raid_member ;; *) exit 2 ;; esac\n'
+    (arrays.bin / "blkid").write_text(blkid, encoding="ascii")
+    (arrays.bin / "blkid").chmod(0o755)
+    failed = arrays.create()["failed"]
+    assert (failed["code"], "erase_on_boot" in failed["fix"]) == ("array-incomplete", True)
+    assert arrays.called() == []
+    arrays.create(erase=True)
+    assert any("mdadm --create" in call for call in arrays.called())
+
+
 def test_an_existing_array_is_not_changed(arrays: Arrays) -> None:
     (arrays.dev / "md0").symlink_to("/dev/null")
     assert arrays.create() == {"done": []}

@@ -17,6 +17,7 @@ from whence_common.user_data.storage import FILE_SYSTEMS, RAID_LEVELS
 
 _PATH = re.compile(r"(/[A-Za-z0-9._@%+-]{1,255})+\Z")
 _ARRAY = re.compile(r"/dev/md[0-9]{1,3}\Z|/dev/md/[a-z0-9_-]{1,32}\Z")
+_MEMBER = "linux_raid_member"
 _ALWAYS = ("nosuid", "nodev")
 _FORMAT_SECONDS_MAX = 600.0
 _CHECK_SECONDS_MAX = 1800.0
@@ -49,9 +50,13 @@ class Disks:
         for member, name in zip(members, array.devices, strict=True):
             self.place.unused(member, name)
         types = {self._type(member) for member in members}
-        if "linux_raid_member" in types:
+        if types == {_MEMBER}:
             self.programs.run("mdadm", "--assemble", array.device, *map(str, members), seconds_max=_SHORT_SECONDS_MAX)
             return [f"assembled {array.device}"]
+        if _MEMBER in types and not may_overwrite:
+            message = f"some devices of {array.device} are members of an array, and others are not"
+            fix = "add the others by mdadm --add; or set erase_on_boot: true for the mount, which makes the array anew"
+            raise MachineFailed("array-incomplete", message, fix=fix)
         if types != {""} and not may_overwrite:
             fix = "set erase_on_boot: true for the mount on this array if its members may be overwritten"
             raise MachineFailed("array-would-overwrite", f"a member of {array.device} contains data", fix=fix)
