@@ -60,7 +60,7 @@ SIGN_IN = (
     sign_in_settings.JobRuleSettings, sign_in_settings.ClaimSettings, sign_in_settings.IntrospectionSettings,
 )  # fmt: skip
 SHOWN_ELSEWHERE = {
-    "make demo": "tests/acceptance/test_demo.py",
+    "make demo": "tests/install/test_demo.py",
     "make test": ".ci/run",
     "make check": ".ci/run",
     "make dev": ".ci/run",

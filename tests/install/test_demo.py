@@ -1,4 +1,4 @@
-"""The README's first command, as a newcomer runs it."""
+"""The README's first command, as a newcomer runs it. It downloads: the base of an image, once a week, and wheels."""
 
 from __future__ import annotations
 
