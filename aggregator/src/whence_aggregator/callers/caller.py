@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol
 
+from whence_aggregator.callers.job_rules import covers
 from whence_aggregator.callers.jobs import Job
 from whence_aggregator.ports import Forbidden
 
@@ -88,12 +89,9 @@ class Caller:
 
     def may_record_ami(self, name: str) -> bool:
         """Return whether it may record the statement about an AMI of this name, and name AMIs that have it."""
-        if self.teams is None or not self.records_amis or self.ami_names is None:
-            return self.records_amis
-        return any(
-            name.startswith(one[:-1]) and len(name) >= len(one) if one.endswith("*") else name == one
-            for one in self.ami_names
-        )
+        if not self.records_amis:
+            return False
+        return self.teams is None or self.ami_names is None or any(covers(one, name) for one in self.ami_names)
 
     @property
     def records_findings(self) -> bool:

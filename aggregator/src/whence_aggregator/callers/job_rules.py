@@ -54,16 +54,6 @@ class JobRule:
     """Names of the AMIs whose statements its jobs may record, complete or with `*` at the end; none: they may not."""
 
 
-def teams_of(job: Job, rules: Sequence[JobRule]) -> frozenset[str]:
-    """Return the teams that a job acts for. Raises Forbidden with the reason of the rule that comes closest."""
-    return frozenset(rule.team for rule in matching_rules(job, rules))
-
-
-def amis_of(job: Job, rules: Sequence[JobRule]) -> frozenset[str]:
-    """Return the names and patterns of AMIs whose statements a job may record. Raises as teams_of does."""
-    return frozenset(name for rule in matching_rules(job, rules) for name in rule.amis)
-
-
 def is_ami_pattern(pattern: str) -> bool:
     """Return whether a pattern is a name that EC2 accepts for an AMI, or at least three characters of one and `*`."""
     return bool(AMI_NAME.match(pattern.removesuffix("*")))
@@ -93,7 +83,7 @@ def _misses(job: Job, rule: JobRule) -> Iterator[tuple[str, str]]:
     """Yield the conditions of a rule that a job does not meet, each as code and reason."""
     if rule.owner_id and rule.owner_id != job.owner_id:
         yield "workload-owner", f"its owner {job.owner_id or 'unknown'} is not {rule.owner_id}"
-    if job.provider in HAVE_REFS and not any(_covers(one, job.ref) for one in rule.refs):
+    if job.provider in HAVE_REFS and not any(covers(one, job.ref) for one in rule.refs):
         yield "workload-ref", f"its ref {job.ref or 'unknown'} is not one of {', '.join(rule.refs)}"
     if job.provider in HAVE_PROTECTION and rule.ref_protected and job.ref_protected is not True:
         yield "workload-ref-unprotected", f"its ref {job.ref or 'unknown'} is not protected"
@@ -109,10 +99,11 @@ def _misses(job: Job, rule: JobRule) -> Iterator[tuple[str, str]]:
         yield "workload-workflow", f"its workflow {job.workflow or 'unknown'} is not listed in the rule"
 
 
-def _covers(pattern: str, ref: str) -> bool:
+def covers(pattern: str, text: str) -> bool:
+    """Return whether a text is the pattern, or begins with what is before its `*` and goes on."""
     if pattern.endswith("*"):
-        return len(ref) > len(pattern) - 1 and ref.startswith(pattern[:-1])
-    return bool(ref) and ref == pattern
+        return len(text) > len(pattern) - 1 and text.startswith(pattern[:-1])
+    return bool(text) and text == pattern
 
 
 def is_ref_pattern(pattern: str) -> bool:

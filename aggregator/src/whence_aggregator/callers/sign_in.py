@@ -22,7 +22,7 @@ from whence_aggregator.callers.compact_token import (
     parse_compact,
 )
 from whence_aggregator.callers.issuer import IssuerRules, check_audiences, check_claims, check_times, check_type
-from whence_aggregator.callers.job_rules import JobRule, amis_of, teams_of
+from whence_aggregator.callers.job_rules import JobRule, matching_rules
 from whence_aggregator.callers.jobs import Provider, job_of
 from whence_aggregator.callers.key_cache import KeyCache
 from whence_aggregator.callers.limits import Limit
@@ -163,7 +163,7 @@ class Authenticator:
             self._attempts.give_back(address)
             raise
         job = job_of(found.provider, parsed.issuer, parsed.claims, source_server=found.source_server)
-        teams_of(job, found.job_rules)
+        matching_rules(job, found.job_rules)
         session_token = await self._sessions.begin(parsed, job, token_ends=ends)
         self._attempts.give_back(address)
         return session_token, self._sessions.seconds
@@ -171,11 +171,11 @@ class Authenticator:
     def caller_of_session(self, session: Session) -> Caller:
         """Return the job of a session as a caller, by the current rules. Raises Forbidden if no rule matches."""
         found = self._sources.issuers.get(session.job.issuer)
-        rules = found.job_rules if isinstance(found, JobIssuer) else ()
-        amis = amis_of(session.job, rules)
+        rules = matching_rules(session.job, found.job_rules if isinstance(found, JobIssuer) else ())
+        amis = frozenset(name for rule in rules for name in rule.amis)
         return Caller(
             name=session.job.name,
-            teams=teams_of(session.job, rules),
+            teams=frozenset(rule.team for rule in rules),
             rights=frozenset({AMIS}) if amis else frozenset(),
             ami_names=amis,
             subject=(session.job.issuer, session.job.project_id),
