@@ -140,8 +140,8 @@ class UsedAmi(msgspec.Struct, frozen=True, kw_only=True):
 class ContentOfAmi(msgspec.Struct, frozen=True, kw_only=True):
     """What the AMI consists of, by the signed statements that name it, and by its tag in the EC2 API.
 
-    `confirmed`: one statement of a trusted builder names it. `asserted`: its builder is not trusted, or EC2 alone leads to
-    it, by the tag or by the source of a copy. `missing`: none is recorded. `unknown`: the EC2 API was not read.
+    `confirmed`: one statement of a trusted builder names it. `asserted`: its builder is not trusted, or EC2 alone
+    leads to it, by the tag or by the source of a copy. `missing`: none is recorded. `unknown`: EC2's API was not read.
     """
 
     state: LinkState
