@@ -17,6 +17,7 @@ from fakes.account_world import new_account_id
 from fakes.accounts_program import AccountsProgram, accounts_program
 from fakes.counted_aws import AwsCall
 from landscape.aws import Aws, moto_server
+from landscape.processes import Began
 
 _ROLE = """
       app:
@@ -167,9 +168,9 @@ async def test_an_apply_that_is_interrupted_ends_at_once_and_goes_on_later(
     program: AccountsProgram, sent: signal.Signals
 ) -> None:
     assert (await program.run("plan", "-o", "p.json")).code == 2
-    running: asyncio.subprocess.Process
+    running: Began
 
-    def take(process: asyncio.subprocess.Process) -> None:
+    def take(process: Began) -> None:
         nonlocal running
         running = process
 
@@ -181,7 +182,7 @@ async def test_an_apply_that_is_interrupted_ends_at_once_and_goes_on_later(
         return web.Response(status=500)
 
     program.aws.before = hangs
-    ended = await program.run("apply", "p.json", started=take)
+    ended = await program.run("apply", "p.json", began=take)
     assert ended.code == 130
     assert ended.err.lstrip() == (
         "whence-accounts: interrupted; a plan that was being applied is continued by applying it again\n"
@@ -201,9 +202,9 @@ async def test_an_apply_that_is_interrupted_before_its_first_write_keeps_the_rep
 ) -> None:
     assert (await program.run("plan", "-o", "p.json")).code == 2
     applied = await program.run("apply", "p.json")
-    running: asyncio.subprocess.Process
+    running: Began
 
-    def take(process: asyncio.subprocess.Process) -> None:
+    def take(process: Began) -> None:
         nonlocal running
         running = process
 
@@ -215,7 +216,7 @@ async def test_an_apply_that_is_interrupted_before_its_first_write_keeps_the_rep
         return web.Response(status=500)
 
     program.aws.before = hangs
-    ended = await program.run("apply", "p.json", started=take)
+    ended = await program.run("apply", "p.json", began=take)
     assert (ended.code, ended.out) == (130, "")
     assert (await program.run("show", "--report", "p.json")).out == applied.out
 

@@ -18,11 +18,12 @@ from aiohttp import web
 
 from fakes.account_extensions import speak_what_moto_lacks
 from fakes.account_world import new_account_id
-from fakes.accounts_program import AccountsProgram, Ended, accounts_program
+from fakes.accounts_program import AccountsProgram, accounts_program
 from fakes.aws_cloudtrail_lookup import LookedUpEvents
 from fakes.counted_aws import AwsCall, CountedAws
 from fakes.signing_authority import SigningAuthority
 from landscape.aws import Aws, moto_server
+from landscape.processes import Ended
 from landscape.programs import Aggregator, aggregator
 from whence_common.clock import to_instant, utc_now
 from whence_common.runtime.pause import pause

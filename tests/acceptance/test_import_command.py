@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
 from pathlib import Path
 
 from fakes.catalogs import GROUP, OTHERS, USERS, annotated, component
 from fakes.signing_authority import SigningAuthority
+from landscape.processes import ended
 from landscape.programs import BIN, Aggregator, aggregator
 from landscape.whole import ROOT
 
@@ -16,12 +15,8 @@ KIO = ROOT / ".venv-clients" / "bin" / "kio"
 
 
 async def shell(*command: str | Path, **environment: str) -> tuple[int, str, str]:
-    process = await asyncio.create_subprocess_exec(
-        *command, env={**os.environ, **environment}, stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    output, errors = await process.communicate()
-    return process.returncode or 0, output.decode(), errors.decode()
+    done = await ended(*command, environment=environment)
+    return done.code, done.out, done.err
 
 
 async def whence(server: Aggregator, *arguments: str | Path, **environment: str) -> tuple[int, str, str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from fakes.signing_authority import SigningAuthority
+from landscape.processes import ended
 from landscape.programs import BIN, aggregator
 from landscape.whole import ROOT
 from whence_aggregator.callers.tokens import new_token
@@ -57,12 +58,8 @@ class Kio:
 
 async def ours(url: str, token: str, *arguments: str) -> tuple[int, str]:
     """Run `whence`."""
-    process = await asyncio.create_subprocess_exec(
-        BIN / "whence", *arguments, env={**os.environ, "WHENCE_URL": url, "WHENCE_TOKEN": token},
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-    )  # fmt: skip
-    output, _ = await process.communicate()
-    return process.returncode or 0, output.decode("utf-8", "replace")
+    done = await ended(BIN / "whence", *arguments, environment={"WHENCE_URL": url, "WHENCE_TOKEN": token}, merged=True)
+    return done.code, done.out
 
 
 @pytest.fixture

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import aiohttp
 
 from landscape.front import registry_front
-from landscape.processes import free_port, run
+from landscape.processes import ended, free_port, run
 from landscape.programs import BIN
 from landscape.signing import BUILDER
 from landscape.stage import Stage, failed, user_data
@@ -43,12 +41,9 @@ async def test_an_image_is_traced_from_its_build_to_the_machine_it_runs_on(scape
         await before.instance(user_data(image))
         status = await failed(before, front.aggregator, registries=trusting)
         assert "no provenance by a trusted builder" in " ".join(status["reasons"])
-        environment = {**os.environ, "WHENCE_REGISTRY_TOKEN": "token-of-ada"}
-        attest = await asyncio.create_subprocess_exec(
-            str(BIN / "whence"), "attest", image, "--scm-source", str(file), "--key", str(key), "--builder-id", BUILDER,
-            env=environment,
-        )  # fmt: skip
-        assert await attest.wait() == 0
+        stated = ("--scm-source", file, "--key", key, "--builder-id", BUILDER)
+        environment = {"WHENCE_REGISTRY_TOKEN": "token-of-ada"}
+        assert (await ended(BIN / "whence", "attest", image, *stated, environment=environment)).code == 0
         after = Stage(scape, tmp_path, stack)
         await after.instance(user_data(image))
         async with after.agent(front.aggregator.url, registries=trusting) as running:

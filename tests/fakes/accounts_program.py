@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fakes.counted_aws import AwsCall, CountedAws
+from landscape.processes import Began, Ended, ended
+from landscape.programs import BIN
 
 SECONDS_MAX = 120
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
-    """How a run ended. A negative code is that of a signal."""
-
-    code: int
-    out: str
-    err: str
 
 
 @dataclass
@@ -33,24 +25,15 @@ class AccountsProgram:
     file_bytes_max: int | None = None
     """The longest file that it may write, in whole KiB: the kernel cuts the write that would pass it."""
 
-    async def run(
-        self, *words: str | Path, started: Callable[[asyncio.subprocess.Process], None] | None = None
-    ) -> Ended:
-        """Run a command to its end; `started` is given the process."""
-        process = await asyncio.create_subprocess_exec(
-            *self._limited(), str(Path(sys.executable).with_name("whence-accounts")), *map(str, words), cwd=self.folder,
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-            env={
-                "PATH": "/usr/bin:/bin", "HOME": str(self.folder), "LANG": "C.UTF-8", "AWS_ENDPOINT_URL": self.aws.url,
-                "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", **self.environment,
-            },
+    async def run(self, *words: str | Path, began: Callable[[Began], None] = lambda _: None) -> Ended:
+        """Run a command to its end; `began` is given the process."""
+        command = (*self._limited(), BIN / "whence-accounts", *words)
+        inherited = {"PATH": "/usr/bin:/bin", "HOME": str(self.folder), "LANG": "C.UTF-8"}
+        aws = {"AWS_ENDPOINT_URL": self.aws.url, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+        return await ended(
+            *command, cwd=self.folder, environment={**aws, **self.environment}, inherited=inherited,
+            seconds_max=SECONDS_MAX, began=began,
         )  # fmt: skip
-        if started is not None:
-            started(process)
-        async with asyncio.timeout(SECONDS_MAX):
-            out, err = await process.communicate()
-        assert process.returncode is not None
-        return Ended(code=process.returncode, out=out.decode(), err=err.decode())
 
     def _limited(self) -> tuple[str, ...]:
         if self.file_bytes_max is None:
@@ -60,7 +43,7 @@ class AccountsProgram:
     async def killed_at(self, number: int, *words: str | Path, has_acted: bool) -> Ended:
         """Run a command and kill it at a write call, counted from 1: before AWS has acted, or after."""
         counted = 0
-        running: asyncio.subprocess.Process
+        running: Began
 
         def at(call: AwsCall) -> None:
             nonlocal counted
@@ -68,7 +51,7 @@ class AccountsProgram:
             if call.is_write and counted == number:
                 running.kill()
 
-        def take(process: asyncio.subprocess.Process) -> None:
+        def take(process: Began) -> None:
             nonlocal running
             running = process
 
@@ -82,7 +65,7 @@ class AccountsProgram:
 
         self.aws.before = before
         try:
-            return await self.run(*words, started=take)
+            return await self.run(*words, began=take)
         finally:
             self.aws.after = lambda _: None
             self.aws.before = lambda _: None

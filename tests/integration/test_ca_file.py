@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 
 from landscape.certificates import Certificates, loopback_certificates
+from landscape.processes import ended
 from landscape.programs import BIN
 from whence_aggregator.whence.client import Client, trusting
 from whence_aggregator.whence.login.provider import IdentityProvider
@@ -45,12 +46,11 @@ async def served(certificates: Certificates, address: str = "127.0.0.1") -> Asyn
 
 
 async def whence(port: int, *arguments: str, host: str = "127.0.0.1", **environment: str) -> tuple[int, str]:
-    process = await asyncio.create_subprocess_exec(
-        BIN / "whence", *arguments, "instances", "--json", env={"WHENCE_URL": f"https://{host}:{port}", **environment},
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    done = await ended(
+        BIN / "whence", *arguments, "instances", "--json", merged=True, inherited={},
+        environment={"WHENCE_URL": f"https://{host}:{port}", **environment},
     )  # fmt: skip
-    output, _ = await process.communicate()
-    return process.returncode or 0, output.decode()
+    return done.code, done.out
 
 
 async def test_an_unknown_authority_is_refused_with_a_fix(certificates: Certificates) -> None:

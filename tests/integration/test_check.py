@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from fakes.organizations import DENIED, Organizations
-from landscape.processes import free_port
+from landscape.processes import ended, free_port
 from landscape.programs import BIN
 from whence_aggregator.adapters.git_process import GitBounds, GitMissing, GitRuns
 from whence_aggregator.callers.tokens import new_token
@@ -66,14 +66,8 @@ def said(problems: Iterable[Problem]) -> list[tuple[int, str, str]]:
 
 
 async def command(*arguments: object) -> tuple[int, str]:
-    process = await asyncio.create_subprocess_exec(
-        BIN / "whence-aggregator",
-        *map(str, arguments),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    output, _ = await process.communicate()
-    return process.returncode or 0, output.decode()
+    process = await ended(BIN / "whence-aggregator", *arguments, merged=True)
+    return process.code, process.out
 
 
 def certificate(home: Path, name: str, *, begins: datetime, ends: datetime, password: bytes | None = None) -> list[str]:

@@ -21,7 +21,7 @@ from fakes.machine import Machine
 from fakes.misbehaving import Answer, misbehaving
 from fakes.signing_authority import SigningAuthority
 from landscape.certificates import Certificates, loopback_certificates
-from landscape.processes import Process, started
+from landscape.processes import Process, ended, started
 from landscape.programs import BIN, Aggregator, aggregator
 from whence_agent.adapters.aggregator import HttpAggregator
 from whence_agent.ports_aggregator import AggregatorUnavailable
@@ -49,12 +49,9 @@ class Audited:
             "verify", *map(str, arguments), "--log-key", str(self.keys), "--authorities", str(self.authorities)
         )
 
-    def ledger(self, action: str) -> tuple[int, str]:
-        done = subprocess.run(
-            [BIN / "whence-aggregator", "ledger", action, "--config", self.server.config],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60,
-        )  # fmt: skip
-        return done.returncode, done.stdout
+    async def ledger(self, action: str) -> tuple[int, str]:
+        done = await ended(BIN / "whence-aggregator", "ledger", action, "--config", self.server.config, merged=True)
+        return done.code, done.out
 
 
 @pytest.fixture(scope="module")
@@ -147,22 +144,22 @@ async def test_verifying_needs_a_key_and_no_network(audited: Audited) -> None:
 
 
 async def test_the_ledger_is_checked_while_the_aggregator_runs(audited: Audited) -> None:
-    code, said = await asyncio.to_thread(audited.ledger, "check")
+    code, said = await audited.ledger("check")
     assert (code, said.strip().endswith("clean")) == (0, True), said
 
 
 async def test_the_ledger_is_rebuilt_and_the_answers_are_the_same(audited: Audited) -> None:
     before = (await audited.server.get("/v1/instances"))["instances"]
-    code, said = await asyncio.to_thread(audited.ledger, "rebuild")
+    code, said = await audited.ledger("rebuild")
     assert (code, "were rebuilt" in said) == (0, True), said
     assert (await audited.server.get("/v1/instances"))["instances"] == before
-    assert (await asyncio.to_thread(audited.ledger, "check"))[0] == 0
+    assert (await audited.ledger("check"))[0] == 0
 
 
 async def test_the_keys_are_printed_and_a_new_one_signs_first(audited: Audited) -> None:
-    _, before = await asyncio.to_thread(audited.ledger, "keys")
+    _, before = await audited.ledger("keys")
     assert before.strip() == audited.keys.read_text().strip()
-    code, after = await asyncio.to_thread(audited.ledger, "add-key")
+    code, after = await audited.ledger("add-key")
     assert (code, len([line for line in after.splitlines() if line.startswith("whence.example.org+")])) == (0, 2)
     assert (audited.directory / "aggregator" / "log.key").stat().st_mode & 0o777 == 0o600
 
@@ -311,10 +308,8 @@ async def test_a_witness_does_not_watch_a_log_with_its_own_key(audited: Audited,
     config = tmp_path / "witness.yaml"
     document = {"name": "witness.example.org", "log_keys": [str(own.verifier)], "state_directory": str(tmp_path)}
     config.write_text(json.dumps(document))
-    done = subprocess.run(
-        [BIN / "whence-aggregator", "witness", "--config", config], capture_output=True, text=True, timeout=60
-    )
-    assert (done.returncode, "a log cannot be its own witness" in done.stderr) == (78, True), done.stderr
+    done = await ended(BIN / "whence-aggregator", "witness", "--config", config)
+    assert (done.code, "a log cannot be its own witness" in done.err) == (78, True), done.err
 
 
 async def test_a_witness_answers_what_it_does_not_cosign_with_the_protocols_status(
@@ -412,21 +407,17 @@ async def test_an_aggregator_whose_database_is_gone_and_whose_checkpoint_is_ther
         await client.say(machine)
     for file in (tmp_path / "aggregator").glob("ledger.db*"):
         file.unlink()
-    done = subprocess.run(
-        [BIN / "whence-aggregator", "serve", "--config", server.config], capture_output=True, text=True, timeout=30
-    )
-    assert (done.returncode, "nothing was created" in done.stderr) == (1, True), done.stderr
+    done = await ended(BIN / "whence-aggregator", "serve", "--config", server.config, seconds_max=30)
+    assert (done.code, "nothing was created" in done.err) == (1, True), done.err
     assert not list((tmp_path / "aggregator").glob("ledger.db*"))
 
 
-def test_a_command_that_finds_no_state_directory_names_it(tmp_path: Path) -> None:
+async def test_a_command_that_finds_no_state_directory_names_it(tmp_path: Path) -> None:
     state, config = tmp_path / "elsewhere", tmp_path / "aggregator.yaml"
     settings = {"audience": "https://whence.example.org", "accounts": ["123456789012"]}
     config.write_text(json.dumps({**settings, "log_key_file": str(state / "log.key")}), encoding="utf-8")
-    done = subprocess.run(
-        [BIN / "whence-aggregator", "ledger", "keys", "--config", config], capture_output=True, text=True, timeout=30
-    )
-    assert done.returncode == 78
-    assert f"log_key_file {state}/log.key does not exist" in done.stderr
-    assert "nothing was created" in done.stderr
+    done = await ended(BIN / "whence-aggregator", "ledger", "keys", "--config", config)
+    assert done.code == 78
+    assert f"log_key_file {state}/log.key does not exist" in done.err
+    assert "nothing was created" in done.err
     assert not state.exists()

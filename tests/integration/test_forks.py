@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from landscape.forks import BIN, FORKS, Forked, ForkFailed, Forks
-from landscape.processes import NotReady, eventually, started
+from landscape.processes import Ended, NotReady, ended, eventually, started
 
 _AGGREGATOR = str(BIN / "whence-aggregator")
 
@@ -31,6 +32,15 @@ async def waiting(directory: Path, forks: Forks = FORKS) -> AsyncIterator[Forked
         if process.returncode is None:
             process.kill()
         await process.wait()
+
+
+def _opened(proc: Path) -> list[str]:
+    """Return what the descriptors of a process are, of which one may be closed meanwhile."""
+    found = []
+    for one in (proc / "fd").iterdir():
+        with suppress(FileNotFoundError):
+            found.append(str(one.readlink()))
+    return found
 
 
 async def never() -> bool:
@@ -55,6 +65,30 @@ async def test_a_program_ends_with_its_own_exit_code_and_its_output_is_in_the_lo
     assert told in (tmp_path / "program.log").read_text(encoding="utf-8")
 
 
+async def test_what_a_program_prints_into_a_pipe_is_read_apart_and_together() -> None:
+    wrong = (BIN / "whence", "instances", "no-such-word")
+    apart = await ended(*wrong)
+    assert (apart.code, apart.out, "unexpected extra argument (no-such-word)" in apart.err) == (2, "", True)
+    together = await ended(*wrong, merged=True)
+    assert together == Ended(code=2, out=apart.err, err="")
+
+
+async def test_a_program_that_takes_too_long_is_ended_and_so_is_one_whose_run_is_cancelled(tmp_path: Path) -> None:
+    """It waits for its settings, which are a pipe to which nobody writes."""
+    os.mkfifo(tmp_path / "settings")
+    begun: asyncio.Queue[int] = asyncio.Queue()
+    running = (_AGGREGATOR, "witness", "--config", tmp_path / "settings")
+    with pytest.raises(TimeoutError):
+        await ended(*running, seconds_max=0.05, began=lambda process: begun.put_nowait(process.pid))
+    pids = [await begun.get()]
+    task = asyncio.create_task(ended(*running, began=lambda process: begun.put_nowait(process.pid)))
+    pids.append(await begun.get())
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert [one for one in pids if Path(f"/proc/{one}").exists()] == []
+
+
 async def test_a_process_has_the_directory_session_and_files_that_a_new_one_has(tmp_path: Path) -> None:
     async with waiting(tmp_path) as process:
         proc = Path(f"/proc/{process.pid}")
@@ -62,7 +96,7 @@ async def test_a_process_has_the_directory_session_and_files_that_a_new_one_has(
         assert os.getsid(process.pid) == process.pid
         opened = {one.name: str(one.readlink()) for one in (proc / "fd").iterdir()}
         assert [opened[one] for one in "012"] == ["/dev/null", *(2 * [str(tmp_path / "log")])]
-        assert [one for one in opened.values() if one.startswith("socket:")] == []
+        await eventually(lambda: not [one for one in _opened(proc) if one.startswith("socket:")])
         status = dict(line.split(":\t", 1) for line in (proc / "status").read_text("ascii").splitlines())
         assert (status["SigBlk"], status["Threads"]) == ("0" * 16, "1")
 
@@ -93,6 +127,8 @@ async def test_without_its_server_a_process_is_ended_and_no_other_is_started(tmp
     [
         ((_AGGREGATOR, "serve"), {}, True),
         ((str(BIN / "whence-agent"), "run"), {"WHENCE_DATABASE": "a", "AWS_REGION": "b"}, True),
+        ((str(BIN / "whence"), "instances"), {"WHENCE_URL": "a", "COLUMNS": "80", "FORCE_COLOR": "1"}, True),
+        ((str(BIN / "whence-accounts"), "plan"), {"AWS_ENDPOINT_URL": "a"}, True),
         ((_AGGREGATOR, "serve"), {"LD_PRELOAD": "libfaketime.so.1"}, False),
         ((_AGGREGATOR, "serve"), {"PYTHONWARNINGS": "error"}, False),
         (("/usr/bin/whence-aggregator", "serve"), {}, False),

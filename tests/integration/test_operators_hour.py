@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from fakes.agent_client import AgentClient
 from fakes.agent_world import World
 from fakes.machine import Machine
 from fakes.signing_authority import SigningAuthority
+from landscape.processes import ended
 from landscape.programs import BIN, Aggregator, aggregator
 from whence_agent.adapters.aggregator import HttpAggregator
 from whence_agent.ports_aggregator import AggregatorUnavailable
@@ -36,12 +36,9 @@ class Hour:
     def home(self) -> Path:
         return self.directory / "aggregator"
 
-    def command(self, *words: str, config: Path | None = None) -> tuple[int, str, str]:
-        done = subprocess.run(
-            [BIN / "whence-aggregator", *words, "--config", config or self.home / "aggregator.yaml"],
-            capture_output=True, text=True, timeout=60,
-        )  # fmt: skip
-        return done.returncode, done.stdout, done.stderr
+    async def command(self, *words: str, config: Path | None = None) -> tuple[int, str, str]:
+        done = await ended(BIN / "whence-aggregator", *words, "--config", config or self.home / "aggregator.yaml")
+        return done.code, done.out, done.err
 
 
 @pytest.fixture
@@ -70,8 +67,10 @@ async def test_a_stolen_key_is_revoked_announced_and_everything_is_issued_anew(h
         receipts.check(await agent.submit(content), content)
         digest = sha256_digest(content)
         before = await fetched(server, digest, hour.directory / "before")
-        stolen = hour.command("ledger", "keys")[1].strip()
-        code, keys, said = hour.command("ledger", "revoke-key", stolen.split("+")[1], "--reason", "a stolen laptop")
+        stolen = (await hour.command("ledger", "keys"))[1].strip()
+        code, keys, said = await hour.command(
+            "ledger", "revoke-key", stolen.split("+")[1], "--reason", "a stolen laptop"
+        )
         assert (code, "restart" in said) == (0, True), said
         (hour.directory / "log.keys").write_text(keys)
         assert f"revoked {stolen} from " in keys
@@ -108,7 +107,7 @@ async def test_a_stolen_key_is_revoked_announced_and_everything_is_issued_anew(h
             server.url + "/v1/log/keys", headers={"Authorization": f"Bearer {server.token}"}
         ) as answer:
             assert await answer.text() == keys
-    assert "clean" in hour.command("ledger", "check")[1]
+    assert "clean" in (await hour.command("ledger", "check"))[1]
 
 
 async def test_a_restored_backup_is_refused_and_goes_on_under_a_new_name(hour: Hour, tmp_path: Path) -> None:
@@ -121,7 +120,7 @@ async def test_a_restored_backup_is_refused_and_goes_on_under_a_new_name(hour: H
     ):
         receipts.learn((await AgentClient(session, server.url).enrol(hour.machine))[1]["log_keys"])
         agent = HttpAggregator(session=session, url=server.url, ca_file=None, log_size=lambda: receipts.seen_size)
-        code, said, _ = hour.command("backup", str(hour.directory / "saved"))
+        code, said, _ = await hour.command("backup", str(hour.directory / "saved"))
         assert (code, "the saved log has" in said) == (0, True), said
         for _ in range(5):
             content = hour.machine.statement()
@@ -129,14 +128,14 @@ async def test_a_restored_backup_is_refused_and_goes_on_under_a_new_name(hour: H
     for file in hour.home.glob("ledger.db*"):
         file.unlink()
     shutil.copy(hour.directory / "saved" / "ledger.db", hour.home / "ledger.db")
-    code, _, said = hour.command("serve")
+    code, _, said = await hour.command("serve")
     assert (code, "the database is older" in said, "ledger continue" in said) == (1, True, True), said
     (hour.home / "log.checkpoint").unlink()
-    code, _, said = hour.command("serve")
+    code, _, said = await hour.command("serve")
     assert (code, "accept-checkpoint" in said) == (1, True), said
-    assert hour.command("ledger", "accept-checkpoint", "--reason", "no time")[0] == 0
+    assert (await hour.command("ledger", "accept-checkpoint", "--reason", "no time"))[0] == 0
     assert await forced(hour, receipts) == {"log-shorter", "log-forked"}
-    code, key, said = hour.command("ledger", "continue", "--origin", "whence.example.org/2", "--reason", "Monday")
+    code, key, said = await hour.command("ledger", "continue", "--origin", "whence.example.org/2", "--reason", "Monday")
     assert (code, "log_origin: whence.example.org/2" in said) == (0, True), said
     async with (
         aggregator(hour.directory, hour.directory, authority_pem=pem, log_origin="whence.example.org/2") as server,
@@ -150,7 +149,7 @@ async def test_a_restored_backup_is_refused_and_goes_on_under_a_new_name(hour: H
         content = hour.machine.statement()
         receipts.check(await agent.submit(content), content)
         assert receipts.take_findings(), "the agent states everything again"
-    assert "clean" in hour.command("ledger", "check")[1]
+    assert "clean" in (await hour.command("ledger", "check"))[1]
 
 
 async def forced(hour: Hour, receipts: Receipts) -> set[str]:
@@ -174,17 +173,15 @@ async def forced(hour: Hour, receipts: Receipts) -> set[str]:
     ("ledger", "revoke-key", "00000000", "--reason", "x"), ("ledger", "continue", "--origin", "x", "--reason", "x"),
     ("ledger", "accept-checkpoint", "--reason", "x"), ("backup", "saved"),
 ], ids=" ".join)  # fmt: skip
-def test_no_command_makes_anything_on_a_mistyped_path(tmp_path: Path, words: tuple[str, ...]) -> None:
+async def test_no_command_makes_anything_on_a_mistyped_path(tmp_path: Path, words: tuple[str, ...]) -> None:
     state, config = tmp_path / "state", tmp_path / "aggregator.yaml"
     state.mkdir()
     settings = {"audience": "https://whence.example.org", "accounts": ["123456789012"]}
     files = {name: str(state / name) for name in ("log_key_file", "checkpoint_file", "heartbeat_secret_file")}
     config.write_text(json.dumps({**settings, **files, "database": f"sqlite://{state}/leger.db"}), encoding="utf-8")
     words = tuple(str(tmp_path / word) if word == "saved" else word for word in words)
-    done = subprocess.run(
-        [BIN / "whence-aggregator", *words, "--config", config], capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode in (1, 78), done.stderr
-    assert "nothing was created" in done.stderr
+    done = await ended(BIN / "whence-aggregator", *words, "--config", config)
+    assert done.code in (1, 78), done.err
+    assert "nothing was created" in done.err
     assert list(state.iterdir()) == []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["aggregator.yaml", "state"]

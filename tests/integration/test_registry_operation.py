@@ -25,7 +25,7 @@ from landscape.front import (
     registry_front,
 )
 from landscape.layers import COMMIT, scm_source, tar, with_source
-from landscape.processes import free_port, run
+from landscape.processes import Ended, ended, free_port, run
 from landscape.programs import BIN
 from whence_common.runtime.pause import pause
 
@@ -65,18 +65,18 @@ async def front(
         yield running
 
 
+_BARE = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}
+
+
 async def attest(
     front: RunningFront,
     image: str,
     *options: object,
     token: str = "token-of-ada",
     **environment: str,
-) -> subprocess.CompletedProcess[str]:
-    command = [str(BIN / "whence"), "attest", image, *map(str, options)]
-    named = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "WHENCE_REGISTRY_TOKEN": token, **environment}
-    return await asyncio.to_thread(
-        lambda: subprocess.run(command, env=named, capture_output=True, text=True, timeout=60)
-    )
+) -> Ended:
+    named = {"WHENCE_REGISTRY_TOKEN": token, **environment}
+    return await ended(BIN / "whence", "attest", image, *options, environment=named, inherited=_BARE)
 
 
 @pytest.fixture
@@ -112,11 +112,11 @@ async def test_an_attested_image_has_a_confirmed_source(front: RunningFront, key
         "--builder-id",
         BUILDER,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.err
     commit = (await run("git", "rev-parse", "HEAD", cwd=clone)).strip()
-    assert commit in done.stderr
+    assert commit in done.err
     referrers = await front.client().ask("GET", f"/v2/alpha/attested/referrers/{before['digest']}")
-    assert [one["digest"] for one in referrers.json["manifests"]] == [done.stdout.strip()]
+    assert [one["digest"] for one in referrers.json["manifests"]] == [done.out.strip()]
     (after,) = await listed(front, repository="alpha/attested")
     assert (after["source"]["state"], after["source"]["revision"]) == ("confirmed", commit)
     assert [one["tag"] for one in await listed(front, commit=commit[:12])] == ["1.0"]
@@ -128,8 +128,8 @@ async def test_sigstores_own_library_verifies_what_is_attested(
     client = front.client("token-of-ada")
     await client.push("alpha/verified", "1.0", tar({"app": b"verified"}))
     done = await attest(front, f"{front.host}/alpha/verified:1.0", "--git", clone, "--key", keys / "builder.key")
-    assert done.returncode == 0, done.stderr
-    path = f"/v2/alpha/verified/manifests/{done.stdout.strip()}"
+    assert done.code == 0, done.err
+    path = f"/v2/alpha/verified/manifests/{done.out.strip()}"
     referrer = (await client.ask("GET", path, headers={"Accept": OCI_MANIFEST})).json
     assert referrer["annotations"]["dev.sigstore.bundle.predicateType"] == "https://slsa.dev/provenance/v1"
     assert referrer["annotations"]["dev.sigstore.bundle.content"] == "dsse-envelope"
@@ -166,7 +166,7 @@ async def test_an_attested_index_speaks_for_the_image_that_is_meant(
     done = await attest(
         front, f"{front.host}/alpha/index:1.0", "--git", clone, "--key", keys / "builder.key", "--builder-id", BUILDER
     )
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.err
     (found,) = await listed(front, repository="alpha/index")
     assert (found["digest"], found["source"]["state"]) == (digest_of(index), "confirmed")
 
@@ -177,7 +177,7 @@ async def test_a_build_that_says_otherwise_than_its_file_is_contradicted(
     await front.client("token-of-ada").push("alpha/torn", "1.0", with_source())
     image = f"{front.host}/alpha/torn:1.0"
     done = await attest(front, image, "--git", clone, "--key", keys / "builder.key", "--builder-id", BUILDER)
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.err
     (found,) = await listed(front, repository="alpha/torn")
     assert found["source"]["state"] == "contradicted"
 
@@ -193,7 +193,7 @@ async def test_a_strangers_word_confirms_nothing(
     done = await attest(
         front, f"{front.host}/{repository}:1.0", "--scm-source", file, "--key", keys / f"{key}.key", *options
     )
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.err
     (found,) = await listed(front, repository=repository)
     assert found["source"]["state"] == "missing"
 
@@ -201,8 +201,8 @@ async def test_a_strangers_word_confirms_nothing(
 async def test_an_encrypted_key_is_opened_by_the_environment(front: RunningFront, keys: Path, clone: Path) -> None:
     await front.client("token-of-ada").push("alpha/locked", "1.0", tar({"app": b"locked"}))
     image, key = f"{front.host}/alpha/locked:1.0", keys / "locked.key"
-    assert (await attest(front, image, "--git", clone, "--key", key)).returncode == 2
-    assert (await attest(front, image, "--git", clone, "--key", key, WHENCE_KEY_PASSWORD="open-sesame")).returncode == 0
+    assert (await attest(front, image, "--git", clone, "--key", key)).code == 2
+    assert (await attest(front, image, "--git", clone, "--key", key, WHENCE_KEY_PASSWORD="open-sesame")).code == 0
 
 
 async def test_what_cannot_be_attested_is_refused_with_the_fix(
@@ -214,7 +214,7 @@ async def test_what_cannot_be_attested_is_refused_with_the_fix(
 
     async def said(*options: object, image: str = image, token: str = "token-of-ada") -> tuple[int, str]:
         done = await attest(front, image, *options, token=token)
-        return done.returncode, done.stderr
+        return done.code, done.err
 
     (clone / "other").write_text("not committed", encoding="ascii")
     code, why = await said("--git", clone, *key)
@@ -252,11 +252,9 @@ async def test_a_registry_without_referrers_gets_them_by_the_fallback_tag(keys: 
         client = Client(session, f"http://{bare}", "")
         digest = await client.push("alpha/app", "1.0", tar({"app": b""}))
         for key in ("builder", "stranger", "builder"):
-            done = subprocess.run(
-                [BIN / "whence", "attest", f"{bare}/alpha/app:1.0", "--scm-source", file, "--key", keys / f"{key}.key"],
-                env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}, capture_output=True, text=True, timeout=60,
-            )  # fmt: skip
-            assert (done.returncode, "fallback tag" in done.stderr) == (0, True), done.stderr
+            stated = ("--scm-source", file, "--key", keys / f"{key}.key")
+            done = await ended(BIN / "whence", "attest", f"{bare}/alpha/app:1.0", *stated, inherited=_BARE)
+            assert (done.code, "fallback tag" in done.err) == (0, True), done.err
         path = f"/v2/alpha/app/manifests/{digest.replace(':', '-')}"
         index = (await client.ask("GET", path, headers={"Accept": OCI_INDEX})).json
         assert len(index["manifests"]) == 3
@@ -320,16 +318,14 @@ async def test_what_the_registry_held_before_is_taken_over(authority: SigningAut
         async with registry_front(
             tmp_path, tmp_path, authority_pem={"eu-central-1": authority.pem}, backend=bare
         ) as own:
-            command = [str(BIN / "whence-aggregator"), "registry", "--config", str(own.aggregator.config), "--import"]
+            command = (BIN / "whence-aggregator", "registry", "--config", own.aggregator.config, "--import")
             for expected in (
                 "1 tags recorded, 0 known before, 1 not recorded",
                 "0 tags recorded, 1 known before, 1 not recorded",
             ):
-                done = await asyncio.to_thread(
-                    lambda: subprocess.run(command, capture_output=True, text=True, timeout=60)
-                )
-                assert (done.returncode, expected in done.stdout) == (1, True), done.stdout + done.stderr
-            assert "outside" in done.stdout
+                done = await ended(*command)
+                assert (done.code, expected in done.out) == (1, True), done.out + done.err
+            assert "outside" in done.out
             head = await own.client().ask("HEAD", "/v2/alpha/old/manifests/1.0")
             assert head.headers["Docker-Content-Digest"] == digest
             async with asyncio.timeout(30):
@@ -381,16 +377,12 @@ async def test_settings_that_cannot_work_are_named_at_the_start(
     config.write_text(
         json.dumps({"audience": "x", "accounts": ["123456789012"], "registry_front": registry}), encoding="utf-8"
     )
-    done = subprocess.run(
-        [BIN / "whence-aggregator", "check", "--config", config], capture_output=True, text=True, timeout=60
-    )
-    assert (done.returncode, said in done.stderr) == (78, True), done.stderr
+    done = await ended(BIN / "whence-aggregator", "check", "--config", config)
+    assert (done.code, said in done.err) == (78, True), done.err
 
 
 async def test_a_front_without_settings_does_not_start(tmp_path: Path) -> None:
     config = tmp_path / "aggregator.yaml"
     config.write_text(json.dumps({"audience": "x", "accounts": ["123456789012"]}), encoding="utf-8")
-    done = subprocess.run(
-        [BIN / "whence-aggregator", "registry", "--config", config], capture_output=True, text=True, timeout=60
-    )
-    assert (done.returncode, "set registry_front" in done.stderr) == (78, True), done.stderr
+    done = await ended(BIN / "whence-aggregator", "registry", "--config", config)
+    assert (done.code, "set registry_front" in done.err) == (78, True), done.err

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
+from landscape.processes import ended
 from landscape.programs import BIN
 from whence_aggregator.check.command import SETTINGS_WRONG
 
@@ -26,11 +26,8 @@ rules:
 
 
 async def run(*words: str | Path) -> tuple[int, str]:
-    process = await asyncio.create_subprocess_exec(
-        BIN / "whence-aggregator", "rules", *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
-    output, _ = await process.communicate()
-    return process.returncode or 0, output.decode()
+    done = await ended(BIN / "whence-aggregator", "rules", *words, merged=True)
+    return done.code, done.out
 
 
 def settings(directory: Path, more: str = "") -> Path:

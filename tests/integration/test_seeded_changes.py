@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import json
-import os
 import random
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,6 +23,8 @@ from fakes.versions import version
 from landscape.endurance import repeated
 from landscape.history_sources import APP, Sources, sources
 from landscape.made_history import History
+from landscape.processes import ended
+from landscape.programs import BIN
 from whence_aggregator.changes.arrivals import Arrivals
 from whence_aggregator.changes.collected import CollectedRanges
 from whence_aggregator.changes.counted import ApprovalCounts
@@ -73,12 +72,8 @@ async def served(house: InProcess) -> AsyncIterator[str]:
 
 async def whence(url: str, *arguments: str) -> Any:
     """Return the JSON that the command `whence` prints."""
-    process = await asyncio.create_subprocess_exec(
-        Path(sys.executable).parent / "whence", *arguments, stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, "WHENCE_URL": url, "WHENCE_TOKEN": "t"},
-    )  # fmt: skip
-    output, _ = await process.communicate()
-    return json.loads(output)
+    done = await ended(BIN / "whence", *arguments, environment={"WHENCE_URL": url, "WHENCE_TOKEN": "t"})
+    return json.loads(done.out)
 
 
 def deployed(number: int, commit: str) -> dict[str, object]:

@@ -17,13 +17,10 @@ import signal
 import socket
 import sys
 import time
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 _REQUEST_BYTES_MAX = 256 * 1024
-_AHEAD = {
-    "whence_agent.cli": ("whence_agent.commands.run",),
-    "whence_aggregator.cli": (),
-}
+_AHEAD = {"whence_agent.cli": ("whence_agent.commands.run",)}
 """What a program imports only when it needs it."""
 
 
@@ -31,7 +28,7 @@ def main(module: str, descriptor: int) -> NoReturn:
     """Serve until the other end of the socket is closed. A forked process leaves by running its program."""
     sys.path[0] = os.path.dirname(sys.executable)  # noqa: PTH120  # where the program stands, not this file
     program = importlib.import_module(module)
-    for other in _AHEAD[module]:
+    for other in _AHEAD.get(module, ()):
         importlib.import_module(other)
     gc.collect()
     gc.freeze()  # what is imported is not looked at, and so not copied, by the collectors of the processes
@@ -113,7 +110,13 @@ class Server:
             os.dup2(descriptor, number)
         for descriptor in {output, error}:
             os.close(descriptor)
+        sys.stdout, sys.stderr = _stream(1, sys.stdout, buffering=-1), _stream(2, sys.stderr, buffering=1)
         sys.argv = words
+
+
+def _stream(number: int, before: TextIO, *, buffering: int) -> TextIO:
+    """Open a descriptor as Python does when it starts: of what stood there before, the text stream assumes too much."""
+    return os.fdopen(number, "w", buffering, encoding=before.encoding, errors=before.errors, closefd=False)
 
 
 def _tell(report: socket.socket, text: str) -> bool:

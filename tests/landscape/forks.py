@@ -18,9 +18,13 @@ from contextlib import suppress
 from pathlib import Path
 
 BIN = Path(sys.executable).parent
-_MODULES = {str(BIN / "whence-aggregator"): "whence_aggregator.cli", str(BIN / "whence-agent"): "whence_agent.cli"}
+_MODULES = {
+    str(BIN / "whence-aggregator"): "whence_aggregator.cli", str(BIN / "whence-agent"): "whence_agent.cli",
+    str(BIN / "whence"): "whence_aggregator.whence.cli",
+    str(BIN / "whence-accounts"): "whence_aggregator.accounts_command.cli",
+}  # fmt: skip
 _SERVER = Path(__file__).with_name("fork_server.py")
-_PASSED_ON = ("WHENCE_", "AWS_")
+_PASSED_ON = ("WHENCE_", "AWS_", "COLUMNS", "FORCE_COLOR")
 """Beginnings of variables that a program reads when it runs; others may concern the interpreter or its libraries."""
 _ANSWER_BYTES_MAX = 64
 

@@ -9,8 +9,10 @@ import random
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from landscape.forks import FORKS, Forked
 from whence_common.runtime.pause import pause
@@ -29,6 +31,10 @@ Each worker of a test run has ports of its own, for the same reason."""
 _ports = itertools.cycle(random.sample(_PORTS, len(_PORTS)))
 
 
+Began = asyncio.subprocess.Process | Forked
+"""A program that was started anew, or forked."""
+
+
 class NotReady(Exception):
     """A program did not come up; the message has the end of its log and where the whole is."""
 
@@ -39,7 +45,7 @@ class Process:
     def __init__(
         self,
         name: str,
-        process: asyncio.subprocess.Process | Forked,
+        process: Began,
         log: Path,
         stop_signal: signal.Signals = signal.SIGTERM,
     ) -> None:
@@ -84,7 +90,7 @@ async def started(
     """Start a program and wait until it is ready; stop it at the end. Raises NotReady."""
     log, more = logs / f"{name}.log", environment or {}
     words, whole = [*map(str, command)], {**os.environ, **more}
-    process: asyncio.subprocess.Process | Forked
+    process: Began
     with log.open("ab") as sink:
         if FORKS.take(words, more):
             output = sink.fileno()
@@ -117,28 +123,81 @@ async def _until_ready(running: Process, ready: Callable[[], Awaitable[bool]], s
         raise NotReady(f"{message}; log {running.log}:\n{running.tail()}") from exc
 
 
-async def run(*command: str | Path, cwd: Path | None = None, environment: Mapping[str, str] | None = None) -> str:
-    """Run a program to its end; give what it printed. Raises NotReady when it fails. A cancelled run ends the program."""
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        cwd=cwd,
-        env={**os.environ, **(environment or {})},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a program ended, and what it printed. A negative code is that of a signal."""
+
+    code: int
+    out: str
+    err: str
+
+
+async def ended(
+    *command: object,
+    cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    inherited: Mapping[str, str] = os.environ,
+    merged: bool = False,
+    seconds_max: float | None = None,
+    began: Callable[[Began], None] = lambda _: None,
+) -> Ended:
+    """Run a program to its end; a cancelled run ends it. `merged` has its errors among its output; `began` is given it.
+
+    Raises TimeoutError.
+    """
+    words, more = [*map(str, command)], environment or {}
+    whole = {**inherited, **more}
+    process: Began
+    with ExitStack() as ours:
+        with ExitStack() as theirs:
+            read, output = _pipe(ours, theirs)
+            read_error, error = (None, output) if merged else _pipe(ours, theirs)
+            if FORKS.take(words, more):
+                process = await FORKS.start(
+                    words, environment=whole, directory=cwd or Path.cwd(), output=output, error=error
+                )
+            else:
+                process = await asyncio.create_subprocess_exec(
+                    *words, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=error, env=whole, cwd=cwd,
+                    start_new_session=True,
+                )  # fmt: skip
+        try:
+            began(process)
+            async with asyncio.timeout(seconds_max):
+                out, *err = await asyncio.gather(*(_whole(one) for one in (read, read_error) if one))
+                return Ended(code=await process.wait(), out=out, err="".join(err))
+        finally:
+            if process.returncode is None:
+                await _end(process)
+
+
+def _pipe(ours: ExitStack, theirs: ExitStack) -> tuple[BinaryIO, int]:
+    """Open a pipe; return what reads it, which `ours` closes, and the other end, which `theirs` closes here."""
+    read, written = os.pipe()
+    theirs.callback(os.close, written)
+    return ours.enter_context(os.fdopen(read, "rb")), written
+
+
+async def _whole(stream: BinaryIO) -> str:
+    reader = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), stream
     )
     try:
-        output, error = await process.communicate()
-    except asyncio.CancelledError:
-        await _end(process)
-        raise
-    if process.returncode != 0:
-        raise NotReady(f"{command[0]} {command[1] if len(command) > 1 else ''} failed: {error.decode()[-800:]}")
-    return output.decode()
+        return (await reader.read()).decode()
+    finally:
+        transport.close()
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
+async def run(*command: str | Path, cwd: Path | None = None, environment: Mapping[str, str] | None = None) -> str:
+    """Run a program to its end, as `ended` does; give what it printed. Raises NotReady when it fails."""
+    process = await ended(*command, cwd=cwd, environment=environment)
+    if process.code != 0:
+        raise NotReady(f"{command[0]} {command[1] if len(command) > 1 else ''} failed: {process.err[-800:]}")
+    return process.out
+
+
+async def _end(process: Began) -> None:
     """Have a program and what it has started end, by SIGKILL if they take too long."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError):

@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 
 from landscape.contract import checked_session
-from landscape.processes import Process, answers, free_port, started
+from landscape.processes import Process, answers, ended, free_port, started
 from whence_aggregator.callers.tokens import new_token
 from whence_common.clock import utc_now
 from whence_common.runtime.pause import pause
@@ -60,20 +60,11 @@ class Aggregator:
 
     async def whence(self, *arguments: str, colour: bool = False) -> tuple[int, str]:
         """Run the command `whence` against this aggregator; give exit code and output."""
-        import asyncio
-
-        environment = {**os.environ, "WHENCE_URL": self.url, "WHENCE_TOKEN": self.token, "COLUMNS": "140"}
+        environment = {"WHENCE_URL": self.url, "WHENCE_TOKEN": self.token, "COLUMNS": "140"}
         if colour:
             environment["FORCE_COLOR"] = "1"
-        process = await asyncio.create_subprocess_exec(
-            BIN / "whence",
-            *arguments,
-            env=environment,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL if "--json" in arguments else asyncio.subprocess.STDOUT,
-        )
-        output, _ = await process.communicate()
-        return process.returncode or 0, output.decode()
+        process = await ended(BIN / "whence", *arguments, environment=environment, merged="--json" not in arguments)
+        return process.code, process.out
 
     async def settled(self, instance_id: str, *, seconds_max: float = 30.0) -> dict[str, Any]:
         """Give an instance's lineage once no task about anything waits to be done for the first time."""
