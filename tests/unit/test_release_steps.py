@@ -85,13 +85,18 @@ def test_steps_are_built_concurrently(tmp_path: Path) -> None:
 
 
 def test_what_a_failed_step_raised_is_raised_after_the_steps_that_run(tmp_path: Path) -> None:
-    failed = threading.Event()
+    begun, failed = threading.Event(), threading.Event()
     ended: list[str] = []
 
     def slow(out: Path) -> None:
+        begun.set()
         assert failed.wait(20)
         ended.append("slow")
 
+    def fails_when_both_run() -> None:
+        assert begun.wait(20)
+        failed.set()
+
     with pytest.raises(SystemExit):
-        steps.Work(tmp_path / "work").run([failing(failed.set), steps.Step(name="slow", build=slow)])
+        steps.Work(tmp_path / "work").run([failing(fails_when_both_run), steps.Step(name="slow", build=slow)])
     assert ended == ["slow"]
