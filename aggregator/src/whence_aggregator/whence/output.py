@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, NoReturn, TypeVar
@@ -172,7 +173,9 @@ def out(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """Print to stderr; a closed stderr is ignored."""
+    """Print to stderr, after what was printed to stdout before; a closed stderr is ignored."""
+    with suppress(OSError):  # whose reader is gone: `main` finds out when it writes the rest
+        sys.stdout.flush()
     try:
         sys.stderr.write("\n".join(map(printable, text.split("\n"))) + "\n")
         sys.stderr.flush()
