@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from landscape.processes import started
+from landscape.processes import ended, started
 from landscape.programs import BIN
 from landscape.whole import Landscape
 from whence_common.runtime.pause import pause
@@ -26,6 +26,9 @@ BUCKET = "berry-stups-mint"
 
 
 async def command(*arguments: str | Path, stdin: bytes = b"", **environment: str) -> tuple[int, str]:
+    if not stdin:
+        done = await ended(BIN / "whence-agent", *arguments, environment=environment, merged=True)
+        return done.code, done.out
     process = await asyncio.create_subprocess_exec(
         BIN / "whence-agent",
         *map(str, arguments),

@@ -16,7 +16,7 @@ from fakes.issuer import AUDIENCE, GITHUB_CLAIMS, Issuer, issuer
 from fakes.signing_authority import SigningAuthority
 from landscape.front import LAYER, OCI_CONFIG, OCI_MANIFEST, RunningFront, digest_of, registry_front
 from landscape.layers import gzipped, scm_source, tar
-from landscape.processes import run
+from landscape.processes import ended, run
 from landscape.programs import BIN
 
 RULE = {"team": "alpha", "project_id": "1001", "refs": ["refs/heads/main"], "environments": ["production"]}
@@ -115,13 +115,11 @@ async def attested(front: RunningFront, place: Path, image: str, session: str) -
     """Run `whence attest` as a step of the job: its key exists for this step only, its login is the session."""
     key = place.parent / "step.key"
     await run("openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", key)
-    process = await asyncio.create_subprocess_exec(
-        BIN / "whence", "attest", f"{front.host}/{image}", "--git", place, "--key", key,
-        env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", "WHENCE_REGISTRY_TOKEN": session},
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    done = await ended(
+        BIN / "whence", "attest", f"{front.host}/{image}", "--git", place, "--key", key, merged=True,
+        inherited={"PATH": os.environ["PATH"], "HOME": "/nonexistent"}, environment={"WHENCE_REGISTRY_TOKEN": session},
     )  # fmt: skip
-    output, _ = await process.communicate()
-    return process.returncode or 0, output.decode().strip()
+    return done.code, done.out.strip()
 
 
 async def test_a_job_pushes_with_its_session_and_the_entry_names_the_job(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fakes.openid_provider import Browser
+from landscape.processes import ended
 
 WHENCE = Path(sys.executable).parent / "whence"
 _SECONDS_MAX = 60.0
@@ -66,16 +67,19 @@ class Terminal:
     environment: dict[str, str] = field(default_factory=dict)
 
     async def begin(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Running:
-        base = {name: value for name, value in os.environ.items() if name not in _LEFT_OUT}
         process = await asyncio.create_subprocess_exec(
-            WHENCE, *arguments,
-            env={**base, "HOME": str(self.home), "WHENCE_URL": self.url, **self.environment, **(environment or {})},
+            WHENCE, *arguments, env=self._whole(environment),
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         return Running(process)
 
     async def run(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Ended:
-        return await (await self.begin(*arguments, environment=environment)).ends()
+        done = await ended(WHENCE, *arguments, inherited=self._whole(environment), seconds_max=_SECONDS_MAX)
+        return Ended(done.code, done.out, done.err)
+
+    def _whole(self, environment: Mapping[str, str] | None) -> dict[str, str]:
+        base = {name: value for name, value in os.environ.items() if name not in _LEFT_OUT}
+        return {**base, "HOME": str(self.home), "WHENCE_URL": self.url, **self.environment, **(environment or {})}
 
     async def sign_in(self, browser: Browser, *arguments: str) -> Ended:
         """Run `whence login` and be the browser on the same machine."""

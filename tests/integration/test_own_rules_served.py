@@ -12,6 +12,7 @@ from fakes.agent_client import AgentClient
 from fakes.machine import Machine
 from fakes.signing_authority import SigningAuthority
 from integration.test_operations import change, reloaded
+from landscape.processes import ended
 from landscape.programs import BIN, Aggregator, aggregator
 from whence_aggregator.check.command import SETTINGS_WRONG
 from whence_common.runtime.pause import pause
@@ -104,9 +105,6 @@ async def test_the_program_does_not_start_with_a_wrong_rule_or_a_wrong_example(
         (RULES.replace("application_id: greeter", "application_id: third"), "own-not-in-cellar, example 2"),
     ):
         directory(tmp_path, text)
-        process = await asyncio.create_subprocess_exec(
-            BIN / "whence-aggregator", "serve", "--config", config, stderr=asyncio.subprocess.PIPE
-        )
-        _, output = await process.communicate()
-        assert process.returncode == SETTINGS_WRONG
-        assert words in output.decode()
+        done = await ended(BIN / "whence-aggregator", "serve", "--config", config)
+        assert done.code == SETTINGS_WRONG
+        assert words in done.err

@@ -13,7 +13,7 @@ from typing import Any
 import docker
 
 from fakes.metadata_service import MetadataService
-from landscape.processes import free_port
+from landscape.processes import ended, free_port
 from landscape.programs import BIN, Agent, AgentSettings, Aggregator, agent
 from landscape.whole import Landscape
 from whence_common.runtime.pause import pause
@@ -133,8 +133,5 @@ async def failed(
 
 
 async def command(*arguments: str) -> tuple[int, str]:
-    process = await asyncio.create_subprocess_exec(
-        BIN / "whence-agent", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
-    output, _ = await process.communicate()
-    return process.returncode or 0, output.decode()
+    done = await ended(BIN / "whence-agent", *arguments, merged=True)
+    return done.code, done.out
