@@ -159,7 +159,7 @@ async def test_a_role_that_is_throttled_to_the_end_says_so(moto: Aws) -> None:
 
 
 async def test_a_service_that_never_answers_is_unread_and_the_others_are_planned(moto: Aws) -> None:
-    async with account_world(moto.url, steps=_STEPS, settings=_SETTINGS, request_seconds_max=0.3) as world:
+    async with account_world(moto.url, steps=_STEPS, settings=_SETTINGS, request_seconds_max=1.5) as world:
 
         async def hangs(call: AwsCall) -> web.Response | None:
             if call.name.startswith("kms:"):
@@ -177,7 +177,7 @@ async def test_a_service_that_never_answers_is_unread_and_the_others_are_planned
 
 
 async def test_a_role_that_never_answers_is_given_up(moto: Aws) -> None:
-    async with account_world(moto.url, steps=(alias.STEP,), request_seconds_max=0.3) as world:
+    async with account_world(moto.url, steps=(alias.STEP,), request_seconds_max=1.5) as world:
 
         async def hangs(call: AwsCall) -> None:
             await asyncio.Event().wait()

@@ -67,7 +67,7 @@ async def planned(moto: Aws, tmp_path: Path) -> AsyncIterator[Planned]:
     (tmp_path / "accounts.yaml").write_text(_TEXT.format(id=account_id), encoding="utf-8")
     async with CountedAws(moto.url).serve() as aws:
         speak_what_moto_lacks(aws)
-        providers = Released(aws.url, attempts_max=2, request_seconds_max=0.5)
+        providers = Released(aws.url, attempts_max=2, request_seconds_max=2.0)
         planner = ConfiguredPlanner(
             file=ConfigurationFile(str(tmp_path / "accounts.yaml"), endpoint_url=aws.url), providers=providers,
             steps=[one for one in STEPS if one.name == "keys"], access=AccountAccess(role="reader"), at_once=1,
