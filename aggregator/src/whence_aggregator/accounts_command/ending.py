@@ -6,6 +6,7 @@ import sys
 from typing import NoReturn
 
 from whence_common.errors import WhenceError
+from whence_common.runtime.output import print_note
 from whence_common.visible import printable
 
 CONVERGED, ERROR, PENDING, USAGE, INTERRUPTED, READER_GONE, INTERNAL = 0, 1, 2, 64, 130, 141, 70
@@ -20,9 +21,8 @@ class ProgramEnd(Exception):
 
 
 def say(text: str) -> None:
-    """Print a message for people on stderr."""
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
+    """Print a message for people on stderr, after what was printed on stdout before."""
+    print_note(text)
 
 
 def show(text: str) -> None:

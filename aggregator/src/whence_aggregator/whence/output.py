@@ -16,6 +16,7 @@ from rich.text import Text
 
 from whence_aggregator.whence.client import Client, Refused
 from whence_common.errors import RoadError, WhenceError
+from whence_common.runtime.output import print_note
 from whence_common.visible import printable, visible_json
 
 GAPS, USAGE, UNREACHABLE, UNKNOWN, INCOMPLETE, FAILED = 1, 2, 3, 4, 5, 70
@@ -174,13 +175,8 @@ def out(text: str) -> None:
 
 def note(text: str) -> None:
     """Print to stderr, after what was printed to stdout before; a closed stderr is ignored."""
-    with suppress(OSError):  # whose reader is gone: `main` finds out when it writes the rest
-        sys.stdout.flush()
-    try:
-        sys.stderr.write("\n".join(map(printable, text.split("\n"))) + "\n")
-        sys.stderr.flush()
-    except OSError:
-        return
+    with suppress(OSError):
+        print_note("\n".join(map(printable, text.split("\n"))))
 
 
 class _Console(Console):

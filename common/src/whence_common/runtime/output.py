@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -14,3 +15,11 @@ def prepare_output() -> None:
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - never closed
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # text streams, as Python opens them
+
+
+def print_note(text: str) -> None:
+    """Print a line to stderr, after what was printed to stdout before, also where both are one file. Raises OSError."""
+    with suppress(OSError):  # stdout's reader is gone: who writes the rest finds out
+        sys.stdout.flush()
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
