@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -25,19 +24,18 @@ CLIENT = {"client_id": "c", "client_secret": "s3cret-s3cret"}
 BUCKET = "berry-stups-mint"
 
 
-async def command(*arguments: str | Path, stdin: bytes = b"", **environment: str) -> tuple[int, str]:
-    if not stdin:
-        done = await ended(BIN / "whence-agent", *arguments, environment=environment, merged=True)
-        return done.code, done.out
+async def command(*arguments: str | Path, **environment: str) -> tuple[int, str]:
+    done = await ended(BIN / "whence-agent", *arguments, environment=environment, merged=True)
+    return done.code, done.out
+
+
+async def judged(text: bytes, *arguments: str | Path) -> tuple[int, str]:
+    """Run `whence-agent validate -` with a text on its standard input."""
     process = await asyncio.create_subprocess_exec(
-        BIN / "whence-agent",
-        *map(str, arguments),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        env={**os.environ, **environment},
-    )
-    output, _ = await process.communicate(stdin)
+        BIN / "whence-agent", "validate", "-", *arguments,
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    output, _ = await process.communicate(text)
     return process.returncode or 0, output.decode()
 
 
@@ -45,15 +43,15 @@ async def command(*arguments: str | Path, stdin: bytes = b"", **environment: str
 
 
 async def test_standard_input_is_judged(tmp_path: Path) -> None:
-    code, text = await command("validate", "-", stdin=GOOD.encode())
+    code, text = await judged(GOOD.encode())
     assert (code, text.splitlines()[-1]) == (0, "standard input: valid, 0 errors, 1 warnings")
-    assert (await command("validate", "-", stdin=b"nonsense"))[0] == 1
+    assert (await judged(b"nonsense"))[0] == 1
     assert (await command("validate", tmp_path / "absent"))[0] == 2
 
 
 async def test_code_hosts_get_sarif() -> None:
     text = GOOD + "ports: [1]\nnotify_cfn: {stack: a}\n"
-    code, output = await command("validate", "-", "--format", "sarif", stdin=text.encode())
+    code, output = await judged(text.encode(), "--format", "sarif")
     document = json.loads(output)
     (run,) = document["runs"]
     assert (code, document["version"], run["tool"]["driver"]["name"]) == (1, "2.1.0", "whence-agent")
@@ -67,14 +65,14 @@ async def test_code_hosts_get_sarif() -> None:
 
 async def test_the_platforms_word_makes_doubts_errors_or_nothing(tmp_path: Path) -> None:
     config, text = tmp_path / "agent.yaml", (GOOD + "privileged: true\n").encode()
-    assert (await command("validate", "-", stdin=text))[0] == 0
+    assert (await judged(text))[0] == 0
     strict = "aggregator_url: https://w.example.org\nregistries: {registry.example.org: {immutable_tags: true}}\n"
     config.write_text(strict, encoding="utf-8")
-    assert (await command("validate", "-", "--config", config, stdin=text))[0] == 1
+    assert (await judged(text, "--config", config))[0] == 1
     config.write_text(strict + "allow_privileged: true\n", encoding="utf-8")
-    assert (await command("validate", "-", "--config", config, stdin=text))[0] == 0
+    assert (await judged(text, "--config", config))[0] == 0
     config.write_text("nonsense: 1\n", encoding="utf-8")
-    assert (await command("validate", "-", "--config", config, stdin=text))[0] == 2
+    assert (await judged(text, "--config", config))[0] == 2
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ import pytest
 
 from fakes.openid_provider import AUDIENCE, Browser, OpenIdProvider, openid_provider
 from fakes.signing_authority import SigningAuthority
-from fakes.terminal import Ended, Terminal
+from fakes.terminal import Terminal
+from landscape.processes import Ended
 from landscape.programs import Aggregator, aggregator
 from whence_common.runtime.pause import pause
 
@@ -57,7 +58,7 @@ async def test_a_person_signs_in_by_browser_and_queries_until_signing_out(
     ada: Terminal, server: Aggregator, provider: OpenIdProvider
 ) -> None:
     ended = await ada.sign_in(Browser("ada"))
-    assert (ended.code, ended.stdout) == (0, f"signed in at {server.url} as ada\n"), ended.told
+    assert (ended.code, ended.out) == (0, f"signed in at {server.url} as ada\n"), ended.told
     secrets = secrets_of(ada)
     assert_no_secret(ended, secrets)
     caller = await ada.whoami()
@@ -66,7 +67,7 @@ async def test_a_person_signs_in_by_browser_and_queries_until_signing_out(
     )  # fmt: skip
     assert (await ada.run("instances")).told.endswith("0 in total\n")
     shown = await ada.run("whoami")
-    assert (shown.code, shown.stdout.splitlines()[0]) == (0, "name        ada")
+    assert (shown.code, shown.out.splitlines()[0]) == (0, "name        ada")
     ended = await ada.run("logout")
     assert (ended.code, ended.told) == (0, f"signed out at {server.url}\n")
     assert list(ada.folder.glob("*.json")) == []
@@ -75,7 +76,7 @@ async def test_a_person_signs_in_by_browser_and_queries_until_signing_out(
     )
     assert (status, answer["error"]) == (400, "invalid_grant")
     ended = await ada.run("instances")
-    assert (ended.code, "run whence login, or set WHENCE_TOKEN" in ended.stderr) == (3, True), ended.told
+    assert (ended.code, "run whence login, or set WHENCE_TOKEN" in ended.err) == (3, True), ended.told
     log = server.process.log.read_text()
     assert not any(one in log for one in secrets)
 
@@ -87,7 +88,7 @@ async def test_a_person_signs_in_with_a_code_on_another_machine(ada: Terminal, s
     page = await Browser("bob").open_slowly(uri, user_code=code)
     assert "Sign-in Success" in page
     ended = await running.ends()
-    assert (ended.code, ended.stdout) == (0, f"signed in at {server.url} as bob\n"), ended.told
+    assert (ended.code, ended.out) == (0, f"signed in at {server.url} as bob\n"), ended.told
     assert_no_secret(ended, secrets_of(ada))
     assert (await ada.whoami())["name"] == "bob"
     assert (await ada.run("apps")).code == 0
@@ -117,7 +118,7 @@ async def test_a_sign_in_that_the_person_aborts_ends_with_its_reason(ada: Termin
     assert "The sign-in failed" in await browser.open_slowly(f"{page}/abort")
     ended = await running.ends()
     said = f"whence: {provider.issuer} refuses the sign-in: access_denied, End-User aborted interaction\n"
-    assert (ended.code, ended.stderr.endswith(said)) == (3, True), ended.told
+    assert (ended.code, ended.err.endswith(said)) == (3, True), ended.told
     assert list(ada.folder.glob("*.json")) == []
 
 
@@ -128,7 +129,7 @@ async def test_a_code_that_the_person_denies_ends_the_sign_in(ada: Terminal) -> 
     await Browser().open_slowly(uri, user_code=code, abort="yes")
     ended = await running.ends()
     said = "whence: the sign-in was denied in the browser (run whence login again)\n"
-    assert (ended.code, ended.stderr.endswith(said)) == (3, True), ended.told
+    assert (ended.code, ended.err.endswith(said)) == (3, True), ended.told
 
 
 async def test_an_expired_token_is_refreshed_once_by_many_commands_at_once(
@@ -179,7 +180,7 @@ async def while_the_provider_is_down(ada: Terminal, provider: OpenIdProvider) ->
     assert (await ada.run("instances")).code == 0
     ada.change(expires_at=time.time() - 1)
     ended = await ada.run("instances")
-    assert (ended.code, "is unreachable" in ended.stderr) == (3, True), ended.told
+    assert (ended.code, "is unreachable" in ended.err) == (3, True), ended.told
     assert ada.kept()["refresh_token"]
 
 
@@ -207,11 +208,11 @@ def opens(process_id: int, file: Path) -> bool:
 async def test_a_token_of_the_environment_comes_first(ada: Terminal, server: Aggregator) -> None:
     await ada.sign_in(Browser())
     ended = await ada.run("whoami", environment={"WHENCE_TOKEN": server.token})
-    assert ended.stdout.splitlines()[0] == "name        demo"
+    assert ended.out.splitlines()[0] == "name        demo"
     token_file = ada.home / "token"
     token_file.write_text(server.token)
     ended = await ada.run("--token-file", str(token_file), "whoami", environment={"WHENCE_TOKEN": "wrong"})
-    assert ended.stdout.splitlines()[0] == "name        demo"
+    assert ended.out.splitlines()[0] == "name        demo"
 
 
 async def test_two_profiles_keep_two_people_apart(ada: Terminal) -> None:
@@ -241,7 +242,7 @@ async def test_tokens_that_others_could_read_or_replace_are_not_used(ada: Termin
     secrets = secrets_of(ada)
     spoil(ada.file())
     ended = await ada.run("instances")
-    assert (ended.code, said in ended.stderr) == (2, True), ended.told
+    assert (ended.code, said in ended.err) == (2, True), ended.told
     assert_no_secret(ended, secrets)
 
 
@@ -260,11 +261,11 @@ async def test_an_id_token_is_refused_as_api_token(server: Aggregator, provider:
     assert status == 200, tokens
     assert (await ada.run("whoami", environment={"WHENCE_TOKEN": tokens["access_token"]})).code == 0
     ended = await ada.run("whoami", environment={"WHENCE_TOKEN": tokens["id_token"]})
-    assert (ended.code, "tokens of this type (typ) are not accepted" in ended.stderr) == (3, True), ended.told
+    assert (ended.code, "tokens of this type (typ) are not accepted" in ended.err) == (3, True), ended.told
 
 
 async def test_a_server_without_an_issuer_for_people_is_reported(tmp_path: Path, authority: SigningAuthority) -> None:
     async with aggregator(tmp_path, tmp_path, authority_pem={"eu-central-1": authority.pem}) as alone:
         ended = await Terminal(alone.url, tmp_path).run("login")
     said = f"whence: {alone.url} has no issuer for people at the terminal (ask its operator"
-    assert (ended.code, ended.stderr.startswith(said)) == (3, True), ended.told
+    assert (ended.code, ended.err.startswith(said)) == (3, True), ended.told

@@ -14,25 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from fakes.openid_provider import Browser
-from landscape.processes import ended
+from landscape.processes import Ended, ended
 
 WHENCE = Path(sys.executable).parent / "whence"
 _SECONDS_MAX = 60.0
 _LEFT_OUT = ("WHENCE_TOKEN", "WHENCE_PROFILE", "XDG_STATE_HOME", "DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "SSH_TTY",
              "SSH_CONNECTION")  # fmt: skip
-
-
-@dataclass
-class Ended:
-    """A command that ended."""
-
-    code: int
-    stdout: str
-    stderr: str
-
-    @property
-    def told(self) -> str:
-        return self.stdout + self.stderr
 
 
 @dataclass
@@ -55,7 +42,7 @@ class Running:
     async def ends(self) -> Ended:
         async with asyncio.timeout(_SECONDS_MAX):
             stdout, stderr = await self.process.communicate()
-        return Ended(self.process.returncode or 0, stdout.decode(), self.printed + stderr.decode())
+        return Ended(code=self.process.returncode or 0, out=stdout.decode(), err=self.printed + stderr.decode())
 
 
 @dataclass
@@ -74,8 +61,7 @@ class Terminal:
         return Running(process)
 
     async def run(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Ended:
-        done = await ended(WHENCE, *arguments, inherited=self._whole(environment), seconds_max=_SECONDS_MAX)
-        return Ended(done.code, done.out, done.err)
+        return await ended(WHENCE, *arguments, inherited=self._whole(environment), seconds_max=_SECONDS_MAX)
 
     def _whole(self, environment: Mapping[str, str] | None) -> dict[str, str]:
         base = {name: value for name, value in os.environ.items() if name not in _LEFT_OUT}
@@ -89,9 +75,9 @@ class Terminal:
         return await running.ends()
 
     async def whoami(self) -> dict[str, Any]:
-        ended = await self.run("whoami", "--json")
-        assert ended.code == 0, ended.told
-        found: dict[str, Any] = json.loads(ended.stdout)
+        shown = await self.run("whoami", "--json")
+        assert shown.code == 0, shown.told
+        found: dict[str, Any] = json.loads(shown.out)
         return found
 
     @property

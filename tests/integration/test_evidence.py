@@ -416,7 +416,7 @@ async def test_a_command_that_finds_no_state_directory_names_it(tmp_path: Path) 
     state, config = tmp_path / "elsewhere", tmp_path / "aggregator.yaml"
     settings = {"audience": "https://whence.example.org", "accounts": ["123456789012"]}
     config.write_text(json.dumps({**settings, "log_key_file": str(state / "log.key")}), encoding="utf-8")
-    done = await ended(BIN / "whence-aggregator", "ledger", "keys", "--config", config)
+    done = await ended(BIN / "whence-aggregator", "ledger", "keys", "--config", config, seconds_max=30)
     assert done.code == 78
     assert f"log_key_file {state}/log.key does not exist" in done.err
     assert "nothing was created" in done.err

@@ -35,7 +35,7 @@ async def waiting(directory: Path, forks: Forks = FORKS) -> AsyncIterator[Forked
 
 
 def _opened(proc: Path) -> list[str]:
-    """Return what the descriptors of a process are, of which one may be closed meanwhile."""
+    """Return what a process has open; a descriptor that it closes meanwhile is left out."""
     found = []
     for one in (proc / "fd").iterdir():
         with suppress(FileNotFoundError):
@@ -74,7 +74,7 @@ async def test_what_a_program_prints_into_a_pipe_is_read_apart_and_together() ->
 
 
 async def test_a_program_that_takes_too_long_is_ended_and_so_is_one_whose_run_is_cancelled(tmp_path: Path) -> None:
-    """It waits for its settings, which are a pipe to which nobody writes."""
+    """The program reads its settings from a pipe to which nobody writes, so that it does not end by itself."""
     os.mkfifo(tmp_path / "settings")
     begun: asyncio.Queue[int] = asyncio.Queue()
     running = (_AGGREGATOR, "witness", "--config", tmp_path / "settings")

@@ -317,7 +317,7 @@ async def test_the_command_accepts_only_the_nonce_of_this_sign_in(both: Bad, tmp
     if nonce == "ours":
         assert (ended.code, ada.kept()["access_token"]) == (0, "acc3ss-s3cret")
     else:
-        assert (ended.code, "was issued for another sign-in (nonce)" in ended.stderr) == (3, True), ended.told
+        assert (ended.code, "was issued for another sign-in (nonce)" in ended.err) == (3, True), ended.told
         assert list(ada.folder.glob("*.json")) == []
         assert not [path for path in both.asked if "whoami" in path]
     assert "s3cret" not in ended.told
@@ -332,7 +332,7 @@ async def test_the_state_of_another_sign_in_does_not_end_ours(both: Bad, tmp_pat
     for running in (first, second):
         running.process.send_signal(signal.SIGINT)
         ended = await running.ends()
-        assert (ended.code, ended.stderr.endswith("whence: interrupted\n")) == (130, True), ended.told
+        assert (ended.code, ended.err.endswith("whence: interrupted\n")) == (130, True), ended.told
 
 
 async def test_a_token_is_sent_over_an_encrypted_connection_only(tmp_path: Path) -> None:
@@ -344,7 +344,7 @@ async def test_a_token_is_sent_over_an_encrypted_connection_only(tmp_path: Path)
 async def test_an_aggregator_of_an_earlier_version_is_reported(bad: Bad, tmp_path: Path) -> None:
     bad.state("/v1/sign-in", 404, code="http-404")
     ended = await Terminal(bad.url, tmp_path).run("login")
-    assert (ended.code, "an aggregator of another version may not have this path" in ended.stderr) == (3, True)
+    assert (ended.code, "an aggregator of another version may not have this path" in ended.err) == (3, True)
 
 
 async def test_commands_without_a_home_folder_work_as_before(both: Bad, tmp_path: Path) -> None:

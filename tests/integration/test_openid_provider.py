@@ -103,7 +103,7 @@ async def test_a_new_key_is_accepted_without_restart_and_a_removed_one_refused_w
         house.advance(max(FRESH_SECONDS_MIN, UNKNOWN_SECONDS) + 3600)
         kept = early.kept()
         ended = await early.run("whoami", environment={"WHENCE_TOKEN": kept["access_token"]})
-        assert (ended.code, "the token's key (kid) is not in the key set" in ended.stderr) == (3, True), ended.told
+        assert (ended.code, "the token's key (kid) is not in the key set" in ended.err) == (3, True), ended.told
 
 
 async def test_a_token_of_a_removed_key_is_refreshed_when_the_server_refuses_it(
@@ -140,7 +140,7 @@ async def test_an_opaque_token_is_accepted_by_introspection_and_refused_within_t
         assert (await ada.run("whoami", environment=shown)).code == 0
         house.advance(1)
         ended = await ada.run("whoami", environment=shown)
-        assert (ended.code, "unknown or expired" in ended.stderr) == (3, True), ended.told
+        assert (ended.code, "unknown or expired" in ended.err) == (3, True), ended.told
 
 
 async def test_a_refresh_token_is_not_accepted_as_api_token(tmp_path: Path, provider: OpenIdProvider) -> None:
@@ -158,7 +158,7 @@ async def test_a_token_without_the_resource_is_refused_at_login_and_not_kept(
         ada = Terminal(house.url, home(tmp_path, "ada"))
         ended = await ada.sign_in(Browser("ada"))
         said = f"compare cli.resource, cli.scopes and audiences of {provider.issuer} in its sign_in"
-        assert (ended.code, said in ended.stderr) == (3, True), ended.told
+        assert (ended.code, said in ended.err) == (3, True), ended.told
         assert list(ada.folder.glob("*.json")) == []
 
 

@@ -19,6 +19,7 @@ from whence_common.runtime.pause import pause
 
 STOP_SECONDS_MAX = 15.0
 READY_SECONDS_MAX = 60.0
+ENDED_SECONDS_MAX = 60.0
 _LOOK_SECONDS = 0.05
 _TAIL_CHARACTERS = 2_000
 _WORKER, _WORKERS = (
@@ -88,26 +89,35 @@ async def started(
     stop_signal: signal.Signals = signal.SIGTERM,
 ) -> AsyncIterator[Process]:
     """Start a program and wait until it is ready; stop it at the end. Raises NotReady."""
-    log, more = logs / f"{name}.log", environment or {}
-    words, whole = [*map(str, command)], {**os.environ, **more}
-    process: Began
+    log = logs / f"{name}.log"
     with log.open("ab") as sink:
-        if FORKS.take(words, more):
-            output = sink.fileno()
-            process = await FORKS.start(
-                words, environment=whole, directory=cwd or Path.cwd(), output=output, error=output
-            )
-        else:
-            process = await asyncio.create_subprocess_exec(
-                *words, stdin=asyncio.subprocess.DEVNULL, stdout=sink, stderr=sink, env=whole, cwd=cwd,
-                start_new_session=True,
-            )  # fmt: skip
+        process = await _begun(command, environment, output=sink.fileno(), error=sink.fileno(), cwd=cwd)
     running = Process(name, process, log, stop_signal)
     try:
         await _until_ready(running, ready, seconds_max)
         yield running
     finally:
         await asyncio.shield(running.stop())
+
+
+async def _begun(
+    command: Sequence[object],
+    environment: Mapping[str, str] | None,
+    *,
+    output: int,
+    error: int,
+    cwd: Path | None,
+    inherited: Mapping[str, str] = os.environ,
+) -> Began:
+    """Fork a program, or start it anew, in a session of its own, with descriptors to write to."""
+    words, more = [*map(str, command)], environment or {}
+    whole = {**inherited, **more}
+    if FORKS.take(words, more):
+        return await FORKS.start(words, environment=whole, directory=cwd or Path.cwd(), output=output, error=error)
+    return await asyncio.create_subprocess_exec(
+        *words, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=error, env=whole, cwd=cwd,
+        start_new_session=True,
+    )  # fmt: skip
 
 
 async def _until_ready(running: Process, ready: Callable[[], Awaitable[bool]], seconds_max: float) -> None:
@@ -131,6 +141,10 @@ class Ended:
     out: str
     err: str
 
+    @property
+    def told(self) -> str:
+        return self.out + self.err
+
 
 async def ended(
     *command: object,
@@ -138,29 +152,19 @@ async def ended(
     environment: Mapping[str, str] | None = None,
     inherited: Mapping[str, str] = os.environ,
     merged: bool = False,
-    seconds_max: float | None = None,
+    seconds_max: float | None = ENDED_SECONDS_MAX,
     began: Callable[[Began], None] = lambda _: None,
 ) -> Ended:
-    """Run a program to its end; a cancelled run ends it. `merged` has its errors among its output; `began` is given it.
+    """Run a program to its end. It is ended here where it takes too long, or where the caller is cancelled.
 
-    Raises TimeoutError.
+    `environment` is added to what is `inherited`. `merged` sends both outputs through one pipe, in their order. `began`
+    is called with the process once it runs. Raises TimeoutError.
     """
-    words, more = [*map(str, command)], environment or {}
-    whole = {**inherited, **more}
-    process: Began
     with ExitStack() as ours:
         with ExitStack() as theirs:
             read, output = _pipe(ours, theirs)
             read_error, error = (None, output) if merged else _pipe(ours, theirs)
-            if FORKS.take(words, more):
-                process = await FORKS.start(
-                    words, environment=whole, directory=cwd or Path.cwd(), output=output, error=error
-                )
-            else:
-                process = await asyncio.create_subprocess_exec(
-                    *words, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=error, env=whole, cwd=cwd,
-                    start_new_session=True,
-                )  # fmt: skip
+            process = await _begun(command, environment, output=output, error=error, cwd=cwd, inherited=inherited)
         try:
             began(process)
             async with asyncio.timeout(seconds_max):
@@ -190,8 +194,8 @@ async def _whole(stream: BinaryIO) -> str:
 
 
 async def run(*command: str | Path, cwd: Path | None = None, environment: Mapping[str, str] | None = None) -> str:
-    """Run a program to its end, as `ended` does; give what it printed. Raises NotReady when it fails."""
-    process = await ended(*command, cwd=cwd, environment=environment)
+    """Run a program to its end, however long it takes; give what it printed. Raises NotReady when it fails."""
+    process = await ended(*command, cwd=cwd, environment=environment, seconds_max=None)
     if process.code != 0:
         raise NotReady(f"{command[0]} {command[1] if len(command) > 1 else ''} failed: {process.err[-800:]}")
     return process.out
