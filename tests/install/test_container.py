@@ -246,6 +246,26 @@ async def test_when_the_database_does_not_answer_the_replicas_are_not_ready_and_
         await until_ready(stack, one)
 
 
+async def test_when_the_health_check_found_no_replica_ready_the_proxy_uses_both_as_soon_as_they_are(
+    stack: Stack,
+) -> None:
+    database, proxy = (stack.composed.container(one) for one in ("database", "proxy"))
+    probe = ("exec", proxy, "python3", "-I", "/probe.py", "http://127.0.0.1:8081/ready")
+    await stack.composed.docker("pause", database)
+    try:
+        async with asyncio.timeout(20):
+            while (await stack.composed.docker.said(*probe))[0] != 1:
+                pass
+    finally:
+        await stack.composed.docker("unpause", database)
+    for one in REPLICAS:
+        await until_ready(stack, one)
+    for _ in range(2 * len(REPLICAS)):
+        status, answer = await stack.get(stack.url, "/v1/instances")
+        assert status == 200, answer
+    assert (await stack.composed.docker.said(*probe))[0] == 0
+
+
 async def test_a_killed_replica_costs_no_read_and_no_report_and_comes_back(stack: Stack) -> None:
     machine = Machine(stack.authority, "i-0000000000000000a")
     async with stack.session(stack.url) as session:
@@ -253,7 +273,8 @@ async def test_a_killed_replica_costs_no_read_and_no_report_and_comes_back(stack
     state = (await stack.composed.inspect("aggregator-1"))["State"]
     os.kill(state["Pid"], signal.SIGKILL)
     for _ in range(10):
-        assert (await stack.get(stack.url, "/v1/instances"))[0] == 200
+        status, answer = await stack.get(stack.url, "/v1/instances")
+        assert status == 200, answer
         await repeated_until_taken(stack, machine)
     await until_ready(stack, "aggregator-1")
     assert (await stack.composed.inspect("aggregator-1"))["State"]["StartedAt"] > state["StartedAt"]
