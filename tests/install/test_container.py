@@ -13,6 +13,7 @@ import shutil
 import signal
 import ssl
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ import aiohttp
 import asyncpg
 import pytest
 import yaml
+from yarl import URL
 
 from fakes.agent_client import AgentClient
 from fakes.machine import Machine
@@ -162,6 +164,25 @@ async def repeated_until_taken(stack: Stack, machine: Machine) -> None:
             expected = {200, 201}  # 200: the killed replica had recorded it
 
 
+@asynccontextmanager
+async def stalled_statements(stack: Stack, count: int, body: bytes = b"") -> AsyncIterator[None]:
+    """Begin to send this many statements of 256 KiB at once, and leave them at that for the block's duration."""
+    head = b"POST /v1/statements HTTP/1.1\r\nHost: a\r\nContent-Length: 262144\r\n\r\n"
+    place = URL(stack.url)
+    begun = await asyncio.gather(
+        *(asyncio.open_connection(place.host, place.port, ssl=stack.trusted) for _ in range(count))
+    )
+    try:
+        for _, writer in begun:
+            writer.write(head + body)
+        await asyncio.gather(*(writer.drain() for _, writer in begun))
+        yield
+    finally:
+        for _, writer in begun:
+            writer.transport.abort()
+        await asyncio.gather(*(writer.wait_closed() for _, writer in begun), return_exceptions=True)
+
+
 async def test_a_report_through_the_proxy_is_traced_by_both_replicas_and_cosigned_by_the_witness(stack: Stack) -> None:
     machine = Machine(stack.authority)
     async with stack.session(stack.url) as session:
@@ -264,6 +285,33 @@ async def test_when_the_health_check_found_no_replica_ready_the_proxy_uses_both_
         status, answer = await stack.get(stack.url, "/v1/instances")
         assert status == 200, answer
     assert (await stack.composed.docker.said(*probe))[0] == 0
+
+
+async def test_one_client_that_sends_too_much_costs_its_neighbours_no_answer(stack: Stack) -> None:
+    async with stalled_statements(stack, 200, b"x" * 250_000), stalled_statements(stack, 200, b"x" * 250_000):
+        for _ in range(20):
+            status, answer = await stack.get(stack.url, "/v1/instances")
+            assert status == 200, answer
+    _, said = await stack.composed.docker.said("logs", stack.composed.container("proxy"))
+    assert "/v1/statements" in said, "no replica ended a connection"
+
+
+async def test_an_address_with_too_many_requests_under_way_is_refused_and_another_is_not(stack: Stack) -> None:
+    elsewhere = (
+        "import ssl, urllib.request as r; "
+        "print(r.urlopen('https://10.83.7.10:8443/health', context=ssl._create_unverified_context()).status)"
+    )
+    async with stalled_statements(stack, 512), stack.session(stack.url) as session, asyncio.timeout(20):
+        status = 200
+        while status == 200:  # the proxy has not read all of their heads
+            async with session.get(f"{stack.url}/v1/instances") as answer:
+                status, problem = answer.status, await answer.json(content_type=None)
+        assert (status, problem["code"], answer.headers["Retry-After"]) == (429, "rate-limited", "1")
+        said = await stack.composed.docker("exec", stack.composed.container("witness"), "python3", "-c", elsewhere)
+        assert said == "200\n"
+    async with asyncio.timeout(30):
+        while (await stack.get(stack.url, "/v1/instances"))[0] != 200:
+            await pause(0.1)
 
 
 async def test_a_killed_replica_costs_no_read_and_no_report_and_comes_back(stack: Stack) -> None:
