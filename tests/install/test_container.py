@@ -165,7 +165,7 @@ async def repeated_until_taken(stack: Stack, machine: Machine) -> None:
 
 
 @asynccontextmanager
-async def stalled_statements(stack: Stack, count: int, body: bytes = b"") -> AsyncIterator[None]:
+async def stalled_statements(stack: Stack, count: int, body: bytes) -> AsyncIterator[None]:
     """Begin to send this many statements of 256 KiB at once, and leave them at that for the block's duration."""
     head = b"POST /v1/statements HTTP/1.1\r\nHost: a\r\nContent-Length: 262144\r\n\r\n"
     place = URL(stack.url)
@@ -301,7 +301,8 @@ async def test_an_address_with_too_many_requests_under_way_is_refused_and_anothe
         "import ssl, urllib.request as r; "
         "print(r.urlopen('https://10.83.7.10:8443/health', context=ssl._create_unverified_context()).status)"
     )
-    async with stalled_statements(stack, 512), stack.session(stack.url) as session, asyncio.timeout(20):
+    body = b"x" * 30_000  # which a replica waits for longer than for none
+    async with stalled_statements(stack, 512, body), stack.session(stack.url) as session, asyncio.timeout(20):
         status = 200
         while status == 200:  # the proxy has not read all of their heads
             async with session.get(f"{stack.url}/v1/instances") as answer:
