@@ -115,7 +115,7 @@ class Server:
 
 
 def _stream(number: int, before: TextIO, *, buffering: int) -> TextIO:
-    """Open a descriptor as Python does at its start. The stream of /dev/null before assumes that it can seek; no pipe can."""
+    """Open a descriptor as Python does at its start: the stream made for /dev/null seeks, which no pipe can."""
     return os.fdopen(number, "w", buffering, encoding=before.encoding, errors=before.errors, closefd=False)
 
 

@@ -155,7 +155,7 @@ async def ended(
     seconds_max: float | None = ENDED_SECONDS_MAX,
     began: Callable[[Began], None] = lambda _: None,
 ) -> Ended:
-    """Run a program to its end. It is ended here where it takes too long, or where the caller is cancelled.
+    """Run a program to its end; stop it if it takes longer than `seconds_max`, or if the caller is cancelled.
 
     `environment` is added to what is `inherited`. `merged` sends both outputs through one pipe, in their order. `began`
     is called with the process once it runs. Raises TimeoutError.
